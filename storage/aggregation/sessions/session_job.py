@@ -41,7 +41,7 @@ BATCH = 500
 """Most interceptions that are added in one transaction."""
 
 MAX_FAILED = 2_000
-"""The maximum number of failed calls that are read in one transaction."""
+"""The maximum number of failed calls that are read at a time, and of one request."""
 
 JOB_STATE = {"_id": "grouping"}
 """Finds the document, among the sessions, that says what has been added and is still marked."""
@@ -110,7 +110,7 @@ class SessionJob(ExactlyOnceJob):
             lines = self._lines.find({"_id": {"$in": list(compared)}}, batch_size=AT_ONCE, session=session)
             new_lines = await asyncio.to_thread(_compare, await lines.to_list(len(compared)), compared)
             await self._write(self._lines, new_lines, session, ordered=False)
-        retried = find_retries(calls, await self._failed(calls, session))
+        retried = await asyncio.to_thread(find_retries, calls, await self._failed(calls, session))
         parts, pending = await asyncio.to_thread(_parted, calls)
         pending["retried"] = retried
         known = self._sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
@@ -123,17 +123,25 @@ class SessionJob(ExactlyOnceJob):
         repeating = [call for call in calls if "fingerprint" in call and is_open(call)]
         if not repeating:
             return []
-        prints = list({call["fingerprint"] for call in repeating})
+        prints = {call["fingerprint"] for call in repeating}
         since = min(call["started_at"] for call in repeating) - MAX_PAUSE
         wanted = {
-            "fingerprint": {"$in": prints},
             "status": Status.FAILED.value,
             "retried": None,
             "ended_at": {"$gte": since},
         }
         found = dict.fromkeys(("fingerprint", "started_at", "ended_at", "attempt", "retry_count", "cost.usd"), True)
-        cursor = self._interceptions.find(wanted, found, batch_size=AT_ONCE, session=session)
-        return await cursor.hint(BY_FINGERPRINT).limit(MAX_FAILED).to_list(MAX_FAILED)
+        failed: list[dict[str, Any]] = []
+        while prints:
+            alike = {"fingerprint": {"$in": list(prints)}, **wanted}
+            cursor = self._interceptions.find(alike, found, batch_size=AT_ONCE, session=session)
+            page = await cursor.sort(BY_FINGERPRINT).hint(BY_FINGERPRINT).limit(MAX_FAILED).to_list(MAX_FAILED)
+            failed += page
+            if len(page) < MAX_FAILED:
+                break
+            # A request that fails very often hides no other ones.
+            prints = {one for one in prints if one > page[-1]["fingerprint"]}
+        return failed
 
     def _number_of(self, pending: Pending) -> int:
         return super()._number_of({name: ids for name, ids in pending.items() if name != "retried"})

@@ -232,6 +232,18 @@ async def test_failures_of_long_ago_do_not_hide_the_one_that_is_retried(database
 
 
 @pytest.mark.gen_test
+async def test_a_request_that_fails_very_often_hides_no_retry_of_another_one(database, sessions, monkeypatch):
+    monkeypatch.setattr(session_job_module, "MAX_FAILED", 2)
+    often, first, second = [Call(number, "a") for number in (1, 2, 3)], Call(4, "a"), Call(8, "a")
+    for call, end in *((call, failed(call)) for call in often), (first, failed(first)), (second, second.end()):
+        await write(database, call.start, end)
+        fingerprint = {"$set": {"fingerprint": b"a" if call in often else b"b"}}
+        await database.interceptions.update_one({"_id": call.id}, fingerprint)
+    assert await sessions.add_pending() == 5
+    assert await tries(database, 8) == [(1, 2, first.id)]
+
+
+@pytest.mark.gen_test
 async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, sessions):
     await keep(database, Call(1, "shared"), Call(2, "shared", initiator=GRACE), Call(3, "shared"))
     await sessions.add_pending()
