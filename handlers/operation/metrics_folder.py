@@ -12,7 +12,7 @@ import logging
 import mmap
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest, values
@@ -26,7 +26,7 @@ COUNTED = ("counter", "histogram")
 ENDED = 0
 # The size of a new file; it doubles when it is full.
 FILE_BYTES = 1 << 16
-NO_ROOM = "%s has no room: new metrics of its process are not shown"
+NO_ROOM = "%s has no room, or no folder: new metrics of its process are not shown"
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ class MetricsFile(MmapedDict):
     """
 
     def __init__(self, path: str) -> None:
-        with Path(path).open("ab") as file:
+        self.is_kept = False
+        with suppress(OSError), Path(path).open("ab") as file:  # its folder may have been cleaned away
             self.is_kept = _reserve(file.fileno(), max(file.tell(), FILE_BYTES))
         if self.is_kept:
             super().__init__(path)  # type: ignore[no-untyped-call]

@@ -162,12 +162,13 @@ def read(path):
     return {key: number for key, number, *_ in MmapedDict.read_all_values_from_file(str(path))}
 
 
-@pytest.mark.expects_log(r"counter_[12]\.db has no room: new metrics of its process are not shown$")
-def test_on_a_full_disk_a_process_goes_on_counting_in_memory(tmp_path):
+@pytest.mark.expects_log(r"counter_[124]\.db has no room, or no folder: new metrics of its process are not shown$")
+def test_on_a_full_disk_or_without_a_folder_a_process_counts_in_memory(tmp_path):
     with room(0):
         assert not written(tmp_path / "counter_1.db", NUMBERS).is_kept
     with room(FILE_BYTES):
         assert not written(tmp_path / "counter_2.db", NUMBERS).is_kept
+    assert not written(tmp_path / "cleaned away" / "counter_4.db", NUMBERS).is_kept
     assert (tmp_path / "counter_1.db").read_bytes() == b""
     kept = read(tmp_path / "counter_2.db")
     assert (0 < len(kept) < 1000, kept.items() <= NUMBERS.items()) == (True, True)
@@ -177,7 +178,7 @@ def test_on_a_full_disk_a_process_goes_on_counting_in_memory(tmp_path):
     assert read(tmp_path / "counter_3.db") == NUMBERS
 
 
-@pytest.mark.expects_log(r"counter_0\.db has no room: new metrics of its process are not shown$")
+@pytest.mark.expects_log(r"counter_0\.db has no room, or no folder: new metrics of its process are not shown$")
 def test_on_a_full_disk_the_counters_of_an_ended_process_stay_where_they_are(folder):
     written(folder.path / "counter_1.db", NUMBERS)
     (folder.path / "histogram_1.db").touch()  # there was no room for anything
