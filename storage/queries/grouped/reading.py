@@ -36,15 +36,13 @@ T = TypeVar("T")
 
 
 class _Sources(NamedTuple):
-    """Where groups are read and where all as one, and what the prompt cache lost of either, where another one has that.
+    """Where groups are read, and where all as one.
 
     Which groups there are and which come first says `ranking`, if that is not where they are read.
     """
 
     groups: Source
     whole: Source
-    losses: Source | None = None
-    all_losses: Source | None = None
     ranking: Source | None = None
 
     @property
@@ -129,10 +127,7 @@ class Reading:
         # Both of the same kind, so that groups and their sum agree.
         if planned is None or whole is None:
             return _Sources(Records(query, selection), Records(alone, selection))
-        groups = Rollups(query, planned)
-        return _Sources(
-            groups, Rollups(alone, whole), Losses(query, selection), Losses(alone, selection), self._ranking(query)
-        )
+        return _Sources(Rollups(query, planned), Rollups(alone, whole), self._ranking(query))
 
     def _ranking(self, query: GroupQuery) -> Source | None:
         """Where groups over time are ranked: of the whole range as one, so that days have it also in zones of other days."""
@@ -149,7 +144,7 @@ class Reading:
         if keys and count == len(keys) and sources.groups.are_apart:
             # They are read once less.
             await self._rows.report_progress(of=-await self._rows.calls_of(sources.groups))
-            groups = await self._found(query, sources.groups, sources.losses, keys)
+            groups = await self._found(query, sources.groups, keys)
             total = sum_of(groups.values())
             check_points(keys, total)
         else:
@@ -202,14 +197,14 @@ class Reading:
         nothing = Found((), {}, {})
         if sources is None:
             return nothing
-        found = await self._found(replace(query, by=()), sources.whole, sources.all_losses, None)
+        found = await self._found(replace(query, by=()), sources.whole, None)
         return found.get((), nothing)
 
     async def _of_groups(self, query: GroupQuery, sources: _Sources | None, keys: Sequence[Key]) -> dict[Key, Found]:
         """Read what groups add up to."""
         if sources is None or not keys:
             return {}
-        return await self._found(query, sources.groups, sources.losses, keys)
+        return await self._found(query, sources.groups, keys)
 
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are requested."""
@@ -235,15 +230,16 @@ class Reading:
         counted = found["count"]
         return (int(counted[0]["number"]) if counted else 0), [key_of(query, row["_id"]) for row in found["page"]]
 
-    async def _found(
-        self, query: GroupQuery, source: Source, losses: Source | None, keys: Sequence[Key] | None
-    ) -> dict[Key, Found]:
-        """Read what some groups add up to, or all as one."""
-        whole = replace(query, period=Period.ALL)
+    async def _found(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
+        """Read what some groups add up to, or all as one; of what the prompt cache lost, records alone know."""
+        selection = query.selection
+        if not isinstance(source, Rollups) or selection is None:
+            return await self._totals_reader.read(query, source, keys)
+        whole, losses = replace(query, period=Period.ALL), Losses(query, selection)
         found, untagged, lost = await side_by_side(
             self._totals_reader.read(query, source, keys),
-            self._untagged(source, keys) if isinstance(source, Rollups) and keys is not None else _known({}),
-            self._totals_reader.read(whole, losses, keys) if losses is not None and not query.in_full else _known({}),
+            self._untagged(source, keys) if keys is not None else _known({}),
+            self._totals_reader.read(whole, losses, keys) if not query.in_full else _known({}),
         )
         found |= untagged
         for key in lost.keys() & found.keys():

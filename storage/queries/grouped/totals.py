@@ -7,7 +7,7 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from storage.aggregation.rollup import NO_GROUP, Totals
+from storage.aggregation.rollup import NO_GROUP, Totals, add
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key, TooManyPointsError
@@ -45,9 +45,9 @@ def without(found: Found, others: Found | None) -> Found:
     """Take others away from a group that has them too."""
     if others is None:
         return found
-    add(found.total, {name: -value for name, value in others.total.items()})
+    add(found.total, others.total, -1)
     for at, point in others.points.items():
-        add(found.points[at], {name: -value for name, value in point.items()})
+        add(found.points[at], point, -1)
     found.points = {at: point for at, point in found.points.items() if point["interceptions"]}
     return found
 
@@ -62,9 +62,3 @@ def totals(row: Mapping[str, Any]) -> Totals:
         if number:
             found[f"ends.{ENDS[name]}" if name in ENDS else name] = number
     return found
-
-
-def add(total: Totals, added: Mapping[str, Any]) -> None:
-    """Add totals to others."""
-    for name, value in added.items():
-        total[name] = total.get(name, 0) + value

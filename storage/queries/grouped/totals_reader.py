@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from msgspec.structs import replace as replace_plan
 
-from storage.aggregation.rollup import FIELDS
+from storage.aggregation.rollup import FIELDS, add
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.grouping import GroupQuery
@@ -18,7 +18,7 @@ from storage.queries.grouped.memory.versions import Versions, digest_of, parts
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
-from storage.queries.grouped.totals import add, id_of, key_of, totals
+from storage.queries.grouped.totals import id_of, key_of, totals
 from storage.queries.side_by_side import side_by_side
 
 MAX_TOTALS: Final = 4_000
