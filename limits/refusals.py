@@ -12,12 +12,7 @@ _log = logging.getLogger(__name__)
 
 
 class RefusalLog:
-    """Counts refusals by limit. The first is logged at once; the next line includes those that followed.
-
-    Args:
-        now_ns: A monotonic clock, in nanoseconds.
-        on_refusal: Called for every refusal.
-    """
+    """Counts refusals by limit. The first is logged at once; the next line includes those that followed."""
 
     def __init__(self, now_ns: Callable[[], int], on_refusal: Callable[[str], None]) -> None:
         self.total: Counter[str] = Counter()

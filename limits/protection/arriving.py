@@ -23,9 +23,6 @@ class ArrivingBodies:
 
     A body may take minutes, and costs its client nothing. A request that finds no slot can therefore replace a slow one: of
     the user with the most arriving bodies, if those are more than its own user has.
-
-    Args:
-        now_ns: A monotonic clock, in nanoseconds.
     """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:

@@ -117,28 +117,21 @@ class _Circuit:
         self._catch_up(now)
         if generation != self._generation:
             return
-        if self._state is State.CLOSED:
-            self._settle_closed(outcome, now)
-        else:
-            self._settle_probe(outcome, now)
-
-    def _settle_closed(self, outcome: Outcome, now: int) -> None:
-        if outcome is Outcome.SUCCESS:
-            self._failures = 0
-        elif outcome is Outcome.FAILURE:
-            self._failures += 1
-            if self._failures == self._policy.failure_threshold:
+        match self._state, outcome:
+            case State.CLOSED, Outcome.SUCCESS:
+                self._failures = 0
+            case State.CLOSED, Outcome.FAILURE:
+                self._failures += 1
+                if self._failures == self._policy.failure_threshold:
+                    self._change(State.OPEN, now)
+            case State.HALF_OPEN, Outcome.FAILURE:
                 self._change(State.OPEN, now)
-
-    def _settle_probe(self, outcome: Outcome, now: int) -> None:
-        if outcome is Outcome.FAILURE:
-            self._change(State.OPEN, now)
-        elif outcome is Outcome.UNKNOWN:
-            self._probes -= 1
-        else:
-            self._successes += 1
-            if self._successes == self._policy.max_requests:
-                self._change(State.CLOSED, now)
+            case State.HALF_OPEN, Outcome.UNKNOWN:
+                self._probes -= 1
+            case State.HALF_OPEN, Outcome.SUCCESS:
+                self._successes += 1
+                if self._successes == self._policy.max_requests:
+                    self._change(State.CLOSED, now)
 
     def _catch_up(self, now: int) -> None:
         if now < self._until_ns:
@@ -162,12 +155,6 @@ class CircuitBreakers:
 
     Models are named by clients, so at most `max_circuits` are kept; the least recently used one is removed first,
     which closes it.
-
-    Args:
-        policy: When circuits change their state.
-        now_ns: A monotonic clock, in nanoseconds.
-        on_change: Called for every change of state, with the new one.
-        max_circuits: How many circuits are kept.
     """
 
     def __init__(
@@ -206,5 +193,4 @@ class CircuitBreakers:
 
     def state(self, key: CircuitKey) -> State:
         """The state of a circuit; closed for one that is not kept."""
-        circuit = self._circuits.get(key)
-        return State.CLOSED if circuit is None else circuit.state()
+        return self._circuits[key].state() if key in self._circuits else State.CLOSED

@@ -20,7 +20,6 @@ class Failures:
 
     Args:
         limit: Failures of one address in any minute; 0 is any number.
-        now_ns: A monotonic clock, in nanoseconds.
     """
 
     def __init__(self, limit: int, now_ns: Callable[[], int]) -> None:

@@ -92,7 +92,6 @@ class OverloadProtection:
     Args:
         authority: What decides; by default this process alone.
         on_refusal: Called for every refusal, with the name of its rule.
-        now_ns: A monotonic clock, in nanoseconds.
 
     Attributes:
         holding: How many requests have passed the first step and have not ended.

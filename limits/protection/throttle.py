@@ -21,9 +21,6 @@ class Throttle:
     """Counts what happens by key. The first is due at once, the next ones together with the next line that is due.
 
     Keys are kept for ever: there must be a bounded number of them.
-
-    Args:
-        now_ns: A monotonic clock, in nanoseconds.
     """
 
     def __init__(self, now_ns: Callable[[], int]) -> None:

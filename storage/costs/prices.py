@@ -18,7 +18,8 @@ from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from operator import mul
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bson.decimal128 import Decimal128
 
@@ -154,7 +155,7 @@ class Prices:
         reported = [usage for usage in usages if usage.has_counts]
         if not reported:
             return None
-        counts = list(map(_Count.of, reported))
+        counts = list(map(_counts_of, reported))
         if own := self._own.find(provider_name, model, at):
             rates, table = [_own_rates(own)] * len(counts), own.name
         elif provider_name in self._demos:
@@ -166,9 +167,10 @@ class Prices:
         usd = EXACT.quantize(sum(map(_price, counts, rates), Decimal()), PRECISION)
         return Cost(usd, table, _input_rates(rates[-1]) if any(map(_has_cache, reported)) else None)
 
-    def _rates(self, model: ModelInfo, count: _Count, at: datetime) -> _Rates:
+    def _rates(self, model: ModelInfo, counts: tuple[int, ...], at: datetime) -> _Rates:
         tariff = self._tariff(model.get_prices(at))
-        return tariff.rates[bisect_left(tariff.starts, count.plain + count.read + count.written)]
+        plain, _, read, written = counts
+        return tariff.rates[bisect_left(tariff.starts, plain + read + written)]
 
     def _tariff(self, prices: ModelPrice) -> _Tariff:
         # The library resolves prices for every call, which takes 25 times as long. They have no hash, but an id that
@@ -191,30 +193,17 @@ class Prices:
         return provider.find_model(model, all_providers=self._table.providers)
 
 
-class _Count(NamedTuple):
-    """The four counts of a usage, cut to the priced range."""
-
-    plain: int
-    output: int
-    read: int
-    written: int
-
-    @classmethod
-    def of(cls, usage: TokenUsage) -> Self:
-        return cls(
-            _clamped(usage.input_tokens),
-            _clamped(usage.output_tokens),
-            _clamped(usage.cache_read_input_tokens),
-            _clamped(usage.cache_write_input_tokens),
-        )
-
-
-def _price(count: _Count, rate: _Rates) -> Decimal:
-    """The cost of these tokens at these rates."""
-    tokens = (
-        count.plain * rate.plain + count.output * rate.output + count.read * rate.read + count.written * rate.written
+def _counts_of(usage: TokenUsage) -> tuple[int, ...]:
+    """The counts of a usage in the order of `_Rates`, cut to the priced range."""
+    cached = usage.cache_read_input_tokens, usage.cache_write_input_tokens
+    return tuple(
+        [min(one, MAX_TOKENS) if one and one > 0 else 0 for one in (usage.input_tokens, usage.output_tokens, *cached)]
     )
-    return rate.call + tokens
+
+
+def _price(counts: tuple[int, ...], rates: _Rates) -> Decimal:
+    """The cost of these tokens at these rates."""
+    return sum(map(mul, counts, rates[1:]), rates.call)
 
 
 @lru_cache(RATES_REMEMBERED)
@@ -232,10 +221,6 @@ def _own_rates(price: OwnPrice) -> _Rates:
     plain = price.input / _MILLION
     read, written = (plain if usd is None else usd / _MILLION for usd in (price.cache_read, price.cache_write))
     return _Rates(Decimal(), plain, price.output / _MILLION, read, written)
-
-
-def _clamped(tokens: int | None) -> int:
-    return min(max(tokens, 0), MAX_TOKENS) if tokens else 0
 
 
 def _worked_out(prices: ModelPrice) -> _Tariff:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.records import TokenUsage
-from storage.costs.prices import MAX_TOKENS, Cost, InputRates, Prices, _Count, _price
+from storage.costs.prices import MAX_TOKENS, Cost, InputRates, Prices, _counts_of, _price
 from tests.cases import for_each
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -166,7 +166,7 @@ def price_of_the_library(provider, model, used, at):
 
 
 def price_of(prices, model, used, at):
-    count = _Count.of(used)
+    count = _counts_of(used)
     return _price(count, prices._rates(model, count, at))
 
 
