@@ -13,15 +13,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from pymongo import ASCENDING
-
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.aggregation.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_COMBINATION, BY_TIME, FIRST_SCHEMA, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
+from storage.mongo.indexes import BY_COMBINATION, FIRST_SCHEMA, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.filters.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
+from storage.queries.oldest import oldest_start
 
 MAX_UNCOUNTED = 10_000
 """When more interceptions than this wait to be counted, the rollups are of no use."""
@@ -33,7 +32,6 @@ MAX_INDEX_RANGES = 200
 """The maximum number of index ranges that are read in parallel for one page, which takes about 10 ms."""
 
 _INSTANT = timedelta(milliseconds=1)
-_OLDEST_FIRST = [("started_at", ASCENDING), ("_id", ASCENDING)]
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,7 @@ class Counts:
     """
 
     def __init__(self, database: Database, snapshot: Session | None = None) -> None:
+        self._database = database
         self._interceptions = database.interceptions
         self._rollups = database.rollups
         self._session = snapshot
@@ -72,14 +71,18 @@ class Counts:
         """Count by the rollups, by time range; None if they do not know."""
         if selection.breakdown is None or await self._are_behind():
             return None
-        oldest = await self._oldest()
+        oldest = await oldest_start(self._database, self._session)
         if oldest is None:
             return TimeRanges(())
         ranges = list(split(max(selection.start, oldest + _INSTANT), selection.end, selection.buckets))
         if selection.start <= oldest < selection.end:
             # Others of the same moment may be gone, which matters where a bucket begins with it.
             ranges.append(TimeRange(None, oldest, oldest + _INSTANT))
-        rests = [await self._rest(selection, range_) for range_ in ranges if range_.bucket is None]
+        rests = [
+            CountedRange(start, end, await self.number(selection.within(start, end)))
+            for bucket, start, end in ranges
+            if bucket is None
+        ]
         return TimeRanges([*rests, *(await self._whole(selection, ranges))])
 
     async def index_ranges(self, selection: Selection, page: PageLocation, limit: int) -> IndexRanges:
@@ -103,20 +106,9 @@ class Counts:
         if await self._interceptions.find_one(unmarked, {"_id": True}, hint=FIRST_SCHEMA, session=self._session):
             return True
         self._marked = await self._interceptions.count_documents(
-            UNCOUNTED_ONES,
-            hint=UNCOUNTED,
-            limit=MAX_UNCOUNTED + 1,
-            session=self._session,
+            UNCOUNTED_ONES, hint=UNCOUNTED, limit=MAX_UNCOUNTED + 1, session=self._session
         )
         return self._marked > MAX_UNCOUNTED
-
-    async def _oldest(self) -> datetime | None:
-        only = {"started_at": True, "_id": False}
-        oldest = await self._interceptions.find_one({}, only, sort=_OLDEST_FIRST, hint=BY_TIME, session=self._session)
-        return None if oldest is None else oldest["started_at"]
-
-    async def _rest(self, selection: Selection, range_: TimeRange) -> CountedRange:
-        return CountedRange(range_.start, range_.end, await self.number(selection.within(range_.start, range_.end)))
 
     async def _whole(self, selection: Selection, ranges: list[TimeRange]) -> list[CountedRange]:
         """Count in the buckets of some parts, which lie side by side."""

@@ -13,7 +13,7 @@ from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import count_uncounted
-from storage.mongo.indexes import BY_TIME, ROLLUPS
+from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
@@ -30,6 +30,7 @@ from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
 from storage.queries.grouped.totals import check_points, key_of, sum_of, without
 from storage.queries.grouped.totals_reader import TotalsCache, TotalsReader
+from storage.queries.oldest import oldest_start
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
@@ -263,10 +264,7 @@ class Reading:
 
     async def _recorded_since(self, query: GroupQuery) -> datetime | None:
         """Return when the oldest record started, if there were calls before it in the time range."""
-        oldest = await self._database.interceptions.find_one(
-            {}, {"started_at": True}, sort=[("started_at", 1), ("_id", 1)], hint=dict(BY_TIME), session=self._session
-        )
-        first: datetime = query.end if oldest is None else oldest["started_at"]
+        first = await oldest_start(self._database, self._session) or query.end
         earlier = {"$gte": Bucket.HOUR.floor(query.start), "$lt": Bucket.HOUR.floor(first)}
         gone = {"level": Breakdown.ALL.value, "bucket": Bucket.HOUR.value, "at": earlier}
         found = await self._database.rollups.find_one(gone, {"_id": True}, hint=dict(ROLLUPS), session=self._session)

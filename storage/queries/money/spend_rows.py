@@ -19,6 +19,7 @@ from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.spending import COUNTS, FIELDS, Dimension, NotRecordedError, SpendQuery, SpendRow
+from storage.queries.oldest import oldest_start
 from storage.queries.paging import visible
 
 ROWS_AT_ONCE: Final = 500
@@ -75,15 +76,13 @@ class Spending:
         Raises:
             NotRecordedError: One did.
         """
-        oldest = await self._database.interceptions.find_one(
-            {}, {"started_at": True}, sort=[("started_at", 1), ("_id", 1)], hint=list(BY_TIME)
-        )
-        gone_before = end if oldest is None else Bucket.DAY.floor(oldest["started_at"])
+        oldest = await oldest_start(self._database)
+        gone_before = end if oldest is None else Bucket.DAY.floor(oldest)
         days = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value}
         day = Bucket.DAY.length
         partly = {**days, "at": gone_before}
-        recorded: dict[str, Any] = {"started_at": {"$gte": gone_before, "$lt": gone_before + day}}
-        recorded["status"] = {"$ne": Status.IN_FLIGHT.value}
+        first_day = {"$gte": gone_before, "$lt": gone_before + day}
+        recorded = {"started_at": first_day, "status": {"$ne": Status.IN_FLIGHT.value}}
         if oldest is not None and start <= gone_before < end:
             counted = await self._database.rollups.find_one(partly, {"interceptions": True}) or {}
             if counted.get("interceptions", 0) > await self._database.interceptions.count_documents(recorded):
