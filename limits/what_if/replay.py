@@ -18,7 +18,7 @@ from uuid import UUID
 from msgspec import Struct
 from msgspec.structs import replace
 
-from limits.counters import BUDGET, CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
+from limits.counters import CONCURRENCY, RATE, TOKENS, Counter, Counters, once, reported_of
 from limits.limit import NEVER_NS, Limit, LimitState, Of
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
@@ -49,29 +49,23 @@ _STARTS: Final = (CONCURRENCY, RATE)
 
 
 class _Plan:
-    """What is to be done for a user's calls, and how many there were.
+    """A user's limits, and how many calls there were.
 
     Attributes:
-        limits: Their limits, with the counter of each.
-        starts: What counts a start. Where nothing is reserved, tokens and budgets have nothing to count then.
-        tokens: What charges tokens.
-        budgets: What charges money.
-        slots: What gives slots back.
-        ends: Whether there is anything to do at the end of a call.
+        limits: The limits, with the counter of each.
+        starts: Those that count a start. Where nothing is reserved, tokens and budgets have nothing to count then.
+        ends: Those that count the end of a call, and what it used.
     """
 
-    __slots__ = ("budgets", "calls", "ends", "limits", "slots", "starts", "tokens", "user")
+    __slots__ = ("calls", "ends", "limits", "starts", "user")
 
     def __init__(self, user: UUID, limits: list[tuple[Counter, Limit]]) -> None:
         counted = once(limits)
         self.user = user
         self.calls = 0
         self.limits = limits
-        self.starts = [(counter.start, limit) for counter, limit in counted if limit.kind in _STARTS]
-        self.tokens = [(counter.charge, limit) for counter, limit in counted if limit.kind is TOKENS]
-        self.budgets = [(counter.charge, limit) for counter, limit in counted if limit.kind is BUDGET]
-        self.slots = [(counter.end, limit) for counter, limit in counted if limit.kind is CONCURRENCY]
-        self.ends = bool(self.slots or self.tokens or self.budgets)
+        self.starts = [(counter, limit) for counter, limit in counted if limit.kind in _STARTS]
+        self.ends = [(counter, limit) for counter, limit in counted if limit.kind is not RATE]
 
 
 class _Waiting(Struct):
@@ -106,8 +100,7 @@ class Replay:
         self._retry = retry
         self._at = 0
         self._counters = Counters(lambda: self._at)
-        self._plans: dict[bytes, _Plan] = {}
-        self._plans_paying: dict[bytes, _Plan] = {}
+        self._plans: dict[tuple[bytes, bool], _Plan] = {}
         self._totals: dict[tuple[LimitName, UUID], RefusalTotals] = {}
         self._first: list[RefusedCall] = []
         # By their times: the ends of calls, with what they used, and calls to try again.
@@ -118,13 +111,13 @@ class Replay:
     @property
     def calls(self) -> int:
         """How many there were so far."""
-        return sum(plan.calls for plan in (*self._plans.values(), *self._plans_paying.values()))
+        return sum(plan.calls for plan in self._plans.values())
 
     @property
     def outcome(self) -> Outcome:
         """What came of those that there were so far."""
         outcome = Outcome(totals=self._totals, first=self._first)
-        for plan in (*self._plans.values(), *self._plans_paying.values()):
+        for plan in self._plans.values():
             outcome.calls[plan.user] += plan.calls
         return outcome
 
@@ -150,23 +143,15 @@ class Replay:
             now = started * _MILLISECOND_NS
             if (ends and ends[0][0] <= now) or (tries and tries[0][0] <= now):
                 yield from self._pass_until(now)
-            if now < self._at:
-                now = self._at
-            else:
-                self._at = now
-            plan = (self._plans_paying if pays else self._plans).get(user) or self._plan(user, pays=pays)
+            self._at = now = max(now, self._at)
+            plan = self._plans.get((user, pays)) or self._plan(user, pays=pays)
             plan.calls += 1
             for counter, limit in plan.limits:
                 if counter.state(limit, 0, now).retry_after_ns:
                     self._refuse(call, plan)
                     break
             else:
-                for start, limit in plan.starts:
-                    start(limit, 0, now)
-                if plan.ends:
-                    self._order += 1
-                    end = now + (ended - started) * _MILLISECOND_NS if ended > started else now
-                    heappush(ends, (end, self._order, plan, tokens, micro_dollars))
+                self._start(plan, ended - started, tokens, micro_dollars)
             yield
 
     def _pass_until(self, at: int) -> Iterator[None]:
@@ -182,11 +167,9 @@ class Replay:
         broken = self._rules.find_broken(model, pays)
         if broken is None:
             return call
-        plan = (self._plans_paying if pays else self._plans).get(user) or self._plan(user, pays=pays)
+        plan = self._plans.get((user, pays)) or self._plan(user, pays=pays)
         plan.calls += 1
-        totals = self._totals.setdefault((broken.name, plan.user), RefusalTotals())
-        totals.refused += 1
-        totals.never += 1
+        self._totals_of(broken.name, plan.user)
         if len(self._first) < MAX_NAMED:
             who = UUID(bytes=bytes(call[1])), call[0], plan.user
             self._first.append(RefusedCall(*who, broken.name, 0, 0, None, broken.rule, model.model))
@@ -200,26 +183,36 @@ class Replay:
             self._try_again(waiting)
             return
         self._at, _, plan, tokens, micro_dollars = heappop(ends)
-        if tokens:
-            for charge, limit in plan.tokens:
-                charge(limit, tokens, self._at)
-        if micro_dollars:
-            for charge, limit in plan.budgets:
-                charge(limit, micro_dollars, self._at)
-        for end, limit in plan.slots:
-            end(limit, 0)
+        for counter, limit in plan.ends:
+            if limit.kind is CONCURRENCY:
+                counter.end(limit, 0)
+            elif used := tokens if limit.kind is TOKENS else micro_dollars:
+                counter.charge(limit, used, self._at)
+
+    def _start(self, plan: _Plan, took_ms: int, tokens: int, micro_dollars: int) -> None:
+        """Have a call start now."""
+        for counter, limit in plan.starts:
+            counter.start(limit, 0, self._at)
+        if plan.ends:
+            self._order += 1
+            end = self._at + max(0, took_ms) * _MILLISECOND_NS
+            heappush(self._ends, (end, self._order, plan, tokens, micro_dollars))
+
+    def _totals_of(self, name: LimitName, user: UUID) -> RefusalTotals:
+        """Count a call that is refused."""
+        totals = self._totals.setdefault((name, user), RefusalTotals())
+        totals.refused += 1
+        totals.never += 1
+        return totals
 
     def _refuse(self, call: PastCall, plan: _Plan) -> None:
         refused_by, wait_ns = self._refused_by(plan)
-        name = _name(refused_by.limit)
-        totals = self._totals.get((name, plan.user))
-        if totals is None:
-            totals = self._totals[name, plan.user] = RefusalTotals()
-        totals.refused += 1
-        totals.never += 1
+        limit = refused_by.limit
+        name = LimitName("each_member" if limit.of is Of.USER else "together", limit.kind.value)
+        totals = self._totals_of(name, plan.user)
         helps = wait_ns != NEVER_NS
         if len(self._first) < MAX_NAMED:
-            use = refused_by.limit.maximum, refused_by.used, wait_ns if helps else None
+            use = limit.maximum, refused_by.used, wait_ns if helps else None
             self._first.append(RefusedCall(UUID(bytes=bytes(call[1])), call[0], plan.user, name, *use))
         if not helps:
             return
@@ -236,11 +229,7 @@ class Replay:
             if wait_ns != NEVER_NS and waiting.tries < MAX_TRIES:
                 self._try_later(now + wait_ns, waiting)
             return
-        for start, limit in plan.starts:
-            start(limit, 0, now)
-        self._order += 1
-        end = now + max(0, call.ended_ms - call.started_ms) * _MILLISECOND_NS
-        heappush(self._ends, (end, self._order, plan, call.tokens, call.micro_dollars))
+        self._start(plan, call.ended_ms - call.started_ms, call.tokens, call.micro_dollars)
         waiting.totals.never -= 1
         waiting.totals.longest_ns = max(waiting.totals.longest_ns, now - call.started_ms * _MILLISECOND_NS)
 
@@ -260,9 +249,5 @@ class Replay:
         limits = effective.before_body(pays=pays) + effective.after_body(pays=pays)
         plain = [replace(limit, shadow=False, reserve=False) for limit in limits]
         plan = _Plan(id_, [(self._counters.of(limit), limit) for limit in plain])
-        (self._plans_paying if pays else self._plans)[user] = plan
+        self._plans[user, pays] = plan
         return plan
-
-
-def _name(limit: Limit) -> LimitName:
-    return LimitName("each_member" if limit.of is Of.USER else "together", limit.kind.value)
