@@ -48,11 +48,7 @@ C = TypeVar("C", bound=Counter)
 
 
 class Counters:
-    """Makes them when they are first needed.
-
-    Args:
-        wall_ns: Nanoseconds since 1970, for calendar periods.
-    """
+    """Makes them when they are first needed. `wall_ns` is nanoseconds since 1970."""
 
     def __init__(self, wall_ns: Callable[[], int]) -> None:
         self._wall_ns = wall_ns

@@ -14,6 +14,7 @@ from intercept.refusals import Rule
 from limits.policies.effective import Effective
 from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadedError
+from limits.request_limits import Client
 from storage.accounts.identities import Identity
 from storage.policies.followed import PoliciesUnknownError
 
@@ -41,7 +42,7 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
         raise no_slot
     check_tags(handler)
     pays = handler.credentials.own_key is not None
-    await handler.count_request(identity.token_id, user_key, pays=pays, policy=handler.policy, cancels=cancels)
+    await handler.count_request(Client(identity.token_id, user_key, pays, handler.policy, cancels))
     if no_slot is not None:
         await _acquire_slow_slot(handler, user_key)
     check_own_key(handler, handler.policy)
@@ -114,7 +115,7 @@ async def _identify(handler: ProxyHandler) -> Identity:
     except Problem as problem:
         handler.timer.enter(ADMISSION)
         if problem.status != TOO_MANY_REQUESTS:
-            await handler.count_request(client_key(handler.client_ip))
+            await handler.count_request(Client(client_key(handler.client_ip)))
         raise
     handler.timer.enter(ADMISSION)
     handler.add_known(user_id=identity.user.id, username=identity.user.username)

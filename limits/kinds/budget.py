@@ -27,11 +27,7 @@ class _Spent(Struct):
 
 
 class Budgets(Reservations):
-    """The charges of all keys in periods of one kind and time zone. Constant time.
-
-    Args:
-        wall_ns: Nanoseconds since 1970.
-    """
+    """The charges of all keys in periods of one kind and time zone. Constant time. `wall_ns` is nanoseconds since 1970."""
 
     def __init__(self, period: Period, zone: str, wall_ns: Callable[[], int]) -> None:
         super().__init__()

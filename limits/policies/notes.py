@@ -20,39 +20,28 @@ NOTHING_ADMITTED: Final = "0 refuses every call"
 def notes_on(policy: AnyPolicy, providers: Collection[str] | None = None) -> list[str]:
     """What is to be said: which limits refuse everything, as in `limits.together.budget: 0 refuses ..`, what needs keys.
 
-    Args:
-        policy: Of what.
-        providers: The names of those that are known where not all need be; then also which patterns mean none of them.
+    With `providers`, the names of those that are known where not all need be, also which patterns mean none of them.
     """
-    return [*_notes_on_models(policy, providers), *_notes_on_limits(policy), *_notes_on_recording(policy)]
+    return list(_notes(policy, providers))
 
 
-def _notes_on_models(policy: AnyPolicy, providers: Collection[str] | None) -> list[str]:
-    if policy.models is UNSET or providers is None:
-        return []
-    said = NO_PROVIDER.format(", ".join(sorted(providers)))
-    return [f"models.{field}: {said}" for field in unknown_providers(policy.models, providers)]
-
-
-def _notes_on_recording(policy: AnyPolicy) -> list[str]:
-    recording = policy.recording
-    if recording is UNSET:
-        return []
-    return [f"recording.{name}: {NEEDS_KEY}" for name in KINDS if getattr(recording, name) is Keep.HASHED]
-
-
-def _notes_on_limits(policy: AnyPolicy) -> list[str]:
-    limits = policy.limits
-    if limits is UNSET:
-        return []
+def _notes(policy: AnyPolicy, providers: Collection[str] | None) -> Iterator[str]:
+    limits, recording = policy.limits, policy.recording
+    if policy.models is not UNSET and providers is not None:
+        said = NO_PROVIDER.format(", ".join(sorted(providers)))
+        yield from (f"models.{field}: {said}" for field in unknown_providers(policy.models, providers))
     if isinstance(limits, SharedLimits):
         parts = [("limits.each_member", limits.each_member), ("limits.together", limits.together)]
     else:
         parts = [("limits", limits)]
-    return [f"{name}.{note}" for name, part in parts if part is not UNSET for note in _notes(part)]
+    for name, part in parts:
+        if part is not UNSET:
+            yield from (f"{name}.{note}" for note in _notes_on_limits(part))
+    if recording is not UNSET:
+        yield from (f"recording.{name}: {NEEDS_KEY}" for name in KINDS if getattr(recording, name) is Keep.HASHED)
 
 
-def _notes(limits: Limits) -> Iterator[str]:
+def _notes_on_limits(limits: Limits) -> Iterator[str]:
     slots = limits.concurrency
     if slots is not UNSET and (slots.requests if isinstance(slots, Concurrency) else slots) == 0:
         yield f"concurrency: {NOTHING_ADMITTED}"

@@ -10,7 +10,6 @@ from tornado.web import RequestHandler
 from limits.headers import limit_headers
 from limits.held import Held
 from limits.limit import Amounts, LimitState
-from limits.policies.effective import Effective
 from limits.protection.overload import OverloadProtection
 from limits.request_limits import Client
 
@@ -49,30 +48,13 @@ class OverloadProtectionMixin(RequestHandler):
         self._held = tuple(held for held in self._held if held is not slot)
         return slot
 
-    async def count_request(
-        self,
-        key: str,
-        user_key: str | None = None,
-        *,
-        pays: bool = False,
-        policy: Effective | None = None,
-        cancels: bool = False,
-    ) -> None:
-        """Count the request for `key` and, if there is a user, for them too.
-
-        From here on, every response has the headers of the tightest limit.
-
-        Args:
-            key: The token; without a valid one, the client's address.
-            user_key: The user.
-            pays: Whether the client pays the provider itself.
-            policy: The policies that hold for the client.
-            cancels: Whether the request only cancels what was begun.
+    async def count_request(self, client: Client) -> None:
+        """Count the request for its client. From here on, every response has the headers of the tightest limit.
 
         Raises:
             OverloadedError: See `OverloadProtection.count_request`. The request holds nothing any more.
         """
-        self._client = client = Client(key, user_key, pays, policy, cancels)
+        self._client = client
         await self._take(self.overload.count_request(client))
 
     async def count_call(self, reserve: Callable[[], Amounts]) -> None:

@@ -25,14 +25,8 @@ class UserShares:
 
     Each is counted apart: a live tail takes nothing from the requests of the dashboard beside it.
 
-    Args:
-        user_max_concurrency: Calls of one user that may run at the same time; 0 is any number.
-
-    Attributes:
-        live_tails: Live tails that are open.
-        exports: Exports that are under way.
-        sockets: WebSockets that are open.
-        requests: All other requests, until the client has taken the response.
+    With `user_max_concurrency`, the calls of one user that may run at the same time, 0 is any number. `requests` are all
+    other requests, until the client has taken the response.
     """
 
     def __init__(self, user_max_concurrency: int = 0) -> None:

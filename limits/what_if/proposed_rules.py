@@ -25,12 +25,7 @@ class BrokenRule(NamedTuple):
 
 
 class ProposedRules:
-    """Decides on calls by the code that decides on requests, and remembers it.
-
-    Args:
-        policy: The proposed policy.
-        has_price: Whether a model has a known price; only asked where the policy denies others.
-    """
+    """Decides on calls by the code that decides on requests, and remembers it."""
 
     def __init__(self, policy: CompiledPolicy, has_price: Callable[[RequestedModel], bool]) -> None:
         self._rules = Effective([policy], "")

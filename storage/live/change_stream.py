@@ -108,11 +108,7 @@ class ChangeStream:
     ) -> Self:
         """Begin behind a position, or now. A position may turn out to be none, or too old, at the first `read` only.
 
-        Args:
-            database: Whose events.
-            after: The position.
-            collection: Of which collection; of interceptions unless given.
-            pipeline: Which events, and what of them; see `_PIPELINE`.
+        The events are those of interceptions, unless a collection and a pipeline are given.
 
         Raises:
             ChangeStreamsUnsupportedError: There are none.

@@ -90,13 +90,9 @@ class Live:
         on_slow: Callable[[], None],
         texts: bool = True,
     ) -> AsyncIterator[Listener]:
-        """Listen until the block ends; `next` returns events.
+        """Listen until the block ends; `next` returns events. `Listener` says what it is given.
 
-        Args:
-            conditions: Filters of `storage.queries.filters.search_language`, all of which an interception has to match.
-            after: The position of the last event that was heard; None listens from now on.
-            on_slow: Called when the listener is dropped because it does not read its events.
-            texts: Whether the listener may read what people and models wrote.
+        `after` is the position of the last event that was heard; None listens from now on.
 
         Raises:
             TooManyListenersError: No more may listen.

@@ -6,6 +6,7 @@ from handlers.dataplane.admission import admit
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem
 from limits.protection.mixin import client_key
+from limits.request_limits import Client
 
 
 class _Refusing:
@@ -55,7 +56,7 @@ class Misdirected(_Refusing):
             Problem: always.
             OverloadedError: rate.
         """
-        await handler.count_request(client_key(handler.client_ip))
+        await handler.count_request(Client(client_key(handler.client_ip)))
         raise self._problem
 
 
@@ -72,7 +73,7 @@ class ProviderRoot:
         Raises:
             OverloadedError: rate.
         """
-        await handler.count_request(client_key(handler.client_ip))
+        await handler.count_request(Client(client_key(handler.client_ip)))
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Respond with 200 without a body."""

@@ -9,6 +9,7 @@ from tornado.web import Application, RequestHandler
 from intercept.refusals import Rule
 from limits.protection.mixin import OverloadProtectionMixin, client_key
 from limits.protection.overload import OverloadedError
+from limits.request_limits import Client
 from tests.limits.clock import SECOND, Clock
 from tests.limits.protection.overload_protection import protection
 
@@ -56,7 +57,7 @@ class AnyHandler(RequestHandler):
 class ProtectedHandler(OverloadProtectionMixin, AnyHandler):
     async def prepare(self):
         await self.acquire_slot()
-        await self.count_request(self.get_argument("key", "token"), self.get_argument("user", None))
+        await self.count_request(Client(self.get_argument("key", "token"), self.get_argument("user", None)))
 
 
 class HeldHandler(ProtectedHandler):
@@ -85,7 +86,7 @@ class SlowlyIdentifiedHandler(OverloadProtectionMixin, AnyHandler):
         await self.acquire_slot()
         self.stage.entered.set()
         await self.stage.gate.wait()
-        await self.count_request("token", "user")
+        await self.count_request(Client("token", "user"))
         self.stage.user_slots_in_use = in_use(self.overload)[1]
 
     def on_connection_close(self):

@@ -10,6 +10,7 @@ from tornado.web import Application, RequestHandler
 from limits.limit import Amounts
 from limits.protection.mixin import OverloadProtectionMixin
 from limits.protection.overload import OverloadedError
+from limits.request_limits import Client
 from tests.limits.protection.overload_protection import protection
 
 
@@ -23,7 +24,7 @@ class CallHandler(OverloadProtectionMixin, RequestHandler):
         await self.acquire_slot()
         slot = self.hand_over_slot()
         self.take_over_slot(slot)
-        await self.count_request("token", self.get_argument("user", None))
+        await self.count_request(Client("token", self.get_argument("user", None)))
 
     async def get(self):
         await self.count_call(lambda: Amounts(60, 0))
