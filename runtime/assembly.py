@@ -220,7 +220,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed).run)
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("search_sweep", Sweep(database, now=now).run)
-    process.start("warm_up", WarmUp(bridge.grouped, now=now, busy=lambda: lifecycle.in_flight > 0).run)
+    process.start("warm_up", WarmUp(bridge.grouped, now=now).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
     overload = bridge.overload

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -28,44 +27,32 @@ SECONDS: Final = 5.0
 FIRST_SECONDS: Final = 3.0
 """The pause before all queries: whoever opens the page at once after a start comes first."""
 
-PAUSE_SECONDS, BUSY_SECONDS = 0.5, 2.0
-"""The pause before each query, and how long to wait while calls are under way."""
-
-MAX_WAITS: Final = 30
-"""How often it waits so at most: then it goes on all the same."""
-
 
 class WarmUp:
-    """Fills the memory of groups, once, while the server is not `busy`."""
+    """Fills the memory of groups, once."""
 
-    def __init__(self, grouped: Grouped, *, now: Now, busy: Callable[[], bool], pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, grouped: Grouped, *, now: Now, pause: Pause = asyncio.sleep) -> None:
         self._grouped = grouped
         self._now = now
-        self._busy = busy
         self._pause = pause
 
     async def run(self) -> None:
         """Run one query after the other; give up where the database is unavailable or takes long."""
         await self._pause(FIRST_SECONDS)
-        waits = 0
+        queries = first_queries(self._now())
         try:
-            if await self._grouped.counted(next(first_queries(self._now()))) < MIN_CALLS:
+            if await self._grouped.counted(queries[0]) < MIN_CALLS:
                 return
-            for query in first_queries(self._now()):
-                while self._busy() and waits < MAX_WAITS:
-                    waits += 1
-                    await self._pause(BUSY_SECONDS)
-                await self._pause(PAUSE_SECONDS)
+            for query in queries:
                 await self._grouped.read(query, seconds=SECONDS)
         except (DatabaseUnavailableError, TooMuchError):
             return
 
 
-def first_queries(now: datetime) -> Iterator[GroupQuery]:
+def first_queries(now: datetime) -> list[GroupQuery]:
     """The queries of *Explore* when it is opened: its table and its chart. Pure."""
     hour = Bucket.HOUR.floor(now)
     end = hour if hour == now else hour + timedelta(hours=1)
     by = (By(Dimension.USER), By(Dimension.MODEL))
     table = GroupQuery(end - timedelta(days=DAYS), end, by=by, order=Order.COST, limit=50, compare=True)
-    yield table
-    yield GroupQuery(table.start, end, by=by, order=Order.COST, limit=7, period=Period.DAY)
+    return [table, GroupQuery(table.start, end, by=by, order=Order.COST, limit=7, period=Period.DAY)]

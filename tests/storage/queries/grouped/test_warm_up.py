@@ -11,20 +11,12 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped import warm_up as warm_up_module
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.warm_up import (
-    BUSY_SECONDS,
-    FIRST_SECONDS,
-    MAX_WAITS,
-    PAUSE_SECONDS,
-    SECONDS,
-    WarmUp,
-    first_queries,
-)
+from storage.queries.grouped.warm_up import FIRST_SECONDS, SECONDS, WarmUp, first_queries
 from tests.storage.queries.grouped.test_ranking import count, profiled, stages
 from tests.storage.rollup_checks import MIDNIGHT
 
 NOW = MIDNIGHT + timedelta(days=10)
-QUERIES = list(first_queries(NOW))
+QUERIES = first_queries(NOW)
 
 
 class NotedQueries:
@@ -44,13 +36,13 @@ class NotedQueries:
             raise self._failure
 
 
-async def pauses_of(grouped, busy=lambda: False):
+async def pauses_of(grouped):
     pauses = []
 
     async def pause(seconds):
         pauses.append(seconds)
 
-    await WarmUp(grouped, now=lambda: NOW, busy=busy, pause=pause).run()
+    await WarmUp(grouped, now=lambda: NOW, pause=pause).run()
     return pauses
 
 
@@ -93,20 +85,10 @@ async def test_with_few_calls_nothing_is_asked(database):
 
 
 @pytest.mark.gen_test
-async def test_there_is_a_pause_before_each_question():
+async def test_there_is_a_pause_before_all_questions():
     grouped = NotedQueries()
-    assert await pauses_of(grouped) == [FIRST_SECONDS, *[PAUSE_SECONDS] * len(QUERIES)]
+    assert await pauses_of(grouped) == [FIRST_SECONDS]
     assert grouped.queries == QUERIES
-
-
-@pytest.mark.gen_test
-async def test_calls_come_first_but_not_for_ever():
-    grouped, busy = NotedQueries(), iter([True, False])
-    pauses = await pauses_of(grouped, lambda: next(busy, False))
-    assert pauses == [FIRST_SECONDS, BUSY_SECONDS, *[PAUSE_SECONDS] * len(QUERIES)]
-    grouped = NotedQueries()
-    pauses = await pauses_of(grouped, lambda: True)
-    assert (pauses.count(BUSY_SECONDS), grouped.queries) == (MAX_WAITS, QUERIES)
 
 
 @pytest.mark.parametrize("failure", [DatabaseUnavailableError("lost"), TooMuchError(1)])
