@@ -23,6 +23,12 @@ NO_TOKEN = (
 )
 
 
+class CannotAskError(click.ClickException):
+    """The bridge cannot be asked. The text says why."""
+
+    exit_code = 2
+
+
 @click.command("verify")
 @click.argument("url", default="http://127.0.0.1:4001")
 @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="A file that holds the token.")
@@ -47,7 +53,7 @@ def verify(  # noqa: PLR0917 - click names each
             address, token = Address.parse(url), _token(token_file)
             results = asyncio.run(_verify(address, token, provider, model, as_json))
     except (UnreachableError, BrokenOffError, FailedError, ValueError, OSError) as error:
-        raise click.UsageError(str(error)) from error
+        raise CannotAskError(str(error)) from error
     click.echo(summary(results, as_json=as_json))
     if any(result.outcome is Outcome.FAILED for result in results):
         raise SystemExit(1)
