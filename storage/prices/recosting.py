@@ -25,6 +25,7 @@ from uuid import UUID
 from bson.decimal128 import Decimal128
 from pymongo import ReturnDocument, UpdateOne
 
+from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
 from storage.aggregation.job import BATCH_SECONDS
 from storage.aggregation.rollup import TOKENS, document_of
@@ -230,13 +231,18 @@ class Recosting:
         return False
 
     def _cost(self, call: Mapping[str, Any]) -> Cost | None:
+        """What a call costs now; None where it keeps what it has: its end is presumed, it has no price, or cannot be read."""
         if call.get("presumed"):
             return None
-        usages = [
-            TokenUsage(provider_response_id="", **{name: usage.get(name) for name in TOKENS})
-            for usage in call.get("token_usages", ())
-        ]
-        return self._cost_of(call["provider_name"], call["model"], usages, call["started_at"])
+        try:
+            usages = [
+                TokenUsage(provider_response_id="", **{name: usage.get(name) for name in TOKENS})
+                for usage in call.get("token_usages", ())
+            ]
+            return self._cost_of(call["provider_name"], call["model"], usages, call["started_at"])
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others are priced
+            _log.error("the call %s cannot be priced: %s", format_id(call["_id"].as_uuid()), type(error).__name__)
+            return None
 
     async def _marks(self, ids: Sequence[Any], session: Session) -> dict[Any, dict[str, Any]]:
         """What each call was counted with, in rollups and in its session."""

@@ -163,6 +163,19 @@ async def test_calls_cost_what_prices_say_now_and_totals_and_sessions_follow(
     )
 
 
+@pytest.mark.expects_log("the call 00000000-0000-0000-0000-000000000002 cannot be priced: TypeError")
+@pytest.mark.gen_test
+async def test_a_call_that_cannot_be_read_keeps_its_cost_and_the_others_are_priced(database, recosting, jobs, clock):
+    await recorded(database)
+    unreadable = {"$set": {"token_usages.0.input_tokens": "two"}}
+    await database.interceptions.update_one({"_id": UUID(int=2)}, unreadable)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    await begin(recosting, clock)
+    assert (await finish(recosting, jobs)).changed == 4
+    costs = [one["cost"]["usd"].to_decimal() * 10**6 async for one in database.interceptions.find().sort("_id")]
+    assert costs == [3, 2, 9, 12, 15]
+
+
 @pytest.mark.gen_test
 async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(database, recosting, jobs, clock, prices):
     await recorded(database, CALLS[:1])
