@@ -7,23 +7,23 @@ Sources: Claude API reference, "Usage and Cost Analytics API" (`/v1/organization
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from msgspec import Struct, field
 
 from upstream.headers import Headers
 from upstream.reports.pages import NotServedError, ReportPages
-from upstream.reports.reported import STANDARD, Reported, ReportError, Tokens
+from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportError, Tokens
 
 BETA: Final = "analytics-usage-cost-2026-08-24"
 MAX_DAYS: Final = 31
 """The days that one request may be about."""
 
-NO_MODEL: Final = "(no model)"
 _CENTS: Final = 100
+
+T = TypeVar("T")
 
 
 def headers_of(key: str) -> Headers:
@@ -84,13 +84,6 @@ class OlderUsage(Usage):
     service_tier: str | None = None
 
 
-class OlderUsageBucket(Struct):
-    """The usage of a day."""
-
-    starting_at: datetime
-    results: list[OlderUsage]
-
-
 class OlderCost(Cost):
     """Costs of a model and tier in a day, or of something else, which `cost_type` names."""
 
@@ -99,11 +92,11 @@ class OlderCost(Cost):
     cost_type: str | None = None
 
 
-class OlderCostBucket(Struct):
-    """The costs of a day."""
+class OlderBucket(Struct, Generic[T]):
+    """The usage, or the costs, of a day."""
 
     starting_at: datetime
-    results: list[OlderCost]
+    results: list[T]
 
 
 async def read_anthropic(pages: ReportPages, start: datetime, end: datetime) -> list[Reported]:
@@ -136,39 +129,31 @@ async def _read(pages: ReportPages, start: datetime, end: datetime) -> list[Repo
 async def _read_older(pages: ReportPages, start: datetime, end: datetime) -> list[Reported]:
     query = [*_span(start, end), ("bucket_width", "1d"), ("limit", str(MAX_DAYS))]
     by_model = [*query, ("group_by[]", "model"), ("group_by[]", "service_tier")]
-    usage = await pages.read("v1/organizations/usage_report/messages", by_model, OlderUsageBucket)
-    costs = await pages.read("v1/organizations/cost_report", [*query, ("group_by[]", "description")], OlderCostBucket)
-    return [*_of_older_usage(usage), *_of_older_costs(costs)]
+    usage = await pages.read("v1/organizations/usage_report/messages", by_model, OlderBucket[OlderUsage])
+    by_line = [*query, ("group_by[]", "description")]
+    costs = await pages.read("v1/organizations/cost_report", by_line, OlderBucket[OlderCost])
+    return [
+        *(_reported(day.starting_at, one.model, one.service_tier, one, None) for day in usage for one in day.results),
+        *(
+            _reported(day.starting_at, one.model or one.cost_type, one.service_tier, None, one)
+            for day in costs
+            for one in day.results
+        ),
+    ]
 
 
 def _span(start: datetime, end: datetime) -> list[tuple[str, str]]:
     return [(name, f"{at:%Y-%m-%dT%H:%M:%SZ}") for name, at in (("starting_at", start), ("ending_at", end))]
 
 
-def _of_older_usage(buckets: list[OlderUsageBucket]) -> Iterator[Reported]:
-    for bucket in buckets:
-        for one in bucket.results:
-            yield _reported(bucket.starting_at, one.model, one.service_tier, one, None)
-
-
-def _of_older_costs(buckets: list[OlderCostBucket]) -> Iterator[Reported]:
-    for bucket in buckets:
-        for one in bucket.results:
-            yield _reported(bucket.starting_at, one.model or one.cost_type, one.service_tier, None, one)
-
-
 def _reported(at: datetime, model: str | None, tier: str | None, usage: Usage | None, cost: Cost | None) -> Reported:
     if cost is not None and cost.currency.upper() != "USD":
         raise ReportError(f"costs are reported in {cost.currency[:9]!r}; only US dollars are compared")
     return Reported(
-        _day(at),
+        (at if at.tzinfo is None else at.astimezone(UTC)).date(),
         model or NO_MODEL,
         None if usage is None else usage.tokens,
         None if cost is None else cost.amount / _CENTS,
         None if cost is None or cost.list_amount is None else cost.list_amount / _CENTS,
         STANDARD if tier in {None, "standard"} else str(tier),
     )
-
-
-def _day(at: datetime) -> date:
-    return (at if at.tzinfo is None else at.astimezone(UTC)).date()

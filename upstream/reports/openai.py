@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from msgspec import Struct, field
 
 from upstream.reports.pages import Query, ReportPages
-from upstream.reports.reported import STANDARD, Reported, ReportError, Tokens
+from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportError, Tokens
 
-NO_MODEL: Final = "(no model)"
 _DEFAULT_TIERS: Final = frozenset({"", "default", "standard", "auto"})
+
+T = TypeVar("T")
 
 
 class UsageResult(Struct):
@@ -46,18 +47,11 @@ class CostResult(Struct):
     line_item: str | None = None
 
 
-class UsageBucket(Struct):
-    """The usage of a day."""
+class Bucket(Struct, Generic[T]):
+    """The usage, or the costs, of a day."""
 
     start_time: int
-    results: list[UsageResult]
-
-
-class CostBucket(Struct):
-    """The costs of a day."""
-
-    start_time: int
-    results: list[CostResult]
+    results: list[T]
 
 
 async def read_openai(pages: ReportPages, start: datetime, end: datetime) -> list[Reported]:
@@ -68,12 +62,12 @@ async def read_openai(pages: ReportPages, start: datetime, end: datetime) -> lis
     found: list[Reported] = []
     for what, group_by in usage:
         query = [*span, ("limit", "31"), *group_by]
-        found += _of_usage(await pages.read(f"v1/organization/usage/{what}", query, UsageBucket))
+        found += _of_usage(await pages.read(f"v1/organization/usage/{what}", query, Bucket[UsageResult]))
     query = [*span, ("limit", "180"), ("group_by[]", "line_item")]
-    return [*found, *_of_costs(await pages.read("v1/organization/costs", query, CostBucket))]
+    return [*found, *_of_costs(await pages.read("v1/organization/costs", query, Bucket[CostResult]))]
 
 
-def _of_usage(buckets: list[UsageBucket]) -> Iterator[Reported]:
+def _of_usage(buckets: list[Bucket[UsageResult]]) -> Iterator[Reported]:
     for bucket in buckets:
         for one in bucket.results:
             read, written = one.input_cached_tokens or 0, one.input_cache_write_tokens or 0
@@ -83,7 +77,7 @@ def _of_usage(buckets: list[UsageBucket]) -> Iterator[Reported]:
             yield Reported(_day(bucket.start_time), one.model or NO_MODEL, tokens, tier=tier)
 
 
-def _of_costs(buckets: list[CostBucket]) -> Iterator[Reported]:
+def _of_costs(buckets: list[Bucket[CostResult]]) -> Iterator[Reported]:
     for bucket in buckets:
         for one in bucket.results:
             if one.amount.currency.lower() != "usd":

@@ -11,6 +11,8 @@ from msgspec import Struct
 STANDARD: Final = ""
 """The usual tier."""
 
+NO_MODEL: Final = "(no model)"
+
 
 class ReportError(Exception):
     """A report cannot be read. The text is for the operator, and has no key in it."""

@@ -14,9 +14,9 @@ from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.client import UpstreamClient
 from upstream.reports import pages as pages_module
 from upstream.reports.anthropic import BETA, headers_of, read_anthropic
-from upstream.reports.openai import NO_MODEL, read_openai
+from upstream.reports.openai import read_openai
 from upstream.reports.pages import ReportPages
-from upstream.reports.reported import Reported, ReportError, Tokens
+from upstream.reports.reported import NO_MODEL, Reported, ReportError, Tokens
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS = [date(2026, 9, 1) + timedelta(days=number) for number in range(40)]
