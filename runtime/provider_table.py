@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from types import MappingProxyType
 from urllib.parse import quote
 
 from intercept.secrets.known import KnownSecrets
@@ -28,7 +27,6 @@ from upstream.providers.provider import Availability, Provider, Source
 from upstream.providers.table import Routing
 
 _log = logging.getLogger(__name__)
-_NO_SECRETS: Mapping[str, str] = MappingProxyType({})
 
 
 class ManagedRouting:
@@ -132,7 +130,7 @@ def secrets_in(secrets: Mapping[str, str]) -> list[str]:
 
 
 def make_managed(
-    settings: Settings, stored: StoredProvider, keys: tuple[str, ...], secrets: Mapping[str, str] = _NO_SECRETS
+    settings: Settings, stored: StoredProvider, keys: tuple[str, ...], secrets: Mapping[str, str]
 ) -> Provider:
     """Make a provider of its document, with the keys and secrets that could be decrypted."""
     spec = stored.spec

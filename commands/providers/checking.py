@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import click
 
@@ -15,11 +15,11 @@ from upstream.client import UpstreamClient
 from upstream.providers.provider import Provider
 from upstream.providers.provider_check import CheckResult, check_provider
 
-Make = Callable[[Settings, StoredProvider, tuple[str, ...]], Provider]
+Make = Callable[[Settings, StoredProvider, tuple[str, ...], Mapping[str, str]], Provider]
 
 
 def add_check(group: click.Group, make: Make) -> None:
-    """Add the command to a group; `make` creates a provider from its document and keys."""
+    """Add the command to a group; `make` creates a provider from its document, keys and secrets."""
 
     @command(group, "check")
     @click.argument("name")
@@ -29,13 +29,19 @@ def add_check(group: click.Group, make: Make) -> None:
 
         async def check_all(managed: ManagedProviders) -> list[CheckResult]:
             stored = await managed.find(name)
-            keys = tuple(managed.sealer.open(key.sealed, stored.id) for key in stored.keys)
+            sealer = managed.sealer
+            keys = tuple(sealer.open(key.sealed, stored.id) for key in stored.keys)
+            secrets = {name: sealer.open_named(name, one.sealed, stored.id) for name, one in stored.secrets.items()}
+            try:
+                provider = make(settings, stored, keys, secrets)
+            except (ValueError, OSError) as error:  # of TLS the latter
+                raise click.ClickException(f"{name} cannot be used by this version: {error}") from error
             seconds = settings.upstream_connect_timeout.total_seconds()
             client = UpstreamClient(
                 connect_timeout=seconds, idle_timeout=settings.upstream_idle_timeout.total_seconds()
             )
             try:
-                return await check_provider(make(settings, stored, keys), client)
+                return await check_provider(provider, client)
             finally:
                 await client.close()
 

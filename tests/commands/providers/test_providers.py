@@ -1,5 +1,7 @@
 import base64
 import json
+import socket
+import threading
 
 import pytest
 
@@ -66,6 +68,8 @@ def test_a_provider_of_a_type_of_a_later_version_is_listed_and_not_changed(run, 
     keys = ["sk-e...1111,", "sk-e...2222"]
     assert output("providers", "list").splitlines()[1].split() == ["east", "later", "enabled", *keys, "-"]
     assert refused(run("providers", "set", "east", "--disabled")) == (1, f"Error: type: {UNKNOWN_TYPE}\n")
+    cannot = "Error: east cannot be used by this version: 'later' is not a valid ProviderType\n"
+    assert refused(run("providers", "check", "east")) == (1, cannot)
 
 
 def test_what_is_given_is_changed_and_the_rest_stays(output, key_file):
@@ -243,6 +247,31 @@ def test_a_check_says_what_the_provider_says(run, output):
         1,
         "FAILED  without a key: no connection to the provider: it refused the connection\n",
     )
+
+
+def test_a_check_uses_the_secrets_of_the_provider(run, output, tmp_path):
+    (tmp_path / "credentials").write_text("ada:secret")
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
+        where = ["--base-url", "https://models.example/v1", "--proxy-url", url]
+        output(
+            *("providers", "add", "far", "--type", "vllm", *where),
+            *("--proxy-credentials-file", str(tmp_path / "credentials")),
+        )
+        seen = []
+
+        def refuse():
+            connection, _ = proxy.accept()
+            with connection:
+                seen.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        assert run("providers", "check", "far").exit_code == 1
+        thread.join()
+    expected = base64.b64encode(b"ada:secret")
+    assert f"Proxy-Authorization: Basic {expected.decode()}\r\n".encode() in seen[0]
 
 
 def test_the_commands_are_listed():
