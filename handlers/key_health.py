@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 def report_change(provider: Provider, key: str, change: KeyChange, metrics: Metrics) -> None:
     """Log once that a provider began to refuse a key, or accepts it again. The log has only a hint of the key."""
     refused, hint = change is KeyChange.REFUSED, credential_hint(key)
-    metrics.provider_key(provider.name, hint, refused=refused)
+    metrics.key_refused(provider.name, hint).set(refused)
     if refused:
         _log.warning(
             "provider key refused: provider=%s key=%s status=401; look at %s",

@@ -217,7 +217,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("threads", Threads(database, now=now).run)
     process.start("counting", RollupJob(database, now=now).run)
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
-    process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed).run)
+    process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("search_sweep", Sweep(database, now=now).run)
     process.start("warm_up", WarmUp(bridge.grouped, now=now).run)

@@ -203,7 +203,7 @@ class UpstreamRequest:
         for _ in range(TRIES - 1):
             with suppress(UpstreamNotReachedError):
                 return await self._send_once()
-            self._handler.bridge.metrics.retried(self._to.provider.name)
+            self._handler.bridge.metrics.retries(self._to.provider.name).inc()
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
         return await self._send_once()
 

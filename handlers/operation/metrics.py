@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from functools import lru_cache
 from typing import TypeVar
@@ -25,7 +25,7 @@ from handlers.operation.metric_names import BoundedNames
 from handlers.operation.metrics_folder import MetricsFolder
 from handlers.operation.spending_metrics import SpendingMetrics, counts_of
 from intercept.ids import format_id
-from intercept.records import Ending, EndReason, Interception, TokenUsage
+from intercept.records import Ending, EndReason, Interception
 from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"
@@ -107,18 +107,19 @@ class Metrics:
             FIRST_BYTE_BUCKETS,
         )
         self.passthrough = self._counter("passthrough", "Relayed calls that are not recorded.", "provider route method")
-        self._retries = self._counter(
+        self.retries = self._counter(
             "upstream_retries", "Calls retried, as nothing of them had reached the provider.", "provider"
         )
         self.fallbacks = self._counter(
             "provider_fallbacks", "Times that a provider could not answer, and another one was asked.", "provider next"
         )
-        self._key_refused = self._gauge(
+        key_refused = self._gauge(
             "provider_key_refused",
             "Whether the provider refused a key of the bridge (401) and has accepted no call with it since.",
             "provider key",
             across="livemax",
         )
+        self.key_refused = series(key_refused)
         self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
         self._spending = SpendingMetrics(self._counter)
@@ -140,7 +141,7 @@ class Metrics:
         )
         self.access_denied = self._counter("access_denied", "Requests answered with 403.", "plane")
         self.sign_ins = Counter(PREFIX + "sign_ins", "Sign-ins to the dashboard.", registry=self.registry)
-        self._texts_removed = Counter(
+        self.texts_removed = Counter(
             PREFIX + "texts_removed",
             "Times that texts of a call were removed at the end of their retention.",
             registry=self.registry,
@@ -196,18 +197,6 @@ class Metrics:
         """A request was refused by that limit."""
         self._rejections(limit).inc()
 
-    def texts_removed(self, times: int) -> None:
-        """So many times texts of a call were removed at the end of their retention."""
-        self._texts_removed.inc(times)
-
-    def retried(self, provider: str) -> None:
-        """A provider was not reached, and the request is sent once more."""
-        self._retries(provider).inc()
-
-    def provider_key(self, provider: str, hint: str, *, refused: bool) -> None:
-        """A provider began to refuse a key, or accepts it again; `hint` is enough of it to recognise it by."""
-        self._key_refused.labels(provider, hint).set(refused)
-
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
         provider, model = interception.provider_name, self._model(interception.model)
@@ -235,17 +224,14 @@ class Metrics:
             self._prompts(provider, model, initiator_id, client).inc()
         if interception.billed and not ending.reading.token_usages:
             self._no_usage(provider, model, client).inc()
-        self._count_tokens(ending.reading.token_usages, (provider, model), (initiator_id, client))
+        for usage in ending.reading.token_usages:
+            for kind, count in counts_of(usage):
+                self._tokens(provider, model, kind, initiator_id, client).inc(count)
         named = spent.user, spent.groups
         self._spending.count((provider, model), named, spent.usd, ending.reading.token_usages)
         for tool in ending.reading.tool_usages:
             self._tool.used(tool.tool)
             self._tools(provider, model, self._tool(tool.tool)).inc()
-
-    def _count_tokens(self, usages: Sequence[TokenUsage], labels: tuple[str, str], by: tuple[str, str]) -> None:
-        for usage in usages:
-            for kind, count in counts_of(usage):
-                self._tokens(*labels, kind, *by).inc(count)
 
     def exposition(self) -> tuple[str, bytes]:
         """The content type and the text of all metrics."""

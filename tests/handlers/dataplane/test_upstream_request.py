@@ -265,14 +265,14 @@ def closed(running, monkeypatch):
 
 @pytest.mark.gen_test
 async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, monkeypatch):
-    upstream, retried = FakeUpstream(), running.bridge.metrics.retried
+    upstream, counter = FakeUpstream(), running.bridge.metrics.retries
     upstream.play(CHAT_OK)
 
     def listen(provider):
-        retried(provider)
         closed.listen()
+        return counter(provider)
 
-    monkeypatch.setattr(running.bridge.metrics, "retried", listen)
+    monkeypatch.setattr(running.bridge.metrics, "retries", listen)
     asking = asyncio.create_task(call(running))
     await until(lambda: retries(running))
     upstream._server = await asyncio.get_running_loop().create_server(lambda: Connection(upstream), sock=closed)
