@@ -56,6 +56,8 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
         path = _keep(address, _sign_in(address, browser=not no_browser))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise click.ClickException(f"{address} sent an answer that is not valid") from error
+    except OSError as error:
+        raise click.ClickException(f"the token cannot be kept in {_file()}: {error.strerror}") from error
     click.echo(f"Signed in. The token is kept in {path}.", err=True)
 
 

@@ -95,6 +95,13 @@ def test_a_token_is_kept_for_its_owner_alone_and_printed_again(bridge, run, tmp_
         assert run(*arguments).stdout == TOKEN["access_token"] + "\n"
 
 
+@pytest.mark.usefixtures("waits")
+def test_a_token_that_cannot_be_kept_is_said_in_one_line(bridge):
+    result = CliRunner().invoke(login, [bridge.url, "--no-browser"], env={"XDG_CONFIG_HOME": "/proc"})
+    said = "Error: the token cannot be kept in /proc/aibridge/logins.json: No such file or directory"
+    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, said)
+
+
 def test_a_browser_is_opened_where_the_user_said(bridge, run, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
