@@ -12,7 +12,16 @@ from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import FoundCalls
 from storage.search.conditions import flags
 from storage.search.documents import part_id
-from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, Hits, IndexReading, Progress, progress_of
+from storage.search.reading import (
+    CHECKED_AT_ONCE,
+    MAX_CHECKED,
+    TEXTS_AT_ONCE,
+    Hits,
+    IndexReading,
+    Progress,
+    matching,
+    progress_of,
+)
 from storage.search.segments import ID_BYTES, IDS
 
 
@@ -58,8 +67,10 @@ class EveryReading(IndexReading):
         for begin in range(0, len(ids), step):
             some = each(ids[begin : begin + step])
             cursor = self.database.interceptions.find({"_id": {"$in": some}}, TEXT_FIELDS, session=self.session)
+            found: list[bytes] = []
             async with rows.scans if rows else nullcontext():
-                found = [document["_id"].bytes async for document in cursor if texts.matches(document)]
+                while documents := await cursor.to_list(TEXTS_AT_ONCE):
+                    found += [document["_id"].bytes for document in await matching(documents, texts)]
             if rows:
                 await rows.report_progress(read=len(some))
             yield b"".join(found)

@@ -26,7 +26,16 @@ from storage.search.conditions import is_indexed
 from storage.search.documents import JOB_STATE
 from storage.search.every import EveryReading, each
 from storage.search.positions import Key, key_at
-from storage.search.reading import CHECKED_AT_ONCE, MAX_CHECKED, IndexReading, Progress, Query, progress_of
+from storage.search.reading import (
+    CHECKED_AT_ONCE,
+    MAX_CHECKED,
+    TEXTS_AT_ONCE,
+    IndexReading,
+    Progress,
+    Query,
+    matching,
+    progress_of,
+)
 from storage.search.sessions import FoundSessions, SessionReading
 
 _INTERCEPTIONS: Final = Paging("interception", "started_at")
@@ -185,7 +194,8 @@ class _Page(IndexReading):
                 break
             some = {UUID(bytes=key.id): key for key in keys[begin : begin + CHECKED_AT_ONCE]}
             cursor = self.database.interceptions.find({"_id": {"$in": list(some)}}, TEXT_FIELDS, session=self.session)
-            found += [some[document["_id"]] async for document in cursor if texts.matches(document)]
+            while documents := await cursor.to_list(TEXTS_AT_ONCE):
+                found += [some[document["_id"]] for document in await matching(documents, texts)]
         return sorted(found, reverse=True)
 
     async def _rows(self, keys: Sequence[Key]) -> Rows:

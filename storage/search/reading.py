@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from uuid import UUID
@@ -27,6 +28,9 @@ MAX_CHECKED: Final = 1_000
 
 CHECKED_AT_ONCE: Final = 100
 """Calls whose texts are read at a time."""
+
+TEXTS_AT_ONCE: Final = 20
+"""Calls whose texts are held at a time."""
 
 SEGMENTS_AT_ONCE: Final = 16
 """Segments whose parts are held at a time."""
@@ -139,12 +143,11 @@ class IndexReading:
             hint=UNINDEXED,
             limit=MAX_WAITING,
         )
-        matching, looked_at = [], 0
-        async for document in cursor:
-            looked_at += 1
-            if self.texts is None or self.texts.matches(document):
-                matching.append(key_of(document))
-        return matching, looked_at < MAX_WAITING
+        keys, looked_at = [], 0
+        while documents := await cursor.to_list(TEXTS_AT_ONCE):
+            looked_at += len(documents)
+            keys += [key_of(document) for document in await matching(documents, self.texts)]
+        return keys, looked_at < MAX_WAITING
 
     async def count_waiting(self, state: Mapping[str, Any]) -> int:
         """Count the calls beyond `MAX_WAITING` that may match and are in no segment yet."""
@@ -206,6 +209,15 @@ class IndexReading:
                 segment, part = read_part_id(document["_id"])
                 found.setdefault(segment, {})[part] = document["data"]
         return found
+
+
+async def matching(documents: Sequence[dict[str, Any]], texts: TextQuery | None) -> Sequence[dict[str, Any]]:
+    """The documents whose texts match. They are read in a thread, as one may take a tenth of a second."""
+
+    def read(texts: TextQuery) -> list[dict[str, Any]]:
+        return [document for document in documents if texts.matches(document)]
+
+    return documents if texts is None else await asyncio.to_thread(read, texts)
 
 
 def progress_of(state: Mapping[str, Any]) -> Progress | None:

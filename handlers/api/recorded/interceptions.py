@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -13,10 +14,10 @@ from handlers.api.recorded.pages import PageHandler
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import Problem
 from intercept.ids import format_id
-from resources.recorded.interceptions import Interception, InterceptionList
+from resources.recorded.interceptions import InterceptionList
 from resources.recorded.parts import Indexing, TextMatch
 from storage.accounts.events import Way
-from storage.accounts.users import User
+from storage.queries.filters.texts import TextQuery
 from storage.search.find import Found, SearchUnsupportedError, is_for_index
 from storage.search.reading import Query
 
@@ -29,6 +30,7 @@ class InterceptionsHandler(PageHandler):
     """The list of interceptions."""
 
     unknown_cursor = UNKNOWN_CURSOR
+    _texts: TextQuery | None = None
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that the caller may see."""
@@ -55,22 +57,22 @@ class InterceptionsHandler(PageHandler):
         return found if has_words or found.progress is None else None
 
     async def _write(self, query: Query, found: Found) -> None:
-        texts = query.search.texts
-        if texts is not None:
+        self._texts = query.search.texts
+        if self._texts is not None:
             self.way = Way.SEARCH
-
-        def made(document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
-            row = self.resource_of(document, users)
-            if texts is not None:
-                row.matches = [TextMatch(*structs.astuple(match)) for match in texts.find_matches(document)]
-            return row
-
         indexing = found.progress and Indexing(found.progress.done, found.progress.total)
         await self.write_page(
             lambda last: InterceptionList(found.count, [], last or found.next_after, found.is_exact, indexing),
             found.rows,
-            made,
+            self.resource_of,
         )
+
+    async def complete(self, documents: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> None:
+        """Add what matches to rows, in a thread: half a second for a prompt of a script without spaces."""
+        if (texts := self._texts) is not None:
+            found = await asyncio.to_thread(lambda: [texts.find_matches(document) for document in documents])
+            for row, matches in zip(rows, found, strict=True):
+                row.matches = [TextMatch(*structs.astuple(match)) for match in matches]
 
 
 class InterceptionHandler(VisibilityHandler):

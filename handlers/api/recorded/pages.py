@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
@@ -50,6 +50,9 @@ class PageHandler(VisibilityHandler):
         last = await self.write_rows(rows, make_row)
         await self.write_piece(around_list(make_page(last if rows.is_cut else None))[1])
 
+    async def complete(self, documents: Sequence[Mapping[str, Any]], rows: Sequence[Row]) -> None:
+        """Add to rows what takes long to find in their documents; nothing here."""
+
     async def write_rows(self, rows: Rows, make_row: MakeRow) -> UUID | None:
         """Write rows with commas between them; return the id of the last one, None if there is none."""
         users: dict[UUID, User] = {}
@@ -58,6 +61,7 @@ class PageHandler(VisibilityHandler):
             if unknown := {document["initiator_id"] for document in chunk} - users.keys():
                 users |= await self.bridge.identities.users_by_id(unknown)
             made = [make_row(document, users) for document in chunk]
+            await self.complete(chunk, made)
             await self.write_piece(comma + b",".join(map(msgspec.json.encode, made)))
             last, comma = made[-1].id, b","
         return last

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import current_thread, main_thread
 from urllib.parse import quote
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from intercept.records import EndReason, ModelResponse, ProviderError, Reading, 
 from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.queries.filters.texts import TextQuery
 from storage.search.job import SearchJob
 from storage.search.sweep import Step, Sweep
 from tests.storage.records import ending, interception
@@ -351,3 +353,19 @@ async def test_nobody_gets_errors_of_words_that_they_may_not_read(running):
         if one["action"] == "calls.searched"
     ]
     assert sorted(searched, key=str) == [("audrey", "grace", 2), ("audrey", None, 2)]
+
+
+@pytest.mark.gen_test
+async def test_texts_are_read_in_a_thread_and_calls_go_on(running, monkeypatch):
+    threads = []
+    for name in ("matches", "find_matches"):
+        read = getattr(TextQuery, name)
+        monkeypatch.setattr(
+            TextQuery, name, lambda *what, name=name, read=read: threads.append((name, current_thread())) or read(*what)
+        )
+    await record(running, 1, "hello there")
+    for _ in range(2):  # as it waits to be indexed, and then
+        assert await found(running, '"hello there"') == (1, [1])
+        await index(running)
+    assert {name for name, _ in threads} == {"matches", "find_matches"}
+    assert main_thread() not in {thread for _, thread in threads}
