@@ -97,6 +97,7 @@ class Server:
             logger.info("SIGHUP has no effect on a server of one process")
             return
         try:
+            open_tls(self._settings)  # a key that does not fit would leave the one in use without any
             load_certificate(self._tls, self._settings)
         except StartError as error:
             logger.error("%s; the previous one stays", error)  # noqa: TRY400 - the reason is all there is to say
