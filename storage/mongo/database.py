@@ -27,7 +27,7 @@ from storage.mongo.errors import (
     unavailable,
 )
 from storage.mongo.health import DatabaseHealth
-from storage.mongo.index_creation import make_index_of_groups, make_index_of_users, make_indexes
+from storage.mongo.index_creation import make_indexes, make_indexes_of
 
 __all__ = [
     "NO_TRANSACTIONS",
@@ -270,8 +270,8 @@ class Database:
 
     async def prepare_users(self) -> None:
         """Make the indexes of the names of users and groups, see `storage.mongo.index_creation`."""
-        await make_index_of_users(self._database)
-        await make_index_of_groups(self._database)
+        for name in ("users", "groups"):
+            await make_indexes_of(self._database, name)
 
     def close(self) -> None:
         """Close all connections."""

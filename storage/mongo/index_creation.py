@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pymongo
-from motor.motor_asyncio import AsyncIOMotorDatabase
+from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo.errors import DuplicateKeyError
 
 from storage.mongo.index_models import INDEXES, OBSOLETE
@@ -30,60 +30,54 @@ _log = logging.getLogger(__name__)
 async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
     """Create missing indexes, drop obsolete ones, and set how long documents are kept; None keeps them forever."""
     with pymongo.timeout(INDEX_SECONDS), _log_if_slow():
-        for name in INDEXES.keys() - {"users", "recosts"}:
-            await _make(database, name)
-        await make_index_of_users(database)
-        await _make_index_of_recosts(database)
+        for name in INDEXES:
+            await make_indexes_of(database, name)
         await set_retention(database, retention)
 
 
-async def make_index_of_users(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-    """Create the index that makes usernames unique, ignoring case.
+async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:
+    """Create the missing indexes of a collection, and drop obsolete ones."""
+    collection = database[name]
+    try:
+        await collection.create_indexes(list(INDEXES[name]))
+    except DuplicateKeyError:
+        if name == "users":
+            await _log_same_names(collection)
+        elif name == "recosts":
+            await _cancel_all_but_one(collection)
+            await make_indexes_of(database, name)
+        else:
+            raise
+        return
+    for index in OBSOLETE.get(name, ()):
+        await drop_index(collection, index)
+
+
+async def _log_same_names(users: AsyncIOMotorCollection[dict[str, Any]]) -> None:
+    """Name users whose names differ in case alone.
 
     Earlier versions distinguished usernames by case. Existing ones that differ only in case stay, each found by its
-    exact name, and a warning names them.
+    exact name.
     """
-    try:
-        await _make(database, "users")
-    except DuplicateKeyError:
-        same: list[dict[str, Any]] = [
-            {"$match": {"removed_at": None}},
-            {"$group": {"_id": {"$toLower": "$username"}, "names": {"$push": "$username"}}},
-            {"$match": {"names.1": {"$exists": True}}},
-            {"$sort": {"_id": 1}},
-            {"$limit": NAMED_CONFLICTS},
-        ]
-        async for found in database["users"].aggregate(same):
-            names = " and ".join(sorted(found["names"]))
-            _log.warning("usernames differ in case alone: %s; remove all of them but one (users remove NAME)", names)
+    same: list[dict[str, Any]] = [
+        {"$match": {"removed_at": None}},
+        {"$group": {"_id": {"$toLower": "$username"}, "names": {"$push": "$username"}}},
+        {"$match": {"names.1": {"$exists": True}}},
+        {"$sort": {"_id": 1}},
+        {"$limit": NAMED_CONFLICTS},
+    ]
+    async for found in users.aggregate(same):
+        names = " and ".join(sorted(found["names"]))
+        _log.warning("usernames differ in case alone: %s; remove all of them but one (users remove NAME)", names)
 
 
-async def make_index_of_groups(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-    """Create the index that makes names of groups unique, ignoring case."""
-    await _make(database, "groups")
-
-
-async def _make_index_of_recosts(database: AsyncIOMotorDatabase[dict[str, Any]]) -> None:
-    """Create the index that keeps re-costings to one at a time.
-
-    Earlier versions accepted two that were requested at the same moment. All but one are cancelled, also by several servers.
-    """
-    try:
-        await _make(database, "recosts")
-    except DuplicateKeyError:
-        recosts = database["recosts"]
-        active = recosts.find({"state": {"$in": ["waiting", "running"]}})
-        others = [one["_id"] async for one in active.sort([("state", 1), ("requested_at", 1), ("_id", 1)])][1:]
-        cancelled = {"$set": {"state": "cancelled"}, "$currentDate": {"ended_at": True}, "$unset": {"lease_until": ""}}
-        await recosts.update_many({"_id": {"$in": others}}, cancelled)
-        _log.warning("re-costings were cancelled, as there may be one at a time: %d", len(others))
-        await _make(database, "recosts")
-
-
-async def _make(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:
-    await database[name].create_indexes(list(INDEXES[name]))
-    for index in OBSOLETE.get(name, ()):
-        await drop_index(database[name], index)
+async def _cancel_all_but_one(recosts: AsyncIOMotorCollection[dict[str, Any]]) -> None:
+    """Cancel re-costings: earlier versions accepted two that were requested at the same moment, also by several servers."""
+    active = recosts.find({"state": {"$in": ["waiting", "running"]}})
+    others = [one["_id"] async for one in active.sort([("state", 1), ("requested_at", 1), ("_id", 1)])][1:]
+    cancelled = {"$set": {"state": "cancelled"}, "$currentDate": {"ended_at": True}, "$unset": {"lease_until": ""}}
+    await recosts.update_many({"_id": {"$in": others}}, cancelled)
+    _log.warning("re-costings were cancelled, as there may be one at a time: %d", len(others))
 
 
 @contextlib.contextmanager
