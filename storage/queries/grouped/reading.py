@@ -210,7 +210,8 @@ class Reading:
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are requested."""
         versions = self._versions if self._rows.options else None
-        may_be_left = not source.is_scan and query.order in source.orders
+        has_rest = isinstance(source, Rollups) and source.plan.rest is not None
+        may_be_left = not source.is_scan and not has_rest and query.order in source.orders
         ranking = Ranking(self._rows, self._cache, versions, MAX_REMEMBERED if may_be_left else MAX_RANKED)
         try:
             return await ranking.ranked(query, source, query.previous, None if before is None else before.groups)

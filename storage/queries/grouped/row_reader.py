@@ -139,9 +139,6 @@ class RowReader:
     async def _parts_of(self, source: Source) -> Sequence[tuple[Source, int]]:
         if (parts := source.parts) is not None:
             return parts
-        return [(source.within(one.start, one.end), one.calls) for one in await self._slices_of(source)]
-
-    async def _slices_of(self, source: Source) -> list[Slice]:
         if source.times not in self._slices:
             self._slices[source.times] = await slices(self.database, self.session, *source.times)
-        return self._slices[source.times]
+        return [(source.within(start, end), calls) for start, end, calls in self._slices[source.times]]

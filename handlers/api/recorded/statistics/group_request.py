@@ -15,7 +15,7 @@ from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Order, Subject, is_allowed, names_of, parse_by
+from storage.queries.filters.grouped.dimensions import OF_SUBJECT, By, Order, Subject, names_of, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.time_ranges import ceiling
 
@@ -101,7 +101,7 @@ def _by(text: str, of: Subject, problems: list[tuple[str, str]]) -> tuple[By, ..
         except ValueError:
             problems.append(("group_by", f"has {name!r}; it may have {allowed}"))
             return ()
-        if not is_allowed(of, by):
+        if by.dimension not in OF_SUBJECT[of]:
             problems.append(("group_by", f"has {name!r}, which {of} do not have; it may have {allowed}"))
             return ()
         if by not in found:

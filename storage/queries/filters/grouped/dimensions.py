@@ -89,9 +89,10 @@ CALLS: Final[Mapping[Dimension, Any]] = MappingProxyType(
         Dimension.HTTP_STATUS: {"$ifNull": ["$upstream_status", None]},
         Dimension.ERROR_TYPE: {"$ifNull": ["$error.type", None]},
         Dimension.STREAMING: "$streaming",
+        Dimension.TAG: "$tags",
     }
 )
-"""Expressions of the document of an interception; a tag has one of its own."""
+"""Expressions of the document of an interception; of a tag that of all of them."""
 
 REFUSALS: Final[Mapping[Dimension, Any]] = MappingProxyType(
     {
@@ -133,12 +134,7 @@ def parse_by(text: str) -> By:
 
 def names_of(subject: Subject) -> list[str]:
     """Return by what something can be grouped."""
-    return [one.value for one in OF_SUBJECT[subject]] + (["tag.NAME"] if subject is Subject.CALLS else [])
-
-
-def is_allowed(subject: Subject, by: By) -> bool:
-    """Whether something can be grouped by that."""
-    return by.dimension in OF_SUBJECT[subject] or (subject is Subject.CALLS and by.dimension is Dimension.TAG)
+    return ["tag.NAME" if one is Dimension.TAG else one.value for one in OF_SUBJECT[subject]]
 
 
 def expression(subject: Subject, by: By) -> Any:

@@ -56,27 +56,16 @@ class RollupPlan(Struct, frozen=True):
 
     @property
     def filter(self) -> dict[str, Any]:
-        """What MongoDB finds them by. All of it is in each part: what stands beside an `$or` does not bound the index."""
-        return self._filter(self.ranges)
-
-    @property
-    def days(self) -> dict[str, Any] | None:
-        """The same of the days alone; None where there are none."""
-        days = [one for one in self.ranges if one.bucket is Bucket.DAY]
-        return self._filter(days) if days else None
-
-    @property
-    def beside_days(self) -> dict[str, Any] | None:
-        """The same of all that is no day; None where there is nothing."""
-        others = [one for one in self.ranges if one.bucket is not Bucket.DAY]
-        return self._filter(others) if others else None
+        """What MongoDB finds them by."""
+        return self.filter_of(self.ranges)
 
     def _level(self, part: TimeRange) -> str:
         """The breakdown of a part: what has no rollups of hours is summed from those that have more in common."""
         has_it = part.bucket in BUCKETS[self.breakdown]
         return (self.breakdown if has_it else Breakdown.USER_COMBINATION).value
 
-    def _filter(self, ranges: Sequence[TimeRange]) -> dict[str, Any]:
+    def filter_of(self, ranges: Sequence[TimeRange]) -> dict[str, Any]:
+        """The same of some ranges. All of it is in each part: what stands beside an `$or` does not bound the index."""
         parts = [
             {
                 "level": self._level(one),

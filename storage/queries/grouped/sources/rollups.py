@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, Final
 
 from storage.aggregation.histograms import unpack
-from storage.aggregation.rollup import HISTOGRAMS, OF_TAGS, Breakdown
+from storage.aggregation.rollup import HISTOGRAMS, OF_TAGS, Breakdown, Bucket
 from storage.mongo.indexes import (
     BUSIEST_TOKENS,
     ROLLUPS,
@@ -22,6 +22,7 @@ from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key
 from storage.queries.filters.grouped.rollup_plan import RollupPlan, without_tag
 from storage.queries.filters.selection import is_one_of
+from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.sources.source import ALL_TOKENS, ENDS, SUMS, Source, Stages, wanted
 
 MAX_FOUND_BY_KEY: Final = 200
@@ -109,51 +110,28 @@ class Rollups(Source):
             return super().summing(sums)
         return [{"$match": self.plan.filter}, {"$group": {"_id": self._keys, **sums}}]
 
+    @property
+    def _indexed(self) -> Sequence[TimeRange]:
+        """The days of which the figures by which groups are sorted are in an index."""
+        is_of_all = self.plan.breakdown in _RANKED_BY and "initiator_id" not in self.plan.values and not self._unwound
+        return [one for one in self.plan.ranges if is_of_all and one.bucket is Bucket.DAY]
+
     def ranking(self, order: Order) -> Stages:
         """See `Source`."""
-        if self._unwound:
-            return super().ranking(order)
-        if self.plan.rest is not None:
-            return self._ranking_with_rest(self.plan.rest, order)
-        if not self._ranks_from_index:
+        if not (days := self._indexed):
             return super().ranking(order)
         group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
-        parts: Stages = [{"$match": self.plan.days}, group]
-        if (others := self.plan.beside_days) is None:
+        parts: Stages = [{"$match": self.plan.filter_of(days)}, group]
+        if not (others := [one for one in self.plan.ranges if one not in days]):
             return parts
-        rest = {"$unionWith": {"coll": self.collection, "pipeline": [{"$match": others}, group]}}
+        pipeline = [{"$match": self.plan.filter_of(others)}, group]
+        rest = {"$unionWith": {"coll": self.collection, "pipeline": pipeline}}
         return [*parts, rest, {"$group": {"_id": "$_id", "most": {"$sum": "$most"}}}]
-
-    def _ranking_with_rest(self, rest: RollupPlan, order: Order) -> Stages:
-        """Rank by tags: calls without it are all calls but those that have it."""
-
-        def part(plan: RollupPlan, tag: Any, sign: int) -> Stages:
-            fields = {
-                f"k{at}": tag if at == self.tag else f"${plan.fields[by]}" for at, by in enumerate(self._query.by)
-            }
-            sums = {"most": self.orders[order], "number": "$interceptions"}
-            added = {name: {"$sum": {"$multiply": [value, sign]}} for name, value in sums.items()}
-            return [{"$match": plan.filter}, {"$group": {"_id": fields, **added}}]
-
-        nothing = {"$literal": None}
-        others = [part(rest, nothing, 1), part(self.plan, nothing, -1)]
-        return [
-            *part(self.plan, "$tag_value", 1),
-            *({"$unionWith": {"coll": self.collection, "pipeline": one}} for one in others),
-            {"$group": {"_id": "$_id", "most": {"$sum": "$most"}, "number": {"$sum": "$number"}}},
-            {"$match": {"number": {"$gt": 0}}},
-        ]
-
-    @property
-    def _ranks_from_index(self) -> bool:
-        """Whether the figures by which groups are sorted are in an index, of days."""
-        is_of_all = "initiator_id" not in self.plan.values
-        return self.plan.breakdown in _RANKED_BY and is_of_all and self.plan.days is not None
 
     @property
     def ranking_hint(self) -> Keys:
         """See `Source`."""
-        return _RANKED_BY[self.plan.breakdown] if self._ranks_from_index and not self._unwound else self.hint(None)
+        return _RANKED_BY[self.plan.breakdown] if self._indexed else self.hint(None)
 
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """See `Source`."""
