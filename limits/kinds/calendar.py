@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -41,7 +40,7 @@ def time_zone(name: str) -> tzinfo:
         ValueError: There is no such time zone.
     """
     try:
-        return UTC if name == "UTC" else _zone(name)
+        return UTC if name == "UTC" else ZoneInfo(name)
     except (OSError, KeyError, ValueError) as error:  # a missing file, a directory, an absolute path
         raise ValueError(f"there is no time zone {name!r}") from error
 
@@ -65,8 +64,3 @@ def bounds_of(period: Period, zone: str, now_ns: int) -> Bounds:
 def _instant(midnight: datetime, tz: tzinfo) -> int:
     """When a midnight is. Where the clock is then set back, it is the first; where it is set forward, when that happens."""
     return to_ns(midnight.replace(tzinfo=tz))
-
-
-@lru_cache(maxsize=64)
-def _zone(name: str) -> ZoneInfo:
-    return ZoneInfo(name)

@@ -46,15 +46,6 @@ _NUMBER: Final = "interceptions"
 OF_SEVERAL: Mapping[str, Any] = {_NUMBER: {"$gt": 1}}
 """Finds sessions with more than one call."""
 
-_PAGING = {
-    Order.STARTED: Paging("session", "started_at"),
-    Order.LAST_ACTIVE: Paging("session", "last_active_at"),
-    Order.COST: Paging("session", "cost"),
-    Order.LOST: Paging("session", "lost", may_lack=True),
-    Order.FAILED: Paging("session", "failures"),
-    Order.CALLS: Paging("session", "interceptions"),
-}
-
 # True of every session, and false of the state of `storage.aggregation.sessions.session_job`. An index is bounded by it and
 # all other conditions, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
@@ -76,14 +67,15 @@ _OF_SEVERAL_BY = {
 
 _OF_ALL = frozenset({indexes.SESSIONS_BY_TIME, indexes.SESSIONS_OF_SEVERAL})
 _SEVERAL_ALONE = frozenset(_OF_SEVERAL_BY.values())
-# Of orders that have an index of their own.
-_ORDERED = {
-    Order.LAST_ACTIVE: indexes.SESSIONS_BY_ACTIVITY,
-    Order.COST: indexes.SESSIONS_BY_COST,
-    Order.LOST: indexes.SESSIONS_BY_LOSS,
-    Order.FAILED: indexes.SESSIONS_BY_FAILURES,
-    Order.CALLS: indexes.SESSIONS_BY_CALLS,
+_ORDERS: Mapping[Order, tuple[Paging, Keys | None]] = {
+    Order.STARTED: (Paging("session", "started_at"), None),
+    Order.LAST_ACTIVE: (Paging("session", "last_active_at"), indexes.SESSIONS_BY_ACTIVITY),
+    Order.COST: (Paging("session", "cost"), indexes.SESSIONS_BY_COST),
+    Order.LOST: (Paging("session", "lost", may_lack=True), indexes.SESSIONS_BY_LOSS),
+    Order.FAILED: (Paging("session", "failures"), indexes.SESSIONS_BY_FAILURES),
+    Order.CALLS: (Paging("session", _NUMBER), indexes.SESSIONS_BY_CALLS),
 }
+"""The order of the list, and its index where it has one of its own."""
 
 
 class _Page(NamedTuple):
@@ -113,12 +105,11 @@ class SessionList:
         offset: int,
     ) -> tuple[int, Rows]:
         """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen."""
-        paging = _PAGING[order]
+        paging, ordered = _ORDERS[order]
         every = [dict(conditions), dict(own), _EVER]
         after = [] if after_id is None else [paging.behind(await paging.locate(self._sessions, after_id, own))]
         page = _Page(every, after, paging, limit, offset)
         index = _index(every)
-        ordered = _ORDERED.get(order)
         if ordered is not None and index not in _OF_ALL:
             count = await self._count(every, index)
             # About how many sessions come first of all until so many of the search are among them.
