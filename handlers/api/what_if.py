@@ -79,10 +79,10 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         """Replay the calls that say the words of a search."""
         days = said_calls(self.bridge.database, finder, proposal.start, proposal.end)
         async with aclosing(days):
-            async for day in days:
-                self._waiting, self._indexed = self._waiting + day.waiting, day.indexed
-                within = proposal._replace(start=day.start, end=day.end)
-                await self._replay(replay, within, past, day.ids, whole=proposal)
+            async for start, end, found in days:
+                self._waiting, self._indexed = self._waiting + found.waiting, found.indexed
+                within = proposal._replace(start=start, end=end)
+                await self._replay(replay, within, past, frozenset(found.each), whole=proposal)
 
     async def _replay(
         self,

@@ -9,7 +9,7 @@ import pytest
 
 from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped.sources.found import FoundCalls
-from storage.queries.said_calls import SaidOfDay, said_calls
+from storage.queries.said_calls import said_calls
 from tests.storage.records import NOON
 
 DAY = timedelta(days=1)
@@ -31,11 +31,11 @@ class Finder:
 @pytest.mark.gen_test
 async def test_each_day_is_searched_by_itself_and_the_last_one_may_be_shorter(database):
     finder, end = Finder(), NOON + 2.5 * DAY
-    days = [one async for one in said_calls(database, finder, NOON, end)]
+    days = [(*times, set(found.each), *found[1:]) async for *times, found in said_calls(database, finder, NOON, end)]
     ranges = [(NOON, NOON + DAY), (NOON + DAY, NOON + 2 * DAY), (NOON + 2 * DAY, end)]
     assert finder.ranges == ranges
     assert days == [
-        SaidOfDay(*one, frozenset({bytes([number]) * 16, bytes([100 + number]) * 16}), (1, 9), number)
+        (*one, {bytes([number]) * 16, bytes([100 + number]) * 16}, (1, 9), number)
         for number, one in enumerate(ranges, 1)
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -34,6 +34,11 @@ class FoundCalls(NamedTuple):
     ids: bytes
     indexed: tuple[int, int] | None = None
     waiting: int = 0
+
+    @property
+    def each(self) -> Iterator[bytes]:
+        """Each id."""
+        return (self.ids[at : at + ID_BYTES] for at in range(0, len(self.ids), ID_BYTES))
 
 
 CallFinder: TypeAlias = Callable[[RowReader, Session, datetime, datetime], Awaitable[FoundCalls]]
