@@ -70,10 +70,9 @@ class Ranking:
         if not isinstance(source, Rollups):
             return await self._read(query, source)
         sums = await self._of_rollups(query, source)
-        at, without = source.tag, source.untagged
-        if at is None or without is None:
+        if source.untagged is None:
             return sums
-        other, every, tagged = without
+        at, other, every, tagged = source.untagged
         others = await self._of_rollups(other, tagged)
         for key, whole in (await self._of_rollups(other, every)).items():
             rest = tuple(one - less for one, less in zip(whole, others.get(key, (0,) * len(whole)), strict=True))

@@ -71,7 +71,7 @@ class Reading:
         self._known = known
         self._finder = finder
         self._found_calls: dict[datetime, FoundCalls] = {}
-        self._versions = Versions({})
+        self._versions: Versions | None = None
         self._totals_reader = TotalsReader(rows, known, None)
         self._database, self._session = rows.database, rows.session
         self._since = Since()
@@ -122,11 +122,9 @@ class Reading:
             return None
         if found := self._found_calls.get(query.start):
             return _Sources(FoundRecords(query, selection, found.ids), FoundRecords(alone, selection, found.ids))
-        planned, whole = (
-            (plan(query, self._since), plan(alone, self._since)) if self._session is not None else (None, None)
-        )
+        planned, whole = plan(query, self._since), plan(alone, self._since)
         # Both of the same kind, so that groups and their sum agree.
-        if planned is None or whole is None:
+        if self._session is None or planned is None or whole is None:
             return _Sources(Records(query, selection), Records(alone, selection))
         return _Sources(Rollups(query, planned), Rollups(alone, whole), self._ranking(query))
 
@@ -137,10 +135,10 @@ class Reading:
         return None if planned is None else Rollups(as_one, planned)
 
     async def _read(self, query: GroupQuery, sources: _Sources) -> GroupResult:
-        if not isinstance(sources.groups, Records):
-            return await self._read_side_by_side(query, sources)
         earlier = query.previous if query.compare else query
         before = self._sources(earlier) if query.compare else None
+        if not isinstance(sources.groups, Records):
+            return await self._read_side_by_side(query, sources, earlier, before)
         count, keys = await self._ranked(query, sources.groups, before) if query.by else (0, [])
         if keys and count == len(keys) and sources.groups.are_apart:
             # They are read once less.
@@ -158,16 +156,15 @@ class Reading:
             result.recorded_since = await self._recorded_since(query)
         return result
 
-    async def _read_side_by_side(self, query: GroupQuery, sources: _Sources) -> GroupResult:
+    async def _read_side_by_side(
+        self, query: GroupQuery, sources: _Sources, earlier: GroupQuery, before: _Sources | None
+    ) -> GroupResult:
         """Read what takes little of the database, as much at a time as does not need one another."""
-        earlier = query.previous if query.compare else query
-        before = self._sources(earlier) if query.compare else None
         is_of_calls = isinstance(sources.groups, Rollups)
         if is_of_calls:
             ranges = [one for read in (sources, before) if read is not None for one in read.ranges]
             self._versions = await read_versions(self._database, ranges, self._rows.options)
-            # What is not read as of one moment is not remembered.
-            self._totals_reader = TotalsReader(self._rows, self._known, self._versions if self._rows.options else None)
+            self._totals_reader = TotalsReader(self._rows, self._known, self._versions)
         (count, keys), total, all_before, uncounted = await side_by_side(
             self._ranked(query, sources.ranking or sources.groups, before) if query.by else _known((0, [])),
             self._whole(query, sources),
@@ -209,17 +206,15 @@ class Reading:
 
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are requested."""
-        versions = self._versions if self._rows.options else None
         has_rest = isinstance(source, Rollups) and source.plan.rest is not None
         may_be_left = not source.is_scan and not has_rest and query.order in source.orders
-        ranking = Ranking(self._rows, self._cache, versions, MAX_REMEMBERED if may_be_left else MAX_RANKED)
+        ranking = Ranking(self._rows, self._cache, self._versions, MAX_REMEMBERED if may_be_left else MAX_RANKED)
         try:
             return await ranking.ranked(query, source, query.previous, None if before is None else before.groups)
         except TooMuchError:
             if not may_be_left:
                 raise
-        # So many are left to MongoDB.
-        # Beside the count, so that not all of them are sorted but only the first ones are found.
+        # So many are left to MongoDB: beside the count, so that not all are sorted but only the first ones are found.
         first: list[dict[str, Any]] = [
             {"$sort": {"most": -1, "_id": 1}},
             *([{"$skip": query.offset}] if query.offset else []),
@@ -250,13 +245,12 @@ class Reading:
 
     async def _untagged(self, source: Rollups, keys: Sequence[Key]) -> dict[Key, Found]:
         """Read what calls add up to that do not have the tag of their groups."""
-        at, untagged = source.tag, source.untagged
-        if untagged is None or at is None:
+        if source.untagged is None:
             return {}
+        at, query, every, tagged = source.untagged
         wanted = {(*key[:at], *key[at + 1 :]): key for key in keys if key[at] is None}
         if not wanted:
             return {}
-        query, every, tagged = untagged
         found = await self._totals_reader.read(query, every, list(wanted))
         others = await self._totals_reader.read(query, tagged, list(wanted))
         return {

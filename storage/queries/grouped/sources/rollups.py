@@ -52,7 +52,6 @@ class Rollups(Source):
     def __init__(self, query: GroupQuery, plan: RollupPlan) -> None:
         super().__init__(query)
         self.plan = plan
-        self.tag = next((position for position, by in enumerate(query.by) if by.dimension is Dimension.TAG), None)
         self._fields = [plan.fields[by] for by in query.by]
 
     @property
@@ -68,15 +67,16 @@ class Rollups(Source):
         return [{"$match": self.plan.filter}, *([{"$set": self._keys}] if self._fields else [])]
 
     @property
-    def untagged(self) -> tuple[GroupQuery, Rollups, Rollups] | None:
-        """Of groups by a tag: the query without it, where all calls are then, and where those are that have it.
+    def untagged(self) -> tuple[int, GroupQuery, Rollups, Rollups] | None:
+        """Of groups by a tag: its position, the query without it, where all calls are then, and where those that have it.
 
         What the one adds up to without the other is the group of calls that do not have the tag.
         """
         if self.plan.rest is None:
             return None
         query = replace(self._query, by=without_tag(self._query.by))
-        return query, Rollups(query, self.plan.rest), Rollups(query, self.plan)
+        at = next(position for position, by in enumerate(self._query.by) if by.dimension is Dimension.TAG)
+        return at, query, Rollups(query, self.plan.rest), Rollups(query, self.plan)
 
     def stages(self, keys: Sequence[Key] | None) -> Stages:
         """See `Source`. The groups that are meant bound what is read, too."""
