@@ -10,7 +10,7 @@ from uuid import UUID
 from msgspec import Struct, field, structs
 
 from intercept.times import format_time
-from resources.bodies import Body, InvalidBodyError, Readers, read_fields
+from resources.bodies import Body, InvalidBodyError, Readers
 from resources.fields import Count, Time, doc, of_fields
 from resources.money.prices import read_day_or_time
 from storage.prices import recost_documents
@@ -26,15 +26,6 @@ class RecostBody(Body, omit_defaults=True):
     to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
 
     readers: ClassVar[Readers] = {"from": read_day_or_time, "to": read_day_or_time}
-
-    @classmethod
-    def range_of(cls, data: bytes, now: datetime) -> tuple[datetime, datetime]:
-        """Read a body.
-
-        Raises:
-            InvalidBodyError: With everything that is wrong.
-        """
-        return read_range(read_fields(data), now)
 
 
 def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:

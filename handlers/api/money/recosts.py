@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
-from resources.money.recosts import Recost, RecostBody, RecostList
+from resources.bodies import read_fields
+from resources.money.recosts import Recost, RecostList, read_range
 from storage.prices.recosts import UNKNOWN, Recosts
 
 
@@ -27,7 +28,7 @@ class RecostsHandler(_RecostHandler):
     async def post(self) -> None:
         """Request a job: 202. The servers on the database do it, also when this one stops."""
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        start, end = self.read_with(lambda body: RecostBody.range_of(body, self.bridge.now()))
+        start, end = self.read_with(lambda body: read_range(read_fields(body), self.bridge.now()))
         job = await self._recosts.request(start, end, author=self.author)
         self.set_header("Location", f"{self.request.path}/{job.id}")
         self.write_json(Recost.of(job), 202)
