@@ -6,22 +6,9 @@ import msgspec
 from msgspec import UNSET
 
 from handlers.base import BridgeHandler
-from handlers.bridge import Bridge
 from handlers.limits_state import state_of_limits
 from resources.probes import Health, Readiness
-from runtime.jobs import Jobs
 from version import VERSION
-
-
-def describe_failed_jobs(jobs: Jobs) -> str:
-    """Which background jobs have failed of late, in words."""
-    return f"failed and restarted: {', '.join(jobs.failed)}" if jobs.failed else "ok"
-
-
-def describe_providers(bridge: Bridge) -> str:
-    """Which keys are refused, and whether changes of providers are followed, in words."""
-    said = [bridge.key_health.describe(), bridge.followed.describe()]
-    return "; ".join(one for one in said if one not in {"", "ok"}) or "ok"
 
 
 class HealthHandler(BridgeHandler):
@@ -42,6 +29,8 @@ class ReadinessHandler(BridgeHandler):
         database = await self.bridge.database.health.check()
         recorder = self.bridge.recorder
         cluster, workers = self.bridge.cluster, self.bridge.workers
+        providers = (self.bridge.key_health.describe(), self.bridge.followed.describe())
+        failed = ", ".join(self.bridge.jobs.failed)
         recording = recorder.healthy and (database or not recorder.needs_database)
         ready = recording and not draining
         self.set_status(200 if ready else 503)
@@ -50,8 +39,8 @@ class ReadinessHandler(BridgeHandler):
             status="draining" if draining else "ready" if ready else "not ready",
             database="ok" if database else "unreachable",
             recording="ok" if recording else recorder.reason or "the database is unavailable",
-            providers=describe_providers(self.bridge),
-            jobs=describe_failed_jobs(self.bridge.jobs),
+            providers="; ".join(one for one in providers if one not in {"", "ok"}) or "ok",
+            jobs=f"failed and restarted: {failed}" if failed else "ok",
             version=VERSION,
             limits=state_of_limits(cluster, workers) if cluster or workers else UNSET,
             policies=self.bridge.policies.problem or UNSET,

@@ -85,16 +85,6 @@ COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
 """The columns of CSV in their order, and what stands in each."""
 
 
-def ndjson_rows(interceptions: Iterable[Interception]) -> bytes:
-    """Write a line of JSON for each."""
-    return _encoder.encode_lines(list(interceptions))
-
-
-def csv_rows(interceptions: Iterable[Interception]) -> bytes:
-    """Write a row for each."""
-    return write_csv([value(interception) for value in COLUMNS.values()] for interception in interceptions)
-
-
 def write_csv(rows: Iterable[Iterable[object]]) -> bytes:
     """Write rows as CSV (RFC 4180). Decimals are exact, and no text is taken for a formula."""
     text = io.StringIO(newline="")
@@ -126,8 +116,12 @@ def harmless(text: str) -> str:
 
 FORMATS: Mapping[str, Format] = MappingProxyType(
     {
-        "ndjson": Format("application/x-ndjson", b"", ndjson_rows),
-        "csv": Format(CSV_TYPE, write_csv([COLUMNS]), csv_rows),
+        "ndjson": Format("application/x-ndjson", b"", lambda calls: _encoder.encode_lines(list(calls))),
+        "csv": Format(
+            CSV_TYPE,
+            write_csv([COLUMNS]),
+            lambda calls: write_csv([value(call) for value in COLUMNS.values()] for call in calls),
+        ),
     }
 )
 """The formats by name, the default first."""
