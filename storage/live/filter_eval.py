@@ -9,7 +9,9 @@ from typing import Any
 from storage.recording.figures import evaluate
 
 TEXTS = "$texts"
-"""Under this name a filter has what the texts of a call must say: something with `matches`. MongoDB does not know it."""
+"""Under this name a filter has what the texts of a call must say: an object with `said_in` and `match`. MongoDB knows no such.
+
+A document may have there what was read by `said_in` before."""
 
 _COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "$in": lambda value, several: value in several,
@@ -39,7 +41,7 @@ def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
     if field == "$or":
         return any(matches(document, one) for one in condition)
     if field == TEXTS:
-        found: bool = condition.matches(document)
+        found: bool = condition.match(document[TEXTS] if TEXTS in document else condition.said_in(document))
         return found
     if field == "$expr":
         return evaluate(document, condition)

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from storage.accounts.users import User
 from storage.live.change_stream import ChangeStream
-from storage.live.filter_eval import matches
+from storage.live.filter_eval import TEXTS, matches
 
 QUEUED_EVENTS = 256
 """The most events that wait for a listener; one that is slower is dropped."""
@@ -72,6 +72,11 @@ class Listener:
         self._heartbeat_waits = False
         self._heard_until: str | None = None
         self._arrived = asyncio.Event()
+
+    @property
+    def said_in(self) -> Callable[[Mapping[str, Any]], Sequence[str]] | None:
+        """Reads what the texts of an interception say; None if none of its filters asks for that."""
+        return next((condition[TEXTS].said_in for condition in self._conditions if TEXTS in condition), None)
 
     def wants(self, position: str, document: Mapping[str, Any]) -> bool:
         """Return whether it gets an interception at that position of the shared stream."""

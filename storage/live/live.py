@@ -19,6 +19,7 @@ from uuid import UUID
 
 from storage.accounts.identities import Identities, User
 from storage.live.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
+from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
@@ -173,6 +174,7 @@ class Live:
 
     async def _publish(self, changes: Sequence[Change], stream: ChangeStream) -> None:
         users = await self._users_of(changes)
+        await _read_texts(changes, self._listeners)
         for position, document in changes:
             if listeners := [one for one in self._listeners if one.wants(position, document)]:
                 initiator = users.get(document["initiator_id"])
@@ -202,6 +204,7 @@ class Live:
         # A stream that has just begun stands ahead of everything there is. In a quiet database nothing brings another one
         # there but the next thing that happens, so that is waited for.
         listener.missed(more=before != (stream.position, self._position))
+        await _read_texts(changes, [listener])
         changes = [change for change in changes if listener.may_see(change.document)]
         users = await self._users_of(changes)
         for position, document in changes:
@@ -235,3 +238,12 @@ class Live:
     def _end_all(self, reason: End) -> None:
         for listener in self._listeners:
             listener.end(reason)
+
+
+async def _read_texts(changes: Sequence[Change], listeners: Iterable[Listener]) -> None:
+    """Read in a thread what texts say, once for all listeners, if a filter of one asks for that."""
+    read = next(filter(None, [one.said_in for one in listeners]), None)
+    if read is not None and changes:
+        said = await asyncio.to_thread(lambda: [read(change.document) for change in changes])
+        for change, texts in zip(changes, said, strict=True):
+            change.document[TEXTS] = texts

@@ -48,10 +48,10 @@ class LiveHandler(WatchedHandler):
         values = self.parameters(*PARAMETERS)
         query = await self.query(values.get("q", ""), in_flight=True)
         conditions = [dict(query.conditions)]
-        if query.search.texts is not None:
-            conditions.append({TEXTS: query.search.texts})
         if self.visible_to is not None:
             conditions.append({"initiator_id": self.visible_to})
+        if query.search.texts is not None:
+            conditions.append({TEXTS: query.search.texts})
         self.set_header("Content-Type", "text/event-stream")
         self.set_header("X-Accel-Buffering", "no")
         self.set_header("Connection", "close")

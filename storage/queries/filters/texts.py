@@ -112,7 +112,15 @@ class TextQuery(Struct, frozen=True):
 
     def matches(self, document: Mapping[str, Any]) -> bool:
         """Whether the texts of a call are so."""
-        texts = [f" {' '.join(words_of(one.text))} " for one in texts_of(document)]
+        return self.match(self.said_in(document))
+
+    @staticmethod
+    def said_in(document: Mapping[str, Any]) -> list[str]:
+        """The words of each text of a call, with a space around each. That takes long: a tenth of a second for a large one."""
+        return [f" {' '.join(words_of(one.text))} " for one in texts_of(document)]
+
+    def match(self, texts: Sequence[str]) -> bool:
+        """Whether texts are so, of which `said_in` read this."""
 
         def says(phrase: Sequence[str]) -> bool:
             sought = f" {' '.join(phrase)} "

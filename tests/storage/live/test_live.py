@@ -2,18 +2,22 @@ import asyncio
 import json
 import random
 from contextlib import AsyncExitStack
+from threading import current_thread, main_thread
 from uuid import UUID, uuid4
 
 import pytest
 
+from intercept.records import UserPrompt
 from resources.recorded.interceptions import Interception, interception_as_json
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
 from storage.live.change_stream import ChangeStream, InvalidPositionError
+from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
 from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from storage.mongo.database import DatabaseUnavailableError
+from storage.queries.filters.texts import TextQuery
 from tests.bridge import until
 from tests.storage.calls import Calls
 from tests.storage.records import as_json
@@ -142,6 +146,21 @@ async def test_only_what_matches_every_condition_is_told(live, calls, listen):
     await calls.start(4, initiator_id=other, model="m")
     assert await mine.heard(2) == [(2, "started"), (4, "started")]
     assert await both.heard(1) == [(4, "started")]
+
+
+@pytest.mark.gen_test
+async def test_texts_are_read_in_a_thread_once_for_all_who_listen_for_words(live, calls, listen, monkeypatch):
+    threads, read = [], TextQuery.said_in
+    monkeypatch.setattr(
+        TextQuery, "said_in", staticmethod(lambda document: threads.append(current_thread()) or read(document))
+    )
+    words = {TEXTS: TextQuery((("moon",),))}
+    ears = [await listen(live, words), await listen(live, words), await listen(live)]
+    await calls.start(1, user_prompt=UserPrompt(prompt="to the moon"))
+    await calls.start(2)
+    assert [await ear.heard(1) for ear in ears] == [[(1, "started")]] * 3
+    assert await ears[2].heard(1) == [(2, "started")]
+    assert (len(threads), main_thread() in threads) == (2, False)
 
 
 @pytest.mark.gen_test
