@@ -130,9 +130,7 @@ class OverloadProtection:
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        limits = await self._holding(client, self.limits.of_client(client))
-        decision = await self._start(limits, policy=client.policy)
-        return self._held(limits, decision)
+        return await self._count(client, await self._holding(client, self.limits.of_client(client)))
 
     async def count_call(self, client: Client, reserve: Callable[[], Amounts]) -> Held:
         """Count a request for the limits that need its body. What to reserve is worked out only if a limit reserves.
@@ -141,9 +139,7 @@ class OverloadProtection:
             OverloadedError: 429, or 403 where the budget is used up.
         """
         limits = await self._holding(client, self.limits.of_call(client))
-        reserved = reserve() if any(limit.reserve for limit in limits) else NOTHING
-        decision = await self._start(limits, reserved, client.policy)
-        return self._held(limits, decision)
+        return await self._count(client, limits, reserve() if any(limit.reserve for limit in limits) else NOTHING)
 
     async def _holding(self, client: Client, limits: list[Limit]) -> list[Limit]:
         """Those of some limits that hold for a client: not what is used up, if it only cancels what would use more."""
@@ -179,7 +175,8 @@ class OverloadProtection:
             raise refusal(decision.refused_by, decision, policy)
         return decision
 
-    def _held(self, limits: Sequence[Limit], decision: Decision) -> Held:
+    async def _count(self, client: Client, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Held:
+        decision = await self._start(limits, reserve, client.policy)
         charged = any(limit.kind in _USED for limit in limits)
         return Held(self.authority, decision.ticket, decision.states, charged=charged, shadow=decision.shadow)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from intercept.blocks import Blocks
@@ -200,17 +200,7 @@ class Session:
             status, error = random.choice(FAILURES[self._kind.provider])
         ended = sent_at + timedelta(seconds=random.uniform(0.15, 1.4))
         self._at = ended
-        ending = Ending(
-            interception_id=start.id,
-            end_reason=EndReason.UPSTREAM_ERROR,
-            ended_at=milliseconds(ended),
-            upstream_asked_at=milliseconds(sent_at),
-            first_byte_at=milliseconds(ended),
-            upstream_status=status,
-            upstream_request_id=f"req_{start.id.hex[-16:]}",
-            error=error,
-        )
-        return self._placed(start, ending)
+        return self._ended(start, EndReason.UPSTREAM_ERROR, status, (sent_at, ended, ended), error=error)
 
     def _completed(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> Call:
         random, kind = self._random, self._kind
@@ -236,17 +226,7 @@ class Session:
             tool_usages=usages,
             model_thoughts=thoughts,
         )
-        ending = Ending(
-            interception_id=start.id,
-            end_reason=reason,
-            ended_at=milliseconds(ended),
-            upstream_asked_at=milliseconds(sent_at),
-            first_byte_at=milliseconds(first),
-            upstream_status=200,
-            upstream_request_id=f"req_{start.id.hex[-16:]}",
-            reading=reading,
-        )
-        call = self._placed(start, ending)
+        call = self._ended(start, reason, 200, (sent_at, first, ended), reading=reading)
         self._cached_at = self._at
         self._pending = (start.id, usages) if usages else None
         if usages:
@@ -259,10 +239,27 @@ class Session:
         self._messages += self._new_blocks(1)
         return call
 
-    def _placed(self, start: Interception, ending: Ending) -> Call:
-        if self._pending is None:
-            return Call(start, ending, None, None)
-        return Call(start, ending, self._root, self._pending[0])
+    def _ended(
+        self,
+        start: Interception,
+        reason: EndReason,
+        status: int,
+        times: tuple[datetime, datetime, datetime],
+        **more: Any,
+    ) -> Call:
+        """The call that ended so; the times are when the provider was asked, of the first byte, and of the end."""
+        sent_at, first_byte_at, ended_at = map(milliseconds, times)
+        ending = Ending(
+            interception_id=start.id,
+            end_reason=reason,
+            ended_at=ended_at,
+            upstream_asked_at=sent_at,
+            first_byte_at=first_byte_at,
+            upstream_status=status,
+            upstream_request_id=f"req_{start.id.hex[-16:]}",
+            **more,
+        )
+        return Call(start, ending, *((None, None) if self._pending is None else (self._root, self._pending[0])))
 
     def _usage(self, response: str, output: int, cached: int) -> TokenUsage:
         prompt = self._context

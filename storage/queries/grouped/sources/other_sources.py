@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, ClassVar
 
 from storage.aggregation.refusal_recorder import SHADOW
@@ -35,7 +34,6 @@ class RefusalTotals(Source):
     collection = "refusal_totals"
     sums: ClassVar[Mapping[Any, Any]] = {"refusals": {"$sum": "$count"}}
     orders: ClassVar[Mapping[Any, Any]] = {Order.CALLS: "$count"}
-    ratios: ClassVar[AbstractSet[Order]] = frozenset({Order.CHANGE})
 
     @property
     def _documents(self) -> Stages:

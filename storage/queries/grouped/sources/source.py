@@ -7,7 +7,6 @@ which it is grouped.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, ClassVar, Final
@@ -42,7 +41,6 @@ class Source:
     Attributes:
         sums: The figures, as `$group` adds them up.
         orders: What groups can be sorted by, as an expression.
-        ratios: By which ratios they can be sorted, see `RATIOS`.
         is_scan: Whether it takes long.
         part: Of what `$push` collects them apart, as a document of MongoDB has at most 16 MiB.
     """
@@ -50,7 +48,6 @@ class Source:
     collection: ClassVar[str]
     sums: ClassVar[Mapping[Any, Any]]
     orders: ClassVar[Mapping[Any, Any]] = {}
-    ratios: ClassVar[AbstractSet[Order]] = frozenset({Order.CACHE, Order.CHANGE})
     histograms: ClassVar[Sequence[str]] = ()
     part: ClassVar[Any] = None
     is_scan: ClassVar[bool] = False
@@ -60,7 +57,7 @@ class Source:
 
     def can_sort_by(self, order: Order) -> bool:
         """Whether groups can be sorted by that. Percentiles are known of calls alone."""
-        return order in self.orders or order in self.ratios
+        return order in self.orders or order is Order.CHANGE or (order is Order.CACHE and RATIOS[order][0] in self.sums)
 
     @property
     def times(self) -> tuple[datetime, datetime]:
