@@ -66,14 +66,10 @@ async def _batch(database: Database, session: Session | None) -> bool:
     rollups = database.rollups
     await hold(rollups, JOB_STATE, session)
     found: list[dict[str, Any]] = []
-    for level, field in _OWN:
-        for bucket in BUCKETS[level]:
-            own = {"level": level.value, "bucket": bucket.value, field: dict(RANGE)}
-            found += await rollups.find(own, session=session).limit(BATCH - len(found)).to_list(BATCH)
-            if len(found) >= BATCH:
-                break
-        if len(found) >= BATCH:
-            break
+    for (level, field), bucket in [(own, bucket) for own in _OWN for bucket in BUCKETS[own[0]]]:
+        if (left := BATCH - len(found)) > 0:
+            invented = {"level": level.value, "bucket": bucket.value, field: dict(RANGE)}
+            found += await rollups.find(invented, session=session).limit(left).to_list(left)
     await _subtract(database, shared_by(found), session)
     await _say_changed(database, {(one["bucket"], one["at"]) for one in found}, session)
     if found:
