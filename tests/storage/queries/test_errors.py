@@ -1,4 +1,5 @@
 from datetime import timedelta
+from threading import current_thread, main_thread
 from uuid import UUID
 
 import pytest
@@ -176,3 +177,14 @@ async def test_of_too_many_different_refusals_the_rarest_are_left_out(database, 
 )
 def test_a_search_for_calls_means_refusals_where_they_have_what_it_asks_for(search, expected):
     assert conditions_of(search, initiator_id=None) == expected
+
+
+@pytest.mark.gen_test
+async def test_what_messages_have_in_common_is_worked_out_in_a_thread(database, monkeypatch):
+    threads, template_of = [], errors_module.template_of
+    monkeypatch.setattr(
+        errors_module, "template_of", lambda text: threads.append(current_thread()) or template_of(text)
+    )
+    await fail(database, 1, "Limit of 10 tokens reached")
+    await groups(database)
+    assert (len(threads), main_thread() in threads) == (1, False)
