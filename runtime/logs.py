@@ -16,6 +16,8 @@ LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 WORKER_LINE = "%(asctime)s %(levelname)s %(name)s: worker %(process)d: %(message)s"
 RECORDS = "aibridge.records"
 
+_log = logging.getLogger(__name__)
+
 
 class ScrubbingFormatter(logging.Formatter):
     """Formats a line with its traceback, and removes credentials: known ones, and what looks like one."""
@@ -35,8 +37,12 @@ class SharedStreamHandler(logging.StreamHandler[TextIO]):
     A pipe keeps apart only what is shorter than 4 KiB (pipe(7)); a prompt may be longer.
     """
 
+    _lost = ""
+    """Why the last line was lost."""
+
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line while no other process does."""
+        """Write a line while no other process does. The first of those that are lost is said."""
+        lost_before, self._lost = self._lost, ""
         with suppress(OSError, ValueError):  # not a file, or cannot be locked: not shared with other processes
             fcntl.lockf(self.stream, fcntl.LOCK_EX)
         try:
@@ -44,6 +50,12 @@ class SharedStreamHandler(logging.StreamHandler[TextIO]):
         finally:
             with suppress(OSError, ValueError):
                 fcntl.lockf(self.stream, fcntl.LOCK_UN)
+        if self._lost and not lost_before:
+            _log.warning("lines for %s are lost: %s", getattr(self.stream, "name", "a stream"), self._lost)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - so it is called
+        """Lose the line. What the library would print of it is not scrubbed."""
+        self._lost = repr(sys.exc_info()[1])
 
 
 def hide_in_logs(secrets: Iterable[str]) -> None:

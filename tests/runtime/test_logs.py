@@ -109,3 +109,14 @@ def test_a_record_line_leaves_as_it_was_encoded_and_other_lines_scrubbed():
     said = subprocess.run([sys.executable, "-c", SPEAKER], capture_output=True, text=True, check=True)
     assert said.stdout == '{"prompt":"pass: \\"x\\""}\n'
     assert said.stderr.endswith('INFO n: [scrubbed] {"prompt":"pass: [scrubbed]"}\n')
+
+
+def test_records_that_cannot_be_written_are_said_once_and_shown_nowhere_else():
+    twice = SPEAKER + "logging.getLogger(RECORDS).info('another')\n"
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-c", twice]
+        said = subprocess.run(command, check=False, stdout=full, stderr=subprocess.PIPE, text=True).stderr
+    lost, line, *rest = said.splitlines()
+    assert lost.endswith("WARNING runtime.logs: lines for <stdout> are lost: OSError(28, 'No space left on device')")
+    assert line.endswith('INFO n: [scrubbed] {"prompt":"pass: [scrubbed]"}')
+    assert "pass:" not in "".join(rest)
