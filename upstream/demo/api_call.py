@@ -5,12 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.json import Decoder
 
-from upstream.demo.generation import GenerationRequest, generate
+from upstream.demo.generation import generate
 
 
 @dataclass(frozen=True)
@@ -24,19 +25,23 @@ class Stamp:
 class ApiCall(ABC):
     """A parsed request, and its response in the shape of its API.
 
-    Each API has a class of its own, made of a request body and a stamp. It raises `msgspec.DecodeError` for a body that is
-    not one of its requests.
+    Each API has a class of its own. It raises `msgspec.DecodeError` for a body that is not one of its requests, which
+    `decoder` reads.
 
     Attributes:
         model: The requested model.
         streaming: Whether the response is a stream of events.
     """
 
-    def __init__(self, request: GenerationRequest, stamp: Stamp, *, streaming: bool) -> None:
-        self.model = request.model
-        self.streaming = streaming
+    decoder: ClassVar[Decoder[Any]]
+
+    def __init__(self, raw: bytes, stamp: Stamp) -> None:
+        self._raw = raw
+        self._request = self.decoder.decode(raw)
         self._stamp = stamp
-        self._generation = generate(request)
+        self._generation = generate(self._request.generation_request(len(raw)))
+        self.model: str = self._request.model
+        self.streaming = bool(self._request.stream)
 
     @abstractmethod
     def body(self) -> Mapping[str, Any]:

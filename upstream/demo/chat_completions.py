@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
+from msgspec.json import Decoder
 
-from upstream.demo.api_call import ApiCall, Content, Stamp, data_event, last_message, last_text
+from upstream.demo.api_call import ApiCall, Content, data_event, last_message, last_text
 from upstream.demo.errors import openai_error
 from upstream.demo.generation import Generation, GenerationRequest, ToolCall, pieces
 
@@ -42,7 +42,6 @@ class _Request(Struct, frozen=True):
     def generation_request(self, size: int) -> GenerationRequest:
         last = last_message(self.messages, _Message())
         return GenerationRequest(
-            model=self.model,
             size=size,
             prompt=last_text(last.content) if last.role == "user" else "",
             tool_result_id=last.tool_call_id if last.role == "tool" else "",
@@ -50,16 +49,10 @@ class _Request(Struct, frozen=True):
         )
 
 
-_DECODER = msgspec.json.Decoder(_Request)
-
-
 class ChatCompletion(ApiCall):
     """One chat completion."""
 
-    def __init__(self, raw: bytes, stamp: Stamp) -> None:
-        request = _DECODER.decode(raw)
-        super().__init__(request.generation_request(len(raw)), stamp, streaming=bool(request.stream))
-        self._includes_usage = bool(request.stream_options and request.stream_options.include_usage)
+    decoder = Decoder(_Request)
 
     def body(self) -> dict[str, Any]:
         """The `chat.completion` object."""
@@ -116,6 +109,11 @@ class ChatCompletion(ApiCall):
             "system_fingerprint": "fp_demo",
             "choices": choices,
         }
+
+    @property
+    def _includes_usage(self) -> bool:
+        options = self._request.stream_options
+        return bool(options and options.include_usage)
 
     @property
     def _finish_reason(self) -> str:

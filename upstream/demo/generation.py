@@ -48,7 +48,6 @@ class GenerationRequest:
     `size` is its body in bytes, `tools` the JSON schema of each offered tool by name.
     """
 
-    model: str
     size: int
     prompt: str = ""
     tool_result_id: str = ""
@@ -68,7 +67,6 @@ class ToolCall:
 class Generation:
     """The output of the demo: an optional thought, a text, then any number of tool calls. Counts are tokens."""
 
-    model: str
     thought: str
     text: str
     tool_calls: tuple[ToolCall, ...]
@@ -95,7 +93,6 @@ def generate(request: GenerationRequest) -> Generation:
     """Generate something pleasant for any request."""
     calls = tuple(_called_tools(request))
     return Generation(
-        model=request.model,
         thought=_THOUGHT if request.wants_thought else "",
         text=_text(request, calls),
         tool_calls=calls,

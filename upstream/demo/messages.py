@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.api_call import ApiCall, Content, Stamp, last_message, last_text, typed_event
+from upstream.demo.api_call import ApiCall, Content, last_message, last_text, typed_event
 from upstream.demo.errors import anthropic_error
 from upstream.demo.generation import GenerationRequest, count_tokens, pieces
 
@@ -48,7 +48,6 @@ class _Request(_Counted, frozen=True, kw_only=True):
         last = last_message(self.messages, _Message("", ""))
         thinking = self.thinking or _Thinking()
         return GenerationRequest(
-            model=self.model,
             size=size,
             prompt=last_text(last.content) if last.role == "user" else "",
             tool_result_id=last.tool_result_id,
@@ -58,7 +57,6 @@ class _Request(_Counted, frozen=True, kw_only=True):
         )
 
 
-_DECODER = msgspec.json.Decoder(_Request)
 _COUNTED_DECODER = msgspec.json.Decoder(_Counted)
 
 
@@ -75,9 +73,7 @@ def token_count(raw: bytes) -> dict[str, int]:
 class Message(ApiCall):
     """One message."""
 
-    def __init__(self, raw: bytes, stamp: Stamp) -> None:
-        request = _DECODER.decode(raw)
-        super().__init__(request.generation_request(len(raw)), stamp, streaming=bool(request.stream))
+    decoder = msgspec.json.Decoder(_Request)
 
     def body(self) -> dict[str, Any]:
         """The `message` object."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from upstream.demo.api_call import ApiCall, Content, Stamp, last_message, last_text, typed_event
+from upstream.demo.api_call import ApiCall, Content, last_message, last_text, typed_event
 from upstream.demo.errors import openai_error
 from upstream.demo.generation import GenerationRequest, pieces
 
@@ -64,7 +64,6 @@ class _Request(Struct, frozen=True):
         items = [_Item(role="user", content=self.input)] if isinstance(self.input, str) else self.input
         last = last_message(items, _Item())
         return GenerationRequest(
-            model=self.model,
             size=size,
             prompt=last_text(last.content) if last.role == "user" else "",
             tool_result_id=last.call_id if last.type == "function_call_output" else "",
@@ -73,16 +72,10 @@ class _Request(Struct, frozen=True):
         )
 
 
-_DECODER = msgspec.json.Decoder(_Request)
-
-
 class Response(ApiCall):
     """One response."""
 
-    def __init__(self, raw: bytes, stamp: Stamp) -> None:
-        request = _DECODER.decode(raw)
-        super().__init__(request.generation_request(len(raw)), stamp, streaming=bool(request.stream))
-        self._request_fields = msgspec.json.decode(raw)
+    decoder = msgspec.json.Decoder(_Request)
 
     def body(self) -> dict[str, Any]:
         """The completed `response` object."""
@@ -135,7 +128,8 @@ class Response(ApiCall):
         ]
 
     def _response(self, status: str) -> dict[str, Any]:
-        echoed = {name: self._request_fields.get(name, default) for name, default in _ECHOED.items()}
+        requested = msgspec.json.decode(self._raw)
+        echoed = {name: requested.get(name, default) for name, default in _ECHOED.items()}
         return {
             "id": f"resp_{self._stamp.key}",
             "object": "response",

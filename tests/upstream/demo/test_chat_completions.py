@@ -21,7 +21,7 @@ CALLS = [("get_weather", '{"city": "demo", "days": 1}'), ("get_time", "{}")]
 
 
 def text_for(prompt="", **rest):
-    return generate(GenerationRequest(model="demo", size=0, prompt=prompt, **rest)).text
+    return generate(GenerationRequest(size=0, prompt=prompt, **rest)).text
 
 
 def valid(parsed):

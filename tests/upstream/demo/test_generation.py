@@ -39,7 +39,7 @@ schemas = st.recursive(
 
 
 def send(prompt="", **rest):
-    return generate(GenerationRequest(model="demo", size=10, prompt=prompt, **rest))
+    return generate(GenerationRequest(size=10, prompt=prompt, **rest))
 
 
 def test_the_prompt_is_quoted_between_a_greeting_and_what_to_do_next():
@@ -94,9 +94,7 @@ def test_tokens_are_a_quarter_of_the_characters_rounded_up():
 
 
 def test_half_of_the_input_counts_as_cached_and_a_thought_as_output():
-    generation = Generation(
-        model="demo", thought="12345", text="1234", tool_calls=(ToolCall("tool", "{}"),), input_tokens=5
-    )
+    generation = Generation(thought="12345", text="1234", tool_calls=(ToolCall("tool", "{}"),), input_tokens=5)
     assert (generation.cached_tokens, generation.thought_tokens, generation.output_tokens) == (2, 2, 2 + 1 + 2)
 
 
@@ -151,4 +149,4 @@ def test_a_sample_of_a_bottomless_schema_ends():
 def test_the_time_that_copilot_puts_before_a_prompt_is_not_repeated():
     clock = "<current_datetime>2026-11-26T13:07:43Z</current_datetime>"
     for prompt, quoted in ((f"{clock}\n\nHi", "Hi"), (clock, clock), ("<current_datetime>Hi", "<current_datetime>Hi")):
-        assert f"You asked: “{quoted}”." in generate(GenerationRequest(model="demo", size=0, prompt=prompt)).text
+        assert f"You asked: “{quoted}”." in generate(GenerationRequest(size=0, prompt=prompt)).text

@@ -22,7 +22,7 @@ THINKING = {"type": "enabled", "budget_tokens": 1024}
 
 
 def generation(prompt="", **rest):
-    return generate(GenerationRequest(model="demo", size=0, prompt=prompt, **rest))
+    return generate(GenerationRequest(size=0, prompt=prompt, **rest))
 
 
 def valid(parsed):

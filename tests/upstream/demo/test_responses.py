@@ -19,7 +19,7 @@ REASONING = {"effort": "low", "summary": "auto"}
 
 
 def generation(prompt="", **rest):
-    return generate(GenerationRequest(model="demo", size=0, prompt=prompt, **rest))
+    return generate(GenerationRequest(size=0, prompt=prompt, **rest))
 
 
 def valid(parsed):
