@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from intercept.errors.error_templates import template_of
 from intercept.records import EndReason, ProviderError
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries import errors as errors_module
@@ -181,7 +182,7 @@ def test_a_search_for_calls_means_refusals_where_they_have_what_it_asks_for(sear
 
 @pytest.mark.gen_test
 async def test_what_messages_have_in_common_is_worked_out_in_a_thread(database, monkeypatch):
-    threads, template_of = [], errors_module.template_of
+    threads = []
     monkeypatch.setattr(
         errors_module, "template_of", lambda text: threads.append(current_thread()) or template_of(text)
     )
