@@ -315,7 +315,7 @@ async def test_a_client_that_leaves_ends_its_calls_and_frees_the_provider(runnin
 
 @pytest.mark.gen_test
 async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, provider, opened, monkeypatch):
-    asked, wants_rest = asyncio.Event(), call.SocketCall.wants_rest.fget
+    asked, wants_rest = asyncio.Event(), vars(call.SocketCall)["wants_rest"].fget
     monkeypatch.setattr(call.SocketCall, "wants_rest", property(lambda self: (asked.set(), wants_rest(self))[1]))
     client, upstream = await opened()
     await client.send(create("one"))
