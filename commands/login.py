@@ -31,6 +31,10 @@ _SLOWER_SECONDS = 5
 _OK, _UNAVAILABLE = 200, 503
 
 
+class UnreachableError(click.ClickException):
+    """The bridge does not answer."""
+
+
 class _Stay(HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
         """Follow nothing: a token goes to the server that was named."""
@@ -77,7 +81,11 @@ def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
     form = {"grant_type": GRANT_TYPE, "device_code": str(codes["device_code"])}
     while time.monotonic() < over_at:
         time.sleep(interval)
-        response = _post(address, "token", form)
+        try:
+            response = _post(address, "token", form)
+        except UnreachableError:  # it may be starting again (RFC 8628, section 3.5)
+            interval += _SLOWER_SECONDS
+            continue
         match response.get("error"):
             case None:
                 return response
@@ -118,7 +126,7 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
         with error:
             status, body = error.code, error.read(MAX_RESPONSE_BYTES)
     except (OSError, HTTPException) as error:
-        raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
+        raise UnreachableError(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
     try:
         decoded = json.loads(body)
     except (ValueError, RecursionError):

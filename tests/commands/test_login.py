@@ -33,6 +33,8 @@ class Bridge:
                 bridge.forms.append({name: value for name, (value,) in form.items()})
                 responses = bridge.responses[self.path.rpartition("/")[2]]
                 status, body = responses.pop(0) if len(responses) > 1 else responses[0]
+                if body is None:  # it ends
+                    return
                 body = body if isinstance(body, bytes) else json.dumps(body).encode()
                 self.send_response(status)
                 if status == 302:
@@ -93,6 +95,12 @@ def test_a_token_is_kept_for_its_owner_alone_and_printed_again(bridge, run, tmp_
     assert bridge.forms[1] == {"grant_type": GRANT_TYPE, "device_code": "hush"}
     for arguments in (["--print-token"], ["--print-token", bridge.url.upper().replace("HTTP", "http")]):
         assert run(*arguments).stdout == TOKEN["access_token"] + "\n"
+
+
+def test_a_bridge_that_is_restarted_meanwhile_is_asked_again_more_slowly(bridge, run, waits):
+    bridge.responses["token"] = [(0, None), (0, None), (200, TOKEN)]
+    assert run(bridge.url, "--no-browser").exit_code == 0
+    assert waits == [5, 10, 15]
 
 
 @pytest.mark.usefixtures("waits")
