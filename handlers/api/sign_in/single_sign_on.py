@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +20,7 @@ from handlers.identity.credentials import FLOW_COOKIE, HOST_FLOW_COOKIE, HOST_SE
 from handlers.problems import Problem
 from resources.accounts.sign_ins import OpenIDSignIn, SignInWays
 from storage.accounts.events import Plane, Reason
+from storage.accounts.identities import IdentitiesUnavailableError
 from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError
 from storage.accounts.users import Identity, Role
@@ -185,6 +187,9 @@ class CallbackHandler(_OpenIDHandler):
             id_token=id_token if self.bridge.options.openid_sign_out else "",
         )
         self.bridge.active_tokens.forget()
+        if replaced := self.session_cookie:  # some browsers send none, as they come from the provider's page
+            with suppress(IdentitiesUnavailableError, DatabaseUnavailableError):
+                await self.bridge.sign_ins.sign_out(replaced)
         self.bridge.access.signed_in(self.client_ip, identity)
         name = HOST_SESSION_COOKIE if self.is_secure else SESSION_COOKIE
         self.set_cookie(name, session, secure=self.is_secure, **COOKIE_ATTRIBUTES)

@@ -121,6 +121,7 @@ async def test_who_comes_again_is_the_same_user_whatever_their_name_is_now(brows
     assert where(await browser.sign_in(login)) == (303, "/#/")
     assert (await browser.me())[1]["id"] == first["id"]
     assert await running.bridge.database.users.count_documents({"openid": {"$exists": True}}) == 1
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1  # the one before was replaced
 
 
 @pytest.mark.gen_test
