@@ -28,6 +28,7 @@ from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.time_ranges import split
+from storage.queries.grouped.totals import rest_of
 from storage.queries.paging import visible
 
 MAX_POINTS = 1_000
@@ -156,12 +157,8 @@ class _Reading:
         names, max_groups = await self._largest_groups(), self._query.max_groups
         groups = await self._read(self._breakdown, {self._group: {"$in": names[:max_groups]}})
         if len(names) > max_groups and self._query.group_by is not GroupBy.GROUP:
-            others = (await self._read(Breakdown.ALL, {})).get(None, {})
-            for points in groups.values():
-                for at, totals in points.items():
-                    if at in others:  # the rollups of a minute expire one by one
-                        add(others[at], totals, -1)
-            groups[None] = {at: totals for at, totals in others.items() if totals.get("interceptions")}
+            every = (await self._read(Breakdown.ALL, {})).get(None, {})
+            groups[None] = rest_of(every, groups.values())
         return groups
 
     async def _largest_groups(self) -> list[Any]:

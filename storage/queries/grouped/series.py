@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from storage.aggregation.rollup import NO_GROUP, GroupBy, add
+from storage.aggregation.rollup import NO_GROUP, GroupBy
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult
-from storage.queries.statistics import Points, Series, StatsQuery
+from storage.queries.filters.grouped.groups import GroupResult
+from storage.queries.grouped.totals import rest_of
+from storage.queries.statistics import Series, StatsQuery
 
 
 def group_query_of(query: StatsQuery, conditions: Mapping[str, Any], visible_to: Any) -> GroupQuery:
@@ -39,15 +40,5 @@ def series_of(query: StatsQuery, result: GroupResult) -> list[Series]:
         for found in result.groups
         if by_group or found.key[0] is not None
     ]
-    others = {} if by_group else _without(result.total, series)
+    others = {} if by_group else rest_of(result.total.points, [one.points for one in series])
     return series + ([Series(None, others, other=True)] if others else [])
-
-
-def _without(total: Found, series: list[Series]) -> Points:
-    """What all calls add up to without those of some groups, which no call is in two of."""
-    others = {at: dict(point) for at, point in total.points.items()}
-    for one in series:
-        for at, point in one.points.items():
-            if at in others:
-                add(others[at], point, -1)
-    return {at: point for at, point in others.items() if point.get("interceptions")}

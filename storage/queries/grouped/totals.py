@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -46,10 +47,18 @@ def without(found: Found, others: Found | None) -> Found:
     if others is None:
         return found
     add(found.total, others.total, -1)
-    for at, point in others.points.items():
-        add(found.points[at], point, -1)
-    found.points = {at: point for at, point in found.points.items() if point["interceptions"]}
+    found.points = rest_of(found.points, [others.points])
     return found
+
+
+def rest_of(every: Mapping[datetime, Totals], groups: Iterable[Mapping[datetime, Totals]]) -> dict[datetime, Totals]:
+    """What calls add up to over time without those of some groups, which no call is in two of."""
+    rest = {at: dict(totals) for at, totals in every.items()}
+    for points in groups:
+        for at, totals in points.items():
+            if at in rest:  # the rollups of a minute expire one by one
+                add(rest[at], totals, -1)
+    return {at: totals for at, totals in rest.items() if totals.get("interceptions")}
 
 
 def totals(row: Mapping[str, Any]) -> Totals:
