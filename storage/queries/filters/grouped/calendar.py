@@ -7,6 +7,7 @@ time that is given and returned is in UTC.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
@@ -62,14 +63,10 @@ def following(period: Period, start: datetime, zone: tzinfo) -> datetime:
         return start + timedelta(minutes=1)
     if period in {Period.HOUR, Period.ALL}:
         return floor(period, start + _HOUR, zone)
-    day = start.astimezone(zone).date()
-    match period:
-        case Period.DAY:
-            return midnight(day + _DAY, zone)
-        case Period.WEEK:
-            return midnight(_first_day(period, day) + 7 * _DAY, zone)
-        case _:
-            return midnight(_month_after(day, 1), zone)
+    day = _first_day(period, start.astimezone(zone).date())
+    if period is Period.MONTH:
+        return midnight(_month_after(day, 1), zone)
+    return midnight(day + (7 if period is Period.WEEK else 1) * _DAY, zone)
 
 
 def ceiling(period: Period, at: datetime, zone: tzinfo) -> datetime:
@@ -167,14 +164,11 @@ def _switch(at: Any, clock: list[Offset]) -> Any:
 def _change(start: datetime, end: datetime, zone: tzinfo) -> datetime:
     """Return when clocks were changed in a time range, to the second."""
     ahead = _ahead(start.astimezone(zone))
-    before, after = 0, int((end - start).total_seconds())
-    while after - before > 1:
-        middle = (before + after) // 2
-        if _ahead((start + timedelta(seconds=middle)).astimezone(zone)) == ahead:
-            before = middle
-        else:
-            after = middle
-    return start + timedelta(seconds=after)
+
+    def is_changed(second: int) -> bool:
+        return _ahead((start + timedelta(seconds=second)).astimezone(zone)) != ahead
+
+    return start + timedelta(seconds=bisect_left(range(int((end - start).total_seconds())), True, key=is_changed))
 
 
 def _ahead(local: datetime) -> timedelta:
@@ -182,13 +176,9 @@ def _ahead(local: datetime) -> timedelta:
 
 
 def _first_day(period: Period, day: date) -> date:
-    match period:
-        case Period.WEEK:
-            return day - day.weekday() * _DAY
-        case Period.MONTH:
-            return day.replace(day=1)
-        case _:
-            return day
+    if period is Period.WEEK:
+        return day - day.weekday() * _DAY
+    return day.replace(day=1) if period is Period.MONTH else day
 
 
 def _month_after(day: date, months: int) -> date:
