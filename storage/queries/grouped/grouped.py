@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from time import monotonic
-from typing import Any, Final
+from typing import Final
 
 from pymongo.errors import OperationFailure
 
-from storage.aggregation.rollup import Breakdown, Bucket
+from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import GroupResult, TooMuchError, UnsupportedOrderError
@@ -18,6 +17,7 @@ from storage.queries.grouped.memory.cache import VersionedCache
 from storage.queries.grouped.ranking import MAX_REMEMBERED, RankingCache
 from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import MAX_MS, OnProgress, Progress, RowReader
+from storage.queries.grouped.slices import calls_in
 from storage.queries.grouped.sources.found import CallFinder
 from storage.queries.grouped.totals_reader import MAX_TOTALS, TotalsCache
 
@@ -105,12 +105,6 @@ class Grouped:
         Raises:
             DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
         """
-        times = {"$gte": Bucket.DAY.floor(query.start), "$lt": query.end}
-        match = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value, "at": times}
-        pipeline: list[dict[str, Any]] = [
-            {"$match": match},
-            {"$group": {"_id": None, "number": {"$sum": "$interceptions"}}},
-        ]
         async with self._database.query():
-            found = await self._database.rollups.aggregate(pipeline, hint=dict(ROLLUPS)).to_list(1)
-        return int(found[0]["number"]) if found else 0
+            days = await calls_in(self._database, None, (query.start, query.end), Bucket.DAY, "interceptions")
+        return sum(calls for _, calls in days)

@@ -30,18 +30,19 @@ async def slices(database: Database, session: Session | None, start: datetime, e
 
     Whatever the driver raises passes.
     """
-    hours = await _calls(database, session, (start, end), Bucket.HOUR, "interceptions")
+    hours = await calls_in(database, session, (start, end), Bucket.HOUR, "interceptions")
     return list(cut(start, end, hours, SLICE_CALLS))
 
 
 async def slices_of_failed(database: Database, start: datetime, end: datetime) -> list[Slice]:
     """The same at whole days, by the failed calls."""
-    return list(cut(start, end, await _calls(database, None, (start, end), Bucket.DAY, "failed"), SLICE_FAILED))
+    return list(cut(start, end, await calls_in(database, None, (start, end), Bucket.DAY, "failed"), SLICE_FAILED))
 
 
-async def _calls(
+async def calls_in(
     database: Database, session: Session | None, span: tuple[datetime, datetime], bucket: Bucket, name: str
 ) -> list[tuple[datetime, int]]:
+    """Return how many calls of all users each bucket of a time range has, in order of time."""
     times = {"$gte": bucket.floor(span[0]), "$lt": span[1]}
     match = {"level": Breakdown.ALL.value, "bucket": bucket.value, "at": times}
     projection: dict[str, Any] = {"_id": False, "at": True, name: True}
