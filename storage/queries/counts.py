@@ -150,11 +150,8 @@ class Counts:
     ) -> list[dict[str, Any]]:
         """Sum the rollups of some parts by what they have in common."""
         # All of it in each part: what stands beside an `$or` does not bound the index.
-        conditions = {"level": breakdown or selection.breakdown, **selection.values}
-        rollups = [
-            {**conditions, "bucket": range_.bucket, "at": {"$gte": range_.start, "$lt": range_.end}}
-            for range_ in ranges
-        ]
+        level = breakdown or selection.breakdown or Breakdown.ALL
+        rollups = [{**one.of(level), **selection.values} for one in ranges]
         number = {"$sum": f"${selection.count_field}"}
         index = ROLLUPS_BY_INITIATOR if "initiator_id" in selection.values else ROLLUPS
         return await self._grouped(self._rollups, {"$or": rollups}, by, number, index)

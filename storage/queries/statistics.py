@@ -27,7 +27,7 @@ from storage.aggregation.uncounted import count_uncounted
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR
 from storage.queries.filters.grouped import calendar
-from storage.queries.filters.time_ranges import split
+from storage.queries.filters.time_ranges import TimeRange, split
 from storage.queries.grouped.totals import rest_of
 from storage.queries.paging import visible
 
@@ -165,10 +165,7 @@ class _Reading:
         """Return the groups with the most calls, one more than have a series, by the longest buckets there are."""
         query = self._query
         buckets = [one for one in (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE) if one.length >= query.bucket.length]
-        rollups = [
-            {"level": self._breakdown, "bucket": part.bucket, "at": {"$gte": part.start, "$lt": part.end}}
-            for part in split(query.start, query.end, buckets)
-        ]
+        rollups = [part.of(self._breakdown) for part in split(query.start, query.end, buckets)]
         pipeline: list[dict[str, Any]] = [
             {"$match": {"$or": rollups}},
             {"$group": {"_id": f"${self._group}", "number": {"$sum": "$interceptions"}}},
@@ -181,8 +178,8 @@ class _Reading:
 
     async def _read(self, breakdown: Breakdown, values: Mapping[str, Any]) -> Groups:
         """Read the rollups that have these values, and sum them by group and time."""
-        times = {"$gte": self._query.start, "$lt": self._query.end}
-        rollups = {"level": breakdown, "bucket": self._query.bucket, "at": times, **values}
+        query = self._query
+        rollups = {**TimeRange(query.bucket, query.start, query.end).of(breakdown), **values}
         group = "group_ids" if self._group == "group_id" and breakdown is Breakdown.TOKEN else self._group
         names = ("at", *filter(None, [group]), *FIELDS)
         projection = {"_id": False, **dict.fromkeys(names, True)}

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from storage.aggregation.rollup import Bucket
+from storage.aggregation.rollup import Breakdown, Bucket
 
 EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 LATEST = datetime(9999, 12, 31, tzinfo=UTC)
@@ -24,6 +24,10 @@ class TimeRange(NamedTuple):
     bucket: Bucket | None
     start: datetime
     end: datetime
+
+    def of(self, breakdown: Breakdown) -> dict[str, Any]:
+        """Return what finds the rollups of a breakdown in it."""
+        return {"level": breakdown, "bucket": self.bucket, "at": {"$gte": self.start, "$lt": self.end}}
 
 
 class CountedRange(NamedTuple):

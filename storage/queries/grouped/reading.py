@@ -260,8 +260,8 @@ class Reading:
     async def _recorded_since(self, query: GroupQuery) -> datetime | None:
         """Return when the oldest record started, if there were calls before it in the time range."""
         first = await oldest_start(self._database, self._session) or query.end
-        earlier = {"$gte": Bucket.HOUR.floor(query.start), "$lt": Bucket.HOUR.floor(first)}
-        gone = {"level": Breakdown.ALL.value, "bucket": Bucket.HOUR.value, "at": earlier}
+        hour = Bucket.HOUR
+        gone = TimeRange(hour, hour.floor(query.start), hour.floor(first)).of(Breakdown.ALL)
         found = await self._database.rollups.find_one(gone, {"_id": True}, hint=dict(ROLLUPS), session=self._session)
         return first if found else None
 

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ROLLUPS
+from storage.queries.filters.time_ranges import TimeRange
 
 SLICE_CALLS: Final = 10_000
 """About how many calls are read in one step. An hour is read as one, however many there are."""
@@ -43,8 +44,7 @@ async def calls_in(
     database: Database, session: Session | None, span: tuple[datetime, datetime], bucket: Bucket, name: str
 ) -> list[tuple[datetime, int]]:
     """Return how many calls of all users each bucket of a time range has, in order of time."""
-    times = {"$gte": bucket.floor(span[0]), "$lt": span[1]}
-    match = {"level": Breakdown.ALL.value, "bucket": bucket.value, "at": times}
+    match = TimeRange(bucket, bucket.floor(span[0]), span[1]).of(Breakdown.ALL)
     projection: dict[str, Any] = {"_id": False, "at": True, name: True}
     cursor = database.rollups.find(match, projection, session=session).sort("at").hint(ROLLUPS)
     return [(one["at"], one.get(name, 0)) for one in await cursor.to_list(None)]

@@ -19,6 +19,7 @@ from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, ROLLUPS
 from storage.queries.filters.grouped.spending import COUNTS, FIELDS, Dimension, NotRecordedError, SpendQuery, SpendRow
+from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.oldest import oldest_start
 from storage.queries.paging import visible
 
@@ -93,8 +94,8 @@ class Spending:
 
 
 def _of_rollups(query: SpendQuery, breakdown: Breakdown) -> list[dict[str, Any]]:
-    days = {"level": breakdown.value, "bucket": Bucket.DAY.value, "at": {"$gte": query.start, "$lt": query.end}}
-    return [{"$match": days | visible(query.visible_to)}]
+    days = TimeRange(Bucket.DAY, query.start, query.end)
+    return [{"$match": days.of(breakdown) | visible(query.visible_to)}]
 
 
 def _of_records(query: SpendQuery) -> list[dict[str, Any]]:

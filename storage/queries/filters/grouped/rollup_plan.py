@@ -59,22 +59,14 @@ class RollupPlan(Struct, frozen=True):
         """What MongoDB finds them by."""
         return self.filter_of(self.ranges)
 
-    def _level(self, part: TimeRange) -> str:
+    def _level(self, part: TimeRange) -> Breakdown:
         """The breakdown of a part: what has no rollups of hours is summed from those that have more in common."""
         has_it = part.bucket in BUCKETS[self.breakdown]
-        return (self.breakdown if has_it else Breakdown.USER_COMBINATION).value
+        return self.breakdown if has_it else Breakdown.USER_COMBINATION
 
     def filter_of(self, ranges: Sequence[TimeRange]) -> dict[str, Any]:
         """The same of some ranges. All of it is in each part: what stands beside an `$or` does not bound the index."""
-        parts = [
-            {
-                "level": self._level(one),
-                "bucket": one.bucket,
-                "at": {"$gte": one.start, "$lt": one.end},
-                **self.values,
-            }
-            for one in ranges
-        ]
+        parts = [{**one.of(self._level(one)), **self.values} for one in ranges]
         return {"$or": parts} if len(parts) != 1 else parts[0]
 
 

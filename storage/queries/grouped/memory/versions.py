@@ -59,10 +59,10 @@ class Versions:
 
 async def read_versions(database: Database, ranges: Iterable[TimeRange], options: Mapping[str, Any]) -> Versions:
     """Read the versions of ranges, which may overlap, as of one moment. Whatever the driver raises passes."""
-    days = dict.fromkeys((Bucket.DAY.floor(one.start), one.end) for one in ranges if one.bucket in _CACHED)
+    day = Bucket.DAY
+    days = dict.fromkeys(TimeRange(day, day.floor(one.start), one.end) for one in ranges if one.bucket in _CACHED)
     if not days:
         return Versions(())
-    everyone = {"level": Breakdown.ALL.value, "bucket": Bucket.DAY.value}
-    parts = [{**everyone, "at": {"$gte": start, "$lt": end}} for start, end in days]
+    parts = [one.of(Breakdown.ALL) for one in days]
     cursor = as_sent(database.rollups).aggregate([{"$match": {"$or": parts}}], hint=dict(ROLLUPS), **options)
     return Versions([(one["at"], bytes(one.raw)) for one in await cursor.to_list(None)])
