@@ -8,7 +8,7 @@ import os
 import resource
 import socket
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,6 +18,7 @@ import click
 from tornado.netutil import bind_sockets
 
 from commands.local_servers import LocalServer, announced, chosen_database
+from commands.output import discard_output
 from handlers.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
 from runtime import quickstart
@@ -101,6 +102,13 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
         managed = bool(await make_managed_providers(settings, database, now).list_all())
         has_keys = managed or any(provider.has_credential for provider in settings.providers)
         demo_url = await open_demo(stack) if demo and not has_keys else ""
+        url = url_of(sockets, "https" if settings.tls_cert_file else "http")
+        identities, greeting = Identities(database, now=now, monotonic=monotonic), ""
+        # Before the first call is accepted: if this fails, the server ends.
+        if demo_url:
+            greeting = await demo_greeting(url, settings, identities, database)
+        elif demo or not await identities.list_users():
+            greeting = await first_steps(url, settings, identities, managed=managed)
         server: Server | Supervisor
         if settings.workers == 1:
             server = await Server.open(settings, database, sockets, demo_url, stack)
@@ -111,15 +119,12 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
             )
             server = await open_supervisor(settings, handover, database, stack)
         renew.set_result(server.renew)
-        url = url_of(sockets, "https" if settings.tls_cert_file else "http")
         warn_of_plain_http(settings, sockets)
         logger.info("AI Bridge is listening on %s", url)
         stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
-        identities = Identities(database, now=now, monotonic=monotonic)
-        if demo_url:
-            click.echo(await demo_greeting(url, settings, identities, database))
-        elif demo or not await identities.list_users():
-            click.echo(await first_steps(url, settings, identities, managed=managed))
+        if greeting:
+            with suppress(OSError):  # a full disk, or a reader that is gone
+                click.echo(greeting)
         await stopping.wait()
         if isinstance(server, Supervisor):
             for one in sockets:
@@ -185,6 +190,10 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
             runner.run(serve_until_stopped(settings, flags, demo=demo))
     except START_ERRORS as error:
         raise click.ClickException(str(error)) from error
+    try:
+        click.echo(nl=False)  # flushes
+    except OSError:
+        discard_output()
 
 
 @click.command("serve", cls=SettingsCommand, params=[*declared()])

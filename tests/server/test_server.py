@@ -242,6 +242,20 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
     )
 
 
+@pytest.mark.usefixtures("database")
+@pytest.mark.gen_test(timeout=60)
+async def test_a_server_whose_welcome_finds_no_room_serves_and_ends_in_order(
+    start, tmp_path, mongodb_uri, database_name
+):
+    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"]
+    server = start("serve", "--demo", *flags, through=("sh", "-c", 'exec "$@" >/dev/full', "sh"), **where)
+    assert await server.get("/healthz") == (200, {"status": "ok"})
+    await server.leave()
+    server.send(signal.SIGTERM)
+    assert await server.ended() == 0
+
+
 # Tornado leaves a socket that cannot be bound to the collector.
 @pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_an_address_that_is_not_of_this_machine_is_refused_by_name():
