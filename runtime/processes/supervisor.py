@@ -123,7 +123,10 @@ class Worker:
         """Wait for its end, and say how it ended."""
         code = await self._process.wait()
         self._link.close()
-        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if code >= 0:
+            return f"ended with exit code {code}"
+        name = next((one.name for one in signal.Signals if one == -code), f"signal {-code}")  # of real time has no name
+        return f"was killed by {name}"
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal, if it still runs."""

@@ -55,6 +55,8 @@ if behaviour == "fail":
     sys.exit(3)
 if behaviour == "vanish":
     os.kill(os.getpid(), signal.SIGKILL)
+if behaviour == "expire":
+    os.kill(os.getpid(), signal.SIGRTMIN + 6)
 while behaviour == "hesitate" and not os.path.exists(f"{folder}/go"):
     time.sleep(0.005)
 if behaviour != "mute":
@@ -154,6 +156,7 @@ async def test_what_a_worker_is_to_know_is_in_none_of_its_arguments_and_reaches_
         ("refuse", "no room for the spool"),
         ("fail", "a worker ended with exit code 3 before it served"),
         ("vanish", "a worker was killed by SIGKILL before it served"),
+        ("expire", f"a worker was killed by signal {signal.SIGRTMIN + 6} before it served"),
     ],
 )
 @pytest.mark.gen_test
