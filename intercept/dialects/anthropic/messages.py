@@ -151,15 +151,9 @@ class MessageStream(StreamReader):
         super().__init__(events)
         self._usage: dict[str, Any] = {}
         self._open_blocks = 0
-        self._decoder = _EVENT
-
-    def keep_text(self) -> None:
-        """Keep the text of the message too."""
-        super().keep_text()
-        self._decoder = _TEXT_EVENT
 
     def _add_event(self, event: Event) -> None:
-        data = read_struct(event.data, self._decoder)
+        data = read_struct(event.data, _EVENT if self._draft.text is None else _TEXT_EVENT)
         if data is None:
             return
         match data.type or event.name:

@@ -143,16 +143,11 @@ class _Stream(StreamReader):
     def __init__(self) -> None:
         super().__init__()
         self._open_calls: dict[int, ToolCall] = {}
-        self._decoder = _COMPLETION
-
-    def keep_text(self) -> None:
-        super().keep_text()
-        self._decoder = _TEXT_COMPLETION
 
     def _add_event(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
             self._draft.complete = True
-        elif chunk := read_struct(event.data, self._decoder):
+        elif chunk := read_struct(event.data, _COMPLETION if self._draft.text is None else _TEXT_COMPLETION):
             _add_envelope(chunk, self._draft)
             if choice := _first_choice(chunk):
                 self._add_choice(choice)
