@@ -73,10 +73,11 @@ class Listener:
         self._heard_until: str | None = None
         self._arrived = asyncio.Event()
 
-    @property
-    def said_in(self) -> Callable[[Mapping[str, Any]], Sequence[str]] | None:
-        """Reads what the texts of an interception say; None if none of its filters asks for that."""
-        return next((condition[TEXTS].said_in for condition in self._conditions if TEXTS in condition), None)
+    def said_in(self, document: Mapping[str, Any]) -> Callable[[Mapping[str, Any]], Sequence[str]] | None:
+        """Return what reads the texts of an interception; None if no filter asks for them, or it does not match the others."""
+        asked = [condition[TEXTS] for condition in self._conditions if TEXTS in condition]
+        others = [condition for condition in self._conditions if TEXTS not in condition]
+        return asked[0].said_in if asked and all(matches(document, condition) for condition in others) else None
 
     def wants(self, position: str, document: Mapping[str, Any]) -> bool:
         """Return whether it gets an interception at that position of the shared stream."""

@@ -241,9 +241,13 @@ class Live:
 
 
 async def _read_texts(changes: Sequence[Change], listeners: Iterable[Listener]) -> None:
-    """Read in a thread what texts say, once for all listeners, if a filter of one asks for that."""
-    read = next(filter(None, [one.said_in for one in listeners]), None)
-    if read is not None and changes:
-        said = await asyncio.to_thread(lambda: [read(change.document) for change in changes])
-        for change, texts in zip(changes, said, strict=True):
-            change.document[TEXTS] = texts
+    """Read in a thread what texts say, once for all listeners, of interceptions of which a filter depends on that."""
+    read = [
+        (document, said_in)
+        for _, document in changes
+        if (said_in := next(filter(None, [one.said_in(document) for one in listeners]), None))
+    ]
+    if read:
+        said = await asyncio.to_thread(lambda: [said_in(document) for document, said_in in read])
+        for (document, _), texts in zip(read, said, strict=True):
+            document[TEXTS] = texts

@@ -155,12 +155,13 @@ async def test_texts_are_read_in_a_thread_once_for_all_who_listen_for_words(live
         TextQuery, "said_in", staticmethod(lambda document: threads.append(current_thread()) or read(document))
     )
     words = {TEXTS: TextQuery((("moon",),))}
-    ears = [await listen(live, words), await listen(live, words), await listen(live)]
-    await calls.start(1, user_prompt=UserPrompt(prompt="to the moon"))
-    await calls.start(2)
+    ears = [await listen(live, {"model": "m"}, words), await listen(live, {"model": "m"}, words), await listen(live)]
+    await calls.start(1, model="m", user_prompt=UserPrompt(prompt="to the moon"))
+    await calls.start(2, model="m")
+    await calls.start(3)
     assert [await ear.heard(1) for ear in ears] == [[(1, "started")]] * 3
-    assert await ears[2].heard(1) == [(2, "started")]
-    assert (len(threads), main_thread() in threads) == (2, False)
+    assert await ears[2].heard(2) == [(2, "started"), (3, "started")]
+    assert (len(threads), main_thread() in threads) == (2, False)  # what else does not match is not read
 
 
 @pytest.mark.gen_test
