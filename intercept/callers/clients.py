@@ -97,7 +97,10 @@ _SESSION_HEADERS: Final = {client.name: client.session_headers for client in _CL
 
 
 def client_name(headers: Mapping[str, str]) -> str:
-    """Name the client, a program before the library that it uses; `UNKNOWN` if none is recognised."""
+    """Name the client, a program before the library that it uses; `UNKNOWN` if none is recognised.
+
+    The headers have to be found in any case.
+    """
     user_agent, originator = headers.get("User-Agent", ""), headers.get("Originator", "")
     name, is_program = _recognised(user_agent[:_CHARACTERS], originator[:_CHARACTERS])
     if is_program:

@@ -109,7 +109,10 @@ class _Side(Struct):
 
 
 def reconcile(recorded: Sequence[RecordedDay], reported: Sequence[Reported], today: date) -> list[Reconciled]:
-    """Compare by day and model, in their order. Names of one model are taken together, see `model_key`."""
+    """Compare by day and model, in their order. Names of one model are taken together, see `model_key`.
+
+    Days are in UTC. The latest ones before `today` are not reported yet.
+    """
     sides: dict[tuple[date, str], _Side] = {}
     for one in recorded:
         _add_recorded(sides, one)

@@ -110,7 +110,10 @@ def figures_of(subject: Subject, period: Period) -> Mapping[str, Figure]:
 def flat_rows(
     subject: Subject, period: Period, by: Sequence[By], groups: Sequence[Found], names: Names, *, compare: bool
 ) -> Iterator[dict[str, Cell]]:
-    """Yield the row of each group, or with several buckets of each group and bucket, by column. Without `by`, that is one."""
+    """Yield the row of each group, or with several buckets of each group and bucket, by column. Without `by`, that is one.
+
+    With `compare` and one bucket there are columns of the time range before too.
+    """
     figures = figures_of(subject, period)
     for found in groups:
         named: dict[str, Cell] = {}

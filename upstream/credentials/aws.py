@@ -30,7 +30,7 @@ _UNSIGNED = "x-amzn-trace-id"
 
 
 class AwsAuthorizer:
-    """Signs requests for a service of AWS.
+    """Signs requests for a service of AWS. `now` is in UTC.
 
     Attributes:
         hint: Enough of the id of the access key that signed last to recognise it by; "" before that.

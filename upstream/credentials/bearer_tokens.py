@@ -37,7 +37,10 @@ class Token(NamedTuple):
 
 
 class BearerAuthorizer:
-    """Lets requests have a bearer token. Belongs to one event loop. `fetch` may block, and raise anything."""
+    """Lets requests have a bearer token. Belongs to one event loop.
+
+    `fetch` may block, and raise anything; `now` is in seconds since 1970.
+    """
 
     hint = ""
 

@@ -56,7 +56,8 @@ class _Tokens(Struct):
 class OpenIDProvider:
     """The provider that signs people in. Belongs to one event loop.
 
-    What needs its discovery document raises `ProviderUnavailableError` while that cannot be read.
+    What needs its discovery document raises `ProviderUnavailableError` while that cannot be read. `time` is in seconds
+    since 1970.
     """
 
     def __init__(
