@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -43,12 +45,26 @@ class LazyGroup(SettingsGroup):
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, LazyCommand) else command, rest
 
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Read the arguments: `--help` and `--version` print then."""
+        with _room_needed():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        """Run it. What it prints may find no room where it goes."""
-        try:
+        """Run the command."""
+        with _room_needed():
             return super().invoke(ctx)
-        except OSError as error:
-            if error.errno not in NO_ROOM or error.filename is not None:
-                raise
-            discard_output()
-            raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _room_needed() -> Iterator[None]:
+    """Say in one line if what is printed finds no room where it goes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM or error.filename is not None:
+            raise
+        discard_output()
+        raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error

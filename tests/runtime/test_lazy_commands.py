@@ -26,10 +26,10 @@ print(json.dumps([before, imported()]))
 """
 
 PRINTING = """
-import click, server
+import sys, click, server
 
 server.main.add_command(click.Command("print", callback=lambda: click.echo("a table")))
-server.main(["print"])
+server.main(sys.argv[1:])
 """
 
 
@@ -49,9 +49,10 @@ def test_a_command_imports_no_other_one_and_the_help_none():
     ]
 
 
-def test_output_that_has_no_room_is_said_in_one_line():
+@for_each("called", ["print", "--version"])
+def test_output_that_has_no_room_is_said_in_one_line(called):
     with Path("/dev/full").open("wb") as full:
-        command = [sys.executable, "-c", PRINTING]
+        command = [sys.executable, "-c", PRINTING, called]
         printing = subprocess.run(command, check=False, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
     said = b"Error: standard output cannot be written: No space left on device\n"
     assert (printing.returncode, printing.stderr) == (1, said)
