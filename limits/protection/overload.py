@@ -138,7 +138,7 @@ class OverloadProtection:
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        limits = await self._holding(client, self.limits.of_call(client))
+        limits = self.limits.of_call(client)
         return await self._count(client, limits, reserve() if any(limit.reserve for limit in limits) else NOTHING)
 
     async def _holding(self, client: Client, limits: list[Limit]) -> list[Limit]:

@@ -44,7 +44,8 @@ class Passthrough:
         """
         if streams_form(handler, self._to):
             expect_form(handler, reads_fields=False, names_model=False)
-        await admit(handler, cancels=self.route_pattern.endswith("/cancel"))
+        # Who cancels a response is sent all of it, so that would be another way to fetch one.
+        await admit(handler, cancels=self.route_pattern.endswith("/cancel") and not self.tells_usage)
         check_destination(handler, self._to)
         if self.tells_usage:
             await handler.count_call(lambda: NOTHING)

@@ -219,12 +219,12 @@ async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for
     ],
 )
 @pytest.mark.gen_test
-async def test_what_was_begun_can_be_cancelled_where_tokens_are_used_up_not_fetched(running, reserves):
+async def test_where_tokens_are_used_up_batches_are_cancelled_and_no_response_is_sent(running, reserves):
     await fetch(running, "resp_1", json.dumps(DONE).encode())
     assert await used(running, Kind.TOKENS) == 7, reserves
-    refused = await (await running.client()).request("GET", f"{BRIDGE}/openai/v1/responses/resp_2", running.own_key)
-    assert refused.status == 429, reserves
-    cancelled = json.dumps(DONE | {"id": "resp_2", "status": "cancelled"}).encode()
-    await fetch(running, "resp_2", cancelled, method="POST", rest="/cancel")
+    for method, rest in ("GET", ""), ("POST", "/cancel"):
+        address = f"{BRIDGE}/openai/v1/responses/resp_2{rest}"
+        refused = await (await running.client()).request(method, address, running.own_key)
+        assert refused.status == 429, (reserves, method)
     await fetch(running, "batch_1", b'{"id": "batch_1"}', method="POST", path="openai/v1/batches", rest="/cancel")
-    assert len(await running.ended(2)) == 2
+    assert len(await running.ended(1)) == 1
