@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 from runtime.alerts.direct import DirectSender
@@ -101,7 +100,7 @@ class Watch:
                     self._pending.setdefault(alert.key, alert)
 
     async def _raise(self) -> None:
-        with suppress(DatabaseUnavailableError):
+        try:
             if self._direct is not None:
                 await self._direct.learn()
             for key, alert in list(self._pending.items()):
@@ -110,3 +109,7 @@ class Watch:
                 self._raised[key] = None
                 if len(self._raised) > MAX_RAISED:
                     self._raised.popitem(last=False)
+        except DatabaseRefusalError as error:
+            _log.warning("alerts cannot be raised: %s", error)
+        except DatabaseUnavailableError:
+            return

@@ -30,7 +30,7 @@ CHECKED_AT_ONCE: Final = 100
 """Calls whose texts are read at a time."""
 
 TEXTS_AT_ONCE: Final = 20
-"""Calls whose texts are held at a time."""
+"""Calls whose texts are looked through at a time. MongoDB sends more of them together, 16 MiB at most."""
 
 SEGMENTS_AT_ONCE: Final = 16
 """Segments whose parts are held at a time."""

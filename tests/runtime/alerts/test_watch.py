@@ -291,6 +291,24 @@ async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(da
     assert await database.alerts.count_documents({}) == 1
 
 
+@pytest.mark.expects_log("WARNING runtime.alerts.watch: alerts cannot be raised: MongoDB does not raise alerts")
+@pytest.mark.gen_test
+async def test_alerts_that_the_database_refuses_are_told_in_the_log_and_wait(database, clock, monkeypatch):
+    async def source():
+        return [Alert(AlertType.JOB_FAILED, "job:1", {})]
+
+    async def refuse(*_):
+        raise DatabaseRefusalError("MongoDB does not raise alerts: Unauthorized")
+
+    watch = Watch(database, Outbox(database, now=clock), [source])
+    with monkeypatch.context() as patch:
+        patch.setattr(Outbox, "raise_alert", refuse)
+        await watch.check()
+    assert await database.alerts.count_documents({}) == 0
+    await watch.check()
+    assert await database.alerts.count_documents({}) == 1
+
+
 @pytest.mark.gen_test
 async def test_it_looks_again_and_again(database, clock):
     looks = []
