@@ -14,17 +14,18 @@ _was_enabled = gc.isenabled()
 gc.disable()
 
 
-def end() -> None:
+def end(*, was_enabled: bool = _was_enabled) -> None:
     """Resume garbage collection, if there was any: all modules are loaded. What there is now stays, so none looks at it."""
     gc.freeze()
-    if _was_enabled:
+    if was_enabled:
         gc.enable()
 
 
 def load(module: str, name: str) -> Any:
     """Import in the same way what the program turned out to need."""
+    was_enabled = gc.isenabled()
     gc.disable()
     try:
         return getattr(import_module(module), name)
     finally:
-        end()
+        end(was_enabled=was_enabled)
