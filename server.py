@@ -12,7 +12,7 @@ import sys
 
 import click
 
-from runtime.lazy_commands import LazyCommand, LazyGroup
+from runtime.command_line.lazy import LazyCommand, LazyGroup
 from settings import declared, flags_of, settings_of
 from version import VERSION
 
@@ -24,7 +24,7 @@ COMMANDS = {
         "Fill in an invented company, with up to two months of calls, and remove it again.",
     ),
     "groups": ("commands.groups", "Add, list and remove groups of users and their members."),
-    "health": ("commands.health", "Check that each server of this account on this machine answers."),
+    "health": ("commands.local.health", "Check that each server of this account on this machine answers."),
     "interceptions": ("commands.interceptions", "List and export recorded calls."),
     "login": (
         "commands.login",
@@ -36,7 +36,7 @@ COMMANDS = {
     ),
     "policies": ("commands.policies", "Show and set policies: which models users may call, and how much."),
     "prices": ("commands.money.recosts", "Show and set own prices, which come before list prices."),
-    "providers": ("runtime.provider_commands", "List, add, change and check the providers in the database."),
+    "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),
     "reconcile": ("commands.money.reconcile", "Compare the records with what a provider reports, by day and model."),
     "serve": ("runtime.processes.serving", "Serve until SIGTERM or SIGINT; a second one exits at once."),
     "spend": ("commands.money.spend", "Write what calls cost."),
@@ -65,7 +65,7 @@ def main(context: click.Context, /, break_glass: str | None) -> None:
     if break_glass is not None:
         if context.invoked_subcommand is not None:
             raise click.UsageError("--break-glass takes no command")
-        loading.load("commands.break_glass", "break_glass")(break_glass)
+        loading.load("commands.local.break_glass", "break_glass")(break_glass)
     elif context.invoked_subcommand is None:
         loading.load("runtime.processes.serving", "run")(settings_of(context), flags_of(context), demo=False)
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from commands.local_servers import warning
+from commands.local.servers import warning
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.groups import Groups

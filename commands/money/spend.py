@@ -12,7 +12,7 @@ from commands.command import command, groups_of, identities_of, now, run, tokens
 from commands.export import STANDARD_OUTPUT, file_argument, force_option, opened
 from commands.money.prices import TIME
 from resources.money.spend import GONE, SPEND_FORMATS
-from resources.recorded.names import Names
+from resources.names import Names
 from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow

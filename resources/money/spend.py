@@ -18,8 +18,8 @@ from uuid import UUID
 import msgspec
 
 from intercept.times import format_time
+from resources.names import Names
 from resources.recorded.export_formats import write_csv
-from resources.recorded.names import Names
 from storage.aggregation.rollup import TOKENS
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 

@@ -14,8 +14,8 @@ from msgspec import Meta, Struct
 
 from intercept.times import format_time
 from resources.fields import doc, micro_dollars
+from resources.names import Names, SeriesGroup
 from resources.recorded.export_formats import write_csv
-from resources.recorded.names import Names, SeriesGroup
 from resources.recorded.prompt_cache import Cache
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import KINDS, TOKENS

@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from intercept.records import EndReason
 from intercept.times import format_time
 from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
-from resources.recorded.names import Names, SeriesGroup
+from resources.names import Names, SeriesGroup
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import FAILURES, Quantiles

@@ -13,7 +13,7 @@ from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, micro_dollars
-from resources.recorded.names import SeriesGroup
+from resources.names import SeriesGroup
 from resources.recorded.parts import IndexingOfFigures, RecordedSince
 from storage.accounts.users import User
 from storage.aggregation.histograms import quantiles

@@ -17,7 +17,7 @@ from time import monotonic
 import click
 from tornado.netutil import bind_sockets
 
-from commands.local_servers import LocalServer, announced, chosen_database
+from commands.local.servers import LocalServer, announced, chosen_database
 from commands.output import discard_output
 from handlers.dashboard import DashboardFiles
 from handlers.operation.metrics_folder import VARIABLE, MetricsFolder

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resources.money.spend import SPEND_FORMATS
-from resources.recorded.names import Names
+from resources.names import Names
 from storage.accounts.users import Group, Role, Token, User
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 

@@ -17,8 +17,8 @@ from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from resources.money.prices import read_day_or_time
 from resources.money.spend import GONE, SPEND_FORMATS, SpendFormat
+from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
-from resources.recorded.names import Names
 from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow

@@ -18,10 +18,10 @@ from handlers.api.recorded.statistics.group_request import parse_group_request
 from handlers.api.recorded.visibility import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
+from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.flat_rows import FlatRows, columns, csv_text, flat_rows, json_cells
 from resources.recorded.groups import GroupedStatistics, GroupPoint, GroupTotals, Histograms, show_group
-from resources.recorded.names import Names
 from resources.recorded.parts import Indexing
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject

@@ -26,8 +26,8 @@ from handlers.api.recorded.statistics.group_request import (
 from handlers.api.recorded.statistics.grouped import GroupedHandler
 from handlers.problems import ValidationProblem
 from intercept.times import format_time
+from resources.names import Names
 from resources.recorded import stats as resources
-from resources.recorded.names import Names
 from resources.recorded.parts import Indexing
 from resources.recorded.stats import EarlierCalls, RefusedCalls, Statistics
 from storage.aggregation.rollup import Bucket, GroupBy

@@ -15,6 +15,7 @@ from handlers.openapi.methods import get
 from handlers.openapi.operations import JSON, Described, body, lines, query, response
 from intercept.refusals import Rule
 from resources.fields import TokenCounts
+from resources.names import SeriesGroup
 from resources.recorded.flat_rows import FlatRows
 from resources.recorded.groups import (
     CostByKind,
@@ -24,7 +25,6 @@ from resources.recorded.groups import (
     Histograms,
     StatisticsGroup,
 )
-from resources.recorded.names import SeriesGroup
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import (
     EarlierCalls,

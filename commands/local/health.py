@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from commands.local_servers import running_servers
+from commands.local.servers import running_servers
 
 SECONDS = 3.0
 """Time for each step of a connection to a server."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from commands import local_servers
-from commands.local_servers import LocalServer, announced, chosen_database, running_servers, warning
+from commands.local import servers as local_servers
+from commands.local.servers import LocalServer, announced, chosen_database, running_servers, warning
 from settings import load
 from tests.command_line import invoke
 from tests.server_process import ServerProcess, remove_sockets

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from commands.command import identities_of, now, run
-from commands.local_servers import chosen_database, running_servers
+from commands.local.servers import chosen_database, running_servers
 from settings import settings_of
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES
 from storage.accounts.sign_in.sign_ins import CODE_SECONDS, SignIns

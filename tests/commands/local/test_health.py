@@ -8,8 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from commands import health
-from commands.local_servers import LocalServer, announced, chosen_database
+from commands.local import health
+from commands.local.servers import LocalServer, announced, chosen_database
 from settings import load
 from tests.command_line import invoke, refused
 

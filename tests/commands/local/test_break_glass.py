@@ -3,7 +3,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from commands.local_servers import LocalServer, announced, chosen_database
+from commands.local.servers import LocalServer, announced, chosen_database
 from server import main
 from settings import load
 

@@ -1,0 +1,1 @@
+"""Commands about the servers that run on this machine."""

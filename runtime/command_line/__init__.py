@@ -1,0 +1,1 @@
+"""What the command line of `server.py` consists of, aside from the commands themselves."""
