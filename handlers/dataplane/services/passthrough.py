@@ -44,7 +44,7 @@ class Passthrough:
         """
         if streams_form(handler, self._to):
             expect_form(handler, reads_fields=False, names_model=False)
-        # Who cancels a response is sent all of it, so that would be another way to fetch one.
+        # A provider answers the cancellation of a response with all of it. That would be another way to fetch it.
         await admit(handler, cancels=self.route_pattern.endswith("/cancel") and not self.tells_usage)
         check_destination(handler, self._to)
         if self.tells_usage:

@@ -206,7 +206,7 @@ class RecordedCall(Watcher):
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     async def wants_rest(self) -> bool:
-        """A provider has made a whole response before it sends it, and a stream's usage may follow its last part at once."""
+        """Whether the usage may come at once: of a body always, as it is whole before it is sent; of a stream between parts."""
         if not self._start.streaming:
             return True
         if self._observation.behind:

@@ -166,7 +166,7 @@ class SocketSession:
     async def _read_rest(self, tasks: Sequence[asyncio.Task[Any]]) -> None:
         """Read the events behind the one that the client has not taken, once the tasks that were cancelled are over.
 
-        Those that tell the usage of a call may be about to come: they are read if they do within `REST_SECONDS`.
+        The usage of a call may be about to come. It is read if it comes within `REST_SECONDS`.
         """
         await asyncio.gather(*tasks, return_exceptions=True)
         for message in self._provider.take_arrived():
