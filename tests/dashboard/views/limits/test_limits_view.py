@@ -59,7 +59,8 @@ def test_refusals_say_since_when_they_are_counted(page, site):
     since = site.get(owner, "limits")["refused_since"]
     clock = page.browser.execute_script("return new Date(arguments[0]).toLocaleTimeString('en-GB')", since)
     page.open("limits", owner)
-    page.find(".limit", f"Nothing refused since {clock}")
+    # A server of yesterday has the date before the time.
+    assert "Nothing refused since " in page.find(".limit", clock).text
 
 
 def test_a_slow_response_is_waited_for_and_not_asked_for_again(page, site):
