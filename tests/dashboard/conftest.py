@@ -1,4 +1,4 @@
-"""A server with the demo provider and a browser, one of each for all tests of a process.
+"""A server with the demo provider and a browser, one of each for all tests of a process that are here.
 
 Tests share both, so each has users of its own; what the console of the browser says fails the test.
 """
@@ -225,11 +225,11 @@ def patient() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(
     databases: Databases, run_apart: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Site]:
-    """The server."""
+    """The server. It does not outlive these tests: one that nobody asks anything takes a twentieth of a processor."""
     key = b64encode(bytes(32)).decode()
     folder = tmp_path_factory.mktemp("site")
     with serving(databases, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
@@ -247,7 +247,7 @@ def held(site: Site) -> Iterator[HeldProvider]:
         site.send(owner, "DELETE", f"providers/{provider.name}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Chrome]:
     """The browser."""
     # Without windows it takes a quarter less. On PATH is a script that leaves the program running when it is killed.
