@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -97,7 +98,12 @@ def _search(terms: dict[str, str | None]) -> Search:
     try:
         return parse_search(" ".join(f'{key}:"{value}"' for key, value in given.items()))
     except InvalidSearchError as error:
-        raise click.UsageError(str(error)) from error
+        raise click.UsageError(re.sub(r'(?:Query param |(?<=after ))"(\w+)"', _as_option, str(error))) from error
+
+
+def _as_option(name: re.Match[str]) -> str:
+    """Say a parameter of the API as it is called here."""
+    return f"--{name[1].replace('_', '-')}"
 
 
 async def _found(database: Database, search: Search, *, after_id: UUID | None, limit: int) -> list[Interception]:

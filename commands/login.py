@@ -66,7 +66,7 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
 
 
 def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
-    """Show a code, and poll for the token, as often as the server allows."""
+    """Show a code, and wait for the token."""
     codes = _post(address, "code", {"client_name": f"login on {socket.gethostname()}"})
     if "error" in codes:
         raise click.ClickException(f"{address} gives no code: {_shorten(codes.get('error_description'))}")
@@ -77,15 +77,25 @@ def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
     click.echo(f"Open this page, and compare the code {code}:\n\n    {page}\n", err=True)
     if browser:
         webbrowser.open(page)
+    return _poll(address, codes)
+
+
+def _poll(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask for the token, as often as the server allows, until the code expires."""
     interval, over_at = int(codes["interval"]), time.monotonic() + int(codes["expires_in"])
     form = {"grant_type": GRANT_TYPE, "device_code": str(codes["device_code"])}
+    unreachable = ""
     while time.monotonic() < over_at:
         time.sleep(interval)
         try:
             response = _post(address, "token", form)
-        except UnreachableError:  # it may be starting again (RFC 8628, section 3.5)
+        except UnreachableError as error:  # it may be starting again (RFC 8628, section 3.5)
+            if not unreachable:
+                click.echo(f"{error}. It is asked again until the code expires.", err=True)
+            unreachable = str(error)
             interval += _SLOWER_SECONDS
             continue
+        unreachable = ""
         match response.get("error"):
             case None:
                 return response
@@ -99,7 +109,7 @@ def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
                 )
             case _:
                 break
-    raise click.ClickException("the code has expired; run this again")
+    raise click.ClickException(unreachable or "the code has expired; run this again")
 
 
 def _checked(url: str) -> str:

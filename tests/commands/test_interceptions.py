@@ -88,12 +88,13 @@ def test_an_unknown_user_or_interception_is_said_in_one_line(run):
     [
         (
             ["--started-after", "yesterday"],
-            'Query param "started_after" must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)',
+            '--started-after must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)',
         ),
         (
             ["--started-after", "2026-01-02T00:00:00Z", "--started-before", "2026-01-01T00:00:00Z"],
-            'Query param "started_before" must be after "started_after"',
+            "--started-before must be after --started-after",
         ),
+        (["--status", "model"], '--status has invalid value "model": allowed are in_flight, completed, failed'),
         (["--model", 'x" status:"failed'], "--model cannot be empty or hold a double quote."),
         (["--started-before", ""], "--started-before cannot be empty or hold a double quote."),
         (["--limit", "1001"], "Invalid value for '--limit': 1001 is not in the range 1<=x<=1000."),

@@ -6,7 +6,7 @@ import json
 import stat
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from time import monotonic, time
+from time import time
 from types import SimpleNamespace
 from urllib.parse import parse_qs
 
@@ -68,7 +68,8 @@ def bridge():
 def waits(monkeypatch):
     """How long it waited, without waiting. Other threads, such as those of the driver, sleep as ever."""
     waits = []
-    monkeypatch.setattr("commands.login.time", SimpleNamespace(sleep=waits.append, monotonic=monotonic, time=time))
+    clock = SimpleNamespace(sleep=waits.append, monotonic=lambda: sum(waits), time=time)
+    monkeypatch.setattr("commands.login.time", clock)
     return waits
 
 
@@ -99,8 +100,16 @@ def test_a_token_is_kept_for_its_owner_alone_and_printed_again(bridge, run, tmp_
 
 def test_a_bridge_that_is_restarted_meanwhile_is_asked_again_more_slowly(bridge, run, waits):
     bridge.responses["token"] = [(0, None), (0, None), (200, TOKEN)]
-    assert run(bridge.url, "--no-browser").exit_code == 0
+    result = run(bridge.url, "--no-browser")
+    assert (result.exit_code, result.stderr.count("It is asked again until the code expires.")) == (0, 1)
     assert waits == [5, 10, 15]
+
+
+def test_a_bridge_that_is_gone_for_good_is_said_to_be_so(bridge, run, waits):
+    bridge.responses["token"] = [(0, None)]
+    result = run(bridge.url, "--no-browser")
+    assert (result.exit_code, sum(waits[:-1]) < CODES["expires_in"] <= sum(waits)) == (1, True)
+    assert result.stderr.splitlines()[-1].startswith(f"Error: {bridge.url} cannot be reached: ")
 
 
 @pytest.mark.usefixtures("waits")
