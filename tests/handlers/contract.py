@@ -7,7 +7,7 @@ import re
 from functools import cache
 from urllib.parse import urlsplit
 
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema_rs import Draft202012Validator
 
 from handlers.openapi.document import openapi_document
 from version import VERSION
@@ -49,6 +49,12 @@ def described():
 
 
 @cache
+def validator(schema):
+    """What compares with a schema, given as text: each is asked for many times."""
+    return Draft202012Validator(strict(json.loads(schema)) | described()[1], validate_formats=True)
+
+
+@cache
 def patterns(method):
     """The operations of a method with their paths, and what these fit; those with fewest parameters first."""
     served = [(path, operation) for of, path, operation, _ in Contract().operations() if of == method]
@@ -60,7 +66,7 @@ class Contract:
     """The document, and which of its answers have been seen."""
 
     def __init__(self):
-        self.document, self.components = described()
+        self.document, _ = described()
         self.seen = set()
 
     def operations(self):
@@ -101,7 +107,7 @@ class Contract:
             self.validate(int(value) if schema.get("type") == "integer" else value, schema)
 
     def validate(self, value, schema):
-        Draft202012Validator(strict(schema) | self.components, format_checker=FormatChecker()).validate(value)
+        validator(json.dumps(schema)).validate(value)
 
 
 def of_the_bridge(schema):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -42,6 +43,7 @@ class Conversation:
     body: bytes | None = None
 
 
+@cache
 def conversations() -> list[Conversation]:
     folder = Path(__file__).parent
     return [_read(api, path) for api in BY_PATH.values() for path in sorted((folder / api.name).glob("*.txt"))]

@@ -33,7 +33,12 @@ def shape(path):
 
 
 def test_the_document_is_valid_openapi():
-    assert list(OpenAPIV31SpecValidator(CONTRACT.document).iter_errors()) == []
+    paths = CONTRACT.document["paths"]
+    own = {path: item for path, item in paths.items() if "$ref" not in item}
+    for path in paths.keys() - own.keys():  # the second prefix says nothing but where it is said
+        assert list(paths[path]) == ["$ref"]
+        assert pointed(CONTRACT.document, paths[path]) in own.values()
+    assert list(OpenAPIV31SpecValidator(CONTRACT.document | {"paths": own}).iter_errors()) == []
 
 
 def test_every_resource_is_described_with_its_methods_and_nothing_else_is():

@@ -34,6 +34,10 @@ def allowed_and_not(schema):
         lately = datetime.now(UTC) - timedelta(hours=2)
         allowed = [lately.strftime("%Y-%m-%dT%H:%M:%SZ"), lately.astimezone(timezone(timedelta(hours=1))).isoformat()]
         return allowed, ["yesterday", "2026-01-31", "2026-01-31T12:00:00", "2026-01-31 12:00:00Z"]
+    if schema["type"] == "boolean":
+        return ["true", "false"], ["1", "True"]
+    if "maxLength" in schema:
+        return ["x" * schema["maxLength"]], ["x" * (schema["maxLength"] + 1)]
     return [], []
 
 
