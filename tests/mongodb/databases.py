@@ -2,22 +2,21 @@
 
 A database has some sixty files, which a mongod keeps open for minutes after they are dropped, and to sweep thousands of them
 up takes it seconds. To empty a database takes 3 ms, and to make one 200. Connections of its own take a test 15 ms.
+MongoDB's own list of changes says which collections have documents: to read the catalog instead takes 2 ms more.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from uuid import uuid4
 
+from bson import Timestamp
 from motor.core import AgnosticClient
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, WriteConcern
 
 from storage.mongo import connection
 from storage.mongo.database import Database
-
-PROFILE = "system.profile"
-"""What a test leaves that had MongoDB write down its commands."""
 
 
 class SharedConnections(AsyncIOMotorClient):
@@ -51,6 +50,9 @@ class Databases:
         self._clients = {}
         self._waiting = deque()
         self._fresh = None
+        self._changed = defaultdict(set)
+        self._seen = Timestamp(0, 0)
+        self._names = set()
 
     @property
     def uri(self):
@@ -61,14 +63,13 @@ class Databases:
         """Return the name of an empty database with its indexes."""
         if len(self._waiting) >= self._others:
             name = self._waiting.popleft()
-            collections = self._collections(name)
-            if collections.pop(PROFILE, None):
-                self._client[name].command("profile", 0)
-                self._client[name].drop_collection(PROFILE)
-            if _shape(collections) == self._fresh:
-                self._empty(name, self._filled(name, list(collections)))
+            self._read_oplog()
+            changed = self._changed.pop(name, set())
+            if "$cmd" not in changed or _shape(self._collections(name)) == self._fresh:
+                self._empty(name, changed - {"$cmd"})
                 return name
             self._client.drop_database(name)
+            self._names.remove(name)
         return self._made()
 
     def give_back(self, name):
@@ -92,6 +93,7 @@ class Databases:
         database = Database.connect(self._uri, name)
         self._run(database.prepare(retention=None))
         database.close()
+        self._names.add(name)
         if self._fresh is None:
             self._fresh = _shape(self._collections(name))
         return name
@@ -101,18 +103,32 @@ class Databases:
         catalog = self._client.admin.aggregate([{"$listCatalog": {}}, {"$match": {"db": name}}])
         return {entry["name"]: entry["md"] for entry in catalog}
 
+    def _read_oplog(self):
+        """Note which collections have had documents since; "$cmd" stands for changes of collections and indexes.
+
+        The oplog has every change, whoever made it. Where there is none, or it has lost what was read last, all may have
+        changed.
+        """
+        written = {"$match": {"op": {"$in": ["i", "u", "c"]}, "ts": {"$gte": self._seen}}}
+        each = {"$ifNull": ["$o.applyOps", [{"op": "$op", "ns": "$ns"}]]}
+        split = [{"$project": {"ts": 1, "each": each}}, {"$unwind": "$each"}, {"$match": {"each.op": {"$ne": "d"}}}]
+        grouped = {"$group": {"_id": "$each.ns", "first": {"$min": "$ts"}, "last": {"$max": "$ts"}}}
+        found = list(self._client.local["oplog.rs"].aggregate([written, *split, grouped]))
+        for one in found:
+            database, _, collection = one["_id"].partition(".")
+            self._changed[database].add(collection)
+        if self._seen not in {one["first"] for one in found}:
+            for name in self._names:
+                self._changed[name] |= {"$cmd", *self._collections(name)}
+        self._seen = max((one["last"] for one in found), default=self._seen)
+
     def _empty(self, name, filled):
         """Delete all documents. Whoever waits for a majority to have deleted the last ones waits for all before them."""
-        for collection in filled[:-1]:
+        *others, last = filled or [None]
+        for collection in others:
             self._client[name].get_collection(collection, write_concern=WriteConcern(1)).delete_many({})
-        for collection in filled[-1:]:
-            self._client[name].get_collection(collection).delete_many({})
-
-    def _filled(self, name, collections):
-        """Which collections have documents."""
-        first, *others = ((one, [{"$limit": 1}, {"$project": {"_id": one}}]) for one in collections)
-        unions = [{"$unionWith": {"coll": one, "pipeline": pipeline}} for one, pipeline in others]
-        return [found["_id"] for found in self._client[name][first[0]].aggregate(first[1] + unions)]
+        if last:
+            self._client[name].get_collection(last).delete_many({})
 
 
 def _shape(collections):

@@ -11,6 +11,7 @@ import pytest
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import CONTENT_TRIES, CONVERSATION_PAUSE, RETRY_SECONDS, Threads
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
+from tests.storage.profiling import profiling
 
 BOB = UUID(int=7)
 FIRST = Call(1, session=None, says=b"1")
@@ -147,11 +148,9 @@ async def test_what_is_gone_on_with_is_found_by_its_index_without_sorting(databa
     others = [replace(call, number=call.number + 100, initiator=BOB) for call in many]
     chain = [replace(call, number=call.number + 200) for call in CHAIN[:2]]
     await keep(database, *many, *others, *chain, SECOND)
-    await database._database.command("profile", 2)
-    assert await threads.link_pending() == 2
-    await database._database.command("profile", 0)
-    profiled = {"ns": database.interceptions.full_name, "op": "query"}
-    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    async with profiling(database) as profiled:
+        assert await threads.link_pending() == 2
+    queries = [entry for entry in profiled if entry["op"] == "query"]
     plans = {query["planSummary"]: query["docsExamined"] for query in queries if "unlinked" not in query["planSummary"]}
     by_conversation = "IXSCAN { initiator_id: 1, conversation: 1, started_at: -1, _id: -1 }"
     by_response = "IXSCAN { request_ids: 1, started_at: -1, _id: -1 }"

@@ -13,6 +13,7 @@ from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
 from storage.aggregation.rollup_job import LOOK_BACK_EVERY, RollupJob
 from tests.examples import examples
+from tests.storage.profiling import profiling
 from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
@@ -206,12 +207,10 @@ def test_rollups_are_the_sums_of_the_interceptions_in_any_order_of_events(io_loo
 @pytest.mark.gen_test
 async def test_what_waits_is_found_by_its_index_in_its_order(database, rollups):
     await write(database, *(call.start for call in DIVERSE), *(call.end() for call in DIVERSE))
-    await database._database.command("profile", 2)
-    await rollups.add_pending()
-    await database._database.command("profile", 0)
-    profiled = database._database["system.profile"].find({"ns": database.interceptions.full_name})
-    plans = [entry["planSummary"] async for entry in profiled if entry["op"] != "update" and "planSummary" in entry]
+    async with profiling(database) as profiled:
+        await rollups.add_pending()
+    plans = [entry["planSummary"] for entry in profiled if entry["op"] != "update" and "planSummary" in entry]
     assert plans
     assert all(plan.startswith("IXSCAN") for plan in plans)
-    aggregated = await database._database["system.profile"].find_one({"command.aggregate": "interceptions"})
+    aggregated = next(entry for entry in profiled if "aggregate" in entry["command"])
     assert not aggregated.get("hasSortStage")

@@ -24,6 +24,7 @@ from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instanc
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import Recorder, RecordPolicy
 from tests.storage.conditions import until
+from tests.storage.profiling import profiling
 from tests.storage.records import NOON, ending, interception
 
 SELF, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -514,11 +515,9 @@ async def test_closing_does_not_need_the_database(unreachable, monkeypatch):
 async def test_a_look_reads_and_ends_what_is_in_flight_by_its_index(database, watcher, clock):
     await begin_call(database, OTHER)
     await look(watcher, clock, times=3)
-    await database._database.command("profile", 2)
-    assert await watcher.reap() == 1
-    await database._database.command("profile", 0)
-    profiled = database._database["system.profile"].find({"ns": database.interceptions.full_name})
-    plans = [(entry["op"], entry["planSummary"]) async for entry in profiled]
+    async with profiling(database) as profiled:
+        assert await watcher.reap() == 1
+    plans = [(entry["op"], entry["planSummary"]) for entry in profiled]
     assert plans == [(op, "IXSCAN { instance_id: 1 }") for op in ("command", "update")]
 
 

@@ -9,6 +9,7 @@ from storage.queries.filters.keys import Term
 from storage.search import every as every_module
 from storage.search import sessions as sessions_module
 from storage.search.find import SearchIndex, SearchUnsupportedError
+from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.search.test_find import BOB_ID, index, made, query_of, says
 
@@ -76,10 +77,8 @@ async def test_which_session_a_call_is_in_is_read_from_the_index_alone(database)
     for number in range(1, 9):
         await database.interceptions.insert_one(made(number, prompt="a", client_session_id=f"s{number % 3}"))
     await index(database)
-    await database._database.command("profile", 2)
-    found = await sessions(database, query_of(texts=says("a")))
-    await database._database.command("profile", 0)
+    async with profiling(database) as profiled:
+        found = await sessions(database, query_of(texts=says("a")))
     assert found == ({named(ADA.id, f"s{number}") for number in range(3)}, True, None)
-    done = {"ns": database.interceptions.full_name, "command.pipeline": {"$exists": True}}
-    (read,) = await database._database["system.profile"].find(done).to_list(None)
+    (read,) = [entry for entry in profiled if "pipeline" in entry["command"]]
     assert (read["planSummary"], read["docsExamined"]) == ("IXSCAN { _id: 1, session_id: 1 }", 0)

@@ -17,6 +17,7 @@ from storage.aggregation.sessions.session_documents import MAX_PROMPT
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.indexes import BY_FINGERPRINT
 from tests.examples import examples
+from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.rollup_checks import marked
 from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
@@ -275,11 +276,9 @@ async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
     waiting = [Call(number, root=1) for number in range(100, 200)]
     await write(database, *(call.start for call in waiting), *(call.end() for call in waiting))
     await keep(database, Call(1), Call(2))
-    await database._database.command("profile", 2)
-    assert await sessions.add_pending() == 2
-    await database._database.command("profile", 0)
-    profiled = {"ns": database.interceptions.full_name, "op": "query"}
-    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    async with profiling(database) as profiled:
+        assert await sessions.add_pending() == 2
+    queries = [entry for entry in profiled if entry["op"] == "query"]
     index = "IXSCAN { ungrouped: 1, _id: 1 }"
     assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(index, 1), (index, 2)]
     assert not any("hasSortStage" in query for query in queries)

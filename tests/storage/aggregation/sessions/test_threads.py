@@ -18,6 +18,7 @@ from storage.recording.documents import MAX_ID
 from tests.examples import examples
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
 from tests.storage.conditions import until
+from tests.storage.profiling import profiling
 from tests.storage.records import ADA
 
 PENDING = "pending"
@@ -327,11 +328,9 @@ async def test_every_question_is_answered_by_its_index_without_sorting(database,
     same = [Call(number, issues=("call_0",)) for number in range(10, 40)]
     others = [replace(call, number=call.number + 100, initiator=uuid4()) for call in same]
     await keep(database, *same, *others, Call(50, answers="call_0"))
-    await database._database.command("profile", 2)
-    assert await threads.link_pending() == 1
-    await database._database.command("profile", 0)
-    profiled = {"ns": database.interceptions.full_name, "op": "query"}
-    queries = await database._database["system.profile"].find(profiled).to_list(None)
+    async with profiling(database) as profiled:
+        assert await threads.link_pending() == 1
+    queries = [entry for entry in profiled if entry["op"] == "query"]
     by_call = "IXSCAN { initiator_id: 1, tool_call_ids: 1, started_at: -1, _id: -1 }"
     due = "IXSCAN { unlinked.due: 1, started_at: 1 }"
     assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(due, 1), (by_call, 1), (due, 0)]
