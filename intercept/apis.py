@@ -39,7 +39,7 @@ class InvalidRequestError(ValueError):
 class RequestSummary(Struct, frozen=True, kw_only=True):
     """What is read from a request body.
 
-    `other_models` are those that the provider may use instead, None if they cannot be read.
+    `other_models` are those that the provider may use too, None if they cannot be read.
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
     which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that
     it has in a place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the

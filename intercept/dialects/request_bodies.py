@@ -24,7 +24,7 @@ MAX_MODEL: Final = 256
 MAX_PATH_MODEL: Final = 2048
 """Characters of a model's name in a path: of Amazon's, account and region are a part."""
 MAX_OTHER_MODELS: Final = 64
-"""Models that are named for the case that the first one fails."""
+"""Models that are named beside the first one: for the case that it fails, and by tools."""
 MAX_SKIPPED_MESSAGES: Final = 8
 """Messages of the client program that are skipped at the end of a conversation."""
 
@@ -33,7 +33,12 @@ class _Fallback(Struct):
     model: str = ""
 
 
+class _Tool(Struct):
+    model: str | None = None
+
+
 _OTHERS: Final = Decoder(list[str | _Fallback] | None)
+_TOOLS: Final = Decoder(list[_Tool] | None)
 
 
 class RequestBody(BeforeMessages):
@@ -51,18 +56,19 @@ class RequestBody(BeforeMessages):
 
     @property
     def other_models(self) -> tuple[str, ...] | None:
-        """Models that the provider may use instead; None if they cannot be read.
+        """Models that the provider may use too; None if they cannot be read.
 
-        Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them).
+        Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them);
+        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool).
         """
-        if not (self.models or self.fallbacks):
-            return ()
         try:
             given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
+            tools = decode(self.tools, _TOOLS) or () if self.tools else ()
         except ValueError:
             return None
-        names = tuple(one if isinstance(one, str) else one.model for one in given)
-        return names if all(names) and len(names) <= MAX_OTHER_MODELS else None
+        names = [one if isinstance(one, str) else one.model for one in given]
+        names += [tool.model if len(tool.model) <= MAX_MODEL else "" for tool in tools if tool.model is not None]
+        return tuple(names) if all(names) and len(names) <= MAX_OTHER_MODELS else None
 
     @property
     def token_limit(self) -> int | None:
@@ -95,7 +101,7 @@ class _Name(str):
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
-_ONCE: Final = ("model", "models", "fallbacks", "stream", "input_file_id")
+_ONCE: Final = ("model", "models", "fallbacks", "tools", "stream", "input_file_id")
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 WANTED: Final = (
     *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
-    *("tool_call_id", "tool_use_id", "call_id", "stream_options", "models", "fallbacks"),
+    *("tool_call_id", "tool_use_id", "call_id", "stream_options", "models", "fallbacks", "tools"),
     *("prompt_cache_key", "previous_response_id", "conversation", "store", "background", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
     *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
@@ -28,7 +28,7 @@ OTHER_DEPTH: Final = -1
 INNERMOST_DEPTH: Final = -2
 """The depth within an object in such a one."""
 
-ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
+ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (0, "tools"), (2, "content"), (2, "parts")})
 """The lists that are read: of the body, of its items, and of their parts, by depth."""
 
 OBJECTS: Final = frozenset(
@@ -49,5 +49,5 @@ SIZED: Final = frozenset(
 TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
 """The members that may be a long text, which is read."""
 
-ONCE: Final = frozenset({"model", "models", "fallbacks", "stream"})
+ONCE: Final = frozenset({"model", "models", "fallbacks", "tools", "stream"})
 """The members that may not be there twice."""

@@ -27,6 +27,9 @@ from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
 
 EVERYONE = Source(Level.EVERYONE)
+ADVISOR = {"type": "advisor_20260301", "name": "advisor"}
+OTHER_TOOL = {"name": "Read", "input_schema": {"properties": {"model": {"type": "string"}}}}
+LONG_TOOL = OTHER_TOOL | {"description": "Reads a file. " * 1_500}  # so many are abridged, and not all are known then
 
 
 def hold(running, policy, source=EVERYONE):
@@ -89,12 +92,13 @@ async def test_no_dialect_gets_round_the_models_of_a_policy(running):
 
 @pytest.mark.parametrize("prompt", ["hi", "hi " * 500_000], ids=["small", "large"])
 @pytest.mark.gen_test
-async def test_models_for_the_case_that_the_first_one_fails_get_round_no_policy(running, prompt):
+async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
     hold(running, SharedPolicy(models=Models(deny=["dear-*"])))
     asking = replace(CHAT, request=CHAT.request | {"messages": [{"role": "user", "content": prompt}]})
     denied = 'The model "dear-1" of openai may not be used here: everyone denies dear-*.'
     unread = (
-        "`models` and `fallbacks` of a request to openai must name at most 64 models here, as not all may be used: "
+        "`models`, `fallbacks` and `tools` of a request to openai must name at most 64 models here, "
+        "as not all may be used: "
     )
     for more, message in (
         ({"models": ["cheap", "dear-1"]}, denied),
@@ -105,6 +109,14 @@ async def test_models_for_the_case_that_the_first_one_fails_get_round_no_policy(
         ({"models": {"first": "dear-1"}}, unread + "everyone denies dear-*."),
         ({"models": [""]}, unread + "everyone denies dear-*."),
         ({"models": [], "fallbacks": [{"model": "cheap"}]}, None),
+        ({"tools": [OTHER_TOOL, ADVISOR | {"model": "dear-1"}]}, denied),
+        ({"tools": [OTHER_TOOL, {"type": "image_generation", "model": "dear-1"}]}, denied),
+        ({"tools": [ADVISOR | {"model": "cheap" * 100}]}, unread + "everyone denies dear-*."),
+        (
+            {"tools": [LONG_TOOL] * 100 + [ADVISOR | {"model": "dear-1"}] + [LONG_TOOL] * 100},
+            unread + "everyone denies dear-*.",
+        ),
+        ({"tools": [ADVISOR | {"model": "cheap"}, {"type": "image_generation"}, OTHER_TOOL]}, None),
     ):
         request = replace(asking, request=asking.request | more)
         if message is None:

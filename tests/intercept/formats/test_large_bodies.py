@@ -31,7 +31,7 @@ from tests.intercept.summaries import plain
 from tests.processor import is_within
 from tests.wire.conversations import conversations
 
-NAMES = "model stream messages input metadata user_id role content type text tool_call_id tool_use_id call_id tools x"
+NAMES = "model stream messages input metadata user_id role content type text tool_call_id tool_use_id call_id tools models x"
 BEDROCKS = "toolResult toolUseId prompt inputText"
 TEXTS = "user tool system developer text tool_result function_call_output input_text"
 MIB = 2**20
