@@ -1,12 +1,17 @@
 /** A time range: by a name that stays relative, or between two days of a zone. */
 
 import { html } from "htm/preact";
+import { memo } from "../parts/memo.js";
 import { PRESETS } from "./ranges.js";
 import { aboutNow, betweenDays, daysOf, isOfDays, rangeText } from "./range.js";
 
 const DAYS = "days";
 const IN_SEARCH = "search";
-const zones = () => (Intl.supportedValuesOf ? Intl.supportedValuesOf("timeZone") : []);
+// Hundreds: drawn again only for another zone.
+const Zones = memo(({ tz }) => {
+  const names = new Set([tz, "UTC", ...(Intl.supportedValuesOf?.("timeZone") ?? [])]);
+  return [...names].map((name) => html`<option key=${name} value=${name}>${name}</option>`);
+});
 
 /** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
 export function RangePicker({ chosen, isEver, isTimed, choose }) {
@@ -28,7 +33,7 @@ export function RangePicker({ chosen, isEver, isTimed, choose }) {
     </select>
     ${!isTimed && custom && html`<${Days} range=${custom} tz=${tz} put=${put} />`}
     <select aria-label="Time zone" value=${tz} onChange=${({ target }) => pickZone(target.value)}>
-      ${[...new Set([tz, "UTC", ...zones()])].map((name) => html`<option key=${name} value=${name}>${name}</option>`)}
+      <${Zones} tz=${tz} />
     </select>
   `;
 }
