@@ -4,9 +4,7 @@ from uuid import uuid4
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
-from storage.accounts.user_accounts import LAST_OWNER, NOT_ONESELF
-from tests.dashboard.conftest import serving
-from tests.dashboard.page import Page
+from storage.accounts.user_accounts import NOT_ONESELF
 from tests.dashboard.views.calls.test_interceptions_view import MARKUP, RUN
 
 
@@ -121,31 +119,6 @@ def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site)
     assert page.texts(".who") == [f"Signed in as {name} member"]
 
 
-def test_the_last_owner_is_told_what_to_do_and_a_new_token_stays_on_show(chromium, databases, run_apart, tmp_path):
-    with serving(databases, run_apart, tmp_path) as full:
-        name, owner = full.user(role=Role.OWNER)
-        full.user(name="zoe")
-        full.send(owner, "DELETE", "users/demo")
-        page = Page(chromium, full.url)
-        page.forget()
-        open_user(page, owner, "zoe")
-        page.find(".token-list input").send_keys("laptop", Keys.ENTER)
-        secret = page.find(".created code").text
-        page.find(".detail .form input").send_keys(" L.")
-        page.click(".detail button", "Save")
-        page.find("[role=status]", "Saved")
-        assert page.find(".created code").text == secret
-        page.find(".detail h2", "zoe L.")
-        page.refused.append("409")
-        page.go(f"users/{name}")
-        page.find(".detail h2", name)
-        page.choose("Role", "Member: sees their own calls", ".detail")
-        page.click(".detail button", "Save")
-        page.click("dialog button", "Give it up")
-        assert page.find("dialog [role=alert]").text == f'"{name}" {LAST_OWNER}.'
-        assert page.complaints() == []
-
-
 def test_an_auditor_sees_everybody_and_changes_nothing(page, site):
     name, auditor = site.user(role=Role.AUDITOR)
     other, _ = site.user()
@@ -179,6 +152,8 @@ def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
     assert "Providers" not in page.texts("nav[aria-label=Views] a")
     page.go(f"users/{name}")
     page.shows(".detail h3", ["Tokens", "Signed in"])
+    page.go("bill")
+    assert page.find(".empty").text.splitlines()[0] == "Not for your role"
 
 
 def test_a_reader_sees_calls_without_their_texts(page, site):

@@ -1,12 +1,7 @@
 import tomllib
-from datetime import UTC, datetime
 
 import pytest
 
-from intercept.records import TokenUsage
-from storage.costs.prices import Prices
-from tests.dashboard.conftest import serving
-from tests.dashboard.page import Page
 from tests.docs.pages import page as document
 
 
@@ -52,23 +47,6 @@ def test_another_provider_is_chosen(connect, site):
     config = tomllib.loads(connect.find(".snippet pre", "base_url").text)
     assert config["model_providers"]["aibridge"]["base_url"] == f"{site.url}/api/v2/aibridge/demo/v1"
     assert config["model"] == "demo"
-
-
-def test_a_provider_with_a_key_is_shown_with_a_model_that_has_a_price(chromium, databases, run_apart, tmp_path):
-    keys = {"CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-ant-x", "CODER_AIBRIDGE_OPENAI_KEY": "sk-x"}
-    with serving(databases, run_apart, tmp_path, **keys) as site:
-        page = Page(chromium, site.url)
-        page.forget()
-        page.open("connect?client=anthropic", site.user()[1])
-        page.find(".prose p", "The bridge has a key for anthropic.")
-        claude = page.find(".snippet pre", "anthropic").text.split('model="')[1].split('"')[0]
-        page.click("[aria-label=Client] button", "curl")
-        page.shows("[aria-label=Provider] option", ["openai (has a key)"])
-        gpt = page.find(".snippet pre", "curl").text.split('"model": "')[1].split('"')[0]
-    prices = Prices({name: (name, "") for name in ("anthropic", "openai")})
-    for name, model in (("anthropic", claude), ("openai", gpt)):
-        assert prices.cost(name, model, [TokenUsage(provider_response_id="", input_tokens=1)], datetime.now(UTC))
-        assert f'model="{model}"' in document("README.md")
 
 
 def test_the_lines_of_python_are_python(connect):

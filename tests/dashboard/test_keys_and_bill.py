@@ -1,0 +1,191 @@
+"""A server that has keys: the bill, a key that is refused, and users whom no other test adds."""
+
+from __future__ import annotations
+
+import json
+import threading
+from base64 import b64encode
+from datetime import UTC, date, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import Request, urlopen
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from intercept.records import TokenUsage
+from storage.accounts.identities import Role
+from storage.accounts.user_accounts import LAST_OWNER
+from storage.costs.prices import Prices
+from tests.dashboard.conftest import API, serving
+from tests.dashboard.page import PHONE, Page
+from tests.dashboard.test_governance_views import is_for_everybody
+from tests.docs.pages import page as document
+from tests.polling import poll
+from tests.upstream.reports.stand_in import ANTHROPIC_KEY, Entry, StandIn
+
+HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0.00", "$0.01", "+$0.01", "differs"]
+
+
+class Provider(BaseHTTPRequestHandler):
+    """Answers every call with the status that the test wants."""
+
+    status = 401
+
+    def do_GET(self):
+        self.send_response(self.status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def provider():
+    class Scripted(Provider):
+        pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def list_models(site, token):
+    request = Request(f"{site.url}{API}/openai/v1/models", headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urlopen(request) as response:
+            return json.load(response)
+    except HTTPError as error:
+        error.close()
+        return error.code
+
+
+@pytest.fixture(scope="module")
+def stand_in():
+    """A provider that reports."""
+    stand_in = StandIn()
+    stand_in.start()
+    yield stand_in
+    stand_in.stop()
+
+
+@pytest.fixture(scope="module")
+def keyed(databases, run_apart, tmp_path_factory, provider, stand_in):
+    """A server with keys, one of which that scripted provider judges; it may read the stand-in's reports."""
+    settings = {
+        "ANTHROPIC_KEY": "sk-ant-x",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.server_port}/v1/",
+        "OPENAI_KEY": "sk-proj-0123456789-wxyz",
+        "RECONCILE_ANTHROPIC_URL": stand_in.url,
+        "RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
+        "ENCRYPTION_KEYS": b64encode(bytes(32)).decode(),
+    }
+    environment = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
+    with serving(databases, run_apart, tmp_path_factory.mktemp("keyed"), **environment) as site:
+        yield site
+
+
+@pytest.fixture
+def page(chromium, keyed):
+    page = Page(chromium, keyed.url)
+    page.forget()
+    yield page
+    assert page.complaints() == []
+
+
+def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(page, keyed, stand_in, axe):
+    stand_in.entries = [Entry(date(2026, 9, 1), "claude-haiku-5", 4, 4, 0, 0, "0.01")]
+    _, owner = keyed.user(role=Role.OWNER)
+    page.open("prices", owner)
+    page.click(".list-tabs button", "Bill")
+    page.find("h2", "Compare with the bill")
+    page.find("input[placeholder='2026-11-01']").send_keys("2026-09-01")
+    page.find("input[placeholder='2026-12-01']").send_keys("2026-09-03")
+    page.click("form button", "Compare")
+    page.find(".toolbar", "0 rows agree, 1 differs, from 2026-09-01 until before 2026-09-03.")
+    assert page.address == "bill?provider=anthropic&from=2026-09-01&to=2026-09-03"
+    assert page.texts(".bill tbody td") == [*HEAD, "calls past the bridge: none of this model is recorded on this day"]
+    is_for_everybody(page, axe)
+    script = """
+        const created = URL.createObjectURL
+        URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text }); return created.call(URL, blob) }"""
+    page.browser.execute_script(script)
+    page.click(".toolbar button", "CSV")
+    saved = page.until(lambda: page.browser.execute_script("return window.saved"), "a file was to be made")
+    assert saved.splitlines()[1] == (
+        "2026-09-01,claude-haiku-5,0,8,8,0,0.01,0.01,differs,calls past the bridge: none of this model is recorded on this day"
+    )
+    stand_in.entries = []
+    page.click("form button", "Compare")
+    page.find(".toolbar", "Nothing is recorded or reported, from")
+    page.refused = ["502", "400", "409"]
+    stand_in.refusal = (403, {}, b"")
+    page.click("form button", "Compare")
+    said = page.find(".failure", "the key may not read reports").text
+    assert urlsplit(stand_in.url).netloc in said
+    assert ANTHROPIC_KEY not in said
+    page.choose("Provider", "OpenAI")
+    page.click("form button", "Compare")
+    page.find(".failure", "reconcile-openai-key is not set")
+    page.open("bill?provider=openai&to=2026-09-01&from=2026-09-02", owner)
+    page.find(".failure li", "must be after from")
+    page.resize(PHONE)
+    assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
+
+
+def test_a_provider_with_a_key_is_shown_with_a_model_that_has_a_price(page, keyed):
+    page.open("connect?client=anthropic", keyed.user()[1])
+    page.find(".prose p", "The bridge has a key for anthropic.")
+    claude = page.find(".snippet pre", "anthropic").text.split('model="')[1].split('"')[0]
+    page.click("[aria-label=Client] button", "curl")
+    page.shows("[aria-label=Provider] option", ["openai (has a key)"])
+    gpt = page.find(".snippet pre", "curl").text.split('"model": "')[1].split('"')[0]
+    prices = Prices({name: (name, "") for name in ("anthropic", "openai")})
+    for name, model in (("anthropic", claude), ("openai", gpt)):
+        assert prices.cost(name, model, [TokenUsage(provider_response_id="", input_tokens=1)], datetime.now(UTC))
+        assert f'model="{model}"' in document("README.md")
+
+
+def test_the_last_owner_is_told_what_to_do_and_a_new_token_stays_on_show(page, keyed):
+    name, owner = keyed.user(role=Role.OWNER)
+    other, _ = keyed.user()
+    for one in keyed.get(owner, "users")["results"]:
+        if one["role"] == "owner" and one["username"] != name:
+            keyed.send(owner, "DELETE", f"users/{one['username']}")
+    page.open(f"users/{other}", owner)
+    page.find(".token-list input").send_keys("laptop", Keys.ENTER)
+    secret = page.find(".created code").text
+    page.find(".detail .form input").send_keys(" L.")
+    page.click(".detail button", "Save")
+    page.find("[role=status]", "Saved")
+    assert page.find(".created code").text == secret
+    page.find(".detail h2", f"{other} L.")
+    page.refused.append("409")
+    page.go(f"users/{name}")
+    page.find(".detail h2", name)
+    page.choose("Role", "Member: sees their own calls", ".detail")
+    page.click(".detail button", "Save")
+    page.click("dialog button", "Give it up")
+    assert page.find("dialog [role=alert]").text == f'"{name}" {LAST_OWNER}.'
+
+
+def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, provider):
+    _, token = keyed.user()
+    assert [list_models(keyed, token) for _ in range(2)] == [401, 401]
+    page.open("overview", token)
+    for view in ("overview", "interceptions", "connect"):
+        page.go(view)
+        said = page.find(".refused-key").text
+        assert said.startswith("openai: key sk-p…wxyz refused (401) since ")
+        assert said.endswith("; 2 calls. Setting: openai-key")
+    provider.RequestHandlerClass.status = 200
+    assert list_models(keyed, token) == {}
+    poll(lambda: not any(key["refused"] for one in keyed.get(token, "providers/configured") for key in one["keys"]))
+    page.open("overview", token)
+    page.find("h1", "Overview")
+    page.gone(".refused-key")
