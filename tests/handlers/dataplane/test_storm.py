@@ -13,6 +13,7 @@ import pytest
 
 from intercept.dialects.readers import StreamReader
 from tests.bridge import until
+from tests.examples import examples
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL
 
@@ -113,7 +114,7 @@ async def answered(client, request):
     return None
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(examples(1, 10)))
 @pytest.mark.bridge(max_concurrency=120, user_max_concurrency=90, upstream_idle_timeout=timedelta(seconds=0.5))
 @pytest.mark.expects_log("ERROR handlers.dataplane.observation: a reader failed and was dropped: ")
 @pytest.mark.gen_test(timeout=60)

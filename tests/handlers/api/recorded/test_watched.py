@@ -9,12 +9,12 @@ import pytest
 from handlers.api.recorded import watched
 from storage.accounts.users import Role
 from tests.bridge import until
-from tests.handlers.api.recorded.test_export import PATH, numbers, recorded
+from tests.handlers.api.recorded.test_export import PATH, numbers, recorded_large
 
 
 @pytest.mark.gen_test
 async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running, calls):
-    await recorded(calls, 4, user_agent="a" * (3 << 20))
+    await recorded_large(calls)
     clients = [await running.client(receive_buffer=4096) for _ in range(2)]
     responses = []
     for client, headers in zip(clients, (running.headers, await running.user("audrey", Role.AUDITOR)), strict=True):
@@ -22,7 +22,7 @@ async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running,
         responses.append(await client.head())
     draining = asyncio.create_task(running.bridge.lifecycle.drain(60))
     await clients[0].rest(responses[0])
-    assert numbers(responses[0]) == list(range(4, 0, -1))
+    assert numbers(responses[0]) == [3, 2, 1]
     assert (draining.done(), (await running.get(PATH))[0]) == (False, 503)
     draining.cancel()
     assert await running.bridge.lifecycle.drain(0) == 1
@@ -34,7 +34,7 @@ async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running,
 @pytest.mark.parametrize("end", ["remove_user", "revoke_token"])
 @pytest.mark.gen_test
 async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, monkeypatch, end):
-    await recorded(calls, 4, user_agent="a" * (3 << 20))
+    await recorded_large(calls)
     monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
     headers = await running.user("audrey", Role.AUDITOR)
     client = await running.client(receive_buffer=4096)

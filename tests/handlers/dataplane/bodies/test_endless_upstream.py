@@ -7,13 +7,13 @@ import json
 
 import pytest
 
+import upstream.client
 from intercept.dialects.readers import MAX_BODY_BYTES, BodyReader
 from intercept.formats.last_members import MAX_TAIL_BYTES
-from intercept.formats.streams.sse import MAX_EVENT_BYTES, MAX_EVENT_STREAM_BYTES
+from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
-from tests.live_objects import LiveObjects
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 PIECE = b"x" * 2**16
@@ -36,29 +36,31 @@ async def skim(client, response):
     return length
 
 
-@pytest.mark.parametrize("conversation", ALL, ids=lambda conversation: conversation.path)
 @pytest.mark.gen_test
-async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its_error(running, conversation):
-    first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
-    running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
-    client = await running.client()
-    await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
-    response = await client.head()
-    length = await skim(client, response)
-    assert (response.status, response.whole) == (200, False)
-    assert MAX_EVENT_STREAM_BYTES - UNDER_WAY < length <= MAX_EVENT_STREAM_BYTES + len(first)
-    await (await running.upstream.request()).closed.wait()
-    (recorded,) = await running.ended(1)
-    assert (recorded["status"], recorded["end_reason"], recorded["upstream_status"]) == (
-        "failed",
-        "upstream_stream_error",
-        200,
-    )
-    assert recorded["error"] == {
-        "type": "upstream_stream_error",
-        "message": "the provider sent an event of more than 33554432 bytes",
-    }
-    assert running.bridge.lifecycle.in_flight == 0
+async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its_error(running, monkeypatch):
+    most = UNDER_WAY + 2**20  # a third of what it is takes a third of the processor
+    monkeypatch.setattr(upstream.client, "MAX_EVENT_STREAM_BYTES", most)
+    for number, conversation in enumerate(ALL):
+        first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
+        running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
+        client = await running.client()
+        await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
+        response = await client.head()
+        length = await skim(client, response)
+        assert (response.status, response.whole) == (200, False), conversation.path
+        assert most - UNDER_WAY < length <= most + len(first), conversation.path
+        await (await running.upstream.request(number)).closed.wait()
+        recorded = (await running.ended(number + 1))[0]
+        assert {name: recorded[name] for name in ("status", "end_reason", "upstream_status", "error")} == {
+            "status": "failed",
+            "end_reason": "upstream_stream_error",
+            "upstream_status": 200,
+            "error": {
+                "type": "upstream_stream_error",
+                "message": f"the provider sent an event of more than {most} bytes",
+            },
+        }, conversation.path
+        assert running.bridge.lifecycle.in_flight == 0
 
 
 def _then(*steps):
@@ -82,9 +84,10 @@ async def test_an_event_that_is_too_large_to_be_read_is_relayed_and_the_rest_is_
 
 
 @pytest.mark.gen_test
-async def test_a_body_without_end_is_relayed_and_little_of_it_is_held(running):
+async def test_a_body_without_end_is_relayed_and_little_of_it_is_held(running, monkeypatch):
     """A blocking body has no bound but its client; what is held for its record has one."""
-    readers = LiveObjects(BodyReader)
+    readers, feed = set(), BodyReader.feed
+    monkeypatch.setattr(BodyReader, "feed", lambda reader, data: (readers.add(reader), feed(reader, data)))
     running.upstream.scripts = [_then(JSON + CHUNKED)]
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
@@ -94,7 +97,7 @@ async def test_a_body_without_end_is_relayed_and_little_of_it_is_held(running):
         length += len(await client.piece(response))
         response.pieces.clear()
         response.body.clear()
-    assert [len(reader._body) for reader in readers()] == [MAX_TAIL_BYTES]
+    assert [len(reader._body) for reader in readers] == [MAX_TAIL_BYTES]
     client.reset()
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"]) == ("client_disconnected", [])

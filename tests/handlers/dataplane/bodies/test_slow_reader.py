@@ -71,20 +71,20 @@ async def test_of_an_answer_that_is_not_read_the_bridge_holds_a_bounded_part(run
 @pytest.mark.gen_test
 async def test_a_client_that_reads_nothing_holds_nobody_else_up(running):
     stuck = []
-    for _ in range(20):
+    for _ in range(5):
         running.upstream.scripts = [endless(EVENT_STREAM + CHUNKED, EVENT)]
         stuck.append(await begin(running, streaming=True))
     await running.upstream.stalled()
     running.upstream.scripts = [[JSON + b"Content-Length: %d\r\n\r\n" % len(CHAT.body), CHAT.body]]
     headers = await running.user("bob")
-    for _ in range(20):
+    for _ in range(5):
         client = await running.client()
         response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
         assert (response.status, response.body) == (200, CHAT.body)
         client.close()
     for client, _ in stuck:
         client.reset()
-    await running.ended(40)
+    await running.ended(10)
 
 
 @pytest.mark.gen_test
