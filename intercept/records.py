@@ -72,6 +72,7 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
     """Tokens of one response. The four counts are disjoint; None is what the provider did not report, zero what it did.
 
     `price` is None where the provider does not say what it takes. `usage` is the provider's own usage object, whole.
+    `model` is another one than the call's, such as an advisor; it is empty where the tokens are those of the call's.
     """
 
     provider_response_id: str
@@ -82,6 +83,7 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
     source: UsageSource = UsageSource.PROVIDER
     price: ProviderPrice | None = None
     usage: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
 
     @property
     def has_counts(self) -> bool:

@@ -116,6 +116,7 @@ class TokenUsage(Struct):
     source: UsageSource
     metadata: UsageMetadata
     created_at: Time
+    model: Annotated[str | UnsetType, doc("Only where it is another one than that of the call: an advisor.")] = UNSET
 
     @classmethod
     def of(cls, usage: Document, interception_id: UUID) -> Self:
@@ -123,7 +124,8 @@ class TokenUsage(Struct):
         metadata = usage["metadata"]
         usage_object = decode(metadata["usage"]) if "usage" in metadata else UNSET
         usage_metadata = UsageMetadata(metadata.get("truncated", UNSET), usage_object)
-        return of_fields(cls, usage, interception_id=interception_id, metadata=usage_metadata)
+        made = {"interception_id": interception_id, "model": usage.get("model", UNSET), "metadata": usage_metadata}
+        return of_fields(cls, usage, **made)
 
 
 class PromptMetadata(TextMetadata):

@@ -137,7 +137,9 @@ class Prices:
         self._own = OwnPrices(prices)
 
     def cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
-        """Return what a call costs; None when it reported no tokens, or its provider or model has no price.
+        """Return what a call costs; None when it reported no tokens, or its provider or one of its models has no price.
+
+        Table and rates are those of the last usage, the one of the call's own model.
 
         Never raises: a call is recorded whatever the table makes of it.
 
@@ -155,17 +157,25 @@ class Prices:
         reported = [usage for usage in usages if usage.has_counts]
         if not reported:
             return None
-        counts = list(map(_counts_of, reported))
+        usd, rates, table = Decimal(), _DEMO_RATES, ""
+        for usage in reported:
+            counts = _counts_of(usage)
+            if (found := self._find(provider_name, usage.model or model, counts, at)) is None:
+                return None
+            rates, table = found
+            usd += _price(counts, rates)
+        cached = any(map(_has_cache, reported))
+        return Cost(EXACT.quantize(usd, PRECISION), table, _input_rates(rates) if cached else None)
+
+    def _find(self, provider_name: str, model: str, counts: tuple[int, ...], at: datetime) -> tuple[_Rates, str] | None:
+        """Find what tokens of a model cost, and the name of the table that says so."""
         if own := self._own.find(provider_name, model, at):
-            rates, table = [_own_rates(own)] * len(counts), own.name
-        elif provider_name in self._demos:
-            rates, table = [_DEMO_RATES] * len(counts), DEMO_PRICES
-        elif found := self._models(provider_name, model):
-            rates, table = [self._rates(found, count, at) for count in counts], self._version
-        else:
-            return None
-        usd = EXACT.quantize(sum(map(_price, counts, rates), Decimal()), PRECISION)
-        return Cost(usd, table, _input_rates(rates[-1]) if any(map(_has_cache, reported)) else None)
+            return _own_rates(own), own.name
+        if provider_name in self._demos:
+            return _DEMO_RATES, DEMO_PRICES
+        if found := self._models(provider_name, model):
+            return self._rates(found, counts, at), self._version
+        return None
 
     def _rates(self, model: ModelInfo, counts: tuple[int, ...], at: datetime) -> _Rates:
         tariff = self._tariff(model.get_prices(at))

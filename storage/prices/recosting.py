@@ -73,7 +73,7 @@ NOT_COUNTED: Final = "calls still wait to be counted"
 _MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
     **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", "charged", *dict(_MARKS)), True),
-    **{f"token_usages.{name}": True for name in TOKENS},
+    **{f"token_usages.{name}": True for name in ("model", *TOKENS)},
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
 
@@ -236,7 +236,9 @@ class Recosting:
             return None
         try:
             usages = [
-                TokenUsage(provider_response_id="", **{name: usage.get(name) for name in TOKENS})
+                TokenUsage(
+                    provider_response_id="", model=usage.get("model", ""), **{name: usage.get(name) for name in TOKENS}
+                )
                 for usage in call.get("token_usages", ())
             ]
             return self._cost_of(call["provider_name"], call["model"], usages, call["started_at"])

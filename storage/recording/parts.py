@@ -47,6 +47,7 @@ def token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> 
         "source": str(usage.source),
         "metadata": {"truncated": True} if text is None else {"usage": text},
         "created_at": at,
+        **({"model": usage.model} if usage.model else {}),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
@@ -18,7 +19,7 @@ from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
 from intercept.formats.json_text import as_object, read_struct, text_of
 from intercept.formats.streams.sse import Event
@@ -233,16 +234,24 @@ def _add_tokens(usage: dict[str, Any], draft: Draft) -> None:
 
 
 def usages_of(usage: dict[str, Any]) -> tuple[TokenUsage, ...]:
-    """Read the usage of a message, behind what compactions of the conversation used, which is not in its counts.
+    """Read the usage of a message, behind what is not in its counts: of compactions of the conversation, and of advisors.
 
-    It is empty where the message has no count.
+    It is empty where the message has no count. Source: Anthropic, "Advisor tool" (usage and billing).
     """
     if (own := tokens(usage)) is None:
         return ()
     iterations = usage.get("iterations")
     entries = map(as_object, iterations if isinstance(iterations, list) else ())
-    compactions = [tokens(entry) for entry in entries if entry.get("type") == "compaction"]
-    return *filter(None, compactions), own
+    return *filter(None, map(_further_tokens, entries)), own
+
+
+def _further_tokens(iteration: dict[str, Any]) -> TokenUsage | None:
+    match iteration:
+        case {"type": "compaction"}:
+            return tokens(iteration)
+        case {"type": "advisor_message", "model": str(model)} if usage := tokens(iteration):
+            return replace(usage, model=model[:MAX_MODEL])
+    return None
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

@@ -66,13 +66,15 @@ CALL = {
         (
             *("initiator_id", "client_session_id", "session_id", "root_id", "provider", "provider_name", "model"),
             *("client", "status", "started_at", "first_byte_at", "ended_at", "cost", "presumed", "grouped"),
-            *("blocks", "agent.id", "fingerprint", "retry_count", "attempt", "texts_until"),
+            *("agent.id", "fingerprint", "retry_count", "attempt", "texts_until"),
             "earlier_costs.replaced_at",
         ),
         True,
     ),
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
     "no_usage": NO_USAGE,
+    # What an advisor reads is another model's cache: with its tokens a call is compared with no other.
+    "blocks": {"$cond": [{"$anyElementTrue": [{"$ifNull": ["$token_usages.model", []]}]}, "$$REMOVE", "$blocks"]},
     "long_lived": {
         "$anyElementTrue": [{"$map": {"input": {"$ifNull": ["$token_usages.metadata.usage", []]}, "in": _LONG_LIVED}}]
     },

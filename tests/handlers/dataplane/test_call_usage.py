@@ -133,6 +133,28 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
     await running.ended(2)
 
 
+@pytest.mark.bridge(user_token_limit=1_000_000)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.gen_test
+async def test_an_advisor_is_recorded_charged_and_priced_by_its_own_model(running, stream):
+    advice = (
+        b'"iterations":[{"type":"advisor_message","model":"claude-opus-4-8","input_tokens":900,"output_tokens":60}],'
+    )
+    body, events = (said.replace(b'"usage": {', b'"usage": {' + advice) for said in (MESSAGES.body, MESSAGES.stream))
+    running.upstream.play(STREAM + chunk(events) + LAST if stream else whole(replace(MESSAGES, body=body)))
+    asking = replace(MESSAGES, request=MESSAGES.request | {"model": "claude-haiku-4-5"})
+    assert (await call(running, asking, stream=stream)).status == 200
+    assert await used(running, Kind.TOKENS) == 900 + 60 + 10
+    (recorded,) = await running.ended(1)
+    counts = ("model", "input_tokens", "output_tokens")
+    usages = [tuple(usage.get(name) for name in counts) for usage in recorded["token_usages"]]
+    assert usages == [("claude-opus-4-8", 900, 60), (None, 5, 2)]
+    # In dollars for a million: 5 and 25 of the one; 1, 5, 0.1 and 1.25 of the other, which read 4 and wrote 3 tokens.
+    assert recorded["cost"]["usd"] == pytest.approx(
+        (900 * 5 + 60 * 25 + 5 * 1 + 2 * 5 + 4 * 0.1 + 3 * 1.25) / 1_000_000
+    )
+
+
 def budget_told(response):
     """The budget and what is left of it, once the end of the period is seen to be told."""
     assert 0 < int(response.header("X-AI-Bridge-Budget-Reset") or 0) <= 31 * 86_400

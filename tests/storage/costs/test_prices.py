@@ -11,6 +11,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Tier, TieredPrices
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from intercept.records import TokenUsage
 from storage.costs.prices import MAX_TOKENS, Cost, InputRates, Prices, _counts_of, _price
@@ -95,6 +96,18 @@ def test_a_price_is_the_one_of_the_day_of_the_call(prices):
 def test_all_usages_of_a_call_are_added_up(prices):
     used = [usage(plain=1), usage(plain=2, output=3), usage()]
     assert prices.cost("openai", "gpt-4o", used, AUTUMN).usd == Decimal("0.0000375")
+
+
+def test_an_advisor_is_priced_by_its_own_model(prices):
+    own, advice = usage(1_000, 1_000), replace(usage(1_000, 1_000), model="claude-opus-4-1")
+    assert prices.cost("anthropic", "claude-sonnet-4-5", [advice, own], AUTUMN).usd == Decimal(
+        "0.108"
+    )  # 0.09 and 0.018
+    assert prices.cost("anthropic", "claude-sonnet-4-5", [replace(advice, model="gone"), own], AUTUMN) is None
+    assert prices.cost("anthropic", "gone", [advice, replace(own, cache_read_input_tokens=1)], AUTUMN) is None
+    read = [replace(advice, cache_read_input_tokens=1), own]
+    rates = prices.cost("anthropic", "claude-sonnet-4-5", read, AUTUMN).rates
+    assert rates.input == Decimal("0.000003")  # those of the call's own model
 
 
 def test_a_provider_at_another_address_has_the_prices_of_the_vendor_it_speaks_like(prices):

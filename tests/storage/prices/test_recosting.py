@@ -13,7 +13,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.blocks import read_blocks
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.aggregation.rollup import Breakdown
+from storage.aggregation.rollup import TOKENS, Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
@@ -62,7 +62,7 @@ class Prices:
         self.version = "v1"
 
     def cost(self, provider_name, model, usages, at):
-        if model == "unknown" or not usages:
+        if not usages or "unknown" in {model, *(usage.model for usage in usages)}:
             return None
         tokens = sum(usage.input_tokens or 0 for usage in usages)
         return Cost((Decimal(tokens * self.usd) / 10**6).quantize(PRECISION), f"table {self.usd}")
@@ -192,18 +192,20 @@ async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(databa
 
 @pytest.mark.gen_test
 async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known_now(database, recosting, jobs, clock):
-    unpriced, unknown, silent = Call(7), Call(8, model="unknown"), Call(9)
+    unpriced, unknown, silent, advised = Call(7), Call(8, model="unknown"), Call(9), Call(10)
     await write(database, unpriced.start, unpriced.end(7, priced=False), unknown.start, unknown.end(8))
-    await write(database, silent.start, silent.end(None))
+    await write(database, silent.start, silent.end(None), advised.start, advised.end(7))
+    advice = {"$push": {"token_usages": {"model": "unknown", **dict.fromkeys(TOKENS, 1)}}}
+    await database.interceptions.update_one({"_id": advised.id}, advice)
     await count(database)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     await begin(recosting, clock)
     job = await finish(recosting, jobs)
-    assert (job.done, job.changed, job.before, job.after) == (3, 1, Decimal("0.000008"), Decimal("0.000029"))
+    assert (job.done, job.changed, job.before, job.after) == (4, 1, Decimal("0.000015"), Decimal("0.000036"))
     await count(database)
     await has_counted_all(database)
     found = {one["_id"].int: one.get("earlier_costs") async for one in database.interceptions.find()}
-    assert found == {7: [{"usd": None, "prices": None, "replaced_at": clock.time}], 8: None, 9: None}
+    assert found == {7: [{"usd": None, "prices": None, "replaced_at": clock.time}], 8: None, 9: None, 10: None}
 
 
 @pytest.mark.gen_test

@@ -134,6 +134,20 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
 
 
 @pytest.mark.gen_test
+async def test_a_call_with_an_advisor_which_has_a_cache_of_its_own_is_compared_with_none(database, sessions):
+    first, second = Call(1, "a"), Call(4, "a")
+    packed = read_blocks(b'{"messages":[1]}')
+    await keep(database, first, second)
+    await cached(database, first, packed, read=0, written=1000)
+    await cached(database, second, packed, read=0, written=1200)
+    advice = {"$push": {"token_usages": {"model": "claude-opus-4-8", "input_tokens": 900}}}
+    await database.interceptions.update_one({"_id": second.id}, advice)
+    assert await sessions.add_pending() == 2
+    session = await database.sessions.find_one({"client_session_id": "a"})
+    assert (session["input_tokens"], session.get("lost_tokens", 0)) == (902, 0)
+
+
+@pytest.mark.gen_test
 async def test_a_true_end_is_compared_though_a_presumed_one_was_added(database, sessions):
     first, second = Call(1, "a"), Call(4, "a")
     packed = read_blocks(b'{"messages":[1]}')
