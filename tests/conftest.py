@@ -209,12 +209,18 @@ def run_apart():
 
 
 @pytest.fixture(scope="session")
-def mongodb(tmp_path_factory, run_apart):
-    """The MongoDB of this test run, in memory where there is room. Who stops it or ends it starts one of their own instead."""
+def memory(tmp_path_factory):
+    """A folder of this test run, in memory where there is room."""
     with data_folder(tmp_path_factory.mktemp("data")) as folder:
-        mongodb = run_apart(EmbeddedMongoDB.start(folder))
-        yield mongodb
-        run_apart(mongodb.stop())
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def mongodb(memory, run_apart):
+    """The MongoDB of this test run. Who stops it or ends it starts one of their own instead."""
+    mongodb = run_apart(EmbeddedMongoDB.start(memory))
+    yield mongodb
+    run_apart(mongodb.stop())
 
 
 @pytest.fixture(scope="session")

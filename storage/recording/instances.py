@@ -98,12 +98,14 @@ class Instances:
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
         self._exited: set[UUID] = set()
         self._heartbeat: asyncio.Future[Any] | None = None
+        self._has_just_registered = False
         self.refused_elsewhere: Sequence[dict[str, Any]] = ()
 
     async def open(self) -> None:
         """Register, unless the database is unavailable. `run` does the rest."""
         with contextlib.suppress(DatabaseUnavailableError):
             await self.register()
+            self._has_just_registered = True
 
     async def close(self) -> None:
         """Unregister, once `run` has ended, if the database is available."""
@@ -148,7 +150,9 @@ class Instances:
         """
         while True:
             with self._database.health.tolerate("there are no heartbeats"):
-                await self.register()
+                if not self._has_just_registered:
+                    await self.register()
+                self._has_just_registered = False
                 await self.reap()
             await self._pause(HEARTBEAT_SECONDS)
 

@@ -427,8 +427,11 @@ async def test_an_open_one_beats_and_watches_until_it_is_closed(database, clock)
     await begin_call(database, OTHER, call=UUID(int=101))
     instances = Instances(database, instance_id=SELF, clock=clock, pause=clock.pause)
     await instances.open()
-    assert await ids(database) == {SELF}
+    registered = await database.instances.find_one({})
+    assert registered["_id"] == SELF
     beating = asyncio.create_task(instances.run())
+    await until(lambda: clock.paused)
+    assert await database.instances.find_one({}) == registered  # the first heartbeat is that of `open`
     for beats in range(1, 5):
         await until(lambda beats=beats: len(clock.paused) == beats)
         await clock.pass_(HEARTBEAT_SECONDS)

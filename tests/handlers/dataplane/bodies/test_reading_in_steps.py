@@ -18,7 +18,7 @@ BEFORE_DONE = CHAT.stream[: CHAT.stream.index(b"data: [DONE]")]
 UNDER_WAY = 8 * 2**20
 
 
-@pytest.mark.parametrize(("streaming", "sent"), [(True, TINY * 2 + CHAT.stream), (False, BODY)], ids=["stream", "body"])
+@pytest.mark.parametrize(("streaming", "sent"), [(True, TINY * 4 + CHAT.stream), (False, BODY)], ids=["stream", "body"])
 @pytest.mark.gen_test
 async def test_an_answer_that_takes_long_to_read_holds_nobody_up(running, streaming, sent):
     running.upstream.play((EVENT_STREAM if streaming else JSON) + CHUNKED, chunk(sent), LAST)

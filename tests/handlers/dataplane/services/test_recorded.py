@@ -38,11 +38,11 @@ async def begin(running, gate):
 
 
 @pytest.mark.gen_test
-async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, tmp_path, monkeypatch):
+async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, data_dir, monkeypatch):
     monkeypatch.setattr(tail, "START_SECONDS", 60)  # so long it stays there
     gate = asyncio.Event()
     client = await begin(running, gate)
-    (log,) = (tmp_path / "data" / "spool").glob("*.journal")
+    (log,) = (data_dir / "spool").glob("*.journal")
     with log.open("rb") as file:
         (record,) = read_frames(file, log.stat().st_size)
     operation = Operation.decode(record)
