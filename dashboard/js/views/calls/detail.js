@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { why } from "../../text/ends.js";
-import { duration, size, time, UNKNOWN, usd, words } from "../../text/format.js";
+import { duration, short, size, time, tokensIn, UNKNOWN, usd, words } from "../../text/format.js";
 import { CacheBreak } from "./cache_break.js";
 import { CopyButton } from "../../parts/copy.js";
 import { Folded } from "../../parts/folded.js";
@@ -38,12 +38,19 @@ function Body({ interception }) {
     ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
     <section><h3>Time</h3><${Timing} interception=${interception} /></section>
     ${interception.tries.length > 0 && html`<section><h3>Tries</h3><${Tries} tries=${interception.tries} /></section>`}
-    <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} />${cache && cacheLine(cache) && html`<p class="cache-line">${cacheLine(cache)}</p>`}</section>
+    <section><h3>Tokens and cost</h3><${UsageFigures} usage=${usageOf(interception)} cost=${costOf(interception)} />${cache && cacheLine(cache) && html`<p class="cache-line">${cacheLine(cache)}</p>`}<${Advisors} usages=${interception.token_usages} /></section>
     ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
     ${tryOf(interception) && html`<p class="quiet">${tryOf(interception)}${interception.retry_of && html`: <a href=${href("interceptions", interception.retry_of)}>the call before</a>`}</p>`}
     <${Said} interception=${interception} />
     <section><h3>Record</h3><${Facts} interception=${interception} /></section>
   `;
+}
+
+/** What other models used for the call, which is in its figures. */
+function Advisors({ usages }) {
+  return usages
+    .filter(({ model }) => model)
+    .map((usage) => html`<p key=${usage.id} class="quiet">Of these, ${usage.model} used ${short(tokensIn(usage) ?? 0)} in and ${short(usage.output_tokens ?? 0)} out, as an advisor.</p>`);
 }
 
 /** Every try at a provider, and its result. */

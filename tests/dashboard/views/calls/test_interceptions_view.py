@@ -294,12 +294,16 @@ def test_what_a_call_cost_is_in_the_list_and_in_its_detail_with_an_id_to_copy(pa
     _, token = site.user()
     interception = site.call(token)
     site.recorded(token, 1)
-    site.change(interception, cost={"usd": Decimal128("0.00423"), "prices": "made up"})  # not those of the demo
+    cost = {"usd": Decimal128("0.00423"), "prices": "made up"}  # not those of the demo
+    site.change(interception, **{"cost": cost, "token_usages.0.model": "claude-opus-4-8"})
     page.open("interceptions", token)
     page.shows("a.row .cost", ["$0.0042"])
     page.click("a.row")
     page.find(".detail .figures")
     assert page.facts(within=".detail .figures")["Cost"] == "$0.0042"
+    assert (
+        page.find(".detail p", "an advisor").text == "Of these, claude-opus-4-8 used 22 in and 85 out, as an advisor."
+    )
     grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
     page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
     page.click(".detail button", "Copy")
