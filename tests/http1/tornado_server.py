@@ -197,7 +197,7 @@ class TornadoServer(HTTPServerConnectionDelegate):
 
 
 ON_BOTH = (
-    *(f"tests/handlers/dataplane/test_{name}.py" for name in ("pings", "relay", "steps", "upstream_request")),
+    *(f"tests/handlers/dataplane/test_{name}.py" for name in ("pings", "relay", "steps")),
     *(f"tests/handlers/dataplane/services/test_{name}.py" for name in ("passthrough", "recorded")),
     "tests/handlers/test_base.py",
     "tests/handlers/api/test_control.py",

@@ -37,7 +37,7 @@ def cut(data: bytes, size: int) -> list[bytes]:
 @pytest.mark.gen_test
 async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(running):
     client = await running.client()
-    cases = [(conversation, size) for conversation in ALL for size in (1, 7, 100, 10**6) for _ in range(3)]
+    cases = [(conversation, size) for conversation in ALL for size in (1, 7, 100, 10**6)]
     ids = []
     for number, (conversation, size) in enumerate(cases):
         case, body = (conversation.path, size), conversation.request_body(stream=True)
@@ -58,7 +58,7 @@ async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(
 @pytest.mark.gen_test
 async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(running):
     client = await running.client()
-    cases = [(conversation, size) for conversation in ALL for size in (1, 100, 10**6) for _ in range(2)]
+    cases = [(conversation, size) for conversation in ALL for size in (1, 100, 10**6)]
     ids = []  # two that begin in one millisecond are in no order
     for conversation, size in cases:
         case, length = (conversation.path, size), str(len(conversation.body))
@@ -401,7 +401,7 @@ async def test_a_large_event_is_read_in_steps_where_the_client_leaves_behind_it(
 @pytest.mark.gen_test
 async def test_a_client_that_does_not_read_slows_its_upstream(running):
     block = b"x" * 65536
-    total = 64 * 1024 * 1024
+    total = 40 * 1024 * 1024
     running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n" % total, *[block for _ in range(total // len(block))])
     client = await running.client(receive_buffer=65536)
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))

@@ -1,21 +1,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
 
 from handlers.dataplane.services.recorded import NOT_RECORDABLE
 from settings import RecordPolicy
 from storage.mongo import database
-from storage.mongo.database import OPTIONS, Database
-from storage.mongo.embedded import EmbeddedMongoDB
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
 from tests.mongodb.database_timeouts import BOUNDS
-from tests.mongodb.memory import data_folder
 from version import VERSION
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -76,39 +70,29 @@ async def test_a_probe_may_ask_for_the_head_alone(running):
 
 class TestWithoutTheDatabase:
     @pytest.fixture
-    def mongodb(self, io_loop, impatient, tmp_path):
-        with data_folder(tmp_path / "mongodb") as folder:
-            mongodb = io_loop.run_sync(lambda: EmbeddedMongoDB.start(folder))
-            yield mongodb
-            io_loop.run_sync(mongodb.stop)
+    def database(self, private_database):
+        return private_database
 
     @pytest.fixture
-    def kill(self, mongodb, monkeypatch):
-        """Kill it, and let nobody wait long for a database that cannot answer."""
+    def freeze(self, running, private_mongodb, monkeypatch):
+        """Freeze it until the end of the test, and let nobody wait long for a database that cannot answer."""
 
-        def kill():
-            os.kill(mongodb.pid, signal.SIGKILL)
+        def freeze():
+            private_mongodb.freeze()
             for module, name in [*BOUNDS, (database, "SLACK_SECONDS")]:
                 monkeypatch.setattr(module, name, 0.1)
 
-        return kill
-
-    @pytest.fixture
-    def database(self, io_loop, mongodb):
-        impatient = OPTIONS | {"serverSelectionTimeoutMS": 100}
-        prepared = Database(AsyncIOMotorClient(mongodb.uri, **impatient), "test")
-        io_loop.run_sync(lambda: prepared.prepare(retention=None))
-        yield prepared
-        prepared.close()
+        yield freeze
+        private_mongodb.thaw()
 
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
     @pytest.mark.gen_test
-    async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, kill, log_watch):
+    async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, freeze, log_watch):
         running.upstream.play(OK)
         assert (await call(running)).status == 200
-        kill()
+        freeze()
         not_ready = {
             "status": "not ready",
             "database": "unreachable",
@@ -128,10 +112,10 @@ class TestWithoutTheDatabase:
     @pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
     @pytest.mark.expects_log("WARNING storage.recording.outbox.writer: records wait")
     @pytest.mark.gen_test
-    async def test_calls_go_on_and_the_bridge_stays_ready(self, running, kill, log_watch):
+    async def test_calls_go_on_and_the_bridge_stays_ready(self, running, freeze, log_watch):
         running.upstream.play(OK)
         assert (await call(running)).status == 200
-        kill()
+        freeze()
         assert (await call(running)).status == 200
         await until(lambda: running.bridge.recorder.reason == "the database is unavailable")
         assert (await call(running)).status == 200
