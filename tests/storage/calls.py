@@ -18,13 +18,15 @@ class Calls:
         self._interceptions = database.interceptions
 
     async def start(self, number, **changes):
-        fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
-        document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
-        await self._write(Action.START, number, {key: value for key, value in document.items() if key != "_id"})
+        await self.start_all([number], **changes)
+
+    async def start_all(self, numbers, **changes):
+        """Write them at once."""
+        await self._write(*(_start(number, **changes) for number in numbers))
 
     async def end(self, number, reason=EndReason.COMPLETED, **changes):
         end = ending(interception_id=UUID(int=number), end_reason=reason, **changes)
-        await self._write(Action.END, number, ending_fields(end, new_id=counting_ids()))
+        await self._write(Operation(Action.END, UUID(int=number), ending_fields(end, new_id=counting_ids())))
 
     async def presume(self, number):
         """End it as that of a server that died."""
@@ -32,12 +34,17 @@ class Calls:
         await self.amend(number, {**ending_fields(crashed, new_id=counting_ids()), **PRESUMED})
 
     async def amend(self, number, fields):
-        await self._write(Action.AMEND, number, fields)
+        await self._write(Operation(Action.AMEND, UUID(int=number), fields))
 
     async def change(self, number, change):
         """Change it as what works in the background does."""
         await self._interceptions.update_one({"_id": UUID(int=number)}, change)
 
-    async def _write(self, action, number, fields):
-        operation = Operation(action, UUID(int=number), fields)
-        assert await write_batch(self._database, [operation], seconds=10) == []
+    async def _write(self, *operations):
+        assert await write_batch(self._database, operations, seconds=10) == []
+
+
+def _start(number, **changes):
+    fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
+    document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
+    return Operation(Action.START, document.pop("_id"), document)

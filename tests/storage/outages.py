@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from contextlib import suppress
@@ -217,6 +218,7 @@ class ReplicaSet:
         while sorted(states) != ["PRIMARY", "SECONDARY", "SECONDARY"]:  # a member that still copies has no vote
             status = await client.admin.command("replSetGetStatus")
             states = [member["stateStr"] for member in status["members"]]
+            await asyncio.sleep(0.02)
         for client in clients:
             client.close()
 

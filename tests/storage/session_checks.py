@@ -93,10 +93,17 @@ async def write(database, *changes):
             await database.interceptions.bulk_write([change])
 
 
+async def record(database, *calls):
+    """Write calls from their start to their end at once."""
+    operations = [*(call.start for call in calls), *(call.end() for call in calls)]
+    assert await write_batch(database, operations, seconds=10) == []
+
+
 async def keep(database, *calls):
     """Write calls from their start to their end, those of a thread linked."""
-    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
-    await write(database, *(call.link for call in calls if call.root is not None))
+    await record(database, *calls)
+    if links := [call.link for call in calls if call.root is not None]:
+        await database.interceptions.bulk_write(links)
 
 
 async def read_sessions(database):

@@ -8,7 +8,7 @@ from handlers.lifecycle import ActiveRequest
 from handlers.operation.span_attributes import of_call, of_request
 from intercept.records import EndReason, Reading, TokenUsage
 from tests.cases import for_each
-from tests.storage import records
+from tests.storage import any_records
 from tests.storage.records import NOON, ending, interception
 
 
@@ -65,7 +65,7 @@ def test_cached_tokens_are_among_the_input_and_what_was_not_reported_is_left_out
     assert tokens(*usages) == said
 
 
-@given(records.interceptions, records.endings)
+@given(any_records.interceptions, any_records.endings)
 def test_span_attributes_have_the_reason_of_a_failure_and_no_recorded_text(started, ended):
     said = of_call(started, ended)
     assert set(said) <= {

@@ -20,7 +20,7 @@ from storage.recording.documents import ending_fields, start_document
 from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 from tests.cases import for_each
 from tests.processor import is_linear
-from tests.storage import records
+from tests.storage import any_records
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
 RECORDED = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
@@ -189,7 +189,7 @@ def test_a_cell_with_such_a_character_elsewhere_stays_as_it_is():
     assert (row["user_agent"], row["model"]) == ("a=b+c-d@e\tf;g, -h", "'=quoted")
 
 
-@given(st.lists(st.builds(resource, records.interceptions, records.endings), max_size=4))
+@given(st.lists(st.builds(resource, any_records.interceptions, any_records.endings), max_size=4))
 def test_whatever_is_recorded_is_read_as_it_was_written_and_never_as_a_formula(interceptions):
     rows = table(*interceptions)
     assert [row["id"] for row in rows] == [str(one.id) for one in interceptions]

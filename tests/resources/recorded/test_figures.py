@@ -6,17 +6,8 @@ from intercept.records import ModelResponse, ModelThought, ProviderError, Readin
 from resources.recorded.figures import has_texts, session_without_texts, without_texts
 from resources.recorded.interceptions import Interception
 from storage.recording.documents import ending_fields, start_document
-from tests.storage.records import (
-    ADA,
-    INSTANCE,
-    as_json,
-    counting_ids,
-    ending,
-    endings,
-    interception,
-    interceptions,
-    kept,
-)
+from tests.storage.any_records import endings, interceptions
+from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
 
 WORD = "xylophone"
 

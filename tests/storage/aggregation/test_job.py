@@ -20,6 +20,7 @@ from storage.aggregation.sessions import session_job as session_job_module
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.outbox.batch import write_batch
 from tests.storage.aggregation.interruptions import Interrupted
 from tests.storage.aggregation.job_worker import BATCH
 from tests.storage.aggregation.tasks import ALL, TASKS
@@ -37,14 +38,15 @@ def task(name):
 
 
 async def end(database, *calls):
-    await write(database, *(call.start for call in calls), *(call.end() for call in calls))
+    operations = [*(call.start for call in calls), *(call.end() for call in calls)]
+    assert await write_batch(database, operations, seconds=10) == []
 
 
 @pytest.mark.parametrize("done", [False, True], ids=["before", "after"])
 @pytest.mark.gen_test(timeout=60)
 async def test_wherever_a_turn_stops_the_next_one_completes_it(database, task, done, monkeypatch):
     for module in (job_module, rollup_job_module, session_job_module):
-        monkeypatch.setattr(module, "AT_ONCE", 20)
+        monkeypatch.setattr(module, "AT_ONCE", 40)
     stops = 0
     for step in range(100):
         ended, presumed, replaced, first = (task.call(10 * (step + 1) + place) for place in range(4))

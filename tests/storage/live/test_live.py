@@ -12,7 +12,7 @@ from resources.recorded.interceptions import Interception, interception_as_json
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
-from storage.live.change_stream import ChangeStream, InvalidPositionError
+from storage.live.change_stream import BATCH, ChangeStream, InvalidPositionError
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
 from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
@@ -307,7 +307,7 @@ async def test_who_resumes_where_the_shared_stream_has_not_been_yet_hears_nothin
 
 @pytest.mark.gen_test(timeout=60)
 async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_order(make_live, calls, listen, database):
-    total, processes = 300, [make_live(database) for _ in range(2)]
+    total, processes = BATCH + 10, [make_live(database) for _ in range(2)]
     chance = random.Random(7)
     whole = await listen(processes[0])
     begun = (await whole.event()).position
@@ -322,7 +322,7 @@ async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_or
             live = chance.choice(processes)
             async with live.listen([], after=after, on_slow=None) as listener:
                 ear = Ear(live, listener)
-                heard += await ear.heard(min(chance.randint(1, 40), total - len(heard)))
+                heard += await ear.heard(min(chance.randint(1, 30), total - len(heard)))
                 after = ear.position
         return heard
 
@@ -439,8 +439,7 @@ async def test_when_the_database_forgets_what_comes_next_everyone_is_told_so(liv
 async def test_who_is_behind_when_the_database_forgets_is_told_so(live, calls, listen, database):
     ear = await listen(live)
     await ear.event()
-    for number in range(300):
-        await calls.start(number)
+    await calls.start_all(range(2 * BATCH + 10))
     await database.interceptions.drop()
     behind = await listen(live, after=ear.position)
     while await behind.event():

@@ -27,7 +27,6 @@ from storage.prices.recosting import (
     GIVE_UP_SECONDS,
     IDLE_SECONDS,
     LEASE_SECONDS,
-    MAX_EARLIER,
     NOT_COUNTED,
     SETTLE_SECONDS,
     Recosting,
@@ -177,9 +176,12 @@ async def test_a_call_that_cannot_be_read_keeps_its_cost_and_the_others_are_pric
 
 
 @pytest.mark.gen_test
-async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(database, recosting, jobs, clock, prices):
+async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(
+    database, recosting, jobs, clock, prices, *, monkeypatch
+):
+    monkeypatch.setattr(module, "MAX_EARLIER", 3)
     await recorded(database, CALLS[:1])
-    for usd in range(4, 4 + MAX_EARLIER + 1):
+    for usd in range(4, 8):
         prices.usd = usd
         await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
         await begin(recosting, clock)
@@ -187,7 +189,7 @@ async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(databa
         await count(database)
     await has_counted_all(database)
     (call,) = await database.interceptions.find().to_list(None)
-    assert [one["prices"] for one in call["earlier_costs"]] == [f"table {usd}" for usd in range(4, 14)]
+    assert [one["prices"] for one in call["earlier_costs"]] == [f"table {usd}" for usd in range(4, 7)]
 
 
 @pytest.mark.gen_test

@@ -57,12 +57,16 @@ def now():
 
 
 async def live(database, call, how):
+    await write(database, *lived(call, how))
+
+
+def lived(call, how):
     ends = {
         "completed": call.end,
         "failed": lambda: call.end(end_reason=FAILED),
         "presumed": call.presumed_end,
     }
-    await write(database, call.start, *([ends[how]()] if how in ends else []))
+    return [call.start, *([ends[how]()] if how in ends else [])]
 
 
 async def everything(database, search_filter, visible_to):
@@ -142,8 +146,9 @@ def test_however_much_is_counted_each_count_and_page_is_right(
 async def calls_of_four_days(database, number=40):
     """Calls that have ended and are counted, ten a day."""
     made = [Call(each, second=each * 4 * DAY / number) for each in range(number)]
-    for call in made:
-        await live(database, call, "failed" if call.number % 10 == 7 else "completed")
+    await write(
+        database, *(one for call in made for one in lived(call, "failed" if call.number % 10 == 7 else "completed"))
+    )
     await RollupJob(database, now=now).add_pending()
     return made
 
@@ -254,7 +259,7 @@ async def test_a_count_is_right_at_every_moment_while_others_are_counted(databas
 
     async def record():
         nonlocal written
-        for number in range(60):
+        for number in range(36):
             await live(database, Call(number, second=number * 5_000), "completed")
             written += 1
             if number % 5 == 0:

@@ -223,11 +223,12 @@ async def profiled(database, asking):
 @pytest.mark.gen_test
 async def test_every_query_runs_on_an_index_without_sorting(database, monkeypatch):
     interceptions = await many(database)
+    cursors = ({}, {"after_id": UUID(int=90)}, {"offset": 5})
     for scanned, (search, visible_to, index) in product((counts.SCANNED_KEYS, 0), SHAPES):
         monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
         search_filter = search.filter(initiator_id=ADA.id if search.initiator else None)
         narrows, case = search.status or search_filter.keys() - {"started_at", "status"}, (scanned, search)
-        for cursor in ({}, {"after_id": UUID(int=90)}, {"offset": 5}):
+        for cursor in cursors if scanned else cursors[:1]:
             page = interceptions.page(search_filter, visible_to=visible_to, limit=5, **cursor)
             work, (_, documents) = await profiled(database, page)
             for query in work:

@@ -33,7 +33,7 @@ from storage.recording import documents, parts
 from storage.recording import truncation as fitting
 from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document
 from tests.cases import for_each
-from tests.storage import records
+from tests.storage import any_records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
 
 ENDED_AT = "2026-03-01T12:00:02.250Z"
@@ -421,7 +421,7 @@ def test_a_reading_that_is_not_all_says_so():
     assert resource(interception(), ending(reading=Reading(truncated=True)))["metadata"] == {"truncated": True}
 
 
-@given(records.interceptions, records.endings)
+@given(any_records.interceptions, any_records.endings)
 def test_any_record_is_the_same_after_the_database_had_it(start, end):
     new_id = counting_ids()
     document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
@@ -430,13 +430,13 @@ def test_any_record_is_the_same_after_the_database_had_it(start, end):
     assert as_json(Interception.of, read, {}) == as_json(Interception.of, document, {})
 
 
-@given(records.interceptions, records.endings)
+@given(any_records.interceptions, any_records.endings)
 def test_any_record_can_be_written_as_json(start, end):
     encoded = msgspec.json.encode(resource(start, end))
     assert msgspec.json.decode(encoded)["end_reason"] == end.end_reason
 
 
-@given(records.endings)
+@given(any_records.endings)
 def test_every_count_is_shown_as_it_was_reported(end):
     result = resource(interception(), end)
     for usage, recorded_usage in zip(end.reading.token_usages, result["token_usages"], strict=True):

@@ -14,7 +14,7 @@ from storage.recording import truncation as fitting
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
-from tests.storage import records
+from tests.storage import any_records
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, kept
 
 START = {"status": "in_flight", "started_at": NOON, "instance_id": UUID(int=7)}
@@ -65,7 +65,7 @@ def document(operation):
     return found
 
 
-@given(records.interceptions, records.endings, st.booleans())
+@given(any_records.interceptions, any_records.endings, st.booleans())
 def test_start_and_end_together_equal_the_end_applied_to_the_start(record, ending, knows):
     fields = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
     began = Operation(Action.START, fields.pop("_id"), fields)

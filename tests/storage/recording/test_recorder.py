@@ -360,7 +360,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
 @pytest.mark.gen_test(timeout=120)
 async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(replica_set, tmp_path):
     database = Database.connect(replica_set.uri, "test")
-    numbers = iter(range(1000))
+    numbers = iter(range(300))
     acknowledged = []
 
     async def calls(recorder):
@@ -372,13 +372,13 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
     primary = await replica_set.primary(database)
     async with opened(database, tmp_path / "spool") as recorder:
         running = [asyncio.create_task(calls(recorder)) for _ in range(20)]
-        await until(lambda: len(acknowledged) > 300)
+        await until(lambda: len(acknowledged) > 100)
         os.kill(primary.pid, signal.SIGKILL)
         await asyncio.gather(*running)
         assert await recorder.flush(60), (recorder.reason, recorder.queue_length, recorder.spooled_records)
     documents = await database.interceptions.find(sort=[("_id", 1)]).to_list(None)
     assert [(document["_id"].int, document["end_reason"]) for document in documents] == [
-        (number, "completed") for number in range(1000)
+        (number, "completed") for number in range(300)
     ]
     database.close()
 

@@ -51,6 +51,7 @@ async def test_without_the_database_servers_go_on_at_their_pace_then_with_their_
         private_mongodb.thaw()
         while ada.unavailable or bob.unavailable:
             await beat(ada, bob)
+            later[0] += 100 * MS
         used = {state.limit.key: state.used for state in await ada.usage(9)}
         assert (used["token:a"] >= 100, used["token:new"]) == (True, 101)
         assert admitted(await burst([ada, bob], 100, [rate(100)])) == 0
@@ -73,6 +74,7 @@ async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database)
         bob._store = bob._presence._store = bob._rounds._store = store
         while bob.unavailable or bob._permits.unreported:
             await beat(bob, ada)
+            later[0] += 100 * MS
         await beat(bob, ada)
         assert {state.limit.key: state.used for state in await ada.usage(9)}["token:new"] == 101
         assert admitted(await burst([ada, bob], 100, [rate(150, key="token:new")])) == 49

@@ -20,7 +20,7 @@ from tests.examples import examples
 from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.rollup_checks import marked
-from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
+from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, record, write
 
 GRACE = UUID("00009ace-0000-4000-8000-000000000000")
 # Two sessions of a client's, one of another user with the same name, a thread without a session, and one call by itself.
@@ -288,7 +288,7 @@ async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessi
 @pytest.mark.gen_test
 async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
     waiting = [Call(number, root=1) for number in range(100, 200)]
-    await write(database, *(call.start for call in waiting), *(call.end() for call in waiting))
+    await record(database, *waiting)
     await keep(database, Call(1), Call(2))
     async with profiling(database) as profiled:
         assert await sessions.add_pending() == 2

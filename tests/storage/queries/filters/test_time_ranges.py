@@ -15,7 +15,7 @@ from storage.queries.filters.time_ranges import (
     split,
 )
 from tests.cases import for_each
-from tests.storage.records import times
+from tests.storage.any_records import times
 
 MIDNIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 LONGEST_FIRST = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)

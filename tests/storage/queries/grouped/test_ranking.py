@@ -63,7 +63,6 @@ async def profiled(database):
 
 @pytest.mark.gen_test
 async def test_groups_over_time_are_ranked_by_days_in_any_zone(database):
-    await database.prepare(retention=None)
     await count(database)
     query = GroupQuery(
         MIDNIGHT - timedelta(hours=1),
@@ -88,7 +87,6 @@ async def test_groups_over_time_are_ranked_by_days_in_any_zone(database):
 @pytest.mark.parametrize(("order", "ranges"), [(Order.CACHE, 1), (Order.CHANGE, 2)])
 @pytest.mark.gen_test
 async def test_whole_days_are_ranked_by_ratios_from_the_index_alone(database, order, ranges):
-    await database.prepare(retention=None)
     await count(database)
     by = tuple(map(parse_by, ("user", "model")))
     query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=4), by=by, order=order, compare=True)
@@ -101,7 +99,6 @@ async def test_whole_days_are_ranked_by_ratios_from_the_index_alone(database, or
 
 @pytest.mark.gen_test
 async def test_series_by_token_read_those_tokens_alone(database):
-    await database.prepare(retention=None)
     await count(database)
     others = [Call(1_000 + number, initiator=UUID(int=50 + number), token=f"other{number:05}") for number in range(60)]
     await write(database, *(call.start for call in others), *(call.end() for call in others))
@@ -117,7 +114,6 @@ async def test_series_by_token_read_those_tokens_alone(database):
 
 @pytest.mark.gen_test
 async def test_of_two_dimensions_the_pairs_of_the_page_alone_are_read(database, monkeypatch):
-    await database.prepare(retention=None)
     often = [
         Call(number, second=number, initiator=UUID(int=1 + number % 2), model=f"m{number % 2}") for number in range(4)
     ]

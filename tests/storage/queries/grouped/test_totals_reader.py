@@ -42,7 +42,6 @@ def some_calls(first, seconds):
 
 
 async def filled(database):
-    await database.prepare(retention=None)
     await count(database, *some_calls(1, range(-10_800, 277_200, 7_200)))
 
 

@@ -60,7 +60,6 @@ def test_the_table_is_asked_and_then_the_chart():
 @pytest.mark.gen_test
 async def test_what_was_asked_is_answered_without_grouping_anything_in_the_database(database, monkeypatch):
     monkeypatch.setattr(warm_up_module, "MIN_CALLS", 16)
-    await database.prepare(retention=None)
     await count(database)
     grouped = Grouped(database)
     await pauses_of(grouped)
@@ -76,7 +75,6 @@ async def test_what_was_asked_is_answered_without_grouping_anything_in_the_datab
 
 @pytest.mark.gen_test
 async def test_with_few_calls_nothing_is_asked(database):
-    await database.prepare(retention=None)
     await count(database)
     grouped = Grouped(database)
     async with profiled(database) as found:
