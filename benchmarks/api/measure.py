@@ -17,6 +17,7 @@ import re
 import statistics
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -43,6 +44,10 @@ class Api:
     def __init__(self, port: int, tokens: dict[str, str]) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self._tokens = tokens
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
 
     def get(self, caller: str, path: str, parameters: dict[str, Any]) -> tuple[float, bytes]:
         """Send a request; return the milliseconds until the whole response was there, and the response."""
@@ -214,8 +219,8 @@ async def _measure_all(uri: str, options: argparse.Namespace) -> None:
         _print_first(uri, tokens, options)
         return
     client: MongoClient[dict[str, Any]] = MongoClient(uri)
-    with running_server(uri, NAME) as server, client:
-        _print_all(Api(server.port, tokens), client, server, options)
+    with running_server(uri, NAME) as server, client, closing(Api(server.port, tokens)) as api:
+        _print_all(api, client, server, options)
 
 
 def _print_first(uri: str, tokens: dict[str, str], options: argparse.Namespace) -> None:

@@ -9,8 +9,8 @@ SECONDS = 0.5
 
 
 @pytest.mark.parametrize(
-    ("attack", "clients"),  # Tornado answers so many requests that a few clients are enough
-    [("pipelines requests and reads no answer", 3), ("sends half a head of many small headers", 8)],
+    ("attack", "clients"),  # Tornado answers so many requests that one client is enough
+    [("pipelines requests and reads no answer", 1), ("sends half a head of many small headers", 8)],
 )
 def test_hostile_clients_take_at_most_twice_the_memory_that_they_take_of_tornado(attack, clients):
     ours, theirs = (measure(kind, ATTACKS[attack][:SENT_BYTES], clients, SECONDS).memory for kind in SERVERS)

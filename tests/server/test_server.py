@@ -7,7 +7,6 @@ import errno
 import gc
 import json
 import re
-import resource
 import shutil
 import signal
 import time
@@ -50,7 +49,7 @@ def serving(tmp_path):
 
     def serving(**settings):
         flags = {name.replace("_", "-"): str(value) for name, value in settings.items()}
-        started = serve_until_stopped(load({"http-address": "127.0.0.1:0"} | flags, {}), {}, demo=False)
+        started = serve_until_stopped(load({"http-address": "127.0.0.1:0"} | flags, {}), flags, demo=False)
         with pytest.raises(START_ERRORS) as refusal:
             asyncio.run(started)
         return str(refusal.value)
@@ -67,10 +66,8 @@ def data_dir(tmp_path_factory):
 def demo(data_dir):
     """A server with the demo provider, on an embedded MongoDB."""
     flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir]
-    core_dumps = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (core_dumps[1], core_dumps[1]))  # as large as they may be
-    process = ServerProcess("serve", "--demo", *flags, **{VARIABLE: "7"})
-    resource.setrlimit(resource.RLIMIT_CORE, core_dumps)
+    large_core_dumps = ("sh", "-c", 'ulimit -S -c $(ulimit -H -c) && exec "$@"', "sh")
+    process = ServerProcess("serve", "--demo", *flags, through=large_core_dumps, **{VARIABLE: "7"})
     yield process
     process.kill()
     remove_sockets(data_dir)
@@ -139,6 +136,9 @@ async def test_every_line_of_the_welcome_works_as_pasted(demo):
 async def test_with_a_key_the_commands_that_are_printed_work_as_pasted(start, tmp_path):
     flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "my data"]
     server = start("serve", "--demo", *flags, AIBRIDGE_OPENAI_KEY="sk-x", LOGNAME="ada", TMPDIR=str(tmp_path))
+    assert server.stdout.find("no user").string == (
+        "There is no user yet. Add one, and a token for it, in another terminal:\n"
+    )
     add, create = (server.stdout.find(rf"^    (.* {words} .*)")[1] for words in ("users add ada", "tokens create ada"))
     for line in (add, create):
         pasted = await asyncio.create_subprocess_shell(line, stdout=PIPE, stderr=DEVNULL, cwd="/")
@@ -207,29 +207,32 @@ def test_without_any_mongod_one_sentence_says_what_to_do(start, tmp_path):
     assert not (tmp_path / "new").exists()
 
 
-def test_a_data_dir_that_cannot_hold_the_spool_is_said_in_one_line(
-    serving, tmp_path, database, mongodb_uri, database_name
-):
+def test_a_data_dir_that_cannot_hold_the_spool_is_said_in_one_line(serving, tmp_path, mongodb_uri, database_name):
     file = tmp_path / "file"
     file.touch()
-    assert serving(data_dir=file, mongodb_uri=mongodb_uri, mongodb_database=database_name) == (
-        f"the data-dir {file} cannot be used: Not a directory: {file}/spool"
+    settings = {"data_dir": file, "mongodb_uri": mongodb_uri, "mongodb_database": database_name}
+    assert serving(**settings) == f"the data-dir {file} cannot be used: Not a directory: {file}/spool"
+    assert serving(**settings, workers=2) == f"the data-dir {file} cannot be used: Not a directory: {file}/spool/1"
+
+
+def test_a_certificate_that_cannot_be_used_is_told_at_the_start(serving, tmp_path, mongodb_uri, database_name):
+    settings = {"data_dir": tmp_path, "mongodb_uri": mongodb_uri, "mongodb_database": database_name}
+    assert serving(**settings, tls_cert_file=tmp_path / "missing.pem") == (
+        "tls-cert-file or tls-key-file cannot be used: No such file or directory"
     )
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
+async def test_a_server_on_the_operators_mongodb_serves_also_if_its_welcome_finds_no_room(
     start, tmp_path, database, mongodb_uri, database_name
 ):
     where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
     data_dir = tmp_path / "new"
-    server = start("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir, **where)
+    flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+    server = start(*flags, through=("sh", "-c", 'exec "$@" >/dev/full', "sh"), **where)
     assert await server.get("/readyz") == (
         200,
         {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},
-    )
-    assert server.stdout.find("no user").string == (
-        "There is no user yet. Add one, and a token for it, in another terminal:\n"
     )
     assert server.children() == []
     assert not (data_dir / "mongodb").exists()
@@ -240,17 +243,6 @@ async def test_with_a_mongodb_of_the_operators_nothing_embedded_starts(
         200,
         {"count": 0, "results": [], "next_after_id": None, "count_is_exact": True, "indexing": None},
     )
-
-
-@pytest.mark.usefixtures("database")
-@pytest.mark.gen_test(timeout=60)
-async def test_a_server_whose_welcome_finds_no_room_serves_and_ends_in_order(
-    start, tmp_path, mongodb_uri, database_name
-):
-    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
-    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"]
-    server = start("serve", "--demo", *flags, through=("sh", "-c", 'exec "$@" >/dev/full', "sh"), **where)
-    assert await server.get("/healthz") == (200, {"status": "ok"})
     await server.leave()
     server.send(signal.SIGTERM)
     assert await server.ended() == 0

@@ -86,7 +86,9 @@ def stream(token):
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_on_sigterm_calls_finish_new_ones_are_refused_and_listeners_let_go(start, stream, gate, token, data_dir):
+async def test_sighup_does_nothing_and_on_sigterm_calls_finish_and_no_new_one_begins(
+    start, stream, gate, token, data_dir
+):
     server = start("--aibridge-drain-timeout", "1h")
     client, response = await stream(server)
     waiting = await server.client()
@@ -94,6 +96,9 @@ async def test_on_sigterm_calls_finish_new_ones_are_refused_and_listeners_let_go
     await listening.send("GET", "/api/v2/aibridge/interceptions/live", {"X-Api-Key": token()})
     heard = await listening.head()
     (mongod,) = server.children()
+    server.send(signal.SIGHUP)
+    await asyncio.to_thread(server.stderr.find, "INFO aibridge: SIGHUP has no effect on a server of one process$")
+    assert server.children() == [mongod]
     server.send(signal.SIGTERM)
     server.stderr.find("INFO aibridge: draining: 2 requests in progress")
     assert await server.get("/healthz") == (200, {"status": "ok"})
@@ -121,12 +126,13 @@ async def test_on_sigterm_calls_finish_new_ones_are_refused_and_listeners_let_go
     await_end(mongod)
     assert running_uri(data_dir) is None
     assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[1:]] == [
-        "INFO aibridge: draining: 2 requests in progress"
+        "INFO aibridge: SIGHUP has no effect on a server of one process",
+        "INFO aibridge: draining: 2 requests in progress",
     ]
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_what_drain_timeout_or_a_kill_broke_off_the_next_server_shows_so(start, stream, token):
+async def test_the_next_server_shows_what_was_broken_off_and_ends_at_once_if_told_twice(start, stream, token):
     server = start("--aibridge-drain-timeout", "100ms")
     client, response = await stream(server)
     server.send(signal.SIGINT)
@@ -155,24 +161,16 @@ async def test_what_drain_timeout_or_a_kill_broke_off_the_next_server_shows_so(s
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "server_crashed")
     assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id")
 
-
-@pytest.mark.gen_test(timeout=60)
-async def test_sighup_changes_nothing_and_a_second_sigterm_ends_the_server_at_once(start, stream, token):
-    server = start()
-    client, response = await stream(server)
-    (mongod,) = server.children()
-    server.send(signal.SIGHUP)
-    await asyncio.to_thread(server.stderr.find, "INFO aibridge: SIGHUP has no effect on a server of one process$")
-    assert await server.get("/healthz") == (200, {"status": "ok"})
-    assert server.children() == [mongod]
+    client, response = await stream(successor)
+    (mongod,) = successor.children()
     for _ in range(3):  # one signal that several senders passed on
-        server.send(signal.SIGTERM)
-    server.stderr.find("draining")
+        successor.send(signal.SIGTERM)
+    successor.stderr.find("draining")
     with pytest.raises(subprocess.TimeoutExpired):
-        server.wait(0.6)
-    server.send(signal.SIGTERM)
-    assert await server.ended() == 1
-    server.stderr.find("WARNING aibridge: second signal: exiting at once")
+        successor.wait(0.6)
+    successor.send(signal.SIGTERM)
+    assert await successor.ended() == 1
+    successor.stderr.find("WARNING aibridge: second signal: exiting at once")
     await_end(mongod)
     await client.rest(response)
     assert (bytes(response.body), response.whole) == (FIRST, False)

@@ -117,8 +117,3 @@ async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, 
         said = f"ERROR aibridge: tls-cert-file or tls-key-file cannot be used: {reason}; the previous one stays$"
         await asyncio.to_thread(server.stderr.find, said)
         assert (await get(port, trusting, "/healthz"))[2][2] == after
-
-
-def test_a_certificate_that_cannot_be_used_is_told_at_the_start(start, tmp_path):
-    code, said = start("--aibridge-tls-cert-file", tmp_path / "missing.pem").refused()
-    assert (code, "tls-cert-file or tls-key-file cannot be used: No such file or directory" in said) == (1, True)

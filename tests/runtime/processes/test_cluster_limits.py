@@ -11,7 +11,7 @@ import pytest
 from storage.mongo.embedded import running_uri
 from tests.polling import PAUSE_SECONDS
 from tests.runtime.processes.bursts import begin, burst, by_name, fill, finish, limits, replace_worker, until_free
-from tests.server_process import command_line
+from tests.server_process import await_end, command_line
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
@@ -84,7 +84,9 @@ def another(server_with_mongodb, run, upstream, data_dir, flags):
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_two_servers_share_one_limit_while_the_database_answers(server_with_mongodb, another, upstream):
+async def test_two_servers_share_one_limit_and_one_that_is_killed_leaves_no_process(
+    server_with_mongodb, another, upstream
+):
     server = server_with_mongodb
     calls = [begin(one) for one in (server, another) * 30]
     responses = await asyncio.gather(*calls)
@@ -118,3 +120,10 @@ async def test_two_servers_share_one_limit_while_the_database_answers(server_wit
     while await states(server) != {"ok"}:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(HEARTBEAT_PAUSE_SECONDS)
     assert [line for line in server.stderr.so_far() if "supervisor" in line] == []
+
+    children = server.children()
+    assert len(children) == 3
+    server.send(signal.SIGKILL)
+    assert await server.ended() == -signal.SIGKILL
+    for child in children:
+        await_end(child)
