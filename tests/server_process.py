@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from storage.mongo.embedded import _socket_address
+from tests.forked import Forked
 from tests.polling import PAUSE_SECONDS
 from tests.raw_client import RawClient
 
@@ -72,20 +73,27 @@ class Lines:
 class ServerProcess:
     """One run of `python server.py` with these arguments; `environ` is all it finds in its environment beside PATH.
 
-    `through` is a command that runs another one in its own process, such as nsenter(1).
+    `through` is a command that runs another one in its own process, such as nsenter(1). Without one the process begins with
+    the modules loaded.
     """
 
     program: tuple[str, ...] = ("server.py",)
     start_seconds: float = SECONDS
 
     def __init__(self, *arguments: str | Path, through: Sequence[str] = (), **environ: str) -> None:
-        self._process = subprocess.Popen(
-            [*through, sys.executable, *self.program, *arguments],
-            cwd=ROOT,
-            env={"PATH": os.environ["PATH"], **environ},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        environ = {"PATH": os.environ["PATH"], **environ}
+        command = [*self.program, *map(str, arguments)]
+        self._process: Forked | subprocess.Popen[str] = (
+            subprocess.Popen(
+                [*through, sys.executable, *command],
+                cwd=ROOT,
+                env=environ,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            if through or "PYTHONPATH" in environ
+            else Forked(command, ROOT, environ)
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
