@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from storage.accounts import groups as groups_module
 from storage.accounts.audit import Author
-from storage.accounts.groups import MAX_GROUPS_OF_USER, Groups
+from storage.accounts.groups import Groups
 from storage.accounts.identities import (
     Identities,
     IdentityConflictError,
@@ -143,12 +144,13 @@ async def test_all_members_are_added_or_none(groups, identities, database):
 
 
 @pytest.mark.gen_test
-async def test_a_user_is_in_a_bounded_number_of_groups(groups, identities, database):
+async def test_a_user_is_in_a_bounded_number_of_groups(groups, identities, database, monkeypatch):
+    monkeypatch.setattr(groups_module, "MAX_GROUPS_OF_USER", 5)
     ada = await identities.add_user("ada", role=Role.MEMBER)
-    many = [(await groups.add(f"group-{number}")).id for number in range(MAX_GROUPS_OF_USER + 1)]
+    many = [(await groups.add(f"group-{number}")).id for number in range(6)]
     await database.users.update_one({"_id": ada.id}, {"$set": {"group_ids": many[1:]}})
     await groups.add_members("group-1", ["ada"])  # they are in it
-    with pytest.raises(IdentityConflictError, match=r'^"ada" is in 100 groups, the maximum$'):
+    with pytest.raises(IdentityConflictError, match=r'^"ada" is in 5 groups, the maximum$'):
         await groups.add_members("group-0", ["ada"])
 
 

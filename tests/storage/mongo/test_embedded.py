@@ -92,19 +92,40 @@ def is_alive(pid):
         return False
 
 
-async def test_it_starts_serves_stops_and_starts_again_once_the_data_is_let_go(data_dir):
+async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_also_moved(data_dir):
+    data_dir.mkdir(parents=True)
+    data_dir.chmod(0o755)
     assert running_uri(data_dir) is None
-    async with running(data_dir) as mongodb:
-        assert running_uri(data_dir) == mongodb.uri
-        database = Database.connect(mongodb.uri, "test")
-        async with await database._client.start_session() as session, session.start_transaction():
-            await database.users.insert_one({"_id": 1}, session=session)
-        database.close()
-        first_uri = mongodb.uri
-        await mongodb.stop()
+    server = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVER, str(data_dir), cwd=ROOT, stdout=subprocess.PIPE
+    )
+    pid = int(await server.stdout.readline())
+    old_uri = running_uri(data_dir)
+    assert (mode(data_dir), mode(data_dir / "mongodb")) == (0o755, 0o700)
+    database = Database.connect(old_uri, "test")
+    async with await database._client.start_session() as session, session.start_transaction():
+        await database.users.insert_one({"_id": 1}, session=session)
+    database.close()
+    server.kill()
+    await server.wait()
+    mongodb = await started_once_the_data_is_let_go(data_dir)
+    assert not is_alive(pid)
+    assert (mongodb.uri, running_uri(data_dir), await read(mongodb)) == (old_uri, old_uri, [1])
+    await mongodb.stop()
+    await mongodb.stop()
     assert running_uri(data_dir) is None
     assert not embedded._socket_address(data_dir).parent.exists()
     assert not is_alive(mongodb.pid)
+    moved = data_dir.parent / "moved"
+    data_dir.rename(moved)
+    async with running(moved) as mongodb:
+        await write(mongodb, 2)
+        assert mongodb.uri != old_uri
+        assert await read(mongodb) == [1, 2]
+
+
+async def started_once_the_data_is_let_go(data_dir):
+    """Start one while another process holds the data, which lets it go, and another one, which is refused."""
     with (data_dir / "mongodb" / "mongod.lock").open("r+") as old:
         fcntl.flock(old, fcntl.LOCK_EX)
         start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
@@ -112,9 +133,7 @@ async def test_it_starts_serves_stops_and_starts_again_once_the_data_is_let_go(d
         with pytest.raises(EmbeddedUnavailableError):
             await EmbeddedMongoDB.start(data_dir)
         assert not start.done()
-    mongodb = await start
-    assert (mongodb.uri, await read(mongodb)) == (first_uri, [1])
-    await mongodb.stop()
+    return await start
 
 
 async def test_only_its_owner_gets_at_the_data_and_the_socket(mongodb_in_use, data_dir_in_use):
@@ -154,45 +173,14 @@ async def test_a_second_server_on_one_data_dir_is_refused(mongodb_in_use, data_d
     assert running_uri(data_dir_in_use) == mongodb_in_use.uri
 
 
-async def test_another_data_dir_has_a_server_of_its_own_and_keeps_its_mode(mongodb_in_use, tmp_path):
-    tmp_path.chmod(0o755)
-    async with running(tmp_path) as other:
-        assert (mode(tmp_path), mode(tmp_path / "mongodb")) == (0o755, 0o700)
-        await write(other, 1)
-        assert (await read(mongodb_in_use), await read(other)) == ([], [1])
-
-
-async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_also_moved(data_dir):
-    server = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", SERVER, str(data_dir), cwd=ROOT, stdout=subprocess.PIPE
-    )
-    pid = int(await server.stdout.readline())
-    old_uri = running_uri(data_dir)
-    database = Database.connect(old_uri, "test")
-    await database.users.insert_one({"_id": 1})
-    database.close()
-    server.kill()
-    await server.wait()
-    mongodb = await EmbeddedMongoDB.start(data_dir)
-    assert not is_alive(pid)
-    assert (mongodb.uri, await read(mongodb)) == (old_uri, [1])
-    os.kill(mongodb.pid, signal.SIGKILL)
-    await mongodb.stop()
-    await mongodb.stop()
-    moved = data_dir.parent / "moved"
-    data_dir.rename(moved)
-    async with running(moved) as mongodb:
-        await write(mongodb, 2)
-        assert mongodb.uri != old_uri
-        assert await read(mongodb) == [1, 2]
-
-
 async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb_in_use):
     pid = mongodb_in_use.pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
 
 
-async def test_starts_that_fail_say_why_and_hinder_no_later_start(data_dir, monkeypatch):
+async def test_starts_that_fail_say_why_and_hinder_no_start_of_a_server_of_its_own(
+    mongodb_in_use, data_dir, monkeypatch
+):
     folder = data_dir / "mongodb"
     folder.mkdir(parents=True)
     with (folder / "mongod.lock").open("w+") as old, monkeypatch.context() as patch:
@@ -216,8 +204,9 @@ async def test_starts_that_fail_say_why_and_hinder_no_later_start(data_dir, monk
     with monkeypatch.context() as patch:
         patch.setattr(embedded, "START_SECONDS", 0.01)
         assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
-    async with running(data_dir):
-        pass
+    async with running(data_dir) as mongodb:
+        await write(mongodb, 1)
+        assert (await read(mongodb_in_use), await read(mongodb)) == ([], [1])
 
 
 async def test_without_a_mongod_it_says_what_to_do(data_dir, monkeypatch):

@@ -6,11 +6,10 @@ from uuid import UUID
 import pytest
 
 from storage.accounts.events import Action
+from storage.accounts.sign_in import access_trail
 from storage.accounts.sign_in.access_trail import (
     KEPT_DAYS,
     MAX_ENTRIES,
-    MAX_PENDING,
-    MAX_READS,
     READS_KEPT_DAYS,
     SEVERAL_REASONS,
     AccessEvent,
@@ -155,8 +154,9 @@ async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail
 
 
 @pytest.mark.gen_test
-async def test_too_many_reads_of_an_hour_still_tell_the_reader_and_the_way(trail, database):
-    for number in range(MAX_READS + 5):
+async def test_too_many_reads_of_an_hour_still_tell_the_reader_and_the_way(trail, database, monkeypatch):
+    monkeypatch.setitem(access_trail._MAX, Action.CALLS_READ, 20)
+    for number in range(25):
         trail.note(read("detail", number, interception_id=str(number)))
     await trail.flush()
     (found,) = [entry for entry in await entries(database) if entry["subject"] is None]
@@ -176,8 +176,9 @@ async def test_entries_are_removed_after_a_while_and_changes_are_not(trail, data
 
 @pytest.mark.gen_test
 async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, database, unreachable, monkeypatch):
+    monkeypatch.setattr(access_trail, "MAX_PENDING", 250)
     there, trail._events.collection = trail._events.collection, unreachable.audit
-    for hour in range(100):
+    for hour in range(3):
         clock.time = NOON + timedelta(hours=hour)
         for number in range(MAX_ENTRIES):
             trail.note(AccessEvent(FAILED.action, str(number), detail=FAILED.detail))
@@ -187,4 +188,4 @@ async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, dat
             await trail.flush()
     trail._events.collection = there
     await trail.flush()
-    assert await database.audit.count_documents({}) == MAX_PENDING
+    assert await database.audit.count_documents({}) == 250

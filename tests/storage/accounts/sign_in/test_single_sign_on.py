@@ -5,8 +5,10 @@ import asyncio
 import pytest
 
 from runtime.process import now
-from storage.accounts.groups import MAX_GROUPS_OF_USER, Groups
+from storage.accounts import groups as groups_module
+from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
+from storage.accounts.sign_in import single_sign_on
 from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError, Refused, SingleSignOn
 from storage.accounts.users import Role
 
@@ -130,10 +132,12 @@ async def test_groups_that_were_claimed_are_left_and_others_kept(make, groups):
 
 
 @pytest.mark.gen_test
-async def test_a_user_joins_no_more_groups_than_are_allowed(make):
-    names = tuple(f"group-{number}" for number in range(MAX_GROUPS_OF_USER + 5))
+async def test_a_user_joins_no_more_groups_than_are_allowed(make, monkeypatch):
+    for module in (groups_module, single_sign_on):
+        monkeypatch.setattr(module, "MAX_GROUPS_OF_USER", 5)
+    names = tuple(f"group-{number}" for number in range(10))
     user = await make(makes_groups=True).admit(claimed(groups=names))
-    assert len(user.group_ids) == MAX_GROUPS_OF_USER
+    assert len(user.group_ids) == 5
 
 
 @pytest.mark.gen_test

@@ -182,7 +182,7 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
     register = Register([0, 0, 0])
     servers = [Server(number, register) for number in range(3)]
     limits, admitted, random = [rate(100, window_ms)], [], Random(7)
-    for step in range(6 * window_ms // 5):
+    for step in range(4 * window_ms // 5):
         register.now += 5
         for server in servers:
             if random.random() < (0.02, 0.5, 0.1)[(step // 100 + servers.index(server)) % 3]:
@@ -191,7 +191,7 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
             server.run()
             if step % 200 == 0:
                 server.permits.tick()
-    windows = 5
+    windows = 3
     used = sum(at > register.now - windows * window_ms for at in admitted)
     assert 95 * windows <= used <= 100 * (windows + 1)
 
