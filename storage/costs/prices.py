@@ -157,15 +157,15 @@ class Prices:
         reported = [usage for usage in usages if usage.has_counts]
         if not reported:
             return None
-        usd, rates, table = Decimal(), _DEMO_RATES, ""
+        found = []
         for usage in reported:
             counts = _counts_of(usage)
-            if (found := self._find(provider_name, usage.model or model, counts, at)) is None:
+            if (one := self._find(provider_name, usage.model or model, counts, at)) is None:
                 return None
-            rates, table = found
-            usd += _price(counts, rates)
-        cached = any(map(_has_cache, reported))
-        return Cost(EXACT.quantize(usd, PRECISION), table, _input_rates(rates) if cached else None)
+            found.append((counts, *one))
+        usd = EXACT.quantize(sum((_price(counts, rates) for counts, rates, _ in found), Decimal()), PRECISION)
+        _, rates, table = found[-1]
+        return Cost(usd, table, _input_rates(rates) if any(map(_has_cache, reported)) else None)
 
     def _find(self, provider_name: str, model: str, counts: tuple[int, ...], at: datetime) -> tuple[_Rates, str] | None:
         """Find what tokens of a model cost, and the name of the table that says so."""
