@@ -20,14 +20,14 @@ def url(running):
 
 @pytest.fixture
 def check_turn(running):
-    """Checks a turn with a tool: what reached the provider, and both records."""
+    """Checks a turn with a tool: what reached the provider, and both records. `turn` is its number of `turns`."""
 
-    async def check_turn(name, tool, arguments, *, key, tokens=None, prompt=PROMPT):
+    async def check_turn(name, tool, arguments, *, key, tokens=None, prompt=PROMPT, turn=0, turns=1):
         header, value = key
-        for request in running.upstream.requests:
+        for request in running.upstream.requests[2 * turn :][:2]:
             assert request.header(header) == [value]
             assert running.token not in str(request)
-        ended, began = await running.ended(2)
+        began, ended = (await running.ended(2 * turns))[::-1][2 * turn :][:2]
         for recorded in (began, ended):
             assert (recorded["client"], recorded["end_reason"]) == (name, "completed")
             assert running.tokens(recorded) == (tokens or used(15))

@@ -24,23 +24,16 @@ def environ(running):
     return {"TOKEN": running.token, "PROMPT": PROMPT}
 
 
-@pytest.mark.parametrize(
-    ("api", "path", "script", "key", "tokens", "name"),
-    [
-        ("openai", "openai/v1", answers.chat, OPENAI_KEY, answers.used(15), "OpenAI SDK (Python)"),
-        ("anthropic", "anthropic", answers.messages, ANTHROPIC_KEY, answers.used(20, write=3), "LangChain (Python)"),
-    ],
-    ids=["chat", "messages"],
-)
 @pytest.mark.gen_test(timeout=90)
-async def test_langchain_takes_a_turn_with_a_tool(
-    running, client, url, environ, check_turn, *, api, path, script, key, tokens, name
-):
-    running.upstream.scripts[:] = script("make", ARGUMENTS)
-    program = PROGRAMS / "langchain_tools.py"
-    assert await client.run(python(), program, api, BASE_URL=f"{url}/{path}", **environ) == ANSWER
-    assert client.made == "by the tool\n"
-    await check_turn(name, "make", ARGUMENTS, key=key, tokens=tokens)
+async def test_langchain_takes_a_turn_with_a_tool_over_either_api(running, client, url, environ, check_turn):
+    first, second = {"path": "made.txt"}, {"path": "also.txt"}
+    running.upstream.scripts[:] = answers.chat("make", first) + answers.messages("make", second)
+    urls = {"OPENAI_URL": f"{url}/openai/v1", "ANTHROPIC_URL": f"{url}/anthropic"}
+    assert await client.run(python(), PROGRAMS / "langchain_tools.py", **urls, **environ) == ANSWER * 2
+    assert client.made == (client.work / "also.txt").read_text() == "by the tool\n"
+    await check_turn("OpenAI SDK (Python)", "make", first, key=OPENAI_KEY, turns=2)
+    tokens = answers.used(20, write=3)
+    await check_turn("LangChain (Python)", "make", second, key=ANTHROPIC_KEY, tokens=tokens, turn=1, turns=2)
 
 
 @pytest.mark.gen_test(timeout=90)

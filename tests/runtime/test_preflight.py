@@ -10,6 +10,7 @@ from pathlib import Path
 
 from runtime.preflight import PACKAGES, problem
 from settings import declared
+from tests.command_line import invoke, succeeded
 from tests.server_process import ROOT
 from version import VERSION
 
@@ -56,8 +57,5 @@ def test_the_version_is_printed():
 
 
 def test_the_help_of_serve_lists_its_settings():
-    run = subprocess.run(
-        [sys.executable, "server.py", "serve", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    listed = re.findall(r"^  (?:--aibridge-|CODER_AIBRIDGE_)\S+", run.stdout, re.MULTILINE)
+    listed = re.findall(r"^  (?:--aibridge-|CODER_AIBRIDGE_)\S+", succeeded(invoke("serve", "--help")), re.MULTILINE)
     assert len(listed) == len(declared())

@@ -1,17 +1,13 @@
-"""A turn with a tool by LangChain. The argument is the API; the bridge, the token and the prompt are in the environment."""
+"""A turn with a tool by LangChain over each API. Where these are, the token and the prompt are in the environment."""
 
 import os
 import sys
 from pathlib import Path
 
+from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_core.tools import tool
-
-# Either takes a second or two of the processor to load.
-if sys.argv[1] == "openai":
-    from langchain_openai import ChatOpenAI as Model
-else:
-    from langchain_anthropic import ChatAnthropic as Model
+from langchain_openai import ChatOpenAI
 
 
 @tool
@@ -21,11 +17,7 @@ def make(path: str) -> str:
     return "it is made"
 
 
-model = Model(model="a-model", base_url=os.environ["BASE_URL"], api_key=os.environ["TOKEN"], max_retries=0)
-messages = [HumanMessage(os.environ["PROMPT"])]
-
-
-def ask():
+def ask(model, messages):
     """Stream a message, and add it to the conversation."""
     message = None
     for chunk in model.bind_tools([make]).stream(messages):
@@ -34,5 +26,9 @@ def ask():
     return message
 
 
-messages += [ToolMessage(make.invoke(call["args"]), tool_call_id=call["id"]) for call in ask().tool_calls]
-sys.stdout.write(ask().text)
+for make_model, base_url in (ChatOpenAI, "OPENAI_URL"), (ChatAnthropic, "ANTHROPIC_URL"):
+    model = make_model(model="a-model", base_url=os.environ[base_url], api_key=os.environ["TOKEN"], max_retries=0)
+    messages = [HumanMessage(os.environ["PROMPT"])]
+    calls = ask(model, messages).tool_calls
+    messages += [ToolMessage(make.invoke(call["args"]), tool_call_id=call["id"]) for call in calls]
+    sys.stdout.write(ask(model, messages).text)

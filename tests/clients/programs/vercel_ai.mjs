@@ -1,16 +1,16 @@
-// A turn with a tool by the AI SDK of Vercel. Its argument is the API; the bridge, the token and the model are in the environment.
+// Turns with a tool by the AI SDK of Vercel. The arguments are APIs and where they are; the rest is in the environment.
 import { writeFileSync } from 'node:fs';
 import { createAnthropic } from '@ai-sdk/anthropic';
 import { createGoogleGenerativeAI } from '@ai-sdk/google';
 import { createOpenAI } from '@ai-sdk/openai';
 import { jsonSchema, stepCountIs, streamText, tool } from 'ai';
 
-const { BASE_URL: baseURL, TOKEN: apiKey, MODEL, PROMPT } = process.env;
+const { TOKEN: apiKey, MODEL, PROMPT } = process.env;
 const models = {
-  openai: () => createOpenAI({ baseURL, apiKey })(MODEL),
-  chat: () => createOpenAI({ baseURL, apiKey }).chat(MODEL),
-  anthropic: () => createAnthropic({ baseURL, apiKey })(MODEL),
-  google: () => createGoogleGenerativeAI({ baseURL, apiKey })(MODEL),
+  openai: (baseURL) => createOpenAI({ baseURL, apiKey })(MODEL),
+  chat: (baseURL) => createOpenAI({ baseURL, apiKey }).chat(MODEL),
+  anthropic: (baseURL) => createAnthropic({ baseURL, apiKey })(MODEL),
+  google: (baseURL) => createGoogleGenerativeAI({ baseURL, apiKey })(MODEL),
 };
 const make = tool({
   description: 'Makes a file',
@@ -20,13 +20,16 @@ const make = tool({
     return 'it is made';
   },
 });
-const result = streamText({
-  model: models[process.argv[2]](),
-  prompt: PROMPT,
-  tools: { make },
-  stopWhen: stepCountIs(2),
-  onError: ({ error }) => {
-    throw error;
-  },
-});
-for await (const text of result.textStream) process.stdout.write(text);
+for (const argument of process.argv.slice(2)) {
+  const [api, baseURL] = argument.split('=');
+  const result = streamText({
+    model: models[api](baseURL),
+    prompt: PROMPT,
+    tools: { make },
+    stopWhen: stepCountIs(2),
+    onError: ({ error }) => {
+      throw error;
+    },
+  });
+  for await (const text of result.textStream) process.stdout.write(text);
+}
