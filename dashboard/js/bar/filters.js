@@ -4,8 +4,8 @@ import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";
 import { Bar, chooser } from "./bar.js";
 import { chosenRange, searchWithin } from "./range.js";
-import { useResource } from "../server/resource.js";
-import { isSearchable, valueOf, withTerm } from "./query.js";
+import { useNames } from "./known.js";
+import { valueOf, withTerm } from "./query.js";
 import { go, href } from "../frame/router.js";
 import { seesEveryone } from "../frame/shell.js";
 
@@ -41,13 +41,6 @@ export function Filters({ route, user, usual = "", keep = [], statuses = STATUSE
       ${isNarrowed && html`<button type="button" class="plain" onClick=${clear}>Clear</button>`}
     <//>
   `;
-}
-
-/** Recorded values, by key. */
-export function useNames(wanted = true) {
-  const names = { model: "models", provider_name: "providers", client: "clients" };
-  const lists = Object.values(names).map((path) => useResource(wanted ? path : null, { limit: 200 }).data ?? []);
-  return Object.fromEntries(Object.keys(names).map((key, index) => [key, lists[index].filter(isSearchable)]));
 }
 
 function OfCalls({ q, statuses, known, put }) {

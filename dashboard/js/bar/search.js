@@ -8,7 +8,10 @@ import { completions, holdsSecret, idOf, isToken, terms } from "./query.js";
 import { useFoundToken } from "./found_token.js";
 import { useKnown } from "./known.js";
 
-/** `onSearch` is called with the whole search; `known` has values that complete a key, and `example` says what may be written. */
+/**
+ * `onSearch` is called with the whole search; `known` has values that complete a key, or is `true`, see `useKnown`. `example` says
+ * what may be written.
+ */
 export function Search({ q, user, onSearch, example, known }) {
   const [text, setText] = useState("");
   const [refused, setRefused] = useState(false);

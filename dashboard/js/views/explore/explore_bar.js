@@ -5,7 +5,6 @@ import { Bar, chooser } from "../../bar/bar.js";
 import { dimensionName, dimensionsOf, SUBJECTS, tagDimension } from "../../charts/groups.js";
 import { useResource } from "../../server/resource.js";
 import { seesEveryone } from "../../frame/shell.js";
-import { useNames } from "../../bar/filters.js";
 
 const FOR_ALL = ["user", "group"];
 const MAX_TAGS = 100;
@@ -16,7 +15,6 @@ const EXAMPLES = { refusals: "rule:rate provider:openai status:429" };
 /** `csv` is the address of the table as CSV. */
 export function ExploreBar({ route, query, user, csv }) {
   const { of, by, chosen, compare } = query;
-  const known = useNames();
   const choose = chooser(route);
   const tags = useResource("tags", { limit: MAX_TAGS }).data ?? [];
   const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
@@ -28,7 +26,7 @@ export function ExploreBar({ route, query, user, csv }) {
     choose({ by: next.filter((one, at) => one && next.indexOf(one) === at).join(",") || "nothing" });
   };
   return html`
-    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLES[of] ?? EXAMPLE, known: of === "refusals" ? undefined : known }}>
+    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLES[of] ?? EXAMPLE, known: of !== "refusals" }}>
       <select aria-label="What" value=${of} onChange=${(event) => show(event.target.value)}>
         ${Object.entries(SUBJECTS).map(([name, subject]) => html`<option key=${name} value=${name}>${subject.name}</option>`)}
       </select>

@@ -14,7 +14,6 @@ import { seesEveryone } from "../../frame/shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
 import { Failures, Refused } from "./failures.js";
-import { useNames } from "../../bar/filters.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
@@ -34,7 +33,6 @@ export function Overview({ route, user }) {
   const { params } = route;
   const { q = "" } = params;
   const chosen = chosenRange(params, "24h");
-  const known = useNames();
   const compares = params.compare !== "no";
   const { tz, ...span } = spanOf(chosen, Date.now());
   const custom = Boolean(span.to);
@@ -62,7 +60,7 @@ export function Overview({ route, user }) {
     return href(view, "", { q: added.reduce((found, [key, value]) => withTerm(found, key, value), within) });
   };
   return html`
-    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLE, known }}>
+    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLE, known: true }}>
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
       <button type="button" aria-pressed=${compares} onClick=${() => choose({ compare: compares ? "no" : "" })}>Compare</button>
     <//>
