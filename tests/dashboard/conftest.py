@@ -90,20 +90,20 @@ class Site:
 
         self.run(change())
 
-    def repeat_earlier(self, interception: str, at: datetime, prompt: str) -> str:
-        """Record a call once more, as if it had been made then with that prompt; the id of that one."""
-        id_ = uuid4()
+    def repeat(self, interception: str, *changes: dict[str, Any]) -> None:
+        """Record a call once more with each of these changes; `prompt` is the text of its prompt."""
 
         async def repeat() -> None:
             database = self.connect()
             call = await database.interceptions.find_one({"_id": UUID(interception)})
             (said,) = call["user_prompts"]
             waiting = dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())
-            earlier = {"_id": id_, "started_at": at, "user_prompts": [{**said, "prompt": prompt}], **waiting}
-            await database.interceptions.insert_one({**call, **earlier})
+            again = [call | waiting | {"_id": uuid4()} | change for change in changes]
+            for one in again:
+                one["user_prompts"] = [{**said, "prompt": one.pop("prompt", said["prompt"])}]
+            await database.interceptions.insert_many(again)
 
         self.run(repeat())
-        return str(id_)
 
     def repeat_all(self, token: str, before: timedelta) -> None:
         """Record all calls of a member once more, as if they had been made so much earlier, and wait until they are counted."""
@@ -174,7 +174,7 @@ class Site:
 
     def recorded(self, token: str, number: int) -> None:
         """Wait until so many calls of a member have ended."""
-        poll(lambda: self.get(token, "interceptions", limit=1)["count"] >= number)
+        poll(lambda: self.get(token, "interceptions", limit=1, q="-status:in_flight")["count"] >= number)
 
     def counted(self, token: str, number: int) -> None:
         """Wait until so many are in a member's figures."""

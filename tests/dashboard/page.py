@@ -20,7 +20,6 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.select import Select
 
 from handlers.identity.credentials import SESSION_COOKIE
 from tests.polling import poll
@@ -34,21 +33,25 @@ COLOURS = ("color-contrast", "link-in-text-block")
 RUN_AXE = """(async (options) => {
     const mild = axe._audit.rules.filter(({impact}) => ["minor", "moderate"].includes(impact))
     const rules = Object.fromEntries(mild.map(({id}) => [id, {enabled: false}]))
-    const alike = [...document.querySelectorAll("[aria-label='Time zone'] option:nth-child(n+5)")]
-    const list = alike[0]?.parentElement
-    for (const one of alike) one.remove()
+    const zones = document.querySelector("[aria-label='Time zone']")
+    if (zones?.length > 5) zones.replaceChildren(...[...zones.options].slice(0, 5))
     const {violations} = await axe.run({resultTypes: ["violations"], rules, ...options})
-    list?.append(...alike)
     return JSON.stringify(violations) })(%s)"""
-# Whether an element is where it was two frames ago: what is above it may be loading. A click on it is kept in mind.
-STANDS_STILL = """
-    const [one, done] = arguments
+# The first element that is shown, with a text in it.
+FIND = """
+    const [css, text, done] = arguments
+    const found = [...document.querySelectorAll(css)].find((one) =>
+        one.textContent.includes(text) && one.checkVisibility({visibilityProperty: true})) ?? null
+    """
+# Only if it is where it was two frames ago: what is above it may be loading. A click on it is kept in mind.
+FIND_STILL = f"""{FIND}
+    if (!found) return done(null)
     window.wasHit = false
-    one.addEventListener("click", () => { window.wasHit = true }, {capture: true, once: true})
-    one.scrollIntoView({block: "nearest"})
-    const place = () => JSON.stringify(one.getBoundingClientRect())
+    found.addEventListener("click", () => {{ window.wasHit = true }}, {{capture: true, once: true}})
+    found.scrollIntoView({{block: "nearest"}})
+    const place = () => JSON.stringify(found.getBoundingClientRect())
     const before = place()
-    requestAnimationFrame(() => requestAnimationFrame(() => done(place() === before)))"""
+    requestAnimationFrame(() => requestAnimationFrame(() => done(place() === before ? found : null)))"""
 # Whether the click hit it: it may have moved at the last moment. Where it led to another document, nothing is known of it.
 WAS_HIT = "return window.wasHit !== false"
 # What a browser says of every answer that is no success, beside what the page says.
@@ -148,11 +151,9 @@ class Page:
 
     def find(self, css: str, text: str = "") -> WebElement:
         """The first element that is shown, with this text in it; waited for."""
-        script = """
-            return [...document.querySelectorAll(arguments[0])].find((one) =>
-                one.textContent.includes(arguments[1]) && one.checkVisibility({visibilityProperty: true})) ?? null"""
         found: WebElement = self.until(
-            lambda: self.browser.execute_script(script, css, text), f"{css} with {text!r} was waited for"
+            lambda: self.browser.execute_script(f"{FIND}return found", css, text),
+            f"{css} with {text!r} was waited for",
         )
         return found
 
@@ -160,9 +161,8 @@ class Page:
         """Click what is shown, as soon as it stands still and nothing lies over it."""
 
         def clicked() -> bool:
-            element = self.find(css, text)
             with suppress(ElementClickInterceptedException):
-                if self.browser.execute_async_script(STANDS_STILL, element):
+                if element := self.browser.execute_async_script(FIND_STILL, css, text):
                     element.click()
                     return bool(self.browser.execute_script(WAS_HIT))
             return False
@@ -178,13 +178,13 @@ class Page:
     def choose(self, label: str, option: str, within: str = "main") -> None:
         """Choose in a list, as soon as it has that."""
         script = """
-            return [...document.querySelectorAll(arguments[0] + " select")].find((one) =>
-                (one.ariaLabel ?? one.labels[0].textContent).startsWith(arguments[1]) &&
-                [...one.options].some(({text}) => text === arguments[2])) ?? null"""
+            return [...document.querySelectorAll(arguments[0] + " select")]
+                .filter((one) => (one.ariaLabel ?? one.labels[0].textContent).startsWith(arguments[1]))
+                .flatMap(({options}) => [...options]).find(({text}) => text === arguments[2]) ?? null"""
 
         def chosen() -> bool:
             if found := self.browser.execute_script(script, within, label, option):
-                Select(found).select_by_visible_text(option)
+                found.click()
             return found is not None
 
         self.until(chosen, f"{option!r} was to be an option")

@@ -132,7 +132,7 @@ def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(page, keyed, st
     page.choose("Provider", "OpenAI")
     page.click("form button", "Compare")
     page.find(".failure", "reconcile-openai-key is not set")
-    page.open("bill?provider=openai&to=2026-09-01&from=2026-09-02", owner)
+    page.go("bill?provider=openai&to=2026-09-01&from=2026-09-02")
     page.find(".failure li", "must be after from")
     page.resize(PHONE)
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]

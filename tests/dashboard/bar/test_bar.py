@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 
-import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
-from tests.dashboard.test_governance_views import is_for_everybody
+from tests.dashboard.page import PHONE, WIDE
 
 LISTS = ("interceptions", "refusals", "errors", "sessions")
 FIGURES = ("overview", "explore", "usage", "providers/demo")
@@ -21,27 +20,28 @@ def chips(page):
     return [text[:-1] for text in page.texts(".chip")]
 
 
-@pytest.mark.parametrize("views", [LISTS, FIGURES], ids=["lists", "figures"])
-def test_a_range_is_chosen_alike_in_every_view(page, site, views):
+def test_a_range_is_chosen_alike_in_every_view(page, site):
     _, token = site.user(role=Role.OWNER)
     last = datetime.now(UTC).replace(day=1) - timedelta(days=1)
     first = f"{last:%Y-%m}-01"
     page.open("connect", token)
     page.find(".who")
-    for view in views:
+    for view in (*LISTS, *FIGURES):
         page.go(f"{view}?tz=UTC")
         page.choose("Time range", "Last month")
         address = f"{view}?range=last-month&tz=UTC"
         page.until(lambda address=address: page.address == address, "the range was to be in the address")
-        page.choose("Time range", "Between days")
-        page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == first, "its days")
-        assert f"from={first}T00:00:00.000Z" in unquote_plus(page.address)
-        page.choose("Time range", "Last 7 days")
-        page.gone("[aria-label='First day']")
-        assert page.address == f"{view}?range=7d&tz=UTC"
+        page.gone(".loading")  # a user may have but so many requests at once
+        if view in {LISTS[0], FIGURES[0]}:  # what chooses days is the same in all of them
+            page.choose("Time range", "Between days")
+            page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == first, "its days")
+            assert f"from={first}T00:00:00.000Z" in unquote_plus(page.address)
+            page.choose("Time range", "Last 7 days")
+            page.gone("[aria-label='First day']")
+            assert page.address == f"{view}?range=7d&tz=UTC"
 
 
-def test_an_earlier_address_keeps_its_range(page, site):
+def test_earlier_addresses_keep_their_range_and_half_typed_words_stay(page, site):
     _, token = site.user()
     page.open("connect", token)
     page.find(".who")
@@ -49,15 +49,37 @@ def test_an_earlier_address_keeps_its_range(page, site):
     for view in ("interceptions", "errors"):
         page.go(f"{view}?since=24h")
         page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
+    year = datetime.now(UTC).year  # of another one the year would be told
+    page.go(f"interceptions?from={year}-11-26T14:00:00Z&to={year}-11-26T15:00:00Z&tz=UTC")
+    script = "return document.querySelector('[aria-label=\"Time range\"]').selectedOptions[0].text"
+    page.find("[aria-label='First day']")
+    assert page.browser.execute_script(script) == "26 Nov 14:00 to 26 Nov 15:00"
+    wide = """
+        const shown = document.querySelector("[aria-label='Time range']")
+        const apart = shown.cloneNode(true)
+        apart.value = shown.value
+        apart.style = "position: absolute; max-width: none"
+        const wanted = shown.parentNode.appendChild(apart).offsetWidth
+        apart.remove()
+        return shown.offsetWidth >= wanted"""
+    assert page.browser.execute_script(wide)
+    page.go("interceptions")
+    page.find("#q").send_keys("half")
+    page.choose("Status", "Failed")
+    page.until(lambda: chips(page) == ["status:failed"], "it was to be a chip")
+    page.find(".empty h2", "Nothing matches")
+    assert page.find("#q").get_attribute("value") == "half"
 
 
-def test_what_somebody_did_is_told_of_the_range(page, site, axe):
+def test_what_somebody_did_is_told_of_the_range_and_leads_to_their_calls(page, site):
     name, token = site.user()
     site.call(token)
     site.counted(token, 1)
     page.open("usage?tz=UTC", token)
+    page.find(".limit h2", "Limits")
+    gap = "const [h2, next] = document.querySelector('.limit').children; return next.getBoundingClientRect().top - h2.getBoundingClientRect().bottom"
+    assert page.browser.execute_script(gap) < 20
     page.until(lambda: page.texts(FIGURE)[:2] == ["1", "0 %"], "the figures of the range")
-    is_for_everybody(page, axe)
     page.click(".tile a", "Calls")
     page.find("a.row")
     assert page.address == "interceptions?q=initiator%3Ame&range=24h&tz=UTC"
@@ -66,6 +88,13 @@ def test_what_somebody_did_is_told_of_the_range(page, site, axe):
     page.choose("Time range", "Last month")
     page.until(lambda: page.texts(FIGURE)[:1] == ["0"], "the figures of the range")
     page.find(".limit p", "Nothing refused in this time")
+    page.go("explore?range=today&tz=UTC&by=model")
+    page.click(".groups tbody td a", "demo")
+    page.find("a.row")
+    assert page.address.startswith("interceptions?q=model%3Ademo&from=")
+    assert chips(page) == ["model:demo"]
+    assert page.find("[aria-label='First day']").get_attribute("value") == f"{datetime.now(UTC):%Y-%m-%d}"
+    assert name in page.text()
     _, owner = site.user(role=Role.OWNER)
     page.open(f"usage/{name}?range=today&tz=UTC", owner)
     page.until(lambda: page.texts(FIGURE)[:1] == ["1"], "the figures of the range")
@@ -78,7 +107,7 @@ def test_the_days_of_a_list_are_chosen_by_hand(page, site):
     new = site.call(token, "New")
     site.recorded(token, 1)
     day = datetime.now(UTC) - timedelta(days=40)
-    site.repeat_earlier(new, day, "Old")
+    site.repeat(new, {"started_at": day, "prompt": "Old"})
     page.open("interceptions?tz=UTC", token)
     page.choose("Time range", "Between days")
     page.shows("a.row .prompt", ["New"])
@@ -99,35 +128,7 @@ def test_the_days_of_a_list_are_chosen_by_hand(page, site):
     assert f"{day:%Y-%m-%d}" in unquote_plus(page.address)
 
 
-def test_a_range_of_hours_is_not_called_by_its_day(page, site):
-    _, token = site.user()
-    year = datetime.now(UTC).year  # of another one the year would be told
-    page.open(f"interceptions?from={year}-11-26T14:00:00Z&to={year}-11-26T15:00:00Z&tz=UTC", token)
-    script = "return document.querySelector('[aria-label=\"Time range\"]').selectedOptions[0].text"
-    page.find("[aria-label='First day']")
-    assert page.browser.execute_script(script) == "26 Nov 14:00 to 26 Nov 15:00"
-    wide = """
-        const shown = document.querySelector("[aria-label='Time range']")
-        const apart = shown.cloneNode(true)
-        apart.value = shown.value
-        apart.style = "position: absolute; max-width: none"
-        const wanted = shown.parentNode.appendChild(apart).offsetWidth
-        apart.remove()
-        return shown.offsetWidth >= wanted"""
-    assert page.browser.execute_script(wide)
-
-
-def test_what_is_half_typed_stays_when_a_filter_is_chosen(page, site):
-    _, token = site.user()
-    page.open("interceptions", token)
-    page.find("#q").send_keys("half")
-    page.choose("Status", "Failed")
-    page.until(lambda: chips(page) == ["status:failed"], "it was to be a chip")
-    page.find(".empty h2", "Nothing matches")
-    assert page.find("#q").get_attribute("value") == "half"
-
-
-def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site, axe):
+def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site):
     _, token = site.user()
     site.call(token, "Hello", model="demo")
     site.call(token, "Hello", model="demo-error")
@@ -138,7 +139,6 @@ def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site, axe):
     page.choose("Model", "demo-error")
     page.until(lambda: chips(page)[2:] == ["model:demo-error"], "a third one")
     page.shows("a.row .model", ["demo-error"])
-    is_for_everybody(page, axe)
     page.find("#q").send_keys(Keys.BACKSPACE)
     page.until(lambda: page.find("#q").get_attribute("value") == "model:demo-error", "it was to be text again")
     page.find("#q").send_keys(Keys.ENTER)
@@ -171,19 +171,6 @@ def test_a_time_in_the_filters_comes_first_until_another_is_chosen(page, site):
     page.until(lambda: page.address == "interceptions?range=24h", "it was to become the range")
 
 
-def test_a_number_in_explore_leads_to_its_calls_with_the_same_range(page, site):
-    name, token = site.user()
-    site.call(token)
-    site.counted(token, 1)
-    page.open("explore?range=today&tz=UTC&by=model", token)
-    page.click(".groups tbody td a", "demo")
-    page.find("a.row")
-    assert page.address.startswith("interceptions?q=model%3Ademo&from=")
-    assert chips(page) == ["model:demo"]
-    assert page.find("[aria-label='First day']").get_attribute("value") == f"{datetime.now(UTC):%Y-%m-%d}"
-    assert name in page.text()
-
-
 def test_the_bar_fits_a_phone(page, site, axe):
     _, token = site.user(role=Role.OWNER)
     page.open("connect", token)
@@ -191,4 +178,7 @@ def test_the_bar_fits_a_phone(page, site, axe):
     for view in ("sessions", "explore", "overview"):
         page.go(f"{view}?q=status%3Afailed%20model%3A{'x' * 200}&from=2026-10-01T00:00:00Z&to=2026-10-04T00:00:00Z")
         page.find("[aria-label='Last day']")
-        is_for_everybody(page, axe)
+        for size in (WIDE, PHONE):
+            page.resize(size)
+            assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
+        assert page.axe(axe) == []

@@ -42,7 +42,7 @@ def test_a_leaked_token_is_found_by_pasting_it_and_revoked(page, site, axe):
     assert token[11:] not in page.find("body").get_attribute("innerHTML")
 
 
-def test_a_pasted_id_opens_its_call(page, site):
+def test_a_pasted_id_opens_its_call_but_nothing_elsewhere_when_it_is_found_late(page, site):
     _, token = site.user()
     id_ = site.call(token, "Hello")
     site.call(token, "Another")
@@ -53,6 +53,14 @@ def test_a_pasted_id_opens_its_call(page, site):
         page.go(view)
         page.find(f"main.{view} #q").send_keys(f"{id_}\n")
         page.until(lambda: f"interceptions/{id_}" in page.address, "the call is open")
+    page.go("interceptions")
+    page.find("a.row")
+    page.hold(f"q={id_}")
+    page.find("#q").send_keys(f"{id_}\n")
+    page.click("nav a", "Sessions")
+    page.find("main.sessions .saved")
+    page.release()
+    assert page.address == "sessions"
 
 
 def test_the_search_completes_names_that_occur(page, site):
@@ -71,20 +79,6 @@ def test_the_search_completes_names_that_occur(page, site):
         page.until(
             lambda wanted=completed: wanted in page.browser.execute_script(options), f"{completed} was to be offered"
         )
-
-
-def test_an_id_that_is_found_late_opens_nothing_elsewhere(page, site):
-    _, token = site.user()
-    id_ = site.call(token, "Hello")
-    site.recorded(token, 1)
-    page.open("interceptions", token)
-    page.find("a.row")
-    page.hold(f"q={id_}")
-    page.find("#q").send_keys(f"{id_}\n")
-    page.click("nav a", "Sessions")
-    page.find("main.sessions .saved")
-    page.release()
-    assert page.address == "sessions"
 
 
 def test_of_two_tokens_that_are_pasted_the_last_one_is_shown(page, site):

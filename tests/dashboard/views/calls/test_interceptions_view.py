@@ -24,7 +24,7 @@ def prompts(page):
     return page.texts("a.row .prompt")
 
 
-def test_the_list_has_what_one_asked_newest_first_and_why_it_failed(page, site):
+def test_the_list_is_newest_first_says_why_one_failed_and_is_searched_in_words(page, site):
     _, token = site.user()
     site.call(token, "First question")
     site.call(token, "Second question", model="demo-error")
@@ -36,6 +36,23 @@ def test_the_list_has_what_one_asked_newest_first_and_why_it_failed(page, site):
     assert page.texts("a.row .state") == ["✕ upstream error", "✓ completed"]
     assert page.texts("a.row .model") == ["demo-error", "demo"]
     assert page.texts(".toolbar [role=status].quiet") == ["2 calls"]
+    page.find("#q").send_keys("status:failed", Keys.ENTER)
+    page.shows("a.row .prompt", ["Second question"])
+    assert page.address == "interceptions?q=status%3Afailed"
+    page.browser.back()
+    page.shows("a.row .prompt", ["Second question", "First question"])
+    assert page.find("#q").get_attribute("value") == ""
+    page.go("interceptions?q=model%3Anone")
+    page.find(".empty h2", "Nothing matches")
+    page.find(".row.head", "Prompt")  # the header stays, and there is no empty frame
+    assert not page.find("main").find_element("css selector", ".rows").is_displayed()
+    page.refused.append("400")
+    page.go("interceptions?q=colour%3Ared")
+    alert = page.find("[role=alert]")
+    assert alert.text.splitlines()[:2] == [
+        "Invalid interception search query.",
+        f'colour: "colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
+    ]
 
 
 CUT = """
@@ -48,12 +65,13 @@ SEEN = "return arguments[0].filter((name) => document.querySelector(`a.row .${na
 def ended(site):
     """A member with a call for each way in which one ends; their name and token."""
     name, token = site.user(name=f"u{uuid4().hex[:7]}")
+    interception = site.call(token, "A prompt that goes on and on " * 9)
+    site.recorded(token, 1)
     started = datetime.now(UTC).replace(hour=22, minute=22, second=22) - timedelta(days=3)  # not beyond the retention
-    for number, reason in enumerate(EndReason, 1):
-        interception = site.call(token, "A prompt that goes on and on " * 9)
-        site.recorded(token, number)
-        times = {"started_at": started, "ended_at": started + timedelta(minutes=59)}
-        site.change(interception, status=reason.status, end_reason=reason, upstream_status=529, **times)
+    times = {"started_at": started, "ended_at": started + timedelta(minutes=59), "upstream_status": 529}
+    first, *others = ({**times, "status": reason.status, "end_reason": reason} for reason in EndReason)
+    site.repeat(interception, *others)
+    site.change(interception, **first)
     return name, token
 
 
@@ -78,24 +96,11 @@ def nothing_is_cut(page):
         assert page.browser.execute_script("return document.documentElement.scrollWidth") <= size[0]
 
 
-def test_the_client_that_disconnected_is_explained_in_row_detail_and_overview(page, site):
-    _, token = site.user()
-    interception = site.call(token, model="demo-error")
-    site.counted(token, 1)
-    site.change(interception, end_reason="client_disconnected", upstream_status=200, error=None)
-    page.open("interceptions", token)
-    page.find("a.row .problem", "the user pressed stop")
-    page.click("a.row")
-    page.find(".detail .why", "the user pressed stop")
-    page.open("overview", token)
-    page.find(".reasons small", "The provider responded with an error.")
-
-
 def test_last_24_hours_stays_relative_in_the_address(page, site):
     _, token = site.user()
     new = site.call(token, "New")
     site.recorded(token, 1)
-    site.repeat_earlier(new, datetime.now(UTC) - timedelta(hours=25), "Old")
+    site.repeat(new, {"started_at": datetime.now(UTC) - timedelta(hours=25), "prompt": "Old"})
     page.open("interceptions?q=model%3Ademo", token)
     page.choose("Time range", "Last 24 hours")
     page.shows("a.row .prompt", ["New"])
@@ -111,28 +116,12 @@ def test_last_24_hours_stays_relative_in_the_address(page, site):
     page.until(lambda: page.address == "interceptions", "the search was to be empty")
 
 
-def test_a_search_is_typed_and_stands_in_the_address(page, site):
+def test_a_list_without_calls_says_how_to_make_one_and_keeps_no_pasted_token(page, site):
     _, token = site.user()
-    for model in ("demo", "demo-error"):
-        site.call(token, f"To {model}", model=model)
-    site.recorded(token, 2)
     page.open("interceptions", token)
-    page.find("#q").send_keys("status:failed", Keys.ENTER)
-    page.shows("a.row .prompt", ["To demo-error"])
-    assert page.address == "interceptions?q=status%3Afailed"
-    page.browser.back()
-    page.shows("a.row .prompt", ["To demo-error", "To demo"])
-    assert page.find("#q").get_attribute("value") == ""
-    page.go("interceptions?q=model%3Anone")
-    page.find(".empty h2", "Nothing matches")
-    page.find(".row.head", "Prompt")  # the header stays, and there is no empty frame
-    assert not page.find("main").find_element("css selector", ".rows").is_displayed()
-
-
-def test_a_token_that_is_pasted_into_the_search_does_not_get_into_the_address(page, site):
-    _, token = site.user()
-    page.open("connect", token)
-    page.find(".who")
+    assert page.find(".empty h2").text == "No calls yet"
+    page.click(".empty a", "Connect a client")
+    page.find("h2", "Connect a client")
     for view in ("interceptions", "sessions"):
         page.go(view)
         page.find(f"main.{view} #q").send_keys(token, Keys.ENTER)
@@ -159,31 +148,13 @@ def test_a_choice_writes_the_search(page, site):
     page.shows("a.row .prompt", ["To a model: with spaces", "To demo"])
 
 
-def test_a_search_that_means_nothing_is_explained(page, site):
-    _, token = site.user()
-    page.refused.append("400")
-    page.open("interceptions?q=colour%3Ared", token)
-    alert = page.find("[role=alert]")
-    assert alert.text.splitlines()[:2] == [
-        "Invalid interception search query.",
-        f'colour: "colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
-    ]
-
-
-def test_a_list_without_calls_says_how_to_make_one(page, site):
-    _, token = site.user()
-    page.open("interceptions", token)
-    assert page.find(".empty h2").text == "No calls yet"
-    page.click(".empty a", "Connect a client")
-    page.find("h2", "Connect a client")
-
-
 @pytest.fixture(scope="module")
 def busy(site):
     """A member with 130 calls."""
     _, token = site.user()
-    site.calls(token, 130)
-    site.recorded(token, 130)
+    call = site.call(token)
+    site.recorded(token, 1)
+    site.repeat(call, *({"prompt": f"Prompt {number}"} for number in range(129)))
     return token
 
 
@@ -192,11 +163,8 @@ def test_scrolling_down_brings_page_after_page_to_the_end(page, busy):
     page.find("a.row")
     page.scroll_to_end()
     assert page.texts(".end p.quiet") == ["That is all: 130."]
-    assert sorted(prompts(page)) == sorted(f"Prompt {number}" for number in range(130))
-
-
-def test_a_list_goes_on_where_several_changes_of_sight_are_told_at_once(page, busy):
-    page.open("connect", busy)
+    assert sorted(prompts(page)) == sorted(["Hello", *(f"Prompt {number}" for number in range(129))])
+    page.go("connect")
     page.find("h2", "Connect a client")
     script = """
         window.IntersectionObserver = class extends IntersectionObserver {
@@ -238,23 +206,16 @@ def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page
     assert prompts(page) == ["Are you there?"]
 
 
-def test_the_live_tail_has_only_what_is_searched_for(page, site):
-    _, token = site.user()
-    page.open("interceptions?q=model%3Ademo-error", token)
-    page.click("button", "Live tail")
-    page.find(".tail", "Live")
-    site.call(token, "Not this one")
-    site.call(token, "This one", model="demo-error")
-    page.shows("a.row .prompt", ["This one"])
-
-
-def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
+def test_the_detail_has_prompt_thought_tool_calls_tokens_cost_and_an_id_to_copy(page, site):
     name, token = site.user()
     thinking = {"type": "enabled", "budget_tokens": 1024}
     interception = site.call(token, "Call read_file\nfor me", tools=[READ_FILE], thinking=thinking)
     site.recorded(token, 1)
+    cost = {"usd": Decimal128("0.00423"), "prices": "made up"}  # not those of the demo
+    site.change(interception, **{"cost": cost, "token_usages.0.model": "claude-opus-4-8"})
     (recorded,) = site.get(token, "interceptions")["results"]
     page.open("interceptions", token)
+    page.shows("a.row .cost", ["$0.0042"])
     page.click("a.row")
     assert page.find(".detail h2").text == "demo"
     assert page.address == f"interceptions/{interception}"
@@ -264,7 +225,11 @@ def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
     assert page.find(".detail .tool pre").text == json.dumps({"path": "demo", "line": 1}, indent=2)
     (usage,) = recorded["token_usages"]
     figures = page.facts(within=".detail .figures")
-    assert figures | {"Input": str(usage["input_tokens"]), "Output": str(usage["output_tokens"])} == figures
+    expected = {"Input": str(usage["input_tokens"]), "Output": str(usage["output_tokens"]), "Cost": "$0.0042"}
+    assert figures | expected == figures
+    taken = sum(count for name, count in usage.items() if name.endswith("input_tokens"))
+    used = f"{taken} in and {usage['output_tokens']} out"
+    assert page.find(".detail p", "an advisor").text == f"Of these, claude-opus-4-8 used {used}, as an advisor."
     assert list(figures)[:4] == ["Bridge", "Waiting for the provider", "Answer", "In all"]
     assert all(re.fullmatch(r"[\d.]+ m?s", time) for time in list(figures.values())[:3])
     assert len(page.all(".timing p")) == (recorded["connecting"] is not None)
@@ -274,6 +239,11 @@ def test_the_detail_has_prompt_thought_tool_calls_tokens_and_ids(page, site):
     assert facts["Id"] == f"{interception} Copy"
     assert facts["Provider's status"] == "200"
     assert page.find(".detail > p").text.startswith(f"{name} with Unknown to demo, ")
+    grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
+    page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
+    page.click(".detail button", "Copy")
+    page.find(".detail button", "Copied")
+    assert page.browser.execute_script("return navigator.clipboard.readText()") == interception
 
 
 def test_a_call_over_a_websocket_leads_to_the_others_of_it(page, site):
@@ -290,31 +260,10 @@ def test_a_call_over_a_websocket_leads_to_the_others_of_it(page, site):
     page.shows("a.row .prompt", ["Two", "One"])
 
 
-def test_what_a_call_cost_is_in_the_list_and_in_its_detail_with_an_id_to_copy(page, site):
-    _, token = site.user()
-    interception = site.call(token)
-    site.recorded(token, 1)
-    cost = {"usd": Decimal128("0.00423"), "prices": "made up"}  # not those of the demo
-    site.change(interception, **{"cost": cost, "token_usages.0.model": "claude-opus-4-8"})
-    page.open("interceptions", token)
-    page.shows("a.row .cost", ["$0.0042"])
-    page.click("a.row")
-    page.find(".detail .figures")
-    assert page.facts(within=".detail .figures")["Cost"] == "$0.0042"
-    assert (
-        page.find(".detail p", "an advisor").text == "Of these, claude-opus-4-8 used 22 in and 85 out, as an advisor."
-    )
-    grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
-    page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
-    page.click(".detail button", "Copy")
-    page.find(".detail button", "Copied")
-    assert page.browser.execute_script("return navigator.clipboard.readText()") == interception
-
-
-def test_a_detail_has_the_error_of_its_call_and_whether_the_provider_was_asked(page, site):
+def test_an_error_or_a_client_that_disconnected_is_explained_wherever_it_is_shown(page, site):
     _, token = site.user()
     interception = site.call(token, model="demo-error")
-    site.recorded(token, 1)
+    site.counted(token, 1)
     site.change(interception, upstream_asked_at=None)
     page.open(f"interceptions/{interception}", token)
     assert page.find(".detail .wrong").text.splitlines() == [
@@ -324,28 +273,29 @@ def test_a_detail_has_the_error_of_its_call_and_whether_the_provider_was_asked(p
     ]
     page.find(".timing p", "No time for the provider request")
     assert page.texts(".timing dt") == ["Bridge and provider", "Answer", "In all"]
+    site.change(interception, end_reason="client_disconnected", upstream_status=200, error=None)
+    page.go("overview")
+    page.go("interceptions")
+    page.find("a.row .problem", "the user pressed stop")
+    page.click("a.row")
+    page.find(".detail .why", "the user pressed stop")
+    page.go("overview")
+    page.find(".reasons small", "The provider responded with an error.")
 
 
-def test_an_interception_that_is_not_there_is_said_to_be_none(page, site):
-    _, token = site.user()
-    _, another = site.user()
-    interception = site.call(another)
-    site.recorded(another, 1)
-    page.refused.append("404")
-    page.open(f"interceptions/{interception}", token)
-    page.find(".detail [role=alert]")
-    assert "Hello" not in page.text()
-
-
-def test_a_member_sees_their_own_and_an_owner_everybodys(page, site):
+def test_a_member_sees_no_call_but_their_own_and_an_owner_everybodys(page, site):
     mine, token = site.user()
     theirs, another = site.user()
     _, owner = site.user(role=Role.OWNER)
-    for one in (token, another):
-        site.call(one, "Of one of us", model="ours")
+    for one, prompt in ((token, "Mine"), (another, "Theirs")):
+        call = site.call(one, prompt, model="ours")
         site.recorded(one, 1)
     page.open("interceptions?q=model%3Aours", token)
     page.shows("a.row .user", [mine])
+    page.refused.append("404")
+    page.go(f"interceptions/{call}")
+    page.find(".detail [role=alert]")
+    assert "Theirs" not in page.text()
     assert page.texts(".top nav a") == ["Overview", "Explore", "Calls", "Sessions", "My usage", "Connect"]
     page.open("interceptions?q=model%3Aours", owner)
     page.shows("a.row .user", [theirs, mine])
@@ -361,19 +311,16 @@ def test_a_member_sees_their_own_and_an_owner_everybodys(page, site):
     ]
 
 
+# Each begins with something that means nothing later on.
 MARKUP = [
-    "<img src=x onerror=alert(1)>",
-    "<script>alert(1)</script>",
-    "</pre><iframe srcdoc='<script>parent.alert(1)</script>'></iframe>",
-    "<svg/onload=alert(1)>",
-    "javascript:alert(1)",
-    "{{constructor.constructor('alert(1)')()}}",
-    "${alert(1)} `<b>` &lt;b&gt; &amp;",
+    "javascript:alert(1) <img src=x onerror=alert(1)> <script>alert(1)</script>",
+    "</pre><iframe srcdoc='<script>parent.alert(1)</script>'></iframe> <svg/onload=alert(1)>",
+    "{{constructor.constructor('alert(1)')()}} ${alert(1)} `<b>` &lt;b&gt; &amp;",
 ]
 RUN = "main script, iframe, main img, main svg, main [onerror], main [onload]"
 
 
-def test_what_looks_like_markup_stays_text(page, site):
+def test_what_looks_like_markup_stays_text_also_in_an_address(page, site):
     _, token = site.user()
     for markup in MARKUP:
         tool = {"name": "read_file", "input_schema": {"properties": {markup: {"const": markup}}}}
@@ -394,13 +341,7 @@ def test_what_looks_like_markup_stays_text(page, site):
     page.find(".breakdown")
     assert sorted(page.texts(".breakdown td:first-child")) == sorted(MARKUP)
     assert page.all(RUN) == []
-
-
-def test_markup_in_an_address_stays_text(page, site):
-    _, token = site.user()
     page.refused.extend(("400", "404"))
-    page.open("tokens", token)
-    page.find(".token")
     for view in ("interceptions?q=", "interceptions/", "overview?by=", "connect?provider=", ""):
         for markup in MARKUP:
             page.go(view + quote(markup, safe=""))

@@ -16,7 +16,7 @@ def refused(site):
             return name, token
 
 
-def test_the_list_of_calls_leads_to_the_refused_ones_with_their_reason(page, refused):
+def test_calls_lead_to_the_refused_ones_with_their_reason_that_narrows_them(page, refused):
     name, token = refused
     page.open("interceptions", token)
     page.click("[aria-label='List'] button", "Refused")
@@ -28,10 +28,7 @@ def test_the_list_of_calls_leads_to_the_refused_ones_with_their_reason(page, ref
     assert page.find("nav [aria-current]").text == "Calls"
     page.click("[aria-label='List'] button", "Calls")
     page.until(lambda: page.address == "interceptions", "the way back was to lead to the calls")
-
-
-def test_refused_calls_are_narrowed_by_reason(page, refused):
-    page.open("refusals", refused[1])
+    page.go("refusals")
     page.choose("Reason", "Token rate limited")
     page.find(".empty h2", "Nothing matches")
     assert unquote_plus(page.address) == "refusals?q=rule:rate"
@@ -59,18 +56,6 @@ def test_a_member_does_not_see_whom_else_the_bridge_refused(page, site, refused)
     page.find(".refusal", refused[0])
 
 
-def test_an_error_leads_to_its_calls_and_to_the_last_one(page, site):
-    _, token = site.user()
-    _, last = (site.call(token, text, model="demo-error") for text in ("Once", "Twice"))
-    poll(lambda: [one["calls"] for one in site.get(token, "errors")["results"]] == [2])
-    page.open("errors", token)
-    page.find(".refusal a", "2 calls")
-    page.click(".refusal small a", "the last one")
-    page.find("aside.detail")
-    assert page.address.startswith(f"interceptions/{last}?q=")
-    page.shows("a.row .prompt", ["Twice", "Once"])
-
-
 SLOWLY = """
 const real = window.fetch;
 window.fetch = async (url, options) => {
@@ -87,16 +72,22 @@ window.fetch = async (url, options) => {
 """
 
 
-def test_errors_that_take_long_to_read_say_how_far_that_is(page, site):
+def test_an_error_leads_to_its_calls_and_says_while_read_how_far_that_is(page, site):
     _, token = site.user()
-    site.call(token, "Once", model="demo-error")
-    poll(lambda: site.get(token, "errors")["count"] == 1)
-    page.open("interceptions", token)
+    _, last = (site.call(token, text, model="demo-error") for text in ("Once", "Twice"))
+    poll(lambda: [one["calls"] for one in site.get(token, "errors")["results"]] == [2])
+    page.open("errors", token)
+    page.find(".refusal a", "2 calls")
+    page.click(".refusal small a", "the last one")
+    page.find("aside.detail")
+    assert page.address.startswith(f"interceptions/{last}?q=")
+    page.shows("a.row .prompt", ["Twice", "Once"])
+    page.go("interceptions")
     page.find("a.row")
     page.browser.execute_script(SLOWLY)
     page.click("[aria-label='List'] button", "Errors")
     page.find(".reading", "25 %, about 3 seconds left")
     assert page.find(".reading progress").get_attribute("value") == "0.25"
     page.browser.execute_script("finish()")
-    page.find(".refusal a", "1 call")
+    page.find(".refusal a", "2 calls")
     page.gone(".reading")

@@ -75,7 +75,7 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     page.until(lambda: len(page.all(".groups tbody tr")) > 1, "the filter was to go")
 
 
-def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
+def test_last_month_for_finance_is_three_clicks(page, site, company):
     owner, name, token = company
     page.open("overview", owner)
     page.click("nav a", "Explore")
@@ -91,24 +91,15 @@ def test_last_month_for_finance_is_three_clicks(page, site, company, axe):
     assert sum(int(row["calls"]) for row in theirs) == 4
     assert [row["previous_calls"] for row in theirs] == ["0"] * len(theirs)
     assert not {"prompt", "user_prompts"} & set(rows[0])
-    assert page.axe_in_light_and_dark(axe) == []
-    page.open("explore", token)
-    page.choose("Group by", "Tag user_id")
-    page.find(".groups tbody td a", "u-42")
-    assert page.address.startswith("explore?by=tag.user_id")
     page.open("explore", token)
     page.find(".groups tbody tr")
     assert "User" not in page.texts(".groups th")
+    page.choose("Group by", "Tag user_id")
+    page.find(".groups tbody td a", "u-42")
+    assert page.address.startswith("explore?by=tag.user_id")
 
 
-def test_a_chart_that_has_more_than_the_table_says_so(page, company):
-    owner, _, _ = company
-    start = datetime.now(UTC) - timedelta(days=40)
-    page.open(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC", owner)
-    page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
-
-
-def test_a_chart_of_seven_days_names_each_day_once(page, company):
+def test_a_chart_names_each_day_once_and_says_that_it_has_more_than_the_table(page, company):
     owner, _, _ = company
     page.open("explore?range=7d&tz=UTC", owner)
     page.find(".charts.one canvas")
@@ -125,6 +116,9 @@ def test_a_chart_of_seven_days_names_each_day_once(page, company):
     )
     assert len(days) in {7, 8}  # the last hour of a day is shown with seven whole days
     assert len(set(days)) == len(days)
+    start = datetime.now(UTC) - timedelta(days=40)
+    page.go(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC")
+    page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
 
 
 def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe):

@@ -25,24 +25,7 @@ def test_a_request_under_way_is_on_a_gauge_and_in_the_table_until_it_ends(page, 
     page.find(f".gauge a[href='#/usage/{name}']")  # of the token that was used
 
 
-def test_the_gauges_say_how_much_is_left(page, site):
-    _, auditor = site.user(role=Role.AUDITOR)
-    site.calls(auditor, 10)
-    page.open("limits", auditor)
-    page.find(".limit .gauge", auditor[:10])
-    meter = page.find(f"[role=meter][aria-label='{auditor[:10]}']")
-    assert (meter.get_attribute("aria-valuenow"), meter.get_attribute("aria-valuemax")) == ("10", "1000")
-    assert page.texts(".limit h2") == [
-        "Requests at a time",
-        "Requests at a time, by user",
-        "Requests started, by token",
-        "Requests started, by user",
-        "Tokens used, by user",
-        "Budget, by user",
-    ]
-
-
-def test_users_lead_to_their_usage_and_callers_with_tokens_of_a_group_to_it(page, site):
+def test_gauges_say_how_much_is_left_of_whom_and_wait_for_a_slow_response(page, site):
     name, owner = site.user(role=Role.OWNER)
     group = f"lab-{uuid4().hex[:8]}"
     site.send(owner, "POST", "groups", name=group)
@@ -52,20 +35,22 @@ def test_users_lead_to_their_usage_and_callers_with_tokens_of_a_group_to_it(page
     page.find(".limit h2", "Requests started, by user")
     for link in (f".gauge a[href='#/usage/{name}']", f".gauge a[href='#/groups/{group}']"):
         page.until(lambda link=link: len(page.all(link)) == 2, f"both gauges were to have {link}")
-
-
-def test_refusals_say_since_when_they_are_counted(page, site):
-    _, owner = site.user(role=Role.OWNER)
+    page.find(".limit .gauge", owner[:10])
+    meter = page.find(f"[role=meter][aria-label='{owner[:10]}']")
+    assert (meter.get_attribute("aria-valuenow"), meter.get_attribute("aria-valuemax")) == ("20", "1000")
+    assert page.texts(".limit h2") == [
+        "Requests at a time",
+        "Requests at a time, by user",
+        "Requests started, by token",
+        "Requests started, by user",
+        "Tokens used, by user",
+        "Budget, by user",
+    ]
     since = site.get(owner, "limits")["refused_since"]
     clock = page.browser.execute_script("return new Date(arguments[0]).toLocaleTimeString('en-GB')", since)
-    page.open("limits", owner)
     # A server of yesterday has the date before the time.
     assert "Nothing refused since " in page.find(".limit", clock).text
-
-
-def test_a_slow_response_is_waited_for_and_not_asked_for_again(page, site):
-    _, owner = site.user(role=Role.OWNER)
-    page.open("connect", owner)
+    page.go("connect")
     page.find(".snippet")
     page.browser.execute_script("again = setInterval; setInterval = (ask) => again(ask, 50)")
     page.hold("aibridge/limits")

@@ -42,12 +42,15 @@ def provider(site, owner):
         site.send(owner, "DELETE", f"providers/{name}")
 
 
-def test_an_owner_adds_a_provider_and_sees_how_it_is_reached(page, site, owner):
+def test_an_owner_adds_a_provider_by_a_name_that_can_be_and_sees_how_it_is_reached(page, site, owner):
     name = new_name()
+    page.refused.append("400")
     page.open("providers", owner)
     page.click("button", "Add a provider")
-    page.find("dialog")
-    page.type(name)
+    page.find("dialog input").send_keys("No Spaces", Keys.ENTER)
+    said = page.find("dialog [role=alert] li").text
+    assert said.startswith("name: must be lower-case letters and digits with single hyphens between")
+    page.overwrite("dialog input", name)
     page.choose("Type", "vLLM", "dialog")
     page.click("dialog button", "Add")
     page.gone("dialog")
@@ -58,16 +61,7 @@ def test_an_owner_adds_a_provider_and_sees_how_it_is_reached(page, site, owner):
     site.send(owner, "DELETE", f"providers/{name}")
 
 
-def test_what_is_wrong_is_said_in_the_servers_words(page, owner):
-    page.refused.append("400")
-    page.open("providers", owner)
-    page.click("button", "Add a provider")
-    page.find("dialog input").send_keys("No Spaces", Keys.ENTER)
-    said = page.find("dialog [role=alert] li").text
-    assert said.startswith("name: must be lower-case letters and digits with single hyphens between")
-
-
-def test_a_provider_is_disabled_and_enabled_again(page, site, owner, provider):
+def test_a_provider_is_disabled_enabled_changed_checked_and_removed(page, site, owner, provider):
     page.open(f"providers/{provider}", owner)
     page.click(".detail button", "Disable")
     page.find(".detail button", "Enable")
@@ -76,10 +70,6 @@ def test_a_provider_is_disabled_and_enabled_again(page, site, owner, provider):
     page.click(".detail button", "Enable")
     page.find(".detail button", "Disable")
     assert site.get(owner, f"providers/{provider}")["disabled"] is False
-
-
-def test_others_that_stand_in_and_a_weight_are_set(page, site, owner, provider):
-    page.open(f"providers/{provider}", owner)
     page.find(".detail label", "If it cannot answer, ask")
     page.click(".detail label", "If it cannot answer, ask")
     page.type("openai")
@@ -89,16 +79,8 @@ def test_others_that_stand_in_and_a_weight_are_set(page, site, owner, provider):
     page.find(".detail dd", "openai")
     changed = site.get(owner, f"providers/{provider}")
     assert (changed["fallback"], changed["weight"]) == (["openai"], 3)
-
-
-def test_a_check_says_what_is_wrong(page, owner, provider):
-    page.open(f"providers/{provider}", owner)
     page.click(".detail button", "Check now")
     assert page.find(".check .bad").text == "no connection to the provider: it refused the connection"
-
-
-def test_a_provider_is_removed_after_a_question(page, site, owner, provider):
-    page.open(f"providers/{provider}", owner)
     page.click("button", "Remove this provider")
     assert page.find("dialog h2").text == f"Remove {provider}?"
     page.click("dialog button", "Remove")
@@ -107,15 +89,11 @@ def test_a_provider_is_removed_after_a_question(page, site, owner, provider):
     assert page.address == "providers"
 
 
-def test_a_provider_of_the_environment_is_shown_and_not_changed(page, owner):
+def test_each_model_says_whether_it_is_up_and_how_long_it_and_the_bridge_take(page, site, owner):
+    model = call_recorded(site, owner)
     page.open("providers/demo", owner)
     page.find(".detail p", "It is one of the server's environment, and is changed there.")
     assert page.texts(".detail form") == []
-
-
-def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, owner):
-    model = call_recorded(site, owner)
-    page.open("providers/demo", owner)
     page.click(".detail summary", model)
     opened = "details[open] "
     assert page.texts(f"{opened}.role") == ["up"]
@@ -123,11 +101,7 @@ def test_each_model_says_whether_it_is_up_and_leads_to_its_calls(page, site, own
     page.click(f"{opened}a", f"Calls of {model}")
     page.until(lambda: len(page.texts(".rows > li")) == 1, "its call was to be listed")
     assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}&range=24h"
-
-
-def test_whether_the_bridge_or_the_provider_is_slow_is_two_clicks(page, site, owner):
-    model = call_recorded(site, owner)
-    page.open("overview", owner)
+    page.go("overview")
     page.click("nav a", "Providers")
     page.click(".provider-row[data-name='demo']")
     page.find(".detail section", "Latest calls")
@@ -135,7 +109,7 @@ def test_whether_the_bridge_or_the_provider_is_slow_is_two_clicks(page, site, ow
     assert list(waits) == ["Wait for the bridge", "Wait for the provider"]
     for wait in waits.values():
         assert re.fullmatch(r"[\d.]+ m?s, p95 [\d.]+ m?s", wait)
-    page.open(f"providers/demo?model={model}", owner)
+    page.go(f"providers/demo?model={model}")
     page.until(lambda: "Wait for the provider" in page.texts("details[open] dt"), "that model was to be open")
 
 

@@ -77,18 +77,6 @@ def test_sessions_with_failed_calls_are_found(page, site, scene):
     page.shows("a.session .title", ["Use read_file"])
 
 
-def test_a_session_without_tokens_says_a_dash(page, site):
-    _, token = site.user()
-    site.call(token, "Fails", model="demo-error")
-    poll(lambda: site.get(token, "sessions")["count"])
-    page.open("sessions?single=show", token)
-    page.find("a.session .title", "Fails")
-    assert page.texts("a.session > :last-child") == ["\N{EN DASH}"]
-    page.click("a.session")
-    page.find(".session-head .figures")
-    assert set(page.texts(".session-head .figures dd")) == {"\N{EN DASH}"}
-
-
 def test_which_tools_an_agent_called_and_how_they_ended(page, axe, scene):
     name, token, session = scene
     page.open("sessions", token)
@@ -119,7 +107,7 @@ def test_a_session_of_somebody_else_is_none(page, site, scene):
     assert page.find(".empty h2").text == "There is no such session"
 
 
-def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
+def test_a_list_says_when_there_will_be_a_session_and_is_followed_but_once(page, site):
     _, token = site.user()
     page.open("sessions", token)
     assert page.find(".empty h2").text == "No sessions of several calls"
@@ -127,12 +115,16 @@ def test_a_list_without_sessions_says_when_there_will_be_one(page, site):
     page.find(".empty h2", "No sessions yet")
     page.go("sessions?q=model%3Ax&single=show")
     page.find(".empty h2", "Nothing matches")
-
-
-def test_a_slow_list_is_followed_without_being_asked_for_twice(page, site):
-    _, token = site.user()
-    page.open("sessions?single=show", token)
-    page.find(".empty")
+    site.call(token, "Fails", model="demo-error")
+    poll(lambda: site.get(token, "sessions")["count"])
+    page.go("sessions?single=show")
+    page.find("a.session .title", "Fails")
+    assert page.texts("a.session > :last-child") == ["\N{EN DASH}"]
+    page.click("a.session")
+    page.find(".session-head .figures")
+    assert set(page.texts(".session-head .figures dd")) == {"\N{EN DASH}"}
+    page.go("sessions?single=show")
+    page.find("a.session")
     ticks = "ticks = 0; again = setInterval; setInterval = (ask) => again(() => { ticks += 1; ask() }, 50)"
     page.browser.execute_script(ticks)
     page.hold("/sessions?")
@@ -187,7 +179,7 @@ def test_a_response_is_shown_folded_when_long_and_found_in_its_session(page, sit
     last = site.get(token, "interceptions")["results"][0]
     text = f"{'A long story. ' * 100}The harbour at last."
     site.change(last["id"], response={"text": text, "metadata": {"truncated": True}})
-    page.open(f"sessions/{session['id']}", token)
+    page.go(f"sessions/{session['id']}")
     page.find("input[type=search]").send_keys("harbour last")
     page.find(".toolbar", "1 of 3 steps found")
     assert page.texts(".step .response .text") == [text]

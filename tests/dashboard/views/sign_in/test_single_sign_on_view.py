@@ -3,7 +3,8 @@
 import pytest
 
 from tests.dashboard.conftest import serving
-from tests.dashboard.page import PHONE, WIDE, Page
+from tests.dashboard.page import Page
+from tests.dashboard.test_governance_views import is_for_everybody
 from tests.openid_provider.process import CALLBACK, CLIENT_ID, CLIENT_SECRET, OpenIDProviderProcess
 from tests.ports import free_ports
 
@@ -72,15 +73,10 @@ def test_who_leaves_the_provider_is_told_so_and_can_sign_in_with_a_token(page, p
     assert page.find(".who").text.endswith(f"{name} member")
 
 
-def test_a_word_that_is_none_of_ours_says_nothing(page):
+def test_a_word_that_is_none_of_ours_says_nothing_and_everybody_can_use_the_page(page, axe):
     page.open("sign-in-refused/Call%20this%20number")
     page.find("a.primary")
     assert page.all("[role=alert]") == []
-
-
-def test_everybody_can_use_the_page_in_light_and_dark(page, axe):
     page.open("sign-in-refused/name_taken")
     page.find("a.primary")
-    for size in (WIDE, PHONE):
-        page.resize(size)
-        assert page.axe_in_light_and_dark(axe) == []
+    is_for_everybody(page, axe)

@@ -1,58 +1,41 @@
 import tomllib
 
-import pytest
-
 from tests.docs.pages import page as document
-
-
-@pytest.fixture
-def connect(page, site):
-    _, token = site.user()
-    page.open("connect", token)
-    page.find(".snippet")
-    return page
 
 
 def snippets(page):
     return [one.text for one in page.all(".snippet pre")]
 
 
-def test_the_snippets_are_those_of_the_documents_with_this_servers_address(connect, site):
+def test_snippets_are_those_of_the_documents_for_the_configured_providers(page, site):
+    page.open("connect", site.user()[1])
+    page.find(".snippet")
+    assert page.texts("[aria-label=Provider] option") == ["anthropic (no key)", "demo (needs no key)"]
+    assert page.find("[aria-label=Provider]").get_attribute("value") == "demo"
+    page.find(".prose p", "The built-in demo responds")
+    page.choose("Provider", "anthropic (no key)")
+    page.find(".prose .failure", "The bridge has no key for anthropic")
+    assert f"{site.url}/api/v2/aibridge/anthropic" in snippets(page)[0]
+    page.click("[aria-label=Client] button", "Codex")
+    page.shows("[aria-label=Provider] option", ["openai (no key)", "demo (needs no key)"])
     documents = document("README.md").replace("http://127.0.0.1:4001", site.url)
     documents += document("docs/using.md").replace("https://aibridge.example.com", site.url)
     for client, provider in (("claude-code", "anthropic"), ("codex", "openai")):
-        connect.go(f"connect?client={client}&provider={provider}")
-        connect.find(".snippet pre", f"{site.url}/api/v2/aibridge/{provider}")
-        for snippet in snippets(connect):
+        page.go(f"connect?client={client}&provider={provider}")
+        page.find(".snippet pre", f"{site.url}/api/v2/aibridge/{provider}")
+        for snippet in snippets(page):
             if "AIBRIDGE_TOKEN=" not in snippet:
                 assert snippet in documents
-
-
-def test_the_providers_are_those_that_are_configured_with_their_state(connect, site):
-    assert connect.texts("[aria-label=Provider] option") == ["anthropic (no key)", "demo (needs no key)"]
-    assert connect.find("[aria-label=Provider]").get_attribute("value") == "demo"
-    connect.find(".prose p", "The built-in demo responds")
-    connect.choose("Provider", "anthropic (no key)")
-    connect.find(".prose .failure", "The bridge has no key for anthropic")
-    assert f"{site.url}/api/v2/aibridge/anthropic" in snippets(connect)[0]
-    connect.click("[aria-label=Client] button", "Codex")
-    connect.shows("[aria-label=Provider] option", ["openai (no key)", "demo (needs no key)"])
-
-
-def test_another_provider_is_chosen(connect, site):
-    connect.go("connect?client=codex&provider=openai")
-    assert "base_url" in connect.find(".snippet pre", "/openai/v1").text
-    connect.choose("Provider", "demo (needs no key)")
-    assert connect.address == "connect?client=codex&provider=demo"
-    config = tomllib.loads(connect.find(".snippet pre", "base_url").text)
+    page.go("connect?client=codex&provider=openai")
+    assert "base_url" in page.find(".snippet pre", "/openai/v1").text
+    page.choose("Provider", "demo (needs no key)")
+    assert page.address == "connect?client=codex&provider=demo"
+    config = tomllib.loads(page.find(".snippet pre", "base_url").text)
     assert config["model_providers"]["aibridge"]["base_url"] == f"{site.url}/api/v2/aibridge/demo/v1"
     assert config["model"] == "demo"
-
-
-def test_the_lines_of_python_are_python(connect):
     for client in ("OpenAI SDK", "Anthropic SDK"):
-        connect.click("[aria-label=Client] button", client)
-        compile(connect.find(".snippet pre").text, client, "exec")
+        page.click("[aria-label=Client] button", client)
+        compile(page.find(".snippet pre").text, client, "exec")
 
 
 def test_a_token_is_created_filled_in_and_tried_and_its_first_call_arrives(page, site, axe):

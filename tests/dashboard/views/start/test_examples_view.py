@@ -24,7 +24,7 @@ def test_an_owner_fills_in_an_invented_company_and_removes_it(page, site, owner,
     page.find(".invented", "An invented company is being filled in.")
     poll(lambda: site.get(owner, "examples")["calls"])
     page.find(".invented .track")
-    is_for_everybody(page, axe)
+    assert page.axe(axe) == []  # once: it goes on meanwhile
     page.click(".invented button", "Remove the invented company")
     poll(lambda: site.get(owner, "examples")["state"] == "none")
     page.gone(".invented")
