@@ -13,6 +13,7 @@ import pytest
 from storage.mongo import embedded
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
+from tests.storage.conditions import until
 
 pytestmark = pytest.mark.gen_test(timeout=60)
 ROOT = Path(__file__).parents[3]
@@ -108,8 +109,8 @@ async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_
     database.close()
     server.kill()
     await server.wait()
+    await until(lambda: not is_alive(pid))
     mongodb = await started_once_the_data_is_let_go(data_dir)
-    assert not is_alive(pid)
     assert (mongodb.uri, running_uri(data_dir), await read(mongodb)) == (old_uri, old_uri, [1])
     await mongodb.stop()
     await mongodb.stop()
