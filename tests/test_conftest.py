@@ -65,8 +65,12 @@ def outcome(tmp_path, test):
     run = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60, check=False
     )
-    lines = [line.split(" - ")[0].split("::")[-1] for line in run.stdout.splitlines()]
-    return [line for line in lines if line.startswith(("logged", "declared", "test_"))]
+    told = [
+        line
+        for line in run.stdout.splitlines()
+        if line.startswith(("logged", "declared", "ERROR test_it", "FAILED test_it"))
+    ]
+    return [line.split(" - ")[0].split("::")[-1] for line in told]
 
 
 def test_an_undeclared_warning_and_a_task_that_fails_unseen_fail_their_tests(tmp_path):
