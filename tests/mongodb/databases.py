@@ -53,6 +53,7 @@ class Databases:
         self._changed = defaultdict(set)
         self._seen = Timestamp(0, 0)
         self._names = set()
+        self._read_oplog()  # what comes from now on is all that matters
 
     @property
     def uri(self):
