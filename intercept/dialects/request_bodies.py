@@ -14,7 +14,8 @@ from msgspec.json import Decoder, encode
 from intercept.apis import InvalidRequestError
 from intercept.blocks import BeforeMessages, pack_blocks
 from intercept.formats.json_text import decode
-from intercept.formats.large_bodies import Abridged, abridged
+from intercept.formats.kept_members import OPENROUTER
+from intercept.formats.large_bodies import Abridged, abridged, may_name_models
 from intercept.formats.steps import finish
 from intercept.formats.weight import is_light
 from intercept.items import Item, Items
@@ -34,7 +35,18 @@ class _Fallback(Struct):
 
 
 class _Tool(Struct):
+    type: str | None = None
     model: str | None = None
+    parameters: Raw = field(default_factory=Raw)
+
+    @property
+    def named(self) -> list[str]:
+        """The model that it names; an empty name stands for what cannot be read."""
+        if (self.type or "").startswith(OPENROUTER) and may_name_models(bytes(self.parameters)):
+            return [""]
+        if self.model is None:
+            return []
+        return [self.model if len(self.model) <= MAX_MODEL else ""]
 
 
 _OTHERS: Final = Decoder(list[str | _Fallback] | None)
@@ -59,7 +71,8 @@ class RequestBody(BeforeMessages):
         """Models that the provider may use too; None if they cannot be read.
 
         Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them);
-        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool).
+        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool). Tools of OpenRouter name models in
+        several ways in their parameters, which are not read.
         """
         try:
             given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
@@ -67,7 +80,7 @@ class RequestBody(BeforeMessages):
         except ValueError:
             return None
         names = [one if isinstance(one, str) else one.model for one in given]
-        names += [tool.model if len(tool.model) <= MAX_MODEL else "" for tool in tools if tool.model is not None]
+        names += [name for tool in tools for name in tool.named]
         return tuple(names) if all(names) and len(names) <= MAX_OTHER_MODELS else None
 
     @property

@@ -22,13 +22,19 @@ AS_IT_IS: Final = frozenset({"stream_options", "models", "fallbacks"})
 SMALL_AS_IT_IS: Final = "metadata"
 """The same, unless it is large."""
 
+TOOLS: Final = "tools"
+"""The member of the body of whose items those are kept that name a model."""
+
+OPENROUTER: Final = "openrouter:"
+"""How the types of tools begin whose parameters may name models, in several ways."""
+
 OTHER_DEPTH: Final = -1
 """The depth within an object that is none of the body, its items and their parts."""
 
 INNERMOST_DEPTH: Final = -2
 """The depth within an object in such a one."""
 
-ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (0, "tools"), (2, "content"), (2, "parts")})
+ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
 """The lists that are read: of the body, of its items, and of their parts, by depth."""
 
 OBJECTS: Final = frozenset(

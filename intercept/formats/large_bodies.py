@@ -32,10 +32,12 @@ from intercept.formats.kept_members import (
     INNERMOST_DEPTH,
     OBJECTS,
     ONCE,
+    OPENROUTER,
     OTHER_DEPTH,
     SIZED,
     SMALL_AS_IT_IS,
     TEXTS,
+    TOOLS,
     WANTED,
 )
 
@@ -57,6 +59,8 @@ MAX_HEAD_BYTES: Final = 256 * 1024
 """How much of the beginning of a conversation is kept, besides its first item."""
 MAX_HEAD_ITEMS: Final = 9
 """Items that are kept of the beginning of a conversation: the first user message is among them."""
+MAX_TOOLS: Final = 65
+"""Tools that are kept, of those that name a model: one more than a request may name."""
 
 Body: TypeAlias = bytes | bytearray
 
@@ -77,6 +81,7 @@ _MAX_KEY: Final = 6 * max(map(len, WANTED))  # every letter as an escape
 _find_others: Final = finding_others(WANTED)
 _CLOSING: Final = {b"[": b"]", b"{": b"}"}
 _STRINGS: Final = Decoder(str)
+_OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
 
 
 def abridged(body: Body) -> Generator[None, None, Abridged]:
@@ -87,7 +92,7 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
     Parsing what is returned gives what parsing the body would.
 
     Raises:
-        InvalidRequestError: It is not JSON in UTF-8, is nested too deeply, or has `model` or `stream` twice.
+        InvalidRequestError: It is not JSON in UTF-8, is nested too deeply, or has a member of `ONCE` twice.
     """
     utf8 = getincrementaldecoder("utf-8")()
     for start in range(0, len(body), _UTF8_BYTES):
@@ -97,6 +102,11 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
     return Abridged((yield from Scan(body).whole()))
+
+
+def may_name_models(parameters: Body) -> bool:
+    """Whether parameters of a tool of OpenRouter may name a model, perhaps with escapes."""
+    return b"model" in parameters or rb"\u" in parameters
 
 
 class Scan:
@@ -166,6 +176,8 @@ class Scan:
                 found.add(name)
             if depth == 0 and key in AS_IT_IS:
                 kept[key] = yield from self._raw()
+            elif depth == 0 and key == TOOLS:
+                kept[key] = yield from self._keep_tools()
             elif depth == 0 and key == SMALL_AS_IT_IS:
                 kept[key] = yield from self._raw_or_abridged(key)
             elif key not in WANTED:
@@ -178,6 +190,23 @@ class Scan:
                     kept[f"{key}.bytes"] = b"%d" % (self.at - start - quotes)
             more = self._goes_on(b"}")
         return b"{" + b",".join(b'"%b":%b' % (key.encode(), value) for key, value in kept.items()) + b"}"
+
+    def _keep_tools(self) -> Steps:
+        """Pass all tools and return those that name a model, abridged; 0 stands for one that cannot be read."""
+        if self._byte() != b"[":
+            return (yield from self._keep_member(TOOLS, 0))
+        kept: list[bytes] = []
+        more = self._open(b"]")
+        while more:
+            start = self.at
+            tool = yield from self._keep_item(INNERMOST_DEPTH)
+            yield
+            if _OPENROUTER in tool and may_name_models(self.body[start : self.at]):
+                tool = b"0"
+            if len(kept) < MAX_TOOLS and (tool == b"0" or b'"model":' in tool):
+                kept.append(tool)
+            more = self._goes_on(b"]")
+        return b"[" + b",".join(kept) + b"]"
 
     def _keep_array(self, depth: int) -> Steps:
         """Pass the whole array to find its end, then go back and keep that; of a conversation its beginning too."""

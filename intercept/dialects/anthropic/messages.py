@@ -249,7 +249,7 @@ def _further_tokens(iteration: dict[str, Any]) -> TokenUsage | None:
     match iteration:
         case {"type": "compaction"}:
             return tokens(iteration)
-        case {"type": "advisor_message", "model": str(model)} if usage := tokens(iteration):
+        case {"type": "advisor_message", "model": str(model)} if model and (usage := tokens(iteration)):
             return replace(usage, model=model[:MAX_MODEL])
     return None
 

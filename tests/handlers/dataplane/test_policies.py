@@ -28,8 +28,13 @@ from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, w
 
 EVERYONE = Source(Level.EVERYONE)
 ADVISOR = {"type": "advisor_20260301", "name": "advisor"}
+OPENROUTERS = {"type": "openrouter:advisor"}
 OTHER_TOOL = {"name": "Read", "input_schema": {"properties": {"model": {"type": "string"}}}}
-LONG_TOOL = OTHER_TOOL | {"description": "Reads a file. " * 1_500}  # so many are abridged, and not all are known then
+DEEP_TOOL = {
+    "name": "Deep",
+    "input_schema": {"a": {"b": {"c": {"d": {"enum": ["a", "b"]}}}}},
+    "description": "x" * 9_000,
+}
 
 
 def hold(running, policy, source=EVERYONE):
@@ -112,10 +117,11 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         ({"tools": [OTHER_TOOL, ADVISOR | {"model": "dear-1"}]}, denied),
         ({"tools": [OTHER_TOOL, {"type": "image_generation", "model": "dear-1"}]}, denied),
         ({"tools": [ADVISOR | {"model": "cheap" * 100}]}, unread + "everyone denies dear-*."),
-        (
-            {"tools": [LONG_TOOL] * 100 + [ADVISOR | {"model": "dear-1"}] + [LONG_TOOL] * 100},
-            unread + "everyone denies dear-*.",
-        ),
+        ({"tools": [DEEP_TOOL] * 200 + [ADVISOR | {"model": "dear-1"}] + [DEEP_TOOL] * 200}, denied),
+        ({"tools": [DEEP_TOOL] * 400}, None),
+        ({"tools": [ADVISOR | {"model": "cheap"}] * 65}, unread + "everyone denies dear-*."),
+        ({"tools": [OPENROUTERS | {"parameters": {"model": "cheap"}}]}, unread + "everyone denies dear-*."),
+        ({"tools": [OPENROUTERS | {"parameters": {"max_results": 3}}]}, None),
         ({"tools": [ADVISOR | {"model": "cheap"}, {"type": "image_generation"}, OTHER_TOOL]}, None),
     ):
         request = replace(asking, request=asking.request | more)
