@@ -47,5 +47,5 @@ def remaining(reserved: Amounts, max_output: int, usages: Iterable[TokenUsage]) 
     """
     if not max_output:
         return reserved
-    left = max(0, max_output - sum(usage.output_tokens or 0 for usage in usages))
+    left = max(0, max_output - sum(usage.output_tokens or 0 for usage in usages if not usage.model))
     return Amounts(reserved.tokens * left // max_output, -(-reserved.micro_dollars * left // max_output))

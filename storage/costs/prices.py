@@ -64,7 +64,8 @@ def _stored(rates: InputRates) -> Mapping[str, Decimal128]:
 class Cost(NamedTuple):
     """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from.
 
-    `rates` are those of its last usage with counts; None where the provider says nothing of a prompt cache.
+    `rates` are those of its last usage with counts; None where the provider says nothing of a prompt cache, or an advisor of
+    another model has used some of the tokens.
     """
 
     usd: Decimal
@@ -139,7 +140,7 @@ class Prices:
     def cost(self, provider_name: str, model: str, usages: Iterable[TokenUsage], at: datetime) -> Cost | None:
         """Return what a call costs; None when it reported no tokens, or its provider or one of its models has no price.
 
-        Table and rates are those of the last usage, the one of the call's own model.
+        The table is that of the last usage, the one of the call's own model.
 
         Never raises: a call is recorded whatever the table makes of it.
 
@@ -165,7 +166,9 @@ class Prices:
             found.append((counts, *one))
         usd = EXACT.quantize(sum((_price(counts, rates) for counts, rates, _ in found), Decimal()), PRECISION)
         _, rates, table = found[-1]
-        return Cost(usd, table, _input_rates(rates) if any(map(_has_cache, reported)) else None)
+        # Rates are for all tokens of a call, so there are none where two models shared it.
+        has_rates = any(map(_has_cache, reported)) and not any(usage.model for usage in reported)
+        return Cost(usd, table, _input_rates(rates) if has_rates else None)
 
     def _find(self, provider_name: str, model: str, counts: tuple[int, ...], at: datetime) -> tuple[_Rates, str] | None:
         """Find what tokens of a model cost, and the name of the table that says so."""

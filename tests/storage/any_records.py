@@ -40,6 +40,7 @@ token_usages = st.builds(
     cache_read_input_tokens=counts,
     cache_write_input_tokens=counts,
     source=st.sampled_from(UsageSource),
+    model=texts,
     usage=st.dictionaries(st.text(st.characters(), max_size=10), json_values, max_size=4),
 )
 tool_usages = st.builds(

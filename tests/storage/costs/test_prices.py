@@ -105,9 +105,9 @@ def test_an_advisor_is_priced_by_its_own_model(prices):
     )  # 0.09 and 0.018
     assert prices.cost("anthropic", "claude-sonnet-4-5", [replace(advice, model="gone"), own], AUTUMN) is None
     assert prices.cost("anthropic", "gone", [advice, replace(own, cache_read_input_tokens=1)], AUTUMN) is None
-    read = [replace(advice, cache_read_input_tokens=1), own]
-    rates = prices.cost("anthropic", "claude-sonnet-4-5", read, AUTUMN).rates
-    assert rates.input == Decimal("0.000003")  # those of the call's own model
+    read = replace(own, cache_read_input_tokens=1)
+    told = [prices.cost("anthropic", "claude-sonnet-4-5", used, AUTUMN).rates for used in ([read], [advice, read])]
+    assert [rates and rates.input for rates in told] == [Decimal("0.000003"), None]  # they are not those of all tokens
 
 
 def test_a_provider_at_another_address_has_the_prices_of_the_vendor_it_speaks_like(prices):

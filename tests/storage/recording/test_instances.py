@@ -432,10 +432,12 @@ async def test_an_open_one_beats_and_watches_until_it_is_closed(database, clock)
     beating = asyncio.create_task(instances.run())
     await until(lambda: clock.paused)
     assert await database.instances.find_one({}) == registered  # the first heartbeat is that of `open`
-    for beats in range(1, 5):
-        await until(lambda beats=beats: len(clock.paused) == beats)
+    beats = {registered["heartbeat_at"]}
+    for number in range(1, 5):
         await clock.pass_(HEARTBEAT_SECONDS)
-    await until(lambda: len(clock.paused) == 5)
+        await until(lambda number=number: len(clock.paused) == number + 1)
+        beats.add((await database.instances.find_one({"_id": SELF}))["heartbeat_at"])
+    assert len(beats) > 2  # they are told in milliseconds
     assert set(clock.paused) == {HEARTBEAT_SECONDS}
     assert await database.interceptions.count_documents({"end_reason": EndReason.SERVER_CRASHED.value}) == 2
     beating.cancel()
