@@ -1,4 +1,7 @@
-"""Programs of this project in processes of their own that begin with its modules loaded: most of a start is to load them."""
+"""Programs of this project in processes of their own that begin with its modules loaded: most of a start is to load them.
+
+What an interpreter does last, such as what `atexit` was told, is not done: who tests that starts Python itself.
+"""
 
 from __future__ import annotations
 

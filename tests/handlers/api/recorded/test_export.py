@@ -41,7 +41,7 @@ def download(running):
 
 
 async def recorded_large(calls):
-    """Three calls of six mebibytes: a client that does not read takes four at most, in the buffers of its connection."""
+    """Three calls, six mebibytes together: a client that does not read takes four at most, in the buffers of its connection."""
     await recorded(calls, 3, user_agent="a" * (2 << 20))
 
 
