@@ -21,7 +21,7 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.formats.json_text import decode
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 from intercept.formats.weight import LIGHT_BYTES, Light
 
 MAX_BLOCKS: Final = 2_000

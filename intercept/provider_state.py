@@ -12,7 +12,7 @@ from typing import Final
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import BATCHES, FILES, MESSAGE_BATCHES, RESPONSES, UPLOAD_COMPLETIONS, UPLOADS
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 
 _WINDOW_BYTES: Final = 256 * 1024
 _KEPT_APIS: Final = frozenset(api.name for api in (BATCHES, FILES, MESSAGE_BATCHES, UPLOADS, UPLOAD_COMPLETIONS))

@@ -24,7 +24,7 @@ from handlers.problems import Problem, body_too_large, problem_body, problem_eve
 from handlers.timer import ADMISSION, SERVER_TIMING_HEADER, RequestTimer
 from handlers.tornado_private import headers_of, serve_before_the_body
 from intercept.apis import Dialect
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 from intercept.formats.weight import Light, is_light
 from intercept.ids import format_id
 from intercept.records import EndReason

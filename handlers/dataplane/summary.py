@@ -19,7 +19,8 @@ from intercept.callers.retries import retry_count
 from intercept.callers.tags import read_tags, together
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.form_data import is_form, read_fields
-from intercept.formats.large_bodies import Body, abridged
+from intercept.formats.json_walk import Body
+from intercept.formats.large_bodies import abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.formats.weight import is_light
 from intercept.records import Interception

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 
 FORM_DATA: Final = "multipart/form-data"
 """The content type."""

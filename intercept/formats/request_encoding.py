@@ -13,7 +13,7 @@ from zstandard import ZstdDecompressor, ZstdError
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 
 IDENTITY: Final = "identity"
 """The encoding of a body that is not compressed."""

@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.large_bodies import WINDOW_BYTES, Scan, Steps
+from intercept.formats.json_walk import WINDOW_BYTES, Steps
+from intercept.formats.large_bodies import Scan
 
 INNER: Final = ("response", "message")
 """Members of an event that have what an answer of one piece has itself."""

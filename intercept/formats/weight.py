@@ -7,7 +7,7 @@ from collections.abc import Generator
 from itertools import islice
 from typing import Final
 
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 from intercept.formats.steps import finish
 
 LIGHT_BYTES: Final = 128 * 1024

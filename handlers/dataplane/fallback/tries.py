@@ -11,7 +11,7 @@ from handlers.dataplane.summary import encoding_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from intercept.apis import Api, RequestSummary
 from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 from intercept.formats.request_encoding import IDENTITY
 from intercept.records import EndReason, ProviderError, Try
 from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Outcome, Permit

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.openai.stream_usage import with_usage
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 from upstream.cooldowns import Cooldowns
 
 # For this time the option is not sent again to a provider that refused it for a model.

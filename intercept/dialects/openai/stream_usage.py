@@ -14,7 +14,7 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.formats.large_bodies import Body
+from intercept.formats.json_walk import Body
 from intercept.formats.weight import is_light
 
 MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024

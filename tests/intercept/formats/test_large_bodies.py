@@ -13,8 +13,9 @@ from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.openai.stream_usage import with_usage
 from intercept.dialects.prompts import MAX_PROMPT
-from intercept.formats import large_bodies
-from intercept.formats.large_bodies import MAX_DEPTH, MAX_SPACE, MAX_TEXT, WINDOW_BYTES, abridged
+from intercept.formats import json_walk
+from intercept.formats.json_walk import MAX_DEPTH, MAX_SPACE, WINDOW_BYTES
+from intercept.formats.large_bodies import MAX_TEXT, abridged
 from intercept.formats.steps import finish
 from intercept.formats.weight import (
     LIGHT_BODY_ESCAPES,
@@ -283,6 +284,6 @@ def test_what_cannot_be_abridged_is_refused_with_a_reason(body, message):
 
 
 def test_a_body_of_too_many_values_is_refused(monkeypatch):
-    monkeypatch.setattr(large_bodies, "MAX_STEPS", 2000)
+    monkeypatch.setattr(json_walk, "MAX_STEPS", 2000)
     with pytest.raises(InvalidRequestError, match="request body has too many values"):
         finish(abridged(TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 4 + b"0]}"))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.formats import small_members as module
-from intercept.formats.large_bodies import WINDOW_BYTES
+from intercept.formats.json_walk import WINDOW_BYTES
 from intercept.formats.small_members import small_members
 from intercept.formats.steps import finish
 from tests.cases import for_each
