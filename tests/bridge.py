@@ -56,10 +56,6 @@ def provider_settings(url: str) -> dict[str, Any]:
     }
 
 
-QUICK_TURNS = 100
-PAUSE_SECONDS = 0.002
-
-
 @dataclass
 class Running:
     """The running bridge, and one user of it."""
@@ -152,16 +148,9 @@ async def assemble_bridge(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop turn until something is so; the test's own timeout is the bound.
-
-    What the next turns do not bring waits for the database or a clock, and who turns all the time takes the processor from it.
-    """
-    for _ in range(QUICK_TURNS):
-        if condition():
-            return
-        await asyncio.sleep(0)
+    """Let the event loop turn until something is so; the test's own timeout is the bound."""
     while not condition():  # noqa: ASYNC110 - what is waited for has no event
-        await asyncio.sleep(PAUSE_SECONDS)
+        await asyncio.sleep(0)
 
 
 @pytest.fixture

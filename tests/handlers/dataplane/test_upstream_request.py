@@ -15,7 +15,6 @@ from itertools import product
 import pytest
 
 from handlers.dataplane import upstream_request
-from tests.bridge import until
 from tests.cases import for_each
 from tests.fake_upstream import CLOSE, RESET, Connection, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -263,18 +262,25 @@ def closed(running, monkeypatch):
         yield bound
 
 
-@pytest.mark.gen_test
-async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, monkeypatch):
-    upstream, counter = FakeUpstream(), running.bridge.metrics.retries
-    upstream.play(CHAT_OK)
+@pytest.fixture
+def retrying(running, monkeypatch):
+    """Set when a provider is about to be asked again."""
+    counter, retrying = running.bridge.metrics.retries, asyncio.Event()
 
-    def listen(provider):
-        closed.listen()
+    def count(provider):
+        retrying.set()
         return counter(provider)
 
-    monkeypatch.setattr(running.bridge.metrics, "retries", listen)
+    monkeypatch.setattr(running.bridge.metrics, "retries", count)
+    return retrying
+
+
+@pytest.mark.gen_test
+async def test_a_provider_that_is_back_at_the_second_try_answers_normally(running, closed, retrying):
+    upstream = FakeUpstream()
+    upstream.play(CHAT_OK)
     asking = asyncio.create_task(call(running))
-    await until(lambda: retries(running))
+    await retrying.wait()
     upstream._server = await asyncio.get_running_loop().create_server(lambda: Connection(upstream), sock=closed)
     response = await asking
     assert (response.status, response.body) == (200, CHAT.body)
@@ -306,11 +312,11 @@ async def test_a_provider_that_is_away_is_asked_twice_and_has_failed_once(runnin
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed, monkeypatch):
+async def test_a_client_that_leaves_between_two_tries_ends_them(running, closed, retrying, monkeypatch):
     monkeypatch.setattr(upstream_request, "RETRY_PAUSE_SECONDS", 600)
     client = await running.client()
     await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    await until(lambda: retries(running))
+    await retrying.wait()
     client.reset()
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "client_disconnected"
