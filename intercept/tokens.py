@@ -112,6 +112,22 @@ def disjoint_tokens(
     )
 
 
+def written_for_an_hour(usage: dict[str, Any]) -> int:
+    """Return how many of the tokens that were written to a cache stay there for an hour, and not for minutes.
+
+    Sources: Anthropic, "Prompt caching" (`cache_creation`); Amazon Bedrock, TokenUsage (`cacheDetails`).
+    """
+    details = usage.get("cacheDetails")
+    lasting = [as_object(one) for one in details] if isinstance(details, list) else []
+    counts = [count(one.get("inputTokens")) or 0 for one in lasting if one.get("ttl") == "1h"]
+    return sum(counts, start=count(as_object(usage.get("cache_creation")).get("ephemeral_1h_input_tokens")) or 0)
+
+
+def web_searches(usage: dict[str, Any]) -> int:
+    """Return how many searches the provider made for a response. Source: Anthropic, "Web search tool" (`server_tool_use`)."""
+    return count(as_object(usage.get("server_tool_use")).get("web_search_requests")) or 0
+
+
 def provider_price(usage: dict[str, Any]) -> ProviderPrice | None:
     """Return what a usage object says that its response costs; None where it says nothing that can be a price.
 

@@ -33,11 +33,11 @@ def list_prices(as_json: bool) -> None:
     rows = [
         (
             *(one.provider, one.model, format_time(one.valid_from, ""), f"{one.input:f}", f"{one.output:f}"),
-            *("" if usd is None else f"{usd:f}" for usd in (one.cache_read, one.cache_write)),
+            *("" if usd is None else f"{usd:f}" for usd in (one.cache_read, one.cache_write, one.cache_write_1h)),
         )
         for one in kept.prices
     ]
-    headings = ("PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE")
+    headings = ("PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "CACHE WRITE 1H")
     show(PriceList.of(kept).prices, headings, rows, as_json)
 
 
@@ -71,6 +71,11 @@ def set_prices(file: BinaryIO) -> None:
 @click.option(
     "--cache-write", type=USD, help="US dollars for a million tokens of input written to a cache; default: as --input."
 )
+@click.option(
+    "--cache-write-1h",
+    type=USD,
+    help="The same for tokens that stay in the cache for an hour; default: as --cache-write.",
+)
 @click.option("--valid-from", type=TIME, help="A day, or a timestamp (RFC 3339), in UTC; default: now.")
 def add_price(
     *,
@@ -80,6 +85,7 @@ def add_price(
     output: Decimal,
     cache_read: Decimal | None,
     cache_write: Decimal | None,
+    cache_write_1h: Decimal | None,
     valid_from: datetime | None,
 ) -> None:
     """Add a price for the models MODEL of the providers PROVIDER; * in either matches any text.
@@ -88,7 +94,7 @@ def add_price(
     """
     named = _named(provider, model)
     at = (valid_from or now()).replace(microsecond=0)
-    price = OwnPrice(named.provider, named.model, at, input_, output, cache_read, cache_write)
+    price = OwnPrice(named.provider, named.model, at, input_, output, cache_read, cache_write, cache_write_1h)
 
     def make(before: tuple[OwnPrice, ...]) -> list[OwnPrice]:
         return [*[one for one in before if one.key != price.key], price]

@@ -29,7 +29,7 @@ NOT_AN_OBJECT: Final = "must be a JSON object"
 TWICE: Final = "is there already: provider, model and valid_from are those of prices[{}]"
 TOO_MANY: Final = f"must have at most {MAX_PRICES:,} prices"
 
-_USD_FIELDS: Final = ("input", "output", "cache_read", "cache_write")
+_USD_FIELDS: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _USD: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
 
 Usd = (
@@ -86,6 +86,9 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
     output: Usd
     cache_read: Annotated[Usd | UnsetType, doc("Tokens read from a cache; without it the price of `input`.")] = UNSET
     cache_write: Annotated[Usd | UnsetType, doc("Tokens written to a cache; without it the price of `input`.")] = UNSET
+    cache_write_1h: Annotated[Usd | UnsetType, doc("The same for an hour; without it the price of `cache_write`.")] = (
+        UNSET
+    )
     valid_from: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
 
     readers: ClassVar[Readers] = {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
@@ -137,6 +140,7 @@ class Price(Struct, kw_only=True, omit_defaults=True):
     output: str
     cache_read: Annotated[str | UnsetType, doc("Without it the price of `input`.")] = UNSET
     cache_write: Annotated[str | UnsetType, doc("Without it the price of `input`.")] = UNSET
+    cache_write_1h: Annotated[str | UnsetType, doc("Without it the price of `cache_write`.")] = UNSET
     valid_from: Time
 
     @classmethod

@@ -38,7 +38,9 @@ class CostByKind(Struct):
     cache_write_usd: float
     unknown_usd: Annotated[
         float,
-        doc("The input of calls whose provider does not report a prompt cache, or that an earlier version counted."),
+        doc(
+            "Calls whose provider reports no prompt cache, with an advisor or searches, or counted by an earlier version."
+        ),
     ]
 
     @classmethod

@@ -37,6 +37,7 @@ class OwnPrice(Struct, frozen=True):
         output: Tokens of output.
         cache_read: Tokens of input read from a cache; None is as `input`.
         cache_write: Tokens of input written to a cache; None is as `input`.
+        cache_write_1h: The same of those that stay there for an hour; None is as `cache_write`.
     """
 
     provider: str
@@ -46,6 +47,7 @@ class OwnPrice(Struct, frozen=True):
     output: Decimal
     cache_read: Decimal | None = None
     cache_write: Decimal | None = None
+    cache_write_1h: Decimal | None = None
 
     @property
     def key(self) -> tuple[str, str, datetime]:
@@ -59,11 +61,8 @@ class OwnPrice(Struct, frozen=True):
 
     def __str__(self) -> str:
         """In a line, for the audit trail: all that it says."""
-        cached = "".join(
-            f", {what} {usd:f}"
-            for what, usd in (("cache_read", self.cache_read), ("cache_write", self.cache_write))
-            if usd is not None
-        )
+        kinds = ("cache_read", "cache_write", "cache_write_1h")
+        cached = "".join(f", {kind} {usd:f}" for kind in kinds if (usd := getattr(self, kind)) is not None)
         return f"{self.name}: input {self.input:f}, output {self.output:f}{cached}"
 
 

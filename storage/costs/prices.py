@@ -4,27 +4,28 @@ List prices are from a table that comes with the library genai-prices. The table
 as the installed version, which is recorded beside it. What the table does not have has no price, which is not a price
 of zero.
 
-A list price is not an invoice. What token counts do not show is not priced: discounts, batches and service tiers, tools
-that the provider runs, images and sound (their tokens are priced as text), and how long a cache keeps what is written to
-it (the shorter time is assumed). What is billed by time, by image or by search has no price.
+A list price is not an invoice. What a usage does not show is not priced: discounts, batches and service tiers, tools that
+the provider runs (except Anthropic's web search), images and sound (their tokens are priced as text). What is billed by time
+or by image has no price.
 """
 
 from __future__ import annotations
 
 import logging
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 from functools import lru_cache
 from operator import mul
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bson.decimal128 import Decimal128
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
+from intercept.tokens import web_searches, written_for_an_hour
 from storage.costs.own_prices import OwnPrice, OwnPrices
 from storage.mongo.codec import EXACT, write_decimal
 
@@ -49,7 +50,7 @@ _log = logging.getLogger(__name__)
 
 
 class InputRates(NamedTuple):
-    """US dollars for a token of input: in no cache, read from the cache, and written to it."""
+    """US dollars for a token of input: in no cache, read from the cache, and written to it, on average."""
 
     input: Decimal
     read: Decimal
@@ -64,8 +65,8 @@ def _stored(rates: InputRates) -> Mapping[str, Decimal128]:
 class Cost(NamedTuple):
     """The price of a call in US dollars, a multiple of `PRECISION`, and the table or the own price it is from.
 
-    `rates` are those of its last usage with counts; None where the provider says nothing of a prompt cache, or an advisor of
-    another model has used some of the tokens.
+    `rates` are those of its last usage with counts; None where the provider says nothing of a prompt cache, and where tokens of
+    input and output are not all that is paid at them: an advisor of another model has used some, or searches cost more.
     """
 
     usd: Decimal
@@ -79,21 +80,41 @@ class Cost(NamedTuple):
         return {"usd": write_decimal(self.usd), "prices": self.prices, **rates}
 
 
+class _Counts(NamedTuple):
+    """What is paid for. `plain` is input that is in no cache; `kept` was written to one for an hour, `written` for less."""
+
+    plain: int
+    output: int
+    read: int
+    written: int
+    kept: int
+    searches: int
+
+
 class _Rates(NamedTuple):
-    """US dollars for a call, and for a token of each kind. `plain` is input that is in no cache."""
+    """US dollars for a call, and for each of its `_Counts`."""
 
     call: Decimal
     plain: Decimal
     output: Decimal
     read: Decimal
     written: Decimal
+    kept: Decimal
+    search: Decimal = Decimal()
 
+
+_Found: TypeAlias = tuple[_Counts, _Rates, str]
 
 # What every model of the demo provider costs, for a first look at costs: 1 dollar for a million tokens of input, 4 of output.
 _DEMO = "demo"
 DEMO_PRICES = "demo, made up"
 _DEMO_RATES = _Rates(
-    Decimal(), plain=Decimal("1e-6"), output=Decimal("4e-6"), read=Decimal("1e-7"), written=Decimal("1.25e-6")
+    Decimal(),
+    plain=Decimal("1e-6"),
+    output=Decimal("4e-6"),
+    read=Decimal("1e-7"),
+    written=Decimal("1.25e-6"),
+    kept=Decimal("2e-6"),
 )
 
 
@@ -158,7 +179,7 @@ class Prices:
         reported = [usage for usage in usages if usage.has_counts]
         if not reported:
             return None
-        found = []
+        found: list[_Found] = []
         for usage in reported:
             counts = _counts_of(usage)
             if (one := self._find(provider_name, usage.model or model, counts, at)) is None:
@@ -166,11 +187,9 @@ class Prices:
             found.append((counts, *one))
         usd = EXACT.quantize(sum((_price(counts, rates) for counts, rates, _ in found), Decimal()), PRECISION)
         _, rates, table = found[-1]
-        # Rates are for all tokens of a call, so there are none where two models shared it.
-        has_rates = any(map(_has_cache, reported)) and not any(usage.model for usage in reported)
-        return Cost(usd, table, _input_rates(rates) if has_rates else None)
+        return Cost(usd, table, _input_rates(rates, _written(found)) if _are_known(reported, found) else None)
 
-    def _find(self, provider_name: str, model: str, counts: tuple[int, ...], at: datetime) -> tuple[_Rates, str] | None:
+    def _find(self, provider_name: str, model: str, counts: _Counts, at: datetime) -> tuple[_Rates, str] | None:
         """Find what tokens of a model cost, and the name of the table that says so."""
         if own := self._own.find(provider_name, model, at):
             return _own_rates(own), own.name
@@ -180,10 +199,9 @@ class Prices:
             return self._rates(found, counts, at), self._version
         return None
 
-    def _rates(self, model: ModelInfo, counts: tuple[int, ...], at: datetime) -> _Rates:
+    def _rates(self, model: ModelInfo, counts: _Counts, at: datetime) -> _Rates:
         tariff = self._tariff(model.get_prices(at))
-        plain, _, read, written = counts
-        return tariff.rates[bisect_left(tariff.starts, plain + read + written)]
+        return tariff.rates[bisect_left(tariff.starts, counts.plain + counts.read + counts.written + counts.kept)]
 
     def _tariff(self, prices: ModelPrice) -> _Tariff:
         # The library resolves prices for every call, which takes 25 times as long. They have no hash, but an id that
@@ -206,34 +224,52 @@ class Prices:
         return provider.find_model(model, all_providers=self._table.providers)
 
 
-def _counts_of(usage: TokenUsage) -> tuple[int, ...]:
-    """The counts of a usage in the order of `_Rates`, cut to the priced range."""
-    cached = usage.cache_read_input_tokens, usage.cache_write_input_tokens
-    return tuple(
-        [min(one, MAX_TOKENS) if one and one > 0 else 0 for one in (usage.input_tokens, usage.output_tokens, *cached)]
+def _counts_of(usage: TokenUsage) -> _Counts:
+    """What a usage has of each, cut to the priced range."""
+    kept = written_for_an_hour(usage.usage)
+    counts = (
+        *(usage.input_tokens, usage.output_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens),
+        *(kept, web_searches(usage.usage)),
     )
+    plain, output, read, written, kept, searches = (min(one, MAX_TOKENS) if one and one > 0 else 0 for one in counts)
+    kept = min(kept, written)
+    return _Counts(plain, output, read, written - kept, kept, searches)
 
 
-def _price(counts: tuple[int, ...], rates: _Rates) -> Decimal:
-    """The cost of these tokens at these rates."""
+def _price(counts: _Counts, rates: _Rates) -> Decimal:
+    """What all of it costs at these rates."""
     return sum(map(mul, counts, rates[1:]), rates.call)
 
 
 @lru_cache(RATES_REMEMBERED)
-def _input_rates(rates: _Rates) -> InputRates:
-    return InputRates(
-        *(EXACT.quantize(rate, PRECISION).normalize() for rate in (rates.plain, rates.read, rates.written))
+def _input_rates(rates: _Rates, written: Decimal) -> InputRates:
+    plain, read = (EXACT.quantize(rate, PRECISION).normalize() for rate in (rates.plain, rates.read))
+    return InputRates(plain, read, written.normalize())
+
+
+def _written(found: Sequence[_Found]) -> Decimal:
+    """A token that was written to the cache, on average. It is rounded down, so that the others cost no less than nothing."""
+    tokens = sum(counts.written + counts.kept for counts, _, _ in found)
+    usd = sum((counts.written * rates.written + counts.kept * rates.kept for counts, rates, _ in found), Decimal())
+    return (usd / tokens if tokens else found[-1][1].written).quantize(PRECISION, ROUND_FLOOR)
+
+
+def _are_known(reported: Iterable[TokenUsage], found: Iterable[_Found]) -> bool:
+    """Whether rates tell apart what a cost is for: a cache was reported, and all is for tokens of the call's own model."""
+    cached = any(
+        usage.cache_read_input_tokens is not None or usage.cache_write_input_tokens is not None for usage in reported
     )
-
-
-def _has_cache(usage: TokenUsage) -> bool:
-    return usage.cache_read_input_tokens is not None or usage.cache_write_input_tokens is not None
+    is_shared = any(usage.model for usage in reported) or any(
+        counts.searches * rates.search for counts, rates, _ in found
+    )
+    return cached and not is_shared
 
 
 def _own_rates(price: OwnPrice) -> _Rates:
     plain = price.input / _MILLION
     read, written = (plain if usd is None else usd / _MILLION for usd in (price.cache_read, price.cache_write))
-    return _Rates(Decimal(), plain, price.output / _MILLION, read, written)
+    kept = written if price.cache_write_1h is None else price.cache_write_1h / _MILLION
+    return _Rates(Decimal(), plain, price.output / _MILLION, read, written, kept)
 
 
 def _worked_out(prices: ModelPrice) -> _Tariff:
@@ -245,7 +281,7 @@ def _worked_out(prices: ModelPrice) -> _Tariff:
 
 
 def _rates(prices: ModelPrice, start: int) -> _Rates:
-    """Have the library price one token of each kind, at the prices for a prompt of more tokens than `start`."""
+    """Have the library price one of each kind, at the prices for a prompt of more tokens than `start`."""
     from genai_prices import Usage  # noqa: PLC0415 - loaded by then
     from genai_prices.types import ModelPrice, TieredPrices  # noqa: PLC0415 - loaded by then
 
@@ -255,7 +291,7 @@ def _rates(prices: ModelPrice, start: int) -> _Rates:
         return next((tier.price for tier in reversed(price.tiers) if tier.start <= start), price.base)
 
     tier = ModelPrice(**{name: flat(price) for name, price in vars(prices).items()})
-    call, *tokens = (
+    call, *each = (
         tier.calc_price(Usage(**used))["total_price"]
         for used in (
             {},
@@ -263,6 +299,8 @@ def _rates(prices: ModelPrice, start: int) -> _Rates:
             {"output_tokens": 1},
             {"input_tokens": 1, "cache_read_tokens": 1},
             {"input_tokens": 1, "cache_write_tokens": 1},
+            {"input_tokens": 1, "cache_write_tokens": 1, "cache_write_1h_tokens": 1},
+            {"web_searches": 1},
         )
     )
-    return _Rates(call, *(price - call for price in tokens))
+    return _Rates(call, *(price - call for price in each))

@@ -18,7 +18,7 @@ NO_VERSION: Final = "0"
 """The version of prices that were never set."""
 
 _SCHEMA_VERSION: Final = 1
-_MONEY: Final = ("input", "output", "cache_read", "cache_write")
+_MONEY: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 
 
 class KeptPrices(Struct, frozen=True):

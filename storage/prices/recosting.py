@@ -22,6 +22,7 @@ from decimal import Decimal, localcontext
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from bson.decimal128 import Decimal128
 from pymongo import ReturnDocument, UpdateOne
 
@@ -73,7 +74,7 @@ NOT_COUNTED: Final = "calls still wait to be counted"
 _MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
     **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", "charged", *dict(_MARKS)), True),
-    **{f"token_usages.{name}": True for name in ("model", *TOKENS)},
+    **{f"token_usages.{name}": True for name in ("model", "metadata.usage", *TOKENS)},
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
 
@@ -235,12 +236,7 @@ class Recosting:
         if call.get("presumed"):
             return None
         try:
-            usages = [
-                TokenUsage(
-                    provider_response_id="", model=usage.get("model", ""), **{name: usage.get(name) for name in TOKENS}
-                )
-                for usage in call.get("token_usages", ())
-            ]
+            usages = [_usage(usage) for usage in call.get("token_usages", ())]
             return self._cost_of(call["provider_name"], call["model"], usages, call["started_at"])
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are priced
             _log.error("the call %s cannot be priced: %s", format_id(call["_id"].as_uuid()), type(error).__name__)
@@ -268,6 +264,14 @@ class Recosting:
     async def _end(self, job: Recost, state: RecostState, **fields: Any) -> None:
         await self._set(job, {"state": state.value, "ended_at": self._now(), **fields}, {"lease_until": ""})
         _log.info("re-costing ended: id=%s state=%s", job.id, state.value)
+
+
+def _usage(document: Mapping[str, Any]) -> TokenUsage:
+    """A usage with all that its price depends on."""
+    counts: Any = {name: document.get(name) for name in TOKENS}
+    known = document.get("metadata", {}).get("usage", "{}")
+    usage = msgspec.json.decode(known, type=dict[str, Any])
+    return TokenUsage(provider_response_id="", model=document.get("model", ""), usage=usage, **counts)
 
 
 def _range(job: Recost, position: tuple[datetime, UUID] | None = None) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from intercept.tokens import (
     openai_tokens,
     provider_price,
     storable,
+    web_searches,
+    written_for_an_hour,
 )
 from tests.cases import for_each
 
@@ -188,6 +190,30 @@ def test_what_cannot_be_a_price_is_none(value):
 @pytest.mark.parametrize("value", [None, True, "1", -1, 1.5, MAX_PRICE * 10**10 + 1, [], {}])
 def test_what_cannot_be_ticks_is_no_price(value):
     assert provider_price({"cost_in_usd_ticks": value}) is None
+
+
+@for_each(
+    ("usage", "tokens"),
+    [
+        ({}, 0),
+        ({"cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 20}}, 20),
+        ({"cacheDetails": [{"ttl": "1h", "inputTokens": 3}, {"ttl": "5m", "inputTokens": 4}]}, 3),
+        ({"cacheDetails": [5, {"ttl": "1h"}, {"ttl": "1h", "inputTokens": "3"}], "cache_creation": [1]}, 0),
+    ],
+)
+def test_how_many_tokens_were_written_for_an_hour_is_said_by_two_vendors(usage, tokens):
+    assert written_for_an_hour(usage) == tokens
+
+
+@for_each(("tools", "searches"), [({"web_search_requests": 2, "web_fetch_requests": 3}, 2), ({}, 0), (None, 0), (7, 0)])
+def test_searches_that_the_provider_made_are_counted(tools, searches):
+    assert web_searches({"server_tool_use": tools}) == searches
+
+
+@given(st.fixed_dictionaries({"cache_creation": JSON, "cacheDetails": st.lists(JSON) | JSON, "server_tool_use": JSON}))
+def test_any_usage_has_a_number_of_each(usage):
+    assert written_for_an_hour(usage) >= 0
+    assert web_searches(usage) >= 0
 
 
 @given(JSON, JSON)

@@ -58,8 +58,9 @@ _TYPED = {
         "in": "$$this.prompt",
     }
 }
-# Something was written to Anthropic's cache for an hour.
-_LONG_LIVED = {"$regexMatch": {"input": "$$this", "regex": r'"ephemeral_1h_input_tokens":[1-9]'}}
+# Something was written to a cache for an hour: as Anthropic says it, and as Bedrock's Converse does.
+_FOR_AN_HOUR = r'"ephemeral_1h_input_tokens":[1-9]|"inputTokens":[1-9][0-9]*,"ttl":"1h"|"ttl":"1h","inputTokens":[1-9]'
+_LONG_LIVED = {"$regexMatch": {"input": "$$this", "regex": _FOR_AN_HOUR}}
 # Prompts and usages may be large: only the needed parts leave the database.
 CALL = {
     **dict.fromkeys(

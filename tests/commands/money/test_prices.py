@@ -22,7 +22,7 @@ def test_prices_are_set_added_listed_and_removed(output, run, tmp_path):
     file.write_text(listed)
     assert output("prices", "set", str(file)) == "There are 2 own prices.\n"
     assert output("prices", "list").splitlines() == [
-        "PROVIDER   MODEL     VALID FROM            INPUT  OUTPUT  CACHE READ  CACHE WRITE",
+        "PROVIDER   MODEL     VALID FROM            INPUT  OUTPUT  CACHE READ  CACHE WRITE  CACHE WRITE 1H",
         "anthropic  claude-*  2026-01-01T00:00:00Z  4.5    22.5",
         "openai     gpt-5     2026-02-01T00:00:00Z  1.25   10      0.125",
     ]

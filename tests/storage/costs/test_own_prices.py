@@ -23,13 +23,14 @@ def price(provider="anthropic", model="claude-*", valid_from=AUTUMN, input_="3",
     return OwnPrice(provider, model, valid_from, Decimal(input_), Decimal(output), **money)
 
 
-def usage(plain=None, output=None, read=None, written=None):
+def usage(plain=None, output=None, read=None, written=None, kept=0):
     return TokenUsage(
         provider_response_id="r",
         input_tokens=plain,
         output_tokens=output,
         cache_read_input_tokens=read,
         cache_write_input_tokens=written,
+        usage={"cache_creation": {"ephemeral_1h_input_tokens": kept}, "server_tool_use": {"web_search_requests": 1}},
     )
 
 
@@ -111,6 +112,16 @@ def test_cached_tokens_without_a_price_of_their_own_cost_what_input_costs(prices
     cost = prices.cost("anthropic", "claude-opus-4-1", [usage(1, 1, 10, 100)], AUTUMN)
     assert cost is not None
     assert cost.usd == Decimal("0.000348")
+
+
+def test_what_is_written_for_an_hour_has_a_price_of_its_own_or_that_of_other_writes(prices):
+    used = [usage(0, 0, 0, 10, kept=4)]
+    own = [price(), price(cache_write="5"), price(cache_write="5", cache_write_1h="8"), price(cache_write_1h="8")]
+    usd = []
+    for one in own:
+        prices.set_own([one])
+        usd.append(prices.cost("anthropic", "claude-opus-4-1", used, AUTUMN).usd * 10**6)
+    assert usd == [30, 50, 62, 50]  # searches have no own price
 
 
 def test_a_provider_that_no_list_has_and_the_demo_have_own_prices_too(prices):

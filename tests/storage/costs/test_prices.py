@@ -49,13 +49,18 @@ def prices():
     )
 
 
-def usage(plain=None, output=None, read=None, written=None):
+def usage(plain=None, output=None, read=None, written=None, *, kept=0, searches=0):
+    """`kept` of the `written` tokens stay in the cache for an hour."""
     return TokenUsage(
         provider_response_id="r",
         input_tokens=plain,
         output_tokens=output,
         cache_read_input_tokens=read,
         cache_write_input_tokens=written,
+        usage={
+            "cache_creation": {"ephemeral_5m_input_tokens": 7, "ephemeral_1h_input_tokens": kept},
+            "server_tool_use": {"web_search_requests": searches, "web_fetch_requests": 3},
+        },
     )
 
 
@@ -72,6 +77,9 @@ def usage(plain=None, output=None, read=None, written=None):
         ("anthropic", "claude-opus-4-1", usage(1_000, 1_000, 1_000, 1_000), "0.11025"),
         ("anthropic", "claude-sonnet-4-20250514", usage(1_000, 1_000, 1_000, 1_000), "0.02205"),
         ("anthropic", "claude-3-5-haiku-latest", usage(1_000, 100), "0.0012"),
+        ("anthropic", "claude-opus-4-5", usage(0, 0, 0, 1_000, kept=400), "0.00775"),  # 600 at 6.25, 400 at 10
+        ("anthropic", "claude-opus-4-5", usage(0, 0, 0, 1_000, kept=2_000), "0.01"),
+        ("anthropic", "claude-haiku-4-5", usage(1_000, 100, searches=3), "0.0315"),  # 10 for a thousand searches
         ("groq", "llama-3.3-70b-versatile", usage(MILLION, MILLION), "1.38"),
         ("gemini", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
         ("proxied", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
@@ -160,7 +168,7 @@ counts = st.none() | st.integers(-(2**63), 2**63) | st.integers(0, 10**6)
 @given(
     st.sampled_from(["openai", "anthropic", "groq", "demo", "x"]),
     names,
-    st.lists(st.builds(usage, counts, counts, counts, counts), max_size=4),
+    st.lists(st.builds(usage, counts, counts, counts, counts, kept=counts, searches=counts), max_size=4),
 )
 def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, model, used):
     cost = prices.cost(provider, model, used, AUTUMN)
@@ -168,18 +176,21 @@ def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, m
 
 
 def price_of_the_library(provider, model, used, at):
-    plain, output, read, written = (min(max(tokens or 0, 0), MAX_TOKENS) for tokens in used)
+    plain, output, read, written, kept, searches = (min(max(count or 0, 0), MAX_TOKENS) for count in used)
     tokens = Usage(
         input_tokens=plain + read + written,
         output_tokens=output,
         cache_read_tokens=read,
         cache_write_tokens=written,
+        cache_write_1h_tokens=min(kept, written),
+        web_searches=searches,
     )
     return model.calc_price(tokens, provider, genai_request_timestamp=at).total_price
 
 
 def price_of(prices, model, used, at):
-    count = _counts_of(used)
+    *tokens, kept, searches = used
+    count = _counts_of(usage(*tokens, kept=kept, searches=searches))
     return _price(count, prices._rates(model, count, at))
 
 
@@ -194,25 +205,25 @@ def test_every_model_costs_what_the_library_says_on_both_sides_of_every_tier(pri
     days = [datetime(2024, 5, 17, hour, tzinfo=UTC) for hour in (0, 12, 20)]
     for provider, model in MODELS:
         # What always has the same price costs the same on other days: one use on one of them shows that.
-        cases = [] if isinstance(model.prices, list) else [(days[0], (2, 3, 4, 5))]
+        cases = [] if isinstance(model.prices, list) else [(days[0], (2, 3, 4, 5, 1, 2))]
         for at, length in product([AUTUMN, *days] if not cases else [AUTUMN], lengths_of_a_prompt(model)):
             cases += [
-                (at, (length, 3, 0, 0)),
-                (at, (0, 0, length, 0)),
-                (at, (length // 2, 7, length - length // 2 - 1, 1)),
+                (at, (length, 3, 0, 0, 0, 0)),
+                (at, (0, 0, length, 0, 0, 1)),
+                (at, (length // 2, 7, length - length // 2 - 1, 1, 1, 0)),
             ]
         for at, used in cases:
-            assert price_of(prices, model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+            assert price_of(prices, model, used, at) == price_of_the_library(provider, model, used, at)
 
 
 @given(
     st.sampled_from(MODELS),
-    st.tuples(counts, counts, counts, counts),
+    st.tuples(counts, counts, counts, counts, counts, counts),
     st.timedeltas(timedelta(-1_200), timedelta(1_200)).map(AUTUMN.__add__),
 )
 def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at):
     provider, model = known
-    assert price_of(prices, model, usage(*used), at) == price_of_the_library(provider, model, used, at)
+    assert price_of(prices, model, used, at) == price_of_the_library(provider, model, used, at)
 
 
 @given(st.integers(1 - 10**34, 10**34 - 1))
@@ -229,6 +240,18 @@ def test_where_a_provider_tells_of_its_cache_the_price_of_a_token_is_kept(prices
         {name: Decimal128(usd) for name, usd in rates._asdict().items()},
     )
     assert prices.cost("anthropic", "claude-sonnet-4-5", [usage(10, 1)], AUTUMN).rates is None
+
+
+def test_a_written_token_costs_the_average_of_both_lifetimes_rounded_down(prices):
+    used = [usage(0, 0, 0, 1, kept=1), usage(0, 0, 0, 2)]
+    cost = prices.cost("anthropic", "claude-opus-4-5", used, AUTUMN)
+    assert (cost.usd, cost.rates.written) == (Decimal("0.0000225"), Decimal("0.0000075"))  # 10 and twice 6.25, by three
+    cost = prices.cost("anthropic", "claude-opus-4-5", [usage(0, 0, 0, 3, kept=1)] * 2, AUTUMN)
+    assert (cost.usd, cost.rates.written) == (Decimal("0.000045"), Decimal("0.0000075"))
+    cost = prices.cost("anthropic", "claude-opus-4-5", [usage(0, 0, 0, 7, kept=1)], AUTUMN)
+    assert (cost.usd, cost.rates.written) == (Decimal("0.0000475"), Decimal("0.000006785714"))
+    # Searches are not for tokens, so the kinds of tokens are not told apart.
+    assert prices.cost("anthropic", "claude-opus-4-5", [usage(0, 0, 0, 7, searches=1)], AUTUMN).rates is None
 
 
 def test_prices_are_worked_out_once(prices):

@@ -12,6 +12,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from intercept.blocks import read_blocks
+from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import TOKENS, Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
@@ -54,7 +55,7 @@ class Clock:
 
 
 class Prices:
-    """A token costs as many micro-dollars as is set; a model may have no price."""
+    """A token, and a search, costs as many micro-dollars as is set; a model may have no price."""
 
     def __init__(self):
         self.usd = 3
@@ -63,7 +64,7 @@ class Prices:
     def cost(self, provider_name, model, usages, at):
         if not usages or "unknown" in {model, *(usage.model for usage in usages)}:
             return None
-        tokens = sum(usage.input_tokens or 0 for usage in usages)
+        tokens = sum((usage.input_tokens or 0) + web_searches(usage.usage) for usage in usages)
         return Cost((Decimal(tokens * self.usd) / 10**6).quantize(PRECISION), f"table {self.usd}")
 
     async def newest(self):
@@ -194,20 +195,28 @@ async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(
 
 @pytest.mark.gen_test
 async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known_now(database, recosting, jobs, clock):
-    unpriced, unknown, silent, advised = Call(7), Call(8, model="unknown"), Call(9), Call(10)
+    unpriced, unknown, silent, advised, searched = Call(7), Call(8, model="unknown"), *map(Call, (9, 10, 11))
     await write(database, unpriced.start, unpriced.end(7, priced=False), unknown.start, unknown.end(8))
-    await write(database, silent.start, silent.end(None), advised.start, advised.end(7))
+    await write(
+        database, silent.start, silent.end(None), advised.start, advised.end(7), searched.start, searched.end(7)
+    )
     advice = {"$push": {"token_usages": {"model": "unknown", **dict.fromkeys(TOKENS, 1)}}}
     await database.interceptions.update_one({"_id": advised.id}, advice)
+    searches = {"token_usages.0.metadata.usage": '{"server_tool_use":{"web_search_requests":2}}'}
+    await database.interceptions.update_one({"_id": searched.id}, {"$set": searches})
     await count(database)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     await begin(recosting, clock)
     job = await finish(recosting, jobs)
-    assert (job.done, job.changed, job.before, job.after) == (4, 1, Decimal("0.000015"), Decimal("0.000036"))
+    # Of the last two: what was kept for one, and 7 tokens and 2 searches at 3 for the other.
+    assert (job.done, job.changed, job.before, job.after) == (5, 2, Decimal("0.000022"), Decimal("0.000063"))
     await count(database)
     await has_counted_all(database)
-    found = {one["_id"].int: one.get("earlier_costs") async for one in database.interceptions.find()}
-    assert found == {7: [{"usd": None, "prices": None, "replaced_at": clock.time}], 8: None, 9: None, 10: None}
+    before = {
+        one["_id"].int: [cost["usd"] for cost in one.get("earlier_costs", ())]
+        async for one in database.interceptions.find()
+    }
+    assert before == {7: [None], 8: [], 9: [], 10: [], 11: [Decimal128("0.000007000000")]}
 
 
 @pytest.mark.gen_test

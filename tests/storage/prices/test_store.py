@@ -13,7 +13,10 @@ from storage.prices.store import CHANGED, TOO_MANY, PriceError, PriceStore
 from tests.storage.costs.test_own_prices import price
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-CLAUDE, GPT = price(cache_read="0.30", cache_write="3.750001"), price("openai", "gpt-5*", input_="1.25")
+CLAUDE, GPT = (
+    price(cache_read="0.30", cache_write="3.750001", cache_write_1h="6"),
+    price("openai", "gpt-5*", input_="1.25"),
+)
 
 
 class EnoughError(Exception):

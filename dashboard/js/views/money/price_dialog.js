@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { TextField } from "../../parts/field.js";
 import { DialogForm } from "../../parts/form.js";
 
-const EMPTY = { provider: "", model: "", valid_from: "", input: "", output: "", cache_read: "", cache_write: "" };
+const EMPTY = { provider: "", model: "", valid_from: "", input: "", output: "", cache_read: "", cache_write: "", cache_write_1h: "" };
 
 /** `price` is undefined for a new one; `save` gets what was typed, and `number` is its place in the list. */
 export function PriceDialog({ price, number, save, onClose, onStale }) {
@@ -32,6 +32,7 @@ export function PriceDialog({ price, number, save, onClose, onStale }) {
         <${TextField} label="Output" hint="The same." required inputmode="decimal" ...${field("output")} />
         <${TextField} label="Read from cache" hint="If empty, as input." inputmode="decimal" ...${field("cache_read")} />
         <${TextField} label="Written to cache" hint="If empty, as input." inputmode="decimal" ...${field("cache_write")} />
+        <${TextField} label="Written for an hour" hint="If empty, as written to cache." inputmode="decimal" ...${field("cache_write_1h")} />
         <${TextField} label="Holds from" hint="A day in UTC, such as 2026-11-01, or a timestamp." required ...${field("valid_from")} />
       </div>
     <//>

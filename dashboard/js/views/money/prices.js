@@ -74,11 +74,11 @@ function OwnPrices({ isOwner }) {
 }
 
 function Row({ price, isOwner, onEdit, onRemove }) {
-  const { provider, model, input, output, cache_read: read, cache_write: write, valid_from: from } = price;
+  const { provider, model, input, output, cache_read: read, cache_write: write, cache_write_1h: hour, valid_from: from } = price;
   return html`
     <tr>
       <td>${provider}</td><td>${model}</td><td title=${from}>${from.replace(/T00:00:00(\.000)?Z$/, "")}</td>
-      <td class="number">${input}</td><td class="number">${output}</td><td class="number">${read ?? "as input"}</td><td class="number">${write ?? "as input"}</td>
+      <td class="number">${input}</td><td class="number">${output}</td><td class="number">${read ?? "as input"}</td><td class="number">${write ?? "as input"}${hour && `, for an hour ${hour}`}</td>
       ${
         isOwner &&
         html`<td class="number">

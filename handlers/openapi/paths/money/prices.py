@@ -21,6 +21,7 @@ _PRICE = Price(
     output="22.50",
     cache_read="0.45",
     cache_write="5.625",
+    cache_write_1h="9.00",
     valid_from="2026-11-01T00:00:00.000Z",
 )
 _SENT = PriceListBody([PriceBody(**structs.asdict(_PRICE) | {"valid_from": "2026-11-01"})])

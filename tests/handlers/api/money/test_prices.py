@@ -39,13 +39,15 @@ async def test_prices_are_set_and_shown_with_a_version(running, put):
         "model": "claude-3",
         "cache_read": 0.000001,
         "cache_write": 5,
+        "cache_write_1h": "8.10",
         "valid_from": "2026-02-03T04:05:06Z",
     }
     response = await put({"prices": [PRICE, cached]})
     expected = [
         SHOWN | {"model": "claude-*"},
         SHOWN
-        | {"model": "claude-3", "cache_read": "0.000001", "cache_write": "5", "valid_from": "2026-02-03T04:05:06.000Z"},
+        | {"model": "claude-3", "cache_read": "0.000001", "cache_write": "5", "cache_write_1h": "8.10"}
+        | {"valid_from": "2026-02-03T04:05:06.000Z"},
     ]
     assert (response.status, json.loads(response.body)["prices"]) == (200, expected)
     assert (await running.get(PRICES))[1] == json.loads(response.body)
@@ -70,7 +72,9 @@ async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
     response = await put({"prices": wrong, "more": 1})
     result = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     pattern = "must be 1 to 200 visible ASCII characters, such as claude-*; * stands for any text"
-    allowed = "unknown field; allowed are provider, model, input, output, cache_read, cache_write, valid_from"
+    allowed = (
+        "unknown field; allowed are provider, model, input, output, cache_read, cache_write, cache_write_1h, valid_from"
+    )
     assert (response.status, result) == (
         400,
         {

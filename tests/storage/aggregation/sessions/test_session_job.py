@@ -134,6 +134,26 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
 
 
 @pytest.mark.gen_test
+async def test_what_was_written_for_an_hour_says_so_in_either_form(database, sessions):
+    lines = (
+        '{"cache_creation":{"ephemeral_1h_input_tokens":5}}',
+        '{"cacheDetails":[{"ttl":"5m","inputTokens":1},{"ttl":"1h","inputTokens":5}]}',
+        '{"cacheDetails":[{"inputTokens":5,"ttl":"1h"}]}',
+        '{"cache_creation":{"ephemeral_1h_input_tokens":0},"cacheDetails":[{"inputTokens":0,"ttl":"1h"}]}',
+    )
+    calls = [Call(number, f"session {number}") for number in range(1, 5)]
+    await keep(database, *calls)
+    for number, usage in enumerate(lines):
+        await cached(database, calls[number], read_blocks(b'{"messages":[1]}'), read=0, written=9)
+        changed = {"$set": {"token_usages.0.metadata.usage": usage}}
+        await database.interceptions.update_one({"_id": calls[number].id}, changed)
+    assert await sessions.add_pending() == 4
+    kept = await database.cache_lines.find().to_list(None)
+    lines = {line["call"].int: line["long"] for one in kept for line in one["lines"]}
+    assert lines == {1: True, 2: True, 3: True, 4: False}
+
+
+@pytest.mark.gen_test
 async def test_a_call_with_an_advisor_which_has_a_cache_of_its_own_is_compared_with_none(database, sessions):
     first, second = Call(1, "a"), Call(4, "a")
     packed = read_blocks(b'{"messages":[1]}')
