@@ -232,7 +232,7 @@ def mongodb_uri(mongodb):
 @pytest.fixture(scope="session")
 def databases(mongodb_uri, run_apart):
     """What databases there are in it."""
-    databases = Databases(mongodb_uri, run_apart)
+    databases = Databases(mongodb_uri, run_apart, journal=False)
     yield databases
     databases.close()
 
