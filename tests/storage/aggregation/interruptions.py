@@ -8,14 +8,16 @@ from pymongo.errors import AutoReconnect
 
 
 class Interrupted:
-    """Fails at one step, before or after it is done; those that only read many documents are none."""
+    """Fails when one step is done; those that only read many documents are none.
 
-    def __init__(self, database, step, *, done, error=None):
+    What fails before it is done leaves behind what the step before it left.
+    """
+
+    def __init__(self, database, step, error=None):
         self._database = database
         self.health, self.within, self.is_replicated = database.health, database.within, database.is_replicated
         self._error = error or AutoReconnect("connection closed")
         self._left = step
-        self._done = done
         for name in ("interceptions", "rollups", "sessions", "cache_lines", "search_segments", "search_parts"):
             setattr(self, name, _Collection(getattr(database, name), self))
 
@@ -27,14 +29,12 @@ class Interrupted:
     async def transaction(self):
         async with self._database.transaction() as session:
             yield session
-            self.step(done=False)  # of the commit
-        self.step(done=True)
+        self.step()  # the commit
 
-    def step(self, *, done):
-        if done is self._done:
-            self._left -= 1
-            if self._left == -1:
-                raise self._error
+    def step(self):
+        self._left -= 1
+        if self._left == -1:
+            raise self._error
 
 
 class _Collection:
@@ -55,9 +55,8 @@ class _Collection:
             return method
 
         async def interrupted(*args, **options):
-            self._interrupted.step(done=False)
             response = await method(*args, **options)
-            self._interrupted.step(done=True)
+            self._interrupted.step()
             return response
 
         return interrupted

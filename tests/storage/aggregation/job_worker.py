@@ -1,7 +1,7 @@
-"""Processes that do a task until they are killed: `python -m tests.storage.aggregation.job_worker TASK URI DATABASE`.
+"""Processes that do a task until they are killed: `python -m tests.storage.aggregation.job_worker URI DATABASE`.
 
-For each line it reads, it begins such a process, which prints `added` and its id after its first calls, and when that has
-ended it prints `ended`. All is imported once, as that takes longer than such a process lives.
+For each name of a task that it reads, it begins such a process, which prints `added` and its id after its first calls,
+and when that has ended it prints `ended`. All is imported once, as that takes longer than such a process lives.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import sys
 from storage.mongo.database import Database
 from tests.storage.aggregation.tasks import ALL
 
-BATCH = 15
+BATCH = 10
 """Most calls that it adds at once."""
 
 
@@ -37,8 +37,8 @@ def say(line):
     sys.stdout.flush()
 
 
-def main(task, uri, name):
-    for _ in sys.stdin:
+def main(uri, name):
+    for task in map(str.strip, sys.stdin):
         process = os.fork()
         if process == 0:
             asyncio.run(run_job(task, uri, name))
