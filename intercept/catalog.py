@@ -9,7 +9,7 @@ from intercept.apis import Api, Dialect, RequestedModels
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import requests as bedrock_requests
-from intercept.dialects.gemini import contents, predictions
+from intercept.dialects.gemini import contents, interaction_inputs, interactions, predictions
 from intercept.dialects.gemini import generate_content as gemini
 from intercept.dialects.openai import batches, chat_completions, completions, realtime, responses, usage_only
 from intercept.formats.content_encoding import OpaqueReader
@@ -118,6 +118,15 @@ COUNT_TOKENS: Final = replace(
 )
 PREDICT: Final = replace(
     EMBED_CONTENT, name="predict", path="/{version}/models/{model}:predict", body_reader=predictions.body_reader
+)
+INTERACTIONS: Final = Api(
+    name="interactions",
+    path="/{version}/interactions",
+    dialect=Dialect.GEMINI,
+    parse_request=interaction_inputs.parse_request,
+    stream_reader=interactions.stream_reader,
+    body_reader=interactions.body_reader,
+    caches_prompts=True,
 )
 # Bedrock streams in AWS's event stream alone.
 INVOKE: Final = Api(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -108,6 +109,27 @@ def disjoint_tokens(
         cache_read_input_tokens=cache_read,
         cache_write_input_tokens=cache_write,
         price=price,
+        usage=storable(usage),
+    )
+
+
+def google_tokens(usage: dict[str, Any], counts: Sequence[int | None]) -> TokenUsage | None:
+    """Make the disjoint counts of a usage object of Google's; None without any. If there is a total, a missing one is zero.
+
+    Args:
+        usage: The usage object.
+        counts: Of the prompt (with what is cached), the output, thoughts, what is cached, the results of tools, and the total.
+    """
+    prompt, output, thoughts, cached, tools, total = counts
+    if all(one is None for one in counts):
+        return None
+    if total is not None:
+        prompt, output, thoughts, cached = (one or 0 for one in (prompt, output, thoughts, cached))
+    return TokenUsage(
+        provider_response_id="",
+        input_tokens=None if prompt is None else max(prompt - (cached or 0), 0) + (tools or 0),
+        output_tokens=None if output is None and thoughts is None else (output or 0) + (thoughts or 0),
+        cache_read_input_tokens=cached,
         usage=storable(usage),
     )
 

@@ -67,6 +67,11 @@ class RequestBody(BeforeMessages):
     fallbacks: Raw = field(default_factory=Raw)
 
     @property
+    def named(self) -> str:
+        """Which model it is for; "" where it says nothing."""
+        return self.model
+
+    @property
     def other_models(self) -> tuple[str, ...] | None:
         """Models that the provider may use too; None if they cannot be read.
 
@@ -114,7 +119,7 @@ class _Name(str):
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
-_ONCE: Final = ("model", "models", "fallbacks", "tools", "stream", "input_file_id")
+_ONCE: Final = ("model", "agent", "models", "fallbacks", "tools", "stream", "input_file_id")
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 
 
@@ -145,7 +150,7 @@ def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
         raise InvalidRequestError("request body is nested too deeply") from error
     except ValueError as error:
         raise InvalidRequestError(f"request body is not valid JSON: {error}") from error
-    request.model = _checked(request.model) or model
+    request.model = _checked(request.named) or model
     if not request.model:
         raise InvalidRequestError("model is required: a non-empty string")
     return request

@@ -13,14 +13,15 @@ WANTED: Final = (
     *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),
     *("contents", "parts", "functionResponse", "function_response", "name"),
     *("is_error", "status", "output", "response", "error"),
+    *("agent", "previous_interaction_id", "environment", "labels", "result"),
 )
 """Members that the parsers read, on any level."""
 
 AS_IT_IS: Final = frozenset({"stream_options", "models", "fallbacks"})
 """Members of the body that are kept unchanged; 0 stands for one that is large."""
 
-SMALL_AS_IT_IS: Final = "metadata"
-"""The same, unless it is large."""
+SMALL_AS_IT_IS: Final = frozenset({"metadata", "labels"})
+"""The same, unless they are large."""
 
 TOOLS: Final = "tools"
 """The member of the body of whose items those are kept that name a model."""
@@ -48,12 +49,12 @@ OBJECTS: Final = frozenset(
 """The objects that are read."""
 
 SIZED: Final = frozenset(
-    {(2, "content"), (2, "output"), (4, "content"), (OTHER_DEPTH, "content"), (OTHER_DEPTH, "response")}
+    {(2, "content"), (2, "output"), (2, "result"), (4, "content"), (OTHER_DEPTH, "content"), (OTHER_DEPTH, "response")}
 )
 """The results of tool calls, of which only the size is read."""
 
-TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (4, "text")})
+TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (2, "text"), (4, "text")})
 """The members that may be a long text, which is read."""
 
-ONCE: Final = frozenset({"model", "models", "fallbacks", "tools", "stream"})
+ONCE: Final = frozenset({"model", "agent", "models", "fallbacks", "tools", "stream"})
 """The members that may not be there twice."""

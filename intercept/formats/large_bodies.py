@@ -142,7 +142,7 @@ class Scan(Walk):
                 kept[key] = yield from self._raw()
             elif depth == 0 and key == TOOLS:
                 kept[key] = yield from self._keep_tools()
-            elif depth == 0 and key == SMALL_AS_IT_IS:
+            elif depth == 0 and key in SMALL_AS_IT_IS:
                 kept[key] = yield from self._raw_or_abridged(key)
             elif key not in WANTED:
                 yield from self._skip()

@@ -23,8 +23,12 @@ _OF_AZURE = "/openai"
 _AS_OPENAI = ("/v1", _OF_AZURE)
 BATCH_STATES = frozenset(f"{begins}/batches/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
 """The routes whose responses name the files that a batch of OpenAI's has put out."""
-STORED_RESPONSES = frozenset(f"{begins}/responses/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
-"""The routes whose responses may tell what a response used that ran in the background."""
+_INTERACTION = "/{version}/interactions/{id}"
+STORED_RESPONSES = {
+    **{f"{begins}/responses/{{id}}{rest}": catalog.RESPONSES for begins in _AS_OPENAI for rest in ("", "/cancel")},
+    **{f"{_INTERACTION}{rest}": catalog.INTERACTIONS for rest in ("", "/cancel")},
+}
+"""The routes whose responses may tell what a response used that ran in the background, each with the API of that."""
 FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPENAI)
 """The routes whose responses may be the output of such a batch."""
 
@@ -128,6 +132,9 @@ GEMINI_ROUTES = (
     _recorded(catalog.EMBED_CONTENT),
     Route(_GEMINI + "/{model}:batchEmbedContents", Dialect.GEMINI, POST, catalog.EMBED_CONTENT),
     _recorded(catalog.PREDICT),
+    _recorded(catalog.INTERACTIONS),
+    _own(_INTERACTION, Audience.OWN_RESPONSE, *READ, "DELETE", dialect=Dialect.GEMINI),
+    _own(f"{_INTERACTION}/cancel", Audience.OWN_RESPONSE, *POST, dialect=Dialect.GEMINI),
     Route(_GEMINI, Dialect.GEMINI, READ),
     Route(_GEMINI + "/*", Dialect.GEMINI, READ),
 )

@@ -1,4 +1,6 @@
-"""Stored responses of OpenAI's: passed on, and one that ran in the background is recorded as a call once it has ended, once.
+"""Stored responses of OpenAI's and interactions of Google's: passed on.
+
+One that ran in the background is recorded as a call once it has ended, once.
 
 The call that began such a response got an answer without tokens. Whoever asks for the response until it has ended gets them.
 """
@@ -22,13 +24,13 @@ from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of
-from intercept.apis import RequestSummary
+from intercept.apis import Api, RequestSummary
 from intercept.callers.tags import together
-from intercept.catalog import RESPONSES
 from intercept.records import Interception, Reading
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamResponse
+from upstream.routes.route_tables import STORED_RESPONSES
 
 logger = logging.getLogger(__name__)
 
@@ -50,10 +52,9 @@ class StoredResponse(Passthrough):
             await super().relay(handler, response, sent)
             return
         response_id = unquote(self._to.route.id_in(self._to.path))
-        summary = RequestSummary(
-            model=RESPONSES.name, stream=response.is_event_stream, previous_response_id=response_id
-        )
-        fetched = _Fetched(handler, start_of(handler, self._to, RESPONSES, summary, sent), response_id)
+        api = STORED_RESPONSES[self._to.route.pattern]
+        summary = RequestSummary(model=api.name, stream=response.is_event_stream, previous_response_id=response_id)
+        fetched = _Fetched(handler, api, start_of(handler, self._to, api, summary, sent), response_id)
         fetched.observation.head(response)
         try:
             await Relay(handler).run(response, fetched)
@@ -66,6 +67,7 @@ class _Fetched(Watcher):
 
     Args:
         handler: Of the request.
+        api: What the response is one of.
         template: The start of its record, but for what only the response tells.
         response_id: Which response it is.
 
@@ -73,14 +75,14 @@ class _Fetched(Watcher):
         observation: Of the response.
     """
 
-    def __init__(self, handler: ProxyHandler, template: Interception, response_id: str) -> None:
+    def __init__(self, handler: ProxyHandler, api: Api, template: Interception, response_id: str) -> None:
         self._handler = handler
         self._response_id = response_id
         self._secrets = handler.bridge.secrets.together_with(secrets_of(handler.credentials))
         id_ = background_id(template.initiator_id, template.provider_name, response_id)
         self._template = replace(template, id=id_)
         self.observation = Observation(
-            id_, RESPONSES, now=handler.bridge.now, secrets=self._secrets, keep_text=template.keeps_response
+            id_, api, now=handler.bridge.now, secrets=self._secrets, keep_text=template.keeps_response
         )
 
     def watch(self, piece: bytes) -> bool:

@@ -15,7 +15,7 @@ from handlers.openapi.refusals import KIND_OF, RATE
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import EVENT_STREAM, Dialect
-from intercept.catalog import BY_PATH, REALTIME, RESPONSES
+from intercept.catalog import BY_PATH, INTERACTIONS, REALTIME, RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.form_data import FORM_DATA
 from upstream.providers.presets import ALL_ROUTES
@@ -70,6 +70,8 @@ _OWN = {"description": "The provider's own response: status, headers and body un
 
 def _call_body(route: Route, example: dict[str, Any]) -> Described:
     """The body of a recorded call. Where the path names the model, the body need not."""
+    if route.api is INTERACTIONS:
+        return body(dict[str, Any], call={"model": "gemini-3-flash-preview", "input": "Hello"})
     if route.dialect is Dialect.GEMINI:
         return body(dict[str, Any], call={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]})
     if route.dialect is Dialect.BEDROCK:

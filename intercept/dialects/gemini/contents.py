@@ -79,7 +79,8 @@ class _RequestPart(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
-_CONFIG: Final = Decoder(_GenerationConfig)
+GENERATION_CONFIG: Final = Decoder(_GenerationConfig)
+"""Reads how much the model may write: `token_limit` of what it returns."""
 _PLAIN_REQUEST: Final = Decoder(RequestBody)
 _CONTENT: Final = Decoder(_Content)
 _REQUEST_PART: Final = Decoder(_RequestPart)
@@ -100,7 +101,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     contents = _Contents(request.contents)
     last = last_message(contents)
     parts = _parts(last) if last else []
-    config = read_struct(request.generationConfig or request.generation_config, _CONFIG)
+    config = read_struct(request.generationConfig or request.generation_config, GENERATION_CONFIG)
     return RequestSummary(
         model=request.model,
         max_output_tokens=config.token_limit if config else None,

@@ -18,7 +18,7 @@ from intercept.formats.json_text import read_struct
 from intercept.formats.streams.json_array import ArrayDecoder
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
-from intercept.tokens import count, storable
+from intercept.tokens import count, google_tokens
 
 _SPACE: Final = b" \t\r\n"
 
@@ -239,22 +239,8 @@ def _add_body(body: bytes, draft: Draft) -> bool:
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     """Read `usageMetadata`; None without counts. If there is a total, a missing count is zero."""
-    prompt, candidates, thoughts, cached, tools, total = (
-        count(usage.get(f"{name}TokenCount"))
-        for name in ("prompt", "candidates", "thoughts", "cachedContent", "toolUsePrompt", "total")
-    )
-    if all(one is None for one in (prompt, candidates, thoughts, cached, tools, total)):
-        return None
-    if total is not None:
-        prompt, candidates, thoughts, cached = (one or 0 for one in (prompt, candidates, thoughts, cached))
-    output = None if candidates is None and thoughts is None else (candidates or 0) + (thoughts or 0)
-    return TokenUsage(
-        provider_response_id="",
-        input_tokens=None if prompt is None else max(prompt - (cached or 0), 0) + (tools or 0),
-        output_tokens=output,
-        cache_read_input_tokens=cached,
-        usage=storable(usage),
-    )
+    names = ("prompt", "candidates", "thoughts", "cachedContent", "toolUsePrompt", "total")
+    return google_tokens(usage, [count(usage.get(f"{name}TokenCount")) for name in names])
 
 
 stream_reader: Final = _Stream
