@@ -83,6 +83,14 @@ def test_an_oversized_event_is_marked_in_the_reading():
     assert reader.result() == Reading(response_id="first", truncated=True)
 
 
+def each_case(names, of_any_api):
+    """Let a test read all cases as one API, and those that are of any API as that one alone."""
+    cases = [
+        (api, name) for api in BY_PATH.values() for name in names if api is CHAT_COMPLETIONS or name not in of_any_api
+    ]
+    return for_each(("api", "name"), cases, ids=[f"{api.name}: {name}" for api, name in cases])
+
+
 # A quarter as long as the longest that are read, or half: those take as much longer.
 HOSTILE = {
     "escapes": b'{"delta":"' + rb"\n" * 2**18 * 7 + rb'\ud83d"}',
@@ -94,10 +102,9 @@ HOSTILE = {
 
 
 @pytest.mark.timed
-@for_each(("name", "data"), HOSTILE.items(), ids=HOSTILE)
-@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
-def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, name, data):
-    result = []
+@each_case(HOSTILE, of_any_api=HOSTILE.keys() - {"names"})
+def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, name):
+    result, data = [], HOSTILE[name]
     for new_reader, text in ((api.stream_reader, b"data: " + data + b"\n\n"), (api.body_reader, data)):
         assert is_within(0.075, lambda new=new_reader, text=text: seconds_of(lambda: result.append(read(new(), text))))
     assert result[0].truncated
@@ -108,7 +115,7 @@ def test_an_event_or_a_body_full_of_values_is_let_go_unread(api, name, data):
 @for_each("api", BY_PATH.values(), ids=lambda api: api.name)
 def test_the_usage_beside_too_many_values_is_read(api):
     one = {"token": "hello", "logprob": -0.5, "bytes": [104, 105]}
-    logprobs = [one | {"top_logprobs": [one] * 20}] * 250
+    logprobs = [one | {"top_logprobs": [one] * 20}] * 190
     usage = {"prompt_tokens": 3, "completion_tokens": 4, "input_tokens": 3, "output_tokens": 4}
     answer = {"id": "a", "model": "m", "choices": logprobs, "output": logprobs, "content": logprobs, "usage": usage}
     answer |= {"background": True, "status": "completed"}
@@ -201,16 +208,8 @@ PIECES = {
     "choices": b'data:{"choices":[0,0]}\n\n',
     "usages": b'data:{"type":"message_delta","usage":{"input_tokens":1}}\n\n',
 }
-NO_EVENTS = {"blank lines", "carriage returns", "comments", "events without data"}
-PIECES = {name: (data * PIECE_BYTES)[:PIECE_BYTES] for name, data in PIECES.items()}
-
-
-def each_case(names, of_any_api):
-    """Let a test read all cases as one API, and those that are of any API as that one alone."""
-    cases = [
-        (api, name) for api in BY_PATH.values() for name in names if api is CHAT_COMPLETIONS or name not in of_any_api
-    ]
-    return for_each(("api", "name"), cases, ids=[f"{api.name}: {name}" for api, name in cases])
+OF_EACH_API = {"tiny events", "events that are no JSON", "choices", "usages"}
+PIECES = {name: (data * (PIECE_BYTES // len(data) + 1))[:PIECE_BYTES] for name, data in PIECES.items()}
 
 
 def holds_up(new_reader, pieces, seconds):
@@ -239,13 +238,13 @@ def longest_step(reader, pieces):
 
 
 @pytest.mark.timed
-@each_case(PIECES, of_any_api=NO_EVENTS)
+@each_case(PIECES, of_any_api=PIECES.keys() - OF_EACH_API)
 def test_no_piece_of_a_stream_is_read_for_long(api, name):
     assert not holds_up(api.stream_reader, [PIECES[name]], STEP_SECONDS)
 
 
 @pytest.mark.timed
-@for_each("name", PIECES)
+@for_each("name", ["comments", "tiny events", "bytes that are no text", "choices"])
 def test_no_packed_piece_of_a_stream_is_read_for_long(name):
     packed = gzip.compress(PIECES[name] + PIECES[name][::-1])
     padded = [packed + bytes(len(PIECES[name]) // MAX_RATIO)]
@@ -258,32 +257,32 @@ def test_thousands_of_gzip_members_in_a_piece_are_not_read_for_long():
         assert not holds_up(lambda: decoded(CHAT_COMPLETIONS.stream_reader(), "gzip"), pieces, STEP_SECONDS)
 
 
-LARGE_SECONDS = 0.04
-"""Twice what decoding the largest text takes, which is one step."""
+LARGE_BYTES = MAX_BODY_BYTES // 2 - 1000
+"""Of what is decoded in one step, which takes as much longer as there is more."""
+LARGE_SECONDS = 0.02
+"""Twice what decoding so much takes."""
 KEPT_SECONDS = 0.04
 """Twice what a text takes that is kept."""
 LARGE = {
-    "text": lambda: b"x" * (MAX_BODY_BYTES - 1000),
-    "text cut in a pair": lambda: b"x" * (MAX_BODY_BYTES - 1000) + rb"\ud83d",
-    "text behind an escape": lambda: rb"\n" + b"x" * (MAX_BODY_BYTES - 1000),
-    "an image beside an escape": lambda: rb'\ud83d","image":"' + b"x" * (MAX_BODY_BYTES - 1000),
-    "characters of three bytes": lambda: "€".encode() * (MAX_BODY_BYTES // 3 - 1000),
-    "bytes that are no text": lambda: b"\xff" * (MAX_BODY_BYTES - 1000),
+    "text": lambda: b"x" * LARGE_BYTES,
+    "text cut in a pair": lambda: b"x" * LARGE_BYTES + rb"\ud83d",
+    "text behind an escape": lambda: rb"\n" + b"x" * LARGE_BYTES,
+    "an image beside an escape": lambda: rb'\ud83d","image":"' + b"x" * LARGE_BYTES,
+    "characters of three bytes": lambda: "€".encode() * (LARGE_BYTES // 3),
+    "bytes that are no text": lambda: b"\xff" * LARGE_BYTES,
     "bytes that are no text, in less": lambda: b"\xff" * (4 * 2**20 - 70_000),
     "halves of pairs": lambda: (b"x" * 64 + rb"\ud83d") * (4 * 2**20 // 70 - 1000),
 }
 
 
-LARGE_OF_ANY_API = LARGE.keys() - {"text", "bytes that are no text, in less"}
-
-
-@each_case(LARGE, of_any_api=LARGE_OF_ANY_API)
+@each_case(LARGE, of_any_api=LARGE.keys() - {"text"})
 def test_no_large_event_or_body_is_read_for_long(api, name):
     data = b'{"id":"' + LARGE[name]() + b'"}'
     pieces = [data[start : start + PIECE_BYTES] for start in range(0, len(data), PIECE_BYTES)]
-    assert not holds_up(api.body_reader, pieces, LARGE_SECONDS)
-    if name not in LARGE_OF_ANY_API:  # an event is decoded as a body is
-        assert not holds_up(api.stream_reader, [b"data: ", *pieces, b"\n\n"], LARGE_SECONDS)
+    seconds = 2 * LARGE_SECONDS if name in {"bytes that are no text, in less", "halves of pairs"} else LARGE_SECONDS
+    assert not holds_up(api.body_reader, pieces, seconds)
+    if name == "text":  # an event is decoded as a body is
+        assert not holds_up(api.stream_reader, [b"data: ", *pieces, b"\n\n"], seconds)
 
 
 def repeated(item, times):
@@ -297,40 +296,42 @@ TOOL_CALL = b'{"id":%b,"function":{"name":%b,"arguments":%b}}'
 FULL_SECONDS = 0.03
 """Twice what the dearest of them takes, which is read at once."""
 FULL = {
+    f"numbers for {name}": b'{"type":"message_start","%b":%b}' % (name.encode(), NUMBERS)
+    for name in ["id", "type", "usage", "error", "delta", "choices", "content", "output", "message", "code"]
+}
+FULL["usage"] = b'{"type":"message_delta","usage":{"x":%b},"delta":%b}' % (
+    repeated(LONG_NUMBER, 1364),
+    repeated(LONG_NUMBER, MOST - 1400),
+)
+FULL["members of an error"] = b'{"type":"error","error":{%b}}' % b",".join(b'"k%d":0' % key for key in range(MOST))
+FULL_OF_API = {
     **{
-        f"numbers for {name}": b'{"type":"message_start","%b":%b}' % (name.encode(), NUMBERS)
-        for name in ["id", "type", "usage", "error", "delta", "choices", "content", "output", "message", "code"]
-    },
-    **{
-        f"numbers for {name.decode()} of {outer}": b'{"type":"%b","%b":{"%b":%b}}'
-        % (kind, outer.encode(), name, NUMBERS)
-        for kind, outer, names in (
-            (b"message_start", "message", b"usage content error"),
-            (b"content_block_start", "content_block", b"id input"),
-            (b"response.completed", "response", b"usage output error"),
-            (b"response.output_item.done", "item", b"summary content arguments"),
+        (api, f"numbers for {name} of {outer}"): f'{{"type":"{kind}","{outer}":{{"{name}":'.encode() + NUMBERS + b"}}"
+        for api, kind, outer, names in (
+            (MESSAGES, "message_start", "message", "usage content error"),
+            (MESSAGES, "content_block_start", "content_block", "id input"),
+            (RESPONSES, "response.completed", "response", "usage output error"),
+            (RESPONSES, "response.output_item.done", "item", "summary content arguments"),
         )
         for name in names.split()
     },
-    "usage": b'{"type":"message_delta","usage":{"x":%b},"delta":%b}'
-    % (repeated(LONG_NUMBER, 1364), repeated(LONG_NUMBER, MOST - 1400)),
-    "members of an error": b'{"type":"error","error":{%b}}' % b",".join(b'"k%d":0' % key for key in range(MOST)),
-    "tool calls": b'{"choices":[{"message":{"tool_calls":%b}}]}' % repeated(TOOL_CALL % ((b'"a"',) * 3), MOST // 5),
-    "tool calls of numbers": b'{"choices":[{"delta":{"tool_calls":%b}}]}'
+    (CHAT_COMPLETIONS, "tool calls"): b'{"choices":[{"message":{"tool_calls":%b}}]}'
+    % repeated(TOOL_CALL % ((b'"a"',) * 3), MOST // 5),
+    (CHAT_COMPLETIONS, "tool calls of numbers"): b'{"choices":[{"delta":{"tool_calls":%b}}]}'
     % repeated(TOOL_CALL % ((LONG_NUMBER,) * 3), MOST // 5),
-    "deltas of tool calls": b'{"choices":[{"delta":{"tool_calls":[%b]}}]}'
+    (CHAT_COMPLETIONS, "deltas of tool calls"): b'{"choices":[{"delta":{"tool_calls":[%b]}}]}'
     % b",".join(b'{"id":"%d","index":%d}' % (index, index) for index in range(MOST // 3)),
-    "output items": b'{"output":%b}' % repeated(b'{"type":"function_call","name":"a"}', MOST // 3),
-    "summaries": b'{"output":%b}' % repeated(b'{"type":"reasoning","summary":[{"text":"x"}]}', MOST // 5),
-    "blocks": b'{"content":%b}' % repeated(b'{"type":"tool_use","name":"a","input":{}}', MOST // 4),
+    (RESPONSES, "output items"): b'{"output":%b}' % repeated(b'{"type":"function_call","name":"a"}', MOST // 3),
+    (RESPONSES, "summaries"): b'{"output":%b}' % repeated(b'{"type":"reasoning","summary":[{"text":"x"}]}', MOST // 5),
+    (MESSAGES, "blocks"): b'{"content":%b}' % repeated(b'{"type":"tool_use","name":"a","input":{}}', MOST // 4),
 }
+FULL_OF_API |= {(api, name): data for api in BY_PATH.values() for name, data in FULL.items()}
 
 
 @pytest.mark.timed
-@for_each("name", FULL)
-@for_each("api", BY_PATH.values(), ids=lambda api: api.name)
-def test_no_event_or_body_as_full_as_allowed_is_read_for_long(api, name):
-    data = FULL[name]
+@for_each("case", FULL_OF_API, ids=lambda case: f"{case[0].name}: {case[1]}")
+def test_no_event_or_body_as_full_as_allowed_is_read_for_long(case):
+    api, data = case[0], FULL_OF_API[case]
     assert not holds_up(api.body_reader, [data], FULL_SECONDS)
     assert not holds_up(api.stream_reader, [b"data: ", data, b"\n\n"], FULL_SECONDS)
 

@@ -162,7 +162,7 @@ def test_a_bomb_is_inflated_in_steps_and_no_further_than_the_most(monkeypatch):
 def test_no_more_is_inflated_than_a_body_of_text_would_have():
     collector = Collector()
     reader = decoded(collector, "gzip")
-    bomb = gzip.compress(bytes(64 * 2**20))
+    bomb = gzip.compress(bytes(16 * 2**20))
     for start in range(0, len(bomb), 1000):
         reader.feed(bomb[start : start + 1000])
     assert len(collector.body) <= MAX_RATIO * 1000 + 2 * MAX_STEP_BYTES
@@ -183,7 +183,7 @@ def test_inflating_a_bomb_takes_little_memory():
         def feed(self, chunk):
             self.pieces = [chunk[-1:]]
 
-    bomb = gzip.compress(bytes(64 * 2**20))
+    bomb = gzip.compress(bytes(16 * 2**20))
     reader = decoded(Sink(), "gzip")
     tracemalloc.start()
     reader.feed(bomb)

@@ -41,14 +41,14 @@ TURNS = b'{"model":"m","messages":'
 HOSTILE = {
     "a long string": b'{"model":"m","x":"' + b"a" * 3 * SIZE + b'"}',
     "escapes and half a pair": TURNS + b'[{"role":"user","content":"' + rb"\n" * 2 * SIZE + rb'\ud83d"}]}',
-    "halves of pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d" * (MIB // 2) + b'"}]}',
+    "halves of pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d" * (MIB // 4) + b'"}]}',
     "characters of every width": TURNS + b'[{"role":"user","content":"' + "é東🚀".encode() * (MIB // 3) + b'"}]}',
     "numbers": b'{"model":"m","x":[' + b"0," * 2 * SIZE + b"0]}",
     "numbers for messages": TURNS + b"[" + b"0," * 2 * SIZE + b"0]}",
     "objects for messages": TURNS + b"[" + b"{}," * (MIB // 2) + b"{}]}",
     "strings for messages": TURNS + b"[" + b'"",' * SIZE + b'""]}',
-    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 10_000 + b"{}]}",
-    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 40_000 + b"{}]}]}",
+    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 4000 + b"{}]}",
+    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 30_000 + b"{}]}]}",
     "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(80_000)) + b'"k":0}}',
     "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(80_000)) + b'"k":0}',
     "the same key": b'{"model":"m",' + b'"role":0,' * (SIZE // 36) + b'"role":0}',
@@ -62,13 +62,13 @@ HOSTILE = {
     "a long key": b'{"model":"m","' + b"k" * 3 * SIZE + b'":0}',
     "arrays of long escapes": TURNS
     + b'[{"role":"user","content":['
-    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 10
+    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 4
     + b"0]}]}",
     "parts of long escapes": TURNS
     + b'[{"role":"user","content":['
-    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 200
+    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 80
     + b"0]}]}",
-    "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * SIZE + b'"},') * 5 + b"0]}",
+    "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * SIZE + b'"},') * 3 + b"0]}",
     "every name with escapes": TURNS
     + b"[{"
     + b",".join(b'"%b":{"content":"%b"}' % (name.encode(), rb"\u00e9" * 40_000) for name in NAMES.split())

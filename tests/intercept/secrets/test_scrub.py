@@ -191,4 +191,4 @@ HOSTILE = [
 @pytest.mark.timed
 @for_each("unit", HOSTILE)
 def test_four_times_the_text_takes_at_most_eight_times_the_work(unit):
-    assert is_linear(lambda size: scrub(unit * (size // len(unit))), 1 << 14)
+    assert is_linear(lambda size: scrub(unit * (size // len(unit))), 1 << 13)
