@@ -7,6 +7,7 @@ import pytest
 from google import genai
 from google.genai import types
 
+from handlers.dataplane.services import ownership
 from settings import ProviderSettings
 from tests.intercept.dialects.gemini.test_interactions import EVENTS, WHOLE, sse
 from tests.sdk.wiring import stream, whole
@@ -86,7 +87,8 @@ async def test_an_agent_in_the_background_is_recorded_once_when_it_has_ended(run
 
 
 @pytest.mark.gen_test
-async def test_what_one_user_began_no_other_reads_stops_or_deletes(running, client):
+async def test_what_one_user_began_no_other_reads_stops_or_deletes(running, client, monkeypatch):
+    monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 0)
     running.upstream.play(*whole(QUEUED))
     begun = await client.interactions.create(agent="deep-research", input="Compare", background=True)
     await running.ended(1)

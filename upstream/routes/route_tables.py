@@ -23,14 +23,25 @@ _OF_AZURE = "/openai"
 _AS_OPENAI = ("/v1", _OF_AZURE)
 BATCH_STATES = frozenset(f"{begins}/batches/{{id}}{rest}" for begins in _AS_OPENAI for rest in ("", "/cancel"))
 """The routes whose responses name the files that a batch of OpenAI's has put out."""
-_INTERACTION = "/{version}/interactions/{id}"
+_INTERACTION = "/interactions/{id}"
+_OF_PROJECT = "/projects/{project}/locations/{location}"
 STORED_RESPONSES = {
     **{f"{begins}/responses/{{id}}{rest}": catalog.RESPONSES for begins in _AS_OPENAI for rest in ("", "/cancel")},
-    **{f"{_INTERACTION}{rest}": catalog.INTERACTIONS for rest in ("", "/cancel")},
+    **{
+        f"{begins}{_INTERACTION}{rest}": catalog.INTERACTIONS
+        for begins in ("/{version}", _OF_PROJECT)
+        for rest in ("", "/cancel")
+    },
 }
 """The routes whose responses may tell what a response used that ran in the background, each with the API of that."""
 FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPENAI)
 """The routes whose responses may be the output of such a batch."""
+
+
+def _own_interaction(begins: str, prefix: str = "") -> tuple[Route, ...]:
+    of_one = _own(begins + _INTERACTION, Audience.OWN_RESPONSE, *READ, "DELETE", dialect=Dialect.GEMINI)
+    cancelled = _own(f"{begins}{_INTERACTION}/cancel", Audience.OWN_RESPONSE, *POST, dialect=Dialect.GEMINI)
+    return replace(of_one, prefix=prefix), replace(cancelled, prefix=prefix)
 
 
 def _own_batch(rest: str, *methods: str) -> Route:
@@ -133,15 +144,14 @@ GEMINI_ROUTES = (
     Route(_GEMINI + "/{model}:batchEmbedContents", Dialect.GEMINI, POST, catalog.EMBED_CONTENT),
     _recorded(catalog.PREDICT),
     _recorded(catalog.INTERACTIONS),
-    _own(_INTERACTION, Audience.OWN_RESPONSE, *READ, "DELETE", dialect=Dialect.GEMINI),
-    _own(f"{_INTERACTION}/cancel", Audience.OWN_RESPONSE, *POST, dialect=Dialect.GEMINI),
+    *_own_interaction("/{version}"),
     Route(_GEMINI, Dialect.GEMINI, READ),
     Route(_GEMINI + "/*", Dialect.GEMINI, READ),
 )
 
 
 def _on_vertex(publisher: str, method: str, dialect: Dialect, api: Api | None, *, streams: bool = False) -> Route:
-    pattern = f"/projects/{{project}}/locations/{{location}}/publishers/{publisher}/models/{method}"
+    pattern = f"{_OF_PROJECT}/publishers/{publisher}/models/{method}"
     return Route(pattern, dialect, POST, api, prefix="/{version}", streams=streams)
 
 
@@ -153,14 +163,20 @@ _OF_VERTEX = (
     _on_vertex("google", "{model}:batchEmbedContents", Dialect.GEMINI, catalog.EMBED_CONTENT),
     _on_vertex("google", "{model}:predict", Dialect.GEMINI, catalog.PREDICT),
 )
-EXPRESS_ROUTES = tuple(
-    replace(route, pattern=route.pattern.removeprefix("/projects/{project}/locations/{location}"))
-    for route in _OF_VERTEX
-)
+EXPRESS_ROUTES = tuple(replace(route, pattern=route.pattern.removeprefix(_OF_PROJECT)) for route in _OF_VERTEX)
 """Those of Vertex AI in express mode, where the key stands for the project."""
 VERTEX_ROUTES = (
     *_OF_VERTEX,
     *EXPRESS_ROUTES,
+    Route(f"{_OF_PROJECT}/interactions", Dialect.GEMINI, POST, catalog.INTERACTIONS, prefix="/{version}"),
+    *_own_interaction(_OF_PROJECT, "/{version}"),
+    Route(
+        f"{_OF_PROJECT}/endpoints/openapi/chat/completions",
+        Dialect.OPENAI,
+        POST,
+        catalog.CHAT_COMPLETIONS,
+        prefix="/{version}",
+    ),
     _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES_COUNT_TOKENS),
     _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES),
     _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, catalog.MESSAGES, streams=True),
