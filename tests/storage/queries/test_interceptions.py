@@ -1,3 +1,4 @@
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from itertools import product
 from uuid import UUID
@@ -45,27 +46,17 @@ def numbers(page):
 
 
 @pytest.mark.gen_test
-async def test_nothing_recorded_is_an_empty_page(database):
+async def test_a_page_has_whole_documents_and_without_any_is_empty(database):
     assert await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=10) == (0, [])
-
-
-@pytest.mark.gen_test
-async def test_a_page_has_whole_documents(database):
     document = made(1)
     interceptions = await keep(database, document)
     assert await interceptions.page(EVERYTHING, visible_to=None, limit=10) == (1, [document])
 
 
 @pytest.mark.gen_test
-async def test_the_newest_come_first_and_of_one_moment_the_greatest_id(database):
-    documents = [made(number, started_at=NOON + timedelta(seconds=number // 3)) for number in (4, 1, 6, 3, 2, 5)]
-    interceptions = await keep(database, *documents)
-    assert numbers(await interceptions.page(EVERYTHING, visible_to=None, limit=10)) == (6, [6, 5, 4, 3, 2, 1])
-
-
-@pytest.mark.gen_test
-async def test_pages_by_cursor_and_by_offset_are_the_same_list(database):
-    documents = [made(number, started_at=NOON + timedelta(seconds=number // 3)) for number in range(1, 9)]
+async def test_pages_by_cursor_and_by_offset_are_the_same_list_the_newest_first(database):
+    """Of one moment the one with the greatest id is first."""
+    documents = [made(number, started_at=NOON + timedelta(seconds=number // 3)) for number in (4, 1, 8, 6, 7, 3, 2, 5)]
     interceptions = await keep(database, *documents)
     after_id, by_cursor, by_offset = None, [], []
     for offset in (0, 3, 6):
@@ -74,29 +65,19 @@ async def test_pages_by_cursor_and_by_offset_are_the_same_list(database):
         by_cursor.append(numbers(page))
         by_offset.append(numbers(await interceptions.page(EVERYTHING, visible_to=None, limit=3, offset=offset)))
     assert by_cursor == by_offset == [(8, [8, 7, 6]), (8, [5, 4, 3]), (8, [2, 1])]
+    for behind in ({"after_id": UUID(int=1)}, {"offset": 2**31 - 1}):
+        assert await interceptions.page(EVERYTHING, visible_to=None, limit=3, **behind) == (8, []), behind
 
 
 @pytest.mark.gen_test
-async def test_behind_the_last_there_is_nothing(database):
-    interceptions = await keep(database, made(1), made(2))
-    assert await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=UUID(int=1)) == (2, [])
-    assert await interceptions.page(EVERYTHING, visible_to=None, limit=3, offset=2**31 - 1) == (2, [])
-
-
-@pytest.mark.gen_test
-async def test_a_cursor_need_not_match_the_search(database):
+async def test_a_cursor_need_not_match_the_search_but_has_to_be_known(database):
     interceptions = await keep(database, made(1), made(2, model="other"), made(3))
     search_filter = Search(model="gpt-5").filter(initiator_id=None)
     page = await interceptions.page(search_filter, visible_to=None, limit=3, after_id=UUID(int=2))
     assert numbers(page) == (2, [1])
-
-
-@pytest.mark.gen_test
-async def test_an_unknown_cursor_is_refused(database):
-    interceptions = await keep(database, made(1))
-    message = f"there is no interception {UUID(int=2)} that the caller may see"
+    message = f"there is no interception {UUID(int=4)} that the caller may see"
     with pytest.raises(UnknownCursorError, match=f"^{message}$"):
-        await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=UUID(int=2))
+        await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=UUID(int=4))
 
 
 @pytest.mark.gen_test
@@ -105,11 +86,6 @@ async def test_a_member_sees_and_counts_only_their_own(database):
     assert numbers(await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10)) == (2, [3, 1])
     with pytest.raises(UnknownCursorError):
         await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
-
-
-@pytest.mark.gen_test
-async def test_a_member_who_asks_for_another_finds_nothing(database):
-    interceptions = await keep(database, made(1), made(2, initiator_id=BOB_ID))
     search_filter = Search(initiator="bob").filter(initiator_id=BOB_ID)
     assert await interceptions.page(search_filter, visible_to=ADA.id, limit=10) == (0, [])
 
@@ -188,7 +164,7 @@ def plan(index):
     return "{ " + ", ".join(f"{name}: {direction}" for name, direction in index) + " }"
 
 
-async def many(database):
+async def fill(database):
     """Keep calls of four days, one an hour, counted but for the last ones."""
     hours = [timedelta(hours=number) for number in range(100)]
     failed = {number for number in range(100) if number % 4 == 0}
@@ -201,96 +177,96 @@ async def many(database):
         )
         for number in range(100)
     ]
-    interceptions = await keep(database, *documents[:97])
+    await keep(database, *documents[:97])
     await RollupJob(database, now=lambda: NOON).add_pending()
     await keep(database, *documents[97:], made(200, end_reason=None))
-    return interceptions
 
 
-async def profiled(database, asking):
-    """What the database did while something was asked, and what that answered."""
-    await database._database.command("profile", 2)
-    response = await asking
-    await database._database.command("profile", 0)
+@asynccontextmanager
+async def profiled(database):
+    """Have MongoDB note its work; yields what tells of a page its work and what that answered."""
+    notes, interceptions, seen = database._database["system.profile"], Decoded(Interceptions(database)), 0
     names = [database.interceptions.full_name, database.rollups.full_name]
-    requested = {"ns": {"$in": names}, "command.find": {"$exists": True}}
-    requested = {"$or": [requested, {"ns": {"$in": names}, "command.aggregate": {"$exists": True}}]}
-    work = await database._database["system.profile"].find(requested).sort("ts", 1).to_list(None)
-    await database._database["system.profile"].drop()
-    return work, response
+    queries = {"ns": {"$in": names}, "$or": [{f"command.{name}": {"$exists": True}} for name in ("find", "aggregate")]}
+
+    async def page(*terms, **options):
+        nonlocal seen
+        response = await interceptions.page(*terms, **options)
+        work = await notes.find(queries).skip(seen).to_list(None)
+        seen += len(work)
+        return work, response
+
+    await database._database.command("profile", 2)
+    try:
+        yield page
+    finally:
+        await database._database.command("profile", 0)
+        await notes.drop()
 
 
 @pytest.mark.gen_test
-async def test_every_query_runs_on_an_index_without_sorting(database, monkeypatch):
-    interceptions = await many(database)
-    cursors = ({}, {"after_id": UUID(int=90)}, {"offset": 5})
-    for scanned, (search, visible_to, index) in product((counts.SCANNED_KEYS, 0), SHAPES):
-        monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
+async def test_every_query_runs_on_an_index_without_sorting(filled, monkeypatch):
+    pages = [*product([counts.SCANNED_KEYS], ({}, {"after_id": UUID(int=90)}, {"offset": 5})), (0, {})]
+    for search, visible_to, index in SHAPES:
         search_filter = search.filter(initiator_id=ADA.id if search.initiator else None)
-        narrows, case = search.status or search_filter.keys() - {"started_at", "status"}, (scanned, search)
-        for cursor in cursors if scanned else cursors[:1]:
-            page = interceptions.page(search_filter, visible_to=visible_to, limit=5, **cursor)
-            work, (_, documents) = await profiled(database, page)
-            for query in work:
-                assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK")), case
-                assert not query.get("hasSortStage"), case
-            lists = [query for query in work if query["command"].get("limit") == 5]
-            assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}, case
-            for query in lists:
-                used = set(query["planSummary"].removeprefix("IXSCAN ").split(", IXSCAN "))
-                assert used == {plan(index if scanned or index is not BY_TIME or not narrows else BY_COMBINATION)}
-                read_in = len(query["command"]["filter"].get("$or", [index]))
-                assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}, case
+        narrows = search.status or search_filter.keys() - {"started_at", "status"}
+        async with profiled(filled) as page:
+            for scanned, cursor in pages:
+                monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
+                case = search, scanned, cursor
+                work, (_, documents) = await page(search_filter, visible_to=visible_to, limit=5, **cursor)
+                for query in work:
+                    assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK")), case
+                    assert not query.get("hasSortStage"), case
+                lists = [query for query in work if query["command"].get("limit") == 5]
+                assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}, case
+                for query in lists:
+                    used = set(query["planSummary"].removeprefix("IXSCAN ").split(", IXSCAN "))
+                    in_order = index if scanned or index is not BY_TIME or not narrows else BY_COMBINATION
+                    assert used == {plan(in_order)}, case
+                    read_in = len(query["command"]["filter"].get("$or", [index]))
+                    assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}, case
 
 
 @pytest.mark.gen_test
-async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(database):
-    interceptions = await many(database)
-    for search, visible_to, keys in (
-        (Search(), None, 40),
-        (Search(status=Status.FAILED), None, 40),
-        (Search(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
-        (Search(model="gpt-5"), None, 40),
-        (Search(model="gpt-5", client="Codex"), ADA.id, 40),
-        (Search(), ADA.id, 40),
-    ):
-        search_filter, case = search.filter(initiator_id=None), (search, visible_to)
-        work, (count, _) = await profiled(database, interceptions.page(search_filter, visible_to=visible_to, limit=1))
-        assert count == len([each async for each in database.interceptions.find(search_filter)]), case
-        assert sum(query["keysExamined"] for query in work) <= keys, case
-        counting = [query for query in work if query["ns"] == database.interceptions.full_name][:-1]
-        assert max(query["docsExamined"] for query in counting) <= 3, case
+async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_counted(filled):
+    counted = []
+    async with profiled(filled) as page:
+        for search, visible_to, keys in (
+            (Search(), None, 40),
+            (Search(status=Status.FAILED), None, 40),
+            (Search(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
+            (Search(model="gpt-5"), None, 40),
+            (Search(model="gpt-5", client="Codex"), ADA.id, 40),
+            (Search(), ADA.id, 40),
+        ):
+            search_filter, case = search.filter(initiator_id=None), (search, visible_to)
+            work, (count, _) = await page(search_filter, visible_to=visible_to, limit=1)
+            assert sum(query["keysExamined"] for query in work) <= keys, case
+            counting = [query for query in work if query["ns"] == filled.interceptions.full_name][:-1]
+            assert max(query["docsExamined"] for query in counting) <= 3, case
+            counted.append((search_filter, count))
+    for search_filter, count in counted:
+        assert count == await filled.interceptions.count_documents(search_filter), search_filter
 
 
 @pytest.mark.gen_test
-async def test_a_page_far_down_looks_at_little_more_than_it_returns(database):
-    interceptions = await many(database)
-    for cursor in ({"after_id": UUID(int=20)}, {"offset": 80}):
-        work, page = await profiled(database, interceptions.page(EVERYTHING, visible_to=None, limit=10, **cursor))
-        assert numbers(page) == (100, list(range(19, 9, -1))), cursor
-        assert (work[-1]["command"]["limit"], work[-1]["docsExamined"] <= 11) == (10, True), cursor
-        assert work[-1]["keysExamined"] <= 10 + 24, cursor  # within a day, what is before the page is skipped
-
-
-@pytest.mark.gen_test
-async def test_a_page_of_what_is_rare_looks_at_little_more_than_it_returns(database, monkeypatch):
-    monkeypatch.setattr(counts, "SCANNED_KEYS", 20)
-    interceptions = await many(database)
-    for visible_to in (None, ADA.id):
-        requested = interceptions.page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
-        work, page = await profiled(database, requested)
-        assert numbers(page) == (1, [50]), visible_to
-        assert work[-1]["command"]["limit"] == 10, visible_to
-        assert work[-1]["keysExamined"] <= 3, visible_to
-
-
-@pytest.mark.gen_test
-async def test_what_nothing_matches_is_not_looked_for(database):
-    interceptions = await many(database)
-    page = interceptions.page({"client": "Zed", "status": "failed"}, visible_to=None, limit=10)
-    work, page = await profiled(database, page)
-    assert page == (0, [])
-    assert [query for query in work if query["command"].get("limit") == 10] == []
+async def test_a_page_looks_at_little_more_than_it_returns_wherever_it_is_and_however_rare(filled, monkeypatch):
+    async with profiled(filled) as page:
+        for cursor in ({"after_id": UUID(int=20)}, {"offset": 80}):
+            work, found = await page(EVERYTHING, visible_to=None, limit=10, **cursor)
+            assert numbers(found) == (100, list(range(19, 9, -1))), cursor
+            assert (work[-1]["command"]["limit"], work[-1]["docsExamined"] <= 11) == (10, True), cursor
+            assert work[-1]["keysExamined"] <= 10 + 24, cursor  # within a day, what is before the page is skipped
+        work, found = await page({"client": "Zed", "status": "failed"}, visible_to=None, limit=10)
+        assert found == (0, [])
+        assert [query for query in work if query["command"].get("limit") == 10] == []
+        monkeypatch.setattr(counts, "SCANNED_KEYS", 20)
+        for visible_to in (None, ADA.id):
+            work, found = await page(EVERYTHING | {"client": "Zed"}, visible_to=visible_to, limit=10)
+            assert numbers(found) == (1, [50]), visible_to
+            assert work[-1]["command"]["limit"] == 10, visible_to
+            assert work[-1]["keysExamined"] <= 3, visible_to
 
 
 @pytest.mark.gen_test
