@@ -104,8 +104,7 @@ async def count(database):
 
 
 async def recorded(database, calls=CALLS, **ends):
-    for call in calls:
-        await write(database, call.start, call.end(call.number, **ends))
+    await write(database, *(one for call in calls for one in (call.start, call.end(call.number, **ends))))
     await count(database)
 
 
@@ -368,20 +367,32 @@ async def test_a_process_keeps_its_job_while_it_counts_the_calls(database, recos
 
 
 @pytest.mark.gen_test
-async def test_a_process_that_lost_its_job_while_it_counted_begins_nothing(
+async def test_a_process_that_lost_its_job_while_it_counted_or_within_a_batch_changes_nothing(
     database, recosting, jobs, clock, monkeypatch
 ):
     async def loses():
         await database.recosts.update_one({}, {"$set": {"holder": uuid4()}})
         return "v2"
 
+    async def claim():
+        return job
+
     await recorded(database)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     assert await recosting.step() == IDLE_SECONDS
     clock.time += SETTLE_SECONDS * SECOND
-    monkeypatch.setattr(recosting, "_refresh", loses)
-    assert await recosting.step() == IDLE_SECONDS
+    with monkeypatch.context() as patched:
+        patched.setattr(recosting, "_refresh", loses)
+        assert await recosting.step() == IDLE_SECONDS
     assert (await jobs.list_newest())[0].state is RecostState.WAITING
+    clock.time += (COUNT_SECONDS + LEASE_SECONDS + 1) * SECOND
+    assert await recosting.step() == BATCH_PAUSE_SECONDS
+    (job,) = await jobs.list_newest()
+    assert job.state is RecostState.RUNNING
+    await loses()
+    monkeypatch.setattr(recosting, "_claim", claim)
+    assert await recosting.step() == IDLE_SECONDS
+    assert await database.interceptions.count_documents({"earlier_costs": {"$exists": True}}) == 0
 
 
 @pytest.mark.gen_test
@@ -392,24 +403,6 @@ async def test_a_job_begins_also_where_its_calls_are_too_many_to_count(database,
     await begin(recosting, clock)
     job = await finish(recosting, jobs)
     assert (job.state, job.total, job.done) == (RecostState.DONE, None, 5)
-
-
-@pytest.mark.gen_test
-async def test_a_process_that_lost_its_job_within_a_batch_changes_nothing(
-    database, recosting, jobs, clock, monkeypatch
-):
-    await recorded(database)
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await begin(recosting, clock)
-    (job,) = await jobs.list_newest()
-    await database.recosts.update_one({}, {"$set": {"holder": uuid4()}})
-
-    async def claim():
-        return job
-
-    monkeypatch.setattr(recosting, "_claim", claim)
-    assert await recosting.step() == IDLE_SECONDS
-    assert await database.interceptions.count_documents({"earlier_costs": {"$exists": True}}) == 0
 
 
 @pytest.mark.gen_test

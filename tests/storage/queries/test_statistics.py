@@ -146,20 +146,20 @@ def test_the_more_points_a_series_has_the_fewer_there_are(days, groups):
 @pytest.mark.gen_test
 async def test_a_member_has_statistics_of_their_own_calls(database, monkeypatch):
     monkeypatch.setattr(statistics_module, "MAX_GROUPS", 2)
-    calls = [Call(n, second=n * HOUR, initiator=ADA if n % 2 else BOB, model=f"m{n % 8}") for n in range(24)]
+    calls = [Call(n, second=n * HOUR, initiator=ADA if n % 2 else BOB, model=f"m{n % 8}") for n in range(16)]
     await count(database, *calls)
     read = Statistics(database).read
     for bucket in Bucket:
         requested = [StatsQuery(DAYS.start, DAYS.start + timedelta(days=1), bucket, by) for by in (None, *GroupBy)]
         series = [(await read(query, visible_to=ADA))[1] for query in requested]
         assert [[(one.group, one.other, one.total["interceptions"]) for one in each] for each in series] == [
-            [(None, False, 12)],
-            [("m1", False, 3), ("m3", False, 3), (None, True, 6)],
-            [("openai", False, 12)],
-            [("Codex", False, 12)],
-            [(ADA, False, 12)],
-            [(NO_GROUP, False, 12)],
-            [("abcdefghij", False, 12)],
+            [(None, False, 8)],
+            [("m1", False, 2), ("m3", False, 2), (None, True, 4)],
+            [("openai", False, 8)],
+            [("Codex", False, 8)],
+            [(ADA, False, 8)],
+            [(NO_GROUP, False, 8)],
+            [("abcdefghij", False, 8)],
         ]
     assert (await read(DAYS, visible_to=UUID(int=7)))[1][0].points == {}
 
@@ -276,7 +276,7 @@ calls = st.lists(
 ).map(lambda rows: [Call(number, *row) for number, row in enumerate(rows)])
 
 
-@settings(max_examples=examples(8, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     calls=calls,
     visible_to=st.sampled_from([None, ADA]),

@@ -128,25 +128,11 @@ async def test_of_several_calls_with_that_id_the_latest_before_the_answer_is_mea
 
 
 @pytest.mark.gen_test
-async def test_a_call_that_started_in_the_same_millisecond_is_no_parent(database, threads):
-    await keep(database, FIRST, replace(SECOND, second=1))
+async def test_a_call_of_the_same_millisecond_or_another_user_or_session_is_no_parent(database, threads):
+    others = {"second": 1}, {"initiator": UUID(int=7)}, {"session": "session-2"}, {"session": None}
+    await keep(database, FIRST, *(replace(SECOND, number=number, **other) for number, other in enumerate(others, 2)))
     assert await threads.link_pending() == 0
-    assert await places(database) == {1: NO_THREAD, 2: PENDING}
-
-
-@pytest.mark.gen_test
-async def test_a_call_of_another_user_is_no_parent(database, threads):
-    await keep(database, FIRST, replace(SECOND, initiator=UUID(int=7)))
-    assert await threads.link_pending() == 0
-    assert await places(database) == {1: NO_THREAD, 2: PENDING}
-
-
-@pytest.mark.parametrize("session", ["session-2", None])
-@pytest.mark.gen_test
-async def test_a_call_of_another_session_is_no_parent(database, threads, session):
-    await keep(database, FIRST, replace(SECOND, session=session))
-    assert await threads.link_pending() == 0
-    assert await places(database) == {1: NO_THREAD, 2: PENDING}
+    assert await places(database) == {1: NO_THREAD} | dict.fromkeys((2, 3, 4, 5), PENDING)
 
 
 @pytest.mark.gen_test
@@ -261,16 +247,18 @@ async def test_a_server_that_looks_too_late_changes_nothing(database, threads, c
     assert await places(database) == {2: (1, 1), 4: NO_THREAD}
 
 
-@pytest.mark.parametrize(
-    "id_",
-    ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * MAX_ID],
-    ids=["nul", "dollar", "dot", "half a character", "operator", "long"],
-)
 @pytest.mark.gen_test
-async def test_any_text_may_be_an_id(database, threads, id_):
-    await keep(database, Call(1, issues=("", "x" * 10**6, id_, id_)), Call(2, answers=id_), Call(3, answers="other"))
-    assert await threads.link_pending() == 1
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 3: PENDING}
+async def test_any_text_may_be_an_id(database, threads):
+    ids = ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * MAX_ID]
+    for number, id_ in enumerate(ids):
+        issues, user = ("", "x" * 10**6, id_, id_), UUID(int=1 + number)
+        await keep(database, Call(10 * number + 1, issues=issues, initiator=user))
+        for other, answers in (2, id_), (3, "other"):
+            await keep(database, Call(10 * number + other, answers=answers, initiator=user))
+    assert await threads.link_pending() == len(ids)
+    found = await places(database)
+    for first, id_ in zip(range(1, 61, 10), ids, strict=True):
+        assert [found[first + more] for more in range(3)] == [NO_THREAD, (first, first), PENDING], id_
 
 
 @pytest.mark.gen_test
@@ -304,7 +292,7 @@ def thread_of(call, world):
     return parent.number, (thread_of(parent, world) or (0, parent.number))[1]
 
 
-@settings(max_examples=examples(8, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=st.lists(calls, max_size=10), data=st.data())
 def test_every_answer_goes_on_with_the_latest_call_before_it(io_loop, database, world, data):
     world = [replace(call, number=number) for number, call in enumerate(world, start=1)]
