@@ -67,6 +67,10 @@ class FakeUpstream:
         """Answer the next request with these steps."""
         self.scripts.append(steps)
 
+    def forget(self) -> None:
+        """Begin as if nothing had been played or asked yet."""
+        self.scripts, self.requests = [], []
+
     async def request(self, number: int = 0) -> Received:
         """Wait for the request of that number, counted from 0."""
         async with self._arrived:
