@@ -25,10 +25,9 @@ CONFIG = """
 positive_data_acceptance.expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412"]
 negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", "408", "409", "412", "413", "415", "429", "431"]
 """
-# That queries are refused which are not allowed is in test_parameters.py, of every resource and for a tenth of the processor.
-ALLOWED_QUERIES = '[[operations]]\ninclude-method = "GET"\ngeneration.mode = "positive"\n'
-# What is made at random is for `make properties`; the other phases ask the same each time. So are the 400 bodies of what-if.
-USUAL = ("--phases", "examples,coverage", "--exclude-path", f"{CONTROL}/limits/what-if")
+# What is made at random is for `make properties`; the other phases ask the same each time. So are the 400 bodies of what-if,
+# and reads: what they answer is in test_responses.py, which queries they take in test_parameters.py.
+USUAL = ("--phases", "examples,coverage", "--exclude-path", f"{CONTROL}/limits/what-if", "--exclude-method", "GET")
 THOROUGH = ("--phases", "examples,coverage,fuzzing")
 OPTIONS = (
     *("--checks", "all", *(THOROUGH if examples(0, 1) else USUAL), "--max-examples", "10"),
@@ -47,7 +46,7 @@ def fuzz(running, tmp_path):
     async def fuzz(*tags):
         document = strict(Contract().document) | {"security": [{"BearerToken": []}]}
         (tmp_path / "openapi.json").write_text(json.dumps(document))
-        (tmp_path / "schemathesis.toml").write_text(CONFIG + examples(ALLOWED_QUERIES, ""))
+        (tmp_path / "schemathesis.toml").write_text(CONFIG)
         only = [option for tag in tags for option in ("--include-tag", tag)]
         server = ("--url", f"http://127.0.0.1:{running.port}", "--header", f"Authorization: Bearer {running.token}")
         process = await asyncio.create_subprocess_exec(

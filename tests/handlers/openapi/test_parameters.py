@@ -75,7 +75,7 @@ async def names(running):
 
 @pytest.mark.gen_test
 async def test_a_query_takes_what_is_described_and_nothing_else(running):
-    client, there = await running.client(), await names(running)
+    client, there, seen = await running.client(), await names(running), []
 
     async def expect(status, path, query):
         response = await client.request("GET", f"{path}?{query}{BESIDE.get(query, '')}", running.headers)
@@ -88,8 +88,9 @@ async def test_a_query_takes_what_is_described_and_nothing_else(running):
             allowed, refused = allowed_and_not(schema)
             for value in ("", *allowed):
                 await expect(200, path, f"{name}={quote(str(value))}")
-            for value in refused:
+            for value in refused if schema not in seen else refused[:2]:  # one function reads what has one schema
                 await expect(400, path, f"{name}={quote(str(value))}")
+            seen.append(schema)
             await expect(400, path, f"{name}=&{name}=")
 
 
