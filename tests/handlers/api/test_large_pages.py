@@ -29,10 +29,11 @@ def record(running):
 
     async def record():
         calls, user = Calls(running.bridge.database), running.identity.user
+        await calls.start_all(range(1, CALLS + 1), initiator_id=user.id, client_session_id="a")
         for number in range(1, CALLS + 1):
-            await calls.start(number, user_agent=LARGE, initiator_id=user.id, client_session_id="a")
             await calls.end(number)
         await SessionJob(running.bridge.database).add_pending()
+        await running.bridge.database.interceptions.update_many({}, {"$set": {"user_agent": LARGE}})
         return uuid5(user.id, "a")
 
     return record

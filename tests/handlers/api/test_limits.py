@@ -15,6 +15,7 @@ from tornado.testing import bind_unused_port
 
 from handlers.api.limits import NOT_YOURS, merge_reports, report
 from handlers.application import BridgeApplication
+from handlers.dataplane import relay
 from handlers.lifecycle import ActiveRequest, Lifecycle
 from http1.server import BridgeServer
 from intercept.times import format_time
@@ -36,39 +37,50 @@ LIMITS = ("max_concurrency", "rate_limit", "user_rate_limit", "rate_window", "us
 
 
 @pytest.fixture
-def round_seconds():
+def timing():
     """How long the database may take to decide, in seconds."""
-    return LONG_ROUND_SECONDS
+    return {"round_seconds": LONG_ROUND_SECONDS}
 
 
 @pytest.fixture
-def two(io_loop, running, bridge_settings, round_seconds):
+def two(io_loop, running, bridge_settings, timing):
     """Two bridges on one database, with the limits of the test's mark."""
     limits = {name: bridge_settings[name] for name in LIMITS if name in bridge_settings}
-    closing = []
+    opened, tasks, servers = [], [], []
+
+    async def pause(seconds):
+        if tasks:
+            await asyncio.sleep(seconds)
+        for one in [] if tasks else opened:  # all know of all without a wait
+            await one._beat()
 
     async def another():
-        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), round_seconds=round_seconds)
+        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), pause=pause, **timing)
         overload, lifecycle = protection(**limits, authority=cluster), Lifecycle()
+        opened.append(cluster)
         await cluster.open(lambda: report(lifecycle, overload))
-        renewing = asyncio.create_task(cluster.run())
         bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, cluster=cluster)
         server = BridgeServer(BridgeApplication(bridge), max_connections=100)
         bound, port = bind_unused_port()
         server.add_sockets([bound])
-        closing.append((server, cluster, renewing))
+        servers.append(server)
         return replace(running, bridge=bridge, port=port)
+
+    async def both():
+        made = await another(), await another()
+        tasks.extend([asyncio.create_task(cluster.run()) for cluster in opened])
+        return made
 
     async def close():
         for client in running.clients:
             await client.closed()
-        for server, cluster, renewing in closing:
+        for server, cluster, renewing in zip(servers, opened, tasks, strict=True):
             renewing.cancel()
             server.stop()
             await server.close_all_connections()
             await cluster.close()
 
-    yield io_loop.run_sync(another), io_loop.run_sync(another)
+    yield io_loop.run_sync(both)
     io_loop.run_sync(close)
 
 
@@ -121,21 +133,10 @@ async def test_two_bridges_share_the_rate_of_a_token(two, running):
     assert len(running.upstream.requests) == 4
 
 
-@pytest.mark.bridge(user_rate_limit=3, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
-async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens(two, running):
-    one, other = two
-    await one_user_has_three_requests(one, other, running)
-
-
 @pytest.mark.bridge(user_rate_limit=3, rate_limit=2, user_max_concurrency=9, rate_window=timedelta(seconds=100))
 @pytest.mark.gen_test
-async def test_two_bridges_share_the_rate_of_a_user_beside_other_limits(two, running):
+async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens_beside_other_limits(two, running):
     one, other = two
-    await one_user_has_three_requests(one, other, running)
-
-
-async def one_user_has_three_requests(one, other, running):
     running.upstream.play(OK)
     tokens = [await another_token(running) for _ in range(4)]
     statuses = [
@@ -188,7 +189,8 @@ async def test_two_bridges_share_the_slots_of_a_user_and_a_refusal_consumes_noth
 
 @pytest.mark.bridge(max_concurrency=2)
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_frees_its_slot_for_both(two, running):
+async def test_a_client_that_leaves_frees_its_slot_for_both(two, running, monkeypatch):
+    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
     one, other = two
     client = await hold(one, asyncio.Event())
     client.reset()
@@ -202,8 +204,8 @@ class TestWithoutTheDatabase:
         return private_database
 
     @pytest.fixture
-    def round_seconds(self):
-        return ROUND_SECONDS
+    def timing(self):
+        return {"round_seconds": ROUND_SECONDS, "missing": 0.2}
 
     @pytest.mark.expects_log(
         r"^WARNING storage\.(admission\.cluster: limits are server-local until the database is available: "
@@ -372,9 +374,11 @@ async def test_limits_that_nobody_uses_are_shown_all_the_same(running):
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
 @pytest.mark.gen_test
-async def test_a_rate_that_is_used_up_says_when_there_is_more(running):
+async def test_a_rate_that_is_used_up_says_when_there_is_more_and_refusals_are_logged(running, caplog):
+    caplog.set_level(logging.INFO, "limits.refusals")
     running.upstream.play(OK)
-    await call(running)
+    assert [(await call(running)).status for _ in range(4)] == [200, 429, 429, 429]
+    assert [line for line in caplog.messages if "refused" in line] == ["requests refused: limit=rate new=1 total=1"]
     _, response = await running.get(PATH)
     (key,) = response["limits"][2]["keys"]
     wait = datetime.fromisoformat(key["next_free_at"]) - datetime.fromisoformat(response["at"])
@@ -383,7 +387,8 @@ async def test_a_rate_that_is_used_up_says_when_there_is_more(running):
 
 
 @pytest.mark.gen_test
-async def test_what_is_not_limited_is_counted_all_the_same(running):
+async def test_what_is_not_limited_is_counted_all_the_same(running, monkeypatch):
+    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
     client = await hold(running, asyncio.Event())
     _, response = await running.get(PATH)
     server, user, rate, *_ = response["limits"]
@@ -433,16 +438,6 @@ async def test_auditors_see_the_limits_and_members_and_strangers_do_not(running)
     assert (await running.get(PATH, await running.user("audrey", Role.AUDITOR)))[0] == 200
     assert await running.get(PATH, await running.user("grace")) == (403, {"message": NOT_YOURS})
     assert (await running.get(PATH, {}))[0] == 401
-
-
-@pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
-async def test_refusals_are_in_the_log_by_limit(running, caplog):
-    caplog.set_level(logging.INFO, "limits.refusals")
-    running.upstream.play(OK)
-    statuses = [(await call(running)).status for _ in range(4)]
-    assert statuses == [200, 429, 429, 429]
-    assert [line for line in caplog.messages if "refused" in line] == ["requests refused: limit=rate new=1 total=1"]
 
 
 def test_a_report_names_a_bounded_number_of_requests():

@@ -12,7 +12,9 @@ import pytest
 from handlers.api.alerts.webhooks import NOT_YOURS
 from resources.alerts.webhooks import NOT_A_DESCRIPTION, NOT_A_URL, NOT_TYPES
 from resources.bodies import NOT_A_SWITCH
+from runtime.alerts import sender
 from runtime.alerts.assembly import start_alerts
+from runtime.alerts.watch import Watch
 from settings import Settings
 from storage.accounts.users import Role
 from storage.alerts.documents import AlertType
@@ -37,7 +39,8 @@ def send(running):
 
 @SEALED
 @pytest.mark.gen_test
-async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed(running, send):
+async def test_a_webhook_is_added_with_a_secret_changed_by_one_owner_and_told_of_a_test(running, send):
+    # a webhook is added with its secret shown once changed and removed
     status, added = await send("POST", WEBHOOKS, {"url": URL, "description": "On call"})
     secret = added.pop("secret")
     assert (status, secret.startswith("whsec_"), added["types"]) == (201, True, list(AlertType))
@@ -55,11 +58,8 @@ async def test_a_webhook_is_added_with_its_secret_shown_once_changed_and_removed
         assert await send(method, path, body) == (404, unknown)
     _, trail = await running.get("/api/v2/aibridge/audit")
     assert secret not in json.dumps(trail)
-
-
-@SEALED
-@pytest.mark.gen_test
-async def test_of_two_owners_who_change_a_webhook_the_second_gets_412(running, send):
+    await running.afresh("webhooks")
+    # of two owners who change a webhook the second gets 412
     _, added = await send("POST", WEBHOOKS, {"url": URL})
     path = f"{WEBHOOKS}/{added['id']}"
     client = await running.client()
@@ -76,11 +76,8 @@ async def test_of_two_owners_who_change_a_webhook_the_second_gets_412(running, s
     assert await send("DELETE", path, **{"If-Match": "*"}) == (204, None)
     unknown = {"message": "There is no webhook with this id."}
     assert await send("GET", path) == await send("GET", f"{path}/deliveries") == (404, unknown)
-
-
-@SEALED
-@pytest.mark.gen_test
-async def test_what_a_webhook_is_to_be_told_is_listed(send):
+    await running.afresh("webhooks")
+    # what a webhook is to be told is listed
     _, added = await send("POST", WEBHOOKS, {"url": URL})
     path = f"{WEBHOOKS}/{added['id']}"
     assert await send("GET", f"{path}/deliveries") == (200, {"results": []})
@@ -108,7 +105,8 @@ async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(send):
 
 @SEALED
 @pytest.mark.gen_test
-async def test_an_address_that_is_not_safe_is_refused(send):
+async def test_a_webhook_has_an_address_that_is_safe_and_belongs_to_owners_alone(send, running):
+    # an address that is not safe is refused
     for url in (
         "http://hooks.example.com/",
         "http://10.0.0.1/",
@@ -125,11 +123,8 @@ async def test_an_address_that_is_not_safe_is_refused(send):
     ):
         status, result = await send("POST", WEBHOOKS, {"url": url})
         assert (status, result.get("validations")) == (400, [{"field": "url", "detail": NOT_A_URL}]), url
-
-
-@SEALED
-@pytest.mark.gen_test
-async def test_http_is_allowed_to_this_machine_and_what_is_wrong_is_named(send):
+    await running.afresh("webhooks")
+    # http is allowed to this machine and what is wrong is named
     for url, added_url in (
         ("http://localhost:1", "http://localhost:1/"),
         ("http://127.0.0.2:1/a?b", "http://127.0.0.2:1/a?b"),
@@ -148,11 +143,8 @@ async def test_http_is_allowed_to_this_machine_and_what_is_wrong_is_named(send):
     for types in ("job.failed", ["job.failed", "job.failed"], [1], [{}]):
         _, result = await send("POST", WEBHOOKS, {"url": URL, "types": types})
         assert result["validations"] == [{"field": "types", "detail": NOT_TYPES}]
-
-
-@SEALED
-@pytest.mark.gen_test
-async def test_owners_alone_see_and_change_webhooks(running, send):
+    await running.afresh("webhooks")
+    # owners alone see and change webhooks
     for who in (await running.user("eve", Role.AUDITOR), await running.user("bob")):
         assert await running.get(WEBHOOKS, who) == (403, {"message": NOT_YOURS})
         assert await send("POST", WEBHOOKS, {"url": URL}, **who) == (403, {"message": NOT_YOURS})
@@ -160,7 +152,9 @@ async def test_owners_alone_see_and_change_webhooks(running, send):
 
 @pytest.mark.bridge(encryption_keys=(bytes(32),), user_budget_usd=Decimal("0.0001"))
 @pytest.mark.gen_test
-async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send):
+async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send, monkeypatch):
+    monkeypatch.setattr(sender, "POLL_SECONDS", 0.05)
+    monkeypatch.setitem(Watch.__init__.__kwdefaults__, "seconds", 0.05)
     messages, all_there = [], asyncio.Event()
 
     async def serve(reader, writer):

@@ -28,7 +28,7 @@ FATES = [
     *[UNANSWERED] * 3,
     SILENT,
 ]
-IDLE_SECONDS = 3
+IDLE_SECONDS = 1
 MODELS = 12
 
 
@@ -63,7 +63,7 @@ def expected(requested):
     anthropic_key=KEYS, circuit_breaker_enabled=False, upstream_idle_timeout=timedelta(seconds=IDLE_SECONDS)
 )
 @pytest.mark.expects_log("provider key refused: provider=anthropic")
-@pytest.mark.parametrize("seed", [3, 4, 5])
+@pytest.mark.parametrize("seed", [3, 4])
 @pytest.mark.gen_test
 async def test_each_call_gets_one_answer_of_the_provider_and_one_record_of_it(running, seed):
     random = Random(seed)
