@@ -13,7 +13,8 @@ LIST = "/api/v2/aibridge/interceptions"
 
 
 @pytest.mark.gen_test
-async def test_an_answer_is_for_one_caller_and_is_not_to_be_kept(running):
+async def test_an_answer_is_for_one_caller_as_is_its_head_and_other_methods_are_refused(running, monkeypatch):
+    # an answer is for one caller and is not to be kept
     client = await running.client()
     for headers, status in ((running.headers, 200), ({}, 401)):
         response = await client.request("GET", LIST, headers)
@@ -23,20 +24,16 @@ async def test_an_answer_is_for_one_caller_and_is_not_to_be_kept(running):
             None,
         )
         assert response.header("Content-Type") == "application/json"
-
-
-@pytest.mark.gen_test
-async def test_the_head_of_a_resource_is_that_of_its_answer(running):
+    await running.afresh()
+    # the head of a resource is that of its answer
     client = await running.client()
     whole = await client.request("GET", LIST, running.headers)
     head = await client.request("HEAD", LIST, running.headers)
     assert (head.status, head.header("Content-Length")) == (200, str(len(whole.body)))
     assert (await client.request("HEAD", LIST, {})).status == 401
     assert (await client.request("GET", LIST, running.headers)).body == whole.body
-
-
-@pytest.mark.gen_test
-async def test_a_method_that_is_not_served_is_refused_and_those_that_are_named(running):
+    await running.afresh()
+    # a method that is not served is refused and those that are named
     client = await running.client()
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
         for path, headers in ((LIST, running.headers), ("/healthz", {}), ("/readyz", {}), ("/metrics", {})):
@@ -46,17 +43,9 @@ async def test_a_method_that_is_not_served_is_refused_and_those_that_are_named(r
                 "GET, HEAD",
                 {"message": "Method Not Allowed"},
             ), (method, path)
+    await running.afresh()
 
-
-@pytest.mark.bridge(max_concurrency=1, rate_limit=1, rate_window=timedelta(hours=1), user_max_concurrency=1)
-@pytest.mark.gen_test
-async def test_overload_protection_does_not_concern_it(running):
-    assert await running.bridge.overload.acquire_slot()
-    assert [(await running.get(LIST))[0] for _ in range(3)] == [200, 200, 200]
-
-
-@pytest.mark.gen_test
-async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(running, monkeypatch):
+    # while the database is unavailable it says when to ask again
     async def away(*_, **__):
         raise DatabaseUnavailableError("MongoDB is unavailable: mongodb.internal:27017: connection refused")
 
@@ -68,3 +57,10 @@ async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(runni
         "1",
         {"message": "The database cannot be reached at the moment. Please try again later."},
     )
+
+
+@pytest.mark.bridge(max_concurrency=1, rate_limit=1, rate_window=timedelta(hours=1), user_max_concurrency=1)
+@pytest.mark.gen_test
+async def test_overload_protection_does_not_concern_it(running):
+    assert await running.bridge.overload.acquire_slot()
+    assert [(await running.get(LIST))[0] for _ in range(3)] == [200, 200, 200]

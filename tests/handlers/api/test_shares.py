@@ -53,7 +53,8 @@ async def refused(client, response):
 
 
 @pytest.mark.gen_test
-async def test_a_sixth_live_tail_of_a_user_is_refused_and_closing_one_makes_room(running, begin):
+async def test_live_tails_and_exports_of_a_user_are_bounded_until_one_has_ended(running, begin):
+    # a sixth live tail of a user is refused and closing one makes room
     tails = [await begin(LIVE) for _ in range(MAX_LIVE_TAILS)]
     assert [response.status for _, response in tails] == [200] * MAX_LIVE_TAILS
     message = "You have 5 live tails open, the maximum for one user. Please close one of them first."
@@ -64,10 +65,8 @@ async def test_a_sixth_live_tail_of_a_user_is_refused_and_closing_one_makes_room
     await until(lambda: len(running.bridge.live._listeners) == MAX_LIVE_TAILS)
     assert (await begin(LIVE))[1].status == 200
     assert running.bridge.overload.refusals.total == {"user_live_tails": 1}
-
-
-@pytest.mark.gen_test
-async def test_a_second_export_of_a_user_is_refused_until_the_first_has_ended(running, begin):
+    await running.afresh()
+    # a second export of a user is refused until the first has ended
     calls = Calls(running.bridge.database)
     for number in range(1, 4):  # six mebibytes: a client that does not read takes four at most
         await calls.start(number, user_agent="a" * (2 << 20))
@@ -78,7 +77,7 @@ async def test_a_second_export_of_a_user_is_refused_until_the_first_has_ended(ru
     assert (await begin(EXPORT, await running.user("grace")))[1].status == 200
     await first.rest(response)
     assert (await begin(EXPORT))[1].status == 200
-    assert running.bridge.overload.refusals.total == {"user_exports": 1}
+    assert running.bridge.overload.refusals.total == {"user_live_tails": 1, "user_exports": 1}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +105,8 @@ async def test_a_user_has_so_many_requests_in_progress_and_no_more(running, begi
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_gives_its_share_back(running, gate):
+async def test_a_dashboard_loads_beside_live_tails_and_who_leaves_gives_a_share_back(running, gate, begin):
+    # a client that leaves gives its share back
     clients = [await running.client() for _ in range(DEFAULT_REQUESTS)]
     for client in clients:
         await client.send("GET", LIST, running.headers)
@@ -115,10 +115,8 @@ async def test_a_client_that_leaves_gives_its_share_back(running, gate):
         client.reset()
     gate.set()
     await until(lambda: len(running.bridge.shares.requests) == 0)
-
-
-@pytest.mark.gen_test
-async def test_a_dashboard_loads_beside_all_the_live_tails_of_its_user(running, begin, gate):
+    await running.afresh()
+    # a dashboard loads beside all the live tails of its user
     assert {(await begin(LIVE))[1].status for _ in range(MAX_LIVE_TAILS)} == {200}
     asking = [asyncio.ensure_future(begin(LIST)) for _ in range(DEFAULT_REQUESTS)]
     await until(lambda: gate.waiting == DEFAULT_REQUESTS)

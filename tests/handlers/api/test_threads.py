@@ -83,7 +83,8 @@ async def threads_of(running):
 
 
 @pytest.mark.gen_test
-async def test_the_calls_of_an_agent_are_one_thread(running, call):
+async def test_the_calls_of_an_agent_of_one_user_are_one_thread(running, call):
+    # the calls of an agent are one thread
     expected = {}
     for number, ((path, speak), stream) in enumerate(product(APIS, (True, False)), start=1):
         case, ids = (speak.__name__, stream), [f"call_{number}_{one}" for one in range(3)]
@@ -97,10 +98,8 @@ async def test_the_calls_of_an_agent_are_one_thread(running, call):
         recorded = {UUID(interception["id"]): interception for interception in await running.ended(4 * number)}
         assert list(recorded)[:4] == [asked_anew, finished, answered, requested], case
         assert {interception["end_reason"] for interception in recorded.values()} == {"completed"}, case
-
-
-@pytest.mark.gen_test
-async def test_a_user_does_not_join_the_thread_of_another(running, call):
+    await running.afresh()
+    # a user does not join the thread of another
     path, speak = APIS[0]
     await call(path, speak, stream=False, issued=("call_1",))
     grace = await running.user("grace")

@@ -88,7 +88,8 @@ async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_
 
 
 @pytest.mark.gen_test
-async def test_progress_is_told_in_lines_page_by_page(running, send, monkeypatch):
+async def test_a_member_asks_what_if_of_their_own_calls_one_at_a_time_by_lines(running, send, monkeypatch):
+    # progress is told in lines page by page
     await record(running)
     monkeypatch.setattr(past_calls, "PAGE", 4)
     response = await send({"Accept": "application/x-ndjson"}, q="initiator:me", retry=True)
@@ -97,6 +98,24 @@ async def test_progress_is_told_in_lines_page_by_page(running, send, monkeypatch
     assert [(one["progress"]["calls"], one["progress"]["share"]) for one in progress] == [(4, 0.0001), (5, 0.0001)]
     assert (last["result"]["calls"], last["result"]["refused"]) == (5, 3)
     assert last["result"]["by"][0]["never_admitted"] == 0
+    await running.afresh()
+    # a member asks for their own calls
+    await record(running)
+    member = await running.user("grace")
+    own = json.loads((await send(member)).body)
+    assert (own["calls"], own["refused"]) == (0, 0)
+    reader = await running.user("rhea", Role.READER)
+    assert json.loads((await send(reader)).body)["calls"] == 6
+    await running.afresh()
+    # one at a time and none while the server stops
+    share = running.bridge.shares.exports.acquire(str(running.identity.user.id))
+    response = await send()
+    assert (response.status, json.loads(response.body)) == (429, {"message": TOO_MANY_EXPORTS_OF_USER.format(1)})
+    share.release()
+    assert (await send()).status == 200
+    assert (await send()).status == 200  # the share was given back
+    running.bridge.lifecycle.draining = True
+    assert json.loads((await send()).body) == {"message": SHUTTING_DOWN}
 
 
 @pytest.mark.gen_test
@@ -117,16 +136,6 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, sen
     assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
     response = await send()
     assert (response.status, json.loads(response.body)) == (503, {"message": DATABASE_UNAVAILABLE})
-
-
-@pytest.mark.gen_test
-async def test_a_member_asks_for_their_own_calls(running, send):
-    await record(running)
-    member = await running.user("grace")
-    own = json.loads((await send(member)).body)
-    assert (own["calls"], own["refused"]) == (0, 0)
-    reader = await running.user("rhea", Role.READER)
-    assert json.loads((await send(reader)).body)["calls"] == 6
 
 
 @pytest.mark.gen_test
@@ -160,18 +169,6 @@ async def test_what_is_wrong_is_named(send, running):
     assert fields == {"from": "is required", "limits": "is required where neither models nor byok is proposed"}
     assert (await client.request("POST", PATH, json_headers, b"[")).status == 400
     assert (await client.request("GET", PATH, running.headers)).status == 405
-
-
-@pytest.mark.gen_test
-async def test_one_at_a_time_and_none_while_the_server_stops(running, send):
-    share = running.bridge.shares.exports.acquire(str(running.identity.user.id))
-    response = await send()
-    assert (response.status, json.loads(response.body)) == (429, {"message": TOO_MANY_EXPORTS_OF_USER.format(1)})
-    share.release()
-    assert (await send()).status == 200
-    assert (await send()).status == 200  # the share was given back
-    running.bridge.lifecycle.draining = True
-    assert json.loads((await send()).body) == {"message": SHUTTING_DOWN}
 
 
 @pytest.mark.gen_test
@@ -220,7 +217,8 @@ async def record_saying(running):
 
 
 @pytest.mark.gen_test
-async def test_words_of_a_search_choose_the_calls(running, send):
+async def test_words_choose_the_calls_of_what_if_for_those_who_may_read_them(running, send, monkeypatch):
+    # words of a search choose the calls
     hour = await record_saying(running)
     for is_indexed in (False, True):
         if is_indexed:
@@ -234,20 +232,16 @@ async def test_words_of_a_search_choose_the_calls(running, send):
     lines = (await send({"Accept": "application/x-ndjson"}, **hour, q="-password")).body.splitlines()
     assert [json.loads(line).get("progress", {}).get("calls") for line in lines] == [1, None]
     assert "uncounted" not in json.loads((await send(**hour)).body)
-
-
-@pytest.mark.gen_test
-async def test_nobody_replays_words_that_they_may_not_read(running, send):
+    await running.afresh()
+    # nobody replays words that they may not read
     hour = await record_saying(running)
     await index(running)
     member, reader = await running.user("grace"), await running.user("rhea", Role.READER)
     assert json.loads((await send(member, **hour, q="password")).body)["calls"] == 0
     assert (await send(reader, **hour, q="password")).status == 403
     assert (await send(reader, **hour, q="model:gpt-4")).status == 200
-
-
-@pytest.mark.gen_test
-async def test_without_an_index_words_are_not_supported(running, send, monkeypatch):
+    await running.afresh()
+    # without an index words are not supported
     monkeypatch.setattr(running.bridge.database, "_is_replicated", False)
     response = await send(q="password")
     assert (response.status, json.loads(response.body)) == (501, {"message": UNSUPPORTED})

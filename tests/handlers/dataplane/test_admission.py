@@ -29,7 +29,8 @@ async def refused(running, path, headers, body=b"{}", method="POST"):
 
 
 @pytest.mark.gen_test
-async def test_without_a_valid_token_nobody_gets_in(running):
+async def test_who_gets_in_has_a_token_in_one_of_its_places_and_no_session_alone(running):
+    # without a valid token nobody gets in
     for case, (headers, message) in {
         "none": ({}, NO_TOKEN),
         "basic": ({"Authorization": "Basic abc"}, NO_TOKEN),
@@ -48,16 +49,12 @@ async def test_without_a_valid_token_nobody_gets_in(running):
             "message": message,
             "request_id": response.header("Request-Id"),
         }, case
-
-
-@pytest.mark.gen_test
-async def test_a_token_in_the_query_is_no_token(running):
+    await running.afresh()
+    # a token in the query is no token
     response = await refused(running, running.path(CHAT) + f"?token={running.token}&key={running.token}", {})
     assert response.status == 401
-
-
-@pytest.mark.gen_test
-async def test_the_token_is_taken_from_each_of_its_places(running):
+    await running.afresh()
+    # the token is taken from each of its places
     running.upstream.play(OK)
     client = await running.client()
     value = {"Authorization": f"Bearer {running.token}"}
@@ -69,16 +66,15 @@ async def test_the_token_is_taken_from_each_of_its_places(running):
         assert response.status == 200, name
         assert not any(running.token in value for _, value in running.upstream.requests[-1].headers), name
     await running.ended(len(names))
-
-
-@pytest.mark.gen_test
-async def test_who_is_signed_in_to_the_dashboard_makes_no_call_with_that(running):
+    await running.afresh()
+    # who is signed in to the dashboard makes no call with that
     response = await refused(running, running.path(CHAT), await running.signed_in(), CHAT.request_body(stream=False))
     assert response.status == 401
 
 
 @pytest.mark.gen_test
-async def test_a_clients_own_key_goes_upstream_and_is_recorded_as_a_hint(running):
+async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running):
+    # a clients own key goes upstream and is recorded as a hint
     running.upstream.play(OK)
     client = await running.client()
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
@@ -87,31 +83,16 @@ async def test_a_clients_own_key_goes_upstream_and_is_recorded_as_a_hint(running
     assert (request.header("Authorization"), request.header("X-Api-Key")) == (["Bearer sk-own-key-0123456789"], [])
     (recorded,) = await running.ended(1)
     assert (recorded["credential_kind"], recorded["credential_hint"]) == ("byok", "sk-o...6789")
-
-
-@pytest.mark.gen_test
-async def test_the_providers_key_is_recorded_as_a_hint(running):
+    await running.afresh()
+    # the providers key is recorded as a hint
     running.upstream.play(OK)
     client = await running.client()
     await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
     (recorded,) = await running.ended(1)
     assert (recorded["credential_kind"], recorded["credential_hint"]) == ("centralized", "sk-a...-key")
     assert recorded["api_key_id"] == running.identity.token_id
-
-
-@pytest.mark.bridge(allow_byok=False)
-@pytest.mark.gen_test
-async def test_where_own_keys_are_not_allowed_they_are_refused(running):
-    headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
-    response = await refused(running, running.path(MESSAGES), headers)
-    assert (response.status, json.loads(response.body)["message"]) == (
-        403,
-        "Bring Your Own Key (BYOK) mode is not enabled.",
-    )
-
-
-@pytest.mark.gen_test
-async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
+    await running.afresh()
+    # a provider without a key serves only who brings one
     path = "/api/v2/aibridge/no-key/v1/messages"
     response = await refused(running, path, running.headers, MESSAGES.request_body(stream=False))
     assert (response.status, json.loads(response.body)["message"]) == (
@@ -127,10 +108,8 @@ async def test_a_provider_without_a_key_serves_only_who_brings_one(running):
     response = await client.request("POST", path, headers, MESSAGES.request_body(stream=False))
     assert (response.status, running.upstream.requests[0].header("X-Api-Key")) == (200, ["sk-own"])
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_keyless_provider_is_called_without_a_credential(running):
+    await running.afresh()
+    # a keyless provider is called without a credential
     running.upstream.play(OK)
     client = await running.client()
     path = "/api/v2/aibridge/keyless/v1/chat/completions"
@@ -138,16 +117,25 @@ async def test_a_keyless_provider_is_called_without_a_credential(running):
     assert running.upstream.requests[0].header("Authorization") == []
     (recorded,) = await running.ended(1)
     assert (recorded["provider"], recorded["provider_name"], recorded["credential_hint"]) == ("openai", "keyless", "")
-
-
-@pytest.mark.gen_test
-async def test_a_server_of_ones_own_gets_its_key_when_it_has_one(running):
+    await running.afresh()
+    # a server of ones own gets its key when it has one
     running.upstream.play(OK)
     client = await running.client()
     path = "/api/v2/aibridge/own-server/v1/chat/completions"
     await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
     assert running.upstream.requests[0].header("Authorization") == ["Bearer sk-own-server"]
     await running.ended(1)
+
+
+@pytest.mark.bridge(allow_byok=False)
+@pytest.mark.gen_test
+async def test_where_own_keys_are_not_allowed_they_are_refused(running):
+    headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
+    response = await refused(running, running.path(MESSAGES), headers)
+    assert (response.status, json.loads(response.body)["message"]) == (
+        403,
+        "Bring Your Own Key (BYOK) mode is not enabled.",
+    )
 
 
 @pytest.mark.bridge(send_actor_headers=True)
@@ -194,7 +182,8 @@ async def test_a_body_that_is_too_large_is_refused_while_it_is_still_being_sent(
 
 
 @pytest.mark.gen_test
-async def test_a_refusal_is_read_by_a_client_that_is_still_sending(running):
+async def test_a_refusal_is_read_though_the_client_is_sending_or_the_server_drains(running):
+    # a refusal is read by a client that is still sending
     running.upstream.play(OK)
     for _ in range(3):
         client = await running.client()
@@ -206,33 +195,18 @@ async def test_a_refusal_is_read_by_a_client_that_is_still_sending(running):
     response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     assert response.status == 200
     await running.ended(1)
-
-
-@pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
-async def test_at_capacity_a_request_is_refused_with_503_until_a_slot_is_free(running):
-    gate = asyncio.Event()
-    running.upstream.play(OK[:-2], gate, b"{}")
-    first = await running.client()
-    await first.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    await running.upstream.request()
-    second = await running.client()
-    for headers in (running.headers, {}):
-        response = await second.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
-        error = json.loads(response.body)
-        assert (response.status, error["error"], error["message"]) == (
-            503,
-            {"type": "overloaded_error", "message": AT_CAPACITY},
-            AT_CAPACITY,
-        )
-        assert response.header("Retry-After") == "1"
-    gate.set()
-    assert (await first.rest(await first.head())).body == b"{}"
-    assert (
-        await second.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    ).status == 200
-    await until(lambda: running.bridge.overload.holding == 0)
-    await running.ended(2)
+    await running.afresh()
+    # while draining new requests are refused and the connection closed
+    client = await running.client()
+    running.bridge.lifecycle.draining = True
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (response.status, response.header("Connection"), json.loads(response.body)["message"]) == (
+        503,
+        "close",
+        "AI Bridge is shutting down. Please try again.",
+    )
+    assert await client.at_end() == b""
+    assert (await running.get("/readyz", {}))[0] == 503
 
 
 @pytest.mark.bridge(rate_limit=2, rate_window=timedelta(seconds=100))
@@ -279,7 +253,8 @@ async def test_guessing_tokens_is_limited_by_address(running):
 
 @pytest.mark.bridge(max_concurrency=1)
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_in_the_middle_of_its_request_frees_its_slot(running):
+async def test_at_capacity_a_request_is_refused_until_a_slot_is_free_also_by_a_leave(running):
+    # a client that leaves in the middle of its request frees its slot
     client = await running.client()
     head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
     await client.send_raw(head.encode() + b"{")
@@ -287,20 +262,30 @@ async def test_a_client_that_leaves_in_the_middle_of_its_request_frees_its_slot(
     client.reset()
     await until(lambda: running.bridge.overload.holding == 0)
     assert running.bridge.lifecycle.in_flight == 0
-
-
-@pytest.mark.gen_test
-async def test_while_draining_new_requests_are_refused_and_the_connection_closed(running):
-    client = await running.client()
-    running.bridge.lifecycle.draining = True
-    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    assert (response.status, response.header("Connection"), json.loads(response.body)["message"]) == (
-        503,
-        "close",
-        "AI Bridge is shutting down. Please try again.",
-    )
-    assert await client.at_end() == b""
-    assert (await running.get("/readyz", {}))[0] == 503
+    await running.afresh()
+    # at capacity a request is refused with 503 until a slot is free
+    gate = asyncio.Event()
+    running.upstream.play(OK[:-2], gate, b"{}")
+    first = await running.client()
+    await first.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    await running.upstream.request()
+    second = await running.client()
+    for headers in (running.headers, {}):
+        response = await second.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=True))
+        error = json.loads(response.body)
+        assert (response.status, error["error"], error["message"]) == (
+            503,
+            {"type": "overloaded_error", "message": AT_CAPACITY},
+            AT_CAPACITY,
+        )
+        assert response.header("Retry-After") == "1"
+    gate.set()
+    assert (await first.rest(await first.head())).body == b"{}"
+    assert (
+        await second.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    ).status == 200
+    await until(lambda: running.bridge.overload.holding == 0)
+    await running.ended(2)
 
 
 @pytest.mark.gen_test

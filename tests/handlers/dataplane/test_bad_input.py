@@ -99,7 +99,8 @@ async def test_a_region_whose_host_there_is_not_is_a_502_of_the_dialect(bridge):
 
 
 @pytest.mark.gen_test
-async def test_what_aws_says_of_a_region_or_a_credential_comes_as_it_is(bridge):
+async def test_regions_and_paths_that_lead_nowhere_are_told_in_the_dialect(bridge):
+    # what aws says of a region or a credential comes as it is
     for calls, (kind, said) in enumerate(
         (
             ("InvalidSignatureException", "Credential should be scoped to a valid region, not 'eu-nowhere-1'."),
@@ -113,10 +114,8 @@ async def test_what_aws_says_of_a_region_or_a_credential_comes_as_it_is(bridge):
         assert json.loads(response.body) == {"message": said}, kind
         await check_free(bridge)
         assert await find_end(bridge, calls) == ("upstream_error", kind)
-
-
-@pytest.mark.gen_test
-async def test_what_leads_nowhere_is_refused_in_the_dialect_and_asks_nobody(bridge):
+    await bridge.afresh()
+    # what leads nowhere is refused in the dialect and asks nobody
     signature = "AWS4-HMAC-SHA256 Credential=A/20260301/us-east-1/bedrock/aws4_request"
     for case, (path, headers, status) in {
         "dots": (f"{BRIDGE}/bedrock/model/../model/m/converse", {}, 400),
@@ -139,7 +138,8 @@ def flipped(at):
 
 
 @pytest.mark.gen_test
-async def test_broken_frames_pass_unchanged_and_are_recorded_as_broken(bridge):
+async def test_frames_that_are_broken_or_cut_pass_unchanged_and_are_recorded_so(bridge):
+    # broken frames pass unchanged and are recorded as broken
     for calls, (case, sent) in enumerate(
         {
             "length": flipped(2),
@@ -160,10 +160,8 @@ async def test_broken_frames_pass_unchanged_and_are_recorded_as_broken(bridge):
         assert (response.status, bytes(response.body), response.whole) == (200, sent, True), case
         await check_free(bridge)
         assert await find_end(bridge, calls) == ("upstream_stream_error", "broken_event_stream"), case
-
-
-@pytest.mark.gen_test
-async def test_frames_that_are_cut_anywhere_are_recorded_as_cut(bridge):
+    await bridge.afresh()
+    # frames that are cut anywhere are recorded as cut
     # Behind the whole event of the stop reason the message is complete, though its tokens are not told.
     complete = len(b"".join(MESSAGE_EVENTS[:7]))
     for at in {1, 11, 12, len(MESSAGE_EVENTS[0]), complete // 2, complete - 1}:

@@ -21,7 +21,8 @@ def headers_named(response, *names):
 
 
 @pytest.mark.gen_test
-async def test_no_cookie_is_a_credential_on_the_data_plane(running):
+async def test_neither_cookies_nor_tokens_nor_origins_of_a_call_leave_the_bridge(running):
+    # no cookie is a credential on the data plane
     cookie = await running.signed_in()
     client = await running.client()
     for site in ("same-origin", "none"):
@@ -31,10 +32,57 @@ async def test_no_cookie_is_a_credential_on_the_data_plane(running):
             response = await client.request(method, path, headers)
             assert (response.status, headers_named(response, *dict(NO_PAGE))) == (401, NO_PAGE), (site, path)
     assert running.upstream.requests == []
+    await running.afresh()
+    # where a request came from does not go to a vendor
+    running.upstream.play(OK)
+    names = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP")
+    client = await running.client()
+    await client.request("GET", MODELS, running.headers | dict.fromkeys(names, "192.0.2.7"))
+    assert [name for name, value in running.upstream.requests[0].headers if "192.0.2.7" in value] == []
+    await running.afresh()
+    # calls of clients that send the token twice work and it stays here
+    running.upstream.play(OK)
+    cases = {
+        "foundry": {"X-Api-Key": "{}", "Api-Key": "{}"},
+        "gemini": {"Authorization": "Bearer {}", "X-Goog-Api-Key": "{}"},
+        "continue": {"Authorization": "Bearer {}", "Api-Key": "{}"},
+        "google": {"X-Goog-Api-Key": "{}"},
+        "anywhere": {"X-Api-Key": "{}", "X-Unheard-Of": "token={};"},
+        "own key": {"X-Coder-AI-Governance-Token": "{}", "Authorization": "Bearer sk-own", "Api-Key": "{}"},
+    }
+    client = await running.client()
+    for case, headers in cases.items():
+        sent = {name: value.format(running.token) for name, value in headers.items()}
+        response = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
+        assert response.status == 200, case
+        assert [name for name, value in running.upstream.requests[-1].headers if running.token in value] == [], case
+    await running.ended(len(cases))
+    await running.afresh()
+    # a token that is percent encoded in a header stays here
+    running.upstream.play(OK)
+    client = await running.client()
+    for calls, hyphen in enumerate(("%2D", "%2d", "%252D"), start=1):
+        page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
+        await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
+        assert len(running.upstream.requests) == calls, hyphen
+        sent = running.upstream.requests[-1]
+        got = (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent"))
+        assert got == ([], [], ["50%"]), hyphen
+    await running.afresh()
+    # an address with a token is refused and the token not repeated
+    client = await running.client()
+    message = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
+    for case, token in {"plain": running.token, "encoded": running.token.replace("-", "%2D")}.items():
+        places = ("?key={}", "?a=1&access_token=Bearer%20{}", "/{}")
+        for place in (*(MODELS + one for one in places), "/api/v2/aibridge/openai/v1/files/{}"):
+            response = await client.request("GET", place.format(token), running.headers)
+            assert (response.status, json.loads(response.body)["message"]) == (400, message), (case, place)
+    assert running.upstream.requests == []
 
 
 @pytest.mark.gen_test
-async def test_an_answer_of_a_provider_is_no_page_of_the_bridge(running):
+async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_it(running):
+    # an answer of a provider is no page of the bridge
     hostile = (
         b"Content-Security-Policy: default-src *\r\nX-Content-Type-Options: no\r\nClear-Site-Data: *\r\nRefresh: 0\r\n"
         b"Service-Worker-Allowed: /\r\nAccess-Control-Allow-Origin: *\r\nLink: </x>; rel=preload\r\nNEL: {}\r\n"
@@ -53,6 +101,37 @@ async def test_an_answer_of_a_provider_is_no_page_of_the_bridge(running):
     ]
     assert sorted(name for name, _ in response.headers) == ours
     assert headers_named(response, *dict(NO_PAGE)) == NO_PAGE
+    await running.afresh()
+    # a providers key in the place of a token is told for what it is
+    key = "sk-ant-api03-0123456789abcdef"
+    client = await running.client()
+    for name in ("Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"):
+        for path in (MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"):
+            response = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
+            assert (response.status, json.loads(response.body)["message"]) == (401, PROVIDER_KEY), (name, path)
+            assert key[7:] not in repr(response), (name, path)
+    await running.afresh()
+    # what no repetition mends says so and the rest does not
+    running.upstream.play(HEAD.replace(b"200 OK", b"401 X") + b"\r\n{}")
+    client = await running.client()
+    own = running.own_key
+    messages = "/api/v2/aibridge/anthropic/v1/messages"
+    for method, path, headers, body, status in (
+        ("POST", messages, running.headers, b"{", 400),
+        ("POST", messages, {}, b"{}", 401),
+        ("GET", "/api/v2/aibridge/openai/v1/conversations/c", running.headers, b"", 403),
+        ("GET", "/api/v2/aibridge/anthropic/v1/x", running.headers, b"", 404),
+        ("GET", messages, running.headers, b"", 405),
+        ("POST", messages, running.headers | {"Content-Encoding": "br"}, b"x", 415),
+        ("POST", "/api/v2/aibridge/no-key/v1/messages", running.headers, b"{}", 400),
+    ):
+        response = await client.request(method, path, headers, body)
+        assert (response.status, response.header("x-should-retry")) == (status, "false"), path
+    response = await client.request("GET", MODELS, own)
+    assert (response.status, response.header("x-should-retry")) == (401, None)
+    running.bridge.lifecycle.draining = True
+    response = await client.request("POST", messages, running.headers, b"{}")
+    assert (response.status, response.header("x-should-retry")) == (503, None)
 
 
 @pytest.mark.bridge(rate_limit=5)
@@ -84,95 +163,6 @@ async def test_a_client_does_not_say_who_is_asking(running, wanted):
     assert [name for name, value in sent if value == "forged"] == []
     actors = [value for name, value in sent if "actor" in name.lower()]
     assert actors == ([str(running.identity.user.id), "ada"] if wanted else [])
-
-
-@pytest.mark.gen_test
-async def test_where_a_request_came_from_does_not_go_to_a_vendor(running):
-    running.upstream.play(OK)
-    names = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP")
-    client = await running.client()
-    await client.request("GET", MODELS, running.headers | dict.fromkeys(names, "192.0.2.7"))
-    assert [name for name, value in running.upstream.requests[0].headers if "192.0.2.7" in value] == []
-
-
-@pytest.mark.gen_test
-async def test_calls_of_clients_that_send_the_token_twice_work_and_it_stays_here(running):
-    running.upstream.play(OK)
-    cases = {
-        "foundry": {"X-Api-Key": "{}", "Api-Key": "{}"},
-        "gemini": {"Authorization": "Bearer {}", "X-Goog-Api-Key": "{}"},
-        "continue": {"Authorization": "Bearer {}", "Api-Key": "{}"},
-        "google": {"X-Goog-Api-Key": "{}"},
-        "anywhere": {"X-Api-Key": "{}", "X-Unheard-Of": "token={};"},
-        "own key": {"X-Coder-AI-Governance-Token": "{}", "Authorization": "Bearer sk-own", "Api-Key": "{}"},
-    }
-    client = await running.client()
-    for case, headers in cases.items():
-        sent = {name: value.format(running.token) for name, value in headers.items()}
-        response = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
-        assert response.status == 200, case
-        assert [name for name, value in running.upstream.requests[-1].headers if running.token in value] == [], case
-    await running.ended(len(cases))
-
-
-@pytest.mark.gen_test
-async def test_a_token_that_is_percent_encoded_in_a_header_stays_here(running):
-    running.upstream.play(OK)
-    client = await running.client()
-    for calls, hyphen in enumerate(("%2D", "%2d", "%252D"), start=1):
-        page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
-        await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
-        assert len(running.upstream.requests) == calls, hyphen
-        sent = running.upstream.requests[-1]
-        got = (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent"))
-        assert got == ([], [], ["50%"]), hyphen
-
-
-@pytest.mark.gen_test
-async def test_an_address_with_a_token_is_refused_and_the_token_not_repeated(running):
-    client = await running.client()
-    message = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
-    for case, token in {"plain": running.token, "encoded": running.token.replace("-", "%2D")}.items():
-        places = ("?key={}", "?a=1&access_token=Bearer%20{}", "/{}")
-        for place in (*(MODELS + one for one in places), "/api/v2/aibridge/openai/v1/files/{}"):
-            response = await client.request("GET", place.format(token), running.headers)
-            assert (response.status, json.loads(response.body)["message"]) == (400, message), (case, place)
-    assert running.upstream.requests == []
-
-
-@pytest.mark.gen_test
-async def test_a_providers_key_in_the_place_of_a_token_is_told_for_what_it_is(running):
-    key = "sk-ant-api03-0123456789abcdef"
-    client = await running.client()
-    for name in ("Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"):
-        for path in (MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"):
-            response = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
-            assert (response.status, json.loads(response.body)["message"]) == (401, PROVIDER_KEY), (name, path)
-            assert key[7:] not in repr(response), (name, path)
-
-
-@pytest.mark.gen_test
-async def test_what_no_repetition_mends_says_so_and_the_rest_does_not(running):
-    running.upstream.play(HEAD.replace(b"200 OK", b"401 X") + b"\r\n{}")
-    client = await running.client()
-    own = running.own_key
-    messages = "/api/v2/aibridge/anthropic/v1/messages"
-    for method, path, headers, body, status in (
-        ("POST", messages, running.headers, b"{", 400),
-        ("POST", messages, {}, b"{}", 401),
-        ("GET", "/api/v2/aibridge/openai/v1/conversations/c", running.headers, b"", 403),
-        ("GET", "/api/v2/aibridge/anthropic/v1/x", running.headers, b"", 404),
-        ("GET", messages, running.headers, b"", 405),
-        ("POST", messages, running.headers | {"Content-Encoding": "br"}, b"x", 415),
-        ("POST", "/api/v2/aibridge/no-key/v1/messages", running.headers, b"{}", 400),
-    ):
-        response = await client.request(method, path, headers, body)
-        assert (response.status, response.header("x-should-retry")) == (status, "false"), path
-    response = await client.request("GET", MODELS, own)
-    assert (response.status, response.header("x-should-retry")) == (401, None)
-    running.bridge.lifecycle.draining = True
-    response = await client.request("POST", messages, running.headers, b"{}")
-    assert (response.status, response.header("x-should-retry")) == (503, None)
 
 
 @pytest.mark.gen_test

@@ -84,15 +84,24 @@ async def test_a_key_that_a_provider_repeats_is_relayed_and_nowhere_kept(running
 
 @pytest.mark.bridge(anthropic_key=(KEY,))
 @pytest.mark.gen_test
-async def test_a_key_that_a_stream_breaks_off_in_is_not_kept_up_to_there(running):
+async def test_a_key_of_the_bridge_is_hidden_where_a_stream_breaks_off_and_in_exports(running):
+    # a key that a stream breaks off in is not kept up to there
     running.upstream.play(response(200, b"text/event-stream", events('{"key": "pla', "in/Provider+ke")))
     await call(running, "Hello")
     (recorded,) = await running.ended(1)
     assert recorded["tool_usages"][0]["input"] == '{"key": "[scrubbed]'
+    await running.afresh()
+    # an export hides what was recorded before a key was known
+    running.upstream.play(response(200, b"application/json", MESSAGES.body))
+    await call(running, "Hello")
+    await running.ended(1)
+    await running.bridge.database.interceptions.update_one({}, {"$set": {"user_agent": KEY}})
+    assert json.loads(await exported(running, "ndjson"))["user_agent"] == "[scrubbed]"
 
 
 @pytest.mark.gen_test
-async def test_neither_the_token_nor_an_own_key_of_a_request_is_kept(running):
+async def test_no_token_or_key_that_is_known_is_kept_of_a_request(running):
+    # neither the token nor an own key of a request is kept
     running.upstream.play(response(200, b"application/json", MESSAGES.body))
     headers = {
         "X-Coder-AI-Governance-Token": running.token,
@@ -109,23 +118,11 @@ async def test_neither_the_token_nor_an_own_key_of_a_request_is_kept(running):
     kept = await stored(running)
     assert secret not in kept
     assert OWN_KEY not in kept
-
-
-@pytest.mark.gen_test
-async def test_a_token_of_somebody_else_is_not_kept_either(running):
+    await running.afresh()
+    # a token of somebody else is not kept either
     await running.user("eve")
     _, token = await running.bridge.identities.create_token("eve")
     running.upstream.play(response(200, b"application/json", MESSAGES.body))
     await call(running, f"I found {token}.")
     (recorded,) = await running.ended(1)
     assert recorded["user_prompts"][0]["prompt"] == f"I found {token.partition('-')[0]}-[scrubbed]."
-
-
-@pytest.mark.bridge(anthropic_key=(KEY,))
-@pytest.mark.gen_test
-async def test_an_export_hides_what_was_recorded_before_a_key_was_known(running):
-    running.upstream.play(response(200, b"application/json", MESSAGES.body))
-    await call(running, "Hello")
-    await running.ended(1)
-    await running.bridge.database.interceptions.update_one({}, {"$set": {"user_agent": KEY}})
-    assert json.loads(await exported(running, "ndjson"))["user_agent"] == "[scrubbed]"

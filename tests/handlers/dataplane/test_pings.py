@@ -76,7 +76,8 @@ def clock(io_loop, running):
 
 
 @pytest.mark.gen_test
-async def test_a_silent_stream_is_sent_pings_between_two_events_and_recorded_without_them(running):
+async def test_a_silent_stream_is_sent_pings_between_events_where_they_spoil_nothing(running):
+    # a silent stream is sent pings between two events and recorded without them
     for calls, conversation in enumerate(ALL, start=1):
         case, gate = conversation.path, asyncio.Event()
         first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
@@ -91,10 +92,8 @@ async def test_a_silent_stream_is_sent_pings_between_two_events_and_recorded_wit
         assert re.sub(re.escape(ping), b"", response.body) == conversation.stream, case
         recorded, *_ = await running.ended(calls)
         assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", conversation.tokens), case
-
-
-@pytest.mark.gen_test
-async def test_where_a_ping_would_spoil_the_answer_there_is_none(running):
+    await running.afresh()
+    # where a ping would spoil the answer there is none
     whole = [chunk(REST), LAST]
     text = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
     for case, (head, begun, rest) in {

@@ -21,7 +21,8 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 
 @pytest.mark.gen_test
-async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running):
+async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_by_name(running):
+    # a body that cannot be relayed is refused by name
     for body, message in {
         b"": "request body is not valid JSON",
         b"{": "request body is not valid JSON",
@@ -39,25 +40,8 @@ async def test_a_body_that_cannot_be_relayed_is_refused_by_name(running):
         assert (response.status, error["error"]["type"]) == (400, "invalid_request_error"), body
         assert error["message"].startswith(message), body
         assert running.token not in error["message"], body
-
-
-@pytest.mark.gen_test
-async def test_a_compressed_request_is_recorded_and_goes_on_as_it_came(running):
-    body = CHAT.request_body(stream=True)
-    running.upstream.play(OK)
-    client = await running.client()
-    sent = {"gzip": gzip.compress(body), "zstd": ZstdCompressor().compress(body)}
-    for number, (encoding, compressed) in enumerate(sent.items()):
-        headers = running.headers | {"Content-Encoding": encoding}
-        assert (await client.request("POST", running.path(CHAT), headers, compressed)).status == 200, encoding
-        received = await running.upstream.request(number)
-        assert (received.body, received.header("Content-Encoding")) == (compressed, [encoding])
-        recorded, *_ = await running.ended(number + 1)
-        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == [CHAT.prompt], encoding
-
-
-@pytest.mark.gen_test
-async def test_a_compressed_request_that_cannot_be_read_is_refused(running):
+    await running.afresh()
+    # a compressed request that cannot be read is refused
     client = await running.client()
     for encoding, body, status, message in (
         ("gzip", b"{}", 400, "request body is not valid gzip: "),
@@ -70,10 +54,8 @@ async def test_a_compressed_request_that_cannot_be_read_is_refused(running):
         assert response.status == status, (encoding, len(body))
         assert json.loads(response.body)["message"].startswith(message), (encoding, len(body))
     assert running.upstream.requests == []
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_parsers_may_read_differently_is_refused(running):
+    await running.afresh()
+    # a body that parsers may read differently is refused
     client = await running.client()
     for body, message in (
         (rb'{"model":"m","mod\u0065l":"n"}', "model is there more than once: parsers differ in which one counts"),
@@ -85,6 +67,32 @@ async def test_a_body_that_parsers_may_read_differently_is_refused(running):
         assert response.status == 400, body[:50]
         assert message in response.body.decode(), body[:50]
     assert running.upstream.requests == []
+
+
+@pytest.mark.gen_test
+async def test_a_compressed_request_goes_on_as_it_came_as_does_an_endless_user_agent(running):
+    # a compressed request is recorded and goes on as it came
+    body = CHAT.request_body(stream=True)
+    running.upstream.play(OK)
+    client = await running.client()
+    sent = {"gzip": gzip.compress(body), "zstd": ZstdCompressor().compress(body)}
+    for number, (encoding, compressed) in enumerate(sent.items()):
+        headers = running.headers | {"Content-Encoding": encoding}
+        assert (await client.request("POST", running.path(CHAT), headers, compressed)).status == 200, encoding
+        received = await running.upstream.request(number)
+        assert (received.body, received.header("Content-Encoding")) == (compressed, [encoding])
+        recorded, *_ = await running.ended(number + 1)
+        assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == [CHAT.prompt], encoding
+    await running.afresh()
+    # an endless user agent is relayed whole and recorded cut
+    running.upstream.play(OK)
+    agent = "claude-cli/2.1 " + "x" * 10_000
+    client = await running.client()
+    headers = running.headers | {"User-Agent": agent}
+    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    assert running.upstream.requests[0].header("User-Agent") == [agent]
+    (recorded,) = await running.ended(1)
+    assert (recorded["user_agent"], recorded["client"]) == (agent[:512], "Claude Code")
 
 
 @pytest.mark.bridge(further_providers=(ProviderSettings("azure", ProviderType.AZURE, "", ("sk-azure",), "keys"),))
@@ -106,15 +114,3 @@ async def test_a_path_whose_model_has_no_end_is_refused(running):
         assert json.loads(response.body)["message"] == LONG_PATH, path
     assert len(running.upstream.requests) == 2
     await running.ended(2)
-
-
-@pytest.mark.gen_test
-async def test_an_endless_user_agent_is_relayed_whole_and_recorded_cut(running):
-    running.upstream.play(OK)
-    agent = "claude-cli/2.1 " + "x" * 10_000
-    client = await running.client()
-    headers = running.headers | {"User-Agent": agent}
-    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
-    assert running.upstream.requests[0].header("User-Agent") == [agent]
-    (recorded,) = await running.ended(1)
-    assert (recorded["user_agent"], recorded["client"]) == (agent[:512], "Claude Code")

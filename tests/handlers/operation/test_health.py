@@ -21,21 +21,28 @@ async def call(running):
 
 
 @pytest.mark.gen_test
-async def test_a_process_that_answers_is_alive_whatever_else_is_wrong(running):
-    running.bridge.lifecycle.draining = True
-    assert await running.get("/healthz", {}) == (200, {"status": "ok"})
-
-
-@pytest.mark.gen_test
-async def test_a_bridge_that_takes_calls_is_ready_and_says_so_without_a_token(running):
+async def test_a_bridge_says_without_a_token_whether_it_is_alive_ready_and_how_it_fares(running):
+    # a bridge that takes calls is ready and says so without a token
     assert await running.get("/readyz", {}) == (
         200,
         {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},
     )
-
-
-@pytest.mark.gen_test
-async def test_a_draining_bridge_is_not_ready(running):
+    await running.afresh()
+    # the metrics are shown without a token
+    client = await running.client()
+    response = await client.request("GET", "/metrics", {})
+    assert (response.status, response.body) == (200, running.bridge.metrics.exposition()[1])
+    await running.afresh()
+    # a probe may ask for the head alone
+    client = await running.client()
+    for path in ("/healthz", "/readyz", "/metrics"):
+        whole = await client.request("GET", path, {})
+        head = await client.request("HEAD", path, {})
+        assert head.status == 200, path
+        assert head.header("Content-Length") == str(len(whole.body)), path
+        assert (await client.request("GET", "/healthz", {})).body == b'{"status":"ok"}', path
+    await running.afresh()
+    # a draining bridge is not ready
     running.bridge.lifecycle.draining = True
     assert await running.get("/readyz", {}) == (
         503,
@@ -48,24 +55,10 @@ async def test_a_draining_bridge_is_not_ready(running):
             "version": VERSION,
         },
     )
-
-
-@pytest.mark.gen_test
-async def test_the_metrics_are_shown_without_a_token(running):
-    client = await running.client()
-    response = await client.request("GET", "/metrics", {})
-    assert (response.status, response.body) == (200, running.bridge.metrics.exposition()[1])
-
-
-@pytest.mark.gen_test
-async def test_a_probe_may_ask_for_the_head_alone(running):
-    client = await running.client()
-    for path in ("/healthz", "/readyz", "/metrics"):
-        whole = await client.request("GET", path, {})
-        head = await client.request("HEAD", path, {})
-        assert head.status == 200, path
-        assert head.header("Content-Length") == str(len(whole.body)), path
-        assert (await client.request("GET", "/healthz", {})).body == b'{"status":"ok"}', path
+    await running.afresh()
+    # a process that answers is alive whatever else is wrong
+    running.bridge.lifecycle.draining = True
+    assert await running.get("/healthz", {}) == (200, {"status": "ok"})
 
 
 class TestWithoutTheDatabase:

@@ -39,7 +39,10 @@ def found(running):
 
 
 @pytest.mark.gen_test
-async def test_owners_and_auditors_find_tokens_of_all_users(running, change, found):
+async def test_a_token_is_found_by_owners_and_auditors_and_no_secret_of_it_is_told(
+    running, change, found, call, caplog
+):
+    # owners and auditors find tokens of all users
     auditor = await running.user("audrey", Role.AUDITOR)
     grace = await running.user("grace.hopper")
     _, laptop = await change("POST", "/users/grace.hopper/tokens", {"name": "Laptop (new)"})
@@ -55,20 +58,16 @@ async def test_owners_and_auditors_find_tokens_of_all_users(running, change, fou
     assert await running.get(f"{API}/tokens?limit=1") == (200, expected)
     assert (await running.get(f"{API}/tokens?limit=1&offset=3"))[1]["results"][0]["id"] == running.identity.token_id
     assert await running.get(f"{API}/tokens", grace) == (403, {"message": NOT_YOURS_TO_SEE})
-
-
-@pytest.mark.gen_test
-async def test_a_token_in_an_address_is_refused_and_not_said_back(running):
+    await running.afresh()
+    # a token in an address is refused and not said back
     token = token_of(running.headers)
     status, refused = await running.get(f"{API}/tokens?q={token}")
     assert (status, refused["validations"]) == (400, [{"field": "q", "detail": NOT_IN_ADDRESSES}])
     assert token not in json.dumps(refused)
     assert (await running.get(f"{API}/tokens?q={'x' * 257}"))[1]["validations"][0]["field"] == "q"
     assert (await running.get(f"{API}/tokens?q={'%20' * 257}"))[1]["validations"][0]["field"] == "q"
-
-
-@pytest.mark.gen_test
-async def test_an_owner_is_told_whose_a_token_is_and_when_it_was_used_from_where(running, change, call):
+    await running.afresh()
+    # an owner is told whose a token is and when it was used from where
     grace = await running.user("grace")
     await call(CHAT, grace | {"Content-Type": "application/json", "User-Agent": "codex_cli_rs/1"})
     await running.bridge.token_uses.flush()
@@ -86,10 +85,8 @@ async def test_an_owner_is_told_whose_a_token_is_and_when_it_was_used_from_where
     for headers in (grace, auditor):
         refused = await change("POST", "/tokens/lookup", {"token": token_of(grace)}, headers)
         assert refused == (403, {"message": ONLY_OWNERS_LOOK_UP})
-
-
-@pytest.mark.gen_test
-async def test_a_token_that_was_looked_up_is_in_no_log_and_in_no_collection(running, change, caplog):
+    await running.afresh()
+    # a token that was looked up is in no log and in no collection
     grace = await running.user("grace")
     with caplog.at_level("DEBUG"):
         await change("POST", "/tokens/lookup", {"token": token_of(grace)})
@@ -102,7 +99,8 @@ async def test_a_token_that_was_looked_up_is_in_no_log_and_in_no_collection(runn
 
 
 @pytest.mark.gen_test
-async def test_a_replaced_token_works_on_for_the_overlap(running, change):
+async def test_a_token_is_replaced_for_an_overlap_by_those_who_may(running, change):
+    # a replaced token works on for the overlap
     identities = running.bridge.identities
     grace = await running.user("grace")
     _, old = await change("POST", "/users/grace/tokens", {"name": "laptop", "expires": "90d"})
@@ -125,10 +123,8 @@ async def test_a_replaced_token_works_on_for_the_overlap(running, change):
     (first, second) = [entry["detail"] for entry in reversed(entries) if entry["action"] == "token.replaced"]
     assert (first["token_id"], first["replaced_by"]) == (old["id"], new["id"])
     assert (second["token_id"], second["replaced_by"], second["name"]) == (new["id"], another["id"], "laptop")
-
-
-@pytest.mark.gen_test
-async def test_a_token_of_its_own_is_replaced_by_everybody_and_of_others_by_owners(running, change):
+    await running.afresh()
+    # a token of its own is replaced by everybody and of others by owners
     grace, mary = await running.user("grace"), await running.user("mary", Role.AUDITOR)
     path = f"/tokens/{id_of(grace)}"
     unknown = {"message": f'No token with the id "{id_of(grace)}" (the part before the hyphen).'}
@@ -142,6 +138,15 @@ async def test_a_token_of_its_own_is_replaced_by_everybody_and_of_others_by_owne
     assert (await running.get(f"{API}/users/me", grace))[0] == 401
     assert await change("DELETE", f"/tokens/{id_of(mary)}") == (204, None)
     assert (await running.get(f"{API}/users/me", mary))[0] == 401
+    await running.afresh()
+    # a token does not outlive the one it is replaced with
+    await running.user("grace")
+    _, own = await change("POST", "/users/grace/tokens", {"expires": "2d"})
+    own_headers = {"Authorization": f"Bearer {own['token']}"}
+    _, new = await change("POST", f"/tokens/{own['id']}/replace", {"overlap": "30d"}, own_headers)
+    assert new["expires_at"] == own["expires_at"]
+    late = await change("POST", f"/tokens/{own['id']}/replace", {"expires": "3d"}, own_headers)
+    assert late[0] == 400
 
 
 @pytest.mark.bridge(tokens_per_user=2)
@@ -153,17 +158,6 @@ async def test_who_has_as_many_tokens_as_are_allowed_may_replace_one_of_them(run
     full = {"message": f"{TOO_MANY_TOKENS.format('grace', 2)}."}
     assert await change("POST", f"/tokens/{second['id']}/replace", {}, grace) == (409, full)
     assert await change("POST", "/users/me/tokens", {}, grace) == (409, full)
-
-
-@pytest.mark.gen_test
-async def test_a_token_does_not_outlive_the_one_it_is_replaced_with(running, change):
-    await running.user("grace")
-    _, own = await change("POST", "/users/grace/tokens", {"expires": "2d"})
-    own_headers = {"Authorization": f"Bearer {own['token']}"}
-    _, new = await change("POST", f"/tokens/{own['id']}/replace", {"overlap": "30d"}, own_headers)
-    assert new["expires_at"] == own["expires_at"]
-    late = await change("POST", f"/tokens/{own['id']}/replace", {"expires": "3d"}, own_headers)
-    assert late[0] == 400
 
 
 @pytest.mark.bridge(token_creation=TokenCreation.OWNERS)

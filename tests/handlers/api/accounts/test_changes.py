@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import ClassVar
 
@@ -58,7 +59,8 @@ def test_whatever_else_it_is_it_is_refused_as_such(body):
 
 
 @pytest.mark.gen_test
-async def test_a_body_that_is_not_what_was_expected_changes_nothing(running):
+async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridges_own_page(running):
+    # a body that is not what was expected changes nothing
     no_object = {"message": INVALID_BODY, "detail": NO_OBJECT}
     for headers, body, status, response in (
         ({"Content-Type": ""}, GRACE, 415, {"message": NOT_JSON}),
@@ -76,28 +78,13 @@ async def test_a_body_that_is_not_what_was_expected_changes_nothing(running):
         given, case = await client.request("POST", PATH, running.headers | headers, body), (headers, body[:50])
         assert (given.status, json.loads(given.body)) == (status, response), case
         assert await running.bridge.identities.find_user("grace") is None, case
-
-
-@pytest.mark.gen_test
-async def test_a_body_of_the_largest_size_and_a_media_type_with_parameters_are_taken(running):
+    await running.afresh()
+    # a body of the largest size and a media type with parameters are taken
     client = await running.client()
     headers = running.headers | {"Content-Type": "Application/JSON; charset=utf-8"}
     assert (await client.request("POST", PATH, headers, GRACE.ljust(MAX_BODY_BYTES))).status == 201
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_is_far_too_large_is_not_read(running):
-    client = await running.client()
-    headers = "".join(f"{name}: {value}\r\n" for name, value in running.headers.items())
-    length = f"Content-Length: {SWALLOWED_BYTES + 1}\r\n\r\n"
-    await client.send_raw(f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\n{headers}{length}".encode())
-    response = await client.rest(await client.head())
-    assert (response.status, response.whole) == (413, True)
-    assert await client.at_end() == b""
-
-
-@pytest.mark.gen_test
-async def test_another_sites_page_changes_nothing_with_the_cookie(running):
+    await running.afresh()
+    # another sites page changes nothing with the cookie
     cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"]}
     token_id = running.identity.token_id
     for foreign in (
@@ -120,13 +107,22 @@ async def test_another_sites_page_changes_nothing_with_the_cookie(running):
     (user,) = await running.bridge.identities.list_users()
     (token,) = await running.bridge.identities.list_tokens("ada")
     assert (user.display_name, token.revoked_at) == ("ada", None)
-
-
-@pytest.mark.gen_test
-async def test_the_bridges_own_page_changes_things_with_the_cookie(running):
+    await running.afresh()
+    # the bridges own page changes things with the cookie
     client = await running.client()
     cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"], "Origin": "http://bridge"}
     assert (await client.request("POST", PATH, cookie, GRACE)).status == 201
+
+
+@pytest.mark.gen_test
+async def test_a_body_that_is_far_too_large_is_not_read(running):
+    client = await running.client()
+    headers = "".join(f"{name}: {value}\r\n" for name, value in running.headers.items())
+    length = f"Content-Length: {SWALLOWED_BYTES + 1}\r\n\r\n"
+    await client.send_raw(f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\n{headers}{length}".encode())
+    response = await client.rest(await client.head())
+    assert (response.status, response.whole) == (413, True)
+    assert await client.at_end() == b""
 
 
 class TestWithoutTheDatabase:
@@ -140,9 +136,11 @@ class TestWithoutTheDatabase:
         assert (await running.get(f"{PATH}/me"))[0] == 200
         private_mongodb.freeze()
         try:
-            for method, body, message in (("GET", b"", DATABASE_UNAVAILABLE), ("POST", GRACE, IDENTITIES_UNAVAILABLE)):
-                client = await running.client()
-                response = await client.request(method, PATH, running.headers, body)
+            cases = (("GET", b"", DATABASE_UNAVAILABLE), ("POST", GRACE, IDENTITIES_UNAVAILABLE))
+            clients = [await running.client() for _ in cases]
+            requests = zip(clients, cases, strict=True)  # at once: each waits for as long as the database may take
+            asked = [client.request(method, PATH, running.headers, body) for client, (method, body, _) in requests]
+            for response, (_, _, message) in zip(await asyncio.gather(*asked), cases, strict=True):
                 assert (response.status, json.loads(response.body)) == (503, {"message": message})
                 assert response.header("Retry-After") == "1"
             await until(lambda: log_watch.has("the database is unavailable"))

@@ -47,7 +47,8 @@ def send(running):
 
 
 @pytest.mark.gen_test
-async def test_an_owner_adds_groups_and_puts_users_into_them(running, change):
+async def test_groups_have_members_and_are_shown_with_them_changed_and_removed(running, change):
+    # an owner adds groups and puts users into them
     bob = quote("bob+1@example.com", safe="")
     await running.user("bob+1@example.com")
     status, added = await change("POST", "/groups", {"name": "research", "display_name": "R & D"})
@@ -70,10 +71,8 @@ async def test_an_owner_adds_groups_and_puts_users_into_them(running, change):
     assert await change("DELETE", f"/groups/research/members/{bob}") == (204, None)
     assert await change("DELETE", f"/groups/research/members/{bob}") == (204, None)
     assert (await running.get(f"{GROUPS}/{research.id}/members"))[1]["results"] == users[:1]
-
-
-@pytest.mark.gen_test
-async def test_a_user_is_shown_with_their_groups(running, change):
+    await running.afresh("groups", "policies")
+    # a user is shown with their groups
     ada, bob = running.identity.user, await running.user("bob")
     for name in ("Zoo", "alpha"):
         await change("POST", "/groups", {"name": name})
@@ -88,10 +87,8 @@ async def test_a_user_is_shown_with_their_groups(running, change):
     assert await running.get(f"{USERS}/{ada.id}", bob) == (403, {"message": USERS_NOT_YOURS})
     assert await running.get(f"{USERS}/nobody") == (404, {"message": 'There is no user named "nobody".'})
     assert (await running.get(f"{USERS}/bob?x=1"))[0] == 400
-
-
-@pytest.mark.gen_test
-async def test_a_user_is_meant_by_their_id_wherever_their_name_may_stand(running, change):
+    await running.afresh("groups", "policies")
+    # a user is meant by their id wherever their name may stand
     headers = await running.user("bob")
     bob = await running.bridge.identities.find_user("bob")
     status, made = await change("POST", f"/users/{bob.id}/tokens", {}, headers)
@@ -105,7 +102,67 @@ async def test_a_user_is_meant_by_their_id_wherever_their_name_may_stand(running
 
 
 @pytest.mark.gen_test
-async def test_everything_that_is_wrong_with_a_group_is_named(running, change):
+async def test_a_group_is_changed_and_removed_if_its_version_is_the_latest(running, change, send):
+    # an owner changes and removes a group
+    await change("POST", "/groups", {"name": "lab"})
+    await change("PUT", "/groups/lab/members/ada")
+    status, changed = await change("PATCH", "/groups/lab", {"name": "research"})
+    research = await running.bridge.groups.find("research")
+    assert (status, changed, research.display_name) == (200, group_resource(research, 1), "lab")
+    assert (await change("PATCH", "/groups/research", {"display_name": ""}))[1]["display_name"] == "research"
+    assert await change("DELETE", f"/groups/{research.id}") == (204, None)
+    for method, path, body in (
+        ("DELETE", "/groups/research", None),
+        ("PATCH", "/groups/research", {"name": "x"}),
+        ("PUT", "/groups/research/members/ada", None),
+        ("DELETE", "/groups/research/members/ada", None),
+    ):
+        assert await change(method, path, body) == (404, NO_GROUP)
+    for path in ("research", "research/members"):
+        assert await running.get(f"{GROUPS}/{path}") == (404, NO_GROUP)
+    assert await change("DELETE", "/groups/everyone") == (404, {"message": f"{BUILT_IN}."})
+    assert (await running.get(f"{USERS}/ada"))[1]["groups"] == []
+    await running.afresh("groups", "policies")
+    # a change of a version that is over is refused
+    first = (await send("POST", GROUPS, {"name": "research"})).header("ETag")
+    path = f"{GROUPS}/research"
+    assert (await send("GET", path)).header("ETag") == first
+    second = await send("PATCH", path, {"display_name": "R"}, **{"If-Match": first})
+    assert (second.status, second.header("ETag") != first) == (200, True)
+    changed = {"message": 'The group "research" was changed meanwhile; read it again.'}
+    for method, body in (("PATCH", {"display_name": "x"}), ("DELETE", None)):
+        for tag in (first, f"W/{second.header('ETag')}", "x"):
+            response = await send(method, path, body, **{"If-Match": tag})
+            assert (response.status, json.loads(response.body)) == (412, changed)
+    for tag in ("*", f'"x", {second.header("ETag")}'):
+        assert (await send("PATCH", path, {"display_name": "R"}, **{"If-Match": tag})).status == 200
+    assert (await send("DELETE", path, **{"If-Match": second.header("ETag")})).status == 204
+
+
+@pytest.mark.gen_test
+async def test_who_is_no_owner_or_says_something_wrong_changes_no_group(running, change):
+    # who is no owner changes no group
+    await change("POST", "/groups", {"name": "research"})
+    for role in (Role.AUDITOR, Role.MEMBER):
+        username = role.value
+        headers = await running.user(username, role)
+        for method, path, body in (
+            ("POST", "/groups", {"name": "other"}),
+            ("PATCH", "/groups/research", {"name": "other"}),
+            ("DELETE", "/groups/research", None),
+            ("PUT", f"/groups/research/members/{username}", None),
+            ("DELETE", f"/groups/nobody/members/{username}", None),
+        ):
+            case = (role, method, path)
+            assert await change(method, path, body, headers) == (403, {"message": NOT_YOURS_TO_CHANGE}), case
+            assert (await change(method, path, body, {}))[0] == 401, case
+        for path in ("", "/research", "/research/members"):
+            seen = await running.get(GROUPS + path, headers)
+            assert seen[0] == 200 if role.sees_everything else seen == (403, {"message": NOT_YOURS_TO_SEE}), role
+            assert (await running.get(GROUPS + path, {}))[0] == 401, path
+    assert (await running.get(f"{GROUPS}/research"))[1]["members"] == 0
+    await running.afresh("groups", "policies")
+    # everything that is wrong with a group is named
     wrong = {"message": INVALID_BODY}
     wrong["validations"] = [
         {"field": "admin", "detail": "unknown field; allowed are name, display_name"},
@@ -126,72 +183,8 @@ async def test_everything_that_is_wrong_with_a_group_is_named(running, change):
     assert (await running.get(f"{GROUPS}?limit=0"))[0] == 400
     assert (await running.get(f"{GROUPS}/research/members?q=x"))[0] == 400
     assert (await running.get(GROUPS))[1]["count"] == 1
-
-
-@pytest.mark.gen_test
-async def test_an_owner_changes_and_removes_a_group(running, change):
-    await change("POST", "/groups", {"name": "lab"})
-    await change("PUT", "/groups/lab/members/ada")
-    status, changed = await change("PATCH", "/groups/lab", {"name": "research"})
-    research = await running.bridge.groups.find("research")
-    assert (status, changed, research.display_name) == (200, group_resource(research, 1), "lab")
-    assert (await change("PATCH", "/groups/research", {"display_name": ""}))[1]["display_name"] == "research"
-    assert await change("DELETE", f"/groups/{research.id}") == (204, None)
-    for method, path, body in (
-        ("DELETE", "/groups/research", None),
-        ("PATCH", "/groups/research", {"name": "x"}),
-        ("PUT", "/groups/research/members/ada", None),
-        ("DELETE", "/groups/research/members/ada", None),
-    ):
-        assert await change(method, path, body) == (404, NO_GROUP)
-    for path in ("research", "research/members"):
-        assert await running.get(f"{GROUPS}/{path}") == (404, NO_GROUP)
-    assert await change("DELETE", "/groups/everyone") == (404, {"message": f"{BUILT_IN}."})
-    assert (await running.get(f"{USERS}/ada"))[1]["groups"] == []
-
-
-@pytest.mark.gen_test
-async def test_a_change_of_a_version_that_is_over_is_refused(running, send):
-    first = (await send("POST", GROUPS, {"name": "research"})).header("ETag")
-    path = f"{GROUPS}/research"
-    assert (await send("GET", path)).header("ETag") == first
-    second = await send("PATCH", path, {"display_name": "R"}, **{"If-Match": first})
-    assert (second.status, second.header("ETag") != first) == (200, True)
-    changed = {"message": 'The group "research" was changed meanwhile; read it again.'}
-    for method, body in (("PATCH", {"display_name": "x"}), ("DELETE", None)):
-        for tag in (first, f"W/{second.header('ETag')}", "x"):
-            response = await send(method, path, body, **{"If-Match": tag})
-            assert (response.status, json.loads(response.body)) == (412, changed)
-    for tag in ("*", f'"x", {second.header("ETag")}'):
-        assert (await send("PATCH", path, {"display_name": "R"}, **{"If-Match": tag})).status == 200
-    assert (await send("DELETE", path, **{"If-Match": second.header("ETag")})).status == 204
-
-
-@pytest.mark.gen_test
-async def test_who_is_no_owner_changes_no_group(running, change):
-    await change("POST", "/groups", {"name": "research"})
-    for role in (Role.AUDITOR, Role.MEMBER):
-        username = role.value
-        headers = await running.user(username, role)
-        for method, path, body in (
-            ("POST", "/groups", {"name": "other"}),
-            ("PATCH", "/groups/research", {"name": "other"}),
-            ("DELETE", "/groups/research", None),
-            ("PUT", f"/groups/research/members/{username}", None),
-            ("DELETE", f"/groups/nobody/members/{username}", None),
-        ):
-            case = (role, method, path)
-            assert await change(method, path, body, headers) == (403, {"message": NOT_YOURS_TO_CHANGE}), case
-            assert (await change(method, path, body, {}))[0] == 401, case
-        for path in ("", "/research", "/research/members"):
-            seen = await running.get(GROUPS + path, headers)
-            assert seen[0] == 200 if role.sees_everything else seen == (403, {"message": NOT_YOURS_TO_SEE}), role
-            assert (await running.get(GROUPS + path, {}))[0] == 401, path
-    assert (await running.get(f"{GROUPS}/research"))[1]["members"] == 0
-
-
-@pytest.mark.gen_test
-async def test_other_methods_are_refused_and_those_that_are_served_are_named(running):
+    await running.afresh("groups", "policies")
+    # other methods are refused and those that are served are named
     for path, methods in {
         "": {"GET", "HEAD", "POST"},
         "/research": {"GET", "HEAD", "PATCH", "DELETE"},

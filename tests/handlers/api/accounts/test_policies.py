@@ -64,7 +64,8 @@ def paths(running, io_loop):
 
 
 @pytest.mark.gen_test
-async def test_a_policy_is_set_read_changed_and_removed_at_each_level(running, send, paths):
+async def test_a_policy_is_set_read_changed_and_removed_by_one_owner_at_a_time(running, send, paths):
+    # a policy is set read changed and removed at each level
     for path, policy in paths.items():
         assert await running.get(path) == (200, {})
         response = await send("PUT", path, policy)
@@ -84,10 +85,8 @@ async def test_a_policy_is_set_read_changed_and_removed_at_each_level(running, s
         assert await running.get(path) == (200, {})
     assert await running.get(POLICIES) == (200, {"count": 0, "results": []})
     assert len(running.bridge.policies.book) == 0
-
-
-@pytest.mark.gen_test
-async def test_of_two_owners_who_change_the_same_policy_one_is_told_so(send):
+    await running.afresh("policies")
+    # of two owners who change the same policy one is told so
     path = f"{POLICIES}/everyone"
     seen = (await send("GET", path)).header("ETag")
     first = await send("PUT", path, SHARED, **{"If-Match": seen})
@@ -98,10 +97,8 @@ async def test_of_two_owners_who_change_the_same_policy_one_is_told_so(send):
     assert json.loads((await send("GET", path)).body) == SHARED
     assert (await send("DELETE", path, **{"If-Match": first.header("ETag")})).status == 204
     assert (await send("PUT", path, SHARED, **{"If-Match": first.header("ETag")})).status == 412
-
-
-@pytest.mark.gen_test
-async def test_money_is_kept_in_micro_dollars_and_told_as_text(running, send):
+    await running.afresh("policies")
+    # money is kept in micro dollars and told as text
     path = f"{POLICIES}/users/ada"
     await send("PUT", path, {"limits": {"budget": {"usd": 0.25, "period": "day"}}})
     document = await running.bridge.database.policies.find_one({})
@@ -110,7 +107,8 @@ async def test_money_is_kept_in_micro_dollars_and_told_as_text(running, send):
 
 
 @pytest.mark.gen_test
-async def test_what_there_is_not_has_no_policy(send):
+async def test_what_is_wrong_with_a_policy_or_its_subject_is_named(send, running):
+    # what there is not has no policy
     for path, message in {
         "groups/nobody": 'There is no group named "nobody".',
         "users/nobody": 'There is no user named "nobody".',
@@ -119,10 +117,18 @@ async def test_what_there_is_not_has_no_policy(send):
         for method, body in (("GET", None), ("PUT", OWN), ("PATCH", OWN), ("DELETE", None)):
             response = await send(method, f"{POLICIES}/{path}", body if "groups" not in path else {})
             assert (response.status, json.loads(response.body)) == (404, {"message": message}), method
-
-
-@pytest.mark.gen_test
-async def test_what_is_wrong_is_named_and_nothing_is_changed(running, send):
+    await running.afresh("policies")
+    # an explanation of what there is not is refused
+    for requested, field in (("provider=opnai", "provider"), ("token=abcdefghij", "token"), ("sort=x", "sort")):
+        response = await send("GET", f"/api/v2/aibridge/users/me/policy?{requested}")
+        assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)
+    assert (await send("GET", "/api/v2/aibridge/users/nobody/policy")).status == 404
+    token = running.token.partition("-")[0]
+    await send("PUT", f"{POLICIES}/tokens/{token}", {"max_tokens": 5})
+    _, result = await running.get(f"/api/v2/aibridge/users/me/policy?token={token}")
+    assert result["policies"] == [{"level": "token", "name": token}]
+    await running.afresh("policies")
+    # what is wrong is named and nothing is changed
     path = f"{POLICIES}/everyone"
     await send("PUT", path, SHARED)
     for method, body, field, detail in (
@@ -163,7 +169,8 @@ async def test_a_limit_of_nothing_is_allowed_and_said_so(send):
 
 
 @pytest.mark.gen_test
-async def test_owners_change_policies_and_auditors_see_them(running, send):
+async def test_owners_change_policies_auditors_see_them_and_members_what_holds_for_them(running, send):
+    # owners change policies and auditors see them
     path, member = f"{POLICIES}/everyone", await running.user("bob")
     auditor = await running.user("eve", Role.AUDITOR)
     for method in ("PUT", "PATCH", "DELETE"):
@@ -174,6 +181,14 @@ async def test_owners_change_policies_and_auditors_see_them(running, send):
         response = await send("GET", requested, **member)
         assert (response.status, json.loads(response.body)) == (403, {"message": NOT_YOURS_TO_SEE})
         assert (await send("GET", requested, **auditor)).status == 200
+    await running.afresh("policies")
+    # members see what holds for themselves
+    member = await running.user("bob")
+    response = await send("GET", "/api/v2/aibridge/users/me/policy", **member)
+    assert (response.status, json.loads(response.body)["policies"]) == (200, [])
+    response = await send("GET", "/api/v2/aibridge/users/ada/policy", **member)
+    assert (response.status, json.loads(response.body)) == (403, {"message": explanation.NOT_YOURS_TO_SEE})
+    assert (await send("GET", "/api/v2/aibridge/users/bob/policy")).status == 200
 
 
 @pytest.mark.gen_test
@@ -240,25 +255,3 @@ async def test_an_explanation_has_every_rule_its_source_and_what_is_used(running
     assert [one["replaced_by"] for one in result["limits"]] == [None, None, ada, ada, None, None, None]
     _, result = await running.get("/api/v2/aibridge/users/ada/policy?model=claude-opus&provider=anthropic")
     assert result["decisions"] == [{"provider": "anthropic", "allowed": True, "rule": None}]
-
-
-@pytest.mark.gen_test
-async def test_members_see_what_holds_for_themselves(running, send):
-    member = await running.user("bob")
-    response = await send("GET", "/api/v2/aibridge/users/me/policy", **member)
-    assert (response.status, json.loads(response.body)["policies"]) == (200, [])
-    response = await send("GET", "/api/v2/aibridge/users/ada/policy", **member)
-    assert (response.status, json.loads(response.body)) == (403, {"message": explanation.NOT_YOURS_TO_SEE})
-    assert (await send("GET", "/api/v2/aibridge/users/bob/policy")).status == 200
-
-
-@pytest.mark.gen_test
-async def test_an_explanation_of_what_there_is_not_is_refused(running, send):
-    for requested, field in (("provider=opnai", "provider"), ("token=abcdefghij", "token"), ("sort=x", "sort")):
-        response = await send("GET", f"/api/v2/aibridge/users/me/policy?{requested}")
-        assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)
-    assert (await send("GET", "/api/v2/aibridge/users/nobody/policy")).status == 404
-    token = running.token.partition("-")[0]
-    await send("PUT", f"{POLICIES}/tokens/{token}", {"max_tokens": 5})
-    _, result = await running.get(f"/api/v2/aibridge/users/me/policy?token={token}")
-    assert result["policies"] == [{"level": "token", "name": token}]

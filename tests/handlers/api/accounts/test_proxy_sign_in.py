@@ -23,20 +23,48 @@ behind = pytest.mark.bridge(auth_proxy_header=HEADER, trusted_proxies=TRUSTED)
 
 @behind
 @pytest.mark.gen_test
-async def test_whom_the_proxy_names_is_a_user_from_then_on(running):
+async def test_whom_a_trusted_proxy_names_is_a_user_unless_the_name_cannot_be_one(running):
+    # whom the proxy names is a user from then on
     status, me = await running.get(ME, {HEADER: "grace@example.com"})
     assert (status, me["username"], me["role"]) == (200, "grace@example.com", "member")
     assert (await running.get(ME, {HEADER: " GRACE@example.com "}))[1]["id"] == me["id"]
     trail = await running.bridge.database.audit.find({"action": "user.added"}).sort("at").to_list(None)
     assert [one["actor"]["username"] for one in trail] == ["command line", "single sign-on"]
-
-
-@behind
-@pytest.mark.gen_test
-async def test_a_user_who_was_there_before_keeps_their_role(running):
+    await running.afresh()
+    # a user who was there before keeps their role
     await running.bridge.identities.add_user("boss", role=Role.OWNER)
     assert (await running.get(f"{API}/users", {HEADER: "boss"}))[0] == 200
     assert (await running.get(f"{API}/users", {HEADER: "grace"}))[0] == 403
+    await running.afresh()
+    # no page of another site gets in by the header
+    for foreign in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        assert (await running.get(ME, {HEADER: "ada"} | foreign))[0] == 401
+    await running.afresh()
+    # a header that comes twice or empty says nothing
+    client = await running.client()
+    await client.send_raw(f"GET {ME} HTTP/1.1\r\nHost: bridge\r\n{HEADER}: ada\r\n{HEADER}: grace\r\n\r\n".encode())
+    response = await client.rest(await client.head())
+    assert response.status == 401
+    assert (await running.get(ME, {HEADER: " "}))[0] == 401
+    await running.afresh()
+    # a removed user and a name that is not allowed are refused
+    assert (await running.get(ME, {HEADER: "grace"}))[0] == 200
+    await running.bridge.identities.remove_user("grace")
+    assert await running.get(ME, {HEADER: "Grace"}) == (403, {"message": PROXY_REFUSED[Refused.REMOVED]})
+    for name in ("a b", "ada, grace", "me", "groups/lab", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"):
+        assert await running.get(ME, {HEADER: name}) == (403, {"message": PROXY_REFUSED[Refused.NAME_NOT_ALLOWED]})
+    await running.bridge.identities.add_user("grace", role=Role.MEMBER)
+    assert (await running.get(ME, {HEADER: "grace"}))[0] == 200
+    await running.afresh()
+    # a name of several users in different cases is refused
+    database = running.bridge.database
+    await database.users.drop_index("active_username")  # as a database of an earlier version has them
+    for number, name in enumerate(("Zed", "ZED")):
+        await running.bridge.identities.add_user(f"user-{number}", role=Role.MEMBER)
+        await database.users.update_one({"username": f"user-{number}"}, {"$set": {"username": name}})
+    for path in (ME, f"{API}/users", f"{API}/interceptions"):
+        refused = await running.get(path, {HEADER: "zed"})
+        assert (path, *refused) == (path, 403, {"message": PROXY_REFUSED[Refused.NAME_TAKEN]})
 
 
 @pytest.mark.bridge(auth_proxy_header=HEADER, trusted_proxies=ELSEWHERE)
@@ -55,58 +83,14 @@ async def test_without_the_setting_no_header_says_anything(running):
 
 @behind
 @pytest.mark.gen_test
-async def test_no_page_of_another_site_gets_in_by_the_header(running):
-    for foreign in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
-        assert (await running.get(ME, {HEADER: "ada"} | foreign))[0] == 401
-
-
-@behind
-@pytest.mark.gen_test
-async def test_a_header_that_comes_twice_or_empty_says_nothing(running):
-    client = await running.client()
-    await client.send_raw(f"GET {ME} HTTP/1.1\r\nHost: bridge\r\n{HEADER}: ada\r\n{HEADER}: grace\r\n\r\n".encode())
-    response = await client.rest(await client.head())
-    assert response.status == 401
-    assert (await running.get(ME, {HEADER: " "}))[0] == 401
-
-
-@behind
-@pytest.mark.gen_test
-async def test_a_token_counts_before_the_header_and_the_header_before_a_session(running):
+async def test_whom_a_proxy_names_has_tokens_for_calls_which_count_before_the_header(running):
+    # a token counts before the header and the header before a session
     session = await running.signed_in()
     assert (await running.get(ME, running.headers | {HEADER: "grace"}))[1]["username"] == "ada"
     assert (await running.get(ME, session | {HEADER: "grace"}))[1]["username"] == "grace"
     assert (await running.get(ME, session))[1]["username"] == "ada"
-
-
-@behind
-@pytest.mark.gen_test
-async def test_a_removed_user_and_a_name_that_is_not_allowed_are_refused(running):
-    assert (await running.get(ME, {HEADER: "grace"}))[0] == 200
-    await running.bridge.identities.remove_user("grace")
-    assert await running.get(ME, {HEADER: "Grace"}) == (403, {"message": PROXY_REFUSED[Refused.REMOVED]})
-    for name in ("a b", "ada, grace", "me", "groups/lab", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"):
-        assert await running.get(ME, {HEADER: name}) == (403, {"message": PROXY_REFUSED[Refused.NAME_NOT_ALLOWED]})
-    await running.bridge.identities.add_user("grace", role=Role.MEMBER)
-    assert (await running.get(ME, {HEADER: "grace"}))[0] == 200
-
-
-@behind
-@pytest.mark.gen_test
-async def test_a_name_of_several_users_in_different_cases_is_refused(running):
-    database = running.bridge.database
-    await database.users.drop_index("active_username")  # as a database of an earlier version has them
-    for number, name in enumerate(("Zed", "ZED")):
-        await running.bridge.identities.add_user(f"user-{number}", role=Role.MEMBER)
-        await database.users.update_one({"username": f"user-{number}"}, {"$set": {"username": name}})
-    for path in (ME, f"{API}/users", f"{API}/interceptions"):
-        refused = await running.get(path, {HEADER: "zed"})
-        assert (path, *refused) == (path, 403, {"message": PROXY_REFUSED[Refused.NAME_TAKEN]})
-
-
-@behind
-@pytest.mark.gen_test
-async def test_calls_to_providers_need_a_token_and_the_header_does_not_reach_them(running):
+    await running.afresh()
+    # calls to providers need a token and the header does not reach them
     client = await running.client()
     body = MESSAGES.request_body(stream=False)
     json_type = {"Content-Type": "application/json"}
@@ -118,11 +102,8 @@ async def test_calls_to_providers_need_a_token_and_the_header_does_not_reach_the
         assert response.status == 200
     seen = {name.lower() for request in running.upstream.requests for name, _ in request.headers}
     assert seen & {"remote-user", "remote_user"} == set()
-
-
-@behind
-@pytest.mark.gen_test
-async def test_who_is_named_makes_tokens_like_everybody(running):
+    await running.afresh()
+    # who is named makes tokens like everybody
     client = await running.client()
     headers = {HEADER: "grace", "Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
     made = await client.request("POST", f"{API}/users/me/tokens", headers, b"{}")

@@ -42,7 +42,19 @@ def resource(token):
 
 
 @pytest.mark.gen_test
-async def test_everybody_has_their_own_tokens_in_hand(running, change):
+async def test_everybody_has_their_own_tokens_in_hand_whose_secrets_are_kept_nowhere(running, change):
+    # everything that is wrong with a new token is named
+    lifetime = "must be a duration longer than 0, such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
+    name = "the token's name is not allowed: it has up to 128 printable characters"
+    for expires in ("0", "", "soon", "3651d", "-1d", "999999999d"):
+        status, response = await change("POST", "/users/me/tokens", {"name": "x" * 129, "expires": expires})
+        assert (status, response["validations"]) == (
+            400,
+            [{"field": "name", "detail": name}, {"field": "expires", "detail": lifetime}],
+        )
+    assert len(await running.bridge.identities.list_tokens("ada")) == 1
+    await running.afresh()
+    # everybody has their own tokens in hand
     for role in Role:
         username, own, created = role.value, await running.user(role.value, role), []
         for name in ("me", username):
@@ -61,10 +73,8 @@ async def test_everybody_has_their_own_tokens_in_hand(running, change):
             assert await change("DELETE", f"/users/me/tokens/{token['id']}", headers=own) == (204, None), role
         _, listed = await running.get(f"{USERS}/me/tokens", own)
         assert [token["revoked_at"] is None for token in listed["results"]] == [False, False, True], role
-
-
-@pytest.mark.gen_test
-async def test_the_token_is_shown_once_and_its_secret_is_kept_nowhere(running, change):
+    await running.afresh()
+    # the token is shown once and its secret is kept nowhere
     _, created = await change("POST", "/users/me/tokens", {"name": "laptop", "expires": "90d"})
     token_id, secret = split_token(created.pop("token"))
     (token,) = [token for token in await running.bridge.identities.list_tokens("ada") if token.id == token_id]
@@ -74,23 +84,16 @@ async def test_the_token_is_shown_once_and_its_secret_is_kept_nowhere(running, c
     database = running.bridge.database
     for collection in (database.tokens, database.audit, database.users):
         assert secret not in repr([document async for document in collection.find()])
+    await running.afresh()
+    # without a token there are none
+    for method, path in (("POST", "ada/tokens"), ("POST", "me/tokens"), ("DELETE", "me/tokens/x")):
+        assert (await change(method, f"/users/{path}", {}, {}))[0] == 401
+    assert (await running.get(f"{USERS}/me/tokens", {}))[0] == 401
 
 
 @pytest.mark.gen_test
-async def test_everything_that_is_wrong_with_a_new_token_is_named(running, change):
-    lifetime = "must be a duration longer than 0, such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
-    name = "the token's name is not allowed: it has up to 128 printable characters"
-    for expires in ("0", "", "soon", "3651d", "-1d", "999999999d"):
-        status, response = await change("POST", "/users/me/tokens", {"name": "x" * 129, "expires": expires})
-        assert (status, response["validations"]) == (
-            400,
-            [{"field": "name", "detail": name}, {"field": "expires", "detail": lifetime}],
-        )
-    assert len(await running.bridge.identities.list_tokens("ada")) == 1
-
-
-@pytest.mark.gen_test
-async def test_an_owner_has_the_tokens_of_all_in_hand(running, change):
+async def test_tokens_of_others_are_in_the_hand_of_owners_alone(running, change):
+    # an owner has the tokens of all in hand
     grace = await running.user("grace")
     status, created = await change("POST", "/users/grace/tokens", {})
     assert (status, created["name"], created["expires_at"]) == (201, "", None)
@@ -102,10 +105,8 @@ async def test_an_owner_has_the_tokens_of_all_in_hand(running, change):
     assert await running.get(f"{USERS}/nobody/tokens") == (404, nobody)
     assert await change("POST", "/users/nobody/tokens", {}) == (404, nobody)
     assert await change("DELETE", f"/users/nobody/tokens/{id_of(grace)}") == (404, nobody)
-
-
-@pytest.mark.gen_test
-async def test_a_token_is_revoked_below_its_own_user_only(running, change):
+    await running.afresh()
+    # a token is revoked below its own user only
     grace, ada = await running.user("grace"), running.identity.token_id
     for token_id in (ada, "x", "%00", "$ne"):
         unknown = "\0" if token_id == "%00" else token_id
@@ -113,10 +114,8 @@ async def test_a_token_is_revoked_below_its_own_user_only(running, change):
         assert await change("DELETE", f"/users/me/tokens/{token_id}", headers=grace) == (404, {"message": message})
         assert await change("DELETE", f"/users/grace/tokens/{token_id}") == (404, {"message": message})
     assert (await running.get(f"{USERS}/me"))[0] == 200
-
-
-@pytest.mark.gen_test
-async def test_who_is_no_owner_changes_no_token_of_others(running, change):
+    await running.afresh()
+    # who is no owner changes no token of others
     token_id, refused = running.identity.token_id, (403, {"message": NOT_YOURS_TO_CHANGE})
     for role in (Role.AUDITOR, Role.MEMBER):
         headers = await running.user(role.value, role)
@@ -129,27 +128,19 @@ async def test_who_is_no_owner_changes_no_token_of_others(running, change):
             assert await running.get(f"{USERS}/ada/tokens", headers) == await running.get(f"{USERS}/me/tokens")
     (token,) = await running.bridge.identities.list_tokens("ada")
     assert token.revoked_at is None
+    await running.afresh()
+    # an owners token that expires makes none for others that does not
+    await running.user("grace")
+    own, expires_at = await expiring(running, "ada", timedelta(days=1))
+    status, made = await change("POST", "/users/grace/tokens", {}, own)
+    assert (status, made["expires_at"]) == (201, format_time(expires_at))
 
 
 @pytest.mark.gen_test
-async def test_without_a_token_there_are_none(running, change):
-    for method, path in (("POST", "ada/tokens"), ("POST", "me/tokens"), ("DELETE", "me/tokens/x")):
-        assert (await change(method, f"/users/{path}", {}, {}))[0] == 401
-    assert (await running.get(f"{USERS}/me/tokens", {}))[0] == 401
-
-
-@pytest.mark.gen_test
-async def test_a_token_that_was_revoked_elsewhere_makes_no_other_one(running, change, elsewhere):
-    headers = await running.user("grace")
-    assert (await running.get(f"{USERS}/me", headers))[0] == 200
-    await elsewhere.revoke_token(id_of(headers))
-    assert (await running.get(f"{USERS}/me", headers))[0] == 200  # remembered, for some seconds
-    assert await change("POST", "/users/me/tokens", {}, headers) == (401, {"message": UNRECOGNISED})
-    assert len(await elsewhere.list_tokens("grace")) == 1
-
-
-@pytest.mark.gen_test
-async def test_a_token_that_was_revoked_elsewhere_lets_nobody_in_after_five_seconds(running, elsewhere, monkeypatch):
+async def test_a_token_that_was_revoked_elsewhere_makes_none_and_lets_nobody_in_soon(
+    running, elsewhere, monkeypatch, change
+):
+    # a token that was revoked elsewhere lets nobody in after five seconds
     headers = await running.user("grace")
     assert (await running.get(f"{USERS}/me", headers))[0] == 200
     await elsewhere.revoke_token(id_of(headers))
@@ -157,6 +148,14 @@ async def test_a_token_that_was_revoked_elsewhere_lets_nobody_in_after_five_seco
     began = identities._monotonic()
     monkeypatch.setattr(identities, "_monotonic", lambda: began + FRESH_SECONDS)
     assert await running.get(f"{USERS}/me", headers) == (401, {"message": UNRECOGNISED})
+    await running.afresh()
+    # a token that was revoked elsewhere makes no other one
+    headers = await running.user("grace")
+    assert (await running.get(f"{USERS}/me", headers))[0] == 200
+    await elsewhere.revoke_token(id_of(headers))
+    assert (await running.get(f"{USERS}/me", headers))[0] == 200  # remembered, for some seconds
+    assert await change("POST", "/users/me/tokens", {}, headers) == (401, {"message": UNRECOGNISED})
+    assert len(await elsewhere.list_tokens("grace")) == 1
 
 
 async def expiring(running, username, lifetime):
@@ -172,7 +171,8 @@ async def active(running, username):
 
 @pytest.mark.bridge(tokens_per_user=2)
 @pytest.mark.gen_test
-async def test_a_member_has_a_bounded_number_of_active_tokens(running, change):
+async def test_a_member_has_a_bounded_number_of_active_tokens_that_did_not_expire(running, change):
+    # a member has a bounded number of active tokens
     own = await running.user("grace")
     status, second = await change("POST", "/users/me/tokens", {}, own)
     assert status == 201
@@ -180,6 +180,16 @@ async def test_a_member_has_a_bounded_number_of_active_tokens(running, change):
     assert await change("POST", "/users/me/tokens", {}, own) == (409, {"message": f"{limit}."})
     assert len(await running.bridge.identities.list_tokens("grace")) == 2
     await change("DELETE", f"/users/me/tokens/{second['id']}", headers=own)
+    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
+    await running.afresh()
+    # tokens that expired do not count
+    own = await running.user("grace")
+    past = running.bridge.now() - timedelta(days=1)
+    await running.bridge.identities.create_token("grace")
+    await running.bridge.database.tokens.update_many(
+        {"user_id": (await running.bridge.identities.find_user("grace")).id, "_id": {"$ne": id_of(own)}},
+        {"$set": {"expires_at": past}},
+    )
     assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
 
 
@@ -199,19 +209,6 @@ async def test_who_creates_and_revokes_tokens_all_day_fills_no_database(running,
     assert (await change("POST", "/users/grace/tokens", {}))[0] == 201  # by an owner
     yesterday = running.bridge.now() - timedelta(days=1)
     await running.bridge.database.tokens.update_many({"_id": {"$ne": id_of(own)}}, {"$set": {"created_at": yesterday}})
-    assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
-
-
-@pytest.mark.bridge(tokens_per_user=2)
-@pytest.mark.gen_test
-async def test_tokens_that_expired_do_not_count(running, change):
-    own = await running.user("grace")
-    past = running.bridge.now() - timedelta(days=1)
-    await running.bridge.identities.create_token("grace")
-    await running.bridge.database.tokens.update_many(
-        {"user_id": (await running.bridge.identities.find_user("grace")).id, "_id": {"$ne": id_of(own)}},
-        {"$set": {"expires_at": past}},
-    )
     assert (await change("POST", "/users/me/tokens", {}, own))[0] == 201
 
 
@@ -265,14 +262,6 @@ async def test_a_token_does_not_outlive_the_one_it_is_made_with(running, change,
     assert await active(running, username) == before
     further = {"Authorization": f"Bearer {made['token']}"}
     assert (await change("POST", "/users/me/tokens", {}, further))[1]["expires_at"] == format_time(expires_at)
-
-
-@pytest.mark.gen_test
-async def test_an_owners_token_that_expires_makes_none_for_others_that_does_not(running, change):
-    await running.user("grace")
-    own, expires_at = await expiring(running, "ada", timedelta(days=1))
-    status, made = await change("POST", "/users/grace/tokens", {}, own)
-    assert (status, made["expires_at"]) == (201, format_time(expires_at))
 
 
 @pytest.mark.bridge(tokens_per_user=3, token_creation=TokenCreation.OWNERS)

@@ -43,7 +43,8 @@ def listed(user, tokens=1, groups=(), seen=None, spend=0.0):
 
 
 @pytest.mark.gen_test
-async def test_everybody_is_told_who_they_are(running):
+async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(running):
+    # everybody is told who they are
     ada = running.identity.user
     created_at = ada.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     expected = {"id": str(ada.id), "username": "ada", "name": "ada", "role": "owner", "created_at": created_at}
@@ -54,17 +55,13 @@ async def test_everybody_is_told_who_they_are(running):
         status, user = await running.get(PATH, await running.user(f"user-{role}", role))
         assert (status, user["username"], user["role"]) == (200, f"user-{role}", role.value)
     assert (await running.get(PATH, {}))[0] == 401
-
-
-@pytest.mark.gen_test
-async def test_it_takes_no_parameters(running):
+    await running.afresh()
+    # it takes no parameters
     validation = {"field": "x", "detail": "unknown query parameter; allowed are none"}
     message = "Query parameters have invalid values."
     assert await running.get(f"{PATH}?x=1") == (400, {"message": message, "validations": [validation]})
-
-
-@pytest.mark.gen_test
-async def test_owners_and_auditors_see_the_users_by_name_with_their_active_tokens(running):
+    await running.afresh()
+    # owners and auditors see the users by name with their active tokens
     identities = running.bridge.identities
     auditor = await running.user("bob", Role.AUDITOR)
     revoked, _ = await identities.create_token("bob")
@@ -86,7 +83,8 @@ async def test_owners_and_auditors_see_the_users_by_name_with_their_active_token
 
 
 @pytest.mark.gen_test
-async def test_an_owner_adds_a_user(running, change):
+async def test_an_owner_adds_changes_and_removes_users_with_who_pays_for_them(running, change):
+    # an owner adds a user
     for body, name in (
         ({"username": "grace", "role": "auditor", "display_name": "Grace H."}, "Grace H."),
         ({"username": "bob", "role": "member"}, "bob"),
@@ -97,29 +95,8 @@ async def test_an_owner_adds_a_user(running, change):
         assert (found.display_name, found.role) == (name, body["role"])
     again = {"message": 'A user named "bob" exists already.'}
     assert await change("POST", "/users", {"username": "bob", "role": "owner"}) == (409, again)
-
-
-@pytest.mark.gen_test
-async def test_everything_that_is_wrong_with_a_new_user_is_named(running, change):
-    detail = (
-        'the username "a b" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit',
-        "must be one of owner, auditor, reader, member",
-        "the display name is not allowed: it has up to 128 printable characters",
-    )
-    fields = ("username", "role", "display_name")
-    wrong = {"message": INVALID_BODY}
-    wrong["validations"] = [{"field": field, "detail": text} for field, text in zip(fields, detail, strict=True)]
-    assert await change("POST", "/users", {"username": "a b", "role": "king", "display_name": "\n"}) == (400, wrong)
-    wrong["validations"] = [{"field": field, "detail": "is required"} for field in fields[:2]]
-    assert await change("POST", "/users", {}) == (400, wrong)
-    status, refused = await change("POST", "/users", {"username": "me", "role": "owner"})
-    message = 'the username "me" is not allowed: in a search it means the current user'
-    assert (status, refused["validations"]) == (400, [{"field": "username", "detail": message}])
-    assert [user.username for user in await running.bridge.identities.list_users()] == ["ada"]
-
-
-@pytest.mark.gen_test
-async def test_an_owner_changes_what_is_given_of_a_user(running, change):
+    await running.afresh()
+    # an owner changes what is given of a user
     headers = await running.user("grace")
     assert (await running.get(USERS, headers))[0] == 403
     status, changed = await change("PATCH", "/users/grace", {"role": "auditor"})
@@ -130,10 +107,8 @@ async def test_an_owner_changes_what_is_given_of_a_user(running, change):
         status, changed = await change("PATCH", "/users/grace", {"display_name": given})
         assert (status, changed["name"], changed["role"]) == (200, name, "auditor")
     assert await change("PATCH", "/users/grace", {}) == (200, changed)
-
-
-@pytest.mark.gen_test
-async def test_who_pays_for_a_user_is_said_changed_and_audited(running, change):
+    await running.afresh()
+    # who pays for a user is said changed and audited
     body = {"username": "grace", "role": "member", "cost_centre": "4711"}
     assert (await change("POST", "/users", body))[1]["cost_centre"] == "4711"
     assert (await change("PATCH", "/users/grace", {"cost_centre": "0815"}))[1]["cost_centre"] == "0815"
@@ -150,10 +125,36 @@ async def test_who_pays_for_a_user_is_said_changed_and_audited(running, change):
         {"cost_centre": "0815", "cost_centre_before": "4711"},
         {"role": "member", "name": "grace", "cost_centre": "4711"},
     ]
+    await running.afresh()
+    # an owner removes a user and their tokens
+    headers = await running.user("grace")
+    assert await change("DELETE", "/users/grace") == (204, None)
+    assert (await running.get(PATH, headers))[0] == 401
+    assert await change("DELETE", "/users/grace") == (404, {"message": 'There is no user named "grace".'})
+    assert (await change("POST", "/users", {"username": "grace", "role": "member"}))[0] == 201
+    assert (await running.get(PATH, headers))[0] == 401
 
 
 @pytest.mark.gen_test
-async def test_a_change_of_a_version_of_a_user_that_is_over_is_refused(running, change):
+async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change):
+    # everything that is wrong with a new user is named
+    detail = (
+        'the username "a b" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit',
+        "must be one of owner, auditor, reader, member",
+        "the display name is not allowed: it has up to 128 printable characters",
+    )
+    fields = ("username", "role", "display_name")
+    wrong = {"message": INVALID_BODY}
+    wrong["validations"] = [{"field": field, "detail": text} for field, text in zip(fields, detail, strict=True)]
+    assert await change("POST", "/users", {"username": "a b", "role": "king", "display_name": "\n"}) == (400, wrong)
+    wrong["validations"] = [{"field": field, "detail": "is required"} for field in fields[:2]]
+    assert await change("POST", "/users", {}) == (400, wrong)
+    status, refused = await change("POST", "/users", {"username": "me", "role": "owner"})
+    message = 'the username "me" is not allowed: in a search it means the current user'
+    assert (status, refused["validations"]) == (400, [{"field": "username", "detail": message}])
+    assert [user.username for user in await running.bridge.identities.list_users()] == ["ada"]
+    await running.afresh()
+    # a change of a version of a user that is over is refused
     client = await running.client()
     first = (
         await client.request("POST", USERS, running.headers | JSON, b'{"username": "grace", "role": "member"}')
@@ -167,6 +168,20 @@ async def test_a_change_of_a_version_of_a_user_that_is_over_is_refused(running, 
     changed = {"message": 'The user "grace" was changed meanwhile; read it again.'}
     assert (response.status, json.loads(response.body)) == (412, changed)
     assert (await running.bridge.identities.find_user("grace")).role is Role.MEMBER
+    await running.afresh()
+    # other methods are refused and those that are served are named
+    for path, methods in {
+        "": {"GET", "HEAD", "POST"},
+        "/me": {"GET", "HEAD"},
+        "/ada": {"GET", "HEAD", "PATCH", "DELETE"},
+        "/ada/tokens": {"GET", "HEAD", "POST"},
+        "/ada/tokens/x": {"DELETE"},
+    }.items():
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
+            client = await running.client()
+            response = await client.request(method, USERS + path, running.headers)
+            named = (response.status, set(response.header("Allow").split(", ")))
+            assert named == (405, methods), (method, path)
 
 
 @pytest.mark.gen_test
@@ -190,17 +205,8 @@ async def test_when_a_user_was_seen_last_and_from_where_is_noted_of_each_plane(r
 
 
 @pytest.mark.gen_test
-async def test_an_owner_removes_a_user_and_their_tokens(running, change):
-    headers = await running.user("grace")
-    assert await change("DELETE", "/users/grace") == (204, None)
-    assert (await running.get(PATH, headers))[0] == 401
-    assert await change("DELETE", "/users/grace") == (404, {"message": 'There is no user named "grace".'})
-    assert (await change("POST", "/users", {"username": "grace", "role": "member"}))[0] == 201
-    assert (await running.get(PATH, headers))[0] == 401
-
-
-@pytest.mark.gen_test
-async def test_there_is_always_an_owner(running, change):
+async def test_who_is_no_owner_changes_no_user_and_there_is_always_an_owner(running, change):
+    # there is always an owner
     oneself = {"message": "You cannot remove yourself; ask another owner."}
     assert await change("DELETE", "/users/ada") == (409, oneself)
     assert await change("PATCH", "/users/ada", {"role": "member"}) == (409, {"message": LAST_OWNER})
@@ -209,10 +215,8 @@ async def test_there_is_always_an_owner(running, change):
     assert (await change("PATCH", "/users/ada", {"role": "member"}))[0] == 200
     assert await change("DELETE", "/users/grace") == (403, {"message": NOT_YOURS_TO_CHANGE})
     assert await change("DELETE", "/users/ada", headers=grace) == (204, None)
-
-
-@pytest.mark.gen_test
-async def test_who_is_no_owner_changes_no_user_not_even_themselves(running, change):
+    await running.afresh()
+    # who is no owner changes no user not even themselves
     for role in (Role.AUDITOR, Role.MEMBER):
         username = role.value
         headers = await running.user(username, role)
@@ -242,22 +246,6 @@ async def test_a_role_that_was_taken_elsewhere_changes_nothing_any_more(running,
     assert (await running.get(PATH))[1]["role"] == "owner"  # remembered
     assert await change("PATCH", "/users/ada", {"role": "owner"}) == (403, {"message": NOT_YOURS_TO_CHANGE})
     assert await change("POST", "/users", {}) == (403, {"message": NOT_YOURS_TO_CHANGE})
-
-
-@pytest.mark.gen_test
-async def test_other_methods_are_refused_and_those_that_are_served_are_named(running):
-    for path, methods in {
-        "": {"GET", "HEAD", "POST"},
-        "/me": {"GET", "HEAD"},
-        "/ada": {"GET", "HEAD", "PATCH", "DELETE"},
-        "/ada/tokens": {"GET", "HEAD", "POST"},
-        "/ada/tokens/x": {"DELETE"},
-    }.items():
-        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
-            client = await running.client()
-            response = await client.request(method, USERS + path, running.headers)
-            named = (response.status, set(response.header("Allow").split(", ")))
-            assert named == (405, methods), (method, path)
 
 
 @pytest.mark.gen_test

@@ -38,7 +38,8 @@ def summary(response):
 
 
 @pytest.mark.gen_test
-async def test_a_view_is_saved_shown_changed_and_removed(running, send):
+async def test_a_view_is_saved_shown_and_changed_by_its_user_and_seen_by_others_if_shared(running, send):
+    # a view is saved shown changed and removed
     user = running.identity.user
     added = await send("POST", VIEWS, {"name": "Spend", "page": "explore", "query": QUERY | {"tz": ""}, "shared": True})
     status, view = summary(added)
@@ -71,10 +72,8 @@ async def test_a_view_is_saved_shown_changed_and_removed(running, send):
     assert summary(await send("DELETE", path, **{"If-Match": changed.header("ETag")})) == (204, None)
     unknown = 404, {"message": "There is no view with this id that you may see."}
     assert summary(await send("GET", path)) == summary(await send("PATCH", f"{VIEWS}/x", {})) == unknown
-
-
-@pytest.mark.gen_test
-async def test_others_see_a_shared_view_and_change_nothing_of_it(running, send):
+    await running.afresh("views")
+    # others see a shared view and change nothing of it
     grace, rhea = await running.user("grace"), await running.user("rhea", Role.READER)
     _, mine = summary(await send("POST", VIEWS, {"name": "mine", "page": "sessions"}, grace))
     _, ours = summary(await send("POST", VIEWS, {"name": "ours", "page": "interceptions", "shared": True}, grace))

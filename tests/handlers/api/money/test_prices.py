@@ -33,7 +33,8 @@ def put(running):
 
 
 @pytest.mark.gen_test
-async def test_prices_are_set_and_shown_with_a_version(running, put):
+async def test_prices_are_set_by_owners_shown_with_a_version_and_what_calls_cost(running, put):
+    # prices are set and shown with a version
     assert await running.get(PRICES) == (200, {"prices": [], "changed_at": None})
     cached = PRICE | {
         "model": "claude-3",
@@ -57,6 +58,30 @@ async def test_prices_are_set_and_shown_with_a_version(running, put):
         "The prices were changed meanwhile; read them again.",
     )
     assert (await put({"prices": []}, **{"If-Match": response.header("ETag")})).status == 200
+    await running.afresh("prices")
+    # a provider that there is not is noted
+    response = await put({"prices": [PRICE, PRICE | {"provider": "nobody"}]})
+    assert (response.status, response.header(NOTE_HEADER)) == (200, NO_PROVIDER.format(1))
+    assert (await put({"prices": [PRICE]})).header(NOTE_HEADER) is None
+    await running.afresh("prices")
+    # auditors see prices and owners alone change them
+    auditor, member = await running.user("eve", Role.AUDITOR), await running.user("bob")
+    assert (await running.get(PRICES, auditor))[0] == 200
+    assert await running.get(PRICES, member) == (403, {"message": NOT_YOURS_TO_SEE})
+    for headers in (auditor, member):
+        response = await put({"prices": []}, **headers)
+        assert (response.status, json.loads(response.body)["message"]) == (403, NOT_YOURS_TO_CHANGE)
+    await running.afresh("prices")
+    # a call costs what the own price says
+    await put({"prices": [PRICE | {"model": "*", "input": 1, "output": 2, "cache_read": 0, "cache_write": 0}]})
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    (recorded,) = await running.ended(1)
+    tokens = running.tokens(recorded)
+    assert recorded["cost"] == {
+        "usd": (tokens["input_tokens"] + 2 * tokens["output_tokens"]) / 1_000_000,
+        "prices": "own price of * of anthropic from 2026-01-01T00:00:00.000Z",
+    }
 
 
 @pytest.mark.gen_test
@@ -102,33 +127,3 @@ async def test_what_is_no_price_is_named_and_changes_nothing(running, put):
         assert json.loads(response.body)["validations"] == [{"field": "prices", "detail": detail}]
     assert MAX_PRICES == 1_000
     assert (await running.get(PRICES))[1]["prices"] == []
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_there_is_not_is_noted(put):
-    response = await put({"prices": [PRICE, PRICE | {"provider": "nobody"}]})
-    assert (response.status, response.header(NOTE_HEADER)) == (200, NO_PROVIDER.format(1))
-    assert (await put({"prices": [PRICE]})).header(NOTE_HEADER) is None
-
-
-@pytest.mark.gen_test
-async def test_auditors_see_prices_and_owners_alone_change_them(running, put):
-    auditor, member = await running.user("eve", Role.AUDITOR), await running.user("bob")
-    assert (await running.get(PRICES, auditor))[0] == 200
-    assert await running.get(PRICES, member) == (403, {"message": NOT_YOURS_TO_SEE})
-    for headers in (auditor, member):
-        response = await put({"prices": []}, **headers)
-        assert (response.status, json.loads(response.body)["message"]) == (403, NOT_YOURS_TO_CHANGE)
-
-
-@pytest.mark.gen_test
-async def test_a_call_costs_what_the_own_price_says(running, put):
-    await put({"prices": [PRICE | {"model": "*", "input": 1, "output": 2, "cache_read": 0, "cache_write": 0}]})
-    running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
-    (recorded,) = await running.ended(1)
-    tokens = running.tokens(recorded)
-    assert recorded["cost"] == {
-        "usd": (tokens["input_tokens"] + 2 * tokens["output_tokens"]) / 1_000_000,
-        "prices": "own price of * of anthropic from 2026-01-01T00:00:00.000Z",
-    }

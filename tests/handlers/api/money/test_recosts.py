@@ -68,7 +68,8 @@ async def test_a_job_is_requested_shown_and_cancelled(running, send):
 
 
 @pytest.mark.gen_test
-async def test_what_is_no_range_is_named(running, send):
+async def test_what_is_no_range_of_a_job_is_named_and_owners_alone_request_one(running, send):
+    # what is no range is named
     later = format_time(running.bridge.now() + timedelta(days=1))
     for body, problems in (
         ({}, {"from": "is required"}),
@@ -91,10 +92,8 @@ async def test_what_is_no_range_is_named(running, send):
     )
     for id_ in ("none", "0f4e64a2-4e0b-4d54-9f64-1d2f2b0c8a11"):
         assert await running.get(f"{RECOSTS}/{id_}") == (404, {"message": "There is no re-costing with this id."})
-
-
-@pytest.mark.gen_test
-async def test_members_see_nothing_and_owners_alone_request(running, send):
+    await running.afresh()
+    # members see nothing and owners alone request
     member, auditor = await running.user("bob"), await running.user("eve", Role.AUDITOR)
     assert await running.get(RECOSTS, member) == (403, {"message": NOT_YOURS_TO_SEE})
     for headers in (member, auditor):

@@ -41,7 +41,8 @@ def table(response):
 
 
 @pytest.mark.gen_test
-async def test_what_calls_cost_is_taken_away_by_whom_and_for_what(running, export):
+async def test_what_calls_cost_is_taken_away_by_whom_and_for_what_and_by_members_their_own(running, export):
+    # what calls cost is taken away by whom and for what
     recorded = await record(running)
     response = await export("?group_by=user,model,group,token")
     (row,) = table(response)
@@ -52,16 +53,12 @@ async def test_what_calls_cost_is_taken_away_by_whom_and_for_what(running, expor
     assert int(row["cost_micro_usd"]) == round(recorded["cost"]["usd"] * 1_000_000)
     (focus,) = table(await export("?format=focus"))
     assert (focus["SubAccountName"], focus["x_Calls"], focus["BilledCost"]) == ("ada", "1", row["cost_usd"])
-
-
-@pytest.mark.gen_test
-async def test_members_see_what_their_own_calls_cost(running, export):
+    await running.afresh()
+    # members see what their own calls cost
     await record(running)
     assert table(await export("?group_by=model", await running.user("bob"))) == []
-
-
-@pytest.mark.gen_test
-async def test_what_cannot_be_asked_is_named(running, export):
+    await running.afresh()
+    # what cannot be asked is named
     response = await export("?from=x&to=2026-13-01&group_by=user,moon&span=year&format=xml")
     result = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     assert (response.status, result.keys()) == (400, {"from", "to", "group_by", "span", "format"})
@@ -69,21 +66,17 @@ async def test_what_cannot_be_asked_is_named(running, export):
     for query, field in (("?from=2026-11-02&to=2026-11-02", "to"), ("?to=9999-12-31T23:59:59Z", "to")):
         response = await export(query)
         assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)
-
-
-@pytest.mark.gen_test
-async def test_records_that_are_gone_are_told_before_anything_is_sent(running, export):
+    await running.afresh()
+    # a head has no rows
+    client = await running.client()
+    response = await client.request("HEAD", EXPORT, running.headers)
+    client.close()
+    assert (response.status, response.body) == (200, b"")
+    await running.afresh()
+    # records that are gone are told before anything is sent
     await record(running)
     await running.bridge.database.interceptions.delete_many({})
     response = await export("?group_by=group,model")
     (problem,) = json.loads(response.body)["validations"]
     assert (response.status, problem["field"], problem["detail"].startswith(GONE[:15])) == (400, "from", True)
     assert len(table(await export("?group_by=user,model"))) == 1
-
-
-@pytest.mark.gen_test
-async def test_a_head_has_no_rows(running):
-    client = await running.client()
-    response = await client.request("HEAD", EXPORT, running.headers)
-    client.close()
-    assert (response.status, response.body) == (200, b"")

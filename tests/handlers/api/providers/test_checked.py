@@ -50,7 +50,8 @@ async def test_each_key_is_asked_with_and_has_what_the_provider_said(running):
 
 
 @pytest.mark.gen_test
-async def test_what_a_provider_answers_is_said_in_words(running):
+async def test_what_a_provider_answers_is_said_in_words_and_of_a_silent_one_that_it_is(running, monkeypatch):
+    # what a provider answers is said in words
     await send(running, "POST", "", east(running))
     for reply, ok, message in (
         (MODELS, True, "reached; it lists 2 models"),
@@ -76,6 +77,23 @@ async def test_what_a_provider_answers_is_said_in_words(running):
         status, checked = await check(running)
         said = (status, checked["ok"], [one["message"] for one in checked["results"]])
         assert said == (200, ok, [message]), reply
+    await running.afresh()
+    # a vendor whose users bring their keys is well when it wants one
+    running.upstream.play(response(401))
+    _, checked = await check(running, "no-key")
+    message = "reached; it wants a credential, which each user brings"
+    assert checked == {"ok": True, "results": [result("", message, 401, ok=True)]}
+    assert running.upstream.requests[-1].header("anthropic-version") == ["2023-06-01"]
+    await running.afresh()
+    # a provider that is not there cannot be checked
+    assert await check(running, "west") == (404, {"message": "There is no provider named west."})
+    assert await send(running, "GET", "/east/check") == (405, {"message": "Method Not Allowed"})
+    await running.afresh()
+    # a silent provider is given up on
+    monkeypatch.setattr(provider_check, "CHECK_SECONDS", 0.05)
+    await send(running, "POST", "", east(running))
+    _, checked = await check(running)
+    assert checked == {"ok": False, "results": [result("", "the provider did not answer within 10 s", None, ok=False)]}
 
 
 @pytest.mark.gen_test
@@ -103,26 +121,3 @@ async def test_a_provider_that_speaks_no_tls_is_named_for_it(running):
         _, checked = await check(running)
     message = "no connection to the provider: it does not speak TLS"
     assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}
-
-
-@pytest.mark.gen_test
-async def test_a_silent_provider_is_given_up_on(running, monkeypatch):
-    monkeypatch.setattr(provider_check, "CHECK_SECONDS", 0.05)
-    await send(running, "POST", "", east(running))
-    _, checked = await check(running)
-    assert checked == {"ok": False, "results": [result("", "the provider did not answer within 10 s", None, ok=False)]}
-
-
-@pytest.mark.gen_test
-async def test_a_vendor_whose_users_bring_their_keys_is_well_when_it_wants_one(running):
-    running.upstream.play(response(401))
-    _, checked = await check(running, "no-key")
-    message = "reached; it wants a credential, which each user brings"
-    assert checked == {"ok": True, "results": [result("", message, 401, ok=True)]}
-    assert running.upstream.requests[-1].header("anthropic-version") == ["2023-06-01"]
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_is_not_there_cannot_be_checked(running):
-    assert await check(running, "west") == (404, {"message": "There is no provider named west."})
-    assert await send(running, "GET", "/east/check") == (405, {"message": "Method Not Allowed"})

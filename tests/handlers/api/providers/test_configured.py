@@ -16,7 +16,8 @@ def key(hint, setting):
 
 
 @pytest.mark.gen_test
-async def test_providers_are_listed_with_where_their_credential_comes_from(running):
+async def test_providers_are_listed_with_where_their_credential_comes_from_for_a_token(running):
+    # providers are listed with where their credential comes from
     of_environment = {"source": "environment", "state": "ready"}
     expected = [
         {"name": "openai", "type": "openai", "key_state": "key", "keys": [key("sk-o...-key", "openai-key")]}
@@ -30,10 +31,8 @@ async def test_providers_are_listed_with_where_their_credential_comes_from(runni
     ]
     assert await running.get(CONFIGURED) == (200, expected)
     assert await running.get(CONFIGURED, await running.user("grace")) == (200, expected)
-
-
-@pytest.mark.gen_test
-async def test_the_configured_providers_take_a_token_and_no_parameter(running):
+    await running.afresh()
+    # the configured providers take a token and no parameter
     status, _ = await running.get(CONFIGURED, {})
     assert status == 401
     status, refused = await running.get(CONFIGURED + "?q=x")

@@ -18,7 +18,8 @@ PATH = "/api/v2/aibridge/providers/performance"
 
 
 @pytest.mark.gen_test
-async def test_each_provider_says_how_its_latest_calls_went(running):
+async def test_each_provider_says_how_its_calls_went_in_all_by_model_and_to_whom(running):
+    # each provider says how its latest calls went
     for status in (200, 429):
         body = CHAT.body if status == 200 else b"{}"
         head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
@@ -43,13 +44,23 @@ async def test_each_provider_says_how_its_latest_calls_went(running):
         "models": [],
         **dict.fromkeys(("bridge_ms", "provider_ms", "tokens_per_second")),
     }
-
-
-@pytest.mark.gen_test
-async def test_a_member_is_not_told_how_providers_fare(running):
+    await running.afresh()
+    # a member is not told how providers fare
     headers = await running.user("bob", Role.MEMBER)
     status, refused = await running.get(PATH, headers)
     assert (status, refused["message"]) == (403, "Only owners and auditors may see how providers fare.")
+    await running.afresh()
+    # a provider that nobody called is neither up nor down
+    status, found = await running.get(USAGE)
+    assert (status, found["up"], found["circuit"], found["models"]) == (200, "unknown", None, [])
+    await running.afresh()
+    # only who sees everything is told of a provider that there is
+    status, unknown = await running.get("/api/v2/aibridge/providers/nobody/usage")
+    assert (status, unknown["message"]) == (404, "There is no provider named nobody.")
+    headers = await running.user("bob", Role.MEMBER)
+    status, refused = await running.get(USAGE, headers)
+    assert (status, refused["message"]) == (403, "Only owners and auditors may see how providers fare.")
+    assert (await running.get(f"{USAGE}?a=1"))[0] == 400
 
 
 async def call(running, model, status):
@@ -101,7 +112,8 @@ async def test_a_provider_says_by_model_whether_it_is_up(running):
 
 
 @pytest.mark.gen_test
-async def test_a_time_range_has_its_calls_in_all_and_by_model(running):
+async def test_a_time_range_has_its_calls_in_all_and_by_model_unless_it_takes_too_long(running, monkeypatch):
+    # a time range has its calls in all and by model
     for model in ("one", "two", "two"):
         await call(running, model, 200)
     await running.ended(3)
@@ -122,10 +134,9 @@ async def test_a_time_range_has_its_calls_in_all_and_by_model(running):
         assert (status, [one["field"] for one in result["validations"]]) == (400, ["from"])
         status, result = await running.get(f"{path}?from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z")
         assert (status, result["validations"]) == (400, [{"field": "to", "detail": "must be after from"}])
+    await running.afresh()
 
-
-@pytest.mark.gen_test
-async def test_a_range_that_takes_too_long_to_add_up_is_refused(running, monkeypatch):
+    # a range that takes too long to add up is refused
     async def fails(*_, **_options):
         raise TooMuchError(3, 9.0)
 
@@ -133,19 +144,3 @@ async def test_a_range_that_takes_too_long_to_add_up_is_refused(running, monkeyp
     for path in (USAGE, "/api/v2/aibridge/users/me/usage"):
         status, result = await running.get(path)
         assert (status, result["validations"]) == (400, [{"field": "from", "detail": too_much(TooMuchError(3, 9.0))}])
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_nobody_called_is_neither_up_nor_down(running):
-    status, found = await running.get(USAGE)
-    assert (status, found["up"], found["circuit"], found["models"]) == (200, "unknown", None, [])
-
-
-@pytest.mark.gen_test
-async def test_only_who_sees_everything_is_told_of_a_provider_that_there_is(running):
-    status, unknown = await running.get("/api/v2/aibridge/providers/nobody/usage")
-    assert (status, unknown["message"]) == (404, "There is no provider named nobody.")
-    headers = await running.user("bob", Role.MEMBER)
-    status, refused = await running.get(USAGE, headers)
-    assert (status, refused["message"]) == (403, "Only owners and auditors may see how providers fare.")
-    assert (await running.get(f"{USAGE}?a=1"))[0] == 400

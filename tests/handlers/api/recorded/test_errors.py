@@ -58,7 +58,28 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
 
 
 @pytest.mark.gen_test
-async def test_progress_is_told_in_lines_before_the_same_answer(running, monkeypatch):
+async def test_members_see_their_own_errors_and_readers_no_messages(running):
+    grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
+    await record(running, 1, "a", error="a secret of 1")
+    assert (await running.get(ERRORS, grace))[1]["results"] == []
+    (error,) = (await running.get(ERRORS, reader))[1]["results"]
+    assert (error["template"], error["message"], error["type"]) == ("", "", "invalid_request_error")
+
+
+@pytest.mark.gen_test
+async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_named(running, monkeypatch):
+    # messages of others errors are audited
+    auditor = await running.user("audrey", Role.AUDITOR)
+    await record(running, 1, "a", error="a secret of 1")
+    await running.get(ERRORS, auditor)
+    await running.bridge.access.trail.flush()
+    _, trail = await running.get("/api/v2/aibridge/audit")
+    reads = [one for one in trail["results"] if one["action"] == "calls.read"]
+    assert [(one["actor"]["username"], one["subject"]["username"], one["detail"]["way"]) for one in reads] == [
+        ("audrey", "ada", "list")
+    ]
+    await running.afresh()
+    # progress is told in lines before the same answer
     monkeypatch.setattr(slices_module, "SLICE_FAILED", 1)
     for number, days in ((1, 1), (2, 3)):
         await record(running, number, "a", error="Limit reached")
@@ -72,32 +93,8 @@ async def test_progress_is_told_in_lines_before_the_same_answer(running, monkeyp
     *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 2), (1, 2), (2, 2)]
     assert (last["result"], last["result"]["calls"]) == ((await running.get(path))[1], 2)
-
-
-@pytest.mark.gen_test
-async def test_members_see_their_own_errors_and_readers_no_messages(running):
-    grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
-    await record(running, 1, "a", error="a secret of 1")
-    assert (await running.get(ERRORS, grace))[1]["results"] == []
-    (error,) = (await running.get(ERRORS, reader))[1]["results"]
-    assert (error["template"], error["message"], error["type"]) == ("", "", "invalid_request_error")
-
-
-@pytest.mark.gen_test
-async def test_messages_of_others_errors_are_audited(running):
-    auditor = await running.user("audrey", Role.AUDITOR)
-    await record(running, 1, "a", error="a secret of 1")
-    await running.get(ERRORS, auditor)
-    await running.bridge.access.trail.flush()
-    _, trail = await running.get("/api/v2/aibridge/audit")
-    reads = [one for one in trail["results"] if one["action"] == "calls.read"]
-    assert [(one["actor"]["username"], one["subject"]["username"], one["detail"]["way"]) for one in reads] == [
-        ("audrey", "ada", "list")
-    ]
-
-
-@pytest.mark.gen_test
-async def test_bad_parameters_are_named(running):
+    await running.afresh()
+    # bad parameters are named
     for query, field in (
         ("from=x", "from"),
         ("to=2026-01-01T00:00:00Z&from=2026-01-02T00:00:00Z", "to"),

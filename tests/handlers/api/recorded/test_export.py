@@ -58,7 +58,14 @@ def numbers(response):
 
 
 @pytest.mark.gen_test
-async def test_an_export_is_what_the_list_shows(running, call, download):
+async def test_an_export_is_what_the_list_shows_as_lines_or_csv_and_may_be_empty(running, download, call):
+    # an export of nothing is whole and empty
+    response = await download()
+    assert (response.status, response.header("Content-Length"), response.body) == (200, "0", b"")
+    response = await download("?format=csv")
+    assert (response.status, response.body.decode()) == (200, ",".join(f'"{name}"' for name in COLUMNS) + "\r\n")
+    await running.afresh()
+    # an export is what the list shows
     await call(CHAT)
     await call(MESSAGES)
     response = await download()
@@ -69,10 +76,8 @@ async def test_an_export_is_what_the_list_shows(running, call, download):
         "no-store",
     ]
     assert [json.loads(line) for line in response.body.splitlines()] == (await running.get(LIST))[1]["results"]
-
-
-@pytest.mark.gen_test
-async def test_csv_has_a_header_and_a_row_for_each(running, call, download):
+    await running.afresh()
+    # csv has a header and a row for each
     ids = [await call(CHAT), await call(MESSAGES)]
     response = await download("?format=csv")
     assert [response.header(name) for name in ("Content-Type", "Content-Disposition")] == [
@@ -82,14 +87,30 @@ async def test_csv_has_a_header_and_a_row_for_each(running, call, download):
     header, *rows, rest = response.body.decode().split("\r\n")
     assert (header, rest) == (",".join(f'"{name}"' for name in COLUMNS), "")
     assert [row.partition(",")[0] for row in rows] == [f'"{id_}"' for id_ in ids[::-1]]
-
-
-@pytest.mark.gen_test
-async def test_an_export_of_nothing_is_whole_and_empty(running, download):
-    response = await download()
-    assert (response.status, response.header("Content-Length"), response.body) == (200, "0", b"")
-    response = await download("?format=csv")
-    assert (response.status, response.body.decode()) == (200, ",".join(f'"{name}"' for name in COLUMNS) + "\r\n")
+    await running.afresh()
+    # what cannot be exported is refused by name
+    refusals = {
+        "format=xml": ("format", "must be one of ndjson, csv"),
+        "after_id=7": ("after_id", "must be a UUID"),
+        f"after_id={UUID(int=9)}": ("after_id", "no interception with this id that you may see"),
+        "offset=1": ("offset", "unknown query parameter; allowed are after_id, format, limit, q"),
+        "q=a&q=b": ("q", "may be given only once"),
+    }
+    message = "Query parameters have invalid values."
+    assert {query: await running.get(f"{PATH}?{query}") for query in refusals} == {
+        query: (400, {"message": message, "validations": [{"field": field, "detail": detail}]})
+        for query, (field, detail) in refusals.items()
+    }
+    await running.afresh()
+    # a limit is a whole number
+    detail = "Pagination limit must be in range (0, 2147483647]"
+    response = {"message": "Invalid pagination limit value.", "detail": detail}
+    limits = ("0", "-1", "x", "2147483648", "9" * 40)
+    responses = {limit: await running.get(f"{PATH}?limit={limit}") for limit in limits}
+    assert responses == dict.fromkeys(limits, (400, response))
+    await running.afresh()
+    # it needs a token
+    assert (await running.get(PATH, {}))[0] == 401
 
 
 @pytest.mark.gen_test
@@ -105,7 +126,8 @@ async def test_it_may_be_narrowed_limited_and_resumed(calls, download, small_pag
 
 
 @pytest.mark.gen_test
-async def test_a_member_exports_their_own_and_others_everything(running, calls, download):
+async def test_an_export_has_what_its_user_may_see_and_its_head_reads_nothing(running, calls, download, monkeypatch):
+    # a member exports their own and others everything
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     grace = await running.bridge.identities.find_user("grace")
     await recorded(calls, 2, initiator_id=grace.id)
@@ -118,40 +140,16 @@ async def test_a_member_exports_their_own_and_others_everything(running, calls, 
     invisible = await download(f"?after_id={UUID(int=3)}", member)
     assert (unknown.status, unknown.body) == (invisible.status, invisible.body)
     assert (await download("?q=initiator:ada", member)).status == 400
-
-
-@pytest.mark.gen_test
-async def test_what_cannot_be_exported_is_refused_by_name(running):
-    refusals = {
-        "format=xml": ("format", "must be one of ndjson, csv"),
-        "after_id=7": ("after_id", "must be a UUID"),
-        f"after_id={UUID(int=9)}": ("after_id", "no interception with this id that you may see"),
-        "offset=1": ("offset", "unknown query parameter; allowed are after_id, format, limit, q"),
-        "q=a&q=b": ("q", "may be given only once"),
-    }
-    message = "Query parameters have invalid values."
-    assert {query: await running.get(f"{PATH}?{query}") for query in refusals} == {
-        query: (400, {"message": message, "validations": [{"field": field, "detail": detail}]})
-        for query, (field, detail) in refusals.items()
-    }
-
-
-@pytest.mark.gen_test
-async def test_a_limit_is_a_whole_number(running):
-    detail = "Pagination limit must be in range (0, 2147483647]"
-    response = {"message": "Invalid pagination limit value.", "detail": detail}
-    limits = ("0", "-1", "x", "2147483648", "9" * 40)
-    responses = {limit: await running.get(f"{PATH}?limit={limit}") for limit in limits}
-    assert responses == dict.fromkeys(limits, (400, response))
-
-
-@pytest.mark.gen_test
-async def test_it_needs_a_token(running):
-    assert (await running.get(PATH, {}))[0] == 401
-
-
-@pytest.mark.gen_test
-async def test_the_head_alone_is_answered_without_reading_anything(running, calls, download, monkeypatch):
+    await running.afresh()
+    # a client of http 1 0 finds its end in that of the connection
+    await recorded(calls, 2)
+    client = await running.client()
+    await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
+    response = await client.head()
+    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
+    assert len((await client.at_end()).splitlines()) == 2
+    await running.afresh()
+    # the head alone is answered without reading anything
     await recorded(calls, 1)
     monkeypatch.setattr(reader_module, "MAX_EXPORTS_AT_A_TIME", 0)
     response = await download("?format=csv", method="HEAD")
@@ -161,7 +159,10 @@ async def test_the_head_alone_is_answered_without_reading_anything(running, call
 
 
 @pytest.mark.gen_test
-async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes_room(running, calls, download):
+async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_room(
+    running, calls, download, monkeypatch
+):
+    # only so many exports are under way and a client that leaves makes room
     await recorded_large(calls)
     clients = [await running.client(receive_buffer=4096) for _ in range(reader_module.MAX_EXPORTS_AT_A_TIME)]
     for number, client in enumerate(clients):
@@ -178,6 +179,30 @@ async def test_only_so_many_exports_are_under_way_and_a_client_that_leaves_makes
     clients[1].reset()
     await until(lambda: running.bridge.interception_reader._exports == reader_module.MAX_EXPORTS_AT_A_TIME - 2)
     assert numbers(await download("?limit=1")) == [3]
+    await running.afresh()
+    # a client that takes nothing is cut and makes room
+    monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
+    await recorded_large(calls)
+    client = await running.client(receive_buffer=4096)
+    await client.send("GET", PATH, running.headers)
+    response = await client.head()
+    await until(lambda: running.bridge.interception_reader._exports == 0)
+    assert not (await client.rest(response)).whole
+    await running.afresh()
+
+    # while the database is unavailable it says when to ask again
+    async def away(*_):
+        raise DatabaseUnavailableError("MongoDB is unavailable")
+
+    monkeypatch.setattr(running.bridge.interception_reader, "_page", away)
+    client = await running.client()
+    response = await client.request("GET", PATH, running.headers)
+    message = "The database cannot be reached at the moment. Please try again later."
+    assert (response.status, response.header("Retry-After"), json.loads(response.body)) == (
+        503,
+        "1",
+        {"message": message},
+    )
 
 
 @pytest.mark.gen_test
@@ -202,17 +227,6 @@ async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkey
     assert numbers(response) == list(range(8, 0, -1))
     assert pages[-1] == 0
     assert len(pages) > 2
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_takes_nothing_is_cut_and_makes_room(running, calls, monkeypatch):
-    monkeypatch.setattr(control, "STALL_SECONDS", 0.2)
-    await recorded_large(calls)
-    client = await running.client(receive_buffer=4096)
-    await client.send("GET", PATH, running.headers)
-    response = await client.head()
-    await until(lambda: running.bridge.interception_reader._exports == 0)
-    assert not (await client.rest(response)).whole
 
 
 @pytest.mark.parametrize("version", ["1.1", "1.0"])
@@ -240,32 +254,6 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
         with pytest.raises(ConnectionResetError):
             await client.at_end()
     assert running.bridge.interception_reader._exports == 0
-
-
-@pytest.mark.gen_test
-async def test_while_the_database_is_unavailable_it_says_when_to_ask_again(running, monkeypatch):
-    async def away(*_):
-        raise DatabaseUnavailableError("MongoDB is unavailable")
-
-    monkeypatch.setattr(running.bridge.interception_reader, "_page", away)
-    client = await running.client()
-    response = await client.request("GET", PATH, running.headers)
-    message = "The database cannot be reached at the moment. Please try again later."
-    assert (response.status, response.header("Retry-After"), json.loads(response.body)) == (
-        503,
-        "1",
-        {"message": message},
-    )
-
-
-@pytest.mark.gen_test
-async def test_a_client_of_http_1_0_finds_its_end_in_that_of_the_connection(running, calls):
-    await recorded(calls, 2)
-    client = await running.client()
-    await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
-    response = await client.head()
-    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
-    assert len((await client.at_end()).splitlines()) == 2
 
 
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)

@@ -59,7 +59,8 @@ async def listed(running, query="", headers=None):
 
 
 @pytest.mark.gen_test
-async def test_a_call_keeps_the_groups_that_its_user_was_in_then(running, call, change):
+async def test_a_call_has_the_groups_of_its_time_and_is_found_by_each_id_also_in_flight(running, call, change):
+    # a call keeps the groups that its user was in then
     ids = [(await change("POST", "/groups", {"name": name}))[1]["id"] for name in ("research", "ops")]
     before = await call(CHAT)
     for name in ("research", "ops"):
@@ -71,10 +72,43 @@ async def test_a_call_keeps_the_groups_that_its_user_was_in_then(running, call, 
     group_ids = {one["id"]: one["group_ids"] for one in (await running.get(LIST))[1]["results"]}
     assert group_ids == {before: [], within: ids, after: []}
     assert (await running.get(f"{LIST}/{within}"))[1]["group_ids"] == ids
+    await running.afresh()
+    # one in flight is shown too
+    gate = asyncio.Event()
+    running.upstream.play(HEAD, gate)
+    client = await running.client()
+    body = MESSAGES.request_body(stream=True)
+    await client.send("POST", running.path(MESSAGES), running.headers, body)
+    id_ = (await client.head()).header("X-AI-Bridge-Interception-Id")
+    assert await running.bridge.recorder.flush(5)
+    status, resource = await running.get(f"{LIST}/{id_}")
+    assert (status, resource["id"], resource["status"], resource["end_reason"]) == (200, id_, "in_flight", None)
+    assert await running.get(f"{LIST}?q=status:in_flight") == (
+        200,
+        {"count": 1, "results": [resource], "next_after_id": None, "count_is_exact": True, "indexing": None},
+    )
+    await running.afresh()
+    # an interception is found by every id that it was given
+    chat = await call(CHAT, response_headers=b"X-Request-Id: req_chat\r\n")
+    messages = await call(MESSAGES, response_headers=b"Request-Id: req_messages\r\n")
+    responses = await call(RESPONSES)
+    await running.bridge.recorder.flush(5)
+    given = [(chat, chat, "req_chat", "chatcmpl-1"), (messages, messages, "req_messages", "msg_1")]
+    for id_, *names in [*given, (responses, responses, "resp_1")]:
+        for name in names:
+            assert await listed(running, f"q=request_id:{name}") == (1, [id_]), name
+    assert await listed(running, "q=request_id:req_other") == (0, [])
+    await running.afresh()
+    # one takes no parameters
+    validation = {"field": "q", "detail": "unknown query parameter; allowed are none"}
+    message = "Query parameters have invalid values."
+    response = await running.get(f"{LIST}/{await call(CHAT)}?q=x")
+    assert response == (400, {"message": message, "validations": [validation]})
 
 
 @pytest.mark.gen_test
-async def test_an_interception_is_listed_whole(running, call):
+async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(running, call):
+    # an interception is listed whole
     said = {"Session-Id": "s1", "Agent-Id": "agent-2", "Request-Class": "subagent"}
     said = {f"X-Claude-Code-{name}": value for name, value in said.items()}
     id_ = await call(MESSAGES, headers=running.headers | {"User-Agent": "claude-cli/2.1"} | said)
@@ -113,10 +147,8 @@ async def test_an_interception_is_listed_whole(running, call):
         assert time.endswith("Z")
     for embedded in (usage, prompt):
         assert UUID(embedded["id"])
-
-
-@pytest.mark.gen_test
-async def test_pages_by_cursor_and_by_offset_give_each_call_once_newest_first(running, call):
+    await running.afresh()
+    # pages by cursor and by offset give each call once newest first
     ids = [await call(conversation) for conversation in (CHAT, RESPONSES, MESSAGES, CHAT, MESSAGES)]
     count, everything = await listed(running)
     assert (count, sorted(everything)) == (5, sorted(ids))
@@ -236,7 +268,25 @@ async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(run
 
 
 @pytest.mark.gen_test
-async def test_what_cannot_be_asked_is_refused_by_name(running):
+async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(running, call):
+    # one interception is what the list shows of it
+    id_ = await call(CHAT)
+    await call(MESSAGES)
+    listed = await running.get(f"{LIST}?q=request_id:{id_}")
+    assert await running.get(f"{LIST}/{id_}") == (200, listed[1]["results"][0])
+    assert await running.get(f"{LIST}/{id_.upper()}") == (200, listed[1]["results"][0])
+    await running.afresh()
+    # one that is not to be seen is as unknown as one that is not there
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    own, other = await call(CHAT, headers=member), await call(CHAT)
+    for headers in (member, auditor, running.headers):
+        assert (await running.get(f"{LIST}/{own}", headers))[1]["id"] == own
+    assert (await running.get(f"{LIST}/{other}", auditor))[1]["id"] == other
+    responses = [await running.get(f"{LIST}/{id_}", member) for id_ in (other, uuid4(), "x", "%20", "..%2f", own[:-1])]
+    assert responses == [(404, {"message": "There is no interception with this id that you may see."})] * 6
+    assert (await running.get(f"{LIST}/{own}", {}))[0] == 401
+    await running.afresh()
+    # what cannot be asked is refused by name
     invalid = "Query parameters have invalid values."
     refusals = {
         "limit=0": {
@@ -269,75 +319,12 @@ async def test_what_cannot_be_asked_is_refused_by_name(running):
     }
     responses = {query: await running.get(f"{LIST}?{query}") for query in refusals}
     assert responses == {query: (400, refusal) for query, refusal in refusals.items()}
-
-
-@pytest.mark.gen_test
-async def test_the_list_needs_a_token(running):
+    await running.afresh()
+    # the list needs a token
     status, response = await running.get(LIST, {})
     message = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
     assert (status, response) == (401, {"message": message})
-
-
-@pytest.mark.gen_test
-async def test_an_unknown_resource_is_refused_by_name(running):
+    await running.afresh()
+    # an unknown resource is refused by name
     for path in ("/api/v2/aibridge/interceptions/x/y", "/api/v3", "/favicon.ico"):
         assert await running.get(path) == (404, {"message": f"not found: GET {path}"})
-
-
-@pytest.mark.gen_test
-async def test_one_interception_is_what_the_list_shows_of_it(running, call):
-    id_ = await call(CHAT)
-    await call(MESSAGES)
-    listed = await running.get(f"{LIST}?q=request_id:{id_}")
-    assert await running.get(f"{LIST}/{id_}") == (200, listed[1]["results"][0])
-    assert await running.get(f"{LIST}/{id_.upper()}") == (200, listed[1]["results"][0])
-
-
-@pytest.mark.gen_test
-async def test_one_in_flight_is_shown_too(running):
-    gate = asyncio.Event()
-    running.upstream.play(HEAD, gate)
-    client = await running.client()
-    body = MESSAGES.request_body(stream=True)
-    await client.send("POST", running.path(MESSAGES), running.headers, body)
-    id_ = (await client.head()).header("X-AI-Bridge-Interception-Id")
-    assert await running.bridge.recorder.flush(5)
-    status, resource = await running.get(f"{LIST}/{id_}")
-    assert (status, resource["id"], resource["status"], resource["end_reason"]) == (200, id_, "in_flight", None)
-    assert await running.get(f"{LIST}?q=status:in_flight") == (
-        200,
-        {"count": 1, "results": [resource], "next_after_id": None, "count_is_exact": True, "indexing": None},
-    )
-
-
-@pytest.mark.gen_test
-async def test_one_that_is_not_to_be_seen_is_as_unknown_as_one_that_is_not_there(running, call):
-    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
-    own, other = await call(CHAT, headers=member), await call(CHAT)
-    for headers in (member, auditor, running.headers):
-        assert (await running.get(f"{LIST}/{own}", headers))[1]["id"] == own
-    assert (await running.get(f"{LIST}/{other}", auditor))[1]["id"] == other
-    responses = [await running.get(f"{LIST}/{id_}", member) for id_ in (other, uuid4(), "x", "%20", "..%2f", own[:-1])]
-    assert responses == [(404, {"message": "There is no interception with this id that you may see."})] * 6
-    assert (await running.get(f"{LIST}/{own}", {}))[0] == 401
-
-
-@pytest.mark.gen_test
-async def test_one_takes_no_parameters(running, call):
-    validation = {"field": "q", "detail": "unknown query parameter; allowed are none"}
-    message = "Query parameters have invalid values."
-    response = await running.get(f"{LIST}/{await call(CHAT)}?q=x")
-    assert response == (400, {"message": message, "validations": [validation]})
-
-
-@pytest.mark.gen_test
-async def test_an_interception_is_found_by_every_id_that_it_was_given(running, call):
-    chat = await call(CHAT, response_headers=b"X-Request-Id: req_chat\r\n")
-    messages = await call(MESSAGES, response_headers=b"Request-Id: req_messages\r\n")
-    responses = await call(RESPONSES)
-    await running.bridge.recorder.flush(5)
-    given = [(chat, chat, "req_chat", "chatcmpl-1"), (messages, messages, "req_messages", "msg_1")]
-    for id_, *names in [*given, (responses, responses, "resp_1")]:
-        for name in names:
-            assert await listed(running, f"q=request_id:{name}") == (1, [id_]), name
-    assert await listed(running, "q=request_id:req_other") == (0, [])

@@ -109,7 +109,8 @@ async def test_a_call_is_told_when_it_starts_and_when_it_ends_as_the_api_shows_i
 
 
 @pytest.mark.gen_test
-async def test_an_event_is_exactly_what_the_standard_wants(running, listen, calls):
+async def test_events_are_as_the_standard_wants_and_a_browser_that_comes_back_misses_none(running, listen, calls):
+    # an event is exactly what the standard wants
     source = await listen()
     await calls.start(1)
     await source.event()
@@ -119,10 +120,8 @@ async def test_an_event_is_exactly_what_the_standard_wants(running, listen, call
     event, id_, data = blocks[2].split(b"\n")
     assert (event, id_[:6], data[:7]) == (b"event: interception", b"id: 82", b"data: {")
     assert blocks[3] == b""
-
-
-@pytest.mark.gen_test
-async def test_a_browser_that_comes_back_with_its_cookie_misses_nothing(running, listen, calls):
+    await running.afresh()
+    # a browser that comes back with its cookie misses nothing
     cookie = await running.signed_in()
     source = await listen(headers=cookie)
     await calls.start(1)
@@ -134,18 +133,26 @@ async def test_a_browser_that_comes_back_with_its_cookie_misses_nothing(running,
     assert await source.heard(2) == [(id_of(1), "completed"), (id_of(2), None)]
     await calls.end(2)
     assert await source.heard(1) == [(id_of(2), "completed")]
-
-
-@pytest.mark.gen_test
-async def test_another_sites_page_gets_neither_in_nor_a_leave_to_read(running):
+    await running.afresh()
+    # another sites page gets neither in nor a leave to read
     client = await running.client()
     foreign = await running.signed_in() | {"Sec-Fetch-Site": "cross-site", "Origin": "https://x"}
     response = await client.request("GET", PATH, foreign)
     assert (response.status, response.header("Access-Control-Allow-Origin")) == (401, None)
+    await running.afresh()
+    # a client of http 1 0 gets the same without chunks
+    client = await running.client()
+    await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
+    response = await client.head()
+    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
+    await until(lambda: running.bridge.live._listeners)
+    running.bridge.lifecycle.close_streams()
+    assert (await client.at_end()).startswith(b"retry: 2000\n\n")
 
 
 @pytest.mark.gen_test
-async def test_a_member_is_told_of_their_own_calls_alone_and_others_of_all(running, listen, calls):
+async def test_members_and_readers_are_told_what_they_may_see(running, listen, calls):
+    # a member is told of their own calls alone and others of all
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     grace = await running.bridge.identities.find_user("grace")
     sources = [await listen(headers=headers) for headers in (running.headers, auditor, member)]
@@ -156,10 +163,8 @@ async def test_a_member_is_told_of_their_own_calls_alone_and_others_of_all(runni
     first = bytes(sources[0].response.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
     resumed = await listen(headers=member, **{"Last-Event-ID": first})
     assert await resumed.heard(1) == [(id_of(2), None)]
-
-
-@pytest.mark.gen_test
-async def test_a_reader_is_told_of_all_calls_without_their_texts(running, listen, calls):
+    await running.afresh()
+    # a reader is told of all calls without their texts
     reader = await running.user("rhea", Role.READER)
     sources = [await listen(headers=headers) for headers in (running.headers, reader)]
     await calls.start(1)
@@ -183,28 +188,6 @@ async def test_a_search_narrows_what_is_told_and_a_status_chooses_starts_or_ends
     assert await failures.heard(1) == [(id_of(1), "upstream_error")]
     assert await both.heard(1) == [(id_of(2), "completed")]
     assert len(await all_.heard(4)) == 4
-
-
-@pytest.mark.gen_test
-async def test_what_cannot_be_listened_to_is_refused(running):
-    client = await running.client()
-    for query, headers, message in (
-        ("?q=colour:red", {}, "Invalid interception search query."),
-        ("?limit=1", {}, "Query parameters have invalid values."),
-        ("", {"Last-Event-ID": "7"}, "Last-Event-ID is not the id of an event of this server."),
-        ("", {"Last-Event-ID": "82" * 40}, "Last-Event-ID is not the id of an event of this server."),
-    ):
-        response, case = await client.request("GET", PATH + query, running.headers | headers), (query, headers)
-        assert (response.status, response.header("Content-Type")) == (400, "application/json"), case
-        assert json.loads(response.body)["message"] == message, case
-        assert running.bridge.live._listeners == set(), case
-        assert running.bridge.lifecycle.in_flight == 0, case
-
-
-@pytest.mark.gen_test
-async def test_it_needs_a_token(running):
-    client = await running.client()
-    assert (await client.request("GET", PATH, {})).status == 401
 
 
 @pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
@@ -234,7 +217,44 @@ async def test_without_a_replica_set_it_says_what_is_missing(running, single_ser
 
 
 @pytest.mark.gen_test
-async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, monkeypatch):
+async def test_who_cannot_listen_is_told_why_and_who_leaves_is_forgotten(running, listen, monkeypatch):
+    # the head alone is answered without listening
+    client = await running.client()
+    response = await client.request("HEAD", PATH, running.headers)
+    assert (response.status, response.header("Content-Type"), response.header("Content-Length")) == (
+        200,
+        "text/event-stream",
+        None,
+    )
+    assert await client.at_end() == b""
+    assert running.bridge.live._reading is None
+    assert (await (await running.client()).request("HEAD", PATH + "?q=a:b", running.headers)).status == 400
+    await running.afresh()
+    # what cannot be listened to is refused
+    client = await running.client()
+    for query, headers, message in (
+        ("?q=colour:red", {}, "Invalid interception search query."),
+        ("?limit=1", {}, "Query parameters have invalid values."),
+        ("", {"Last-Event-ID": "7"}, "Last-Event-ID is not the id of an event of this server."),
+        ("", {"Last-Event-ID": "82" * 40}, "Last-Event-ID is not the id of an event of this server."),
+    ):
+        response, case = await client.request("GET", PATH + query, running.headers | headers), (query, headers)
+        assert (response.status, response.header("Content-Type")) == (400, "application/json"), case
+        assert json.loads(response.body)["message"] == message, case
+        assert running.bridge.live._listeners == set(), case
+        assert running.bridge.lifecycle.in_flight == 0, case
+    await running.afresh()
+    # it needs a token
+    client = await running.client()
+    assert (await client.request("GET", PATH, {})).status == 401
+    await running.afresh()
+    # a client that leaves is forgotten at once
+    for leave in ("close", "reset"):
+        source = await listen()
+        getattr(source.client, leave)()
+        await until(lambda: not running.bridge.live._listeners and not running.bridge.lifecycle.in_flight)
+    await running.afresh()
+    # one more than may listen is told to come back
     monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
     source = await listen()
     client = await running.client()
@@ -246,39 +266,6 @@ async def test_one_more_than_may_listen_is_told_to_come_back(running, listen, mo
     source.client.close()
     await until(lambda: not running.bridge.live._listeners)
     await listen()
-
-
-@pytest.mark.gen_test
-async def test_the_head_alone_is_answered_without_listening(running):
-    client = await running.client()
-    response = await client.request("HEAD", PATH, running.headers)
-    assert (response.status, response.header("Content-Type"), response.header("Content-Length")) == (
-        200,
-        "text/event-stream",
-        None,
-    )
-    assert await client.at_end() == b""
-    assert running.bridge.live._reading is None
-    assert (await (await running.client()).request("HEAD", PATH + "?q=a:b", running.headers)).status == 400
-
-
-@pytest.mark.gen_test
-async def test_a_client_of_http_1_0_gets_the_same_without_chunks(running, calls):
-    client = await running.client()
-    await client.send("GET", PATH, running.headers | {"Connection": "keep-alive"}, version="1.0")
-    response = await client.head()
-    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
-    await until(lambda: running.bridge.live._listeners)
-    running.bridge.lifecycle.close_streams()
-    assert (await client.at_end()).startswith(b"retry: 2000\n\n")
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_is_forgotten_at_once(running, listen):
-    for leave in ("close", "reset"):
-        source = await listen()
-        getattr(source.client, leave)()
-        await until(lambda: not running.bridge.live._listeners and not running.bridge.lifecycle.in_flight)
 
 
 @pytest.mark.gen_test
@@ -298,19 +285,8 @@ def watched_closely(monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_was_revoked_ends_it(running, listen, calls, watched_closely):
-    headers = await running.user("grace", Role.AUDITOR)
-    kept, revoked = await listen(), await listen(headers=headers)
-    await revoked.block()
-    token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
-    await running.bridge.identities.revoke_token(token_id)
-    assert (await revoked.event(), revoked.response.whole) == (None, True)
-    await calls.start(1)
-    assert await kept.heard(1) == [(id_of(1), None)]
-
-
-@pytest.mark.gen_test
-async def test_a_session_that_is_over_ends_it(running, listen, watched_closely):
+async def test_it_ends_with_the_session_role_user_or_token_of_who_listens(running, listen, watched_closely, calls):
+    # a session that is over ends it
     source = await listen(headers=await running.signed_in())
     await source.block()
     (session,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
@@ -318,19 +294,8 @@ async def test_a_session_that_is_over_ends_it(running, listen, watched_closely):
     path = f"/api/v2/aibridge/users/me/sessions/{session['id']}"
     assert (await client.request("DELETE", path, running.headers)).status == 204
     assert (await source.event(), source.response.whole) == (None, True)
-
-
-@pytest.mark.gen_test
-async def test_a_role_that_was_changed_ends_it(running, listen, watched_closely):
-    headers = await running.user("grace", Role.AUDITOR)
-    source = await listen(headers=headers)
-    await source.block()
-    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
-    assert (await source.event(), source.response.whole) == (None, True)
-
-
-@pytest.mark.gen_test
-async def test_the_removal_of_its_user_ends_it_also_while_events_come(running, listen, calls, watched_closely):
+    await running.afresh()
+    # the removal of its user ends it also while events come
     headers = await running.user("grace", Role.AUDITOR)
     kept, source = await listen(), await listen(headers=headers)
     await source.block()
@@ -344,6 +309,25 @@ async def test_the_removal_of_its_user_ends_it_also_while_events_come(running, l
         pass
     assert source.response.whole
     assert len(running.bridge.live._listeners) == 1
+    await running.afresh()
+    # a token that was revoked ends it
+    headers = await running.user("grace", Role.AUDITOR)
+    kept, revoked = await listen(), await listen(headers=headers)
+    await revoked.block()
+    token_id = headers["Authorization"].removeprefix("Bearer ").partition("-")[0]
+    await running.bridge.identities.revoke_token(token_id)
+    assert (await revoked.event(), revoked.response.whole) == (None, True)
+    await calls.start(1)
+    assert await kept.heard(1) == [(id_of(1), None)]
+
+
+@pytest.mark.gen_test
+async def test_a_role_that_was_changed_ends_it(running, listen, watched_closely):
+    headers = await running.user("grace", Role.AUDITOR)
+    source = await listen(headers=headers)
+    await source.block()
+    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
+    assert (await source.event(), source.response.whole) == (None, True)
 
 
 @pytest.mark.gen_test

@@ -145,31 +145,33 @@ async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running, r
 
 
 @pytest.mark.gen_test
-async def test_a_call_whose_body_is_late_is_recorded_with_its_user(running, monkeypatch):
+async def test_a_late_malformed_or_compressed_body_is_a_refusal_with_its_user_and_rule(running, monkeypatch):
+    # a call whose body is late is recorded with its user
     monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.05)
     head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 9\r\n\r\n{{"
     status, row = await refused_unread(running, head.encode())
     assert (status, row["rule"], row["initiator"]["username"]) == (408, "late_body", "ada")
     assert (row["client_ip"], row["route"]) == (None, "/v1/chat/completions")
     assert metric(running) == {("late_body", "408"): 1}
-
-
-@pytest.mark.gen_test
-async def test_a_call_whose_body_is_malformed_is_recorded_once_with_its_user(running):
+    await running.afresh("refusals", "refusal_totals")
+    # a call whose body is malformed is recorded once with its user
     head = f"POST {CHAT_PATH} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nTransfer-Encoding: chunked\r\n\r\nx"
     status, row = await refused_unread(running, head.encode())
     assert (status, row["rule"], row["initiator"]["username"], row["more"]) == (400, "malformed_request", "ada", 0)
+    await running.afresh("refusals", "refusal_totals")
+    # a body that is compressed in another way is refused by its rule
+    assert await call(running, running.headers | {"Content-Encoding": "br"}) == 415
+    assert (await counted(running))["rules"] == {"compressed_body": 1}
+    await running.afresh("refusals", "refusal_totals")
 
+    # a call that cannot be recorded is refused with its model
+    async def start(_recorder, _interception):
+        raise RecordingUnavailableError("the database is unavailable")
 
-@pytest.mark.gen_test
-async def test_a_storm_of_what_no_handler_reads_is_one_row_and_counted_to_the_last(running):
-    for _ in range(50):
-        client = await running.client()
-        await client.send_raw(b"nonsense\r\n\r\n")
-        assert (await client.head()).status == 400
-        client.close()
+    monkeypatch.setattr(Recorder, "start", start)
+    assert await call(running) == 503
     (row,) = (await listed(running))["results"]
-    assert (row["more"], (await counted(running))["total"]) == (49, 50)
+    assert (row["rule"], row["model"]) == ("not_recordable", CHAT.request["model"])
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
@@ -225,23 +227,6 @@ async def test_a_call_while_the_server_stops_is_refused_and_an_own_key_too(runni
     }
 
 
-@pytest.mark.gen_test
-async def test_a_call_that_cannot_be_recorded_is_refused_with_its_model(running, monkeypatch):
-    async def start(_recorder, _interception):
-        raise RecordingUnavailableError("the database is unavailable")
-
-    monkeypatch.setattr(Recorder, "start", start)
-    assert await call(running) == 503
-    (row,) = (await listed(running))["results"]
-    assert (row["rule"], row["model"]) == ("not_recordable", CHAT.request["model"])
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_is_compressed_in_another_way_is_refused_by_its_rule(running):
-    assert await call(running, running.headers | {"Content-Encoding": "br"}) == 415
-    assert (await counted(running))["rules"] == {"compressed_body": 1}
-
-
 @pytest.mark.bridge(authentication_failure_limit=1)
 @pytest.mark.gen_test
 async def test_too_many_invalid_tokens_of_an_address_are_a_rule_of_their_own(running):
@@ -251,7 +236,8 @@ async def test_too_many_invalid_tokens_of_an_address_are_a_rule_of_their_own(run
 
 
 @pytest.mark.gen_test
-async def test_a_websocket_and_a_token_in_the_address_are_refused_by_rules_of_their_own(running):
+async def test_a_refusal_is_one_of_a_call_in_any_dialect_and_names_its_rule(running):
+    # a websocket and a token in the address are refused by rules of their own
     responses = f"{CONTROL}/openai/v1/responses"
     assert await call(running, running.headers | {"Upgrade": "websocket"}, responses, b"", "GET") == 426
     address = f"{CONTROL}/openai/v1/models?key={running.token}"
@@ -259,10 +245,27 @@ async def test_a_websocket_and_a_token_in_the_address_are_refused_by_rules_of_th
     page = await listed(running)
     assert {row["rule"] for row in page["results"]} == {"token_in_address", "websocket"}
     assert running.token.partition("-")[2] not in str(page)
-
-
-@pytest.mark.gen_test
-async def test_a_revoked_token_is_named_where_nobody_is(running):
+    await running.afresh("refusals", "refusal_totals")
+    # a refusal on the control plane is none of a call
+    assert (await running.get(f"{CONTROL}/interceptions", {}))[0] == 401
+    assert (await running.get(f"{CONTROL}/nowhere/at/all"))[0] == 404
+    assert [row["rule"] for row in (await listed(running))["results"]] == ["unknown_provider"]
+    await running.afresh("refusals", "refusal_totals")
+    # the dialect of a refusal does not matter
+    assert await call(running, path=running.path(MESSAGES), body=b"{}") == 400
+    (row,) = (await listed(running))["results"]
+    assert (row["provider"], row["route"]) == ("anthropic", "/v1/messages")
+    await running.afresh("refusals", "refusal_totals")
+    # a storm of what no handler reads is one row and counted to the last
+    for _ in range(50):
+        client = await running.client()
+        await client.send_raw(b"nonsense\r\n\r\n")
+        assert (await client.head()).status == 400
+        client.close()
+    (row,) = (await listed(running))["results"]
+    assert (row["more"], (await counted(running))["total"]) == (49, 50)
+    await running.afresh("refusals", "refusal_totals")
+    # a revoked token is named where nobody is
     headers = await running.user("grace")
     token_id = headers["Authorization"].split()[1].partition("-")[0]
     await running.bridge.identities.revoke_token(token_id)
@@ -284,14 +287,30 @@ async def test_what_is_an_interception_is_no_refusal(running):
 
 
 @pytest.mark.gen_test
-async def test_a_refusal_on_the_control_plane_is_none_of_a_call(running):
-    assert (await running.get(f"{CONTROL}/interceptions", {}))[0] == 401
-    assert (await running.get(f"{CONTROL}/nowhere/at/all"))[0] == 404
-    assert [row["rule"] for row in (await listed(running))["results"]] == ["unknown_provider"]
-
-
-@pytest.mark.gen_test
-async def test_a_member_sees_their_own_refusals_and_nothing_of_others(running):
+async def test_refusals_are_searched_and_paged_and_a_member_sees_their_own(running):
+    # the list is searched and paged
+    for path in ("openai/v1/nowhere", "anthropic/v1/nowhere", "nobody/v1/models"):
+        await call(running, path=f"{CONTROL}/{path}")
+    await call(running, UNKNOWN)
+    everything = (await listed(running))["results"]
+    for q, number in {
+        "RULE:unknown_route": 2,
+        "rule:unknown_route provider:openai": 1,
+        "status:404": 3,
+        "initiator:me": 3,
+        "ada": 3,
+        'started_before:"2020-01-01T00:00:00Z"': 0,
+    }.items():
+        assert (await listed(running, q=q))["count"] == number, q
+    paged = [(await listed(running, limit=1, offset=offset))["results"][0] for offset in range(4)]
+    assert paged == everything
+    behind = await listed(running, limit=2, after_id=everything[1]["id"])
+    assert (behind["count"], behind["results"]) == (4, everything[2:])
+    for q in ("rule:none", "status:4", "session_id:x", "rule:rate rule:rate"):
+        status, problem = await running.get(f"{CONTROL}/refusals?{urlencode({'q': q})}")
+        assert (status, problem["message"]) == (400, "Invalid refusal search query.")
+    await running.afresh("refusals", "refusal_totals")
+    # a member sees their own refusals and nothing of others
     grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     await call(running, body=b"{}")
     await call(running, grace, body=b"{}")
@@ -317,30 +336,6 @@ async def test_a_member_sees_their_own_refusals_and_nothing_of_others(running):
     assert [one["initiator"]["username"] for one in refusals["initiators"]] == ["grace"]
     assert (await counted(running, auditor))["total"] == 4
     assert (await listed(running, await running.user("newcomer")))["results"] == []
-
-
-@pytest.mark.gen_test
-async def test_the_list_is_searched_and_paged(running):
-    for path in ("openai/v1/nowhere", "anthropic/v1/nowhere", "nobody/v1/models"):
-        await call(running, path=f"{CONTROL}/{path}")
-    await call(running, UNKNOWN)
-    everything = (await listed(running))["results"]
-    for q, number in {
-        "RULE:unknown_route": 2,
-        "rule:unknown_route provider:openai": 1,
-        "status:404": 3,
-        "initiator:me": 3,
-        "ada": 3,
-        'started_before:"2020-01-01T00:00:00Z"': 0,
-    }.items():
-        assert (await listed(running, q=q))["count"] == number, q
-    paged = [(await listed(running, limit=1, offset=offset))["results"][0] for offset in range(4)]
-    assert paged == everything
-    behind = await listed(running, limit=2, after_id=everything[1]["id"])
-    assert (behind["count"], behind["results"]) == (4, everything[2:])
-    for q in ("rule:none", "status:4", "session_id:x", "rule:rate rule:rate"):
-        status, problem = await running.get(f"{CONTROL}/refusals?{urlencode({'q': q})}")
-        assert (status, problem["message"]) == (400, "Invalid refusal search query.")
 
 
 @asynccontextmanager
@@ -387,10 +382,3 @@ async def test_no_refusal_waits_for_the_database_and_each_is_counted(running):
     assert refusals["initiators"][0] == {"initiator": None, "total": 111, "rules": {"invalid_token": 111}}
     assert sum(1 + row["more"] for row in (await listed(running, limit=1000))["results"]) == 221
     assert (await listed(running))["count"] <= 2 * (1 + 100 + 1)
-
-
-@pytest.mark.gen_test
-async def test_the_dialect_of_a_refusal_does_not_matter(running):
-    assert await call(running, path=running.path(MESSAGES), body=b"{}") == 400
-    (row,) = (await listed(running))["results"]
-    assert (row["provider"], row["route"]) == ("anthropic", "/v1/messages")

@@ -131,25 +131,22 @@ async def test_an_agent_at_work_is_one_session_with_its_threads(running, call):
 
 
 @pytest.mark.gen_test
-async def test_the_session_may_be_named_in_the_body(running, call):
+async def test_a_session_is_named_in_the_body_or_a_thread_and_there_once_a_call_ended(running, call):
+    # the session may be named in the body
     await call(session="s1")
     await call(metadata={"user_id": "user_1_account__session_s1"})
     await call(metadata={"user_id": json.dumps({"device_id": "d", "session_id": "s1"})})
     assert await listed(running) == (1, [id_of(running, "s1")])
-
-
-@pytest.mark.gen_test
-async def test_without_a_session_of_the_client_a_thread_is_one(running, call):
+    await running.afresh("sessions")
+    # without a session of the client a thread is one
     requested = await call(issues=("toolu_1",))
     await call(answers="toolu_1")
     alone = await call()
     assert await listed(running) == (2, [alone, requested])
     status, session = await running.get(f"{LIST}/{requested}")
     assert (status, session["client_session_id"], session["interceptions"]) == (200, None, 2)
-
-
-@pytest.mark.gen_test
-async def test_a_session_is_there_once_a_call_of_it_has_ended(running, call):
+    await running.afresh("sessions")
+    # a session is there once a call of it has ended
     running.upstream.scripts = [[b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n"]]
     client = await running.client()
     body = json.dumps({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hello"}]}).encode()
@@ -160,10 +157,18 @@ async def test_a_session_is_there_once_a_call_of_it_has_ended(running, call):
     await SessionJob(running.bridge.database).add_pending()
     assert await listed(running) == (0, [])
     assert await running.get(f"{LIST}/{id_of(running, 's1')}") == UNKNOWN
+    await running.afresh("sessions")
+    # head answers as get does without a body
+    id_ = await call()
+    client = await running.client()
+    for path in (LIST, f"{LIST}/{id_}"):
+        response = await client.request("HEAD", path, running.headers)
+        assert (response.status, response.header("Content-Type"), response.body) == (200, "application/json", b"")
 
 
 @pytest.mark.gen_test
-async def test_pages_by_cursor_and_by_offset_give_each_session_once_newest_first(running, call):
+async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(running, call):
+    # pages by cursor and by offset give each session once newest first
     ids = [await call() for _ in range(5)]
     count, everything = await listed(running)
     assert (count, everything) == (5, ids[::-1])
@@ -175,10 +180,8 @@ async def test_pages_by_cursor_and_by_offset_give_each_session_once_newest_first
         by_cursor += page
         after = f"&after_session_id={page[-1]}"
     assert by_offset == by_cursor == everything
-
-
-@pytest.mark.gen_test
-async def test_threads_come_in_pages(running, call):
+    await running.afresh("sessions")
+    # threads come in pages
     ids = [await call(session="s1") for _ in range(3)]
     path = f"{LIST}/{id_of(running, 's1')}?limit=2"
     pages = []
@@ -187,10 +190,8 @@ async def test_threads_come_in_pages(running, call):
         page = session["thread_page"]
         pages.append(([thread["id"] for thread in page["results"]], page["more"]))
     assert pages == [(ids[:2], True), (ids[2:], False)]
-
-
-@pytest.mark.gen_test
-async def test_the_list_is_searched(running, call):
+    await running.afresh("sessions")
+    # the list is searched
     alone = await call(model="haiku")
     await call(session="s 1")
     named = id_of(running, "s 1")
@@ -252,13 +253,6 @@ async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, cal
 
 
 @pytest.mark.gen_test
-async def test_an_unknown_session_is_not_found(running, call):
-    await call()
-    ids = (str(UUID(int=1)), "x", "grouping", "%24ne")
-    assert {id_: await running.get(f"{LIST}/{id_}") for id_ in ids} == dict.fromkeys(ids, UNKNOWN)
-
-
-@pytest.mark.gen_test
 async def test_what_cannot_be_asked_of_the_list_is_refused_by_name(running):
     refusals = {
         "limit=0": {
@@ -307,7 +301,8 @@ async def test_what_cannot_be_asked_of_the_list_is_refused_by_name(running):
 
 
 @pytest.mark.gen_test
-async def test_what_cannot_be_asked_of_a_session_is_refused_by_name(running, call):
+async def test_what_cannot_be_asked_of_sessions_is_refused_by_name(running, call):
+    # what cannot be asked of a session is refused by name
     id_ = await call()
     refusals = {
         "limit=51": {
@@ -329,22 +324,16 @@ async def test_what_cannot_be_asked_of_a_session_is_refused_by_name(running, cal
     }
     answered = {query: await running.get(f"{LIST}/{id_}?{query}") for query in refusals}
     assert answered == {query: (400, refusal) for query, refusal in refusals.items()}
-
-
-@pytest.mark.gen_test
-async def test_sessions_need_a_token(running):
+    await running.afresh("sessions")
+    # an unknown session is not found
+    await call()
+    ids = (str(UUID(int=1)), "x", "grouping", "%24ne")
+    assert {id_: await running.get(f"{LIST}/{id_}") for id_ in ids} == dict.fromkeys(ids, UNKNOWN)
+    await running.afresh("sessions")
+    # sessions need a token
     message = "A token is required: send it as `Authorization: Bearer TOKEN` or `X-Api-Key: TOKEN`."
     for path in (LIST, f"{LIST}/{UUID(int=1)}"):
         assert await running.get(path, {}) == (401, {"message": message})
-
-
-@pytest.mark.gen_test
-async def test_head_answers_as_get_does_without_a_body(running, call):
-    id_ = await call()
-    client = await running.client()
-    for path in (LIST, f"{LIST}/{id_}"):
-        response = await client.request("HEAD", path, running.headers)
-        assert (response.status, response.header("Content-Type"), response.body) == (200, "application/json", b"")
 
 
 @pytest.mark.gen_test

@@ -49,7 +49,15 @@ async def age(running, by):
 
 
 @pytest.mark.gen_test
-async def test_a_program_that_is_allowed_gets_a_token_of_its_user_once(running):
+async def test_a_program_is_told_once_whether_it_is_allowed_and_not_too_often(running):
+    # a program that is refused is told so once
+    codes = await begin(running)
+    assert await decide(running, codes, "deny") == (204, None)
+    assert await poll(running, codes) == (400, {"error": "access_denied"})
+    assert await poll(running, codes) == (400, {"error": "expired_token"})
+    assert len((await running.get(f"{API}/users/me/tokens"))[1]["results"]) == 1
+    await running.afresh("device_codes")
+    # a program that is allowed gets a token of its user once
     codes = await begin(running, client_name="login on laptop")
     page = "http://bridge/#/device"
     assert {name: value for name, value in codes.items() if not name.endswith("_code")} == {
@@ -75,19 +83,8 @@ async def test_a_program_that_is_allowed_gets_a_token_of_its_user_once(running):
         None
     )
     assert entry["actor"]["token_id"] == running.identity.token_id
-
-
-@pytest.mark.gen_test
-async def test_a_program_that_is_refused_is_told_so_once(running):
-    codes = await begin(running)
-    assert await decide(running, codes, "deny") == (204, None)
-    assert await poll(running, codes) == (400, {"error": "access_denied"})
-    assert await poll(running, codes) == (400, {"error": "expired_token"})
-    assert len((await running.get(f"{API}/users/me/tokens"))[1]["results"]) == 1
-
-
-@pytest.mark.gen_test
-async def test_who_asks_too_often_is_told_to_slow_down(running):
+    await running.afresh("device_codes")
+    # who asks too often is told to slow down
     codes = await begin(running)
     for error in ("authorization_pending", "slow_down", "slow_down"):
         assert await poll(running, codes) == (400, {"error": error})
@@ -98,37 +95,45 @@ async def test_who_asks_too_often_is_told_to_slow_down(running):
 
 
 @pytest.mark.gen_test
-async def test_codes_are_good_for_ten_minutes(running):
+async def test_a_code_is_good_for_ten_minutes_and_one_answer_and_kept_nowhere(running):
+    # codes are good for ten minutes
     codes = await begin(running)
     await age(running, timedelta(seconds=devices.DEVICE_SECONDS))
     assert await poll(running, codes) == (400, {"error": "expired_token"})
     assert await send(running, "lookup", running.headers, user_code=codes["user_code"]) == (404, GONE)
     assert await decide(running, codes) == (404, GONE)
-
-
-@pytest.mark.gen_test
-async def test_a_code_is_answered_once(running):
+    await running.afresh("device_codes")
+    # a code is answered once
     codes = await begin(running)
     assert (await decide(running, codes, "deny"))[0] == 204
     assert await decide(running, codes, "allow") == (404, GONE)
-
-
-@pytest.mark.gen_test
-async def test_no_text_of_the_database_has_a_code(running):
+    await running.afresh("device_codes")
+    # no text of the database has a code
     codes = await begin(running, client_name="sk-ant-api03-" + "x" * 95)
     kept = str(await running.bridge.database.device_codes.find().to_list(None))
     assert codes["device_code"] not in kept
     assert codes["user_code"].replace("-", "") not in kept
     assert "x" * 90 not in kept
-
-
-@pytest.mark.gen_test
-async def test_a_token_of_the_device_code_form_and_a_wrong_grant_are_refused(running):
+    await running.afresh("device_codes")
+    # a token of the device code form and a wrong grant are refused
     codes = await begin(running)
     status, response = await send(running, "token", grant_type="password", device_code=codes["device_code"])
     assert (status, response["error"]) == (400, "unsupported_grant_type")
     status, response = await send(running, "token", grant_type=GRANT_TYPE)
     assert (status, response["error"]) == (400, "invalid_request")
+    await running.afresh("device_codes")
+    # what is no answer is refused by its field
+    for wrong, fields in {
+        "user_code": {"user_code": "", "answer": "allow"},
+        "answer": {"user_code": "B", "answer": "yes"},
+    }.items():
+        status, body = await send(running, "answer", running.headers, **fields)
+        assert (status, [one["field"] for one in body.get("validations", [])]) == (400, [wrong])
+    await running.afresh("device_codes")
+    # no page of another site lets a program in
+    codes = await begin(running)
+    session = await running.signed_in() | {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}
+    assert (await decide(running, codes, headers=session))[0] == 401
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
@@ -149,29 +154,39 @@ async def test_an_address_starts_so_many_programs_a_minute(running):
 
 
 @pytest.mark.gen_test
-async def test_so_many_wait_at_once(running, monkeypatch):
-    monkeypatch.setattr(devices, "MAX_DEVICES", 1)
-    await begin(running)
-    status, response = await send(running, "code")
-    assert (status, response["error"]) == (400, "temporarily_unavailable")
-
-
-@pytest.mark.gen_test
-async def test_a_token_that_was_revoked_meanwhile_lets_no_program_in(running):
-    codes = await begin(running)
-    await decide(running, codes)
-    await running.bridge.identities.revoke_token(running.identity.token_id)
-    status, response = await poll(running, codes)
-    assert (status, response["error"]) == (400, "access_denied")
-
-
-@pytest.mark.gen_test
-async def test_a_removed_user_gets_no_token(running):
+async def test_a_program_gets_no_more_than_who_let_it_in_has(running, monkeypatch):
+    # a removed user gets no token
     member = await running.user("grace") | {"Content-Type": "application/json"}
     codes = await begin(running)
     assert (await decide(running, codes, headers=member))[0] == 204
     await running.bridge.identities.remove_user("grace")
     assert (await poll(running, codes))[1]["error"] == "access_denied"
+    await running.afresh("device_codes")
+    # a program does not outlive what let it in
+    expires_at = running.bridge.now() + timedelta(hours=1)
+    _, token = await running.bridge.identities.create_token("ada", expires_at=expires_at)
+    codes = await begin(running)
+    await decide(running, codes, headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
+    assert (await poll(running, codes))[1]["expires_in"] <= 3600
+    await running.afresh("device_codes")
+    # a service token lets no program in
+    await running.bridge.groups.add("lab")
+    _, token = await running.bridge.identities.create_token("groups/lab")
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    assert await decide(running, await begin(running), headers=headers) == (403, {"message": SERVICE})
+    await running.afresh("device_codes")
+    # so many wait at once
+    monkeypatch.setattr(devices, "MAX_DEVICES", 1)
+    await begin(running)
+    status, response = await send(running, "code")
+    assert (status, response["error"]) == (400, "temporarily_unavailable")
+    await running.afresh("device_codes")
+    # a token that was revoked meanwhile lets no program in
+    codes = await begin(running)
+    await decide(running, codes)
+    await running.bridge.identities.revoke_token(running.identity.token_id)
+    status, response = await poll(running, codes)
+    assert (status, response["error"]) == (400, "access_denied")
 
 
 @pytest.mark.bridge(tokens_per_user=1)
@@ -185,23 +200,6 @@ async def test_who_has_as_many_tokens_as_are_allowed_is_told_so(running):
     assert "tokens-per-user" in response["error_description"]
 
 
-@pytest.mark.gen_test
-async def test_a_program_does_not_outlive_what_let_it_in(running):
-    expires_at = running.bridge.now() + timedelta(hours=1)
-    _, token = await running.bridge.identities.create_token("ada", expires_at=expires_at)
-    codes = await begin(running)
-    await decide(running, codes, headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
-    assert (await poll(running, codes))[1]["expires_in"] <= 3600
-
-
-@pytest.mark.gen_test
-async def test_a_service_token_lets_no_program_in(running):
-    await running.bridge.groups.add("lab")
-    _, token = await running.bridge.identities.create_token("groups/lab")
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    assert await decide(running, await begin(running), headers=headers) == (403, {"message": SERVICE})
-
-
 @pytest.mark.bridge(token_creation="owners")
 @pytest.mark.gen_test
 async def test_where_owners_alone_create_tokens_members_let_no_program_in(running):
@@ -209,20 +207,3 @@ async def test_where_owners_alone_create_tokens_members_let_no_program_in(runnin
     _, token = await running.bridge.identities.create_token("grace")
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
     assert await decide(running, await begin(running), headers=headers) == (403, {"message": OWNERS_CREATE})
-
-
-@pytest.mark.gen_test
-async def test_what_is_no_answer_is_refused_by_its_field(running):
-    for wrong, fields in {
-        "user_code": {"user_code": "", "answer": "allow"},
-        "answer": {"user_code": "B", "answer": "yes"},
-    }.items():
-        status, body = await send(running, "answer", running.headers, **fields)
-        assert (status, [one["field"] for one in body.get("validations", [])]) == (400, [wrong])
-
-
-@pytest.mark.gen_test
-async def test_no_page_of_another_site_lets_a_program_in(running):
-    codes = await begin(running)
-    session = await running.signed_in() | {"Content-Type": "application/json", "Sec-Fetch-Site": "cross-site"}
-    assert (await decide(running, codes, headers=session))[0] == 401

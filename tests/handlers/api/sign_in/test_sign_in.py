@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_network
@@ -45,7 +46,8 @@ async def status_with(running, cookie):
 
 
 @pytest.mark.gen_test
-async def test_who_signs_in_gets_a_session_in_a_cookie_and_not_the_token(running):
+async def test_a_session_is_a_cookie_is_no_token_and_ends_with_sign_out_or_the_next(running):
+    # who signs in gets a session in a cookie and not the token
     response = await sign_in(running, f" {running.token}\n")
     assert (response.status, bytes(response.body)) == (204, b"")
     name, session = session_in(response)
@@ -55,10 +57,8 @@ async def test_who_signs_in_gets_a_session_in_a_cookie_and_not_the_token(running
     (kept,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
     assert session.partition("-")[2] not in str(kept)
     assert (kept["_id"], kept["secret_sha256"]) == (session[:10], digest(session.partition("-")[2]))
-
-
-@pytest.mark.gen_test
-async def test_neither_is_a_token_a_session_nor_a_session_a_token(running):
+    await running.afresh("sign_in_sessions")
+    # neither is a token a session nor a session a token
     name, session = session_in(await sign_in(running, running.token))
     for _ in range(2):  # the second time from memory
         for cookie in (f"{name}={running.token}", f"coder_session_token={running.token}"):
@@ -68,75 +68,8 @@ async def test_neither_is_a_token_a_session_nor_a_session_a_token(running):
             assert (await running.get(LIST, {header: session}))[0] == 401
         assert (await running.get(LIST, {"Authorization": f"Bearer {session}"}))[0] == 401
     assert (await sign_in(running, session)).status == 401
-
-
-@pytest.mark.gen_test
-async def test_over_tls_the_cookie_is_one_that_no_other_host_can_set(running):
-    for scheme, cookie in (("http", SET), ("https", SET_BY_TLS)):
-        response = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
-        assert response.header("Set-Cookie") == cookie.format(session_in(response)[1])
-
-
-@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
-@pytest.mark.gen_test
-async def test_over_tls_no_cookie_counts_that_another_host_could_have_set(running):
-    by_tls = {"X-Forwarded-Proto": "https"}
-    response = await sign_in(running, running.token, JSON | by_tls)
-    name, session = session_in(response)
-    assert name == "__Host-aibridge_session"
-    assert (await running.get(LIST, by_tls | {"Cookie": f"{name}={session}"}))[0] == 200
-    assert (await running.get(LIST, by_tls | {"Cookie": f"aibridge_session={session}"}))[0] == 401
-    assert (await running.get(LIST, {"Cookie": f"aibridge_session={session}"}))[0] == 200
-
-
-@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
-@pytest.mark.gen_test
-async def test_behind_tls_the_page_of_the_same_host_without_tls_is_another_site(running):
-    for scheme, status in (("http", 403), ("https", 204)):
-        headers = JSON | {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://bridge"}
-        assert (await sign_in(running, running.token, headers)).status == status
-
-
-@pytest.mark.gen_test
-async def test_a_token_that_is_none_sets_no_cookie(running):
-    for token in (UNKNOWN, "", "nonsense", "a" * 1000):
-        response = await sign_in(running, token)
-        assert (*message(response), response.header("Set-Cookie")) == (401, UNRECOGNISED, None), token
-
-
-@pytest.mark.gen_test
-async def test_what_a_form_of_another_site_could_send_is_not_taken(running):
-    client = await running.client()
-    for headers, body, status in (
-        ({}, b'{"token": "x"}', 415),
-        ({"Content-Type": "text/plain"}, b'{"token": "x"}', 415),
-        ({"Content-Type": "application/x-www-form-urlencoded"}, b"token=x", 415),
-        (JSON, b"", 400),
-        (JSON, b"\xff", 400),
-        (JSON, b'"x"', 400),
-        (JSON, b'{"token": 1}', 400),
-        (JSON, b'{"token": null}', 400),
-        (JSON, b'{"x": ' + b"[" * 4000, 400),
-    ):
-        response = await client.request("POST", PATH, headers, body)
-        assert message(response) == (status, NOT_JSON), (headers, body)
-
-
-@pytest.mark.gen_test
-async def test_the_media_type_may_have_parameters(running):
-    response = await sign_in(running, running.token, {"Content-Type": "Application/JSON; charset=utf-8"})
-    assert response.status == 204
-
-
-@pytest.mark.gen_test
-async def test_another_sites_page_can_sign_nobody_in_or_out(running):
-    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
-        for response in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
-            assert (*message(response), response.header("Set-Cookie")) == (403, FOREIGN, None), headers
-
-
-@pytest.mark.gen_test
-async def test_signing_out_ends_the_session_and_takes_both_cookies_away(running):
+    await running.afresh("sign_in_sessions")
+    # signing out ends the session and takes both cookies away
     name, session = session_in(await sign_in(running, running.token))
     cookie = {"Cookie": f"{name}={session}"}
     assert await status_with(running, f"{name}={session}") == 200
@@ -153,14 +86,86 @@ async def test_signing_out_ends_the_session_and_takes_both_cookies_away(running)
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
     assert (await running.get(LIST))[0] == 200
     assert (await sign_out(running, cookie)).status == 204
-
-
-@pytest.mark.gen_test
-async def test_signing_in_again_ends_the_session_before(running):
+    await running.afresh("sign_in_sessions")
+    # signing in again ends the session before
     first = await running.signed_in()
     assert (await sign_in(running, running.token, JSON | first)).status == 204
     assert (await running.get(LIST, first))[0] == 401
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1
+    await running.afresh("sign_in_sessions")
+    # a cookie lets no other sites page in
+    cookie = await running.signed_in()
+    for site in ("same-site", "cross-site"):
+        assert (await running.get(LIST, cookie | {"Sec-Fetch-Site": site}))[0] == 401, site
+
+
+@pytest.mark.gen_test
+async def test_what_is_no_token_or_comes_from_elsewhere_signs_nobody_in(running):
+    # over tls the cookie is one that no other host can set
+    for scheme, cookie in (("http", SET), ("https", SET_BY_TLS)):
+        response = await sign_in(running, running.token, JSON | OWN_PAGE | {"Origin": f"{scheme}://bridge"})
+        assert response.header("Set-Cookie") == cookie.format(session_in(response)[1])
+    await running.afresh()
+    # a token that is none sets no cookie
+    for token in (UNKNOWN, "", "nonsense", "a" * 1000):
+        response = await sign_in(running, token)
+        assert (*message(response), response.header("Set-Cookie")) == (401, UNRECOGNISED, None), token
+    await running.afresh()
+    # what a form of another site could send is not taken
+    client = await running.client()
+    for headers, body, status in (
+        ({}, b'{"token": "x"}', 415),
+        ({"Content-Type": "text/plain"}, b'{"token": "x"}', 415),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"token=x", 415),
+        (JSON, b"", 400),
+        (JSON, b"\xff", 400),
+        (JSON, b'"x"', 400),
+        (JSON, b'{"token": 1}', 400),
+        (JSON, b'{"token": null}', 400),
+        (JSON, b'{"x": ' + b"[" * 4000, 400),
+    ):
+        response = await client.request("POST", PATH, headers, body)
+        assert message(response) == (status, NOT_JSON), (headers, body)
+    await running.afresh()
+    # the media type may have parameters
+    response = await sign_in(running, running.token, {"Content-Type": "Application/JSON; charset=utf-8"})
+    assert response.status == 204
+    await running.afresh()
+    # another sites page can sign nobody in or out
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        for response in (await sign_in(running, running.token, JSON | headers), await sign_out(running, headers)):
+            assert (*message(response), response.header("Set-Cookie")) == (403, FOREIGN, None), headers
+    await running.afresh()
+    # a large body is refused before it is read
+    client = await running.client()
+    await client.send_raw(
+        f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode()
+    )
+    response = await client.rest(await client.head())
+    assert (response.status, json.loads(response.body)) == (
+        413,
+        {"message": f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."},
+    )
+    assert await client.at_end() == b""
+
+
+@pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
+@pytest.mark.gen_test
+async def test_behind_tls_cookies_and_pages_count_that_nobody_else_could_have_made(running):
+    # over tls no cookie counts that another host could have set
+    by_tls = {"X-Forwarded-Proto": "https"}
+    response = await sign_in(running, running.token, JSON | by_tls)
+    name, session = session_in(response)
+    assert name == "__Host-aibridge_session"
+    assert (await running.get(LIST, by_tls | {"Cookie": f"{name}={session}"}))[0] == 200
+    assert (await running.get(LIST, by_tls | {"Cookie": f"aibridge_session={session}"}))[0] == 401
+    assert (await running.get(LIST, {"Cookie": f"aibridge_session={session}"}))[0] == 200
+    await running.afresh()
+    # behind tls the page of the same host without tls is another site
+    for scheme, status in (("http", 403), ("https", 204)):
+        headers = JSON | {"X-Forwarded-Proto": "https", "Origin": f"{scheme}://bridge"}
+        assert (await sign_in(running, running.token, headers)).status == status
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
@@ -175,53 +180,24 @@ async def test_who_shares_an_address_with_a_guesser_still_signs_in(running):
     assert await status_with(running, f"{name}={running.token}") == 429
 
 
-@pytest.mark.gen_test
-async def test_a_large_body_is_refused_before_it_is_read(running):
-    client = await running.client()
-    await client.send_raw(
-        f"POST {PATH} HTTP/1.1\r\nHost: bridge\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode()
-    )
-    response = await client.rest(await client.head())
-    assert (response.status, json.loads(response.body)) == (
-        413,
-        {"message": f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."},
-    )
-    assert await client.at_end() == b""
-
-
 class TestWithoutTheDatabase:
     @pytest.fixture
     def database(self, private_database):
         return private_database
 
     @pytest.mark.gen_test
-    async def test_who_signs_in_is_told_to_wait(self, running, private_mongodb):
-        private_mongodb.freeze()
-        try:
-            response = await sign_in(running, running.token)
-            assert message(response) == (503, IDENTITIES_UNAVAILABLE)
-            assert response.header("Retry-After") == "1"
-        finally:
-            private_mongodb.thaw()
-
-    @pytest.mark.gen_test
-    async def test_who_signs_out_is_told_that_the_session_goes_on(self, running, private_mongodb):
+    async def test_who_signs_in_is_told_to_wait_and_who_signs_out_that_the_session_stays(
+        self, running, private_mongodb
+    ):
         cookie = await running.signed_in()
         private_mongodb.freeze()
         try:
-            response = await sign_out(running, cookie)
+            signed_in, response = await asyncio.gather(sign_in(running, running.token), sign_out(running, cookie))
+            assert message(signed_in) == (503, IDENTITIES_UNAVAILABLE)
+            assert signed_in.header("Retry-After") == "1"
             assert (*message(response), response.header("Set-Cookie")) == (503, IDENTITIES_UNAVAILABLE, None)
         finally:
             private_mongodb.thaw()
-
-
-@pytest.mark.gen_test
-async def test_a_cookie_lets_no_other_sites_page_in(running):
-    """Pages on other ports of a host are of the same site: their requests have the cookie, `SameSite` or not."""
-    cookie = await running.signed_in()
-    for site in ("same-site", "cross-site"):
-        assert (await running.get(LIST, cookie | {"Sec-Fetch-Site": site}))[0] == 401, site
 
 
 async def sign_in_with_code(running, code, headers=JSON):
@@ -230,7 +206,8 @@ async def sign_in_with_code(running, code, headers=JSON):
 
 
 @pytest.mark.gen_test
-async def test_a_code_signs_in_once_as_its_token_does(running):
+async def test_a_code_signs_in_once_and_as_long_as_its_token(running):
+    # a code signs in once as its token does
     code = await running.bridge.sign_ins.create_code(running.identity)
     name, session = session_in(await sign_in_with_code(running, code))
     assert await status_with(running, f"{name}={session}") == 200
@@ -238,28 +215,24 @@ async def test_a_code_signs_in_once_as_its_token_does(running):
     assert (*message(again), again.header("Set-Cookie")) == (401, CODE_OVER, None)
     assert await status_with(running, f"{name}={code}") == 401
     assert (await running.get(LIST, {"Authorization": f"Bearer {code}"}))[0] == 401
-
-
-@pytest.mark.gen_test
-async def test_a_code_does_not_outlive_its_token_and_another_sites_page_uses_up_none(running):
+    await running.afresh()
+    # a code does not outlive its token and another sites page uses up none
     code = await running.bridge.sign_ins.create_code(running.identity)
     foreign = await sign_in_with_code(running, code, JSON | {"Sec-Fetch-Site": "cross-site"})
     assert message(foreign) == (403, FOREIGN)
     await running.bridge.identities.revoke_token(running.identity.token_id)
     assert message(await sign_in_with_code(running, code)) == (401, CODE_OVER)
+    await running.afresh()
+    # one signs in with a token or with a code
+    client = await running.client()
+    for body in (b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'):
+        assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON), body
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
 @pytest.mark.gen_test
 async def test_codes_are_not_guessed_for_long(running):
     assert [(await sign_in_with_code(running, UNKNOWN)).status for _ in range(4)] == [401, 401, 429, 429]
-
-
-@pytest.mark.gen_test
-async def test_one_signs_in_with_a_token_or_with_a_code(running):
-    client = await running.client()
-    for body in (b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'):
-        assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON), body
 
 
 class TestWithoutLocalSignIn:

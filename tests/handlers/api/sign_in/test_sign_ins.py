@@ -32,7 +32,8 @@ async def listed(running, headers, path=SESSIONS):
 
 
 @pytest.mark.gen_test
-async def test_a_user_sees_where_they_are_signed_in_and_which_one_this_is(running):
+async def test_a_user_sees_their_sessions_and_one_that_is_ended_lets_nobody_in(running):
+    # a user sees where they are signed in and which one this is
     first, second = await running.signed_in(), await running.signed_in()
     sessions = {one["id"]: one for one in await listed(running, first)}
     assert len(sessions) == 2
@@ -51,20 +52,16 @@ async def test_a_user_sees_where_they_are_signed_in_and_which_one_this_is(runnin
     assert [one["current"] for one in sessions.values()].count(True) == 1
     assert [one["current"] for one in await listed(running, running.headers)] == [False, False]
     assert {one["id"] for one in await listed(running, second)} == set(sessions)
-
-
-@pytest.mark.gen_test
-async def test_what_a_browser_says_of_itself_is_kept_in_bounds(running):
+    await running.afresh("sign_in_sessions")
+    # what a browser says of itself is kept in bounds
     client = await running.client()
     headers = {"Content-Type": "application/json", "User-Agent": f"Firefox\xad{running.token} " + "x" * 1000}
     body = json.dumps({"token": running.token}).encode()
     assert (await client.request("POST", f"{ME}/session", headers, body)).status == 204
     (session,) = await listed(running, running.headers)
     assert session["user_agent"] == "Firefox [scrubbed] " + "x" * 237
-
-
-@pytest.mark.gen_test
-async def test_a_session_that_is_ended_lets_nobody_in_and_is_not_listed(running):
+    await running.afresh("sign_in_sessions")
+    # a session that is ended lets nobody in and is not listed
     here, there = await running.signed_in(), await running.signed_in()
     (id_,) = [one["id"] for one in await listed(running, here) if not one["current"]]
     assert await send(running, "DELETE", f"{SESSIONS}/{id_}", here) == (204, None)
@@ -100,46 +97,39 @@ async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(runnin
 
 
 @pytest.mark.gen_test
-async def test_a_session_ends_with_its_token(running):
+async def test_a_session_ends_with_its_token_or_user_and_follows_its_role(running):
+    # a session ends with its token
     _, text = await running.bridge.identities.create_token("ada")
     cookie, other = await running.signed_in(text), await running.signed_in()
     assert (await running.get(ME, cookie))[0] == 200
     await running.bridge.identities.revoke_token(text[:10])
     assert (await running.get(ME, cookie))[0] == 401
     assert [one["current"] for one in await listed(running, other)] == [True]
-
-
-@pytest.mark.gen_test
-async def test_a_session_ends_with_its_user(running):
+    await running.afresh("sign_in_sessions")
+    # a session ends with its user
     member = await running.user("grace")
     cookie = await running.signed_in(member["Authorization"].removeprefix("Bearer "))
     assert (await running.get(ME, cookie))[0] == 200
     await running.bridge.identities.remove_user("grace")
     assert (await running.get(ME, cookie))[0] == 401
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
-
-
-@pytest.mark.gen_test
-async def test_a_session_expires_with_its_token_at_the_latest(running):
+    await running.afresh("sign_in_sessions")
+    # a session expires with its token at the latest
     expires_at = now() + HOUR
     _, text = await running.bridge.identities.create_token("ada", expires_at=expires_at)
     await running.signed_in(text)
     (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
     assert session["expires_at"] == expires_at
-
-
-@pytest.mark.gen_test
-async def test_a_changed_role_counts_in_a_session_at_once(running):
+    await running.afresh("sign_in_sessions")
+    # a changed role counts in a session at once
     await running.bridge.identities.add_user("grace", role=Role.OWNER)
     _, text = await running.bridge.identities.create_token("grace")
     cookie = await running.signed_in(text)
     assert (await running.get(USERS, cookie))[0] == 200
     await running.bridge.identities.change_user("grace", role=Role.MEMBER)
     assert (await running.get(USERS, cookie))[0] == 403
-
-
-@pytest.mark.gen_test
-async def test_what_a_session_changes_is_audited_with_the_token_it_was_made_with(running):
+    await running.afresh("sign_in_sessions")
+    # what a session changes is audited with the token it was made with
     client = await running.client()
     cookie = await running.signed_in() | {"Content-Type": "application/json"}
     assert (await client.request("POST", f"{ME}/tokens", cookie, b"{}")).status == 201

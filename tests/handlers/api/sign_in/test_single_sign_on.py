@@ -97,7 +97,10 @@ async def audited(running):
 
 
 @pytest.mark.gen_test
-async def test_who_signs_in_first_becomes_a_member_with_a_session(browser, running, person, openid_provider):
+async def test_who_signs_in_is_a_member_with_a_session_that_ends_with_sign_out(
+    browser, running, person, openid_provider
+):
+    # who signs in first becomes a member with a session
     login = person()
     response = await browser.sign_in(login, "?view=interceptions%3Fq%3Dmodel%253Ademo")
     assert where(response) == (303, "/#/interceptions?q=model%3Ademo")
@@ -110,10 +113,9 @@ async def test_who_signs_in_first_becomes_a_member_with_a_session(browser, runni
         ("user.added", me["username"], {"role": "member", "name": "Grace H.", "issuer": issuer})
     ]
     assert list(browser.cookies) == ["aibridge_session"]
-
-
-@pytest.mark.gen_test
-async def test_who_comes_again_is_the_same_user_whatever_their_name_is_now(browser, running, person):
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # who comes again is the same user whatever their name is now
     login = person()
     await browser.sign_in(login)
     _, first = await browser.me()
@@ -122,10 +124,9 @@ async def test_who_comes_again_is_the_same_user_whatever_their_name_is_now(brows
     assert (await browser.me())[1]["id"] == first["id"]
     assert await running.bridge.database.users.count_documents({"openid": {"$exists": True}}) == 1
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1  # the one before was replaced
-
-
-@pytest.mark.gen_test
-async def test_signing_out_ends_a_session_without_a_token(browser, running, person):
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # signing out ends a session without a token
     await browser.sign_in(person())
     cookie = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
     client = await running.client()
@@ -135,7 +136,8 @@ async def test_signing_out_ends_a_session_without_a_token(browser, running, pers
 
 
 @pytest.mark.gen_test
-async def test_a_session_without_a_token_makes_tokens_and_reads_policies(browser, running, person):
+async def test_a_session_without_a_token_does_what_others_do_and_ends_with_its_user(browser, running, person):
+    # a session without a token makes tokens and reads policies
     await browser.sign_in(person())
     headers = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
     client = await running.client()
@@ -147,19 +149,26 @@ async def test_a_session_without_a_token_makes_tokens_and_reads_policies(browser
     assert (await running.get(f"{API}/users/me", {"Authorization": f"Bearer {token}"}))[0] == 200
     for path in ("users/me/tokens", "users/me/policy", "stats", "interceptions"):
         assert (await running.get(f"{API}/{path}", headers))[0] == 200, path
-
-
-@pytest.mark.gen_test
-async def test_a_session_ends_with_its_user(browser, running, person):
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # a session ends with its user
     login = person()
     await browser.sign_in(login)
     await running.bridge.identities.remove_user(f"{login}@example.com")
     assert (await browser.me())[0] == 401
     assert where(await browser.sign_in(login)) == (303, "/#/sign-in-refused/removed")
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # without the setting nobody is and no id token is kept
+    await browser.sign_in(person())
+    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert "id_token" not in session
+    assert await sign_out(browser, running) is None
 
 
 @pytest.mark.gen_test
-async def test_the_request_to_the_provider_has_pkce_state_and_nonce(browser, openid_provider):
+async def test_how_a_sign_in_begins_and_where_a_browser_is_sent(browser, openid_provider, running, person):
+    # the request to the provider has pkce state and nonce
     url = urlsplit(await browser.begin())
     requested = {name: value for name, (value,) in parse_qs(url.query).items()}
     assert f"{url.scheme}://{url.netloc}{url.path}" == f"{openid_provider.issuer}/auth"
@@ -174,6 +183,28 @@ async def test_the_request_to_the_provider_has_pkce_state_and_nonce(browser, ope
     assert all(re.fullmatch("[A-Za-z0-9_-]{43}", value) for value in requested.values())
     again = parse_qs(urlsplit(await browser.begin()).query)
     assert all(again[name] != [value] for name, value in requested.items())
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # who leaves the provider without signing in is told so
+    assert where(await browser.sign_in("")) == (303, "/#/sign-in-refused/cancelled")
+    assert browser.cookies == {}
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # how one may sign in is told to anybody
+    assert await running.get(f"{API}/sign-in", {}) == (
+        200,
+        {"token": True, "openid": {"name": "127.0.0.1", "path": BEGIN}},
+    )
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # whatever view is wanted the browser stays on this server
+    somebody = person()
+    evil = ("//evil.example", "\\evil", "x\r\nSet-Cookie:a=b", "é", "a" * 513, "<script>", "https://evil.example/#")
+    for view in evil:
+        response = await browser.sign_in(somebody, "?" + urlencode({"view": view}))
+        assert response.status == 303, view
+        assert response.header("Location").startswith("/#/"), view
+        assert len(response.header("Location")) < 600, view
 
 
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
@@ -190,39 +221,10 @@ async def test_over_tls_every_cookie_is_one_that_no_other_host_can_set(browser, 
 
 
 @pytest.mark.gen_test
-async def test_whatever_view_is_wanted_the_browser_stays_on_this_server(browser, person):
-    somebody = person()
-    evil = ("//evil.example", "\\evil", "x\r\nSet-Cookie:a=b", "é", "a" * 513, "<script>", "https://evil.example/#")
-    for view in evil:
-        response = await browser.sign_in(somebody, "?" + urlencode({"view": view}))
-        assert response.status == 303, view
-        assert response.header("Location").startswith("/#/"), view
-        assert len(response.header("Location")) < 600, view
-
-
-@pytest.mark.gen_test
-async def test_who_leaves_the_provider_without_signing_in_is_told_so(browser, running):
-    assert where(await browser.sign_in("")) == (303, "/#/sign-in-refused/cancelled")
-    assert browser.cookies == {}
-
-
-@pytest.mark.gen_test
-async def test_an_answer_is_good_once_and_in_one_browser(browser, running, person, openid_provider):
-    back = urlsplit(openid_provider.sign_in(await browser.begin(), person()))
-    path = f"{back.path}?{back.query}"
-    other = Browser(running, openid_provider, {})
-    assert where(await other.get(path)) == (303, "/#/sign-in-refused/ended")
-    await other.begin()
-    assert where(await other.get(path)) == (303, "/#/sign-in-refused/ended")
-    kept = dict(browser.cookies)
-    assert where(await browser.get(path)) == (303, "/#/")
-    browser.cookies = kept
-    assert where(await browser.get(path)) == (303, "/#/sign-in-refused/provider")
-    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1
-
-
-@pytest.mark.gen_test
-async def test_an_answer_that_was_changed_signs_nobody_in(browser, running, person):
+async def test_an_answer_of_the_provider_is_good_once_unchanged_and_for_an_allowed_name(
+    browser, running, person, openid_provider
+):
+    # an answer that was changed signs nobody in
     somebody = person()
     for change, why in (
         (("state=", "state=x"), "ended"),
@@ -237,6 +239,37 @@ async def test_an_answer_that_was_changed_signs_nobody_in(browser, running, pers
         response = await browser.get(f"{back.path}?{back.query.replace(*change)}")
         assert where(response) == (303, f"/#/sign-in-refused/{why}"), change
         assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0, change
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # an answer is good once and in one browser
+    back = urlsplit(openid_provider.sign_in(await browser.begin(), person()))
+    path = f"{back.path}?{back.query}"
+    other = Browser(running, openid_provider, {})
+    assert where(await other.get(path)) == (303, "/#/sign-in-refused/ended")
+    await other.begin()
+    assert where(await other.get(path)) == (303, "/#/sign-in-refused/ended")
+    kept = dict(browser.cookies)
+    assert where(await browser.get(path)) == (303, "/#/")
+    browser.cookies = kept
+    assert where(await browser.get(path)) == (303, "/#/sign-in-refused/provider")
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 1
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # a user who was there before is taken by nobody else
+    login = person()
+    await running.bridge.identities.add_user(f"{login}@EXAMPLE.com", role=Role.OWNER)
+    assert where(await browser.sign_in(login)) == (303, "/#/sign-in-refused/name_taken")
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # a name that cannot be one is refused
+    for claims, why in (
+        ({"email": "a b@example.com"}, "name_not_allowed"),
+        ({"email": "me"}, "name_not_allowed"),
+        ({"email": ""}, "not_allowed"),
+        ({"email_verified": False}, "not_allowed"),
+        ({"email_verified": "false"}, "not_allowed"),
+    ):
+        assert where(await browser.sign_in(person(**claims))) == (303, f"/#/sign-in-refused/{why}"), claims
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
@@ -246,44 +279,24 @@ async def test_an_address_that_fails_too_often_waits(browser, running):
         assert where(await browser.get(f"{CALLBACK}?code=x&state=y")) == (303, f"/#/sign-in-refused/{why}")
 
 
-@pytest.mark.gen_test
-async def test_a_user_who_was_there_before_is_taken_by_nobody_else(browser, running, person):
-    login = person()
-    await running.bridge.identities.add_user(f"{login}@EXAMPLE.com", role=Role.OWNER)
-    assert where(await browser.sign_in(login)) == (303, "/#/sign-in-refused/name_taken")
-
-
 @pytest.mark.bridge(oidc_link_users=True)
 @pytest.mark.gen_test
-async def test_where_users_are_linked_one_who_was_there_before_is_who_has_the_name(browser, running, person):
+async def test_users_are_linked_by_name_where_that_is_set(browser, running, person):
+    # where users are linked one who was there before is who has the name
     login = person()
     user = await running.bridge.identities.add_user(f"{login}@example.com", role=Role.AUDITOR)
     assert where(await browser.sign_in(login)) == (303, "/#/")
     assert (await browser.me())[1]["id"] == str(user.id)
     impostor = person(email=f"{login}@example.com")
     assert where(await browser.sign_in(impostor)) == (303, "/#/sign-in-refused/name_taken")
-
-
-@pytest.mark.bridge(oidc_link_users=True)
-@pytest.mark.gen_test
-async def test_a_removed_user_whom_an_owner_adds_again_gets_in_again(browser, running, person):
+    await running.afresh("sign_in_sessions")
+    browser.cookies = {}
+    # a removed user whom an owner adds again gets in again
     login, identities = person(), running.bridge.identities
     await browser.sign_in(login)
     await identities.remove_user(f"{login}@example.com", author=COMMAND_LINE)
     await identities.add_user(f"{login}@example.com", role=Role.MEMBER)
     assert where(await browser.sign_in(login)) == (303, "/#/")
-
-
-@pytest.mark.gen_test
-async def test_a_name_that_cannot_be_one_is_refused(browser, person):
-    for claims, why in (
-        ({"email": "a b@example.com"}, "name_not_allowed"),
-        ({"email": "me"}, "name_not_allowed"),
-        ({"email": ""}, "not_allowed"),
-        ({"email_verified": False}, "not_allowed"),
-        ({"email_verified": "false"}, "not_allowed"),
-    ):
-        assert where(await browser.sign_in(person(**claims))) == (303, f"/#/sign-in-refused/{why}"), claims
 
 
 @pytest.mark.bridge(oidc_allowed_domains=("example.com",))
@@ -363,14 +376,6 @@ async def test_the_only_owner_stays_one_whatever_the_claims_say(browser, running
     assert (await browser.me())[1]["role"] == "owner"
 
 
-@pytest.mark.gen_test
-async def test_how_one_may_sign_in_is_told_to_anybody(running, openid_provider):
-    assert await running.get(f"{API}/sign-in", {}) == (
-        200,
-        {"token": True, "openid": {"name": "127.0.0.1", "path": BEGIN}},
-    )
-
-
 class TestWithoutAProvider:
     @pytest.fixture
     def bridge_settings(self):
@@ -425,11 +430,3 @@ async def test_who_signs_out_is_led_to_the_provider_which_knows_them_and_the_way
     }
     status, page = await asyncio.to_thread(fetch, url.geturl())  # the provider takes it, and asks whether to sign out
     assert (status, b"logout" in page) == (200, True)
-
-
-@pytest.mark.gen_test
-async def test_without_the_setting_nobody_is_and_no_id_token_is_kept(browser, running, person):
-    await browser.sign_in(person())
-    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
-    assert "id_token" not in session
-    assert await sign_out(browser, running) is None

@@ -32,26 +32,6 @@ async def still_serves(running, calls=1):
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.gen_test
-async def test_a_body_beyond_the_default_limit_is_taken_in_and_refused_without_being_held(running):
-    client = await running.client()
-    piece = b"x" * MIB
-    tracemalloc.start()
-    await client.send_raw(head(running, f"Content-Length: {65 * MIB}"))
-    for _ in range(65):
-        await client.send_raw(piece)
-    response = await client.rest(await client.head())
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert (response.status, json.loads(response.body)["message"]) == (
-        413,
-        "The request body is larger than the allowed 67108864 bytes.",
-    )
-    assert await client.at_end() == b""
-    assert peak < 8 * MIB
-    await still_serves(running)
-
-
 @pytest.mark.bridge(max_body_bytes=2 * MIB)
 @pytest.mark.gen_test
 async def test_a_body_of_exactly_the_limit_is_relayed_and_one_byte_more_is_not(running):
@@ -67,7 +47,8 @@ async def test_a_body_of_exactly_the_limit_is_relayed_and_one_byte_more_is_not(r
 
 
 @pytest.mark.gen_test
-async def test_a_chunked_request_body_is_relayed_whole(running):
+async def test_bodies_in_chunks_after_a_100_or_of_http_1_0_are_relayed(running):
+    # a chunked request body is relayed whole
     running.upstream.play(OK)
     body = MESSAGES.request_body(stream=False)
     sizes = (1, 7, 10**6)
@@ -83,10 +64,8 @@ async def test_a_chunked_request_body_is_relayed_whole(running):
         assert (request.body, request.header("Transfer-Encoding")) == (body, []), size
         assert request.header("Content-Length") == [str(len(body))], size
     await running.ended(len(sizes))
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(running):
+    await running.afresh()
+    # a client that waits for 100 continue is told to go on
     running.upstream.play(OK)
     body = CHAT.request_body(stream=False)
     client = await running.client()
@@ -98,16 +77,24 @@ async def test_a_client_that_waits_for_100_continue_is_told_to_go_on(running):
     assert (response.status, await client.piece(response)) == (200, b"{}")
     assert running.upstream.requests[0].header("Expect") == []
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_refused_client_that_waits_for_100_continue_is_told_that_it_need_not_send(running):
+    await running.afresh()
+    # a refused client that waits for 100 continue is told that it need not send
     client = await running.client()
     await client.send_raw(head(running, "Expect: 100-continue", "Content-Length: 3", token="nobody"))
     response = await client.rest(await client.head())
     assert (response.status, response.whole, response.header("Connection")) == (401, True, "close")
     await client.send_raw(b"abc")
     assert await client.at_end() == b""
+    await running.afresh()
+    # an http 1 0 client may keep its connection
+    running.upstream.play(OK)
+    client = await running.client()
+    headers = running.headers | {"Connection": "keep-alive"}
+    for _ in range(2):
+        await client.send("POST", running.path(CHAT), headers, CHAT.request_body(stream=False), version="1.0")
+        response = await client.rest(await client.head())
+        assert (response.status, response.header("Connection"), response.body) == (200, "Keep-Alive", b"{}")
+    await running.ended(2)
 
 
 @pytest.mark.gen_test
@@ -124,18 +111,6 @@ async def test_requests_sent_without_waiting_are_answered_in_order(running):
     responses = [await client.rest(await client.head()) for _ in range(3)]
     assert [bytes(response.body) for response in responses] == [b"11", b"22", b"33"]
     await running.ended(3)
-
-
-@pytest.mark.gen_test
-async def test_an_http_1_0_client_may_keep_its_connection(running):
-    running.upstream.play(OK)
-    client = await running.client()
-    headers = running.headers | {"Connection": "keep-alive"}
-    for _ in range(2):
-        await client.send("POST", running.path(CHAT), headers, CHAT.request_body(stream=False), version="1.0")
-        response = await client.rest(await client.head())
-        assert (response.status, response.header("Connection"), response.body) == (200, "Keep-Alive", b"{}")
-    await running.ended(2)
 
 
 @pytest.mark.gen_test
@@ -208,7 +183,8 @@ async def test_a_head_that_is_none_ends_the_connection(running):
 
 
 @pytest.mark.gen_test
-async def test_a_hundred_headers_cross_in_order(running):
+async def test_a_hundred_headers_cross_and_other_methods_and_large_bodies_are_refused(running):
+    # a hundred headers cross in order
     running.upstream.play(OK)
     lines = [f"X-Many: {number}" for number in range(100)]
     client = await running.client()
@@ -217,10 +193,8 @@ async def test_a_hundred_headers_cross_in_order(running):
     assert (await client.head()).status == 200
     assert running.upstream.requests[0].header("X-Many") == [str(number) for number in range(100)]
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_an_unknown_method_is_refused_in_the_dialect(running):
+    await running.afresh()
+    # an unknown method is refused in the dialect
     for calls, method in enumerate(("PROPFIND", "TRACE"), start=1):
         client = await running.client()
         response = await client.request(method, running.path(MESSAGES), running.headers)
@@ -232,3 +206,21 @@ async def test_an_unknown_method_is_refused_in_the_dialect(running):
             "Method Not Allowed",
         ), method
         await still_serves(running, calls)
+    await running.afresh()
+    # a body beyond the default limit is taken in and refused without being held
+    client = await running.client()
+    piece = b"x" * MIB
+    tracemalloc.start()
+    await client.send_raw(head(running, f"Content-Length: {65 * MIB}"))
+    for _ in range(65):
+        await client.send_raw(piece)
+    response = await client.rest(await client.head())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (response.status, json.loads(response.body)["message"]) == (
+        413,
+        "The request body is larger than the allowed 67108864 bytes.",
+    )
+    assert await client.at_end() == b""
+    assert peak < 8 * MIB
+    await still_serves(running)

@@ -59,6 +59,11 @@ class Provider:
         reader, writer = await self.connections.get()
         return (await reader.readuntil(b"\r\n\r\n")).decode(), reader, writer
 
+    def hang_up(self):
+        """Close every connection: the bridge has none left to use again."""
+        for writer in self._writers:
+            writer.transport.abort()
+
     async def stop(self):
         self._server.close()
         for writer in self._writers:
@@ -95,7 +100,8 @@ async def send(client, piece, *, chunked=False):
 
 
 @pytest.mark.gen_test
-async def test_a_form_reaches_the_provider_before_its_end_and_byte_for_byte(running, provider):
+async def test_a_form_reaches_the_provider_before_its_end_whatever_its_length_and_route(running, provider):
+    # a form reaches the provider before its end and byte for byte
     data = os.urandom(300_000)
     client = await begin(running, len(BEGIN + data + END))
     head, reader, writer = await provider.request()
@@ -117,10 +123,9 @@ async def test_a_form_reaches_the_provider_before_its_end_and_byte_for_byte(runn
     writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     await running.ended(2)
-
-
-@pytest.mark.gen_test
-async def test_a_form_of_unknown_length_goes_on_in_chunks(running, provider):
+    await running.afresh()
+    provider.hang_up()
+    # a form of unknown length goes on in chunks
     client = await begin(running)
     head, reader, writer = await provider.request()
     assert "Transfer-Encoding: chunked\r\n" in head
@@ -134,6 +139,17 @@ async def test_a_form_of_unknown_length_goes_on_in_chunks(running, provider):
     writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     await running.ended(1)
+    await running.afresh()
+    provider.hang_up()
+    # a form on a route that is passed on streams too
+    client = await begin(running, len(BEGIN + END), "responses/input_tokens")
+    head, reader, writer = await provider.request()
+    assert head.startswith("POST /v1/responses/input_tokens ")
+    assert await reader.readexactly(len(BEGIN)) == BEGIN
+    await client.send_raw(END)
+    assert await reader.readexactly(len(END)) == END
+    writer.write(response())
+    assert (await client.rest(await client.head())).status == 200
 
 
 @pytest.mark.gen_test(timeout=60)
@@ -226,7 +242,8 @@ async def test_no_more_is_held_than_a_body_may_have_and_no_form_is_larger_than_a
 
 
 @pytest.mark.gen_test
-async def test_a_model_that_is_named_twice_never_reaches_the_provider_whole(running, provider):
+async def test_a_form_that_is_none_names_two_models_or_may_not_be_sent_is_refused(running, provider):
+    # a model that is named twice never reaches the provider whole
     client = await begin(running, len(BEGIN) + 5000)
     _, reader, _ = await provider.request()
     await client.send_raw(b"sound\r\n" + field(b"model", b"other"))
@@ -237,10 +254,8 @@ async def test_a_model_that_is_named_twice_never_reaches_the_provider_whole(runn
     (recorded,) = await running.ended(1)
     assert (recorded["model"], recorded["end_reason"]) == ("m", "client_disconnected")
     assert "more than once" in recorded["error"]["message"]
-
-
-@pytest.mark.gen_test
-async def test_a_form_that_is_none_or_has_no_end_is_refused(running, provider):
+    await running.afresh()
+    # a form that is none or has no end is refused
     client = await begin(running, 500, first=b"no form")
     assert (await client.rest(await client.head())).status == 400
     assert provider.connections.empty()
@@ -251,10 +266,16 @@ async def test_a_form_that_is_none_or_has_no_end_is_refused(running, provider):
     await reader.read()
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"] == "the form has a part without an end"
+    await running.afresh()
+    # a form is not sent where it is not admitted
+    client = await begin(running, len(BEGIN + END), headers={"Authorization": "Bearer nobody"})
+    assert (await client.rest(await client.head())).status == 401
+    assert provider.connections.empty()
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_frees_the_provider_at_once(running, provider):
+async def test_a_form_ends_early_with_its_client_its_provider_or_its_time(running, provider, monkeypatch):
+    # a client that leaves frees the provider at once
     client = await begin(running, 10_000)
     _, reader, _ = await provider.request()
     assert await reader.readexactly(len(BEGIN)) == BEGIN
@@ -264,10 +285,8 @@ async def test_a_client_that_leaves_frees_the_provider_at_once(running, provider
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     assert running.bridge.overload.holding == 0
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_answers_early_is_heard_and_gets_no_more(running, provider):
+    await running.afresh()
+    # a provider that answers early is heard and gets no more
     refusal = b'{"error": {"message": "too large", "type": "invalid_request_error"}}'
     client = await begin(running, 10 * MIB)
     _, reader, writer = await provider.request()
@@ -280,6 +299,26 @@ async def test_a_provider_that_answers_early_is_heard_and_gets_no_more(running, 
             pass
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["error"]["message"]) == ("upstream_error", "too large")
+    await running.afresh()
+    # a provider that hangs up in the middle is asked once
+    client = await begin(running, 10 * MIB)
+    _, _, writer = await provider.request()
+    writer.transport.abort()
+    assert (await client.rest(await client.head())).status == 502
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_unreachable"
+    assert provider.connections.empty()
+    await running.afresh()
+    # a form that comes too slowly is given up
+    client = await begin(running, 10_000)
+    _, reader, _ = await provider.request()
+    monkeypatch.setattr("handlers.dataplane.proxy.PIECE_SECONDS", 0.05)
+    await client.send_raw(b"x")
+    refused = await client.rest(await client.head())
+    assert refused.status == 408
+    assert await reader.read() == BEGIN + b"x"
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "client_disconnected"
 
 
 @pytest.mark.bridge(openai_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
@@ -299,30 +338,6 @@ async def test_nothing_of_a_form_is_sent_twice_and_the_next_one_has_the_other_ke
     await running.ended(2)
 
 
-@pytest.mark.gen_test
-async def test_a_provider_that_hangs_up_in_the_middle_is_asked_once(running, provider):
-    client = await begin(running, 10 * MIB)
-    _, _, writer = await provider.request()
-    writer.transport.abort()
-    assert (await client.rest(await client.head())).status == 502
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "upstream_unreachable"
-    assert provider.connections.empty()
-
-
-@pytest.mark.gen_test
-async def test_a_form_that_comes_too_slowly_is_given_up(running, provider, monkeypatch):
-    client = await begin(running, 10_000)
-    _, reader, _ = await provider.request()
-    monkeypatch.setattr("handlers.dataplane.proxy.PIECE_SECONDS", 0.05)
-    await client.send_raw(b"x")
-    refused = await client.rest(await client.head())
-    assert refused.status == 408
-    assert await reader.read() == BEGIN + b"x"
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "client_disconnected"
-
-
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(milliseconds=50))
 @pytest.mark.gen_test
 async def test_a_slow_client_is_no_silence_of_the_provider(running, provider):
@@ -339,22 +354,3 @@ async def test_a_slow_client_is_no_silence_of_the_provider(running, provider):
     writer.write(response())
     assert (await client.rest(await client.head())).status == 200
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_form_on_a_route_that_is_passed_on_streams_too(running, provider):
-    client = await begin(running, len(BEGIN + END), "responses/input_tokens")
-    head, reader, writer = await provider.request()
-    assert head.startswith("POST /v1/responses/input_tokens ")
-    assert await reader.readexactly(len(BEGIN)) == BEGIN
-    await client.send_raw(END)
-    assert await reader.readexactly(len(END)) == END
-    writer.write(response())
-    assert (await client.rest(await client.head())).status == 200
-
-
-@pytest.mark.gen_test
-async def test_a_form_is_not_sent_where_it_is_not_admitted(running, provider):
-    client = await begin(running, len(BEGIN + END), headers={"Authorization": "Bearer nobody"})
-    assert (await client.rest(await client.head())).status == 401
-    assert provider.connections.empty()

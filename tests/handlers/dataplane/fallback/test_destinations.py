@@ -36,17 +36,20 @@ __all__ = ["bridge_settings", "others", "upstreams"]
 
 
 @pytest.mark.gen_test
-async def test_a_users_own_key_goes_to_no_other_provider(running, upstreams):
+async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_provider_alone(
+    running, upstreams, monkeypatch
+):
+    # a users own key goes to no other provider
     play(upstreams, reply(503), OK)
     client = await running.client()
     response = await client.request("POST", PATH, running.own_key, REQUEST)
     assert response.status == 503
     assert not upstreams[1].requests
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_what_one_provider_keeps_or_nobody_can_read_goes_to_that_one_alone(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # what one provider keeps or nobody can read goes to that one alone
     kept = json.dumps(MESSAGES.request | {"container": "container_1"}).encode()
     for calls, (body, headers) in enumerate(
         [(kept, {}), (gzip.compress(REQUEST, mtime=0), {"Content-Encoding": "gzip"})], start=1
@@ -55,10 +58,10 @@ async def test_what_one_provider_keeps_or_nobody_can_read_goes_to_that_one_alone
         assert (await send(running, body, headers)).status == 503, headers
         assert not upstreams[1].requests, headers
         await running.ended(calls)
-
-
-@pytest.mark.gen_test
-async def test_a_form_goes_to_no_other_provider_as_it_is_sent_while_it_arrives(running, upstreams, monkeypatch):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # a form goes to no other provider as it is sent while it arrives
     providers = running.bridge.routing.table.providers
     monkeypatch.setitem(providers, "openai", replace(providers["openai"], fallback=("spare",)))
     monkeypatch.setitem(providers, "spare", replace(providers["spare"], type=ProviderType.OPENAI))
@@ -101,26 +104,35 @@ async def test_a_provider_that_cannot_take_the_call_is_passed_over(running, upst
 
 
 @pytest.mark.gen_test
-async def test_a_provider_that_a_policy_denies_is_not_asked(running, upstreams):
+async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstreams):
+    # a provider that a policy denies is not asked
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="*")])))
     play(upstreams, LIMITED, OK, OK)
     assert (await send(running)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_denies_models_is_not_asked_where_they_cannot_be_read(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # a provider that denies models is not asked where they cannot be read
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="dear-*")])))
     play(upstreams, LIMITED, OK, OK)
     body = json.dumps(MESSAGES.request | {"models": {"first": "dear-1"}}).encode()
     assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_that(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # who may not use the named provider gets no other
+    hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
+    play(upstreams, OK, OK, OK)
+    response = await send(running)
+    assert (response.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # a provider without a price is not asked where a policy denies that
     hold(running, Policy(models=Models(unpriced="deny")))
     one = Decimal(1)
     since = datetime(2026, 1, 1, tzinfo=UTC)
@@ -131,14 +143,6 @@ async def test_a_provider_without_a_price_is_not_asked_where_a_policy_denies_tha
     assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     assert (await recorded(running))["provider_name"] == "last"
-
-
-@pytest.mark.gen_test
-async def test_who_may_not_use_the_named_provider_gets_no_other(running, upstreams):
-    hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
-    play(upstreams, OK, OK, OK)
-    response = await send(running)
-    assert (response.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
 
 
 @pytest.mark.bridge(weights=(2, 1, 0))

@@ -79,7 +79,8 @@ def tries(one):
 
 
 @pytest.mark.gen_test
-async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
+async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_bytes(running, upstreams):
+    # after a 429 or 5xx the next provider answers
     for calls, status in enumerate((429, 500, 502, 503, 504, 529), start=1):
         play(upstreams, reply(status), OK)
         response = await send(running)
@@ -90,10 +91,10 @@ async def test_after_a_429_or_5xx_the_next_provider_answers(running, upstreams):
         assert (one["end_reason"], one["credential_hint"]) == ("completed", "sk-o...6789"), status
         assert tries(one) == [("anthropic", status, None), ("spare", 200, None)]
         assert one["tries"][0]["credential_hint"] == "sk...89", status
-
-
-@pytest.mark.gen_test
-async def test_each_provider_gets_the_same_bytes_with_its_own_key(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # each provider gets the same bytes with its own key
     play(upstreams, LIMITED, reply(503), OK)
     body = b' {"model":"claude-sonnet-4-5",\n"max_tokens":5,"messages":[{"role":"user","content":"\xc3\xa9"}]}\n'
     await send(running, body)
@@ -105,10 +106,10 @@ async def test_each_provider_gets_the_same_bytes_with_its_own_key(running, upstr
         ["sk-of-last-0123456789"],
     ]
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_who_cannot_be_reached_is_followed_by_the_next(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # who cannot be reached is followed by the next
     cases = {"reset": RESET, "closed": CLOSE, "not HTTP": b"nonsense\r\n\r\n"}
     for calls, (case, failure) in enumerate(cases.items(), start=1):
         play(upstreams, failure, OK)
@@ -140,8 +141,10 @@ async def test_other_refusals_of_the_first_provider_are_the_answer(running, upst
         assert len(log_watch.lines) == (status == 401), status
 
 
+@pytest.mark.expects_log("provider key refused")
 @pytest.mark.gen_test
-async def test_without_a_success_the_first_answer_stands(running, upstreams):
+async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_failure(running, upstreams):
+    # without a success the first answer stands
     for calls, later in enumerate((reply(404), reply(503), LIMITED, RESET, reply(400)), start=1):
         play(upstreams, LIMITED, later, reply(500))
         response = await send(running)
@@ -152,30 +155,19 @@ async def test_without_a_success_the_first_answer_stands(running, upstreams):
         refused = (one["provider_name"], one["upstream_status"], one["credential_hint"])
         assert refused == ("anthropic", 429, "sk...89"), later
         assert len(one["tries"]) == 3, later
-
-
-@pytest.mark.gen_test
-async def test_where_the_first_gave_no_answer_that_of_the_next_is_told(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # where the first gave no answer that of the next is told
     play(upstreams, RESET, reply(503, '{"spare":1}'), RESET)
     response = await send(running)
     assert (response.status, response.body) == (503, b'{"spare":1}')
     one = await recorded(running)
     assert (one["provider_name"], one["end_reason"]) == ("spare", "upstream_error")
-
-
-@pytest.mark.expects_log("provider key refused")
-@pytest.mark.gen_test
-async def test_a_refusal_of_another_provider_is_not_told_where_the_first_gave_no_answer(running, upstreams):
-    for calls, (later, told) in enumerate(((RESET, 502), (reply(404), 502), (LIMITED, 429)), start=1):
-        play(upstreams, RESET, reply((404, 401, 400)[calls - 1]), later)
-        assert (await send(running)).status == told, later
-        one, *_ = await running.ended(calls)
-        assert one["provider_name"] == ("last" if told == 429 else "anthropic"), later
-        assert len(one["tries"]) == 3, later
-
-
-@pytest.mark.gen_test
-async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, upstreams):
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # where nobody answers the failure of the first is told
     play(upstreams, RESET, RESET, RESET)
     response = await send(running)
     assert (response.status, json.loads(response.body)["error"]["message"]) == (
@@ -184,6 +176,16 @@ async def test_where_nobody_answers_the_failure_of_the_first_is_told(running, up
     )
     one = await recorded(running)
     assert (one["provider_name"], one["end_reason"], len(one["tries"])) == ("anthropic", "upstream_unreachable", 3)
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # a refusal of another provider is not told where the first gave no answer
+    for calls, (later, told) in enumerate(((RESET, 502), (reply(404), 502), (LIMITED, 429)), start=1):
+        play(upstreams, RESET, reply((404, 401, 400)[calls - 1]), later)
+        assert (await send(running)).status == told, later
+        one, *_ = await running.ended(calls)
+        assert one["provider_name"] == ("last" if told == 429 else "anthropic"), later
+        assert len(one["tries"]) == 3, later
 
 
 @pytest.mark.bridge(

@@ -33,7 +33,8 @@ def seen(request):
 
 
 @pytest.mark.gen_test
-async def test_a_token_lets_in_wherever_googles_clients_put_it_and_stays_here(gemini):
+async def test_a_token_or_key_stands_where_googles_clients_put_it_and_goes_as_a_header(gemini):
+    # a token lets in wherever googles clients put it and stays here
     gemini.upstream.play(OK)
     client = await gemini.client()
     token = gemini.token
@@ -53,10 +54,8 @@ async def test_a_token_lets_in_wherever_googles_clients_put_it_and_stays_here(ge
         assert seen(request) == sent, case
         recorded = json.dumps(await gemini.ended(calls))
         assert token.partition("-")[2] not in recorded, case
-
-
-@pytest.mark.gen_test
-async def test_a_key_of_the_clients_own_in_the_query_goes_as_a_header(gemini):
+    await gemini.afresh()
+    # a key of the clients own in the query goes as a header
     gemini.upstream.play(OK)
     client = await gemini.client()
     governance = {"X-Coder-AI-Governance-Token": gemini.token}
@@ -69,10 +68,8 @@ async def test_a_key_of_the_clients_own_in_the_query_goes_as_a_header(gemini):
     )
     (recorded,) = await gemini.ended(1)
     assert recorded["credential_kind"] == "byok"
-
-
-@pytest.mark.gen_test
-async def test_a_token_in_another_parameter_does_not_go_upstream(gemini):
+    await gemini.afresh()
+    # a token in another parameter does not go upstream
     gemini.upstream.play(OK)
     client = await gemini.client()
     for query in ("?other={}", "?key=AIza&q={}"):
@@ -83,7 +80,8 @@ async def test_a_token_in_another_parameter_does_not_go_upstream(gemini):
 
 
 @pytest.mark.gen_test
-async def test_the_path_names_the_model_however_it_is_written_and_goes_on_as_it_came(gemini):
+async def test_a_path_names_the_model_and_what_comes_passes_unchanged_and_is_recorded(gemini):
+    # the path names the model however it is written and goes on as it came
     gemini.upstream.play(OK)
     client = await gemini.client()
     for calls, colon in enumerate((":", "%3A", "%3a"), start=1):
@@ -92,10 +90,8 @@ async def test_the_path_names_the_model_however_it_is_written_and_goes_on_as_it_
         request, (recorded, *_) = gemini.upstream.requests[-1], await gemini.ended(calls)
         assert (request.target, recorded["model"], recorded["streaming"]) == (path, "gemini-3", False)
     assert len(gemini.upstream.requests) == 3
-
-
-@pytest.mark.gen_test
-async def test_a_stream_that_is_a_json_array_passes_unchanged_and_is_recorded(gemini):
+    await gemini.afresh()
+    # a stream that is a json array passes unchanged and is recorded
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=UTF-8\r\nTransfer-Encoding: chunked\r\n\r\n"
     pieces = [ARRAY[at : at + 100] for at in range(0, len(ARRAY), 100)]
     gemini.upstream.play(head, *(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces), b"0\r\n\r\n")
@@ -106,10 +102,8 @@ async def test_a_stream_that_is_a_json_array_passes_unchanged_and_is_recorded(ge
     (recorded,) = await gemini.ended(1)
     assert (recorded["streaming"], recorded["end_reason"]) == (True, "completed")
     assert gemini.tokens(recorded) == {**TOKENS, "cache_write_input_tokens": None}
-
-
-@pytest.mark.gen_test
-async def test_an_array_that_the_provider_cut_is_recorded_as_cut(gemini):
+    await gemini.afresh()
+    # an array that the provider cut is recorded as cut
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
     path = f"{BRIDGE}/v1beta/models/gemini-3:streamGenerateContent"
     for calls, length in enumerate((len(ARRAY) // 2, len(ARRAY) - 2), start=1):
@@ -118,10 +112,15 @@ async def test_an_array_that_the_provider_cut_is_recorded_as_cut(gemini):
         response = await client.request("POST", path, gemini.headers, BODY)
         recorded, *_ = await gemini.ended(calls)
         assert (bytes(response.body), recorded["end_reason"]) == (ARRAY[:length], "upstream_truncated"), length
-
-
-@pytest.mark.gen_test
-async def test_what_is_not_served_is_refused_in_googles_words(gemini):
+    await gemini.afresh()
+    # a bad request is not the keys fault and passes unchanged
+    body = b'{"error": {"code": 400, "message": "contents is empty", "status": "INVALID_ARGUMENT"}}'
+    gemini.upstream.play(b"HTTP/1.1 400 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+    client = await gemini.client()
+    response = await client.request("POST", CALL, gemini.headers, BODY)
+    assert (response.status, bytes(response.body), len(gemini.upstream.requests)) == (400, body, 1)
+    await gemini.afresh()
+    # what is not served is refused in googles words
     for path, status, word in (
         ("/v1beta/models/gemini-3:deleteEverything", 405, "INVALID_ARGUMENT"),
         ("/v1beta/files", 404, "NOT_FOUND"),
@@ -157,15 +156,6 @@ async def test_a_key_that_google_refuses_in_its_body_is_followed_by_the_next(gem
     assert [response.status for response in responses] == [200, 200]
     sent = [request.header("X-Goog-Api-Key")[0] for request in gemini.upstream.requests]
     assert sent == [KEY, "AIza-the-second", "AIza-the-second"]
-
-
-@pytest.mark.gen_test
-async def test_a_bad_request_is_not_the_keys_fault_and_passes_unchanged(gemini):
-    body = b'{"error": {"code": 400, "message": "contents is empty", "status": "INVALID_ARGUMENT"}}'
-    gemini.upstream.play(b"HTTP/1.1 400 X\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
-    client = await gemini.client()
-    response = await client.request("POST", CALL, gemini.headers, BODY)
-    assert (response.status, bytes(response.body), len(gemini.upstream.requests)) == (400, body, 1)
 
 
 @pytest.mark.bridge(rate_limit=1)

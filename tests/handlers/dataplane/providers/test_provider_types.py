@@ -74,17 +74,42 @@ async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(types
 
 
 @pytest.mark.gen_test
-async def test_a_deployment_names_the_model_where_the_body_does_not(types):
+async def test_a_deployment_is_the_model_and_what_holds_for_it_holds_whatever_a_body_names(types):
+    # a deployment names the model where the body does not
     types.upstream.play(OK)
     client = await types.client()
     body = b'{"messages": [{"role": "user", "content": "Hello"}]}'
     response = await client.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, body)
     (recorded,) = await types.ended(1)
     assert (response.status, recorded["model"]) == (200, "my-gpt")
+    await types.afresh()
+    # a token in the query is refused and another credential there stays here
+    types.upstream.play(OK)
+    client = await types.client()
+    path = f"{BRIDGE}/azure/v1/models?api-version=1"
+    refused = await client.request("GET", f"{path}&key={types.token}", types.headers)
+    response = await client.request("GET", f"{path}&key=AIzaSecret&access_token=ya29", types.headers)
+    (request,) = types.upstream.requests
+    assert (refused.status, response.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")
+    await types.afresh()
+    # a path without websockets refuses them and other paths are unchanged
+    statuses = {
+        "/copilot/responses": 426,
+        "/bedrock-mantle/openai/v1/responses": 426,
+        "/vllm/v1/realtime": 426,
+        "/azure/openai/v1/chat/completions": 405,
+        "/azure/openai/v1/nothing/realtime": 404,
+        "/azure/openai/v1/../v1/responses": 400,
+    }
 
+    async def send(path):
+        client = await types.client()
+        return (await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})).status
 
-@pytest.mark.gen_test
-async def test_a_policy_holds_for_a_deployment_whatever_model_the_body_names(types):
+    assert {path: await send(path) for path in statuses} == statuses
+    assert types.upstream.requests == []
+    await types.afresh()
+    # a policy holds for a deployment whatever model the body names
     types.upstream.play(OK)
     client, body = await types.client(), b'{"model": "gpt-5-mini", "messages": []}'
     for models, refused in (
@@ -134,33 +159,3 @@ async def test_a_credential_that_is_set_goes_in_the_place_of_the_types(types):
     for name in ("azure", "open"):
         await client.request("GET", f"{BRIDGE}/{name}/v1/models", types.headers)
     assert list(map(credentials, types.upstream.requests)) == [[("Authorization", f"Bearer {KEY}")], []]
-
-
-@pytest.mark.gen_test
-async def test_a_token_in_the_query_is_refused_and_another_credential_there_stays_here(types):
-    types.upstream.play(OK)
-    client = await types.client()
-    path = f"{BRIDGE}/azure/v1/models?api-version=1"
-    refused = await client.request("GET", f"{path}&key={types.token}", types.headers)
-    response = await client.request("GET", f"{path}&key=AIzaSecret&access_token=ya29", types.headers)
-    (request,) = types.upstream.requests
-    assert (refused.status, response.status, request.target) == (400, 200, "/base/openai/v1/models?api-version=1")
-
-
-@pytest.mark.gen_test
-async def test_a_path_without_websockets_refuses_them_and_other_paths_are_unchanged(types):
-    statuses = {
-        "/copilot/responses": 426,
-        "/bedrock-mantle/openai/v1/responses": 426,
-        "/vllm/v1/realtime": 426,
-        "/azure/openai/v1/chat/completions": 405,
-        "/azure/openai/v1/nothing/realtime": 404,
-        "/azure/openai/v1/../v1/responses": 400,
-    }
-
-    async def send(path):
-        client = await types.client()
-        return (await client.request("GET", BRIDGE + path, types.headers | {"Upgrade": "websocket"})).status
-
-    assert {path: await send(path) for path in statuses} == statuses
-    assert types.upstream.requests == []

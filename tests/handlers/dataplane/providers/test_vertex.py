@@ -41,7 +41,8 @@ async def call(running, path, body=BODY, headers=None):
 
 
 @pytest.mark.gen_test
-async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_with(vertex):
+async def test_a_call_goes_with_the_bridges_token_or_an_own_one_by_the_model_of_its_path(vertex):
+    # a call goes with the bridges token and the version that it came with
     vertex.upstream.play(OK)
     billed = vertex.headers | {"X-Goog-User-Project": "somebody-pays"}
     for calls, (version, sent) in enumerate({"": "/v1", "/v1": "/v1", "/v1beta1": "/v1beta1"}.items(), start=1):
@@ -57,10 +58,8 @@ async def test_a_call_goes_with_the_bridges_token_and_the_version_that_it_came_w
             "gemini-3",
             "centralized",
         ), version
-
-
-@pytest.mark.gen_test
-async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex):
+    await vertex.afresh()
+    # a call of anthropics is recorded by the model of the path
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.stream)
     message = {"messages": [{"role": "user", "content": "Hello"}], "anthropic_version": "vertex-2023-10-16"}
     for calls, (method, reply, streaming) in enumerate(
@@ -73,14 +72,19 @@ async def test_a_call_of_anthropics_is_recorded_by_the_model_of_the_path(vertex)
         assert got == (200, "claude-sonnet-4@20250514", streaming), method
         assert [one["prompt"] for one in recorded["user_prompts"]] == ["Hello"], method
         assert recorded["end_reason"] == "completed", method
-
-
-@pytest.mark.gen_test
-async def test_tokens_are_counted_by_the_path_that_has_no_model(vertex):
+    await vertex.afresh()
+    # tokens are counted by the path that has no model
     vertex.upstream.play(OK)
     response = await call(vertex, f"{OWN}/anthropic/models/count-tokens:rawPredict", b'{"model": "claude"}')
     (recorded,) = await vertex.ended(1)
     assert (response.status, recorded["model"], recorded["end_reason"]) == (200, "claude", "completed")
+    await vertex.afresh()
+    # a users own token goes in its place
+    vertex.upstream.play(OK)
+    own = {"X-Coder-AI-Governance-Token": vertex.token, "Authorization": "Bearer ya29.own"}
+    await call(vertex, GEMINI, headers=own)
+    (request,) = vertex.upstream.requests
+    assert request.header("Authorization") == ["Bearer ya29.own"]
 
 
 @pytest.mark.gen_test
@@ -129,12 +133,3 @@ async def test_a_credential_that_has_ended_is_an_error_in_the_dialect_and_record
     assert error.get("status", error.get("type")) == ("UNAVAILABLE" if path is GEMINI else "api_error")
     (recorded,) = await vertex.ended(1)
     assert (recorded["end_reason"], vertex.upstream.requests) == ("upstream_unreachable", [])
-
-
-@pytest.mark.gen_test
-async def test_a_users_own_token_goes_in_its_place(vertex):
-    vertex.upstream.play(OK)
-    own = {"X-Coder-AI-Governance-Token": vertex.token, "Authorization": "Bearer ya29.own"}
-    await call(vertex, GEMINI, headers=own)
-    (request,) = vertex.upstream.requests
-    assert request.header("Authorization") == ["Bearer ya29.own"]

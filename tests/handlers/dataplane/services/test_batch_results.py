@@ -36,12 +36,29 @@ async def unavailable(*_):
     raise DatabaseUnavailableError("MongoDB is unavailable: gone")
 
 
+@pytest.mark.expects_log("1 results of a batch are too long to read")
 @pytest.mark.gen_test
-async def test_what_is_no_results_or_compressed_is_passed_on_and_not_recorded(running):
+async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(running, monkeypatch):
+    # what is no results or compressed is passed on and not recorded
     await fetch(running, line("a"), status=404)
     stored = gzip.compress(b"\n" + line("a"), 0, mtime=0)  # which has the line in it as it is
     await fetch(running, stored, headers="Content-Encoding: gzip\r\n")
     await running.ended(0)
+    await running.afresh()
+    # results before the response broke off are recorded
+    head = "HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: 1000\r\n\r\n"
+    running.upstream.scripts = [(head.encode() + line("a") + line("b")[:-9], CLOSE)]
+    response = await (await running.client()).request("GET", PATH, running.own_key)
+    assert (response.status, response.whole) == (200, False)
+    (recorded,) = await running.ended(1)
+    assert recorded["token_usages"][0]["output_tokens"] == 4
+    await running.afresh()
+    # a result that is too long is passed on and the others are recorded without keys
+    monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 1000)
+    await fetch(running, line("a", text="x" * 1000) + line("b", id=KEY, model=f"m {KEY}"))
+    (recorded,) = await running.ended(1)
+    told = (recorded["model"], recorded["token_usages"][0]["provider_response_id"])
+    assert told == ("m [scrubbed]", "[scrubbed]")
 
 
 @pytest.mark.bridge(user_token_limit=1_000)
@@ -60,23 +77,3 @@ async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_agai
     await fetch(running, body)
     assert await running.ended(2) == recorded
     assert await used(running, Kind.TOKENS) == 114
-
-
-@pytest.mark.gen_test
-async def test_results_before_the_response_broke_off_are_recorded(running):
-    head = "HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: 1000\r\n\r\n"
-    running.upstream.scripts = [(head.encode() + line("a") + line("b")[:-9], CLOSE)]
-    response = await (await running.client()).request("GET", PATH, running.own_key)
-    assert (response.status, response.whole) == (200, False)
-    (recorded,) = await running.ended(1)
-    assert recorded["token_usages"][0]["output_tokens"] == 4
-
-
-@pytest.mark.expects_log("1 results of a batch are too long to read")
-@pytest.mark.gen_test
-async def test_a_result_that_is_too_long_is_passed_on_and_the_others_are_recorded_without_keys(running, monkeypatch):
-    monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 1000)
-    await fetch(running, line("a", text="x" * 1000) + line("b", id=KEY, model=f"m {KEY}"))
-    (recorded,) = await running.ended(1)
-    told = (recorded["model"], recorded["token_usages"][0]["provider_response_id"])
-    assert told == ("m [scrubbed]", "[scrubbed]")

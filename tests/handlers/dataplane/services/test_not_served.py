@@ -13,7 +13,8 @@ CONTROL = "/api/v2/aibridge"
 
 
 @pytest.mark.gen_test
-async def test_what_is_not_served_is_named(running):
+async def test_what_is_not_served_is_named_and_who_asks_for_roots_needs_no_token(running):
+    # what is not served is named
     for path, method, message in (
         ("/api/v2/aibridge/openai/v1/threads", "GET", "route not supported: GET /v1/threads"),
         ("/api/v2/aibridge/openai/v1/messages", "POST", "route not supported: POST /v1/messages"),
@@ -27,18 +28,14 @@ async def test_what_is_not_served_is_named(running):
     ):
         response = await refused(running, path, running.headers, method=method, body=b"")
         assert (response.status, json.loads(response.body)["message"]) == (404, message), path
-
-
-@pytest.mark.gen_test
-async def test_who_asks_whether_anybody_is_there_needs_no_token(running):
+    await running.afresh()
+    # who asks whether anybody is there needs no token
     for path in ("/anthropic", "/anthropic/", "/anthropic/api/hello", "/openai/api/hello"):
         response = await refused(running, CONTROL + path, {}, method="HEAD", body=b"")
         assert (response.status, response.header("Content-Length")) == (200, "0"), path
     assert (await refused(running, f"{CONTROL}/anthropic/api/hello", {}, method="GET", body=b"")).status == 401
-
-
-@pytest.mark.gen_test
-async def test_the_right_base_url_at_the_root_needs_no_token_and_takes_no_slot(running):
+    await running.afresh()
+    # the right base url at the root needs no token and takes no slot
     client = await running.client()
     response = await client.request("GET", "/v1/models", {})
     assert (response.status, running.bridge.overload.holding) == (404, 0)

@@ -51,7 +51,8 @@ OF_THE_RESPONSE = [
 
 
 @pytest.mark.gen_test
-async def test_a_stored_response_is_for_the_user_who_got_it(running):
+async def test_a_stored_response_is_for_the_user_who_got_it_or_has_the_key(running, monkeypatch):
+    # a stored response is for the user who got it
     await respond(running, running.headers)
     await running.ended(1)
     other = await running.user("grace")
@@ -60,6 +61,48 @@ async def test_a_stored_response_is_for_the_user_who_got_it(running):
     assert [(one.method, one.target) for one in running.upstream.requests[1:]] == [
         (method, "/v1" + path) for method, path in OF_THE_RESPONSE
     ]
+    await running.afresh()
+    # a response that is still to come can be waited for
+    queued = json.dumps({"id": ID, "object": "response", "status": "queued", "background": True, "output": []})
+    await respond(running, running.headers, queued.encode())
+    await running.ended(1)
+    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
+    await running.afresh()
+    # an id of another provider or of none gives access to nothing
+    await respond(running, running.headers)
+    await running.ended(1)
+    client = await running.client()
+    response = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
+    assert (response.status, json.loads(response.body)["message"]) == (404, ownership.NOT_YOURS)
+    paths = [("GET", "/responses/resp_unknown"), ("GET", "/responses/$ne"), ("GET", f"/responses/{ID}%20")]
+    assert await statuses(running, running.headers, *paths) == [404] * 3
+    assert len(running.upstream.requests) == 1
+    await running.afresh()
+    # who brings a key reaches what the key reaches
+    play(running)
+    own = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
+    conversations = [
+        ("POST", "/conversations"),
+        *((method, "/conversations/conv_1") for method in ("GET", "POST", "DELETE")),
+        *((method, "/conversations/conv_1/items") for method in ("GET", "POST")),
+        *((method, "/conversations/conv_1/items/msg_1") for method in ("GET", "DELETE")),
+    ]
+    assert await statuses(running, own, *OF_THE_RESPONSE, *conversations) == [200] * 12
+    assert {tuple(one.header("Authorization")) for one in running.upstream.requests} == {("Bearer sk-own",)}
+    running.upstream.requests.clear()
+    assert await statuses(running, running.headers, *conversations) == [403] * 8
+    assert running.upstream.requests == []
+    await running.afresh()
+
+    # where nobody can tell whose it is nobody gets it
+    async def unavailable(*_):
+        raise DatabaseUnavailableError("MongoDB is unavailable: gone")
+
+    play(running)
+    monkeypatch.setattr(running.bridge.interceptions, "has_response", unavailable)
+    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [503]
+    assert await statuses(running, running.own_key, ("GET", f"/responses/{ID}")) == [200]
+    assert len(running.upstream.requests) == 1
 
 
 @pytest.mark.parametrize("name", ["request-id", "x-request-id"])
@@ -79,15 +122,8 @@ async def test_an_id_that_a_provider_echoes_in_a_header_gives_access_to_nothing(
 
 
 @pytest.mark.gen_test
-async def test_a_response_that_is_still_to_come_can_be_waited_for(running):
-    queued = json.dumps({"id": ID, "object": "response", "status": "queued", "background": True, "output": []})
-    await respond(running, running.headers, queued.encode())
-    await running.ended(1)
-    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [200]
-
-
-@pytest.mark.gen_test
-async def test_a_background_response_can_be_cancelled_as_soon_as_its_stream_has_begun(running, monkeypatch):
+async def test_what_is_begun_in_the_background_is_found_and_cancelled_at_once(running, monkeypatch):
+    # a background response can be cancelled as soon as its stream has begun
     monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 5)
     begun, rest = RESPONSES.stream.split(b"\n\n", 1)
     created, cancelled = asyncio.Event(), asyncio.Event()
@@ -105,10 +141,8 @@ async def test_a_background_response_can_be_cancelled_as_soon_as_its_stream_has_
     await client.rest(response)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", RESPONSES.tokens)
-
-
-@pytest.mark.gen_test
-async def test_what_is_written_while_it_is_looked_for_is_found(running, monkeypatch):
+    await running.afresh()
+    # what is written while it is looked for is found
     calls, waits = Calls(running.bridge.database), []
 
     async def write_elsewhere(seconds):
@@ -123,47 +157,6 @@ async def test_what_is_written_while_it_is_looked_for_is_found(running, monkeypa
     assert waits == []  # this process knew of it, and had only to write it
     assert await statuses(running, running.headers, ("GET", "/responses/resp_elsewhere")) == [200]
     assert waits == [5]
-
-
-@pytest.mark.gen_test
-async def test_where_nobody_can_tell_whose_it_is_nobody_gets_it(running, monkeypatch):
-    async def unavailable(*_):
-        raise DatabaseUnavailableError("MongoDB is unavailable: gone")
-
-    play(running)
-    monkeypatch.setattr(running.bridge.interceptions, "has_response", unavailable)
-    assert await statuses(running, running.headers, ("GET", f"/responses/{ID}")) == [503]
-    assert await statuses(running, running.own_key, ("GET", f"/responses/{ID}")) == [200]
-    assert len(running.upstream.requests) == 1
-
-
-@pytest.mark.gen_test
-async def test_an_id_of_another_provider_or_of_none_gives_access_to_nothing(running):
-    await respond(running, running.headers)
-    await running.ended(1)
-    client = await running.client()
-    response = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
-    assert (response.status, json.loads(response.body)["message"]) == (404, ownership.NOT_YOURS)
-    paths = [("GET", "/responses/resp_unknown"), ("GET", "/responses/$ne"), ("GET", f"/responses/{ID}%20")]
-    assert await statuses(running, running.headers, *paths) == [404] * 3
-    assert len(running.upstream.requests) == 1
-
-
-@pytest.mark.gen_test
-async def test_who_brings_a_key_reaches_what_the_key_reaches(running):
-    play(running)
-    own = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
-    conversations = [
-        ("POST", "/conversations"),
-        *((method, "/conversations/conv_1") for method in ("GET", "POST", "DELETE")),
-        *((method, "/conversations/conv_1/items") for method in ("GET", "POST")),
-        *((method, "/conversations/conv_1/items/msg_1") for method in ("GET", "DELETE")),
-    ]
-    assert await statuses(running, own, *OF_THE_RESPONSE, *conversations) == [200] * 12
-    assert {tuple(one.header("Authorization")) for one in running.upstream.requests} == {("Bearer sk-own",)}
-    running.upstream.requests.clear()
-    assert await statuses(running, running.headers, *conversations) == [403] * 8
-    assert running.upstream.requests == []
 
 
 @pytest.mark.gen_test

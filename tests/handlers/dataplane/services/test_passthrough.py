@@ -24,7 +24,8 @@ def nothing_is_recorded(io_loop, running):
 
 
 @pytest.mark.gen_test
-async def test_a_body_goes_up_and_its_answer_comes_down_unchanged(running):
+async def test_what_is_passed_on_goes_up_and_comes_down_unchanged_piece_by_piece(running):
+    # a body goes up and its answer comes down unchanged
     running.upstream.play(JSON + b'Content-Length: 20\r\n\r\n{"input_tokens": 14}')
     body = b'{ "model":"m",\n"messages" : [] }'
     client = await running.client()
@@ -33,10 +34,8 @@ async def test_a_body_goes_up_and_its_answer_comes_down_unchanged(running):
     assert (request.method, request.target, request.body) == ("POST", "/v1/messages/count_tokens?beta=true", body)
     assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
     assert (response.status, bytes(response.body)) == (200, b'{"input_tokens": 14}')
-
-
-@pytest.mark.gen_test
-async def test_a_stream_passes_event_by_event(running):
+    await running.afresh()
+    # a stream passes event by event
     gate = asyncio.Event()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     running.upstream.play(head + b"9\r\ndata: 1\n\n\r\n", gate, b"9\r\ndata: 2\n\n\r\n0\r\n\r\n")
@@ -52,7 +51,8 @@ async def test_a_stream_passes_event_by_event(running):
 
 
 @pytest.mark.gen_test
-async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
+async def test_a_hang_up_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(running):
+    # an upstream that hangs up gives 502 in the dialect
     running.upstream.play(RESET)
     client = await running.client()
     response = await client.request("POST", COUNT_TOKENS, running.headers, b"{}")
@@ -66,20 +66,8 @@ async def test_an_upstream_that_hangs_up_gives_502_in_the_dialect(running):
             "request_id": response.header("Request-Id"),
         },
     )
-
-
-@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
-@pytest.mark.gen_test
-async def test_an_upstream_that_stays_silent_gives_504(running):
-    running.upstream.play(asyncio.Event())
-    client = await running.client()
-    response = await client.request("GET", MODELS, running.headers)
-    message = "openai: the provider sent nothing for longer than the idle timeout."
-    assert (response.status, json.loads(response.body)["message"]) == (504, message)
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_was_cut_never_looks_complete(running):
+    await running.afresh()
+    # a body that was cut never looks complete
     for end in (CLOSE, RESET):
         gate = asyncio.Event()
         running.upstream.scripts = [[JSON + b'Content-Length: 99\r\n\r\n{"data":', gate, end]]
@@ -90,10 +78,8 @@ async def test_a_body_that_was_cut_never_looks_complete(running):
         gate.set()
         await client.rest(response)
         assert (bytes(response.body), response.whole) == (b'{"data":', False), end
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_closes_its_upstream(running):
+    await running.afresh()
+    # a client that leaves closes its upstream
     running.upstream.play(asyncio.Event())
     client = await running.client()
     await client.send("GET", MODELS, running.headers)
@@ -102,3 +88,13 @@ async def test_a_client_that_leaves_closes_its_upstream(running):
     await request.closed.wait()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     assert running.bridge.overload.holding == 0
+
+
+@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
+@pytest.mark.gen_test
+async def test_an_upstream_that_stays_silent_gives_504(running):
+    running.upstream.play(asyncio.Event())
+    client = await running.client()
+    response = await client.request("GET", MODELS, running.headers)
+    message = "openai: the provider sent nothing for longer than the idle timeout."
+    assert (response.status, json.loads(response.body)["message"]) == (504, message)

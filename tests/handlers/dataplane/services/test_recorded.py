@@ -38,7 +38,10 @@ async def begin(running, gate):
 
 
 @pytest.mark.gen_test
-async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, data_dir, monkeypatch):
+async def test_a_start_is_on_disk_before_the_upstream_is_asked_and_ends_if_its_client_left(
+    running, data_dir, monkeypatch
+):
+    # the start is on disk before the upstream is asked
     monkeypatch.setattr(tail, "START_SECONDS", 60)  # so long it stays there
     gate = asyncio.Event()
     client = await begin(running, gate)
@@ -56,23 +59,8 @@ async def test_the_start_is_on_disk_before_the_upstream_is_asked(running, data_d
     (recorded,) = await running.ended(1)
     assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id") == str(operation.id)
     assert log.read_bytes() == b""
-
-
-@pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
-@pytest.mark.gen_test
-async def test_under_strict_the_start_is_in_the_database_before_the_upstream_is_asked(running):
-    gate = asyncio.Event()
-    client = await begin(running, gate)
-    (document,) = await documents(running)
-    assert (document["status"], document["model"], "ended_at" in document) == ("in_flight", "m", False)
-    gate.set()
-    response = await client.rest(await client.head())
-    (recorded,) = await running.ended(1)
-    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id") == str(document["_id"])
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_while_its_start_is_written_leaves_one_ended_record(running, monkeypatch):
+    await running.afresh()
+    # a client that leaves while its start is written leaves one ended record
     real, begun = running.bridge.recorder.start, asyncio.Event()
 
     async def start(interception):
@@ -89,6 +77,19 @@ async def test_a_client_that_leaves_while_its_start_is_written_leaves_one_ended_
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
     assert await running.bridge.database.interceptions.count_documents({}) == 1
+
+
+@pytest.mark.bridge(record_policy=RecordPolicy.STRICT)
+@pytest.mark.gen_test
+async def test_under_strict_the_start_is_in_the_database_before_the_upstream_is_asked(running):
+    gate = asyncio.Event()
+    client = await begin(running, gate)
+    (document,) = await documents(running)
+    assert (document["status"], document["model"], "ended_at" in document) == ("in_flight", "m", False)
+    gate.set()
+    response = await client.rest(await client.head())
+    (recorded,) = await running.ended(1)
+    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id") == str(document["_id"])
 
 
 # In the background, and without an id.

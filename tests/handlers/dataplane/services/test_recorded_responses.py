@@ -95,7 +95,8 @@ async def test_the_text_is_recorded_of_every_api_once_a_policy_says_so(everywher
 
 
 @pytest.mark.gen_test
-async def test_of_a_stream_that_is_cut_the_text_is_recorded_that_came(running):
+async def test_responses_and_errors_are_recorded_for_those_who_may_read_prompts(running):
+    # of a stream that is cut the text is recorded that came
     keep(running, responses=Keep.REDACTED)
     begun = sse(delta(content="Ask ada@example"), delta(content=".com or"))
     running.upstream.play(head(EVENTS) + begun, CLOSE)
@@ -105,6 +106,20 @@ async def test_of_a_stream_that_is_cut_the_text_is_recorded_that_came(running):
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"
     assert recorded["response"] == {"text": "Ask [redacted] or", "metadata": {"recording": "redacted"}}
+    await running.afresh("policies")
+    # a response is for those who may read prompts and reading it is audited
+    keep(running, responses=Keep.FULL)
+    await play(running, "chat, blocking")
+    (recorded,) = await running.ended(1)
+    path = f"{LIST}/{recorded['id']}"
+    _, seen = await running.get(path, await running.user("rhea", Role.READER))
+    assert seen["response"] == {"text": "", "metadata": {"withheld": True}}
+    _, seen = await running.get(path, await running.user("audrey", Role.AUDITOR))
+    assert seen["response"] == RECORDED
+    await running.bridge.access.trail.flush()
+    _, trail = await running.get(f"{BRIDGE}/audit")
+    read = [one["actor"]["username"] for one in trail["results"] if one["action"] == "calls.read"]
+    assert read == ["audrey"]
 
 
 @pytest.mark.gen_test
@@ -124,19 +139,3 @@ async def test_an_error_is_kept_where_no_policy_says_anything_of_responses(runni
     keep(running, prompts=Keep.NONE)
     _, explained = await running.get(f"{BRIDGE}/users/me/policy")
     assert [explained["recording"][name] for name in ("responses", "errors")] == ["none", "full"]
-
-
-@pytest.mark.gen_test
-async def test_a_response_is_for_those_who_may_read_prompts_and_reading_it_is_audited(running):
-    keep(running, responses=Keep.FULL)
-    await play(running, "chat, blocking")
-    (recorded,) = await running.ended(1)
-    path = f"{LIST}/{recorded['id']}"
-    _, seen = await running.get(path, await running.user("rhea", Role.READER))
-    assert seen["response"] == {"text": "", "metadata": {"withheld": True}}
-    _, seen = await running.get(path, await running.user("audrey", Role.AUDITOR))
-    assert seen["response"] == RECORDED
-    await running.bridge.access.trail.flush()
-    _, trail = await running.get(f"{BRIDGE}/audit")
-    read = [one["actor"]["username"] for one in trail["results"] if one["action"] == "calls.read"]
-    assert read == ["audrey"]

@@ -36,7 +36,8 @@ async def call(running, body=BODY):
 
 
 @pytest.mark.gen_test
-async def test_a_stream_whose_client_did_not_ask_has_its_tokens_recorded(running):
+async def test_the_usage_of_a_chat_stream_is_recorded_and_hidden_from_who_did_not_ask(running):
+    # a stream whose client did not ask has its tokens recorded
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
     response = await call(running)
     assert running.upstream.requests[0].body == ASKING
@@ -44,29 +45,32 @@ async def test_a_stream_whose_client_did_not_ask_has_its_tokens_recorded(running
     assert response.body != CHAT.stream
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", CHAT.tokens)
-
-
-@pytest.mark.gen_test
-async def test_the_usage_is_hidden_however_the_provider_cuts_its_stream(running):
+    await running.afresh()
+    # the usage is hidden however the provider cuts its stream
     for size in (1, 7, 100):
         pieces = [CHAT.stream[at : at + size] for at in range(0, len(CHAT.stream), size)]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, pieces), LAST]]
         response = await call(running)
         assert (response.body, response.whole) == (without_usage(CHAT.stream), True), size
-
-
-@pytest.mark.gen_test
-async def test_a_stream_with_a_length_is_sent_without_one_as_it_gets_shorter(running):
+    await running.afresh()
+    # a stream with a length is sent without one as it gets shorter
     running.upstream.play(EVENT_STREAM + b"Content-Length: %d\r\n\r\n" % len(CHAT.stream) + CHAT.stream)
     response = await call(running)
     assert response.header("Content-Length") is None
     assert (response.body, response.whole) == (without_usage(CHAT.stream), True)
-
-
-@pytest.mark.gen_test
-async def test_half_an_event_at_the_end_of_a_stream_reaches_the_client(running):
+    await running.afresh()
+    # half an event at the end of a stream reaches the client
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream + b"data: half"), LAST)
     assert (await call(running)).body == without_usage(CHAT.stream) + b"data: half"
+    await running.afresh()
+    # a client that asked sees the usage and a blocking call stays as it is
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n%s" % (len(CHAT.body), CHAT.body))
+    requested = CHAT.request_body(stream=True)
+    assert (await call(running, requested)).body == CHAT.stream
+    blocking = json.dumps({"model": "m", "messages": []}).encode()
+    assert (await call(running, blocking)).body == CHAT.body
+    assert [request.body for request in running.upstream.requests] == [requested, blocking]
 
 
 @pytest.mark.parametrize("status", [400, 422])
@@ -82,18 +86,16 @@ async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_rememb
 
 
 @pytest.mark.gen_test
-async def test_a_400_for_another_reason_is_passed_on_and_nothing_is_asked_again(running):
+async def test_a_400_that_is_not_of_the_option_is_passed_on_as_far_as_it_came(running):
+    # a 400 for another reason is passed on and nothing is asked again
     running.upstream.play(refusal(OTHER))
     response = await call(running)
     assert (response.status, response.body) == (400, OTHER)
     assert len(running.upstream.requests) == 1
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"] == "max_tokens is too large"
-
-
-@pytest.mark.gen_test
-async def test_a_refusal_that_only_repeats_the_request_is_not_taken_for_one_of_the_option(running):
-    """Servers made with FastAPI repeat the whole body in the errors of its validation."""
+    await running.afresh()
+    # a refusal that only repeats the request is not taken for one of the option
     repeated = b'{"detail":[{"type":"missing","loc":["body","messages"],"input":%s}]}'
     running.upstream.play(refusal(repeated % ASKING, 422))
     running.upstream.play(refusal(repeated % BODY, 422))
@@ -104,10 +106,8 @@ async def test_a_refusal_that_only_repeats_the_request_is_not_taken_for_one_of_t
     assert [request.body for request in running.upstream.requests] == [ASKING, BODY, ASKING]
     recorded, _ = await running.ended(2)
     assert running.tokens(recorded) == CHAT.tokens
-
-
-@pytest.mark.gen_test
-async def test_a_400_that_is_cut_reaches_the_client_as_far_as_it_came(running):
+    await running.afresh()
+    # a 400 that is cut reaches the client as far as it came
     head = b"HTTP/1.1 400 X\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     running.upstream.play(head + OTHER, CLOSE)
     client = await running.client()
@@ -123,17 +123,6 @@ async def test_with_as_asked_every_byte_stays_as_it_is(running):
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
     response = await call(running)
     assert (running.upstream.requests[0].body, response.body) == (BODY, CHAT.stream)
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_asked_sees_the_usage_and_a_blocking_call_stays_as_it_is(running):
-    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
-    running.upstream.play(JSON + b"Content-Length: %d\r\n\r\n%s" % (len(CHAT.body), CHAT.body))
-    requested = CHAT.request_body(stream=True)
-    assert (await call(running, requested)).body == CHAT.stream
-    blocking = json.dumps({"model": "m", "messages": []}).encode()
-    assert (await call(running, blocking)).body == CHAT.body
-    assert [request.body for request in running.upstream.requests] == [requested, blocking]
 
 
 def test_only_streams_of_chat_completions_are_asked():

@@ -134,7 +134,8 @@ async def stats(running, headers=None, **parameters):
 
 
 @pytest.mark.gen_test
-async def test_statistics_are_of_what_was_recorded(running):
+async def test_statistics_are_of_what_was_recorded_and_refused_also_by_a_search(running):
+    # statistics are of what was recorded
     await record(running)
     await record(running, fails=True)
     await counted(running)
@@ -164,6 +165,21 @@ async def test_statistics_are_of_what_was_recorded(running):
     assert total["token_usage"] == {name: usage[name] or 0 for name in total["token_usage"]}
     assert sum(point["interceptions"] for point in points) == 2
     assert all(answer_at.endswith(":00:00.000Z") for answer_at in (point["at"] for point in points))
+    await running.afresh("rollups", "refusals", "refusal_totals")
+    # refusals of one user are counted beside a search for them
+    member = await running.user("grace")
+    await running.get("/api/v2/aibridge/openai/v1/nowhere", member)
+    await running.bridge.refusal_recorder.flush()
+    found = {
+        q: await stats(running, format="series", q=q) for q in ("initiator:grace", "initiator:ada", "-initiator:ada")
+    }
+    assert {q: response["refusals"]["total"] for q, response in found.items()} == {
+        "initiator:grace": 1,
+        "initiator:ada": 0,
+        "-initiator:ada": 1,
+    }
+    hidden = await stats(running, member, format="series", q="-initiator:me")
+    assert (hidden["refusals"]["total"], hidden["series"][0]["total"]["interceptions"]) == (0, 0)
 
 
 @pytest.mark.gen_test
@@ -248,23 +264,6 @@ async def test_series_of_a_search_are_told_beside_the_time_before(running):
     status, result = await running.get(f"{STATS}?format=series&q=initiator:ada", member)
     assert (status, result["validations"][0]["field"]) == (400, "initiator")
     assert (await stats(running, format="series", q="nobody"))["series"][0]["total"]["interceptions"] == 0
-
-
-@pytest.mark.gen_test
-async def test_refusals_of_one_user_are_counted_beside_a_search_for_them(running):
-    member = await running.user("grace")
-    await running.get("/api/v2/aibridge/openai/v1/nowhere", member)
-    await running.bridge.refusal_recorder.flush()
-    found = {
-        q: await stats(running, format="series", q=q) for q in ("initiator:grace", "initiator:ada", "-initiator:ada")
-    }
-    assert {q: response["refusals"]["total"] for q, response in found.items()} == {
-        "initiator:grace": 1,
-        "initiator:ada": 0,
-        "-initiator:ada": 1,
-    }
-    hidden = await stats(running, member, format="series", q="-initiator:me")
-    assert (hidden["refusals"]["total"], hidden["series"][0]["total"]["interceptions"]) == (0, 0)
 
 
 @pytest.mark.gen_test

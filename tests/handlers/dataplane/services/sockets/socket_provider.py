@@ -18,14 +18,18 @@ class SocketProvider:
     """Notes what it is sent. A test says what it sends; `respond` is the usual course of a response."""
 
     def __init__(self) -> None:
+        self.url = ""
+        self._server: Server
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin as if nothing had happened yet."""
         self.requests: list[Request] = []
         self.received: asyncio.Queue[str] = asyncio.Queue()
         self.connections: asyncio.Queue[ServerConnection] = asyncio.Queue()
         self.refusal: tuple[HTTPStatus, str] | None = None
         self.closed: asyncio.Queue[tuple[int | None, str | None]] = asyncio.Queue()
         self.protocols: list[str] = []
-        self.url = ""
-        self._server: Server
 
     async def start(self) -> None:
         """Begin to serve, at `url`: the base URL for a provider of the type `openai`."""

@@ -116,12 +116,27 @@ async def test_what_a_client_that_left_was_sent_is_not_taken_and_waits_for_nobod
 
 
 @pytest.mark.gen_test
-async def test_a_binary_message_closes_with_1003(running, provider, opened):
+async def test_a_binary_message_closes_with_1003_and_one_without_end_both_sides_with_1009(
+    running, provider, opened, monkeypatch, again
+):
+    # a binary message closes with 1003
     client, _ = await opened()
     await client.send(b"binary")
     with pytest.raises(ConnectionClosed):
         await client.recv()
     assert client.close_code == 1003
+    await again()
+    # a message of the provider without end closes both sides with 1009
+    monkeypatch.setattr(hops, "MAX_PROVIDER_MESSAGE_BYTES", 10_000)
+    client, upstream = await opened()
+    await client.send(create("Hello"))
+    await provider.received.get()
+    await upstream.send(event("response.created", "resp_1", filling="x" * 10_001))
+    with pytest.raises(ConnectionClosed):
+        await client.recv()
+    assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
 
 
 @pytest.mark.gen_test
@@ -133,22 +148,6 @@ async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, pro
         await client.recv()
     assert client.close_code == 1009
     assert provider.received.empty()
-
-
-@pytest.mark.gen_test
-async def test_a_message_of_the_provider_without_end_closes_both_sides_with_1009(
-    running, provider, opened, monkeypatch
-):
-    monkeypatch.setattr(hops, "MAX_PROVIDER_MESSAGE_BYTES", 10_000)
-    client, upstream = await opened()
-    await client.send(create("Hello"))
-    await provider.received.get()
-    await upstream.send(event("response.created", "resp_1", filling="x" * 10_001))
-    with pytest.raises(ConnectionClosed):
-        await client.recv()
-    assert (client.close_code, (await provider.closed.get())[0]) == (1009, 1009)
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
 
 
 @pytest.mark.parametrize("is_behind", [False, True])

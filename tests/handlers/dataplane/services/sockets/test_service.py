@@ -14,7 +14,8 @@ from tests.handlers.dataplane.services.sockets.socket_client import PATH, dial
 
 
 @pytest.mark.gen_test
-async def test_the_handshake_has_the_providers_key_and_nothing_of_the_client(running, provider, opened):
+async def test_a_handshake_has_the_providers_key_or_is_refused_and_a_user_has_so_many(running, provider, opened, again):
+    # the handshake has the providers key and nothing of the client
     client, _ = await opened(**{"OpenAI-Beta": "responses_websockets=2026-02-06", "Session-Id": "s1"})
     (request,) = provider.requests
     assert request.path == "/v1/responses"
@@ -23,18 +24,8 @@ async def test_the_handshake_has_the_providers_key_and_nothing_of_the_client(run
     assert "Sec-WebSocket-Extensions" not in request.headers
     assert running.token not in str(request.headers)
     assert client.response.headers["Upgrade"] == "websocket"
-
-
-@pytest.mark.gen_test
-async def test_a_refused_handshake_of_the_provider_is_the_clients_answer(running, provider):
-    provider.refusal = (HTTPStatus.FORBIDDEN, "not for you\n")
-    with pytest.raises(InvalidStatus) as refused:
-        await dial(running)
-    assert (refused.value.response.status_code, refused.value.response.body) == (403, b"not for you\n")
-
-
-@pytest.mark.gen_test
-async def test_a_handshake_that_may_not_be_is_refused(running):
+    await again()
+    # a handshake that may not be is refused
     for headers, status in (
         ({"Authorization": "Bearer nobody"}, 401),
         ({"Origin": "https://elsewhere.example"}, 403),
@@ -43,14 +34,18 @@ async def test_a_handshake_that_may_not_be_is_refused(running):
         with pytest.raises(InvalidStatus) as refused:
             await dial(running, **headers)
         assert refused.value.response.status_code == status, headers
-
-
-@pytest.mark.gen_test
-async def test_what_is_no_handshake_is_refused(running):
+    await again()
+    # what is no handshake is refused
     client = await running.client()
     headers = running.headers | {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "12"}
     response = await client.request("GET", PATH, headers)
     assert (response.status, response.header("Sec-WebSocket-Version")) == (426, "13")
+    await again()
+    # a refused handshake of the provider is the clients answer
+    provider.refusal = (HTTPStatus.FORBIDDEN, "not for you\n")
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert (refused.value.response.status_code, refused.value.response.body) == (403, b"not for you\n")
 
 
 @pytest.mark.gen_test

@@ -30,7 +30,8 @@ def token_id_of(headers):
 
 @pytest.mark.gen_test
 @pytest.mark.bridge(max_concurrency=5)
-async def test_messages_go_through_unchanged_and_each_response_is_recorded(running, provider, opened):
+async def test_messages_go_through_unchanged_and_who_leaves_ends_its_calls(running, provider, opened, again):
+    # messages go through unchanged and each response is recorded
     client, upstream = await opened()
     spelled = '{ "type" : "response.create", "model":"gpt-5","input":"Hi \\u00e9\\n", "unknown":[1.0] }'
     await client.send(spelled)
@@ -56,10 +57,23 @@ async def test_messages_go_through_unchanged_and_each_response_is_recorded(runni
     }
     assert (first["client"], first["model"], first["provider_name"]) == ("Codex", "gpt-5", "openai")
     assert (first["streaming"], second["streaming"]) == (True, True)
+    await again()
+    # a client that leaves ends its calls and frees the provider
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    await send_all(upstream, events("resp_1")[:2])
+    await receive(client, 2)
+    await client.close(4000, "enough")
+    assert await provider.closed.get() == (4000, "enough")
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    assert lets_go(running)
 
 
 @pytest.mark.gen_test
-async def test_the_text_of_each_response_is_recorded_where_a_policy_says_so(running, provider, opened):
+async def test_the_policies_and_groups_of_now_hold_for_a_response(running, provider, opened, again):
+    # the text of each response is recorded where a policy says so
     hold(running, SharedPolicy(recording=RecordingRules(responses=Keep.FULL)))
     client, upstream = await opened()
     for number, text in enumerate(("Grüße", "Adieu")):
@@ -69,10 +83,27 @@ async def test_the_text_of_each_response_is_recorded_where_a_policy_says_so(runn
         assert await receive(client, 3) == events(f"resp_{number}", text)
     second, first = await running.ended(2)
     assert [one["response"]["text"] for one in (first, second)] == ["Grüße", "Adieu"]
+    await again()
+    # the groups of now hold for a response not those of the handshake
+    client, _ = await opened()
+    group = await running.bridge.groups.add("research")
+    await running.bridge.groups.add_members("research", ["ada"])
+    policy = SharedPolicy(models=Models(deny=["*"]))
+    running.bridge.policies.put(KeptPolicy(Source(Level.GROUP, str(group.id), "research"), policy, "1"))
+    await client.send(create("one"))
+    error = json.loads(await client.recv())
+    assert error["status"] == 403
+    assert provider.received.empty()
+    assert lets_go(running)
+    await running.bridge.access.trail.flush()
+    _, page = await running.get("/api/v2/aibridge/audit?action=access.denied")
+    denied = [(entry["actor"]["username"], entry["detail"]["message"]) for entry in page["results"]]
+    assert denied == [("ada", error["error"]["message"])]
 
 
 @pytest.mark.gen_test
-async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_marked(running, provider, opened):
+async def test_the_text_groups_and_errors_of_a_response_are_recorded_with_its_id(running, provider, opened, again):
+    # responses of one websocket are found by its id and a warm up is marked
     client, upstream = await opened()
     another, other_upstream = await opened()
     for end, far_end, requested, lane in (
@@ -91,6 +122,47 @@ async def test_responses_of_one_websocket_are_found_by_its_id_and_a_warm_up_is_m
         200,
         [{"id": id_, "lane": "main", "warm_up": False}, {"id": id_, "lane": None, "warm_up": True}],
     )
+    await again()
+    # an error of the provider ends its call
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    error = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "no such response"}
+    await upstream.send(json.dumps({"type": "error", "status": 400, "error": error}))
+    assert json.loads(await client.recv())["error"] == error
+    (call,) = await running.ended(1)
+    assert (call["end_reason"], call["upstream_status"]) == ("upstream_error", 400)
+    assert call["error"]["message"] == "no such response"
+    await again()
+    # lanes are told apart
+    client, upstream = await opened()
+    for lane in "ab":
+        await client.send(create(f"prompt {lane}", stream_id=lane))
+        await provider.received.get()
+    first, second = events("resp_a", stream_id="a"), events("resp_b", "Other", stream_id="b")
+    mixed = [message for pair in zip(second, first, strict=True) for message in pair]
+    await send_all(upstream, mixed)
+    assert await receive(client, 6) == mixed
+    calls = await running.ended(2)
+    found = {call["user_prompts"][0]["prompt"]: call["token_usages"][0]["provider_response_id"] for call in calls}
+    assert found == {"prompt a": "resp_a", "prompt b": "resp_b"}
+    await again()
+    # a steered response and its successor are two calls
+    client, upstream = await opened()
+    await client.send(create("one"))
+    await upstream.send(event("response.created", "resp_1"))
+    await receive(client, 1)
+    steer = json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": "rather this"})
+    await client.send(steer)
+    await provider.received.get()
+    assert await provider.received.get() == steer
+    steered = {"id": "resp_1", "incomplete_details": {"reason": "steered"}}
+    await upstream.send(json.dumps({"type": "response.incomplete", "response": steered}))
+    await send_all(upstream, events("resp_2"))
+    await receive(client, 4)
+    calls = await running.ended(2)  # which may have begun within a millisecond
+    assert {one["user_prompts"][0]["prompt"] for one in calls} == {"one", "rather this"}
+    assert [one["model"] for one in calls] == ["gpt-5", "gpt-5"]
 
 
 @pytest.mark.gen_test
@@ -234,24 +306,6 @@ async def test_a_response_whose_token_cannot_be_verified_holds_nothing(running, 
 
 
 @pytest.mark.gen_test
-async def test_the_groups_of_now_hold_for_a_response_not_those_of_the_handshake(running, provider, opened):
-    client, _ = await opened()
-    group = await running.bridge.groups.add("research")
-    await running.bridge.groups.add_members("research", ["ada"])
-    policy = SharedPolicy(models=Models(deny=["*"]))
-    running.bridge.policies.put(KeptPolicy(Source(Level.GROUP, str(group.id), "research"), policy, "1"))
-    await client.send(create("one"))
-    error = json.loads(await client.recv())
-    assert error["status"] == 403
-    assert provider.received.empty()
-    assert lets_go(running)
-    await running.bridge.access.trail.flush()
-    _, page = await running.get("/api/v2/aibridge/audit?action=access.denied")
-    denied = [(entry["actor"]["username"], entry["detail"]["message"]) for entry in page["results"]]
-    assert denied == [("ada", error["error"]["message"])]
-
-
-@pytest.mark.gen_test
 @pytest.mark.bridge(user_token_limit=20, limits_reserve=True)
 async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write(running, provider, opened):
     async def state():
@@ -282,34 +336,6 @@ async def test_a_request_that_cannot_be_recorded_is_an_error_event(running, prov
     error = json.loads(await client.recv())
     assert (error["type"], error["status"]) == ("error", 400)
     assert provider.received.empty()
-    assert lets_go(running)
-
-
-@pytest.mark.gen_test
-async def test_an_error_of_the_provider_ends_its_call(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create("one"))
-    await provider.received.get()
-    error = {"type": "invalid_request_error", "code": "previous_response_not_found", "message": "no such response"}
-    await upstream.send(json.dumps({"type": "error", "status": 400, "error": error}))
-    assert json.loads(await client.recv())["error"] == error
-    (call,) = await running.ended(1)
-    assert (call["end_reason"], call["upstream_status"]) == ("upstream_error", 400)
-    assert call["error"]["message"] == "no such response"
-
-
-@pytest.mark.gen_test
-@pytest.mark.bridge(max_concurrency=5)
-async def test_a_client_that_leaves_ends_its_calls_and_frees_the_provider(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create("one"))
-    await provider.received.get()
-    await send_all(upstream, events("resp_1")[:2])
-    await receive(client, 2)
-    await client.close(4000, "enough")
-    assert await provider.closed.get() == (4000, "enough")
-    (call,) = await running.ended(1)
-    assert call["end_reason"] == "client_disconnected"
     assert lets_go(running)
 
 
@@ -345,7 +371,8 @@ async def test_a_client_that_vanishes_ends_its_calls(running, provider, opened):
 
 
 @pytest.mark.gen_test
-async def test_a_provider_that_closes_truncates_its_calls_and_its_code_passes(running, provider, opened, monkeypatch):
+async def test_a_provider_that_closes_or_vanishes_truncates_its_calls(running, provider, opened, monkeypatch, again):
+    # a provider that closes truncates its calls and its code passes
     waiting, wait_closed = asyncio.Event(), ClientHop.wait_closed
 
     async def note_wait(hop):
@@ -368,10 +395,8 @@ async def test_a_provider_that_closes_truncates_its_calls_and_its_code_passes(ru
     assert (client.close_code, client.close_reason) == (4001, "full")
     (call,) = await running.ended(1)
     assert call["end_reason"] == "upstream_truncated"
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_vanishes_never_looks_like_an_orderly_end(running, provider, opened):
+    await again()
+    # a provider that vanishes never looks like an orderly end
     client, upstream = await opened()
     await client.send(create("one"))
     await provider.received.get()
@@ -381,40 +406,13 @@ async def test_a_provider_that_vanishes_never_looks_like_an_orderly_end(running,
     assert client.close_code == 1011
     (call,) = await running.ended(1)
     assert call["end_reason"] == "upstream_truncated"
-
-
-@pytest.mark.gen_test
-async def test_lanes_are_told_apart(running, provider, opened):
-    client, upstream = await opened()
-    for lane in "ab":
-        await client.send(create(f"prompt {lane}", stream_id=lane))
-        await provider.received.get()
-    first, second = events("resp_a", stream_id="a"), events("resp_b", "Other", stream_id="b")
-    mixed = [message for pair in zip(second, first, strict=True) for message in pair]
-    await send_all(upstream, mixed)
-    assert await receive(client, 6) == mixed
-    calls = await running.ended(2)
-    found = {call["user_prompts"][0]["prompt"]: call["token_usages"][0]["provider_response_id"] for call in calls}
-    assert found == {"prompt a": "resp_a", "prompt b": "resp_b"}
-
-
-@pytest.mark.gen_test
-async def test_a_steered_response_and_its_successor_are_two_calls(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create("one"))
-    await upstream.send(event("response.created", "resp_1"))
-    await receive(client, 1)
-    steer = json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": "rather this"})
-    await client.send(steer)
-    await provider.received.get()
-    assert await provider.received.get() == steer
-    steered = {"id": "resp_1", "incomplete_details": {"reason": "steered"}}
-    await upstream.send(json.dumps({"type": "response.incomplete", "response": steered}))
-    await send_all(upstream, events("resp_2"))
-    await receive(client, 4)
-    calls = await running.ended(2)  # which may have begun within a millisecond
-    assert {one["user_prompts"][0]["prompt"] for one in calls} == {"one", "rather this"}
-    assert [one["model"] for one in calls] == ["gpt-5", "gpt-5"]
+    await again()
+    # a websocket has a bounded number of responses
+    client, _ = await opened()
+    for number in range(MAX_CALLS + 1):
+        await client.send(create(str(number), stream_id=str(number)))
+    error = json.loads(await client.recv())
+    assert (error["status"], error["stream_id"]) == (429, str(MAX_CALLS))
 
 
 @pytest.mark.gen_test
@@ -519,12 +517,3 @@ async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, prov
         await client.recv()
     (call,) = await running.ended(1)
     assert call["end_reason"] == EndReason.SERVER_SHUTDOWN
-
-
-@pytest.mark.gen_test
-async def test_a_websocket_has_a_bounded_number_of_responses(running, provider, opened):
-    client, _ = await opened()
-    for number in range(MAX_CALLS + 1):
-        await client.send(create(str(number), stream_id=str(number)))
-    error = json.loads(await client.recv())
-    assert (error["status"], error["stream_id"]) == (429, str(MAX_CALLS))

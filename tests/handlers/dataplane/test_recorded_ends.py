@@ -1,0 +1,181 @@
+"""What goes to a provider and what it sends, cut short or whole: which end the record of the call gets.
+
+The same on any HTTP server; see `test_relay.py` for what is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import product
+
+import pytest
+
+from handlers.dataplane import relay
+from handlers.dataplane.observation import Observation
+from handlers.dataplane.proxy import ProxyHandler
+from tests.fake_upstream import RESET
+from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from tests.raw_client import RawClient
+
+
+@pytest.mark.gen_test
+async def test_the_providers_key_goes_upstream_and_the_clients_token_does_not(running):
+    running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
+    client = await running.client()
+    headers = running.headers | {"X-Stainless-Lang": "python", "Cookie": "a=b", "Accept-Encoding": "gzip"}
+    await client.request("POST", running.path(CHAT) + "?x=%20y", headers, CHAT.request_body(stream=False))
+    await client.request("POST", running.path(MESSAGES) + "?beta=true", headers, MESSAGES.request_body(stream=False))
+    openai, anthropic = running.upstream.requests
+    assert (openai.target, anthropic.target) == ("/v1/chat/completions?x=%20y", "/v1/messages?beta=true")
+    assert openai.header("Authorization") == ["Bearer sk-openai-provider-key"]
+    assert (anthropic.header("Authorization"), anthropic.header("X-Api-Key")) == ([], ["sk-anthropic-provider-key"])
+    for request in (openai, anthropic):
+        assert request.header("Accept-Encoding") == ["identity"]
+        assert request.header("X-Stainless-Lang") == ["python"]
+        assert request.header("Cookie") == []
+        assert not any(running.token in value for _, value in request.headers)
+    await running.ended(2)
+
+
+@pytest.mark.expects_log("provider key refused")
+@pytest.mark.gen_test
+async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running, log_watch):
+    body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
+    client = await running.client()
+    for number, status in enumerate((400, 429, 500, 529, 401), start=1):
+        head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n"
+        running.upstream.scripts = [[head % (status, len(body)) + body]]
+        request = MESSAGES.request_body(stream=True)
+        response = await client.request("POST", running.path(MESSAGES), running.headers, request)
+        assert (response.status, response.body, response.header("Retry-After")) == (status, body, "7"), status
+        recorded, *_ = await running.ended(number)
+        end = (recorded["status"], recorded["end_reason"], recorded["upstream_status"])
+        assert end == ("failed", "upstream_error", status), status
+        assert recorded["error"] == {"type": "overloaded_error", "message": "Overloaded"}, status
+        assert recorded["token_usages"] == [], status
+        assert len(log_watch.lines) == (status == 401), status
+
+
+@pytest.mark.gen_test
+async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ended(running):
+    # a stream without its last event ends cleanly and is truncated
+    part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
+    client = await running.client()
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    assert (response.body, response.whole) == (part, True)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_truncated"
+    assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"]
+    await running.afresh()
+    # an upstream that hangs up gives 502 in the dialect
+    running.upstream.play(RESET)
+    client = await running.client()
+    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    message = "anthropic: the provider closed the connection before its response was complete."
+    assert response.status == 502
+    error = json.loads(response.body)
+    assert (error["error"], error["message"]) == ({"type": "api_error", "message": message}, message)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
+    assert response.header("X-AI-Bridge-Interception-Id") == recorded["id"]
+    await running.afresh()
+    # a chat stream that ends cleanly without done is completed
+    stream = CHAT.stream.removesuffix(b"data: [DONE]\n\n")
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(stream), LAST)
+    client = await running.client()
+    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    assert (response.body, response.whole) == (stream, True)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
+    await running.afresh()
+    # a credential that a provider repeats is relayed but not recorded
+    body = b'{"error":{"message":"Incorrect API key provided: sk-own-key-0123456789.","type":"invalid_request_error"}}'
+    head = b"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    running.upstream.play(head + body)
+    client = await running.client()
+    headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
+    response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    assert response.body == body
+    (recorded,) = await running.ended(1)
+    assert recorded["error"]["message"] == "Incorrect API key provided: [scrubbed]."
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_has_an_end_by_what_it_had_seen(running, monkeypatch):
+    # a client that leaves after the last event has a completed call
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await client.head()
+    assert await client.piece(response) == MESSAGES.stream
+    client.close()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
+    await running.afresh()
+    # a client that leaves between finish reason and done has left
+    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
+    for number, (case, events) in enumerate({"before the usage": 3, "after the usage": 4}.items(), start=1):
+        parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
+        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
+        client = await running.client()
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        response = await client.head()
+        while response.body != b"".join(parts):
+            await client.piece(response)
+        client.close()
+        recorded, *_ = await running.ended(number)
+        assert recorded["end_reason"] == "client_disconnected", case
+        assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3), case
+
+
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, monkeypatch):
+    left, stop = asyncio.Event(), ProxyHandler.stop
+    monkeypatch.setattr(ProxyHandler, "stop", lambda self, reason: (stop(self, reason), left.set()))
+    item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
+    streams = (
+        (CHAT, b"data: {", b""),
+        (RESPONSES, b"event: response.completed", f"data: {json.dumps(item)}\n\n".encode()),
+        (MESSAGES, b"event: message_delta", b""),
+    )
+    bodies = [(CHAT, False, JSON, CHAT.body[:40], CHAT.body[40:])]
+    for dialect, last, before in streams:
+        end = dialect.stream.rindex(last)
+        bodies.append((dialect, True, EVENT_STREAM, dialect.stream[:end] + before, dialect.stream[end:]))
+    for number, ((dialect, stream, head, first, rest), leave) in enumerate(
+        product(bodies, (RawClient.close, RawClient.reset)), start=1
+    ):
+        case = (dialect.path, stream)
+        left.clear()
+        running.upstream.scripts = [[head + CHUNKED + chunk(first), left, chunk(rest), LAST]]
+        client = await running.client()
+        await client.send("POST", running.path(dialect), running.headers, dialect.request_body(stream=stream))
+        response = await client.head()
+        while response.body != first:
+            await client.piece(response)
+        leave(client)
+        recorded, *_ = await running.ended(number)
+        assert recorded["end_reason"] == "client_disconnected", case
+        assert (running.tokens(recorded), recorded["token_usages"][0]["source"]) == (dialect.tokens, "provider"), case
+
+
+@pytest.mark.gen_test
+async def test_a_large_event_is_read_in_steps_where_the_client_leaves_behind_it(running, monkeypatch):
+    read, are_left = Observation.reading, []
+    monkeypatch.setattr(Observation, "reading", lambda self: (are_left.append(self.step()), read(self))[1])
+    event = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % (b"a" * 2**18)
+    gate = asyncio.Event()
+    running.upstream.scripts = [[EVENT_STREAM + CHUNKED, chunk(event[:-2]), gate, chunk(event[-2:]), asyncio.Event()]]
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await client.head()
+    for end in (-2, None):
+        while response.body != event[:end]:
+            await client.piece(response)
+        gate.set()
+    client.reset()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], are_left) == ("client_disconnected", [False])
