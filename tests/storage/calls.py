@@ -25,8 +25,12 @@ class Calls:
         await self._write(*(_start(number, **changes) for number in numbers))
 
     async def end(self, number, reason=EndReason.COMPLETED, **changes):
-        end = ending(interception_id=UUID(int=number), end_reason=reason, **changes)
-        await self._write(Operation(Action.END, UUID(int=number), ending_fields(end, new_id=counting_ids())))
+        await self._write(_end(number, reason, **changes))
+
+    async def made(self, numbers, **changes):
+        """Write them at once, from their start to their end."""
+        numbers = list(numbers)
+        await self._write(*(_start(number, **changes) for number in numbers), *map(_end, numbers))
 
     async def presume(self, number):
         """End it as that of a server that died."""
@@ -48,3 +52,8 @@ def _start(number, **changes):
     fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
     document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
     return Operation(Action.START, document.pop("_id"), document)
+
+
+def _end(number, reason=EndReason.COMPLETED, **changes):
+    end = ending(interception_id=UUID(int=number), end_reason=reason, **changes)
+    return Operation(Action.END, UUID(int=number), ending_fields(end, new_id=counting_ids()))

@@ -157,9 +157,10 @@ async def test_calls_are_linked_as_the_job_of_threads_links_them(database):
     calls = [one for one in calls_of(company, 1, FRIDAY - timedelta(days=1), UNTIL) if one.start.initiator_id == of_one]
     assert any(call.parent_id for call in calls)
     made = {one["_id"]: one for one in _recorded(Prices(_PROVIDERS), calls, Random(1))}
-    for start, ending, _, _ in calls:
-        document = start_document(start, instance_id=uuid4(), new_id=uuid4) | ending_fields(ending, new_id=uuid4)
-        await database.interceptions.insert_one(document)
+    await database.interceptions.insert_many(
+        start_document(start, instance_id=uuid4(), new_id=uuid4) | ending_fields(ending, new_id=uuid4)
+        for start, ending, _, _ in calls
+    )
     threads = Threads(database, now=lambda: UNTIL)
     while await database.interceptions.find_one({"unlinked": {"$exists": True}}) is not None:
         assert await threads.link_pending()

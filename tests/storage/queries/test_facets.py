@@ -29,30 +29,23 @@ CALLS = [
 
 async def record(database, *, counted):
     """Keep the calls, the first ones counted."""
-    for number, call in enumerate([*CALLS, None]):
-        if number == counted:
+    for some in (CALLS[:counted], CALLS[counted:]):
+        await write(database, *(call.start for call in some), *(call.end() for call in some))
+        if counted and some == CALLS[:counted]:
             await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
-        if call:
-            await write(database, call.start, call.end())
     await write(database, Call(8, model="in flight").start)
     return Facets(database)
 
 
-@pytest.mark.parametrize("counted", [None, 4, 7])
+@pytest.mark.parametrize("counted", [0, 4, 7])
 @pytest.mark.gen_test
-async def test_each_name_is_told_once_sorted_whether_it_is_counted_or_not(database, counted):
+async def test_each_name_of_calls_that_may_be_seen_is_told_once_sorted_counted_or_not(database, counted):
     names = await record(database, counted=counted)
     assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
     assert await names.find(Facet.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
     assert await names.find(Facet.PROVIDER, "", visible_to=None) == ["openai", "own"]
     assert await names.find(Facet.TAG, "", visible_to=None) == ["env", "project", "x-team"]
     assert await names.find(Facet.TAG, "p", visible_to=None) == ["project"]
-
-
-@pytest.mark.parametrize("counted", [None, 4, 7])
-@pytest.mark.gen_test
-async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
-    names = await record(database, counted=counted)
     assert await names.find(Facet.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
     assert await names.find(Facet.CLIENT, "Z", visible_to=ADA) == []
     assert await names.find(Facet.PROVIDER, "", visible_to=BOB) == ["openai"]
@@ -62,7 +55,7 @@ async def test_a_member_is_told_the_names_of_their_own_calls(database, counted):
 
 
 @pytest.mark.gen_test
-async def test_a_prefix_is_taken_as_it_is_written(database):
+async def test_a_prefix_is_taken_as_it_is_written_and_no_more_names_are_told_than_fit(database, monkeypatch):
     names = await record(database, counted=4)
     expected = {
         "gpt": ["gpt-5", "gpt-5-mini"],
@@ -77,6 +70,8 @@ async def test_a_prefix_is_taken_as_it_is_written(database):
     }
     found = {prefix: await names.find(Facet.MODEL, prefix, visible_to=None) for prefix in expected}
     assert found == expected
+    monkeypatch.setattr(names_module, "MAX_NAMES", 3)
+    assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
 
 
 @pytest.mark.gen_test
@@ -87,13 +82,6 @@ async def test_a_name_is_told_however_many_calls_wait_to_be_counted(database):
     await write(database, call.start, call.end())
     assert await Facets(database).find(Facet.MODEL, "", visible_to=None) == ["busy", "new"]
     assert await Facets(database).find(Facet.TAG, "", visible_to=ADA) == ["project"]
-
-
-@pytest.mark.gen_test
-async def test_no_more_names_are_told_than_fit(database, monkeypatch):
-    monkeypatch.setattr(names_module, "MAX_NAMES", 3)
-    names = await record(database, counted=4)
-    assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
 
 
 @pytest.mark.gen_test
@@ -120,7 +108,7 @@ async def test_without_the_database_the_error_says_so(unreachable):
 @pytest.mark.gen_test
 async def test_a_single_server_has_lists_and_names_and_no_statistics(single_server):
     database = single_server
-    await record(database, counted=None)
+    await record(database, counted=0)
     names = Facets(database)
     assert await names.find(Facet.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
     assert await names.find(Facet.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]

@@ -307,7 +307,7 @@ async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessi
 
 @pytest.mark.gen_test
 async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
-    waiting = [Call(number, root=1) for number in range(100, 200)]
+    waiting = [Call(number, root=1) for number in range(100, 120)]
     await record(database, *waiting)
     await keep(database, Call(1), Call(2))
     async with profiling(database) as profiled:
@@ -347,9 +347,9 @@ async def test_absurd_counts_do_not_stop_it(database, sessions):
 
 @pytest.mark.gen_test
 async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
-    await keep(private_database, *(Call(number, "a") for number in range(1, 401)))
+    await keep(private_database, *(Call(number, "a") for number in range(1, 121)))
     commands.sent.clear()
-    assert await SessionJob(private_database).add_pending() == 400
+    assert await SessionJob(private_database).add_pending() == 120
     await has_grouped_all(private_database)
     assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
 
