@@ -49,19 +49,6 @@ async def running(data_dir):
         await mongodb.stop()
 
 
-@pytest.fixture(scope="module")
-def data_dir_in_use(tmp_path_factory):
-    return tmp_path_factory.mktemp("in-use") / "a deep data dir" / ("with a name " * 8).strip() / "data"
-
-
-@pytest.fixture(scope="module")
-def mongodb_in_use(data_dir_in_use, run_apart):
-    """One for those tests that only look at it: a start takes 0.7 s of the processor."""
-    mongodb = run_apart(EmbeddedMongoDB.start(data_dir_in_use))
-    yield mongodb
-    run_apart(mongodb.stop())
-
-
 async def write(mongodb, number):
     database = Database.connect(mongodb.uri, "test")
     await database.users.insert_one({"_id": number})
@@ -137,12 +124,12 @@ async def started_once_the_data_is_let_go(data_dir):
     return await start
 
 
-async def test_only_its_owner_gets_at_the_data_and_the_socket(mongodb_in_use, data_dir_in_use):
-    address = embedded._socket_address(data_dir_in_use)
-    folders = (data_dir_in_use, data_dir_in_use / "mongodb", address.parent)
-    assert [mode(folder) for folder in folders] == [0o700] * 3
-    assert (mode(address), mode(data_dir_in_use / "lock")) == (0o600, 0o600)
-    assert len(os.fsencode(address)) < 100
+@pytest.mark.usefixtures("mongodb")
+async def test_only_its_owner_gets_at_the_data_and_the_socket(memory, data_dir):
+    address = embedded._socket_address(memory)
+    assert [mode(folder) for folder in (memory / "mongodb", address.parent)] == [0o700] * 2
+    assert (mode(address), mode(memory / "lock")) == (0o600, 0o600)
+    assert len(os.fsencode(embedded._socket_address(data_dir))) == len(os.fsencode(address)) < 100
 
 
 def listening(pid):
@@ -156,31 +143,31 @@ def listening(pid):
     return tcp, {fields[7] for fields in table("unix") if len(fields) > 7 and f"socket:[{fields[6]}]" in own}
 
 
-async def test_it_listens_nowhere_else(mongodb_in_use, data_dir_in_use):
-    assert listening(mongodb_in_use.pid) == (set(), {str(embedded._socket_address(data_dir_in_use))})
+async def test_it_listens_nowhere_else(mongodb, memory):
+    assert listening(mongodb.pid) == (set(), {str(embedded._socket_address(memory))})
 
 
-async def test_a_link_to_the_data_dir_is_the_data_dir(mongodb_in_use, data_dir_in_use, tmp_path):
+async def test_a_link_to_the_data_dir_is_the_data_dir(mongodb, memory, tmp_path):
     link = tmp_path / "link"
-    link.symlink_to(data_dir_in_use)
-    assert running_uri(link) == mongodb_in_use.uri
+    link.symlink_to(memory)
+    assert running_uri(link) == mongodb.uri
 
 
-async def test_a_second_server_on_one_data_dir_is_refused(mongodb_in_use, data_dir_in_use):
-    assert await refusal(data_dir_in_use) == (
-        f"the data-dir {data_dir_in_use} is in use by another server (process {os.getpid()}): "
+async def test_a_second_server_on_one_data_dir_is_refused(mongodb, memory):
+    assert await refusal(memory) == (
+        f"the data-dir {memory} is in use by another server (process {os.getpid()}): "
         "stop it, or set data-dir to another folder"
     )
-    assert running_uri(data_dir_in_use) == mongodb_in_use.uri
+    assert running_uri(memory) == mongodb.uri
 
 
-async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb_in_use):
-    pid = mongodb_in_use.pid
+async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb):
+    pid = mongodb.pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
 
 
 async def test_starts_that_fail_say_why_and_hinder_no_start_of_a_server_of_its_own(
-    mongodb_in_use, data_dir, monkeypatch
+    mongodb, memory, data_dir, monkeypatch
 ):
     folder = data_dir / "mongodb"
     folder.mkdir(parents=True)
@@ -205,9 +192,9 @@ async def test_starts_that_fail_say_why_and_hinder_no_start_of_a_server_of_its_o
     with monkeypatch.context() as patch:
         patch.setattr(embedded, "START_SECONDS", 0.01)
         assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
-    async with running(data_dir) as mongodb:
-        await write(mongodb, 1)
-        assert (await read(mongodb_in_use), await read(mongodb)) == ([], [1])
+    async with running(data_dir) as own:
+        await write(own, 1)
+        assert (await read(own), running_uri(memory)) == ([1], mongodb.uri)
 
 
 async def test_without_a_mongod_it_says_what_to_do(data_dir, monkeypatch):
@@ -225,6 +212,7 @@ async def test_a_program_that_cannot_be_executed_is_named(data_dir, monkeypatch,
     program.chmod(0o700)
     monkeypatch.setattr(embedded, "find_program", lambda: program)
     assert await refusal(data_dir) == f"{program} cannot be executed: Exec format error"
+    assert [mode(folder) for folder in (data_dir, data_dir / "mongodb")] == [0o700] * 2
 
 
 async def test_a_mongod_that_ends_early_is_quoted(data_dir):

@@ -23,7 +23,7 @@ def program(tmp_path):
     def make(script):
         path = tmp_path / "a mongod"
         # An interpreter's path with a space cannot stand behind #!: a shell starts it, to which Python is a quoted text.
-        path.write_text(f"""#!/bin/sh\n'''exec' "{sys.executable}" "$0" "$@"\n' '''\n{script}\n""")
+        path.write_text(f"""#!/bin/sh\n'''exec' "{sys.executable}" -IS "$0" "$@"\n' '''\n{script}\n""")
         path.chmod(0o700)
         return path
 

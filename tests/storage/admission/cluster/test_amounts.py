@@ -14,7 +14,6 @@ from storage.admission.kinds.amount_account import REPORTED_NS
 from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
     ALONE,
-    SHORT_ROUND_SECONDS,
     beat,
     budget,
     ledgers,
@@ -125,7 +124,8 @@ async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(databa
 @pytest.mark.gen_test(timeout=60)
 async def test_a_budget_is_restored_when_the_database_is_back(private_database, private_mongodb):
     later = [0]
-    options = {"round_seconds": SHORT_ROUND_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    # Twice four rounds without an answer are an outage.
+    options = {"round_seconds": 0.2, "now_ns": lambda: uptime_ns() + later[0]}
     async with servers(1, private_database, **options) as (ada,):
         await ada.start([budget(5_000)])
         private_mongodb.freeze()

@@ -173,11 +173,11 @@ class Cluster(RuleBasedStateMachine):
         assert self.was_cut or under_way <= self.limits[2].maximum
 
 
-Cluster.TestCase.settings = settings(max_examples=examples(12, 120), stateful_step_count=25)
+Cluster.TestCase.settings = settings(max_examples=examples(8, 120), stateful_step_count=25)
 TestCluster = Cluster.TestCase
 
 
-@pytest.mark.parametrize("window_ms", [1_000, 10_000])
+@pytest.mark.parametrize("window_ms", [1_000, 4_000])
 def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
     register = Register([0, 0, 0])
     servers = [Server(number, register) for number in range(3)]
@@ -196,7 +196,7 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
     assert 95 * windows <= used <= 100 * (windows + 1)
 
 
-@pytest.mark.parametrize(("maximum", "gap_ms"), [(100, 100), (100, 20), (1_000, 5), (1_000, 2)])
+@pytest.mark.parametrize(("maximum", "gap_ms"), [(100, 100), (1_000, 2)])
 def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, gap_ms):
     register = Register([0, 0, 0])
     servers, admitted = [Server(number, register) for number in range(3)], []
@@ -218,9 +218,8 @@ def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, 
     assert 0.95 * maximum <= len(admitted) <= maximum
 
 
-@pytest.mark.parametrize("gap_ms", [0, 40])
-@pytest.mark.parametrize(("maximum", "least"), [(100, 95), (1_000, 945)])
-def test_what_was_used_far_from_a_limit_is_free_a_window_later(maximum, least, gap_ms):
+@pytest.mark.parametrize(("maximum", "gap_ms", "least"), [(100, 40, 95), (1_000, 0, 945)])
+def test_what_was_used_far_from_a_limit_is_free_a_window_later(maximum, gap_ms, least):
     register, window_ms = Register([0, 0, 0]), 10_000
     servers, admitted, used = [Server(number, register) for number in range(3)], [], []
 
@@ -304,7 +303,7 @@ class Restless(Register):
         self._now = now
 
 
-@pytest.mark.parametrize("maximum", [400, 1_000, 20_000])
+@pytest.mark.parametrize("maximum", [400, 20_000])
 def test_a_permit_may_end_while_a_request_is_admitted_with_it(maximum):
     register = Restless([0])
     server, admitted = Server(0, register), []

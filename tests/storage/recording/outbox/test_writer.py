@@ -217,7 +217,7 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
     async with opened(private_database, tmp_path / "spool") as writer:
         calls = [asyncio.create_task(call(writer)) for _ in range(20)]
         for _ in range(times):
-            begin(200)
+            begin(60)
             await until(lambda: writer.queued)
             if outage == "frozen":
                 private_mongodb.freeze()
@@ -225,15 +225,15 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
                 await private_mongodb.kill()
             begin(1)  # all that was written before may have been answered
             await until(lambda: writer.trouble)
-            begin(200)
+            begin(60)
             await finished()
-            begin(200)
+            begin(60)
             if outage == "frozen":
                 private_mongodb.thaw()
             else:
                 await private_mongodb.start()
             await until(lambda: not writer.trouble)
-            begin(200)
+            begin(60)
             await finished()
             assert await writer.flush(20)
         for one in calls:
@@ -288,12 +288,12 @@ async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_i
 
 @pytest.mark.gen_test
 async def test_a_strict_start_does_not_wait_for_what_is_left_in_the_spool(database, tmp_path):
-    await left_behind(tmp_path, *[start(number).record for number in range(3000)])
+    await left_behind(tmp_path, *[start(number).record for number in range(1000)])
     async with opened(database, tmp_path, STRICT) as writer:
         await writer.write(start(9999))
         assert writer.spooled > 0
         assert await writer.flush(10)
-        assert set(await found(database)) == {*range(3000), 9999}
+        assert set(await found(database)) == {*range(1000), 9999}
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
@@ -350,20 +350,20 @@ async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_
 async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tail, "TAIL_BYTES", 10_000)
+    monkeypatch.setattr(tail, "TAIL_BYTES", 5_000)
     async with opened(private_database, tmp_path / "spool") as writer:
         private_mongodb.freeze()
         writer.enqueue(start(0))
         await committing(writer, commands)
-        for number in range(1000):
+        for number in range(300):
             writer.enqueue(start(number))
             writer.enqueue(end(number, tokens=number))
-            assert writer._outbox._tail.size <= 10_000
-        assert (writer.queued + writer.spooled, writer.healthy, writer.trouble) == (2001, True, "")
+            assert writer._outbox._tail.size <= 5_000
+        assert (writer.queued + writer.spooled, writer.healthy, writer.trouble) == (601, True, "")
         private_mongodb.thaw()
         assert await writer.flush(20)
         assert await found(private_database) == {
-            number: {"status": "completed", "tokens": number} for number in range(1000)
+            number: {"status": "completed", "tokens": number} for number in range(300)
         }
 
 
