@@ -74,7 +74,7 @@ async def replace_worker(server, upstream, streams):
         assert not response.whole
     killed = rf"WARNING aibridge: worker {victim} was killed by SIGKILL: starting another$"
     await asyncio.to_thread(server.stderr.find, killed)
-    admitted = await burst(server, 20)
+    admitted = await burst(server, 10)
     assert len(admitted) == len(streams[victim])
     await finish(upstream, admitted + streams[survivor])
 

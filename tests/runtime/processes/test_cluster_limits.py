@@ -15,7 +15,7 @@ from tests.server_process import await_end, command_line
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
-FLAGS = ("--aibridge-limits-scope", "cluster", "--aibridge-max-concurrency", "12")
+FLAGS = ("--aibridge-limits-scope", "cluster", "--aibridge-max-concurrency", "6")
 RATE = ("--aibridge-rate-limit", "1000", "--aibridge-rate-window", "1000s")
 # Heartbeats are seconds apart, and each look takes the processor from two servers.
 HEARTBEAT_PAUSE_SECONDS = 10 * PAUSE_SECONDS
@@ -55,26 +55,26 @@ def flags():
 
 @pytest.mark.gen_test(timeout=120)
 async def test_slots_and_rates_outlive_the_workers_of_a_server(server, upstream):
-    admitted = await burst(server, 60)
-    assert len(admitted) == 12
+    admitted = await burst(server, 24)
+    assert len(admitted) == 6
     found = await limits(server)
-    assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("cluster", "ok", 12, 12)
+    assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("cluster", "ok", 6, 6)
     used = by_name(found)["concurrency"]
-    assert (used["used"], used["remaining"], used["refused"]) == (12, 0, 48)
+    assert (used["used"], used["remaining"], used["refused"]) == (6, 0, 18)
     assert (await server.get("/readyz"))[1]["limits"] == "ok"
     assert len(await heartbeats(server)) == 1
     await finish(upstream, admitted)
     await until_free(server)
     upstream.gate.clear()
 
-    await until_counted(server, 12)
+    await until_counted(server, 6)
     before = server.workers()
     server.send(signal.SIGHUP)
     await asyncio.to_thread(server.stderr.find, "INFO aibridge: rolling restart finished$")
     assert server.workers().isdisjoint(before)
-    await until_counted(server, 12)
+    await until_counted(server, 6)
 
-    await replace_worker(server, upstream, await fill(server, 12))
+    await replace_worker(server, upstream, await fill(server, 6))
 
 
 @pytest.fixture
@@ -88,25 +88,25 @@ async def test_two_servers_share_one_limit_and_one_that_is_killed_leaves_no_proc
     server_with_mongodb, another, upstream
 ):
     server = server_with_mongodb
-    calls = [begin(one) for one in (server, another) * 30]
+    calls = [begin(one) for one in (server, another) * 12]
     responses = await asyncio.gather(*calls)
     admitted = [(client, response) for client, response in responses if response.status == 200]
-    assert len(admitted) == 12
+    assert len(admitted) == 6
     for one in (server, another):
-        found = await until_limits(one, holding=12, refused=48)
-        assert len(found["holders"]) == 12
+        found = await until_limits(one, holding=6, refused=18)
+        assert len(found["holders"]) == 6
         used = by_name(found)["concurrency"]
-        assert (used["used"], used["remaining"]) == (12, 0)
+        assert (used["used"], used["remaining"]) == (6, 0)
     await finish(upstream, admitted)
-    await until_limits(server, holding=0, refused=48)
+    await until_limits(server, holding=0, refused=18)
     assert len(await heartbeats(server)) == 2
     another.send(signal.SIGTERM)
     assert await another.ended() == 0
     (left,) = await heartbeats(server)
     await until_limits(server, holding=0, refused=left["report"]["refused"]["concurrency"])
     upstream.gate.clear()
-    admitted = await burst(server, 20)
-    assert len(admitted) == 12
+    admitted = await burst(server, 10)
+    assert len(admitted) == 6
     await finish(upstream, admitted)
 
     (mongod,) = [child for child in server.children() if "mongod" in command_line(child)[0]]

@@ -25,16 +25,16 @@ def alone(server):
 class TestConcurrency:
     @pytest.fixture
     def flags(self):
-        return ("--aibridge-max-concurrency", "12")
+        return ("--aibridge-max-concurrency", "6")
 
     @pytest.mark.gen_test(timeout=120)
     async def test_workers_share_the_slots_of_their_server_also_if_one_hangs_or_dies(self, server, upstream):
-        admitted = await burst(server, 60)
-        assert len(admitted) == 12
+        admitted = await burst(server, 24)
+        assert len(admitted) == 6
         found = await limits(server)
-        assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("server", "ok", 12, 12)
+        assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("server", "ok", 6, 6)
         used = by_name(found)["concurrency"]
-        assert (used["used"], used["remaining"], used["refused"]) == (12, 0, 48)
+        assert (used["used"], used["remaining"], used["refused"]) == (6, 0, 18)
         await finish(upstream, admitted)
         await until_free(server)
         upstream.gate.clear()
@@ -42,20 +42,20 @@ class TestConcurrency:
         streams = await server.streams()
         paused = next(iter(streams))
         os.kill(paused, signal.SIGSTOP)
-        calls = [asyncio.create_task(begin(server)) for _ in range(20)]
+        calls = [asyncio.create_task(begin(server)) for _ in range(10)]
         done, _ = await asyncio.wait(calls, return_when=asyncio.FIRST_COMPLETED)
         assert done
         os.kill(paused, signal.SIGCONT)
         begun = [one for of_worker in streams.values() for one in of_worker]
         admitted = [(client, response) for client, response in await asyncio.gather(*calls) if response.status == 200]
-        assert len(begun) + len(admitted) == 12
+        assert len(begun) + len(admitted) == 6
         assert alone(server) == []
         await finish(upstream, begun + admitted)
         assert {bytes(response.body) for _, response in begun} == {MESSAGES.stream}
         await until_free(server)
         upstream.gate.clear()
 
-        await replace_worker(server, upstream, await fill(server, 12))
+        await replace_worker(server, upstream, await fill(server, 6))
 
 
 class TestRates:

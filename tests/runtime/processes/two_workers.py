@@ -16,7 +16,7 @@ from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
-from tests.server_process import ROOT, ServerProcess, command_line
+from tests.server_process import ServerProcess, command_line
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -50,6 +50,8 @@ class Upstream(FakeUpstream):
 class TwoWorkers(ServerProcess):
     """A server of two workers with a demo user; on a MongoDB of its own, unless the address of another one is given."""
 
+    program = ("-m", "tests.runtime.processes.forking_server")
+
     def __init__(self, data_dir, upstream, *flags, mongodb_uri="", database_name="aibridge", **environ):
         where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
         super().__init__(
@@ -71,11 +73,7 @@ class TwoWorkers(ServerProcess):
 
     def workers(self):
         """The process ids of its workers."""
-        return {
-            child
-            for child in self.children()
-            if command_line(child)[1:] == [str(ROOT / "runtime/processes/worker.py"), ""]
-        }
+        return {child for child in self.children() if "mongod" not in command_line(child)[0]}
 
     async def call(self, client, *, stream=False):
         """Make a call, and read its answer as far as its head."""
