@@ -13,6 +13,7 @@ from pymongo import AsyncMongoClient
 
 from benchmarks.api import database as api_database
 from benchmarks.api import measure as api_measure
+from benchmarks.api import population
 from benchmarks.api.database import NAME
 from benchmarks.api.population import DAYS, USUAL_CLIENTS, USUAL_MODELS, Population
 from benchmarks.api.requests import shapes
@@ -28,6 +29,14 @@ def made(calls):
 
 
 documents = cache(made)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_words():
+    """Half a second is what it takes to draw as many words as a million prompts have."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(population, "_POOL", 1_000)
+        yield
 
 
 @pytest.fixture
