@@ -22,7 +22,9 @@ async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, 
     }
     (client.work / "opencode.json").write_text(json.dumps(settings))
     output = await client.run(
-        program("opencode-linux-x64", "bin/opencode"), "run", "--model", f"anthropic/{MODEL}", *PROMPT.split()
+        *(program("opencode-linux-x64", "bin/opencode"), "run", "--model", f"anthropic/{MODEL}", *PROMPT.split()),
+        OPENCODE_DISABLE_MODELS_FETCH="true",  # it would try for seconds to get a list of models
+        OPENCODE_DISABLE_DEFAULT_PLUGINS="true",
     )
     assert ANSWER in output
     assert client.made == "by the tool\n"
