@@ -119,7 +119,9 @@ class _Name(str):
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
-_ONCE: Final = ("model", "agent", "models", "fallbacks", "tools", "stream", "input_file_id")
+_ONCE: Final = (
+    *("model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "stream", "input_file_id"),
+)
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 
 

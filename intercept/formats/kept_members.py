@@ -13,7 +13,8 @@ WANTED: Final = (
     *("generationConfig", "generation_config", "maxOutputTokens", "candidateCount", "candidate_count"),
     *("contents", "parts", "functionResponse", "function_response", "name"),
     *("is_error", "status", "output", "response", "error"),
-    *("agent", "previous_interaction_id", "environment", "labels", "result"),
+    *("agent", "agent_config", "agentConfig", "environment", "labels", "result"),
+    *("previous_interaction_id", "previousInteractionId"),
 )
 """Members that the parsers read, on any level."""
 
@@ -40,7 +41,7 @@ ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "
 
 OBJECTS: Final = frozenset(
     {
-        *((0, "metadata"), (0, "conversation")),
+        *((0, "metadata"), (0, "conversation"), (0, "agent_config"), (0, "agentConfig")),
         *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
         *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
         (OTHER_DEPTH, "response"),
@@ -56,5 +57,5 @@ SIZED: Final = frozenset(
 TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (2, "text"), (4, "text")})
 """The members that may be a long text, which is read."""
 
-ONCE: Final = frozenset({"model", "agent", "models", "fallbacks", "tools", "stream"})
+ONCE: Final = frozenset({"model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "stream"})
 """The members that may not be there twice."""

@@ -6,9 +6,13 @@ from dataclasses import replace
 import pytest
 from google import genai
 from google.genai import types
+from google.genai._interactions_errors import PermissionDeniedError
 
 from handlers.dataplane.services import ownership
+from limits.policies.policy import Models, SharedPolicy
+from limits.policies.sources import Level, Source
 from settings import ProviderSettings
+from storage.policies.documents import KeptPolicy
 from tests.intercept.dialects.gemini.test_interactions import EVENTS, WHOLE, sse
 from tests.sdk.wiring import stream, whole
 from upstream.providers.presets import ProviderType
@@ -107,3 +111,23 @@ async def test_what_one_user_began_no_other_reads_stops_or_deletes(running, clie
         f"/v1/interactions/{begun.id}/cancel",
         f"/v1/interactions/{begun.id}",
     ]
+
+
+@pytest.mark.gen_test
+async def test_a_policy_of_models_holds_for_agents_and_for_their_models(running, client):
+    policy = SharedPolicy(models=Models(allow=["gemini-3", "deep-*"]))
+    running.bridge.policies.put(KeptPolicy(Source(Level.EVERYONE), policy, "1"))
+    large = "x" * 400_000
+    for text in ("Hello", large):
+        for asked in (
+            {"model": "gemini-4"},
+            {"agent": "antigravity-1"},
+            {"agent": "deep-1", "agent_config": {"type": "antigravity", "model": "gemini-4"}},
+        ):
+            with pytest.raises(PermissionDeniedError, match="may not be used here"):
+                await client.interactions.create(input=text, **asked)
+    assert running.upstream.requests == []
+    running.upstream.play(*whole(WHOLE))
+    config = {"type": "antigravity", "model": "gemini-3"}
+    assert (await client.interactions.create(agent="deep-1", agent_config=config, input=large)).id == "v1_a"
+    await running.ended(1)

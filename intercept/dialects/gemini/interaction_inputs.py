@@ -20,7 +20,7 @@ from intercept.dialects.gemini.contents import GENERATION_CONFIG
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result
-from intercept.formats.json_text import read_array, read_struct, text_of
+from intercept.formats.json_text import decode, read_array, read_struct, text_of
 from intercept.items import Item, Items
 from intercept.records import ToolResult
 
@@ -34,16 +34,26 @@ _OF_TOOLS: Final = ("_call", "_result")
 """How the types of steps end that are a call of a tool, or what it gave."""
 
 
+class _AgentConfig(Struct):
+    """How an agent works, which may name its model."""
+
+    model: str | None = None
+
+
 class _Request(RequestBody):
-    """`agent` is in the place of `model` where an agent of Google's is asked."""
+    """`agent` is in the place of `model` where an agent of Google's is asked. Some names may be written in either way."""
 
     agent: Raw = field(default_factory=Raw)
+    agent_config: Raw = field(default_factory=Raw)
+    agentConfig: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     input: Raw = field(default_factory=Raw)
     previous_interaction_id: Raw = field(default_factory=Raw)
+    previousInteractionId: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     environment: Raw = field(default_factory=Raw)
     store: Raw = field(default_factory=Raw)
     background: Raw = field(default_factory=Raw)
     generation_config: Raw = field(default_factory=Raw)
+    generationConfig: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     labels: Raw = field(default_factory=Raw)
 
     @property
@@ -55,14 +65,24 @@ class _Request(RequestBody):
     def other_models(self) -> tuple[str, ...] | None:
         """What is named beside that; None if it cannot be read."""
         others = super().other_models
-        agent = text_of(self.agent)
-        return others if others is None or agent in ("", self.model) else (*others, agent[:MAX_MODEL])
+        try:
+            configs = [decode(one, _AGENT_CONFIG) for one in (self.agent_config, self.agentConfig) if one]
+        except ValueError:
+            return None
+        agent = text_of(self.agent) if self.model else ""
+        names = [name for name in (agent, *[one.model for one in configs if one]) if name and name != self.model]
+        return None if others is None or any(len(name) > MAX_MODEL for name in names) else (*others, *names)
+
+    @property
+    def previous_id(self) -> str:
+        """The interaction that it goes on with."""
+        return text_of(self.previous_interaction_id) or text_of(self.previousInteractionId)
 
     @property
     def uses_state(self) -> bool:
         """Whether the provider stores the interaction (the default), or it goes on with what is stored."""
         is_kept = bytes(self.store) != _DECLINED
-        return is_kept or any(bytes(one) not in _NOTHING for one in (self.previous_interaction_id, self.environment))
+        return is_kept or bool(self.previous_id) or bytes(self.environment) not in _NOTHING
 
 
 class _Input(Struct):
@@ -85,6 +105,7 @@ class _Input(Struct):
 
 _REQUEST: Final = Decoder(_Request)
 _INPUT: Final = Decoder(_Input)
+_AGENT_CONFIG: Final = Decoder(_AgentConfig | None)
 
 
 class _Inputs(Items):
@@ -116,7 +137,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     items, raw = _items_of(request.input)
     last = None if isinstance(items, str) else last_message(items)
     texts = [items] if isinstance(items, str) else _texts(last) if last and last.role == "user" else []
-    config = read_struct(request.generation_config, GENERATION_CONFIG)
+    config = read_struct(request.generation_config or request.generationConfig, GENERATION_CONFIG)
     return RequestSummary(
         model=request.model,
         other_models=request.other_models,
@@ -126,7 +147,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=answered_call(last, _results),
         conversation=read_conversation(items, _conversation_texts),
         tags=metadata_tags(request.labels),
-        previous_response_id=text_of(request.previous_interaction_id)[:MAX_NAME] or None,
+        previous_response_id=request.previous_id[:MAX_NAME] or None,
         uses_state=request.uses_state,
         in_background=bytes(request.background) == b"true",
         tool_results=read_results(items, _results),

@@ -78,6 +78,12 @@ def test_the_prompt_is_the_last_text_of_the_user(given, prompt, answered):
         ({"background": True, "labels": {"team": "blue"}}, {"in_background": True, "tags": {"team": "blue"}}),
         ({"agent": "deep-research"}, {"other_models": ("deep-research",)}),
         ({"agent": "gemini-3"}, {}),
+        ({"agent_config": {"type": "antigravity", "model": "gemini-9"}}, {"other_models": ("gemini-9",)}),
+        ({"agent": "a", "agentConfig": {"model": "b"}, "agent_config": None}, {"other_models": ("a", "b")}),
+        ({"agent_config": {"model": 7}}, {"other_models": None}),
+        ({"agentConfig": {"model": "m" * 257}}, {"other_models": None}),
+        ({"previousInteractionId": "v1_a"}, {"uses_state": True, "previous_response_id": "v1_a"}),
+        ({"generationConfig": {"maxOutputTokens": 9}}, {"max_output_tokens": 9}),
         ({"agent": {"name": "x"}, "labels": 7, "generation_config": []}, {}),
     ],
 )
@@ -97,6 +103,7 @@ def test_an_agent_stands_in_the_place_of_a_model():
         (b'{"input": "Hello"}', "model is required"),
         (b'{"agent": ["x"], "input": "Hello"}', "model is required"),
         (b'{"agent": "a", "agent": "b", "input": "Hello"}', "agent is there more than once"),
+        (b'{"model": "a", "agentConfig": {}, "agentConfig": {"model": "b"}}', "agentconfig is there more than once"),
         (b"[]", "not usable"),
     ],
 )
@@ -134,5 +141,12 @@ def test_a_large_request_is_read_like_a_small_one():
             "previous_interaction_id": "v1_a",
             "generation_config": {"max_output_tokens": 9},
         }
-        body = request(given, agent="a", background=True, tools=[{"name": "x" * 10_000}], **more)
+        body = request(
+            given,
+            agent="a",
+            agent_config={"model": "b", "x": "y" * 9_000},
+            background=True,
+            tools=[{"name": "x" * 10_000}],
+            **more,
+        )
         assert INTERACTIONS.parse_request(finish(abridged(body))) == replace(parse_request(body), blocks=None)
