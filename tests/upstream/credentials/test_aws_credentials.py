@@ -208,7 +208,7 @@ class MetadataService(BaseHTTPRequestHandler):
 
 def test_botocore_finds_those_of_an_instance(no_aws, monkeypatch):
     server = HTTPServer(("127.0.0.1", 0), MetadataService)
-    serving = threading.Thread(target=server.serve_forever)
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     serving.start()
     try:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")

@@ -148,7 +148,7 @@ class TokenServer(BaseHTTPRequestHandler):
 @pytest.fixture
 def token_server():
     server = HTTPServer(("127.0.0.1", 0), TokenServer)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}/token"
     server.shutdown()

@@ -34,57 +34,46 @@ def anthropic_error(message, kind, request_id="req_key0"):
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("GET", "/"), ("POST", "/v1/audio")]
-)
-async def test_an_unknown_route_is_an_openai_error(http, method, path):
-    async with http.request(method, path) as response:
-        assert response.status == 404
-        assert response.headers["x-request-id"] == "req_key0"
-        assert await response.json() == openai_error(f"Unknown request URL: {method} {path}.")
+async def test_an_unknown_route_is_an_openai_error(http):
+    for method, path in ("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("GET", "/"), ("POST", "/v1/audio"):
+        async with http.request(method, path) as response:
+            assert await response.json() == openai_error(f"Unknown request URL: {method} {path}.")
+            assert (response.status, response.headers["x-request-id"][:7]) == (404, "req_key"), (method, path)
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/batches"])
-async def test_an_unknown_route_below_messages_is_an_anthropic_error(http, path):
-    async with http.get(path) as response:
-        assert response.status == 404
-        assert response.headers["request-id"] == "req_key0"
-        assert "Server" not in response.headers
-        assert await response.json() == anthropic_error(f"Unknown request URL: GET {path}.", "not_found_error")
+async def test_an_unknown_route_below_messages_is_an_anthropic_error(http):
+    for number, path in enumerate(("/v1/messages", "/v1/messages/batches")):
+        async with http.get(path) as response:
+            assert (response.status, response.headers["request-id"]) == (404, f"req_key{number}"), path
+            assert "Server" not in response.headers
+            text = f"Unknown request URL: GET {path}."
+            assert await response.json() == anthropic_error(text, "not_found_error", f"req_key{number}")
+
+
+UNREADABLE = {
+    b"": "Invalid request body: Input data was truncated",
+    b"{}": "Invalid request body: Object missing required field `model`",
+    b'{"model":1}': "Invalid request body: Expected `str`, got `int` - at `$.model`",
+    b'{"model":"\xff"}': (
+        "Invalid request body: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte"
+    ),
+    b'{"x":' + b"[" * 10**5 + b"]" * 10**5 + b"}": (
+        "Invalid request body: maximum recursion depth exceeded while deserializing an object"
+    ),
+}
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(
-    ("body", "message"),
-    [
-        (b"", "Invalid request body: Input data was truncated"),
-        (b"{}", "Invalid request body: Object missing required field `model`"),
-        (b'{"model":1}', "Invalid request body: Expected `str`, got `int` - at `$.model`"),
-        (
-            b'{"model":"\xff"}',
-            "Invalid request body: 'utf-8' codec can't decode byte 0xff in position 0: invalid start byte",
-        ),
-        (
-            b'{"x":' + b"[" * 10**5 + b"]" * 10**5 + b"}",
-            "Invalid request body: maximum recursion depth exceeded while deserializing an object",
-        ),
-    ],
-)
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses"])
-async def test_an_unreadable_body_is_refused(http, path, body, message):
-    async with http.post(path, data=body) as response:
-        assert response.status == 400
-        assert await response.json() == openai_error(message)
-
-
-@pytest.mark.gen_test
-@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
-async def test_an_unreadable_message_is_refused_in_its_dialect(http, path):
-    async with http.post(path, data=b"{") as response:
-        assert response.status == 400
-        message = "Invalid request body: Input data was truncated"
-        assert await response.json() == anthropic_error(message, "invalid_request_error")
+async def test_an_unreadable_body_is_refused_in_the_words_of_its_dialect(http):
+    for path in "/v1/chat/completions", "/v1/responses":
+        for body, message in UNREADABLE.items():
+            async with http.post(path, data=body) as response:
+                assert (response.status, await response.json()) == (400, openai_error(message)), (path, body[:20])
+    for path in "/v1/messages", "/v1/messages/count_tokens":
+        async with http.post(path, data=b"{") as response:
+            error = anthropic_error(UNREADABLE[b""], "invalid_request_error", response.headers["request-id"])
+            assert (response.status, await response.json()) == (400, error), path
 
 
 @pytest.mark.gen_test
