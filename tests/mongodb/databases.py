@@ -42,7 +42,7 @@ class Databases:
             where none is, these waits are half of what a write takes.
     """
 
-    def __init__(self, uri, run, *, others=8, journal=True):
+    def __init__(self, uri, run, *, others=3, journal=True):
         self._uri = uri
         self._run = run
         self._others = others

@@ -25,6 +25,7 @@ from storage.mongo import database as database_module
 from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.index_models import INDEXES
+from storage.mongo.retention import set_retention
 from tests.cases import for_each
 from tests.storage.outages import freeze
 
@@ -47,31 +48,33 @@ async def test_every_declared_index_is_made_and_no_other(database):
 
 
 @pytest.mark.gen_test
-async def test_preparing_again_and_by_many_at_once_changes_nothing(database):
+async def test_many_may_prepare_a_new_database_at_once_and_those_there_are_stay(database):
     await database.prepare(retention=DAY)
     made = await indexes(database)
-    await asyncio.gather(*(database.prepare(retention=DAY) for _ in range(4)))
-    assert await indexes(database) == made
-
-
-@pytest.mark.gen_test
-async def test_many_may_prepare_a_new_database_at_once(mongodb_uri, database, database_name):
     await database.interceptions.drop()
-    await asyncio.gather(*(database.prepare(retention=DAY) for _ in range(4)))
-    assert await retention(database) == ([("started_at", 1)], 86_400)
+    await asyncio.gather(*(database.prepare(retention=DAY) for _ in range(3)))
+    assert await indexes(database) == made
 
 
 @pytest.mark.gen_test
 async def test_retention_is_made_changed_and_dropped(database):
     assert await retention(database) is None
     seen = []
-    for days in (60, 30, 30):
+    for days in (60, 30):
         await database.prepare(retention=days * DAY)
-        seen.append(await retention(database))
-    assert seen == [([("started_at", 1)], days * 86_400) for days in (60, 30, 30)]
-    for _ in range(2):
-        await database.prepare(retention=None)
-        assert await retention(database) is None
+        seen.append((await retention(database), await expiry(database.sessions)))
+    assert seen == [
+        (([("started_at", 1)], days * 86_400), [([("last_active_at", 1)], days * 86_400)]) for days in (60, 30)
+    ]
+    assert await expiry(database.rollups) == [([("expires_at", 1)], 0)]  # all others are kept for ever
+    await database.prepare(retention=None)
+    assert (await retention(database), await expiry(database.sessions)) == (None, [])
+
+
+async def expiry(collection):
+    """Which indexes remove documents, and after how many seconds."""
+    kept = (await collection.index_information()).values()
+    return [(index["key"], index["expireAfterSeconds"]) for index in kept if "expireAfterSeconds" in index]
 
 
 @pytest.mark.gen_test
@@ -103,23 +106,6 @@ async def test_making_indexes_of_many_records_is_waited_for_and_said(database, m
 
 
 @pytest.mark.gen_test
-async def test_sessions_are_kept_as_long_after_their_last_activity(database):
-    seen = []
-    for kept in (30 * DAY, None):
-        await database.prepare(retention=kept)
-        index = (await database.sessions.index_information()).get("retention")
-        seen.append(index and (index["key"], index["expireAfterSeconds"]))
-    assert seen == [([("last_active_at", 1)], 30 * 86_400), None]
-
-
-@pytest.mark.gen_test
-async def test_cells_are_kept_for_ever_aside_from_those_that_say_otherwise(database):
-    await database.prepare(retention=DAY)
-    kept = [index for index in (await database.rollups.index_information()).values() if "expireAfterSeconds" in index]
-    assert [(index["key"], index["expireAfterSeconds"]) for index in kept] == [([("expires_at", 1)], 0)]
-
-
-@pytest.mark.gen_test
 async def test_a_transaction_does_all_or_nothing(database):
     with suppress(KeyError):
         async with database.transaction() as session:
@@ -137,8 +123,12 @@ async def test_a_transaction_does_all_or_nothing(database):
 async def test_retention_is_whole_seconds_that_mongodb_takes(database):
     kept = {timedelta(milliseconds=1): 1, timedelta(0): 1, timedelta(seconds=1.5): 2, timedelta.max: 2**31 - 1}
     for requested, seconds in kept.items():
-        await database.prepare(retention=requested)
-        assert await retention(database) == ([("started_at", 1)], seconds), requested
+        for _ in range(2):  # again nothing is to be done
+            await set_retention(database._database, requested)
+            assert await retention(database) == ([("started_at", 1)], seconds), requested
+    for _ in range(2):
+        await set_retention(database._database, None)
+        assert await retention(database) is None
 
 
 @pytest.mark.gen_test

@@ -33,7 +33,7 @@ def ids(rows):
 
 @pytest.mark.gen_test
 async def test_a_page_of_large_rows_is_cut_and_a_walk_still_sees_each_row_once(database):
-    await record(database, 5)
+    await record(database, 5, client_session_id="a")
     interceptions = Interceptions(database)
     by_id, by_offset, cut = [], [], []
     after_id = None
@@ -48,6 +48,19 @@ async def test_a_page_of_large_rows_is_cut_and_a_walk_still_sees_each_row_once(d
         by_offset += ids(rows)
     assert by_id == by_offset == [5, 4, 3, 2, 1]
     assert cut == [(PER_PAGE, True), (PER_PAGE, True), (1, False)]
+    await threads_end_with_their_bytes(database)
+
+
+async def threads_end_with_their_bytes(database):
+    await SessionJob(database).add_pending()
+    sessions, after_id, walked = Sessions(database), None, []
+    more = True
+    while more:
+        threads, more = await sessions.threads(uuid5(ADA.id, "a"), limit=10, after_id=after_id)
+        assert sum(thread.interceptions.size for thread in threads) <= PAGE_BYTES
+        walked.append([first for thread in threads for first in ids(thread.interceptions)])
+        after_id = UUID(int=walked[-1][-1])
+    assert walked == [[1, 2], [3, 4], [5]]
 
 
 @pytest.mark.gen_test
@@ -74,20 +87,6 @@ async def test_rows_that_were_taken_are_not_held_any_more(database):
     await rows.read(as_sent(database.interceptions).find({}), 10)
     held = [(ids(chunk), len(rows)) for chunk in rows.take(1)]
     assert held == [([1], 2), ([2], 1), ([3], 0)]
-
-
-@pytest.mark.gen_test
-async def test_a_page_of_threads_ends_with_its_bytes(database):
-    await record(database, 5, client_session_id="a")
-    await SessionJob(database).add_pending()
-    sessions, after_id, walked = Sessions(database), None, []
-    more = True
-    while more:
-        threads, more = await sessions.threads(uuid5(ADA.id, "a"), limit=10, after_id=after_id)
-        assert sum(thread.interceptions.size for thread in threads) <= PAGE_BYTES
-        walked.append([first for thread in threads for first in ids(thread.interceptions)])
-        after_id = UUID(int=walked[-1][-1])
-    assert walked == [[1, 2], [3, 4], [5]]
 
 
 @pytest.mark.gen_test
