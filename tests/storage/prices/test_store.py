@@ -148,7 +148,7 @@ async def test_while_the_database_is_unavailable_the_known_prices_hold(unreachab
 
     async def pause(seconds):
         looks.append(seconds)
-        if len(looks) == 3:
+        if len(looks) == 2:
             raise EnoughError
 
     followed = FollowedPrices(store, pytest.fail, pause=pause)

@@ -218,17 +218,17 @@ async def test_several_servers_at_once_link_each_record_once(database, clock, mo
     monkeypatch.setattr(threads_module, "BATCH", 7)
     chains = [
         Call(100 * chain + link, answers=f"{chain} {link - 1}" if link else None, issues=(f"{chain} {link}",))
-        for chain in range(1, 9)
+        for chain in range(1, 5)
         for link in range(6)
     ]
     await keep(database, *reversed(chains))
     clock.pass_(3600)
     servers = [Threads(database, now=clock) for _ in range(4)]
     linked = await asyncio.gather(*(server.link_pending() for server in servers))
-    assert sum(linked) == 40
+    assert sum(linked) == 20
     expected = {
         100 * chain + link: (100 * chain + link - 1, 100 * chain) if link else NO_THREAD
-        for chain in range(1, 9)
+        for chain in range(1, 5)
         for link in range(6)
     }
     assert await places(database) == expected
@@ -454,15 +454,15 @@ async def test_a_call_that_ends_late_gets_its_results_when_it_is_found(database,
 
 @pytest.mark.gen_test
 async def test_two_servers_at_a_time_give_each_tool_call_one_result(database, clock):
-    calls = [Call(number, issues=(f"t{number}",)) for number in range(1, 20)]
+    calls = [Call(number, issues=(f"t{number}",)) for number in range(1, 10)]
     answering = [
         Call(100 + number, answers=f"t{number}", results=(ToolResult(id=f"t{number}", bytes=number),))
-        for number in range(1, 20)
+        for number in range(1, 10)
     ]
     await keep(database, *calls, *answering)
     both = [Threads(database, now=clock), Threads(database, now=clock)]
-    assert sum(await asyncio.gather(*(one.link_pending() for one in both))) == 19
+    assert sum(await asyncio.gather(*(one.link_pending() for one in both))) == 9
     found = await documents(database)
-    assert [given_to(found[number]) for number in range(1, 20)] == [
-        {f"t{number}": (number, None)} for number in range(1, 20)
+    assert [given_to(found[number]) for number in range(1, 10)] == [
+        {f"t{number}": (number, None)} for number in range(1, 10)
     ]

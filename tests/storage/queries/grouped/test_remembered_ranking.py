@@ -85,8 +85,8 @@ def by_mongodb(monkeypatch):
 QUESTIONS = (
     *(("user,model", ""), ("user", "model:m1"), ("model,client", "model:m0,m1 -client:Zed")),
     *(("client,user", "provider_name:azure"), ("provider,user", "-model:m0"), ("provider,user", "provider_name:azure")),
-    *zip(("tag.project", "tag.project,model", "model,tag.project", "user,tag.env"), ("", "-model:m0") * 2, strict=True),
-    *product(("token", "user,token", "token,user", "tool,model", "model,tool", "group,token"), ("",)),
+    *(("tag.project", ""), ("tag.project,model", "-model:m0"), ("user,tag.env", "")),
+    *product(("token", "user,token", "model,tool", "group,token"), ("",)),
     *(("user,http_status", ""), ("error_type,user", "status:failed"), ("end_reason,model", "status:failed")),
     *(("user", "tag:project=apollo"), ("model", "tool:Bash"), ("tag.project,model", "tag:project=apollo,project=zeus")),
 )

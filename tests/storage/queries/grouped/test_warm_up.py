@@ -12,9 +12,10 @@ from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped import warm_up as warm_up_module
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.warm_up import FIRST_SECONDS, SECONDS, WarmUp, first_queries
-from tests.storage.queries.grouped.test_ranking import count, profiled, stages
+from tests.storage.queries.grouped.test_ranking import fill, profiled, stages
 from tests.storage.rollup_checks import MIDNIGHT
 
+__all__ = ["fill"]
 NOW = MIDNIGHT + timedelta(days=10)
 QUERIES = first_queries(NOW)
 
@@ -58,14 +59,13 @@ def test_the_table_is_asked_and_then_the_chart():
 
 
 @pytest.mark.gen_test
-async def test_what_was_asked_is_answered_without_grouping_anything_in_the_database(database, monkeypatch):
+async def test_what_was_asked_is_answered_without_grouping_anything_in_the_database(filled, monkeypatch):
     monkeypatch.setattr(warm_up_module, "MIN_CALLS", 16)
-    await count(database)
-    grouped = Grouped(database)
+    grouped = Grouped(filled)
     await pauses_of(grouped)
-    for one, is_warm in ((grouped, True), (Grouped(database), False)):
+    for one, is_warm in ((grouped, True), (Grouped(filled), False)):
         for query in (QUERIES[0], QUERIES[-1]):
-            async with profiled(database) as found:
+            async with profiled(filled) as found:
                 response = await one.read(query)
             # Beside the versions of days, which are one stage.
             assert any(len(stages(each)) > 1 for each in found) != is_warm
@@ -74,10 +74,9 @@ async def test_what_was_asked_is_answered_without_grouping_anything_in_the_datab
 
 
 @pytest.mark.gen_test
-async def test_with_few_calls_nothing_is_asked(database):
-    await count(database)
-    grouped = Grouped(database)
-    async with profiled(database) as found:
+async def test_with_few_calls_nothing_is_asked(filled):
+    grouped = Grouped(filled)
+    async with profiled(filled) as found:
         assert await pauses_of(grouped) == [FIRST_SECONDS]
     assert len(found) == 1  # to count the calls
 

@@ -27,19 +27,18 @@ CALLS = [
 USER, GROUP, TOKEN, PROVIDER, MODEL, CLIENT = Dimension
 
 
-@pytest.fixture
-def spending(database, io_loop):
-    async def record():
-        for call in CALLS:
-            await write(database, call.start, call.end(10 * call.number))
-        flying, unpriced = Call(8), Call(9, second=5, model="unknown")
-        await write(database, flying.start, unpriced.start, unpriced.end(9, priced=False))
-        of_bob = {"$set": {"group_ids": list(GROUPS), "api_key_id": "bobs"}}
-        await database.interceptions.update_one({"initiator_id": BOB}, of_bob)
-        await RollupJob(database, now=lambda: MIDNIGHT + DAY).add_pending()
+async def fill(database):
+    flying, unpriced = Call(8), Call(9, second=5, model="unknown")
+    ends = *(call.end(10 * call.number) for call in CALLS), unpriced.end(9, priced=False)
+    await write(database, *(call.start for call in (*CALLS, flying, unpriced)), *ends)
+    of_bob = {"$set": {"group_ids": list(GROUPS), "api_key_id": "bobs"}}
+    await database.interceptions.update_one({"initiator_id": BOB}, of_bob)
+    await RollupJob(database, now=lambda: MIDNIGHT + DAY).add_pending()
 
-    io_loop.run_sync(record)
-    return Spending(database)
+
+@pytest.fixture
+def spending(filled):
+    return Spending(filled)
 
 
 async def rows(spending, *group_by, start=MIDNIGHT, days=60, **changes):
@@ -115,7 +114,9 @@ async def test_rows_come_in_order_some_at_a_time(spending, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_what_only_records_tell_is_refused_once_they_are_gone(spending, database):
+async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
+    await fill(database)
+    spending = Spending(database)
     assert len(await rows(spending, GROUP, MODEL)) == 5
     await database.interceptions.delete_one({"_id": UUID(int=1)})
     with pytest.raises(NotRecordedError) as caught:
@@ -133,10 +134,11 @@ async def test_what_only_records_tell_is_refused_once_they_are_gone(spending, da
 
 
 @pytest.mark.gen_test
-async def test_groups_of_before_they_were_counted_come_from_the_records(spending, database):
+async def test_groups_of_before_they_were_counted_come_from_the_records(database):
+    await fill(database)
     await database.rollups.update_one(JOB_STATE, {"$set": {SINCE: MIDNIGHT + DAY}})
     await database.rollups.delete_many({"level": "token", "at": {"$lt": MIDNIGHT + DAY}})
-    assert {key[1:]: value for key, value in (await summary(spending, GROUP, days=31)).items()} == {
+    assert {key[1:]: value for key, value in (await summary(Spending(database), GROUP, days=31)).items()} == {
         ((),): (3, 30),
         (GROUPS,): (1, 30),
     }
