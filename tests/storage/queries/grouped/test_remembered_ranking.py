@@ -106,8 +106,9 @@ async def test_groups_are_ranked_as_mongodb_ranks_them(database, monkeypatch):
         with by_mongodb(monkeypatch):
             expected = await read(Grouped(database), question(names, q, **asked))
         assert await read(grouped, question(names, q, **asked)) == expected, (names, q)
-        found = await read(grouped, question(names, q, **asked, offset=1, limit=2))
-        assert found == (expected[0], expected[1][1:3], expected[2]), (names, q)
+        if number % 4 == 0:
+            found = await read(grouped, question(names, q, **asked, offset=1, limit=2))
+            assert found == (expected[0], expected[1][1:3], expected[2]), (names, q)
     assert {key[1] for key in grouped._ranked._held} >= LEVELS
 
 

@@ -46,22 +46,23 @@ async def filled(database):
 
 
 def question(names="user,model", q="", **changes):
-    known = {"order": Order.COST, "limit": 100, "compare": True} | changes
+    known = {"order": Order.COST, "limit": 100, "compare": False} | changes
     conditions = parse_search(q, now=MIDNIGHT).filter(initiator_id=None)
     return GroupQuery(START, END, conditions, by=tuple(map(parse_by, filter(None, names.split(",")))), **known)
 
 
 QUESTIONS = (
-    *(question(names) for names in ("", "user,model", "tag.project,model", "tool", "group", "user,token")),
+    *(question(names, compare=True) for names in ("", "user,model", "tool")),
+    *(question(names) for names in ("tag.project,model", "group", "user,token")),
     question(q="status:failed"),
     question("model", period=Period.DAY),
     question("user", period=Period.HOUR, in_full=True),
     question("user", visible_to=UUID(int=2)),
     question("user,model", order=Order.P95, limit=4, offset=1),
-    question("model", order=Order.P95, period=Period.DAY, compare=False),
-    *(question(names, order=Order.CHANGE, limit=3) for names in ("user,model", "tag.project,model")),
+    question("model", order=Order.P95, period=Period.DAY),
+    *(question(names, order=Order.CHANGE, limit=3, compare=True) for names in ("user,model", "tag.project,model")),
     *(question(names, order=Order.CACHE) for names in ("tag.project", "group")),
-    question("model", order=Order.CHANGE, period=Period.DAY, zone=ZoneInfo("Europe/Berlin")),
+    question("model", order=Order.CHANGE, period=Period.DAY, zone=ZoneInfo("Europe/Berlin"), compare=True),
     question("model", "model:m1,m2"),
 )
 
