@@ -71,36 +71,41 @@ async def test_of_several_openings_the_latest_before_it_is_gone_on_with(database
     assert await sessions(database) == {1: [1], 2: [2, 3], 4: [4]}
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"initiator": BOB},
-        {"client": "Continue"},
-        {"session": "session-1"},
-        {"says": b"0"},
-        {"second": -CONVERSATION_PAUSE.total_seconds() + 1.999},
-    ],
-    ids=str,
-)
+def pairs(first, second, others):
+    """Calls of a user for each of the others: the first one, changed like that, and one that would go on with it."""
+    for number, other in enumerate(others, 1):
+        own = {"initiator": UUID(int=100 + number)}
+        yield replace(first, number=10 * number + 1, **({"second": 1} | own | other))
+        yield replace(second, number=10 * number + 2, second=2, **own)
+
+
 @pytest.mark.gen_test
-async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database, threads, clock, other):
-    await keep(database, replace(FIRST, **other), SECOND)
+async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database, threads, clock):
+    too_long_ago = {"second": -CONVERSATION_PAUSE.total_seconds() + 1.999}
+    others = {"initiator": BOB}, {"client": "Continue"}, {"session": "session-1"}, {"says": b"0"}, too_long_ago
+    await keep(database, *pairs(FIRST, SECOND, others))
     for seconds in RETRY_SECONDS[:CONTENT_TRIES]:
         assert await threads.link_pending() == 0
-        assert "session_id" not in (await documents(database))[2]
+        found = await documents(database)
+        assert not any("session_id" in found[number] for number in (12, 22, 32, 42, 52))
         clock.pass_(seconds)
     assert await threads.link_pending() == 0
     found = await sessions(database)
-    assert found[2] == [2]
-    assert len(found) == 2
+    assert [found[number] for number in (12, 22, 32, 42, 52)] == [[12], [22], [32], [42], [52]]
+    assert len(found) == 10
 
 
-@pytest.mark.parametrize("other", [{"initiator": BOB}, {"client": "Continue"}, {"responds": "resp_0"}], ids=str)
 @pytest.mark.gen_test
-async def test_a_response_that_is_not_of_this_user_and_client_is_not_gone_on_with(database, threads, other):
-    await keep(database, replace(CHAIN[0], **other), CHAIN[1])
+async def test_a_response_that_is_not_of_this_user_and_client_is_not_gone_on_with(database, threads):
+    calls = []
+    for number, other in enumerate(({"initiator": BOB}, {"client": "Continue"}, {"responds": "resp_0"}), 1):
+        known = f"resp_{10 * number}"
+        calls.append(replace(CHAIN[0], number=10 * number + 1, **({"responds": known} | other)))
+        calls.append(replace(CHAIN[1], number=10 * number + 2, previous=known))
+    await keep(database, *calls)
     assert await threads.link_pending() == 0
-    assert (await documents(database))[2]["unlinked"]["tries"] == 1
+    found = await documents(database)
+    assert [found[number]["unlinked"]["tries"] for number in (12, 22, 32)] == [1, 1, 1]
 
 
 @pytest.mark.gen_test

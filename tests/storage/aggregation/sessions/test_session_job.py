@@ -279,17 +279,6 @@ async def test_a_request_that_fails_very_often_hides_no_retry_of_another_one(dat
 
 
 @pytest.mark.gen_test
-async def test_a_session_of_the_same_name_is_another_one_for_another_user(database, sessions):
-    await keep(database, Call(1, "shared"), Call(2, "shared", initiator=GRACE), Call(3, "shared"))
-    await sessions.add_pending()
-    found = await read_sessions(database)
-    assert {id_: (session["initiator_id"], session["interceptions"]) for id_, session in found.items()} == {
-        uuid5(ADA.id, "shared"): (ADA.id, 2),
-        uuid5(GRACE, "shared"): (GRACE, 1),
-    }
-
-
-@pytest.mark.gen_test
 async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessions):
     answering = Call(2, root=1)
     await write(database, answering.start, answering.end())
@@ -319,19 +308,13 @@ async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
 
 
 @pytest.mark.gen_test
-async def test_what_a_client_wrote_by_itself_is_not_the_last_prompt_of_a_session(database, sessions):
-    await keep(database, Call(1, "a", prompt="fix it"), Call(2, "a", second=5, prompt="[NOTE]", synthetic=True))
-    await sessions.add_pending()
-    (session,) = (await read_sessions(database)).values()
-    assert session["last_prompt"] == "fix it"
-
-
-@pytest.mark.gen_test
-async def test_of_a_prompt_only_the_beginning_leaves_the_database(database, sessions):
+async def test_of_a_prompt_only_the_beginning_leaves_the_database_and_a_clients_own_is_none(database, sessions):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
     assert len((await sessions._interceptions.find(projection=session_job_module.CALL).to_list(None))[0]) < 25
+    await keep(database, Call(3, "b", prompt="fix it"), Call(4, "b", second=5, prompt="[NOTE]", synthetic=True))
     await sessions.add_pending()
     found = await read_sessions(database)
+    assert found[uuid5(ADA.id, "b")]["last_prompt"] == "fix it"
     assert found[UUID(int=1)]["last_prompt"] == "é" * MAX_PROMPT
     assert found[uuid5(ADA.id, "a")]["last_prompt"] == "\U0001f300" * MAX_PROMPT
 
@@ -356,38 +339,28 @@ async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(priv
 
 @pytest.mark.gen_test
 async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, sessions):
-    call, other = Call(1, "a"), Call(2, "a")
-    await write(database, call.start, other.start, other.end(), call.presumed_end())
-    assert await sessions.add_pending() == 2
+    call, other, sooner = Call(1, "a"), Call(2, "a"), Call(3, "b")
+    presumed = call.presumed_end(), sooner.presumed_end()
+    await write(database, call.start, other.start, sooner.start, other.end(), *presumed)
+    assert await sessions.add_pending() == 3
     await has_grouped_all(database)
-    (session,) = (await read_sessions(database)).values()
+    session = (await read_sessions(database))[uuid5(ADA.id, "a")]
     assert (session["failures"], session["input_tokens"]) == (1, 10)
     await write(database, call.end(9, took=80))
     assert await sessions.add_pending() == 1
     await has_grouped_all(database)
-    (session,) = (await read_sessions(database)).values()
+    session = (await read_sessions(database))[uuid5(ADA.id, "a")]
     assert (session["failures"], session["input_tokens"], session["interceptions"]) == (0, 16, 2)
+    # One that is written again, and one that had its true end before the next run.
     await write(database, call.start, call.presumed_end(), call.end(1))
-    assert await sessions.add_pending() == 0
-    await has_grouped_all(database)
-
-
-@pytest.mark.gen_test
-async def test_a_true_end_before_the_turn_leaves_no_trace_of_the_presumed_one(database, sessions):
-    await write(database, Call(1).start, Call(1).presumed_end(), Call(1).end())
+    await write(database, Call(4).start, Call(4).presumed_end(), Call(4).end())
     assert await sessions.add_pending() == 1
     await has_grouped_all(database)
-
-
-@pytest.mark.gen_test
-async def test_the_last_activity_never_goes_back(database, sessions):
-    call = Call(1)
-    await write(database, call.start, call.presumed_end())
+    # The last activity never goes back.
+    await write(database, sooner.end(took=0.5))
     await sessions.add_pending()
-    await write(database, call.end(took=0.5))
-    await sessions.add_pending()
-    (session,) = (await read_sessions(database)).values()
-    assert session["last_active_at"] == NOON + timedelta(seconds=2)
+    session = (await read_sessions(database))[uuid5(ADA.id, "b")]
+    assert session["last_active_at"] == NOON + timedelta(seconds=4)
 
 
 @pytest.mark.gen_test
