@@ -14,6 +14,7 @@ from selenium.common.exceptions import (
     ElementClickInterceptedException,
     NoSuchElementException,
     StaleElementReferenceException,
+    TimeoutException,
 )
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
@@ -161,7 +162,8 @@ class Page:
         """Click what is shown, as soon as it stands still and nothing lies over it."""
 
         def clicked() -> bool:
-            with suppress(ElementClickInterceptedException):
+            # Where the page goes away while a script waits in it, the driver says at once that the script took too long.
+            with suppress(ElementClickInterceptedException, TimeoutException):
                 if element := self.browser.execute_async_script(FIND_STILL, css, text):
                     element.click()
                     return bool(self.browser.execute_script(WAS_HIT))
