@@ -76,9 +76,9 @@ def test_a_response_that_waits_comes_after_its_time(port):
 
 
 def test_a_request_that_no_socket_takes_at_once_is_sent_whole(port):
-    totals = run(port, CallSpec(history_bytes=20_000_000), connections=2, seconds=1)
+    totals = run(port, CallSpec(history_bytes=20_000_000), connections=1, seconds=1)
     assert totals.failures == {}
-    assert totals.responses >= 2
+    assert totals.responses >= 1
 
 
 def test_an_upstream_with_a_certificate_speaks_tls(tmp_path):
