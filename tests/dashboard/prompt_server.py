@@ -1,6 +1,7 @@
 """`python server.py` that waits long for MongoDB, and counts, groups, indexes, sends and follows soon after a change.
 
-Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time.
+Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time. An
+invented company takes longer instead, as a test removes it at once.
 """
 
 import runpy
@@ -24,6 +25,7 @@ if __name__ == "__main__":
         job.seconds = SECONDS
     for module, name in (
         (examples_job, "IDLE_SECONDS"),
+        (examples_job, "STEP_PAUSE_SECONDS"),
         (followed, "POLL_SECONDS"),
         (follower, "POLL_SECONDS"),
         (event_counts, "WRITE_SECONDS"),

@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 
 from storage.accounts.identities import Role
+from storage.accounts.views.documents import Page as SavedPage
 from tests.dashboard.page import COLOURS, PHONE, WIDE
 from tests.dashboard.test_governance_views import is_for_everybody
 from tests.dashboard.views.calls.test_interceptions_view import READ_FILE
@@ -40,6 +41,13 @@ VIEWS = {
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",
 }
+
+
+def name_of(view):
+    """The list or the page that it is, or shows a group beside."""
+    return view.partition("?")[0].removesuffix("/{group}")
+
+
 # What reaches out of the screen, but for what can be scrolled or is cut on purpose.
 TOO_WIDE = """
     const kept = (one) => one && (/auto|scroll|hidden/.test(getComputedStyle(one).overflowX) || kept(one.parentElement))
@@ -118,6 +126,8 @@ def test_views_fit_a_phone_and_everybody_can_use_them_in_light_and_dark(page, sc
         is_as_wide_as_the_phone(page)
         assert (view, page.axe_but_colours(axe)) == (view, [])
         page.resize(WIDE)
+        if (name := name_of(view)) in set(SavedPage):
+            page.find(f"main.{name} .saved button", "Save view")
         assert (view, page.axe(axe)) == (view, [])
         page.prefer("dark")
         assert (view, page.axe(axe, COLOURS)) == (view, [])

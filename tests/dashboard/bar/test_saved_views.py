@@ -10,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from storage.accounts.identities import Role
 from storage.accounts.views.documents import Page as SavedPage
 from tests.dashboard.test_governance_views import DESK, is_for_everybody
+from tests.dashboard.test_looks import VIEWS, name_of
 
 
 def save(page, name, *, shared=False):
@@ -114,6 +115,4 @@ def test_every_view_has_the_menu_and_one_of_a_user_or_a_provider_opens_theirs(pa
     page.click(".menu-list a", f"{own} users/{name}")
     page.find("aside.detail h2", name)
     assert page.address == f"users/{name}?sort=cost"
-    for view in SavedPage:
-        page.go(view)
-        page.find(f"main.{view} .saved button", "Save view")
+    assert set(SavedPage) <= set(map(name_of, VIEWS))  # test_looks.py finds the menu in each of these

@@ -313,9 +313,8 @@ def test_a_member_sees_no_call_but_their_own_and_an_owner_everybodys(page, site)
 
 # Each begins with something that means nothing later on.
 MARKUP = [
-    "javascript:alert(1) <img src=x onerror=alert(1)> <script>alert(1)</script>",
-    "</pre><iframe srcdoc='<script>parent.alert(1)</script>'></iframe> <svg/onload=alert(1)>",
-    "{{constructor.constructor('alert(1)')()}} ${alert(1)} `<b>` &lt;b&gt; &amp;",
+    "javascript:alert(1) <img src=x onerror=alert(1)> <script>alert(1)</script> {{alert(1)}} ${alert(1)}",
+    "</pre><iframe srcdoc='<script>parent.alert(1)</script>'></iframe> <svg/onload=alert(1)> `<b>` &lt;b&gt;",
 ]
 RUN = "main script, iframe, main img, main svg, main [onerror], main [onload]"
 

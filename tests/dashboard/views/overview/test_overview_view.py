@@ -199,9 +199,8 @@ def test_calls_are_split_by_the_groups_of_their_user_and_by_token(page, site):
     assert page.texts(".chip")[-1].startswith(f"group:group-{member}")
 
 
-@pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles"])
-def test_a_bar_of_a_day_is_named_anywhere_on_it_and_leads_to_its_calls(page, token, zone):
-    page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": zone})
+def test_a_bar_of_a_day_is_named_anywhere_on_it_and_leads_to_its_calls(page, token):
+    page.browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "America/Los_Angeles"})
     try:
         page.open("overview?range=30d", token)
         place = page.find(".legend").rect
