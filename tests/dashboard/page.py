@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from selenium.common.exceptions import (
-    ElementClickInterceptedException,
     NoSuchElementException,
     StaleElementReferenceException,
     TimeoutException,
@@ -44,15 +44,20 @@ FIND = """
     const found = [...document.querySelectorAll(css)].find((one) =>
         one.textContent.includes(text) && one.checkVisibility({visibilityProperty: true})) ?? null
     """
-# Only if it is where it was two frames ago: what is above it may be loading. A click on it is kept in mind.
+# Its middle, if that is where it was two frames ago and nothing lies over it: what is above it may be loading. A click on it
+# is kept in mind.
 FIND_STILL = f"""{FIND}
     if (!found) return done(null)
     window.wasHit = false
     found.addEventListener("click", () => {{ window.wasHit = true }}, {{capture: true, once: true}})
     found.scrollIntoView({{block: "nearest"}})
-    const place = () => JSON.stringify(found.getBoundingClientRect())
-    const before = place()
-    requestAnimationFrame(() => requestAnimationFrame(() => done(place() === before ? found : null)))"""
+    const middle = () => {{
+        const {{x, y, width, height}} = found.getClientRects()[0] ?? {{}}
+        return [x + width / 2, y + height / 2]
+    }}
+    const before = String(middle())
+    const stands = () => String(middle()) === before && found.contains(document.elementFromPoint(...middle()))
+    requestAnimationFrame(() => requestAnimationFrame(() => done(stands() ? middle() : null)))"""
 # Whether the click hit it: it may have moved at the last moment. Where it led to another document, nothing is known of it.
 WAS_HIT = "return window.wasHit !== false"
 # What a browser says of every answer that is no success, beside what the page says.
@@ -163,9 +168,12 @@ class Page:
 
         def clicked() -> bool:
             # Where the page goes away while a script waits in it, the driver says at once that the script took too long.
-            with suppress(ElementClickInterceptedException, TimeoutException):
-                if element := self.browser.execute_async_script(FIND_STILL, css, text):
-                    element.click()
+            with suppress(TimeoutException):
+                if place := self.browser.execute_async_script(FIND_STILL, css, text):
+                    # The driver's own click looks at all that again, which takes twice as long.
+                    click = {"x": place[0], "y": place[1], "button": "left", "clickCount": 1}
+                    for event in ("mousePressed", "mouseReleased"):
+                        self.browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": event, **click})
                     return bool(self.browser.execute_script(WAS_HIT))
             return False
 
@@ -180,16 +188,17 @@ class Page:
     def choose(self, label: str, option: str, within: str = "main") -> None:
         """Choose in a list, as soon as it has that."""
         script = """
-            return [...document.querySelectorAll(arguments[0] + " select")]
-                .filter((one) => (one.ariaLabel ?? one.labels[0].textContent).startsWith(arguments[1]))
-                .flatMap(({options}) => [...options]).find(({text}) => text === arguments[2]) ?? null"""
-
-        def chosen() -> bool:
-            if found := self.browser.execute_script(script, within, label, option):
-                found.click()
-            return found is not None
-
-        self.until(chosen, f"{option!r} was to be an option")
+            const [within, label, option] = arguments
+            const found = [...document.querySelectorAll(within + " select")]
+                .filter((one) => (one.ariaLabel ?? one.labels[0].textContent).startsWith(label))
+                .flatMap(({options}) => [...options]).find(({text}) => text === option)
+            const list = found?.closest("select")
+            if (!list?.checkVisibility({visibilityProperty: true}) || list.disabled) return false
+            list.focus()
+            found.selected = true
+            return ["input", "change"].map((type) => list.dispatchEvent(new Event(type, {bubbles: true}))).length > 0"""
+        choose = partial(self.browser.execute_script, script, within, label, option)
+        self.until(choose, f"{option!r} was to be an option")
 
     def hold(self, part: str) -> None:
         """Keep back what the page asks for with that in its address, until `release`."""
