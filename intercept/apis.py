@@ -134,7 +134,9 @@ class RequestParser(Protocol):
         """
 
 
-FORM_FIELDS = ("model", "stream")
+FURTHER_MODELS = ("svg", "svg[model]")
+"""Fields of a form that name another model: of what draws an image as SVG (OpenAI, "Create image edit")."""
+FORM_FIELDS = ("model", "stream", *FURTHER_MODELS)
 """What is read from a form."""
 
 FormParser: TypeAlias = Callable[[Mapping[str, str], str], RequestSummary]

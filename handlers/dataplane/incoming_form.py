@@ -6,12 +6,13 @@ from asyncio import Future
 from enum import Enum, auto
 
 from handlers.problems import Problem, body_too_large
-from intercept.apis import FORM_FIELDS, InvalidRequestError
+from intercept.apis import FORM_FIELDS, FURTHER_MODELS, InvalidRequestError
 from intercept.formats.form_data import NO_END, FormFields
 from intercept.refusals import Rule
 from upstream.body_stream import BodyStream
 
 MODEL_BEHIND_FILE = "The form has its model behind a file, and is larger than {} bytes. Put the field model first."
+OTHER_BEHIND_FILE = "The form has the field {} behind a file. Put it before the files."
 # The time limits of a whole form, and of its next piece.
 WHOLE_SECONDS = 3600.0
 PIECE_SECONDS = 60.0
@@ -100,12 +101,15 @@ class IncomingForm:
         self.stream.end()
 
     def _read(self, piece: bytes) -> None:
+        before = set(self.found)
         try:
             if self._fields is None:
                 self._fields = FormFields(self._content_type, FORM_FIELDS)
             self._fields.feed(piece)
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+        if self.stage is not Stage.HELD and (late := set(FURTHER_MODELS) & (self.found.keys() - before)):
+            raise Problem(400, OTHER_BEHIND_FILE.format(late.pop()), rule=Rule.UNUSABLE_BODY)
         has_model = not self._needs_model or "model" in self._fields.found
         if self.stage is Stage.HELD and has_model and self._fields.in_file:
             self.stage = Stage.READY

@@ -34,23 +34,30 @@ class _Fallback(Struct):
     model: str = ""
 
 
+class _Svg(Struct):
+    """What draws an image as SVG."""
+
+    model: str | None = None
+
+
 class _Tool(Struct):
     type: str | None = None
     model: str | None = None
+    svg: _Svg | None = None
     parameters: Raw = field(default_factory=Raw)
 
     @property
     def named(self) -> list[str]:
-        """The model that it names; an empty name stands for what cannot be read."""
+        """The models that it names; an empty name stands for what cannot be read."""
         if (self.type or "").startswith(OPENROUTER) and may_name_models(bytes(self.parameters)):
             return [""]
-        if self.model is None:
-            return []
-        return [self.model if len(self.model) <= MAX_MODEL else ""]
+        names = [one.model for one in (self, self.svg) if one is not None and one.model is not None]
+        return [name if len(name) <= MAX_MODEL else "" for name in names]
 
 
 _OTHERS: Final = Decoder(list[str | _Fallback] | None)
 _TOOLS: Final = Decoder(list[_Tool] | None)
+_SVG: Final = Decoder(_Svg | None)
 
 
 class RequestBody(BeforeMessages):
@@ -65,6 +72,7 @@ class RequestBody(BeforeMessages):
     n: Raw = field(default_factory=Raw)
     models: Raw = field(default_factory=Raw)
     fallbacks: Raw = field(default_factory=Raw)
+    svg: Raw = field(default_factory=Raw)
 
     @property
     def named(self) -> str:
@@ -76,16 +84,18 @@ class RequestBody(BeforeMessages):
         """Models that the provider may use too; None if they cannot be read.
 
         Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them);
-        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool). Tools of OpenRouter name models in
-        several ways in their parameters, which are not read.
+        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool, and of its `svg`). Tools of OpenRouter
+        name models in several ways in their parameters, which are not read.
         """
         try:
             given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
             tools = decode(self.tools, _TOOLS) or () if self.tools else ()
+            svg = decode(self.svg, _SVG) if self.svg else None
         except ValueError:
             return None
         names = [one if isinstance(one, str) else one.model for one in given]
         names += [name for tool in tools for name in tool.named]
+        names += [svg.model] if svg is not None and svg.model is not None else []
         return tuple(names) if all(names) and len(names) <= MAX_OTHER_MODELS else None
 
     @property
@@ -120,7 +130,18 @@ _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
 _ONCE: Final = (
-    *("model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "stream", "input_file_id"),
+    *(
+        "model",
+        "agent",
+        "agent_config",
+        "agentconfig",
+        "models",
+        "fallbacks",
+        "tools",
+        "svg",
+        "stream",
+        "input_file_id",
+    ),
 )
 _MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 

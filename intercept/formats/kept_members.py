@@ -14,7 +14,7 @@ WANTED: Final = (
     *("contents", "parts", "functionResponse", "function_response", "name"),
     *("is_error", "status", "output", "response", "error"),
     *("agent", "agent_config", "agentConfig", "environment", "labels", "result"),
-    *("previous_interaction_id", "previousInteractionId"),
+    *("previous_interaction_id", "previousInteractionId", "svg"),
 )
 """Members that the parsers read, on any level."""
 
@@ -41,10 +41,10 @@ ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "
 
 OBJECTS: Final = frozenset(
     {
-        *((0, "metadata"), (0, "conversation"), (0, "agent_config"), (0, "agentConfig")),
+        *((0, "metadata"), (0, "conversation"), (0, "agent_config"), (0, "agentConfig"), (0, "svg")),
         *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
         *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
-        (OTHER_DEPTH, "response"),
+        *((OTHER_DEPTH, "response"), (INNERMOST_DEPTH, "svg")),
     }
 )
 """The objects that are read."""
@@ -57,5 +57,7 @@ SIZED: Final = frozenset(
 TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (2, "text"), (4, "text")})
 """The members that may be a long text, which is read."""
 
-ONCE: Final = frozenset({"model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "stream"})
+ONCE: Final = frozenset(
+    {"model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "svg", "stream"}
+)
 """The members that may not be there twice."""

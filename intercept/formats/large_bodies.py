@@ -50,6 +50,7 @@ _TAIL_RUNS: Final = 64
 _CONVERSATION_DEPTH: Final = 1
 
 _find_others: Final = finding_others(WANTED)
+_MARKS: Final = (b'"model":', b'"svg":')
 _OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
 
 
@@ -167,7 +168,7 @@ class Scan(Walk):
             yield
             if _OPENROUTER in tool and may_name_models(self.body[start : self.at]):
                 tool = b"0"
-            if len(kept) < MAX_TOOLS and (tool == b"0" or b'"model":' in tool):
+            if len(kept) < MAX_TOOLS and (tool == b"0" or any(mark in tool for mark in _MARKS)):
                 kept.append(tool)
             more = self._goes_on(b"]")
         return b"[" + b",".join(kept) + b"]"

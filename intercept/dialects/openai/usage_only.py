@@ -13,7 +13,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.apis import AtOnce, InvalidRequestError, RequestSummary
+from intercept.apis import FURTHER_MODELS, AtOnce, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
@@ -65,7 +65,11 @@ def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
     if len(named) > MAX_MODEL:
         raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
     is_stream = fields.get("stream", "").strip().lower() in ("true", "1")
-    return RequestSummary(model=named if named.strip() else model or UNNAMED_MODEL, stream=is_stream)
+    whole, member = FURTHER_MODELS
+    other_models = None if whole in fields else (fields[member],) if member in fields else ()
+    return RequestSummary(
+        model=named if named.strip() else model or UNNAMED_MODEL, other_models=other_models, stream=is_stream
+    )
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

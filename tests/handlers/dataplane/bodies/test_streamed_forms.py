@@ -255,6 +255,15 @@ async def test_a_form_that_is_none_names_two_models_or_may_not_be_sent_is_refuse
     assert (recorded["model"], recorded["end_reason"]) == ("m", "client_disconnected")
     assert "more than once" in recorded["error"]["message"]
     await running.afresh()
+    # nor does one that names another model where policies are not asked any more
+    client = await begin(running, len(BEGIN) + 5000)
+    _, reader, _ = await provider.request()
+    await client.send_raw(b"sound\r\n" + field(b"svg[model]", b"other") + b"--b\r\n")
+    refused = await client.rest(await client.head())
+    said = incoming_form.OTHER_BEHIND_FILE.format("svg[model]")
+    assert (refused.status, json.loads(refused.body)["message"]) == (400, said)
+    assert len(await reader.read()) < len(BEGIN) + 5000
+    await running.afresh()
     # a form that is none or has no end is refused
     client = await begin(running, 500, first=b"no form")
     assert (await client.rest(await client.head())).status == 400

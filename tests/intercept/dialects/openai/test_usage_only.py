@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.openai.usage_only import body_reader, parse_request, stream_reader, tokens
+from intercept.dialects.openai.usage_only import body_reader, parse_form, parse_request, stream_reader, tokens
 from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.records import ProviderError, Reading, TokenUsage, UsageSource
 
@@ -28,6 +28,13 @@ def test_the_model_is_that_of_the_body_or_of_the_path_or_left_to_the_provider():
     assert parse_request(b'{"input": "x"}') == RequestSummary(model="default")
     with pytest.raises(InvalidRequestError):
         parse_request(b"[]")
+
+
+def test_a_form_names_its_model_and_that_of_an_svg():
+    assert parse_form({"model": "m", "stream": "true"}) == RequestSummary(model="m", stream=True)
+    assert parse_form({"model": "m", "svg[model]": "n"}) == RequestSummary(model="m", other_models=("n",))
+    assert parse_form({"model": "m", "svg": "{}", "svg[model]": "n"}) == RequestSummary(model="m", other_models=None)
+    assert parse_form({}, "deployment") == RequestSummary(model="deployment")
 
 
 @pytest.mark.parametrize(
