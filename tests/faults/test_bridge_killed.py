@@ -26,14 +26,15 @@ COMPLETED_OR_CRASHED = COMPLETED | {"server_crashed"}
 
 @pytest.mark.server_says(LEFT_IN_FLIGHT)
 @pytest.mark.parametrize(
-    "kills", [pytest.param(2, id="twice"), pytest.param(10, id="ten times", marks=pytest.mark.faults)]
+    ("kills", "clients"),
+    [pytest.param(2, 6, id="twice"), pytest.param(10, CLIENTS, id="ten times", marks=pytest.mark.faults)],
 )
 @pytest.mark.gen_test(timeout=180)
-async def test_every_call_that_began_is_recorded_once_however_often_the_bridge_is_killed(kills, scenario):
+async def test_every_call_that_began_is_recorded_once_however_often_the_bridge_is_killed(kills, clients, scenario):
     moments = random.Random(SEED)
     server = await scenario.deployment.start()
     load = scenario.load
-    async with load.running():
+    async with load.running(clients):
         for _ in range(kills):
             await load.more(1)
             await asyncio.sleep(moments.uniform(0, LATEST_KILL_SECONDS))
