@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,11 @@ def private():
 
 def test_one_file_uses_private_attributes_of_tornado(private):
     assert {"_headers", "_write_buffer", "_headers_written", "_finished", "_prepared_future"} <= private
+    named = re.compile(rf"\.({'|'.join(private)})\b")  # to parse a file takes longer
     used = {
         str(path.relative_to(ROOT)): sorted(found)
         for folder in ("handlers", "limits")
         for path in (ROOT / folder).rglob("*.py")
-        if (found := attributes(path.read_text()) & private)
+        if named.search(source := path.read_text()) and (found := attributes(source) & private)
     }
     assert used == {ADAPTER: ["_body_future", "_headers", "_headers_written", "_write_buffer"]}

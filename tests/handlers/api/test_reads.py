@@ -33,7 +33,8 @@ def str_of(read):
 
 
 @pytest.mark.gen_test
-async def test_each_way_to_read_what_somebody_wrote_is_an_entry(running, call):
+async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls_are_none(running, call):
+    # each way to read what somebody wrote is an entry
     grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     first = await call(MESSAGES, grace)
     await call(MESSAGES, grace)
@@ -53,10 +54,8 @@ async def test_each_way_to_read_what_somebody_wrote_is_an_entry(running, call):
         ],
         key=str_of,
     )
-
-
-@pytest.mark.gen_test
-async def test_ones_own_calls_and_figures_alone_and_heads_are_no_entries(running, call):
+    await running.afresh("audit")
+    # ones own calls and figures alone and heads are no entries
     grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
     id_ = await call(MESSAGES, grace)
     client = await running.client()

@@ -120,21 +120,6 @@ async def test_words_that_begin_a_line_of_a_tool_input_are_found(running):
 
 
 @pytest.mark.gen_test
-async def test_nobody_finds_texts_of_calls_that_they_may_not_read(running):
-    grace, auditor, reader = await with_secrets(running)
-    assert await found(running, "secret", grace) == (1, [2])
-    assert await found(running, "secret ada", grace) == (0, [])
-    assert await found(running, "secret", auditor) == await found(running, "secret") == (2, [2, 1])
-    assert await found(running, "secret initiator:grace", auditor) == (1, [2])
-    status, response = await running.get(f"{LIST}?q=secret", reader)
-    assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
-    assert await found(running, "tool:Bash", reader) == (0, [])
-    client = await running.client()
-    for path in (f"{LIST}/export?q=secret", f"{LIST}/live?q=secret"):
-        assert (await client.request("GET", path, reader)).status == 403
-
-
-@pytest.mark.gen_test
 async def test_searches_of_what_others_wrote_are_audited(running):
     auditor, grace = await running.user("audrey", Role.AUDITOR), await running.user("grace")
     await record(running, 1, "a secret of ada")
@@ -156,7 +141,8 @@ async def test_searches_of_what_others_wrote_are_audited(running):
 
 
 @pytest.mark.gen_test
-async def test_nothing_is_found_of_what_a_policy_does_not_keep(running):
+async def test_rare_values_and_the_latest_sessions_are_found_and_nothing_that_is_not_kept(running, monkeypatch):
+    # nothing is found of what a policy does not keep
     for number, kept in enumerate((Keep.NONE, Keep.HASHED, Keep.REDACTED, Keep.FULL), start=1):
         recording = Recording(prompts=kept, tool_inputs=kept, thoughts=kept, responses=kept, patterns=("hunter2",))
         texts = {"tool": '{"x": "hunter2"}', "error": "hunter2", "response": "hunter2"}
@@ -166,10 +152,8 @@ async def test_nothing_is_found_of_what_a_policy_does_not_keep(running):
             await index(running)
         parts = await running.bridge.database.search_parts.find({}).to_list(None)
         assert not any(b"hunter2" in part["data"] for part in parts), kept
-
-
-@pytest.mark.gen_test
-async def test_rare_values_are_found_by_the_index_as_without_it(running):
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # rare values are found by the index as without it
     await record(running, 1, "a", tool='{"x": 1}', streaming=False)
     await record(running, 2, "b", error="Too long", streaming=True)
     questions = ["tool:Bash", "-tool:Bash", "error:invalid_request_error", "streaming:true", "took:<1s", "-cost:>0"]
@@ -177,34 +161,18 @@ async def test_rare_values_are_found_by_the_index_as_without_it(running):
     assert without == [(1, [1]), (1, [2]), (1, [2]), (1, [2]), (2, [2, 1]), (2, [2, 1])]
     await index(running)
     assert [await found(running, q) for q in questions] == without
-
-
-@pytest.mark.gen_test
-async def test_an_export_has_what_a_search_for_words_finds(running):
-    for number in range(1, 4):
-        await record(running, number, "a secret" if number % 2 else "nothing")
-    await index(running)
-    client = await running.client()
-    response = await client.request("GET", f"{LIST}/export?q=secret", running.headers)
-    assert [UUID(json.loads(line)["id"]).int for line in response.body.splitlines()] == [3, 1]
-    response = await client.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
-    assert len(response.body.splitlines()) == 1
-
-
-@pytest.mark.gen_test
-async def test_words_beside_what_the_index_does_not_have_are_refused(running):
-    detail = "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
-    for q in (f"word {UUID(int=1)}", f"word status:{Status.IN_FLIGHT}"):
-        status, response = await running.get(f"{LIST}?q={quote(q)}")
-        assert (status, response.get("validations")) == (400, [{"field": "q", "detail": detail}]), q
-
-
-@pytest.mark.gen_test
-async def test_what_looks_like_a_token_or_a_key_is_not_searched_for(running):
-    for secret in (running.token, "sk-proj-0123456789abcdefghij"):
-        status, response = await running.get(f"{LIST}?q=word%20{secret}")
-        assert (status, response["validations"][0]["detail"][:29]) == (400, "looks like a token or a key, ")
-        assert secret not in json.dumps(response)
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # where many calls match their sessions are those of the latest
+    monkeypatch.setattr("storage.search.sessions.MAX_CALLS", 1)
+    for number in (1, 2):
+        await record(running, number, "a word", client_session_id=f"s{number}")
+        await index(running)
+    await SessionJob(running.bridge.database).add_pending()
+    _, response = await running.get("/api/v2/aibridge/sessions?q=word")
+    assert (response["count"], response["count_is_exact"]) == (1, False)
+    status, response = await running.get(f"{STATS}?of=sessions&q=word")
+    detail = "more than 10,000 calls match it, or 1,000 where words have to follow one another; ask for less"
+    assert (status, response["validations"]) == (400, [{"field": "q", "detail": detail}])
 
 
 @pytest.mark.gen_test
@@ -235,20 +203,6 @@ async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(ru
         assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
     counted = await added_up(running, "password", more="&of=sessions&group_by=model")
     assert {one["group"]["model"]: one["total"]["sessions"] for one in counted["groups"]} == {"m1": 2, "m2": 1}
-
-
-@pytest.mark.gen_test
-async def test_where_many_calls_match_their_sessions_are_those_of_the_latest(running, monkeypatch):
-    monkeypatch.setattr("storage.search.sessions.MAX_CALLS", 1)
-    for number in (1, 2):
-        await record(running, number, "a word", client_session_id=f"s{number}")
-        await index(running)
-    await SessionJob(running.bridge.database).add_pending()
-    _, response = await running.get("/api/v2/aibridge/sessions?q=word")
-    assert (response["count"], response["count_is_exact"]) == (1, False)
-    status, response = await running.get(f"{STATS}?of=sessions&q=word")
-    detail = "more than 10,000 calls match it, or 1,000 where words have to follow one another; ask for less"
-    assert (status, response["validations"]) == (400, [{"field": "q", "detail": detail}])
 
 
 async def added_up(running, q, headers=None, more="&group_by=model"):
@@ -284,14 +238,52 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
 
 
 @pytest.mark.gen_test
-async def test_until_all_calls_are_indexed_statistics_say_so(running):
+async def test_words_are_exported_read_in_a_thread_and_not_taken_beside_keys(running, monkeypatch):
+    # until all calls are indexed statistics say so
     await record(running, 1, "My password is hunter2.")
     for more in ("&group_by=model", "&format=series"):
         assert (await added_up(running, "password", more=more))["indexing"] == {"done": 0, "total": 0}
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # an export has what a search for words finds
+    for number in range(1, 4):
+        await record(running, number, "a secret" if number % 2 else "nothing")
+    await index(running)
+    client = await running.client()
+    response = await client.request("GET", f"{LIST}/export?q=secret", running.headers)
+    assert [UUID(json.loads(line)["id"]).int for line in response.body.splitlines()] == [3, 1]
+    response = await client.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
+    assert len(response.body.splitlines()) == 1
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # words beside what the index does not have are refused
+    detail = "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
+    for q in (f"word {UUID(int=1)}", f"word status:{Status.IN_FLIGHT}"):
+        status, response = await running.get(f"{LIST}?q={quote(q)}")
+        assert (status, response.get("validations")) == (400, [{"field": "q", "detail": detail}]), q
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # what looks like a token or a key is not searched for
+    for secret in (running.token, "sk-proj-0123456789abcdefghij"):
+        status, response = await running.get(f"{LIST}?q=word%20{secret}")
+        assert (status, response["validations"][0]["detail"][:29]) == (400, "looks like a token or a key, ")
+        assert secret not in json.dumps(response)
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # texts are read in a thread and calls go on
+    threads = []
+    for name in ("matches", "find_matches"):
+        read = getattr(TextQuery, name)
+        monkeypatch.setattr(
+            TextQuery, name, lambda *what, name=name, read=read: threads.append((name, current_thread())) or read(*what)
+        )
+    await record(running, 1, "hello there")
+    for _ in range(2):  # as it waits to be indexed, and then
+        assert await found(running, '"hello there"') == (1, [1])
+        await index(running)
+    assert {name for name, _ in threads} == {"matches", "find_matches"}
+    assert main_thread() not in {thread for _, thread in threads}
 
 
 @pytest.mark.gen_test
-async def test_nobody_counts_words_that_they_may_not_read(running):
+async def test_nobody_finds_counts_or_gets_errors_of_words_that_they_may_not_read(running):
+    # nobody counts words that they may not read
     grace, auditor, reader = await with_secrets(running)
     assert (await added_up(running, "secret", grace))["total"]["interceptions"] == 1
     assert (await added_up(running, "ada", grace))["total"]["interceptions"] == 0
@@ -303,31 +295,8 @@ async def test_nobody_counts_words_that_they_may_not_read(running):
     _, trail = await running.get("/api/v2/aibridge/audit")
     searched = [one for one in trail["results"] if one["action"] == "calls.searched"]
     assert [(one["actor"]["username"], one["detail"]["count"]) for one in searched] == [("audrey", 1)]
-
-
-@pytest.mark.gen_test
-async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, monkeypatch):
-    await record(running, 1, "My password", error="overloaded")
-    await record(running, 2, "Hello", error="the password is wrong")
-    await record(running, 3, "Hello", error="overloaded")
-    await record(running, 4, "My password")
-
-    async def errors(q):
-        status, response = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}")
-        assert status == 200, response
-        return response["calls"], {one["message"] for one in response["results"]}, response["is_complete"]
-
-    for _ in range(2):
-        assert await errors("password") == (2, {"overloaded", "the password is wrong"}, True)
-        assert await errors('"password is"') == (1, {"the password is wrong"}, True)
-        assert await errors("hello -password") == (1, {"overloaded"}, True)
-        await index(running)
-    monkeypatch.setattr("handlers.api.recorded.errors.MAX_SAYING", 1)
-    assert (await errors("password"))[::2] == (1, False)
-
-
-@pytest.mark.gen_test
-async def test_nobody_gets_errors_of_words_that_they_may_not_read(running):
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # nobody gets errors of words that they may not read
     grace, auditor, reader = await with_secrets(running)
     user = await running.bridge.identities.find_user("grace")
     await record(running, 3, "another secret of ada", error="overloaded")
@@ -353,19 +322,37 @@ async def test_nobody_gets_errors_of_words_that_they_may_not_read(running):
         if one["action"] == "calls.searched"
     ]
     assert sorted(searched, key=str) == [("audrey", "grace", 2), ("audrey", None, 2)]
+    await running.afresh("search_segments", "search_parts", "sessions", "audit")
+    # nobody finds texts of calls that they may not read
+    grace, auditor, reader = await with_secrets(running)
+    assert await found(running, "secret", grace) == (1, [2])
+    assert await found(running, "secret ada", grace) == (0, [])
+    assert await found(running, "secret", auditor) == await found(running, "secret") == (2, [2, 1])
+    assert await found(running, "secret initiator:grace", auditor) == (1, [2])
+    status, response = await running.get(f"{LIST}?q=secret", reader)
+    assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
+    assert await found(running, "tool:Bash", reader) == (0, [])
+    client = await running.client()
+    for path in (f"{LIST}/export?q=secret", f"{LIST}/live?q=secret"):
+        assert (await client.request("GET", path, reader)).status == 403
 
 
 @pytest.mark.gen_test
-async def test_texts_are_read_in_a_thread_and_calls_go_on(running, monkeypatch):
-    threads = []
-    for name in ("matches", "find_matches"):
-        read = getattr(TextQuery, name)
-        monkeypatch.setattr(
-            TextQuery, name, lambda *what, name=name, read=read: threads.append((name, current_thread())) or read(*what)
-        )
-    await record(running, 1, "hello there")
-    for _ in range(2):  # as it waits to be indexed, and then
-        assert await found(running, '"hello there"') == (1, [1])
+async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, monkeypatch):
+    await record(running, 1, "My password", error="overloaded")
+    await record(running, 2, "Hello", error="the password is wrong")
+    await record(running, 3, "Hello", error="overloaded")
+    await record(running, 4, "My password")
+
+    async def errors(q):
+        status, response = await running.get(f"/api/v2/aibridge/errors?q={quote(q)}")
+        assert status == 200, response
+        return response["calls"], {one["message"] for one in response["results"]}, response["is_complete"]
+
+    for _ in range(2):
+        assert await errors("password") == (2, {"overloaded", "the password is wrong"}, True)
+        assert await errors('"password is"') == (1, {"the password is wrong"}, True)
+        assert await errors("hello -password") == (1, {"overloaded"}, True)
         await index(running)
-    assert {name for name, _ in threads} == {"matches", "find_matches"}
-    assert main_thread() not in {thread for _, thread in threads}
+    monkeypatch.setattr("handlers.api.recorded.errors.MAX_SAYING", 1)
+    assert (await errors("password"))[::2] == (1, False)

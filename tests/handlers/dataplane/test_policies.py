@@ -89,12 +89,6 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
     await running.ended(1)
 
 
-@pytest.mark.gen_test
-async def test_no_dialect_gets_round_the_models_of_a_policy(running):
-    hold(running, SharedPolicy(models=Models(deny=["*"])))
-    assert [(await refused(running, conversation)).status for conversation in ALL] == [403] * len(ALL)
-
-
 @pytest.mark.parametrize("prompt", ["hi", "hi " * 500_000], ids=["small", "large"])
 @pytest.mark.gen_test
 async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
@@ -145,7 +139,8 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
 
 
 @pytest.mark.gen_test
-async def test_a_batch_whose_models_nobody_reads_gets_round_no_policy_of_models(running):
+async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_price(running):
+    # a batch whose models nobody reads gets round no policy of models
     request = {"custom_id": "one", "params": MESSAGES.request}
     batch = replace(MESSAGES, path="/v1/messages/batches", request={"requests": [request]}, body=b'{"id": "batch_1"}')
     said = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
@@ -162,15 +157,20 @@ async def test_a_batch_whose_models_nobody_reads_gets_round_no_policy_of_models(
     running.upstream.play(whole(batch))
     assert (await call(running, batch)).status == 200
     await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_file_is_no_model_and_may_be_sent_whatever_models_are_allowed(running):
-    upload = replace(CHAT, path="/v1/uploads", request={"filename": "a.pdf"}, body=b'{"id": "upload_1"}')
-    hold(running, SharedPolicy(models=Models(allow=["gpt-5*"], deny=["*-preview"])))
-    running.upstream.play(whole(upload))
-    assert (await call(running, upload)).status == 200
-    await running.ended(1)
+    await running.afresh("refusals")
+    # a model without a price is refused where the bridge would pay
+    hold(running, SharedPolicy(models=Models(unpriced="deny")))
+    response = await refused(running, CHAT)
+    message = 'The model "m" of openai may not be used here: everyone denies models without a known price.'
+    assert (response.status, json.loads(response.body)["message"]) == (403, message)
+    running.upstream.play(whole(OPUS))
+    assert (await call(running, OPUS)).status == 200
+    running.upstream.play(whole(CHAT))
+    assert (await call(running, CHAT, running.own_key)).status == 200
+    _, explained = await running.get("/api/v2/aibridge/users/me/policy?model=m&provider=openai")
+    rule = "everyone denies models without a known price"
+    assert explained["decisions"] == [{"provider": "openai", "allowed": False, "rule": rule}]
+    await running.ended(2)
 
 
 @pytest.mark.gen_test
@@ -191,7 +191,8 @@ async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
 
 
 @pytest.mark.gen_test
-async def test_an_own_key_that_a_policy_denies_is_refused(running):
+async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_it_is_read(running, monkeypatch):
+    # an own key that a policy denies is refused
     hold(running, SharedPolicy(byok="deny"))
     response = await refused(running, CHAT, running.own_key)
     assert (response.status, json.loads(response.body)["message"]) == (
@@ -199,6 +200,27 @@ async def test_an_own_key_that_a_policy_denies_is_refused(running):
         "Bring Your Own Key (BYOK) is not allowed here: everyone denies byok.",
     )
     assert await rows(running) == [("own_key_not_allowed", 403, "everyone", None)]
+    await running.afresh("refusals")
+    # no dialect gets round the models of a policy
+    hold(running, SharedPolicy(models=Models(deny=["*"])))
+    assert [(await refused(running, conversation)).status for conversation in ALL] == [403] * len(ALL)
+    await running.afresh("refusals")
+    # a file is no model and may be sent whatever models are allowed
+    upload = replace(CHAT, path="/v1/uploads", request={"filename": "a.pdf"}, body=b'{"id": "upload_1"}')
+    hold(running, SharedPolicy(models=Models(allow=["gpt-5*"], deny=["*-preview"])))
+    running.upstream.play(whole(upload))
+    assert (await call(running, upload)).status == 200
+    await running.ended(1)
+    await running.afresh("refusals")
+    # before the policies were read nothing is admitted
+    monkeypatch.setattr(running.bridge.policies, "_reading", None)
+    response = await refused(running, CHAT)
+    assert (response.status, response.header("Retry-After"), json.loads(response.body)["message"]) == (
+        *(503, "1"),
+        "The policies cannot be read at the moment. Please try again later.",
+    )
+    _, ready = await running.get("/readyz")
+    assert ready["policies"] == "not read yet: nothing is admitted"
 
 
 @pytest.mark.gen_test
@@ -283,18 +305,6 @@ async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
 
 
 @pytest.mark.gen_test
-async def test_before_the_policies_were_read_nothing_is_admitted(running, monkeypatch):
-    monkeypatch.setattr(running.bridge.policies, "_reading", None)
-    response = await refused(running, CHAT)
-    assert (response.status, response.header("Retry-After"), json.loads(response.body)["message"]) == (
-        *(503, "1"),
-        "The policies cannot be read at the moment. Please try again later.",
-    )
-    _, ready = await running.get("/readyz")
-    assert ready["policies"] == "not read yet: nothing is admitted"
-
-
-@pytest.mark.gen_test
 async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(running):
     redacted = RecordingRules(prompts=Keep.REDACTED, patterns=[r"EMP-\d{5}"])
     hold(running, Policy(recording=redacted), own(running))
@@ -316,19 +326,3 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
     kept = explained["recording"]
     assert (kept["prompts"], kept["thoughts"], kept["patterns"]) == ("redacted", "full", [r"EMP-\d{5}"])
     assert [source["level"] for source in kept["sources"]] == ["user"]
-
-
-@pytest.mark.gen_test
-async def test_a_model_without_a_price_is_refused_where_the_bridge_would_pay(running):
-    hold(running, SharedPolicy(models=Models(unpriced="deny")))
-    response = await refused(running, CHAT)
-    message = 'The model "m" of openai may not be used here: everyone denies models without a known price.'
-    assert (response.status, json.loads(response.body)["message"]) == (403, message)
-    running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
-    running.upstream.play(whole(CHAT))
-    assert (await call(running, CHAT, running.own_key)).status == 200
-    _, explained = await running.get("/api/v2/aibridge/users/me/policy?model=m&provider=openai")
-    rule = "everyone denies models without a known price"
-    assert explained["decisions"] == [{"provider": "openai", "allowed": False, "rule": rule}]
-    await running.ended(2)

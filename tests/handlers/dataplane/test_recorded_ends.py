@@ -20,8 +20,10 @@ from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAS
 from tests.raw_client import RawClient
 
 
+@pytest.mark.expects_log("provider key refused")
 @pytest.mark.gen_test
-async def test_the_providers_key_goes_upstream_and_the_clients_token_does_not(running):
+async def test_the_providers_key_goes_upstream_and_its_errors_come_back(running, log_watch):
+    # the providers key goes upstream and the clients token does not
     running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
     client = await running.client()
     headers = running.headers | {"X-Stainless-Lang": "python", "Cookie": "a=b", "Accept-Encoding": "gzip"}
@@ -37,11 +39,8 @@ async def test_the_providers_key_goes_upstream_and_the_clients_token_does_not(ru
         assert request.header("Cookie") == []
         assert not any(running.token in value for _, value in request.headers)
     await running.ended(2)
-
-
-@pytest.mark.expects_log("provider key refused")
-@pytest.mark.gen_test
-async def test_an_upstreams_error_is_relayed_and_recorded_as_such(running, log_watch):
+    await running.afresh()
+    # an upstreams error is relayed and recorded as such
     body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
     client = await running.client()
     for number, status in enumerate((400, 429, 500, 529, 401), start=1):
@@ -104,35 +103,8 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_has_an_end_by_what_it_had_seen(running, monkeypatch):
-    # a client that leaves after the last event has a completed call
-    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event())
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    response = await client.head()
-    assert await client.piece(response) == MESSAGES.stream
-    client.close()
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
-    await running.afresh()
-    # a client that leaves between finish reason and done has left
-    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
-    for number, (case, events) in enumerate({"before the usage": 3, "after the usage": 4}.items(), start=1):
-        parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
-        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
-        client = await running.client()
-        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        response = await client.head()
-        while response.body != b"".join(parts):
-            await client.piece(response)
-        client.close()
-        recorded, *_ = await running.ended(number)
-        assert recorded["end_reason"] == "client_disconnected", case
-        assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3), case
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(running, monkeypatch):
+async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_seen(running, monkeypatch):
+    # a client that leaves before the usage of its response is charged
     left, stop = asyncio.Event(), ProxyHandler.stop
     monkeypatch.setattr(ProxyHandler, "stop", lambda self, reason: (stop(self, reason), left.set()))
     item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
@@ -160,6 +132,32 @@ async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(
         recorded, *_ = await running.ended(number)
         assert recorded["end_reason"] == "client_disconnected", case
         assert (running.tokens(recorded), recorded["token_usages"][0]["source"]) == (dialect.tokens, "provider"), case
+    await running.afresh()
+    # a client that leaves has an end by what it had seen
+    # a client that leaves after the last event has a completed call
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event())
+    client = await running.client()
+    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await client.head()
+    assert await client.piece(response) == MESSAGES.stream
+    client.close()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
+    await running.afresh()
+    # a client that leaves between finish reason and done has left
+    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
+    for number, (case, events) in enumerate({"before the usage": 3, "after the usage": 4}.items(), start=1):
+        parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
+        running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
+        client = await running.client()
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        response = await client.head()
+        while response.body != b"".join(parts):
+            await client.piece(response)
+        client.close()
+        recorded, *_ = await running.ended(number)
+        assert recorded["end_reason"] == "client_disconnected", case
+        assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3), case
 
 
 @pytest.mark.gen_test

@@ -32,7 +32,8 @@ def cut(data: bytes, size: int) -> list[bytes]:
 
 
 @pytest.mark.gen_test
-async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(running):
+async def test_a_body_reaches_the_client_byte_for_byte_streamed_or_with_its_length(running):
+    # a stream reaches the client byte for byte on a reused connection
     client = await running.client()
     cases = [(conversation, size) for conversation in ALL for size in (1, 7, 100, 10**6)]
     ids = []
@@ -50,10 +51,8 @@ async def test_a_stream_reaches_the_client_byte_for_byte_on_a_reused_connection(
         assert (recorded["end_reason"], recorded["streaming"]) == ("completed", True), case
         assert running.tokens(recorded) == conversation.tokens, case
         assert [prompt["prompt"] for prompt in recorded["user_prompts"]] == ["Hello"], case
-
-
-@pytest.mark.gen_test
-async def test_a_whole_body_reaches_the_client_byte_for_byte_with_its_length(running):
+    await running.afresh()
+    # a whole body reaches the client byte for byte with its length
     client = await running.client()
     cases = [(conversation, size) for conversation in ALL for size in (1, 100, 10**6)]
     ids = []  # two that begin in one millisecond are in no order
@@ -140,7 +139,8 @@ async def test_nagle_is_off_during_every_request_of_a_connection(running, http_s
 
 
 @pytest.mark.gen_test
-async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
+async def test_the_upstreams_head_reaches_the_client_and_a_cut_body_never_looks_complete(running):
+    # the upstreams head reaches the client and ours is added
     running.upstream.play(
         EVENT_STREAM + b"request-id: req_1\r\nanthropic-ratelimit-requests-remaining: 7\r\nX-Multi: a\r\nX-Multi: b\r\n"
         b"Server-Timing: inference;dur=3\r\nDate: Thu, 26 Nov 2026 05:45:08 GMT\r\n"
@@ -171,10 +171,8 @@ async def test_the_upstreams_head_reaches_the_client_and_ours_is_added(running):
         ("X-Multi", "b"),
     ]
     assert recorded["upstream_request_id"] == "req_1"
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_was_cut_never_looks_complete(running):
+    await running.afresh()
+    # a body that was cut never looks complete
     part = MESSAGES.stream[:200]
     cases = list(product((CHUNKED, b"Content-Length: 99999\r\n\r\n"), (CLOSE, RESET)))
     for number, (framing, end) in enumerate(cases, start=1):
@@ -260,7 +258,8 @@ async def test_a_provider_that_stays_silent_is_given_up_and_told_where_that_can_
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_what_was_seen(running):
+async def test_a_client_that_leaves_before_a_head_or_in_a_body_closes_its_upstream(running, monkeypatch):
+    # a client that leaves closes its upstream and is recorded with what was seen
     for number, events in enumerate((0, 1, 3)):
         parts = [part + b"\n\n" for part in MESSAGES.stream.split(b"\n\n")[:events]]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
@@ -276,10 +275,8 @@ async def test_a_client_that_leaves_closes_its_upstream_and_is_recorded_with_wha
         assert [usage["output_tokens"] for usage in recorded["token_usages"]] == ([1] if events else []), events
         assert (recorded["first_byte_at"] is None) == (events == 0), events
         assert running.bridge.lifecycle.in_flight == 0, events
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstream(running):
+    await running.afresh()
+    # a client that leaves before the upstreams head closes its upstream
     running.upstream.play(asyncio.Event())
     further = (b"", b"\r\n", b"GET /healthz HTTP/1.1\r\nHost: bridge\r\n\r\n")
     cases = list(product((RawClient.close, RawClient.reset), further))
@@ -293,6 +290,25 @@ async def test_a_client_that_leaves_before_the_upstreams_head_closes_its_upstrea
         recorded, *_ = await running.ended(number + 1)
         end = (recorded["end_reason"], recorded["upstream_status"])
         assert end == ("client_disconnected", None), (leave.__name__, more)
+    await running.afresh()
+    # a client that leaves while it is identified causes no upstream call
+    identified, requested = asyncio.Event(), asyncio.Event()
+
+    async def slowly(_token, *_kind):
+        requested.set()
+        await identified.wait()
+        return running.identity
+
+    monkeypatch.setattr(running.bridge.identities, "authenticate", slowly)
+    client = await running.client()
+    await client.send("GET", "/api/v2/aibridge/openai/v1/models", running.headers)
+    await requested.wait()
+    client.reset()
+    (handler,) = running.bridge.lifecycle._under_way
+    await until(lambda: handler.cycle.closed)
+    identified.set()
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    assert running.upstream.requests == []
 
 
 @pytest.mark.gen_test
@@ -346,24 +362,3 @@ async def test_routes_that_are_not_recorded_a_head_and_the_old_prefix_are_relaye
         response = await client.request("DELETE", "/api/v2/aibridge/openai/v1/responses/r", running.own_key)
         assert (response.status, response.header("Content-Length")) == (204, None)
         running.upstream.connections[-1].transport.abort()
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_while_it_is_identified_causes_no_upstream_call(running, monkeypatch):
-    identified, requested = asyncio.Event(), asyncio.Event()
-
-    async def slowly(_token, *_kind):
-        requested.set()
-        await identified.wait()
-        return running.identity
-
-    monkeypatch.setattr(running.bridge.identities, "authenticate", slowly)
-    client = await running.client()
-    await client.send("GET", "/api/v2/aibridge/openai/v1/models", running.headers)
-    await requested.wait()
-    client.reset()
-    (handler,) = running.bridge.lifecycle._under_way
-    await until(lambda: handler.cycle.closed)
-    identified.set()
-    await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    assert running.upstream.requests == []

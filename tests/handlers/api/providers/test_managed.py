@@ -277,31 +277,6 @@ async def test_a_stream_under_way_goes_on_when_its_provider_is_removed(running):
 
 
 @pytest.mark.gen_test
-async def test_without_encryption_keys_no_key_is_stored_and_the_error_says_how(running):
-    status, refused = await send(running, "POST", "", east(running, keys=KEYS))
-    detail = (
-        "keys cannot be stored without encryption-keys: set CODER_AIBRIDGE_ENCRYPTION_KEYS to what "
-        "`openssl rand -base64 32` prints, on every server and for this command"
-    )
-    assert (status, refused["validations"]) == (400, [{"field": "keys", "detail": detail}])
-    assert (await send(running, "GET", "/east"))[0] == 404
-    status, added = await send(running, "POST", "", east(running))
-    assert (status, added["keys"], added["key_state"]) == (201, [], "keyless")
-
-
-@pytest.mark.gen_test
-async def test_a_provider_without_key_says_who_can_give_it_one(running):
-    await send(running, "POST", "", {"name": "vendor", "type": "anthropic"})
-    client = await running.client()
-    response = await client.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
-    assert response.status == 400
-    assert json.loads(response.body)["message"] == (
-        "The provider vendor has no API key: an owner of AI Bridge can give it one, or send your own key, and the token in "
-        "X-Coder-AI-Governance-Token."
-    )
-
-
-@pytest.mark.gen_test
 async def test_providers_of_the_environment_are_read_only_and_win_by_name(running):
     taken = "The name openai is that of a provider of the server's environment."
     assert await send(running, "POST", "", {"name": "openai", "type": "openai"}) == (409, {"message": taken})
@@ -342,7 +317,8 @@ async def test_a_name_is_given_once_and_what_is_not_there_is_not_changed(running
 
 
 @pytest.mark.gen_test
-async def test_owners_alone_change_providers_and_members_see_no_address(running):
+async def test_who_is_no_owner_or_has_no_key_to_seal_with_changes_no_provider(running):
+    # owners alone change providers and members see no address
     member, auditor = await running.user("grace"), await running.user("eve", Role.AUDITOR)
     await send(running, "POST", "", east(running))
     forbidden = (403, {"message": "Only owners may change and check providers."})
@@ -355,6 +331,27 @@ async def test_owners_alone_change_providers_and_members_see_no_address(running)
     assert await running.get(f"{PROVIDERS}/east", member) == (403, unseen)
     assert (await running.get(f"{PROVIDERS}/east", auditor))[0] == 200
     assert (await running.get(f"{PROVIDERS}/configured", member))[0] == 200
+    await running.afresh("providers")
+    # without encryption keys no key is stored and the error says how
+    status, refused = await send(running, "POST", "", east(running, keys=KEYS))
+    detail = (
+        "keys cannot be stored without encryption-keys: set CODER_AIBRIDGE_ENCRYPTION_KEYS to what "
+        "`openssl rand -base64 32` prints, on every server and for this command"
+    )
+    assert (status, refused["validations"]) == (400, [{"field": "keys", "detail": detail}])
+    assert (await send(running, "GET", "/east"))[0] == 404
+    status, added = await send(running, "POST", "", east(running))
+    assert (status, added["keys"], added["key_state"]) == (201, [], "keyless")
+    await running.afresh("providers")
+    # a provider without key says who can give it one
+    await send(running, "POST", "", {"name": "vendor", "type": "anthropic"})
+    client = await running.client()
+    response = await client.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
+    assert response.status == 400
+    assert json.loads(response.body)["message"] == (
+        "The provider vendor has no API key: an owner of AI Bridge can give it one, or send your own key, and the token in "
+        "X-Coder-AI-Governance-Token."
+    )
 
 
 @sealed

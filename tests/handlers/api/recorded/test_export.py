@@ -179,7 +179,7 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
     clients[1].reset()
     await until(lambda: running.bridge.interception_reader._exports == reader_module.MAX_EXPORTS_AT_A_TIME - 2)
     assert numbers(await download("?limit=1")) == [3]
-    for client in clients:
+    for client in clients[2:]:
         client.reset()
     await running.afresh()
     # a client that takes nothing is cut and makes room

@@ -93,15 +93,15 @@ async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running):
         row, *_ = page["results"]
         got = (page["count"], tuple(row), row["rule"], row["status"], row["more"])
         assert got == (len(counts), KEYS, rule, status, 0)
-        refusals = await counted(running)
-        assert (refusals["total"], refusals["rules"]) == (len(counts), counts)
         assert metric(running) == metrics
-        contract.validate(page, {"$ref": "#/components/schemas/RefusalList"})
-        contract.validate(refusals, {"$ref": "#/components/schemas/RefusedCalls"})
         known = rule not in {Rule.NO_TOKEN, Rule.INVALID_TOKEN, Rule.PROVIDER_KEY_AS_TOKEN, Rule.WRONG_BASE_URL}
         assert row["initiator"] == (initiator if known else None), rule
         assert row["api_key_id"] == (running.identity.token_id if known else None), rule
         assert row["client_ip"] == (None if known else "127.0.0.1"), rule
+    refusals = await counted(running)
+    assert (refusals["total"], refusals["rules"]) == (len(counts), counts)
+    contract.validate(page, {"$ref": "#/components/schemas/RefusalList"})
+    contract.validate(refusals, {"$ref": "#/components/schemas/RefusedCalls"})
     assert await running.bridge.database.interceptions.count_documents({}) == 0
 
 

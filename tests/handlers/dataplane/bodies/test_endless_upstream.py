@@ -69,7 +69,8 @@ def _then(*steps):
 
 
 @pytest.mark.gen_test
-async def test_an_event_that_is_too_large_to_be_read_is_relayed_and_the_rest_is_read(running):
+async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end_nothing(running):
+    # an event that is too large to be read is relayed and the rest is read
     large = b"data: " + PIECE * (MAX_EVENT_BYTES // len(PIECE) + 1) + b"\n\n"
     pieces = [large[start : start + len(PIECE)] for start in range(0, len(large), len(PIECE))]
     running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, pieces), chunk(MESSAGES.stream), LAST)
@@ -81,6 +82,22 @@ async def test_an_event_that_is_too_large_to_be_read_is_relayed_and_the_rest_is_
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["metadata"]) == ("completed", {"truncated": True})
     assert running.tokens(recorded) == MESSAGES.tokens
+    await running.afresh()
+    # trailers without end never make a whole answer
+    gate = asyncio.Event()
+    running.upstream.play(
+        EVENT_STREAM + CHUNKED, chunk(CHAT.stream[:50]), gate, b"0\r\n" + HEADS["headers"], asyncio.Event()
+    )
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await client.head()
+    await client.piece(response)
+    gate.set()
+    await client.rest(response)
+    assert (response.body, response.whole) == (CHAT.stream[:50], False)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "upstream_truncated"
+    await until(lambda: running.bridge.lifecycle.in_flight == 0)
 
 
 @pytest.mark.gen_test
@@ -122,21 +139,3 @@ async def test_a_head_without_end_is_a_502_that_names_the_bound(running, head):
     assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id")
     assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
     assert recorded["error"] == {"type": "upstream_unreachable", "message": text}
-
-
-@pytest.mark.gen_test
-async def test_trailers_without_end_never_make_a_whole_answer(running):
-    gate = asyncio.Event()
-    running.upstream.play(
-        EVENT_STREAM + CHUNKED, chunk(CHAT.stream[:50]), gate, b"0\r\n" + HEADS["headers"], asyncio.Event()
-    )
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    response = await client.head()
-    await client.piece(response)
-    gate.set()
-    await client.rest(response)
-    assert (response.body, response.whole) == (CHAT.stream[:50], False)
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "upstream_truncated"
-    await until(lambda: running.bridge.lifecycle.in_flight == 0)

@@ -249,35 +249,6 @@ async def test_a_call_that_took_a_second_key_has_its_tries_too(running, upstream
     assert tries(await recorded(running)) == [("anthropic", 429, None), ("anthropic", 200, None)]
 
 
-@pytest.mark.gen_test
-async def test_a_stream_that_breaks_is_not_begun_again(running, upstreams):
-    begin = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1"}}\n\n'
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-    play(upstreams, (head + b"%x\r\n%s\r\n" % (len(begin), begin), RESET), OK)
-    client = await running.client()
-    response = await client.request(
-        "POST", PATH, running.headers, json.dumps(MESSAGES.request | {"stream": True}).encode()
-    )
-    assert begin in response.body
-    assert not upstreams[1].requests
-    assert (await recorded(running))["end_reason"] == "upstream_truncated"
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_during_the_second_try_ends_it(running, upstreams):
-    never = asyncio.Event()
-    play(upstreams, LIMITED, (never, OK))
-    client = await running.client()
-    asking = asyncio.ensure_future(client.request("POST", PATH, running.headers, REQUEST))
-    request = await upstreams[1].request()
-    asking.cancel()
-    client.close()
-    await request.closed.wait()
-    one = await recorded(running)
-    assert (one["end_reason"], one["provider_name"]) == ("client_disconnected", "spare")
-    assert tries(one) == [("anthropic", 429, None), ("spare", None, None)]
-
-
 @pytest.mark.bridge(weights=(1, 1000, 0))
 @pytest.mark.gen_test
 async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(running, upstreams):
@@ -290,7 +261,8 @@ async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(runnin
 
 
 @pytest.mark.gen_test
-async def test_moves_and_calls_in_flight_are_counted_by_provider(running, upstreams):
+async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_all(running, upstreams):
+    # moves and calls in flight are counted by provider
     play(upstreams, LIMITED, OK)
     await send(running)
     await running.ended(1)
@@ -300,3 +272,32 @@ async def test_moves_and_calls_in_flight_are_counted_by_provider(running, upstre
     in_flight = [line for line in lines if line.startswith("coder_aibridged_interceptions_inflight{")]
     assert [line.rpartition(" ")[2] for line in in_flight] == ["0.0"]
     assert any(line.startswith("coder_aibridged_interceptions_total") and 'provider="spare"' in line for line in lines)
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # a stream that breaks is not begun again
+    begin = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1"}}\n\n'
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    play(upstreams, (head + b"%x\r\n%s\r\n" % (len(begin), begin), RESET), OK)
+    client = await running.client()
+    response = await client.request(
+        "POST", PATH, running.headers, json.dumps(MESSAGES.request | {"stream": True}).encode()
+    )
+    assert begin in response.body
+    assert not upstreams[1].requests
+    assert (await recorded(running))["end_reason"] == "upstream_truncated"
+    await running.afresh()
+    for one in upstreams:
+        one.forget()
+    # a client that leaves during the second try ends it
+    never = asyncio.Event()
+    play(upstreams, LIMITED, (never, OK))
+    client = await running.client()
+    asking = asyncio.ensure_future(client.request("POST", PATH, running.headers, REQUEST))
+    request = await upstreams[1].request()
+    asking.cancel()
+    client.close()
+    await request.closed.wait()
+    one = await recorded(running)
+    assert (one["end_reason"], one["provider_name"]) == ("client_disconnected", "spare")
+    assert tries(one) == [("anthropic", 429, None), ("spare", None, None)]
