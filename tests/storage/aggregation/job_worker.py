@@ -13,7 +13,7 @@ import sys
 from storage.mongo.database import Database
 from tests.storage.aggregation.tasks import ALL
 
-BATCH = 10
+BATCH = 6
 """Most calls that it adds at once."""
 
 

@@ -174,8 +174,8 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
     for name, task in ALL.items():
         # So small that a process is killed at any point of a run, not always in the transaction of its first one.
         monkeypatch.setattr(task.kind, "batch", BATCH)
-        for first in range(0, 120, 40):
-            await end(database, *map(task.call, range(first, first + 40)))
+        for first in range(0, 72, 24):
+            await end(database, *map(task.call, range(first, first + 24)))
             worker.stdin.write(f"{name}\n".encode())
             added, process = (await worker.stdout.readline()).split()
             assert added == b"added"

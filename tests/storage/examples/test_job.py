@@ -237,13 +237,14 @@ async def test_a_day_is_written_once_by_who_has_the_work_and_billed_by_nobody(da
 
 @pytest.mark.gen_test(timeout=240)
 async def test_a_call_that_was_priced_again_meanwhile_is_counted_before_it_is_removed(database, monkeypatch):
-    monkeypatch.setattr(recosting_module, "BATCH", 20)  # fewer than the calls of the first day
+    monkeypatch.setattr(store_module, "DAYS", 1)
+    monkeypatch.setattr(recosting_module, "BATCH", 5)  # fewer than its calls at night, when nobody else calls
     await make_real_calls(database, range(1, 4))
     before = await everything(database)
     await fill(database)
     ids = [binary(one["_id"]) async for one in database.interceptions.find({"_id": dict(RANGE)}, {"_id": True})]
     clock = [NOW]
-    await Recosts(database, now=lambda: clock[0]).request(NOW - timedelta(days=9), NOW - timedelta(hours=1))
+    await Recosts(database, now=lambda: clock[0]).request(NOW - timedelta(hours=12), NOW - timedelta(hours=6))
     recosting = Recosting(
         database,
         lambda *_: Cost(Decimal("0.5"), "another table"),
@@ -252,11 +253,12 @@ async def test_a_call_that_was_priced_again_meanwhile_is_counted_before_it_is_re
         now=lambda: clock[0],
     )
     repriced = {"_id": dict(RANGE), "uncounted": {"$exists": True}}
-    while not await database.interceptions.count_documents(repriced):
+    while not (number := await database.interceptions.count_documents(repriced)):
         await recosting.step()
         clock[0] += timedelta(seconds=SETTLE_SECONDS)
+    assert number < len(ids)
     await database.together(lambda session: delete_counted(database, ids, session))
-    assert await database.interceptions.count_documents({"_id": dict(RANGE)}) == 20
+    assert await database.interceptions.count_documents({"_id": dict(RANGE)}) == number
     await remove(database)
     assert (await everything(database))["rollups"] == before["rollups"]
 

@@ -306,8 +306,11 @@ async def test_who_resumes_where_the_shared_stream_has_not_been_yet_hears_nothin
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_order(make_live, calls, listen, database):
-    total, processes = BATCH + 10, [make_live(database) for _ in range(2)]
+async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_order(
+    make_live, calls, listen, database, monkeypatch
+):
+    monkeypatch.setattr("storage.live.change_stream.BATCH", 40)
+    total, processes = 50, [make_live(database) for _ in range(2)]
     chance = random.Random(7)
     whole = await listen(processes[0])
     begun = (await whole.event()).position
@@ -322,7 +325,7 @@ async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_or
             live = chance.choice(processes)
             async with live.listen([], after=after, on_slow=None) as listener:
                 ear = Ear(live, listener)
-                heard += await ear.heard(min(chance.randint(1, 30), total - len(heard)))
+                heard += await ear.heard(min(chance.randint(1, 15), total - len(heard)))
                 after = ear.position
         return heard
 

@@ -286,6 +286,8 @@ async def test_those_of_several_calls_of_a_model_are_counted_without_the_others(
         (count,) = [query for query in queries if "count" in query["command"]]
         assert count["planSummary"] == f"IXSCAN {plan(SESSIONS_OF_SEVERAL_BY_MODEL)}", order
         assert (count["docsExamined"], count["keysExamined"]) in {(0, 2), (0, 3)}, order
+        if order not in {Order.STARTED, Order.COST}:
+            continue
         for model, names in (("m0", ("s0", "s2")), ("m1", ("s1",)), ({"$in": ["m0", "m1"]}, ("s0", "s1", "s2"))):
             number, rows = await sessions.page({"models": model, **OF_SEVERAL}, visible_to=None, limit=5, order=order)
             found = (number, {row["_id"] for row in rows})
