@@ -2,7 +2,6 @@ import json
 from contextlib import suppress
 from zlib import crc32
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,7 +50,7 @@ def test_each_tool_each_system_text_and_each_message_is_a_block():
     assert read == Blocks(of('{"t":1}', '{"u":2}'), of('{"s":1}'), of('{"a":1}', '{"b":2}'))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("request_body", "blocks"),
     [
         (b'{"input":"Hello","instructions":"Be kind"}', Blocks((), of('"Be kind"'), of('"Hello"'))),
@@ -71,7 +70,7 @@ def test_every_dialect_has_its_own_names_for_them(request_body, blocks):
     assert read_blocks(request_body) == blocks
 
 
-@pytest.mark.parametrize("request_body", [b"", b"{}", b"[1]", b'{"messages":[]}', b'{"messages":[1', b'{"tools":[1]}'])
+@for_each("request_body", [b"", b"{}", b"[1]", b'{"messages":[]}', b'{"messages":[1', b'{"tools":[1]}'])
 def test_a_body_without_messages_or_that_is_no_json_has_none(request_body):
     assert read_blocks(request_body) is None
 
@@ -91,7 +90,7 @@ def test_the_first_blocks_are_kept_of_many():
     assert read_blocks(body(tools=list(range(MAX_BLOCKS)), messages=[1])) is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("marked", "plain"),
     [
         (user("a", **MARK), user("a")),
@@ -116,7 +115,7 @@ def test_marks_of_what_is_cached_and_a_list_of_one_text_make_no_difference(marke
         assert read_blocks(one).messages == read_blocks(other).messages
 
 
-@pytest.mark.parametrize(
+@for_each(
     "other",
     [user("b"), user("a", citations=[]), {"role": "assistant", "content": "a"}, {"role": "user", "content": ["a"]}],
 )

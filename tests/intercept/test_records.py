@@ -1,9 +1,8 @@
-import pytest
-
 from intercept.records import EndReason, Reading, Status, TokenUsage, UsageSource
+from tests.cases import for_each
 
 
-@pytest.mark.parametrize("reason", EndReason)
+@for_each("reason", EndReason)
 def test_only_a_completed_exchange_has_not_failed(reason):
     assert reason.status is (Status.COMPLETED if reason == "completed" else Status.FAILED)
 

@@ -45,7 +45,7 @@ def test_everything_else_was_not_reported(value):
     assert count(value) is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "usage",
     [
         {},
@@ -121,7 +121,7 @@ def test_a_usage_object_is_kept_if_it_is_small_flat_and_fits_into_bson(usage, mo
     assert kept == (usage if weight(usage) <= most and depth(usage) <= deepest and fits_into_bson(usage) else {})
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("usage", "counts"),
     [
         ({"input_tokens": 10, "output_tokens": 2}, {"input_tokens": 10, "output_tokens": 2}),
@@ -149,9 +149,7 @@ def test_the_names_of_the_counts_depend_on_the_api():
     )
 
 
-@pytest.mark.parametrize(
-    "usage", [None, {}, [], "10", {"input_tokens": None}, {"input_tokens": -1, "output_tokens": 1.0}]
-)
+@for_each("usage", [None, {}, [], "10", {"input_tokens": None}, {"input_tokens": -1, "output_tokens": 1.0}])
 def test_a_usage_without_a_count_is_none(usage):
     assert openai_tokens(usage, "input", "output") is None
 
@@ -167,7 +165,7 @@ def test_any_usage_gives_disjoint_counts_or_none(usage):
     assert tokens is None or (tokens.input_tokens is None or 0 <= tokens.input_tokens <= MAX_COUNT)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("usage", "price"),
     [
         ({"cost": 0.00014}, ("0.00014", "cost")),
@@ -187,7 +185,7 @@ def test_what_cannot_be_a_price_is_none(value):
     assert provider_price({"cost": value}) is None
 
 
-@pytest.mark.parametrize("value", [None, True, "1", -1, 1.5, MAX_PRICE * 10**10 + 1, [], {}])
+@for_each("value", [None, True, "1", -1, 1.5, MAX_PRICE * 10**10 + 1, [], {}])
 def test_what_cannot_be_ticks_is_no_price(value):
     assert provider_price({"cost_in_usd_ticks": value}) is None
 

@@ -1,10 +1,9 @@
 from datetime import UTC, datetime
 
-import pytest
-
 from intercept.apis import Dialect
 from limits.headers import dialect_headers, dollars, duration, explain, limit_headers, retry_headers
 from limits.limit import NEVER_NS, LimitState
+from tests.cases import for_each
 from tests.limits.clock import SECOND
 from tests.limits.test_limiter import budget, rate, slots, tokens
 
@@ -91,7 +90,7 @@ def test_a_refusal_speaks_as_anthropic_does():
     }
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("wait", "headers"),
     [
         (1, {"Retry-After": "1", "retry-after-ms": "1"}),
@@ -104,7 +103,7 @@ def test_a_wait_is_told_in_two_units_and_one_that_is_too_long_as_final(wait, hea
     assert retry_headers(wait) == headers
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("nanoseconds", "text"),
     [
         (0, "0s"),
@@ -121,7 +120,7 @@ def test_durations_are_written_as_providers_write_them(nanoseconds, text):
     assert duration(nanoseconds) == text
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("micro_dollars", "text"),
     [(0, "0.00"), (50_000_000, "50.00"), (1_234_500_000, "1,234.50"), (1, "0.000001"), (10_300, "0.0103")],
 )
@@ -129,7 +128,7 @@ def test_money_is_told_in_cents_and_finer_where_it_is(micro_dollars, text):
     assert dollars(micro_dollars) == text
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("state", "wait", "text"),
     [
         (LimitState(slots(2), 2, 0, SECOND, 0), SECOND, "The server has 2 of 2 requests in progress."),

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.headers import BILLING, request_head, to_client, to_upstream
 
 KEY = ("Authorization", "Bearer sk-provider")
@@ -127,7 +128,7 @@ def test_further_headers_stay_by_name_or_by_what_is_in_them():
     assert to_client(sent, ["X-a", "openai-project"]) == [("X-B", "b")]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("method", "length", "result"),
     [
         ("POST", 9, b"Content-Length: 9\r\n"),

@@ -7,6 +7,7 @@ from httptools import HttpParserError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES, Response
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -104,7 +105,7 @@ def test_an_answer_that_was_cut_short_is_never_whole(made, missing):
         assert not read(short, closed=True).whole
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("raw", "body", "keeps"),
     [
         (WHOLE, b"hi", True),
@@ -136,7 +137,7 @@ def test_a_body_without_framing_ends_with_the_connection(end):
     assert (response.read_buffered(), response.whole, response.keeps_connection) == (b"hi", True, False)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "raw",
     [
         *(b"", b"HTTP/1.1 20", OK, OK + b"\r", OK + b"Content-Length: 3\r\n\r\nhi", OK + CHUNKED + b"\r\n2\r\nhi\r\n"),
@@ -157,7 +158,7 @@ def test_an_answer_to_head_has_no_body_whatever_its_length():
         assert (response.whole, response.keeps_connection) == (True, False)
 
 
-@pytest.mark.parametrize("behind", [WHOLE, b"garbage", b"\0", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@for_each("behind", [WHOLE, b"garbage", b"\0", b"HTTP/1.1 100 Continue\r\n\r\n"])
 def test_what_comes_behind_an_answer_costs_the_connection_and_changes_nothing(behind):
     response = read(WHOLE + behind)
     assert (response.headers, response.read_buffered()) == ([("Content-Length", "2")], b"hi")
@@ -179,7 +180,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("raw", REFUSED)
+@for_each("raw", REFUSED)
 def test_what_is_not_http_is_refused(raw):
     for cuts in ((), every_byte(raw)):
         with pytest.raises(HttpParserError):
@@ -222,8 +223,8 @@ ENDLESS = {
 }
 
 
-@pytest.mark.parametrize("size", [1, 1000, 2**18])
-@pytest.mark.parametrize("name", ENDLESS)
+@for_each("size", [1, 1000, 2**18])
+@for_each("name", ENDLESS)
 def test_what_has_no_end_is_refused_when_it_is_as_long_as_a_line_may_be(name, size):
     begin, more = ENDLESS[name]
     response = Response("POST")
@@ -250,7 +251,7 @@ def test_texts_are_those_of_the_bytes():
     assert read(b"HTTP/1.1 200\r\n\r\n").reason == ""
 
 
-@pytest.mark.parametrize("name", ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection"])
+@for_each("name", ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection"])
 def test_a_name_with_spaces_behind_it_is_the_name_without_them(name):
     values = {"Content-Length": "2", "Transfer-Encoding": "chunked"}
     for spaces in (" ", "   "):

@@ -133,7 +133,7 @@ def test_a_client_is_known_by_nothing_else(user_agent, originator, cursor):
     assert client_name(sent) == (first[0] if first else "Cursor" if cursor else "Unknown")
 
 
-@pytest.mark.parametrize(("client", "header"), SESSION_HEADERS.items(), ids=SESSION_HEADERS)
+@for_each(("client", "header"), SESSION_HEADERS.items(), ids=SESSION_HEADERS)
 def test_each_client_names_its_session_in_a_header_of_its_own(client, header):
     assert session_id(client, HTTPHeaders({header.lower(): " s-1 "}), None) == "s-1"
     assert session_id(client, HTTPHeaders({header: ""}), None) is None
@@ -141,7 +141,7 @@ def test_each_client_names_its_session_in_a_header_of_its_own(client, header):
     assert session_id("Zed", HTTPHeaders({header: "s-1"}), "user_session_s-2") == ("s-1" if is_common else None)
 
 
-@pytest.mark.parametrize("header", ["Session-Id", "session_id", "X-Session-Id", "X-Client-Session-Id", "x-affinity"])
+@for_each("header", ["Session-Id", "session_id", "X-Session-Id", "X-Client-Session-Id", "x-affinity"])
 def test_what_several_clients_send_names_the_session_of_any(header):
     assert session_id("OpenAI SDK (JavaScript)", HTTPHeaders({header: " s-1 "}), None) == "s-1"
     own = {header: "s-1", "X-Claude-Code-Session-Id": "own"}

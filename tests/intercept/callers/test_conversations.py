@@ -12,6 +12,7 @@ from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.large_bodies import MAX_HEAD_ITEMS, abridged
 from intercept.formats.steps import finish
 from intercept.formats.weight import LIGHT_MAX_BYTES
+from tests.cases import for_each
 
 APIS = {"messages": (CHAT_COMPLETIONS, MESSAGES), "input": (RESPONSES,)}
 CASES = [pytest.param(api, name, id=api.name) for name, apis in APIS.items() for api in apis]
@@ -78,7 +79,7 @@ def test_what_is_lost_of_a_large_body_is_not_taken_for_its_end():
     assert CHAT_COMPLETIONS.parse_request(finish(abridged(body))).conversation.continues is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("content", "same"),
     [
         ([{"type": "text", "text": "Hi"}], True),
@@ -142,7 +143,7 @@ def test_two_messages_without_an_answer_between_continue_nothing():
     assert read_chat(user("Hi"), user("Hello?")).continues is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "items",
     [
         [],
@@ -172,7 +173,7 @@ def test_only_so_much_of_a_text_counts():
     assert read_chat(user(begins)) != read_chat(user(begins[:-1] + "y"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("conversation", "cache_key", "id_"),
     [
         ("conv_1", None, "conv_1"),

@@ -12,13 +12,14 @@ from intercept.dialects.anthropic import messages
 from intercept.dialects.openai import chat_completions, responses
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
+from tests.cases import for_each
 
 
 def of(text):
     return read_tags(HTTPHeaders({"x-aibridge-tags": text}))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "tags"),
     [
         ("project=apollo,env=ci", {"project": "apollo", "env": "ci"}),
@@ -38,7 +39,7 @@ def test_without_a_header_there_is_no_tag():
     assert read_tags({}) == {}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "problem"),
     [
         ("project", "'project' is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"),
@@ -66,7 +67,7 @@ def test_any_header_is_bounded_tags_or_refused(text):
     assert all(name == name.lower() and 1 <= len(value) <= MAX_VALUE for name, value in tags.items())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("metadata", "tags"),
     [
         (

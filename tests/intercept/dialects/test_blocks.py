@@ -2,7 +2,6 @@
 
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,6 +13,7 @@ from intercept.dialects.openai import chat_completions, responses
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
 from intercept.formats.weight import LIGHT_BODY_VALUES, LIGHT_BYTES
+from tests.cases import for_each
 
 MESSAGES_OF = {
     messages.parse_request: "messages",
@@ -40,7 +40,7 @@ def test_every_dialect_reads_the_blocks_that_its_body_has(parse, first, messages
     assert parse(body).blocks == read_blocks(body) is not None
 
 
-@pytest.mark.parametrize("parse", MESSAGES_OF)
+@for_each("parse", MESSAGES_OF)
 def test_without_messages_there_are_no_blocks(parse):
     assert parse(b'{"model":"m","system":"a"}').blocks is None
 
@@ -49,7 +49,7 @@ def test_an_input_that_is_one_text_is_left_to_who_has_the_body():
     assert responses.parse_request(b'{"model":"m","input":"a"}').blocks is None
 
 
-@pytest.mark.parametrize("parse", MESSAGES_OF)
+@for_each("parse", MESSAGES_OF)
 def test_a_body_of_which_texts_are_left_out_has_no_blocks(parse):
     many = [{"a": 1}] * LIGHT_BODY_VALUES + ["b" * LIGHT_BYTES]
     body = json.dumps({"model": "m", MESSAGES_OF[parse]: many}).encode()
@@ -57,7 +57,7 @@ def test_a_body_of_which_texts_are_left_out_has_no_blocks(parse):
     assert parse(finish(abridged(body))).blocks is None
 
 
-@pytest.mark.parametrize("parse", MESSAGES_OF)
+@for_each("parse", MESSAGES_OF)
 def test_tools_that_are_nested_too_deeply_are_no_error(parse):
     nested = b'{"model":"m","tools":[%b],"%b":["a"]}' % (b"[" * 2_000 + b"]" * 2_000, MESSAGES_OF[parse].encode())
     try:

@@ -21,6 +21,7 @@ from intercept.dialects.drafts import (
 )
 from intercept.dialects.texts import CharacterBudget, Text
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
+from tests.cases import for_each
 
 
 def test_text_grows_by_pieces_that_may_be_missing():
@@ -145,7 +146,7 @@ def test_the_input_a_call_was_announced_with_stands_if_no_more_comes(pieces, tex
     assert [usage.input for usage in draft.reading().tool_usages] == [text]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("call_id", "name", "text", "truncated"),
     [
         ("i" * MAX_NAME, "n" * MAX_NAME, "x" * MAX_TOOL_INPUT, False),
@@ -225,7 +226,7 @@ def test_cleared_parts_leave_all_the_room():
     assert draft.reading() == Reading(model_thoughts=(ModelThought(content="y" * MAX_THOUGHT, source="thinking"),))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "kind", "message"),
     [
         ({"type": "overloaded_error", "message": "Overloaded"}, "overloaded_error", "Overloaded"),
@@ -244,6 +245,6 @@ def test_an_error_has_a_type_and_a_message_whatever_it_is(error, kind, message):
     assert read_error(text) == ProviderError(type=kind, message=message)
 
 
-@pytest.mark.parametrize("text", [b"", b"null", b"false", b"0", b'""', b"{}", b"[\n]", b"{ \t\r\n}"])
+@for_each("text", [b"", b"null", b"false", b"0", b'""', b"{}", b"[\n]", b"{ \t\r\n}"])
 def test_an_empty_error_is_none(text):
     assert read_error(Raw(text)) is None

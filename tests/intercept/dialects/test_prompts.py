@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from intercept.dialects.prompts import MAX_PROMPT, MAX_WRAPPERS, read_prompt
 from intercept.records import UserPrompt
+from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 
 REMINDER = "<system-reminder>\nThe date has changed.\n</system-reminder>"
@@ -15,7 +16,7 @@ IMPORTANT: After completing your current task, you MUST address the message abov
 </system-reminder>"""
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("texts", "prompt"),
     [
         (["fix it"], "fix it"),
@@ -41,7 +42,7 @@ def test_a_prompt_is_what_its_user_wrote(texts, prompt):
     assert read_prompt(texts) == UserPrompt(prompt=prompt)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         REMINDER,

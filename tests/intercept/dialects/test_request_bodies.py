@@ -24,7 +24,7 @@ DECODER = Decoder(RequestBody)
 TWICE = "%s is there more than once: parsers differ in which one counts"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "model", "stream"),
     [
         (b'{"model":"m"}', "m", None),
@@ -117,7 +117,7 @@ def last(*turns):
     return item and (item.role, item.text)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("turns", "expected"),
     [
         ([b'{"role":"a"}', b'{"role":"b","content":"c"}'], ("b", "c")),

@@ -205,7 +205,7 @@ def test_the_text_is_kept_beside_what_is_recorded_anyway(name):
     assert replace(kept, response=None) == without
 
 
-@pytest.mark.parametrize("name", STREAMS)
+@for_each("name", STREAMS)
 def test_wherever_a_stream_is_cut_its_text_is_a_beginning_of_the_whole(name):
     api, content_type, body = STREAMS[name]
     found = {""}

@@ -12,6 +12,7 @@ from intercept.dialects.tool_results import MAX_RESULTS
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
 from intercept.records import ToolResult
+from tests.cases import for_each
 
 MODEL = {"model": "m"}
 
@@ -87,7 +88,7 @@ def test_chat_has_a_message_for_each_result_and_no_mark_of_errors():
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     "item",
     [
         {"type": "function_call_output", "call_id": "a", "output": "123"},
@@ -104,8 +105,8 @@ def test_responses_have_an_item_for_each_result(item):
     assert results(RESPONSES.parse_request, MODEL | {"input": "a text"}) == ()
 
 
-@pytest.mark.parametrize("name", ["functionResponse", "function_response"])
-@pytest.mark.parametrize(
+@for_each("name", ["functionResponse", "function_response"])
+@for_each(
     ("given", "is_error"), [({"output": 1}, False), ({"error": "no"}, True), ({"error": None}, False), (7, False)]
 )
 def test_gemini_s_functions_say_under_error_that_they_failed(name, given, is_error):

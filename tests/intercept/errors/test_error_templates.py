@@ -1,13 +1,13 @@
 import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.errors.error_templates import MAX_TEMPLATE, template_of
+from tests.cases import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("message", "template"),
     [
         ("Overloaded", "Overloaded"),

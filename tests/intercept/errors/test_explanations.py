@@ -1,8 +1,7 @@
-import pytest
-
 from intercept.errors.explanations import ENDS, RULES, explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
+from tests.cases import for_each
 
 
 def test_every_end_of_a_failed_call_and_every_rule_is_explained():
@@ -11,7 +10,7 @@ def test_every_end_of_a_failed_call_and_every_rule_is_explained():
     assert all(text.endswith((".", ").")) for text in (*ENDS.values(), *RULES.values()))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("end_reason", "status", "begins"),
     [
         ("upstream_error", 429, "The provider refused the call: too many requests"),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from intercept.formats import content_encoding
 from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES, InflatingReader, decoded
 from intercept.records import Reading
+from tests.cases import for_each
 
 
 class Collector:
@@ -58,7 +59,7 @@ def test_a_body_without_an_encoding_is_read_as_it_is(encoding):
     assert decoded(reader, encoding) is reader
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "compress", "?"])
+@for_each("encoding", ["br", "zstd", "gzip, gzip", "compress", "?"])
 def test_a_body_in_an_unknown_encoding_is_opaque(encoding):
     collector = Collector()
     reader = decoded(collector, encoding)
@@ -78,7 +79,7 @@ def test_a_compressed_body_is_read_wherever_it_is_cut(encoding, body, cuts):
     assert reader.result() == Reading(complete=True)
 
 
-@pytest.mark.parametrize("encoding", ENCODERS)
+@for_each("encoding", ENCODERS)
 def test_a_flushed_event_is_read_before_the_body_ends(encoding):
     collector = Collector()
     reader = decoded(collector, encoding)
@@ -118,8 +119,8 @@ def test_what_follows_a_deflate_body_is_not_read():
     assert reader.result() == Reading(complete=True)
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-@pytest.mark.parametrize("body", [b"neither of them", b"\xff\xff\xff\xff"])
+@for_each("encoding", ["gzip", "deflate"])
+@for_each("body", [b"neither of them", b"\xff\xff\xff\xff"])
 def test_a_body_that_is_not_compressed_as_it_says_is_opaque(encoding, body):
     collector = Collector()
     reader = decoded(collector, encoding)

@@ -1,10 +1,10 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_ERROR_MESSAGE, MAX_ERROR_TYPE
 from intercept.formats.error_body import ErrorReader
 from intercept.records import ProviderError, Reading
+from tests.cases import for_each
 
 
 def read(*chunks):
@@ -14,7 +14,7 @@ def read(*chunks):
     return reader.result()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "kind", "message"),
     [
         (
@@ -43,7 +43,7 @@ def test_an_error_is_read_from_the_json_of_either_dialect_and_of_their_imitators
     assert read(*(body[at : at + 1] for at in range(len(body)))) == expected
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "message"),
     [
         (b"", ""),

@@ -82,7 +82,7 @@ def test_a_file_may_have_a_name_in_any_letters_and_headers_of_its_own():
     assert read_fields(body, TYPE, ("model",)) == {"model": "m"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     "disposition",
     [
         b'form-data; name="model"',

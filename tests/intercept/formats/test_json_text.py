@@ -20,6 +20,7 @@ from intercept.formats.json_text import (
     read_object,
     read_struct,
 )
+from tests.cases import for_each
 from tests.intercept import malformed_responses
 
 ANY = Decoder()
@@ -30,7 +31,7 @@ VALUES = st.recursive(
 )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "value"),
     [
         (rb'"\ud83d\ude80"', "🚀"),
@@ -60,7 +61,7 @@ def test_a_string_with_any_surrogates_can_be_stored_as_utf_8(text):
     assert value.encode().decode() == value == text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "error", "message"),
     [
         (b"", msgspec.DecodeError, "Input data was truncated"),

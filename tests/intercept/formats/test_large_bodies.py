@@ -199,7 +199,7 @@ def test_no_large_body_holds_anybody_up(body):
     assert is_within(0.02, longest)
 
 
-@pytest.mark.parametrize("name", ["halves of pairs", "characters of every width", "many parts", "objects for messages"])
+@for_each("name", ["halves of pairs", "characters of every width", "many parts", "objects for messages"])
 def test_a_large_body_takes_little_memory_besides_its_own(name):
     body = HOSTILE[name]
     tracemalloc.start()

@@ -1,11 +1,11 @@
 import json
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.formats.last_members import read_last_members
+from tests.cases import for_each
 
 
 class Told(msgspec.Struct):
@@ -27,7 +27,7 @@ def usage_of(tail):
     return None if found is None else json.loads(bytes(found.usage))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("tail", "usage"),
     [
         (b'0.5]}], "usage": {"n": 1}}', {"n": 1}),

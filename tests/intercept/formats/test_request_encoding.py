@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from intercept.apis import InvalidRequestError
 from intercept.formats.request_encoding import InflatedTooLargeError, inflated
 from intercept.formats.steps import finish
+from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 
 MIB = 2**20
@@ -62,7 +63,7 @@ def test_a_body_beyond_the_most_is_refused(encoding):
     assert "larger than the allowed 2047 bytes" in str(raised.value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "body",
     [b"neither of them", b"\x1f\x8b", gzip.compress(b"cut", mtime=0)[:-9], gzip.compress(b"x", mtime=0) + b"junk"],
 )

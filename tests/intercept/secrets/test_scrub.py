@@ -160,9 +160,7 @@ def test_what_an_object_has_under_the_name_of_a_credential_is_replaced():
     }
 
 
-@pytest.mark.parametrize(
-    "name", ["api_key_id", "credential_hint", "credential_kind", "input_tokens", "tool", "compass"]
-)
+@for_each("name", ["api_key_id", "credential_hint", "credential_kind", "input_tokens", "tool", "compass"])
 def test_what_records_are_called_is_no_name_of_a_credential(name):
     assert not is_credential_name(name)
 

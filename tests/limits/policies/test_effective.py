@@ -1,7 +1,6 @@
 from decimal import Decimal
 from fractions import Fraction
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -27,6 +26,7 @@ from limits.policies.policy import (
 )
 from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
+from tests.cases import for_each
 
 SECOND = 1_000_000_000
 EVERYONE = Source(Level.EVERYONE)
@@ -166,7 +166,7 @@ def test_a_refused_model_is_told_the_rule():
     assert effective.refuse_model("anthropic", "claude-haiku-preview") == (EVERYONE, "everyone denies *-preview")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("models", "rule"),
     [
         (Models(), None),

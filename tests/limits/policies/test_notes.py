@@ -16,11 +16,12 @@ from limits.policies.policy import (
     Tokens,
 )
 from limits.policies.recording_rules import RecordingRules
+from tests.cases import for_each
 
 NOTHING = Limits(concurrency=0, rate=Rate(0, "1m"), tokens=Tokens(0, "1h"), budget=Budget("0.00", "day"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     "policy",
     [
         Policy(),

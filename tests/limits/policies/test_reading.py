@@ -20,6 +20,7 @@ from limits.policies.policy import (
     window_ns,
 )
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+from tests.cases import for_each
 
 SECOND = 1_000_000_000
 EVERYTHING = {
@@ -63,7 +64,7 @@ def test_a_policy_of_one_has_limits_in_one_part():
     assert fields_of(read_policy({}, Policy)) == {}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("fields", "field", "rule"),
     [
         ({"model": {}}, "model", "unknown field; allowed are models, limits, max_tokens, byok, recording"),
@@ -123,18 +124,18 @@ def test_what_is_wrong_is_named_with_its_field_and_the_rule(fields, field, rule)
     assert (caught.value.field, caught.value.rule) == (field, rule)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}'])
+@for_each("data", [b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}'])
 def test_what_is_no_object_is_said_so(data):
     with pytest.raises(InvalidPolicyError, match="must be a JSON object"):
         read_object(data)
 
 
-@pytest.mark.parametrize(("text", "seconds"), [("20s", 20), ("5m", 300), ("1h30m", 5400), ("31d", 2_678_400)])
+@for_each(("text", "seconds"), [("20s", 20), ("5m", 300), ("1h30m", 5400), ("31d", 2_678_400)])
 def test_a_window_is_a_duration(text, seconds):
     assert window_ns(text) == seconds * SECOND
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("usd", "micro_dollars"),
     [("50", 50_000_000), ("0.000001", 1), (0.00001, 10), (0.1, 100_000), (7, 7_000_000), (7.0, 7_000_000), ("0", 0)],
 )
@@ -197,7 +198,7 @@ def test_any_object_is_a_policy_or_a_named_error(fields, change):
             assert read_policy(json.loads(msgspec.json.encode(policy)), kind) == policy
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("recording", "field", "rule"),
     [
         ({"patterns": ["a", "(b)"]}, "recording.patterns[1]", "has (, which is not allowed here"),

@@ -10,6 +10,7 @@ from intercept.refusals import Rule
 from limits.protection.mixin import OverloadProtectionMixin, client_key
 from limits.protection.overload import OverloadedError
 from limits.request_limits import Client
+from tests.cases import for_each
 from tests.limits.clock import SECOND, Clock
 from tests.limits.protection.overload_protection import protection
 
@@ -270,7 +271,7 @@ async def test_after_a_storm_of_requests_nothing_is_in_use(get, overload):
     assert in_use(overload) == (0, 0)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("ip", "key"),
     [
         ("203.0.113.7", "203.0.113.7"),

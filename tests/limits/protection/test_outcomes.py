@@ -3,14 +3,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from uuid import UUID
 
-import pytest
-
 from intercept.records import Ending, EndReason, ProviderError
 from limits.protection.circuit_breaker import Outcome
 from limits.protection.outcomes import outcome_of, outcome_of_status
+from tests.cases import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("reason", "status", "error", "outcome"),
     [
         ("completed", 200, None, Outcome.SUCCESS),
@@ -42,7 +41,7 @@ def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, st
     assert outcome_of(ending) is outcome
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "outcome"),
     [
         *((status, Outcome.FAILURE) for status in (503, 504, 529)),

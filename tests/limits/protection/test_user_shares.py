@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from limits.protection.user_shares import DEFAULT_REQUESTS, MAX_EXPORTS, MAX_LIVE_TAILS, MIN_REQUESTS, UserShares
+from tests.cases import for_each
 
 
 def taken(limit, user="ada"):
@@ -25,7 +24,7 @@ def test_each_kind_of_work_has_a_share_that_the_others_leave_alone():
     assert taken(shares.exports, "grace") == MAX_EXPORTS
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("user_max_concurrency", "requests"),
     [(0, DEFAULT_REQUESTS), (1, MIN_REQUESTS), (MIN_REQUESTS, MIN_REQUESTS), (100, 100)],
 )

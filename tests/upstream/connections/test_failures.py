@@ -4,8 +4,7 @@ import errno
 import socket
 import ssl
 
-import pytest
-
+from tests.cases import for_each
 from upstream.connections.failures import describe
 
 
@@ -21,7 +20,7 @@ def certificate(code, message):
     return error
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("error", "why"),
     [
         (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name is not found"),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from tests.cases import for_each
 from tests.fake_upstream import FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamNotReachedError
@@ -155,7 +156,7 @@ def test_a_file_without_certificates_is_refused(tmp_path):
         make_tls(str(tmp_path / "missing.pem"))
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("url", "proxy"),
     [
         ("http://proxy.example:3128", Proxy("proxy.example", 3128)),
@@ -170,15 +171,13 @@ def test_the_address_of_a_proxy_is_read(url, proxy):
     assert "Basic" not in repr(proxy)
 
 
-@pytest.mark.parametrize(
-    "url", ["https://proxy.example:3128", "socks5://x:1", "http://", "http://x:y", "http://x/path", "http://x?q"]
-)
+@for_each("url", ["https://proxy.example:3128", "socks5://x:1", "http://", "http://x:y", "http://x/path", "http://x?q"])
 def test_what_is_no_http_proxy_is_refused(url):
     with pytest.raises(ValueError, match=r".*"):
         Proxy.of(url)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("host", "no_proxy", "direct"),
     [
         ("api.openai.com", "", False),

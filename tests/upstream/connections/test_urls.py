@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cases import for_each
 from upstream.connections.urls import Origin, is_usable_url, locate
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("url", "origin", "target"),
     [
         ("http://127.0.0.1:4001/", Origin("127.0.0.1", 4001, tls=False, authority="127.0.0.1:4001"), "/"),
@@ -25,13 +26,13 @@ def test_a_url_leads_to_a_server_and_asks_for_what_stands_behind_it(url, origin,
     assert locate(url) == (origin, target)
 
 
-@pytest.mark.parametrize("url", ["", "/v1", "host/v1", "ftp://host/", "http:///v1", "http://host:x/", "http://[::1/"])
+@for_each("url", ["", "/v1", "host/v1", "ftp://host/", "http:///v1", "http://host:x/", "http://[::1/"])
 def test_a_url_that_leads_nowhere_is_refused(url):
     with pytest.raises(ValueError, match=r"."):
         locate(url)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("url", "usable"),
     [
         ("https://id.example/realms/x", True),

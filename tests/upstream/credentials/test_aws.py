@@ -3,6 +3,7 @@ from hashlib import sha256
 
 import pytest
 
+from tests.cases import for_each
 from upstream.client import CredentialError
 from upstream.credentials.aws import AwsAuthorizer, describe_skew
 from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
@@ -45,7 +46,7 @@ async def test_without_access_keys_the_client_is_told_where_it_is_said_why(io_lo
         await authorizer(FoundKeys(find, lambda: 0.0)).authorize("POST", URL, [], b"")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("date", "said"),
     [
         ("Sun, 01 Mar 2026 12:05:00 GMT", ""),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.credentials.keys import MAX_COOLDOWNS, KeyChange, KeyPool, KeyRefusal, merge_refusals, retry_after_seconds
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -127,7 +128,7 @@ def test_there_is_always_a_key_and_no_key_is_tried_twice(responses):
         clock.now += seconds // 10
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("milliseconds", "seconds", "result"),
     [
         ("", "", None),

@@ -6,13 +6,13 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import quote
 
-import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.credentials.sigv4 import AwsKeys, Scope, canonical_path, sign
 
 CASES = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text("utf-8"))["cases"]
@@ -42,7 +42,7 @@ def read_case(case):
     return method, path + mark + quote(query, safe="%&=-._~"), headers, body.encode()
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+@for_each("case", CASES, ids=lambda case: case["name"])
 def test_a_request_of_the_suite_is_signed(case):
     method, target, headers, body = read_case(case)
     token = case.get("token", "")
@@ -77,7 +77,7 @@ def test_a_signature_is_that_of_botocore(method, target, headers, body, keys):
     assert dict(added) == {name: value for name, value in request.headers.items() if name not in headers}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "signed"),
     [
         ("/model/anthropic.claude-v2:1/invoke", "/model/anthropic.claude-v2%3A1/invoke"),

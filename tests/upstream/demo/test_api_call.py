@@ -2,10 +2,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from tests.cases import for_each
 from upstream.demo.api_call import Part, data_event, last_message, last_text, typed_event
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("content", "text"),
     [
         ("hello", "hello"),

@@ -1,5 +1,6 @@
 import pytest
 
+from tests.cases import for_each
 from upstream.demo.errors import anthropic_error, openai_error
 
 
@@ -15,7 +16,7 @@ def test_openai_has_a_message_for_its_own_failure():
     assert openai_error(500) == {"error": {"message": message, "type": "server_error", "param": None, "code": None}}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "kind"),
     [(400, "invalid_request_error"), (404, "not_found_error"), (413, "request_too_large"), (500, "api_error")],
 )

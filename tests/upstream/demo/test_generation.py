@@ -1,9 +1,9 @@
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.demo.generation import (
     QUOTE_LIMIT,
     Generation,
@@ -65,7 +65,7 @@ def test_every_tool_named_in_the_prompt_is_called():
     assert generation.text == "You named get_weather and get_time, so here is how a model would call it."
 
 
-@pytest.mark.parametrize("tool", ["get", "weather", "", "get_weather(", "GET_WEATHER"])
+@for_each("tool", ["get", "weather", "", "get_weather(", "GET_WEATHER"])
 def test_a_tool_that_is_not_named_as_a_word_is_not_called(tool):
     assert send("get_weather of readers", tools={tool: {}}).tool_calls == ()
 
@@ -109,7 +109,7 @@ def test_pieces_joined_are_the_text_again(text):
     assert "".join(pieces(text)) == text
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("schema", "value"),
     [
         ({"type": "string"}, "demo"),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from tests.upstream.openid.tokens import ISSUER
 from upstream.openid.documents import read_metadata
 from upstream.openid.errors import ProviderUnavailableError
@@ -30,7 +31,7 @@ def test_a_discovery_document_says_where_a_provider_is():
     assert metadata.authorization_response_iss_parameter_supported is False
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("methods", "basic"),
     [
         (None, True),
@@ -45,7 +46,7 @@ def test_how_the_secret_is_sent_follows_what_the_provider_takes(methods, basic):
     assert read_metadata(json.dumps(document).encode(), ISSUER).takes_basic is basic
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("change", "why"),
     [
         ({"issuer": "https://evil.example"}, "is that of the issuer 'https://evil.example'"),

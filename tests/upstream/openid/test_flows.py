@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.openid.errors import SignInRefusedError
 from upstream.openid.flows import (
     FLOW_SECONDS,
@@ -68,7 +69,7 @@ def test_an_answer_to_this_sign_in_has_a_code(iss):
     assert FLOW.read_redirect(ANSWER | iss, ISSUER, names_issuer=bool(iss)) == "the-code"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("response", "error"),
     [
         ({"code": "c"}, FlowEndedError),

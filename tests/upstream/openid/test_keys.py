@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joserfc.jwk import OctKey
 
+from tests.cases import for_each
 from tests.upstream.openid.tokens import private_key, published
 from upstream.openid.errors import ProviderUnavailableError
 from upstream.openid.keys import MAX_KEYS, read_keys
@@ -43,7 +44,7 @@ def test_private_parts_that_a_provider_shows_by_mistake_are_not_read():
     assert not key.key.is_private
 
 
-@pytest.mark.parametrize(
+@for_each(
     "keys",
     [
         [],
@@ -67,7 +68,7 @@ def test_keys_that_cannot_be_used_are_left_out(keys):
     assert len(read_keys(json.dumps({"keys": [*keys, good]}).encode())) == 1
 
 
-@pytest.mark.parametrize("body", [b"[]", b"{}", b'{"keys": {}}', b"5"])
+@for_each("body", [b"[]", b"{}", b'{"keys": {}}', b"5"])
 def test_what_is_no_set_of_keys_is_refused(body):
     assert refusal(body) == 'the keys cannot be read: there is no list "keys"'
 

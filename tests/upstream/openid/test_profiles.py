@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.openid.profiles import MAX_VALUES, NotAllowedError, Profile, Rules, read_profile
 
 CLAIMS = {"iss": "https://id.example", "sub": "s", "email": "ada@example.com"}
@@ -26,19 +27,19 @@ def test_a_display_name_is_what_can_be_printed_of_it():
     assert len(profile(name="x" * 500).display_name) == 128
 
 
-@pytest.mark.parametrize("value", [None, "", 5, ["x"]])
+@for_each("value", [None, "", 5, ["x"]])
 def test_who_has_no_name_is_not_let_in(value):
     with pytest.raises(NotAllowedError, match="'preferred_username'"):
         profile(Rules(username_claim="preferred_username"), preferred_username=value)
 
 
-@pytest.mark.parametrize("verified", [False, None, "true", 0])
+@for_each("verified", [False, None, "true", 0])
 def test_an_address_that_is_not_verified_is_no_name(verified):
     with pytest.raises(NotAllowedError, match="not verified"):
         profile(email_verified=verified)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("email", "allowed"),
     [
         ("ada@example.com", True),
@@ -59,7 +60,7 @@ def test_only_domains_that_are_allowed_get_in(email, allowed):
         profile(rules, email=email)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "groups"),
     [
         (["a", "/b", "a", 5, "", "x" * 300], ("a", "b")),
@@ -73,7 +74,7 @@ def test_groups_are_the_texts_of_a_claim(value, groups):
     assert profile(Rules(group_claim="groups"), groups=value).groups == groups
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("name", "groups"),
     [
         ("realm_access.roles", ("staff",)),
@@ -101,7 +102,7 @@ def test_groups_that_a_provider_left_out_for_their_number_are_not_known():
     assert profile(Rules(group_claim="groups"), _claim_names={"groups": "src1"}).groups is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("values", "role"),
     [(["bi", "admins"], "owner"), (["bi"], "reader"), ([], "member"), (None, "member"), ("bi", "reader")],
 )

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.providers.fallback import MAX_WEIGHT, find_fault, find_order
 from upstream.providers.presets import ProviderType
 
@@ -65,7 +66,7 @@ def test_a_session_goes_where_it_went_before_this_version():
 PINNED = ["openai", "azure", "openai", "azure", "azure", "azure"]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("type_", "other", "is_possible"),
     [
         ("openai", "azure", True),

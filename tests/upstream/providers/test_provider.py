@@ -2,15 +2,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import pytest
-
 from intercept.apis import Dialect
+from tests.cases import for_each
 from upstream.credentials.access import Credential, credential_header, credential_hint
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider, without_credentials
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("type_", "base_url", "path", "query", "url"),
     [
         (
@@ -111,7 +110,7 @@ def test_a_path_leads_to_the_own_project_and_names_it_where_no_key_does():
     assert express.dialect_of(f"/v1{model}x") is Dialect.GEMINI
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("credential", "header"),
     [
         (Credential.BEARER, ("Authorization", "Bearer k")),
@@ -133,7 +132,7 @@ def test_a_provider_expects_what_its_type_does_unless_it_is_set_otherwise():
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("query", "sent"),
     [
         ("key=AIza&alt=sse", "alt=sse"),
@@ -149,7 +148,7 @@ def test_a_credential_in_the_query_stays_here_and_all_else_goes_as_it_is(query, 
     assert without_credentials(query) == sent
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("secret", "hint"),
     [
         ("sk-ant-0123456789abcd", "sk-a...abcd"),

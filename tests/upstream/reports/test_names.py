@@ -1,11 +1,11 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.reports.names import model_key
 
 
-@pytest.mark.parametrize(
+@for_each(
     "names",
     [
         ("gpt-5.5", "gpt-5.5-2026-04-23", "GPT 5.5", "openai.gpt-5.5"),
@@ -19,7 +19,7 @@ def test_names_of_one_model_have_one_key(names):
     assert len({model_key(name) for name in names}) == 1
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("one", "another"),
     [("gpt-5.4", "gpt-4.5"), ("gpt-5.5", "gpt-5.5-mini"), ("claude-3-5-sonnet", "claude-5-sonnet"), ("o1", "o3")],
 )

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from intercept.apis import Dialect
 from intercept.catalog import CHAT_COMPLETIONS, RERANK
+from tests.cases import for_each
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider
 from upstream.routes.extra_routes import ExtraRoute, parse_routes
@@ -20,7 +21,7 @@ def test_routes_are_read_one_after_the_other():
     assert parse_routes(" ") == ()
 
 
-@pytest.mark.parametrize(
+@for_each(
     "text",
     [
         *(

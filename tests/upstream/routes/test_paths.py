@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from urllib.parse import quote, unquote
 
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.routes.paths import find_fault
 
 
-@pytest.mark.parametrize(
+@for_each(
     "path",
     [
         "/v1/models/gpt-5",
@@ -26,7 +26,7 @@ def test_a_whole_path_has_no_fault(path):
     assert find_fault(path) == ""
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("path", "fault"),
     [
         ("//v1/models", "an empty segment"),

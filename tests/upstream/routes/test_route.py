@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import pytest
-
 from intercept.apis import Dialect
+from tests.cases import for_each
 from upstream.routes.route import Audience, Route, find_routes
 from upstream.routes.route_tables import (
     ANTHROPIC_ROUTES,
@@ -22,7 +21,7 @@ def serving(routes, method, path):
     return next((route for route in find_routes(routes, path) if method in route.methods), None)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("routes", "method", "path", "pattern", "api"),
     [
         (OPENAI_ROUTES, "POST", "/v1/chat/completions", "/v1/chat/completions", "chat_completions"),
@@ -78,7 +77,7 @@ def test_a_listed_path_is_served(routes, method, path, pattern, api):
     assert (route.pattern, route.api and route.api.name) == (pattern, api)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("routes", "method", "path"),
     [
         (OPENAI_ROUTES, "GET", "/v1/chat/completions"),

@@ -1,10 +1,9 @@
 import json
 
-import pytest
-
 from intercept.dialects.anthropic.message_batches import read_line
 from intercept.dialects.batch_lines import BatchResult
 from intercept.records import TokenUsage
+from tests.cases import for_each
 
 
 def line(kind="succeeded", **message):
@@ -28,6 +27,6 @@ def test_what_a_compaction_used_is_a_usage_of_its_own():
     )
 
 
-@pytest.mark.parametrize("message", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}])
+@for_each("message", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}])
 def test_without_a_model_or_tokens_there_is_nothing_to_record(message):
     assert read_line(line(**message)) is None

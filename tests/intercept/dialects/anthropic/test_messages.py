@@ -1,7 +1,6 @@
 import json
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import to_builtins
@@ -11,6 +10,7 @@ from intercept.dialects.anthropic.messages import MAX_SESSION_HINT, body_reader,
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, Reading, TokenUsage, ToolUsage, UsageSource, UserPrompt
 from intercept.tokens import MAX_USAGE_WEIGHT
+from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 
@@ -44,7 +44,7 @@ def usage(**counts):
     return {"type": "message_delta", "usage": counts}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("content", "prompt", "answered"),
     [
         ("Hi", "Hi", None),
@@ -68,13 +68,13 @@ def test_prompt_and_answered_call_are_in_the_user_s_last_message(content, prompt
     )
 
 
-@pytest.mark.parametrize("role", ["assistant", "system", None, ["user"]])
+@for_each("role", ["assistant", "system", None, ["user"]])
 def test_the_last_message_of_anyone_else_has_neither(role):
     content = [{"type": "text", "text": "a"}, {"type": "tool_result", "tool_use_id": "b"}]
     assert plain(parse_request(request(messages=[{"role": role, "content": content}]))) == RequestSummary(model="m")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("metadata", "hint"),
     [
         ({"user_id": "u_session_1"}, "u_session_1"),
@@ -182,9 +182,7 @@ def test_memory_stays_bounded_however_many_names_a_usage_gets():
     assert reader.result() == Reading()
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: message_stop\ndata: {}\n\n", b"\xff"]
-)
+@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: message_stop\ndata: {}\n\n", b"\xff"])
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
     assert malformed_responses.read(body_reader(), body) == Reading()
 

@@ -16,7 +16,7 @@ def error_event(kind, message):
     return Event(msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}}), "error")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("stream", "expected"),
     [
         (event_streams.event("messageStop", {}), Event(b"{}", "messageStop")),
@@ -53,7 +53,7 @@ def test_a_broken_stream_is_an_error_and_the_last_event():
     assert events.feed(good) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("payload", "data"),
     [
         (b'{"bytes":"e30=","p":"abc"}', b"{}"),

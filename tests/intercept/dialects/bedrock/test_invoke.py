@@ -10,6 +10,7 @@ from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
 from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, metered_body_reader
 from intercept.formats.streams.sse import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
+from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.formats.streams.event_streams import chunk, exception
 from tests.wire.conversations import conversations
@@ -191,7 +192,7 @@ def test_a_body_is_read_with_the_tokens_of_its_head_where_it_tells_none(body, re
         assert malformed_responses.read(metered_body_reader(lambda name: counted.get(name, "")), data, at) == reading
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"\xff"])
+@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"\xff"])
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
     assert malformed_responses.read(body_reader(), body) == Reading()
 

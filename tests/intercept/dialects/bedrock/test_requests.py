@@ -8,6 +8,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock.requests import parse_request
 from intercept.records import UserPrompt
+from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
 from tests.wire.conversations import conversations
@@ -36,7 +37,7 @@ def test_a_request_for_claude_is_summed_up_as_for_anthropics_own_api(conversatio
     assert bool(stream) == conversation.record.request.stream
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("content", "prompt", "answered"),
     [
         ([{"text": "a"}, {"text": "b"}, {"cachePoint": {"type": "default"}}], "b", None),
@@ -61,7 +62,7 @@ def test_a_request_of_converse_is_summed_up(content, prompt, answered):
     assert summary(body, ARN) == RequestSummary(model=ARN, user_prompt=expected, answered_tool_call_id=answered)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "prompt"),
     [
         ({"prompt": "Hi, Llama"}, "Hi, Llama"),
@@ -87,9 +88,7 @@ def test_the_turns_of_a_conversation_are_linked():
     assert (one.continues, two.continues) == (None, one.key)
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b'{"messages":', b"\xff", b'{"stream":1}', b'{"stream":true,"stream":false}']
-)
+@for_each("body", [b"", b"[]", b'{"messages":', b"\xff", b'{"stream":1}', b'{"stream":true,"stream":false}'])
 def test_a_body_that_is_no_request_is_refused(body):
     with pytest.raises(InvalidRequestError):
         parse_request(body, "m")

@@ -11,6 +11,7 @@ from intercept.dialects.gemini.contents import parse_plain_request, parse_reques
 from intercept.formats.large_bodies import abridged
 from intercept.formats.steps import finish
 from intercept.records import UserPrompt
+from tests.cases import for_each
 from tests.intercept.summaries import plain
 
 
@@ -25,7 +26,7 @@ def said(*parts, role="user"):
 RESPONSE = {"functionResponse": {"id": "c1", "name": "weather", "response": {"sky": "grey"}}}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("contents", "prompt", "answered"),
     [
         ((), None, None),

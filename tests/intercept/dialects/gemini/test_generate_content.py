@@ -138,7 +138,7 @@ def test_a_stream_without_a_reason_to_finish_is_not_over():
     assert not read(body_reader, b"[" + DUMPED[0] + b"]").complete
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("counts", "read_as"),
     [
         ({}, None),
@@ -208,7 +208,7 @@ ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status":
 FAILED = ProviderError(type="UNAVAILABLE", message="The model is overloaded.")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("reader", "body"),
     [
         (stream_reader, events(CHUNKS[0], ERROR)),

@@ -1,10 +1,10 @@
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.gemini.refusals import GeminiRefusal, read_refusal
+from tests.cases import for_each
 
 INFO, RETRY = "type.googleapis.com/google.rpc.ErrorInfo", "type.googleapis.com/google.rpc.RetryInfo"
 INVALID = {
@@ -13,7 +13,7 @@ INVALID = {
 LIMITED = {"error": {"code": 429, "details": [{"@type": "other"}, {"@type": RETRY, "retryDelay": "34.5s"}]}}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "said"),
     [
         (INVALID, GeminiRefusal(is_invalid_key=True)),

@@ -1,10 +1,10 @@
 import json
 
-import pytest
 from msgspec import Raw
 
 from intercept.dialects.drafts import MAX_TOOL_INPUT
 from intercept.dialects.gemini.streamed_arguments import MAX_VALUES, PartialArgument, StreamedArguments
+from tests.cases import for_each
 
 
 def put_together(*pieces):
@@ -15,7 +15,7 @@ def put_together(*pieces):
     return arguments
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("pieces", "result"),
     [
         ((), {}),
@@ -31,7 +31,7 @@ def test_pieces_make_one_object(pieces, result):
     assert (json.loads(arguments.text()), arguments.truncated) == (result, False)
 
 
-@pytest.mark.parametrize("path", ["", "location", "$", "$x", "$.a[", "$.a[*]", "$" + ".a" * 17, "$." + "x" * 2000])
+@for_each("path", ["", "location", "$", "$x", "$.a[", "$.a[*]", "$" + ".a" * 17, "$." + "x" * 2000])
 def test_a_piece_without_a_place_is_left_out_and_that_is_said(path):
     arguments = put_together(("$.a", "kept"), (path, "lost"))
     assert (json.loads(arguments.text()), arguments.truncated) == ({"a": "kept"}, True)

@@ -76,7 +76,7 @@ def test_the_prompt_is_the_text_of_the_last_message_if_a_user_s(messages, prompt
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("message", "answered"),
     [
         ({"role": "tool", "tool_call_id": "call_1", "content": "x"}, "call_1"),
@@ -167,9 +167,7 @@ def test_an_oversized_event_is_left_out_and_the_stream_goes_on():
     assert reader.result() == Reading(response_id="kept", truncated=True)
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b'"text"', b"null", b'{"id":"r"', b'{"id":"r"}}', b"<html>", b"data: {}\n\n", b"\xff"]
-)
+@for_each("body", [b"", b"[]", b'"text"', b"null", b'{"id":"r"', b'{"id":"r"}}', b"<html>", b"data: {}\n\n", b"\xff"])
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
     assert malformed_responses.read(body_reader(), body) == Reading()
 

@@ -3,6 +3,7 @@ import pytest
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.openai.completions import parse_request
 from intercept.records import UserPrompt
+from tests.cases import for_each
 
 
 def test_a_prompt_that_is_one_string_is_recorded():
@@ -12,7 +13,7 @@ def test_a_prompt_that_is_one_string_is_recorded():
     )
 
 
-@pytest.mark.parametrize("prompt", [b'["a", "b"]', b"[1, 2]", b"null", b'""'])
+@for_each("prompt", [b'["a", "b"]', b"[1, 2]", b"null", b'""'])
 def test_of_other_prompts_none_is(prompt):
     assert parse_request(b'{"model": "m", "prompt": %s}' % prompt) == RequestSummary(model="m")
 

@@ -66,7 +66,7 @@ def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(tex
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("item", "answered"),
     [
         ({"type": "function_call_output", "call_id": "call_1", "output": "x"}, "call_1"),
@@ -182,9 +182,7 @@ def test_a_last_event_too_large_to_read_ends_the_response_by_its_name(name, erro
     )
 
 
-@pytest.mark.parametrize(
-    "body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: response.completed\ndata: {}\n\n", b"\xff"]
-)
+@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: response.completed\ndata: {}\n\n", b"\xff"])
 def test_a_body_that_is_not_one_whole_object_says_nothing(body):
     assert malformed_responses.read(body_reader(), body) == Reading()
 

@@ -15,9 +15,10 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
+from tests.cases import for_each
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("message", "event", "is_request"),
     [
         (b'{"type":"response.create","model":"m"}', ClientEvent("response.create"), True),
@@ -32,7 +33,7 @@ def test_what_a_client_sends_is_told_apart(message, event, is_request):
     assert (read_client_event(message), event.is_request) == (event, is_request)
 
 
-@pytest.mark.parametrize("message", [b"", b"[]", b"nothing", b'"text"'])
+@for_each("message", [b"", b"[]", b"nothing", b'"text"'])
 def test_what_is_no_event_is_none(message):
     assert read_client_event(message) is None
     assert read_server_event(message) == ServerEvent()

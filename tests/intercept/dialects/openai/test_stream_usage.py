@@ -66,7 +66,7 @@ def test_a_splice_adds_the_option_and_nothing_else(body: bytes, changed: bytes) 
     assert with_usage(body, option_of(body)) == changed
 
 
-@pytest.mark.parametrize(
+@for_each(
     "options",
     [b'{"include_usage":true}', b'{"include_usage":1}', b'{"include_usage":"yes"}', b"[]", b'"all"', b"7", b"true"],
 )
@@ -195,7 +195,7 @@ def test_a_whole_event_passes_at_once_and_half_of_one_waits() -> None:
     assert rest == b"data: unfinished"
 
 
-@pytest.mark.parametrize(
+@for_each(
     "event",
     [
         b'data: {"choices":[],"prompt_filter_results":[{}]}\n\n',

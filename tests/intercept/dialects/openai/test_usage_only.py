@@ -7,6 +7,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.openai.usage_only import body_reader, parse_form, parse_request, stream_reader, tokens
 from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.records import ProviderError, Reading, TokenUsage, UsageSource
+from tests.cases import for_each
 
 USAGE = {"prompt_tokens": 8, "total_tokens": 8}
 
@@ -37,7 +38,7 @@ def test_a_form_names_its_model_and_that_of_an_svg():
     assert parse_form({}, "deployment") == RequestSummary(model="deployment")
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("reported", "expected"),
     [
         (USAGE, usage(input_tokens=8, usage=USAGE)),
@@ -65,8 +66,8 @@ def test_coheres_usage_stands_in_its_meta(meta, input_tokens, kept):
     assert reading == Reading(response_id="r", complete=True, token_usages=(result,))
 
 
-@pytest.mark.parametrize("size", [1, 1000, 10**9])
-@pytest.mark.parametrize("padding", [10, MAX_TAIL_BYTES, 5 * MAX_TAIL_BYTES])
+@for_each("size", [1, 1000, 10**9])
+@for_each("padding", [10, MAX_TAIL_BYTES, 5 * MAX_TAIL_BYTES])
 def test_the_usage_is_found_behind_a_body_of_any_length_however_it_is_cut(padding, size):
     body = json.dumps({"data": "x" * padding, "usage": USAGE}).encode()
     reading = read(*[body[at : at + size] for at in range(0, len(body), size)])

@@ -9,6 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from intercept.formats.streams.event_stream import MAX_HEADERS, MAX_PAYLOAD_BYTES, Message, MessageDecoder
+from tests.cases import for_each
 from tests.intercept.formats.streams.event_streams import header, message
 
 TEXTS = st.text(max_size=8)
@@ -127,7 +128,7 @@ def test_headers_of_any_bytes_are_read_or_called_broken_as_botocore_does(headers
     assert (found, bool(fault)) == (expected, broken) or "longer than all headers" in fault
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("stream", "fault"),
     [
         (

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from intercept.formats.streams import json_array
 from intercept.formats.streams.json_array import ArrayDecoder
 from intercept.formats.streams.sse import Event
+from tests.cases import for_each
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -40,7 +41,7 @@ def test_every_cut_gives_the_same_elements():
     assert decoded(text, range(1, len(text)))[1] == elements
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "elements", "closed"),
     [
         (b"", [], False),

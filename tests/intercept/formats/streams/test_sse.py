@@ -129,7 +129,7 @@ def test_what_is_encoded_by_the_book_is_decoded(events):
     assert decode(stream) == [Event(text.encode(), name or "message") for text, name in events]
 
 
-@pytest.mark.parametrize(
+@for_each(
     "oversized",
     [
         b"event: n\ndata: " + b"x" * 40 + b"\n\n",
@@ -152,9 +152,7 @@ def test_an_event_of_exactly_the_largest_size_is_kept():
     assert decode(b"data: " + b"x" * 27 + b"\n\n", max_event_bytes=32) == [Event(b"", oversized=True)]
 
 
-@pytest.mark.parametrize(
-    "piece", [b"x" * 100, b"data: " + b"x" * 20 + b"\n", b"data:\n", b"event: " + b"x" * 20 + b"\n", b":x\n"]
-)
+@for_each("piece", [b"x" * 100, b"data: " + b"x" * 20 + b"\n", b"data:\n", b"event: " + b"x" * 20 + b"\n", b":x\n"])
 def test_memory_stays_bounded_when_an_event_never_ends(piece):
     decoder = Decoder(max_event_bytes=64)
     for _ in range(1000):
@@ -190,8 +188,8 @@ def test_what_is_held_of_an_event_is_never_more_than_its_unfinished_size(stream)
     assert len(decoder._line) + len(decoder._data) <= unfinished(stream)
 
 
-@pytest.mark.parametrize("step", [1 << 20, 65_537, 4_096])
-@pytest.mark.parametrize("most", [1 << 20, 199_999])
+@for_each("step", [1 << 20, 65_537, 4_096])
+@for_each("most", [1 << 20, 199_999])
 def test_large_lines_of_data_are_joined_as_small_ones_are(step, most):
     one, other = b"x" * 100_000, b"y" * 99_999
     stream = b"data: " + one + b"\ndata:" + other + b"\ndata\n\n" + b"event: z\ndata: " + one + b"\n\n"
