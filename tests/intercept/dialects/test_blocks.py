@@ -51,8 +51,8 @@ def test_an_input_that_is_one_text_is_left_to_who_has_the_body():
 
 @for_each("parse", MESSAGES_OF)
 def test_a_body_of_which_texts_are_left_out_has_no_blocks(parse):
-    many = [{"a": 1}] * LIGHT_BODY_VALUES + ["b" * LIGHT_BYTES]
-    body = json.dumps({"model": "m", MESSAGES_OF[parse]: many}).encode()
+    many = b'{"a":1},' * LIGHT_BODY_VALUES + b'"%b"' % (b"b" * LIGHT_BYTES)
+    body = b'{"model":"m","%b":[%b]}' % (MESSAGES_OF[parse].encode(), many)
     assert parse(body).blocks is None
     assert parse(finish(abridged(body))).blocks is None
 
