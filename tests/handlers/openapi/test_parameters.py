@@ -86,9 +86,11 @@ async def test_a_query_takes_what_is_described_and_nothing_else(running):
         await expect(400, path, "nothing=1")
         for name, schema in parameters.items() if path != LIVE else ():
             allowed, refused = allowed_and_not(schema)
+            if schema in seen:  # one function reads what has one schema
+                allowed, refused = allowed[:2], refused[:2]
             for value in ("", *allowed):
                 await expect(200, path, f"{name}={quote(str(value))}")
-            for value in refused if schema not in seen else refused[:2]:  # one function reads what has one schema
+            for value in refused:
                 await expect(400, path, f"{name}={quote(str(value))}")
             seen.append(schema)
             await expect(400, path, f"{name}=&{name}=")
