@@ -141,9 +141,10 @@ async def test_where_none_can_be_added_the_job_fails(database, task, monkeypatch
         await job.add_pending()
 
 
+@for_all
 @pytest.mark.gen_test
 async def test_of_several_at_the_same_time_one_adds(database, task):
-    for round_ in range(3):
+    for round_ in range(2):
         await end(database, *(task.call(100 * round_ + number) for number in range(10)))
         several = [task.make_job(database) for _ in range(4)]
         assert sum(await asyncio.gather(*(one.add_pending() for one in several))) <= 10
