@@ -134,7 +134,7 @@ class RequestParser(Protocol):
         """
 
 
-FURTHER_MODELS = ("svg", "svg[model]")
+FURTHER_MODELS = ("svg[model]",)
 """Fields of a form that name another model: of what draws an image as SVG (OpenAI, "Create image edit")."""
 FORM_FIELDS = ("model", "stream", *FURTHER_MODELS)
 """What is read from a form."""

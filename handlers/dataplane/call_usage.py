@@ -110,6 +110,8 @@ class CallUsage:
         """Refuse what no waiting helps, before anything is counted."""
         start, max_output = self._start, self._max_output
         provider_name = start.requested_provider_name or start.provider_name
+        if (form := self._handler.form) is not None and policy.refuse_unread(provider_name) is not None:
+            form.allow_models(self._summary.other_models or ())
         if (
             self._requested_models is RequestedModels.UNREAD
             and (unread := policy.refuse_unread(provider_name)) is not None

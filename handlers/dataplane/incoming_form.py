@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from asyncio import Future
+from collections.abc import Collection
 from enum import Enum, auto
 
 from handlers.problems import Problem, body_too_large
@@ -65,6 +66,7 @@ class IncomingForm:
         self._fields: FormFields | None = None
         self._max_held_bytes = max_held_bytes
         self._bytes = 0
+        self._allowed: Collection[str] | None = None
 
     @property
     def found(self) -> dict[str, str]:
@@ -90,6 +92,17 @@ class IncomingForm:
             raise Problem(413, message, rule=Rule.BODY_TOO_LARGE)
         return None
 
+    def allow_models(self, names: Collection[str]) -> None:
+        """Have it name none but these models from now on: policies are not asked again.
+
+        Raises:
+            Problem: 400, it names another one already, or will.
+        """
+        self._allowed = names
+        for field in FURTHER_MODELS:
+            if self.found.get(field, "") not in ("", *names):
+                raise Problem(400, OTHER_BEHIND_FILE.format(field), rule=Rule.UNUSABLE_BODY)
+
     def end(self) -> None:
         """Note that all of it has arrived.
 
@@ -101,15 +114,14 @@ class IncomingForm:
         self.stream.end()
 
     def _read(self, piece: bytes) -> None:
-        before = set(self.found)
         try:
             if self._fields is None:
                 self._fields = FormFields(self._content_type, FORM_FIELDS)
             self._fields.feed(piece)
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-        if self.stage is not Stage.HELD and (late := set(FURTHER_MODELS) & (self.found.keys() - before)):
-            raise Problem(400, OTHER_BEHIND_FILE.format(late.pop()), rule=Rule.UNUSABLE_BODY)
+        if self._allowed is not None:
+            self.allow_models(self._allowed)
         has_model = not self._needs_model or "model" in self._fields.found
         if self.stage is Stage.HELD and has_model and self._fields.in_file:
             self.stage = Stage.READY

@@ -34,8 +34,8 @@ class _Fallback(Struct):
     model: str = ""
 
 
-class _Svg(Struct):
-    """What draws an image as SVG."""
+class Naming(Struct):
+    """An object that may name a model, as what draws an image as SVG."""
 
     model: str | None = None
 
@@ -43,7 +43,7 @@ class _Svg(Struct):
 class _Tool(Struct):
     type: str | None = None
     model: str | None = None
-    svg: _Svg | None = None
+    svg: Naming | None = None
     parameters: Raw = field(default_factory=Raw)
 
     @property
@@ -57,7 +57,8 @@ class _Tool(Struct):
 
 _OTHERS: Final = Decoder(list[str | _Fallback] | None)
 _TOOLS: Final = Decoder(list[_Tool] | None)
-_SVG: Final = Decoder(_Svg | None)
+NAMING: Final = Decoder(Naming | None)
+"""Reads an object that may name a model; null is none. Raises `ValueError` for everything else."""
 
 
 class RequestBody(BeforeMessages):
@@ -72,7 +73,6 @@ class RequestBody(BeforeMessages):
     n: Raw = field(default_factory=Raw)
     models: Raw = field(default_factory=Raw)
     fallbacks: Raw = field(default_factory=Raw)
-    svg: Raw = field(default_factory=Raw)
 
     @property
     def named(self) -> str:
@@ -90,12 +90,10 @@ class RequestBody(BeforeMessages):
         try:
             given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
             tools = decode(self.tools, _TOOLS) or () if self.tools else ()
-            svg = decode(self.svg, _SVG) if self.svg else None
         except ValueError:
             return None
         names = [one if isinstance(one, str) else one.model for one in given]
         names += [name for tool in tools for name in tool.named]
-        names += [svg.model] if svg is not None and svg.model is not None else []
         return tuple(names) if all(names) and len(names) <= MAX_OTHER_MODELS else None
 
     @property

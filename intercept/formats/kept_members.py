@@ -14,7 +14,7 @@ WANTED: Final = (
     *("contents", "parts", "functionResponse", "function_response", "name"),
     *("is_error", "status", "output", "response", "error"),
     *("agent", "agent_config", "agentConfig", "environment", "labels", "result"),
-    *("previous_interaction_id", "previousInteractionId", "svg"),
+    *("previous_interaction_id", "previousInteractionId", "continuation_token", "continuationToken", "svg"),
 )
 """Members that the parsers read, on any level."""
 
@@ -36,12 +36,18 @@ OTHER_DEPTH: Final = -1
 INNERMOST_DEPTH: Final = -2
 """The depth within an object in such a one."""
 
+NAMING_DEPTH: Final = -3
+"""The depth within an object of `NAMING`: no object is kept there."""
+
+NAMING: Final = frozenset({"svg", "agent_config", "agentConfig"})
+"""Objects that name a model."""
+
 ARRAYS: Final = frozenset({(0, "messages"), (0, "input"), (0, "contents"), (2, "content"), (2, "parts")})
 """The lists that are read: of the body, of its items, and of their parts, by depth."""
 
 OBJECTS: Final = frozenset(
     {
-        *((0, "metadata"), (0, "conversation"), (0, "agent_config"), (0, "agentConfig"), (0, "svg")),
+        *((0, "metadata"), (0, "conversation"), *[(0, name) for name in sorted(NAMING)], (0, "input")),
         *((0, "inferenceConfig"), (0, "generationConfig"), (0, "generation_config")),
         *((4, "toolResult"), (4, "functionResponse"), (4, "function_response")),
         *((OTHER_DEPTH, "response"), (INNERMOST_DEPTH, "svg")),
@@ -54,7 +60,9 @@ SIZED: Final = frozenset(
 )
 """The results of tool calls, of which only the size is read."""
 
-TEXTS: Final = frozenset({(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (2, "text"), (4, "text")})
+TEXTS: Final = frozenset(
+    {(0, "input"), (0, "prompt"), (0, "inputText"), (2, "content"), (2, "text"), (4, "text"), (OTHER_DEPTH, "text")}
+)
 """The members that may be a long text, which is read."""
 
 ONCE: Final = frozenset(

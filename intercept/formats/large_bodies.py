@@ -16,6 +16,8 @@ from intercept.formats.kept_members import (
     ARRAYS,
     AS_IT_IS,
     INNERMOST_DEPTH,
+    NAMING,
+    NAMING_DEPTH,
     OBJECTS,
     ONCE,
     OPENROUTER,
@@ -104,7 +106,8 @@ class Scan(Walk):
             case b"[" if (depth, key) in ARRAYS:
                 return (yield from self._keep_array(depth + 1))
             case b"{" if (depth, key) in OBJECTS:
-                return (yield from self._keep_object(INNERMOST_DEPTH if depth < 0 else OTHER_DEPTH))
+                within = INNERMOST_DEPTH if depth < 0 else OTHER_DEPTH
+                return (yield from self._keep_object(NAMING_DEPTH if key in NAMING else within))
             case b'"':
                 most = MAX_TEXT if (depth, key) in TEXTS else MAX_SHORT_TEXT
                 return msgspec.json.encode((yield from self._string(most)))

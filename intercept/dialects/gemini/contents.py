@@ -34,9 +34,9 @@ class _GenerationConfig(Struct):
     @property
     def token_limit(self) -> int | None:
         """The most tokens that it may write, in all candidates together; None for no limit."""
-        token_limit = read_count(self.maxOutputTokens) or read_count(self.max_output_tokens)
-        candidates = read_count(self.candidateCount) or read_count(self.candidate_count) or 1
-        return token_limit * candidates if token_limit else None
+        token_limit = max(read_count(self.maxOutputTokens) or 0, read_count(self.max_output_tokens) or 0)
+        candidates = max(read_count(self.candidateCount) or 1, read_count(self.candidate_count) or 1)
+        return token_limit * candidates or None
 
 
 class _Request(RequestBody):
@@ -79,8 +79,7 @@ class _RequestPart(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
-GENERATION_CONFIG: Final = Decoder(_GenerationConfig)
-"""Reads how much the model may write: `token_limit` of what it returns."""
+_CONFIG: Final = Decoder(_GenerationConfig)
 _PLAIN_REQUEST: Final = Decoder(RequestBody)
 _CONTENT: Final = Decoder(_Content)
 _REQUEST_PART: Final = Decoder(_RequestPart)
@@ -101,16 +100,21 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     contents = _Contents(request.contents)
     last = last_message(contents)
     parts = _parts(last) if last else []
-    config = read_struct(request.generationConfig or request.generation_config, GENERATION_CONFIG)
     return RequestSummary(
         model=request.model,
-        max_output_tokens=config.token_limit if config else None,
+        max_output_tokens=token_limit(request.generationConfig, request.generation_config),
         user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
         answered_tool_call_id=answered_call(last, _results),
         conversation=read_conversation(contents, _conversation_texts),
         tool_results=read_results(contents, _results),
         blocks=known_blocks(body, request, request.contents),
     )
+
+
+def token_limit(*configs: Raw) -> int | None:
+    """The most tokens that a model may write by some configurations: by the largest one, as either spelling may count."""
+    limits = [config.token_limit or 0 for one in configs if (config := read_struct(one, _CONFIG))]
+    return max(limits, default=0) or None
 
 
 def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:

@@ -16,9 +16,9 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.gemini.contents import GENERATION_CONFIG
+from intercept.dialects.gemini.contents import token_limit
 from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import MAX_MODEL, NAMING, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result
 from intercept.formats.json_text import decode, read_array, read_struct, text_of
 from intercept.items import Item, Items
@@ -34,12 +34,6 @@ _OF_TOOLS: Final = ("_call", "_result")
 """How the types of steps end that are a call of a tool, or what it gave."""
 
 
-class _AgentConfig(Struct):
-    """How an agent works, which may name its model."""
-
-    model: str | None = None
-
-
 class _Request(RequestBody):
     """`agent` is in the place of `model` where an agent of Google's is asked. Some names may be written in either way."""
 
@@ -50,6 +44,8 @@ class _Request(RequestBody):
     previous_interaction_id: Raw = field(default_factory=Raw)
     previousInteractionId: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     environment: Raw = field(default_factory=Raw)
+    continuation_token: Raw = field(default_factory=Raw)
+    continuationToken: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     store: Raw = field(default_factory=Raw)
     background: Raw = field(default_factory=Raw)
     generation_config: Raw = field(default_factory=Raw)
@@ -66,7 +62,7 @@ class _Request(RequestBody):
         """What is named beside that; None if it cannot be read."""
         others = super().other_models
         try:
-            configs = [decode(one, _AGENT_CONFIG) for one in (self.agent_config, self.agentConfig) if one]
+            configs = [decode(one, NAMING) for one in (self.agent_config, self.agentConfig) if one]
         except ValueError:
             return None
         agent = text_of(self.agent) if self.model else ""
@@ -81,8 +77,9 @@ class _Request(RequestBody):
     @property
     def uses_state(self) -> bool:
         """Whether the provider stores the interaction (the default), or it goes on with what is stored."""
+        others = self.environment, self.continuation_token, self.continuationToken
         is_kept = bytes(self.store) != _DECLINED
-        return is_kept or bool(self.previous_id) or bytes(self.environment) not in _NOTHING
+        return is_kept or bool(self.previous_id) or any(bytes(one) not in _NOTHING for one in others)
 
 
 class _Input(Struct):
@@ -105,7 +102,6 @@ class _Input(Struct):
 
 _REQUEST: Final = Decoder(_Request)
 _INPUT: Final = Decoder(_Input)
-_AGENT_CONFIG: Final = Decoder(_AgentConfig | None)
 
 
 class _Inputs(Items):
@@ -137,12 +133,11 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     items, raw = _items_of(request.input)
     last = None if isinstance(items, str) else last_message(items)
     texts = [items] if isinstance(items, str) else _texts(last) if last and last.role == "user" else []
-    config = read_struct(request.generation_config or request.generationConfig, GENERATION_CONFIG)
     return RequestSummary(
         model=request.model,
         other_models=request.other_models,
         stream=bool(request.stream),
-        max_output_tokens=config.token_limit if config else None,
+        max_output_tokens=token_limit(request.generation_config, request.generationConfig),
         user_prompt=read_prompt(texts),
         answered_tool_call_id=answered_call(last, _results),
         conversation=read_conversation(items, _conversation_texts),

@@ -66,7 +66,6 @@ class _Event(Struct):
     index: int | None = None
     step: _Step | None = None
     delta: _Delta | None = None
-    usage: Raw = Raw()
     error: Raw = Raw()
 
 
@@ -75,7 +74,14 @@ _EVENT: Final = Decoder(_Event)
 
 
 class _Stream(StreamReader):
-    """Reads a stream of events. Steps are assembled from their deltas, so that a cut stream keeps what came."""
+    """Reads a stream of events. Steps are assembled from their deltas, so that a cut stream keeps what came.
+
+    Of usages only that of the interaction counts, at its end: who fetches one whose stream was cut gets that one again.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model = ""
 
     def _add_event(self, event: Event) -> None:
         if event.oversized:
@@ -85,7 +91,6 @@ class _Stream(StreamReader):
 
     def _add_known(self, kind: str, data: _Event) -> None:
         draft, index = self._draft, data.index or 0
-        draft.tokens = tokens(draft.read_usage(data.usage)) or draft.tokens
         match kind:
             case "step.start" | "step.stop":
                 draft.between_parts = kind == "step.stop"
@@ -96,7 +101,8 @@ class _Stream(StreamReader):
             case "error":
                 draft.fail(read_error(data.error) or name_error(message=kind))
             case _ if data.interaction:
-                _add_interaction(data.interaction, draft)
+                self._model = data.interaction.model or data.interaction.agent or self._model
+                _add_interaction(data.interaction, draft, self._model)
                 draft.complete = draft.complete or data.interaction.status in _ENDED
 
 
@@ -104,11 +110,11 @@ def _add_body(body: bytes, draft: Draft) -> bool:
     interaction = read_struct(body, _INTERACTION)
     if interaction is None:
         return False
-    _add_interaction(interaction, draft)
+    _add_interaction(interaction, draft, interaction.model or interaction.agent or "")
     return True
 
 
-def _add_interaction(interaction: _Interaction, draft: Draft) -> None:
+def _add_interaction(interaction: _Interaction, draft: Draft, model: str) -> None:
     draft.identify(interaction.id)
     draft.fail(read_error(interaction.error))
     if interaction.status == "failed":
@@ -116,8 +122,8 @@ def _add_interaction(interaction: _Interaction, draft: Draft) -> None:
             next(filter(None, map(read_error, interaction.errors or ())), name_error(message="interaction failed"))
         )
     if interaction.status in _ENDED:
-        draft.background_model = (interaction.model or interaction.agent or UNNAMED_MODEL)[:MAX_MODEL]
-    draft.tokens = tokens(draft.read_usage(interaction.usage)) or draft.tokens
+        draft.background_model = (model or UNNAMED_MODEL)[:MAX_MODEL]
+        draft.tokens = tokens(draft.read_usage(interaction.usage)) or draft.tokens
     if interaction.steps:
         draft.clear_parts()
         for index, step in enumerate(interaction.steps):

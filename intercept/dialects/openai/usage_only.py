@@ -16,8 +16,8 @@ from msgspec.json import Decoder
 from intercept.apis import FURTHER_MODELS, AtOnce, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request
-from intercept.formats.json_text import as_object, read_struct
+from intercept.dialects.request_bodies import MAX_MODEL, NAMING, RequestBody, decode_request
+from intercept.formats.json_text import as_object, decode, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_first_members, read_last_members
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
@@ -48,7 +48,25 @@ class _Meta(Struct):
     billed_units: Raw = Raw()
 
 
-_REQUEST: Final = Decoder(RequestBody)
+class _Request(RequestBody):
+    """`svg` says what draws an image as SVG (OpenAI, "Create image")."""
+
+    svg: Raw = Raw()
+
+    @property
+    def other_models(self) -> tuple[str, ...] | None:
+        """Models that the provider may use too; None if they cannot be read."""
+        others = super().other_models
+        try:
+            svg = decode(self.svg, NAMING) if self.svg else None
+        except ValueError:
+            return None
+        if others is None or svg is None or svg.model is None:
+            return others
+        return (*others, svg.model) if 0 < len(svg.model) <= MAX_MODEL else None
+
+
+_REQUEST: Final = Decoder(_Request)
 _REPORTED: Final = Decoder(_Reported)
 _META: Final = Decoder(_Meta)
 
@@ -65,10 +83,9 @@ def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
     if len(named) > MAX_MODEL:
         raise InvalidRequestError(f"model is too long: at most {MAX_MODEL} characters")
     is_stream = fields.get("stream", "").strip().lower() in ("true", "1")
-    whole, member = FURTHER_MODELS
-    other_models = None if whole in fields else (fields[member],) if member in fields else ()
+    others = tuple(fields[name] for name in FURTHER_MODELS if name in fields)
     return RequestSummary(
-        model=named if named.strip() else model or UNNAMED_MODEL, other_models=other_models, stream=is_stream
+        model=named if named.strip() else model or UNNAMED_MODEL, other_models=others, stream=is_stream
     )
 
 

@@ -55,6 +55,13 @@ HOSTILE = {
     "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (SIZE // 36) + b'"k":0}',
     "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (SIZE // 150) + b"0]}",
     "great depth": b'{"model":"m","x":' + b"[" * 3 * SIZE + b"}",
+    "depth where a model may be named": b'{"model":"m","tools":['
+    + b'{"svg":' * 400
+    + b"0"
+    + b"}" * 400
+    + b'],"x":"'
+    + b"a" * SIZE
+    + b'"}',
     "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 25 + b"0]}",
     "white space": b'{"model":"m",' + (b" " * (MAX_SPACE - 1) + b'"k":0,') * 8 + b'"k":0}',
     "no end of white space": b'{"model":"m",' + b" " * 3 * (SIZE // 3) + b'"k":0}',

@@ -83,7 +83,9 @@ def test_the_prompt_is_the_last_text_of_the_user(given, prompt, answered):
         ({"agent_config": {"model": 7}}, {"other_models": None}),
         ({"agentConfig": {"model": "m" * 257}}, {"other_models": None}),
         ({"previousInteractionId": "v1_a"}, {"uses_state": True, "previous_response_id": "v1_a"}),
-        ({"generationConfig": {"maxOutputTokens": 9}}, {"max_output_tokens": 9}),
+        ({"generation_config": None, "generationConfig": {"maxOutputTokens": 9}}, {"max_output_tokens": 9}),
+        ({"generation_config": {"max_output_tokens": 5, "maxOutputTokens": 9}}, {"max_output_tokens": 9}),
+        ({"continuation_token": "t"}, {"uses_state": True}),
         ({"agent": {"name": "x"}, "labels": 7, "generation_config": []}, {}),
     ],
 )
@@ -132,6 +134,7 @@ def test_a_large_request_is_read_like_a_small_one():
     large = text("x" * 30_000)
     for given in (
         "Hello " + "x" * 300_000,
+        text("Hello " + "x" * 300_000),
         [large, IMAGE | {"data": "A" * 300_000}],
         [step("user_input", text("first")), image, step("user_input", large)],
         [step("user_input", text("first")), image, CALLED, RESULT | {"result": "r" * 90_000, "is_error": True}],

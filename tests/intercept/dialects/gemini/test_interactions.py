@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from intercept.catalog import INTERACTIONS
 from intercept.dialects.gemini.interactions import tokens
-from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
+from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.cases import for_each
 from tests.intercept.malformed_responses import json_values
 
@@ -115,19 +115,17 @@ def test_a_stream_is_read_alike_wherever_it_is_cut(places):
     assert read(body, cuts=sorted(place % len(body) for place in places)) == READING
 
 
-def test_the_last_event_may_repeat_the_steps():
-    again = EVENTS[-1] | {"interaction": WHOLE}
-    assert read(sse(*EVENTS[:-1], again)) == READING
+def test_the_last_event_may_repeat_the_steps_and_leave_the_model_out():
+    for last in (WHOLE, {key: WHOLE[key] for key in ("status", "usage")}):
+        assert read(sse(*EVENTS[:-1], EVENTS[-1] | {"interaction": last})) == READING
 
 
 def test_of_a_stream_that_is_cut_what_came_is_kept():
-    partial = {"event_type": "interaction.status_update", "status": "in_progress", "usage": {"total_input_tokens": 9}}
+    # A usage so far does not count: who fetches the interaction gets all of it.
+    partial = stop(0) | {"usage": {"total_input_tokens": 9}}
     reading = read(sse(*EVENTS[:4], partial, *EVENTS[4:-3]))
-    usage = TokenUsage(
-        provider_response_id="v1_a", input_tokens=9, source=UsageSource.PARTIAL, usage={"total_input_tokens": 9}
-    )
     call = replace(READING.tool_usages[0], input=ARGUMENTS[:7])
-    assert reading == replace(READING, complete=False, token_usages=(usage,), tool_usages=(call,), background_model="")
+    assert reading == replace(READING, complete=False, token_usages=(), tool_usages=(call,), background_model="")
 
 
 @for_each(

@@ -34,7 +34,9 @@ def test_the_model_is_that_of_the_body_or_of_the_path_or_left_to_the_provider():
 def test_a_form_names_its_model_and_that_of_an_svg():
     assert parse_form({"model": "m", "stream": "true"}) == RequestSummary(model="m", stream=True)
     assert parse_form({"model": "m", "svg[model]": "n"}) == RequestSummary(model="m", other_models=("n",))
-    assert parse_form({"model": "m", "svg": "{}", "svg[model]": "n"}) == RequestSummary(model="m", other_models=None)
+    for svg, others in (({"model": "n"}, ("n",)), ({}, ()), (None, ()), ("<svg/>", None), ({"model": ""}, None)):
+        body = json.dumps({"model": "m", "svg": svg}).encode()
+        assert parse_request(body) == RequestSummary(model="m", other_models=others), svg
     assert parse_form({}, "deployment") == RequestSummary(model="deployment")
 
 
