@@ -116,6 +116,8 @@ def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
     if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
         raise InvalidRequestError(LONG_PATH)
     summary = api.parse_request(body, model or deployment)
+    if (vendor := to.route.vendor) and summary.model.lower().startswith(vendor):
+        summary = replace(summary, model=summary.model[len(vendor) :])
     if named or to.route.streams:
         stream = summary.stream or to.route.streams
         return replace(summary, model=model or summary.model, stream=stream, deployment=deployment)

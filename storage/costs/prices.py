@@ -221,9 +221,7 @@ class Prices:
         provider = self._providers.get(provider_name)
         if provider is None or len(model) > MAX_MODEL:
             return None
-        # Vertex AI's endpoint for OpenAI's clients has its models as `google/gemini-3-pro`.
-        name = model.removeprefix("google/") if provider.id == "google" else model
-        return provider.find_model(name, all_providers=self._table.providers)
+        return provider.find_model(model, all_providers=self._table.providers)
 
 
 def _counts_of(usage: TokenUsage) -> _Counts:

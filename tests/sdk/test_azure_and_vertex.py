@@ -172,7 +172,7 @@ async def test_openais_client_calls_models_of_vertex(clouds):
     target = "/v1/projects/mine/locations/us-east5/endpoints/openapi/chat/completions"
     assert sent(clouds) == (target, [("Authorization", "Bearer ya29.token")])
     (recorded,) = await clouds.ended(1)
-    assert (recorded["model"], recorded["cost"]["usd"]) == ("google/gemini-2.5-flash", 0.0000034)
+    assert (recorded["model"], recorded["cost"]["usd"]) == ("gemini-2.5-flash", 0.0000034)
 
 
 @pytest.mark.gen_test

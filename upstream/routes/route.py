@@ -44,7 +44,8 @@ class Route:
     colon may arrive encoded. `prefix` may stand before it or not. `api` is None where nothing is recorded.
 
     `{model}` decides which model is called, whatever the body says; `{deployment}` names it where the body does not.
-    `streams` says that the path requests a stream, which otherwise the body does.
+    `streams` says that the path requests a stream, which otherwise the body does. `vendor` is what may stand before the names
+    of models in the body, which are known without it.
     """
 
     pattern: str
@@ -54,6 +55,7 @@ class Route:
     audience: Audience = Audience.EVERYBODY
     prefix: str = ""
     streams: bool = False
+    vendor: str = ""
     _path: re.Pattern[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

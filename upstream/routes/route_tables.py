@@ -176,6 +176,7 @@ VERTEX_ROUTES = (
         POST,
         catalog.CHAT_COMPLETIONS,
         prefix="/{version}",
+        vendor="google/",
     ),
     _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES_COUNT_TOKENS),
     _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES),

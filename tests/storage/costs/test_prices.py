@@ -83,7 +83,6 @@ def usage(plain=None, output=None, read=None, written=None, *, kept=0, searches=
         ("groq", "llama-3.3-70b-versatile", usage(MILLION, MILLION), "1.38"),
         ("gemini", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
         ("proxied", "gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
-        ("vertex", "google/gemini-2.5-flash", usage(MILLION, MILLION), "2.80"),
         ("vertex", "claude-sonnet-4@20250514", usage(1_000, 100), "0.0045"),
     ],
 )
