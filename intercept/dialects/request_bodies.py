@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Final, TypeVar
 
@@ -89,12 +89,16 @@ class RequestBody(BeforeMessages):
         """
         try:
             given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
-            tools = decode(self.tools, _TOOLS) or () if self.tools else ()
+            named = [name for tools in (self.tools, *self.added_tools) for name in _named(tools)]
         except ValueError:
             return None
-        names = [one if isinstance(one, str) else one.model for one in given]
-        names += [name for tool in tools for name in tool.named]
+        names = [one if isinstance(one, str) else one.model for one in given] + named
         return tuple(names) if all(names) and len(names) <= MAX_OTHER_MODELS else None
+
+    @property
+    def added_tools(self) -> Iterable[Raw]:
+        """Further lists of tools, in what was said before. Raises `ValueError` if they cannot be read."""
+        return ()
 
     @property
     def token_limit(self) -> int | None:
@@ -102,6 +106,10 @@ class RequestBody(BeforeMessages):
         given = (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)
         counts = [count for one in given if one and (count := read_count(one))]
         return max(counts) * (read_count(self.n) or 1) if counts else None
+
+
+def _named(tools: Raw) -> list[str]:
+    return [name for tool in (decode(tools, _TOOLS) or () if tools else ()) for name in tool.named]
 
 
 _COUNT: Final = re.compile(rb"[0-9]{1,9}")

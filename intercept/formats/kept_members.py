@@ -27,6 +27,9 @@ SMALL_AS_IT_IS: Final = frozenset({"metadata", "labels"})
 TOOLS: Final = "tools"
 """The member of the body of whose items those are kept that name a model."""
 
+ADDS_TOOLS: Final = "tools.added"
+"""A member that is put into a body whose input may have tools that name a model: the middle of an input is not kept."""
+
 OPENROUTER: Final = "openrouter:"
 """How the types of tools begin whose parameters may name models, in several ways."""
 

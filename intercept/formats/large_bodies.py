@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from codecs import getincrementaldecoder
 from collections import deque
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from intercept.apis import InvalidRequestError
 from intercept.formats.json_patterns import find_items, finding_others
 from intercept.formats.json_walk import CLOSING, WINDOW_BYTES, Body, Steps, Walk
 from intercept.formats.kept_members import (
+    ADDS_TOOLS,
     ARRAYS,
     AS_IT_IS,
     INNERMOST_DEPTH,
@@ -52,6 +54,11 @@ _TAIL_RUNS: Final = 64
 _CONVERSATION_DEPTH: Final = 1
 
 _find_others: Final = finding_others(WANTED)
+# Input items that have tools, members that name a model, and letters that are escaped, as in such names.
+_WITH_TOOLS: Final = (b'"additional_tools"', b'"tool_search_output"')
+_MODEL: Final = re.compile(rb'"model"\s{0,16}:\s{0,16}"')
+_ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00[5-7]")
+_OVERLAP: Final = 64
 _MARKS: Final = (b'"model":', b'"svg":')
 _OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
 
@@ -61,7 +68,7 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
 
     That is some members, the end of each array, the beginning of the conversation, and the tools that name a model.
 
-    Parsing what is returned gives what parsing the body would.
+    Parsing what is returned gives what parsing the body would, but that models of tools within the input are unknown.
 
     Raises:
         InvalidRequestError: It is not JSON in UTF-8, is nested too deeply, or has a member of `ONCE` twice.
@@ -73,7 +80,28 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
         except UnicodeDecodeError as error:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
-    return Abridged((yield from Scan(body).whole()))
+    kept = yield from Scan(body).whole()
+    if (yield from _may_add_tools(body)):
+        kept = b'{"%b":true%b%b' % (ADDS_TOOLS.encode(), b"," * (kept != b"{}"), kept[1:])
+    return Abridged(kept)
+
+
+def _may_add_tools(body: Body) -> Generator[None, None, bool]:
+    """Whether the input of a body may have tools that name a model, besides the body itself."""
+    has_tools, models = False, 0
+    for start in range(0, len(body), _UTF8_BYTES):
+        window = bytes(body[start : start + _UTF8_BYTES + _OVERLAP])
+        if b"\\u00" in window and _ESCAPED_LETTER.search(window):
+            return True
+        has_tools = has_tools or any(kind in window for kind in _WITH_TOOLS)
+        yield
+    for start in range(0, len(body) if has_tools else 0, _UTF8_BYTES):
+        models += sum(
+            found.start() < start + _UTF8_BYTES
+            for found in _MODEL.finditer(body, start, start + _UTF8_BYTES + _OVERLAP)
+        )
+        yield
+    return models > 1
 
 
 def may_name_models(parameters: Body) -> bool:

@@ -5,10 +5,11 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
@@ -21,6 +22,7 @@ from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
+from intercept.formats.kept_members import ADDS_TOOLS
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
@@ -43,12 +45,27 @@ class _Request(RequestBody):
     store: Raw = Raw()
     background: Raw = Raw()
     metadata: Raw = Raw()
+    adds_tools: bool = field(default=False, name=ADDS_TOOLS)
+
+    @property
+    def added_tools(self) -> Iterator[Raw]:
+        """Those of input items: `additional_tools`, and what a search for tools gave."""
+        if self.adds_tools:
+            raise ValueError(ADDS_TOOLS)
+        for raw in self.input if isinstance(self.input, list) else ():
+            data = bytes(raw)
+            if b'"tools"' in data or b"\\u00" in data:  # the name may be written with escapes
+                yield (read_struct(raw, _WITH_TOOLS) or _WithTools()).tools
 
     @property
     def uses_state(self) -> bool:
         """Whether the provider stores the response (the default), or it continues a stored one."""
         is_kept = bytes(self.store) != _DECLINED
         return is_kept or any(bytes(one) not in _NOTHING for one in (self.conversation, self.previous_response_id))
+
+
+class _WithTools(Struct):
+    tools: Raw = Raw()
 
 
 class _Part(Struct):
@@ -106,6 +123,7 @@ class _Event(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
+_WITH_TOOLS: Final = Decoder(_WithTools)
 _RESPONSE: Final = Decoder(_Response)
 _EVENT: Final = Decoder(_Event)
 

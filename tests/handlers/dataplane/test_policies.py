@@ -23,7 +23,7 @@ from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
-from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
 from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
 
 EVERYONE = Source(Level.EVERYONE)
@@ -129,6 +129,17 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         else:
             response = await refused(running, request)
             assert (response.status, json.loads(response.body)["message"]) == (403, message), more
+    tool = {"type": "image_generation", "model": "dear-1"}
+    for item in (
+        {"type": "additional_tools", "role": "developer", "tools": [OTHER_TOOL, tool]},
+        {"type": "tool_search_output", "call_id": "c", "tools": [tool]},
+    ):
+        said = {"type": "message", "role": "user", "content": prompt}
+        answer = await refused(
+            running, replace(RESPONSES, request={"model": "cheap", "input": [said] * 9 + [item] + [said] * 9})
+        )
+        message = json.loads(answer.body)["message"]
+        assert (answer.status, message in (denied, unread + "everyone denies dear-*.")) == (403, True), message
     hold(running, SharedPolicy(models=Models(unpriced="deny")))
     response = await refused(running, replace(asking, request=asking.request | {"models": 5}))
     assert json.loads(response.body)["message"] == unread + "everyone denies models without a known price."
