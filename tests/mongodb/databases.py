@@ -10,13 +10,18 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from uuid import uuid4
 
+import pymongo
 from bson import Timestamp
 from motor.core import AgnosticClient
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, WriteConcern
+from pymongo.errors import PyMongoError
 
 from storage.mongo import connection
 from storage.mongo.database import Database
+
+BLOCKED_SECONDS = 2
+"""How long a database may take to be emptied. Where a test was cut off, MongoDB ends its transaction after a minute."""
 
 
 class SharedConnections(AsyncIOMotorClient):
@@ -73,10 +78,16 @@ class Databases:
             name = self._waiting.popleft()
             self._read_oplog()
             changed = self._changed.pop(name, set())
-            if "$cmd" not in changed or _shape(self._collections(name)) == self._fresh:
-                self._empty(name, changed - {"$cmd"})
+            try:
+                with pymongo.timeout(BLOCKED_SECONDS):
+                    is_empty = self._clear(name, changed)
+            except PyMongoError as error:
+                if not error.timeout:
+                    raise
+                self._client.admin.command("killAllSessions", [])
+                is_empty = self._clear(name, changed)
+            if is_empty:
                 return name
-            self._client.drop_database(name)
             self._names.remove(name)
         return self._made()
 
@@ -96,6 +107,14 @@ class Databases:
         """Close the connections."""
         for client in (self._client, *self._clients.values()):
             client.close()
+
+    def _clear(self, name, changed):
+        """Empty a database, or drop one whose collections or indexes are others now; return whether it is still there."""
+        if "$cmd" not in changed or _shape(self._collections(name)) == self._fresh:
+            self._empty(name, changed - {"$cmd"})
+            return True
+        self._client.drop_database(name)
+        return False
 
     def _made(self):
         name = f"test-{uuid4().hex}"

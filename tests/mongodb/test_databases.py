@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
+from tests.mongodb import databases as module
 from tests.mongodb.databases import Databases
+
+NO_SUCH_TRANSACTION = 251
 
 
 @pytest.mark.parametrize("oplog", [True, False], ids=["with an oplog", "without one"])
@@ -31,4 +35,21 @@ def test_who_has_a_database_next_finds_it_empty_with_the_same_indexes(request, r
             names = again.list_collection_names()
             assert {name: again[name].count_documents({}) for name in names} == dict.fromkeys(names, 0)
             assert "other" in names or drops_index
+    databases.close()
+
+
+def test_a_transaction_that_nobody_ends_holds_no_other_test_up(mongodb_uri, run_apart, monkeypatch):
+    monkeypatch.setattr(module, "BLOCKED_SECONDS", 0.2)
+    databases = Databases(mongodb_uri, run_apart, others=1)
+    with MongoClient(mongodb_uri) as client, client.start_session() as session:
+        name = databases.take()
+        users = client[name].users
+        users.insert_one({"_id": 1})
+        session.start_transaction()
+        users.update_one({"_id": 1}, {"$set": {"name": "ada"}}, session=session)
+        databases.give_back(name)
+        assert (databases.take(), users.count_documents({})) == (name, 0)
+        with pytest.raises(OperationFailure) as caught:
+            users.find_one({"_id": 1}, session=session)
+        assert caught.value.code == NO_SUCH_TRANSACTION
     databases.close()
