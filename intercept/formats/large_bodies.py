@@ -56,7 +56,8 @@ _CONVERSATION_DEPTH: Final = 1
 _find_others: Final = finding_others(WANTED)
 # Input items that have tools, members that name a model, and letters that are escaped, as in such names.
 _WITH_TOOLS: Final = (b'"additional_tools"', b'"tool_search_output"')
-_MODEL: Final = re.compile(rb'"model"\s{0,16}:\s{0,16}"')
+# As much white space as nobody writes counts as if a name stood behind it.
+_MODEL: Final = re.compile(rb'"model"(?:\s{0,16}:\s{0,16}(?:"|\s)|\s{17})')
 _ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00[5-7]")
 _OVERLAP: Final = 64
 _MARKS: Final = (b'"model":', b'"svg":')
@@ -81,7 +82,7 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
     kept = yield from Scan(body).whole()
-    if (yield from _may_add_tools(body)):
+    if kept.startswith(b"{") and (yield from _may_add_tools(body)):
         kept = b'{"%b":true%b%b' % (ADDS_TOOLS.encode(), b"," * (kept != b"{}"), kept[1:])
     return Abridged(kept)
 

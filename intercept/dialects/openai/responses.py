@@ -16,10 +16,16 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
-from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import (
+    MAX_MODEL,
+    UNNAMED_MODEL,
+    RequestBody,
+    decode_request,
+    known_blocks,
+    last_message,
+)
 from intercept.dialects.tool_results import answered_call, read_results, results_of_item
 from intercept.formats.json_text import read_struct, text_of
 from intercept.formats.kept_members import ADDS_TOOLS
@@ -45,7 +51,7 @@ class _Request(RequestBody):
     store: Raw = Raw()
     background: Raw = Raw()
     metadata: Raw = Raw()
-    adds_tools: bool = field(default=False, name=ADDS_TOOLS)
+    adds_tools: Raw = field(default_factory=Raw, name=ADDS_TOOLS)
 
     @property
     def added_tools(self) -> Iterator[Raw]:

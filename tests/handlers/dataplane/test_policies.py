@@ -134,10 +134,9 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         {"type": "additional_tools", "role": "developer", "tools": [OTHER_TOOL, tool]},
         {"type": "tool_search_output", "call_id": "c", "tools": [tool]},
     ):
+        asked = {"model": "cheap", "tools.added": "no"}  # a member of our own, which is not the client's to say
         said = {"type": "message", "role": "user", "content": prompt}
-        answer = await refused(
-            running, replace(RESPONSES, request={"model": "cheap", "input": [said] * 9 + [item] + [said] * 9})
-        )
+        answer = await refused(running, replace(RESPONSES, request=asked | {"input": [said] * 9 + [item] + [said] * 9}))
         message = json.loads(answer.body)["message"]
         assert (answer.status, message in (denied, unread + "everyone denies dear-*.")) == (403, True), message
     hold(running, SharedPolicy(models=Models(unpriced="deny")))
