@@ -22,6 +22,8 @@ from intercept.items import Item, Items
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
+UNNAMED_MODEL: Final = "default"
+"""The model of a request that leaves the choice to the provider."""
 MAX_PATH_MODEL: Final = 2048
 """Characters of a model's name in a path: of Amazon's, account and region are a part."""
 MAX_OTHER_MODELS: Final = 64

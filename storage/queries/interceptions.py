@@ -19,7 +19,7 @@ from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
 from storage.queries.side_by_side import side_by_side
 
 _INTERCEPTIONS = Paging("interception", "started_at")
-_OF_FIRST = {"client_session_id": True, "tags": True, "status": True}
+_OF_FIRST = {"client_session_id": True, "model": True, "tags": True, "status": True}
 _MILLISECOND = timedelta(milliseconds=1)
 
 USAGE_SECONDS = 2.0
@@ -27,12 +27,13 @@ USAGE_SECONDS = 2.0
 
 
 class ResponseUsage(NamedTuple):
-    """What is written of a response: session and tags of the first call that got it, and whether a call has its usage.
+    """What is written of a response: session, model and tags of the first call that got it, and whether a call has its usage.
 
     `is_awaited` says that this first call is under way, so that its end may tell the usage.
     """
 
     client_session_id: str | None
+    model: str | None
     tags: Mapping[str, str]
     is_told: bool
     is_awaited: bool
@@ -90,7 +91,8 @@ class Interceptions:
             first = await self._collection.find_one(got, _OF_FIRST, sort=[("started_at", ASCENDING)]) or {}
             told = await self._collection.find_one({**got, "token_usages.0": {"$exists": True}}, {"_id": True})
         is_awaited = first.get("status") == Status.IN_FLIGHT
-        return ResponseUsage(first.get("client_session_id"), first.get("tags", {}), told is not None, is_awaited)
+        session, model, tags = first.get("client_session_id"), first.get("model"), first.get("tags", {})
+        return ResponseUsage(session, model, tags, told is not None, is_awaited)
 
     async def ended_ones(self, ids: Sequence[UUID]) -> set[UUID]:
         """Which of some interceptions have ended, other than presumably, as far as it is written."""

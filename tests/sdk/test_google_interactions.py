@@ -81,7 +81,7 @@ async def test_an_agent_in_the_background_is_recorded_once_when_it_has_ended(run
     running.upstream.play(*whole(QUEUED))
     begun = await client.interactions.create(agent="deep-research", input="Compare", background=True)
     await running.ended(1)
-    done = WHOLE | {"agent": "deep-research", "model": None, "status": "completed"}
+    done = WHOLE | {"model": None, "status": "completed"}
     running.upstream.scripts[:] = [whole(QUEUED), whole(done), whole(done)]
     states = [(await client.interactions.get(begun.id)).status for _ in range(3)]
     assert states == ["in_progress", "completed", "completed"]

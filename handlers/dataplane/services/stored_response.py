@@ -26,6 +26,7 @@ from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of
 from intercept.apis import Api, RequestSummary
 from intercept.callers.tags import together
+from intercept.dialects.request_bodies import UNNAMED_MODEL
 from intercept.records import Interception, Reading
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.recorder import RecordingUnavailableError
@@ -125,10 +126,11 @@ class _Fetched(Watcher):
             usage = await bridge.interceptions.find_usage(*names)
         if usage.is_told:
             return
+        named = reading.background_model if reading.background_model != UNNAMED_MODEL else ""
         start: Interception = self._secrets.hide(
             replace(
                 template,
-                model=reading.background_model,
+                model=named or usage.model or UNNAMED_MODEL,
                 client_session_id=usage.client_session_id or template.client_session_id,
                 tags=together(template.tags, usage.tags),
             )

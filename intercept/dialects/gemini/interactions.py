@@ -12,9 +12,8 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
-from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL
+from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage

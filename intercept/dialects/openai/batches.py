@@ -15,7 +15,7 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai import usage_only
-from intercept.dialects.request_bodies import RequestBody, decode_request
+from intercept.dialects.request_bodies import UNNAMED_MODEL, RequestBody, decode_request
 from intercept.formats.json_text import read_struct
 from intercept.formats.large_bodies import Abridged
 from intercept.records import Reading, TokenUsage
@@ -69,7 +69,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read the request for a batch, as `RequestParser` says. It names a file and no model."""
     if isinstance(body, Abridged):
         raise InvalidRequestError("the request for a batch is too large: its requests are in the file that it names")
-    request = decode_request(body, _BATCH_REQUEST, model or usage_only.UNNAMED_MODEL)
+    request = decode_request(body, _BATCH_REQUEST, model or UNNAMED_MODEL)
     return RequestSummary(model=request.model, used_file_id=request.input_file_id or None)
 
 

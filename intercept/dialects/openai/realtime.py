@@ -16,10 +16,9 @@ from msgspec.structs import replace
 
 from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
-from intercept.dialects.openai.usage_only import UNNAMED_MODEL
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
-from intercept.dialects.request_bodies import read_count
+from intercept.dialects.request_bodies import UNNAMED_MODEL, read_count
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage

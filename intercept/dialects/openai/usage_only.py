@@ -16,15 +16,12 @@ from msgspec.json import Decoder
 from intercept.apis import FURTHER_MODELS, AtOnce, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL, NAMING, RequestBody, decode_request
+from intercept.dialects.request_bodies import MAX_MODEL, NAMING, UNNAMED_MODEL, RequestBody, decode_request
 from intercept.formats.json_text import as_object, decode, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_first_members, read_last_members
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
 from intercept.tokens import count, openai_tokens, storable
-
-UNNAMED_MODEL: Final = "default"
-"""The model of a request that leaves the choice to the provider."""
 
 _SPACE: Final = b" \t\r\n"
 _LARGE: Final = ("data", "results")

@@ -14,7 +14,7 @@ from intercept.dialects.openai.batches import (
     read_files,
     read_line,
 )
-from intercept.dialects.openai.usage_only import UNNAMED_MODEL
+from intercept.dialects.request_bodies import UNNAMED_MODEL
 from intercept.formats.large_bodies import abridged
 from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.formats.steps import finish
