@@ -5,8 +5,8 @@ another one watches: measured on the watcher's own clock, from look to look, and
 answer a look. So neither clocks that differ nor a database that was away make a server look dead. One that has left no
 document at all, but calls in flight, is watched in the same way. One on this host whose process is gone is dead at once.
 
-What a dead server has in flight ends as `server_crashed`, with the usage of its last checkpoint, when it was last heard
-of. That end is presumed: should the server live after all, or its spool be found, the end that it reports wins.
+The calls that a dead server has in flight end, see `storage.recording.left_calls`. Who writes the records that it left on
+this host's disk ends those too that only then come to light.
 
 The document also has the keys that providers refuse to this server, for the others to read with their next look.
 """
@@ -25,11 +25,10 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from intercept.records import EndReason
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.documents import SCHEMA_VERSION
-from storage.recording.operations import IN_FLIGHT, PRESUMED
+from storage.recording.left_calls import BY_INSTANCE, end_calls_left
+from storage.recording.operations import IN_FLIGHT
 
 HEARTBEAT_SECONDS = 10.0
 """Time between two heartbeats, and between two checks of the others."""
@@ -39,8 +38,6 @@ DEAD_SECONDS = 30.0
 
 ANSWER_SECONDS = 5.0
 """How long the database may take for a heartbeat or a check."""
-
-_BY_INSTANCE = "in_flight"  # the index, see `storage.mongo.index_models`
 
 _log = logging.getLogger(__name__)
 
@@ -96,7 +93,6 @@ class Instances:
         self._clock = clock
         self._pause = pause
         self._watched: dict[UUID, tuple[datetime | None, float]] = {}
-        self._exited: set[UUID] = set()
         self._heartbeat: asyncio.Future[Any] | None = None
         self._has_just_registered = False
         self.refused_elsewhere: Sequence[dict[str, Any]] = ()
@@ -170,7 +166,7 @@ class Instances:
             alive = [instance for id_, instance in others.items() if id_ not in dead]
             # An older version writes none.
             self.refused_elsewhere = [key for one in alive for key in one.get("refused_keys", ())]
-            ended = sum([await self._end_calls(instance) for instance in dead.values()])
+            ended = sum([await end_calls_left(self._database, instance) for instance in dead.values()])
         self._watched = {id_: seen for id_, seen in self._watched.items() if id_ in others}
         return ended
 
@@ -190,7 +186,7 @@ class Instances:
         registered = {document["_id"]: document async for document in self._instances.find({"_id": {"$ne": self._id}})}
         with_calls = self._interceptions.aggregate(
             [{"$match": {**IN_FLIGHT, "instance_id": {"$ne": self._id}}}, {"$group": {"_id": "$instance_id"}}],
-            hint=_BY_INSTANCE,
+            hint=BY_INSTANCE,
         )
         return {document["_id"]: document async for document in with_calls} | registered
 
@@ -200,31 +196,11 @@ class Instances:
         if heartbeat != last:
             since = now
         self._watched[id_] = heartbeat, since
-        return now - since >= DEAD_SECONDS or self._has_exited(id_, instance)
+        return now - since >= DEAD_SECONDS or self._has_exited(instance)
 
-    def _has_exited(self, id_: UUID, instance: dict[str, Any]) -> bool:
-        if self._space is not None and instance.get("process_space") == self._space and not _runs(instance["pid"]):
-            # Calls that its spool still had come to light later, when nothing else is known of it any more.
-            self._exited.add(id_)
-        return id_ in self._exited
-
-    async def _end_calls(self, instance: dict[str, Any]) -> int:
-        reason = EndReason.SERVER_CRASHED
-        last_heard = {"$max": ["$started_at", "$checkpointed_at", {"$literal": instance.get("heartbeat_at")}]}
-        end = {
-            "schema_version": SCHEMA_VERSION,
-            "status": reason.status.value,
-            "end_reason": reason.value,
-            **dict.fromkeys(("ended_at", "uncounted", "ungrouped", "unindexed"), last_heard),
-            **PRESUMED,
-        }
-        left = {"instance_id": instance["_id"], **IN_FLIGHT}
-        result = await self._interceptions.update_many(left, [{"$set": end}], hint=_BY_INSTANCE)
-        if result.modified_count:
-            _log.warning("calls that instance %s left in flight: %d", instance["_id"], result.modified_count)
-        # Not if it has just come back.
-        await self._instances.delete_one({"_id": instance["_id"], "heartbeat_at": instance.get("heartbeat_at")})
-        return result.modified_count
+    def _has_exited(self, instance: dict[str, Any]) -> bool:
+        is_here = self._space is not None and instance.get("process_space") == self._space
+        return is_here and not _runs(instance["pid"])
 
 
 def _runs(pid: int) -> bool:

@@ -115,6 +115,11 @@ class Operation:
         """Whether it makes the document."""
         return self.action.makes
 
+    @property
+    def instance_id(self) -> UUID | None:
+        """The server that relays the call, of a start that was decoded; else None."""
+        return self._fields.get("instance_id") if self.action is Action.START else None
+
     def ended_by(self, end: Operation) -> Operation:
         """Put this start and its end together."""
         return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})

@@ -71,7 +71,7 @@ class Recorder:
         texts: Texts | None = None,
     ) -> None:
         self.needs_database = policy is RecordPolicy.STRICT
-        self._writer = Writer(database, spool=spool, policy=policy)
+        self._writer = Writer(database, spool=spool, policy=policy, instance_id=instance_id)
         self._instance_id = instance_id
         self._now = now
         self._new_id = new_id

@@ -17,7 +17,7 @@ DATABASE_UNAVAILABLE = (
     r"WARNING storage\.mongo\.health: ",
     r"WARNING storage\.mongo\.event_counts: (worker \d+: )?\w+ could not be written and are lost: ",
 )
-LEFT_IN_FLIGHT = r"WARNING storage\.recording\.instances: (worker \d+: )?calls that instance \S+ left in flight: \d+$"
+LEFT_IN_FLIGHT = r"WARNING storage\.recording\.left_calls: (worker \d+: )?calls that instance \S+ left in flight: \d+$"
 
 
 class WatchfulServerProcess(ServerProcess):

@@ -6,6 +6,9 @@ everything goes to the spool, and the task keeps trying. When the database is ba
 and one from the spool alternately.
 
 Any operation may be written twice, which does no harm (see `storage.recording.operations`).
+
+Who has a spool has it alone. So another server whose starts are in it is dead: once all is written, the calls that it
+left in flight are ended.
 """
 
 from __future__ import annotations
@@ -13,10 +16,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from uuid import UUID
 
 from bson.errors import BSONError
 
 from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.recording.left_calls import end_calls_left
 from storage.recording.operations import Operation
 from storage.recording.outbox.batch import RejectedWrite, write_batch
 from storage.recording.outbox.outbox import Outbox, State
@@ -41,10 +47,15 @@ class Writer:
     Args:
         spool: Where they wait while the database is unavailable; closed with the writer.
         policy: Whether the spool may have operations that callers wait for.
+        instance_id: The server whose operations it takes; None if it only writes what others left.
     """
 
-    def __init__(self, database: Database, *, spool: Spool, policy: RecordPolicy) -> None:
+    def __init__(
+        self, database: Database, *, spool: Spool, policy: RecordPolicy, instance_id: UUID | None = None
+    ) -> None:
         self._database = database
+        self._instance_id = instance_id
+        self._dead: set[UUID] = set()
         self._outbox = Outbox(spool, policy=policy)
         self._task: asyncio.Task[None] | None = None
 
@@ -133,6 +144,18 @@ class Writer:
         operations = list(_decoded(await self._outbox.read()))
         await self._write(operations, COMMIT_SECONDS if self._outbox.state is State.WRITING else REPLAY_SECONDS)
         self._outbox.acknowledge_read()
+        self._dead |= {id_ for one in operations if (id_ := one.instance_id) not in {None, self._instance_id}}
+        if self._dead and not self._outbox.spooled:
+            await self._end_calls_left()
+
+    async def _end_calls_left(self) -> None:
+        """End what the dead left. Where the database does not do that now, `Instances` of any server does it later."""
+        dead, self._dead = self._dead, set()
+        with suppress(DatabaseUnavailableError):
+            async with self._database.within(COMMIT_SECONDS, "end calls that dead servers left"):
+                for id_ in dead:
+                    instance = await self._database.instances.find_one({"_id": id_})
+                    await end_calls_left(self._database, instance or {"_id": id_})
 
     async def _probe(self) -> None:
         if not await self._database.ping():

@@ -40,7 +40,7 @@ pytestmark = [
         PYTHONPATH=f"{Path(marks.__file__).parent}:{ROOT}",
     ),
     pytest.mark.server_says(
-        r"WARNING storage\.recording\.instances: worker \d+: calls that instance \S+ left in flight: \d+$",
+        r"WARNING storage\.recording\.left_calls: worker \d+: calls that instance \S+ left in flight: \d+$",
         r"ERROR handlers\.dataplane\.observation: worker \d+: a reader failed and was dropped: ",
         r"ERROR handlers\.base: worker \d+: unexpected error: ",
         # Where the machine is too busy for a decision in time.

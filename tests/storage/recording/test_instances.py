@@ -29,7 +29,7 @@ from tests.storage.records import NOON, ending, interception
 
 SELF, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
 CALL = UUID(int=100)
-REAPED = rf"^WARNING storage\.recording\.instances: calls that instance {OTHER} left in flight: 1$"
+REAPED = rf"^WARNING storage\.recording\.left_calls: calls that instance {OTHER} left in flight: 1$"
 
 
 class Clock:
@@ -340,19 +340,6 @@ async def test_a_process_of_this_host_that_is_gone_is_dead_at_once(database, wat
     assert await watcher.reap() == 1
 
 
-@pytest.mark.expects_log(REAPED)
-@pytest.mark.gen_test
-async def test_a_call_of_it_that_comes_to_light_later_is_ended_at_the_next_look(database, watcher):
-    gone = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
-    await gone.wait()
-    await leave_heartbeat(database, OTHER, pid=gone.pid, process_space=process_space())
-    assert await watcher.reap() == 0
-    assert await ids(database) == set()
-    await begin_call(database, OTHER)
-    assert await watcher.reap() == 1
-    assert (await call_of(database))["end_reason"] == EndReason.SERVER_CRASHED.value
-
-
 @pytest.mark.parametrize("about", [{"process_space": "another boot"}, {"process_space": None}, {}], ids=str)
 @pytest.mark.gen_test
 async def test_a_process_id_of_elsewhere_says_nothing(database, watcher, about):
@@ -420,7 +407,7 @@ async def test_a_look_that_failed_starts_the_watch_over(private_database, privat
     assert await ids(private_database) == set()
 
 
-@pytest.mark.expects_log(rf"^WARNING storage\.recording\.instances: calls that instance {OTHER} left in flight: 2$")
+@pytest.mark.expects_log(rf"^WARNING storage\.recording\.left_calls: calls that instance {OTHER} left in flight: 2$")
 @pytest.mark.gen_test
 async def test_an_open_one_beats_and_watches_until_it_is_closed(database, clock):
     await begin_call(database, OTHER)

@@ -4,13 +4,15 @@ import asyncio
 import logging
 import shutil
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import bson
 import pytest
+from pymongo.errors import NotPrimaryError
 
-from storage.recording.outbox import tail
+from storage.recording.outbox import outbox, tail
 from storage.recording.outbox import writer as writer_module
 from storage.recording.outbox.pending_write import RecordPolicy
 from storage.recording.outbox.segment import FRAME_BYTES
@@ -25,6 +27,8 @@ UNAVAILABLE = (
     r"^WARNING storage\.recording\.outbox\.writer: records wait: MongoDB (is unavailable|does not take records): "
 )
 FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
+SELF, DEAD = UUID(int=7), UUID(int=8)
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC)
 IS_UNAVAILABLE = "Recording is unavailable: the database is unavailable."
 
 pytestmark = pytest.mark.usefixtures("brief_outages")
@@ -55,8 +59,8 @@ def patient(brief_outages, monkeypatch):
 
 
 @asynccontextmanager
-async def opened(database, folder, policy=SPOOL, **options):
-    writer = Writer(database, spool=Spool(folder, **options), policy=policy)
+async def opened(database, folder, policy=SPOOL, instance_id=None, **options):
+    writer = Writer(database, spool=Spool(folder, **options), policy=policy, instance_id=instance_id)
     writer.open()
     try:
         yield writer
@@ -519,6 +523,54 @@ async def test_closing_writes_what_was_put(database, tmp_path):
     assert await found(database) == {1: {"status": "in_flight"}}
 
 
+@pytest.mark.expects_log(rf"^WARNING storage\.recording\.left_calls: calls that instance {DEAD} left in flight: 2$")
+@pytest.mark.gen_test
+async def test_calls_of_a_dead_server_end_once_its_spool_is_written(database, tmp_path, monkeypatch):
+    monkeypatch.setattr(outbox, "BATCH_RECORDS", 2)
+    await database.instances.insert_one({"_id": DEAD, "heartbeat_at": NOON})
+    begun = {"instance_id": DEAD, "started_at": NOON - timedelta(seconds=9)}
+    ends_last = [start(1, **begun), start(2, **begun), start(3, **begun), end(2)]
+    await left_behind(tmp_path, *[operation.record for operation in ends_last])
+    async with opened(database, tmp_path, instance_id=SELF) as writer:
+        await writer.write(start(4, instance_id=SELF, started_at=NOON))
+        assert await writer.flush(5)
+    documents = await found(database)
+    ends = {number: (one["status"], one.get("end_reason"), one.get("ended_at")) for number, one in documents.items()}
+    crashed = ("failed", "server_crashed", NOON)
+    assert ends == {1: crashed, 2: ("completed", None, None), 3: crashed, 4: ("in_flight", None, None)}
+    assert await database.instances.find_one({}) is None
+
+
+@pytest.mark.expects_log(UNAVAILABLE)
+@pytest.mark.gen_test
+async def test_calls_of_a_server_that_was_cut_off_stay_in_flight(private_database, private_mongodb, tmp_path):
+    async with opened(private_database, tmp_path / "spool", instance_id=SELF) as writer:
+        private_mongodb.freeze()
+        await writer.write(start(1, instance_id=SELF, started_at=NOON))
+        await until(lambda: writer.trouble)
+        await writer.write(start(2, instance_id=SELF, started_at=NOON))
+        private_mongodb.thaw()
+        assert await writer.flush(10)
+    assert await counts(private_database) == {"in_flight": 2}
+
+
+@pytest.mark.gen_test
+async def test_records_go_on_where_the_calls_of_a_dead_server_cannot_be_ended(database, tmp_path, monkeypatch):
+    async def fails(*_):
+        raise NotPrimaryError("no primary")
+
+    monkeypatch.setattr(writer_module, "end_calls_left", fails)
+    await left_behind(tmp_path, start(1, instance_id=DEAD, started_at=NOON).record)
+    async with opened(database, tmp_path, instance_id=SELF) as writer:
+        await writer.write(start(2, instance_id=SELF, started_at=NOON))
+        assert await writer.flush(5)
+        assert writer.trouble == ""
+    assert await counts(database) == {"in_flight": 2}
+
+
+@pytest.mark.expects_log(
+    r"^WARNING storage\.recording\.left_calls: calls that instance 11111111-\S+ left in flight: 2$"
+)
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: 3, kept in ")
 @pytest.mark.gen_test
 async def test_files_that_version_0_1_left_are_written_and_gone(database, tmp_path):
@@ -529,6 +581,6 @@ async def test_files_that_version_0_1_left_are_written_and_gone(database, tmp_pa
         assert writer.spooled == 6
         assert await writer.flush(10)
         statuses = {number: document["status"] for number, document in (await found(database)).items()}
-        assert statuses == {1: "completed", 2: "in_flight", 3: "completed", 4: "in_flight"}
+        assert statuses == {1: "completed", 2: "failed", 3: "completed", 4: "failed"}
         ends = await database.interceptions.find({"status": "completed"}, sort=[("_id", 1)]).to_list(None)
         assert [document["token_usages"][0]["output_tokens"] for document in ends] == [1, 3]
