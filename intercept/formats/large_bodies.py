@@ -54,13 +54,12 @@ _TAIL_RUNS: Final = 64
 _CONVERSATION_DEPTH: Final = 1
 
 _find_others: Final = finding_others(WANTED)
-# Input items that have tools, members that name a model, and letters that are escaped, as in such names.
-_WITH_TOOLS: Final = (b'"additional_tools"', b'"tool_search_output"')
+# Members that name a model, and letters that are escaped, as in such names.
 # As much white space as nobody writes counts as if a name stood behind it.
-_MODEL: Final = re.compile(rb'"model"(?:\s{0,16}:\s{0,16}(?:"|\s)|\s{17})')
+_MODEL: Final = re.compile(rb'"model"(?:\s{0,16}:(?:\s{0,16}"|\s{17})|\s{17})')
 _ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00[5-7]")
 _OVERLAP: Final = 64
-_MARKS: Final = (b'"model":', b'"svg":')
+_NAMES_MODEL: Final = re.compile(rb'"model":|"svg":|"type":[^"n]')  # or has a type that is none
 _OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
 
 
@@ -82,27 +81,22 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
     kept = yield from Scan(body).whole()
-    if kept.startswith(b"{") and (yield from _may_add_tools(body)):
+    if kept.startswith(b"{") and (yield from _may_add_tools(body, kept)):
         kept = b'{"%b":true%b%b' % (ADDS_TOOLS.encode(), b"," * (kept != b"{}"), kept[1:])
     return Abridged(kept)
 
 
-def _may_add_tools(body: Body) -> Generator[None, None, bool]:
-    """Whether the input of a body may have tools that name a model, besides the body itself."""
-    has_tools, models = False, 0
+def _may_add_tools(body: Body, kept: bytes) -> Generator[None, None, bool]:
+    """Whether the input of a body may have tools that name a model: more are named than in what is kept of it."""
+    has_tools, models = False, -len(_MODEL.findall(kept))
     for start in range(0, len(body), _UTF8_BYTES):
         window = bytes(body[start : start + _UTF8_BYTES + _OVERLAP])
         if b"\\u00" in window and _ESCAPED_LETTER.search(window):
             return True
-        has_tools = has_tools or any(kind in window for kind in _WITH_TOOLS)
+        has_tools = has_tools or b'"tools"' in window
+        models += sum(found.start() < _UTF8_BYTES for found in _MODEL.finditer(window))
         yield
-    for start in range(0, len(body) if has_tools else 0, _UTF8_BYTES):
-        models += sum(
-            found.start() < start + _UTF8_BYTES
-            for found in _MODEL.finditer(body, start, start + _UTF8_BYTES + _OVERLAP)
-        )
-        yield
-    return models > 1
+    return has_tools and models > 0
 
 
 def may_name_models(parameters: Body) -> bool:
@@ -200,7 +194,7 @@ class Scan(Walk):
             yield
             if _OPENROUTER in tool and may_name_models(self.body[start : self.at]):
                 tool = b"0"
-            if len(kept) < MAX_TOOLS and (tool == b"0" or any(mark in tool for mark in _MARKS)):
+            if len(kept) < MAX_TOOLS and (tool == b"0" or _NAMES_MODEL.search(tool)):
                 kept.append(tool)
             more = self._goes_on(b"]")
         return b"[" + b",".join(kept) + b"]"

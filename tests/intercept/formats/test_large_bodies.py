@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from intercept.apis import InvalidRequestError
+from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.openai.stream_usage import with_usage
@@ -191,7 +191,32 @@ def test_any_request_abridged_is_read_or_refused_like_the_whole_one(value, data)
         body = body[:at] + data.draw(st.binary(max_size=3)) + body[data.draw(st.integers(at, len(body))) :]
     whole = {name: outcome(parse, body) for name, parse in PARSERS.items()}
     abridged_ = {name: outcome(lambda b, p=parse: p(finish(abridged(b))), body) for name, parse in PARSERS.items()}
+    if b'"tools"' in body or rb"\u00" in body:  # perhaps of the input: then their models are unknown
+        assert abridged_["responses"] in (whole["responses"], without_other_models(whole["responses"]))
+        abridged_["responses"] = whole["responses"]
     assert abridged_ == whole
+
+
+def without_other_models(read):
+    return replace(read, other_models=None) if isinstance(read, RequestSummary) else read
+
+
+def test_models_of_tools_in_the_middle_of_an_input_are_unknown_and_no_others():
+    def others(**members):
+        said = {"type": "message", "role": "user", "content": "y" * 4096}
+        items = [said] * 99 + [members.pop("item", said)] + [said] * 99
+        body = json.dumps({"model": "m", "input": items} | members).encode()
+        return RESPONSES.parse_request(finish(abridged(body))).other_models
+
+    tool = {"type": "image_generation", "model": "n"}
+    schema = {"type": "function", "name": "f", "parameters": {"properties": {"model": {"type": "string"}}}}
+    assert others(item={"type": "message", "role": "user", "content": "y", "model": "n"}) == ()
+    assert others(tools=[tool, schema]) == ("n",)
+    assert others(tools=[tool], item={"type": "tool_search_output", "tools": [schema]}) == ("n",)
+    assert others(tools=[tool], item={"type": "tool_search_output", "tools": [tool]}) is None
+    assert others(item={"type": "tool_search_output", "tools": [tool]}) is None
+    assert others(tools=[tool, {"type": ["function"]}]) is None
+    assert others(item={"type": "of tomorrow", "tools": [schema, tool]}) is None
 
 
 @pytest.mark.timed
