@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-from intercept.formats.json_text import as_object
+from intercept.formats.json_text import as_object, as_text
 from intercept.records import ProviderPrice, TokenUsage
 
 MAX_COUNT: Final = 2**63 - 1
@@ -21,6 +21,13 @@ MAX_USAGE_WEIGHT: Final = 16 * 1024
 """The most a provider's usage object may weigh: characters of its strings and names, and one for each value."""
 MAX_USAGE_DEPTH: Final = 16
 """How deeply a provider's usage object may be nested."""
+
+SERVICE_TIER: Final = "service_tier"
+"""The member of a usage object that names the service tier: Anthropic's own; of others it is put there."""
+BATCH_TIER: Final = "batch"
+"""The service tier of the requests of a batch."""
+
+_TIERS_OF_TRAFFIC: Final = {"ON_DEMAND_FLEX": "flex", "ON_DEMAND_PRIORITY": "priority"}
 
 
 def count(value: object) -> int | None:
@@ -148,6 +155,17 @@ def written_for_an_hour(usage: dict[str, Any]) -> int:
 def web_searches(usage: dict[str, Any]) -> int:
     """Return how many searches the provider made for a response. Source: Anthropic, "Web search tool" (`server_tool_use`)."""
     return count(as_object(usage.get("server_tool_use")).get("web_search_requests")) or 0
+
+
+def processing(usage: dict[str, Any]) -> dict[str, str]:
+    """Return how a response was made, where prices depend on it: `service_tier` and `speed`, if the provider says them.
+
+    Sources: Anthropic, Usage (`service_tier`, `speed`); OpenAI, "Flex processing" and "Priority processing"; Google Cloud,
+    UsageMetadata (`trafficType`).
+    """
+    traffic = _TIERS_OF_TRAFFIC.get(as_text(usage.get("trafficType")))
+    said = {SERVICE_TIER: traffic or as_text(usage.get(SERVICE_TIER)), "speed": as_text(usage.get("speed"))}
+    return {name: value for name, value in said.items() if value}
 
 
 def provider_price(usage: dict[str, Any]) -> ProviderPrice | None:

@@ -12,6 +12,7 @@ from intercept.dialects.drafts import MAX_NAME, MAX_USAGE_BYTES
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.json_text import read_object
 from intercept.records import TokenUsage
+from intercept.tokens import BATCH_TIER, SERVICE_TIER
 
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 """The longest line that is read. Of a longer one nothing is known."""
@@ -33,8 +34,12 @@ ReadLine: TypeAlias = Callable[[bytes], BatchResult | None]
 def make_result(
     custom_id: str, response_id: str, model: str, usage: Raw, read: Callable[[dict[str, Any]], Iterable[TokenUsage]]
 ) -> BatchResult | None:
-    """Make a result of a response's usage object, whose usages `read` returns; None without any or a usable model."""
-    usages = read(read_object(usage)) if 0 < len(usage) <= MAX_USAGE_BYTES else ()
+    """Make a result of a response's usage object, whose usages `read` returns; None without any or a usable model.
+
+    Its service tier is that of batches, which only Anthropic says there.
+    """
+    used = read_object(usage) if 0 < len(usage) <= MAX_USAGE_BYTES else {}
+    usages = read(used | {SERVICE_TIER: BATCH_TIER}) if used else ()
     id_ = response_id[:MAX_NAME]
     named = tuple([replace(one, provider_response_id=id_) for one in usages])
     return BatchResult(custom_id, id_, model, named) if named and 0 < len(model) <= MAX_MODEL else None

@@ -11,6 +11,7 @@ from msgspec.json import Decoder
 from intercept.dialects.texts import CharacterBudget, ResponseText, Text
 from intercept.formats.json_text import read_object, read_struct, text_of
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
+from intercept.tokens import SERVICE_TIER
 
 MAX_NAME: Final = 256
 """Characters of an id or a tool's name."""
@@ -30,9 +31,12 @@ MAX_ERROR_BYTES: Final = 64 * 1024
 """The largest error that is read; of a larger one only its existence is recorded."""
 MAX_USAGE_BYTES: Final = 32 * 1024
 """The largest usage object that is read. A larger one counts as not reported."""
+MAX_TIER: Final = 64
+"""Characters of the name of a service tier."""
 UNNAMED_ERROR: Final = "unnamed_error"
 """The type of an error to which the provider gave none."""
 
+_USUAL_TIERS: Final = frozenset({"default", "auto", "standard"})
 _NULL: Final = b"null"
 _NO_ERROR: Final = frozenset({b"", _NULL, b"false", b"0", b'""', b"[]", b"{}"})
 _MAX_NO_ERROR_BYTES: Final = 64
@@ -134,14 +138,20 @@ class Draft:
         """Take an error, if it is one; the first one stays."""
         self.error = self.error or error
 
-    def read_usage(self, usage: Raw) -> dict[str, Any]:
-        """Read a usage object; empty if it is no object or larger than `MAX_USAGE_BYTES`."""
+    def read_usage(self, usage: Raw, tier: str | None = None) -> dict[str, Any]:
+        """Read a usage object; empty if it is no object or larger than `MAX_USAGE_BYTES`.
+
+        `tier` is the service tier of the response, which some providers say beside the usage: any but the default one
+        becomes a part of it, as `service_tier`.
+        """
         if len(usage) <= len(_NULL):
             return {}
         if len(usage) > MAX_USAGE_BYTES:
             self.truncated = True
             return {}
-        return read_object(usage)
+        read = read_object(usage)
+        is_usual = not tier or tier in _USUAL_TIERS or len(tier) > MAX_TIER
+        return read if is_usual or not read else {SERVICE_TIER: tier} | read
 
     def part(self, key: Hashable) -> ToolCall | Thought | None:
         """Return the tool call or thought begun under this key."""

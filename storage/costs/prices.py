@@ -4,9 +4,9 @@ List prices are from a table that comes with the library genai-prices. The table
 as the installed version, which is recorded beside it. What the table does not have has no price, which is not a price
 of zero.
 
-A list price is not an invoice. What a usage does not show is not priced: discounts, batches and service tiers, tools that
-the provider runs (except Anthropic's web search), images and sound (their tokens are priced as text). What is billed by time
-or by image has no price.
+A list price is not an invoice. It is that of the service tier (flex, priority, batch) and of Anthropic's fast mode, where the
+table has one. What a usage does not show is not priced: discounts, tools that the provider runs (except Anthropic's web
+search), images and sound (their tokens are priced as text). What is billed by time or by image has no price.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
-from intercept.tokens import web_searches, written_for_an_hour
+from intercept.tokens import BATCH_TIER, SERVICE_TIER, processing, web_searches, written_for_an_hour
 from storage.costs.own_prices import OwnPrice, OwnPrices
 from storage.mongo.codec import EXACT, write_decimal
 
@@ -145,6 +145,7 @@ class Prices:
         self._demos: set[str] = set()
         self.set_providers(providers)
         self._tariffs: dict[int, _Tariff] = {}
+        self._variants: dict[tuple[int, ...], ModelPrice] = {}
         self._own = OwnPrices()
         self._failed = False
 
@@ -181,27 +182,47 @@ class Prices:
             return None
         found: list[_Found] = []
         for usage in reported:
-            counts = _counts_of(usage)
-            if (one := self._find(provider_name, usage.model or model, counts, at)) is None:
+            counts, how = _counts_of(usage), processing(usage.usage)
+            if (one := self._find(provider_name, usage.model or model, counts, how, at)) is None:
                 return None
             found.append((counts, *one))
         usd = EXACT.quantize(sum((_price(counts, rates) for counts, rates, _ in found), Decimal()), PRECISION)
         _, rates, table = found[-1]
         return Cost(usd, table, _input_rates(rates, _written(found)) if _are_known(reported, found) else None)
 
-    def _find(self, provider_name: str, model: str, counts: _Counts, at: datetime) -> tuple[_Rates, str] | None:
+    def _find(
+        self, provider_name: str, model: str, counts: _Counts, how: dict[str, str], at: datetime
+    ) -> tuple[_Rates, str] | None:
         """Find what tokens of a model cost, and the name of the table that says so."""
         if own := self._own.find(provider_name, model, at):
             return _own_rates(own), own.name
         if provider_name in self._demos:
             return _DEMO_RATES, DEMO_PRICES
         if found := self._models(provider_name, model):
-            return self._rates(found, counts, at), self._version
+            known, is_own = found
+            return self._rates(known, counts, how if is_own else {}, at), self._version
         return None
 
-    def _rates(self, model: ModelInfo, counts: _Counts, at: datetime) -> _Rates:
-        tariff = self._tariff(model.get_prices(at))
+    def _rates(self, model: ModelInfo, counts: _Counts, how: dict[str, str], at: datetime) -> _Rates:
+        tariff = self._tariff(self._prices(model, how, at))
         return tariff.rates[bisect_left(tariff.starts, counts.plain + counts.read + counts.written + counts.kept)]
+
+    def _prices(self, model: ModelInfo, how: dict[str, str], at: datetime) -> ModelPrice:
+        """The prices of a model for what is processed like this. The library makes them anew for every call."""
+        standard = model.get_prices(at)
+        if not how or not model.price_variants:
+            return standard
+        if how.get(SERVICE_TIER) == BATCH_TIER:
+            how = {**how, "processing": BATCH_TIER}
+        holding = [
+            variant
+            for variant in model.price_variants
+            if how.items() >= variant.when.items() and (variant.constraint is None or variant.constraint.active(at))
+        ]
+        key = (id(standard), *map(id, holding))
+        if key not in self._variants:
+            self._variants[key] = model.get_prices(at, how)
+        return self._variants[key]
 
     def _tariff(self, prices: ModelPrice) -> _Tariff:
         # The library resolves prices for every call, which takes 25 times as long. They have no hash, but an id that
@@ -216,12 +237,14 @@ class Prices:
             return self._table.find_provider(None, None, base_url)
         return self._table.find_provider(None, vendor, None) if vendor and vendor != _DEMO else None
 
-    def _model(self, provider_name: str, model: str) -> ModelInfo | None:
+    def _model(self, provider_name: str, model: str) -> tuple[ModelInfo, bool] | None:
+        """Find a model, and whether the table has it of this provider itself: another's tiers may not be those of its maker."""
         # Not by the table's own search, which remembers every name there ever was.
         provider = self._providers.get(provider_name)
         if provider is None or len(model) > MAX_MODEL:
             return None
-        return provider.find_model(model, all_providers=self._table.providers)
+        known = provider.find_model(model, all_providers=self._table.providers)
+        return None if known is None else (known, any(known is one for one in provider.models))
 
 
 def _counts_of(usage: TokenUsage) -> _Counts:

@@ -14,6 +14,7 @@ from intercept.tokens import (
     MAX_USAGE_WEIGHT,
     count,
     openai_tokens,
+    processing,
     provider_price,
     storable,
     web_searches,
@@ -212,6 +213,7 @@ def test_searches_that_the_provider_made_are_counted(tools, searches):
 def test_any_usage_has_a_number_of_each(usage):
     assert written_for_an_hour(usage) >= 0
     assert web_searches(usage) >= 0
+    assert all(type(value) is str and value for value in processing(usage).values())
 
 
 @given(JSON, JSON)

@@ -25,7 +25,7 @@ from intercept.formats.json_text import as_object, read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
-from intercept.tokens import count, disjoint_tokens, provider_price, storable
+from intercept.tokens import BATCH_TIER, SERVICE_TIER, count, disjoint_tokens, provider_price, storable
 
 MAX_SESSION_HINT: Final = 4 * 1024
 """Characters of `metadata.user_id`; a longer one hints at nothing."""
@@ -241,7 +241,8 @@ def usages_of(usage: dict[str, Any]) -> tuple[TokenUsage, ...]:
     if (own := tokens(usage)) is None:
         return ()
     iterations = usage.get("iterations")
-    entries = map(as_object, iterations if isinstance(iterations, list) else ())
+    tier = {SERVICE_TIER: BATCH_TIER} if usage.get(SERVICE_TIER) == BATCH_TIER else {}
+    entries = [as_object(entry) | tier for entry in (iterations if isinstance(iterations, list) else ())]
     return *filter(None, map(_further_tokens, entries)), own
 
 

@@ -47,6 +47,7 @@ class _Interaction(Struct):
     agent: str | None = None
     status: str | None = None
     usage: Raw = Raw()
+    service_tier: str | None = None
     steps: list[_Step] | None = None
     errors: list[Raw] | None = None
     error: Raw = Raw()
@@ -122,7 +123,7 @@ def _add_interaction(interaction: _Interaction, draft: Draft, model: str) -> Non
         )
     if interaction.status in _ENDED:
         draft.background_model = (model or UNNAMED_MODEL)[:MAX_MODEL]
-        draft.tokens = tokens(draft.read_usage(interaction.usage)) or draft.tokens
+        draft.tokens = tokens(draft.read_usage(interaction.usage, interaction.service_tier)) or draft.tokens
     if interaction.steps:
         draft.clear_parts()
         for index, step in enumerate(interaction.steps):

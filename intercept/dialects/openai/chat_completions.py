@@ -93,6 +93,7 @@ class _Completion(Struct):
     id: str | None = None
     choices: list[_Choice] | None = None
     usage: Raw = Raw()
+    service_tier: str | None = None
     error: Raw = Raw()
 
 
@@ -200,7 +201,7 @@ def _add_envelope(completion: _Completion, draft: Draft) -> None:
         draft.identify(completion.id)
     if completion.error:
         draft.fail(read_error(completion.error))
-    if completion.usage and (usage := draft.read_usage(completion.usage)):
+    if completion.usage and (usage := draft.read_usage(completion.usage, completion.service_tier)):
         draft.tokens = openai_tokens(usage, "prompt", "completion") or draft.tokens
 
 

@@ -112,6 +112,7 @@ class _Response(Struct):
     error: Raw = Raw()
     status: str | None = None
     usage: Raw = Raw()
+    service_tier: str | None = None
     output: list[_Item] | None = None
 
 
@@ -224,7 +225,8 @@ def _add_response(response: _Response, draft: Draft) -> None:
         draft.fail(name_error(message="response.failed"))
     if response.background and response.status in _ENDED:
         draft.background_model = (response.model or UNNAMED_MODEL)[:MAX_MODEL]
-    draft.tokens = openai_tokens(draft.read_usage(response.usage), "input", "output") or draft.tokens
+    usage = draft.read_usage(response.usage, response.service_tier)
+    draft.tokens = openai_tokens(usage, "input", "output") or draft.tokens
     if response.output:
         draft.clear_parts()
         for index, item in enumerate(response.output):

@@ -155,6 +155,21 @@ async def test_an_advisor_is_recorded_charged_and_priced_by_its_own_model(runnin
     )
 
 
+@pytest.mark.gen_test
+async def test_fast_mode_and_a_service_tier_are_priced_as_such(running):
+    spoken = MESSAGES.body.replace(b'"usage": {', b'"usage": {"service_tier": "standard", "speed": "fast", ')
+    fast = replace(MESSAGES, request=MESSAGES.request | {"model": "claude-opus-5-5"}, body=spoken)
+    flex = replace(CHAT, request=CHAT.request | {"model": "gpt-5.1"}, body=b'{"service_tier": "flex", ' + CHAT.body[1:])
+    for asking in (fast, flex):
+        running.upstream.play(whole(asking))
+    for asking in (fast, flex):
+        assert (await call(running, asking)).status == 200
+    # In dollars for a million: 8, 40, 0.4 and 10, twice the standard prices; 0.625, 5 and 0.0625, half of them.
+    costs = {one["model"]: one["cost"]["usd"] for one in await running.ended(2)}
+    assert costs["claude-opus-5-5"] == pytest.approx((5 * 8 + 2 * 40 + 4 * 0.4 + 3 * 10) / 1_000_000)
+    assert costs["gpt-5.1"] == pytest.approx((5 * 0.625 + 2 * 5 + 4 * 0.0625) / 1_000_000)
+
+
 def budget_told(response):
     """The budget and what is left of it, once the end of the period is seen to be told."""
     assert 0 < int(response.header("X-AI-Bridge-Budget-Reset") or 0) <= 31 * 86_400

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from intercept.records import TokenUsage
+from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import MAX_TOKENS, Cost, InputRates, Prices, _counts_of, _price
 from tests.cases import for_each
 
@@ -49,8 +50,8 @@ def prices():
     )
 
 
-def usage(plain=None, output=None, read=None, written=None, *, kept=0, searches=0):
-    """`kept` of the `written` tokens stay in the cache for an hour."""
+def usage(plain=None, output=None, read=None, written=None, *, kept=0, searches=0, **said):
+    """`kept` of the `written` tokens stay in the cache for an hour. The provider's object also has what is `said`."""
     return TokenUsage(
         provider_response_id="r",
         input_tokens=plain,
@@ -60,6 +61,7 @@ def usage(plain=None, output=None, read=None, written=None, *, kept=0, searches=
         usage={
             "cache_creation": {"ephemeral_5m_input_tokens": 7, "ephemeral_1h_input_tokens": kept},
             "server_tool_use": {"web_search_requests": searches, "web_fetch_requests": 3},
+            **said,
         },
     )
 
@@ -175,7 +177,43 @@ def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, m
     assert cost is None or (cost.usd >= 0 and cost.usd == cost.usd.quantize(Decimal("1e-12")))
 
 
-def price_of_the_library(provider, model, used, at):
+@for_each(
+    ("provider", "model", "said", "usd"),
+    [
+        ("anthropic", "claude-opus-5-5", {"service_tier": "standard", "speed": "standard"}, "29.2"),
+        ("anthropic", "claude-opus-5-5", {"service_tier": "batch"}, "14.6"),
+        ("anthropic", "claude-opus-5-5", {"service_tier": "standard", "speed": "fast"}, "58.4"),
+        ("anthropic", "claude-opus-5-5", {"service_tier": "priority"}, "29.2"),
+        ("vertex", "claude-opus-5-5", {"service_tier": "batch"}, "29.2"),
+        ("openai", "gpt-5.1", {}, "11.375"),
+        ("openai", "gpt-5.1", {"service_tier": "flex"}, "5.6875"),
+        ("openai", "gpt-5.1", {"service_tier": "priority"}, "22.75"),
+        ("openai", "gpt-5.1", {"service_tier": "batch"}, "5.6875"),
+        ("openai", "gpt-5.1", {"service_tier": "of tomorrow", "speed": "fast"}, "11.375"),
+        ("openai", "gpt-5.1", {"service_tier": ["flex"], "speed": {"a": 1}, "trafficType": []}, "11.375"),
+        ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND"}, "9.50"),
+        ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_FLEX"}, "4.75"),
+        ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_PRIORITY"}, "17.1"),
+    ],
+)
+def test_a_service_tier_and_fast_mode_have_their_own_prices(prices, provider, model, said, usd):
+    used = (MILLION, MILLION) if model.startswith("gemini") else (MILLION,) * (4 if model.startswith("claude") else 3)
+    cost = prices.cost(provider, model, [usage(*used, **said)], AUTUMN)
+    assert cost.usd == Decimal(usd)
+    assert prices.cost(provider, model, [usage(*used, **said)], AUTUMN) == cost
+
+
+def test_an_own_price_holds_for_every_service_tier(prices):
+    own = OwnPrice("openai", "gpt-5.1", AUTUMN, Decimal(1), Decimal(2))
+    prices.set_own([own])
+    try:
+        for said in ({}, {"service_tier": "flex"}):
+            assert prices.cost("openai", "gpt-5.1", [usage(MILLION, MILLION, **said)], AUTUMN).usd == 3
+    finally:
+        prices.set_own([])
+
+
+def price_of_the_library(provider, model, used, at, how):
     plain, output, read, written, kept, searches = (min(max(count or 0, 0), MAX_TOKENS) for count in used)
     tokens = Usage(
         input_tokens=plain + read + written,
@@ -185,13 +223,20 @@ def price_of_the_library(provider, model, used, at):
         cache_write_1h_tokens=min(kept, written),
         web_searches=searches,
     )
-    return model.calc_price(tokens, provider, genai_request_timestamp=at).total_price
+    context = {**how, "processing": "batch"} if how.get("service_tier") == "batch" else how
+    return model.calc_price(tokens, provider, genai_request_timestamp=at, price_context=context).total_price
 
 
-def price_of(prices, model, used, at):
+def price_of(prices, model, used, at, how):
     *tokens, kept, searches = used
     count = _counts_of(usage(*tokens, kept=kept, searches=searches))
-    return _price(count, prices._rates(model, count, at))
+    return _price(count, prices._rates(model, count, how, at))
+
+
+def ways_of(model):
+    """How responses of a model may be made, of which the table has prices."""
+    ways = [{"service_tier": "batch"} if "processing" in one.when else one.when for one in model.price_variants or ()]
+    return [{}, *ways]
 
 
 def lengths_of_a_prompt(model):
@@ -225,18 +270,21 @@ def test_a_model_of_each_shape_costs_what_the_library_says_on_both_sides_of_ever
                 (at, (0, 0, length, 0, 0, 1)),
                 (at, (length // 2, 7, length - length // 2 - 1, 1, 1, 0)),
             ]
-        for at, used in cases:
-            assert price_of(prices, model, used, at) == price_of_the_library(provider, model, used, at), model.id
+        for (at, used), how in product(cases, ways_of(model)):
+            cost = price_of(prices, model, used, at, how)
+            assert cost == price_of_the_library(provider, model, used, at, how), (model.id, how)
 
 
 @given(
     st.sampled_from(MODELS),
     st.tuples(counts, counts, counts, counts, counts, counts),
     st.timedeltas(timedelta(-1_200), timedelta(1_200)).map(AUTUMN.__add__),
+    st.data(),
 )
-def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at):
+def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at, data):
     provider, model = known
-    assert price_of(prices, model, used, at) == price_of_the_library(provider, model, used, at)
+    how = data.draw(st.sampled_from(ways_of(model)))
+    assert price_of(prices, model, used, at, how) == price_of_the_library(provider, model, used, at, how)
 
 
 @given(st.integers(1 - 10**34, 10**34 - 1))

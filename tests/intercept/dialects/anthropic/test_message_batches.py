@@ -5,6 +5,8 @@ from intercept.dialects.batch_lines import BatchResult
 from intercept.records import TokenUsage
 from tests.cases import for_each
 
+IN_A_BATCH = {"service_tier": "batch"}
+
 
 def line(kind="succeeded", **message):
     result = {"id": "msg_1", "model": "m", "usage": {"input_tokens": 3, "output_tokens": 4}} | message
@@ -13,7 +15,7 @@ def line(kind="succeeded", **message):
 
 def test_a_line_is_read_if_its_request_got_a_message():
     usage = {"input_tokens": 3, "output_tokens": 4}
-    used = TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage)
+    used = TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage | IN_A_BATCH)
     assert read_line(line()) == BatchResult("\u00fc", "msg_1", "m", (used,))
     assert [read_line(one) for one in (line("errored"), b"", b"no JSON", b"[]")] == [None] * 4
 
@@ -22,8 +24,8 @@ def test_what_a_compaction_used_is_a_usage_of_its_own():
     compaction = {"type": "compaction", "input_tokens": 180, "output_tokens": 35}
     usage = {"input_tokens": 3, "output_tokens": 4, "iterations": [compaction, {"type": "message", "input_tokens": 3}]}
     assert read_line(line(usage=usage)).usages == (
-        TokenUsage(provider_response_id="msg_1", input_tokens=180, output_tokens=35, usage=compaction),
-        TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage),
+        TokenUsage(provider_response_id="msg_1", input_tokens=180, output_tokens=35, usage=compaction | IN_A_BATCH),
+        TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage | IN_A_BATCH),
     )
 
 

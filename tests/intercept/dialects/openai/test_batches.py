@@ -21,6 +21,7 @@ from intercept.formats.steps import finish
 from intercept.records import Reading, TokenUsage
 from tests.cases import for_each
 
+IN_A_BATCH = {"service_tier": "batch"}
 CHAT_USAGE = {"prompt_tokens": 10, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 3}}
 
 
@@ -33,7 +34,7 @@ def line(**body):
 def test_a_line_is_read_if_its_request_got_a_response():
     failed = {"id": "batch_req_2", "custom_id": "x", "response": None, "error": {"code": "batch_expired"}}
     counts = {"input_tokens": 7, "output_tokens": 4, "cache_read_input_tokens": 3}
-    used = TokenUsage(provider_response_id="chatcmpl-1", usage=CHAT_USAGE, **counts)
+    used = TokenUsage(provider_response_id="chatcmpl-1", usage=CHAT_USAGE | IN_A_BATCH, **counts)
     assert read_line(line()) == BatchResult("a", "chatcmpl-1", "m", (used,))
     assert [read_line(one) for one in (json.dumps(failed).encode(), b"", b"no JSON", b"[]")] == [None] * 4
 
@@ -42,7 +43,7 @@ def test_a_response_without_an_id_is_named_by_its_request():
     usage = {"prompt_tokens": 8, "total_tokens": 8}
     result = read_line(line(id="", usage=usage))
     assert result == BatchResult(
-        "a", "req_1", "m", (TokenUsage(provider_response_id="req_1", input_tokens=8, usage=usage),)
+        "a", "req_1", "m", (TokenUsage(provider_response_id="req_1", input_tokens=8, usage=usage | IN_A_BATCH),)
     )
 
 

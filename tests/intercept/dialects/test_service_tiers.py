@@ -1,0 +1,56 @@
+"""The service tier of a response, which decides its price, is kept with its usage."""
+
+import json
+
+import pytest
+
+from intercept.dialects.drafts import MAX_TIER
+from intercept.dialects.gemini import interactions
+from intercept.dialects.openai import chat_completions, responses
+from tests.intercept import malformed_responses
+
+OPENAI = {"input_tokens": 3, "output_tokens": 4}
+CHAT = {"prompt_tokens": 3, "completion_tokens": 4}
+GOOGLE = {"total_input_tokens": 3, "total_output_tokens": 4}
+
+
+def event(**data):
+    return f"data: {json.dumps(data)}\n\n"
+
+
+def usages(said):
+    """What the readers keep of a usage, by API, where the response says this of its tier."""
+    completion = {"id": "r", "choices": [], "usage": CHAT} | said
+    response = {"id": "r", "usage": OPENAI} | said
+    interaction = {"id": "r", "status": "completed", "usage": GOOGLE} | said
+    read = {
+        "chat body": (chat_completions.body_reader(), json.dumps(completion)),
+        "chat stream": (chat_completions.stream_reader(), event(**completion) + "data: [DONE]\n\n"),
+        "responses body": (responses.body_reader(), json.dumps(response)),
+        "responses stream": (responses.stream_reader(), event(type="response.completed", response=response)),
+        "interactions body": (interactions.body_reader(), json.dumps(interaction)),
+        "interactions stream": (
+            interactions.stream_reader(),
+            event(event_type="interaction.complete", interaction=interaction),
+        ),
+    }
+    return {
+        name: [usage.usage for usage in malformed_responses.read(reader, body.encode()).token_usages]
+        for name, (reader, body) in read.items()
+    }
+
+
+def every_api(**more):
+    sent = {"chat": CHAT, "responses": OPENAI, "interactions": GOOGLE}
+    return {f"{api} {kind}": [usage | more] for api, usage in sent.items() for kind in ("body", "stream")}
+
+
+@pytest.mark.parametrize("tier", ["flex", "priority", "x" * MAX_TIER])
+def test_a_tier_that_is_said_beside_the_usage_is_kept_with_it(tier):
+    assert usages({"service_tier": tier}) == every_api(service_tier=tier)
+
+
+def test_the_default_tier_and_what_is_none_is_not_kept():
+    for tier in ("default", "auto", "standard", "", None, 5, ["flex"], {"a": 1}, "x" * (MAX_TIER + 1)):
+        assert usages({"service_tier": tier}) == every_api(), tier
+    assert usages({}) == every_api()
