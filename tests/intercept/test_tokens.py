@@ -209,7 +209,10 @@ def test_searches_that_the_provider_made_are_counted(tools, searches):
     assert web_searches({"server_tool_use": tools}) == searches
 
 
-@given(st.fixed_dictionaries({"cache_creation": JSON, "cacheDetails": st.lists(JSON) | JSON, "server_tool_use": JSON}))
+NAMES = ("cache_creation", "server_tool_use", "service_tier", "speed", "trafficType")
+
+
+@given(st.fixed_dictionaries({"cacheDetails": st.lists(JSON) | JSON, **dict.fromkeys(NAMES, JSON)}))
 def test_any_usage_has_a_number_of_each(usage):
     assert written_for_an_hour(usage) >= 0
     assert web_searches(usage) >= 0

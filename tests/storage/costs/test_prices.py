@@ -45,6 +45,7 @@ def prices():
             "gemini": ("google", "https://generativelanguage.googleapis.com/"),
             "vertex": ("google", "https://us-east5-aiplatform.googleapis.com/"),
             "proxied": ("google", "https://gemini.example.com/"),
+            "azure": ("azure", "https://example.openai.azure.com/"),
             "chatgpt": ("", "https://chatgpt.com/backend-api/codex/"),
         }
     )
@@ -189,6 +190,12 @@ def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, m
         ("openai", "gpt-5.1", {"service_tier": "flex"}, "5.6875"),
         ("openai", "gpt-5.1", {"service_tier": "priority"}, "22.75"),
         ("openai", "gpt-5.1", {"service_tier": "batch"}, "5.6875"),
+        (
+            "azure",
+            "gpt-5.1",
+            {"service_tier": "flex"},
+            "11.375",
+        ),  # that of its maker, which says nothing of Azure's tiers
         ("openai", "gpt-5.1", {"service_tier": "of tomorrow", "speed": "fast"}, "11.375"),
         ("openai", "gpt-5.1", {"service_tier": ["flex"], "speed": {"a": 1}, "trafficType": []}, "11.375"),
         ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND"}, "9.50"),
