@@ -56,10 +56,10 @@ def validator(schema):
 
 @cache
 def patterns(method):
-    """The operations of a method with their paths, and what these fit; those with fewest parameters first."""
+    """One pattern with a group for each path of a method, those with fewest parameters first, and what is there."""
     served = [(path, operation) for of, path, operation, _ in Contract().operations() if of == method]
     served.sort(key=lambda one: one[0].count("{"))
-    return [(re.compile(template(path, rest="rest|file")), path, operation) for path, operation in served]
+    return re.compile("|".join(f"({template(path, rest='rest|file')})" for path, _ in served)), served
 
 
 class Contract:
@@ -81,9 +81,10 @@ class Contract:
     def find(self, method, target):
         """The operation of a request; of several paths that fit, the one with fewest parameters."""
         requested = urlsplit(target).path
-        fitting = [(path, operation) for pattern, path, operation in patterns(method) if pattern.fullmatch(requested)]
+        pattern, served = patterns(method)
+        fitting = pattern.fullmatch(requested)
         assert fitting, f"{method} {requested} is not described"
-        return fitting[0]
+        return served[fitting.lastindex - 1]
 
     def check(self, method, target, response):
         """Compare a response with what is promised of it: status, media type, headers and body."""

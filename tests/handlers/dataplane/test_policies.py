@@ -89,7 +89,8 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
     await running.ended(1)
 
 
-@pytest.mark.parametrize("prompt", ["hi", "hi " * 350_000], ids=["small", "large"])
+# Half a pair in so many escapes is dear to replace, so that the other body is read in pieces.
+@pytest.mark.parametrize("prompt", ["hi", "\U0001f600" * 2_100], ids=["light", "heavy"])
 @pytest.mark.gen_test
 async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
     hold(running, SharedPolicy(models=Models(deny=["dear-*"])))
@@ -114,8 +115,8 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         ({"tools": [{"type": "image_generation", "svg": "dear-1"}]}, unread + "everyone denies dear-*."),
         ({"svg": "<svg/>", "tools": [{"type": "image_generation", "svg": {}}]}, None),
         ({"tools": [ADVISOR | {"model": "cheap" * 100}]}, unread + "everyone denies dear-*."),
-        ({"tools": [DEEP_TOOL] * 200 + [ADVISOR | {"model": "dear-1"}] + [DEEP_TOOL] * 200}, denied),
-        ({"tools": [DEEP_TOOL] * 400}, None),
+        ({"tools": [DEEP_TOOL] * 40 + [ADVISOR | {"model": "dear-1"}] + [DEEP_TOOL] * 40}, denied),
+        ({"tools": [DEEP_TOOL] * 80}, None),
         ({"tools": [ADVISOR | {"model": "cheap"}] * 65}, unread + "everyone denies dear-*."),
         ({"tools": [OPENROUTERS | {"parameters": {"model": "cheap"}}]}, unread + "everyone denies dear-*."),
         ({"tools": [OPENROUTERS | {"parameters": {"max_results": 3}}]}, None),

@@ -10,6 +10,7 @@ from unittest.mock import AsyncMock, patch
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
@@ -103,9 +104,10 @@ def send(io_loop, running, contract, late):
 
     The body of one that is `late` never comes: its answer is waited for beside what is asked next.
     """
+    idle = []
 
     async def answered(method, target, status, headers=None, body=b"", *, whole=True, late=False):
-        client = await running.client()
+        client = idle.pop() if idle else await running.client()
         headers = running.headers if headers is None else headers
         if late:
             lines = [f"{method} {target} HTTP/1.1", "Host: b", "Content-Length: 9"]
@@ -116,7 +118,10 @@ def send(io_loop, running, contract, late):
         response = await client.head()
         if whole and method != "HEAD":
             await client.rest(response)
-        client.close()
+        if whole and response.header("Connection") != "close":
+            idle.append(client)
+        else:
+            client.close()
         assert response.status == status, (method, target, bytes(response.body))
         contract.check(method, target, response)
         return response
@@ -149,9 +154,15 @@ def record(running, send):
     return record
 
 
+def shape(record):
+    """Which fields of a record of a conversation have something."""
+    return tuple(bool(value) for part in (record.request, record.reading) for value in structs.astuple(part))
+
+
 @pytest.mark.gen_test
 async def test_conversations_and_what_they_add_up_to_are_shown_as_described(send, record):
-    made = [one for one in conversations() if len(one.stream or one.body) < 10_000]  # larger ones say no more
+    # Larger ones say no more, and of one shape one says all.
+    made = list({shape(one.record): one for one in conversations() if len(one.stream or one.body) < 10_000}.values())
     await record(*made)
     listed = json.loads((await send("GET", f"{LIST}?limit=1000", 200)).body)["results"]
     assert len(listed) == len(made)
@@ -166,7 +177,8 @@ async def test_conversations_and_what_they_add_up_to_are_shown_as_described(send
         assert all(series["points"] for series in statistics["series"])
     for path in NAMES:
         assert json.loads((await send("GET", path, 200)).body)
-    for listed in json.loads((await send("GET", SESSIONS, 200)).body)["results"]:
+    sessions = json.loads((await send("GET", SESSIONS, 200)).body)["results"]
+    for listed in {tuple(key for key, value in one.items() if value): one for one in sessions}.values():
         session = json.loads((await send("GET", f"{SESSIONS}/{listed['id']}", 200)).body)
         assert session["thread_page"]["results"]
         timeline = json.loads((await send("GET", f"{SESSIONS}/{listed['id']}/timeline", 200)).body)
@@ -220,7 +232,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     for path, query in wrong.items():
         for method in ("GET", "HEAD"):
             await send(method, path, 200)
-            await send(method, path, 401, {})
+        await send("GET", path, 401, {})
         await send("GET", f"{path}?{query}", 400)
     for path in (one, detail, f"{detail}/timeline"):
         await send("GET", path, 404, member)
@@ -272,6 +284,13 @@ async def use_up_a_share(running, send, contract):
             await send(method, re.sub(r"{\w+}", "any", path), 429)
 
 
+async def refuse_bodies(send, method, path, headers, limit=MAX_BODY_BYTES):
+    await send(method, path, 400, headers, b"{")
+    await send(method, path, 413, headers, b" " * (limit + 1))
+    await send(method, path, 408, headers, late=True)
+    await send(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+
+
 async def change_users_and_tokens(running, send, member):
     users, headers = f"{CONTROL}/users", running.headers
     new, tokens, unknown = b'{"username": "bob", "role": "member"}', f"{users}/bob/tokens", f"{users}/nobody"
@@ -289,10 +308,7 @@ async def change_users_and_tokens(running, send, member):
     await send("PATCH", f"{users}/ada", 412, headers | {"If-Match": '"0"'}, b"{}")
     changes = (("POST", users), ("PATCH", f"{users}/bob"), ("POST", tokens))
     for method, path in changes:
-        await send(method, path, 400, headers, b"{")
-        await send(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-        await send(method, path, 408, headers, late=True)
-        await send(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await refuse_bodies(send, method, path, headers)
     for method, path in (*changes, ("DELETE", f"{tokens}/{token['id']}"), ("DELETE", f"{users}/bob")):
         await send(method, path, 401, {}, b"{}")
         await send(method, path, 403, member, b"{}")
@@ -313,10 +329,7 @@ async def try_limits(running, send, reader):
     words = b'{"from": "2026-11-01", "models": {"deny": ["gpt-4"]}, "q": "password"}'
     await send("POST", path, 200, headers, words)
     await send("POST", path, 403, headers | reader, words)
-    await send("POST", path, 400, headers, b"{")
-    await send("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-    await send("POST", path, 408, headers, late=True)
-    await send("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await refuse_bodies(send, "POST", path, headers)
     await send("POST", path, 401, {}, b"{}")
 
 
@@ -328,10 +341,7 @@ async def compare_with_the_bill(running, send, member):
         with patch.object(ReportReader, "read", read):
             await send("POST", path, status, headers, body)
     await send("POST", path, 403, member, body)
-    await send("POST", path, 400, headers, b"{")
-    await send("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-    await send("POST", path, 408, headers, late=True)
-    await send("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await refuse_bodies(send, "POST", path, headers)
     await send("POST", path, 401, {}, b"{}")
 
 
@@ -359,10 +369,7 @@ async def change_groups(running, send, member):
     for method in ("PATCH", "DELETE"):
         await send(method, one, 412, headers | {"If-Match": '"0"'}, b"{}")
     for method, path in (("POST", groups), ("PATCH", one)):
-        await send(method, path, 400, headers, b"{")
-        await send(method, path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-        await send(method, path, 408, headers, late=True)
-        await send(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await refuse_bodies(send, method, path, headers)
     changes = (("PUT", f"{members}/grace"), ("DELETE", f"{members}/grace"), ("DELETE", one))
     for method, path in (("POST", groups), ("PATCH", one), *changes):
         await send(method, path, 401, {}, b"{}")
@@ -395,10 +402,7 @@ async def change_providers(running, send, member):
     await send("PATCH", east, 200, headers, b'{"disabled": true}')
     changes = (("POST", providers), ("PATCH", east))
     for method, path in changes:
-        await send(method, path, 400, headers, b"{")
-        await send(method, path, 413, headers, b" " * (MAX_PROVIDER_BYTES + 1))
-        await send(method, path, 408, headers, late=True)
-        await send(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await refuse_bodies(send, method, path, headers, MAX_PROVIDER_BYTES)
     for method, path in (*changes, ("DELETE", east), ("POST", f"{east}/check")):
         await send(method, path, 401, {}, b"{}")
         await send(method, path, 403, member, b"{}")
@@ -420,10 +424,7 @@ async def change_any_tokens(running, send, member):
     await send("POST", lookup, 200, headers, known)
     await send("POST", lookup, 404, headers, b'{"token": "none"}')
     for path in (service, lookup, replace):
-        await send("POST", path, 400, headers, b"{")
-        await send("POST", path, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-        await send("POST", path, 408, headers, late=True)
-        await send("POST", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await refuse_bodies(send, "POST", path, headers)
         await send("POST", path, 401, {}, b"{}")
     for path in (service, lookup):
         await send("POST", path, 403, member, b"{}")
@@ -450,10 +451,7 @@ async def change_policies(running, send, member):
         await send("GET", path, 403, member)
         for method in ("PUT", "PATCH"):
             await send(method, path, 200, headers, b'{"max_tokens": 5}')
-            await send(method, path, 400, headers, b"{")
-            await send(method, path, 413, headers, b" " * (MAX_POLICY_BYTES + 1))
-            await send(method, path, 408, headers, late=True)
-            await send(method, path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+            await refuse_bodies(send, method, path, headers, MAX_POLICY_BYTES)
         for method in ("PUT", "PATCH", "DELETE"):
             await send(method, path, 401, {}, b"{}")
             await send(method, path, 403, member, b"{}")
@@ -480,10 +478,7 @@ async def change_prices(running, send, member):
     await send("GET", path, 403, member)
     await send("PUT", path, 401, {}, b"{}")
     await send("PUT", path, 403, member, b"{}")
-    await send("PUT", path, 400, headers, b"{")
-    await send("PUT", path, 413, headers, b" " * (MAX_PRICES_BYTES + 1))
-    await send("PUT", path, 408, headers, late=True)
-    await send("PUT", path, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+    await refuse_bodies(send, "PUT", path, headers, MAX_PRICES_BYTES)
     await send("PUT", path, 412, headers | {"If-Match": '"1"'}, b'{"prices": []}')
     price = {"provider": "none", "model": "*", "input": 1, "output": "2", "valid_from": "2026-11-01"}
     await send("PUT", path, 200, headers, json.dumps({"prices": [price]}).encode())
@@ -578,10 +573,7 @@ async def change_webhooks(running, send, member):
     for method, target in (("POST", path), ("PATCH", one)):
         await send(method, target, 401, {}, new)
         await send(method, target, 403, member, new)
-        await send(method, target, 400, headers, b"{")
-        await send(method, target, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-        await send(method, target, 408, headers, late=True)
-        await send(method, target, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await refuse_bodies(send, method, target, headers)
     await send("PATCH", none, 404, headers, b"{}")
     for method, tail, status in (("POST", "/test", 202), ("DELETE", "", 204)):
         await send(method, one + tail, 401, {})
@@ -610,10 +602,7 @@ async def change_views(running, send, member):
         await send(method, one, 412, headers | {"If-Match": '"0"'}, b"{}")
     for method, target in (("POST", path), ("PATCH", one)):
         await send(method, target, 401, {}, new)
-        await send(method, target, 400, headers, b"{")
-        await send(method, target, 413, headers, b" " * (MAX_BODY_BYTES + 1))
-        await send(method, target, 408, headers, late=True)
-        await send(method, target, 415, headers | {"Content-Type": "text/plain"}, b"{}")
+        await refuse_bodies(send, method, target, headers)
     await send("PATCH", one, 403, member, b"{}")
     await send("PATCH", none, 404, headers, b"{}")
     for target, of, status in ((one, {}, 401), (one, member, 403), (none, headers, 404), (one, headers, 204)):
