@@ -128,6 +128,15 @@ export function reported(usage) {
   return Object.values(usage).some((count) => count > 0);
 }
 
+const USUAL_TIERS = ["standard", "default", "auto"];
+
+/** How a response was made, where a price may depend on it: "fast", "flex", "batch" ..; empty for the usual way. */
+export function serviceTier(usages) {
+  const { speed, service_tier: tier, trafficType: traffic } = usages.at(-1)?.metadata.usage ?? {};
+  const said = [speed, tier, /^ON_DEMAND_(\w+)$/.exec(traffic)?.[1].toLowerCase()];
+  return said.filter((one) => typeof one === "string" && !USUAL_TIERS.includes(one)).join(", ");
+}
+
 /** All tokens that went in, from a cache or not; null if none were reported. */
 export function tokensIn(usage) {
   const parts = [usage.input_tokens, usage.cache_read_input_tokens, usage.cache_write_input_tokens];

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import {
-  ago, between, bucketName, duration, fromTo, itemsOf, percent, plural, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
+  ago, between, bucketName, duration, fromTo, itemsOf, percent, plural, serviceTier, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
 } from "../../../dashboard/js/text/format.js";
 
 const each = (write, cases) => cases.forEach(([value, text]) => assert.equal(write(value), text));
@@ -93,4 +93,14 @@ test("a text is split into its items, without empty ones", () => {
   assert.deepEqual(itemsOf(" one\n\n two three \n", "\n"), ["one", "two three"]);
   assert.deepEqual(itemsOf(", a ,b", ","), ["a", "b"]);
   assert.deepEqual(itemsOf("", ","), []);
+});
+
+test("a service tier and a speed are named where they are not the usual ones", () => {
+  const told = (usage) => serviceTier([{ metadata: { usage: { speed: "fast" } } }, { metadata: { usage } }]);
+  assert.deepEqual(
+    [{ service_tier: "flex" }, { service_tier: "standard", speed: "fast" }, { trafficType: "ON_DEMAND_PRIORITY" }].map(told),
+    ["flex", "fast", "priority"],
+  );
+  assert.deepEqual([{ service_tier: "default" }, { service_tier: ["flex"], speed: 5 }, { trafficType: "ON_DEMAND" }, undefined].map(told), ["", "", "", ""]);
+  assert.equal(serviceTier([]), "");
 });
