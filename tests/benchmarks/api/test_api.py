@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from datetime import UTC, datetime
 from functools import cache
 from itertools import islice
+from random import Random
 from uuid import RFC_4122, UUID
 
 import pytest
@@ -73,43 +74,62 @@ def test_a_person_uses_few_models_and_clients_as_a_rule_and_now_and_then_another
     assert 0.9 < sum(usual) / CALLS < 1
 
 
+def telling():
+    """Of the kinds of request those that have an address, a caller or a value of a parameter that none before them had."""
+    known, chosen = set(), []
+    for shape in shapes(250):
+        asked = shape.parameters(Random(1))
+        fields = {re.sub(r':\S*|"[^"]*"|word\d+', ":", asked.pop("q", ""))}
+        values = {(shape.path, value) for name, value in asked.items() if name not in {"from", "to", "offset"}}
+        facts = values | {
+            (shape.path, shape.caller, shape.has_progress),
+            (shape.path, str(shape.cursor)),
+            (shape.path, *fields),
+        }
+        if not facts <= known:
+            chosen.append(shape)
+        known |= facts
+    return chosen
+
+
 @pytest.mark.gen_test(timeout=300)
 async def test_a_fill_goes_on_where_it_was_stopped_and_every_kind_of_request_is_measured(data_dir, monkeypatch, capsys):
     # What adds groups up and goes through words scans and sorts; the totals by a group are found as those by nothing.
     unprofiled = "^groups of |^view: |search|^stats of .* by (model|provider|client|initiator)"
     few = ("--records", "250", "--requests", "1", "--warm-up", "0", "--no-profile-of", unprofiled)
     monkeypatch.setattr(sys, "argv", ["benchmarks.api", *few, "--data-dir", str(data_dir)])
-    insert, measure_all, made, users = api_database._insert, api_measure._measure_all, [], []
+    insert, measured, made = api_database._insert, telling(), []
 
     async def stopped(client, documents):
         await insert(client, documents[:2] if len(made) == 5 else documents)
         made.append(len(documents))
         if len(made) == 6:
-            users.append(await client[NAME].users.count_documents({}))
             raise KeyboardInterrupt
 
-    async def checked(uri, options):
+    async def fill_twice(uri, records):
         async with AsyncMongoClient(uri) as client:
+            monkeypatch.setattr(api_database, "_insert", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                await api_database.fill(uri, records)
+            users = await client[NAME].users.count_documents({})
+            monkeypatch.setattr(api_database, "_insert", insert)
+            await api_database.fill(uri, records)
             assert await client[NAME].interceptions.count_documents({}) == 250
-            assert [await client[NAME].users.count_documents({})] == users
+            assert await client[NAME].users.count_documents({}) == users
             marked = {"$or": [{"uncounted": {"$exists": True}}, {"ungrouped": {"$exists": True}}]}
             assert await client[NAME].interceptions.count_documents(marked) == 0
         output = capsys.readouterr().out
         for what in ("recorded", "counted", "grouped"):
             assert re.search(rf"{what} 250 of 250 in \d+ s, 0 s left", output)
-        await api_database.fill(uri, 250)
+        await api_database.fill(uri, records)
         assert capsys.readouterr().out == ""
-        await measure_all(uri, options)
 
-    monkeypatch.setattr(api_database, "_insert", stopped)
-    with pytest.raises(KeyboardInterrupt):
-        await api_measure.main()
-    monkeypatch.setattr(api_database, "_insert", insert)
-    monkeypatch.setattr(api_measure, "_measure_all", checked)
+    monkeypatch.setattr(api_measure, "fill", fill_twice)
+    monkeypatch.setattr(api_measure, "shapes", lambda _records: measured)
     await api_measure.main()
     printed = capsys.readouterr().out
     rows = re.findall(r"^\| (.+?) \| [\d.]+ \|", printed, flags=re.MULTILINE)
-    assert rows == [shape.name for shape in shapes(250)]
+    assert rows == [shape.name for shape in measured]
     assert re.search(r"^export ndjson: 250 lines, ", printed, flags=re.MULTILINE)
     assert re.search(r"^export csv: 251 lines, ", printed, flags=re.MULTILINE)
     # What a small database shows too: nothing else is.
