@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -21,16 +22,19 @@ _FORKS.set_forkserver_preload(["server", "runtime.processes.server", "upstream.d
 
 
 class Forked:
-    """What is used of `subprocess.Popen`. `command` is that of `python`; `environ` is all that its environment has."""
+    """What is used of `subprocess.Popen`. `command` is that of `python`; `environ` is all that its environment has.
 
-    def __init__(self, command: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> None:
-        stdout, its_stdout = _FORKS.Pipe(duplex=False)
-        stderr, its_stderr = _FORKS.Pipe(duplex=False)
-        arguments = (command, cwd, environ, its_stdout, its_stderr)
-        self._process = _FORKS.Process(target=_run, args=arguments, daemon=True)
+    What it prints comes by pipes. `outputs` are descriptors that it gets for its first outputs instead.
+    """
+
+    def __init__(self, command: Sequence[str], cwd: Path, environ: Mapping[str, str], *outputs: int) -> None:
+        pipes = [_FORKS.Pipe(duplex=False) for _ in range(2)]
+        given = [Connection(os.dup(one)) for one in outputs]
+        its = given + [writer for _, writer in pipes][len(given) :]
+        self._process = _FORKS.Process(target=_run, args=(command, cwd, environ, *its), daemon=True)
         self._process.start()
-        self.stdout, self.stderr = (os.fdopen(os.dup(one.fileno())) for one in (stdout, stderr))
-        for one in (stdout, its_stdout, stderr, its_stderr):
+        self.stdout, self.stderr = (os.fdopen(os.dup(reader.fileno())) for reader, _ in pipes)
+        for one in (*given, *chain.from_iterable(pipes)):
             one.close()
         self.pid = self._process.pid or 0
 

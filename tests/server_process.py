@@ -74,13 +74,15 @@ class ServerProcess:
     """One run of `python server.py` with these arguments; `environ` is all it finds in its environment beside PATH.
 
     `through` is a command that runs another one in its own process, such as nsenter(1). Without one the process begins with
-    the modules loaded.
+    the modules loaded, and `outputs` may be descriptors for its first outputs.
     """
 
     program: tuple[str, ...] = ("server.py",)
     start_seconds: float = SECONDS
 
-    def __init__(self, *arguments: str | Path, through: Sequence[str] = (), **environ: str) -> None:
+    def __init__(
+        self, *arguments: str | Path, through: Sequence[str] = (), outputs: Sequence[int] = (), **environ: str
+    ) -> None:
         environ = {"PATH": os.environ["PATH"], **environ}
         command = [*self.program, *map(str, arguments)]
         self._process: Forked | subprocess.Popen[str] = (
@@ -93,7 +95,7 @@ class ServerProcess:
                 text=True,
             )
             if through or "PYTHONPATH" in environ
-            else Forked(command, ROOT, environ)
+            else Forked(command, ROOT, environ, *outputs)
         )
         assert self._process.stdout is not None
         assert self._process.stderr is not None
@@ -218,6 +220,12 @@ def await_end(pid: int) -> None:
         assert select.select([descriptor], [], [], SECONDS)[0], f"process {pid} still runs"
     finally:
         os.close(descriptor)
+
+
+class ServerOfForks(ServerProcess):
+    """One whose workers are forked."""
+
+    program = ("-m", "tests.runtime.processes.forking_server")
 
 
 class PatientServerProcess(ServerProcess):

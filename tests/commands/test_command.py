@@ -1,7 +1,5 @@
 import json
 import re
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +8,7 @@ import pytest
 from commands.command import now
 from storage.mongo.embedded import EmbeddedMongoDB, running_uri
 from tests.command_line import invoke, refused
-from tests.server_process import ROOT
+from tests.server_process import ServerProcess
 
 
 @contextmanager
@@ -69,19 +67,10 @@ def test_a_bad_setting_ends_with_2_before_anything_is_opened(tmp_path):
 
 
 def test_two_programs_adding_one_name_at_once_add_it_once(mongodb_uri, database_name, database, tmp_path):
-    script = "import sys; from commands.users import users; users(sys.argv[1:])"
     flags = ["--aibridge-mongodb-uri", mongodb_uri, "--aibridge-mongodb-database", database_name]
-    programs = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, "add", "ada", *flags],
-            cwd=ROOT,
-            env={"TMPDIR": str(tmp_path)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
+    programs = [ServerProcess(*flags, "users", "add", "ada", TMPDIR=str(tmp_path)) for _ in range(2)]
+    ended = sorted((program.wait(), program.stdout.all(), program.stderr.all()) for program in programs)
+    assert ended == [
+        (0, "Added ada (member).\n", ""),
+        (1, "", 'Error: a user named "ada" exists already\n'),
     ]
-    outputs = sorted(program.communicate(timeout=60) for program in programs)
-    assert outputs == [("", 'Error: a user named "ada" exists already\n'), ("Added ada (member).\n", "")]
-    assert sorted(program.returncode for program in programs) == [0, 1]

@@ -2,6 +2,7 @@ import io
 import json
 import os
 import re
+import resource
 import signal
 import stat
 import subprocess
@@ -20,7 +21,9 @@ from storage.accounts.identities import Identities
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.documents import ending_fields, start_document
 from terminal import StatusLine
+from tests.cases import for_each
 from tests.command_line import refused
+from tests.forked import Forked
 from tests.server.on_terminal import on_terminal
 from tests.server_process import ROOT, SECONDS
 from tests.storage.records import INSTANCE, NOON, ending, interception
@@ -57,19 +60,6 @@ def three_pages(database, io_loop):
         return start_document(call, instance_id=INSTANCE, new_id=uuid4) | ending_fields(end, new_id=uuid4)
 
     io_loop.run_sync(lambda: database.interceptions.insert_many([document(number) for number in range(1, 451)]))
-
-
-@pytest.fixture
-def program(environ):
-    """Start an export as a program of its own, by way of a shell's words before it."""
-
-    def start(*arguments, before="", **streams):
-        command = ["sh", "-c", f'{before} exec "$@"', "sh", sys.executable, "server.py", "interceptions", "export"]
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **streams}
-        environment = {"PATH": os.environ["PATH"], **environ}
-        return subprocess.Popen([*command, *arguments], cwd=ROOT, env=environment, **streams)
-
-    return start
 
 
 def ids(lines):
@@ -199,30 +189,46 @@ def test_what_is_unknown_leaves_nothing(run, file, arguments):
     assert list(file.parent.iterdir()) == []
 
 
-def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing(three_pages, program, file):
-    process = program(str(file), before="export PYTHONDONTWRITEBYTECODE=1; ulimit -f 64;")
-    assert process.communicate(timeout=SECONDS) == (b"", f"Error: {file} cannot be written: File too large\n".encode())
-    assert (process.returncode, list(file.parent.iterdir())) == (1, [])
+def test_a_disk_that_takes_no_more_is_said_in_one_line_and_leaves_nothing(file):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def written():
+        with opened(file, force=False) as out:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+            try:
+                out.write(bytes(2**20))
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    with pytest.raises(click.ClickException) as refusal:
+        written()
+    assert refusal.value.message == f"{file} cannot be written: File too large"
+    assert list(file.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("arguments", [[], ["--format", "csv", "--model", "none"]])
-def test_a_full_standard_output_is_said_in_one_line(three_pages, program, arguments):
+@for_each("arguments", [[], ["--format", "csv", "--model", "none"]])
+def test_a_full_standard_output_is_said_in_one_line(three_pages, environ, arguments):
+    # As Python's own end would write what is left in the buffer, this begins with it.
+    command = [sys.executable, "server.py", "interceptions", "export", *arguments]
     with Path("/dev/full").open("wb") as full:
-        process = program(*arguments, stdout=full)
-        _, said = process.communicate(timeout=SECONDS)
-    assert (process.returncode, said) == (1, b"Error: standard output cannot be written: No space left on device\n")
+        done = subprocess.run(command, check=False, cwd=ROOT, env=environ, stdout=full, stderr=subprocess.PIPE)
+    said = b"Error: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
-def test_a_reader_that_has_seen_enough_ends_it_without_a_word(three_pages, program):
-    with program() as process:
-        process.stdout.readline()
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 1
+def test_a_reader_that_has_seen_enough_ends_it_without_a_word(three_pages, environ):
+    process = Forked(["server.py", "interceptions", "export"], ROOT, environ)
+    with process.stderr:
+        with process.stdout as lines:
+            lines.readline()
+        assert process.stderr.read() == ""
+    assert process.wait(SECONDS) == 1
 
 
-def test_who_interrupts_it_is_told_how_to_go_on(three_pages, program, output):
-    with program() as process:
+def test_who_interrupts_it_is_told_how_to_go_on(three_pages, environ, output):
+    command = [sys.executable, "server.py", "interceptions", "export"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=pipe, stderr=pipe) as process:
         first = process.stdout.readline()  # the rest of the page is more than the pipe takes
         process.send_signal(signal.SIGINT)
         lines = first + process.stdout.read()

@@ -1,9 +1,8 @@
 """The command line as a user at a terminal sees it."""
 
 import os
-import subprocess
-import sys
 
+from tests.forked import Forked
 from tests.server_process import ROOT, SECONDS
 
 
@@ -13,14 +12,12 @@ def on_terminal(*arguments, whole=False, **environ):
     That is its standard error, and with `whole` its standard output too, which otherwise nobody sees.
     """
     terminal, its_side = os.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "server.py", *arguments],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environ},
-        stdout=its_side if whole else subprocess.DEVNULL,
-        stderr=its_side,
-    )
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    process = Forked(["server.py", *arguments], ROOT, environ, its_side if whole else nobody, its_side)
+    for one in (process.stdout, process.stderr):
+        one.close()
     os.close(its_side)
+    os.close(nobody)
     said = everything(terminal)
     return process.wait(SECONDS), said.decode()
 

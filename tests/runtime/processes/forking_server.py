@@ -1,7 +1,7 @@
 """`python server.py` whose workers are forked, so that they begin with the modules of their supervisor loaded.
 
-The product starts a new interpreter for each, as it does in `test_signals.py` and `test_server_tls.py`: that takes half a
-second of the processor. Servers of a cluster tell one another sooner how they are.
+The product starts a new interpreter for each, as it does in `test_server_tls.py`: that takes half a second of the
+processor. Servers of a cluster tell one another sooner how they are.
 """
 
 from __future__ import annotations

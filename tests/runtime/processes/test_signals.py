@@ -12,7 +12,7 @@ import pytest
 
 from runtime.processes import signals
 from runtime.processes.signals import renew_on_hangup, stop_signals
-from tests.server_process import ROOT
+from tests.server_process import ROOT, ServerOfForks
 from tests.storage.conditions import until
 
 
@@ -70,7 +70,7 @@ def test_a_server_ends_in_order_with_the_terminal_it_was_started_from(tmp_path, 
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
-        os.execv(sys.executable, [sys.executable, "server.py", *flags.split()])
+        os.execv(sys.executable, [sys.executable, "-m", *ServerOfForks.program[1:], *flags.split()])
     said = b""
     while b"no user yet" not in said:
         said += os.read(terminal, 1024)

@@ -16,7 +16,7 @@ from storage.mongo.embedded import running_uri
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
-from tests.server_process import ServerProcess, command_line
+from tests.server_process import ServerOfForks, command_line
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -47,10 +47,8 @@ class Upstream(FakeUpstream):
         return (BLOCKING % (len(MESSAGES.body), MESSAGES.body),)
 
 
-class TwoWorkers(ServerProcess):
+class TwoWorkers(ServerOfForks):
     """A server of two workers with a demo user; on a MongoDB of its own, unless the address of another one is given."""
-
-    program = ("-m", "tests.runtime.processes.forking_server")
 
     def __init__(self, data_dir, upstream, *flags, mongodb_uri="", database_name="aibridge", **environ):
         where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
