@@ -31,8 +31,8 @@ PHONE = (390, 844)
 # What axe says of colours, and so all that it can say of a page in dark that it did not say in light.
 COLOURS = ("color-contrast", "link-in-text-block")
 # Left out are rules whose faults are never serious, a fifth of the time, and all time zones but a few, a third.
-RUN_AXE = """(async ([options, without]) => {
-    const mild = axe._audit.rules.filter(({id, impact}) => ["minor", "moderate"].includes(impact) || without.includes(id))
+RUN_AXE = """(async (options) => {
+    const mild = axe._audit.rules.filter(({impact}) => ["minor", "moderate"].includes(impact))
     const rules = Object.fromEntries(mild.map(({id}) => [id, {enabled: false}]))
     const zones = document.querySelector("[aria-label='Time zone']")
     if (zones?.length > 5) zones.replaceChildren(...[...zones.options].slice(0, 5))
@@ -109,9 +109,7 @@ class Page:
     def open(self, address: str = "", token: str | None = None) -> None:
         """Open a view, such as `interceptions?q=x`; signed in with a token where one is given."""
         if token is not None:
-            session = {"name": SESSION_COOKIE, "value": self._session(token), "url": self.url}
-            cookie = session | {"httpOnly": True, "sameSite": "Strict"}
-            self.browser.execute_cdp_cmd("Network.setCookie", cookie)
+            self.sign_in(token)
         if self.browser.current_url.startswith(self.url):
             self.browser.get("about:blank")  # or only what stands behind the # would change
         self.browser.get(f"{self.url}/#/{address}")
@@ -125,7 +123,13 @@ class Page:
             location.hash = address"""
         self.browser.execute_async_script(script, f"#/{address}")
 
-    def _session(self, token: str) -> str:
+    def sign_in(self, token: str) -> None:
+        """Sign in with a token, for the page that is loaded next."""
+        cookie = {"name": SESSION_COOKIE, "value": self.session(token), "url": self.url}
+        self.browser.execute_cdp_cmd("Network.setCookie", cookie | {"httpOnly": True, "sameSite": "Strict"})
+
+    def session(self, token: str) -> str:
+        """A new session of another browser; of a token that is none, that itself."""
         headers = {"Content-Type": "application/json", "User-Agent": "test"}
         body = json.dumps({"token": token}).encode()
         try:
@@ -133,7 +137,7 @@ class Page:
                 return SimpleCookie(response.headers["Set-Cookie"])[SESSION_COOKIE].value
         except HTTPError as error:
             error.close()
-            return token  # of a session that is over
+            return token
 
     @property
     def address(self) -> str:
@@ -303,15 +307,11 @@ class Page:
         self.prefer("light")
         return faults
 
-    def axe_but_colours(self, source: str) -> list[str]:
-        """What axe finds that is no matter of colours, which take it half of its time."""
-        return self.axe(source, without=COLOURS)
-
-    def axe(self, source: str, rules: Sequence[str] = (), *, without: Sequence[str] = ()) -> list[str]:
+    def axe(self, source: str, rules: Sequence[str] = ()) -> list[str]:
         """What axe finds serious or worse, each with the first element that has it; by these rules, or by all."""
         if not self.browser.execute_script("return 'axe' in window"):
             self.browser.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
-        options = json.dumps([{"runOnly": rules} if rules else {}, without])
+        options = json.dumps({"runOnly": rules} if rules else {})
         run = {"expression": RUN_AXE % options, "awaitPromise": True}
         evaluated = self.browser.execute_cdp_cmd("Runtime.evaluate", run)
         violations = json.loads(evaluated["result"]["value"])

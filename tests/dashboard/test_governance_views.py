@@ -27,10 +27,11 @@ def put(site, token, path, body):
 
 
 def is_for_everybody(page, axe):
-    """On a phone, and on a desk in light and dark: no colour is of one size alone."""
-    for size, faults in ((PHONE, page.axe_but_colours), (DESK, page.axe_in_light_and_dark)):
+    """On a phone in dark, and on a desk in light: no colour is of one size alone."""
+    for size, scheme in ((PHONE, "dark"), (DESK, "light")):
         page.resize(size)
-        assert faults(axe) == []
+        page.prefer(scheme)
+        assert page.axe(axe) == []
         assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
 
 
@@ -75,27 +76,6 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     page.click(".limit a", "Refused calls")
     page.find(".empty")  # this owner had none
     assert page.address == "refusals?q=initiator%3Ame&range=24h"
-
-
-def test_a_colleague_is_added_in_three_clicks(page, site, owner, axe):
-    name = f"new-{uuid4().hex[:8]}@example.com"
-    clicks = []
-
-    def click(css, text):
-        clicks.append(text)
-        page.click(css, text)
-
-    page.open("overview", owner)
-    click("nav a", "Users")
-    click("button", "Add a user")
-    page.find("dialog input")
-    page.type(name)
-    is_for_everybody(page, axe)
-    click("dialog button", "Add")
-    page.find(".detail h2", name)
-    page.find(".token-list input")
-    assert len(clicks) == 3
-    assert site.get(owner, f"users/{name}")["role"] == "member"
 
 
 def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, owner, group, axe):
@@ -145,12 +125,10 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.gone("dialog")
     text = "return document.querySelector('textarea.policy-text').value"
     page.until(lambda: '"max_tokens": 9' in page.browser.execute_script(text), "the newer one was to be shown")
+    page.go(f"policies/users%2F{name}")
+    page.find(".detail section", f"group {group}")
     page.open("usage", member)
     page.find(".facts", f"denied policy of group {group}")
-    page.open(f"policies/users%2F{name}", owner)
-    page.find(".detail section", f"group {group}")
-    page.open("policies", member)
-    assert page.find(".empty").text.splitlines()[0] == "Not for your role"
 
 
 def test_a_policy_is_typed_as_json_and_the_fields_follow(page, site, owner, group):

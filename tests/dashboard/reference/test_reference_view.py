@@ -15,8 +15,7 @@ def press(page, *keys):
 
 def test_the_api_is_shown_and_can_be_asked(page, site, axe):
     name, token = site.user()
-    page.open("tokens", token)
-    page.find(".token")
+    page.sign_in(token)
     page.browser.get(f"{page.url}/docs#getMe")
     described = page.browser.execute_async_script(
         "const done = arguments[0]; fetch('openapi.json').then((answer) => answer.json()).then(done)"
@@ -42,32 +41,18 @@ def test_the_api_is_shown_and_can_be_asked(page, site, axe):
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
 
 
-def test_a_question_mark_shows_the_keys_and_g_goes_to_a_view(page, site, axe):
-    _, token = site.user()
-    page.open("connect", token)
-    page.find(".snippet")
-    press(page, "?")
-    page.find("dialog kbd", "Home")
-    assert page.axe(axe) == []
-    press(page, Keys.ESCAPE)
-    page.gone("dialog[open]")
-    press(page, "g", "s")
-    page.until(lambda: page.address == "sessions", "g s was to lead to the sessions")
-    press(page, "g", "j", "o")  # no view has j, and after it o is a key as any other
-    assert page.address == "sessions"
-    page.find("#q").send_keys("g")
-    page.browser.execute_script("document.activeElement.blur()")
-    press(page, "o")  # a text that ends with g is no first key
-    assert page.address == "sessions"
-
-
-def test_a_chart_is_read_and_used_by_keys(page, site):
+def test_a_chart_is_used_by_keys_which_a_question_mark_shows_and_g_goes_to_a_view(page, site, axe):
     _, token = site.user()
     site.call(token)
     site.counted(token, 1)
     page.open("overview?range=1h", token)
     chart = page.find(".chart [role=slider]")
     page.find(".chart canvas")
+    press(page, "?")
+    page.find("dialog kbd", "Home")
+    assert page.axe(axe) == []
+    press(page, Keys.ESCAPE)
+    page.gone("dialog[open]")
     page.browser.execute_script("arguments[0].focus()", chart)
     press(page, Keys.END)
     page.until(
@@ -79,3 +64,11 @@ def test_a_chart_is_read_and_used_by_keys(page, site):
     page.until(lambda: int(chart.get_attribute("aria-valuenow")) == bars - 2, "two bars to the left were to be read")
     press(page, Keys.ENTER)
     page.until(lambda: page.address.startswith("overview?from="), "the range was to be shown")
+    press(page, "g", "s")
+    page.until(lambda: page.address.startswith("sessions"), "g s was to lead to the sessions")
+    press(page, "g", "j", "o")  # no view has j, and after it o is a key as any other
+    assert page.address.startswith("sessions")
+    page.find("#q").send_keys("g")
+    page.browser.execute_script("document.activeElement.blur()")
+    press(page, "o")  # a text that ends with g is no first key
+    assert page.address.startswith("sessions")

@@ -26,10 +26,19 @@ def fetch(site, page):
     return fetch
 
 
-def test_a_program_gets_a_token_of_who_allows_it_in_light_and_dark(page, site, fetch, axe):
+def test_a_program_gets_a_token_of_who_allows_it_and_none_of_who_refuses(page, site, fetch, axe):
     name, token = site.user()
+    page.refused.append("404")
+    page.open("device", token)
+    page.find("#user-code").send_keys("BBBB-BBBB")
+    page.click("button", "Continue")
+    assert page.find("[role=alert]").text == "There is no such code; it may have expired, or was answered."
+    page.go(f"device/{begin(site)['user_code']}")
+    page.click("button", "Continue")
+    page.click("button", "Refuse")
+    page.find("h2", "Refused")
     codes = begin(site, "<b>laptop</b>")
-    page.open(f"device/{codes['user_code']}", token)
+    page.go(f"device/{codes['user_code']}")
     page.find("#user-code")
     assert page.axe_in_light_and_dark(axe) == []
     page.click("button", "Continue")
@@ -40,15 +49,3 @@ def test_a_program_gets_a_token_of_who_allows_it_in_light_and_dark(page, site, f
     page.click("button", "Allow")
     page.find("h2", "Allowed")
     assert site.get(fetch(codes), "users/me")["username"] == name
-
-
-def test_a_code_that_is_none_is_said_and_a_program_can_be_refused(page, site):
-    page.refused.append("404")
-    page.open("device", site.user()[1])
-    page.find("#user-code").send_keys("BBBB-BBBB")
-    page.click("button", "Continue")
-    assert page.find("[role=alert]").text == "There is no such code; it may have expired, or was answered."
-    page.go(f"device/{begin(site)['user_code']}")
-    page.click("button", "Continue")
-    page.click("button", "Refuse")
-    page.find("h2", "Refused")
