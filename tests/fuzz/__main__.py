@@ -33,12 +33,20 @@ NO_WHEEL = "Not fuzzed: Atheris is not installed; it exists for Linux on x86-64 
 @click.command(help=__doc__)
 @click.argument("targets", nargs=-1)
 @click.option("--minutes", default=1.0, show_default=True, type=click.FloatRange(min=0, min_open=True))
+@click.option("--runs", type=click.IntRange(1), help="At most so many inputs of each.")
 @click.option("--seed", type=click.IntRange(1, 2**31 - 1), help="Default: a new one, which is printed.")
 @click.option("--input", "path", type=click.Path(exists=True, dir_okay=False, path_type=Path), help="Check one input.")
 @click.option(
     "--findings", default=FINDINGS, type=click.Path(file_okay=False, path_type=Path), help="Where to keep them."
 )
-def main(targets: tuple[str, ...], minutes: float, seed: int | None, path: Path | None, findings: Path) -> None:
+def main(  # noqa: PLR0917 - click gives each option by its name
+    targets: tuple[str, ...],
+    minutes: float,
+    runs: int | None,
+    seed: int | None,
+    path: Path | None,
+    findings: Path,
+) -> None:
     if path is not None:
         for target in targets:
             load(target).check(path.read_bytes())
@@ -52,11 +60,11 @@ def main(targets: tuple[str, ...], minutes: float, seed: int | None, path: Path 
     seed = seed or random.SystemRandom().randrange(1, 2**31)
     findings.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(PROCESSES) as pool:
-        clean = list(pool.map(lambda target: fuzz(target, minutes, seed, findings), targets or names()))
+        clean = list(pool.map(lambda target: fuzz(target, minutes, runs or -1, seed, findings), targets or names()))
     sys.exit(0 if all(clean) else 1)
 
 
-def fuzz(target: str, minutes: float, seed: int, findings: Path) -> bool:
+def fuzz(target: str, minutes: float, runs: int, seed: int, findings: Path) -> bool:
     """Fuzz one target and report; return whether nothing was found."""
     with TemporaryDirectory() as corpus:
         run = subprocess.run(
@@ -67,6 +75,7 @@ def fuzz(target: str, minutes: float, seed: int, findings: Path) -> bool:
                 target,
                 corpus,
                 f"-seed={seed}",
+                f"-runs={runs}",
                 f"-max_total_time={max(1, round(minutes * 60))}",
                 f"-timeout={HANG_SECONDS}",
                 f"-rss_limit_mb={MEMORY_MB}",
