@@ -177,8 +177,8 @@ def test_the_last_owner_is_told_what_to_do_and_a_new_token_stays_on_show(page, k
 def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, provider):
     _, token = keyed.user()
     assert [list_models(keyed, token) for _ in range(2)] == [401, 401]
-    page.open("overview", token)
-    for view in ("overview", "interceptions", "connect"):
+    page.open("connect", token)
+    for view in ("connect", "interceptions"):
         page.go(view)
         said = page.find(".refused-key").text
         assert said.startswith("openai: key sk-p…wxyz refused (401) since ")

@@ -68,10 +68,16 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         assert page.all(RUN) == [], address
 
 
-def test_a_name_that_turns_what_follows_it_turns_no_figure(page, site):
+def test_no_two_groups_have_one_colour_and_a_name_that_turns_text_turns_no_figure(page, site):
     _, token = site.user()
-    site.call(token, "x" * 200, model=TURNED)
-    site.counted(token, 1)
+    for number, model in enumerate((*(f"model-{number}" for number in range(8)), TURNED)):
+        site.call(token, "x" * 100 * number, model=model)
+    site.call(token, model="model-0")
+    site.counted(token, 10)
     page.open("overview?by=model", token)
     page.find(".legend a", TURNED)
+    script = "return [...document.querySelectorAll('.chart')].map((chart) => [...chart.querySelectorAll('.swatch')].map((one) => one.style.background))"
+    for colours in page.browser.execute_script(script):
+        assert len(colours) == len(set(colours)) >= 7
+    assert page.texts(".chart:first-child .legend li")[-1] == "Other 2"
     assert min(page.browser.execute_script(WIDTHS)) > 0

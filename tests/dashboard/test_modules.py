@@ -35,38 +35,28 @@ def test_every_test_of_every_module_passes():
     assert int(re.search(r"^# pass (\d+)$", ran.stdout, re.MULTILINE)[1]) >= len(TESTS)
 
 
-def test_every_end_reason_of_a_failure_is_explained():
-    script = (
-        'import { why } from "./dashboard/js/text/ends.js"; console.log(JSON.stringify(process.argv.slice(1).map(why)))'
-    )
+def test_every_failure_refusal_and_key_of_a_search_is_known():
+    script = """import { why } from "./dashboard/js/text/ends.js";
+        import { reasonOf, TITLES } from "./dashboard/js/text/refusals.js";
+        import { KEYS } from "./dashboard/js/bar/query.js";
+        const rules = TITLES.map(([rule]) => [rule, reasonOf(rule)])
+        console.log(JSON.stringify([process.argv.slice(1).map(why), rules, Object.entries(KEYS)]))"""
     reasons = [reason for reason in EndReason if reason is not EndReason.COMPLETED]
     command = ["node", "--input-type=module", "-e", script, *reasons]
-    explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-    assert dict(zip(reasons, explained, strict=True)) == ENDS
-
-
-def test_every_rule_by_which_calls_are_refused_is_explained():
-    script = """import { reasonOf, TITLES } from "./dashboard/js/text/refusals.js";
-        console.log(JSON.stringify(TITLES.map(([rule]) => [rule, reasonOf(rule)])))"""
-    command = ["node", "--input-type=module", "-e", script]
-    explained = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-    assert list(explained) == [[rule, RULES[rule]] for rule in Rule]
+    said = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
+    ends, rules, known = said[0], said[1], dict(said[2])
+    assert dict(zip(reasons, ends, strict=True)) == ENDS
+    assert rules == [[rule, RULES[rule]] for rule in Rule]
+    assert list(known) == list(SEARCH_KEYS)
+    assert known["end"] == reasons
+    for key, values in known.items():
+        for value in values:
+            parse_search(f"{key}:{value}")
 
 
 def test_every_vendors_prefix_of_a_key_that_is_scrubbed_is_known_as_a_secret():
     prefixes = re.search(r"\(\?:(sk\|[^)]+)\)", _SHAPES.pattern)[1]
     assert f"(?:{prefixes})[-_]" in (ROOT / "dashboard/js/bar/query.js").read_text()
-
-
-def test_every_key_of_a_search_is_completed():
-    script = 'import { KEYS } from "./dashboard/js/bar/query.js"; console.log(JSON.stringify(Object.entries(KEYS)))'
-    command = ["node", "--input-type=module", "-e", script]
-    known = dict(json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout))
-    assert list(known) == list(SEARCH_KEYS)
-    assert known["end"] == [reason for reason in EndReason if reason is not EndReason.COMPLETED]
-    for key, values in known.items():
-        for value in values:
-            parse_search(f"{key}:{value}")
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ def test_a_range_is_chosen_alike_in_every_view(page, site):
         address = f"{view}?range=last-month&tz=UTC"
         page.until(lambda address=address: page.address == address, "the range was to be in the address")
         page.gone(".loading")  # a user may have but so many requests at once
-        if view in {LISTS[0], FIGURES[0]}:  # what chooses days is the same in all of them
+        if view == LISTS[0]:  # what chooses days is the same in all of them
             page.choose("Time range", "Between days")
             page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == first, "its days")
             assert f"from={first}T00:00:00.000Z" in unquote_plus(page.address)
@@ -41,8 +41,10 @@ def test_a_range_is_chosen_alike_in_every_view(page, site):
             assert page.address == f"{view}?range=7d&tz=UTC"
 
 
-def test_earlier_addresses_keep_their_range_and_half_typed_words_stay(page, site):
+def test_a_time_in_an_address_or_the_filters_is_the_range_until_another_is_chosen(page, site):
     _, token = site.user()
+    site.call(token)
+    site.recorded(token, 1)
     page.open("connect", token)
     page.find(".who")
     script = "return document.querySelector('[aria-label=\"Time range\"]')?.value"
@@ -69,6 +71,20 @@ def test_earlier_addresses_keep_their_range_and_half_typed_words_stay(page, site
     page.until(lambda: chips(page) == ["status:failed"], "it was to be a chip")
     page.find(".empty h2", "Nothing matches")
     assert page.find("#q").get_attribute("value") == "half"
+    page.go("interceptions?q=started_before%3A%222026-01-01T00%3A00%3A00Z%22&range=24h")
+    page.until(lambda: chips(page) == ['started_before:"2026-01-01T00:00:00Z"'], "the search was to be another")
+    page.find(".empty h2", "Nothing matches")
+    page.choose("Time range", "All time")
+    page.find("a.row")
+    assert page.address == "interceptions"
+    timed = "interceptions?q=until%3A1m&from=2026-11-01T00%3A00%3A00Z&to=2026-11-02T00%3A00%3A00Z&tz="
+    page.go(timed + "UTC")
+    page.choose("Time zone", "Asia/Tokyo")
+    page.until(lambda: "Tokyo" in page.address, "the zone was to be chosen")
+    assert page.address.startswith("interceptions?q=until%3A1m&from=")
+    page.go("interceptions")
+    page.overwrite("#q", "since:24h", Keys.ENTER)
+    page.until(lambda: page.address == "interceptions?range=24h", "it was to become the range")
 
 
 def test_what_somebody_did_is_told_of_the_range_and_leads_to_their_calls(page, site):
@@ -102,15 +118,24 @@ def test_what_somebody_did_is_told_of_the_range_and_leads_to_their_calls(page, s
     page.until(lambda: page.address == f"usage/{name}?range=yesterday&tz=UTC", "the user was to stay")
 
 
-def test_the_days_of_a_list_are_chosen_by_hand(page, site):
+def test_the_range_of_a_list_is_relative_or_days_that_are_chosen_by_hand(page, site):
     _, token = site.user()
     new = site.call(token, "New")
     site.recorded(token, 1)
     day = datetime.now(UTC) - timedelta(days=40)
-    site.repeat(new, {"started_at": day, "prompt": "Old"})
-    page.open("interceptions?tz=UTC", token)
-    page.choose("Time range", "Between days")
+    day_ago = datetime.now(UTC) - timedelta(hours=25)
+    site.repeat(new, {"started_at": day_ago, "prompt": "Old"}, {"started_at": day, "prompt": "Oldest"})
+    page.open("interceptions?q=model%3Ademo&tz=UTC", token)
+    page.choose("Time range", "Last 24 hours")
     page.shows("a.row .prompt", ["New"])
+    assert page.address == "interceptions?q=model%3Ademo&range=24h&tz=UTC"
+    assert chips(page) == ["model:demo"]
+    page.click("a.row")
+    page.find(".detail .facts")
+    assert page.address == f"interceptions/{new}?q=model%3Ademo&range=24h&tz=UTC"
+    page.type(Keys.ESCAPE)
+    page.choose("Time range", "Between days")
+    page.shows("a.row .prompt", ["New", "Old"])
     for label in ("First day", "Last day"):
         page.browser.execute_script(
             """const field = document.querySelector(`[aria-label="${arguments[0]}"]`)
@@ -120,17 +145,19 @@ def test_the_days_of_a_list_are_chosen_by_hand(page, site):
             f"{day:%Y-%m-%d}",
         )
         page.until(lambda: f"{day:%Y-%m-%d}" in unquote_plus(page.address), "the day was to be in the address")
-    page.shows("a.row .prompt", ["Old"])
+    page.shows("a.row .prompt", ["Oldest"])
     page.choose("Time zone", "Asia/Tokyo")
     page.until(lambda: "tz=Asia/Tokyo" in unquote_plus(page.address), "the zone was to be in the address")
     assert f"from={day - timedelta(days=1):%Y-%m-%d}T15:00:00.000Z&to={day:%Y-%m-%d}T15" in unquote_plus(page.address)
     page.click("[aria-label='List'] button", "Errors")
     assert f"{day:%Y-%m-%d}" in unquote_plus(page.address)
+    page.click("button", "Clear")
+    page.until(lambda: page.address == "errors", "the search was to be empty")
 
 
-def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site):
+def test_filters_are_chips_that_are_chosen_or_typed_and_a_click_or_a_key_takes_away(page, site):
     _, token = site.user()
-    site.call(token, "Hello", model="demo")
+    site.call(token, "Hello", model="a model: with spaces")
     site.call(token, "Hello", model="demo-error")
     site.recorded(token, 2)
     page.open("interceptions", token)
@@ -149,26 +176,14 @@ def test_filters_are_chips_that_a_click_or_a_key_takes_away(page, site):
     page.until(lambda: page.focused() in {"Add a filter", "q"}, "the focus was to go back to the field")
     page.click(".chip button")
     page.until(lambda: chips(page) == ['"Hello"'], "a click was to remove it")
-    page.shows("a.row .model", ["demo-error", "demo"])
-
-
-def test_a_time_in_the_filters_comes_first_until_another_is_chosen(page, site):
-    _, token = site.user()
-    site.call(token)
-    site.recorded(token, 1)
-    page.open("interceptions?q=started_before%3A%222026-01-01T00%3A00%3A00Z%22&range=24h", token)
-    page.find(".empty h2", "Nothing matches")
-    page.choose("Time range", "All time")
-    page.find("a.row")
-    assert page.address == "interceptions"
-    timed = "interceptions?q=until%3A1m&from=2026-11-01T00%3A00%3A00Z&to=2026-11-02T00%3A00%3A00Z&tz="
-    page.go(timed + "UTC")
-    page.choose("Time zone", "Asia/Tokyo")
-    page.until(lambda: "Tokyo" in page.address, "the zone was to be chosen")
-    assert page.address.startswith("interceptions?q=until%3A1m&from=")
-    page.go("interceptions")
-    page.find("#q").send_keys("since:24h", Keys.ENTER)
-    page.until(lambda: page.address == "interceptions?range=24h", "it was to become the range")
+    page.shows("a.row .model", ["demo-error", "a model: with spaces"])
+    page.choose("Model", "a model: with spaces")
+    page.shows("a.row .model", ["a model: with spaces"])
+    assert chips(page) == ['"Hello"', 'model:"a model: with spaces"']
+    page.choose("Status", "Failed")
+    assert page.find(".empty h2").text == "Nothing matches"
+    page.click("button", "Show all")
+    page.shows("a.row .model", ["demo-error", "a model: with spaces"])
 
 
 def test_the_bar_fits_a_phone(page, site, axe):

@@ -100,29 +100,7 @@ def test_last_month_for_finance_is_three_clicks(page, site, company):
     assert page.address.startswith("explore?by=tag.user_id")
 
 
-def test_a_chart_names_each_day_once_and_says_that_it_has_more_than_the_table(page, company):
-    owner, _, _ = company
-    page.open("explore?range=7d&tz=UTC", owner)
-    page.find(".charts.one canvas")
-    page.browser.execute_script(
-        "window.drawn = []; const {prototype} = CanvasRenderingContext2D; const {clearRect, fillText} = prototype;"
-        "prototype.clearRect = function (...box) { drawn = []; return clearRect.apply(this, box); };"
-        "prototype.fillText = function (text, ...at) { drawn.push(text); return fillText.call(this, text, ...at); };"
-    )
-    page.resize((1500, 900))  # it is drawn again
-    is_day = re.compile(r"\d+ [A-Z][a-z]+")
-    days = page.until(
-        lambda: [one for one in page.browser.execute_script("return drawn") if is_day.fullmatch(one)],
-        "days were to be named",
-    )
-    assert len(days) in {7, 8}  # the last hour of a day is shown with seven whole days
-    assert len(set(days)) == len(days)
-    start = datetime.now(UTC) - timedelta(days=40)
-    page.go(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC")
-    page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
-
-
-def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe):
+def test_refusals_and_sessions_are_added_up_too_and_a_chart_names_each_day_once(page, site, company, axe):
     owner, name, token = company
     site.refused(token, 2)
     page.open("explore", owner)
@@ -143,6 +121,24 @@ def test_what_was_refused_and_sessions_are_added_up_too(page, site, company, axe
     poll(lambda: site.get(owner, "sessions", q=f"initiator:{name} write text")["count"])
     page.find("#q").send_keys("write text\n")  # words of calls find their sessions
     page.until(lambda: page.texts(".groups tbody td:first-child") == [name], "the sessions of those calls")
+    page.go("explore?range=7d&tz=UTC")
+    page.find(".charts.one canvas")
+    page.browser.execute_script(
+        "window.drawn = []; const {prototype} = CanvasRenderingContext2D; const {clearRect, fillText} = prototype;"
+        "prototype.clearRect = function (...box) { drawn = []; return clearRect.apply(this, box); };"
+        "prototype.fillText = function (text, ...at) { drawn.push(text); return fillText.call(this, text, ...at); };"
+    )
+    page.resize((1500, 900))  # it is drawn again
+    is_day = re.compile(r"\d+ [A-Z][a-z]+")
+    days = page.until(
+        lambda: [one for one in page.browser.execute_script("return drawn") if is_day.fullmatch(one)],
+        "days were to be named",
+    )
+    assert len(days) in {7, 8}  # the last hour of a day is shown with seven whole days
+    assert len(set(days)) == len(days)
+    start = datetime.now(UTC) - timedelta(days=40)
+    page.go(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC")
+    page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
 
 
 def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider(page, site, company):

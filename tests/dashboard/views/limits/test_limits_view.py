@@ -8,7 +8,7 @@ from selenium.webdriver.common.keys import Keys
 from storage.accounts.identities import Role
 
 
-def test_a_request_under_way_is_on_a_gauge_and_in_the_table_until_it_ends(page, site, held):
+def test_limits_show_a_request_until_it_ends_and_what_was_refused_in_the_range(page, site, held):
     _, owner = site.user(role=Role.OWNER)
     name, token = site.user()
     for _ in range(5):  # gauges are of those who have least left, and others use this server too
@@ -23,6 +23,15 @@ def test_a_request_under_way_is_on_a_gauge_and_in_the_table_until_it_ends(page, 
     assert said.endswith(f"{name} {held.name} /v1/chat/completions held")
     page.until(lambda: name not in " ".join(page.texts("td")), "it was to end")
     page.find(f".gauge a[href='#/usage/{name}']")  # of the token that was used
+    site.refused(token, 2)
+    page.go("limits?range=24h")
+    page.find(".refused-in-range li", "Unknown route")
+    page.choose("Time range", "Last quarter")
+    page.find(".refused-in-range", "Nothing was refused.")
+    page.choose("Time range", "Last 24 hours")
+    page.click(".refused-in-range a", "Unknown route")
+    page.find("ol[aria-label='Refused calls, newest first'] li")
+    assert [text[:-1] for text in page.texts(".chip")] == ["rule:unknown_route"]
 
 
 def test_gauges_say_how_much_is_left_of_whom_and_wait_for_a_slow_response(page, site):
@@ -62,12 +71,27 @@ def test_gauges_say_how_much_is_left_of_whom_and_wait_for_a_slow_response(page, 
     page.find(".limit h2", "Requests at a time")
 
 
-def test_sliders_tell_what_other_limits_would_have_refused(page, site, axe):
+def test_what_other_models_and_limits_would_have_refused_is_told_with_its_reason(page, site, axe):
     _, owner = site.user(role=Role.OWNER)
     name, token = site.user()
-    site.calls(token, 9)
+    for model in ("demo", "demo-large"):
+        site.call(token, "apricot", model=model)
+    site.calls(token, 7)
     site.recorded(token, 9)
-    page.open("limits", owner)
+    page.open("limits?range=24h", owner)
+    fields = page.until(lambda: page.all(".what-if input[type=text]")[:3], "fields were to be there")
+    fields[2].send_keys(f"initiator:{name} apricot")
+    state = page.texts(".range-text + p")
+    page.until(lambda: page.texts(".range-text + p") != state, "the limits were to be read again")
+    fields[2].send_keys(Keys.ENTER)
+    fields[0].send_keys("demo, other-*", Keys.ENTER)
+    page.find(".what-if [role=status]", "Of 2 calls 1 would have been refused.")
+    assert page.texts(".what-if tbody tr") == [f"{name}model not allowed21\u2013"]
+    page.click(".what-if summary")
+    page.find(".what-if .when li", "model not allowed: demo-large")
+    page.go("connect")
+    page.find(".snippet")
+    page.go("limits")
     slider = page.find(".sliders input")
     page.browser.execute_script("arguments[0].focus()", page.all(".sliders input")[1])
     ActionChains(page.browser).send_keys(Keys.RIGHT).perform()
@@ -80,36 +104,3 @@ def test_sliders_tell_what_other_limits_would_have_refused(page, site, axe):
     refused = int(re.search(r"calls (\d+) would", page.find(".what-if").text)[1])
     assert len(page.texts(".what-if .when li")) == min(refused, 100)
     assert page.axe(axe) == []
-
-
-def test_what_was_refused_in_the_range_stands_beside_the_limits_of_now(page, site):
-    _, owner = site.user(role=Role.OWNER)
-    _, token = site.user()
-    site.refused(token, 2)
-    page.open("limits?range=24h", owner)
-    page.find(".refused-in-range li", "Unknown route")
-    page.choose("Time range", "Last quarter")
-    page.find(".refused-in-range", "Nothing was refused.")
-    page.choose("Time range", "Last 24 hours")
-    page.click(".refused-in-range a", "Unknown route")
-    page.find("ol[aria-label='Refused calls, newest first'] li")
-    assert [text[:-1] for text in page.texts(".chip")] == ["rule:unknown_route"]
-
-
-def test_calls_of_models_that_would_not_be_allowed_are_told_with_the_model(page, site):
-    _, owner = site.user(role=Role.OWNER)
-    name, token = site.user()
-    for model in ("demo", "demo-large"):
-        site.call(token, "apricot", model=model)
-    site.recorded(token, 2)
-    page.open("limits?range=24h", owner)
-    fields = page.until(lambda: page.all(".what-if input[type=text]")[:3], "fields were to be there")
-    fields[2].send_keys(f"initiator:{name} apricot")
-    state = page.texts(".range-text + p")
-    page.until(lambda: page.texts(".range-text + p") != state, "the limits were to be read again")
-    fields[2].send_keys(Keys.ENTER)
-    fields[0].send_keys("demo, other-*", Keys.ENTER)
-    page.find(".what-if [role=status]", "Of 2 calls 1 would have been refused.")
-    assert page.texts(".what-if tbody tr") == [f"{name}model not allowed21\u2013"]
-    page.click(".what-if summary")
-    page.find(".what-if .when li", "model not allowed: demo-large")

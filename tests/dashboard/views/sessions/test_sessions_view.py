@@ -62,22 +62,7 @@ def whole(site, token):
     return poll(found)
 
 
-def test_sessions_with_failed_calls_are_found(page, site, scene):
-    _, token, _ = scene
-    site.call(token, "Fails", model="demo-error")
-    poll(lambda: site.get(token, "sessions")["count"] >= 2)
-    page.open("sessions", token)
-    page.shows("a.session .title", ["Use read_file"])
-    page.click("button", "Single calls")
-    page.shows("a.session .title", ["Fails", "Use read_file"])
-    page.choose("Status", "With failed calls")
-    page.shows("a.session .title", ["Fails"])
-    assert page.address == "sessions?q=status%3Afailed&single=show"
-    page.choose("Status", "Without failed calls")
-    page.shows("a.session .title", ["Use read_file"])
-
-
-def test_which_tools_an_agent_called_and_how_they_ended(page, axe, scene):
+def test_a_session_says_which_tools_were_called_and_is_found_if_it_failed(page, site, axe, scene):
     name, token, session = scene
     page.open("sessions", token)
     page.shows("a.session .title", ["Use read_file"])
@@ -97,13 +82,19 @@ def test_which_tools_an_agent_called_and_how_they_ended(page, axe, scene):
     assert page.axe_in_light_and_dark(axe) == []
     page.click(".step details p a")
     assert page.find(".detail .user .text").text == "Use read_file"
-
-
-def test_a_session_of_somebody_else_is_none(page, site, scene):
-    *_, session = scene
-    _, another = site.user()
+    site.call(token, "Fails", model="demo-error")
+    poll(lambda: site.get(token, "sessions")["count"] >= 2)
+    page.go("sessions")
+    page.shows("a.session .title", ["Use read_file"])
+    page.click("button", "Single calls")
+    page.shows("a.session .title", ["Fails", "Use read_file"])
+    page.choose("Status", "With failed calls")
+    page.shows("a.session .title", ["Fails"])
+    assert page.address == "sessions?q=status%3Afailed&single=show"
+    page.choose("Status", "Without failed calls")
+    page.shows("a.session .title", ["Use read_file"])
     page.refused.append("404")
-    page.open(f"sessions/{session['id']}", another)
+    page.open(f"sessions/{session['id']}", site.user()[1])  # of somebody else
     assert page.find(".empty h2").text == "There is no such session"
 
 
