@@ -92,7 +92,7 @@ class Databases:
         return self._made()
 
     def give_back(self, name):
-        """Let the database be used again, when its turn comes and if it has still the indexes that it had."""
+        """Let the database be used again, when its turn comes and if it has no further indexes."""
         self._waiting.append(name)
 
     def connect(self, name):
@@ -109,18 +109,23 @@ class Databases:
             client.close()
 
     def _clear(self, name, changed):
-        """Empty a database, or drop one whose collections or indexes are others now; return whether it is still there."""
-        if "$cmd" not in changed or _shape(self._collections(name)) == self._fresh:
-            self._empty(name, changed - {"$cmd"})
-            return True
-        self._client.drop_database(name)
-        return False
+        """Empty a database and make what indexes it lacks; drop one that has others. Return whether it is still there."""
+        self._empty(name, changed - {"$cmd"})
+        if "$cmd" in changed and _shape(self._collections(name)) != self._fresh:
+            self._prepare(name)
+            if _shape(self._collections(name)) != self._fresh:
+                self._client.drop_database(name)
+                return False
+        return True
 
-    def _made(self):
-        name = f"test-{uuid4().hex}"
+    def _prepare(self, name):
         database = Database.connect(self._uri, name)
         self._run(database.prepare(retention=None))
         database.close()
+
+    def _made(self):
+        name = f"test-{uuid4().hex}"
+        self._prepare(name)
         self._names.add(name)
         if self._fresh is None:
             self._fresh = _shape(self._collections(name))
