@@ -103,7 +103,7 @@ def test_entries_are_sorted_and_lose_nothing_while_they_are_few(added, ms):
     assert len({at for at, _ in ledger.entries}) == len(ledger.entries)
 
 
-@settings(max_examples=examples(4, 40))
+@settings(max_examples=examples(2, 40))
 @given(st.lists(st.integers(0, 60_000), min_size=MAX_ENTRIES + 1, max_size=MAX_ENTRIES + 500, unique=True))
 def test_merged_entries_count_longer_and_never_shorter(times):
     ledger, span = Ledger("a"), window(60_000)

@@ -167,7 +167,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=examples(6, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(4, 100), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(steps=STEPS)
 def test_in_any_order_of_events_details_are_the_sums_of_calls(io_loop, database, steps):
     async def happen():

@@ -45,63 +45,60 @@ async def end(database, *calls):
 async def test_wherever_a_turn_stops_the_next_one_completes_it(database, task, monkeypatch):
     for module in (job_module, rollup_job_module, session_job_module):
         monkeypatch.setattr(module, "AT_ONCE", 40)
+
+    def calls(step):
+        return [task.call(12 * (step + 1) + place) for place in (0, 3, 6, 9)]
+
+    def begun(step):
+        _, presumed, replaced, _ = calls(step)
+        return *(call.start for call in calls(step)), presumed.presumed_end(), replaced.presumed_end()
+
+    await write(database, *begun(0))
+    await task.make_job(database).add_pending()
     stops = 0
     for step in range(100):
-        ended, presumed, replaced, first = (task.call(12 * (step + 1) + place) for place in (0, 3, 6, 9))
-        await write(database, *(call.start for call in (ended, presumed, replaced, first)))
-        await write(database, ended.end(), presumed.presumed_end(), replaced.presumed_end())
-        await task.make_job(database).add_pending()
-        await write(database, replaced.end(2, took=9), first.presumed_end())
+        ended, presumed, replaced, first = calls(step)
+        await write(database, ended.end(), replaced.end(2, took=9), first.presumed_end())
         interrupted = Interrupted(database, step)
         with contextlib.suppress(DatabaseUnavailableError):
             await task.make_job(interrupted).add_pending()
         # The true end comes while it is not known how far the run has come.
-        await write(database, first.end(4, took=7), presumed.end(5))
+        await write(database, first.end(4, took=7), presumed.end(5), *begun(step + 1))
         await task.make_job(database).add_pending()
-        await task.is_done(database)
+        assert await marked(database, task.kind.mark) == [], step
         if not interrupted.happened:
             break
         stops += 1
+    await task.is_done(database)
     assert stops >= 7
 
 
-@pytest.mark.parametrize(("code", "added"), [(246, 1), (112, 0)], ids=["asked to", "another one is at it"])
 @pytest.mark.gen_test
-async def test_a_transaction_is_tried_again_where_mongodb_asks_for_it(database, task, code, added):
+async def test_a_transaction_is_tried_again_where_mongodb_asks_for_it(database, task):
     await task.make_job(database)._next_run()  # makes the job state
-    await end(database, task.call(1))
-    error = OperationFailure("not now", code, {"errorLabels": ["TransientTransactionError"]})
-    third = Interrupted(database, 2, error)
-    assert await task.make_job(third).add_pending() == added
-    assert third.happened
+    for code, added in ((246, 1), (112, 0)):  # it is asked to; another one is at it
+        await end(database, task.call(code))
+        error = OperationFailure("not now", code, {"errorLabels": ["TransientTransactionError"]})
+        third = Interrupted(database, 2, error)
+        assert await task.make_job(third).add_pending() == added, code
+        assert third.happened
     await task.make_job(database).add_pending()
     await task.is_done(database)
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]}),
-        DocumentTooLarge("BSON document too large"),
-    ],
-    ids=["for its cache", "for a document"],
-)
 @pytest.mark.gen_test
-async def test_a_batch_that_is_too_much_for_mongodb_is_made_smaller(database, task, error, monkeypatch):
+async def test_a_batch_that_is_too_much_for_mongodb_is_made_smaller(database, task, monkeypatch):
     monkeypatch.setattr(task.kind, "batch", 8)
-    await end(database, *map(task.call, range(10)))
-    job = task.make_job(database)
-    add, tried = job._add, []
-
-    async def at_most_two(limit, session):
-        tried.append(limit)
-        if limit > 2:
-            raise error
-        return await add(limit, session)
-
-    monkeypatch.setattr(job, "_add", at_most_two)
-    assert await job.add_pending() == 10
-    assert tried[:3] == [8, 4, 2]
+    for number, error in enumerate(
+        (
+            OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]}),
+            DocumentTooLarge("BSON document too large"),
+        )
+    ):
+        await end(database, *map(task.call, range(10 * number, 10 * number + 3)))
+        job = task.make_job(database)
+        sizes = slow_above(job, 2, error)
+        assert (await job.add_pending(), sizes[:3]) == (3, [8, 4, 2]), error
     await task.is_done(database)
 
 
@@ -141,13 +138,12 @@ async def test_where_none_can_be_added_the_job_fails(database, task, monkeypatch
         await job.add_pending()
 
 
-@for_all
 @pytest.mark.gen_test
 async def test_of_several_at_the_same_time_one_adds(database, task):
     for round_ in range(2):
-        await end(database, *(task.call(100 * round_ + number) for number in range(10)))
-        several = [task.make_job(database) for _ in range(4)]
-        assert sum(await asyncio.gather(*(one.add_pending() for one in several))) <= 10
+        await end(database, *(task.call(100 * round_ + number) for number in range(4)))
+        several = [task.make_job(database) for _ in range(3)]
+        assert sum(await asyncio.gather(*(one.add_pending() for one in several))) <= 4
         await several[0].add_pending()
         await task.is_done(database)
 
@@ -175,17 +171,16 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
     for name, task in ALL.items():
         # So small that a process is killed at any point of a run, not always in the transaction of its first one.
         monkeypatch.setattr(task.kind, "batch", BATCH)
-        for first in range(0, 72, 24):
-            await end(database, *map(task.call, range(first, first + 24)))
-            worker.stdin.write(f"{name}\n".encode())
-            added, process = (await worker.stdout.readline()).split()
-            assert added == b"added"
-            ended = asyncio.create_task(worker.stdout.readline())
-            await asyncio.wait({ended}, timeout=random.uniform(0, 0.1))
-            os.kill(int(process), signal.SIGKILL)
-            assert await ended == b"ended\n"
-            # Ends its transaction, with which nobody goes on. By itself MongoDB does so after a minute.
-            await database.rollups.database.client.admin.command({"killAllSessions": []})
+        await end(database, *map(task.call, range(24)))
+        worker.stdin.write(f"{name}\n".encode())
+        added, process = (await worker.stdout.readline()).split()
+        assert added == b"added"
+        ended = asyncio.create_task(worker.stdout.readline())
+        await asyncio.wait({ended}, timeout=random.uniform(0, 0.1))
+        os.kill(int(process), signal.SIGKILL)
+        assert await ended == b"ended\n"
+        # Ends its transaction, with which nobody goes on. By itself MongoDB does so after a minute.
+        await database.rollups.database.client.admin.command({"killAllSessions": []})
         # So that there is a run, though the last one may have been stopped with nothing but its note left.
         await end(database, task.call(3_000))
         job = task.make_job(database)
@@ -195,15 +190,6 @@ async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, priv
         await database.interceptions.delete_many({})
     worker.stdin.close()
     await worker.wait()
-
-
-@for_all
-@pytest.mark.gen_test
-async def test_a_backlog_is_added_to_its_end_without_a_pause(database, task, monkeypatch):
-    monkeypatch.setattr(task.kind, "batch", 2)
-    await end(database, *map(task.call, range(5)))
-    assert await task.make_job(database, pause=Pause(0)).add_pending() == 5
-    await task.is_done(database)
 
 
 class Pause:
@@ -232,13 +218,15 @@ async def test_while_there_is_more_and_no_call_is_under_way_the_next_turn_is_at_
 
 @for_all
 @pytest.mark.gen_test
-async def test_it_runs_again_and_again_and_sooner_while_there_is_more(database, task, monkeypatch):
+async def test_it_runs_again_sooner_while_there_is_more_or_adds_all_without_a_pause(database, task, monkeypatch):
     monkeypatch.setattr(task.kind, "batch", 2)
     await end(database, *map(task.call, range(5)))
     pause = Pause(4)
     with pytest.raises(asyncio.CancelledError):
         await task.make_job(database, pause=pause).run()
     assert pause.seconds == [task.kind.behind_seconds] * 2 + [task.kind.seconds] * 2
+    await end(database, *map(task.call, range(5, 10)))
+    assert await task.make_job(database, pause=Pause(0)).add_pending() == 5
     await task.is_done(database)
 
 
@@ -298,12 +286,12 @@ def slow_above(job, number, error=ExecutionTimeout("operation exceeded time limi
 
 @pytest.mark.gen_test
 async def test_a_batch_that_is_too_slow_becomes_smaller_and_grows_again_slowly(database, task, monkeypatch):
-    monkeypatch.setattr(task.kind, "batch", 40)
-    await end(database, *(task.call(number) for number in range(50)))
+    monkeypatch.setattr(task.kind, "batch", 20)
+    await end(database, *(task.call(number) for number in range(20)))
     job = task.make_job(database)
-    sizes = slow_above(job, 13)
-    assert await job.add_pending() == 50
-    assert sizes == [40, 20, 10, 12, 14, 7, 9, 11, 13]
+    sizes = slow_above(job, 6)
+    assert await job.add_pending() == 20
+    assert sizes == [20, 10, 5, 6, 7, 3, 4, 5]
     await task.is_done(database)
 
 

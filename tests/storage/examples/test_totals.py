@@ -49,7 +49,7 @@ async def summary(grouped):
 
 @pytest.mark.gen_test(timeout=60)
 async def test_after_each_step_memory_has_what_the_database_has(database, monkeypatch):
-    monkeypatch.setattr(totals, "BATCH", 16)
+    monkeypatch.setattr(totals, "BATCH", 40)
     made = list(calls())
     await write(database, *(call.start for call in made[:1]), *(call.end() for call in made[:1]))
     job = RollupJob(database, now=lambda: MIDNIGHT)

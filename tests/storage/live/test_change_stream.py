@@ -166,7 +166,7 @@ async def test_a_position_of_another_database_is_refused(opened, calls, mongodb_
         await (await opened(change.position)).read()
 
 
-@settings(max_examples=examples(8, 150), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(6, 150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(at=st.integers(min_value=0), digits=st.text("0123456789ABCDEF", max_size=6), cut=st.integers(0, 8))
 def test_a_position_that_was_tampered_with_is_refused_or_taken_but_breaks_nothing(io_loop, database, at, digits, cut):
     async def resume():

@@ -97,7 +97,7 @@ async def found(database, kept, conditions):
 filters = st.builds(Search.filter, searches, initiator_id=st.none() | st.sampled_from(IDS), in_flight=st.booleans())
 
 
-@settings(max_examples=examples(7, 120), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 120), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(kept=st.lists(documents, min_size=1, max_size=20), conditions=filters)
 def test_a_document_matches_when_mongodb_finds_it(io_loop, database, kept, conditions):
     matching = {number for number, document in enumerate(kept) if matches(document, conditions)}

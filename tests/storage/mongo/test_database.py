@@ -48,12 +48,15 @@ async def test_every_declared_index_is_made_and_no_other(database):
 
 
 @pytest.mark.gen_test
-async def test_many_may_prepare_a_new_database_at_once_and_those_there_are_stay(database):
-    await database.prepare(retention=DAY)
+async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_said(database, monkeypatch, caplog):
     made = await indexes(database)
     await database.interceptions.drop()
-    await asyncio.gather(*(database.prepare(retention=DAY) for _ in range(3)))
+    await asyncio.gather(*(database.prepare(retention=None) for _ in range(3)))
     assert await indexes(database) == made
+    monkeypatch.setattr(index_creation, "_LONG_SECONDS", 0)
+    with caplog.at_level("INFO"):
+        await database.prepare(retention=None)
+    assert caplog.messages == ["creating indexes; calls are served afterwards"]
 
 
 @pytest.mark.gen_test
@@ -89,20 +92,11 @@ async def test_what_earlier_versions_made_and_nothing_uses_is_dropped(database):
 
 @pytest.mark.gen_test
 async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(database):
-    await database.prepare(retention=DAY)
     async with await database._client.start_session() as session, session.start_transaction():
         for name in INDEXES:
             await database._database[name].update_one({"_id": "open"}, {"$set": {"open": True}}, session=session)
-        await database.prepare(retention=DAY)
+        await database.prepare(retention=None)
         await session.abort_transaction()
-
-
-@pytest.mark.gen_test
-async def test_making_indexes_of_many_records_is_waited_for_and_said(database, monkeypatch, caplog):
-    monkeypatch.setattr(index_creation, "_LONG_SECONDS", 0)
-    with caplog.at_level("INFO"):
-        await database.prepare(retention=DAY)
-    assert caplog.messages == ["creating indexes; calls are served afterwards"]
 
 
 @pytest.mark.gen_test
@@ -129,11 +123,6 @@ async def test_retention_is_whole_seconds_that_mongodb_takes(database):
     for _ in range(2):
         await set_retention(database._database, None)
         assert await retention(database) is None
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_answers_is_there(database):
-    assert await database.ping() is True
 
 
 @pytest.mark.gen_test

@@ -1,8 +1,6 @@
 import asyncio
-import contextlib
 import fcntl
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -37,18 +35,6 @@ def data_dir(tmp_path):
     return tmp_path / "a deep data dir" / ("with a name " * 8).strip() / "data"
 
 
-@contextlib.asynccontextmanager
-async def running(data_dir):
-    """Run a server; its mongod is killed, which takes no second, unless it was stopped before."""
-    mongodb = await EmbeddedMongoDB.start(data_dir)
-    try:
-        yield mongodb
-    finally:
-        if is_alive(mongodb.pid):
-            os.kill(mongodb.pid, signal.SIGKILL)
-        await mongodb.stop()
-
-
 async def write(mongodb, number):
     database = Database.connect(mongodb.uri, "test")
     await database.users.insert_one({"_id": number})
@@ -80,16 +66,17 @@ def is_alive(pid):
         return False
 
 
-async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_also_moved(data_dir):
+async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_moved(data_dir, monkeypatch):
     data_dir.mkdir(parents=True)
     data_dir.chmod(0o755)
     assert running_uri(data_dir) is None
+    await starts_that_fail(data_dir, monkeypatch)
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SERVER, str(data_dir), cwd=ROOT, stdout=subprocess.PIPE
     )
     pid = int(await server.stdout.readline())
     old_uri = running_uri(data_dir)
-    assert (mode(data_dir), mode(data_dir / "mongodb")) == (0o755, 0o700)
+    assert mode(data_dir) == 0o755
     database = Database.connect(old_uri, "test")
     async with await database._client.start_session() as session, session.start_transaction():
         await database.users.insert_one({"_id": 1}, session=session)
@@ -97,19 +84,43 @@ async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_
     server.kill()
     await server.wait()
     await until(lambda: not is_alive(pid))
-    mongodb = await started_once_the_data_is_let_go(data_dir)
-    assert (mongodb.uri, running_uri(data_dir), await read(mongodb)) == (old_uri, old_uri, [1])
-    await mongodb.stop()
-    await mongodb.stop()
-    assert running_uri(data_dir) is None
-    assert not embedded._socket_address(data_dir).parent.exists()
-    assert not is_alive(mongodb.pid)
     moved = data_dir.parent / "moved"
     data_dir.rename(moved)
-    async with running(moved) as mongodb:
-        await write(mongodb, 2)
-        assert mongodb.uri != old_uri
-        assert await read(mongodb) == [1, 2]
+    mongodb = await started_once_the_data_is_let_go(moved)
+    await write(mongodb, 2)
+    assert (mongodb.uri != old_uri, running_uri(moved), await read(mongodb)) == (True, mongodb.uri, [1, 2])
+    await mongodb.stop()
+    await mongodb.stop()
+    assert running_uri(moved) is None
+    assert not embedded._socket_address(moved).parent.exists()
+    assert not is_alive(mongodb.pid)
+
+
+async def starts_that_fail(data_dir, monkeypatch):
+    """Starts that say why they fail, and hinder no other."""
+    folder = data_dir / "mongodb"
+    folder.mkdir()
+    with (folder / "mongod.lock").open("w+") as old, monkeypatch.context() as patch:
+        patch.setattr(embedded, "RELEASE_SECONDS", 0.1)
+        old.write("4321\n")
+        old.flush()
+        fcntl.flock(old, fcntl.LOCK_EX)
+        assert await refusal(data_dir) == (
+            f"the data in {folder} is in use by mongod process 4321: stop it, or set data-dir to another folder"
+        )
+
+    start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
+    await asyncio.sleep(0)  # the mongod is starting
+    sockets = embedded._socket_address(data_dir).parent
+    assert sockets.exists()
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not sockets.exists()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded, "START_SECONDS", 0.01)
+        assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
 
 
 async def started_once_the_data_is_let_go(data_dir):
@@ -164,37 +175,6 @@ async def test_a_second_server_on_one_data_dir_is_refused(mongodb, memory):
 async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb):
     pid = mongodb.pid
     assert os.getsid(pid) == os.getpgid(pid) == pid
-
-
-async def test_starts_that_fail_say_why_and_hinder_no_start_of_a_server_of_its_own(
-    mongodb, memory, data_dir, monkeypatch
-):
-    folder = data_dir / "mongodb"
-    folder.mkdir(parents=True)
-    with (folder / "mongod.lock").open("w+") as old, monkeypatch.context() as patch:
-        patch.setattr(embedded, "RELEASE_SECONDS", 0.1)
-        old.write("4321\n")
-        old.flush()
-        fcntl.flock(old, fcntl.LOCK_EX)
-        assert await refusal(data_dir) == (
-            f"the data in {folder} is in use by mongod process 4321: stop it, or set data-dir to another folder"
-        )
-
-    start = asyncio.create_task(EmbeddedMongoDB.start(data_dir))
-    await asyncio.sleep(0)  # the mongod is starting
-    sockets = embedded._socket_address(data_dir).parent
-    assert sockets.exists()
-    start.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await start
-    assert not sockets.exists()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(embedded, "START_SECONDS", 0.01)
-        assert await refusal(data_dir) == "mongod was not ready after 0.01 s: see mongodb/mongod.log in the data-dir"
-    async with running(data_dir) as own:
-        await write(own, 1)
-        assert (await read(own), running_uri(memory)) == ([1], mongodb.uri)
 
 
 async def test_without_a_mongod_it_says_what_to_do(data_dir, monkeypatch):

@@ -97,7 +97,7 @@ async def agrees(database, search_filter, visible_to=None):
         assert await pages(interceptions, search_filter, visible_to, by=by) == (wanted, {len(wanted)})
 
 
-@settings(max_examples=examples(5, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4, 60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     calls=calls,
     how=st.lists(lives, min_size=16, max_size=16),
@@ -253,7 +253,7 @@ async def test_a_count_is_right_at_every_moment_while_others_are_counted(databas
 
     async def record():
         nonlocal written
-        for number in range(20):
+        for number in range(12):
             await live(database, Call(number, second=number * 9_000), "completed")
             written += 1
             if number % 4 == 0:

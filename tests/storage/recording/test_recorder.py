@@ -385,7 +385,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
 
 
 CRASHING = """
-import asyncio, sys
+import asyncio, os, sys
 from pathlib import Path
 from uuid import UUID, uuid4
 from storage.recording.outbox import writer
@@ -411,40 +411,46 @@ async def main(uri, name, spool):
         await asyncio.gather(*[call(number + i) for i in range(20)])
         number += 20
 
-asyncio.run(main(*sys.argv[1:]))
+for spool in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        print(os.getpid(), flush=True)
+        asyncio.run(main(*sys.argv[1:], spool.strip()))
+    os.waitpid(child, 0)
+    print("killed", flush=True)
 """
 
 
-@pytest.mark.parametrize("away", [False, True], ids=["the database is there", "the database is unavailable"])
 @pytest.mark.gen_test(timeout=60)
-async def test_every_start_that_a_killed_process_acknowledged_is_found(
-    private_database, private_mongodb, tmp_path, away
-):
-    if away:
-        private_mongodb.freeze()
-    arguments = (private_mongodb.uri, private_database.interceptions.database.name, str(tmp_path / "spool"))
+async def test_every_start_that_a_killed_process_acknowledged_is_found(private_database, private_mongodb, tmp_path):
+    where = private_mongodb.uri, private_database.interceptions.database.name
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-c",
-        CRASHING,
-        *arguments,
+        *(sys.executable, "-c", CRASHING, *where),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": "."},
     )
-    acknowledged = [int(await process.stdout.readline()) for _ in range(300)]
-    process.send_signal(signal.SIGKILL)
-    acknowledged += [int(line) for line in (await process.stdout.read()).split()]
+    for away in (False, True):
+        if away:
+            private_mongodb.freeze()
+        folder = tmp_path / f"spool-{away}"
+        process.stdin.write(f"{folder}\n".encode())
+        pid = int(await process.stdout.readline())
+        acknowledged = [int(await process.stdout.readline()) for _ in range(200)]
+        os.kill(pid, signal.SIGKILL)
+        while (line := await process.stdout.readline()) != b"killed\n":
+            acknowledged.append(int(line))
+        if away:
+            private_mongodb.thaw()
+        async with opened(private_database, folder) as recorder:
+            assert not away or recorder.spooled_records
+            assert await recorder.flush(20)
+        documents = private_database.interceptions.find(projection=["status"])
+        statuses = {document["_id"].int: document["status"] async for document in documents}
+        assert set(acknowledged) <= set(statuses), away
+        # Killed with twenty calls under way: of those the start may be there unheard of. An end waits for others first.
+        assert len(statuses) - len(set(acknowledged)) <= 20, away
+        assert list(statuses.values()).count("in_flight") <= 40 + ENDS_TOGETHER, away
+        await private_database.interceptions.delete_many({})
+    process.stdin.close()
     await process.wait()
-    if away:
-        private_mongodb.thaw()
-    async with opened(private_database, tmp_path / "spool") as recorder:
-        assert not away or recorder.spooled_records
-        assert await recorder.flush(20)
-    statuses = {
-        document["_id"].int: document["status"]
-        async for document in private_database.interceptions.find(projection=["status"])
-    }
-    assert set(acknowledged) <= set(statuses)
-    # Killed with twenty calls under way: of those the start may be there unheard of. An end waits for others first.
-    assert len(statuses) - len(set(acknowledged)) <= 20
-    assert list(statuses.values()).count("in_flight") <= 40 + ENDS_TOGETHER

@@ -48,7 +48,7 @@ def numbers(response):
     return {group.key: (group.total["interceptions"], group.total["input_tokens"]) for group in response.groups}
 
 
-@settings(max_examples=examples(6, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4, 100), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kept=st.lists(calls, min_size=1, max_size=12),
     cut=st.integers(0, 12),

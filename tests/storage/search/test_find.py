@@ -325,7 +325,7 @@ searches = st.builds(
 people = st.none() | st.sampled_from([ADA.id, BOB_ID])
 
 
-@settings(max_examples=examples(7, 120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(5, 120), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     kept=st.lists(calls, min_size=1, max_size=12),
     cut=st.integers(0, 12),

@@ -173,13 +173,12 @@ class Cluster(RuleBasedStateMachine):
         assert self.was_cut or under_way <= self.limits[2].maximum
 
 
-Cluster.TestCase.settings = settings(max_examples=examples(8, 120), stateful_step_count=25)
+Cluster.TestCase.settings = settings(max_examples=examples(6, 120), stateful_step_count=25)
 TestCluster = Cluster.TestCase
 
 
-@pytest.mark.parametrize("window_ms", [1_000, 4_000])
-def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
-    register = Register([0, 0, 0])
+def test_under_demand_almost_all_of_a_full_window_is_used():
+    register, window_ms = Register([0, 0, 0]), 1_000
     servers = [Server(number, register) for number in range(3)]
     limits, admitted, random = [rate(100, window_ms)], [], Random(7)
     for step in range(4 * window_ms // 5):
@@ -196,7 +195,7 @@ def test_under_demand_almost_all_of_a_full_window_is_used(window_ms):
     assert 95 * windows <= used <= 100 * (windows + 1)
 
 
-@pytest.mark.parametrize(("maximum", "gap_ms"), [(100, 100), (1_000, 2)])
+@pytest.mark.parametrize(("maximum", "gap_ms"), [(100, 100), (400, 5)])
 def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, gap_ms):
     register = Register([0, 0, 0])
     servers, admitted = [Server(number, register) for number in range(3)], []
@@ -218,9 +217,9 @@ def test_a_server_that_is_paused_keeps_a_twentieth_of_a_window_at_most(maximum, 
     assert 0.95 * maximum <= len(admitted) <= maximum
 
 
-@pytest.mark.parametrize(("maximum", "gap_ms", "least"), [(100, 40, 95), (1_000, 0, 945)])
+@pytest.mark.parametrize(("maximum", "gap_ms", "least"), [(100, 40, 95), (400, 0, 375)])
 def test_what_was_used_far_from_a_limit_is_free_a_window_later(maximum, gap_ms, least):
-    register, window_ms = Register([0, 0, 0]), 10_000
+    register, window_ms = Register([0, 0, 0]), 5_000
     servers, admitted, used = [Server(number, register) for number in range(3)], [], []
 
     def start(server):
@@ -340,7 +339,7 @@ def test_slots_that_are_being_given_back_are_not_used_any_more():
 def test_a_server_far_from_a_limit_makes_few_rounds():
     register = Register([0])
     server, rounds, admitted = Server(0, register), 0, []
-    for step in range(10_000):
+    for step in range(4_000):
         register.now += step % 2
         server.start([rate(1_000_000, 60_000), slots(1_000)], admitted.append)
         if len(server.tickets) > 20:
@@ -349,5 +348,5 @@ def test_a_server_far_from_a_limit_makes_few_rounds():
             server.read()
             server.finish()
             rounds += 1
-    assert len(admitted) == 10_000
-    assert rounds < 200
+    assert len(admitted) == 4_000
+    assert rounds < 80

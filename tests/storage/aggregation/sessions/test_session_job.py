@@ -330,9 +330,9 @@ async def test_absurd_counts_do_not_stop_it(database, sessions):
 
 @pytest.mark.gen_test
 async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
-    await keep(private_database, *(Call(number, "a") for number in range(1, 121)))
+    await keep(private_database, *(Call(number, "a") for number in range(1, 31)))
     commands.sent.clear()
-    assert await SessionJob(private_database).add_pending() == 120
+    assert await SessionJob(private_database).add_pending() == 30
     await has_grouped_all(private_database)
     assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
 

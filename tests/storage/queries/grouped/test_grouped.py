@@ -139,7 +139,7 @@ SEARCHES = [
 ]
 
 
-@settings(max_examples=examples(7, 120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=examples(5, 120), suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     calls=CALLS,
     names=DIMENSIONS,

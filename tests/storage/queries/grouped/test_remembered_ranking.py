@@ -27,7 +27,7 @@ MODELS = ("m0", "m1", "gpt-5")
 RANGE = MIDNIGHT - timedelta(hours=2), MIDNIGHT + timedelta(hours=HOURS)
 
 
-def some_calls(seed, number=60):
+def some_calls(seed, number=30):
     random = Random(seed)
     return [
         Call(

@@ -42,7 +42,7 @@ def some_calls(first, seconds):
 
 
 async def filled(database):
-    await count(database, *some_calls(1, range(-10_800, 277_200, 10_800)))
+    await count(database, *some_calls(1, range(-10_800, 277_200, 21_600)))
 
 
 def question(names="user,model", q="", **changes):

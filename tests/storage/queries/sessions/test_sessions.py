@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 
 import pytest
 from bson.decimal128 import Decimal128
+from pymongo import UpdateOne
 from pymongo.errors import AutoReconnect
 
 from intercept.records import EndReason, Status
@@ -258,12 +259,12 @@ async def test_every_list_query_runs_on_its_index_without_sorting_and_counts_no_
     sessions = await grouped(*(Call(number, initiator=BOB_ID) for number in range(1, 31)))
 
     async def send(terms, visible_to):
-        for cursor in ({}, {"after_id": UUID(int=20)}, {"offset": 5}):
+        for cursor in ({}, {"after_id": UUID(int=20)}):
             await sessions.page(found_by(**terms), visible_to=visible_to, limit=10, **cursor)
 
     for terms, visible_to, index in SHAPES:
         queries = await profiled(database, database.sessions, send(terms, visible_to))
-        assert len(queries) == 6, terms  # a count and a page each
+        assert len(queries) == 4, terms  # a count and a page each
         for query in queries:
             assert query["planSummary"] in {f"IXSCAN {plan(index)}", f"COUNT_SCAN {plan(index)}"}, terms
             assert "hasSortStage" not in query, terms
@@ -312,8 +313,8 @@ async def test_those_with_the_most_are_found_among_all_that_come_first(database,
     monkeypatch.setattr(session_list_module, "DEARER", 1)
     monkeypatch.setattr(session_list_module, "LOOKED_AT", 8)
     sessions = await grouped(*(Call(number, model=f"m{number % 3 // 2}") for number in range(1, 46)))
-    for number in range(1, 46):
-        await database.sessions.update_one({"_id": UUID(int=number)}, {"$set": {"failures": number // 2}})
+    half = [UpdateOne({"_id": UUID(int=number)}, {"$set": {"failures": number // 2}}) for number in range(1, 46)]
+    await database.sessions.bulk_write(half)
 
     def page(model, limit, **cursor):
         return sessions.page({"models": model}, visible_to=None, limit=limit, order=Order.FAILED, **cursor)
