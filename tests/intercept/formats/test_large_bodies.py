@@ -4,7 +4,7 @@ import tracemalloc
 from functools import partial
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
@@ -26,7 +26,6 @@ from intercept.formats.weight import (
     is_light,
 )
 from tests.cases import for_each
-from tests.examples import examples
 from tests.intercept.malformed_responses import json_values
 from tests.intercept.summaries import plain
 from tests.processor import is_within
@@ -36,21 +35,21 @@ NAMES = "model stream messages input metadata user_id role content type text too
 BEDROCKS = "toolResult toolUseId prompt inputText"
 TEXTS = "user tool system developer text tool_result function_call_output input_text"
 MIB = 2**20
-SIZE = 2**18  # of what is read in steps, which are as long in a larger body
+SIZE = 2**17  # of what is read in steps, which are as long in a larger body
 TURNS = b'{"model":"m","messages":'
 HOSTILE = {
     "a long string": b'{"model":"m","x":"' + b"a" * 3 * SIZE + b'"}',
     "escapes and half a pair": TURNS + b'[{"role":"user","content":"' + rb"\n" * 2 * SIZE + rb'\ud83d"}]}',
-    "halves of pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d" * (MIB // 4) + b'"}]}',
+    "halves of pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d" * SIZE + b'"}]}',
     "characters of every width": TURNS + b'[{"role":"user","content":"' + "é東🚀".encode() * (MIB // 3) + b'"}]}',
     "numbers": b'{"model":"m","x":[' + b"0," * 2 * SIZE + b"0]}",
     "numbers for messages": TURNS + b"[" + b"0," * 2 * SIZE + b"0]}",
-    "objects for messages": TURNS + b"[" + b"{}," * (MIB // 2) + b"{}]}",
+    "objects for messages": TURNS + b"[" + b"{}," * 2 * SIZE + b"{}]}",
     "strings for messages": TURNS + b"[" + b'"",' * SIZE + b'""]}',
-    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 4000 + b"{}]}",
-    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 30_000 + b"{}]}]}",
-    "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(80_000)) + b'"k":0}}',
-    "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(80_000)) + b'"k":0}',
+    "many messages": TURNS + b"[" + b'{"role":"user","content":"Hello, you"},' * 2000 + b"{}]}",
+    "many parts": TURNS + b'[{"role":"user","content":[' + b'{"type":"text","text":"Hello"},' * 12_000 + b"{}]}]}",
+    "keys": b'{"model":"m","x":{' + b"".join(b'"k%d":0,' % number for number in range(40_000)) + b'"k":0}}',
+    "keys at the top": b'{"model":"m",' + b"".join(b'"k%d":0,' % number for number in range(40_000)) + b'"k":0}',
     "the same key": b'{"model":"m",' + b'"role":0,' * (SIZE // 36) + b'"role":0}',
     "escaped keys": b'{"model":"m",' + rb'"\u0061":0,' * (SIZE // 36) + b'"k":0}',
     "some depth": TURNS + b"[" + b"[[[[[[[]]]]]]]," * (SIZE // 150) + b"0]}",
@@ -62,23 +61,23 @@ HOSTILE = {
     + b'],"x":"'
     + b"a" * SIZE
     + b'"}',
-    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 25 + b"0]}",
+    "great depth again and again": TURNS + b"[" + (b"[" * 500 + b"]" * 500 + b",") * 12 + b"0]}",
     "white space": b'{"model":"m",' + (b" " * (MAX_SPACE - 1) + b'"k":0,') * 8 + b'"k":0}',
     "no end of white space": b'{"model":"m",' + b" " * 3 * (SIZE // 3) + b'"k":0}',
     "a long number": b'{"model":"m","x":' + b"1" * 3 * SIZE + b"}",
     "a long key": b'{"model":"m","' + b"k" * 3 * SIZE + b'":0}',
     "arrays of long escapes": TURNS
     + b'[{"role":"user","content":['
-    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 4
+    + (b"[[" + (b'"' + rb"\n" * 9000 + b'",') * 20 + b"0]],") * 2
     + b"0]}]}",
     "parts of long escapes": TURNS
     + b'[{"role":"user","content":['
-    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 80
+    + (b'{"type":"text","text":"' + rb"\n" * 9000 + b'"},') * 40
     + b"0]}]}",
     "messages of long escapes": TURNS + b"[" + (b'{"role":"user","content":"' + rb"\n" * SIZE + b'"},') * 3 + b"0]}",
     "every name with escapes": TURNS
     + b"[{"
-    + b",".join(b'"%b":{"content":"%b"}' % (name.encode(), rb"\u00e9" * 40_000) for name in NAMES.split())
+    + b",".join(b'"%b":{"content":"%b"}' % (name.encode(), rb"\u00e9" * 20_000) for name in NAMES.split())
     + b',"role":"user"}]}',
     "pairs": TURNS + b'[{"role":"user","content":"' + rb"\ud83d\ude80" * (SIZE // 3) + b'"}]}',
     "long numbers": TURNS + b'[{"role":"user","content":[' + b"1.2345678901234567e-300," * (SIZE // 6) + b"0]}]}",
@@ -175,7 +174,6 @@ PARTS = st.lists(st.fixed_dictionaries({"toolResult": VALUES}) | VALUES, max_siz
 MESSAGES_OF_USERS = st.lists(st.fixed_dictionaries({"role": st.just("user"), "content": PARTS}))
 
 
-@settings(max_examples=examples(50, 500))
 @given(
     value=st.one_of(
         MEMBERS,
@@ -231,8 +229,8 @@ def test_no_large_body_holds_anybody_up(body):
     assert is_within(0.02, longest)
 
 
-@for_each("name", ["halves of pairs", "characters of every width", "many parts", "objects for messages"])
-def test_a_large_body_takes_little_memory_besides_its_own(name):
+@for_each(("name", "most"), [("halves of pairs", 3), ("characters of every width", 6), ("many parts", 3)])
+def test_a_large_body_takes_little_memory_besides_its_own(name, most):
     body = HOSTILE[name]
     tracemalloc.start()
     try:
@@ -240,7 +238,7 @@ def test_a_large_body_takes_little_memory_besides_its_own(name):
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 6 * MIB
+    assert peak < most * MIB
 
 
 def longest_step(body):
@@ -258,8 +256,8 @@ def longest_step(body):
 
 
 @pytest.mark.timed
-def test_a_body_as_large_as_any_costs_no_more_in_a_piece():
-    body = TURNS + b'[{"role":"user","content":"' + rb"\n" * 16 * MIB + rb'\ud83d"}]}'
+def test_a_body_of_megabytes_costs_no_more_in_a_piece():
+    body = TURNS + b'[{"role":"user","content":"' + rb"\n" * 4 * MIB + rb'\ud83d"}]}'
     tries = []
     assert is_within(0.02, lambda: tries.append(longest_step(body)) or tries[-1][0])
     summary = CHAT_COMPLETIONS.parse_request(tries[-1][1])
