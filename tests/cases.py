@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
 
-Test = Callable[..., None]
+Test = Callable[..., Any]
+
+
+class _Tried:
+    """A case. What it fails with is kept, with its name, to be raised with the others."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.failure: BaseException | None = None
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _type: object, failure: BaseException | None, _traceback: object) -> bool:
+        if isinstance(failure, (Exception, BaseExceptionGroup, pytest.fail.Exception)):
+            failure.add_note(f"case: {self.name[:200]}")
+            self.failure = failure
+        return self.failure is not None
 
 
 def for_each(
     names: str | tuple[str, ...], cases: Iterable[Any], ids: Iterable[str] | Callable[[Any], str] = repr
 ) -> Callable[[Test], Test]:
-    """Do what `pytest.mark.parametrize` does, in one test. Each case is tried, and each that fails is named."""
+    """Do what `pytest.mark.parametrize` does, in one test. Each case is tried, and each that fails is named.
+
+    All have the same fixtures: what a case leaves in them, the next one finds.
+    """
     names, cases = (names,) if isinstance(names, str) else names, list(cases)
     named = list(zip(map(ids, cases) if callable(ids) else ids, cases, strict=True))
     assert named, "there are no cases"
@@ -25,23 +45,29 @@ def for_each(
         rest = [parameter for name, parameter in signature.parameters.items() if name not in names]
         signature = signature.replace(parameters=rest)
 
+        def cases_of(args: tuple[Any, ...], fixtures: dict[str, Any]) -> Iterator[tuple[_Tried, dict[str, Any]]]:
+            others = signature.bind(*args, **fixtures).arguments
+            tried = [_Tried(name) for name, _ in named]
+            for one, (_, case) in zip(tried, named, strict=True):
+                yield one, dict(zip(names, case if len(names) > 1 else [case], strict=True)) | others
+            if failed := [one for one in tried if one.failure]:
+                message = f"{len(failed)} of {len(named)} cases: {', '.join(one.name[:50] for one in failed)}"
+                raise BaseExceptionGroup(message, [one.failure for one in failed if one.failure])
+
         @functools.wraps(test)
         def run(*args: Any, **fixtures: Any) -> None:
-            others = signature.bind(*args, **fixtures).arguments
-            failures: list[BaseException] = []
-            failed = []
-            for name, case in named:
-                values = zip(names, case if len(names) > 1 else [case], strict=True)
-                try:
-                    test(**dict(values), **others)
-                except (Exception, BaseExceptionGroup, pytest.fail.Exception) as failure:  # noqa: BLE001 - it is raised with the others
-                    failure.add_note(f"case: {name[:200]}")
-                    failures.append(failure)
-                    failed.append(name[:50])
-            if failures:
-                raise BaseExceptionGroup(f"{len(failures)} of {len(named)} cases: {', '.join(failed)}", failures)
+            for tried, values in cases_of(args, fixtures):
+                with tried:
+                    test(**values)
 
-        run.__signature__ = signature  # type: ignore[attr-defined]
-        return run
+        @functools.wraps(test)
+        async def run_async(*args: Any, **fixtures: Any) -> None:
+            for tried, values in cases_of(args, fixtures):
+                with tried:
+                    await test(**values)
+
+        each = run_async if inspect.iscoroutinefunction(test) else run
+        each.__signature__ = signature
+        return each
 
     return of

@@ -1,3 +1,5 @@
+import asyncio
+
 import pytest
 
 from tests.cases import for_each
@@ -36,3 +38,17 @@ def test_an_error_that_does_not_come_is_a_case_that_failed():
 def test_fixtures_are_there_beside_the_cases(number, tmp_path):
     assert number
     assert tmp_path.is_dir()
+
+
+def test_cases_that_wait_are_tried_one_after_another():
+    tried = []
+
+    @for_each("number", [1, 2, 3])
+    async def check(number):
+        await asyncio.sleep(0)
+        tried.append(number)
+        assert number == 2
+
+    with pytest.raises(ExceptionGroup, match="2 of 3 cases: 1, 3"):
+        asyncio.run(check())
+    assert tried == [1, 2, 3]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from tests.cases import for_each
 from version import VERSION
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def versions(name, environment):
     return {normalized(pin.name): str(pin.specifier).removeprefix("==") for pin in pinned}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each("name", NAMES)
 def test_every_pin_is_exact_and_has_hashes(name):
     for pin, hashes in pins(name):
         assert re.fullmatch(r"==[\w.+!]+", str(pin.specifier))
@@ -61,8 +62,8 @@ def test_every_pin_is_exact_and_has_hashes(name):
         assert [one for one in hashes if not re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", one)] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda one: "-".join(sorted(one.values())[1:]))
+@for_each("name", NAMES)
+@for_each("environment", ENVIRONMENTS, ids=lambda one: "-".join(sorted(one.values())[1:]))
 def test_a_lock_pins_what_its_requirements_allow(name, environment):
     """When this fails: make lock."""
     pinned = versions(name, environment)
@@ -71,7 +72,7 @@ def test_a_lock_pins_what_its_requirements_allow(name, environment):
     assert wrong == []
 
 
-@pytest.mark.parametrize("environment", ENVIRONMENTS, ids=lambda one: "-".join(sorted(one.values())[1:]))
+@for_each("environment", ENVIRONMENTS, ids=lambda one: "-".join(sorted(one.values())[1:]))
 def test_the_locks_agree_with_one_another(environment):
     runtime, otel, aws, google, dev, docs = (versions(name, environment) for name in NAMES)
     assert runtime.items() <= otel.items() <= dev.items()

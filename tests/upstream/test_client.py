@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.bridge import until
+from tests.cases import for_each
 from tests.examples import examples
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.upstream.loops import on_both_loops
@@ -27,8 +28,6 @@ from upstream.client import (
 )
 from upstream.connections.connection import READ_BUFFER_BYTES
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
-
-pytestmark = on_both_loops
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
@@ -143,6 +142,7 @@ async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
     await client.close()
 
 
+@on_both_loops
 @pytest.mark.gen_test
 async def test_what_reached_an_upstream_that_hangs_up_is_not_sent_again(upstream, client):
     for method, body in {"GET": b"", "DELETE": b"", "PUT": b"", "POST": b"{}"}.items():
@@ -160,6 +160,7 @@ async def test_what_reached_an_upstream_that_hangs_up_is_not_sent_again(upstream
             assert (len(upstream.requests), len(upstream.connections) - connections) == (2, 1), (method, end)
 
 
+@on_both_loops
 @pytest.mark.parametrize("body", [b"{}", b"x" * 200_000, b""], ids=["small", "large", "none"])
 @pytest.mark.gen_test
 async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(upstream, body):
@@ -233,7 +234,7 @@ async def test_what_goes_on_behind_a_body_or_within_its_framing_is_cut(upstream,
         await request.closed.wait()
 
 
-@pytest.mark.parametrize("body", [b"", b"{}"])
+@for_each("body", [b"", b"{}"])
 @pytest.mark.gen_test
 async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(upstream, body):
     stopped = False
@@ -243,7 +244,7 @@ async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(ups
             yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
     upstream.scripts = [announcements()]
-    client = UpstreamClient(connect_timeout=5, idle_timeout=0.05)
+    client = UpstreamClient(connect_timeout=5, idle_timeout=0.02)
     with pytest.raises(UpstreamTimeoutError):
         await client.open("GET", upstream.url, [], body)
     stopped = True
@@ -272,16 +273,16 @@ async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, cli
     await upstream.requests[0].closed.wait()
 
 
-@pytest.mark.parametrize(
-    "head", [HEAD, EVENTS + b"Content-Encoding: gzip\r\n"], ids=["no stream of events", "a compressed one"]
-)
+@for_each("head", [HEAD, EVENTS + b"Content-Encoding: gzip\r\n"])
 @pytest.mark.gen_test
 async def test_where_no_events_are_seen_none_is_too_large(upstream, client, head, monkeypatch):
     monkeypatch.setattr("upstream.client.MAX_EVENT_STREAM_BYTES", 9)
+    upstream.forget()
     upstream.play(head + b"Content-Length: 20\r\n\r\n", b"x" * 20)
     assert await read_all(await client.open("POST", upstream.url, [], b"{}")) == b"x" * 20
 
 
+@on_both_loops
 @pytest.mark.gen_test
 async def test_a_body_that_is_cut_is_truncated_after_its_bytes(upstream, client):
     for framed in (b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
@@ -309,6 +310,7 @@ async def test_silence_before_the_head_and_in_the_body_is_a_timeout(upstream, im
     response.close()
 
 
+@on_both_loops
 @pytest.mark.gen_test
 async def test_a_cancelled_request_closes_its_connection(upstream, client):
     upstream.play(asyncio.Event())
@@ -318,6 +320,7 @@ async def test_a_cancelled_request_closes_its_connection(upstream, client):
     await request.closed.wait()
 
 
+@on_both_loops
 @pytest.mark.gen_test
 async def test_closing_an_unfinished_answer_closes_its_connection(upstream, client):
     upstream.play(HEAD + b"Content-Length: 10\r\n\r\nabc", asyncio.Event())
@@ -340,6 +343,7 @@ class Deaf(asyncio.Protocol):
         self._open_ones.pop()
 
 
+@on_both_loops
 @pytest.mark.gen_test
 async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(impatient):
     open_ones = []
@@ -353,6 +357,7 @@ async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(impatient):
     await until(lambda: not open_ones)
 
 
+@on_both_loops
 @pytest.mark.gen_test
 async def test_a_large_body_that_is_taken_arrives_whole(upstream, client):
     upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
@@ -369,6 +374,7 @@ async def test_a_switch_of_protocols_is_no_answer(upstream, client):
         await client.open("GET", upstream.url, [], b"")
 
 
+@on_both_loops
 @settings(max_examples=examples(15, 250), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     raw=st.one_of(responses().map(lambda made: made[0]), damaged(), st.binary(max_size=200)),

@@ -122,7 +122,7 @@ async def test_a_provider_without_tls_is_reached_directly(client, proxy, provide
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(
+@for_each(
     ("response", "reason"),
     [
         (b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n", "the proxy refused with status 407"),

@@ -7,6 +7,7 @@ from time import time
 
 import pytest
 
+from tests.cases import for_each
 from tests.upstream.credentials.entra_endpoint import GRANTED, SECRET, entra  # noqa: F401 - a fixture
 from upstream.client import CredentialError
 from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, azure_fetcher
@@ -49,7 +50,7 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
         application.fetch()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("response", "said"),
     [
         (

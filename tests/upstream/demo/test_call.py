@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.demo.api_call import Stamp
 from upstream.demo.call import _UNREADABLE, MAX_BODY_BYTES
 from upstream.demo.chat_completions import ChatCompletion
@@ -152,8 +153,8 @@ async def test_a_stream_that_fails_half_way_ends_in_the_error_event_of_its_api(o
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize("stream", [False, True])
-@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
+@for_each("stream", [False, True])
+@for_each("path", ["/v1/chat/completions", "/v1/responses", "/v1/messages"])
 async def test_a_cut_answer_never_looks_complete(http, caplog, path, stream):
     received = []
     async with http.post(path, json=MESSAGE | {"model": "demo-cut", "stream": stream}) as response:

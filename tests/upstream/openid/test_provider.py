@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from tests.cases import for_each
 from tests.upstream.openid.stand_in import StandIn
 from tests.upstream.openid.tokens import NOW, by_hand, private_key, published, signed
 from upstream.client import UpstreamClient
@@ -202,7 +203,7 @@ async def test_after_a_failure_sign_ins_fail_at_once_and_it_is_tried_again_a_mom
     assert (await sign_in(openid, stand_in)).subject == "s"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("claims", "why"),
     [
         ({"nonce": "another"}, "of another sign-in"),
@@ -224,7 +225,7 @@ async def test_a_token_without_a_signature_is_refused(make, stand_in):
     assert "'none', which is not accepted" in await refusal(make(), stand_in, unsigned)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("response", "error", "why"),
     [
         (
@@ -311,7 +312,7 @@ async def test_they_are_not_asked_for_where_the_token_has_them(make, stand_in):
     assert "/me" not in stand_in.paths
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "claims", "why"),
     [
         (200, {"sub": "another", "email": "x@example.com"}, "of somebody else"),
@@ -324,7 +325,7 @@ async def test_claims_of_somebody_else_are_refused(make, stand_in, status, claim
     assert why in await refusal(make(), stand_in, userinfo(stand_in, status, **claims))
 
 
-@pytest.mark.parametrize("body", [b"eyJhbGciOiJub25lIn0.e30.", b"[]", b"\xff"])
+@for_each("body", [b"eyJhbGciOiJub25lIn0.e30.", b"[]", b"\xff"])
 @pytest.mark.gen_test
 async def test_claims_that_are_no_json_object_are_refused(make, stand_in, body):
     prepare = userinfo(stand_in)

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 
+from tests.cases import for_each
 from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import CredentialError
@@ -77,7 +78,7 @@ async def test_each_key_is_asked_with_in_turn(provider, client):
     assert sent(provider) == [("GET", "/v1/models", [accept, ("Authorization", f"Bearer {key}")], b"") for key in KEYS]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("type_", "target", "more"),
     [
         ("anthropic", "/v1/models", [("anthropic-version", "2023-06-01"), ("X-Api-Key", KEYS[0])]),
@@ -90,6 +91,7 @@ async def test_each_key_is_asked_with_in_turn(provider, client):
 )
 @pytest.mark.gen_test
 async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, more):
+    provider.forget()
     provider.play(response(429))
     (result,) = await check(client, provider, ProviderType(type_), keys=KEYS[:1])
     assert (result.hint, result.is_well, result.status) == (HINTS[0], True, 429)
@@ -130,7 +132,7 @@ async def test_an_authorizer_without_credential_says_why(provider, client):
     assert provider.requests == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("played", "result"),
     [
         (models(2), CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2)),
@@ -158,6 +160,7 @@ async def test_an_authorizer_without_credential_says_why(provider, client):
 )
 @pytest.mark.gen_test
 async def test_what_a_provider_answers_is_said_in_words(provider, client, played, result):
+    provider.forget()
     provider.play(played)
     assert await check(client, provider, keys=KEYS[:1]) == [result]
 
@@ -169,7 +172,7 @@ async def test_where_nothing_is_found_the_usual_address_is_named(provider, clien
     assert await check(client, provider, ProviderType.OPENAI) == [CheckResult("", False, 404, message)]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("type_", "keyless", "result"),
     [
         ("openai-compatible", True, CheckResult("", False, 401, "reached, but it wants a key (401): give it one")),
@@ -179,11 +182,12 @@ async def test_where_nothing_is_found_the_usual_address_is_named(provider, clien
 )
 @pytest.mark.gen_test
 async def test_a_provider_that_wants_a_key_may_have_users_with_one(provider, client, type_, keyless, result):
+    provider.forget()
     provider.play(response(401))
     assert await check(client, provider, ProviderType(type_), keyless=keyless) == [result]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("reason", "message"),
     [
         ("API_KEY_INVALID", "the provider refuses the key (400)"),
@@ -192,12 +196,13 @@ async def test_a_provider_that_wants_a_key_may_have_users_with_one(provider, cli
 )
 @pytest.mark.gen_test
 async def test_google_refuses_a_key_in_the_body(provider, client, reason, message):
+    provider.forget()
     provider.play(refused_by_google(reason))
     results = await check(client, provider, ProviderType.GEMINI, keys=KEYS[:1])
     assert results == [CheckResult(HINTS[0], False, 400, message)]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "is_well", "message"),
     [
         (200, True, "reached (200); a provider of its type lists no models"),
@@ -209,13 +214,14 @@ async def test_google_refuses_a_key_in_the_body(provider, client, reason, messag
 )
 @pytest.mark.gen_test
 async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, client, status, is_well, message):
+    provider.forget()
     provider.play(response(status))
     results = await check(client, provider, ProviderType.VERTEX, keys=KEYS[:1])
     assert results == [CheckResult(HINTS[0], is_well, status, message)]
     assert provider.requests[0].target == "/"
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("begins", "is_well", "message"),
     [
         (b' {"data": [', True, "reached; it lists more models than are counted"),
@@ -225,6 +231,7 @@ async def test_of_a_type_that_lists_no_models_any_answer_is_good(provider, clien
 )
 @pytest.mark.gen_test
 async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, is_well, message):
+    provider.forget()
     never = asyncio.Event()
     item = b'"a model with a name of some length", '
     body = begins + item * (2 * MAX_LIST_BYTES // len(item))
@@ -233,7 +240,7 @@ async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, i
     await provider.requests[0].closed.wait()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("status", "message"),
     [
         (200, "the provider closed the connection before its response was complete"),
@@ -242,6 +249,7 @@ async def test_a_list_without_end_is_read_to_a_bound(provider, client, begins, i
 )
 @pytest.mark.gen_test
 async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, message):
+    provider.forget()
     provider.play(b'HTTP/1.1 %d X\r\nContent-Length: 99\r\n\r\n{"data": [' % status, CLOSE)
     results = await check(client, provider, keys=KEYS[:1])
     assert results == [CheckResult(HINTS[0], False, status, message)]

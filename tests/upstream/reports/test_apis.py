@@ -10,6 +10,7 @@ import pytest
 from anthropic import AsyncAnthropic
 from openai import AsyncOpenAI
 
+from tests.cases import for_each
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.client import UpstreamClient
 from upstream.reports import pages as pages_module
@@ -144,7 +145,7 @@ async def test_the_vendors_sdks_read_the_stand_ins_alike(stand_in):
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("refusal", "said"),
     [
         ((401, {}, b"no"), "401 to /{}: it does not know the key; give an admin key in reconcile-openai-key"),
@@ -195,7 +196,7 @@ def page(**fields):
     return json.dumps({"data": [], "has_more": False} | fields).encode()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("body", "said"),
     [
         (b"{}", "has not the form of a report"),

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.cases import for_each
 from upstream.reports.exports import parse_export, read_exports
 from upstream.reports.names import model_key
 from upstream.reports.reported import Reported, ReportError, Tokens
@@ -75,7 +76,7 @@ def test_files_are_read_packed_or_not_and_cut_to_the_days(tmp_path):
     assert read_exports("azure", [plain, packed], date(2026, 9, 2), date(2026, 9, 3)) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "said"),
     [
         ("", "no column for day, meter, cost; is it an export of costs as CSV?"),
@@ -98,7 +99,7 @@ def test_what_is_no_export_is_said_with_its_line(tmp_path, text, said):
     assert said in str(refused.value)
 
 
-@pytest.mark.parametrize(
+@for_each(
     "data", [b"\xff\xfe\x00", b"\x1f\x8b\x08 cut", b"PAR1\x15\x00\xff", gzip.compress(b"", mtime=0)[:10] + b"\xff"]
 )
 def test_what_is_not_text_is_said(tmp_path, data):
