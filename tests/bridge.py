@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 from collections.abc import Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,6 +30,7 @@ from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role
 from storage.mongo.database import Database
 from storage.queries.filters.search_language import parse_search
+from storage.queries.interception_reader import PAGE
 from tests.fake_upstream import FakeUpstream
 from tests.owner import Owner
 from tests.raw_client import RawClient
@@ -130,11 +131,17 @@ class Running:
                 return listed
 
     async def _exported(self) -> list[dict[str, Any]]:
-        """What an export has, without a request: to list them by the API takes nine commands of MongoDB more."""
+        """What an export has, without a request: to list them by the API takes eleven commands of MongoDB more."""
         bridge, ended = self.bridge, parse_search("", now=self.bridge.now()).filter(initiator_id=None)
-        pages = [page async for page in bridge.interception_reader.pages(ended, visible_to=None)]
-        documents = [document for page in pages for document in page]
-        users = await bridge.identities.users_by_id({document["initiator_id"] for document in documents})
+        documents: list[dict[str, Any]] = []
+        async with aclosing(bridge.interception_reader.pages(ended, visible_to=None)) as pages:
+            async for page in pages:
+                documents += page
+                if len(page) < PAGE:
+                    break
+        users = {self.identity.user.id: self.identity.user}
+        if others := {document["initiator_id"] for document in documents} - users.keys():
+            users |= await bridge.identities.users_by_id(others)
         rows = FORMATS["ndjson"].rows(bridge.secrets.hide([Interception.of(document, users) for document in documents]))
         return [json.loads(row) for row in rows.splitlines()]
 

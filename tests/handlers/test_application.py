@@ -43,7 +43,8 @@ def test_no_provider_can_be_called_like_a_resource():
 
 
 @pytest.mark.gen_test
-async def test_the_name_of_a_resource_is_not_looked_for_among_the_providers(running):
+async def test_only_what_is_a_route_is_served_and_no_path_means_another_one(running):
+    # the name of a resource is not looked for among the providers
     for name in sorted(CONTROL_RESOURCES - {"interceptions"}):
         for path in (f"{CONTROL}/{name}/v1/models", f"{CONTROL}/{name}/"):
             assert await message(running, "GET", path) == (404, f"not found: GET {path}")
@@ -51,10 +52,7 @@ async def test_the_name_of_a_resource_is_not_looked_for_among_the_providers(runn
             404,
             "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
         ), name
-
-
-@pytest.mark.gen_test
-async def test_what_only_looks_like_a_route_is_none(running):
+    # what only looks like a route is none
     for prefix in (CONTROL, EXPERIMENTAL):
         for provider, path in (
             ("openai", "/v1/chat%2Fcompletions"),
@@ -72,10 +70,7 @@ async def test_what_only_looks_like_a_route_is_none(running):
             "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
         ), prefix
     assert running.upstream.requests == []
-
-
-@pytest.mark.gen_test
-async def test_a_path_that_might_mean_another_one_is_refused(running):
+    # a path that might mean another one is refused
     faults = {
         "/v1/chat/completions/": "an empty segment",
         "//v1/chat/completions": "an empty segment",
@@ -93,7 +88,8 @@ async def test_a_path_that_might_mean_another_one_is_refused(running):
 
 
 @pytest.mark.gen_test
-async def test_a_known_path_with_another_method_is_told_which_ones_it_has(running):
+async def test_a_route_is_served_as_it_was_encoded_and_others_are_told_in_their_dialect(running):
+    # a known path with another method is told which ones it has
     client = await running.client()
     for path, method, allowed in (
         ("/openai/v1/chat/completions", "GET", "POST"),
@@ -109,6 +105,33 @@ async def test_a_known_path_with_another_method_is_told_which_ones_it_has(runnin
         assert (response.status, json.loads(response.body)["message"]) == (405, text)
         assert (response.header("Allow"), response.header("x-should-retry")) == (allowed, "false"), path
     assert running.upstream.requests == []
+    # an unknown route is refused in the dialect of its provider
+    client = await running.client()
+    for provider in ("anthropic", "no-key", "openai", "keyless"):
+        for path in ("/v1/threads", "/v1/organizations/api_keys", "/v1/chat", "/nowhere"):
+            response = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
+            error = json.loads(response.body)
+            anthropic = provider in {"anthropic", "no-key"}
+            assert (response.status, error.get("type")) == (404, "error" if anthropic else None)
+            assert response.header("Request-Id" if anthropic else "X-Request-Id")
+    # the path goes upstream as it was encoded
+    running.upstream.play(JSON)
+    client = await running.client()
+    for path in ("/v1/models/a%20b%2Fc?x=%26&y", "/v1/models/gr%C3%BC%C3%9Fe", "/v1/models/a+b,c=d"):
+        assert (await client.request("GET", f"{CONTROL}/openai{path}", running.headers)).status == 200
+        assert running.upstream.requests[-1].target == path
+    # every provider answers below its own name
+    running.upstream.play(JSON)
+    client = await running.client()
+    for provider, target in (("openai", "/v1/models"), ("keyless", "/v1/models"), ("anthropic", "/v1/models")):
+        response = await client.request("GET", f"{EXPERIMENTAL}/{provider}/v1/models", running.headers)
+        assert (response.status, running.upstream.requests[-1].target) == (200, target)
+    # nothing says which software answers
+    client = await running.client()
+    for path in ("/healthz", "/nowhere", f"{CONTROL}/interceptions", f"{CONTROL}/openai/v1/nowhere"):
+        response = await client.request("GET", path, {})
+        assert response.header("Server") is None
+        assert b"ornado" not in response.body
 
 
 BASE = f"http://bridge{CONTROL}"
@@ -152,42 +175,3 @@ async def test_behind_a_trusted_proxy_the_base_url_is_as_the_client_reached_it(r
     client = await running.client()
     response = await client.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
     assert json.loads(response.body)["message"].endswith(f"; set the base URL to https://bridge{CONTROL}/openai/v1")
-
-
-@pytest.mark.gen_test
-async def test_an_unknown_route_is_refused_in_the_dialect_of_its_provider(running):
-    client = await running.client()
-    for provider in ("anthropic", "no-key", "openai", "keyless"):
-        for path in ("/v1/threads", "/v1/organizations/api_keys", "/v1/chat", "/nowhere"):
-            response = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
-            error = json.loads(response.body)
-            anthropic = provider in {"anthropic", "no-key"}
-            assert (response.status, error.get("type")) == (404, "error" if anthropic else None)
-            assert response.header("Request-Id" if anthropic else "X-Request-Id")
-
-
-@pytest.mark.gen_test
-async def test_the_path_goes_upstream_as_it_was_encoded(running):
-    running.upstream.play(JSON)
-    client = await running.client()
-    for path in ("/v1/models/a%20b%2Fc?x=%26&y", "/v1/models/gr%C3%BC%C3%9Fe", "/v1/models/a+b,c=d"):
-        assert (await client.request("GET", f"{CONTROL}/openai{path}", running.headers)).status == 200
-        assert running.upstream.requests[-1].target == path
-
-
-@pytest.mark.gen_test
-async def test_every_provider_answers_below_its_own_name(running):
-    running.upstream.play(JSON)
-    client = await running.client()
-    for provider, target in (("openai", "/v1/models"), ("keyless", "/v1/models"), ("anthropic", "/v1/models")):
-        response = await client.request("GET", f"{EXPERIMENTAL}/{provider}/v1/models", running.headers)
-        assert (response.status, running.upstream.requests[-1].target) == (200, target)
-
-
-@pytest.mark.gen_test
-async def test_nothing_says_which_software_answers(running):
-    client = await running.client()
-    for path in ("/healthz", "/nowhere", f"{CONTROL}/interceptions", f"{CONTROL}/openai/v1/nowhere"):
-        response = await client.request("GET", path, {})
-        assert response.header("Server") is None
-        assert b"ornado" not in response.body

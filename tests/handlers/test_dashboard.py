@@ -87,7 +87,8 @@ async def test_the_api_is_a_page_by_the_same_policy(running, edition):
 
 
 @pytest.mark.gen_test
-async def test_each_of_its_files_is_served(running):
+async def test_its_files_are_served_and_kept_until_they_change_and_nothing_else_is(running):
+    # each of its files is served
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
     client = await running.client()
     for name in OWN:
@@ -95,6 +96,36 @@ async def test_each_of_its_files_is_served(running):
         assert (response.status, bytes(response.body)) == (200, (ROOT / name).read_bytes()), name
         assert response.header("Content-Type") == kinds[name.rpartition(".")[2]]
         assert policy(response)["script-src"] == ["'self'"]
+    # nothing else of the folder or beside it is served
+    client = await running.client()
+    for name in ELSEWHERE:
+        response = await client.request("GET", f"/dashboard/{name}", {})
+        assert response.status == 404
+        assert json.loads(response.body) == {"message": f"not found: GET /dashboard/{name}"}
+    # a browser that has a file is told so until it changes
+    first = await fetch(running, "/dashboard/js/main.js")
+    assert first.header("Cache-Control") == "no-cache"
+    again = await fetch(running, "/dashboard/js/main.js", **{"If-None-Match": first.header("Etag")})
+    assert (again.status, bytes(again.body)) == (304, b"")
+    assert again.header("Etag") == first.header("Etag")
+    other = await fetch(running, "/dashboard/js/app.js", **{"If-None-Match": first.header("Etag")})
+    assert other.status == 200
+    # a file of another edition is the present one and not kept
+    for name in ("0123456789abcdef/js/main.js", "js/main.js"):
+        response = await fetch(running, f"/dashboard/{name}")
+        assert (response.status, bytes(response.body)) == (200, (ROOT / "js/main.js").read_bytes())
+        assert response.header("Cache-Control") == "no-cache"
+    # who takes gzip gets it
+    response = await fetch(running, "/dashboard/js/app.js", **{"Accept-Encoding": "br, gzip"})
+    assert (response.header("Content-Encoding"), response.header("Vary")) == ("gzip", "Accept-Encoding")
+    assert gzip.decompress(response.body) == (ROOT / "js/app.js").read_bytes()
+    # head is answered and nothing can be sent
+    client = await running.client()
+    response = await client.request("HEAD", "/dashboard/js/main.js", {})
+    assert response.status == 200
+    assert response.header("Content-Length") == str((ROOT / "js/main.js").stat().st_size)
+    refused = await client.request("POST", "/", {})
+    assert (refused.status, refused.header("Allow")) == (405, "GET, HEAD")
 
 
 @installed
@@ -154,26 +185,6 @@ ELSEWHERE = (
 )
 
 
-@pytest.mark.gen_test
-async def test_nothing_else_of_the_folder_or_beside_it_is_served(running):
-    client = await running.client()
-    for name in ELSEWHERE:
-        response = await client.request("GET", f"/dashboard/{name}", {})
-        assert response.status == 404
-        assert json.loads(response.body) == {"message": f"not found: GET /dashboard/{name}"}
-
-
-@pytest.mark.gen_test
-async def test_a_browser_that_has_a_file_is_told_so_until_it_changes(running):
-    first = await fetch(running, "/dashboard/js/main.js")
-    assert first.header("Cache-Control") == "no-cache"
-    again = await fetch(running, "/dashboard/js/main.js", **{"If-None-Match": first.header("Etag")})
-    assert (again.status, bytes(again.body)) == (304, b"")
-    assert again.header("Etag") == first.header("Etag")
-    other = await fetch(running, "/dashboard/js/app.js", **{"If-None-Match": first.header("Etag")})
-    assert other.status == 200
-
-
 @installed
 @pytest.mark.gen_test
 async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
@@ -189,37 +200,12 @@ async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
         assert response.header("Cache-Control") == "public, max-age=31536000, immutable"
 
 
-@pytest.mark.gen_test
-async def test_a_file_of_another_edition_is_the_present_one_and_not_kept(running):
-    for name in ("0123456789abcdef/js/main.js", "js/main.js"):
-        response = await fetch(running, f"/dashboard/{name}")
-        assert (response.status, bytes(response.body)) == (200, (ROOT / "js/main.js").read_bytes())
-        assert response.header("Cache-Control") == "no-cache"
-
-
-@pytest.mark.gen_test
-async def test_who_takes_gzip_gets_it(running):
-    response = await fetch(running, "/dashboard/js/app.js", **{"Accept-Encoding": "br, gzip"})
-    assert (response.header("Content-Encoding"), response.header("Vary")) == ("gzip", "Accept-Encoding")
-    assert gzip.decompress(response.body) == (ROOT / "js/app.js").read_bytes()
-
-
 @installed
 @pytest.mark.gen_test
 async def test_what_stands_behind_the_address_changes_nothing(running, index):
     for query in ("?q=1", "?q=%ff", "?%"):
         assert (await fetch(running, f"/{query}")).body.decode() == index
     assert (await fetch(running, "/dashboard/%ff")).status == 400
-
-
-@pytest.mark.gen_test
-async def test_head_is_answered_and_nothing_can_be_sent(running):
-    client = await running.client()
-    response = await client.request("HEAD", "/dashboard/js/main.js", {})
-    assert response.status == 200
-    assert response.header("Content-Length") == str((ROOT / "js/main.js").stat().st_size)
-    refused = await client.request("POST", "/", {})
-    assert (refused.status, refused.header("Allow")) == (405, "GET, HEAD")
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.examples import examples
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL
 
-REQUESTS = examples(150, 300)
+REQUESTS = examples(100, 300)
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 JSON = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"

@@ -139,7 +139,7 @@ async def status_of(running, request):
 @pytest.mark.parametrize("let_in", [False, True])
 @pytest.mark.bridge(trusted_proxies=(ip_network("127.0.0.0/8"),))
 def test_no_request_to_the_control_plane_is_a_500(running, io_loop, let_in):
-    @settings(max_examples=examples(40, 800), suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(20, 800), suppress_health_check=[HealthCheck.too_slow])
     @given(requests(let_in=let_in))
     def send(request):
         assert io_loop.run_sync(partial(status_of, running, request)) not in {500, 502}

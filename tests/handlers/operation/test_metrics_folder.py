@@ -94,25 +94,40 @@ COUNTED = (
 )
 
 
-def test_any_process_shows_all_counters_added_and_gauges_as_sum_or_worst(start):
-    first, second = start(refusals=2, lag=0.5, queue=3), start(refusals=5, lag=0.25, queue=4)
-    for process in (first, second, first):
+@pytest.fixture
+def lock_is_free(folder):
+    """Whether a lock of that kind could be had now."""
+
+    def lock_is_free(how):
+        descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(descriptor)
+        return True
+
+    return lock_is_free
+
+
+def test_counters_are_added_and_stay_and_gauges_are_of_living_processes(start, folder, lock_is_free, monkeypatch):
+    first, second = start(refusals=2, lag=9, queue=3), start(refusals=5, lag=0.25, queue=4)
+    third = start(refusals=1, lag=0.5, queue=1)
+    new = folder.path / "counter_1.db"
+    new.touch()  # a process has just made it
+    for process in (first, second, third, first):
         scraped = process.scrape()
-    assert [scraped[name] for name in COUNTED] == [7, 7, 0, 7]
-    assert (scraped["lag"], scraped["queue"]) == (0.5, 7)
-
-
-def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
-    first, second, third = start(refusals=2, lag=9, queue=3), start(refusals=5, queue=4), start(refusals=1, queue=1)
-    for process in (first, second, third):
-        process.scrape()
+    assert [scraped[name] for name in COUNTED] == [8, 8, 0, 8]
+    assert (scraped["lag"], scraped["queue"]) == (9, 8)
+    new.unlink()
     for process in (first, second):
         process.kill()
         folder.reap(process.pid)
         folder.reap(process.pid)
     scraped = third.scrape()
     assert [scraped[name] for name in COUNTED] == [8, 8, 0, 8]
-    assert (scraped["lag"], scraped["queue"]) == (0, 1)
+    assert (scraped["lag"], scraped["queue"]) == (0.5, 1)
     assert sorted(path.name for path in folder.path.glob("*.db")) == sorted(
         f"{kind}_{of}.db"
         for kind, of in [
@@ -120,13 +135,22 @@ def test_counters_of_ended_processes_stay_and_their_gauges_go(start, folder):
             *(("gauge_livemax", third.pid), ("gauge_livesum", third.pid)),
         ]
     )
+    # nobody looks while a process is buried, and several may look
+    free = []
 
+    def probed(work):
+        def probe(*arguments):
+            free.append((lock_is_free(fcntl.LOCK_SH), lock_is_free(fcntl.LOCK_EX)))
+            return work(*arguments)
 
-def test_a_file_that_a_process_has_just_made_is_left_out(start, folder):
-    process = start(refusals=2)
-    (folder.path / "counter_1.db").touch()
-    scraped = process.scrape()
-    assert [scraped[name] for name in COUNTED] == [2, 2, 0, 2]
+        return probe
+
+    monkeypatch.setattr(metrics_folder, "generate_latest", probed(generate_latest))
+    monkeypatch.setattr(metrics_folder, "mark_process_dead", probed(mark_process_dead))
+    folder.exposition()
+    folder.reap(third.pid)
+    assert free == [(True, False), (False, False)]
+    assert lock_is_free(fcntl.LOCK_EX)
 
 
 def test_a_process_that_counted_nothing_is_buried_too(folder):
@@ -189,40 +213,3 @@ def test_on_a_full_disk_the_counters_of_an_ended_process_stay_where_they_are(fol
     folder.reap(1)
     assert read(folder.path / "counter_0.db") == NUMBERS
     assert [path.name for path in folder.path.glob("*.db")] == ["counter_0.db"]
-
-
-@pytest.fixture
-def lock_is_free(folder):
-    """Whether a lock of that kind could be had now."""
-
-    def lock_is_free(how):
-        descriptor = os.open(folder.path / "lock", os.O_RDWR | os.O_CREAT)
-        try:
-            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        finally:
-            os.close(descriptor)
-        return True
-
-    return lock_is_free
-
-
-def test_nobody_looks_while_a_process_is_buried_and_several_may_look(start, folder, lock_is_free, monkeypatch):
-    free = []
-
-    def probed(work):
-        def probe(*arguments):
-            free.append((lock_is_free(fcntl.LOCK_SH), lock_is_free(fcntl.LOCK_EX)))
-            return work(*arguments)
-
-        return probe
-
-    process = start(refusals=1)
-    process.scrape()
-    monkeypatch.setattr(metrics_folder, "generate_latest", probed(generate_latest))
-    monkeypatch.setattr(metrics_folder, "mark_process_dead", probed(mark_process_dead))
-    folder.exposition()
-    folder.reap(process.pid)
-    assert free == [(True, False), (False, False)]
-    assert lock_is_free(fcntl.LOCK_EX)

@@ -116,8 +116,10 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
     assert (record["provider_name"], record["credential_hint"]) == ("east", "sk-e...1111")
 
 
+@pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named west")
 @pytest.mark.gen_test
-async def test_a_provider_that_cannot_answer_is_followed_by_those_it_names(running):
+async def test_a_provider_that_cannot_answer_is_followed_by_those_that_are_there(running):
+    # a provider that cannot answer is followed by those it names
     await send(running, "POST", "", east(running) | {"name": "west"})
     status, added = await send(running, "POST", "", east(running, fallback=["west"], weight=0))
     assert (status, added["fallback"], added["weight"]) == (201, ["west"], 0)
@@ -136,6 +138,14 @@ async def test_a_provider_that_cannot_answer_is_followed_by_those_it_names(runni
         "west",
         ["east", "west"],
     )
+    await running.afresh("providers")
+    # a provider that is gone is asked no more and the log says so
+    await send(running, "POST", "", east(running) | {"name": "west"})
+    await send(running, "POST", "", east(running, fallback=["west"]))
+    await send(running, "DELETE", "/west")
+    running.upstream.play(b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}")
+    assert (await call(running))[0] == 503
+    await running.ended(1)
 
 
 @pytest.mark.gen_test
@@ -171,20 +181,10 @@ async def test_what_cannot_stand_in_for_a_provider_is_refused(running):
         assert (await running.get(f"{PROVIDERS}/east"))[1]["fallback"] == [], change
 
 
-@pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named west")
-@pytest.mark.gen_test
-async def test_a_provider_that_is_gone_is_asked_no_more_and_the_log_says_so(running):
-    await send(running, "POST", "", east(running) | {"name": "west"})
-    await send(running, "POST", "", east(running, fallback=["west"]))
-    await send(running, "DELETE", "/west")
-    running.upstream.play(b"HTTP/1.1 503 X\r\nContent-Length: 2\r\n\r\n{}")
-    assert (await call(running))[0] == 503
-    await running.ended(1)
-
-
 @sealed
 @pytest.mark.gen_test
-async def test_no_key_leaves_through_the_api_the_record_or_the_database(running, database):
+async def test_keys_are_kept_ordered_and_removed_by_their_ids_and_leave_by_no_door(running, database):
+    # no key leaves through the api the record or the database
     await send(running, "POST", "", east(running, keys=KEYS))
     running.upstream.play(OK)
     await call(running)
@@ -196,11 +196,8 @@ async def test_no_key_leaves_through_the_api_the_record_or_the_database(running,
         assert key not in json.dumps(responses)
         assert key.encode() not in repr(stored).encode()
         assert running.bridge.secrets.hide(f"a {key} b") == "a [scrubbed] b"
-
-
-@sealed
-@pytest.mark.gen_test
-async def test_keys_are_kept_put_in_another_order_and_taken_away_by_their_ids(running):
+    await running.afresh("providers")
+    # keys are kept put in another order and taken away by their ids
     _, added = await send(running, "POST", "", east(running, keys=KEYS))
     first, second = added["keys"]
     _, turned = await send(
@@ -214,11 +211,8 @@ async def test_keys_are_kept_put_in_another_order_and_taken_away_by_their_ids(ru
     _, fewer = await send(running, "PATCH", "/east", {"keys": [{"id": first["id"]}]})
     assert fewer["keys"] == [first]
     await running.ended(1)
-
-
-@sealed
-@pytest.mark.gen_test
-async def test_kept_keys_never_go_to_another_address(running):
+    await running.afresh("providers")
+    # kept keys never go to another address
     _, added = await send(running, "POST", "", east(running, keys=KEYS))
     kept = [{"id": key["id"]} for key in added["keys"]]
     elsewhere = {"base_url": "http://elsewhere.example/v1/"}
@@ -238,7 +232,8 @@ async def test_kept_keys_never_go_to_another_address(running):
 
 @sealed
 @pytest.mark.gen_test
-async def test_calls_of_a_disabled_provider_get_503_that_names_it(running):
+async def test_calls_of_a_disabled_provider_are_refused_and_those_under_way_go_on(running):
+    # calls of a disabled provider get 503 that names it
     await send(running, "POST", "", east(running, keys=KEYS))
     _, disabled = await send(running, "PATCH", "/east", {"disabled": True})
     assert (disabled["state"], disabled["disabled"]) == ("disabled", True)
@@ -252,11 +247,8 @@ async def test_calls_of_a_disabled_provider_get_503_that_names_it(running):
     running.upstream.play(OK)
     assert (await call(running))[0] == 200
     await running.ended(1)
-
-
-@sealed
-@pytest.mark.gen_test
-async def test_a_stream_under_way_goes_on_when_its_provider_is_removed(running):
+    await running.afresh("providers")
+    # a stream under way goes on when its provider is removed
     await send(running, "POST", "", east(running, keys=KEYS))
     gate = asyncio.Event()
     running.upstream.play(HEAD % len(ANSWER) + ANSWER[:50], gate, ANSWER[50:])
@@ -276,8 +268,10 @@ async def test_a_stream_under_way_goes_on_when_its_provider_is_removed(running):
     assert (record["provider_name"], record["end_reason"]) == ("east", "completed")
 
 
+@pytest.mark.expects_log(r"the provider later cannot be used by this version")
 @pytest.mark.gen_test
-async def test_providers_of_the_environment_are_read_only_and_win_by_name(running):
+async def test_names_are_given_once_and_the_providers_of_the_environment_are_read_only(running, database):
+    # providers of the environment are read only and win by name
     taken = "The name openai is that of a provider of the server's environment."
     assert await send(running, "POST", "", {"name": "openai", "type": "openai"}) == (409, {"message": taken})
     fixed = "The provider openai is one of the server's environment: it is changed there."
@@ -296,11 +290,8 @@ async def test_providers_of_the_environment_are_read_only_and_win_by_name(runnin
             "added_at": None,
         }
     ]
-
-
-@pytest.mark.gen_test
-@pytest.mark.expects_log(r"the provider later cannot be used by this version")
-async def test_a_name_is_given_once_and_what_is_not_there_is_not_changed(running, database):
+    await running.afresh("providers")
+    # a name is given once and what is not there is not changed
     assert (await send(running, "POST", "", east(running)))[0] == 201
     exists = "A provider named east exists already."
     assert await send(running, "POST", "", east(running)) == (409, {"message": exists})
@@ -356,7 +347,8 @@ async def test_who_is_no_owner_or_has_no_key_to_seal_with_changes_no_provider(ru
 
 @sealed
 @pytest.mark.gen_test
-async def test_each_change_is_audited_by_the_names_of_its_fields(running):
+async def test_each_change_is_audited_by_fields_and_what_cannot_be_a_provider_is_refused(running):
+    # each change is audited by the names of its fields
     await send(running, "POST", "", east(running, keys=KEYS))
     await send(running, "PATCH", "/east", {"disabled": True, "keys": []})
     await send(running, "PATCH", "/east", {"disabled": True})
@@ -369,11 +361,8 @@ async def test_each_change_is_audited_by_the_names_of_its_fields(running):
         ("provider.added", None, {"provider": "east"}),
     ]
     assert {one["actor"]["username"] for one in entries} == {"ada"}
-
-
-@sealed
-@pytest.mark.gen_test
-async def test_what_cannot_be_a_provider_is_refused_with_the_field_that_is_wrong(running):
+    await running.afresh("providers")
+    # what cannot be a provider is refused with the field that is wrong
     for body, problems in (
         ({"name": "East", "type": "openai"}, ["name"]),
         ({"name": "configured", "type": "openai"}, ["name"]),
@@ -425,7 +414,20 @@ async def test_a_server_without_the_encryption_key_calls_nobody_without_a_key(ru
 
 
 @pytest.mark.gen_test
-async def test_a_process_that_cannot_follow_says_so_and_keeps_what_it_knew(running, monkeypatch):
+async def test_providers_that_cannot_be_read_stay_and_until_they_are_known_none_is_wrong(running, monkeypatch):
+    # before the providers are known no name is said to be wrong
+    table = running.bridge.routing.table
+    running.bridge.routing.table = replace(table, is_complete=False)
+    message = "provider not found: east. The providers in the database are not known yet, as it cannot be reached at the moment."
+    status, refused = await call(running)
+    assert (status, refused["message"]) == (503, message)
+    running.upstream.play(OK)
+    assert (await call(running, "openai"))[0] == 200
+    running.bridge.routing.table = table
+    assert (await call(running))[0] == 404
+    await running.ended(1)
+    await running.afresh("providers")
+    # a process that cannot follow says so and keeps what it knew
     await send(running, "POST", "", east(running))
     followed = running.bridge.followed
 
@@ -442,18 +444,4 @@ async def test_a_process_that_cannot_follow_says_so_and_keeps_what_it_knew(runni
     assert (await call(running))[0] == 200
     await followed.refresh()
     assert (await running.get("/readyz", {}))[1]["providers"] == "ok"
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_before_the_providers_are_known_no_name_is_said_to_be_wrong(running):
-    table = running.bridge.routing.table
-    running.bridge.routing.table = replace(table, is_complete=False)
-    message = "provider not found: east. The providers in the database are not known yet, as it cannot be reached at the moment."
-    status, refused = await call(running)
-    assert (status, refused["message"]) == (503, message)
-    running.upstream.play(OK)
-    assert (await call(running, "openai"))[0] == 200
-    running.bridge.routing.table = table
-    assert (await call(running))[0] == 404
     await running.ended(1)

@@ -12,7 +12,7 @@ from intercept.dialects.readers import MAX_BODY_BYTES, BodyReader
 from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from tests.bridge import until
-from tests.handlers.conversations import ALL, CHAT, MESSAGES
+from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
@@ -40,27 +40,24 @@ async def skim(client, response):
 async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its_error(running, monkeypatch):
     most = UNDER_WAY + 2**20  # a third of what it is takes a third of the processor
     monkeypatch.setattr(upstream.client, "MAX_EVENT_STREAM_BYTES", most)
-    for number, conversation in enumerate(ALL):
-        first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
-        running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
-        client = await running.client()
-        await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
-        response = await client.head()
-        length = await skim(client, response)
-        assert (response.status, response.whole) == (200, False), conversation.path
-        assert most - UNDER_WAY < length <= most + len(first), conversation.path
-        await (await running.upstream.request(number)).closed.wait()
-        recorded = (await running.ended(number + 1))[0]
-        assert {name: recorded[name] for name in ("status", "end_reason", "upstream_status", "error")} == {
-            "status": "failed",
-            "end_reason": "upstream_stream_error",
-            "upstream_status": 200,
-            "error": {
-                "type": "upstream_stream_error",
-                "message": f"the provider sent an event of more than {most} bytes",
-            },
-        }, conversation.path
-        assert running.bridge.lifecycle.in_flight == 0
+    first = CHAT.stream[: CHAT.stream.index(b"\n\n") + 2]
+    running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await client.head()
+    length = await skim(client, response)
+    assert (response.status, response.whole) == (200, False)
+    assert most - UNDER_WAY < length <= most + len(first)
+    await (await running.upstream.request()).closed.wait()
+    (recorded,) = await running.ended(1)
+    message = f"the provider sent an event of more than {most} bytes"
+    assert {name: recorded[name] for name in ("status", "end_reason", "upstream_status", "error")} == {
+        "status": "failed",
+        "end_reason": "upstream_stream_error",
+        "upstream_status": 200,
+        "error": {"type": "upstream_stream_error", "message": message},
+    }
+    assert running.bridge.lifecycle.in_flight == 0
 
 
 def _then(*steps):
@@ -126,16 +123,16 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize("head", HEADS)
 @pytest.mark.gen_test
-async def test_a_head_without_end_is_a_502_that_names_the_bound(running, head):
-    running.upstream.play(b"HTTP/1.1 200 OK\r\n" + HEADS[head], asyncio.Event())
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+async def test_a_head_without_end_is_a_502_that_names_the_bound(running):
     text = "the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
-    assert (response.status, json.loads(response.body)["message"]) == (502, f"openai: {text}.")
-    await (await running.upstream.request()).closed.wait()
-    (recorded,) = await running.ended(1)
-    assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id")
-    assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None)
-    assert recorded["error"] == {"type": "upstream_unreachable", "message": text}
+    for number, (name, head) in enumerate(HEADS.items()):
+        running.upstream.scripts[:] = [(b"HTTP/1.1 200 OK\r\n" + head, asyncio.Event())]
+        client = await running.client()
+        response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        assert (response.status, json.loads(response.body)["message"]) == (502, f"openai: {text}."), name
+        await (await running.upstream.request(number)).closed.wait()
+        recorded = (await running.ended(number + 1))[0]
+        assert recorded["id"] == response.header("X-AI-Bridge-Interception-Id"), name
+        assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_unreachable", None), name
+        assert recorded["error"] == {"type": "upstream_unreachable", "message": text}, name
