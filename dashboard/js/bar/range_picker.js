@@ -1,17 +1,13 @@
 /** A time range: by a name that stays relative, or between two days of a zone. */
 
 import { html } from "htm/preact";
-import { memo } from "../parts/memo.js";
+import { useLayoutEffect, useRef } from "preact/hooks";
 import { PRESETS } from "./ranges.js";
 import { aboutNow, betweenDays, daysOf, isOfDays, rangeText } from "./range.js";
 
 const DAYS = "days";
 const IN_SEARCH = "search";
-// Hundreds: drawn again only for another zone.
-const Zones = memo(({ tz }) => {
-  const names = new Set([tz, "UTC", ...(Intl.supportedValuesOf?.("timeZone") ?? [])]);
-  return [...names].map((name) => html`<option key=${name} value=${name}>${name}</option>`);
-});
+const ZONES = Intl.supportedValuesOf?.("timeZone") ?? [];
 
 /** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
 export function RangePicker({ chosen, isEver, isTimed, choose }) {
@@ -32,10 +28,18 @@ export function RangePicker({ chosen, isEver, isTimed, choose }) {
       <option value=${DAYS}>${custom && !days ? rangeText(custom, tz) : "Between days"}</option>
     </select>
     ${!isTimed && custom && html`<${Days} range=${custom} tz=${tz} put=${put} />`}
-    <select aria-label="Time zone" value=${tz} onChange=${({ target }) => pickZone(target.value)}>
-      <${Zones} tz=${tz} />
-    </select>
+    <${Zones} tz=${tz} pick=${pickZone} />
   `;
+}
+
+/** Its options are hundreds, and made without components: that takes a tenth of what a view takes. */
+function Zones({ tz, pick }) {
+  const list = useRef(null);
+  useLayoutEffect(() => {
+    const names = new Set([tz, "UTC", ...ZONES]);
+    list.current.replaceChildren(...[...names].map((name) => new Option(name, name, name === tz, name === tz)));
+  }, [tz]);
+  return html`<select ref=${list} aria-label="Time zone" onChange=${({ target }) => pick(target.value)} />`;
 }
 
 function Days({ range, tz, put }) {
