@@ -1,4 +1,4 @@
-"""`python server.py` that waits long for MongoDB, and counts, groups, indexes, sends and follows soon after a change.
+"""`python server.py` that waits long for MongoDB, and counts, groups, indexes and sends soon after a change.
 
 Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time. An
 invented company takes longer instead, as a test removes it at once.
@@ -11,8 +11,6 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.examples import job as examples_job
 from storage.mongo import event_counts
-from storage.policies import followed
-from storage.providers import follower
 from storage.search.job import SearchJob
 from tests.mongodb.database_timeouts import lengthen_timeouts
 from tests.server_process import ROOT
@@ -26,8 +24,6 @@ if __name__ == "__main__":
     for module, name in (
         (examples_job, "IDLE_SECONDS"),
         (examples_job, "STEP_PAUSE_SECONDS"),
-        (followed, "POLL_SECONDS"),
-        (follower, "POLL_SECONDS"),
         (event_counts, "WRITE_SECONDS"),
         (sender, "POLL_SECONDS"),
     ):

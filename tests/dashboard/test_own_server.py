@@ -1,4 +1,4 @@
-"""A server that has keys: the bill, a key that is refused, and users whom no other test adds."""
+"""A server that has keys and a provider to sign in at: the bill, a refused key, and users whom no other test adds."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from tests.dashboard.conftest import API, serving
 from tests.dashboard.page import PHONE, Page
 from tests.dashboard.test_governance_views import is_for_everybody
 from tests.docs.pages import page as document
+from tests.openid_provider.process import CALLBACK, CLIENT_ID, CLIENT_SECRET, OpenIDProviderProcess
 from tests.polling import poll
+from tests.ports import free_ports
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, Entry, StandIn
 
 HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0.00", "$0.01", "+$0.01", "differs"]
+GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Hopper", "groups": ["research"]}
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -75,18 +78,35 @@ def stand_in():
 
 
 @pytest.fixture(scope="module")
-def keyed(databases, run_apart, tmp_path_factory, provider, stand_in):
-    """A server with keys, one of which that scripted provider judges; it may read the stand-in's reports."""
-    settings = {
-        "ANTHROPIC_KEY": "sk-ant-x",
-        "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.server_port}/v1/",
-        "OPENAI_KEY": "sk-proj-0123456789-wxyz",
-        "RECONCILE_ANTHROPIC_URL": stand_in.url,
-        "RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
-        "ENCRYPTION_KEYS": b64encode(bytes(32)).decode(),
-    }
-    environment = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
-    with serving(databases, run_apart, tmp_path_factory.mktemp("keyed"), **environment) as site:
+def settings(provider, stand_in):
+    """The address of the server, which the certified provider of npm has to know, and what else the server is told."""
+    (port,) = free_ports(1)
+    openid = OpenIDProviderProcess([f"http://127.0.0.1:{port}{CALLBACK}"], {"grace": GRACE})
+    yield (
+        f"127.0.0.1:{port}",
+        {
+            "ANTHROPIC_KEY": "sk-ant-x",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.server_port}/v1/",
+            "OPENAI_KEY": "sk-proj-0123456789-wxyz",
+            "RECONCILE_ANTHROPIC_URL": stand_in.url,
+            "RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
+            "ENCRYPTION_KEYS": b64encode(bytes(32)).decode(),
+            "OIDC_ISSUER_URL": openid.issuer,
+            "OIDC_CLIENT_ID": CLIENT_ID,
+            "OIDC_CLIENT_SECRET": CLIENT_SECRET,
+            "OIDC_NAME": "Example ID",
+            "OIDC_SIGN_OUT": "true",
+        },
+    )
+    openid.close()
+
+
+@pytest.fixture(scope="module")
+def keyed(databases, run_apart, tmp_path_factory, settings):
+    """A server with keys, one of which a scripted provider judges; it may read the reports of a stand-in."""
+    address, named = settings
+    environment = {f"CODER_AIBRIDGE_{name}": value for name, value in named.items()}
+    with serving(databases, run_apart, tmp_path_factory.mktemp("keyed"), address=address, **environment) as site:
         yield site
 
 
@@ -189,3 +209,42 @@ def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, p
     page.open("overview", token)
     page.find("h1", "Overview")
     page.gone(".refused-key")
+
+
+def sign_in(page, login):
+    page.click("a.primary", "Sign in with Example ID")
+    page.find("input[name=login]").send_keys(login)
+    page.click("button", "login")
+
+
+def test_the_provider_signs_a_user_in_who_comes_back_to_the_view_that_was_wanted(page):
+    page.refused.append("401")
+    page.open("interceptions?q=model%3Ademo")
+    sign_in(page, "grace")
+    assert page.find(".who").text.endswith("grace@example.com member")
+    page.find(".chip", "model:demo")
+    (cookie,) = [one for one in page.browser.get_cookies() if one["name"].startswith("aibridge")]
+    assert (cookie["name"], cookie["httpOnly"], cookie["sameSite"]) == ("aibridge_session", True, "Strict")
+    page.go("tokens")
+    page.find(".sign-in", "by single sign-on, signed in")
+    page.click("button", "Sign out")
+    page.click("button", "Yes, sign me out")  # as the provider asks
+    page.click("a.primary", "Sign in with Example ID")
+    page.find("input[name=login]")  # the provider does not know the browser any more
+
+
+def test_who_leaves_the_provider_is_told_so_and_can_sign_in_with_a_token(page, keyed, axe):
+    page.refused.append("401")
+    page.open("sign-in-refused/Call%20this%20number")
+    page.find("a.primary")
+    assert page.all("[role=alert]") == []
+    page.open("sign-in-refused/name_taken")
+    page.find("a.primary")
+    is_for_everybody(page, axe)
+    sign_in(page, "")
+    assert page.find("[role=alert]").text == "You did not sign in there."
+    assert page.address == "overview"
+    name, token = keyed.user()
+    page.find("#token").send_keys(token)
+    page.click("button", "Sign in")
+    assert page.find(".who").text.endswith(f"{name} member")
