@@ -12,9 +12,9 @@ def few_days(monkeypatch):
 
 @pytest.fixture
 def few_at_work(monkeypatch):
-    """Of each team somebody has calls, and of these each third one is made."""
+    """Of each team somebody has calls, and of these each fifth one is made."""
 
     def calls_of_few(company, *args):
-        return calls_of(company._replace(people=company.people[2::5]), *args)[::3]
+        return calls_of(company._replace(people=company.people[2::5]), *args)[::5]
 
     monkeypatch.setattr(filling, "calls_of", calls_of_few)

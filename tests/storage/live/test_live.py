@@ -16,7 +16,7 @@ from storage.live.change_stream import BATCH, ChangeStream, InvalidPositionError
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
 from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
-from storage.mongo.database import DatabaseUnavailableError
+from storage.mongo.database import OPTIONS, DatabaseUnavailableError
 from storage.queries.filters.texts import TextQuery
 from tests.bridge import until
 from tests.storage.calls import Calls
@@ -380,7 +380,13 @@ async def test_who_takes_nothing_is_dropped_and_can_resume_without_loss(live, ca
     assert await again.heard(5) == [(number, "started") for number in range(5)]
 
 
-@pytest.mark.own_mongodb
+@pytest.fixture
+def brief_reads(monkeypatch):
+    """A stream that hears nothing is given up soon."""
+    monkeypatch.setattr("tests.storage.outages.OPTIONS", {**OPTIONS, "socketTimeoutMS": 700, "connectTimeoutMS": 700})
+
+
+@pytest.mark.usefixtures("brief_reads")
 @pytest.mark.gen_test(timeout=60)
 async def test_while_the_database_is_unavailable_listeners_wait_and_then_miss_nothing(
     private_database, private_mongodb, make_live, listen, pauses
@@ -390,11 +396,11 @@ async def test_while_the_database_is_unavailable_listeners_wait_and_then_miss_no
     await calls.start(1)
     assert await ear.heard(1) == [(1, "started")]
     hearing = asyncio.create_task(ear.heard(2))
-    await private_mongodb.kill()
+    private_mongodb.freeze()
     await until(lambda: not private_database.health.available)
     with pytest.raises(DatabaseUnavailableError):
         await listen(live, after=ear.position)
-    await private_mongodb.start()
+    private_mongodb.thaw()
     await calls.start(2)
     await calls.end(2)
     assert await hearing == [(2, "started"), (2, "completed")]

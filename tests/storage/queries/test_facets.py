@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from storage.aggregation import uncounted as uncounted_module
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import facets as names_module
@@ -75,8 +76,9 @@ async def test_a_prefix_is_taken_as_it_is_written_and_no_more_names_are_told_tha
 
 
 @pytest.mark.gen_test
-async def test_a_name_is_told_however_many_calls_wait_to_be_counted(database):
-    waiting = ({"_id": number, "uncounted": MIDNIGHT, "model": "busy", "tags": {}} for number in range(10_001))
+async def test_a_name_is_told_however_many_calls_wait_to_be_counted(database, monkeypatch):
+    monkeypatch.setattr(uncounted_module, "MAX_UNCOUNTED", 100)
+    waiting = ({"_id": number, "uncounted": MIDNIGHT, "model": "busy", "tags": {}} for number in range(101))
     await database.interceptions.insert_many(waiting)
     call = Call(1, model="new", initiator=ADA, tags=(("project", "apollo"),))
     await write(database, call.start, call.end())

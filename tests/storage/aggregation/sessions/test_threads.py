@@ -65,18 +65,38 @@ async def test_an_answer_to_a_tool_call_goes_on_with_the_call_and_nothing_else_c
     assert await documents(database) == before
 
 
-@pytest.mark.gen_test
-async def test_a_thread_may_fork(database, threads):
-    await keep(database, FIRST, SECOND, replace(SECOND, number=4), Call(5, answers="a"), Call(6, answers="c"))
-    assert await threads.link_pending() == 4
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 4: (1, 1), 5: (1, 1), 6: (4, 1)}
+def apart(user, *calls):
+    """The same calls of another user, with numbers of their own."""
+    return [replace(call, number=10 * user + call.number, initiator=UUID(int=user)) for call in calls]
 
 
 @pytest.mark.gen_test
-async def test_what_answers_no_tool_call_is_not_looked_at(database, threads):
-    await keep(database, FIRST, Call(2), Call(3, answers=""))
-    assert await places(database) == dict.fromkeys((1, 2, 3), NO_THREAD)
-    assert await threads.link_pending() == 0
+async def test_an_answer_goes_on_with_the_latest_call_before_it_of_its_user_and_session(database, threads):
+    forked = apart(1, FIRST, SECOND, replace(SECOND, number=4), Call(5, answers="a"), Call(6, answers="c"))
+    silent = apart(2, FIRST, Call(2), Call(3, answers=""))
+    same = apart(3, *(Call(number, issues=("call_0",)) for number in (1, 2, 5)), Call(4, answers="call_0"))
+    others = {"second": 41}, {"session": "session-2"}, {"session": None}
+    strange = apart(4, FIRST, *(replace(SECOND, number=number, **other) for number, other in enumerate(others, 2)))
+    stranger = replace(SECOND, number=45, initiator=UUID(int=7))
+    await keep(database, *forked, *silent, *same, *strange, stranger)
+    assert await threads.link_pending() == 5
+    assert await places(database) == {
+        11: NO_THREAD,
+        12: (11, 11),
+        14: (11, 11),
+        15: (11, 11),
+        16: (14, 11),
+        **dict.fromkeys((21, 22, 23), NO_THREAD),
+        31: NO_THREAD,
+        32: NO_THREAD,
+        35: NO_THREAD,
+        34: (32, 32),
+        41: NO_THREAD,
+        42: PENDING,
+        43: PENDING,
+        44: PENDING,
+        45: PENDING,
+    }
 
 
 def orders():
@@ -117,22 +137,6 @@ async def test_records_that_are_written_again_do_not_undo_a_link(database, threa
     before = await documents(database)
     await keep(database, FIRST, SECOND)
     assert await documents(database) == before
-
-
-@pytest.mark.gen_test
-async def test_of_several_calls_with_that_id_the_latest_before_the_answer_is_meant(database, threads):
-    same = [Call(number, issues=("call_0",)) for number in (1, 2, 5)]
-    await keep(database, *same, Call(4, answers="call_0"))
-    assert await threads.link_pending() == 1
-    assert (await places(database))[4] == (2, 2)
-
-
-@pytest.mark.gen_test
-async def test_a_call_of_the_same_millisecond_or_another_user_or_session_is_no_parent(database, threads):
-    others = {"second": 1}, {"initiator": UUID(int=7)}, {"session": "session-2"}, {"session": None}
-    await keep(database, FIRST, *(replace(SECOND, number=number, **other) for number, other in enumerate(others, 2)))
-    assert await threads.link_pending() == 0
-    assert await places(database) == {1: NO_THREAD} | dict.fromkeys((2, 3, 4, 5), PENDING)
 
 
 @pytest.mark.gen_test
@@ -400,30 +404,22 @@ A, B = ToolResult(id="a", bytes=7, is_error=True), ToolResult(id="b", bytes=9)
 
 
 @pytest.mark.gen_test
-async def test_results_of_tool_calls_go_into_the_call_that_issued_them(database, threads):
+async def test_results_of_tool_calls_go_into_the_call_of_the_same_user_that_issued_them(database, threads):
     others = [ToolResult(id=id_, bytes=1) for id_ in ("nobody's", "", "a")]  # "a" again: a secret may have been hidden
-    await keep(database, FIRST, replace(SECOND, results=(*others, A, B)))
-    assert await threads.link_pending() == 1
+    answered = apart(1, FIRST, replace(SECOND, results=(*others, A, B)))
+    before_words = apart(2, FIRST, Call(2, results=(A,)))
+    continued = apart(
+        3, replace(FIRST, session=None, responds="resp_1"), Call(2, session=None, previous="resp_1", results=(B,))
+    )
+    stranger = replace(SECOND, number=42, initiator=UUID(int=7), results=(B,))
+    await keep(database, *answered, *before_words, *continued, *apart(4, FIRST), stranger)
+    assert await threads.link_pending() == 3
     found = await documents(database)
-    assert given_to(found[1]) == {"a": (7, True), "b": (9, None)}
-    await keep(database, FIRST, SECOND)
+    given = {number: given_to(found[number]) for number in (11, 21, 31, 41)}
+    assert given == {11: {"a": (7, True), "b": (9, None)}, 21: {"a": (7, True)}, 31: {"b": (9, None)}, 41: {}}
+    assert place(found[22]) == NO_THREAD
+    await keep(database, *apart(1, FIRST, SECOND))
     assert await documents(database) == found
-
-
-@pytest.mark.gen_test
-async def test_results_before_words_of_the_user_are_linked_without_a_thread(database, threads):
-    await keep(database, FIRST, Call(2, results=(A,)))
-    assert await threads.link_pending() == 1
-    found = await documents(database)
-    assert (given_to(found[1]), place(found[2])) == ({"a": (7, True)}, NO_THREAD)
-
-
-@pytest.mark.gen_test
-async def test_results_find_the_response_that_a_conversation_goes_on_with(database, threads):
-    first = replace(FIRST, session=None, responds="resp_1")
-    await keep(database, first, Call(2, session=None, previous="resp_1", results=(B,)))
-    assert await threads.link_pending() == 1
-    assert given_to((await documents(database))[1]) == {"b": (9, None)}
 
 
 @pytest.mark.gen_test
@@ -433,13 +429,6 @@ async def test_what_was_first_said_of_a_tool_call_stays(database, threads):
     await keep(database, Call(4, answers="b", results=(ToolResult(id="b", bytes=1000), A)))
     assert await threads.link_pending() == 1
     assert given_to((await documents(database))[1]) == {"a": (7, True), "b": (9, None)}
-
-
-@pytest.mark.gen_test
-async def test_results_of_another_user_s_tool_call_change_nothing(database, threads):
-    await keep(database, FIRST, replace(SECOND, initiator=UUID(int=7), results=(B,)))
-    assert await threads.link_pending() == 0
-    assert given_to((await documents(database))[1]) == {}
 
 
 @pytest.mark.gen_test

@@ -84,7 +84,7 @@ def by_mongodb(monkeypatch):
 # What is searched for is taken out before calls are grouped, whether they are grouped by it or not.
 QUESTIONS = (
     *(("user,model", ""), ("user", "model:m1"), ("model,client", "model:m0,m1 -client:Zed")),
-    *(("client,user", "provider_name:azure"), ("provider,user", "-model:m0"), ("provider,user", "provider_name:azure")),
+    *(("client,user", "provider_name:azure"), ("provider,user", "provider_name:azure")),
     *(("tag.project", ""), ("tag.project,model", "-model:m0"), ("user,tag.env", "")),
     *product(("token", "user,token", "model,tool", "group,token"), ("",)),
     *(("user,http_status", ""), ("error_type,user", "status:failed"), ("end_reason,model", "status:failed")),

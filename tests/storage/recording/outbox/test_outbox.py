@@ -691,7 +691,7 @@ STEPS = [
     tail_records=st.integers(1, 5),
     batch=st.integers(1, 2),
 )
-@settings(max_examples=examples(60, 600))
+@settings(max_examples=examples(40, 600))
 def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
     run_apart, *, steps, policy, room, tail_records, batch
 ):
@@ -718,7 +718,7 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
     room=st.sampled_from([2, 4, PLENTY]),
     tail_records=st.integers(1, 5),
 )
-@settings(max_examples=examples(40, 400))
+@settings(max_examples=examples(25, 400))
 def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
     run_apart, *, steps, room, tail_records
 ):

@@ -128,7 +128,7 @@ async def test_a_full_segment_is_closed_and_deleted_when_its_records_are_acknowl
 
 
 @given(st.lists(RECORDS, max_size=4), st.integers(9, 200), st.integers(1, 7))
-@settings(max_examples=examples(15, 150))
+@settings(max_examples=examples(10, 150))
 def test_any_records_in_any_segments_come_back_over_any_restarts(run_apart, runs, segment_bytes, limit):
     async def one_run(folder, records):
         spool = Spool(folder, segment_bytes=segment_bytes)
@@ -153,7 +153,7 @@ def test_any_records_in_any_segments_come_back_over_any_restarts(run_apart, runs
 
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: ")
 @given(RECORDS.filter(bool), st.data())
-@settings(max_examples=examples(25, 250))
+@settings(max_examples=examples(15, 250))
 def test_whatever_became_of_the_tail_all_records_before_it_come_back(run_apart, records, data):
     file = bytearray(b"".join(map(frame, records)))
     cut = data.draw(st.integers(0, len(file)))
