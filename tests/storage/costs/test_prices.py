@@ -165,7 +165,7 @@ def test_an_absurd_count_costs_no_more_than_a_thousand_million_tokens(prices):
 
 
 names = st.text(st.characters(), max_size=300) | st.sampled_from(["gpt-4o", "claude-sonnet-4-5", "gpt-5-x"])
-counts = st.none() | st.integers(-(2**63), 2**63) | st.integers(0, 10**6)
+counts = st.none() | st.integers(-(2**63), 2**63 - 1) | st.integers(0, 10**6)
 
 
 @given(
@@ -283,13 +283,13 @@ def test_a_model_of_each_shape_costs_what_the_library_says_on_both_sides_of_ever
 
 
 @given(
-    st.sampled_from(MODELS),
+    st.integers(0, len(MODELS) - 1),  # written out, a model of the table is too long
     st.tuples(counts, counts, counts, counts, counts, counts),
     st.timedeltas(timedelta(-1_200), timedelta(1_200)).map(AUTUMN.__add__),
     st.data(),
 )
 def test_any_use_of_any_model_at_any_time_costs_what_the_library_says(prices, known, used, at, data):
-    provider, model = known
+    provider, model = MODELS[known]
     how = data.draw(st.sampled_from(ways_of(model)))
     assert price_of(prices, model, used, at, how) == price_of_the_library(provider, model, used, at, how)
 
