@@ -81,6 +81,11 @@ class RawClient:
         response = await self.head()
         return response if method == "HEAD" else await self.rest(response)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the other side, or this one, has closed the connection."""
+        return self._reader.at_eof() or self._writer.is_closing()
+
     async def at_end(self) -> bytes:
         """Whatever comes until the connection ends."""
         return await self._reader.read()

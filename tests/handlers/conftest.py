@@ -18,9 +18,7 @@ def call(running):
             % (response_headers, len(conversation.body), conversation.body)
         )
         body = json.dumps(conversation.request | extra).encode()
-        client = await running.client()
-        response = await client.request("POST", running.path(conversation), headers or running.headers, body)
-        client.close()
+        response = await running.request("POST", running.path(conversation), headers or running.headers, body)
         assert response.status == 200
         assert await running.bridge.recorder.flush(5)
         return response.header("X-AI-Bridge-Interception-Id")
@@ -33,11 +31,9 @@ def change(running):
     """Ask for a change with a JSON body; returns the status and what was answered, None for nothing."""
 
     async def change(method, path, body=None, headers=None):
-        client = await running.client()
         data = b"" if body is None else json.dumps(body).encode()
         sent = (running.headers if headers is None else headers) | {"Content-Type": "application/json"}
-        response = await client.request(method, f"/api/v2/aibridge{path}", sent, data)
-        client.close()
+        response = await running.request(method, f"/api/v2/aibridge{path}", sent, data)
         return response.status, json.loads(response.body) if response.body else None
 
     return change

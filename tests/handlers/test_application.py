@@ -18,9 +18,7 @@ EXPERIMENTAL = "/api/experimental/aibridge"
 
 
 async def message(running, method, path):
-    client = await running.client()
-    response = await client.request(method, path, running.headers)
-    client.close()
+    response = await running.request(method, path, running.headers)
     return response.status, json.loads(response.body)["message"]
 
 
@@ -90,7 +88,6 @@ async def test_only_what_is_a_route_is_served_and_no_path_means_another_one(runn
 @pytest.mark.gen_test
 async def test_a_route_is_served_as_it_was_encoded_and_others_are_told_in_their_dialect(running):
     # a known path with another method is told which ones it has
-    client = await running.client()
     for path, method, allowed in (
         ("/openai/v1/chat/completions", "GET", "POST"),
         ("/openai/v1/responses", "DELETE", "POST"),
@@ -100,36 +97,32 @@ async def test_a_route_is_served_as_it_was_encoded_and_others_are_told_in_their_
         ("/anthropic/v1/messages", "PUT", "POST"),
         ("/anthropic/v1/messages/count_tokens", "OPTIONS", "POST"),
     ):
-        response = await client.request(method, CONTROL + path, running.headers)
+        response = await running.request(method, CONTROL + path, running.headers)
         text = f"{method} is not allowed at {path[path.index('/v1') :]}; use {allowed}."
         assert (response.status, json.loads(response.body)["message"]) == (405, text)
         assert (response.header("Allow"), response.header("x-should-retry")) == (allowed, "false"), path
     assert running.upstream.requests == []
     # an unknown route is refused in the dialect of its provider
-    client = await running.client()
     for provider in ("anthropic", "no-key", "openai", "keyless"):
         for path in ("/v1/threads", "/v1/organizations/api_keys", "/v1/chat", "/nowhere"):
-            response = await client.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
+            response = await running.request("GET", f"{CONTROL}/{provider}{path}", running.headers)
             error = json.loads(response.body)
             anthropic = provider in {"anthropic", "no-key"}
             assert (response.status, error.get("type")) == (404, "error" if anthropic else None)
             assert response.header("Request-Id" if anthropic else "X-Request-Id")
     # the path goes upstream as it was encoded
     running.upstream.play(JSON)
-    client = await running.client()
     for path in ("/v1/models/a%20b%2Fc?x=%26&y", "/v1/models/gr%C3%BC%C3%9Fe", "/v1/models/a+b,c=d"):
-        assert (await client.request("GET", f"{CONTROL}/openai{path}", running.headers)).status == 200
+        assert (await running.request("GET", f"{CONTROL}/openai{path}", running.headers)).status == 200
         assert running.upstream.requests[-1].target == path
     # every provider answers below its own name
     running.upstream.play(JSON)
-    client = await running.client()
     for provider, target in (("openai", "/v1/models"), ("keyless", "/v1/models"), ("anthropic", "/v1/models")):
-        response = await client.request("GET", f"{EXPERIMENTAL}/{provider}/v1/models", running.headers)
+        response = await running.request("GET", f"{EXPERIMENTAL}/{provider}/v1/models", running.headers)
         assert (response.status, running.upstream.requests[-1].target) == (200, target)
     # nothing says which software answers
-    client = await running.client()
     for path in ("/healthz", "/nowhere", f"{CONTROL}/interceptions", f"{CONTROL}/openai/v1/nowhere"):
-        response = await client.request("GET", path, {})
+        response = await running.request("GET", path, {})
         assert response.header("Server") is None
         assert b"ornado" not in response.body
 
@@ -160,8 +153,7 @@ async def test_a_wrong_base_url_is_answered_with_the_right_one(running):
         f"{CONTROL}/chat/completions": "/openai/v1",
     }
     for path, base_url in right.items():
-        client = await running.client()
-        response = await client.request("POST", path, running.headers, b"x" * 2_000_000)
+        response = await running.request("POST", path, running.headers, b"x" * 2_000_000)
         error = json.loads(response.body)
         result = (response.status, error["message"].rpartition("; ")[2])
         assert result == (404, f"set the base URL to {BASE}{base_url}"), path
@@ -172,6 +164,5 @@ async def test_a_wrong_base_url_is_answered_with_the_right_one(running):
 @pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
 @pytest.mark.gen_test
 async def test_behind_a_trusted_proxy_the_base_url_is_as_the_client_reached_it(running):
-    client = await running.client()
-    response = await client.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
+    response = await running.request("GET", "/v1/models", {"X-Forwarded-Proto": "https"})
     assert json.loads(response.body)["message"].endswith(f"; set the base URL to https://bridge{CONTROL}/openai/v1")

@@ -41,8 +41,7 @@ def index(edition):
 
 
 async def fetch(running, path, **headers):
-    client = await running.client()
-    return await client.request("GET", path, headers)
+    return await running.request("GET", path, headers)
 
 
 def policy(response):
@@ -90,16 +89,14 @@ async def test_the_api_is_a_page_by_the_same_policy(running, edition):
 async def test_its_files_are_served_and_kept_until_they_change_and_nothing_else_is(running):
     # each of its files is served
     kinds = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
-    client = await running.client()
     for name in OWN:
-        response = await client.request("GET", f"/dashboard/{name}", {})
+        response = await running.request("GET", f"/dashboard/{name}", {})
         assert (response.status, bytes(response.body)) == (200, (ROOT / name).read_bytes()), name
         assert response.header("Content-Type") == kinds[name.rpartition(".")[2]]
         assert policy(response)["script-src"] == ["'self'"]
     # nothing else of the folder or beside it is served
-    client = await running.client()
     for name in ELSEWHERE:
-        response = await client.request("GET", f"/dashboard/{name}", {})
+        response = await running.request("GET", f"/dashboard/{name}", {})
         assert response.status == 404
         assert json.loads(response.body) == {"message": f"not found: GET /dashboard/{name}"}
     # a browser that has a file is told so until it changes
@@ -120,11 +117,10 @@ async def test_its_files_are_served_and_kept_until_they_change_and_nothing_else_
     assert (response.header("Content-Encoding"), response.header("Vary")) == ("gzip", "Accept-Encoding")
     assert gzip.decompress(response.body) == (ROOT / "js/app.js").read_bytes()
     # head is answered and nothing can be sent
-    client = await running.client()
-    response = await client.request("HEAD", "/dashboard/js/main.js", {})
+    response = await running.request("HEAD", "/dashboard/js/main.js", {})
     assert response.status == 200
     assert response.header("Content-Length") == str((ROOT / "js/main.js").stat().st_size)
-    refused = await client.request("POST", "/", {})
+    refused = await running.request("POST", "/", {})
     assert (refused.status, refused.header("Allow")) == (405, "GET, HEAD")
 
 
@@ -188,11 +184,10 @@ ELSEWHERE = (
 @installed
 @pytest.mark.gen_test
 async def test_what_a_page_names_is_kept_by_browsers(running, index, edition):
-    client = await running.client()
     named = re.findall(r'"(?:\./)?dashboard/([^"]+)"', index)
     assert len(named) > len(OWN) / 2
     for name in named:
-        response = await client.request("GET", f"/dashboard/{name}", {})
+        response = await running.request("GET", f"/dashboard/{name}", {})
         assert (response.status, bytes(response.body)) == (
             200,
             (ROOT / name.removeprefix(f"{edition}/")).read_bytes(),

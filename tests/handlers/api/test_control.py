@@ -15,9 +15,8 @@ LIST = "/api/v2/aibridge/interceptions"
 @pytest.mark.gen_test
 async def test_an_answer_is_for_one_caller_as_is_its_head_and_other_methods_are_refused(running, monkeypatch):
     # an answer is for one caller and is not to be kept
-    client = await running.client()
     for headers, status in ((running.headers, 200), ({}, 401)):
-        response = await client.request("GET", LIST, headers)
+        response = await running.request("GET", LIST, headers)
         assert (response.status, response.header("Cache-Control"), response.header("Etag")) == (
             status,
             "no-store" if status == 200 else None,
@@ -26,18 +25,16 @@ async def test_an_answer_is_for_one_caller_as_is_its_head_and_other_methods_are_
         assert response.header("Content-Type") == "application/json"
     await running.afresh()
     # the head of a resource is that of its answer
-    client = await running.client()
-    whole = await client.request("GET", LIST, running.headers)
-    head = await client.request("HEAD", LIST, running.headers)
+    whole = await running.request("GET", LIST, running.headers)
+    head = await running.request("HEAD", LIST, running.headers)
     assert (head.status, head.header("Content-Length")) == (200, str(len(whole.body)))
-    assert (await client.request("HEAD", LIST, {})).status == 401
-    assert (await client.request("GET", LIST, running.headers)).body == whole.body
+    assert (await running.request("HEAD", LIST, {})).status == 401
+    assert (await running.request("GET", LIST, running.headers)).body == whole.body
     await running.afresh()
     # a method that is not served is refused and those that are named
-    client = await running.client()
     for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"):
         for path, headers in ((LIST, running.headers), ("/healthz", {}), ("/readyz", {}), ("/metrics", {})):
-            response = await client.request(method, path, headers, b"{}")
+            response = await running.request(method, path, headers, b"{}")
             assert (response.status, response.header("Allow"), json.loads(response.body)) == (
                 405,
                 "GET, HEAD",
@@ -50,8 +47,7 @@ async def test_an_answer_is_for_one_caller_as_is_its_head_and_other_methods_are_
         raise DatabaseUnavailableError("MongoDB is unavailable: mongodb.internal:27017: connection refused")
 
     monkeypatch.setattr(running.bridge.interceptions, "page", away)
-    client = await running.client()
-    response = await client.request("GET", LIST, running.headers)
+    response = await running.request("GET", LIST, running.headers)
     assert (response.status, response.header("Retry-After"), json.loads(response.body)) == (
         503,
         "1",

@@ -41,9 +41,8 @@ async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls
     await SessionJob(running.bridge.database).add_pending()
     (_, page) = await running.get(f"{API}/sessions", grace)
     session = page["results"][0]["id"]
-    client = await running.client()
     for path in ("interceptions", f"interceptions/{first}", f"sessions/{session}", "interceptions/export", "stats"):
-        assert (await client.request("GET", f"{API}/{path}", auditor)).status == 200
+        assert (await running.request("GET", f"{API}/{path}", auditor)).status == 200
     of_session = next(one for one in page["results"] if one["id"] == session)["interceptions"]
     assert await reads(running) == sorted(
         [
@@ -58,10 +57,9 @@ async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls
     # ones own calls and figures alone and heads are no entries
     grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
     id_ = await call(MESSAGES, grace)
-    client = await running.client()
     for method, headers in (("GET", grace), ("GET", reader), ("HEAD", running.headers)):
         for path in ("interceptions", f"interceptions/{id_}", "interceptions/export"):
-            assert (await client.request(method, f"{API}/{path}", headers)).status == 200
+            assert (await running.request(method, f"{API}/{path}", headers)).status == 200
     assert await reads(running) == []
 
 

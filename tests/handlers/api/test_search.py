@@ -229,8 +229,7 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
     counts = {one["group"]: one["total"]["interceptions"] for one in series["series"]}
     assert (counts, series["previous"]["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 0)
     assert "refusals" not in series
-    client = await running.client()
-    lines = await client.request(
+    lines = await running.request(
         "GET", f"{STATS}?q=password&group_by=model", running.headers | {"Accept": "application/x-ndjson"}
     )
     (planned, *_, result) = [json.loads(line) for line in lines.body.splitlines()]
@@ -248,10 +247,9 @@ async def test_words_are_exported_read_in_a_thread_and_not_taken_beside_keys(run
     for number in range(1, 4):
         await record(running, number, "a secret" if number % 2 else "nothing")
     await index(running)
-    client = await running.client()
-    response = await client.request("GET", f"{LIST}/export?q=secret", running.headers)
+    response = await running.request("GET", f"{LIST}/export?q=secret", running.headers)
     assert [UUID(json.loads(line)["id"]).int for line in response.body.splitlines()] == [3, 1]
-    response = await client.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
+    response = await running.request("GET", f"{LIST}/export?q=secret&limit=1", running.headers)
     assert len(response.body.splitlines()) == 1
     await running.afresh("search_segments", "search_parts", "sessions", "audit")
     # words beside what the index does not have are refused
@@ -332,9 +330,8 @@ async def test_nobody_finds_counts_or_gets_errors_of_words_that_they_may_not_rea
     status, response = await running.get(f"{LIST}?q=secret", reader)
     assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
     assert await found(running, "tool:Bash", reader) == (0, [])
-    client = await running.client()
     for path in (f"{LIST}/export?q=secret", f"{LIST}/live?q=secret"):
-        assert (await client.request("GET", path, reader)).status == 403
+        assert (await running.request("GET", path, reader)).status == 403
 
 
 @pytest.mark.gen_test

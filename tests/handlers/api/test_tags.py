@@ -17,11 +17,9 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d
 async def call(running, tags, metadata=None):
     running.upstream.scripts.clear()
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    client = await running.client()
     body = json.dumps(CHAT.request | ({"metadata": metadata} if metadata else {})).encode()
     headers = running.headers | ({"X-AIBridge-Tags": tags} if tags else {})
-    response = await client.request("POST", running.path(CHAT), headers, body)
-    client.close()
+    response = await running.request("POST", running.path(CHAT), headers, body)
     assert await running.bridge.recorder.flush(5)
     return response
 

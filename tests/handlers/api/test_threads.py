@@ -65,10 +65,8 @@ def call(running):
             content = b"".join(b"data: %s\n\n" % json.dumps(event).encode() for event in events)
         head = f"HTTP/1.1 200 OK\r\nContent-Type: {media_type}\r\nContent-Length: {len(content)}\r\n\r\n"
         running.upstream.scripts = [[head.encode() + content]]
-        client = await running.client()
         sent = json.dumps({"model": "m", "stream": stream} | request).encode()
-        response = await client.request("POST", f"/api/v2/aibridge{path}", headers or running.headers, sent)
-        client.close()
+        response = await running.request("POST", f"/api/v2/aibridge{path}", headers or running.headers, sent)
         assert (response.status, response.body) == (200, content)
         assert await running.bridge.recorder.flush(5)
         return UUID(response.header("X-AI-Bridge-Interception-Id"))

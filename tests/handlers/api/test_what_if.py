@@ -32,11 +32,10 @@ BOB = UUID("00000b0b-0000-4000-8000-000000000000")
 @pytest.fixture
 def send(running):
     async def send(headers=None, **fields):
-        client = await running.client()
         body = {"from": format_time(NOON), "to": format_time(NOON + timedelta(days=1)), "limits": TWO_AN_HOUR, **fields}
         body = {name: value for name, value in body.items() if value is not None}
         json_headers = {"Content-Type": "application/json", **running.headers, **(headers or {})}
-        return await client.request("POST", PATH, json_headers, json.dumps(body).encode())
+        return await running.request("POST", PATH, json_headers, json.dumps(body).encode())
 
     return send
 
@@ -162,13 +161,12 @@ async def test_what_is_wrong_is_named(send, running):
         "more": "unknown field; allowed are from, limits, models, byok, to, q, retry",
     }
     assert set(await problems(q="nothing:x")) == {"nothing"}
-    client = await running.client()
     json_headers = running.headers | {"Content-Type": "application/json"}
-    response = await client.request("POST", PATH, json_headers, b"{}")
+    response = await running.request("POST", PATH, json_headers, b"{}")
     fields = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     assert fields == {"from": "is required", "limits": "is required where neither models nor byok is proposed"}
-    assert (await client.request("POST", PATH, json_headers, b"[")).status == 400
-    assert (await client.request("GET", PATH, running.headers)).status == 405
+    assert (await running.request("POST", PATH, json_headers, b"[")).status == 400
+    assert (await running.request("GET", PATH, running.headers)).status == 405
 
 
 @pytest.mark.gen_test

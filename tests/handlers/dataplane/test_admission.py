@@ -20,8 +20,7 @@ BAD_TOKEN = "The token is not valid: it is unknown, expired or revoked."
 
 async def refused(running, path, headers, body=b"{}", method="POST"):
     """The response to a request that must not reach the upstream nor be recorded."""
-    client = await running.client()
-    response = await client.request(method, path, headers, body)
+    response = await running.request(method, path, headers, body)
     assert running.upstream.requests == []
     assert await running.bridge.database.interceptions.count_documents({}) == 0
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
@@ -56,13 +55,12 @@ async def test_who_gets_in_has_a_token_in_one_of_its_places_and_no_session_alone
     await running.afresh()
     # the token is taken from each of its places
     running.upstream.play(OK)
-    client = await running.client()
     value = {"Authorization": f"Bearer {running.token}"}
     names = ("X-Coder-AI-Governance-Token", "Coder-Session-Token", "Authorization")
     names += ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
     for name in names:
         headers = {name: value.get(name, running.token)}
-        response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        response = await running.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
         assert response.status == 200, name
         assert not any(running.token in value for _, value in running.upstream.requests[-1].headers), name
     await running.ended(len(names))
@@ -76,9 +74,8 @@ async def test_who_gets_in_has_a_token_in_one_of_its_places_and_no_session_alone
 async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running):
     # a clients own key goes upstream and is recorded as a hint
     running.upstream.play(OK)
-    client = await running.client()
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
-    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await running.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
     request = running.upstream.requests[0]
     assert (request.header("Authorization"), request.header("X-Api-Key")) == (["Bearer sk-own-key-0123456789"], [])
     (recorded,) = await running.ended(1)
@@ -86,8 +83,7 @@ async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running
     await running.afresh()
     # the providers key is recorded as a hint
     running.upstream.play(OK)
-    client = await running.client()
-    await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
+    await running.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
     (recorded,) = await running.ended(1)
     assert (recorded["credential_kind"], recorded["credential_hint"]) == ("centralized", "sk-a...-key")
     assert recorded["api_key_id"] == running.identity.token_id
@@ -104,25 +100,22 @@ async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running
     )
     running.upstream.play(OK)
     headers = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own"}
-    client = await running.client()
-    response = await client.request("POST", path, headers, MESSAGES.request_body(stream=False))
+    response = await running.request("POST", path, headers, MESSAGES.request_body(stream=False))
     assert (response.status, running.upstream.requests[0].header("X-Api-Key")) == (200, ["sk-own"])
     await running.ended(1)
     await running.afresh()
     # a keyless provider is called without a credential
     running.upstream.play(OK)
-    client = await running.client()
     path = "/api/v2/aibridge/keyless/v1/chat/completions"
-    await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+    await running.request("POST", path, running.headers, CHAT.request_body(stream=False))
     assert running.upstream.requests[0].header("Authorization") == []
     (recorded,) = await running.ended(1)
     assert (recorded["provider"], recorded["provider_name"], recorded["credential_hint"]) == ("openai", "keyless", "")
     await running.afresh()
     # a server of ones own gets its key when it has one
     running.upstream.play(OK)
-    client = await running.client()
     path = "/api/v2/aibridge/own-server/v1/chat/completions"
-    await client.request("POST", path, running.headers, CHAT.request_body(stream=False))
+    await running.request("POST", path, running.headers, CHAT.request_body(stream=False))
     assert running.upstream.requests[0].header("Authorization") == ["Bearer sk-own-server"]
     await running.ended(1)
 
@@ -142,8 +135,7 @@ async def test_where_own_keys_are_not_allowed_they_are_refused(running):
 @pytest.mark.gen_test
 async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
     running.upstream.play(OK)
-    client = await running.client()
-    await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     request = running.upstream.requests[0]
     assert request.header("X-AI-Bridge-Actor-ID") == [str(running.identity.user.id)]
     assert request.header("X-AI-Bridge-Actor-Metadata-Username") == ["ada"]
@@ -213,16 +205,15 @@ async def test_a_refusal_is_read_though_the_client_is_sending_or_the_server_drai
 @pytest.mark.gen_test
 async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(running):
     running.upstream.play(OK)
-    client = await running.client()
     body = CHAT.request_body(stream=False)
     remaining = []
     for _ in range(2):
-        response = await client.request("POST", running.path(CHAT), running.headers, body)
+        response = await running.request("POST", running.path(CHAT), running.headers, body)
         remaining.append(
             (response.status, response.header("X-RateLimit-Limit"), response.header("X-RateLimit-Remaining"))
         )
     assert remaining == [(200, "2", "1"), (200, "2", "0")]
-    response = await client.request("GET", "/api/v2/aibridge/openai/v1/nowhere", running.headers)
+    response = await running.request("GET", "/api/v2/aibridge/openai/v1/nowhere", running.headers)
     assert (response.status, response.header("X-RateLimit-Remaining"), response.header("x-should-retry")) == (
         429,
         "0",
@@ -236,7 +227,7 @@ async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(ru
     }
     assert 98 < int(response.header("retry-after-ms")) / 1000 <= int(response.header("Retry-After")) <= 100
     other = await running.user("grace")
-    assert (await client.request("POST", running.path(CHAT), other, body)).status == 200
+    assert (await running.request("POST", running.path(CHAT), other, body)).status == 200
     assert (await running.get("/api/v2/aibridge/interceptions"))[0] == 200
     await running.ended(3)
 
@@ -244,9 +235,8 @@ async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(ru
 @pytest.mark.bridge(rate_limit=2, rate_window=timedelta(seconds=100))
 @pytest.mark.gen_test
 async def test_guessing_tokens_is_limited_by_address(running):
-    client = await running.client()
     statuses = [
-        (await client.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")).status for _ in range(4)
+        (await running.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")).status for _ in range(4)
     ]
     assert statuses == [401, 401, 429, 429]
 

@@ -24,20 +24,18 @@ def headers_named(response, *names):
 async def test_neither_cookies_nor_tokens_nor_origins_of_a_call_leave_the_bridge(running):
     # no cookie is a credential on the data plane
     cookie = await running.signed_in()
-    client = await running.client()
     for site in ("same-origin", "none"):
         headers = cookie | {"Sec-Fetch-Site": site}
         assert (await running.get("/api/v2/aibridge/users/me", headers))[0] == 200, site
         for method, path in (("GET", MODELS), ("POST", running.path(CHAT)), ("GET", "/api/v2/aibridge/openai/nowhere")):
-            response = await client.request(method, path, headers)
+            response = await running.request(method, path, headers)
             assert (response.status, headers_named(response, *dict(NO_PAGE))) == (401, NO_PAGE), (site, path)
     assert running.upstream.requests == []
     await running.afresh()
     # where a request came from does not go to a vendor
     running.upstream.play(OK)
     names = ("Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP")
-    client = await running.client()
-    await client.request("GET", MODELS, running.headers | dict.fromkeys(names, "192.0.2.7"))
+    await running.request("GET", MODELS, running.headers | dict.fromkeys(names, "192.0.2.7"))
     assert [name for name, value in running.upstream.requests[0].headers if "192.0.2.7" in value] == []
     await running.afresh()
     # calls of clients that send the token twice work and it stays here
@@ -50,32 +48,29 @@ async def test_neither_cookies_nor_tokens_nor_origins_of_a_call_leave_the_bridge
         "anywhere": {"X-Api-Key": "{}", "X-Unheard-Of": "token={};"},
         "own key": {"X-Coder-AI-Governance-Token": "{}", "Authorization": "Bearer sk-own", "Api-Key": "{}"},
     }
-    client = await running.client()
     for case, headers in cases.items():
         sent = {name: value.format(running.token) for name, value in headers.items()}
-        response = await client.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
+        response = await running.request("POST", running.path(MESSAGES), sent, MESSAGES.request_body(stream=False))
         assert response.status == 200, case
         assert [name for name, value in running.upstream.requests[-1].headers if running.token in value] == [], case
     await running.ended(len(cases))
     await running.afresh()
     # a token that is percent encoded in a header stays here
     running.upstream.play(OK)
-    client = await running.client()
     for calls, hyphen in enumerate(("%2D", "%2d", "%252D"), start=1):
         page = f"http://bridge/?token={running.token.replace('-', hyphen)}"
-        await client.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
+        await running.request("GET", MODELS, running.headers | {"Referer": page, "X-Page": page, "X-Percent": "50%"})
         assert len(running.upstream.requests) == calls, hyphen
         sent = running.upstream.requests[-1]
         got = (sent.header("Referer"), sent.header("X-Page"), sent.header("X-Percent"))
         assert got == ([], [], ["50%"]), hyphen
     await running.afresh()
     # an address with a token is refused and the token not repeated
-    client = await running.client()
     message = "The URL has a token of AI Bridge in it. Send it in a header, and revoke it if others may have seen it."
     for case, token in {"plain": running.token, "encoded": running.token.replace("-", "%2D")}.items():
         places = ("?key={}", "?a=1&access_token=Bearer%20{}", "/{}")
         for place in (*(MODELS + one for one in places), "/api/v2/aibridge/openai/v1/files/{}"):
-            response = await client.request("GET", place.format(token), running.headers)
+            response = await running.request("GET", place.format(token), running.headers)
             assert (response.status, json.loads(response.body)["message"]) == (400, message), (case, place)
     assert running.upstream.requests == []
 
@@ -89,8 +84,7 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
         b"X-AI-Bridge-Anything: 1\r\nX-AIBridge-Actor-ID: 1\r\nCross-Origin-Opener-Policy: unsafe-none\r\n"
     )
     running.upstream.play(HEAD + hostile + b"\r\n{}")
-    client = await running.client()
-    response = await client.request("GET", MODELS, running.headers)
+    response = await running.request("GET", MODELS, running.headers)
     ours = [
         "Content-Length",
         "Content-Security-Policy",
@@ -104,16 +98,14 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
     await running.afresh()
     # a providers key in the place of a token is told for what it is
     key = "sk-ant-api03-0123456789abcdef"
-    client = await running.client()
     for name in ("Authorization", "X-Api-Key", "Api-Key", "X-Coder-AI-Governance-Token"):
         for path in (MODELS, "/api/v2/aibridge/anthropic/v1/models", "/api/v2/aibridge/users/me"):
-            response = await client.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
+            response = await running.request("GET", path, {name: f"Bearer {key}" if name == "Authorization" else key})
             assert (response.status, json.loads(response.body)["message"]) == (401, PROVIDER_KEY), (name, path)
             assert key[7:] not in repr(response), (name, path)
     await running.afresh()
     # what no repetition mends says so and the rest does not
     running.upstream.play(HEAD.replace(b"200 OK", b"401 X") + b"\r\n{}")
-    client = await running.client()
     own = running.own_key
     messages = "/api/v2/aibridge/anthropic/v1/messages"
     for method, path, headers, body, status in (
@@ -125,12 +117,12 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
         ("POST", messages, running.headers | {"Content-Encoding": "br"}, b"x", 415),
         ("POST", "/api/v2/aibridge/no-key/v1/messages", running.headers, b"{}", 400),
     ):
-        response = await client.request(method, path, headers, body)
+        response = await running.request(method, path, headers, body)
         assert (response.status, response.header("x-should-retry")) == (status, "false"), path
-    response = await client.request("GET", MODELS, own)
+    response = await running.request("GET", MODELS, own)
     assert (response.status, response.header("x-should-retry")) == (401, None)
     running.bridge.lifecycle.draining = True
-    response = await client.request("POST", messages, running.headers, b"{}")
+    response = await running.request("POST", messages, running.headers, b"{}")
     assert (response.status, response.header("x-should-retry")) == (503, None)
 
 
@@ -139,8 +131,7 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
 async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
     theirs = b"X-AI-Bridge-Interception-Id: theirs\r\nX-RateLimit-Limit: 7\r\nX-RateLimit-Requests: 8\r\n"
     running.upstream.play(HEAD + theirs + b"\r\n{}")
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     (recorded,) = await running.ended(1)
     names = ("X-AI-Bridge-Interception-Id", "X-RateLimit-Limit", "X-RateLimit-Requests")
     assert headers_named(response, *names) == [
@@ -157,8 +148,7 @@ async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
 async def test_a_client_does_not_say_who_is_asking(running, wanted):
     running.upstream.play(OK)
     forged = ("X-AI-Bridge-Actor-ID", "X-AIBridge-Actor-ID", "X_AI_Bridge_Actor_ID", "X-AI-Bridge-Actor-Metadata-Email")
-    client = await running.client()
-    await client.request("GET", MODELS, running.headers | dict.fromkeys(forged, "forged"))
+    await running.request("GET", MODELS, running.headers | dict.fromkeys(forged, "forged"))
     sent = running.upstream.requests[0].headers
     assert [name for name, value in sent if value == "forged"] == []
     actors = [value for name, value in sent if "actor" in name.lower()]
@@ -170,8 +160,7 @@ async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running
     caplog.set_level("INFO")
     provider = replace(running.bridge.providers["openai"], base_url="http://nobody.invalid/v1/")
     monkeypatch.setitem(running.bridge.providers, "openai", provider)
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     why = "no connection to the provider: its name "
     assert response.status == 502
     assert json.loads(response.body)["message"].startswith(f"openai: {why}")

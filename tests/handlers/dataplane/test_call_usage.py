@@ -37,9 +37,8 @@ def whole(conversation, headers=b""):
 
 async def call(running, conversation, headers=None, *, stream=False):
     """One call on a connection of its own."""
-    client = await running.client()
     body = conversation.request_body(stream=stream)
-    return await client.request("POST", running.path(conversation), headers or running.headers, body)
+    return await running.request("POST", running.path(conversation), headers or running.headers, body)
 
 
 async def states(running):

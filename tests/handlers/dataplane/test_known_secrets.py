@@ -35,10 +35,9 @@ def events(*pieces):
 
 
 async def call(running, prompt, headers=None):
-    client = await running.client()
     request = MESSAGES.request | {"messages": [{"role": "user", "content": prompt}]}
     path = running.path(MESSAGES)
-    return await client.request("POST", path, headers or running.headers, json.dumps(request).encode())
+    return await running.request("POST", path, headers or running.headers, json.dumps(request).encode())
 
 
 async def stored(running):
@@ -49,8 +48,7 @@ async def stored(running):
 
 
 async def exported(running, form):
-    client = await running.client()
-    return (await client.request("GET", EXPORT + form, running.headers)).body.decode()
+    return (await running.request("GET", EXPORT + form, running.headers)).body.decode()
 
 
 @pytest.fixture

@@ -322,8 +322,7 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
     body = {**CHAT.request, "messages": [{"role": "user", "content": prompt}]}
     running.upstream.play(whole(CHAT))
     sent = json.dumps(body).encode()
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, sent)
+    response = await running.request("POST", running.path(CHAT), running.headers, sent)
     assert (response.status, response.body) == (200, CHAT.body)
     assert running.upstream.requests[-1].body == sent
     await running.ended(1)

@@ -25,10 +25,9 @@ from tests.raw_client import RawClient
 async def test_the_providers_key_goes_upstream_and_its_errors_come_back(running, log_watch):
     # the providers key goes upstream and the clients token does not
     running.upstream.play(JSON + b"Content-Length: 2\r\n\r\n{}")
-    client = await running.client()
     headers = running.headers | {"X-Stainless-Lang": "python", "Cookie": "a=b", "Accept-Encoding": "gzip"}
-    await client.request("POST", running.path(CHAT) + "?x=%20y", headers, CHAT.request_body(stream=False))
-    await client.request("POST", running.path(MESSAGES) + "?beta=true", headers, MESSAGES.request_body(stream=False))
+    await running.request("POST", running.path(CHAT) + "?x=%20y", headers, CHAT.request_body(stream=False))
+    await running.request("POST", running.path(MESSAGES) + "?beta=true", headers, MESSAGES.request_body(stream=False))
     openai, anthropic = running.upstream.requests
     assert (openai.target, anthropic.target) == ("/v1/chat/completions?x=%20y", "/v1/messages?beta=true")
     assert openai.header("Authorization") == ["Bearer sk-openai-provider-key"]
@@ -42,12 +41,11 @@ async def test_the_providers_key_goes_upstream_and_its_errors_come_back(running,
     await running.afresh()
     # an upstreams error is relayed and recorded as such
     body = b'{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}'
-    client = await running.client()
     for number, status in enumerate((400, 429, 500, 529, 401), start=1):
         head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n"
         running.upstream.scripts = [[head % (status, len(body)) + body]]
         request = MESSAGES.request_body(stream=True)
-        response = await client.request("POST", running.path(MESSAGES), running.headers, request)
+        response = await running.request("POST", running.path(MESSAGES), running.headers, request)
         assert (response.status, response.body, response.header("Retry-After")) == (status, body, "7"), status
         recorded, *_ = await running.ended(number)
         end = (recorded["status"], recorded["end_reason"], recorded["upstream_status"])
@@ -62,8 +60,9 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     # a stream without its last event ends cleanly and is truncated
     part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
-    client = await running.client()
-    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await running.request(
+        "POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True)
+    )
     assert (response.body, response.whole) == (part, True)
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"
@@ -71,8 +70,9 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     await running.afresh()
     # an upstream that hangs up gives 502 in the dialect
     running.upstream.play(RESET)
-    client = await running.client()
-    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await running.request(
+        "POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True)
+    )
     message = "anthropic: the provider closed the connection before its response was complete."
     assert response.status == 502
     error = json.loads(response.body)
@@ -84,8 +84,7 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     # a chat stream that ends cleanly without done is completed
     stream = CHAT.stream.removesuffix(b"data: [DONE]\n\n")
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(stream), LAST)
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
     assert (response.body, response.whole) == (stream, True)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
@@ -94,9 +93,8 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     body = b'{"error":{"message":"Incorrect API key provided: sk-own-key-0123456789.","type":"invalid_request_error"}}'
     head = b"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     running.upstream.play(head + body)
-    client = await running.client()
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
-    response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    response = await running.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
     assert response.body == body
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"] == "Incorrect API key provided: [scrubbed]."

@@ -80,9 +80,8 @@ async def test_a_server_that_stops_at_a_step_says_so_or_has_answered(running, st
         response, body = ANSWERS[streaming]
         running.upstream.scripts = [[response]]
         stop_at(step, lambda handler: handler.stop(EndReason.SERVER_SHUTDOWN))
-        client = await running.client()
         request = MESSAGES.request_body(stream=streaming)
-        got = await client.request("POST", running.path(MESSAGES), running.headers, request)
+        got = await running.request("POST", running.path(MESSAGES), running.headers, request)
         calls += step > BEFORE_START
         recorded = (await running.ended(calls))[: step > BEFORE_START]
         if step > BEFORE_UPSTREAM:

@@ -42,7 +42,6 @@ async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_b
         assert running.token not in error["message"], body
     await running.afresh()
     # a compressed request that cannot be read is refused
-    client = await running.client()
     for encoding, body, status, message in (
         ("gzip", b"{}", 400, "request body is not valid gzip: "),
         ("zstd", b"{}", 400, "request body is not valid zstd: "),
@@ -50,20 +49,19 @@ async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_b
         ("gzip", gzip.compress(bytes(2**22), mtime=0), 413, "The inflated request body is larger than the allowed "),
     ):
         headers = running.headers | {"Content-Encoding": encoding}
-        response = await client.request("POST", running.path(CHAT), headers, body)
+        response = await running.request("POST", running.path(CHAT), headers, body)
         assert response.status == status, (encoding, len(body))
         assert json.loads(response.body)["message"].startswith(message), (encoding, len(body))
     assert running.upstream.requests == []
     await running.afresh()
     # a body that parsers may read differently is refused
-    client = await running.client()
     for body, message in (
         (rb'{"model":"m","mod\u0065l":"n"}', "model is there more than once: parsers differ in which one counts"),
         (b'{"model":"m","stream":true,"stream":false}', "stream is there more than once: parsers differ in which one"),
         (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
         (HOSTILE[:-1], "request body is not valid JSON: input data was truncated"),
     ):
-        response = await client.request("POST", running.path(MESSAGES), running.headers, body)
+        response = await running.request("POST", running.path(MESSAGES), running.headers, body)
         assert response.status == 400, body[:50]
         assert message in response.body.decode(), body[:50]
     assert running.upstream.requests == []
@@ -74,11 +72,10 @@ async def test_a_compressed_request_goes_on_as_it_came_as_does_an_endless_user_a
     # a compressed request is recorded and goes on as it came
     body = CHAT.request_body(stream=True)
     running.upstream.play(OK)
-    client = await running.client()
     sent = {"gzip": gzip.compress(body), "zstd": ZstdCompressor().compress(body)}
     for number, (encoding, compressed) in enumerate(sent.items()):
         headers = running.headers | {"Content-Encoding": encoding}
-        assert (await client.request("POST", running.path(CHAT), headers, compressed)).status == 200, encoding
+        assert (await running.request("POST", running.path(CHAT), headers, compressed)).status == 200, encoding
         received = await running.upstream.request(number)
         assert (received.body, received.header("Content-Encoding")) == (compressed, [encoding])
         recorded, *_ = await running.ended(number + 1)
@@ -87,9 +84,8 @@ async def test_a_compressed_request_goes_on_as_it_came_as_does_an_endless_user_a
     # an endless user agent is relayed whole and recorded cut
     running.upstream.play(OK)
     agent = "claude-cli/2.1 " + "x" * 10_000
-    client = await running.client()
     headers = running.headers | {"User-Agent": agent}
-    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await running.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
     assert running.upstream.requests[0].header("User-Agent") == [agent]
     (recorded,) = await running.ended(1)
     assert (recorded["user_agent"], recorded["client"]) == (agent[:512], "Claude Code")
@@ -107,9 +103,8 @@ async def test_a_path_whose_model_has_no_end_is_refused(running):
         ("audio/transcriptions", form, "multipart/form-data; boundary=b"),
     ):
         for length, expected in ((MAX_PATH_MODEL, 200), (MAX_PATH_MODEL + 1, 400)):
-            client = await running.client()
             url = f"/api/v2/aibridge/azure/openai/deployments/{'x' * length}/{path}"
-            response = await client.request("POST", url, running.headers | {"Content-Type": kind}, body)
+            response = await running.request("POST", url, running.headers | {"Content-Type": kind}, body)
             assert response.status == expected, (path, length)
         assert json.loads(response.body)["message"] == LONG_PATH, path
     assert len(running.upstream.requests) == 2

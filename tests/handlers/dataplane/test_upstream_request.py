@@ -37,9 +37,8 @@ PATH = "/api/v2/aibridge/anthropic/v1/"
 
 
 async def ask(running, headers=None, model="claude-sonnet-4-5"):
-    client = await running.client()
     body = json.dumps(MESSAGES.request | {"model": model}).encode()
-    return await client.request("POST", PATH + "messages", headers or running.headers, body)
+    return await running.request("POST", PATH + "messages", headers or running.headers, body)
 
 
 def keys_sent(running):
@@ -78,8 +77,7 @@ async def test_with_one_key_errors_pass_through_and_the_next_call_goes_out(runni
         refused = (response.status, response.body, response.header("Retry-After"))
         assert refused == (status, b'{"x":1}', "3600"), status
         for path, method in ((PATH + "models", "GET"), (PATH + "models/m", "GET")):
-            client = await running.client()
-            assert (await client.request(method, path, running.headers)).status == 200, (status, path)
+            assert (await running.request(method, path, running.headers)).status == 200, (status, path)
         assert (await ask(running)).status == 200, status
         assert len(running.upstream.requests) == 4, status
         assert len(log_watch.lines) == (status == 401), status
@@ -120,8 +118,7 @@ async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
 @pytest.mark.gen_test
 async def test_a_401_of_one_route_takes_the_key_from_all(running):
     play(running, UNAUTHORIZED, OK)
-    client = await running.client()
-    assert (await client.request("GET", PATH + "models", running.headers)).status == 200
+    assert (await running.request("GET", PATH + "models", running.headers)).status == 200
     assert (await ask(running)).status == 200
     assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1]]
     await running.ended(1)
@@ -214,12 +211,11 @@ def payers_sent(running):
 @pytest.mark.gen_test
 async def test_a_client_does_not_choose_who_pays_for_a_key_of_the_bridge(running, passed):
     play(running, OK)
-    client = await running.client()
     path, sent = "/api/v2/aibridge/openai/v1/models", ["Openai-Organization", "Openai-Project"]
-    assert (await client.request("GET", path, running.headers | PAYERS)).status == 200
+    assert (await running.request("GET", path, running.headers | PAYERS)).status == 200
     assert payers_sent(running) == (sent if passed else [])
     own = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own"}
-    assert (await client.request("GET", path, own | PAYERS)).status == 200
+    assert (await running.request("GET", path, own | PAYERS)).status == 200
     assert payers_sent(running) == sent
 
 
@@ -238,9 +234,8 @@ def retries(running):
 
 
 async def call(running, method="POST", path=None):
-    client = await running.client()
     body = CHAT.request_body(stream=False) if method == "POST" else b""
-    return await client.request(
+    return await running.request(
         method, path or running.path(CHAT), running.headers if method == "POST" else running.own_key, body
     )
 

@@ -43,8 +43,7 @@ async def trail(running):
 
 
 async def post(running, path, headers, body):
-    client = await running.client()
-    response = await client.request("POST", path, headers, body)
+    response = await running.request("POST", path, headers, body)
     return response.status, json.loads(response.body)["message"] if response.body else None
 
 
@@ -142,8 +141,7 @@ async def test_requests_without_a_token_and_with_nonsense_are_told_so_however_ma
 @pytest.mark.gen_test
 async def test_who_has_failed_too_often_is_told_how_long_to_wait(running):
     await running.get(USERS, bearer(guess(1)))
-    client = await running.client()
-    response = await client.request("GET", USERS, bearer(guess(2)))
+    response = await running.request("GET", USERS, bearer(guess(2)))
     assert 0 < int(response.header("retry-after-ms")) <= 60_000
 
 

@@ -16,8 +16,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\
 
 
 async def call(running):
-    client = await running.client()
-    return await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    return await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
 
 
 @pytest.mark.gen_test
@@ -29,18 +28,16 @@ async def test_a_bridge_says_without_a_token_whether_it_is_alive_ready_and_how_i
     )
     await running.afresh()
     # the metrics are shown without a token
-    client = await running.client()
-    response = await client.request("GET", "/metrics", {})
+    response = await running.request("GET", "/metrics", {})
     assert (response.status, response.body) == (200, running.bridge.metrics.exposition()[1])
     await running.afresh()
     # a probe may ask for the head alone
-    client = await running.client()
     for path in ("/healthz", "/readyz", "/metrics"):
-        whole = await client.request("GET", path, {})
-        head = await client.request("HEAD", path, {})
+        whole = await running.request("GET", path, {})
+        head = await running.request("HEAD", path, {})
         assert head.status == 200, path
         assert head.header("Content-Length") == str(len(whole.body)), path
-        assert (await client.request("GET", "/healthz", {})).body == b'{"status":"ok"}', path
+        assert (await running.request("GET", "/healthz", {})).body == b'{"status":"ok"}', path
     await running.afresh()
     # a draining bridge is not ready
     running.bridge.lifecycle.draining = True

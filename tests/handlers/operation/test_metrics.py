@@ -179,13 +179,12 @@ async def test_real_calls_are_counted_where_they_belong(running):
     running.upstream.play(OK % (len(MESSAGES.body), MESSAGES.body))
     running.upstream.play(OK % (len(tool), tool))
     running.upstream.play(OK % (2, b"{}"))
-    client = await running.client()
     headers = running.headers | {"User-Agent": "codex_cli_rs/0.169"}
-    await client.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
-    await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
-    await client.request("GET", "/api/v2/aibridge/openai/v1/models/gpt", headers)
+    await running.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await running.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    await running.request("GET", "/api/v2/aibridge/openai/v1/models/gpt", headers)
     for _ in range(2):
-        assert (await client.request("GET", "/api/v2/aibridge/openai/v1/models", headers)).status == 429
+        assert (await running.request("GET", "/api/v2/aibridge/openai/v1/models", headers)).status == 429
     await running.ended(2)
     assert samples(metrics, "interceptions_total") == {
         ("Codex", who, "POST", "m", "anthropic", "/v1/messages", "completed"): 1,
@@ -251,12 +250,11 @@ async def test_a_refusal_by_the_users_own_limit_is_counted_as_such(running):
 @pytest.mark.gen_test
 async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
     running.upstream.play(OK % (len(CHAT.body), CHAT.body))
-    client = await running.client()
     for model in ('a"b\\c\nd', "\N{SNOWMAN}", "\x00\x85\u2028", "x" * 256):
         body = json.dumps(CHAT.request | {"model": model}).encode()
-        assert (await client.request("POST", running.path(CHAT), running.headers, body)).status == 200
+        assert (await running.request("POST", running.path(CHAT), running.headers, body)).status == 200
     await running.ended(4)
-    response = await client.request("GET", "/metrics", {})
+    response = await running.request("GET", "/metrics", {})
     assert (response.status, response.header("Content-Type")) == (200, "text/plain; version=1.0.0; charset=utf-8")
     text = response.body.decode()
     assert r'model="a\"b\\c\nd"' in text

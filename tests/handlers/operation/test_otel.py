@@ -83,9 +83,8 @@ def shape(spans):
 
 
 async def send(running, conversation=CHAT, headers=None, **extra):
-    client = await running.client()
     body = json.dumps(conversation.request | extra).encode()
-    return await client.request("POST", running.path(conversation), running.headers | (headers or {}), body)
+    return await running.request("POST", running.path(conversation), running.headers | (headers or {}), body)
 
 
 @pytest.mark.gen_test
@@ -213,13 +212,12 @@ async def test_a_call_that_failed_says_why(running, collector):
 @pytest.mark.gen_test
 async def test_a_request_that_is_refused_or_passed_on_is_no_chat(running, collector):
     running.upstream.play(b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n")
-    client = await running.client()
     for path, headers in (
         ("/openai/v1/models", {}),
         ("/openai/v1/audio", running.headers),
         ("/openai/v1/models/gpt", running.headers),
     ):
-        await client.request("GET", f"/api/v2/aibridge{path}", headers)
+        await running.request("GET", f"/api/v2/aibridge{path}", headers)
     _, spans = await collector.told()
     user = {"enduser.id": str(running.identity.user.id)}
     where = {"aibridge.provider.name": "openai"}

@@ -17,9 +17,8 @@ ME = "/api/v2/aibridge/users/me"
 @pytest.mark.gen_test
 async def test_while_the_policies_are_not_known_no_limit_is(running, monkeypatch):
     monkeypatch.setattr(running.bridge.policies, "_reading", None)
-    client = await running.client()
     for path in (f"{ME}/usage", f"{ME}/policy"):
-        response = await client.request("GET", path, running.headers)
+        response = await running.request("GET", path, running.headers)
         told = (response.status, response.header("Retry-After"), json.loads(response.body))
         assert told == (503, "1", {"message": UNKNOWN}), path
 

@@ -74,15 +74,13 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
         (JSON, GRACE.ljust(MAX_BODY_BYTES + 1), 413, {"message": TOO_LARGE.format(MAX_BODY_BYTES)}),
         (JSON, GRACE.ljust(SWALLOWED_BYTES), 413, {"message": TOO_LARGE.format(MAX_BODY_BYTES)}),
     ):
-        client = await running.client()
-        given, case = await client.request("POST", PATH, running.headers | headers, body), (headers, body[:50])
+        given, case = await running.request("POST", PATH, running.headers | headers, body), (headers, body[:50])
         assert (given.status, json.loads(given.body)) == (status, response), case
         assert await running.bridge.identities.find_user("grace") is None, case
     await running.afresh()
     # a body of the largest size and a media type with parameters are taken
-    client = await running.client()
     headers = running.headers | {"Content-Type": "Application/JSON; charset=utf-8"}
-    assert (await client.request("POST", PATH, headers, GRACE.ljust(MAX_BODY_BYTES))).status == 201
+    assert (await running.request("POST", PATH, headers, GRACE.ljust(MAX_BODY_BYTES))).status == 201
     await running.afresh()
     # another sites page changes nothing with the cookie
     cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"]}
@@ -100,8 +98,7 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
             ("POST", f"{PATH}/me/tokens", b"{}"),
             ("DELETE", f"{PATH}/me/tokens/{token_id}", b""),
         ):
-            client = await running.client()
-            response = await client.request(method, path, cookie | foreign, body)
+            response = await running.request(method, path, cookie | foreign, body)
             refused = (response.status, json.loads(response.body))
             assert refused == (401, {"message": UNIDENTIFIED}), (foreign, method, path)
     (user,) = await running.bridge.identities.list_users()
@@ -109,9 +106,8 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
     assert (user.display_name, token.revoked_at) == ("ada", None)
     await running.afresh()
     # the bridges own page changes things with the cookie
-    client = await running.client()
     cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"], "Origin": "http://bridge"}
-    assert (await client.request("POST", PATH, cookie, GRACE)).status == 201
+    assert (await running.request("POST", PATH, cookie, GRACE)).status == 201
 
 
 @pytest.mark.gen_test

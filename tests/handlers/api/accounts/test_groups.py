@@ -36,12 +36,9 @@ def send(running):
     """Ask for a change, with what else is in the head; returns the whole response."""
 
     async def send(method, path, body=None, **headers):
-        client = await running.client()
         data = b"" if body is None else json.dumps(body).encode()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        response = await client.request(method, path, sent, data)
-        client.close()
-        return response
+        return await running.request(method, path, sent, data)
 
     return send
 
@@ -192,7 +189,6 @@ async def test_who_is_no_owner_or_says_something_wrong_changes_no_group(running,
         "/research/members/ada": {"PUT", "DELETE"},
     }.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
-            client = await running.client()
-            response = await client.request(method, GROUPS + path, running.headers)
+            response = await running.request(method, GROUPS + path, running.headers)
             named = (response.status, set(response.header("Allow").split(", ")))
             assert named == (405, methods), (method, path)

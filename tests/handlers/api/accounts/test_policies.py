@@ -36,12 +36,9 @@ def send(running):
     """Ask for something, with what else is in the head; returns the whole response."""
 
     async def send(method, path, body=None, **headers):
-        client = await running.client()
         data = b"" if body is None else json.dumps(body).encode()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        response = await client.request(method, path, sent, data)
-        client.close()
-        return response
+        return await running.request(method, path, sent, data)
 
     return send
 

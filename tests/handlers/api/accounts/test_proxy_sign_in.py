@@ -91,22 +91,20 @@ async def test_whom_a_proxy_names_has_tokens_for_calls_which_count_before_the_he
     assert (await running.get(ME, session))[1]["username"] == "ada"
     await running.afresh()
     # calls to providers need a token and the header does not reach them
-    client = await running.client()
     body = MESSAGES.request_body(stream=False)
     json_type = {"Content-Type": "application/json"}
-    assert (await client.request("POST", running.path(MESSAGES), json_type | {HEADER: "ada"}, body)).status == 401
+    assert (await running.request("POST", running.path(MESSAGES), json_type | {HEADER: "ada"}, body)).status == 401
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.body)
     for name in (HEADER, HEADER.upper(), HEADER.replace("-", "_")):
         running.upstream.play(head + MESSAGES.body)
-        response = await client.request("POST", running.path(MESSAGES), running.headers | {name: "ada"}, body)
+        response = await running.request("POST", running.path(MESSAGES), running.headers | {name: "ada"}, body)
         assert response.status == 200
     seen = {name.lower() for request in running.upstream.requests for name, _ in request.headers}
     assert seen & {"remote-user", "remote_user"} == set()
     await running.afresh()
     # who is named makes tokens like everybody
-    client = await running.client()
     headers = {HEADER: "grace", "Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
-    made = await client.request("POST", f"{API}/users/me/tokens", headers, b"{}")
+    made = await running.request("POST", f"{API}/users/me/tokens", headers, b"{}")
     assert made.status == 201
     token = json.loads(made.body)["token"]
     assert (await running.get(ME, {"Authorization": f"Bearer {token}"}))[1]["username"] == "grace"

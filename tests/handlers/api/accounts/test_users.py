@@ -155,14 +155,12 @@ async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change
     assert [user.username for user in await running.bridge.identities.list_users()] == ["ada"]
     await running.afresh()
     # a change of a version of a user that is over is refused
-    client = await running.client()
     first = (
-        await client.request("POST", USERS, running.headers | JSON, b'{"username": "grace", "role": "member"}')
+        await running.request("POST", USERS, running.headers | JSON, b'{"username": "grace", "role": "member"}')
     ).header("ETag")
-    assert (await client.request("GET", f"{USERS}/grace", running.headers)).header("ETag") == first
+    assert (await running.request("GET", f"{USERS}/grace", running.headers)).header("ETag") == first
     await change("PATCH", "/users/grace", {"display_name": "G"})
-    client = await running.client()
-    response = await client.request(
+    response = await running.request(
         "PATCH", f"{USERS}/grace", running.headers | JSON | {"If-Match": first}, b'{"role": "owner"}'
     )
     changed = {"message": 'The user "grace" was changed meanwhile; read it again.'}
@@ -178,8 +176,7 @@ async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change
         "/ada/tokens/x": {"DELETE"},
     }.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - methods:
-            client = await running.client()
-            response = await client.request(method, USERS + path, running.headers)
+            response = await running.request(method, USERS + path, running.headers)
             named = (response.status, set(response.header("Allow").split(", ")))
             assert named == (405, methods), (method, path)
 

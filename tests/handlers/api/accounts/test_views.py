@@ -24,11 +24,8 @@ TOKEN = "abcdefghij-0123456789abcdefghijkl"
 @pytest.fixture
 def send(running):
     async def send(method, path, body=None, headers=None, **more):
-        client = await running.client()
         sent = (headers or running.headers) | {"Content-Type": "application/json"} | more
-        response = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
-        client.close()
-        return response
+        return await running.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
 
     return send
 

@@ -28,10 +28,8 @@ SEALED = pytest.mark.bridge(encryption_keys=(bytes(32),))
 @pytest.fixture
 def send(running):
     async def send(method, path, body=None, **headers):
-        client = await running.client()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        response = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
-        client.close()
+        response = await running.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
         return response.status, json.loads(response.body) if response.body else None
 
     return send
@@ -62,9 +60,7 @@ async def test_a_webhook_is_added_with_a_secret_changed_by_one_owner_and_told_of
     # of two owners who change a webhook the second gets 412
     _, added = await send("POST", WEBHOOKS, {"url": URL})
     path = f"{WEBHOOKS}/{added['id']}"
-    client = await running.client()
-    seen = await client.request("GET", path, running.headers)
-    client.close()
+    seen = await running.request("GET", path, running.headers)
     etag = seen.header("ETag")
     assert json.loads(seen.body)["url"] == URL
     assert (await send("PATCH", path, {"description": "first"}, **{"If-Match": etag}))[0] == 200

@@ -23,11 +23,8 @@ def put(running):
     """Set prices; returns the whole response."""
 
     async def put(body, **headers):
-        client = await running.client()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        response = await client.request("PUT", PRICES, sent, json.dumps(body).encode())
-        client.close()
-        return response
+        return await running.request("PUT", PRICES, sent, json.dumps(body).encode())
 
     return put
 

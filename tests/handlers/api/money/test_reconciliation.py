@@ -44,10 +44,8 @@ def compare(running):
     """Ask for a comparison: status and response."""
 
     async def compare(requested=ASKED, headers=running.headers):
-        client = await running.client()
         sent = headers | {"Content-Type": "application/json"}
-        response = await client.request("POST", PATH, sent, json.dumps(requested).encode())
-        client.close()
+        response = await running.request("POST", PATH, sent, json.dumps(requested).encode())
         return response.status, json.loads(response.body)
 
     return compare

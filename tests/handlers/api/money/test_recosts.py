@@ -20,10 +20,8 @@ RECOSTS = "/api/v2/aibridge/prices/recosts"
 @pytest.fixture
 def send(running):
     async def send(method, path, body=None, **headers):
-        client = await running.client()
         sent = running.headers | {"Content-Type": "application/json"} | headers
-        response = await client.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
-        client.close()
+        response = await running.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
         return response.status, json.loads(response.body), response
 
     return send

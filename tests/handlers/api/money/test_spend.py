@@ -19,10 +19,7 @@ EXPORT = "/api/v2/aibridge/spend/export"
 @pytest.fixture
 def export(running):
     async def export(query="", headers=None):
-        client = await running.client()
-        response = await client.request("GET", EXPORT + query, headers or running.headers)
-        client.close()
-        return response
+        return await running.request("GET", EXPORT + query, headers or running.headers)
 
     return export
 
@@ -68,9 +65,7 @@ async def test_what_calls_cost_is_taken_away_by_whom_and_for_what_and_by_members
         assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)
     await running.afresh()
     # a head has no rows
-    client = await running.client()
-    response = await client.request("HEAD", EXPORT, running.headers)
-    client.close()
+    response = await running.request("HEAD", EXPORT, running.headers)
     assert (response.status, response.body) == (200, b"")
     await running.afresh()
     # records that are gone are told before anything is sent

@@ -51,12 +51,10 @@ def second(io_loop, running, database, second_settings, tmp_path):
 
 
 async def send(running, method, path, body=None, headers=None):
-    client = await running.client()
     content = b"" if body is None else json.dumps(body).encode()
-    response = await client.request(
+    response = await running.request(
         method, PROVIDERS + path, {**(headers or running.headers), "Content-Type": "application/json"}, content
     )
-    client.close()
     return response.status, json.loads(response.body) if response.body else None
 
 
@@ -65,10 +63,8 @@ def east(running, **more):
 
 
 async def call(running, name="east"):
-    client = await running.client()
     path = f"/api/v2/aibridge/{name}/v1/chat/completions"
-    response = await client.request("POST", path, running.headers, CHAT)
-    client.close()
+    response = await running.request("POST", path, running.headers, CHAT)
     return response.status, json.loads(response.body)
 
 
@@ -336,8 +332,7 @@ async def test_who_is_no_owner_or_has_no_key_to_seal_with_changes_no_provider(ru
     await running.afresh("providers")
     # a provider without key says who can give it one
     await send(running, "POST", "", {"name": "vendor", "type": "anthropic"})
-    client = await running.client()
-    response = await client.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
+    response = await running.request("POST", "/api/v2/aibridge/vendor/v1/messages", running.headers, b"{}")
     assert response.status == 400
     assert json.loads(response.body)["message"] == (
         "The provider vendor has no API key: an owner of AI Bridge can give it one, or send your own key, and the token in "

@@ -21,17 +21,13 @@ KEY_ID = AWS.partition(":")[0]
 
 
 async def send(running, method, path="", **body):
-    client = await running.client()
     headers = running.headers | {"Content-Type": "application/json"}
-    response = await client.request(method, PROVIDERS + path, headers, json.dumps(body).encode())
-    client.close()
+    response = await running.request(method, PROVIDERS + path, headers, json.dumps(body).encode())
     return response.status, json.loads(response.body)
 
 
 async def call(running):
-    client = await running.client()
-    response = await client.request("POST", "/api/v2/aibridge/east/v1/chat/completions", running.headers, CHAT)
-    client.close()
+    response = await running.request("POST", "/api/v2/aibridge/east/v1/chat/completions", running.headers, CHAT)
     return response.status
 
 
@@ -84,8 +80,7 @@ async def test_an_access_key_of_aws_signs(running):
     status, resource = await send(running, "POST", name="aws", type="bedrock", **fields)
     assert (status, resource["aws_access_key"], resource["key_state"]) == (201, KEY_ID, "key")
     running.upstream.play(OK)
-    client = await running.client()
-    await client.request("POST", "/api/v2/aibridge/aws/model/m/converse", running.headers, b'{"messages": []}')
+    await running.request("POST", "/api/v2/aibridge/aws/model/m/converse", running.headers, b'{"messages": []}')
     (signature,) = running.upstream.requests[0].header("Authorization")
     assert signature.startswith(f"AWS4-HMAC-SHA256 Credential={KEY_ID}/")
     await running.ended(1)

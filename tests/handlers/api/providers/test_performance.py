@@ -25,8 +25,7 @@ async def test_each_provider_says_how_its_calls_went_in_all_by_model_and_to_whom
         head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
         running.upstream.play(head % (status, len(body)) + body)
     for _ in range(2):
-        client = await running.client()
-        await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+        await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
     await running.ended(2)
     status, found = await running.get(PATH)
     assert status == 200
@@ -67,9 +66,8 @@ async def call(running, model, status):
     body = CHAT.body if status == 200 else b"{}"
     head = b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
     running.upstream.scripts[:] = [(head % (status, len(body)) + body,)]
-    client = await running.client()
     requested = json.dumps(CHAT.request | {"model": model}).encode()
-    await client.request("POST", running.path(CHAT), running.headers, requested)
+    await running.request("POST", running.path(CHAT), running.headers, requested)
 
 
 USAGE = "/api/v2/aibridge/providers/openai/usage"

@@ -22,8 +22,7 @@ ERRORS = "/api/v2/aibridge/errors"
 async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     await record(running, 1, "a", error="Limit of 10 tokens reached")
     await record(running, 2, "a", error="Limit of 20 tokens reached")
-    client = await running.client()
-    assert (await client.request("POST", "/api/v2/aibridge/openai/v1/nowhere", running.headers, b"{}")).status == 404
+    assert (await running.request("POST", "/api/v2/aibridge/openai/v1/nowhere", running.headers, b"{}")).status == 404
     await running.bridge.refusal_recorder.flush()
     status, response = await running.get(ERRORS)
     assert (status, response["count"], response["calls"], response["is_complete"]) == (200, 2, 3, True)
@@ -86,9 +85,8 @@ async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_n
         times = {"started_at": now() - timedelta(days=days)}
         await running.bridge.database.interceptions.update_one({"_id": UUID(int=number)}, {"$set": times})
     await RollupJob(running.bridge.database, now=now).add_pending()
-    client = await running.client()
     path = f"{ERRORS}?from=1970-01-01T00:00:00Z&to={format_time(now())}"
-    response = await client.request("GET", path, {"Accept": "application/x-ndjson", **running.headers})
+    response = await running.request("GET", path, {"Accept": "application/x-ndjson", **running.headers})
     assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
     *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 2), (1, 2), (2, 2)]

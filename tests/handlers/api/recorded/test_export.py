@@ -34,8 +34,7 @@ def download(running):
     """Ask for an export and read it to its end."""
 
     async def download(query="", headers=None, method="GET"):
-        client = await running.client()
-        return await client.request(method, PATH + query, headers or running.headers)
+        return await running.request(method, PATH + query, headers or running.headers)
 
     return download
 

@@ -60,7 +60,6 @@ async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rig
         ), resource
         assert (await running.get(f"{PREFIX}{resource}?q=a&q=b"))[0] == 400, resource
         assert (await running.get(PREFIX + resource, {}))[0] == 401, resource
-        client = await running.client()
-        response = await client.request("HEAD", PREFIX + resource, running.headers)
+        response = await running.request("HEAD", PREFIX + resource, running.headers)
         result = (response.status, response.body, response.header("Content-Type"))
         assert result == (200, b"", "application/json"), resource

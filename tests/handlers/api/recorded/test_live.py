@@ -204,8 +204,7 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
         ("data", json.dumps({"message": message}, separators=(",", ":"))),
     ]
     assert (await source.block(), source.response.whole) == (None, True)
-    client = await running.client()
-    response = await client.request("GET", PATH, running.headers | {"Last-Event-ID": last})
+    response = await running.request("GET", PATH, running.headers | {"Last-Event-ID": last})
     assert (response.status, json.loads(response.body)) == (410, {"message": message})
 
 
@@ -290,9 +289,8 @@ async def test_it_ends_with_the_session_role_user_or_token_of_who_listens(runnin
     source = await listen(headers=await running.signed_in())
     await source.block()
     (session,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
-    client = await running.client()
     path = f"/api/v2/aibridge/users/me/sessions/{session['id']}"
-    assert (await client.request("DELETE", path, running.headers)).status == 204
+    assert (await running.request("DELETE", path, running.headers)).status == 204
     assert (await source.event(), source.response.whole) == (None, True)
     await running.afresh()
     # the removal of its user ends it also while events come
@@ -352,8 +350,7 @@ async def test_a_stop_of_the_server_ends_it_at_once_in_an_orderly_way(running, l
     assert await running.bridge.lifecycle.drain(60) == 0
     assert (await source.block(), source.response.whole) == (None, True)
     assert await source.client.at_end() == b""
-    client = await running.client()
-    response = await client.request("GET", PATH, running.headers)
+    response = await running.request("GET", PATH, running.headers)
     assert (response.status, json.loads(response.body)) == (
         503,
         {"message": "AI Bridge is shutting down. Please try again."},

@@ -26,15 +26,14 @@ async def test_progress_is_told_in_lines_while_records_are_read(running, monkeyp
     monkeypatch.setattr(slices, "SLICE_CALLS", 1)
     await record(running, model="a")
     await counted(running)
-    client = await running.client()
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await client.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
+    response = await running.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
     assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
     *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 3), (1, 3), (1, 2), (2, 2)]
     assert progress[-1]["progress"]["seconds_left"] == 0
     assert last["result"] == await stats(running, group_by="agent", q="model:a")
-    (only,) = (await client.request("GET", f"{STATS}?group_by=model&bucket=all", lines)).body.splitlines()
+    (only,) = (await running.request("GET", f"{STATS}?group_by=model&bucket=all", lines)).body.splitlines()
     assert json.loads(only)["result"]["count"] == 1
 
 
@@ -45,9 +44,8 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
         raise TooMuchError(3, STREAM_SECONDS)
 
     monkeypatch.setattr(Grouped, "read", fails)
-    client = await running.client()
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await client.request("GET", f"{STATS}?group_by=agent", lines)
+    response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
     assert (response.status, progress) == (200, {"progress": {"read": 0, "of": 40_000, "seconds_left": 2.0}})
     expected = {
@@ -60,7 +58,7 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
         raise UnsupportedOrderError("sessions cannot be sorted by p95")
 
     monkeypatch.setattr(Grouped, "read", refuses)
-    assert (await client.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
+    assert (await running.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
     running.bridge.lifecycle.draining = True
     response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
     assert (response.status, json.loads(response.body)) == (503, {"message": SHUTTING_DOWN})

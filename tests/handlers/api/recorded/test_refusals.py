@@ -33,11 +33,9 @@ KEYS = (
 
 async def call(running, headers=None, path=CHAT_PATH, body=None, method="POST"):
     """Make a call; returns its status."""
-    client = await running.client()
     data = CHAT.request_body(stream=False) if body is None else body
     headers = headers if headers is None or "X-AIBridge-Tags" not in headers else running.headers | headers
-    response = await client.request(method, path, running.headers if headers is None else headers, data)
-    client.close()
+    response = await running.request(method, path, running.headers if headers is None else headers, data)
     return response.status
 
 
@@ -375,12 +373,11 @@ async def held(recorder):
 async def test_no_refusal_waits_for_the_database_and_each_is_counted(running):
     assert await call(running, UNKNOWN) == 401
     async with held(running.bridge.refusal_recorder):
-        client = await running.client()
         for number in range(110):
             headers = UNKNOWN | {"X-Forwarded-For": f"192.0.2.{number}"}
-            assert (await client.request("GET", f"{CONTROL}/openai/v1/models", headers, b"")).status == 401
+            assert (await running.request("GET", f"{CONTROL}/openai/v1/models", headers, b"")).status == 401
         for _ in range(110):
-            response = await client.request("GET", f"{CONTROL}/openai/v1/nowhere", running.headers, b"")
+            response = await running.request("GET", f"{CONTROL}/openai/v1/nowhere", running.headers, b"")
             assert response.status == 404
     refusals = await counted(running)
     assert refusals["rules"] == {"invalid_token": 111, "unknown_route": 110}

@@ -40,10 +40,8 @@ def call(running):
         sent = {**(headers or running.headers), **CLAUDE_CODE}
         if session:
             sent["X-Claude-Code-Session-Id"] = session
-        client = await running.client()
         path = "/api/v2/aibridge/anthropic/v1/messages"
-        answered = await client.request("POST", path, sent, json.dumps(request | extra).encode())
-        client.close()
+        answered = await running.request("POST", path, sent, json.dumps(request | extra).encode())
         assert answered.status == 200
         assert await running.bridge.recorder.flush(5)
         await Threads(running.bridge.database, now=now).link_pending()

@@ -21,9 +21,8 @@ GONE = {"message": "There is no such code; it may have expired, or was answered.
 
 
 async def send(running, what, headers=FORM, **fields):
-    client = await running.client()
     body = urlencode(fields) if headers is FORM else json.dumps(fields)
-    response = await client.request("POST", f"{API}/device/{what}", dict(headers), body.encode())
+    response = await running.request("POST", f"{API}/device/{what}", dict(headers), body.encode())
     return response.status, json.loads(response.body or b"null")
 
 

@@ -22,13 +22,11 @@ OWN_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 
 async def sign_in(running, token, headers=JSON):
-    client = await running.client()
-    return await client.request("POST", PATH, headers, json.dumps({"token": token}).encode())
+    return await running.request("POST", PATH, headers, json.dumps({"token": token}).encode())
 
 
 async def sign_out(running, headers):
-    client = await running.client()
-    return await client.request("DELETE", PATH, headers)
+    return await running.request("DELETE", PATH, headers)
 
 
 def message(response):
@@ -201,8 +199,7 @@ class TestWithoutTheDatabase:
 
 
 async def sign_in_with_code(running, code, headers=JSON):
-    client = await running.client()
-    return await client.request("POST", PATH, headers, json.dumps({"code": code}).encode())
+    return await running.request("POST", PATH, headers, json.dumps({"code": code}).encode())
 
 
 @pytest.mark.gen_test
@@ -224,9 +221,8 @@ async def test_a_code_signs_in_once_and_as_long_as_its_token(running):
     assert message(await sign_in_with_code(running, code)) == (401, CODE_OVER)
     await running.afresh()
     # one signs in with a token or with a code
-    client = await running.client()
     for body in (b'{"token": "x", "code": "x"}', b"{}", b'{"token": "\xff"}', b'{"code": 1}'):
-        assert message(await client.request("POST", PATH, JSON, body)) == (400, NOT_JSON), body
+        assert message(await running.request("POST", PATH, JSON, body)) == (400, NOT_JSON), body
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
@@ -251,14 +247,13 @@ class TestWithoutLocalSignIn:
     @pytest.mark.gen_test
     async def test_a_link_of_the_command_line_signs_in_once_all_the_same(self, running):
         code = await running.bridge.sign_ins.create_link("Ada")
-        client = await running.client()
-        response = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        response = await running.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
         assert response.status == 204
         name, session = session_in(response)
         assert (await running.get("/api/v2/aibridge/users/me", {"Cookie": f"{name}={session}"}))[1]["username"] == "ada"
         (listed,) = (await running.get("/api/v2/aibridge/users/me/sessions"))[1]["results"]
         assert (listed["token_id"], listed["method"]) == (None, "link")
-        again = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        again = await running.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
         assert message(again) == (401, CODE_OVER)
         (made,) = await running.bridge.database.audit.find({"action": "sign_in_link.created"}).to_list(None)
         assert (made["actor"]["username"], made["subject"]["username"]) == ("command line", "ada")
@@ -268,6 +263,5 @@ class TestWithoutLocalSignIn:
         await running.user("grace")
         code = await running.bridge.sign_ins.create_link("grace")
         await running.bridge.identities.remove_user("grace")
-        client = await running.client()
-        response = await client.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
+        response = await running.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
         assert message(response) == (401, CODE_OVER)

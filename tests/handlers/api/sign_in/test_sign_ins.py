@@ -19,8 +19,7 @@ HOUR = timedelta(hours=1)
 
 
 async def send(running, method, path, headers):
-    client = await running.client()
-    response = await client.request(method, path, headers)
+    response = await running.request(method, path, headers)
     return response.status, json.loads(response.body or b"null")
 
 
@@ -54,10 +53,9 @@ async def test_a_user_sees_their_sessions_and_one_that_is_ended_lets_nobody_in(r
     assert {one["id"] for one in await listed(running, second)} == set(sessions)
     await running.afresh("sign_in_sessions")
     # what a browser says of itself is kept in bounds
-    client = await running.client()
     headers = {"Content-Type": "application/json", "User-Agent": f"Firefox\xad{running.token} " + "x" * 1000}
     body = json.dumps({"token": running.token}).encode()
-    assert (await client.request("POST", f"{ME}/session", headers, body)).status == 204
+    assert (await running.request("POST", f"{ME}/session", headers, body)).status == 204
     (session,) = await listed(running, running.headers)
     assert session["user_agent"] == "Firefox [scrubbed] " + "x" * 237
     await running.afresh("sign_in_sessions")
@@ -130,9 +128,8 @@ async def test_a_session_ends_with_its_token_or_user_and_follows_its_role(runnin
     assert (await running.get(USERS, cookie))[0] == 403
     await running.afresh("sign_in_sessions")
     # what a session changes is audited with the token it was made with
-    client = await running.client()
     cookie = await running.signed_in() | {"Content-Type": "application/json"}
-    assert (await client.request("POST", f"{ME}/tokens", cookie, b"{}")).status == 201
+    assert (await running.request("POST", f"{ME}/tokens", cookie, b"{}")).status == 201
     _, trail = await running.get("/api/v2/aibridge/audit?limit=1")
     assert trail["results"][0]["actor"]["token_id"] == running.identity.token_id
 

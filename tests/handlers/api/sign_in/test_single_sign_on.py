@@ -129,8 +129,7 @@ async def test_who_signs_in_is_a_member_with_a_session_that_ends_with_sign_out(
     # signing out ends a session without a token
     await browser.sign_in(person())
     cookie = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
-    client = await running.client()
-    assert (await client.request("DELETE", f"{API}/users/me/session", cookie)).status == 204
+    assert (await running.request("DELETE", f"{API}/users/me/session", cookie)).status == 204
     assert (await running.get(f"{API}/users/me", cookie))[0] == 401
     assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
 
@@ -140,8 +139,7 @@ async def test_a_session_without_a_token_does_what_others_do_and_ends_with_its_u
     # a session without a token makes tokens and reads policies
     await browser.sign_in(person())
     headers = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
-    client = await running.client()
-    made = await client.request(
+    made = await running.request(
         "POST", f"{API}/users/me/tokens", headers | {"Content-Type": "application/json"}, b'{"name": "laptop"}'
     )
     assert made.status == 201
@@ -406,9 +404,7 @@ def fetch(url):
 
 async def sign_out(browser, running):
     cookie = {"Cookie": f"aibridge_session={browser.cookies['aibridge_session']}", "Sec-Fetch-Site": "same-origin"}
-    client = await running.client()
-    response = await client.request("DELETE", f"{API}/users/me/session", cookie)
-    client.close()
+    response = await running.request("DELETE", f"{API}/users/me/session", cookie)
     assert response.status == 204
     return response.header(SIGN_OUT_HEADER)
 

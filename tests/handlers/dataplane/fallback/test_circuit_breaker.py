@@ -31,9 +31,8 @@ def overloaded_event(event=b'{"type":"error","error":{"type":"overloaded_error",
 
 
 async def send(running, conversation, **extra):
-    client = await running.client()
     body = json.dumps(conversation.request | {"stream": True} | extra).encode()
-    return await client.request("POST", running.path(conversation), running.headers, body)
+    return await running.request("POST", running.path(conversation), running.headers, body)
 
 
 @AFTER_TWO_FAILURES

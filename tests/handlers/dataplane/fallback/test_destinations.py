@@ -41,8 +41,7 @@ async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_prov
 ):
     # a users own key goes to no other provider
     play(upstreams, reply(503), OK)
-    client = await running.client()
-    response = await client.request("POST", PATH, running.own_key, REQUEST)
+    response = await running.request("POST", PATH, running.own_key, REQUEST)
     assert response.status == 503
     assert not upstreams[1].requests
     await running.ended(1)

@@ -65,8 +65,7 @@ def play(upstreams, *responses):
 
 
 async def send(running, body=REQUEST, headers=None, path=PATH):
-    client = await running.client()
-    return await client.request("POST", path, running.headers | (headers or {}), body)
+    return await running.request("POST", path, running.headers | (headers or {}), body)
 
 
 async def recorded(running):

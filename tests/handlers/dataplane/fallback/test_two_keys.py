@@ -73,10 +73,8 @@ async def test_each_call_gets_one_answer_of_the_provider_and_one_record_of_it(ru
         running.upstream.play(*script(fate, number))
     responses, refused_before = {}, set()
     while (before := len(running.upstream.requests)) < len(FATES):
-        client = await running.client()
         call = json.dumps(MESSAGES.request | {"model": f"model-{random.randrange(MODELS)}"}).encode()
-        response = await client.request("POST", running.path(MESSAGES), running.headers, call)
-        client.close()
+        response = await running.request("POST", running.path(MESSAGES), running.headers, call)
         requests = running.upstream.requests[before:]
         sent = [request.header("X-Api-Key")[0] for request in requests]
         requested = [(fates[number], number, key) for number, key in enumerate(sent, before)]

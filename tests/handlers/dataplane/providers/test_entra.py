@@ -24,8 +24,7 @@ async def test_calls_go_out_with_a_token_and_are_recorded(running, entra):  # no
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(CHAT.body)
     running.upstream.play(head + CHAT.body)
     for _ in range(2):
-        client = await running.client()
-        response = await client.request("POST", PATH, running.headers, CHAT.request_body(stream=False))
+        response = await running.request("POST", PATH, running.headers, CHAT.request_body(stream=False))
         assert (response.status, response.body) == (200, CHAT.body)
     assert [one.header("Authorization") for one in running.upstream.requests] == [["Bearer eyJ0.token.1"]] * 2
     assert len(entra.requests) == 1

@@ -25,24 +25,22 @@ def routes(running):
 async def test_an_added_route_is_passed_on_or_recorded_like_the_api_that_it_names(running):
     # an added route is passed on and others are not
     running.upstream.play(ANSWER)
-    client = await running.client()
-    response = await client.request("GET", f"{OPENAI}/v1/vector_stores?limit=2", running.headers)
+    response = await running.request("GET", f"{OPENAI}/v1/vector_stores?limit=2", running.headers)
     assert (response.status, bytes(response.body)) == (200, OBJECT)
     assert response.header("X-AI-Bridge-Interception-Id") is None
-    response = await client.request("POST", f"{OPENAI}/v1/vector_stores", running.headers, b"{}")
+    response = await running.request("POST", f"{OPENAI}/v1/vector_stores", running.headers, b"{}")
     assert (response.status, response.header("Allow")) == (405, "GET")
-    assert (await client.request("GET", f"{OPENAI}/v1/vector_stores/1", running.headers)).status == 404
+    assert (await running.request("GET", f"{OPENAI}/v1/vector_stores/1", running.headers)).status == 404
     assert [one.target for one in running.upstream.requests] == ["/v1/vector_stores?limit=2"]
     await running.ended(0)
     await running.afresh()
     # an added route is recorded like the api that it names
     running.upstream.play(ANSWER)
-    client = await running.client()
     for calls, (path, body, model) in enumerate(
         (("/v1/score", {"model": "m", "query": "q"}, "m"), ("/v1/run/org%2Fm", {"text": "q"}, "org/m")), start=1
     ):
         sent = json.dumps(body).encode()
-        response = await client.request("POST", OPENAI + path, running.headers, sent)
+        response = await running.request("POST", OPENAI + path, running.headers, sent)
         assert (response.status, bytes(response.body), len(running.upstream.requests)) == (200, OBJECT, calls), path
         request = running.upstream.requests[-1]
         assert (request.target, request.body) == (path, sent)

@@ -36,8 +36,7 @@ def vertex(running):
 
 
 async def call(running, path, body=BODY, headers=None):
-    client = await running.client()
-    return await client.request("POST", f"/api/v2/aibridge/vertex{path}", headers or running.headers, body)
+    return await running.request("POST", f"/api/v2/aibridge/vertex{path}", headers or running.headers, body)
 
 
 @pytest.mark.gen_test

@@ -36,18 +36,16 @@ async def test_what_is_not_served_is_named_and_who_asks_for_roots_needs_no_token
     assert (await refused(running, f"{CONTROL}/anthropic/api/hello", {}, method="GET", body=b"")).status == 401
     await running.afresh()
     # the right base url at the root needs no token and takes no slot
-    client = await running.client()
-    response = await client.request("GET", "/v1/models", {})
+    response = await running.request("GET", "/v1/models", {})
     assert (response.status, running.bridge.overload.holding) == (404, 0)
     for path in ("/v1x", "/nowhere/v1/models", "/dashboard/v1", "/"):
-        response = await client.request("GET", path, running.headers)
+        response = await running.request("GET", path, running.headers)
         assert b"base URL" not in response.body
 
 
 @pytest.mark.bridge(rate_limit=2, rate_window=timedelta(hours=1))
 @pytest.mark.gen_test
 async def test_who_is_told_something_without_a_token_is_limited_by_address(running):
-    client = await running.client()
     requests = [("HEAD", f"{CONTROL}/openai"), ("GET", "/v1/models")] * 2
-    responses = [await client.request(method, path, {}) for method, path in requests]
+    responses = [await running.request(method, path, {}) for method, path in requests]
     assert [response.status for response in responses] == [200, 404, 429, 429]

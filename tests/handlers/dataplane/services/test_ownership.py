@@ -31,15 +31,13 @@ def play(running, body=b"{}"):
 
 async def respond(running, headers, body=RESPONSES.body, path="/responses"):
     play(running, body)
-    client = await running.client()
-    response = await client.request("POST", OPENAI + path, headers, RESPONSES.request_body(stream=False))
+    response = await running.request("POST", OPENAI + path, headers, RESPONSES.request_body(stream=False))
     assert response.status == 200
     play(running)
 
 
 async def statuses(running, headers, *paths):
-    client = await running.client()
-    return [(await client.request(method, OPENAI + path, headers)).status for method, path in paths]
+    return [(await running.request(method, OPENAI + path, headers)).status for method, path in paths]
 
 
 OF_THE_RESPONSE = [
@@ -71,8 +69,7 @@ async def test_a_stored_response_is_for_the_user_who_got_it_or_has_the_key(runni
     # an id of another provider or of none gives access to nothing
     await respond(running, running.headers)
     await running.ended(1)
-    client = await running.client()
-    response = await client.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
+    response = await running.request("GET", f"/api/v2/aibridge/keyless/v1/responses/{ID}", running.headers)
     assert (response.status, json.loads(response.body)["message"]) == (404, ownership.NOT_YOURS)
     paths = [("GET", "/responses/resp_unknown"), ("GET", "/responses/$ne"), ("GET", f"/responses/{ID}%20")]
     assert await statuses(running, running.headers, *paths) == [404] * 3
@@ -112,9 +109,8 @@ async def test_an_id_that_a_provider_echoes_in_a_header_gives_access_to_nothing(
     running.upstream.scripts[:] = [
         ((HEAD % (len(body), body)).replace(b"\r\n\r\n", f"\r\n{name}: {ID}\r\n\r\n".encode(), 1),)
     ]
-    client = await running.client()
     sent = other | {"X-Request-Id": ID}
-    response = await client.request("POST", OPENAI + "/responses", sent, RESPONSES.request_body(stream=False))
+    response = await running.request("POST", OPENAI + "/responses", sent, RESPONSES.request_body(stream=False))
     assert response.status == 200
     await running.ended(1)
     play(running)

@@ -94,7 +94,6 @@ async def test_a_hang_up_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(ru
 @pytest.mark.gen_test
 async def test_an_upstream_that_stays_silent_gives_504(running):
     running.upstream.play(asyncio.Event())
-    client = await running.client()
-    response = await client.request("GET", MODELS, running.headers)
+    response = await running.request("GET", MODELS, running.headers)
     message = "openai: the provider sent nothing for longer than the idle timeout."
     assert (response.status, json.loads(response.body)["message"]) == (504, message)

@@ -65,9 +65,8 @@ async def play(running, name):
     """Make a call that is answered so; return what the client gets."""
     api, content_type, body = ALL[name]
     running.upstream.scripts[:] = [(head(content_type, body) + body,)]
-    client = await running.client()
     path = PATHS[api][name not in STREAMS]
-    response = await client.request("POST", f"{BRIDGE}/{path}", running.headers, BODY)
+    response = await running.request("POST", f"{BRIDGE}/{path}", running.headers, BODY)
     assert (response.status, response.body) == (200, body), name
 
 
@@ -100,8 +99,7 @@ async def test_responses_and_errors_are_recorded_for_those_who_may_read_prompts(
     keep(running, responses=Keep.REDACTED)
     begun = sse(delta(content="Ask ada@example"), delta(content=".com or"))
     running.upstream.play(head(EVENTS) + begun, CLOSE)
-    client = await running.client()
-    response = await client.request("POST", CHAT, running.headers, BODY)
+    response = await running.request("POST", CHAT, running.headers, BODY)
     assert response.body == begun
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"

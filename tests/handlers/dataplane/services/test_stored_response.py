@@ -46,10 +46,8 @@ def events(response):
 async def fetch(running, id_, body, *, method="GET", path="openai/v1/responses", rest="", **about):
     """Fetch with an own key, which reaches every response; the bytes come unchanged."""
     running.upstream.scripts[:] = [(head(body, **about) + body,)]
-    client = await running.client()
-    response = await client.request(method, f"{BRIDGE}/{path}/{id_}{rest}", running.own_key)
+    response = await running.request(method, f"{BRIDGE}/{path}/{id_}{rest}", running.own_key)
     assert (response.status, response.body, response.whole) == (about.get("status", 200), body, True)
-    client.close()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
 
 

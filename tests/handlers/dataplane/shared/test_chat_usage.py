@@ -31,8 +31,7 @@ def without_usage(stream: bytes) -> bytes:
 
 
 async def call(running, body=BODY):
-    client = await running.client()
-    return await client.request("POST", running.path(CHAT), running.headers, body)
+    return await running.request("POST", running.path(CHAT), running.headers, body)
 
 
 @pytest.mark.gen_test

@@ -29,8 +29,7 @@ async def call(running, prompt=f"My key is {KEY}."):
         % (len(MESSAGES.body), MESSAGES.body)
     )
     request = MESSAGES.request | {"messages": [{"role": "user", "content": prompt}]}
-    client = await running.client()
-    await client.request("POST", running.path(MESSAGES), running.headers, json.dumps(request).encode())
+    await running.request("POST", running.path(MESSAGES), running.headers, json.dumps(request).encode())
     return (await running.ended(1))[0]
 
 

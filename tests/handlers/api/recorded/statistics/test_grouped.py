@@ -31,9 +31,7 @@ async def stats(running, headers=None, **parameters):
 
 
 async def text(running, **parameters):
-    client = await running.client()
-    response = await client.request("GET", f"{STATS}?{urlencode(parameters)}", running.headers)
-    client.close()
+    response = await running.request("GET", f"{STATS}?{urlencode(parameters)}", running.headers)
     assert response.status == 200
     return response
 

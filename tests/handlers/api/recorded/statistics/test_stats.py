@@ -270,13 +270,12 @@ async def test_series_of_a_search_are_told_beside_the_time_before(running):
 async def test_how_far_series_of_a_search_are_is_told_in_lines(running):
     await record(running, model="a")
     await counted(running)
-    client = await running.client()
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await client.request("GET", f"{STATS}?format=series&q=took:%3E%3D0s", lines)
+    response = await running.request("GET", f"{STATS}?format=series&q=took:%3E%3D0s", lines)
     *progress, last = map(json.loads, response.body.splitlines())
     assert (response.status, [one["progress"]["read"] for one in progress]) == (200, [0, 1])
     assert last["result"] == await stats(running, format="series", q="took:>=0s")
-    (only,) = (await client.request("GET", f"{STATS}?format=series", lines)).body.splitlines()
+    (only,) = (await running.request("GET", f"{STATS}?format=series", lines)).body.splitlines()
     assert json.loads(only)["result"]["series"][0]["total"]["interceptions"] == 1
 
 
@@ -298,8 +297,7 @@ async def test_what_is_asked_wrongly_is_answered_by_name(running, monkeypatch):
     assert (await running.get(STATS, {}))[0] == 401
     await record(running)
     await counted(running)
-    client = await running.client()
-    response = await client.request("HEAD", STATS + "?bucket=day", running.headers)
+    response = await running.request("HEAD", STATS + "?bucket=day", running.headers)
     assert (response.status, response.body, response.header("Content-Type")) == (200, b"", "application/json")
     monkeypatch.setattr(statistics, "MAX_ROLLUPS", 0)
     monkeypatch.setattr(stats_module, "MAX_ROLLUPS", 0)

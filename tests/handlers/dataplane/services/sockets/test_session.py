@@ -186,12 +186,10 @@ async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(runni
 
 
 async def manage(running, method, path="", **fields):
-    client = await running.client()
-    response = await client.request(
+    response = await running.request(
         method, f"/api/v2/aibridge/providers{path}", running.headers, json.dumps(fields).encode() if fields else b""
     )
     assert response.status < 300, response
-    client.close()
 
 
 @pytest.mark.parametrize(
