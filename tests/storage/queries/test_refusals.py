@@ -18,22 +18,21 @@ GRACE = UUID(int=7)
 MINUTES = 6
 
 
-@pytest.fixture
-def refusals(io_loop, database):
+async def fill(database):
     """In each of some minutes one refusal of Ada, two of Grace, and one of nobody known."""
+    recorder = RefusalRecorder(database, now=lambda: time)
+    for minute in range(MINUTES):
+        time = NOON + timedelta(minutes=minute)
+        recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, provider="openai"))
+        for _ in range(2):
+            recorder.note(Refusal(rule=Rule.OWN_KEY_NOT_ALLOWED, status=403, initiator_id=GRACE))
+        recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip="192.0.2.1"))
+    await recorder.flush()
 
-    async def fill():
-        recorder = RefusalRecorder(database, now=lambda: time)
-        for minute in range(MINUTES):
-            time = NOON + timedelta(minutes=minute)
-            recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, provider="openai"))
-            for _ in range(2):
-                recorder.note(Refusal(rule=Rule.OWN_KEY_NOT_ALLOWED, status=403, initiator_id=GRACE))
-            recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip="192.0.2.1"))
-        await recorder.flush()
 
-    io_loop.run_sync(fill)
-    return Refusals(database)
+@pytest.fixture
+def refusals(filled):
+    return Refusals(filled)
 
 
 def query(bucket=Bucket.MINUTE):

@@ -55,16 +55,12 @@ def numbers(series):
 
 
 @pytest.mark.gen_test
-async def test_nothing_is_a_series_without_points(database):
+async def test_nothing_is_a_series_without_points_and_figures_look_like_this(database):
     uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
     assert (uncounted, series.group, series.points, series.other) == (0, None, {}, False)
     assert await Statistics(database).read(
         StatsQuery(DAYS.start, DAYS.end, Bucket.DAY, GroupBy.MODEL), visible_to=None
     ) == (0, [])
-
-
-@pytest.mark.gen_test
-async def test_figures_look_like_this(database):
     calls = [Call(number, second=number) for number in range(1, 5)]
     failed = {"end_reason": EndReason.UPSTREAM_ERROR, "first_byte": None, "took": 10, "priced": False}
     await count(database, *calls, ends=[{"tokens": 5}, {"tokens": None}, failed, failed | {"tokens": None}])
@@ -90,20 +86,15 @@ async def test_figures_look_like_this(database):
 
 
 @pytest.mark.gen_test
-async def test_what_has_no_price_and_no_times_shows_null(database):
-    await count(database, Call(1), ends=[{"priced": False, "first_byte": None}])
+async def test_what_has_no_price_and_no_times_shows_null_and_what_costs_nothing_has_one(database):
+    ends = {"priced": False, "first_byte": None}, {"tokens": 0}
+    await count(database, Call(1), Call(2, second=DAY), ends=ends)
     _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    totals = msgspec.to_builtins(Totals.of(series.total))
+    assert Totals.of(series.points.pop(MIDNIGHT + timedelta(days=1))).cost_usd == 0
+    totals = msgspec.to_builtins(Totals.of(series.points[MIDNIGHT]))
     unknown = totals["cost_usd"], totals["cost_micro_usd"], totals["first_byte_ms"]
     assert (unknown, totals["unpriced"]) == ((None, None, None), 1)
     assert Totals.of({}).duration_ms is None
-
-
-@pytest.mark.gen_test
-async def test_what_costs_nothing_has_a_price(database):
-    await count(database, Call(1), ends=[{"tokens": 0}])
-    _, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    assert Totals.of(series.total).cost_usd == 0
 
 
 @pytest.mark.gen_test

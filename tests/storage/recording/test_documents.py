@@ -422,16 +422,12 @@ def test_a_reading_that_is_not_all_says_so():
 
 
 @given(any_records.interceptions, any_records.endings)
-def test_any_record_is_the_same_after_the_database_had_it(start, end):
+def test_any_record_is_the_same_after_the_database_had_it_and_can_be_written_as_json(start, end):
     new_id = counting_ids()
     document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
     read = kept(document)
     assert read == document
     assert as_json(Interception.of, read, {}) == as_json(Interception.of, document, {})
-
-
-@given(any_records.interceptions, any_records.endings)
-def test_any_record_can_be_written_as_json(start, end):
     encoded = msgspec.json.encode(resource(start, end))
     assert msgspec.json.decode(encoded)["end_reason"] == end.end_reason
 

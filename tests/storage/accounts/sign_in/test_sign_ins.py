@@ -69,7 +69,7 @@ async def is_let_in(server, session):
 
 
 @pytest.mark.gen_test
-async def test_a_session_is_over_when_it_was_not_used_for_so_long(server, clock):
+async def test_a_session_is_over_after_disuse_after_its_lifetime_and_with_its_token(server, clock):
     session = await sign_in(server)
     clock.passed += 2 * HOUR - timedelta(seconds=1)
     assert await is_let_in(server, session)
@@ -77,10 +77,7 @@ async def test_a_session_is_over_when_it_was_not_used_for_so_long(server, clock)
     assert await is_let_in(server, session)
     clock.passed += 2 * HOUR
     assert not await is_let_in(server, session)
-
-
-@pytest.mark.gen_test
-async def test_a_session_is_over_after_its_lifetime_however_often_it_is_used(server, clock):
+    # However often it is used:
     session = await sign_in(server)
     for _ in range(4):
         clock.passed += HOUR
@@ -89,10 +86,6 @@ async def test_a_session_is_over_after_its_lifetime_however_often_it_is_used(ser
     assert await is_let_in(server, session)
     clock.passed += timedelta(milliseconds=1)
     assert not await is_let_in(server, session)  # though it was verified a moment ago
-
-
-@pytest.mark.gen_test
-async def test_a_use_does_not_outlast_the_token(server, clock):
     session = await sign_in(server, expires_at=clock.now() + 3 * HOUR)
     clock.passed += HOUR
     assert await is_let_in(server, session)

@@ -45,35 +45,25 @@ async def read(database, names=(), types=("openai",), start=MIDNIGHT, days=2):
 
 
 @pytest.mark.gen_test
-async def test_calls_with_keys_of_the_bridge_add_up_by_day_and_model(calls):
+async def test_calls_of_providers_of_a_type_or_name_add_up_by_day_and_model(calls):
     claude, m, tomorrow = await read(calls)
     assert (claude.day, claude.model, claude.calls, claude.usd) == (FIRST, "claude", 1, Decimal("0.00002"))
     assert (m.day, m.calls, m.unpriced, m.usd) == (FIRST, 3, 1, Decimal("0.00005"))
     assert m.tokens[0] == 10 + 40 + 50
     assert (tomorrow.day, tomorrow.calls, tomorrow.tokens[0]) == (FIRST + DAY, 1, 30)
     assert m.late == tomorrow.late == (0, 0, 0, 0)
-
-
-@pytest.mark.gen_test
-async def test_providers_are_chosen_by_type_and_by_name(calls):
     (eu,) = await read(calls, names=("openai-eu",))
     assert (eu.calls, eu.tokens[0]) == (1, 40)
     (azure,) = await read(calls, types=("azure", "foundry"))
     assert (azure.day, azure.calls) == (FIRST, 1)
     assert await read(calls, types=("anthropic",)) == []
     assert await read(calls, days=1, start=MIDNIGHT + 5 * DAY) == []
-
-
-@pytest.mark.gen_test
-async def test_what_a_call_used_that_ended_on_the_next_day_is_told_apart(calls):
+    # What a call used that ended on the next day is told apart.
     late = {"$set": {"ended_at": MIDNIGHT + DAY + timedelta(seconds=3)}}
     await calls.interceptions.update_one({"_id": CALLS[1].id}, late)
     claude, *_ = await read(calls)
     assert claude.late == claude.tokens != (0, 0, 0, 0)
-
-
-@pytest.mark.gen_test
-async def test_days_that_are_not_recorded_any_more_are_not_compared(calls):
+    # Days that are not recorded any more are not compared.
     await calls.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + DAY}})
     with pytest.raises(NotRecordedError) as refused:
         await read(calls)
