@@ -1,8 +1,6 @@
 """The official SDKs, pointed at a running bridge as a user of it would point them."""
 
 import pytest
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 
 from tests.sdk.wiring import Wiring
 from tests.upstream.throwaway_ca import authority, server_tls  # noqa: F401 - fixtures
@@ -20,12 +18,12 @@ def wiring(io_loop, running):
 
 
 @pytest.fixture
-def openai(wiring) -> AsyncOpenAI:
+def openai(wiring):
     return wiring.openai()
 
 
 @pytest.fixture
-def anthropic(wiring) -> AsyncAnthropic:
+def anthropic(wiring):
     return wiring.anthropic()
 
 

@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from anthropic import NotFoundError, PermissionDeniedError
 
+from tests.sdk.libraries import anthropic_sdk
 from tests.sdk.wiring import essence, record, stream, tokens, typed_events, whole
 
 STARTED_USAGE = {
@@ -192,9 +192,9 @@ async def test_a_batch_is_recorded_when_it_is_created_and_is_its_users_own(runni
     running.upstream.play(*whole(BATCH))
     assert (await anthropic.messages.batches.retrieve("msgbatch_1")).id == "msgbatch_1"
     others = (await running.user("grace"))["Authorization"].removeprefix("Bearer ")
-    with pytest.raises(NotFoundError):
+    with pytest.raises(anthropic_sdk.NotFoundError):
         await wiring.anthropic(api_key=others).messages.batches.retrieve("msgbatch_1")
-    with pytest.raises(PermissionDeniedError):
+    with pytest.raises(anthropic_sdk.PermissionDeniedError):
         await anthropic.messages.batches.list()
     assert [one.target for one in running.upstream.requests] == [
         "/v1/messages/batches",

@@ -4,15 +4,12 @@ import json
 from dataclasses import replace
 
 import pytest
-from anthropic import AsyncAnthropicFoundry, AsyncAnthropicVertex
-from google import genai
-from google.genai import types
 from google.oauth2.credentials import Credentials
-from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from settings import ProviderSettings
 from tests.intercept.dialects.gemini.test_generate_content import WHOLE
 from tests.intercept.dialects.gemini.test_interactions import WHOLE as INTERACTION
+from tests.sdk.libraries import anthropic_sdk, genai, openai_sdk
 from tests.sdk.test_anthropic_messages import MESSAGE
 from tests.sdk.wiring import stream, whole
 from upstream.credentials.access import Credential
@@ -72,7 +69,7 @@ def sent(running):
 async def test_azure_openai_calls_a_deployment(clouds):
     events = [b"data: " + json.dumps(each).encode() + b"\n\n" for each in CHUNKS]
     clouds.upstream.play(*stream([*events, b"data: [DONE]\n\n"]))
-    async with AsyncAzureOpenAI(
+    async with openai_sdk.AsyncAzureOpenAI(
         azure_endpoint=address(clouds, "azure"), api_version="2024-10-21", api_key=clouds.token, max_retries=0
     ) as client:
         response = await client.chat.completions.create(model="my-gpt", messages=HELLO, stream=True)
@@ -92,7 +89,7 @@ async def test_azure_openai_calls_a_deployment(clouds):
 @pytest.mark.gen_test
 async def test_anthropics_client_for_foundry(clouds):
     clouds.upstream.play(*whole(MESSAGE))
-    async with AsyncAnthropicFoundry(
+    async with anthropic_sdk.AsyncAnthropicFoundry(
         base_url=address(clouds, "foundry"), api_key=clouds.token, max_retries=0
     ) as client:
         await client.messages.create(model="claude", max_tokens=10, messages=HELLO)
@@ -103,7 +100,7 @@ async def test_anthropics_client_for_foundry(clouds):
 @pytest.mark.gen_test
 async def test_anthropics_client_for_vertex(clouds):
     clouds.upstream.play(*whole(MESSAGE))
-    async with AsyncAnthropicVertex(
+    async with anthropic_sdk.AsyncAnthropicVertex(
         base_url=address(clouds, "vertex"),
         project_id="mine",
         region="us-east5",
@@ -123,7 +120,7 @@ def google_client(clouds):
         project="mine",
         location="us-east5",
         credentials=Credentials(clouds.token),
-        http_options=types.HttpOptions(base_url=address(clouds, "vertex")),
+        http_options=genai.types.HttpOptions(base_url=address(clouds, "vertex")),
     )
 
 
@@ -167,7 +164,7 @@ async def test_openais_client_calls_models_of_vertex(clouds):
         *whole(answer | {"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi"}}]})
     )
     base_url = address(clouds, "vertex") + "/v1/projects/mine/locations/us-east5/endpoints/openapi"
-    async with AsyncOpenAI(base_url=base_url, api_key=clouds.token, max_retries=0) as client:
+    async with openai_sdk.AsyncOpenAI(base_url=base_url, api_key=clouds.token, max_retries=0) as client:
         await client.chat.completions.create(model="google/gemini-2.5-flash", messages=HELLO)
     target = "/v1/projects/mine/locations/us-east5/endpoints/openapi/chat/completions"
     assert sent(clouds) == (target, [("Authorization", "Bearer ya29.token")])
@@ -178,7 +175,7 @@ async def test_openais_client_calls_models_of_vertex(clouds):
 @pytest.mark.gen_test
 async def test_googles_client_in_express_mode_names_no_project(clouds):
     clouds.upstream.play(*whole(WHOLE))
-    options = types.HttpOptions(base_url=address(clouds, "express"))
+    options = genai.types.HttpOptions(base_url=address(clouds, "express"))
     client = genai.Client(vertexai=True, api_key=clouds.token, http_options=options).aio
     await client.models.generate_content(model="gemini-3-pro", contents="Hello")
     await client.aclose()

@@ -6,9 +6,7 @@ import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import boto3
 import pytest
-from anthropic import AsyncAnthropicBedrock
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
@@ -27,6 +25,7 @@ from tests.sdk.bedrock import (
     event_stream,
     reply,
 )
+from tests.sdk.libraries import anthropic_sdk, boto3
 from tests.sdk.wiring import essence, record, tokens
 from upstream.credentials.aws import AwsAuthorizer
 from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
@@ -323,7 +322,9 @@ async def test_a_signature_of_the_client_never_goes_upstream(running, bedrock):
 async def test_anthropics_client_for_bedrock_streams(running, bedrock):
     running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/bedrock"
-    client = AsyncAnthropicBedrock(api_key=running.token, aws_region="us-east-1", base_url=url, max_retries=0)
+    client = anthropic_sdk.AsyncAnthropicBedrock(
+        api_key=running.token, aws_region="us-east-1", base_url=url, max_retries=0
+    )
     async with client.messages.stream(
         model="us.anthropic.claude-sonnet-4-5-20250929-v1:0", max_tokens=9, messages=CLAUDE_REQUEST["messages"]
     ) as streamed:

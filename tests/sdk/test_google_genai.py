@@ -4,11 +4,10 @@ import json
 from dataclasses import replace
 
 import pytest
-from google import genai
-from google.genai import errors, types
 
 from settings import ProviderSettings
 from tests.intercept.dialects.gemini.test_generate_content import CHUNKS, ERROR, WHOLE
+from tests.sdk.libraries import genai
 from tests.sdk.wiring import stream, whole
 from upstream.providers.presets import ProviderType
 
@@ -29,7 +28,7 @@ def client(io_loop, running):
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/gemini"
     client = genai.Client(
         api_key=running.token,
-        http_options=types.HttpOptions(base_url=url, retry_options=types.HttpRetryOptions(attempts=1)),
+        http_options=genai.types.HttpOptions(base_url=url, retry_options=genai.types.HttpRetryOptions(attempts=1)),
     )
     yield client.aio
     io_loop.run_sync(client.aio.aclose)
@@ -94,7 +93,7 @@ async def test_counting_and_embedding_are_recorded(running, client):
 @pytest.mark.gen_test
 async def test_an_error_of_the_provider_comes_as_it_is_and_is_recorded_by_its_status(running, client):
     running.upstream.play(*whole(ERROR, 503))
-    with pytest.raises(errors.ServerError) as caught:
+    with pytest.raises(genai.errors.ServerError) as caught:
         await client.models.generate_content(model="gemini-3-pro", contents="Hello")
     assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")
     (recorded,) = await running.ended(1)
@@ -104,8 +103,8 @@ async def test_an_error_of_the_provider_comes_as_it_is_and_is_recorded_by_its_st
 @pytest.mark.gen_test
 async def test_a_refusal_of_the_bridge_is_an_error_of_googles(running):
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/gemini"
-    client = genai.Client(api_key="no-token", http_options=types.HttpOptions(base_url=url)).aio
-    with pytest.raises(errors.ClientError) as caught:
+    client = genai.Client(api_key="no-token", http_options=genai.types.HttpOptions(base_url=url)).aio
+    with pytest.raises(genai.errors.ClientError) as caught:
         await client.models.generate_content(model="gemini-3-pro", contents="Hello")
     assert (caught.value.code, caught.value.status) == (401, "UNAUTHENTICATED")
     await client.aclose()

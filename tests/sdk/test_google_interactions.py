@@ -4,9 +4,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from google import genai
-from google.genai import types
-from google.genai._interactions_errors import PermissionDeniedError
 
 from handlers.dataplane.services import ownership
 from limits.policies.policy import Models, SharedPolicy
@@ -14,6 +11,7 @@ from limits.policies.sources import Level, Source
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
 from tests.intercept.dialects.gemini.test_interactions import EVENTS, WHOLE, sse
+from tests.sdk.libraries import genai, interactions_errors
 from tests.sdk.wiring import stream, whole
 from upstream.providers.presets import ProviderType
 
@@ -33,7 +31,7 @@ def client(io_loop, running):
     providers = running.bridge.providers
     providers["gemini"] = replace(providers["gemini"], base_url=running.upstream.url)
     url = f"http://127.0.0.1:{running.port}/api/v2/aibridge/gemini"
-    options = types.HttpOptions(base_url=url, retry_options=types.HttpRetryOptions(attempts=1))
+    options = genai.types.HttpOptions(base_url=url, retry_options=genai.types.HttpRetryOptions(attempts=1))
     client = genai.Client(api_key=running.token, http_options=options)
     yield client.aio
     io_loop.run_sync(client.aio.aclose)
@@ -124,7 +122,7 @@ async def test_a_policy_of_models_holds_for_agents_and_for_their_models(running,
             {"agent": "antigravity-1"},
             {"agent": "deep-1", "agent_config": {"type": "antigravity", "model": "gemini-4"}},
         ):
-            with pytest.raises(PermissionDeniedError, match="may not be used here"):
+            with pytest.raises(interactions_errors.PermissionDeniedError, match="may not be used here"):
                 await client.interactions.create(input=text, **asked)
     assert running.upstream.requests == []
     running.upstream.play(*whole(WHOLE))

@@ -3,10 +3,9 @@
 import asyncio
 from datetime import timedelta
 
-import anthropic as anthropic_sdk
-import openai as openai_sdk
 import pytest
 
+from tests.sdk.libraries import anthropic_sdk, openai_sdk
 from tests.sdk.wiring import LAST_CHUNK, chunk, stream, whole
 
 BAD_TOKEN = "The token is not valid: it is unknown, expired or revoked."

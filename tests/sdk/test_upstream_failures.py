@@ -3,13 +3,12 @@
 import asyncio
 import json
 
-import anthropic as anthropic_sdk
 import httpx2
-import openai as openai_sdk
 import pytest
 
 from tests.fake_upstream import CLOSE, RESET
 from tests.sdk import test_anthropic_messages as messages
+from tests.sdk.libraries import anthropic_sdk, openai_sdk
 from tests.sdk.openai import test_chat_completions as chat_completions
 from tests.sdk.openai import test_responses as responses
 from tests.sdk.wiring import data_events, essence, stream, tokens, typed_events, whole

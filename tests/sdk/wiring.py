@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import Iterable, Mapping
-from types import ModuleType
 from typing import Any
-
-import anthropic
-import openai
-from anthropic import AsyncAnthropic, AsyncAnthropicFoundry
-from openai import AsyncOpenAI
 
 from tests.bridge import Running
 from tests.fake_upstream import Step
+from tests.sdk.libraries import Library, anthropic_sdk, openai_sdk
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What an SDK gets for https, which no bridge here speaks. Its own one reads all authorities: 7 ms for each client."""
@@ -27,18 +22,24 @@ class Wiring:
 
     def __init__(self, running: Running) -> None:
         self._running = running
-        self._clients: list[AsyncOpenAI | AsyncAnthropic] = []
+        self._clients: list[Any] = []
 
-    def openai(self, provider: str = "openai", **settings: Any) -> AsyncOpenAI:
-        return self._keep(AsyncOpenAI(base_url=f"{self._url}/{provider}/v1", **self._defaults(openai, settings)))
+    def openai(self, provider: str = "openai", **settings: Any) -> Any:
+        return self._keep(
+            openai_sdk.AsyncOpenAI(base_url=f"{self._url}/{provider}/v1", **self._defaults(openai_sdk, settings))
+        )
 
-    def anthropic(self, provider: str = "anthropic", **settings: Any) -> AsyncAnthropic:
-        return self._keep(AsyncAnthropic(base_url=f"{self._url}/{provider}", **self._defaults(anthropic, settings)))
+    def anthropic(self, provider: str = "anthropic", **settings: Any) -> Any:
+        return self._keep(
+            anthropic_sdk.AsyncAnthropic(base_url=f"{self._url}/{provider}", **self._defaults(anthropic_sdk, settings))
+        )
 
-    def foundry(self, **settings: Any) -> AsyncAnthropicFoundry:
+    def foundry(self, **settings: Any) -> Any:
         """The SDK for Anthropic's models on Azure, which sends its key in two headers."""
         return self._keep(
-            AsyncAnthropicFoundry(base_url=f"{self._url}/anthropic", **self._defaults(anthropic, settings))
+            anthropic_sdk.AsyncAnthropicFoundry(
+                base_url=f"{self._url}/anthropic", **self._defaults(anthropic_sdk, settings)
+            )
         )
 
     async def close(self) -> None:
@@ -49,7 +50,7 @@ class Wiring:
     def _url(self) -> str:
         return f"http://127.0.0.1:{self._running.port}/api/v2/aibridge"
 
-    def _defaults(self, sdk: ModuleType, settings: dict[str, Any]) -> dict[str, Any]:
+    def _defaults(self, sdk: Library, settings: dict[str, Any]) -> dict[str, Any]:
         http_client = sdk.DefaultAsyncHttpxClient(verify=NO_TLS)
         return {"api_key": self._running.token, "max_retries": 0, "http_client": http_client} | settings
 

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from openai import RateLimitError
 
 from limits.limit import Kind
 from storage.aggregation.sessions.threads import Threads
 from tests.handlers.dataplane.test_call_usage import used
+from tests.sdk.libraries import openai_sdk
 from tests.sdk.openai.test_responses import REQUEST, RESPONSE, TOOLS
 from tests.sdk.wiring import essence, record, stream, tokens, typed_events, whole
 
@@ -70,9 +70,9 @@ async def test_what_a_fetched_response_used_counts_also_where_limits_reserve(run
     await poll(running, openai, response)
     await running.ended(2)
     assert await used(running, Kind.TOKENS) == 46
-    with pytest.raises(RateLimitError):
+    with pytest.raises(openai_sdk.RateLimitError):
         await openai.responses.create(model="m", input="Hello", background=True)
-    with pytest.raises(RateLimitError):
+    with pytest.raises(openai_sdk.RateLimitError):
         await openai.responses.retrieve(response.id)
 
 

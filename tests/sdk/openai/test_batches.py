@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from openai import BadRequestError, NotFoundError, PermissionDeniedError
 
 from handlers.dataplane.services import ownership
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
+from tests.sdk.libraries import openai_sdk
 from tests.sdk.wiring import essence, record, tokens, whole
 
 FILE = {
@@ -112,10 +112,10 @@ async def test_a_user_reaches_no_file_and_no_batch_of_another(running, wiring, o
         other.batches.cancel("batch_1"),
         other.batches.create(input_file_id="file-in", endpoint="/v1/responses", completion_window="24h"),
     ):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(openai_sdk.NotFoundError):
             await refused
     for listed in (openai.files.list(), openai.batches.list()):
-        with pytest.raises(PermissionDeniedError):
+        with pytest.raises(openai_sdk.PermissionDeniedError):
             await listed
     assert len(running.upstream.requests) == requested
 
@@ -135,7 +135,7 @@ async def test_the_content_of_a_file_that_a_user_has_written_is_no_output(runnin
 async def test_a_batch_that_names_its_file_twice_is_refused(running, openai):
     await _make_batch(running, openai)
     made = {"endpoint": "/v1/responses", "completion_window": "24h"}
-    with pytest.raises(BadRequestError, match="input_file_id is there more than once"):
+    with pytest.raises(openai_sdk.BadRequestError, match="input_file_id is there more than once"):
         await openai.post(
             "/batches",
             cast_to=object,
@@ -161,10 +161,10 @@ async def test_who_brings_a_key_reaches_what_the_key_reaches(running, wiring):
 async def test_a_file_is_the_output_of_a_batch_once_the_batch_tells_so(running, openai):
     await _make_batch(running, openai)
     await _retrieve(running, openai, BATCH)
-    with pytest.raises(NotFoundError):
+    with pytest.raises(openai_sdk.NotFoundError):
         await openai.files.content("file-out")
     await _retrieve(running, openai, DONE | {"id": "batch_other"})
-    with pytest.raises(NotFoundError):
+    with pytest.raises(openai_sdk.NotFoundError):
         await openai.files.content("file-out")
     await _retrieve(running, openai, DONE)
     await _play(running, *_output("a"))

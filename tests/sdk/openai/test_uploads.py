@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from openai import NotFoundError
 
 from handlers.dataplane.services import ownership
+from tests.sdk.libraries import openai_sdk
 from tests.sdk.wiring import essence, record, whole
 
 UPLOAD = {
@@ -85,6 +85,6 @@ async def test_an_upload_of_somebody_else_is_not_there(running, wiring, openai):
         other.uploads.cancel("upload_1"),
         other.files.retrieve("file-1"),
     ):
-        with pytest.raises(NotFoundError, match="No recorded response, batch or file of yours has this id"):
+        with pytest.raises(openai_sdk.NotFoundError, match="No recorded response, batch or file of yours has this id"):
             await refused
     assert len(running.upstream.requests) == requested

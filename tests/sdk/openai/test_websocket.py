@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 
 import pytest
-from openai import AsyncAzureOpenAI, AsyncOpenAI
 
 from settings import ProviderSettings
 from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, SocketProvider, event, events
 from tests.intercept.dialects.openai.test_realtime import USAGE as REALTIME_USAGE
+from tests.sdk.libraries import openai_sdk
 from upstream.providers.presets import ProviderType
 
 
@@ -83,7 +83,7 @@ class TestOfAzure:
     @pytest.mark.gen_test
     async def test_the_client_of_azures_v1_api_gets_responses(self, running, address, provider):
         async with (
-            AsyncOpenAI(base_url=f"http://{address}/openai/v1/", api_key=running.token) as client,
+            openai_sdk.AsyncOpenAI(base_url=f"http://{address}/openai/v1/", api_key=running.token) as client,
             client.responses.connect() as connection,
         ):
             upstream = await provider.connections.get()
@@ -101,7 +101,7 @@ class TestOfAzure:
     @pytest.mark.gen_test
     async def test_the_azure_client_opens_the_realtime_api_by_its_deployment(self, running, address, provider):
         async with (
-            AsyncAzureOpenAI(
+            openai_sdk.AsyncAzureOpenAI(
                 azure_endpoint=f"http://{address}",
                 websocket_base_url=f"ws://{address}/openai",  # by itself it takes TLS for granted here
                 api_version="2026-01-01",

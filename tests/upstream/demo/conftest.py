@@ -2,9 +2,8 @@ from itertools import count
 
 import aiohttp
 import pytest
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 
+from tests.sdk.libraries import anthropic_sdk, openai_sdk
 from upstream.demo import DemoProvider
 
 
@@ -21,14 +20,14 @@ def demo(io_loop):
 
 @pytest.fixture
 def openai(io_loop, demo):
-    client = AsyncOpenAI(base_url=demo.base_url + "v1/", api_key="unused", max_retries=0)
+    client = openai_sdk.AsyncOpenAI(base_url=demo.base_url + "v1/", api_key="unused", max_retries=0)
     yield client
     io_loop.run_sync(client.close)
 
 
 @pytest.fixture
 def anthropic(io_loop, demo):
-    client = AsyncAnthropic(base_url=demo.base_url, api_key="unused", max_retries=0)
+    client = anthropic_sdk.AsyncAnthropic(base_url=demo.base_url, api_key="unused", max_retries=0)
     yield client
     io_loop.run_sync(client.close)
 

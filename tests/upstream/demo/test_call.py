@@ -2,14 +2,13 @@ from contextlib import suppress
 from io import BytesIO
 
 import aiohttp
-import anthropic as anthropic_sdk
 import msgspec
-import openai as openai_sdk
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.cases import for_each
+from tests.sdk.libraries import anthropic_sdk, openai_sdk
 from upstream.demo.api_call import Stamp
 from upstream.demo.call import _UNREADABLE, MAX_BODY_BYTES
 from upstream.demo.chat_completions import ChatCompletion

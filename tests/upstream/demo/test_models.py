@@ -1,6 +1,6 @@
-import anthropic as anthropic_sdk
-import openai as openai_sdk
 import pytest
+
+from tests.sdk.libraries import anthropic_sdk, openai_sdk
 
 NAMES = ["demo", "demo-error", "demo-stream-error", "demo-cut"]
 

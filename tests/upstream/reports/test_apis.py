@@ -7,10 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
-from anthropic import AsyncAnthropic
-from openai import AsyncOpenAI
 
 from tests.cases import for_each
+from tests.sdk.libraries import anthropic_sdk, openai_sdk
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.client import UpstreamClient
 from upstream.reports import pages as pages_module
@@ -122,13 +121,13 @@ async def test_where_the_newer_reports_are_not_the_older_ones_are_read(stand_in,
 async def test_the_vendors_sdks_read_the_stand_ins_alike(stand_in):
     stand_in.entries = ENTRIES
     start = int(START.timestamp())
-    async with AsyncOpenAI(api_key="x", admin_api_key=OPENAI_KEY, base_url=f"{stand_in.url}v1") as client:
+    async with openai_sdk.AsyncOpenAI(api_key="x", admin_api_key=OPENAI_KEY, base_url=f"{stand_in.url}v1") as client:
         page = await client.admin.organization.usage.completions(
             start_time=start, end_time=start + 86400, bucket_width="1d", group_by=["model", "batch"], limit=31
         )
     results = [(one.model, one.input_tokens, one.batch) for bucket in page.data for one in bucket.results]
     assert results == [("m-1", 15, False), ("m-1", 7, True), ("m-2", 1, False)]
-    async with AsyncAnthropic(api_key=ANTHROPIC_KEY, base_url=stand_in.url) as client:
+    async with anthropic_sdk.AsyncAnthropic(api_key=ANTHROPIC_KEY, base_url=stand_in.url) as client:
         rows = client.beta.organization.analytics.cost.list(
             starting_at=START,
             ending_at=START + timedelta(days=10),
