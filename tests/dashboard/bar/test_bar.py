@@ -28,10 +28,11 @@ def test_a_range_is_chosen_alike_in_every_view(page, site):
     page.find(".who")
     for view in (*LISTS, *FIGURES):
         page.go(f"{view}?tz=UTC")
+        page.gone(".loading")  # a user may have but so many requests at once
         page.choose("Time range", "Last month")
         address = f"{view}?range=last-month&tz=UTC"
         page.until(lambda address=address: page.address == address, "the range was to be in the address")
-        page.gone(".loading")  # a user may have but so many requests at once
+        page.gone(".loading")
         if view == LISTS[0]:  # what chooses days is the same in all of them
             page.choose("Time range", "Between days")
             page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == first, "its days")
@@ -39,6 +40,7 @@ def test_a_range_is_chosen_alike_in_every_view(page, site):
             page.choose("Time range", "Last 7 days")
             page.gone("[aria-label='First day']")
             assert page.address == f"{view}?range=7d&tz=UTC"
+            page.gone(".loading")
 
 
 def test_a_time_in_an_address_or_the_filters_is_the_range_until_another_is_chosen(page, site):
