@@ -1,8 +1,8 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.limiters import LIMIT, LIMITERS, WINDOW, table, worst_window
+from tests.cases import for_each
 from tests.docs.pages import page
 
 times = st.lists(st.integers(0, 5 * WINDOW), max_size=50).map(sorted)
@@ -27,7 +27,7 @@ def test_the_exact_window_never_admits_more_than_the_limit_and_all_that_fits(arr
     assert len(admitted) >= min(LIMIT, 10 * len(arrivals))
 
 
-@pytest.mark.parametrize("name", LIMITERS)
+@for_each("name", LIMITERS)
 def test_every_limiter_admits_a_request_after_a_quiet_time(name):
     make, _ = LIMITERS[name]
     admit = make()

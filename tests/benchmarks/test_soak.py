@@ -7,6 +7,7 @@ from benchmarks.soak import Sample, faults, gauge
 from benchmarks.stand.load import Target
 from benchmarks.stand.traffic import CALLS, LARGE_BYTES, Traffic, request
 from handlers.operation.metrics import PREFIX
+from tests.cases import for_each
 
 IDLE = Sample(minute=0, megabytes=70, files=20, slots=0, in_flight=0, queued=0, spooled=0)
 
@@ -30,7 +31,7 @@ def test_memory_is_not_judged_by_a_short_run():
     assert faults(samples(5, minutes=4), before=IDLE, after=IDLE, failed=0) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("after", "fault"),
     [
         ({"slots": 2}, "2 slots were not given back"),

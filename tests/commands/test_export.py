@@ -177,7 +177,7 @@ def test_a_folder_in_the_place_of_the_file_is_a_usage_error(run, tmp_path):
 # What goes wrong.
 
 
-@pytest.mark.parametrize("arguments", [["--after-id", str(UUID(int=9))], ["--initiator", "nobody"]])
+@for_each("arguments", [["--after-id", str(UUID(int=9))], ["--initiator", "nobody"]])
 def test_what_is_unknown_leaves_nothing(run, file, arguments):
     said = {
         "--after-id": f"there is no interception {UUID(int=9)} that the caller may see",

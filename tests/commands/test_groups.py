@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from tests.cases import for_each
 from tests.command_line import refused
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -43,7 +44,15 @@ def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database
     assert refused(run("groups", "add", "RESEARCH")) == (1, 'Error: a group named "research" exists already\n')
 
 
-@pytest.mark.parametrize(
+@pytest.fixture
+def ops(output):
+    """Reads the members of a group, in which there is nobody."""
+    output("users", "add", "ada")
+    output("groups", "add", "ops")
+    return lambda: json.loads(output("groups", "members", "ops", "--json"))
+
+
+@for_each(
     ("arguments", "message"),
     [
         (["remove", "nobody"], 'Error: there is no group named "nobody"\n'),
@@ -55,8 +64,6 @@ def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database
         ),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(run, output, arguments, message):
-    output("users", "add", "ada")
-    output("groups", "add", "ops")
+def test_what_cannot_be_done_is_said_in_one_line(run, ops, arguments, message):
     assert refused(run("groups", *arguments)) == (1, message)
-    assert json.loads(output("groups", "members", "ops", "--json")) == []
+    assert ops() == []

@@ -2,11 +2,10 @@ import json
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import pytest
-
 from commands.interceptions import SEARCH_OPTIONS
 from intercept.records import UserPrompt
 from storage.queries.filters.search_language import Search
+from tests.cases import for_each
 from tests.command_line import refused
 
 
@@ -83,7 +82,7 @@ def test_an_unknown_user_or_interception_is_said_in_one_line(run):
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "message"),
     [
         (

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from commands.login import GRANT_TYPE, login
+from tests.cases import for_each
 
 CODES = {"device_code": "hush", "user_code": "WDJB-MJHT", "expires_in": 600, "interval": 5}
 TOKEN = {"access_token": "d3W24SnZZB-0123456789abcdefghijkl", "token_type": "Bearer", "expires_in": 3600}
@@ -185,9 +186,7 @@ def test_what_goes_wrong_is_said(bridge, run, tmp_path, responses, said):
     assert not (tmp_path / "aibridge").exists()
 
 
-@pytest.mark.parametrize(
-    "url", ["http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://", "http://[::1"]
-)
+@for_each("url", ["http://bridge.example", "ftp://127.0.0.1", "https://user@bridge.example", "https://", "http://[::1"])
 def test_a_token_goes_over_no_network_unencrypted(run, url):
     result = run(url)
     assert result.exit_code == 2

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from tests.cases import for_each
 from tests.command_line import refused, succeeded
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -119,7 +120,7 @@ def test_a_token_is_revoked_by_its_id(run, output):
     assert listed_in(output)[0]["revoked_at"] is not None
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "message"),
     [
         (["create", "nobody"], 'Error: there is no user named "nobody"\n'),
@@ -135,7 +136,7 @@ def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
     assert refused(run("tokens", *arguments)) == (1, message)
 
 
-@pytest.mark.parametrize("duration", ["90", "0d", "-1d", "soon"])
+@for_each("duration", ["90", "0d", "-1d", "soon"])
 def test_a_duration_that_is_none_is_a_usage_error(run, duration):
     code, message = refused(run("tokens", "create", "ada", "--expires", duration))
     assert (code, message.splitlines()[-1]) == (

@@ -3,9 +3,8 @@ import re
 from datetime import datetime, timedelta
 from uuid import UUID
 
-import pytest
-
 from storage.queries.accounts.audit import Audit
+from tests.cases import for_each
 from tests.command_line import refused
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -95,7 +94,7 @@ def test_adding_a_user_leaves_the_retention_that_the_server_decided(output, data
     assert indexes["retention"]["expireAfterSeconds"] == 86400
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "message"),
     [
         (["remove", "nobody"], 'Error: there is no user named "nobody"\n'),

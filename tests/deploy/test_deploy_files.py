@@ -11,6 +11,7 @@ import yaml
 
 from handlers.operation.metrics import PREFIX, Metrics
 from settings import declared
+from tests.cases import for_each
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -50,7 +51,7 @@ def labels_of(name):
     return {"instance", "job", "le", *(label for one in found for label in getattr(one, "_labelnames", ()))}
 
 
-@pytest.mark.parametrize("name", ["aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile"])
+@for_each("name", ["aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile"])
 def test_every_variable_of_ours_that_is_named_is_a_setting(name):
     assert set(re.findall(r"CODER_AIBRIDGE_[A-Z_]+(?<!_)", text(name))) - {"CODER_AIBRIDGE"} <= VARIABLES
 

@@ -13,6 +13,7 @@ from tornado.httputil import HTTPHeaders
 from http1.errors import InvalidRequestError
 from http1.headers import add_checked, http_date
 from http1.requests import Requests
+from tests.cases import for_each
 from upstream.response import Response
 
 NAMES = st.sampled_from(["Accept", "accept", "X-Request-Id", "x-request-ID", "COOKIE"])
@@ -46,8 +47,8 @@ def read_by_client(line):
     return response.headers[0] if response.has_head and response.headers else None
 
 
-@pytest.mark.parametrize("line", [b"a%bb: c", b"%ba: c", b"a%b: c"])
-@pytest.mark.parametrize("read", [read_by_server, read_by_client])
+@for_each("line", [b"a%bb: c", b"%ba: c", b"a%b: c"])
+@for_each("read", [read_by_server, read_by_client])
 def test_no_name_gets_past_a_parser_that_tornado_would_refuse(read, line):
     found = [header for octet in OCTETS if (header := read(line % octet)) is not None]
     assert len(found) >= 60
@@ -55,7 +56,7 @@ def test_no_name_gets_past_a_parser_that_tornado_would_refuse(read, line):
         HTTPHeaders().add(name, "c")
 
 
-@pytest.mark.parametrize("line", [b"a: b%bc", b"a: %bb", b"a: b%b", b"a: %b"])
+@for_each("line", [b"a: b%bc", b"a: %bb", b"a: b%b", b"a: %b"])
 def test_no_value_gets_past_the_parser_of_requests_that_tornado_would_refuse(line):
     found = [header for octet in OCTETS if (header := read_by_server(line % octet)) is not None]
     assert len(found) >= 220

@@ -108,7 +108,7 @@ def only(data):
     return reader.request
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("head", "keeps"),
     [
         (b"GET / HTTP/1.1\r\n" + HOST, True),
@@ -131,12 +131,12 @@ def test_what_comes_behind_the_last_request_is_not_looked_at():
     assert reader.request is None
 
 
-@pytest.mark.parametrize(
+@for_each(
     "framing",
     [(b"Content-Length: 5\r\n\r\n", b"hello"), (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n")],
     ids=["length", "chunks"],
 )
-@pytest.mark.parametrize("size", [1, 7, 1000])
+@for_each("size", [1, 7, 1000])
 def test_an_upgrade_offer_is_ignored_and_the_body_is_read(framing, size):
     head, body = framing
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
@@ -155,7 +155,7 @@ def test_the_request_for_a_tunnel_is_the_last_one_of_its_connection():
     assert (request.whole, request.keeps_connection) == (True, False)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("target", "path", "host"),
     [
         ("http://c", "/", "c"),

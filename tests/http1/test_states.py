@@ -14,6 +14,7 @@ from tornado.testing import bind_unused_port
 from http1 import request_cycle
 from http1.server import BridgeServer
 from http1.states import ENDS, TRANSITIONS, Event, InvalidTransitionError, State, next_state
+from tests.cases import for_each
 
 STATES = st.sampled_from(list(State))
 EVENTS = st.sampled_from(list(Event))
@@ -34,7 +35,7 @@ def test_every_state_can_be_reached_and_can_end():
         assert reachable(state) & ENDS
 
 
-@pytest.mark.parametrize("state", ENDS)
+@for_each("state", ENDS)
 def test_an_end_is_final(state):
     assert reachable(state) == {state}
 
@@ -255,7 +256,7 @@ def test_no_sequence_of_events_leaves_the_table_or_ends_a_request_twice(monkeypa
     assert seen | {(State.RESPONDING, Event.RESPONSE_CONTINUES, State.RESPONDING)} == table
 
 
-@pytest.mark.parametrize("state", State)
+@for_each("state", State)
 def test_an_exchange_is_over_once_nothing_more_can_be_sent(state):
     cycle = request_cycle.RequestCycle.__new__(request_cycle.RequestCycle)
     cycle.state = state

@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.reports.samples import Summary, percentile, short, slope, summary, with_range
+from tests.cases import for_each
 
 values = st.lists(st.integers(-(10**6), 10**6), min_size=1, max_size=200).map(sorted)
 
@@ -19,7 +20,7 @@ def test_a_summary_is_the_median_the_least_and_the_most():
     assert summary([3.0, 1.0, 2.0]).less(1.0) == Summary(1.0, 0.0, 2.0)
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("value", "text"),
     [
         (0, "0.000"),

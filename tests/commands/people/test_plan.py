@@ -11,6 +11,7 @@ from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.sources import Level, Source
 from storage.accounts.users import Group, Role, User
 from storage.policies.documents import KeptPolicy
+from tests.cases import for_each
 from tests.storage.records import NOON
 
 RESEARCH = Group(id=UUID(int=1), name="research", display_name="research", created_at=NOON)
@@ -71,7 +72,7 @@ def test_a_policy_that_says_nothing_removes_the_one_that_is_there():
     assert step == Step(What.REMOVE_POLICY, f"groups/{OPS.id}", "- policy groups/Ops", SharedPolicy())
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("file", "removes", "wrong"),
     [
         (

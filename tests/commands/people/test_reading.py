@@ -14,6 +14,7 @@ from commands.people.reading import InvalidPeopleError, People, PlannedGroup, Pl
 from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.sources import Level
 from storage.accounts.users import Role
+from tests.cases import for_each
 
 FILE = """
 users:
@@ -50,7 +51,7 @@ def test_yaml_and_json_say_the_same():
     assert read_people(b"{}") == People()
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("text", "wrong"),
     [
         ("", "the file: must be an object"),

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from resources.provider_bodies import UNKNOWN_TYPE
+from tests.cases import for_each
 from tests.command_line import invoke, refused
 
 KEY = base64.b64encode(bytes(range(32))).decode()
@@ -83,7 +84,7 @@ def test_what_is_given_is_changed_and_the_rest_stays(output, key_file):
     assert listed(output) == []
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("arguments", "message"),
     [
         (["add", "East", "--type", "openai"], "Error: name: must be lower-case letters and digits with single hyphens"),
@@ -223,7 +224,7 @@ def test_a_provider_that_moves_takes_its_keys_from_the_file(apply, output, tmp_p
     assert [len(one["keys"]) for one in listed(output)] == [1]
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("providers", "message"),
     [
         ([{"type": "openai"}], "providers[0]: name: is required"),

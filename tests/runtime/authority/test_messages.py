@@ -27,6 +27,7 @@ from runtime.authority.messages import (
     encode,
 )
 from runtime.authority.outgoing import Outgoing
+from tests.cases import for_each
 from tests.limits.clock import SECOND, Clock
 
 SLOTS = Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 2)
@@ -51,7 +52,7 @@ def test_what_a_worker_says_arrives_as_it_was():
     assert decode_from_worker(sent(message)) == message
 
 
-@pytest.mark.parametrize("limits", [(), (SLOTS,), (SLOTS, RATE), (RATE, SHADOW), (SHADOW,)])
+@for_each("limits", [(), (SLOTS,), (SLOTS, RATE), (RATE, SHADOW), (SHADOW,)])
 def test_a_decision_arrives_as_it_was(limits):
     limiter = Limiter(Clock(), Clock())
     for number in (1, 2, 3):

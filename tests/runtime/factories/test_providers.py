@@ -7,6 +7,7 @@ import pytest
 from runtime.factories import providers
 from runtime.factories.providers import make_provider
 from settings import ProviderSettings
+from tests.cases import for_each
 from upstream.credentials.access import Credential
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.providers.presets import ProviderType
@@ -30,7 +31,7 @@ def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
     )
 
 
-@pytest.mark.parametrize(
+@for_each(
     ("type_", "base_url", "keyless"),
     [
         ("azure", "https://a.openai.azure.com/", False),
