@@ -55,12 +55,12 @@ def flags():
 
 @pytest.mark.gen_test(timeout=120)
 async def test_slots_and_rates_outlive_the_workers_of_a_server(server, upstream):
-    admitted = await burst(server, 24)
+    admitted = await burst(server, 12)
     assert len(admitted) == 6
     found = await limits(server)
     assert (found["scope"], found["state"], found["holding"], len(found["holders"])) == ("cluster", "ok", 6, 6)
     used = by_name(found)["concurrency"]
-    assert (used["used"], used["remaining"], used["refused"]) == (6, 0, 18)
+    assert (used["used"], used["remaining"], used["refused"]) == (6, 0, 6)
     assert (await server.get("/readyz"))[1]["limits"] == "ok"
     assert len(await heartbeats(server)) == 1
     await finish(upstream, admitted)
@@ -88,22 +88,22 @@ async def test_two_servers_share_one_limit_and_one_that_is_killed_leaves_no_proc
     server_with_mongodb, another, upstream
 ):
     server = server_with_mongodb
-    calls = [begin(one) for one in (server, another) * 12]
+    calls = [begin(one) for one in (server, another) * 6]
     responses = await asyncio.gather(*calls)
     admitted = [(client, response) for client, response in responses if response.status == 200]
     assert len(admitted) == 6
     for one in (server, another):
-        found = await until_limits(one, holding=6, refused=18)
+        found = await until_limits(one, holding=6, refused=6)
         assert len(found["holders"]) == 6
         used = by_name(found)["concurrency"]
         assert (used["used"], used["remaining"]) == (6, 0)
     await finish(upstream, admitted)
-    await until_limits(server, holding=0, refused=18)
+    await until_limits(server, holding=0, refused=6)
     assert len(await heartbeats(server)) == 2
     another.send(signal.SIGTERM)
     assert await another.ended() == 0
     (left,) = await heartbeats(server)
-    await until_limits(server, holding=0, refused=left["report"]["refused"]["concurrency"])
+    await until_limits(server, holding=0, refused=left["report"]["refused"].get("concurrency", 0))
     upstream.gate.clear()
     admitted = await burst(server, 10)
     assert len(admitted) == 6

@@ -58,7 +58,7 @@ async def ask_both(server, sessions):
 
 @pytest.mark.gen_test(timeout=90)
 async def test_workers_send_a_session_to_one_provider_and_fall_back_alike(server, upstream, spare):
-    sessions = [f"s-{number % SESSIONS}" for number in range(4 * SESSIONS)]
+    sessions = [f"s-{number % SESSIONS}" for number in range(2 * SESSIONS)]
     names = await ask_both(server, sessions)
     went = dict(zip(sessions, names[-len(sessions) :], strict=True))
     assert [went[session] for session in sessions] * (len(names) // len(sessions)) == names

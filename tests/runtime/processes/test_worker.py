@@ -12,12 +12,13 @@ import sys
 
 import pytest
 
+from runtime.processes import worker
 from runtime.processes.worker import SharedSocket
 from storage.mongo.embedded import running_uri
 from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
 from tests.runtime.processes.two_workers import FIRST
-from tests.server_process import ROOT, await_end
+from tests.server_process import await_end
 from tests.storage.recording.outbox.test_spool_folders import leave_behind
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
@@ -122,7 +123,7 @@ async def test_a_restart_cuts_nothing_a_death_its_own_calls_and_a_second_signal_
     server.send(signal.SIGHUP)
     await asyncio.to_thread(server.stderr.find, r"INFO aibridge: worker \d+: retiring$")
     at_retirement = load.calls
-    while load.calls < at_retirement + 20:  # noqa: ASYNC110 - calls go on while the first worker waits for its streams
+    while load.calls < at_retirement + 8:  # noqa: ASYNC110 - calls go on while the first worker waits for its streams
         await asyncio.sleep(PAUSE_SECONDS)
     upstream.gate.set()
     await whole(streams)
@@ -170,20 +171,17 @@ async def test_a_restart_cuts_nothing_a_death_its_own_calls_and_a_second_signal_
         await_end(child)
 
 
-def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor():
+def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor(monkeypatch):
     ours, theirs = socket.socketpair()
-    with ours, theirs, ours.makefile() as responses:
+    with ours, theirs, ours.makefile() as responses, theirs.makefile() as requests:
+        monkeypatch.setattr(worker, "SUPERVISOR", theirs.fileno())
+        monkeypatch.setattr(sys, "stdin", requests)
         handover = {"flags": {"rate-limit": "x"}, "sockets": [], "mongodb_uri": "", "demo_url": ""}
         ours.sendall(json.dumps(handover).encode() + b"\n")
-        process = subprocess.run(
-            [sys.executable, "runtime/processes/worker.py"],
-            cwd=ROOT,
-            stdin=theirs.fileno(),
-            capture_output=True,
-            check=False,
-        )
+        with pytest.raises(SystemExit, match=r"^1$"):
+            worker.main()
         expected = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
-        assert (process.returncode, responses.readline(), process.stdout, process.stderr) == (1, expected, b"", b"")
+        assert responses.readline() == expected
 
 
 def test_a_shared_socket_yields_one_connection_per_turn():
