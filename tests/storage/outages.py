@@ -203,7 +203,8 @@ class ReplicaSet:
             folder = self._folder / f"member-{number}"
             folder.mkdir()
             options = ["--dbpath", str(folder), "--bind_ip", "127.0.0.1", "--port", str(port), "--nounixsocket"]
-            options += ["--replSet", "rs0", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25"]
+            options += ["--replSet", "rs0", "--oplogSize", "64", "--wiredTigerCacheSizeGB", "0.25", "--quiet"]
+            options += ["--setParameter", "diagnosticDataCollectionEnabled=false"]
             self._members[f"127.0.0.1:{port}"] = Mongod(find_program(), options, folder / "mongod.log")
         config = {
             "_id": "rs0",

@@ -81,22 +81,22 @@ async def test_equal_refusals_of_a_minute_are_one_row_with_a_count(recorder, clo
 async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, database):
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    for number in range(1_000):
+    for number in range(400):
         recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=ADA.id, retry_after_ms=number))
-    for number in range(1_000):
+    for number in range(400):
         recorder.note(Refusal(rule=Rule.INVALID_TOKEN, status=401, client_ip=f"192.0.{number // 250}.{number % 250}"))
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    assert held < 500_000
+    assert held < 200_000
     await recorder.flush()
     found = await rows(database)
     assert len(found) == 1 + MAX_UNKNOWN_ROWS + 1
-    assert [row["count"] for row in found if row["rule"] == "rate"] == [1_000]
+    assert [row["count"] for row in found if row["rule"] == "rate"] == [400]
     (rest,) = [row for row in found if row["rule"] == "invalid_token" and row["client_ip"] is None]
-    assert rest["count"] == 1_000 - MAX_UNKNOWN_ROWS
+    assert rest["count"] == 400 - MAX_UNKNOWN_ROWS
     for bucket in Bucket:
-        assert await totals(database, bucket) == {"rate": 1_000, "invalid_token": 1_000}
-        assert await totals(database, bucket, "initiator_id") == {ADA.id: 1_000, None: 1_000}
+        assert await totals(database, bucket) == {"rate": 400, "invalid_token": 400}
+        assert await totals(database, bucket, "initiator_id") == {ADA.id: 400, None: 400}
 
 
 @pytest.mark.gen_test

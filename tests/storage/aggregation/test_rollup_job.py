@@ -166,7 +166,7 @@ def operation(kind, call):
             return call.end(None, first_byte=None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
 
 
-@settings(max_examples=examples(5, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=25))
 def test_rollups_are_the_sums_of_the_interceptions_in_any_order_of_events(io_loop, database, steps):
     async def happen():

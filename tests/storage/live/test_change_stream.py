@@ -1,3 +1,5 @@
+import os
+import signal
 from contextlib import suppress
 from uuid import UUID, uuid4
 
@@ -213,6 +215,7 @@ async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
     with pytest.raises(ForgottenPositionError, match=r"^events after this position are no longer available$"):
         await (await ChangeStream.open(database, stream.position)).read()
     database.close()
+    os.kill(mongodb.pid, signal.SIGKILL)
     await mongodb.stop()
 
 

@@ -310,7 +310,7 @@ async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_or
     make_live, calls, listen, database, monkeypatch
 ):
     monkeypatch.setattr("storage.live.change_stream.BATCH", 40)
-    total, processes = 50, [make_live(database) for _ in range(2)]
+    total, processes = 30, [make_live(database) for _ in range(2)]
     chance = random.Random(7)
     whole = await listen(processes[0])
     begun = (await whole.event()).position

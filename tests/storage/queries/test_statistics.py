@@ -267,7 +267,7 @@ calls = st.lists(
 ).map(lambda rows: [Call(number, *row) for number, row in enumerate(rows)])
 
 
-@settings(max_examples=examples(5, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     calls=calls,
     visible_to=st.sampled_from([None, ADA]),

@@ -388,7 +388,7 @@ def change(kind, call):
             return call.end(None, end_reason=EndReason.UPSTREAM_ERROR, took=90)
 
 
-@settings(max_examples=examples(5, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.tuples(kinds, st.sampled_from(DIVERSE)), max_size=30))
 def test_in_every_order_of_everything_each_session_is_what_its_calls_add_up_to(io_loop, database, steps):
     async def happen():

@@ -296,7 +296,7 @@ def thread_of(call, world):
     return parent.number, (thread_of(parent, world) or (0, parent.number))[1]
 
 
-@settings(max_examples=examples(5, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(4, 80), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(world=st.lists(calls, max_size=10), data=st.data())
 def test_every_answer_goes_on_with_the_latest_call_before_it(io_loop, database, world, data):
     world = [replace(call, number=number) for number, call in enumerate(world, start=1)]

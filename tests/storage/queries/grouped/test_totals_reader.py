@@ -52,16 +52,15 @@ def question(names="user,model", q="", **changes):
 
 
 QUESTIONS = (
-    *(question(names, compare=True) for names in ("", "user,model", "tool")),
-    *(question(names) for names in ("tag.project,model", "group", "user,token")),
+    *(question(names, compare=True) for names in ("", "tool")),
+    *(question(names) for names in ("tag.project,model", "user,token")),
     question(q="status:failed"),
-    question("model", period=Period.DAY),
     question("user", period=Period.HOUR, in_full=True),
     question("user", visible_to=UUID(int=2)),
     question("user,model", order=Order.P95, limit=4, offset=1),
     question("model", order=Order.P95, period=Period.DAY),
-    *(question(names, order=Order.CHANGE, limit=3, compare=True) for names in ("user,model", "tag.project,model")),
-    *(question(names, order=Order.CACHE) for names in ("tag.project", "group")),
+    question("tag.project,model", order=Order.CHANGE, limit=3, compare=True),
+    question("group", order=Order.CACHE),
     question("model", order=Order.CHANGE, period=Period.DAY, zone=ZoneInfo("Europe/Berlin"), compare=True),
     question("model", "model:m1,m2"),
 )
