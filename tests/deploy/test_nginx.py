@@ -14,6 +14,7 @@ import pytest
 from tests.handlers.conversations import MESSAGES
 from tests.ports import free_ports
 from tests.raw_client import RawClient
+from tests.upstream.throwaway_ca import EC_KEY, openssl
 
 BLOCK = Path(__file__).parents[2] / "deploy" / "nginx.conf"
 MAIN = """pid {folder}/pid;
@@ -35,13 +36,11 @@ http {{
 pytestmark = pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed")
 
 
-@pytest.fixture
-def tls(tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    subject = ("-subj", "/CN=aibridge.example.com", "-keyout", key, "-out", certificate)
-    subprocess.run(
-        ("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *subject), check=True, capture_output=True
-    )
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tls")
+    key, certificate = folder / "key.pem", folder / "certificate.pem"
+    openssl("req", "-x509", *EC_KEY, "-subj", "/CN=aibridge.example.com", "-keyout", key, "-out", certificate)
     return key, certificate
 
 
