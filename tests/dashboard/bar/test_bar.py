@@ -10,7 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from storage.accounts.identities import Role
 from tests.dashboard.page import PHONE, WIDE
 
-LISTS = ("interceptions", "errors", "sessions")
+LISTS = ("interceptions", "sessions")
 FIGURES = ("overview", "explore", "usage", "providers/demo")
 
 FIGURE = ".tile dd:first-of-type"
