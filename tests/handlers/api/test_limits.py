@@ -91,10 +91,9 @@ def refused_with(response, opening):
 
 
 async def call(bridge, conversation=CHAT, headers=None):
-    """One call on a connection of its own: the response, or what is wrong."""
-    client = await bridge.client()
+    """One call."""
     headers = bridge.headers if headers is None else headers
-    return await client.request("POST", bridge.path(conversation), headers, conversation.request_body(stream=False))
+    return await bridge.request("POST", bridge.path(conversation), headers, conversation.request_body(stream=False))
 
 
 def message(response):

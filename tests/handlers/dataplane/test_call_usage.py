@@ -36,7 +36,7 @@ def whole(conversation, headers=b""):
 
 
 async def call(running, conversation, headers=None, *, stream=False):
-    """One call on a connection of its own."""
+    """One call."""
     body = conversation.request_body(stream=stream)
     return await running.request("POST", running.path(conversation), headers or running.headers, body)
 

@@ -227,7 +227,7 @@ async def test_who_cannot_listen_is_told_why_and_who_leaves_is_forgotten(running
     )
     assert await client.at_end() == b""
     assert running.bridge.live._reading is None
-    assert (await (await running.client()).request("HEAD", PATH + "?q=a:b", running.headers)).status == 400
+    assert (await running.request("HEAD", PATH + "?q=a:b", running.headers)).status == 400
     await running.afresh()
     # what cannot be listened to is refused
     client = await running.client()

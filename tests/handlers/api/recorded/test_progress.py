@@ -60,7 +60,7 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     monkeypatch.setattr(Grouped, "read", refuses)
     assert (await running.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
     running.bridge.lifecycle.draining = True
-    response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
+    response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     assert (response.status, json.loads(response.body)) == (503, {"message": SHUTTING_DOWN})
 
 
@@ -72,7 +72,7 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, mon
 
     monkeypatch.setattr(Grouped, "read", fails)
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await (await running.client()).request("GET", f"{STATS}?group_by=agent", lines)
+    response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
     assert (response.status, progress["progress"]["of"]) == (200, 40_000)
     assert error == {"error": {"message": DATABASE_UNAVAILABLE}}

@@ -260,13 +260,13 @@ async def test_a_refusal_is_one_of_a_call_in_any_dialect_and_names_its_rule(runn
     assert (row["provider"], row["route"]) == ("anthropic", "/v1/messages")
     await running.afresh("refusals", "refusal_totals")
     # a storm of what no handler reads is one row and counted to the last
-    for _ in range(50):
+    for _ in range(10):
         client = await running.client()
         await client.send_raw(b"nonsense\r\n\r\n")
         assert (await client.head()).status == 400
         client.close()
     (row,) = (await listed(running))["results"]
-    assert (row["more"], (await counted(running))["total"]) == (49, 50)
+    assert (row["more"], (await counted(running))["total"]) == (9, 10)
     await running.afresh("refusals", "refusal_totals")
     # a revoked token is named where nobody is
     headers = await running.user("grace")

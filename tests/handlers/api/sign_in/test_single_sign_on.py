@@ -41,11 +41,10 @@ class Browser:
     cookies: dict
 
     async def get(self, path, headers=()):
-        client = await self.running.client()
         cookie = (
             {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items())} if self.cookies else {}
         )
-        response = await client.request("GET", path, cookie | dict(headers))
+        response = await self.running.request("GET", path, cookie | dict(headers))
         for name, value in response.headers:
             if name == "Set-Cookie":
                 key, _, rest = value.partition("=")

@@ -27,7 +27,7 @@ async def fetch(running, body, status=200, headers=""):
     """Fetch the results with an own key, for which every batch may be read; they come unchanged."""
     head = f"HTTP/1.1 {status} X\r\nContent-Type: application/x-jsonl\r\n{headers}Content-Length: {len(body)}\r\n\r\n"
     running.upstream.scripts = [(head.encode() + body,)]
-    response = await (await running.client()).request("GET", PATH, running.own_key)
+    response = await running.request("GET", PATH, running.own_key)
     assert (response.status, response.body, response.whole) == (status, body, True)
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
 
@@ -48,7 +48,7 @@ async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(run
     # results before the response broke off are recorded
     head = "HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: 1000\r\n\r\n"
     running.upstream.scripts = [(head.encode() + line("a") + line("b")[:-9], CLOSE)]
-    response = await (await running.client()).request("GET", PATH, running.own_key)
+    response = await running.request("GET", PATH, running.own_key)
     assert (response.status, response.whole) == (200, False)
     (recorded,) = await running.ended(1)
     assert recorded["token_usages"][0]["output_tokens"] == 4

@@ -128,7 +128,7 @@ async def test_an_error_is_kept_where_no_policy_says_anything_of_responses(runni
         running.upstream.play(
             b"HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nContent-Length: 54\r\n\r\n" + body
         )
-        await (await running.client()).request("POST", CHAT, running.headers, BODY)
+        await running.request("POST", CHAT, running.headers, BODY)
     restricted, kept = await running.ended(2)
     assert [one["error"]["message"] for one in (kept, restricted)] == ["xylophone", ""]
     assert kept["response"] is restricted["response"] is None

@@ -129,7 +129,7 @@ async def test_what_could_not_be_recorded_or_broke_off_is_recorded_when_it_is_fe
 
     body = json.dumps(DONE).encode()
     running.upstream.scripts[:] = [(head(body) + body[:-1], CLOSE)]
-    broken = await (await running.client()).request("GET", f"{BRIDGE}/openai/v1/responses/resp_1", running.own_key)
+    broken = await running.request("GET", f"{BRIDGE}/openai/v1/responses/resp_1", running.own_key)
     assert (broken.body, broken.whole) == (body[:-1], False)
     await running.ended(0)
     with monkeypatch.context() as patch:
@@ -222,7 +222,7 @@ async def test_where_tokens_are_used_up_batches_are_cancelled_and_no_response_is
     assert await used(running, Kind.TOKENS) == 7, reserves
     for method, rest in ("GET", ""), ("POST", "/cancel"):
         address = f"{BRIDGE}/openai/v1/responses/resp_2{rest}"
-        refused = await (await running.client()).request(method, address, running.own_key)
+        refused = await running.request(method, address, running.own_key)
         assert refused.status == 429, (reserves, method)
     await fetch(running, "batch_1", b'{"id": "batch_1"}', method="POST", path="openai/v1/batches", rest="/cancel")
     assert len(await running.ended(1)) == 1

@@ -223,24 +223,6 @@ async def test_a_provider_that_is_switched_off_takes_no_more_responses(running, 
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_was_revoked_gets_no_more_responses(running, provider, opened):
-    headers = await running.user("grace")
-    client, upstream = await opened(**headers)
-    await client.send(create("one", stream_id="a"))
-    await provider.received.get()
-    await running.bridge.identities.revoke_token(token_id_of(headers))
-    await client.send(create("two", stream_id="b"))
-    error = json.loads(await client.recv())
-    assert (error["status"], error["error"]["message"]) == (401, UNRECOGNISED)
-    await send_all(upstream, events("resp_1", stream_id="a"))
-    assert await receive(client, 3) == events("resp_1", stream_id="a")
-    assert provider.received.empty()
-    assert lets_go(running)
-    (call,) = await running.ended(1)
-    assert call["end_reason"] == "completed"
-
-
-@pytest.mark.gen_test
 async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, provider, opened, monkeypatch):
     monkeypatch.setattr(session, "PING_SECONDS", 0.01)
     headers = await running.user("grace")
@@ -328,7 +310,10 @@ async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write
 
 
 @pytest.mark.gen_test
-async def test_a_request_that_cannot_be_recorded_is_an_error_event(running, provider, opened):
+async def test_calls_end_with_an_error_a_client_that_vanishes_or_a_token_that_is_revoked(
+    running, provider, opened, again
+):
+    # a request that cannot be recorded is an error event
     client, _ = await opened()
     for message in ('{"type":"response.create"}', '{"type":"response.create","model":""}'):
         await client.send(message)
@@ -336,6 +321,53 @@ async def test_a_request_that_cannot_be_recorded_is_an_error_event(running, prov
         assert (error["type"], error["status"]) == ("error", 400), message
         assert provider.received.empty(), message
         assert lets_go(running), message
+    await again()
+    # a client that vanishes ends its calls
+    client, _ = await opened()
+    await client.send(create("one"))
+    await provider.received.get()
+    client.transport.abort()
+    await provider.closed.get()
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "client_disconnected"
+    await again()
+    # a steering request that fails or waits is a call that ends
+    client, upstream = await opened()
+    await client.send(create("one", stream_id="a"))
+    await upstream.send(json.dumps({"type": "response.created", "stream_id": "a", "response": {"id": "resp_1"}}))
+    await receive(client, 1)
+    for words, kind in ("no", "failed"), ("later", "pending"):
+        await client.send(json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": words}))
+        while json.loads(await provider.received.get()).get("input") != words:
+            pass
+        error = {"code": "response_not_active", "message": "It has ended."}
+        ended = {"type": f"response.steer.{kind}", "steer": {"previous_response_id": "resp_1"}}
+        await upstream.send(json.dumps(ended | ({"error": error} if kind == "failed" else {})))
+        await receive(client, 1)
+    calls = await running.ended(2)
+    assert {(one["user_prompts"][0]["prompt"], one["end_reason"], one["model"]) for one in calls} == {
+        ("no", "upstream_stream_error", "gpt-5"),
+        ("later", "completed", "gpt-5"),
+    }
+    assert [one["error"] for one in calls if one["error"]] == [
+        {"type": "response_not_active", "message": "It has ended."}
+    ]
+    await again()
+    # a token that was revoked gets no more responses
+    headers = await running.user("grace")
+    client, upstream = await opened(**headers)
+    await client.send(create("one", stream_id="a"))
+    await provider.received.get()
+    await running.bridge.identities.revoke_token(token_id_of(headers))
+    await client.send(create("two", stream_id="b"))
+    error = json.loads(await client.recv())
+    assert (error["status"], error["error"]["message"]) == (401, UNRECOGNISED)
+    await send_all(upstream, events("resp_1", stream_id="a"))
+    assert await receive(client, 3) == events("resp_1", stream_id="a")
+    assert provider.received.empty()
+    assert lets_go(running)
+    (call,) = await running.ended(1)
+    assert call["end_reason"] == "completed"
 
 
 @pytest.mark.gen_test
@@ -356,17 +388,6 @@ async def test_a_client_that_leaves_before_the_usage_of_its_response_is_charged(
     usage = recorded["token_usages"][0]
     assert (recorded["end_reason"], usage["output_tokens"], usage["source"]) == ("client_disconnected", 7, "provider")
     assert lets_go(running)
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_vanishes_ends_its_calls(running, provider, opened):
-    client, _ = await opened()
-    await client.send(create("one"))
-    await provider.received.get()
-    client.transport.abort()
-    await provider.closed.get()
-    (call,) = await running.ended(1)
-    assert call["end_reason"] == "client_disconnected"
 
 
 @pytest.mark.gen_test
@@ -412,30 +433,6 @@ async def test_a_provider_that_closes_or_vanishes_truncates_its_calls(running, p
         await client.send(create(str(number), stream_id=str(number)))
     error = json.loads(await client.recv())
     assert (error["status"], error["stream_id"]) == (429, str(MAX_CALLS))
-
-
-@pytest.mark.gen_test
-async def test_a_steering_request_that_fails_or_waits_is_a_call_that_ends(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create("one", stream_id="a"))
-    await upstream.send(json.dumps({"type": "response.created", "stream_id": "a", "response": {"id": "resp_1"}}))
-    await receive(client, 1)
-    for words, kind in ("no", "failed"), ("later", "pending"):
-        await client.send(json.dumps({"type": "response.steer", "previous_response_id": "resp_1", "input": words}))
-        while json.loads(await provider.received.get()).get("input") != words:
-            pass
-        error = {"code": "response_not_active", "message": "It has ended."}
-        ended = {"type": f"response.steer.{kind}", "steer": {"previous_response_id": "resp_1"}}
-        await upstream.send(json.dumps(ended | ({"error": error} if kind == "failed" else {})))
-        await receive(client, 1)
-    calls = await running.ended(2)
-    assert {(one["user_prompts"][0]["prompt"], one["end_reason"], one["model"]) for one in calls} == {
-        ("no", "upstream_stream_error", "gpt-5"),
-        ("later", "completed", "gpt-5"),
-    }
-    assert [one["error"] for one in calls if one["error"]] == [
-        {"type": "response_not_active", "message": "It has ended."}
-    ]
 
 
 @pytest.mark.gen_test
