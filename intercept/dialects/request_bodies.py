@@ -14,7 +14,7 @@ from msgspec.json import Decoder, encode
 from intercept.apis import InvalidRequestError
 from intercept.blocks import BeforeMessages, pack_blocks
 from intercept.formats.json_text import decode
-from intercept.formats.kept_members import OPENROUTER
+from intercept.formats.kept_members import ONCE, OPENROUTER
 from intercept.formats.large_bodies import Abridged, abridged, may_name_models
 from intercept.formats.steps import finish
 from intercept.formats.weight import is_light
@@ -136,6 +136,7 @@ class _Name(str):
 
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
+_MEMBERS: Final = Decoder(dict[str, Raw])
 # Policies, records and who may use a file depend on them.
 _ONCE: Final = (
     *(
@@ -151,7 +152,8 @@ _ONCE: Final = (
         "input_file_id",
     ),
 )
-_MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
+MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
+"""Reads each member of an object, also several of one name. Raises `ValueError` for everything else."""
 
 
 def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
@@ -163,7 +165,7 @@ def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
 
     Raises:
         InvalidRequestError: The body is not a JSON object in UTF-8, has no usable `model` or `stream`, or has one member of
-            `_ONCE` more than once: some providers would read the first one, others the last.
+            `ONCE` more than once: some providers would read the first one, others the last.
     """
     if not (isinstance(body, Abridged) or is_light(body)):
         body = finish(abridged(body))
@@ -217,10 +219,13 @@ def _check_utf8(body: bytes) -> None:
 
 def _check_once(body: bytes) -> None:
     """Refuse a name that is there twice, in any case: servers in Go take `Model` for `model`."""
-    names = [name.casefold() for name in decode(body, _MEMBERS)]
-    for once in _ONCE:
-        if names.count(once) > 1:
-            raise InvalidRequestError(f"{once} is there more than once: parsers differ in which one counts")
+    found: set[str] = set()
+    for member in decode(body, MEMBERS):
+        name = member.casefold()
+        if name in found:
+            raise InvalidRequestError(f"{name} is there more than once: parsers differ in which one counts")
+        if name in ONCE:
+            found.add(name)
 
 
 def known_blocks(body: bytes, request: RequestBody, messages: Sequence[Raw]) -> bytes | None:

@@ -69,6 +69,9 @@ TEXTS: Final = frozenset(
 """The members that may be a long text, which is read."""
 
 ONCE: Final = frozenset(
-    {"model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "svg", "stream"}
+    {
+        *("model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "input", "svg", "stream"),
+        "input_file_id",
+    }
 )
-"""The members that may not be there twice."""
+"""The members that may not be there twice: policies, records and who may use a file depend on them."""

@@ -56,9 +56,10 @@ _CONVERSATION_DEPTH: Final = 1
 _find_others: Final = finding_others(WANTED)
 # Members that name a model, and letters that are escaped, as in such names.
 # As much white space as nobody writes counts as if a name stood behind it.
-_MODEL: Final = re.compile(rb'"model"(?:\s{0,16}:(?:\s{0,16}"|\s{17})|\s{17})')
-_ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00[5-7]")
-_OVERLAP: Final = 64
+_MODEL: Final = re.compile(rb'"model"(?:\s{0,64}:(?:\s{0,64}"|\s{65})|\s{65})')
+_OF_OPENROUTER: Final = re.compile(b'"' + OPENROUTER.rstrip(":").encode())
+_ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00(?:6[1-9a-fA-F]|7[0-9aA])")
+_OVERLAP: Final = 256
 _NAMES_MODEL: Final = re.compile(rb'"model":|"svg":|"type":[^"n]')  # or has a type that is none
 _OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
 
@@ -80,14 +81,18 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
         except UnicodeDecodeError as error:
             raise InvalidRequestError(f"request body is not valid UTF-8 (after byte {start})") from error
         yield
-    kept = yield from Scan(body).whole()
-    if kept.startswith(b"{") and (yield from _may_add_tools(body, kept)):
+    scan = Scan(body)
+    kept = yield from scan.whole()
+    if kept.startswith(b"{") and (yield from _may_add_tools(body, kept, scan.openrouters)):
         kept = b'{"%b":true%b%b' % (ADDS_TOOLS.encode(), b"," * (kept != b"{}"), kept[1:])
     return Abridged(kept)
 
 
-def _may_add_tools(body: Body, kept: bytes) -> Generator[None, None, bool]:
-    """Whether the input of a body may have tools that name a model: more are named than in what is kept of it."""
+def _may_add_tools(body: Body, kept: bytes, openrouters: int) -> Generator[None, None, bool]:
+    """Whether the input of a body may have tools that name a model.
+
+    More are named then than in what is `kept` of it, or more tools are of OpenRouter than the `openrouters` of the body itself.
+    """
     has_tools, models = False, -len(_MODEL.findall(kept))
     for start in range(0, len(body), _UTF8_BYTES):
         window = bytes(body[start : start + _UTF8_BYTES + _OVERLAP])
@@ -95,8 +100,9 @@ def _may_add_tools(body: Body, kept: bytes) -> Generator[None, None, bool]:
             return True
         has_tools = has_tools or b'"tools"' in window
         models += sum(found.start() < _UTF8_BYTES for found in _MODEL.finditer(window))
+        openrouters -= sum(found.start() < _UTF8_BYTES for found in _OF_OPENROUTER.finditer(window))
         yield
-    return has_tools and models > 0
+    return has_tools and (models > 0 or openrouters < 0)
 
 
 def may_name_models(parameters: Body) -> bool:
@@ -105,7 +111,15 @@ def may_name_models(parameters: Body) -> bool:
 
 
 class Scan(Walk):
-    """A walk over a body that keeps what is read of it."""
+    """A walk over a body that keeps what is read of it.
+
+    Attributes:
+        openrouters: How many tools of OpenRouter the body itself has.
+    """
+
+    def __init__(self, body: Body) -> None:
+        super().__init__(body)
+        self.openrouters = 0
 
     def whole(self) -> Steps:
         """Abridge the body."""
@@ -192,8 +206,10 @@ class Scan(Walk):
             start = self.at
             tool = yield from self._keep_item(INNERMOST_DEPTH)
             yield
-            if _OPENROUTER in tool and may_name_models(self.body[start : self.at]):
-                tool = b"0"
+            if _OPENROUTER in tool:
+                self.openrouters += 1
+                if may_name_models(self.body[start : self.at]):
+                    tool = b"0"
             if len(kept) < MAX_TOOLS and (tool == b"0" or _NAMES_MODEL.search(tool)):
                 kept.append(tool)
             more = self._goes_on(b"]")

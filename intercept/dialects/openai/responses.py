@@ -20,6 +20,7 @@ from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
+    MEMBERS,
     UNNAMED_MODEL,
     RequestBody,
     decode_request,
@@ -27,7 +28,7 @@ from intercept.dialects.request_bodies import (
     last_message,
 )
 from intercept.dialects.tool_results import answered_call, read_results, results_of_item
-from intercept.formats.json_text import read_struct, text_of
+from intercept.formats.json_text import read, read_struct, text_of
 from intercept.formats.kept_members import ADDS_TOOLS
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
@@ -61,17 +62,13 @@ class _Request(RequestBody):
         for raw in self.input if isinstance(self.input, list) else ():
             data = bytes(raw)
             if b'"tools"' in data or b"\\u00" in data:  # the name may be written with escapes
-                yield (read_struct(raw, _WITH_TOOLS) or _WithTools()).tools
+                yield from [value for name, value in (read(raw, MEMBERS) or {}).items() if str(name) == "tools"]
 
     @property
     def uses_state(self) -> bool:
         """Whether the provider stores the response (the default), or it continues a stored one."""
         is_kept = bytes(self.store) != _DECLINED
         return is_kept or any(bytes(one) not in _NOTHING for one in (self.conversation, self.previous_response_id))
-
-
-class _WithTools(Struct):
-    tools: Raw = Raw()
 
 
 class _Part(Struct):
@@ -130,7 +127,6 @@ class _Event(Struct):
 
 
 _REQUEST: Final = Decoder(_Request)
-_WITH_TOOLS: Final = Decoder(_WithTools)
 _RESPONSE: Final = Decoder(_Response)
 _EVENT: Final = Decoder(_Event)
 

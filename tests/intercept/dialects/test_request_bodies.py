@@ -54,6 +54,7 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
         (rb'{"model":"m","stream":true,"mod\u0065l":"n"}', TWICE % "model"),
         (b'{"Model":"n","model":"m"}', TWICE % "model"),
         (b'{"model":"m","tools":[],"Tools":[]}', TWICE % "tools"),
+        (b'{"model":"m","input":[],"input":"Hello"}', TWICE % "input"),
         (rb'{"model":"m","MOD\u0045L":"n"}', TWICE % "model"),
         (b'{"model":"m","STREAM":true,"stream":false}', TWICE % "stream"),
         ('{"model":"m","\u017ftream":true,"stream":false}'.encode(), TWICE % "stream"),

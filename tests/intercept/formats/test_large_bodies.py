@@ -200,17 +200,27 @@ def test_models_of_tools_in_the_middle_of_an_input_are_unknown_and_no_others():
     def others(**members):
         said = {"type": "message", "role": "user", "content": "y" * 4096}
         items = [said] * 99 + [members.pop("item", said)] + [said] * 99
-        body = json.dumps({"model": "m", "input": items} | members).encode()
+        body = json.dumps({"model": "m", "input": items} | members, indent=4).replace("`", r"\u0060").encode()
         return RESPONSES.parse_request(finish(abridged(body))).other_models
 
     tool = {"type": "image_generation", "model": "n"}
-    schema = {"type": "function", "name": "f", "parameters": {"properties": {"model": {"type": "string"}}}}
+    schema = {
+        "type": "function",
+        "name": "f",
+        "parameters": {"properties": {"model": {"type": "string"}}, "required": ["model"]},
+    }
+    fusion = {"type": "openrouter:fusion", "parameters": {"models": ["n"]}}
+    search = {"type": "openrouter:web_search", "parameters": {"max_results": 3}}
     assert others(item={"type": "message", "role": "user", "content": "y", "model": "n"}) == ()
     assert others(tools=[tool, schema]) == ("n",)
     assert others(tools=[tool], item={"type": "tool_search_output", "tools": [schema]}) == ("n",)
     assert others(tools=[tool], item={"type": "tool_search_output", "tools": [tool]}) is None
     assert others(item={"type": "tool_search_output", "tools": [tool]}) is None
     assert others(tools=[tool, {"type": ["function"]}]) is None
+    assert others(tools=[search, search]) == ()
+    assert others(tools=[search, fusion]) is None
+    assert others(tools=[search], item={"type": "additional_tools", "tools": [fusion]}) is None
+    assert others(tools=[search], item={"type": "message", "role": "user", "content": "``` \x7f"}) == ()
     assert others(item={"type": "of tomorrow", "tools": [schema, tool]}) is None
 
 
@@ -295,6 +305,7 @@ def test_a_text_before_many_images_is_found():
         ),
         (b'{"Model":"n","model":"m"}', "model is there more than once: parsers differ in which one counts"),
         (b'{"tools":[],"Tools":[],"model":"m"}', "tools is there more than once: parsers differ in which one counts"),
+        (b'{"model":"m","input":[],"Input":5}', "input is there more than once: parsers differ in which one counts"),
         ('{"\u017ftream":0,"stream":1}'.encode(), "stream is there more than once: parsers differ in which one counts"),
         (rb'{"stream":1,"str\u0065am":0}', "stream is there more than once: parsers differ in which one counts"),
         (b'{"model":"\xff"}', "request body is not valid UTF-8 (after byte 0)"),

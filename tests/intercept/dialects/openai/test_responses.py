@@ -96,6 +96,17 @@ def test_any_request_is_summed_up_or_refused(body):
     assert malformed_responses.is_storable(to_builtins(summary))
 
 
+def test_every_list_of_tools_of_an_input_item_counts_however_it_is_named():
+    for item, others in (
+        (b'{"tools":[{"model":"n"}]}', ("n",)),
+        (b'{"tools":[{"model":"n"}],"tools":[]}', ("n",)),
+        (rb'{"t\u006fols":[{"model":"n"}],"tools":[{"model":"o"}]}', ("n", "o")),
+        (b'{"tools":[{"model":5}]}', None),
+        (b'"tools"', ()),
+    ):
+        assert parse_request(b'{"model":"m","input":[%b]}' % item).other_models == others, item
+
+
 def test_a_finished_item_replaces_what_was_assembled():
     body = stream(
         {"type": "response.output_item.added", "output_index": 0, "item": call(1, arguments='{"whole"')},
