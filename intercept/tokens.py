@@ -160,12 +160,12 @@ def web_searches(usage: dict[str, Any]) -> int:
 def processing(usage: dict[str, Any]) -> dict[str, str]:
     """Return how a response was made, where prices depend on it: `service_tier` and `speed`, if the provider says them.
 
-    Sources: Anthropic, Usage (`service_tier`, `speed`); OpenAI, "Flex processing" and "Priority processing"; Google Cloud,
-    UsageMetadata (`trafficType`).
+    Sources: Anthropic, Usage (`service_tier`, `speed`); OpenAI, "Flex processing" and "Priority processing"; Google,
+    UsageMetadata (`serviceTier`; `trafficType` of Vertex AI).
     """
     traffic = _TIERS_OF_TRAFFIC.get(as_text(usage.get("trafficType")))
-    said = {SERVICE_TIER: traffic or as_text(usage.get(SERVICE_TIER)), "speed": as_text(usage.get("speed"))}
-    return {name: value for name, value in said.items() if value}
+    tier = traffic or as_text(usage.get(SERVICE_TIER)) or as_text(usage.get("serviceTier")).lower()
+    return {name: said for name, said in ((SERVICE_TIER, tier), ("speed", as_text(usage.get("speed")))) if said}
 
 
 def provider_price(usage: dict[str, Any]) -> ProviderPrice | None:

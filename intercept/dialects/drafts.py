@@ -36,7 +36,7 @@ MAX_TIER: Final = 64
 UNNAMED_ERROR: Final = "unnamed_error"
 """The type of an error to which the provider gave none."""
 
-_USUAL_TIERS: Final = frozenset({"default", "auto", "standard"})
+_USUAL_TIERS: Final = frozenset({"default", "auto", "standard", "on_demand"})
 _NULL: Final = b"null"
 _NO_ERROR: Final = frozenset({b"", _NULL, b"false", b"0", b'""', b"[]", b"{}"})
 _MAX_NO_ERROR_BYTES: Final = 64
@@ -151,7 +151,7 @@ class Draft:
             return {}
         read = read_object(usage)
         is_usual = not tier or tier in _USUAL_TIERS or len(tier) > MAX_TIER
-        return read if is_usual or not read else {SERVICE_TIER: tier} | read
+        return read if is_usual or not read else read | {SERVICE_TIER: tier}
 
     def part(self, key: Hashable) -> ToolCall | Thought | None:
         """Return the tool call or thought begun under this key."""

@@ -128,12 +128,12 @@ export function reported(usage) {
   return Object.values(usage).some((count) => count > 0);
 }
 
-const USUAL_TIERS = ["standard", "default", "auto"];
+const USUAL_TIERS = ["standard", "default", "auto", "on_demand"];
 
 /** How a response was made, where a price may depend on it: "fast", "flex", "batch" ..; empty for the usual way. */
 export function serviceTier(usages) {
-  const { speed, service_tier: tier, trafficType: traffic } = usages.at(-1)?.metadata.usage ?? {};
-  const said = [speed, tier, /^ON_DEMAND_(\w+)$/.exec(traffic)?.[1].toLowerCase()];
+  const { speed, service_tier: tier, serviceTier: google, trafficType: traffic } = usages.at(-1)?.metadata.usage ?? {};
+  const said = [speed, tier, google, /^ON_DEMAND_(\w+)$/.exec(traffic)?.[1].toLowerCase()];
   return said.filter((one) => typeof one === "string" && !USUAL_TIERS.includes(one)).join(", ");
 }
 

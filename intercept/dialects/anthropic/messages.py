@@ -30,6 +30,7 @@ from intercept.tokens import BATCH_TIER, SERVICE_TIER, count, disjoint_tokens, p
 MAX_SESSION_HINT: Final = 4 * 1024
 """Characters of `metadata.user_id`; a longer one hints at nothing."""
 
+_UNUSUAL: Final = ((SERVICE_TIER, BATCH_TIER), ("speed", "fast"))
 _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -241,17 +242,18 @@ def usages_of(usage: dict[str, Any]) -> tuple[TokenUsage, ...]:
     if (own := tokens(usage)) is None:
         return ()
     iterations = usage.get("iterations")
-    tier = {SERVICE_TIER: BATCH_TIER} if usage.get(SERVICE_TIER) == BATCH_TIER else {}
-    entries = [as_object(entry) | tier for entry in (iterations if isinstance(iterations, list) else ())]
-    return *filter(None, map(_further_tokens, entries)), own
+    entries = [as_object(entry) for entry in (iterations if isinstance(iterations, list) else ())]
+    return *filter(None, [_further_tokens(entry, usage) for entry in entries]), own
 
 
-def _further_tokens(iteration: dict[str, Any]) -> TokenUsage | None:
+def _further_tokens(iteration: dict[str, Any], usage: dict[str, Any]) -> TokenUsage | None:
+    """Read an entry: its tier is that of the message, and so is the speed of a compaction, which is made by the same model."""
+    tier, speed = ({name: value} if usage.get(name) == value else {} for name, value in _UNUSUAL)
     match iteration:
         case {"type": "compaction"}:
-            return tokens(iteration)
-        case {"type": "advisor_message", "model": str(model)} if model and (usage := tokens(iteration)):
-            return replace(usage, model=model[:MAX_MODEL])
+            return tokens(iteration | tier | speed)
+        case {"type": "advisor_message", "model": str(model)} if model and (used := tokens(iteration | tier)):
+            return replace(used, model=model[:MAX_MODEL])
     return None
 
 

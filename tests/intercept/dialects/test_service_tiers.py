@@ -51,6 +51,12 @@ def test_a_tier_that_is_said_beside_the_usage_is_kept_with_it(tier):
 
 
 def test_the_default_tier_and_what_is_none_is_not_kept():
-    for tier in ("default", "auto", "standard", "", None, 5, ["flex"], {"a": 1}, "x" * (MAX_TIER + 1)):
+    for tier in ("default", "auto", "standard", "on_demand", "", None, 5, ["flex"], {"a": 1}, "x" * (MAX_TIER + 1)):
         assert usages({"service_tier": tier}) == every_api(), tier
     assert usages({}) == every_api()
+
+
+def test_the_tier_of_the_response_stands_for_one_that_its_usage_does_not_say():
+    body = json.dumps({"id": "r", "usage": CHAT | {"service_tier": None}, "service_tier": "flex"}).encode()
+    (usage,) = malformed_responses.read(chat_completions.body_reader(), body).token_usages
+    assert usage.usage == CHAT | {"service_tier": "flex"}

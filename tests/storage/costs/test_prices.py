@@ -201,6 +201,8 @@ def test_whatever_a_client_asks_for_there_is_a_price_or_none(prices, provider, m
         ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND"}, "9.50"),
         ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_FLEX"}, "4.75"),
         ("vertex", "gemini-3.8-flash-tts", {"trafficType": "ON_DEMAND_PRIORITY"}, "17.1"),
+        ("gemini", "gemini-3.8-flash-tts", {"serviceTier": "standard"}, "9.50"),
+        ("gemini", "gemini-3.8-flash-tts", {"serviceTier": "FLEX"}, "4.75"),
     ],
 )
 def test_a_service_tier_and_fast_mode_have_their_own_prices(prices, provider, model, said, usd):

@@ -128,7 +128,8 @@ const AGENT_FACTS = [
 
 function Facts({ interception }) {
   const { provider_name: provider, requested_provider_name: requested } = interception;
-  const { token_usages: usages, agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
+  const tier = serviceTier(interception.token_usages);
+  const { agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
   return html`
     <dl class="facts">
       ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
@@ -152,7 +153,7 @@ function Facts({ interception }) {
       `}
       ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
       ${requested !== provider && html`<div><dt>Provider asked for</dt><dd>${requested}</dd></div>`}
-      ${serviceTier(usages) && html`<div><dt>Service tier</dt><dd>${serviceTier(usages)}</dd></div>`}
+      ${tier && html`<div><dt>Service tier</dt><dd>${tier}</dd></div>`}
       ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
       ${charged && html`<div><dt>Cost by the provider</dt><dd>${usd(charged.usd)} <code>${charged.source}</code></dd></div>`}
       <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>

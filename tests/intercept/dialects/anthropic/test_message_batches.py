@@ -1,6 +1,7 @@
 import json
 
 from intercept.dialects.anthropic.message_batches import read_line
+from intercept.dialects.anthropic.messages import usages_of
 from intercept.dialects.batch_lines import BatchResult
 from intercept.records import TokenUsage
 from tests.cases import for_each
@@ -27,6 +28,19 @@ def test_what_a_compaction_used_is_a_usage_of_its_own():
         TokenUsage(provider_response_id="msg_1", input_tokens=180, output_tokens=35, usage=compaction | IN_A_BATCH),
         TokenUsage(provider_response_id="msg_1", input_tokens=3, output_tokens=4, usage=usage | IN_A_BATCH),
     )
+
+
+def test_a_compaction_is_made_at_the_speed_of_the_message_and_advice_is_not():
+    iterations = [
+        {"type": "compaction", "input_tokens": 9},
+        {"type": "advisor_message", "model": "n", "input_tokens": 8},
+    ]
+    usage = {"service_tier": "standard", "speed": "fast", "input_tokens": 3, "iterations": iterations}
+    assert [(used.model, used.usage) for used in usages_of(usage)] == [
+        ("", iterations[0] | {"speed": "fast"}),
+        ("n", iterations[1]),
+        ("", usage),
+    ]
 
 
 @for_each("message", [{"usage": {}}, {"usage": None}, {"model": ""}, {"model": "m" * 257}])
