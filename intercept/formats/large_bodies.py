@@ -57,10 +57,10 @@ _find_others: Final = finding_others(WANTED)
 # Members that name a model, and letters that are escaped, as in such names.
 # As much white space as nobody writes counts as if a name stood behind it.
 _MODEL: Final = re.compile(rb'"model"(?:\s{0,64}:(?:\s{0,64}"|\s{65})|\s{65})')
-_OF_OPENROUTER: Final = re.compile(b'"' + OPENROUTER.rstrip(":").encode())
+_OF_OPENROUTER: Final = re.compile(rb'"%b(?::|\\u003[aA])' % OPENROUTER.rstrip(":").encode())
 _ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00(?:6[1-9a-fA-F]|7[0-9aA])")
 _OVERLAP: Final = 256
-_NAMES_MODEL: Final = re.compile(rb'"model":|"svg":|"type":[^"n]')  # or has a type that is none
+_NAMES_MODEL: Final = re.compile(rb'"model":|"svg":|"type":[^"n]')  # or its type is no string
 _OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
 
 
@@ -91,7 +91,8 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
 def _may_add_tools(body: Body, kept: bytes, openrouters: int) -> Generator[None, None, bool]:
     """Whether the input of a body may have tools that name a model.
 
-    More are named then than in what is `kept` of it, or more tools are of OpenRouter than the `openrouters` of the body itself.
+    It may if more models are named than in what is `kept` of it, or if it has more tools of OpenRouter than the
+    `openrouters` outside the input.
     """
     has_tools, models = False, -len(_MODEL.findall(kept))
     for start in range(0, len(body), _UTF8_BYTES):

@@ -218,6 +218,7 @@ def test_models_of_tools_in_the_middle_of_an_input_are_unknown_and_no_others():
     assert others(item={"type": "tool_search_output", "tools": [tool]}) is None
     assert others(tools=[tool, {"type": ["function"]}]) is None
     assert others(tools=[search, search]) == ()
+    assert others(tools=[search], model="openrouter/auto") == ()
     assert others(tools=[search, fusion]) is None
     assert others(tools=[search], item={"type": "additional_tools", "tools": [fusion]}) is None
     assert others(tools=[search], item={"type": "message", "role": "user", "content": "``` \x7f"}) == ()
