@@ -136,22 +136,6 @@ class _Name(str):
 
 _BODY: Final = Decoder(RequestBody)
 _LAST_MEMBERS: Final = Decoder(dict[str, Raw])
-_MEMBERS: Final = Decoder(dict[str, Raw])
-# Policies, records and who may use a file depend on them.
-_ONCE: Final = (
-    *(
-        "model",
-        "agent",
-        "agent_config",
-        "agentconfig",
-        "models",
-        "fallbacks",
-        "tools",
-        "svg",
-        "stream",
-        "input_file_id",
-    ),
-)
 MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 """Reads each member of an object, also several of one name. Raises `ValueError` for everything else."""
 
