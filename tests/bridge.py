@@ -41,6 +41,8 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "bridge(**settings): the settings that differ from the defaults in this test")
 
 
+LOOP_TURNS = 100
+POLL_SECONDS = 0.002
 AT_VENDOR = {"openai", "anthropic", "no-key"}
 """Providers whose vendor the scripted upstream stands for: it has an address of its own, and takes no call without a key."""
 
@@ -192,12 +194,14 @@ async def assemble_bridge(
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Let the event loop turn until something is so; the test's own timeout is the bound."""
+    """Let the event loop turn until something is so; the test's own timeout is the bound.
+
+    What is not so after `LOOP_TURNS` waits for the database or another process. It is polled then, to leave them the processor.
+    """
     turns = 0
     while not condition():
         turns += 1
-        # What takes longer than turns of this loop is up to others, who need the processor.
-        await asyncio.sleep(0 if turns < 100 else 0.002)
+        await asyncio.sleep(0 if turns < LOOP_TURNS else POLL_SECONDS)
 
 
 @pytest.fixture

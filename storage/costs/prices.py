@@ -208,7 +208,7 @@ class Prices:
         return tariff.rates[bisect_left(tariff.starts, counts.plain + counts.read + counts.written + counts.kept)]
 
     def _prices(self, model: ModelInfo, how: dict[str, str], at: datetime) -> ModelPrice:
-        """The prices of a model for what is processed like this. The library makes them anew for every call."""
+        """The prices of a model for what is processed like this. The library makes new ones for each call."""
         standard = model.get_prices(at)
         if not how or not model.price_variants:
             return standard

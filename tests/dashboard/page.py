@@ -129,7 +129,7 @@ class Page:
         self.browser.execute_cdp_cmd("Network.setCookie", cookie | {"httpOnly": True, "sameSite": "Strict"})
 
     def session(self, token: str) -> str:
-        """A new session of another browser; of a token that is none, that itself."""
+        """Sign in from another browser, and return the session. Where the token is not valid, return the token."""
         headers = {"Content-Type": "application/json", "User-Agent": "test"}
         body = json.dumps({"token": token}).encode()
         try:
