@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
-from tornado.routing import PathMatches
 from tornado.web import Application
 
 from handlers.api.accounts.all_tokens import (
@@ -150,12 +148,6 @@ _PASSING: dict[str, type[Passthrough]] = {
 }
 
 
-@cache
-def _matches(path: str) -> PathMatches:
-    """Compile the pattern of a path once: a process of tests makes an application for each of them."""
-    return PathMatches(path)
-
-
 class BridgeApplication(Application):
     """Tornado's application, with the data plane found by provider and route instead of by pattern."""
 
@@ -165,10 +157,7 @@ class BridgeApplication(Application):
         dashboard = context | {"files": files or DashboardFiles()}
         super().__init__(
             [
-                *[
-                    (_matches(CONTROL_PLANE + path), handler, context | dict(*more))
-                    for path, handler, *more in _CONTROL
-                ],
+                *[(CONTROL_PLANE + path, handler, context | dict(*more)) for path, handler, *more in _CONTROL],
                 ("/healthz", HealthHandler, context),
                 ("/readyz", ReadinessHandler, context),
                 ("/metrics", MetricsHandler, context),
