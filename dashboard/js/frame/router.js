@@ -20,12 +20,10 @@ export function href(view, id = "", params = {}) {
 
 /** Go somewhere; with `replace` the way back skips where one was. */
 export function go(address, { replace = false } = {}) {
-  if (replace) {
-    history.replaceState(null, "", address);
-    dispatchEvent(new HashChangeEvent("hashchange"));
-  } else {
-    location.hash = address;
-  }
+  const isHere = address === location.hash;
+  history[replace || isHere ? "replaceState" : "pushState"](null, "", address);
+  // The browser itself would say so in a later task: what is chosen before that would be added to the address before.
+  dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
 /** The code of a link that signs in once, or "". */

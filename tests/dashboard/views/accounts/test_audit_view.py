@@ -37,6 +37,23 @@ def test_what_was_changed_is_told_newest_first_and_narrowed_by_range_kind_and_us
     page.until(lambda: boss not in page.address, "the user was to go")
 
 
+def test_what_is_chosen_right_after_a_user_is_added_to_it(page, site):
+    boss, owner = site.user(role=Role.OWNER)
+    site.send(owner, "POST", "users/me/tokens", name="laptop")
+    page.open("audit", owner)
+    page.find(".entry .who", boss)
+    script = """
+        const [user, done] = arguments
+        const [kind] = [...document.querySelectorAll("main select")].filter(({ariaLabel}) => ariaLabel === "Everything")
+        ;[...document.querySelectorAll(".entry .who")].find(({textContent}) => textContent === user).click()
+        Promise.resolve().then(() => {
+            kind.value = "token"
+            kind.dispatchEvent(new Event("change", {bubbles: true}))
+            done(location.hash)
+        })"""
+    assert page.browser.execute_async_script(script, boss) == f"#/audit?user={boss}&action=token"
+
+
 def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
     name, auditor = site.user(role=Role.OWNER)
     site.send(auditor, "POST", "users/me/tokens", name="number 0")
