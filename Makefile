@@ -21,7 +21,7 @@ run: .venv/runtime .venv/dashboard ## set up, then serve with an embedded MongoD
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
 test: .venv/dev .venv/dashboard-dev .venv/openid-dev .venv/clients-dev ## set up, then run every test
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 # Whether the tests pass is for `make test` to say: some bounds on time do not hold while lines are counted.
 coverage: .venv/dev ## which lines and branches of the five packages their own tests reach; fails below what is in pyproject.toml
@@ -42,11 +42,12 @@ fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes
 check: MINUTES := 0.5
 check: lint docs test coverage properties fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, properties, half a minute of fuzzing for each target
 
-lint: .venv/dev ## ruff, mypy, import-linter
+lint: .venv/dev ## ruff, mypy, import-linter, and known vulnerabilities of what is pinned
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python .ci/audit.py
 
 docs: .venv/docs ## render the documents as pages with search, into docs/_build; a link that leads nowhere is an error
 	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
