@@ -20,8 +20,8 @@ export function href(view, id = "", params = {}) {
 
 /** Go somewhere; with `replace` the way back skips where one was. */
 export function go(address, { replace = false } = {}) {
-  const isHere = address === location.hash;
-  history[replace || isHere ? "replaceState" : "pushState"](null, "", address);
+  if (address === location.hash) return;
+  history[replace ? "replaceState" : "pushState"](null, "", address);
   // The browser itself would say so in a later task: what is chosen before that would be added to the address before.
   dispatchEvent(new HashChangeEvent("hashchange"));
 }
