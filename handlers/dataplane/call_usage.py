@@ -20,7 +20,8 @@ from storage.costs.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
 UNREAD_OTHERS = (
-    "`models`, `fallbacks` and `tools` of a request to {} must name at most 64 models here, as not all may be used: {}."
+    "`models`, `fallbacks`, `plugins` and `tools` of a request to {} must name at most 64 models here, "
+    "as not all may be used: {}."
 )
 UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
 TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."

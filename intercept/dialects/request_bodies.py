@@ -14,7 +14,7 @@ from msgspec.json import Decoder, encode
 from intercept.apis import InvalidRequestError
 from intercept.blocks import BeforeMessages, pack_blocks
 from intercept.formats.json_text import decode
-from intercept.formats.kept_members import ONCE, OPENROUTER
+from intercept.formats.kept_members import FUSION, ONCE, OPENROUTER
 from intercept.formats.large_bodies import Abridged, abridged, may_name_models
 from intercept.formats.steps import finish
 from intercept.formats.weight import is_light
@@ -51,7 +51,8 @@ class _Tool(Struct):
     @property
     def named(self) -> list[str]:
         """The models that it names; an empty name stands for what cannot be read."""
-        if (self.type or "").startswith(OPENROUTER) and may_name_models(bytes(self.parameters)):
+        kind = self.type or ""
+        if kind.startswith(OPENROUTER) and (FUSION in kind or may_name_models(bytes(self.parameters))):
             return [""]
         names = [one.model for one in (self, self.svg) if one is not None and one.model is not None]
         return [name if len(name) <= MAX_MODEL else "" for name in names]
@@ -59,6 +60,7 @@ class _Tool(Struct):
 
 _OTHERS: Final = Decoder(list[str | _Fallback] | None)
 _TOOLS: Final = Decoder(list[_Tool] | None)
+_PLUGINS: Final = Decoder(list[Raw] | None)
 NAMING: Final = Decoder(Naming | None)
 """Reads an object that may name a model; null is none. Raises `ValueError` for everything else."""
 
@@ -75,6 +77,7 @@ class RequestBody(BeforeMessages):
     n: Raw = field(default_factory=Raw)
     models: Raw = field(default_factory=Raw)
     fallbacks: Raw = field(default_factory=Raw)
+    plugins: Raw = field(default_factory=Raw)
 
     @property
     def named(self) -> str:
@@ -86,10 +89,12 @@ class RequestBody(BeforeMessages):
         """Models that the provider may use too; None if they cannot be read.
 
         Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them);
-        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool, and of its `svg`). Tools of OpenRouter
-        name models in several ways in their parameters, which are not read.
+        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool, and of its `svg`). Tools and plugins
+        of OpenRouter name models in several ways, which are not read, and "Fusion" has some of its own.
         """
         try:
+            if self.plugins and any(may_name_models(bytes(one)) for one in decode(self.plugins, _PLUGINS) or ()):
+                return None
             given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
             named = [name for tools in (self.tools, *self.added_tools) for name in _named(tools)]
         except ValueError:

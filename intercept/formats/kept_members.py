@@ -6,7 +6,7 @@ from typing import Final
 
 WANTED: Final = (
     *("model", "stream", "messages", "input", "metadata", "user_id", "role", "content", "type", "text"),
-    *("tool_call_id", "tool_use_id", "call_id", "stream_options", "models", "fallbacks", "tools"),
+    *("tool_call_id", "tool_use_id", "call_id", "stream_options", "models", "fallbacks", "plugins", "tools"),
     *("prompt_cache_key", "previous_response_id", "conversation", "store", "background", "id"),
     *("toolResult", "toolUseId", "prompt", "inputText"),
     *("inferenceConfig", "maxTokens", "max_tokens", "max_completion_tokens", "max_output_tokens", "n"),
@@ -18,7 +18,7 @@ WANTED: Final = (
 )
 """Members that the parsers read, on any level."""
 
-AS_IT_IS: Final = frozenset({"stream_options", "models", "fallbacks"})
+AS_IT_IS: Final = frozenset({"stream_options", "models", "fallbacks", "plugins"})
 """Members of the body that are kept unchanged; 0 stands for one that is large."""
 
 SMALL_AS_IT_IS: Final = frozenset({"metadata", "labels"})
@@ -32,6 +32,9 @@ ADDS_TOOLS: Final = "tools.added"
 
 OPENROUTER: Final = "openrouter:"
 """How the types of tools begin whose parameters may name models, in several ways."""
+
+FUSION: Final = "fusion"
+"""OpenRouter's tool and plugin that asks several models, also where none is named."""
 
 OTHER_DEPTH: Final = -1
 """The depth within an object that is none of the body, its items and their parts."""
@@ -70,8 +73,8 @@ TEXTS: Final = frozenset(
 
 ONCE: Final = frozenset(
     {
-        *("model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "tools", "input", "svg", "stream"),
-        "input_file_id",
+        *("model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "plugins", "tools", "input", "svg"),
+        *("stream", "input_file_id"),
     }
 )
 """The members that may not be there twice: policies, records and who may use a file depend on them."""

@@ -17,6 +17,7 @@ from intercept.formats.kept_members import (
     ADDS_TOOLS,
     ARRAYS,
     AS_IT_IS,
+    FUSION,
     INNERMOST_DEPTH,
     NAMING,
     NAMING_DEPTH,
@@ -57,8 +58,11 @@ _find_others: Final = finding_others(WANTED)
 # Members that name a model, and letters that are escaped, as in such names.
 # As much white space as nobody writes counts as if a name stood behind it.
 _MODEL: Final = re.compile(rb'"model"(?:\s{0,64}:(?:\s{0,64}"|\s{65})|\s{65})')
-_OF_OPENROUTER: Final = re.compile(rb'"%b(?::|\\u003[aA])' % OPENROUTER.rstrip(":").encode())
+_OF_OPENROUTER: Final = re.compile(
+    rb'"type"(?:\s{0,64}:(?:\s{0,64}"%b(?::|\\u003[aA])|\s{65})|\s{65})' % OPENROUTER.rstrip(":").encode()
+)
 _ESCAPED_LETTER: Final = re.compile(rb"(?<!\\)\\u00(?:6[1-9a-fA-F]|7[0-9aA])")
+_LIST_OF_TOOLS: Final = re.compile(rb'"%b"' % TOOLS.encode())
 _OVERLAP: Final = 256
 _NAMES_MODEL: Final = re.compile(rb'"model":|"svg":|"type":[^"n]')  # or its type is no string
 _OPENROUTER: Final = b'"type":"%b' % OPENROUTER.encode()
@@ -83,44 +87,50 @@ def abridged(body: Body) -> Generator[None, None, Abridged]:
         yield
     scan = Scan(body)
     kept = yield from scan.whole()
-    if kept.startswith(b"{") and (yield from _may_add_tools(body, kept, scan.openrouters)):
+    if kept.startswith(b"{") and (yield from _may_add_tools(body, kept, scan)):
         kept = b'{"%b":true%b%b' % (ADDS_TOOLS.encode(), b"," * (kept != b"{}"), kept[1:])
     return Abridged(kept)
 
 
-def _may_add_tools(body: Body, kept: bytes, openrouters: int) -> Generator[None, None, bool]:
+def _may_add_tools(body: Body, kept: bytes, scan: Scan) -> Generator[None, None, bool]:
     """Whether the input of a body may have tools that name a model.
 
-    It may if more models are named than in what is `kept` of it, or if it has more tools of OpenRouter than the
-    `openrouters` outside the input.
+    It may if there are more lists of tools than the body's own, and more models are named than in what is `kept` of the
+    body, or more tools of OpenRouter than its own.
     """
-    has_tools, models = False, -len(_MODEL.findall(kept))
+    tools, models, openrouters = -scan.lists, -len(_MODEL.findall(kept)), -scan.openrouters
     for start in range(0, len(body), _UTF8_BYTES):
         window = bytes(body[start : start + _UTF8_BYTES + _OVERLAP])
         if b"\\u00" in window and _ESCAPED_LETTER.search(window):
             return True
-        has_tools = has_tools or b'"tools"' in window
-        models += sum(found.start() < _UTF8_BYTES for found in _MODEL.finditer(window))
-        openrouters -= sum(found.start() < _UTF8_BYTES for found in _OF_OPENROUTER.finditer(window))
+        tools += _beginning(_LIST_OF_TOOLS, window)
+        models += _beginning(_MODEL, window)
+        openrouters += _beginning(_OF_OPENROUTER, window)
         yield
-    return has_tools and (models > 0 or openrouters < 0)
+    return tools > 0 and (models > 0 or openrouters > 0)
+
+
+def _beginning(pattern: re.Pattern[bytes], window: bytes) -> int:
+    """How many matches begin in a window, without what follows it."""
+    return sum(found.start() < _UTF8_BYTES for found in pattern.finditer(window))
 
 
 def may_name_models(parameters: Body) -> bool:
-    """Whether parameters of a tool of OpenRouter may name a model, perhaps with escapes."""
-    return b"model" in parameters or rb"\u" in parameters
+    """Whether parameters of a tool or a plugin of OpenRouter may name a model or `FUSION`, perhaps with escapes."""
+    return b"model" in parameters or FUSION.encode() in parameters or rb"\u" in parameters
 
 
 class Scan(Walk):
     """A walk over a body that keeps what is read of it.
 
     Attributes:
-        openrouters: How many tools of OpenRouter the body itself has.
+        lists: How many lists of tools the body itself has, one or none.
+        openrouters: How many tools of OpenRouter are in it.
     """
 
     def __init__(self, body: Body) -> None:
         super().__init__(body)
-        self.openrouters = 0
+        self.lists = self.openrouters = 0
 
     def whole(self) -> Steps:
         """Abridge the body."""
@@ -183,6 +193,7 @@ class Scan(Walk):
             if depth == 0 and key in AS_IT_IS:
                 kept[key] = yield from self._raw()
             elif depth == 0 and key == TOOLS:
+                self.lists += 1
                 kept[key] = yield from self._keep_tools()
             elif depth == 0 and key in SMALL_AS_IT_IS:
                 kept[key] = yield from self._raw_or_abridged(key)

@@ -97,7 +97,7 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
     asking = replace(CHAT, request=CHAT.request | {"messages": [{"role": "user", "content": prompt}]})
     denied = 'The model "dear-1" of openai may not be used here: everyone denies dear-*.'
     unread = (
-        "`models`, `fallbacks` and `tools` of a request to openai must name at most 64 models here, "
+        "`models`, `fallbacks`, `plugins` and `tools` of a request to openai must name at most 64 models here, "
         "as not all may be used: "
     )
     for more, message in (
@@ -120,6 +120,11 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         ({"tools": [ADVISOR | {"model": "cheap"}] * 65}, unread + "everyone denies dear-*."),
         ({"tools": [OPENROUTERS | {"parameters": {"model": "cheap"}}]}, unread + "everyone denies dear-*."),
         ({"tools": [OPENROUTERS | {"parameters": {"max_results": 3}}]}, None),
+        ({"tools": [{"type": "openrouter:fusion"}]}, unread + "everyone denies dear-*."),
+        ({"plugins": [{"id": "web"}, {"id": "fusion"}]}, unread + "everyone denies dear-*."),
+        ({"plugins": [{"id": "auto-router", "allowed_models": ["dear-1"]}]}, unread + "everyone denies dear-*."),
+        ({"plugins": [{"id": "web", "max_results": 3}]}, None),
+        ({"plugins": None}, None),
         ({"tools": [ADVISOR | {"model": "cheap"}, {"type": "image_generation"}, OTHER_TOOL]}, None),
     ):
         request = replace(asking, request=asking.request | more)

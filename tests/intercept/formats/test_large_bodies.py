@@ -223,6 +223,16 @@ def test_models_of_tools_in_the_middle_of_an_input_are_unknown_and_no_others():
     assert others(tools=[search], item={"type": "additional_tools", "tools": [fusion]}) is None
     assert others(tools=[search], item={"type": "message", "role": "user", "content": "``` \x7f"}) == ()
     assert others(item={"type": "of tomorrow", "tools": [schema, tool]}) is None
+    assert others(tools=[search], tool_choice={"type": "openrouter:web_search"}) == ()
+    assert others(tools=[search], item={"type": "openrouter:web_search", "id": "x", "status": "completed"}) == ()
+    assert others(tools=[schema], item={"type": "local_shell_call", "action": {"env": {"model": "n"}}}) == ()
+    quoted = {"type": "function_call_output", "call_id": "c", "output": 'Agent("openrouter:anthropic/claude-sonnet-4")'}
+    assert others(tools=[schema], item=quoted) == ()
+    assert others(tools=[schema], item={"type": "tool_search_output", "tools": [schema], "x": ["openrouter:y"]}) == ()
+    assert others(item={"type": "additional_tools", "tools": [{"type": "openrouter:fusion"}]}) is None
+    assert others(plugins=[{"id": "fusion"}]) is None
+    assert others(plugins=[{"id": "web", "search_prompt": "y" * 300_000}]) is None
+    assert others(plugins=[{"id": "web"}]) == ()
 
 
 @pytest.mark.timed
