@@ -7,7 +7,8 @@ import mmap
 import time
 from collections.abc import Callable
 
-TRIES = 5
+TRIES = 25
+"""Enough that some come after a moment at which others had the processor and its caches."""
 MIB = 2**20
 FILLER = bytes(MIB)
 
@@ -43,7 +44,7 @@ def seconds_of(work: Callable[[], object]) -> float:
 
 
 def is_within(bound: float, measure: Callable[[], float]) -> bool:
-    """Whether what is measured is below a bound in one of five tries.
+    """Whether what is measured is below a bound in one of `TRIES`.
 
     A machine that is busy takes longer now and then, what is slow by itself does always. A processor that others share, or
     a machine whose memory is new, is slower for longer: what it takes for known work says how much.
@@ -52,7 +53,7 @@ def is_within(bound: float, measure: Callable[[], float]) -> bool:
 
 
 def is_linear(work: Callable[[int], object], size: int) -> bool:
-    """Whether four times the size takes at most eight times as long: the least of one to five tries counts."""
+    """Whether four times the size takes at most eight times as long: the least of one to `TRIES` counts."""
     short = long = math.inf
     for _ in range(TRIES):
         short = min(short, *(seconds_of(lambda: work(size)) for _ in range(2)))
