@@ -54,7 +54,7 @@ SLACK_SECONDS = 0.5
 QUERY_SECONDS = 8.0
 """How long the database may take for one list, name or sum of the API."""
 
-CHANGE_TRIES = 5
+CHANGE_TRIES = 8
 """How often a change is begun at most while others are in its way."""
 
 # Before the second try twice as long, and twice that before each further one. A change takes some 4 ms.
