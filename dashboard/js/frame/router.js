@@ -22,7 +22,7 @@ export function href(view, id = "", params = {}) {
 export function go(address, { replace = false } = {}) {
   if (address === location.hash) return;
   history[replace ? "replaceState" : "pushState"](null, "", address);
-  // The browser itself would say so in a later task: what is chosen before that would be added to the address before.
+  // The browser itself tells of it in a later task. A choice that comes before would start from the old address.
   dispatchEvent(new HashChangeEvent("hashchange"));
 }
 
