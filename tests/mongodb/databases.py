@@ -19,7 +19,7 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.errors import OperationFailure, PyMongoError
 
 from storage.mongo import connection
-from storage.mongo.database import Database
+from storage.mongo.database import Database, DatabaseUnavailableError
 
 BLOCKED_SECONDS = 2
 """How long a database may take to be emptied. Where a test was cut off, MongoDB ends its transaction after a minute."""
@@ -82,8 +82,8 @@ class Databases:
             try:
                 with pymongo.timeout(BLOCKED_SECONDS):
                     is_empty = self._clear(name, changed)
-            except PyMongoError as error:
-                if not error.timeout:
+            except (PyMongoError, DatabaseUnavailableError) as error:
+                if isinstance(error, PyMongoError) and not error.timeout:
                     raise
                 self._client.admin.command("killAllSessions", [])
                 is_empty = self._clear(name, changed)

@@ -57,4 +57,13 @@ def test_a_transaction_that_nobody_ends_holds_no_other_test_up(mongodb_uri, run_
         with pytest.raises(OperationFailure) as caught:
             users.find_one({"_id": 1}, session=session)
         assert caught.value.code == NO_SUCH_TRANSACTION
+        # nor does one that keeps an index from being dropped
+        retained = client[name].sessions
+        retained.create_index("last_active_at", name="retention")
+        session.abort_transaction()
+        session.start_transaction()
+        retained.insert_one({"_id": 1}, session=session)
+        databases.give_back(name)
+        assert (databases.take(), retained.count_documents({})) == (name, 0)
+        assert "retention" not in retained.index_information()
     databases.close()

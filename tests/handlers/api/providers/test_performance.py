@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import count
 
 import pytest
 
@@ -15,6 +16,13 @@ from storage.queries.grouped.grouped import Grouped
 from tests.handlers.conversations import CHAT
 
 PATH = "/api/v2/aibridge/providers/performance"
+
+
+@pytest.fixture
+def bridge_parts():
+    """A clock that goes on with each look: the machine's may be set back between two calls."""
+    began, looks = datetime.now(UTC), count()
+    return {"now": lambda: began + timedelta(milliseconds=next(looks))}
 
 
 @pytest.mark.gen_test
