@@ -11,6 +11,7 @@ from typing import Any
 from handlers.identity.access_recorder import AccessRecorder
 from intercept.restricted_texts import Texts
 from resources.recorded.interceptions import interception_as_json
+from runtime.jobs import Jobs
 from runtime.process import Process, now
 from settings import Settings
 from storage.accounts.identities import Identities
@@ -35,7 +36,7 @@ FLUSH_SECONDS = 10.0
 
 
 async def open_mongodb(settings: Settings, stack: AsyncExitStack) -> str:
-    """Say where to record: at the URI that is set, or in an embedded MongoDB, which is stopped with the stack.
+    """Say where to record: at the URI that is set, or in an embedded MongoDB, which is kept running until the stack closes.
 
     Raises:
         EmbeddedUnavailableError: none can be started here.
@@ -44,6 +45,7 @@ async def open_mongodb(settings: Settings, stack: AsyncExitStack) -> str:
         return settings.mongodb_uri
     embedded = await EmbeddedMongoDB.start(settings.data_dir)
     stack.push_async_callback(embedded.stop)
+    stack.push_async_callback(Jobs(clock=monotonic).start("embedded_mongodb", embedded.keep).stop)
     return embedded.uri
 
 

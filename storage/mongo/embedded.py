@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import fcntl
 import hashlib
+import logging
 import os
 import socket
 import stat
@@ -30,9 +31,14 @@ START_SECONDS = 60
 RELEASE_SECONDS = 15
 """How long to wait until the mongod of a killed server releases the data."""
 
+WATCH_SECONDS = 1.0
+"""Between two looks whether the mongod still runs."""
+
 _POLL_SECONDS = 0.02
 _SOCKETS = Path("/tmp")  # noqa: S108 - short on every system; the folder made in it is checked to be private
 _NOT_YET_INITIALIZED, _ALREADY_INITIALIZED = 94, 23
+
+_log = logging.getLogger(__name__)
 
 
 class EmbeddedUnavailableError(Exception):
@@ -42,11 +48,13 @@ class EmbeddedUnavailableError(Exception):
 class EmbeddedMongoDB:
     """A running private MongoDB, a replica set of one. `start` makes it."""
 
-    def __init__(self, *, uri: str, mongod: Mongod, resources: contextlib.AsyncExitStack) -> None:
-        self.uri = uri
+    def __init__(self, program: Path, address: Path, database_dir: Path) -> None:
+        self.uri = _uri(address)
         """Where to connect."""
-        self._mongod = mongod
-        self._resources = resources
+        self._program = program
+        self._address = address
+        self._database_dir = database_dir
+        self._resources = contextlib.AsyncExitStack()
 
     @property
     def pid(self) -> int:
@@ -73,18 +81,40 @@ class EmbeddedMongoDB:
             except OSError as error:
                 reason = f"{error.strerror}: {error.filename}" if error.filename else error.strerror
                 raise EmbeddedUnavailableError(f"the data-dir {data_dir} cannot be used: {reason}") from error
-            try:
-                command = arguments(database_dir=database_dir, socket=address)
-                mongod = Mongod(program, command, database_dir / "mongod.log")
-            except OSError as error:
-                raise EmbeddedUnavailableError(f"{program} cannot be executed: {error.strerror}") from error
-            stack.push_async_callback(mongod.stop)
-            await _ready(mongod, address)
-            return cls(uri=_uri(address), mongod=mongod, resources=stack.pop_all())
+            embedded = cls(program, address, database_dir)
+            embedded._run()
+            stack.push_async_callback(embedded._end)
+            await _ready(embedded._mongod, address)
+            embedded._resources = stack.pop_all()
+            return embedded
+
+    async def keep(self) -> None:
+        """Start the mongod again whenever it ends by itself. The journal has what it acknowledged.
+
+        Raises:
+            EmbeddedUnavailableError: It does not start.
+        """
+        while True:
+            while self._mongod.running:  # noqa: ASYNC110 - a process that ends sets no event
+                await asyncio.sleep(WATCH_SECONDS)
+            reason = await asyncio.to_thread(self._mongod.last_words)
+            _log.warning("the embedded MongoDB ended and is started again: %s", reason)
+            self._run()
+            await _ready(self._mongod, self._address)
 
     async def stop(self) -> None:
-        """Stop it and release the data-dir. May be called twice, and after the mongod died."""
+        """Stop it and release the data-dir. May be called twice, and after the mongod died, but not while `keep` runs."""
         await self._resources.aclose()
+
+    def _run(self) -> None:
+        command = arguments(database_dir=self._database_dir, socket=self._address)
+        try:
+            self._mongod = Mongod(self._program, command, self._database_dir / "mongod.log")
+        except OSError as error:
+            raise EmbeddedUnavailableError(f"{self._program} cannot be executed: {error.strerror}") from error
+
+    async def _end(self) -> None:
+        await self._mongod.stop()
 
 
 def running_uri(data_dir: Path) -> str | None:

@@ -102,6 +102,8 @@ class Mongod:
         self._log.join(timeout=1)
         if self._process.returncode == -signal.SIGILL:
             return "this processor lacks instructions it needs (AVX)"
+        if self._process.returncode == -signal.SIGKILL:
+            return "it was killed, as the system does when memory runs out"
         return _meaning(self._lines) or f"it ended with status {self._process.returncode} and said nothing"
 
     async def stop(self) -> None:

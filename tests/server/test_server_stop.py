@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 
@@ -132,7 +133,7 @@ async def test_sighup_does_nothing_and_on_sigterm_calls_finish_and_no_new_one_be
 
 
 @pytest.mark.gen_test(timeout=120)
-async def test_the_next_server_shows_what_was_broken_off_and_ends_at_once_if_told_twice(start, stream, token):
+async def test_the_next_server_shows_what_broke_off_starts_mongodb_again_and_ends_if_told_twice(start, stream, token):
     server = start()
     client, response = await stream(server)
     first_token = token()
@@ -150,6 +151,10 @@ async def test_the_next_server_shows_what_was_broken_off_and_ends_at_once_if_tol
 
     await asyncio.to_thread(successor.stdout.find, f"Token of user demo, kept in .*:  {first_token}$")
     client, response = await stream(successor)
+    (killed,) = successor.children()
+    os.kill(killed, signal.SIGKILL)
+    for line in ("the embedded MongoDB ended and is started again: it was killed", "the database is available again"):
+        await asyncio.to_thread(successor.stderr.find, line)
     (mongod,) = successor.children()
     for _ in range(3):  # one signal that several senders passed on
         successor.send(signal.SIGTERM)

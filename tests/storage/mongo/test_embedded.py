@@ -1,6 +1,7 @@
 import asyncio
 import fcntl
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -93,6 +94,30 @@ async def test_a_killed_server_takes_its_mongod_along_and_the_next_has_its_data_
     await mongodb.stop()
     assert running_uri(moved) is None
     assert not embedded._socket_address(moved).parent.exists()
+    assert not is_alive(mongodb.pid)
+
+
+@pytest.mark.expects_log(
+    r"^WARNING storage\.mongo\.embedded: the embedded MongoDB ended and is started again: it was killed"
+)
+async def test_a_mongod_that_is_killed_is_started_again_with_its_data(data_dir, monkeypatch):
+    monkeypatch.setattr(embedded, "WATCH_SECONDS", 0.01)
+    mongodb = await EmbeddedMongoDB.start(data_dir)
+    await write(mongodb, 1)
+    first, program = mongodb.pid, mongodb._program
+    mongodb._program = data_dir
+    os.kill(first, signal.SIGKILL)
+    with pytest.raises(EmbeddedUnavailableError, match="cannot be executed: Permission denied"):
+        await mongodb.keep()
+    mongodb._program = program
+    keeping = asyncio.create_task(mongodb.keep())
+    await until(lambda: mongodb.pid != first)
+    await write(mongodb, 2)
+    assert await read(mongodb) == [1, 2]
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    await mongodb.stop()
     assert not is_alive(mongodb.pid)
 
 

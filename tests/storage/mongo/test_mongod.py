@@ -102,9 +102,11 @@ def test_the_last_error_is_why_it_ended(run, lines, meaning):
     assert process.running is False
 
 
-def test_an_illegal_instruction_means_an_older_processor(run):
+def test_an_illegal_instruction_means_an_older_processor_and_a_kill_little_memory(run):
     process = run("kill -ILL $$")
     assert process.last_words() == "this processor lacks instructions it needs (AVX)"
+    process = run("echo said; kill -KILL $$")
+    assert process.last_words() == "it was killed, as the system does when memory runs out"
 
 
 def test_what_is_no_text_is_kept_all_the_same(run, tmp_path):
