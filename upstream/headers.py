@@ -27,8 +27,9 @@ _ORIGIN = frozenset(
 )
 # They have some servers do another request than the one that was found to be allowed.
 _OF_ANOTHER_REQUEST = frozenset({"x-http-method-override", "x-http-method", "x-method-override", "x-rewrite-url"})
-# A part of a response does not tell what all of it used. Who is not asked for a part sends all (RFC 9110 section 14.2).
-_OF_A_PART = frozenset({"range", "if-range"})
+# A part of a response does not tell what all of it used. Who is not asked for a part sends all (RFC 9110 section 14.2; the
+# last is Google's, "System parameters").
+_OF_A_PART = frozenset({"range", "if-range", "x-goog-fieldmask"})
 _OF_THE_BRIDGE = frozenset({"host", "accept-encoding", "content-length", "expect"})
 _NOT_TO_UPSTREAM = _HOP_BY_HOP | _CREDENTIALS | _ORIGIN | _OF_ANOTHER_REQUEST | _OF_A_PART | _OF_THE_BRIDGE
 _FAMILIES_NOT_TO_UPSTREAM = (

@@ -19,7 +19,7 @@ OF_THE_CLIENT = (
 ACTORS = "x-ai-bridge-actor-id x-aibridge-actor-id x-ai-bridge-actor-metadata-username x-ai-bridge-anything"
 OF_ANOTHER_REQUEST = "x-http-method-override x-http-method x-method-override x-rewrite-url x-original-url"
 FOR_THE_BRIDGE = f"{OF_A_HOP} {OF_THE_BRIDGE} {OF_OTHER_VENDORS} {OF_THE_CLIENT} {ACTORS} {OF_ANOTHER_REQUEST}"
-NOT_UP = {*f"{FOR_THE_BRIDGE} host accept-encoding content-length expect range if-range".split()}
+NOT_UP = {*f"{FOR_THE_BRIDGE} host accept-encoding content-length expect range if-range x-goog-fieldmask".split()}
 OF_THE_ORIGIN = (
     "set-cookie set-cookie2 alt-svc strict-transport-security clear-site-data refresh link service-worker-allowed "
     "access-control-allow-origin content-security-policy content-security-policy-report-only x-content-type-options "

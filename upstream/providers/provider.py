@@ -18,6 +18,10 @@ OPENAI_PREFIX = "/v1"
 CREDENTIAL_PARAMETERS = frozenset(
     {"key", "access_token", "x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-amz-algorithm"}
 )
+# Those of Google's that have it do another request than the one that was found to be allowed, that leave out of a response
+# what it used or make it unreadable, or that choose who pays. Most may have a `$` before them (Google, "System parameters").
+SYSTEM_PARAMETERS = frozenset({"httpmethod", "httpheaders", "ct", "fields", "callback", "userproject", "oauth_token"})
+_READABLE = frozenset({"json", "sse"})
 
 # Found beforehand for the paths that most requests have.
 _ROUTES_BY_PATH = {
@@ -115,10 +119,13 @@ class Provider:
     def url(self, path: str, query: str) -> str:
         """The upstream URL for a served path; both arguments stay percent-encoded as the client sent them.
 
-        Left out of the query are `CREDENTIAL_PARAMETERS`.
+        Left out of the query are `CREDENTIAL_PARAMETERS`, and at Google `SYSTEM_PARAMETERS` and formats that are not read; an
+        operator's own route may have any format.
         """
         url = self.base_url + self.preset.upstream_path(path).removeprefix("/")
         query = without_credentials(query)
+        if query and (Dialect.GEMINI in self.preset.dialects or ".googleapis.com/" in self.base_url):
+            query = _without_system_parameters(query, any_format=bool(find_routes(self.extra_routes, path)))
         return f"{url}?{query}" if query else url
 
 
@@ -126,7 +133,17 @@ def without_credentials(query: str) -> str:
     """A query without `CREDENTIAL_PARAMETERS`; the other parameters stay as they are."""
     if "%" not in query and not any(name in query.lower() for name in ("key", "access_token", "x-amz")):
         return query
-    return "&".join([one for one in query.split("&") if _name_of(one) not in CREDENTIAL_PARAMETERS])
+    return "&".join([one for one in query.split("&") if _name_of(one).removeprefix("$") not in CREDENTIAL_PARAMETERS])
+
+
+def _without_system_parameters(query: str, *, any_format: bool) -> str:
+    def stays(parameter: str) -> bool:
+        name = _name_of(parameter).removeprefix("$")
+        if name == "alt" and not any_format:
+            return unquote_plus(parameter.partition("=")[2]).partition(";")[0].strip().lower() in _READABLE
+        return name not in SYSTEM_PARAMETERS
+
+    return "&".join(filter(stays, query.split("&")))
 
 
 def _name_of(parameter: str) -> str:

@@ -7,6 +7,7 @@ from tests.cases import for_each
 from upstream.credentials.access import Credential, credential_header, credential_hint
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider, without_credentials
+from upstream.routes.route import Route
 
 
 @for_each(
@@ -141,11 +142,37 @@ def test_a_provider_expects_what_its_type_does_unless_it_is_set_otherwise():
         ("KEY=a&%6bey=b&k%65y=c&Access_Token=d&x=1", "x=1"),
         ("keyword=a&monkey=b&api-version=2024-10-21", "keyword=a&monkey=b&api-version=2024-10-21"),
         ("a=%41&&b", "a=%41&&b"),
+        ("$key=a&%24Key=b&$access_token=c&alt=sse", "alt=sse"),
         ("X-Amz-Signature=a&X-Amz-Credential=b&X-Amz-Security-Token=c&a=1", "a=1"),
     ],
 )
 def test_a_credential_in_the_query_stays_here_and_all_else_goes_as_it_is(query, sent):
     assert without_credentials(query) == sent
+
+
+@for_each(
+    ("query", "sent"),
+    [
+        ("alt=sse&$fields=candidates", "alt=sse"),
+        ("fields=candidates&%24FIELDS=error&f%69elds=a&prettyPrint=false&pageSize=9", "prettyPrint=false&pageSize=9"),
+        ("alt=proto&$alt=media&%24alt=json%3Benum-encoding%3Dint&alt=", "%24alt=json%3Benum-encoding%3Dint"),
+        ("callback=f&$callback=g&$ct=text/plain&$httpMethod=POST&$httpHeaders=A:b", ""),
+        ("userProject=a&$userProject=b&oauth_token=c&$.xgafv=1", "$.xgafv=1"),
+    ],
+)
+def test_what_hides_the_usage_or_does_another_request_does_not_go_to_google(query, sent):
+    at_google = "https://generativelanguage.googleapis.com/v1beta/openai/"
+    for type_, base_url in (("gemini", "http://h/"), ("vertex", "http://h/"), ("openai", at_google)):
+        url = Provider("g", ProviderType(type_), base_url).url("/v1/models", query)
+        assert url.partition("?")[2] == sent, type_
+    assert Provider("o", ProviderType.OPENAI, "http://h/v1/").url("/v1/models", query) == f"http://h/v1/models?{query}"
+
+
+def test_a_route_of_an_operators_own_has_any_format_of_googles():
+    route = Route("/download/*", Dialect.GEMINI, ("GET",))
+    google = Provider("g", ProviderType.GEMINI, "http://h/", extra_routes=(route,))
+    assert google.url("/download/a", "alt=media&fields=b") == "http://h/download/a?alt=media"
+    assert google.url("/v1beta/models", "alt=media") == "http://h/v1beta/models"
 
 
 @for_each(

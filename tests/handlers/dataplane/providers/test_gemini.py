@@ -77,6 +77,15 @@ async def test_a_token_or_key_stands_where_googles_clients_put_it_and_goes_as_a_
         assert (response.status, gemini.upstream.requests) == (400, []), query
     await client.request("POST", f"{CALL}?key=x&access_token={gemini.token}", gemini.headers, BODY)
     assert [seen(request)[0] for request in gemini.upstream.requests] == ["/v1beta/models/gemini-3:generateContent"]
+    await gemini.afresh()
+    # what is read, without a record, cannot be made a call that generates
+    gemini.upstream.play(OK)
+    headers = gemini.headers | {"X-HTTP-Method-Override": "POST", "X-Goog-FieldMask": "candidates"}
+    response = await client.request("GET", f"{CALL}?%24httpMethod=POST&fields=candidates&alt=sse", headers, BODY)
+    (request,) = gemini.upstream.requests
+    left = [request.header(name) for name in ("X-HTTP-Method-Override", "X-Goog-FieldMask")]
+    assert (response.status, request.method, left) == (200, "GET", [[], []])
+    assert request.target == "/v1beta/models/gemini-3:generateContent?alt=sse"
 
 
 @pytest.mark.gen_test
