@@ -133,8 +133,9 @@ const USUAL_TIERS = ["standard", "default", "auto", "on_demand"];
 /** How a response was made, where a price may depend on it: "fast", "flex", "batch" ..; empty for the usual way. */
 export function serviceTier(usages) {
   const { speed, service_tier: tier, serviceTier: google, trafficType: traffic } = usages.at(-1)?.metadata.usage ?? {};
-  const said = [speed, tier, google, /^ON_DEMAND_(\w+)$/.exec(traffic)?.[1].toLowerCase()];
-  return said.filter((one) => typeof one === "string" && !USUAL_TIERS.includes(one)).join(", ");
+  const said = [speed, tier, google, /^ON_DEMAND_(\w+)$/.exec(traffic)?.[1]].filter((one) => typeof one === "string");
+  const names = said.map((one) => one.toLowerCase()); // Google's are in capitals or not
+  return names.filter((name) => !USUAL_TIERS.includes(name)).join(", ");
 }
 
 /** All tokens that went in, from a cache or not; null if none were reported. */

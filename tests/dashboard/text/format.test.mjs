@@ -98,9 +98,9 @@ test("a text is split into its items, without empty ones", () => {
 test("a service tier and a speed are named where they are not the usual ones", () => {
   const told = (usage) => serviceTier([{ metadata: { usage: { speed: "fast" } } }, { metadata: { usage } }]);
   assert.deepEqual(
-    [{ service_tier: "flex" }, { service_tier: "standard", speed: "fast" }, { trafficType: "ON_DEMAND_PRIORITY" }, { serviceTier: "flex" }].map(told),
+    [{ service_tier: "flex" }, { service_tier: "standard", speed: "fast" }, { trafficType: "ON_DEMAND_PRIORITY" }, { serviceTier: "FLEX" }].map(told),
     ["flex", "fast", "priority", "flex"],
   );
-  assert.deepEqual([{ service_tier: "default" }, { service_tier: ["flex"], speed: 5 }, { trafficType: "ON_DEMAND" }, undefined].map(told), ["", "", "", ""]);
+  assert.deepEqual([{ service_tier: "default" }, { service_tier: ["flex"], speed: 5 }, { serviceTier: "STANDARD" }, { trafficType: "ON_DEMAND" }, undefined].map(told), ["", "", "", "", ""]);
   assert.equal(serviceTier([]), "");
 });
