@@ -147,7 +147,8 @@ async def open_supervisor(
     Raises:
         WorkerError: none serves.
     """
-    metrics = MetricsFolder(Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))))
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-")))
+    metrics = stack.enter_context(MetricsFolder(folder).kept())
     environ = os.environ | {VARIABLE: str(metrics.path)}
     authority = await open_server_authority(settings, database, stack)
     supervisor = Supervisor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import signal
@@ -67,6 +68,10 @@ async def test_two_workers_record_serve_and_drain_as_one_and_leave_nothing(serve
         assert await server.metric("interceptions_total") == len(calls)
         assert await server.metric("interceptions_inflight") == 0
     assert len(server.workers()) == 2
+    (metrics,) = data_dir.parent.glob("aibridge-metrics-*")
+    with pytest.raises(BlockingIOError):  # systemd-tmpfiles leaves such a folder alone
+        fcntl.flock(descriptor := os.open(metrics, os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(descriptor)
 
     upstream.gate.clear()
     streams = await server.streams()

@@ -374,7 +374,7 @@ class Passes:
 
 @pytest.mark.gen_test
 async def test_outages_are_waited_for(private_mongodb, private_database, clock, monkeypatch):
-    monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 1.0)
     passes = Passes()
     running = asyncio.create_task(Threads(private_database, now=clock, pause=passes.pause).run())
     await until(lambda: passes.begun)
