@@ -13,7 +13,7 @@ from msgspec.json import Decoder, encode
 
 from intercept.apis import InvalidRequestError
 from intercept.blocks import BeforeMessages, pack_blocks
-from intercept.formats.json_text import decode
+from intercept.formats.json_text import decode, read, read_struct
 from intercept.formats.kept_members import FUSION, ONCE, OPENROUTER
 from intercept.formats.large_bodies import Abridged, abridged, may_name_models
 from intercept.formats.steps import finish
@@ -129,6 +129,7 @@ def read_count(value: Raw) -> int | None:
 
 
 R = TypeVar("R", bound=RequestBody)
+S = TypeVar("S", bound=Struct)
 
 
 class _Name(str):
@@ -215,6 +216,16 @@ def _check_once(body: bytes) -> None:
             raise InvalidRequestError(f"{name} is there more than once: parsers differ in which one counts")
         if name in ONCE:
             found.add(name)
+
+
+def read_event(message: bytes, decoder: Decoder[S]) -> S | None:
+    """Read an event that a client sends over a WebSocket. None where it is no JSON object with one `type`, in any case.
+
+    To what some providers would read as a request, and others not, they must not come.
+    """
+    members = read(message, MEMBERS) or {}
+    types = [str(name) for name in members if name.casefold() == "type"]
+    return read_struct(message, decoder) if types == ["type"] else None
 
 
 def known_blocks(body: bytes, request: RequestBody, messages: Sequence[Raw]) -> bytes | None:

@@ -18,7 +18,7 @@ from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
-from intercept.dialects.request_bodies import UNNAMED_MODEL, read_count
+from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_count, read_event
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
@@ -100,7 +100,7 @@ _UNKNOWN_EVENT: Final = ServerEvent()
 
 def read_client_event(message: bytes) -> ClientEvent | None:
     """Read what a client sent; None where it is no event."""
-    return read_struct(message, _CLIENT_EVENT)
+    return read_event(message, _CLIENT_EVENT)
 
 
 def read_server_event(message: bytes) -> ServerEvent:
@@ -112,10 +112,15 @@ CallT = TypeVar("CallT")
 
 
 class RealtimeCalls(Generic[CallT]):
-    """The running calls of one connection, and what is recorded of the next one."""
+    """The running calls of one connection, and what is recorded of the next one.
 
-    def __init__(self, model: str) -> None:
-        self._model = model[:MAX_NAME]
+    Args:
+        models: Which models its address names. The first is recorded; policies hold for all of them.
+    """
+
+    def __init__(self, *models: str) -> None:
+        self._model = models[0][:MAX_NAME] if models else ""
+        self._others = models[1:] if len(models) <= MAX_OTHER_MODELS else None
         self._session_id: str | None = None
         self._text = ""
         self._tool_call_id: str | None = None
@@ -147,6 +152,7 @@ class RealtimeCalls(Generic[CallT]):
         """The summary of the next response; `event` requests it, None if the provider begins it by itself."""
         summary = RequestSummary(
             model=self._model if self._model.strip() else UNNAMED_MODEL,
+            other_models=self._others,
             stream=True,
             max_output_tokens=None if event is None else read_count(event.response.max_output_tokens),
             user_prompt=read_prompt([self._text] if self._text else []),

@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.json import Decoder
 
 from intercept.dialects.drafts import MAX_NAME
+from intercept.dialects.request_bodies import read_event
 from intercept.formats.json_text import read_struct
 
 CREATE: Final = "response.create"
@@ -83,7 +84,7 @@ _UNKNOWN_EVENT: Final = ServerEvent()
 
 def read_client_event(message: bytes) -> ClientEvent | None:
     """Read what a client sent; None where it is no event."""
-    return read_struct(message, _CLIENT_EVENT)
+    return read_event(message, _CLIENT_EVENT)
 
 
 def read_server_event(message: bytes) -> ServerEvent:

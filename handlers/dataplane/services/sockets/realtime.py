@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qsl
 
 import msgspec
 
@@ -24,7 +24,6 @@ from intercept.records import SocketOrigin
 from limits.protection.overload import OverloadedError
 from resources.errors import OpenAIError
 
-NO_EVENT = ClientEvent()
 OVER_LIMIT = "AI Bridge refuses further responses"
 
 
@@ -39,8 +38,9 @@ class RealtimeSession(SocketSession):
     _over_limit: Problem | None = None
 
     def _make_lanes(self) -> RealtimeCalls[SocketCall]:
-        named = parse_qs(self._handler.request.query)
-        return RealtimeCalls((named.get("model") or named.get("deployment") or [""])[0])  # the latter is Azure's
+        # The latter is Azure's, which takes names in any case. Of several a provider may read any.
+        given = [(name.lower(), value) for name, value in parse_qsl(self._handler.request.query)]
+        return RealtimeCalls(*[value for key in ("model", "deployment") for name, value in given if name == key])
 
     def _read_client_event(self, message: bytes) -> ClientEvent | None:
         event = read_client_event(message)
@@ -56,7 +56,7 @@ class RealtimeSession(SocketSession):
     def _lane_of(self, event: ClientEvent) -> str:
         return event.event_id
 
-    def _origin_of(self, event: ClientEvent) -> SocketOrigin:  # noqa: ARG002 - it has no lanes, and nothing to warm up
+    def _origin_of(self, event: ClientEvent | None) -> SocketOrigin:  # noqa: ARG002 - no lanes, and nothing to warm up
         return SocketOrigin(websocket_id=self._id)
 
     async def _summarize(self, event: ClientEvent, message: bytes) -> RequestSummary:  # noqa: ARG002 - the event has all
@@ -66,7 +66,7 @@ class RealtimeSession(SocketSession):
     async def _begin_by_provider(self, event: ServerEvent) -> SocketCall | None:
         if not event.begins_response or not event.responds_to:
             return None
-        call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(NO_EVENT))
+        call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(None))
         refusal: Problem | None = None
         try:
             try:
@@ -85,11 +85,11 @@ class RealtimeSession(SocketSession):
     async def _after_call(self) -> None:
         problem, self._over_limit = self._over_limit, None
         if problem is not None:
-            await self._refuse(problem, NO_EVENT)
+            await self._refuse(problem, None)
             self._client.socket.close(POLICY_VIOLATION, OVER_LIMIT)
             self._drained.set()
 
-    def _error_event(self, problem: Problem, event: ClientEvent) -> dict[str, Any]:
+    def _error_event(self, problem: Problem, event: ClientEvent | None) -> dict[str, Any]:
         body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
-        body["error"] = body["error"] | {"event_id": event.event_id or None}
+        body["error"] = body["error"] | {"event_id": (event.event_id if event else None) or None}
         return {"type": ERROR, "event_id": f"event_{self._handler.request_id}", **body}

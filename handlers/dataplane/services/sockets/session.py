@@ -50,6 +50,7 @@ SERVICE_UNAVAILABLE = 503
 MAX_CALLS = 32
 """How many responses of one WebSocket may run at the same time."""
 TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
+NOT_AN_EVENT = "The message is not a JSON object with one `type`."
 SHUTTING_DOWN = "the server is shutting down"
 NOT_VALID = "the token is not valid any more"
 
@@ -127,7 +128,9 @@ class SocketSession:
     async def _relay_requests(self) -> None:
         while (message := await self._client.receive()) is not None:
             event = self._read_client_event(message)
-            if event is None or not event.is_request or await self._begin(event, message):
+            if event is None:
+                await self._refuse(Problem(400, NOT_AN_EVENT, rule=Rule.UNUSABLE_BODY), None)
+            elif not event.is_request or await self._begin(event, message):
                 await self._provider.send(message)
             self._check_drained()
 
@@ -260,9 +263,9 @@ class SocketSession:
         """Called when a call has ended."""
 
     def _error_event(self, problem: Problem, event: Any) -> dict[str, Any]:
-        """The error message for a refused request."""
+        """The error message for a refused request, or for a message that is no event."""
         body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
-        lane = {"stream_id": event.stream_id} if event.stream_id else {}
+        lane = {"stream_id": event.stream_id} if event is not None and event.stream_id else {}
         return {"type": ERROR, "status": problem.status, **lane, **body}
 
     def _problem_of(self, error: Problem | OverloadedError) -> Problem:

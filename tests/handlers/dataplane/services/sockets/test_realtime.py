@@ -13,9 +13,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import identify_again
 from handlers.dataplane.services.sockets import call, session
+from handlers.dataplane.services.sockets.session import NOT_AN_EVENT
 from handlers.problems import Problem
+from intercept.dialects.request_bodies import MAX_OTHER_MODELS
 from intercept.records import EndReason
+from limits.policies.policy import Models, SharedPolicy
 from tests.handlers.dataplane.services.sockets.socket_provider import event
+from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.openai.test_realtime import USAGE
 from upstream.providers.provider import Availability
 
@@ -23,10 +27,10 @@ PATH = "/api/v2/aibridge/openai/v1/realtime?model=gpt-realtime"
 SESSION = json.dumps({"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime"}})
 
 
-def dial(running, *, token=None, **options):
+def dial(running, *, token=None, query="", **options):
     headers = {"Authorization": f"Bearer {running.token}"} if token is None else {}
     return connect(
-        f"ws://127.0.0.1:{running.port}{PATH}",
+        f"ws://127.0.0.1:{running.port}{PATH}{query}",
         additional_headers=headers | options.pop("headers", {}),
         user_agent_header=None,
         **options,
@@ -179,6 +183,22 @@ async def test_a_refused_request_is_told_as_an_error_event_and_not_sent(running,
     await client.send(typed("goes on"))
     assert await provider.received.get() == typed("goes on")
     await running.ended(1)
+    # what is no event is told as such
+    await client.send("no event")
+    result = json.loads(await client.recv())
+    assert (result["type"], result["error"]["event_id"], result["error"]["message"]) == ("error", None, NOT_AN_EVENT)
+
+
+@pytest.mark.gen_test
+async def test_policies_hold_for_each_model_that_the_address_names(running, provider, opened):
+    hold(running, SharedPolicy(models=Models(deny=["dear"])))
+    many = "".join(f"&model=m{number}" for number in range(MAX_OTHER_MODELS))
+    for query in ("&model=dear", "&Model=dear", "&deployment=dear", many):
+        client, _ = await opened(query=query)
+        await client.send(create())
+        result = json.loads(await client.recv())
+        assert (result["type"], result["error"]["code"]) == ("error", "permission_denied"), query
+        assert provider.received.empty(), query
 
 
 @pytest.mark.bridge(rate_limit=1)

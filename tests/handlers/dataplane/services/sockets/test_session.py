@@ -10,7 +10,7 @@ from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import identify_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.dataplane.services.sockets.hops import ClientHop
-from handlers.dataplane.services.sockets.session import MAX_CALLS
+from handlers.dataplane.services.sockets.session import MAX_CALLS, NOT_AN_EVENT
 from handlers.problems import Problem
 from intercept.recording import Keep
 from intercept.records import EndReason
@@ -57,6 +57,23 @@ async def test_messages_go_through_unchanged_and_who_leaves_ends_its_calls(runni
     }
     assert (first["client"], first["model"], first["provider_name"]) == ("Codex", "gpt-5", "openai")
     assert (first["streaming"], second["streaming"]) == (True, True)
+    await again()
+    # what some providers would read as a request and others not is an error event and goes nowhere
+    client, upstream = await opened()
+    for sent in (
+        create("one")[:-1] + ', "temperature": NaN}',
+        '{"type": "response.create", "model": "gpt-5", "input": "one", "type": "x"}',
+        '{"type": "x", "model": "gpt-5", "input": "one", "Type": "response.create"}',
+        '{"t\\u0059pe": "response.create", "model": "gpt-5", "input": "one"}',
+        "[]",
+        create("one") + "}",
+    ):
+        await client.send(sent)
+        error = json.loads(await client.recv())
+        assert (error["type"], error["status"], error["error"]["message"]) == ("error", 400, NOT_AN_EVENT), sent
+    await client.send('{"type":"unknown"}')
+    assert await provider.received.get() == '{"type":"unknown"}'
+    assert await running.ended(0) == []
     await again()
     # a client that leaves ends its calls and frees the provider
     client, upstream = await opened()
