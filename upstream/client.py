@@ -121,7 +121,7 @@ class UpstreamResponse:
     async def peek(self, size: int) -> bytes:
         """Wait for the beginning of the body: at least `size` bytes, or all of a shorter one. It stays in the buffer.
 
-        If the body fails, `stream_to` raises that after the bytes that came before.
+        If the body fails, `stream_to` raises that after the bytes that came before. Cancelling closes the connection.
         """
         begun = bytearray()
 
@@ -134,6 +134,9 @@ class UpstreamResponse:
                 pass
         except UpstreamError as error:
             self._failure = error
+        except BaseException:
+            self.close()
+            raise
         self._peeked = bytes(begun)
         return self._peeked
 

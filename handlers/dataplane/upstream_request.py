@@ -287,11 +287,7 @@ class UpstreamRequest:
         )
         if not explains_in_body:
             return KeyStatus(status, retry_after)
-        try:
-            said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
-        except BaseException:
-            response.close()
-            raise
+        said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
         return KeyStatus(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
 
     def _other_key(self, key_status: KeyStatus, tried: list[str]) -> str | None:
