@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.shared.chat_usage import MAX_QUERY, Asked
 from handlers.dataplane.summary import encoding_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from intercept.apis import Api, RequestSummary
@@ -136,10 +137,10 @@ class Tries:
         Raises:
             UpstreamError: no response came.
         """
-        handler, usage, provider, model = self._handler, self._bridge.chat_usage, to.provider.name, self._summary.model
-        body = handler.body
+        handler, usage, body = self._handler, self._bridge.chat_usage, self._handler.body
+        asked = Asked(to.provider.name, self._summary.model, handler.request.query[:MAX_QUERY])
         is_plain = encoding_of(handler) == IDENTITY
-        with_usage = usage.request_usage(provider, self._api, self._summary, body) if is_plain else None
+        with_usage = usage.request_usage(asked, self._api, self._summary, body) if is_plain else None
         if with_usage is None:
             return await self.sent.open(), None
         handler.body = with_usage
@@ -150,9 +151,11 @@ class Tries:
             response = await self.sent.open()
             # A refusal may have repeated the request, or the client's words: then the option was not the reason.
             if response.status < FIRST_REFUSAL:
-                usage.refused(provider, model)
-                logger.info("provider %s refuses stream_options.include_usage: model=%s", provider, model)
+                usage.refused(asked)
+                logger.info("provider %s refuses stream_options.include_usage: model=%s", asked.provider, asked.model)
             return response, None
+        if response.status < FIRST_REFUSAL:
+            usage.accepted(asked)
         return response, UsageChunkFilter()
 
     def _settle_failed(self, to: Destination, error: CircuitOpenError | UpstreamError) -> None:

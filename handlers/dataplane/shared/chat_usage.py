@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
@@ -10,10 +11,20 @@ from intercept.dialects.openai.stream_usage import with_usage
 from intercept.formats.json_walk import Body
 from upstream.cooldowns import Cooldowns
 
-# For this time the option is not sent again to a provider that refused it for a model.
+# For this time the option is not sent again to what refused it.
 REMEMBERED_SECONDS = 3600.0
 # Clients name the models. Beyond this number the oldest refusal is forgotten.
 MAX_REMEMBERED = 1_000
+# Characters of a query that are remembered.
+MAX_QUERY = 256
+
+
+class Asked(NamedTuple):
+    """What knows the option or does not: a model of a provider. Of Azure's it depends on the version in the query."""
+
+    provider: str
+    model: str
+    query: str = ""
 
 
 class ChatUsage:
@@ -26,16 +37,22 @@ class ChatUsage:
 
     def __init__(self, *, ensure: bool, monotonic: Callable[[], float]) -> None:
         self._ensure = ensure
-        self._refused: Cooldowns[tuple[str, str]] = Cooldowns(MAX_REMEMBERED, monotonic)  # by provider and model
+        self._refused: Cooldowns[Asked] = Cooldowns(MAX_REMEMBERED, monotonic)
+        self._accepted: Cooldowns[Asked] = Cooldowns(MAX_REMEMBERED, monotonic)
 
-    def request_usage(self, provider: str, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
+    def request_usage(self, asked: Asked, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
         """Return the body that requests the usage; None if the client's own body is to be sent."""
         if not self._ensure or api is not CHAT_COMPLETIONS or not summary.stream:
             return None
-        if self._refused.left((provider, summary.model)):
+        if self._refused.left(asked):
             return None
         return with_usage(body, summary.stream_options)
 
-    def refused(self, provider: str, model: str) -> None:
-        """Remember that a provider does not know the option."""
-        self._refused.begin((provider, model), REMEMBERED_SECONDS)
+    def accepted(self, asked: Asked) -> None:
+        """Remember that the option is known."""
+        self._accepted.begin(asked, REMEMBERED_SECONDS)
+
+    def refused(self, asked: Asked) -> None:
+        """Remember that it is not, unless it was known before: then it does not go together with something in the request."""
+        if not self._accepted.left(asked):
+            self._refused.begin(asked, REMEMBERED_SECONDS)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
 
-from handlers.dataplane.shared.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, ChatUsage
+from handlers.dataplane.shared.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, Asked, ChatUsage
 from intercept.apis import RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, RESPONSES
 from settings import ChatStreamUsage
+from tests.bridge import until
 from tests.fake_upstream import CLOSE
 from tests.handlers.conversations import CHAT
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
@@ -30,8 +32,8 @@ def without_usage(stream: bytes) -> bytes:
     return b"\n\n".join(event for event in events if b'"choices": []' not in event)
 
 
-async def call(running, body=BODY):
-    return await running.request("POST", running.path(CHAT), running.headers, body)
+async def call(running, body=BODY, query=""):
+    return await running.request("POST", running.path(CHAT) + query, running.headers, body)
 
 
 @pytest.mark.gen_test
@@ -82,6 +84,15 @@ async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_rememb
         assert (response.status, response.body) == (200, CHAT.stream)
     assert [request.body for request in running.upstream.requests] == [ASKING, BODY, BODY]
     assert [one["end_reason"] for one in await running.ended(2)] == ["completed"] * 2
+    await running.afresh()
+    # another version of the API may know it, and then a request that it does not go together with tells nothing of others
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    running.upstream.play(refusal(UNKNOWN, status))
+    for _ in range(2):
+        running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    shown = [(await call(running, query="?api-version=2024-10-21")).body for _ in range(3)]
+    assert shown == [without_usage(CHAT.stream), CHAT.stream, without_usage(CHAT.stream)]
+    assert [request.body for request in running.upstream.requests] == [ASKING, ASKING, BODY, ASKING]
 
 
 @pytest.mark.gen_test
@@ -114,6 +125,17 @@ async def test_a_400_that_is_not_of_the_option_is_passed_on_as_far_as_it_came(ru
     response = await client.head()
     await client.rest(response)
     assert (response.status, response.body, response.whole) == (400, OTHER, False)
+    await running.afresh()
+    # who leaves while a 400 is on its way leaves no connection to the provider behind
+    running.upstream.play(head)
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, BODY)
+    request = await running.upstream.request()
+    await until(lambda: running.bridge.lifecycle.in_flight == 1)
+    client.close()
+    await asyncio.wait_for(request.closed.wait(), 5)
+    (recorded,) = await running.ended(1)
+    assert recorded["end_reason"] == "client_disconnected"
 
 
 @pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
@@ -125,24 +147,31 @@ async def test_with_as_asked_every_byte_stays_as_it_is(running):
 
 
 def test_only_streams_of_chat_completions_are_asked():
-    usage = ChatUsage(ensure=True, monotonic=lambda: 0.0)
-    assert usage.request_usage("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True), BODY) == ASKING
-    assert usage.request_usage("openai", CHAT_COMPLETIONS, RequestSummary(model="gpt-5"), BODY) is None
-    assert usage.request_usage("openai", RESPONSES, RequestSummary(model="gpt-5", stream=True), BODY) is None
+    usage, asked = ChatUsage(ensure=True, monotonic=lambda: 0.0), Asked("openai", "gpt-5")
+    assert usage.request_usage(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True), BODY) == ASKING
+    assert usage.request_usage(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5"), BODY) is None
+    assert usage.request_usage(asked, RESPONSES, RequestSummary(model="gpt-5", stream=True), BODY) is None
 
 
 def test_a_refusal_is_remembered_for_that_model_and_not_for_ever():
     now = 0.0
     usage = ChatUsage(ensure=True, monotonic=lambda: now)
-    usage.refused("vllm", "old")
+    usage.refused(Asked("vllm", "old"))
 
-    def asks(model: str) -> bool:
+    def asks(model: str, query: str = "") -> bool:
         summary = RequestSummary(model=model, stream=True)
-        return usage.request_usage("vllm", CHAT_COMPLETIONS, summary, BODY) is not None
+        return usage.request_usage(Asked("vllm", model, query), CHAT_COMPLETIONS, summary, BODY) is not None
 
-    assert (asks("old"), asks("new")) == (False, True)
+    assert (asks("old"), asks("new"), asks("old", "api-version=2")) == (False, True, True)
     now = REMEMBERED_SECONDS
     assert asks("old")
+    # what accepted it refuses something else of a request
+    usage.accepted(Asked("vllm", "old"))
+    usage.refused(Asked("vllm", "old"))
+    assert asks("old")
+    now = 2 * REMEMBERED_SECONDS
+    usage.refused(Asked("vllm", "old"))
+    assert not asks("old")
     for number in range(MAX_REMEMBERED + 1):
-        usage.refused("vllm", str(number))
+        usage.refused(Asked("vllm", str(number)))
     assert (asks("0"), asks("1"), asks(str(MAX_REMEMBERED))) == (True, False, False)
