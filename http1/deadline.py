@@ -17,11 +17,6 @@ class Deadline:
         self._when = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def is_set(self) -> bool:
-        """Whether it will be reached, unless it is cancelled."""
-        return self._timer is not None
-
     def move(self, when: float) -> None:
         """Set it to a time of the loop's clock, in seconds."""
         if self._reached is None:

@@ -51,11 +51,6 @@ class Limiter:
         """How many requests are under way."""
         return len(self._tickets)
 
-    @property
-    def keys(self) -> int:
-        """How many keys are kept, of all kinds and windows together."""
-        return sum(map(len, self._counters))
-
     def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, and count it for all its limits if they all admit it.
 

@@ -190,7 +190,3 @@ class CircuitBreakers:
     def states(self) -> dict[CircuitKey, State]:
         """The state of every circuit that is kept."""
         return {key: circuit.state() for key, circuit in self._circuits.items()}
-
-    def state(self, key: CircuitKey) -> State:
-        """The state of a circuit; closed for one that is not kept."""
-        return self._circuits[key].state() if key in self._circuits else State.CLOSED

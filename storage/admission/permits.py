@@ -83,11 +83,6 @@ class Permits:
         """Whether the ledgers do not know yet of all admitted requests."""
         return any(account.unreported for account in self._lively.values())
 
-    @property
-    def requests(self) -> int:
-        """The number of requests in progress."""
-        return len(self._tickets)
-
     def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, *, waits: bool = True) -> Waiting:
         """Decide on a request. If that needs a round and `waits` is set, let it wait; see `limits.limiter.Limiter.start`."""
         waiting = Waiting(self._needs(limits, reserve), reserve)

@@ -117,7 +117,7 @@ class Webhooks(Changes):
 
         await self._change(remove)
 
-    async def reseal(self, *, author: Author = COMMAND_LINE) -> int:
+    async def reseal(self) -> int:
         """Seal every secret with the first encryption key, and return how many were not.
 
         Raises:
@@ -126,14 +126,14 @@ class Webhooks(Changes):
         old = [one for one in await self.list_all() if not self._sealer.is_current(one.sealed)]
         for webhook in old:
             sealed = self._sealer.seal(self._sealer.open(webhook.sealed, webhook.id), webhook.id)
-            await self._change(partial(self._reseal, webhook, sealed, author))
+            await self._change(partial(self._reseal, webhook, sealed))
         return len(old)
 
-    async def _reseal(self, webhook: Webhook, sealed: bytes, author: Author, session: Session | None) -> None:
+    async def _reseal(self, webhook: Webhook, sealed: bytes, session: Session | None) -> None:
         same = {"_id": webhook.id, "sealed": webhook.sealed}
         changed = await self._database.webhooks.update_one(same, {"$set": {"sealed": sealed}}, session=session)
         if changed.matched_count:
-            await self._audit(session, author, Action.WEBHOOK_CHANGED, webhook_id=webhook.id, changes=["seals"])
+            await self._audit(session, COMMAND_LINE, Action.WEBHOOK_CHANGED, webhook_id=webhook.id, changes=["seals"])
 
     async def _existing(self, id_: UUID, session: Session | None, versions: Collection[str] | None = None) -> Webhook:
         document = await self._database.webhooks.find_one({"_id": id_}, session=session)

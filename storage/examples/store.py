@@ -58,7 +58,7 @@ class ExampleStore(Changes):
         async with self._database.within(ANSWER_SECONDS):
             return read_examples(await self._database.examples.find_one({"_id": ID}))
 
-    async def fill(self, *, seed: int = SEED, author: Author = COMMAND_LINE) -> Examples:
+    async def fill(self, *, author: Author = COMMAND_LINE) -> Examples:
         """Request it.
 
         Raises:
@@ -70,7 +70,7 @@ class ExampleStore(Changes):
             "_id": ID,
             "schema_version": 1,
             "state": ExampleState.FILLING.value,
-            "seed": seed,
+            "seed": SEED,
             "until": at,
             "total": DAYS,
             "days": 0,
@@ -78,7 +78,7 @@ class ExampleStore(Changes):
             "requested_at": at,
             "requested_by": author.user and author.user.username,
         }
-        names = [username_of(one) for one in company_of(seed).people]
+        names = [username_of(one) for one in company_of(SEED).people]
 
         async def fill(session: Session | None) -> None:
             if session is None:

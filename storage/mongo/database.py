@@ -248,10 +248,6 @@ class Database:
         async with self.within(PING_SECONDS, "take writes"):
             await self.instances.find_one_and_update({"_id": None}, {"$set": {"probed": True}})
 
-    async def ping(self) -> bool:
-        """Say whether the database takes writes, within `PING_SECONDS`."""
-        return await self.health.check()
-
     async def prepare(self, *, retention: timedelta | None) -> None:
         """Create missing indexes; MongoDB removes what is older than `retention` from now on.
 

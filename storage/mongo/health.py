@@ -58,7 +58,7 @@ class DatabaseHealth:
         self._loss.clear()
 
     async def check(self) -> bool:
-        """Probe it now; say whether it is available."""
+        """Probe it now, within `PING_SECONDS`; say whether it takes writes."""
         try:
             await self._probe()
         except DatabaseUnavailableError as error:

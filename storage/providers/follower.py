@@ -53,11 +53,6 @@ class ProviderFollower:
         self._reading = asyncio.Lock()
         self.state = Following.UNKNOWN
 
-    @property
-    def known(self) -> Sequence[StoredProvider]:
-        """Those that were read last."""
-        return self._known or ()
-
     def describe(self) -> str:
         """The problem, in words; empty without one."""
         return _IN_WORDS[self.state]

@@ -133,7 +133,7 @@ class ManagedProviders(Changes):
 
         return await self._change(change)
 
-    async def reseal(self, *, author: Author = COMMAND_LINE) -> int:
+    async def reseal(self) -> int:
         """Seal every key with the first encryption key, and return how many were not. What cannot be opened raises.
 
         Raises:
@@ -146,11 +146,11 @@ class ManagedProviders(Changes):
             sealed = [one.sealed for one in provider.keys] + [one.sealed for one in provider.secrets.values()]
             old = [one for one in sealed if not self.sealer.is_current(one)]
             if old:
-                await self._reseal(provider, author)
+                await self._reseal(provider)
                 resealed += len(old)
         return resealed
 
-    async def _reseal(self, provider: StoredProvider, author: Author) -> None:
+    async def _reseal(self, provider: StoredProvider) -> None:
         def again(sealed: bytes) -> bytes:
             return self.sealer.seal(self.sealer.open(sealed, provider.id), provider.id)
 
@@ -161,7 +161,7 @@ class ManagedProviders(Changes):
         async def replace(session: Session | None) -> None:
             await self._replace(provider, new, session)
             name = provider.spec.name
-            await self._audit(session, author, Action.PROVIDER_CHANGED, provider=name, changes=["seals"])
+            await self._audit(session, COMMAND_LINE, Action.PROVIDER_CHANGED, provider=name, changes=["seals"])
 
         await self._change(replace)
 

@@ -23,7 +23,6 @@ from storage.queries.grouped.sources.found import CallFinder, FoundCalls
 from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
 from storage.search.conditions import is_indexed
-from storage.search.documents import JOB_STATE
 from storage.search.every import EveryReading, each
 from storage.search.positions import Key, key_at
 from storage.search.reading import (
@@ -88,14 +87,7 @@ class SearchIndex:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._segments = database.search_segments
         self._interceptions = database.interceptions
-
-    async def is_complete(self) -> bool:
-        """Whether every call is in the index, or waits for it."""
-        async with self._database.query():
-            state = await self._segments.find_one(JOB_STATE, {"swept_until": True})
-        return bool(state and "swept_until" in state)
 
     async def sessions(self, query: Query) -> FoundSessions:
         """Find the sessions of the calls that match, of `storage.search.sessions.MAX_CALLS` of the latest.

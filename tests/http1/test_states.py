@@ -118,7 +118,7 @@ class Play:
                 handler.step.set_result(None)
         await self.server.close_all_connections()
         assert self.connection._cycle is None
-        assert not self.connection._body_deadline.is_set
+        assert self.connection._body_deadline._timer is None
 
     # the client
 
@@ -138,7 +138,7 @@ class Play:
         self.connection.abort()
 
     def expire_body(self):
-        if self.connection._body_deadline.is_set:
+        if self.connection._body_deadline._timer is not None:
             self.connection._refuse_late_body()
 
     def expire_idle(self):

@@ -89,12 +89,12 @@ class SignIns(Changes):
         async with self._database.within(ANSWER_SECONDS):
             return await self._add_code({"token_id": identity.token_id})
 
-    async def create_link(self, username: str, author: Author = COMMAND_LINE) -> str:
+    async def create_link(self, username: str) -> str:
         """Create a code that signs in a user without a token, also if no other way to sign in is on."""
         async with self._database.within(ANSWER_SECONDS):
             user = await self._owner(username)
             code = await self._add_code({"user_id": user.id})
-            await self._audit(None, author, Action.LINK_CREATED, user)
+            await self._audit(None, COMMAND_LINE, Action.LINK_CREATED, user)
         return code
 
     async def _add_code(self, whose: dict[str, Any]) -> str:

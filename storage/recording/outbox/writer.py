@@ -158,7 +158,7 @@ class Writer:
                     await end_calls_left(self._database, instance or {"_id": id_})
 
     async def _probe(self) -> None:
-        if not await self._database.ping():
+        if not await self._database.health.check():
             raise DatabaseUnavailableError("MongoDB does not answer")
         self._mark_available()
 

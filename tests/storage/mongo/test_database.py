@@ -127,16 +127,16 @@ async def test_retention_is_whole_seconds_that_mongodb_takes(database):
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_unavailable_is_not_there(unreachable):
-    assert await unreachable.ping() is False
+    assert await unreachable.health.check() is False
 
 
 @pytest.mark.gen_test
 async def test_a_database_that_hangs_is_not_there(database, mongodb, monkeypatch):
-    assert await database.ping() is True
+    assert await database.health.check() is True
     monkeypatch.setattr(database_module, "PING_SECONDS", 0.1)
     freeze(mongodb.pid)
     try:
-        assert await database.ping() is False
+        assert await database.health.check() is False
     finally:
         os.kill(mongodb.pid, signal.SIGCONT)
 

@@ -48,7 +48,7 @@ async def test_what_is_known_stays_while_the_database_is_unavailable(caplog):
     states = []
     for _ in range(6):
         await follower.refresh()
-        states.append((follower.state, list(follower.known)))
+        states.append((follower.state, list(follower._known or ())))
     unknown, current, behind = Following.UNKNOWN, Following.CURRENT, Following.BEHIND
     expected = [(unknown, []), (current, [EAST]), (behind, [EAST]), (behind, [EAST]), (current, [EAST]), (current, [])]
     assert states == expected

@@ -116,7 +116,7 @@ async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(pr
 
 @pytest.mark.gen_test
 async def test_waiting_for_a_free_thread_counts_as_waiting(private_database, private_mongodb):
-    await private_database.ping()
+    await private_database.health.check()
     private_mongodb.freeze()
     stuck = [asyncio.ensure_future(private_database.users.find_one()) for _ in range(200)]
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB (is unavailable|does not take records): "):
