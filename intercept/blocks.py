@@ -20,7 +20,7 @@ from zlib import crc32
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.formats.json_text import decode
+from intercept.formats.json_text import ARRAY, decode
 from intercept.formats.json_walk import Body
 from intercept.formats.weight import LIGHT_BYTES, Light
 
@@ -97,7 +97,6 @@ class _Request(BeforeMessages):
 
 
 _REQUEST: Final = Decoder(_Request)
-_ARRAY: Final = Decoder(list[Raw])
 _MARKED: Final = b'"cache'
 """What both marks of what is to be cached begin with."""
 _MARK: Final = re.compile(
@@ -221,7 +220,7 @@ def _elements(*values: Raw) -> list[Raw]:
     for value in values:
         begin = bytes(memoryview(value)[:5])
         if begin.startswith(b"["):
-            elements += _ARRAY.decode(value)
+            elements += ARRAY.decode(value)
         elif begin not in (b"", b"null"):
             elements.append(value)
     return elements

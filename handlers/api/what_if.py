@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import aclosing, suppress
-from datetime import UTC, datetime, timedelta
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import msgspec
 from msgspec import UNSET
@@ -19,11 +18,10 @@ from limits.what_if.past_calls import PastCall, RequestedModel
 from limits.what_if.replay import Replay
 from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
+from storage.mongo.codec import read_ms, write_ms
 from storage.queries.grouped.sources.found import CallFinder
 from storage.queries.past_calls import PastCalls
 from storage.queries.said_calls import said_calls
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class WhatIfHandler(ChangeHandler, WatchedHandler):
@@ -63,7 +61,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
                     await self._replay(replay, proposal, past)
                 else:
                     await self._replay_said(replay, proposal, past, self.bridge.search.every(query))
-                await self._step_through(replay.finish(_milliseconds(proposal.end)))
+                await self._step_through(replay.finish(write_ms(proposal.end)))
             outcome = replay.outcome
             users = await self.bridge.identities.users_by_id({user for _, user in outcome.totals})
             result = WhatIf.of(proposal, outcome, users)
@@ -118,11 +116,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     async def _send_progress(self, replay: Replay, proposal: Proposal, last: PastCall | None) -> None:
         if not self._sends_progress or last is None:
             return
-        at = _EPOCH + timedelta(milliseconds=last[0])
+        at = read_ms(last[0])
         share = (at - proposal.start) / (proposal.end - proposal.start)
         self.write(msgspec.json.encode({"progress": Progress.at_time(at, replay.calls, share)}) + b"\n")
         await self.send()
-
-
-def _milliseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(milliseconds=1)

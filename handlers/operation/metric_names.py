@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush, heapreplace
 
 OTHER = "other"
+# Uses of names after which older ones count half.
+USES_HALVED_AFTER = 100_000
 # How much busier a name has to be than the least busy one whose place it takes: two that are alike do not take turns.
 MARGIN = 2
 
@@ -24,7 +26,7 @@ class BoundedNames:
         halved_after: Uses after which all counts are halved.
     """
 
-    def __init__(self, limit: int, ever: int, halved_after: int) -> None:
+    def __init__(self, limit: int, ever: int, halved_after: int = USES_HALVED_AFTER) -> None:
         self._limit = limit
         self._max_ever = ever
         self._halved_after = halved_after

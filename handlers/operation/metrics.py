@@ -33,8 +33,6 @@ PREFIX = "coder_aibridged_"
 NAMES_KEPT = 200
 # The same, of those that ever had one since the start of a process: a series stays when its name loses its place.
 NAMES_EVER = 1_000
-# Uses of names of a kind after which older ones count half.
-USES_HALVED_AFTER = 100_000
 # Of each metric, those that are found without its lock.
 SERIES_REMEMBERED = 1_000
 DURATION_BUCKETS = (0.5, 2, 5, 15, 30, 60, 120)
@@ -85,8 +83,8 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._folder = folder
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
-        self._model = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
-        self._tool = BoundedNames(NAMES_KEPT, NAMES_EVER, USES_HALVED_AFTER)
+        self._model = BoundedNames(NAMES_KEPT, NAMES_EVER)
+        self._tool = BoundedNames(NAMES_KEPT, NAMES_EVER)
         # Of calls in flight, provider and model: what a call began as it ends as.
         self._begun: dict[UUID, tuple[str, str]] = {}
         self._interceptions = self._counter(

@@ -15,7 +15,6 @@ SPENDERS_KEPT: Final = 1_000
 """Distinct users with their groups and a model that have time series of their own at a time."""
 
 SPENDERS_EVER: Final = 4_000
-USES_HALVED_AFTER: Final = 100_000
 
 
 def counts_of(usage: TokenUsage) -> Iterator[tuple[str, int]]:
@@ -42,7 +41,7 @@ class SpendingMetrics:
             "cost_usd", "US dollars that recorded calls cost, where they have a price.", "provider model user group"
         )
         self._tokens = counter("spent_tokens", "Tokens recorded, by names.", "model type user group")
-        self._spenders = BoundedNames(SPENDERS_KEPT, SPENDERS_EVER, USES_HALVED_AFTER)
+        self._spenders = BoundedNames(SPENDERS_KEPT, SPENDERS_EVER)
 
     def count(
         self, labels: tuple[str, str], by: tuple[str, str], usd: Decimal | None, usages: Sequence[TokenUsage]

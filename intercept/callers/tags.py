@@ -16,10 +16,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Raw
-from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.json_text import read
+from intercept.formats.json_text import OBJECT, TEXT, read
 
 HEADER: Final = "X-AIBridge-Tags"
 MAX_TAGS: Final = 16
@@ -29,8 +28,6 @@ MAX_VALUE: Final = 128
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _VALUE: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f,\u2028\u2029\ud800-\udfff]{{1,{MAX_VALUE}}}")
 _ASCII: Final = re.compile(r"[ -~]*")
-_MEMBERS: Final = Decoder(dict[str, Raw])
-_TEXT: Final = Decoder(str)
 # What Claude Code has as `user_id`: a name of its session, which differs from call to call.
 _OF_SESSION: Final = re.compile(r"\s*\{|.*_session_", re.DOTALL)
 
@@ -67,8 +64,8 @@ def metadata_tags(metadata: Raw) -> dict[str, str]:
     if not bytes(metadata).startswith(b"{"):
         return {}
     tags: dict[str, str] = {}
-    for name, raw in (read(metadata, _MEMBERS) or {}).items():
-        value = (read(raw, _TEXT) or "").strip() if bytes(raw).startswith(b'"') else ""
+    for name, raw in (read(metadata, OBJECT) or {}).items():
+        value = (read(raw, TEXT) or "").strip() if bytes(raw).startswith(b'"') else ""
         fits = _NAME.fullmatch(name) and _VALUE.fullmatch(value)
         if fits and len(tags) < MAX_TAGS and not (name == "user_id" and _OF_SESSION.match(value)):
             tags.setdefault(name.lower(), value)

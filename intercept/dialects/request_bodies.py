@@ -13,7 +13,7 @@ from msgspec.json import Decoder, encode
 
 from intercept.apis import InvalidRequestError
 from intercept.blocks import BeforeMessages, pack_blocks
-from intercept.formats.json_text import decode, read, read_struct
+from intercept.formats.json_text import OBJECT, decode, read, read_struct
 from intercept.formats.kept_members import FUSION, ONCE, OPENROUTER
 from intercept.formats.large_bodies import Abridged, abridged, may_name_models
 from intercept.formats.steps import finish
@@ -141,7 +141,6 @@ class _Name(str):
 
 
 _BODY: Final = Decoder(RequestBody)
-_LAST_MEMBERS: Final = Decoder(dict[str, Raw])
 MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
 """Reads each member of an object, also several of one name. Raises `ValueError` for everything else."""
 
@@ -196,7 +195,7 @@ def _decoded(body: bytes, decoder: Decoder[R]) -> R:
 
 def _without_repetition(body: bytes) -> bytes:
     """Return a JSON object with each member once: of several that have one name, the last counts."""
-    members = decode(body, _LAST_MEMBERS)
+    members = decode(body, OBJECT)
     return b"{%b}" % b",".join([b"%b:%b" % (encode(name), bytes(value)) for name, value in members.items()])
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from msgspec import Raw, structs
-from msgspec.json import Decoder
 
 from intercept.apis import AtOnce
 from intercept.dialects.drafts import (
@@ -16,10 +13,8 @@ from intercept.dialects.drafts import (
     name_error,
     read_error,
 )
-from intercept.formats.json_text import read, read_array, text_of
+from intercept.formats.json_text import OBJECT, read, read_array, text_of
 from intercept.records import ProviderError, Reading
-
-_MEMBERS: Final = Decoder(dict[str, Raw])
 
 
 class ErrorReader(AtOnce):
@@ -41,7 +36,7 @@ class ErrorReader(AtOnce):
         """Return the error, complete if the body is a JSON object that says something."""
         # Google refuses streams of arrays with an array of errors.
         decoded = (
-            read(bytes(self._body), _MEMBERS) or read(next(iter(read_array(bytes(self._body))), Raw()), _MEMBERS) or {}
+            read(bytes(self._body), OBJECT) or read(next(iter(read_array(bytes(self._body))), Raw()), OBJECT) or {}
         )
         error = _error_in(decoded)
         if error.type == UNNAMED_ERROR and self._kind:

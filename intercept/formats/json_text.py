@@ -21,11 +21,14 @@ MAX_MENDED_BYTES: Final = 2 * 1024 * 1024
 MAX_FITTED_VALUES: Final = 1024
 """Items and members that are read one by one where some JSON is not as it should be: in 10 ms, if all are long numbers."""
 
+ARRAY: Final = Decoder(list[Raw])
+"""Reads an array, and not its items."""
+OBJECT: Final = Decoder(dict[str, Raw])
+"""Reads an object, and not its values."""
+TEXT: Final = Decoder(str)
+
 _MENDED_AT_ONCE: Final = 128 * 1024
 _ANY: Final = Decoder[Any](Any)
-_ARRAY: Final = Decoder(list[Raw])
-_FIELDS: Final = Decoder(dict[str, Raw])
-_TEXT: Final = Decoder(str)
 _decoder: Final = cache(Decoder)
 _fields: Final = cache(structs.fields)
 _PAIR: Final = rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
@@ -124,12 +127,12 @@ def read_object(data: bytes | Raw) -> dict[str, Any]:
 
 def read_array(data: bytes | Raw) -> list[Raw]:
     """Decode a JSON array no deeper than its items; return an empty one for everything else."""
-    return read(data, _ARRAY) or []
+    return read(data, ARRAY) or []
 
 
 def text_of(value: Raw) -> str:
     """Return a string that some JSON is, "" for everything else."""
-    return (read(value, _TEXT) or "") if value else ""
+    return (read(value, TEXT) or "") if value else ""
 
 
 def as_object(value: object) -> dict[str, Any]:
@@ -143,7 +146,7 @@ def as_text(value: object) -> str:
 
 
 def _fitted(data: bytes | Raw, wanted: type[S], room: Iterator[int]) -> S | None:
-    fields = read(data, _FIELDS) if bytes(memoryview(data)[:1]) == b"{" else None
+    fields = read(data, OBJECT) if bytes(memoryview(data)[:1]) == b"{" else None
     if fields is None:
         return None
     fitted = {

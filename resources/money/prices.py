@@ -16,7 +16,7 @@ from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import Time, doc, of_fields
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
-from storage.prices.documents import KeptPrices
+from storage.prices.documents import MONEY, KeptPrices
 from storage.queries.filters.kinds import parse_timestamp
 
 MAX_USD: Final = 10**6
@@ -29,7 +29,6 @@ NOT_AN_OBJECT: Final = "must be a JSON object"
 TWICE: Final = "is there already: provider, model and valid_from are those of prices[{}]"
 TOO_MANY: Final = f"must have at most {MAX_PRICES:,} prices"
 
-_USD_FIELDS: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 _USD: Final = re.compile(r"[0-9]{1,7}(\.[0-9]{1,6})?")
 
 Usd = (
@@ -92,7 +91,7 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
     valid_from: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")]
 
     readers: ClassVar[Readers] = {"provider": _pattern, "model": _pattern, "valid_from": read_day_or_time}
-    other_readers: ClassVar[OtherReaders] = dict.fromkeys(_USD_FIELDS, read_usd)
+    other_readers: ClassVar[OtherReaders] = dict.fromkeys(MONEY, read_usd)
 
     @property
     def price(self) -> OwnPrice:
@@ -146,7 +145,7 @@ class Price(Struct, kw_only=True, omit_defaults=True):
     @classmethod
     def of(cls, price: OwnPrice) -> Self:
         """Show a price."""
-        usd = {name: getattr(price, name) for name in _USD_FIELDS}
+        usd = {name: getattr(price, name) for name in MONEY}
         texts = {name: UNSET if one is None else f"{one:f}" for name, one in usd.items()}
         return of_fields(cls, structs.asdict(price), **texts)
 

@@ -17,8 +17,10 @@ DOCUMENT: Final = "own"
 NO_VERSION: Final = "0"
 """The version of prices that were never set."""
 
+MONEY: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+"""The fields of a price that are US dollars."""
+
 _SCHEMA_VERSION: Final = 1
-_MONEY: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 
 
 class KeptPrices(Struct, frozen=True):
@@ -46,7 +48,7 @@ def document_of(kept: KeptPrices) -> dict[str, Any]:
                 "provider": price.provider,
                 "model": price.model,
                 "valid_from": price.valid_from,
-                **{name: Decimal128(usd) for name in _MONEY if (usd := getattr(price, name)) is not None},
+                **{name: Decimal128(usd) for name in MONEY if (usd := getattr(price, name)) is not None},
             }
             for price in kept.prices
         ],
@@ -62,7 +64,7 @@ def read_document(document: Mapping[str, Any] | None) -> KeptPrices:
             provider=one["provider"],
             model=one["model"],
             valid_from=one["valid_from"],
-            **{name: one[name].to_decimal() for name in _MONEY if name in one},
+            **{name: one[name].to_decimal() for name in MONEY if name in one},
         )
         for one in document["prices"]
     ]

@@ -8,16 +8,13 @@ from uuid import UUID
 
 from storage.mongo.database import Database
 from storage.queries.filters.selection import Selection
-from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
+from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, Position, visible
 
 MAX_EXPORTS_AT_A_TIME = 4
 """How many read everything at a time: each holds a page in memory."""
 
 PAGE = 200
 """Most documents of a page. Large ones make fewer: a page is one response of MongoDB's, of at most 16 MiB."""
-
-
-_INTERCEPTIONS = Paging("interception", "started_at")
 
 
 class TooManyExportsError(Exception):
@@ -65,7 +62,7 @@ class InterceptionReader:
             last = None
             if after_id is not None:
                 async with self._database.query():
-                    last = await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
+                    last = await INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
             while selection and limit != 0 and (page := await self._page(selection, last, min(limit or PAGE, PAGE))):
                 yield page
                 last = Position(page[-1]["started_at"], page[-1]["_id"])
@@ -75,12 +72,12 @@ class InterceptionReader:
 
     async def _page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
         """Read what comes after a document, in one reply: a negative limit requests no cursor."""
-        after = [] if last is None else [_INTERCEPTIONS.behind(last)]
+        after = [] if last is None else [INTERCEPTIONS.behind(last)]
         async with self._database.query():
             cursor = self._collection.find(
                 {"$and": [selection.filter, *after]},
                 HIDDEN_FIELDS,
-                sort=_INTERCEPTIONS.order,
+                sort=INTERCEPTIONS.order,
                 hint=selection.index,
                 limit=-limit,
                 batch_size=limit,

@@ -15,10 +15,9 @@ from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.counts import Counts, IndexRanges
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
-from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
+from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, Position, visible
 from storage.queries.side_by_side import side_by_side
 
-_INTERCEPTIONS = Paging("interception", "started_at")
 _OF_FIRST = {"client_session_id": True, "model": True, "tags": True, "status": True}
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -65,7 +64,7 @@ class Interceptions:
         async with self._database.query():
             cursor = None
             if after_id is not None:
-                cursor = await _INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
+                cursor = await INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
             if selection is None:
                 return 0, Rows(self._collection)
             if selection.breakdown is not None:
@@ -133,9 +132,7 @@ class Interceptions:
     ) -> Rows:
         conditions = [_behind(selection, cursor) for selection in ranges.selections]
         wanted = conditions[0] if len(conditions) == 1 else {"$or": conditions}
-        found = self._raw.find(
-            wanted, HIDDEN_FIELDS, sort=_INTERCEPTIONS.order, skip=skip, limit=limit, session=session
-        )
+        found = self._raw.find(wanted, HIDDEN_FIELDS, sort=INTERCEPTIONS.order, skip=skip, limit=limit, session=session)
         return await Rows(self._collection).read(found.hint(ranges.index), limit)
 
 

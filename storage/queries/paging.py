@@ -72,6 +72,9 @@ class Paging(NamedTuple):
         return Position(document.get(self.by), id_)
 
 
+INTERCEPTIONS = Paging("interception", "started_at")
+
+
 def visible(initiator_id: UUID | None) -> dict[str, Any]:
     """Return what finds the documents of a user; None is all documents."""
     return {} if initiator_id is None else {"initiator_id": initiator_id}

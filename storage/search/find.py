@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -21,7 +21,7 @@ from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls
 from storage.queries.interception_reader import PAGE
-from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
+from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
 from storage.search.conditions import is_indexed
 from storage.search.every import EveryReading, each
 from storage.search.positions import Key, key_at
@@ -36,8 +36,6 @@ from storage.search.reading import (
     progress_of,
 )
 from storage.search.sessions import FoundSessions, SessionReading
-
-_INTERCEPTIONS: Final = Paging("interception", "started_at")
 
 
 class Found(Struct):
@@ -146,7 +144,7 @@ class SearchIndex:
         async with self._database.query():
             before = None
             if after_id is not None:
-                cursor = await _INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
+                cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
                 before = key_at(cursor)
             async with self._snapshot() as session:
                 return await _Page(self._database, session, query).page(limit, before, offset)
@@ -194,5 +192,5 @@ class _Page(IndexReading):
         collection = self.database.interceptions
         ids = [UUID(bytes=key.id) for key in keys]
         cursor = as_sent(collection).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=self.session)
-        cursor = cursor.sort(_INTERCEPTIONS.order)
+        cursor = cursor.sort(INTERCEPTIONS.order)
         return await Rows(collection).read(cursor, max(len(keys), 1))

@@ -18,7 +18,7 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, UNINDEXED
 from storage.queries.filters.selection import ENDED
 from storage.queries.filters.time_ranges import EARLIEST
-from storage.queries.paging import Paging, Position
+from storage.queries.paging import INTERCEPTIONS, Position
 from storage.search.documents import JOB_STATE, part_id, read_segment
 from storage.search.segments import ID_BYTES, IDS
 
@@ -36,8 +36,6 @@ EACH: Final = timedelta(hours=1)
 
 OVERLAP: Final = timedelta(hours=2)
 """How much further back it goes then."""
-
-_NEWEST_FIRST: Final = Paging("interception", "started_at")
 
 
 class Step(Enum):
@@ -95,9 +93,9 @@ class Sweep:
             "status": {"$in": list(ENDED)},
             "unindexed": {"$exists": False},
         }
-        behind = _NEWEST_FIRST.behind(Position(sweep["at"], sweep["id"])) if "id" in sweep else {}
+        behind = INTERCEPTIONS.behind(Position(sweep["at"], sweep["id"])) if "id" in sweep else {}
         cursor = self._interceptions.find({"$and": [found, behind]}, {"started_at": True})
-        calls = await cursor.sort(_NEWEST_FIRST.order).hint(BY_TIME).limit(AT_ONCE).to_list(AT_ONCE)
+        calls = await cursor.sort(INTERCEPTIONS.order).hint(BY_TIME).limit(AT_ONCE).to_list(AT_ONCE)
         missing = await self._mark_missing(calls)
         change: dict[str, Any] = {"$unset": {"sweep": ""}, "$set": {"swept_until": sweep["began"]}}
         if len(calls) == AT_ONCE:

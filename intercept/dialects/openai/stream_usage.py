@@ -14,6 +14,7 @@ from typing import Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from intercept.formats.json_text import OBJECT
 from intercept.formats.json_walk import Body
 from intercept.formats.weight import is_light
 
@@ -32,7 +33,6 @@ _MAX_CANDIDATES: Final = 4  # of the places where a value may stand; only a host
 _OPTION: Final = "stream_options"
 _INCLUDE_USAGE: Final = "include_usage"
 _WITH_USAGE: Final = b'{"include_usage":true}'
-_MEMBERS: Final = Decoder(dict[str, Raw])
 _WHITESPACE: Final = b" \t\n\r"
 
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
@@ -194,7 +194,7 @@ def _with_new_member(text: Body, name: str, value: bytes, *, first: bool) -> byt
 def _members(text: Body) -> dict[str, bytes]:
     """The members of a JSON object as they are written; none of what is no object."""
     try:
-        return {name: bytes(value) for name, value in _MEMBERS.decode(text).items()}
+        return {name: bytes(value) for name, value in OBJECT.decode(text).items()}
     except (ValueError, RecursionError):
         return {}
 
