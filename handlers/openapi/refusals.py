@@ -155,7 +155,7 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
     ),
     413: ("The body is too large.", ("The request body is larger than the allowed 67108864 bytes.",), _FINAL),
     415: (
-        "The body is compressed in a way that is not read.",
+        "The body is compressed, or its text encoded, in a way that is not read.",
         ("Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",),
         _FINAL,
     ),

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.json_walk import Body
+from intercept.formats.request_encoding import has_ascii
 
 FORM_DATA: Final = "multipart/form-data"
 """The content type."""
@@ -23,6 +24,13 @@ MAX_BOUNDARY: Final = 70
 NO_END: Final = "the form has a part without an end"
 AMBIGUOUS_PART: Final = "the form has a part whose headers parsers read in different ways"
 _STEP_BYTES: Final = 64 * 1024
+_CHARSET_FIELD: Final = "_charset_"
+# Of a field, that it is encoded.
+_ENCODED: Final = re.compile(
+    rb"^content-(?:transfer-)?encoding[ \t]*:[ \t]*+(?!(?:7bit|8bit|binary|identity)[ \t]*$)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_TYPE: Final = re.compile(rb"^content-type[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 _FOLDED: Final = re.compile(rb"\n[ \t]")
 _DISPOSITION: Final = re.compile(rb"^content-disposition[ \t]*:(.*)$", re.IGNORECASE | re.MULTILINE)
 
@@ -125,9 +133,12 @@ class FormFields:
             if len(self._buffer) >= MAX_PART_HEAD:
                 raise InvalidRequestError("the form has a part without an end")
             return False
-        name, is_file = _disposition(bytes(self._buffer[:end]))
+        head = bytes(self._buffer[:end]).replace(b"\r\n", b"\n")
+        name, is_file = _disposition(head)
         self.in_file = self.in_file or is_file
         self._field = name if name in self._names else None
+        if name == _CHARSET_FIELD or (self._field is not None and not _is_plain(head)):
+            raise InvalidRequestError(AMBIGUOUS_PART)
         if name in self.found:
             raise InvalidRequestError(f"{name!r} is there more than once: parsers differ in which one counts")
         # The line end before the content may be that of the next delimiter too, where there is no content.
@@ -188,15 +199,20 @@ def _boundary(content_type: str) -> bytes:
     return boundary.encode()
 
 
+def _is_plain(head: bytes) -> bool:
+    """Whether nobody decodes the content of a part, by these headers."""
+    types = (found.decode("latin-1") for found in _TYPE.findall(head))
+    return _ENCODED.search(head) is None and all(map(has_ascii, types))
+
+
 def _disposition(head: bytes) -> tuple[str, bool]:
-    """The name of a part, and whether it is a file.
+    """The name of a part, and whether it is a file. The lines of its head end with LF.
 
     Raises:
         InvalidRequestError: A provider might read another name, and so another model than the one that is known here.
     """
-    lines = head.replace(b"\r\n", b"\n")
-    found = _DISPOSITION.findall(lines)
-    if len(found) > 1 or b"\r" in lines or _FOLDED.search(lines):
+    found = _DISPOSITION.findall(head)
+    if len(found) > 1 or b"\r" in head or _FOLDED.search(head):
         raise InvalidRequestError(AMBIGUOUS_PART)
     if not found:
         return "", False

@@ -1,10 +1,11 @@
-"""Compressed request bodies: inflated in steps for the record, within bounds; the provider gets them as they came.
+"""How request bodies are encoded. Compressed ones are inflated in steps for the record, within bounds.
 
-Source: RFC 9110, section 8.4 (Content-Encoding), RFC 1952 (gzip), RFC 8878 and 9659 (zstd and its window).
+Source: RFC 9110, section 8.3.2 (charset) and 8.4 (Content-Encoding), RFC 1952 (gzip), RFC 8878 and 9659 (zstd and its window).
 """
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Generator, Iterator
 from typing import Final
@@ -21,6 +22,18 @@ ENCODINGS: Final = ("gzip", "x-gzip", "zstd")
 """Those that are inflated."""
 
 _WINDOW_BYTES: Final = 8 * 1024 * 1024
+_CHARSET: Final = re.compile("charset", re.IGNORECASE)
+_WITH_ASCII: Final = re.compile(
+    r";\s*charset\s*=\s*(\"?)(?:utf-?8|(?:us-)?ascii|iso-8859-1|latin-?1|windows-1252)\1\s*(?=[;,]|$)", re.IGNORECASE
+)
+
+
+def has_ascii(content_type: str) -> bool:
+    """Whether what looks like ASCII in a body is that to everybody: where a charset is named, it is one that contains ASCII.
+
+    Some servers decode JSON and the fields of forms by it, and another model is named then (`gpt+AC0-5` in UTF-7).
+    """
+    return len(_CHARSET.findall(content_type)) == len(_WITH_ASCII.findall(content_type))
 
 
 class InflatedTooLargeError(InvalidRequestError):

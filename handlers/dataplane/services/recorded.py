@@ -23,6 +23,7 @@ from handlers.identity.credentials import secrets_of
 from handlers.problems import Problem
 from handlers.timer import RECORDING
 from intercept.apis import Api, RequestSummary
+from intercept.formats.request_encoding import has_ascii
 from intercept.ids import format_id
 from intercept.records import Interception
 from intercept.refusals import Rule
@@ -34,6 +35,7 @@ from upstream.providers.provider import Provider
 from upstream.routes.route import Audience
 
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
+OTHER_CHARSET = "The charset of a request must be UTF-8."
 # What a long stream has used so far is written down this often, for the case that the server dies.
 CHECKPOINT_SECONDS = 5.0
 
@@ -53,8 +55,8 @@ class Recorded:
         """Admit what can be sent, and is about what is the user's own where it names something.
 
         Raises:
-            Problem: 404 for what is not the user's, 503 when that cannot be known now, and as `admission.admit` and
-                `check_destination`.
+            Problem: 415 for another charset than UTF-8, 404 for what is not the user's, 503 when that cannot be known now, and
+                as `admission.admit` and `check_destination`.
             OverloadedError: concurrency or rate.
         """
         if self._api.parse_form is not None and streams_form(handler, self._to):
@@ -63,6 +65,8 @@ class Recorded:
             expect_form(handler, reads_fields=reads, names_model=reads and not path.keys() & {"model", "deployment"})
         await admit(handler)
         check_destination(handler, self._to)
+        if not has_ascii(handler.request.headers.get("Content-Type", "")):
+            raise Problem(415, OTHER_CHARSET, rule=Rule.UNUSABLE_BODY)
         if self._to.route.audience is Audience.OWN_RESPONSE:
             await check_own(handler, self.provider_name, unquote(self._to.route.id_in(self._to.path)))
 

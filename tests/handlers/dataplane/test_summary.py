@@ -64,6 +64,9 @@ async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_b
         response = await running.request("POST", running.path(MESSAGES), running.headers, body)
         assert response.status == 400, body[:50]
         assert message in response.body.decode(), body[:50]
+    headers = running.headers | {"Content-Type": "application/json; charset=utf-7"}
+    response = await running.request("POST", running.path(CHAT), headers, b'{"model":"gpt+AC0-5","messages":[]}')
+    assert (response.status, json.loads(response.body)["message"]) == (415, "The charset of a request must be UTF-8.")
     assert running.upstream.requests == []
 
 

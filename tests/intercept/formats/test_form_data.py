@@ -69,6 +69,11 @@ def test_what_looks_like_a_field_within_a_file_is_none():
         (headed(DISPOSITION + b' name="model"x'), TYPE),
         (headed(DISPOSITION + b" x='name=model'; name=y"), TYPE),
         (form(part(b"model", b"a")), r'multipart/form-data; x="\\"; boundary=c; y="\\"; boundary=b'),
+        (form(part(b"model", b"a=2Db", b"\r\nContent-Transfer-Encoding: quoted-printable")), TYPE),
+        (form(part(b"model", b"YQ==", b"\r\ncontent-transfer-encoding : BASE64")), TYPE),
+        (form(part(b"model", b"a", b"\r\nContent-Encoding: deflate")), TYPE),
+        (form(part(b"model", b"a+AC0-b", b"\r\nContent-Type: text/plain; charset=utf-7")), TYPE),
+        (form(part(b"_charset_", b"utf-7"), part(b"model", b"a+AC0-b")), TYPE),
     ],
 )
 def test_a_form_that_others_may_read_differently_is_refused(body, content_type):
@@ -78,7 +83,9 @@ def test_a_form_that_others_may_read_differently_is_refused(body, content_type):
 
 def test_a_file_may_have_a_name_in_any_letters_and_headers_of_its_own():
     named = b"; filename=\"na*me.txt\"; filename*=utf-8''na%CC%88me"
-    body = form(part(b"file", b"x", named + b"\r\nContent-Type: text/plain"), part(b"model", b"m"))
+    named += b"\r\nContent-Type: text/plain; charset=utf-16\r\nContent-Transfer-Encoding: base64"
+    of_field = b"\r\nContent-Type: text/plain; charset=ISO-8859-1\r\nContent-Transfer-Encoding: 8bit"
+    body = form(part(b"file", b"x", named), part(b"model", b"m", of_field))
     assert read_fields(body, TYPE, ("model",)) == {"model": "m"}
 
 

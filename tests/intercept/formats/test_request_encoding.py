@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.request_encoding import InflatedTooLargeError, inflated
+from intercept.formats.request_encoding import InflatedTooLargeError, has_ascii, inflated
 from intercept.formats.steps import finish
 from tests.cases import for_each
 from tests.processor import is_within, seconds_of
@@ -83,3 +83,24 @@ def test_any_bytes_are_inflated_or_refused(encoding, body, cut):
     for each in (body, COMPRESSORS[encoding](body)[:cut]):
         with suppress(InvalidRequestError):
             assert len(finish(inflated(each, encoding, MIB))) <= MIB
+
+
+@for_each(
+    ("content_type", "expected"),
+    [
+        ("", True),
+        ("application/json", True),
+        ('application/json;charset="UTF-8"', True),
+        ("text/plain ; Charset = us-ascii ; x=y", True),
+        ("application/json; charset=utf-8,application/json; charset=ISO-8859-1", True),
+        ("application/json; charset=utf-7", False),
+        ("application/json; charset=utf-16", False),
+        ("application/json; charset=utf-8, application/json; charset=utf-7", False),
+        ("application/json; charset=utf-8; charset=utf-7", False),
+        ("application/json; charset*=us-ascii''utf-7", False),
+        ('application/json; charset="utf-8', False),
+        ("application/json; charset=", False),
+    ],
+)
+def test_what_looks_like_ascii_is_that_unless_a_charset_says_otherwise(content_type, expected):
+    assert has_ascii(content_type) is expected
