@@ -104,12 +104,12 @@ class BridgeHandler(RequestHandler):
     def client_ip(self) -> str:
         """The address of the client, through the reverse proxies that are trusted."""
         forwarded_for = ",".join(self.request.headers.get_list("X-Forwarded-For"))
-        return client_address(self.request.remote_ip or "", forwarded_for, self.bridge.options.trusted_proxies)
+        return client_address(self.request.remote_ip or "", forwarded_for, self.bridge.settings.trusted_proxies)
 
     @property
     def scheme(self) -> str:
         """How the client reached the bridge, or the reverse proxy that is trusted: `http` or `https`."""
-        return scheme_of(self.request, self.bridge.options.trusted_proxies)
+        return scheme_of(self.request, self.bridge.settings.trusted_proxies)
 
     @property
     def is_foreign(self) -> bool:

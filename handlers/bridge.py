@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network
 from time import monotonic_ns
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -31,6 +30,7 @@ from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
+from settings import Settings
 from storage.accounts.group_names import GroupNames
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
@@ -74,27 +74,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EdgeOptions:
-    """The settings that the HTTP edge itself obeys. Sizes are bytes; `keepalive_seconds` of 0 is off."""
-
-    max_body_bytes: int = 64 * 1024 * 1024
-    max_form_bytes: int = 512 * 1024 * 1024
-    allow_byok: bool = True
-    allow_billing_headers: bool = False
-    responses_websocket: bool = True
-    realtime_websocket: bool = True
-    send_actor_headers: bool = False
-    keepalive_seconds: float = 0.0
-    members_create_tokens: bool = True
-    tokens_per_user: int = 10
-    openid_name: str = ""
-    openid_sign_out: bool = False
-    local_sign_in: bool = True
-    auth_proxy_header: str = ""
-    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
-
-
-@dataclass(frozen=True)
 class Bridge:
     """The parts of a running bridge.
 
@@ -103,7 +82,7 @@ class Bridge:
     request is followed for a collector, and `openid` if nobody signs in at a provider.
     """
 
-    options: EdgeOptions
+    settings: Settings
     routing: Routing
     managed: ManagedProviders
     followed: ProviderFollower

@@ -21,7 +21,7 @@ from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
-from runtime.factories.edge import known_secrets, make_edge_options, make_openid
+from runtime.factories.edge import known_secrets, make_openid
 from runtime.factories.limits import make_breakers, make_cluster, make_overload
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers, make_managed_providers
@@ -130,7 +130,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     live = open_live(process, identities)
     policies = await open_policies(database, settings.budget_timezone, now)
     return Bridge(
-        options=make_edge_options(settings),
+        settings=settings,
         routing=routing,
         managed=managed,
         followed=followed,

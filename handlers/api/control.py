@@ -47,10 +47,10 @@ class IdentifiedHandler(BridgeHandler):
     @property
     def proxy_user(self) -> str | None:
         """The user that a trusted proxy names; none for requests from pages of other sites."""
-        options = self.bridge.options
-        if not options.auth_proxy_header or not is_trusted(self.request.remote_ip or "", options.trusted_proxies):
+        settings = self.bridge.settings
+        if not settings.auth_proxy_header or not is_trusted(self.request.remote_ip or "", settings.trusted_proxies):
             return None
-        named = self.request.headers.get_list(options.auth_proxy_header)
+        named = self.request.headers.get_list(settings.auth_proxy_header)
         return named[0].strip() if len(named) == 1 and named[0].strip() and not self.is_foreign else None
 
     async def authenticate(self, credentials: Credentials, *, fresh: bool = False) -> Identity:

@@ -63,8 +63,8 @@ def find_route(bridge: Bridge, name: str, request: HTTPServerRequest, path: str)
     if path != "/" and (fault := find_fault(path)):
         return Problem(400, f"The path cannot be served: it has {fault}.", rule=Rule.ODD_PATH)
     if (api := find_socket(provider, request, path)) is not None:
-        options = bridge.options
-        is_on = options.realtime_websocket if api is REALTIME else options.responses_websocket
+        settings = bridge.settings
+        is_on = settings.realtime_websocket if api is REALTIME else settings.responses_websocket
         if is_on and provider.preset.has_websocket:
             return Route(api.path, api.dialect, (), api)
         return Problem(426, NO_WEBSOCKET, rule=Rule.WEBSOCKET)
@@ -138,7 +138,7 @@ def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: H
     """The base URL to set, as the client reached the server. OpenAI's has the version, Anthropic's has not."""
     name = provider.name if provider else "PROVIDER"
     version = OPENAI_PREFIX if dialect is Dialect.OPENAI else ""
-    scheme = scheme_of(request, bridge.options.trusted_proxies)
+    scheme = scheme_of(request, bridge.settings.trusted_proxies)
     return f"set the base URL to {scheme}://{request.host}{CONTROL_PLANE}{name}{version}"
 
 

@@ -94,7 +94,7 @@ def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:
     """
     if handler.credentials.own_key is None:
         return
-    if not handler.bridge.options.allow_byok:
+    if not handler.bridge.settings.allow_byok:
         raise Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
     if policy is not None and (source := policy.denies_own_key) is not None:
         message = BYOK_DENIED.format(source)
@@ -172,12 +172,12 @@ def expect_form(handler: ProxyHandler, *, reads_fields: bool, names_model: bool)
         reads_fields: Whether fields of it are recorded.
         names_model: Whether it names the model, which must be known before it is sent.
     """
-    headers, options = handler.request.headers, handler.bridge.options
+    headers, settings = handler.request.headers, handler.bridge.settings
     handler.form = IncomingForm(
         headers.get("Content-Type", ""),
         None if "Transfer-Encoding" in headers else declared_length(handler),
         reads_fields=reads_fields,
         needs_model=names_model,
-        max_bytes=options.max_form_bytes,
-        max_held_bytes=options.max_body_bytes,
+        max_bytes=settings.max_form_bytes,
+        max_held_bytes=settings.max_body_bytes,
     )

@@ -146,14 +146,14 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     @property
     def max_body_bytes(self) -> int:
         """The largest body that the request may have."""
-        return self.bridge.options.max_body_bytes if self.form is None else self.form.max_bytes
+        return self.bridge.settings.max_body_bytes if self.form is None else self.form.max_bytes
 
     def data_received(self, chunk: bytes) -> asyncio.Future[None] | None:
         """Collect the body up to its limit, or let it go on; return what to wait for before the next piece."""
         if self.form is not None:
             return self._receive(self.form, chunk)
-        if len(self._arriving) + len(chunk) > self.bridge.options.max_body_bytes:
-            self._refuse(body_too_large(self.bridge.options.max_body_bytes))
+        if len(self._arriving) + len(chunk) > self.bridge.settings.max_body_bytes:
+            self._refuse(body_too_large(self.bridge.settings.max_body_bytes))
         else:
             self._arriving += chunk
         return None

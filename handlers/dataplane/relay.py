@@ -98,7 +98,8 @@ class Relay:
         self._write_head(response, is_filtered=usage_filter is not None)
         handler.timer.enter(RELAY)
         idle_timer = IdleTimer(STALL_SECONDS, self._abandon)
-        pings = Pings(handler.bridge.options.keepalive_seconds if handler.dialect in PINGS else 0, self._ping)
+        interval = handler.bridge.settings.keepalive_interval.total_seconds()
+        pings = Pings(interval if handler.dialect in PINGS else 0, self._ping)
         try:
             first = response.buffered()  # what has come with the head leaves with it
             visible = first if usage_filter is None else usage_filter.feed(first)

@@ -61,7 +61,7 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     user_id = handler.identity.user.id
     if encoding != IDENTITY:
         try:
-            body = await bridge.pieces.finish(inflated(body, encoding, bridge.options.max_body_bytes), user_id)
+            body = await bridge.pieces.finish(inflated(body, encoding, bridge.settings.max_body_bytes), user_id)
         except InflatedTooLargeError as error:
             raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
         except InvalidRequestError as error:

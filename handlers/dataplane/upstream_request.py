@@ -75,7 +75,7 @@ def check_destination(handler: ProxyHandler, to: Destination) -> None:
         raise Problem(400, IN_ADDRESS, rule=Rule.TOKEN_IN_ADDRESS)
     has_key = handler.credentials.own_key is not None or to.keys is not None
     if not has_key and to.provider.needs_key:
-        message = no_key_message(to.provider, allow_byok=handler.bridge.options.allow_byok)
+        message = no_key_message(to.provider, allow_byok=handler.bridge.settings.allow_byok)
         raise Problem(400, message, rule=Rule.NO_PROVIDER_KEY)
 
 
@@ -250,21 +250,21 @@ class UpstreamRequest:
 
     def _choose_headers(self) -> Headers:
         handler = self._handler
-        options, received = handler.bridge.options, handler.request.headers
+        settings, received = handler.bridge.settings, handler.request.headers
         if self._own_key is not None:
             credentials = own_headers(received, handler.query_key, handler.protocol_key)
         else:
             credentials = [] if self._key is None else [credential_header(self._to.provider.expects, self._key)]
         ours = self._key is not None or self._authorizer is not None
-        ours_pays = ours and not options.allow_billing_headers
+        ours_pays = ours and not settings.allow_billing_headers
         dropped = BILLING if ours_pays else frozenset()
-        if options.auth_proxy_header:
-            dropped |= {options.auth_proxy_header.lower()}
+        if settings.auth_proxy_header:
+            dropped |= {settings.auth_proxy_header.lower()}
         if self._upgrade:
             dropped |= HANDSHAKE
         headers = to_upstream(received.get_all(), credentials, dropped=dropped, is_secret=hides_token)
         headers += self._upgrade
-        if options.send_actor_headers:
+        if settings.send_actor_headers:
             user = handler.identity.user
             headers += [(ACTOR_ID_HEADER, format_id(user.id)), (ACTOR_NAME_HEADER, user.username)]
         return headers

@@ -1,4 +1,4 @@
-"""What the HTTP edge obeys, where people sign in, and which secrets it must hide."""
+"""Where people sign in, and which secrets must be hidden."""
 
 from __future__ import annotations
 
@@ -6,36 +6,14 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from handlers.bridge import EdgeOptions
 from intercept.secrets.known import KnownSecrets
-from settings import Settings, TokenCreation
+from settings import Settings
 from settings.kinds import NO_PROXY
 from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT, Network, Proxy, is_direct
 
 if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider
-
-
-def make_edge_options(settings: Settings) -> EdgeOptions:
-    """What the HTTP edge obeys."""
-    return EdgeOptions(
-        max_body_bytes=settings.max_body_bytes,
-        max_form_bytes=settings.max_form_bytes,
-        allow_byok=settings.allow_byok,
-        allow_billing_headers=settings.allow_billing_headers,
-        responses_websocket=settings.responses_websocket,
-        realtime_websocket=settings.realtime_websocket,
-        send_actor_headers=settings.send_actor_headers,
-        keepalive_seconds=settings.keepalive_interval.total_seconds(),
-        trusted_proxies=settings.trusted_proxies,
-        members_create_tokens=settings.token_creation is TokenCreation.MEMBERS,
-        tokens_per_user=settings.tokens_per_user,
-        local_sign_in=settings.local_sign_in,
-        auth_proxy_header=settings.auth_proxy_header,
-        openid_sign_out=settings.oidc_sign_out,
-        openid_name=settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or "",
-    )
 
 
 def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | None:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 import time
@@ -38,8 +37,6 @@ DEAD_SECONDS = 30.0
 
 ANSWER_SECONDS = 5.0
 """How long the database may take for a heartbeat or a check."""
-
-_log = logging.getLogger(__name__)
 
 
 def process_space() -> str | None:

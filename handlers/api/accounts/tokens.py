@@ -6,6 +6,7 @@ from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.recorded.visibility import ME
 from handlers.problems import Problem
 from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList, expiry
+from settings import TokenCreation
 from storage.accounts.users import Role, is_meant
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the tokens of others."
@@ -38,7 +39,7 @@ class TokenChangeHandler(ChangeHandler):
         Raises:
             Problem: 403, only owners may.
         """
-        if not (self.is_owner or self.bridge.options.members_create_tokens):
+        if not (self.is_owner or self.bridge.settings.token_creation is TokenCreation.MEMBERS):
             raise Problem(403, OWNERS_CREATE)
 
     async def write_tokens(self, owner: str) -> None:

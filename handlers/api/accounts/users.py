@@ -7,6 +7,7 @@ from handlers.api.control import ControlHandler
 from handlers.problems import Problem
 from intercept.times import format_time
 from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
+from settings import TokenCreation
 from storage.accounts.users import Role, is_meant
 
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see users."
@@ -22,10 +23,11 @@ class MeHandler(ControlHandler):
         self.write_json(Me.of(self.identity.user, self._tokens()))
 
     def _tokens(self) -> TokenRules:
-        options, is_owner = self.bridge.options, self.identity.user.role is Role.OWNER
+        settings, is_owner = self.bridge.settings, self.identity.user.role is Role.OWNER
+        may_create = is_owner or settings.token_creation is TokenCreation.MEMBERS
         return TokenRules(
-            may_create=(is_owner or options.members_create_tokens) and not self.identity.user.is_service,
-            limit=None if is_owner else options.tokens_per_user or None,
+            may_create=may_create and not self.identity.user.is_service,
+            limit=None if is_owner else settings.tokens_per_user or None,
             expire_by=format_time(self.identity.expires_at),
         )
 

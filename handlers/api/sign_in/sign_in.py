@@ -70,7 +70,7 @@ class SignInHandler(SmallBodyHandler):
         """Sign in: 204 and the cookie, which lasts until the browser is closed. A session that it replaces is ended."""
         self._refuse_foreign()
         sign_in = self._decode_request()
-        if sign_in.token and not self.bridge.options.local_sign_in:
+        if sign_in.token and not self.bridge.settings.local_sign_in:
             raise Problem(403, TOKEN_OFF)
         identity = await (
             self._redeem(sign_in.code) if sign_in.code else self.authenticate(_credentials(sign_in), fresh=True)
@@ -113,7 +113,7 @@ class SignInHandler(SmallBodyHandler):
     async def _leave_provider(self, id_token: str) -> None:
         """Send the page the URL for signing out at the provider, if it is known. The session here has ended anyway."""
         openid, host = self.bridge.openid, self.request.headers.get("Host", "")
-        if openid is None or not self.bridge.options.openid_sign_out or HOST.fullmatch(host) is None:
+        if openid is None or not self.bridge.settings.oidc_sign_out or HOST.fullmatch(host) is None:
             return
         try:
             url = await openid.sign_out_url(id_token, f"{self.scheme}://{host}/")

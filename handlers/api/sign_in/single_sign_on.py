@@ -10,6 +10,7 @@ import logging
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import msgspec
 from tornado.web import RequestHandler
@@ -51,11 +52,12 @@ class SignInWaysHandler(BridgeHandler):
 
     async def get(self) -> None:
         """Send it to anybody."""
-        name = self.bridge.options.openid_name
+        settings = self.bridge.settings
+        name = settings.oidc_name or urlsplit(settings.oidc_issuer_url).hostname or ""
         openid = OpenIDSignIn(name, BEGIN) if self.bridge.openid is not None else None
         self.set_header("Cache-Control", "no-store")
         self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(SignInWays(token=self.bridge.options.local_sign_in, openid=openid)))
+        self.write(msgspec.json.encode(SignInWays(token=settings.local_sign_in, openid=openid)))
 
 
 class _OpenIDHandler(BridgeHandler):
@@ -184,7 +186,7 @@ class CallbackHandler(_OpenIDHandler):
             client_ip=self.client_ip,
             user_agent=browser,
             method=Method.OPENID,
-            id_token=id_token if self.bridge.options.openid_sign_out else "",
+            id_token=id_token if self.bridge.settings.oidc_sign_out else "",
         )
         self.bridge.active_tokens.forget()
         if replaced := self.session_cookie:  # some browsers send none, as they come from the provider's page

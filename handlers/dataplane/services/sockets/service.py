@@ -85,7 +85,7 @@ class ApiSocket:
                     return
                 if response.header("Sec-WebSocket-Accept") != accept_key(key):
                     raise Problem(502, f"{self.provider_name}: {WRONG_ACCEPT}.")
-                client = ClientHop(handler.cycle, handler.bridge.options.max_body_bytes)
+                client = ClientHop(handler.cycle, handler.bridge.settings.max_body_bytes)
                 provider = ProviderHop(response)
                 await self._accept(handler, to_client(response.headers, _OF_A_HOP))
                 await self._session(handler, self._to, sent, client, provider).run()
@@ -109,7 +109,7 @@ class ApiSocket:
 
 def _handshake(key: str, handler: ProxyHandler) -> list[tuple[str, str]]:
     offered = handler.request.headers.get(PROTOCOL_HEADER, "")
-    protocols = upstream_protocols(offered, keeps_billing=handler.bridge.options.allow_billing_headers)
+    protocols = upstream_protocols(offered, keeps_billing=handler.bridge.settings.allow_billing_headers)
     return [
         *([(PROTOCOL_HEADER, protocols)] if protocols else []),
         ("Connection", "Upgrade"),

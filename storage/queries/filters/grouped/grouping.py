@@ -12,9 +12,6 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Order, Subject
 from storage.queries.filters.selection import ENDED, Selection
 
-MAX_GROUPS: Final = 1_000
-"""Most groups of one result."""
-
 MAX_POINTS: Final = 20_000
 """Most buckets of all groups of one result."""
 
