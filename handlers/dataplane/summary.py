@@ -25,6 +25,7 @@ from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooL
 from intercept.formats.weight import is_light
 from intercept.records import Interception
 from intercept.refusals import Rule
+from upstream.providers.presets import ProviderType
 
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
@@ -52,9 +53,9 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     Raises:
         Problem: 400, 413 or 415, it cannot be read.
     """
-    if handler.form is not None:
-        return _parse_form(handler.form.found, to, api)
     encoding, body, bridge = encoding_of(handler), handler.body, handler.bridge
+    if handler.form is not None:
+        return _by_deployment(bridge, to, _parse_form(handler.form.found, to, api))
     if encoding not in (IDENTITY, *ENCODINGS):
         message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
         raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
@@ -72,7 +73,7 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
             fields = read_fields(body, content_type, FORM_FIELDS)
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-        return _parse_form(fields, to, api)
+        return _by_deployment(bridge, to, _parse_form(fields, to, api))
     return await parse_body(bridge, to, api, body, user_id)
 
 
@@ -101,7 +102,9 @@ async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user
     """
     try:
         readable = body if is_light(body) else await bridge.pieces.finish(abridged(body), user_id)
-        summary = _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api)
+        summary = _by_deployment(
+            bridge, to, _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api)
+        )
         if not api.caches_prompts or summary.blocks is not None:
             return summary
         return replace(summary, blocks=read_blocks(body))
@@ -122,6 +125,22 @@ def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
         stream = summary.stream or to.route.streams
         return replace(summary, model=model or summary.model, stream=stream, deployment=deployment)
     return summary
+
+
+def _by_deployment(bridge: Bridge, to: Destination, summary: RequestSummary) -> RequestSummary:
+    """Take the deployment for the model where it has a price: Azure calls that one, whatever model the body names.
+
+    Its name is free. One that tells nothing leaves the word to the body. Policies still hold for both.
+    """
+    named, is_azure = summary.deployment, to.provider.type is ProviderType.AZURE
+    if (
+        not is_azure
+        or named in ("", summary.model)
+        or not bridge.recorder.has_price(to.provider.name, named, bridge.now())
+    ):
+        return summary
+    others = None if summary.other_models is None else (*summary.other_models, summary.model)
+    return replace(summary, model=named, other_models=others)
 
 
 def start_of(

@@ -124,6 +124,18 @@ async def test_a_deployment_is_the_model_and_what_holds_for_it_holds_whatever_a_
     assert len(types.upstream.requests) == 1
     (recorded,) = await types.ended(1)
     assert recorded["model"] == "gpt-5-mini"
+    await types.afresh()
+    # a deployment that has a price is the model and costs that whatever model the body names
+    hold(types, SharedPolicy(models=Models(deny=["gpt-5-nano"])))
+    used = b'{"usage": {"prompt_tokens": 1000000, "completion_tokens": 0}}'
+    types.upstream.play(OK.replace(b": 2\r\n\r\n{}", b": %d\r\n\r\n%b" % (len(used), used)))
+    path = f"{BRIDGE}/azure{CLASSIC.replace('my-gpt', 'gpt-5')}"
+    for named, status in ((b"gpt-5-mini", 200), (b"gpt-5", 200), (b"gpt-5-nano", 403)):
+        response = await types.request("POST", path, types.headers, body.replace(b"gpt-5-mini", named))
+        assert response.status == status, named
+    calls = await types.ended(2)
+    assert [(one["model"], one["cost"]["usd"]) for one in calls] == 2 * [("gpt-5", calls[0]["cost"]["usd"])]
+    assert float(calls[0]["cost"]["usd"]) > 1
 
 
 @pytest.mark.parametrize("name", ["copilot", "chatgpt"])
