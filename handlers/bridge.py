@@ -52,15 +52,12 @@ from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
 from storage.queries.errors import Errors
-from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
-from storage.queries.sessions.timelines import Timelines
 from storage.queries.statistics import Statistics
-from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
@@ -103,13 +100,10 @@ class Bridge:
     interceptions: Interceptions
     interception_reader: InterceptionReader
     search: SearchIndex
-    batch_files: BatchFiles
     refusal_recorder: RefusalRecorder
     refusals: Refusals
     errors: Errors
     sessions: Sessions
-    timelines: Timelines
-    names: Facets
     statistics: Statistics
     grouped: Grouped
     live: Live

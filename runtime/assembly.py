@@ -50,7 +50,7 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
 from storage.examples.job import ExampleJob
-from storage.live.user_changes import UserChanges
+from storage.live.user_changes import follow_users
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices
 from storage.prices.recosting import Recosting
@@ -58,16 +58,13 @@ from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
 from storage.queries.errors import Errors
-from storage.queries.facets import Facets
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.warm_up import WarmUp
+from storage.queries.grouped.warm_up import warm_up
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
-from storage.queries.sessions.timelines import Timelines
 from storage.queries.statistics import Statistics
-from storage.recording.batch_files import BatchFiles
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
@@ -157,13 +154,10 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         interceptions=Interceptions(database),
         interception_reader=InterceptionReader(database),
         search=SearchIndex(database),
-        batch_files=BatchFiles(database),
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
         errors=Errors(database),
         sessions=Sessions(database),
-        timelines=Timelines(database),
-        names=Facets(database),
         statistics=Statistics(database),
         grouped=Grouped(database),
         live=live,
@@ -198,7 +192,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("event_loop_lag", lag.watch)
     process.start("providers", bridge.followed.run)
     process.start("policies", bridge.policies.follow)
-    process.start("users", UserChanges(process.database, bridge.identities, monotonic=monotonic).follow)
+    process.start("users", partial(follow_users, database, bridge.identities, monotonic=monotonic))
     process.start("prices", bridge.prices.run)
     recosting = Recosting(database, bridge.recorder.cost_of, bridge.prices.newest, holder=process.id, now=now)
     process.start("recosting", recosting.run)
@@ -220,7 +214,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("search_sweep", Sweep(database, now=now).run)
-    process.start("warm_up", WarmUp(bridge.grouped, now=now).run)
+    process.start("warm_up", partial(warm_up, bridge.grouped, now=now))
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
     overload = bridge.overload

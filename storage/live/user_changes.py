@@ -30,46 +30,33 @@ PAUSE_SECONDS: Final = 1.0
 _EVENTS: Final = ({"$project": {"fullDocument._id": True}},)
 
 
-class UserChanges:
-    """Follows the changes of users."""
-
-    def __init__(
-        self,
-        database: Database,
-        authentication: Authentication,
-        *,
-        monotonic: Monotonic,
-        pause: Pause = asyncio.sleep,
-    ) -> None:
-        self._database = database
-        self._authentication = authentication
-        self._monotonic = monotonic
-        self._pause = pause
-
-    async def follow(self) -> None:
-        """Follow until cancelled; end at once on a MongoDB that has no change streams."""
-        while True:
-            self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
-            await self._database.health.wait_until_back()
-            try:
-                await self._follow_stream()
-            except ChangeStreamsUnsupportedError:
-                return
-            except (DatabaseUnavailableError, ForgottenPositionError):
-                self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
-                await self._pause(PAUSE_SECONDS)
-
-    async def _follow_stream(self) -> None:
-        stream = await ChangeStream.open(self._database, collection=self._database.users, pipeline=_EVENTS)
-        # What was verified before now may have changed unseen. It is not remembered for longer than until then.
-        known_at = self._monotonic() + UNFOLLOWED_SECONDS
+async def follow_users(
+    database: Database, authentication: Authentication, *, monotonic: Monotonic, pause: Pause = asyncio.sleep
+) -> None:
+    """Follow the changes of users until cancelled; end at once on a MongoDB that has no change streams."""
+    while True:
+        authentication.fresh_seconds = UNFOLLOWED_SECONDS
+        await database.health.wait_until_back()
         try:
-            while True:
-                is_known = self._monotonic() >= known_at
-                if is_known:
-                    self._authentication.fresh_seconds = FRESH_SECONDS
-                if changes := await stream.read(SELDOM_MILLISECONDS if is_known else WAIT_MILLISECONDS):
-                    self._authentication.forget(*[change.document["_id"] for change in changes])
-        finally:
-            self._authentication.fresh_seconds = UNFOLLOWED_SECONDS
-            await stream.close()
+            await _follow_stream(database, authentication, monotonic)
+        except ChangeStreamsUnsupportedError:
+            return
+        except (DatabaseUnavailableError, ForgottenPositionError):
+            authentication.fresh_seconds = UNFOLLOWED_SECONDS
+            await pause(PAUSE_SECONDS)
+
+
+async def _follow_stream(database: Database, authentication: Authentication, monotonic: Monotonic) -> None:
+    stream = await ChangeStream.open(database, collection=database.users, pipeline=_EVENTS)
+    # What was verified before now may have changed unseen. It is not remembered for longer than until then.
+    known_at = monotonic() + UNFOLLOWED_SECONDS
+    try:
+        while True:
+            is_known = monotonic() >= known_at
+            if is_known:
+                authentication.fresh_seconds = FRESH_SECONDS
+            if changes := await stream.read(SELDOM_MILLISECONDS if is_known else WAIT_MILLISECONDS):
+                authentication.forget(*[change.document["_id"] for change in changes])
+    finally:
+        authentication.fresh_seconds = UNFOLLOWED_SECONDS
+        await stream.close()

@@ -33,46 +33,40 @@ class Facet(StrEnum):
         return Breakdown[self.name]
 
 
-class Facets:
-    """The names in a database."""
+async def find_facet(database: Database, facet: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
+    """Return the names that begin like that of calls that have ended, each once, sorted, at most `MAX_NAMES`.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._rollups = database.rollups
-        self._interceptions = database.interceptions
+    The prefix is taken as it is written.
 
-    async def find(self, facet: Facet, prefix: str, *, visible_to: UUID | None) -> list[str]:
-        """Return the names that begin like that of calls that have ended, each once, sorted, at most `MAX_NAMES`.
+    Raises:
+        DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+    """
+    # In the order of their bytes, as the database has them.
+    conditions = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}, **visible(visible_to)}
+    async with database.query(), database.snapshot() as session:
+        if session is None:
+            return await _recorded(database, facet, conditions)
+        counted = await _counted(database, facet, conditions, session)
+        calls = _named(facet, UNCOUNTED_ONES, conditions)
+        uncounted = await _distinct(database.interceptions, calls, facet, UNCOUNTED, session)
+    return sorted({*counted, *uncounted})[:MAX_NAMES]
 
-        The prefix is taken as it is written.
 
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
-        """
-        # In the order of their bytes, as the database has them.
-        conditions = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}, **visible(visible_to)}
-        async with self._database.query(), self._database.snapshot() as session:
-            if session is None:
-                return await self._recorded(facet, conditions)
-            counted = await self._counted(facet, conditions, session)
-            calls = _named(facet, UNCOUNTED_ONES, conditions)
-            uncounted = await _distinct(self._interceptions, calls, facet, UNCOUNTED, session)
-        return sorted({*counted, *uncounted})[:MAX_NAMES]
+async def _counted(database: Database, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
+    if "initiator_id" in conditions:
+        breakdown = Breakdown.USER_TAG if facet is Facet.TAG else Breakdown.USER_COMBINATION
+        index = ROLLUPS_BY_INITIATOR
+    else:
+        breakdown, index = facet.breakdown, NAMES[facet.breakdown]
+    rollups = {"level": breakdown, "bucket": Bucket.DAY, **conditions}
+    return await _distinct(database.rollups, [{"$match": rollups}], facet, index, session)
 
-    async def _counted(self, facet: Facet, conditions: dict[str, Any], session: Session) -> list[str]:
-        if "initiator_id" in conditions:
-            breakdown = Breakdown.USER_TAG if facet is Facet.TAG else Breakdown.USER_COMBINATION
-            index = ROLLUPS_BY_INITIATOR
-        else:
-            breakdown, index = facet.breakdown, NAMES[facet.breakdown]
-        rollups = {"level": breakdown, "bucket": Bucket.DAY, **conditions}
-        return await _distinct(self._rollups, [{"$match": rollups}], facet, index, session)
 
-    async def _recorded(self, facet: Facet, conditions: dict[str, Any]) -> list[str]:
-        """Read every interception, if there are no rollups."""
-        ended: dict[str, Any] = {"status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
-        index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
-        return await _distinct(self._interceptions, _named(facet, ended, conditions), facet, index)
+async def _recorded(database: Database, facet: Facet, conditions: dict[str, Any]) -> list[str]:
+    """Read every interception, if there are no rollups."""
+    ended: dict[str, Any] = {"status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
+    index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
+    return await _distinct(database.interceptions, _named(facet, ended, conditions), facet, index)
 
 
 def _named(facet: Facet, calls: Mapping[str, Any], conditions: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,25 +13,29 @@ ROUTES = ("/v1/batches", "/openai/batches")
 """Those of the calls that make a batch."""
 
 
-class BatchFiles:
-    """The files of the batches of a database. Every method raises `DatabaseUnavailableError`."""
+async def note_files(
+    database: Database, initiator_id: UUID, provider_name: str, batch_id: str, files: Sequence[str]
+) -> None:
+    """Note the files of a batch that a call of this user to this provider has made. Again is harmless.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._interceptions = database.interceptions
+    Raises:
+        DatabaseUnavailableError: The database is unavailable.
+    """
+    made = _made(initiator_id, provider_name, batch_id)
+    async with database.within(ANSWER_SECONDS):
+        await database.interceptions.update_many(made, {"$addToSet": {"request_ids": {"$each": list(files)}}})
 
-    async def note(self, initiator_id: UUID, provider_name: str, batch_id: str, files: Sequence[str]) -> None:
-        """Note the files of a batch that a call of this user to this provider has made. Again is harmless."""
-        made = _made(initiator_id, provider_name, batch_id)
-        async with self._database.within(ANSWER_SECONDS):
-            await self._interceptions.update_many(made, {"$addToSet": {"request_ids": {"$each": list(files)}}})
 
-    async def find_batch(self, initiator_id: UUID, provider_name: str, file_id: str) -> str | None:
-        """The batch of this user whose output a file is; None where none is noted."""
-        made = _made(initiator_id, provider_name, file_id)
-        async with self._database.within(ANSWER_SECONDS):
-            document = await self._interceptions.find_one(made, {"response_id": True})
-        return None if document is None else document.get("response_id")
+async def batch_of_file(database: Database, initiator_id: UUID, provider_name: str, file_id: str) -> str | None:
+    """The batch of this user whose output a file is; None where none is noted.
+
+    Raises:
+        DatabaseUnavailableError: The database is unavailable.
+    """
+    made = _made(initiator_id, provider_name, file_id)
+    async with database.within(ANSWER_SECONDS):
+        document = await database.interceptions.find_one(made, {"response_id": True})
+    return None if document is None else document.get("response_id")
 
 
 def _made(initiator_id: UUID, provider_name: str, id_: str) -> dict[str, object]:

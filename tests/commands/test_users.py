@@ -3,7 +3,7 @@ import re
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 from tests.cases import for_each
 from tests.command_line import refused
 
@@ -48,7 +48,7 @@ def test_each_change_is_in_the_audit_trail(run, output, database, io_loop):
     token = run("tokens", "create", "ada", "--name", "laptop").stdout[:10]
     output("tokens", "revoke", token)
     output("users", "remove", "ada")
-    entries = io_loop.run_sync(lambda: Audit(database).page(limit=10))
+    entries = io_loop.run_sync(lambda: audit_page(database, limit=10))
     assert {entry["actor"]["username"] for entry in entries} == {"command line"}
     assert [(entry["action"], entry["subject"]["username"], entry["detail"]) for entry in entries] == [
         ("user.removed", "ada", {"revoked_tokens": 0}),

@@ -8,11 +8,10 @@ from typing import Final
 from handlers.api.choices import refuse, time
 from handlers.api.control import ControlHandler
 from handlers.api.pagination import INVALID, parse_page
-from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from resources.accounts.audit import Entry, Trail
 from storage.accounts.events import Action
-from storage.queries.accounts.audit import Audit, AuditQuery
+from storage.queries.accounts.audit import AuditQuery, audit_page
 from storage.queries.paging import UnknownCursorError
 
 PARAMETERS = ("limit", "after_id", "from", "to", "action", "user")
@@ -26,11 +25,6 @@ UNKNOWN_CURSOR = "no entry with this id"
 class AuditHandler(ControlHandler):
     """The audit trail, for owners and auditors."""
 
-    def initialize(self, bridge: Bridge) -> None:
-        """Receive the running bridge."""
-        super().initialize(bridge)
-        self._audit = Audit(bridge.database)
-
     async def respond(self) -> None:
         """Respond with `{"results": [..]}`, newest first."""
         if not self.identity.user.role.sees_everything:
@@ -39,7 +33,7 @@ class AuditHandler(ControlHandler):
         page = parse_page(values)
         query = read_query(values)
         try:
-            entries = await self._audit.page(query, limit=page.limit, after_id=page.after_id)
+            entries = await audit_page(self.bridge.database, query, limit=page.limit, after_id=page.after_id)
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
         self.write_json(Trail([Entry.of(entry) for entry in entries]))

@@ -8,7 +8,7 @@ from handlers.api.control import IdentifiedHandler
 from handlers.api.pagination import parse_page
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.bridge import Bridge
-from storage.queries.facets import Facet
+from storage.queries.facets import Facet, find_facet
 
 PARAMETERS = ("q", "limit", "offset")
 
@@ -35,5 +35,5 @@ async def find_names(handler: IdentifiedHandler, facet: Facet, *, visible_to: UU
     """
     values = handler.parameters(*PARAMETERS)
     page = parse_page(values)
-    names = await handler.bridge.names.find(facet, values.get("q", ""), visible_to=visible_to)
+    names = await find_facet(handler.bridge.database, facet, values.get("q", ""), visible_to=visible_to)
     return names[page.offset : page.offset + page.limit]

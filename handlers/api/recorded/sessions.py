@@ -19,6 +19,7 @@ from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
 from storage.queries.sessions.session_list import OF_SEVERAL, Order
 from storage.queries.sessions.sessions import Thread
+from storage.queries.sessions.timelines import neighbours_of, refusals_of, session_calls
 
 PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
 DETAIL_PARAMETERS = ("limit", "after_thread_id")
@@ -88,12 +89,12 @@ class TimelineHandler(OneSessionHandler):
         """Respond with all calls of the session in short, with what happened beside them."""
         self.parameters()
         session = await self.find_session()
-        timelines = self.bridge.timelines
-        calls, more = await timelines.calls(session["_id"])
+        database = self.bridge.database
+        calls, more = await session_calls(database, session["_id"])
         tokens = sorted({call["api_key_id"] for call in calls})
         of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
-        refusals = await timelines.refusals(*of)
-        neighbours = await timelines.neighbours(session)
+        refusals = await refusals_of(database, *of)
+        neighbours = await neighbours_of(database, session)
         users = await self.bridge.identities.users_by_id([session["initiator_id"]])
         self.write_json(Timeline.of(calls, more, refusals, users, neighbours))
 

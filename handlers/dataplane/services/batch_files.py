@@ -19,6 +19,7 @@ from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.openai import batches
 from intercept.dialects.openai.batches import MAX_BATCH_BYTES
 from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.batch_files import batch_of_file, note_files
 from upstream.client import UpstreamResponse
 
 logger = logging.getLogger(__name__)
@@ -45,7 +46,7 @@ class BatchState(Passthrough):
 
     async def _note(self, handler: ProxyHandler, batch_id: str, files: list[str]) -> None:
         try:
-            await handler.bridge.batch_files.note(handler.identity.user.id, self.provider_name, batch_id, files)
+            await note_files(handler.bridge.database, handler.identity.user.id, self.provider_name, batch_id, files)
         except DatabaseUnavailableError as error:
             logger.warning("the files of a batch are stored at its next request: %s", error)
 
@@ -60,7 +61,7 @@ class FileContent(BatchResults):
         """The batch whose output the file is, as far as that is known."""
         file_id = unquote(self._to.route.id_in(self._to.path))
         try:
-            return await handler.bridge.batch_files.find_batch(handler.identity.user.id, self.provider_name, file_id)
+            return await batch_of_file(handler.bridge.database, handler.identity.user.id, self.provider_name, file_id)
         except DatabaseUnavailableError as error:
             logger.warning("the results of a batch file are recorded when it is fetched again: %s", error)
             return None

@@ -54,30 +54,24 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
 ALL_ENTRIES: Final = AuditQuery()
 
 
-class Audit:
-    """The audit trail of a database."""
+async def audit_page(
+    database: Database, query: AuditQuery = ALL_ENTRIES, *, limit: int, after_id: UUID | None = None
+) -> list[dict[str, Any]]:
+    """List the documents of entries, newest first; see `storage.queries.paging`.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._entries = database.audit
+    Raises:
+        DatabaseUnavailableError: The database is unavailable.
+    """
+    async with database.within(ANSWER_SECONDS):
+        every = [query.filter(await _usernames(database, query.user) if query.user else ())]
+        if after_id is not None:
+            every.append(_ENTRIES.behind(await _ENTRIES.locate(database.audit, after_id, {})))
+        cursor = database.audit.find({"$and": every}).sort(AUDIT_BY_TIME).limit(limit)
+        return [document async for document in cursor]
 
-    async def page(
-        self, query: AuditQuery = ALL_ENTRIES, *, limit: int, after_id: UUID | None = None
-    ) -> list[dict[str, Any]]:
-        """List the documents of entries, newest first; see `storage.queries.paging`.
 
-        Raises:
-            DatabaseUnavailableError: The database is unavailable.
-        """
-        async with self._database.within(ANSWER_SECONDS):
-            every = [query.filter(await self._usernames(query.user) if query.user else ())]
-            if after_id is not None:
-                every.append(_ENTRIES.behind(await _ENTRIES.locate(self._entries, after_id, {})))
-            cursor = self._entries.find({"$and": every}).sort(AUDIT_BY_TIME).limit(limit)
-            return [document async for document in cursor]
-
-    async def _usernames(self, user: str) -> list[str]:
-        """What users of this name, in any case, or of this id are called. Removed ones are among them."""
-        wanted = {"username": user} if (id_ := read_id(user)) is None else {"_id": id_}
-        found = self._database.users.find(wanted, {"username": True}, collation=ANY_CASE)
-        return [one["username"] async for one in found]
+async def _usernames(database: Database, user: str) -> list[str]:
+    """What users of this name, in any case, or of this id are called. Removed ones are among them."""
+    wanted = {"username": user} if (id_ := read_id(user)) is None else {"_id": id_}
+    found = database.users.find(wanted, {"username": True}, collation=ANY_CASE)
+    return [one["username"] async for one in found]

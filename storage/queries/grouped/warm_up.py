@@ -28,25 +28,17 @@ FIRST_SECONDS: Final = 3.0
 """The pause before all queries: whoever opens the page at once after a start comes first."""
 
 
-class WarmUp:
-    """Fills the memory of groups, once."""
-
-    def __init__(self, grouped: Grouped, *, now: Now, pause: Pause = asyncio.sleep) -> None:
-        self._grouped = grouped
-        self._now = now
-        self._pause = pause
-
-    async def run(self) -> None:
-        """Run one query after the other; give up where the database is unavailable or takes long."""
-        await self._pause(FIRST_SECONDS)
-        queries = first_queries(self._now())
-        try:
-            if await self._grouped.counted(queries[0]) < MIN_CALLS:
-                return
-            for query in queries:
-                await self._grouped.read(query, seconds=SECONDS)
-        except (DatabaseUnavailableError, TooMuchError):
+async def warm_up(grouped: Grouped, *, now: Now, pause: Pause = asyncio.sleep) -> None:
+    """Run one query after the other; give up where the database is unavailable or takes long."""
+    await pause(FIRST_SECONDS)
+    queries = first_queries(now())
+    try:
+        if await grouped.counted(queries[0]) < MIN_CALLS:
             return
+        for query in queries:
+            await grouped.read(query, seconds=SECONDS)
+    except (DatabaseUnavailableError, TooMuchError):
+        return
 
 
 def first_queries(now: datetime) -> list[GroupQuery]:

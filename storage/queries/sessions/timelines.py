@@ -1,4 +1,7 @@
-"""Reading all calls of a session in short: when each ran, which tools it called, and how these ended."""
+"""Reading all calls of a session in short: when each ran, which tools it called, and how these ended.
+
+Every function raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
+"""
 
 from __future__ import annotations
 
@@ -42,53 +45,47 @@ class Neighbours(NamedTuple):
     later_id: UUID | None
 
 
-class Timelines:
-    """The sessions of a database, call by call.
+async def session_calls(database: Database, id_: UUID) -> SessionCalls:
+    """Read the calls of a session; the caller may see it."""
+    async with database.query():
+        firsts = await _find(database, {"session_id": id_, "root_id": None, "unlinked": None}, OF_SESSION)
+        others = await _find(database, {"root_id": {"$in": [call["_id"] for call in firsts]}}, OF_THREAD)
+    calls = sorted([*firsts, *others], key=lambda call: (call["started_at"], call["_id"]))
+    return SessionCalls(calls[:MAX_CALLS], len(calls) > MAX_CALLS)
 
-    Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
-    """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._interceptions = database.interceptions
+async def refusals_of(
+    database: Database, initiator_id: UUID, api_key_ids: list[str], start: datetime, end: datetime
+) -> list[dict[str, Any]]:
+    """Read what was refused of a user's requests with some tokens, from a time until another, oldest first."""
+    wanted = {
+        "initiator_id": initiator_id,
+        "at": {"$gte": start, "$lte": end},
+        "api_key_id": {"$in": api_key_ids},
+        "shadow": {"$ne": True},
+    }
+    async with database.query():
+        cursor = database.refusals.find(wanted, sort=[("at", ASCENDING)], limit=MAX_REFUSALS)
+        return await cursor.hint(list(REFUSALS_BY_INITIATOR)).to_list(MAX_REFUSALS)
 
-    async def calls(self, id_: UUID) -> SessionCalls:
-        """Read the calls of a session; the caller may see it."""
-        async with self._database.query():
-            firsts = await self._find({"session_id": id_, "root_id": None, "unlinked": None}, OF_SESSION)
-            others = await self._find({"root_id": {"$in": [call["_id"] for call in firsts]}}, OF_THREAD)
-        calls = sorted([*firsts, *others], key=lambda call: (call["started_at"], call["_id"]))
-        return SessionCalls(calls[:MAX_CALLS], len(calls) > MAX_CALLS)
 
-    async def refusals(
-        self, initiator_id: UUID, api_key_ids: list[str], start: datetime, end: datetime
-    ) -> list[dict[str, Any]]:
-        """Read what was refused of a user's requests with some tokens, from a time until another, oldest first."""
-        wanted = {
-            "initiator_id": initiator_id,
-            "at": {"$gte": start, "$lte": end},
-            "api_key_id": {"$in": api_key_ids},
-            "shadow": {"$ne": True},
-        }
-        async with self._database.query():
-            cursor = self._database.refusals.find(wanted, sort=[("at", ASCENDING)], limit=MAX_REFUSALS)
-            return await cursor.hint(list(REFUSALS_BY_INITIATOR)).to_list(MAX_REFUSALS)
+async def neighbours_of(database: Database, session: dict[str, Any]) -> Neighbours:
+    """Find the sessions of the same user that started before and after one."""
+    async with database.query():
+        earlier = await _next(database, session, Paging("session", "started_at", DESCENDING))
+        return Neighbours(earlier, await _next(database, session, Paging("session", "started_at", ASCENDING)))
 
-    async def neighbours(self, session: dict[str, Any]) -> Neighbours:
-        """Find the sessions of the same user that started before and after one."""
-        async with self._database.query():
-            earlier = await self._next(session, Paging("session", "started_at", DESCENDING))
-            return Neighbours(earlier, await self._next(session, Paging("session", "started_at", ASCENDING)))
 
-    async def _find(self, conditions: dict[str, Any], index: Keys) -> list[dict[str, Any]]:
-        cursor = self._interceptions.find(conditions, _SHORT, sort=[("started_at", ASCENDING), ("_id", ASCENDING)])
-        return await cursor.hint(list(index)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
+async def _find(database: Database, conditions: dict[str, Any], index: Keys) -> list[dict[str, Any]]:
+    cursor = database.interceptions.find(conditions, _SHORT, sort=[("started_at", ASCENDING), ("_id", ASCENDING)])
+    return await cursor.hint(list(index)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
 
-    async def _next(self, session: dict[str, Any], paging: Paging) -> UUID | None:
-        found = await self._database.sessions.find_one(
-            {"initiator_id": session["initiator_id"], **paging.behind(Position(session["started_at"], session["_id"]))},
-            {"_id": True},
-            sort=paging.order,
-            hint=list(SESSIONS_BY_INITIATOR),
-        )
-        return None if found is None else found["_id"]
+
+async def _next(database: Database, session: dict[str, Any], paging: Paging) -> UUID | None:
+    found = await database.sessions.find_one(
+        {"initiator_id": session["initiator_id"], **paging.behind(Position(session["started_at"], session["_id"]))},
+        {"_id": True},
+        sort=paging.order,
+        hint=list(SESSIONS_BY_INITIATOR),
+    )
+    return None if found is None else found["_id"]

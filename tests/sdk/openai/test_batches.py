@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handlers.dataplane.services import ownership
+from handlers.dataplane.services import batch_files, ownership
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
 from tests.sdk.libraries import openai_sdk
@@ -182,12 +182,12 @@ async def test_what_cannot_be_noted_or_recorded_is_so_when_it_is_fetched_again(r
 
     await _make_batch(running, openai)
     with monkeypatch.context() as patch:
-        patch.setattr(running.bridge.batch_files, "note", unavailable)
+        patch.setattr(batch_files, "note_files", unavailable)
         assert (await _retrieve(running, openai, DONE)).id == "batch_1"
     await _retrieve(running, openai, DONE)
     await _play(running, *_output("a"))
     with monkeypatch.context() as patch:
-        patch.setattr(running.bridge.batch_files, "find_batch", unavailable)
+        patch.setattr(batch_files, "batch_of_file", unavailable)
         assert (await openai.files.content("file-out")).content == _output("a")[1]
     await running.bridge.recorder.flush(5)
     assert len(await running.ended(2)) == 2

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from pymongo.errors import WriteError
 
 from storage.accounts.audit import Author
 from storage.accounts.identities import Identities, IdentityConflictError, Role
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 from tests.storage.records import NOON
 
 
@@ -19,7 +20,7 @@ def identities(database):
 
 @pytest.fixture
 def audit(database):
-    return Audit(database)
+    return partial(audit_page, database)
 
 
 def without_ids(entries):
@@ -28,13 +29,13 @@ def without_ids(entries):
 
 async def kinds(audit):
     """What was done, in no order: all of it was done at the same moment."""
-    return sorted(entry["action"] for entry in await audit.page(limit=100))
+    return sorted(entry["action"] for entry in await audit(limit=100))
 
 
 @pytest.mark.gen_test
 async def test_a_change_by_the_command_line_has_nobody_as_its_actor(identities, audit):
     ada = await identities.add_user("ada", role=Role.OWNER)
-    assert without_ids(await audit.page(limit=10)) == [
+    assert without_ids(await audit(limit=10)) == [
         {
             "at": NOON,
             "actor": {"id": None, "username": "command line"},
@@ -84,7 +85,7 @@ async def test_a_single_server_notes_each_change_right_after_it(single_server):
     await identities.revoke_token(token.id)
     await identities.remove_user("ada")
     expected = ["token.created", "token.revoked", "user.added", "user.changed", "user.removed"]
-    assert await kinds(Audit(single_server)) == expected
+    assert await kinds(partial(audit_page, single_server)) == expected
 
 
 @pytest.mark.gen_test

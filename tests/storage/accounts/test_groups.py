@@ -17,7 +17,7 @@ from storage.accounts.identities import (
     UnknownIdentityError,
 )
 from storage.accounts.users import ChangedMeanwhileError, Group, IdentityError, checked_group_name
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 from tests.storage.records import NOON
 
 
@@ -33,7 +33,7 @@ def groups(database, identities):
 
 async def trail(database):
     """What was done to groups, oldest first: action, subject and detail."""
-    entries = reversed(await Audit(database).page(limit=100))
+    entries = reversed(await audit_page(database, limit=100))
     return [
         (entry["action"], (entry["subject"] or {}).get("username"), entry["detail"])
         for entry in entries
@@ -216,7 +216,7 @@ async def test_each_change_of_a_group_is_in_the_audit_trail_once(groups, identit
 async def test_who_changed_a_group_is_in_the_audit_trail(groups, identities, database):
     ada = await identities.add_user("ada", role=Role.OWNER)
     await groups.add("research", author=Author(ada, "203.0.113.9", "tokenOfAda"))
-    (entry, *_) = [one for one in await Audit(database).page(limit=10) if one["action"] == "group.added"]
+    (entry, *_) = [one for one in await audit_page(database, limit=10) if one["action"] == "group.added"]
     assert (entry["actor"], entry["client_ip"]) == (
         {"id": ada.id, "username": "ada", "token_id": "tokenOfAda"},
         "203.0.113.9",

@@ -32,7 +32,7 @@ from storage.accounts.identities import (
 from storage.accounts.tokens.text import FRESH_SECONDS, STALE_SECONDS, digest
 from storage.accounts.users import ChangedMeanwhileError
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 from tests.storage.conditions import until
 from tests.storage.outages import freeze
 from tests.storage.records import NOON
@@ -523,7 +523,7 @@ async def test_a_replaced_token_works_for_the_overlap_and_the_new_one_as_long_ag
     clock.seconds += 1800
     assert await refusal(identities, old_text) == "the token is not valid"
     assert await identities.authenticate(new_text) == Identity(user=ada, token_id=new.id, expires_at=new.expires_at)
-    details = {entry["action"]: entry["detail"] for entry in await Audit(database).page(limit=2)}
+    details = {entry["action"]: entry["detail"] for entry in await audit_page(database, limit=2)}
     assert details == {
         "token.created": {"token_id": new.id, "name": "laptop", "expires_at": new.expires_at},
         "token.replaced": {
@@ -728,14 +728,14 @@ async def test_a_user_is_found_with_the_number_of_their_active_tokens(identities
 @pytest.mark.gen_test
 async def test_what_is_changed_of_a_user_is_in_the_audit_trail_with_what_it_was(identities, database):
     ada = await identities.add_user("ada", role=Role.MEMBER, cost_centre="4711")
-    (added,) = await Audit(database).page(limit=10)
+    (added,) = await audit_page(database, limit=10)
     assert added["detail"] == {"role": "member", "name": "ada", "cost_centre": "4711"}
     changes = {"role": Role.AUDITOR, "display_name": "Ada", "cost_centre": "4712"}
     changed = await identities.change_user("ada", **changes)
     assert changed == replace(ada, **changes)
     assert await identities.change_user("ada", **changes) == await identities.change_user("ada") == changed
     assert await identities.find_user("ada") == changed
-    (noted,) = [one for one in await Audit(database).page(limit=10) if one["action"] == "user.changed"]
+    (noted,) = [one for one in await audit_page(database, limit=10) if one["action"] == "user.changed"]
     assert noted["detail"] == {
         "role": "auditor",
         "role_before": "member",

@@ -11,7 +11,7 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.accounts.tokens.text import FRESH_SECONDS
 from storage.live.change_stream import ChangeStream
-from storage.live.user_changes import UNFOLLOWED_SECONDS, UserChanges
+from storage.live.user_changes import UNFOLLOWED_SECONDS, follow_users
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.conditions import until
 from tests.storage.records import NOON
@@ -45,7 +45,7 @@ def following(io_loop, database, here, clock):
     """Follows from the start of the test to its end."""
 
     async def begin():
-        return asyncio.create_task(UserChanges(database, here, monotonic=clock).follow())
+        return asyncio.create_task(follow_users(database, here, monotonic=clock))
 
     async def end():
         task.cancel()
@@ -115,7 +115,7 @@ async def test_while_changes_are_not_followed_tokens_are_verified_more_often(her
         if len(pauses) == 2:
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(UserChanges(database, here, monotonic=clock, pause=pause).follow())
+    task = asyncio.create_task(follow_users(database, here, monotonic=clock, pause=pause))
     await until(lambda: len(pauses) == 2)
     task.cancel()
     await asyncio.wait({task})
@@ -124,5 +124,5 @@ async def test_while_changes_are_not_followed_tokens_are_verified_more_often(her
 
 @pytest.mark.gen_test
 async def test_a_single_server_has_tokens_verified_every_two_seconds(here, clock, single_server):
-    await UserChanges(single_server, here, monotonic=clock).follow()
+    await follow_users(single_server, here, monotonic=clock)
     assert here.fresh_seconds == UNFOLLOWED_SECONDS

@@ -16,7 +16,7 @@ from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.followed import FollowedPolicies
 from storage.policies.store import NO_VERSION, PolicyStore
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -40,7 +40,7 @@ def store(database):
 
 async def trail(database):
     """What was done to policies, oldest first."""
-    entries = reversed(await Audit(database).page(limit=100))
+    entries = reversed(await audit_page(database, limit=100))
     return [
         (
             entry["action"],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -8,7 +9,7 @@ from storage.aggregation import uncounted as uncounted_module
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import facets as names_module
-from storage.queries.facets import Facet, Facets
+from storage.queries.facets import Facet, find_facet
 from storage.queries.interceptions import Interceptions
 from storage.queries.statistics import Statistics
 from tests.storage.queries.decoded import Decoded
@@ -35,24 +36,24 @@ async def record(database, *, counted):
         if counted and some == CALLS[:counted]:
             await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
     await write(database, Call(8, model="in flight").start)
-    return Facets(database)
+    return partial(find_facet, database)
 
 
 @pytest.mark.parametrize("counted", [0, 4, 7])
 @pytest.mark.gen_test
 async def test_each_name_of_calls_that_may_be_seen_is_told_once_sorted_counted_or_not(database, counted):
     names = await record(database, counted=counted)
-    assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
-    assert await names.find(Facet.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
-    assert await names.find(Facet.PROVIDER, "", visible_to=None) == ["openai", "own"]
-    assert await names.find(Facet.TAG, "", visible_to=None) == ["env", "project", "x-team"]
-    assert await names.find(Facet.TAG, "p", visible_to=None) == ["project"]
-    assert await names.find(Facet.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
-    assert await names.find(Facet.CLIENT, "Z", visible_to=ADA) == []
-    assert await names.find(Facet.PROVIDER, "", visible_to=BOB) == ["openai"]
-    assert await names.find(Facet.PROVIDER, "", visible_to=UUID(int=7)) == []
-    assert await names.find(Facet.TAG, "", visible_to=ADA) == ["env", "project", "x-team"]
-    assert await names.find(Facet.TAG, "", visible_to=BOB) == ["project"]
+    assert await names(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
+    assert await names(Facet.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
+    assert await names(Facet.PROVIDER, "", visible_to=None) == ["openai", "own"]
+    assert await names(Facet.TAG, "", visible_to=None) == ["env", "project", "x-team"]
+    assert await names(Facet.TAG, "p", visible_to=None) == ["project"]
+    assert await names(Facet.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
+    assert await names(Facet.CLIENT, "Z", visible_to=ADA) == []
+    assert await names(Facet.PROVIDER, "", visible_to=BOB) == ["openai"]
+    assert await names(Facet.PROVIDER, "", visible_to=UUID(int=7)) == []
+    assert await names(Facet.TAG, "", visible_to=ADA) == ["env", "project", "x-team"]
+    assert await names(Facet.TAG, "", visible_to=BOB) == ["project"]
 
 
 @pytest.mark.gen_test
@@ -69,10 +70,10 @@ async def test_a_prefix_is_taken_as_it_is_written_and_no_more_names_are_told_tha
         "\x00": [],
         "gpt-5\U0010ffff": [],
     }
-    found = {prefix: await names.find(Facet.MODEL, prefix, visible_to=None) for prefix in expected}
+    found = {prefix: await names(Facet.MODEL, prefix, visible_to=None) for prefix in expected}
     assert found == expected
     monkeypatch.setattr(names_module, "MAX_NAMES", 3)
-    assert await names.find(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
+    assert await names(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
 
 
 @pytest.mark.gen_test
@@ -82,8 +83,8 @@ async def test_a_name_is_told_however_many_calls_wait_to_be_counted(database, mo
     await database.interceptions.insert_many(waiting)
     call = Call(1, model="new", initiator=ADA, tags=(("project", "apollo"),))
     await write(database, call.start, call.end())
-    assert await Facets(database).find(Facet.MODEL, "", visible_to=None) == ["busy", "new"]
-    assert await Facets(database).find(Facet.TAG, "", visible_to=ADA) == ["project"]
+    assert await find_facet(database, Facet.MODEL, "", visible_to=None) == ["busy", "new"]
+    assert await find_facet(database, Facet.TAG, "", visible_to=ADA) == ["project"]
 
 
 @pytest.mark.gen_test
@@ -91,8 +92,8 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
     names = await record(database, counted=7)
     await database._database.command("profile", 2)
     for named in Facet:
-        await names.find(named, "", visible_to=None)
-        await names.find(named, "", visible_to=ADA)
+        await names(named, "", visible_to=None)
+        await names(named, "", visible_to=ADA)
     await database._database.command("profile", 0)
     requested = {"ns": database.rollups.full_name, "command.aggregate": "rollups"}
     work = await database._database["system.profile"].find(requested).sort("ts", 1).to_list(None)
@@ -104,17 +105,17 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
 @pytest.mark.gen_test
 async def test_without_the_database_the_error_says_so(unreachable):
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*Connection refused$"):
-        await Facets(unreachable).find(Facet.MODEL, "", visible_to=None)
+        await find_facet(unreachable, Facet.MODEL, "", visible_to=None)
 
 
 @pytest.mark.gen_test
 async def test_a_single_server_has_lists_and_names_and_no_statistics(single_server):
     database = single_server
     await record(database, counted=0)
-    names = Facets(database)
-    assert await names.find(Facet.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
-    assert await names.find(Facet.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
-    assert await names.find(Facet.TAG, "", visible_to=BOB) == ["project"]
+    names = partial(find_facet, database)
+    assert await names(Facet.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
+    assert await names(Facet.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
+    assert await names(Facet.TAG, "", visible_to=BOB) == ["project"]
     count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
     assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
     await database._database.command("profile", 2)

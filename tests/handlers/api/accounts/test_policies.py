@@ -18,7 +18,7 @@ from handlers.api.accounts.policies import (
 )
 from limits.policies.notes import NO_BUDGET, NOTHING_ADMITTED
 from storage.accounts.users import Role
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 
 POLICIES = "/api/v2/aibridge/policies"
 INVALID_BODY = "The request body has invalid values."
@@ -194,7 +194,7 @@ async def test_each_change_is_in_the_audit_trail_with_what_it_was_before(running
         await send("PATCH", path, {"max_tokens": 5})
         await send("PATCH", path, {"max_tokens": 5})
     await send("DELETE", next(iter(paths)))
-    entries = await Audit(running.bridge.database).page(limit=5)
+    entries = await audit_page(running.bridge.database, limit=5)
     token = next(path for path in paths if "tokens" in path).rpartition("/")[2]
     before, after = "{}", '{"max_tokens":5}'
     expected = [(f"token {token}", "ada"), ("user ada", "ada"), ("group research", None), ("everyone", None)]

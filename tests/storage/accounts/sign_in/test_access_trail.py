@@ -18,7 +18,7 @@ from storage.accounts.sign_in.access_trail import (
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 from tests.storage.records import NOON
 
 ADA = User(id=UUID(int=1), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON)
@@ -48,7 +48,7 @@ HIDDEN = {"_id", "schema_version", "expires_at", "batches"}
 
 async def entries(database):
     """All entries of the trail without their ids, newest first."""
-    page = await Audit(database).page(limit=10_000)
+    page = await audit_page(database, limit=10_000)
     return [{key: value for key, value in entry.items() if key not in HIDDEN} for entry in page]
 
 

@@ -16,7 +16,7 @@ from storage.accounts.users import ChangedMeanwhileError
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
 from storage.accounts.views.views import REMOVED, TOO_MANY, NotYourViewError, Views, _seen_by
 from storage.mongo.indexes import ANY_CASE
-from storage.queries.accounts.audit import Audit
+from storage.queries.accounts.audit import audit_page
 from tests.storage.records import NOON
 
 QUERY = {"q": "model:gpt-5", "range": "last-month", "by": "user,model"}
@@ -180,7 +180,7 @@ async def test_each_change_of_a_view_is_audited_without_what_it_searches(views, 
     await views.change(view.id, {"name": "month", "query": {}}, versions=None, author=ada)
     await views.change(view.id, {"shared": True}, versions=None, author=ada)
     await views.remove(view.id, versions=None, author=grace)
-    entries = reversed(await Audit(database).page(limit=3))
+    entries = reversed(await audit_page(database, limit=3))
     assert [
         (one["action"], one["actor"]["username"], one["subject"]["username"], one["detail"]) for one in entries
     ] == [

@@ -11,7 +11,7 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped import warm_up as warm_up_module
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.warm_up import FIRST_SECONDS, SECONDS, WarmUp, first_queries
+from storage.queries.grouped.warm_up import FIRST_SECONDS, SECONDS, first_queries, warm_up
 from tests.storage.queries.grouped.test_ranking import fill, profiled, stages
 from tests.storage.rollup_checks import MIDNIGHT
 
@@ -43,7 +43,7 @@ async def pauses_of(grouped):
     async def pause(seconds):
         pauses.append(seconds)
 
-    await WarmUp(grouped, now=lambda: NOW, pause=pause).run()
+    await warm_up(grouped, now=lambda: NOW, pause=pause)
     return pauses
 
 
