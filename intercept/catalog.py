@@ -61,11 +61,17 @@ EMBEDDINGS: Final = Api(
 REALTIME: Final = replace(EMBEDDINGS, name="realtime", path="/v1/realtime", stream_reader=realtime.stream_reader)
 RERANK: Final = replace(EMBEDDINGS, name="rerank", path="/v1/rerank")
 MODERATIONS: Final = replace(EMBEDDINGS, name="moderations", path="/v1/moderations", billed=False)
-IMAGES: Final = replace(EMBEDDINGS, name="images", path="/v1/images/generations")
-IMAGE_EDITS: Final = replace(EMBEDDINGS, name="image_edits", path="/v1/images/edits", parse_form=usage_only.parse_form)
+IMAGES: Final = replace(
+    EMBEDDINGS, name="images", path="/v1/images/generations", parse_request=usage_only.parse_image_request
+)
+IMAGE_EDITS: Final = replace(
+    IMAGES, name="image_edits", path="/v1/images/edits", parse_form=usage_only.parse_image_form
+)
 IMAGE_VARIATIONS: Final = replace(IMAGE_EDITS, name="image_variations", path="/v1/images/variations")
-TRANSCRIPTIONS: Final = replace(IMAGE_EDITS, name="transcriptions", path="/v1/audio/transcriptions")
-TRANSLATIONS: Final = replace(IMAGE_EDITS, name="translations", path="/v1/audio/translations")
+TRANSCRIPTIONS: Final = replace(
+    EMBEDDINGS, name="transcriptions", path="/v1/audio/transcriptions", parse_form=usage_only.parse_form
+)
+TRANSLATIONS: Final = replace(TRANSCRIPTIONS, name="translations", path="/v1/audio/translations")
 SPEECH: Final = replace(EMBEDDINGS, name="speech", path="/v1/audio/speech")
 MESSAGES_COUNT_TOKENS: Final = replace(
     MODERATIONS, name="messages_count_tokens", path="/v1/messages/count_tokens", dialect=Dialect.ANTHROPIC

@@ -20,7 +20,7 @@ from storage.costs.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
 UNREAD_OTHERS = (
-    "`models`, `fallbacks`, `plugins` and `tools` of a request to {} must name at most 64 models here, "
+    "A request to {} must name its model here, and at most 64 in `models`, `fallbacks`, `plugins` and `tools`, "
     "as not all may be used: {}."
 )
 UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from intercept.apis import FURTHER_MODELS, AtOnce, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
@@ -84,6 +85,21 @@ def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
     return RequestSummary(
         model=named if named.strip() else model or UNNAMED_MODEL, other_models=others, stream=is_stream
     )
+
+
+def parse_image_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request for an image, as `RequestParser` says."""
+    return _of_image(parse_request(body, model))
+
+
+def parse_image_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
+    """Read the same of a form, as `FormParser` says."""
+    return _of_image(parse_form(fields, model))
+
+
+def _of_image(summary: RequestSummary) -> RequestSummary:
+    """Which model draws an image where none is named depends on the other members (OpenAI, "Create image"), so any may."""
+    return replace(summary, other_models=None) if summary.model == UNNAMED_MODEL else summary
 
 
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:

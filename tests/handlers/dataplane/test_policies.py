@@ -89,6 +89,28 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
     await running.ended(1)
 
 
+@pytest.mark.gen_test
+async def test_an_image_without_a_model_gets_round_no_policy(running):
+    running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    as_form, field = (
+        {"Content-Type": "multipart/form-data; boundary=b"},
+        b"--b\r\nContent-Disposition: form-data; name=",
+    )
+    form = field + b"prompt\r\n\r\nA cat\r\n--b--\r\n"
+    sent = (
+        ("generations", {}, b'{"prompt": "A cat", "quality": "high"}', 403),
+        ("generations", {}, b'{"prompt": "A cat", "model": "dall-e-2"}', 200),
+        ("edits", as_form, form, 403),
+        ("edits", as_form, field + b"model\r\n\r\ndall-e-2\r\n" + form, 200),
+    )
+    for models, holds in ((Models(deny=["gpt-image-*"]), True), (Models(allow=["*"]), False)):
+        hold(running, SharedPolicy(models=models))
+        for name, headers, body, status in sent:
+            path = f"/api/v2/aibridge/openai/v1/images/{name}"
+            response = await running.request("POST", path, running.headers | headers, body)
+            assert response.status == (status if holds else 200), (models, name, body)
+
+
 # Half a pair in so many escapes is dear to replace, so that the other body is read in pieces.
 @pytest.mark.parametrize("prompt", ["hi", "\U0001f600" * 2_100], ids=["light", "heavy"])
 @pytest.mark.gen_test
@@ -97,7 +119,7 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
     asking = replace(CHAT, request=CHAT.request | {"messages": [{"role": "user", "content": prompt}]})
     denied = 'The model "dear-1" of openai may not be used here: everyone denies dear-*.'
     unread = (
-        "`models`, `fallbacks`, `plugins` and `tools` of a request to openai must name at most 64 models here, "
+        "A request to openai must name its model here, and at most 64 in `models`, `fallbacks`, `plugins` and `tools`, "
         "as not all may be used: "
     )
     for more, message in (
