@@ -51,9 +51,7 @@ class Ranking:
         self._most = most
         self._histograms = 0
 
-    async def ranked(
-        self, query: GroupQuery, source: Source, earlier: GroupQuery, before: Source | None
-    ) -> tuple[int, list[Key]]:
+    async def ranked(self, query: GroupQuery, source: Source, before: Source | None) -> tuple[int, list[Key]]:
         """Return the number of groups, and the requested ones.
 
         `before` has the groups of the time range before; None if there are surely none, or nothing is compared.
@@ -62,7 +60,7 @@ class Ranking:
             TooMuchError: There are too many groups, or it would take too long.
         """
         now = await self._sums(query, source)
-        then = {} if before is None or query.order is not Order.CHANGE else await self._sums(earlier, before)
+        then = {} if before is None or query.order is not Order.CHANGE else await self._sums(query.previous, before)
         # In a thread, as there may be many.
         return len(now), await asyncio.to_thread(page, query, now, then)
 

@@ -210,7 +210,7 @@ class Reading:
         may_be_left = not source.is_scan and not has_rest and query.order in source.orders
         ranking = Ranking(self._rows, self._cache, self._versions, MAX_REMEMBERED if may_be_left else MAX_RANKED)
         try:
-            return await ranking.ranked(query, source, query.previous, None if before is None else before.groups)
+            return await ranking.ranked(query, source, None if before is None else before.groups)
         except TooMuchError:
             if not may_be_left:
                 raise

@@ -131,6 +131,9 @@ async def test_a_time_range_has_its_calls_in_all_and_by_model_unless_it_takes_to
     models = {one["model"]: (one["calls"], one["total"]["interceptions"]) for one in found["models"]}
     assert models == {"two": (2, 2), "one": (1, 1)}
     assert list(models) == ["two", "one"]
+    for ever in ("from=0001-01-01T00:00:00Z", f"from={now:%Y-%m-%d}T00:00:00Z&to=9999-01-01T00:00:00Z"):
+        status, all_time = await running.get(f"{USAGE}?{ever}")
+        assert (status, all_time["total"], all_time["models"]) == (200, found["total"], found["models"]), ever
     earlier = f"from={now - timedelta(days=2):%Y-%m-%d}T00:00:00Z&to={now - timedelta(days=1):%Y-%m-%d}T00:00:00Z"
     status, before = await running.get(f"{USAGE}?{earlier}")
     assert (status, before["total"]["interceptions"], before["models"]) == (200, 0, [])
