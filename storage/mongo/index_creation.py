@@ -1,20 +1,25 @@
-"""Creates the indexes of a database, see `storage.mongo.index_models`."""
+"""Creates the indexes of a database, see `storage.mongo.index_models`.
+
+How long calls, sessions, refusals and the search index are kept is an index of their time too: MongoDB removes older
+documents by it (MongoDB's manual, "TTL Indexes").
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
-from pymongo.errors import DuplicateKeyError
+from pymongo import IndexModel
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from storage.mongo.index_models import INDEXES, OBSOLETE
-from storage.mongo.retention import drop_index, set_retention
 
 NAMED_CONFLICTS = 10
 """How many usernames are named at most that differ in case alone from others."""
@@ -23,6 +28,17 @@ INDEX_SECONDS = 3_600.0
 """How long one index may take that is made of many records."""
 
 _LONG_SECONDS = 5.0
+_RETENTION = "retention"
+_RETAINED = {
+    "interceptions": "started_at",
+    "sessions": "last_active_at",
+    "refusals": "at",
+    **dict.fromkeys(("search_segments", "search_parts"), "last"),
+}
+_MAX_SECONDS = 2**31 - 1
+
+_INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
+_INDEX_DIFFERS = 85  # IndexOptionsConflict
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +67,42 @@ async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: 
         return
     for index in OBSOLETE.get(name, ()):
         await drop_index(collection, index)
+
+
+async def set_retention(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
+    """Set how long documents are kept, in whole seconds, at least one; None keeps them forever."""
+    for name, field in _RETAINED.items():
+        if retention is None:
+            await drop_index(database[name], _RETENTION)
+        else:
+            await _keep(database[name], field, retention)
+
+
+async def drop_index(collection: AsyncIOMotorCollection[dict[str, Any]], index: str) -> None:
+    """Drop an index, if it is there.
+
+    MongoDB locks the whole collection for any drop, and waits for that lock behind each open transaction, also one of a
+    process that was killed, for up to a minute. So nothing is dropped that is not there.
+    """
+    if index not in await collection.index_information():
+        return
+    try:
+        await collection.drop_index(index)
+    except OperationFailure as error:
+        if error.code not in _INDEX_MISSING:
+            raise
+
+
+async def _keep(collection: AsyncIOMotorCollection[dict[str, Any]], field: str, retention: timedelta) -> None:
+    seconds = min(max(math.ceil(retention.total_seconds()), 1), _MAX_SECONDS)
+    index = IndexModel(field, name=_RETENTION, expireAfterSeconds=seconds)
+    try:
+        await collection.create_indexes([index])
+    except OperationFailure as error:
+        if error.code != _INDEX_DIFFERS:
+            raise
+        change = {"name": _RETENTION, "expireAfterSeconds": seconds}
+        await collection.database.command({"collMod": collection.name, "index": change})
 
 
 async def _log_same_names(users: AsyncIOMotorCollection[dict[str, Any]]) -> None:

@@ -163,7 +163,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "limit_ledgers": (_EXPIRY,),
     }
 )
-"""All indexes, by collection, without those of `storage.mongo.retention`."""
+"""All indexes, by collection, without those of retention, see `storage.mongo.index_creation`."""
 
 OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

@@ -24,8 +24,8 @@ from pymongo.errors import (
 from storage.mongo import database as database_module
 from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.index_creation import set_retention
 from storage.mongo.index_models import INDEXES
-from storage.mongo.retention import set_retention
 from tests.cases import for_each
 from tests.storage.outages import freeze
 
