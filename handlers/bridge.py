@@ -13,7 +13,7 @@ from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.dataplane.shared.fetched import FetchedCalls
 from handlers.dataplane.shared.pieces import Pieces
 from handlers.dataplane.shared.provider_log import ProviderLog
-from handlers.dataplane.shared.record_log import RecordLog
+from handlers.dataplane.shared.record_log import log_end, log_start
 from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
@@ -64,7 +64,6 @@ from upstream.client import UpstreamClient
 from upstream.credentials.keys import KeyPool
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
-from upstream.reports.reader import ReportReader
 
 if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider
@@ -108,7 +107,6 @@ class Bridge:
     grouped: Grouped
     live: Live
     upstream: UpstreamClient
-    reports: ReportReader
     chat_usage: ChatUsage
     overload: OverloadProtection
     policies: FollowedPolicies
@@ -116,7 +114,6 @@ class Bridge:
     shares: UserShares
     breakers: CircuitBreakers | None
     metrics: Metrics
-    record_log: RecordLog
     lifecycle: Lifecycle
     jobs: Jobs
     access: AccessRecorder
@@ -142,13 +139,20 @@ class Bridge:
         """Their keys, by name of the provider."""
         return self.routing.table.key_pools
 
+    def begin(self, start: Interception) -> None:
+        """Count and log the start of a call, which is recorded."""
+        self.metrics.started(start)
+        if self.settings.structured_logging:
+            log_start(start)
+
     def end(self, user: User, start: Interception, ending: Ending) -> Cost | None:
         """Record, count and log the end of a user's call; return its cost. Never waits."""
         self.fetched.ended(start, ending)
         cost = self.recorder.end(start, ending)
         spent = Spent(user.username, self.group_names.together(start.group_ids), cost and cost.usd)
         self.metrics.ended(start, ending, spent)
-        self.record_log.ended(start, ending)
+        if self.settings.structured_logging:
+            log_end(start, ending)
         return cost
 
     def note_refusal(self, refusal: Refusal) -> None:

@@ -12,7 +12,6 @@ import msgspec
 from handlers.api.limits import report
 from handlers.bridge import Bridge
 from handlers.dataplane.shared.chat_usage import ChatUsage
-from handlers.dataplane.shared.record_log import RecordLog
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.operation.loop_lag import LoopLag
 from handlers.timer import TimerFactory
@@ -37,7 +36,6 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
-from settings.reports import report_access
 from storage.accounts.group_names import GroupNames
 from storage.accounts.groups import Groups
 from storage.accounts.sign_in.devices import Devices
@@ -73,7 +71,6 @@ from storage.search.sweep import Sweep
 from upstream.client import UpstreamClient
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
-from upstream.reports.reader import ReportReader
 
 DEVICE_STARTS = 20
 """Programs at one address that may request a code within a minute."""
@@ -162,7 +159,6 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         grouped=Grouped(database),
         live=live,
         upstream=upstream,
-        reports=ReportReader(upstream, report_access(settings)),
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
         overload=overload,
         policies=policies,
@@ -170,7 +166,6 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         shares=UserShares(settings.user_max_concurrency),
         breakers=make_breakers(settings, metrics),
         metrics=metrics,
-        record_log=RecordLog(enabled=settings.structured_logging),
         lifecycle=process.lifecycle,
         jobs=process.jobs,
         access=access,

@@ -24,7 +24,7 @@ from storage.queries.filters.time_ranges import ceiling
 from storage.queries.money.reconciliation import read_recorded
 from upstream.client import UpstreamClient
 from upstream.reports.exports import read_exports
-from upstream.reports.reader import ReportReader
+from upstream.reports.reader import read_report
 from upstream.reports.reported import Reported, ReportError
 from upstream.reports.sources import SOURCES
 
@@ -109,6 +109,6 @@ async def _fetch_reports(settings: Settings, provider: str, start: datetime, end
         idle_timeout=settings.upstream_idle_timeout.total_seconds(),
     )
     try:
-        return await ReportReader(client, report_access(settings)).read(provider, start, end)
+        return await read_report(client, report_access(settings), provider, start, end)
     finally:
         await client.close()

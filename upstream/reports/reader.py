@@ -26,24 +26,19 @@ class ReportAccess(NamedTuple):
     network: Network = DIRECT
 
 
-class ReportReader:
-    """Reads reports of the providers of `READABLE`."""
+async def read_report(
+    client: UpstreamClient, access: Mapping[str, ReportAccess], provider: str, start: datetime, end: datetime
+) -> list[Reported]:
+    """Read what one of `READABLE` reports of the days in [start, end), in UTC. It may take minutes.
 
-    def __init__(self, client: UpstreamClient, access: Mapping[str, ReportAccess]) -> None:
-        self._client = client
-        self._access = access
-
-    async def read(self, provider: str, start: datetime, end: datetime) -> list[Reported]:
-        """Read what one of `READABLE` reports of the days in [start, end), in UTC. It may take minutes.
-
-        Raises:
-            MissingKeyError: No key is set.
-            ReportError: It cannot be read; the message has no key in it.
-        """
-        url, key, network = self._access[provider]
-        if not key:
-            raise MissingKeyError(f"reconcile-{provider}-key is not set: give an admin key of {provider}")
-        headers = headers_of(key) if provider == "anthropic" else [("Authorization", f"Bearer {key}")]
-        pages = ReportPages(self._client, url, headers, f"reconcile-{provider}-key", network)
-        read = read_anthropic if provider == "anthropic" else read_openai
-        return await read(pages, start, end)
+    Raises:
+        MissingKeyError: No key is set.
+        ReportError: It cannot be read; the message has no key in it.
+    """
+    url, key, network = access[provider]
+    if not key:
+        raise MissingKeyError(f"reconcile-{provider}-key is not set: give an admin key of {provider}")
+    headers = headers_of(key) if provider == "anthropic" else [("Authorization", f"Bearer {key}")]
+    pages = ReportPages(client, url, headers, f"reconcile-{provider}-key", network)
+    read = read_anthropic if provider == "anthropic" else read_openai
+    return await read(pages, start, end)

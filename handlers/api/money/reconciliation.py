@@ -13,9 +13,10 @@ from handlers.problems import Problem, ValidationProblem
 from resources.money.reconciliation import Reconciliation, reconcile
 from resources.money.reconciliation_body import ReconciliationBody, ReconciliationRequest
 from resources.money.spend import GONE
+from settings.reports import report_access
 from storage.queries.filters.grouped.spending import NotRecordedError
 from storage.queries.money.reconciliation import read_recorded
-from upstream.reports.reader import MissingKeyError
+from upstream.reports.reader import MissingKeyError, read_report
 from upstream.reports.reported import ReportError
 from upstream.reports.sources import SOURCES
 
@@ -49,7 +50,9 @@ class ReconciliationHandler(ChangeHandler):
             async with asyncio.timeout(None) as self._waiting:
                 recorded = await read_recorded(self.bridge.database, SOURCES[provider].types, names, start, end)
                 self._bound(RECONCILE_SECONDS)
-                reported = await self.bridge.reports.read(provider, start, end)
+                reported = await read_report(
+                    self.bridge.upstream, report_access(self.bridge.settings), provider, start, end
+                )
         except NotRecordedError as error:
             raise ValidationProblem(INVALID_BODY, validations=[("from", GONE.format(error.since))]) from error
         except MissingKeyError as error:

@@ -149,7 +149,6 @@ class _Results(Watcher):
             upstream_status=OK,
             reading=self._secrets.hide(reading),
         )
-        bridge.metrics.started(start)
-        bridge.record_log.started(start)
+        bridge.begin(start)
         cost = bridge.end(self._handler.identity.user, start, ending)
         self._used = charge_fetched(self._handler, ending.reading, cost, self._used)

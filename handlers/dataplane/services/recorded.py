@@ -165,8 +165,7 @@ class RecordedCall(Watcher):
             bridge.recorder.end(start, ending)
             raise
         bridge.metrics.overhead(RECORDING).observe(handler.timer.enter(None))
-        bridge.metrics.started(start)
-        bridge.record_log.started(start)
+        bridge.begin(start)
         handler.interception_id = start.id
         handler.set_header(INTERCEPTION_HEADER, format_id(start.id))
 

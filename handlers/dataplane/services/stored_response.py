@@ -136,8 +136,7 @@ class _Fetched(Watcher):
             )
         )
         await bridge.recorder.start(start)
-        bridge.metrics.started(start)
-        bridge.record_log.started(start)
+        bridge.begin(start)
         # The times are those of the fetch, and tell nothing of how fast the provider was.
         ending = replace(self.observation.ending(None), first_byte_at=None)
         charge_fetched(handler, ending.reading, bridge.end(handler.identity.user, start, ending))

@@ -15,6 +15,7 @@ from msgspec import structs
 import handlers.dataplane.proxy
 from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.accounts.policies import MAX_POLICY_BYTES
+from handlers.api.money import reconciliation
 from handlers.api.money.prices import MAX_PRICES_BYTES
 from handlers.api.providers.managed import MAX_PROVIDER_BYTES
 from resources.accounts.devices import GRANT_TYPE
@@ -38,7 +39,6 @@ from tests.fake_upstream import CLOSE
 from tests.handlers.contract import CONTROL, Contract
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.wire.conversations import conversations
-from upstream.reports.reader import ReportReader
 from upstream.reports.reported import ReportError
 
 pytest_plugins = ["tests.storage.outages"]
@@ -338,7 +338,7 @@ async def compare_with_the_bill(running, send, member):
     await send("POST", path, 409, headers, body)
     outcomes = {200: AsyncMock(return_value=[]), 502: AsyncMock(side_effect=ReportError("no"))}
     for status, read in (outcomes | {504: AsyncMock(side_effect=TimeoutError)}).items():
-        with patch.object(ReportReader, "read", read):
+        with patch.object(reconciliation, "read_report", read):
             await send("POST", path, status, headers, body)
     await send("POST", path, 403, member, body)
     await refuse_bodies(send, "POST", path, headers)

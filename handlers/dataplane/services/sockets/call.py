@@ -156,8 +156,7 @@ class SocketCall:
             ending = self._observation.ending(handler.stopped, credential_hint=self._sent.credential_hint)
             bridge.recorder.end(self._start, ending)
             raise
-        bridge.metrics.started(self._start)
-        bridge.record_log.started(self._start)
+        bridge.begin(self._start)
         bridge.lifecycle.enter(self)
         self._checkpoint_due = bridge.monotonic() + CHECKPOINT_SECONDS
         if not is_begun:

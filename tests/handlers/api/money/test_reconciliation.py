@@ -20,7 +20,6 @@ from storage.recording.documents import ending_fields, start_document
 from tests.bridge import until
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
-from upstream.reports.reader import ReportReader
 
 PATH = "/api/v2/aibridge/spend/reconciliation"
 DAY = datetime(2026, 9, 1, tzinfo=UTC)
@@ -165,7 +164,7 @@ class Silent:
 async def test_reports_that_take_too_long_and_days_without_records_are_refused(compare, monkeypatch, running):
     # reports that take too long are given up
     silent = Silent()
-    monkeypatch.setattr(ReportReader, "read", silent.read)
+    monkeypatch.setattr(reconciliation, "read_report", silent.read)
     monkeypatch.setattr(reconciliation, "RECONCILE_SECONDS", 0.01)
     assert await compare() == (504, {"message": TOO_SLOW.format("anthropic", 0.01)})
     assert silent.left.is_set()
@@ -178,12 +177,10 @@ async def test_reports_that_take_too_long_and_days_without_records_are_refused(c
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize(
-    "where", [(ReportReader, "read"), (reconciliation, "read_recorded")], ids=["reports", "records"]
-)
+@pytest.mark.parametrize("where", ["read_report", "read_recorded"])
 async def test_nothing_more_is_read_for_a_client_that_leaves(running, monkeypatch, where):
     silent = Silent()
-    monkeypatch.setattr(*where, silent.read)
+    monkeypatch.setattr(reconciliation, where, silent.read)
     client = await running.client()
     await client.send("POST", PATH, running.headers, json.dumps(ASKED).encode())
     await silent.requested.wait()
