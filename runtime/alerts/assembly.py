@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from functools import partial
-from urllib.parse import urlsplit
 
 from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
@@ -15,19 +14,10 @@ from runtime.alerts.direct import DirectSender
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import Watch
 from runtime.process import Process, now
-from settings import Settings
+from settings.network import network_to
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
 from storage.queries.money.spend_rows import Spending
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct
-
-
-def way_to(settings: Settings, url: str) -> Network:
-    """The network path to a webhook: through the proxy for providers, if there is one; never for loopback."""
-    parts = urlsplit(url)
-    if parts.scheme == "http" or not settings.upstream_proxy or is_direct(parts.hostname or "", settings.no_proxy):
-        return DIRECT
-    return Network(Proxy.of(settings.upstream_proxy))
 
 
 def start_alerts(process: Process, bridge: Bridge) -> None:
@@ -50,7 +40,7 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,
         client=bridge.upstream,
-        way=partial(way_to, process.settings),
+        way=partial(network_to, process.settings),
         now=now,
     )
     process.start("webhooks", sender.run)

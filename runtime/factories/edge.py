@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from time import monotonic, time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from intercept.secrets.known import KnownSecrets
 from settings import Settings
-from settings.kinds import NO_PROXY
+from settings.network import network_to
 from upstream.client import UpstreamClient
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct
 
 if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider
@@ -24,11 +24,6 @@ def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | No
     from upstream.openid.profiles import Rules  # noqa: PLC0415
     from upstream.openid.provider import Client, OpenIDProvider  # noqa: PLC0415
 
-    proxy = Network(Proxy.of(settings.upstream_proxy)) if settings.upstream_proxy not in {"", NO_PROXY} else DIRECT
-
-    def network_of(url: str) -> Network:
-        return DIRECT if is_direct(urlsplit(url).hostname or "", settings.no_proxy) else proxy
-
     client = Client(
         settings.oidc_issuer_url, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_scopes
     )
@@ -39,7 +34,7 @@ def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | No
         roles=settings.oidc_role_mapping,
         domains=settings.oidc_allowed_domains,
     )
-    return OpenIDProvider(client, rules, http, network_of=network_of, time=time, monotonic=monotonic)
+    return OpenIDProvider(client, rules, http, network_of=partial(network_to, settings), time=time, monotonic=monotonic)
 
 
 def known_secrets(settings: Settings) -> KnownSecrets:
