@@ -78,6 +78,8 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
         days = said_calls(self.bridge.database, finder, proposal.start, proposal.end)
         async with aclosing(days):
             async for start, end, found in days:
+                if self.cycle.ended:
+                    raise StreamClosedError
                 self._waiting, self._indexed = self._waiting + found.waiting, found.indexed
                 within = proposal._replace(start=start, end=end)
                 await self._replay(replay, within, past, frozenset(found.each), whole=proposal)

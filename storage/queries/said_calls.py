@@ -8,7 +8,10 @@ from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
+from pymongo import ASCENDING
+
 from storage.mongo.database import Database
+from storage.mongo.indexes import BY_TIME
 from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped.grouped import ignore_progress
 from storage.queries.grouped.row_reader import RowReader
@@ -25,16 +28,28 @@ async def said_calls(
 ) -> AsyncGenerator[tuple[datetime, datetime, FoundCalls], None]:
     """Find the calls that started in [start, end), the earliest day first: its start, its end, and what was found.
 
+    A day begins at a call, so that no time is spent on a range in which nobody called, such as from the year 1 on.
+
     Raises:
         NoFinderError: This MongoDB does not read as of one moment.
         DatabaseUnavailableError: The database is unavailable, or took longer than `SECONDS` for a day.
     """
     scans = asyncio.Semaphore(1)
-    while start < end:
-        until = min(start + _DAY, end)
+    while True:
         async with database.within(SECONDS), database.snapshot() as session:
             if session is None:
                 raise NoFinderError
+            first = await database.interceptions.find_one(
+                {"started_at": {"$gte": start, "$lt": end}},
+                {"_id": False, "started_at": True},
+                sort=[("started_at", ASCENDING)],
+                hint=list(BY_TIME),
+                session=session,
+            )
+            if first is None:
+                return
+            start = first["started_at"]
+            until = min(start + _DAY, end)
             rows = RowReader(database, session, scans, monotonic() + SECONDS, ignore_progress)
             found = await finder(rows, session, start, until)
         yield start, until, found

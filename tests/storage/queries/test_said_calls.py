@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -29,15 +30,27 @@ class Finder:
 
 
 @pytest.mark.gen_test
-async def test_each_day_is_searched_by_itself_and_the_last_one_may_be_shorter(database):
-    finder, end = Finder(), NOON + 2.5 * DAY
-    days = [(*times, set(found.each), *found[1:]) async for *times, found in said_calls(database, finder, NOON, end)]
-    ranges = [(NOON, NOON + DAY), (NOON + DAY, NOON + 2 * DAY), (NOON + 2 * DAY, end)]
-    assert finder.ranges == ranges
-    assert days == [
-        (*one, {bytes([number]) * 16, bytes([100 + number]) * 16}, (1, 9), number)
-        for number, one in enumerate(ranges, 1)
-    ]
+async def test_each_day_with_calls_is_searched_by_itself_however_long_the_range_is(database):
+    ever = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)
+    finder = Finder()
+    assert [one async for one in said_calls(database, finder, *ever)] == finder.ranges == []
+    starts = [NOON, NOON + 0.9 * DAY, NOON + DAY, NOON + 700.5 * DAY]
+    await database.interceptions.insert_many([{"_id": UUID(int=n), "started_at": at} for n, at in enumerate(starts)])
+    first = [(NOON, NOON + DAY), (NOON + DAY, NOON + 2 * DAY)]
+    for start, end, ranges in (
+        (*ever, [*first, (NOON + 700.5 * DAY, NOON + 701.5 * DAY)]),
+        (NOON, NOON + 1.5 * DAY, [first[0], (NOON + DAY, NOON + 1.5 * DAY)]),
+        (NOON - DAY, NOON, []),
+    ):
+        finder = Finder()
+        days = [
+            (*times, set(found.each), *found[1:]) async for *times, found in said_calls(database, finder, start, end)
+        ]
+        assert finder.ranges == ranges
+        assert days == [
+            (*one, {bytes([number]) * 16, bytes([100 + number]) * 16}, (1, 9), number)
+            for number, one in enumerate(ranges, 1)
+        ]
 
 
 @pytest.mark.gen_test
