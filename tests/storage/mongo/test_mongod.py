@@ -13,6 +13,12 @@ FATAL = '{"t":{"$date":"x"},"s":"F","c":"CONTROL","msg":"Wrong mongod version","
 CORRUPT = '{"s":"E","c":"STORAGE","msg":"Unable to read","attr":{"error":{"code":22,"errmsg":"no BSON"}}}'
 ABORT = r'{"s":"F","c":"ASSERT","msg":"\n\n***aborting after fassert() failure\n\n"}'
 FAILED = '{"s":"E","msg":"Failed to unlink socket file"}'
+WIRED_TIGER = '{"s":"E","msg":"WiredTiger error message","attr":{"error":%d,"message":{"error_str":"%s"}}}'
+FULL, PANIC = (
+    WIRED_TIGER % (28, "No space left on device"),
+    WIRED_TIGER % (-31804, "WT_PANIC: WiredTiger library panic"),
+)
+SIGNAL = '{"s":"F","id":6384300,"msg":"Writing fatal message","attr":{"message":"Got signal: 6 (Aborted)."}}'
 EXIT = '{"s":"I","msg":"Shutting down","attr":{"exitCode":62}}'
 
 
@@ -90,6 +96,7 @@ def test_paths_are_arguments_of_their_own(tmp_path):
         ([FATAL, FAILED, EXIT], "Failed to unlink socket file"),
         ([FAILED, FATAL, EXIT, ""], "Wrong mongod version: UPGRADE PROBLEM"),
         ([CORRUPT, ABORT], "Unable to read: no BSON"),
+        ([FULL, PANIC, ABORT, SIGNAL], "WiredTiger error message: No space left on device"),
         ([EXIT], "Shutting down"),
         ([ABORT], "***aborting after fassert() failure"),
         (["{}", "[1]", "null"], "null"),
@@ -122,6 +129,14 @@ def test_the_log_file_is_bounded(run, tmp_path, monkeypatch):
     sizes = {path.name: path.stat().st_size for path in tmp_path.glob("mongod.log*")}
     assert sorted(sizes) == ["mongod.log", "mongod.log.1"]
     assert max(sizes.values()) <= 1000
+
+
+def test_on_a_full_disk_nothing_is_printed_of_its_log(run, tmp_path, capfd):
+    (tmp_path / "mongod.log").symlink_to("/dev/full")
+    process = run("seq 0 999")
+    assert process.last_words() == "999"
+    process._log.join()
+    assert capfd.readouterr() == ("", "")
 
 
 def test_no_secret_of_ours_is_in_its_environment(run, monkeypatch):
