@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic, monotonic_ns
@@ -65,7 +64,6 @@ async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[d
     instances = Instances(
         process.database,
         instance_id=process.id,
-        host=socket.gethostname(),
         version=VERSION,
         refused_keys=refused_keys,
         clock=monotonic,

@@ -45,9 +45,8 @@ def header(type_: Any, description: str, example: object) -> Described:
     return {"description": description, "schema": type_, "example": example}
 
 
-def etag(example: str) -> dict[str, Described]:
-    """The header of a resource that may be changed."""
-    return {"ETag": header(str, "The version, which differs after each change.", example)}
+ETAG = {"ETag": header(str, "The version, which differs after each change.", '"9f8e1c0d7a6b5e4f"')}
+"""The header of a resource that may be changed."""
 
 
 def location(path: str) -> dict[str, Described]:

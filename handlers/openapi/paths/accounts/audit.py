@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated
 from uuid import UUID
-
-from msgspec import Meta
 
 from handlers.api.accounts.audit import KINDS, NOT_YOURS
 from handlers.openapi.errors import not_members
 from handlers.openapi.methods import get
 from handlers.openapi.operations import Described, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT
+from handlers.openapi.paths.recorded.statistics import Timestamp
 from resources.accounts.audit import Actor, Detail, Entry, Subject, Trail
 from storage.accounts.events import Action
 from storage.accounts.users import Role
 
-Timestamp = Annotated[datetime, Meta(tz=True)]
 _EXAMPLE = Entry(
     id=UUID("6f1a4a30-3f2e-4a34-8a3e-2f6f3a2d7c55"),
     at="2026-11-25T00:31:05.112Z",

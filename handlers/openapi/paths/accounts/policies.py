@@ -10,7 +10,7 @@ from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import MAX_POLICY_BYTES, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, NOTE_HEADER
 from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, put
-from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, in_path, json_response, query
+from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, header, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME as GROUP
 from handlers.openapi.paths.accounts.users import NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
@@ -74,8 +74,7 @@ EXPLANATION = Explanation(
     ],
 )
 _LISTED = ListedPolicy("everyone", Level.EVERYONE, "", "2026-11-24T23:50:31.877Z")
-_ETAG = etag('"9f8e1c0d7a6b5e4f"')
-_NOTED = _ETAG | {
+_NOTED = ETAG | {
     NOTE_HEADER: header(
         str,
         "Warnings about the policy, one header for each.",
@@ -107,7 +106,7 @@ def _path(of: str, name: str, example: AnyPolicy, parameter: Described | None = 
             "`{}` where there is none. For owners and auditors.",
             parameters=parameters,
             responses={
-                "200": json_response("The policy.", _ETAG, policy=example),
+                "200": json_response("The policy.", ETAG, policy=example),
                 "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             }
             | missing

@@ -12,7 +12,7 @@ from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.identity.credentials import SESSION_COOKIE
 from handlers.openapi.errors import CHALLENGE, not_members, only_owners, problem, retriable
 from handlers.openapi.methods import delete, get, patch, post
-from handlers.openapi.operations import IF_MATCH, JSON, Described, body, etag, header, in_path, json_response, shared
+from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, body, header, in_path, json_response, shared
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
@@ -33,7 +33,6 @@ _LISTED = ListedUser(
     last_seen_at="2026-11-25T09:40:00.113Z",
     spend_usd=12.5,
 )
-_VERSION = etag('"9f2c5d1e07ab43c8"')
 NAME = in_path("name", str, "The username, in any case, or the id of the user.")
 WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
@@ -64,7 +63,7 @@ PATHS: dict[str, Described] = {
         "For owners. Users sign in with a token.",
         request=body(auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
         responses={
-            "201": json_response("The user.", _VERSION, added=GRACE),
+            "201": json_response("The user.", ETAG, added=GRACE),
             "409": problem("The username is taken.", 'A user named "grace" exists already.'),
         }
         | _ONLY_OWNERS,
@@ -75,7 +74,7 @@ PATHS: dict[str, Described] = {
         "Users see themselves; owners, auditors and readers see all.",
         parameters=(NAME,),
         responses={
-            "200": json_response("The user.", _VERSION, user=_LISTED),
+            "200": json_response("The user.", ETAG, user=_LISTED),
             "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },
@@ -87,7 +86,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME, IF_MATCH),
         request=body(role=UserChange(Role.AUDITOR)),
         responses={
-            "200": json_response("The user after the change.", _VERSION, changed=GRACE),
+            "200": json_response("The user after the change.", ETAG, changed=GRACE),
             "404": NOBODY,
             "409": problem("The last owner would be gone.", _LAST),
             "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),

@@ -7,7 +7,7 @@ from uuid import UUID
 from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import delete, get, patch, post
-from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response, location, query
+from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response, location, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
 from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange, ViewOwner
@@ -26,7 +26,6 @@ _VIEW = SavedView(
     changed_at="2026-11-24T23:50:31.877Z",
 )
 _NEW = NewView(name=_VIEW.name, page=_VIEW.page, query=_VIEW.query, shared=True)
-_VERSION = etag('"9f8e1c0d7a6b5e4f"')
 _PARAMETER = in_path("id", UUID, "The id of the view.")
 
 
@@ -49,7 +48,7 @@ PATHS: dict[str, Described] = {
         "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
         request=body(view=_NEW),
         responses={
-            "201": json_response("It was saved.", location(f"/api/v2/aibridge/views/{_ID}") | _VERSION, saved=_VIEW),
+            "201": json_response("It was saved.", location(f"/api/v2/aibridge/views/{_ID}") | ETAG, saved=_VIEW),
             "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
         },
     ),
@@ -58,7 +57,7 @@ PATHS: dict[str, Described] = {
         "A saved view",
         "The caller's own, or a shared one.",
         parameters=(_PARAMETER,),
-        responses={"200": json_response("The view.", _VERSION, view=_VIEW)} | _NONE,
+        responses={"200": json_response("The view.", ETAG, view=_VIEW)} | _NONE,
     )
     | patch(
         "changeView",
@@ -67,7 +66,7 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER, IF_MATCH),
         request=body(shared=ViewChange(shared=False)),
         responses={
-            "200": json_response("The view after the change.", _VERSION, changed=_VIEW),
+            "200": json_response("The view after the change.", ETAG, changed=_VIEW),
             "409": problem("The user has another view of this name.", _TAKEN),
         }
         | _NOT_YOURS

@@ -9,7 +9,7 @@ from msgspec import structs
 from handlers.api.alerts.webhooks import NOT_YOURS
 from handlers.openapi.errors import only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post
-from handlers.openapi.operations import IF_MATCH, Described, body, etag, in_path, json_response, location
+from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response, location
 from handlers.problems import sentence
 from resources.alerts.webhooks import (
     Delivery,
@@ -49,7 +49,6 @@ _DELIVERY = Delivery(
     next_at=None,
     ended_at="2026-11-25T08:12:44.001Z",
 )
-_ETAG = etag('"9f8e1c0d7a6b5e4f"')
 _STALE = {"412": problem("It has another version.", sentence(CHANGED))}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
 _NOT_OWNER = only_owners(NOT_YOURS)
@@ -68,7 +67,7 @@ PATHS: dict[str, Described] = {
         "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
         request=body(webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
         responses={
-            "201": json_response("It was added.", location(f"/api/v2/aibridge/webhooks/{_ID}") | _ETAG, webhook=_ADDED),
+            "201": json_response("It was added.", location(f"/api/v2/aibridge/webhooks/{_ID}") | ETAG, webhook=_ADDED),
             "409": problem("There are too many.", sentence(TOO_MANY)),
         }
         | _NOT_OWNER,
@@ -78,7 +77,7 @@ PATHS: dict[str, Described] = {
         "A webhook",
         "For owners.",
         parameters=(_PARAMETER,),
-        responses={"200": json_response("The webhook.", _ETAG, webhook=_WEBHOOK)} | _NOT_OWNER | _NONE,
+        responses={"200": json_response("The webhook.", ETAG, webhook=_WEBHOOK)} | _NOT_OWNER | _NONE,
     )
     | patch(
         "changeWebhook",
@@ -86,7 +85,7 @@ PATHS: dict[str, Described] = {
         "For owners. Fields that are not given stay unchanged.",
         parameters=(_PARAMETER, IF_MATCH),
         request=body(off=WebhookChange(disabled=True)),
-        responses={"200": json_response("The webhook after the change.", _ETAG, webhook=_WEBHOOK)}
+        responses={"200": json_response("The webhook after the change.", ETAG, webhook=_WEBHOOK)}
         | _NOT_OWNER
         | _NONE
         | _STALE,

@@ -9,7 +9,7 @@ from handlers.api.accounts.policies import NOTE_HEADER
 from handlers.api.money.prices import MAX_PRICES_BYTES, NO_PROVIDER, NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import get, put
-from handlers.openapi.operations import IF_MATCH, Described, body, etag, header, json_response
+from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, header, json_response
 from handlers.problems import sentence
 from resources.money.prices import Price, PriceBody, PriceList, PriceListBody
 from storage.prices.store import CHANGED
@@ -26,15 +26,14 @@ _PRICE = Price(
 )
 _SENT = PriceListBody([PriceBody(**structs.asdict(_PRICE) | {"valid_from": "2026-11-01"})])
 _EXAMPLE = PriceList([_PRICE], "2026-11-24T23:50:31.877Z")
-_ETAG = etag('"9f8e1c0d7a6b5e4f"')
-_NOTED = _ETAG | {NOTE_HEADER: header(str, "Warnings, one header for each.", NO_PROVIDER.format(0))}
+_NOTED = ETAG | {NOTE_HEADER: header(str, "Warnings, one header for each.", NO_PROVIDER.format(0))}
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/prices": get(
         "listPrices",
         "Own prices",
         "They come before list prices. For owners and auditors.",
-        responses={"200": json_response("All of them.", _ETAG, prices=_EXAMPLE)} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("All of them.", ETAG, prices=_EXAMPLE)} | not_members(NOT_YOURS_TO_SEE),
     )
     | put(
         "setPrices",
