@@ -17,10 +17,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from benchmarks.reports.timeline import Band, svg
 from tests.faults.cluster.faults import REST_SECONDS
 from tests.faults.cluster.network import LOOPBACK, enter
 from tests.faults.cluster.stage import Report, Stage, summary
+from tests.faults.cluster.timeline import Band, svg
 
 PICTURE = Path(__file__).parents[3] / "docs/faults.svg"
 

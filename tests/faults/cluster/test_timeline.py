@@ -2,7 +2,7 @@
 
 from xml.etree import ElementTree as ET
 
-from benchmarks.reports.timeline import Band, svg
+from tests.faults.cluster.timeline import Band, svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 WAITS = [(0.0, 0.0001), (25.0, 0.1), (50.0, 100.0)]
