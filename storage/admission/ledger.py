@@ -73,7 +73,8 @@ class Report(NamedTuple):
         at: For permits: the time of their entry. For a charge: how many milliseconds ago it was.
         clock: For permits: the member of the replica set whose clock that was.
         sent: Whether it was sent before, with unknown result.
-        used_at: For permits: the latest time of their use, which is their new entry; None if they are given back.
+        used_at: For permits: the latest time of their use, which is their new entry; None if they are given back. For
+            tokens and money: when they were charged, by the server's clock.
     """
 
     number: int

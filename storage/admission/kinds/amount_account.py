@@ -7,12 +7,17 @@ from collections import deque
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, Kind, Limit, LimitState
 from storage.admission.kinds.account import Account
 from storage.admission.kinds.basis import Basis
-from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Server
+from storage.admission.kinds.parameters import MS, NEVER_READ, Read, Server, span_of, window_of
 from storage.admission.ledger import Ledger
 from storage.admission.presence.shares import Alone
 
 REPORTED_NS = 3_000 * MS
 """After so many nanoseconds the ledger knows all charges of now. Until then the records may have some that it lacks."""
+
+PARTS = 100
+"""Charges that the ledger does not know are grouped into so many parts of a window; those of money by the minute."""
+
+_MINUTE_NS = 60_000 * MS
 
 
 class AmountAccount(Account):
@@ -55,19 +60,23 @@ class AmountAccount(Account):
             self._spent_at = self._now_ns()
 
     def charge(self, amount: int) -> None:
-        """Charge what a request used. The next round, which is soon, reports it to the ledger."""
-        now = self._now_ns()
-        if self._charges and now - self._charges[-1][0] < MS:
-            now, before = self._charges.pop()
-            amount += before
+        """Charge what a request used. The next round, which is soon, reports it to the ledger.
+
+        Those of one part of the window count as made together, at the latest of their times: without the database there
+        may be any number of them.
+        """
+        now, part = self._now_ns(), self.limit.window_ns // PARTS or _MINUTE_NS
+        if self._charges and now // part == self._charges[-1][0] // part:
+            amount += self._charges.pop()[1]
         self._charges.append((now, amount))
 
     def open(self, ledger: Ledger, read: Read) -> None:
         """Begin a round."""
         now_ns = self._now_ns()
+        self._forget_gone(read.at - (read.now + read.late - span_of(self.limit, read.now).begin + 1) * MS)
         while self._charges:
             at, amount = self._charges.popleft()
-            self._add_report(amount, (now_ns - at) // MS)
+            self._add_report(amount, (now_ns - at) // MS, used_at=at)
         super().open(ledger, read)
         self._entered = self._spent if self._spent_is_due else None
         if self._spent_is_due and (missing := self._missing(ledger.used)) > 0:
@@ -186,6 +195,18 @@ class AmountAccount(Account):
         return self._ledger.held(but=self._process)
 
     def _unknown_to_ledger(self) -> int:
-        """What was charged since the ledger was read."""
+        """What was charged since the ledger was read, and still counts."""
+        if not self._charges and not self._reports:
+            return 0
+        if window := window_of(self.limit):
+            self._forget_gone(self._now_ns() - window * MS)
+        elif (over := self.now - self._span.end) > 0:
+            self._forget_gone(self._now_ns() - (over + 1) * MS)
         reported = sum([report.amount for report in self._reports if report.number > self._reported])
         return reported + sum([amount for _, amount in self._charges])
+
+    def _forget_gone(self, gone: int) -> None:
+        """Forget what was charged until then, by this server's clock: it does not count any more."""
+        while self._charges and self._charges[0][0] <= gone:
+            self._charges.popleft()
+        self._reports = [one for one in self._reports if one.used_at is None or one.used_at > gone]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import count
 
 import pytest
 
@@ -10,12 +11,14 @@ from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
 from limits.protection.overload import OverloadProtection
 from storage.admission.cluster import uptime_ns
-from storage.admission.kinds.amount_account import REPORTED_NS
-from storage.admission.kinds.parameters import MS
+from storage.admission.kinds.amount_account import PARTS, REPORTED_NS, AmountAccount
+from storage.admission.kinds.parameters import MS, Server, Times
 from tests.storage.admission.cluster.servers import (
     ALONE,
+    SHORT_ROUND_SECONDS,
     beat,
     budget,
+    cut_off,
     ledgers,
     rate,
     servers,
@@ -138,6 +141,42 @@ async def test_a_budget_is_restored_when_the_database_is_back(private_database, 
         while not await ledgers(private_database):
             await beat(ada)
         assert [state.used for state in await ada.usage(9)] == [5_000]
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test
+async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
+    later = [0]
+    options = {"round_seconds": SHORT_ROUND_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    async with servers(1, database, **options) as (ada,):
+        limits = [tokens(1_000), budget(5_000)]
+        ticket = (await ada.start(limits)).ticket
+        store = ada._store
+        ada.charge(ticket, Amounts(700, 3_000))  # a round that fails has it
+        cut_off(ada)
+        while not ada.unavailable:
+            await beat(ada)
+        ada.charge(ticket, Amounts(1_000, 5_000))
+        seen = []
+        for seconds in (0, 61, 32 * 86_400):
+            later[0] += seconds * 1_000 * MS
+            seen.append([state.used for state in (await ada.start(limits)).states])
+        assert seen == [[1_000, 5_000], [0, 5_000], [0, 0]]
+        ada.charge(ticket, Amounts(1_200, 5_600))
+        ada._store = ada._presence._store = ada._rounds._store = store
+        while ada.unavailable:
+            await beat(ada)
+            later[0] += 100 * MS
+        await beat(ada)
+        assert sorted(state.used for state in await ada.usage(9)) == [200, 600]
+
+
+def test_what_the_ledger_does_not_know_takes_little_room():
+    now = [0]
+    account = AmountAccount(tokens(1_000), Server("ada", lambda: now[0], count(1).__next__, Times()))
+    for now[0] in range(0, 60_000 * MS, 10 * MS):
+        account.charge(1)
+    assert (account.state(tokens(1_000), 0).used, len(account._charges)) == (6_000, PARTS)
 
 
 @pytest.mark.gen_test
