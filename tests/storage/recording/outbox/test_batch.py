@@ -109,7 +109,10 @@ async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(pr
     private_mongodb.freeze()
     loop = asyncio.get_running_loop()
     began = loop.time()
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*: timed out$"):
+    # The driver says the latter where the time was over before it could ask.
+    with pytest.raises(
+        DatabaseUnavailableError, match=r"^MongoDB is unavailable: (.*: timed out$|operation would exceed)"
+    ):
         await write_batch(private_database, [start(1)], seconds=0.2)
     assert 0.2 <= loop.time() - began < 10  # the driver would wait for longer
 
