@@ -280,7 +280,7 @@ class RateAccount(Account):
         return (
             not self._prefetched
             and not self._for_waiting
-            and not self._unreported
+            and not self._count(self._unreported)
             and not self._count(self._alone)
             and not self.urgent
         )

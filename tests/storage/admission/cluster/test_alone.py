@@ -8,7 +8,7 @@ import time
 import pytest
 
 from limits.limit import SLOT_RETRY_NS
-from storage.admission.cluster import RETURN_SECONDS
+from storage.admission.cluster import RETURN_SECONDS, uptime_ns
 from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
     ALONE,
@@ -178,3 +178,24 @@ async def test_a_server_that_returns_first_grants_a_new_key_its_share(private_da
             later[0] += 500 * MS
         await beat(bob, ada)
         assert [admitted(await burst([ada, bob], 100, [one])) for one in keys] == [0, 50]
+
+
+@pytest.mark.expects_log(ALONE)
+@pytest.mark.gen_test
+async def test_keys_that_are_idle_for_a_window_are_forgotten_alone_too(database):
+    later = [0]
+    options = {"round_seconds": SHORT_ROUND_SECONDS, "now_ns": lambda: uptime_ns() + later[0]}
+    async with servers(1, database, **options) as (ada,):
+        store = ada._store
+        cut_off(ada)
+        while not ada.unavailable:
+            await beat(ada)
+        kept = []
+        for seconds in (30, 65):
+            for number in range(20):
+                await ada.start([rate(9, key=f"address:{seconds}.{number}")])
+            later[0] += seconds * 1_000 * MS
+            await beat(ada)
+            kept.append(len(ada._permits._accounts))
+        assert kept == [20, 0]
+        ada._store = ada._presence._store = ada._rounds._store = store
