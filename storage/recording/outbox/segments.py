@@ -51,12 +51,20 @@ class Segments:
         self._segment_bytes = segment_bytes
         self._sync = sync
         self._lock = _locked(folder)
+        self._current: Segment | None = None
+        self._folder_synced = True
+        try:
+            self._find_segments()
+        except OSError:
+            os.close(self._lock)  # whoever looks at the folder next may be able to read it
+            raise
+
+    def _find_segments(self) -> None:
+        folder = self._folder
         numbered = sorted(folder.glob(f"{_NUMBER}.*"))
         self._next_number = 1 + max((int(path.stem) for path in numbered), default=0)
         paths = [path for path in numbered if path.suffix == SUFFIX] + sorted(folder.glob(_LEGACY_LOGS))
         self._segments = [Segment.found(path) for path in paths]
-        self._current: Segment | None = None
-        self._folder_synced = True
         for segment in list(self._segments):
             self.drop_unless_needed(segment)
 
@@ -207,7 +215,9 @@ def _locked(folder: Path) -> int:
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
         os.close(descriptor)
+        if not isinstance(error, BlockingIOError):
+            raise
         raise SpoolLockedError(f"another process uses the spool in {folder}: give each its own data-dir") from None
     return descriptor
