@@ -229,14 +229,14 @@ class Database:
         else:
             await self.health.check()
 
-    def query(self, seconds: float | None = None) -> AbstractAsyncContextManager[None]:
+    def query(self, seconds: float | None = None, what: str = "") -> AbstractAsyncContextManager[None]:
         """Bound all queries of one response of the API, by `QUERY_SECONDS` or by `seconds`; see `within`.
 
         Raises:
             DatabaseUnavailableError: The database is known to be unavailable.
         """
         self.require_available()
-        return self.within(QUERY_SECONDS if seconds is None else seconds, may_be_slow=True)
+        return self.within(QUERY_SECONDS if seconds is None else seconds, what, may_be_slow=True)
 
     def require_available(self) -> None:
         """Raise `DatabaseUnavailableError` if the database is known to be unavailable."""

@@ -36,7 +36,7 @@ async def said_calls(
     """
     scans = asyncio.Semaphore(1)
     while True:
-        async with database.within(SECONDS), database.snapshot() as session:
+        async with database.query(SECONDS), database.snapshot() as session:
             if session is None:
                 raise NoFinderError
             first = await database.interceptions.find_one(

@@ -28,7 +28,7 @@ async def read_recorded(
         NotRecordedError: Records of some of the calls were removed.
         DatabaseUnavailableError: The database is unavailable, or it takes too long.
     """
-    async with database.within(SUM_SECONDS, "sum up calls"):
+    async with database.query(SUM_SECONDS, "sum up calls"):
         if await database.is_replicated():
             await Spending(database).check_recorded(start, end)
         pipeline = _pipeline(types, names, start, end)

@@ -44,7 +44,7 @@ class Spending:
             DatabaseUnavailableError: The database is unavailable.
             DatabaseRefusalError: It takes too long.
         """
-        async with self._database.within(SUM_SECONDS, "sum up costs"):
+        async with self._database.query(SUM_SECONDS, "sum up costs"):
             breakdown = await self._source(query)
             collection = self._database.interceptions if breakdown is None else self._database.rollups
             found = _of_records(query) if breakdown is None else _of_rollups(query, breakdown)
@@ -54,7 +54,7 @@ class Spending:
             rows = await cursor.to_list(ROWS_AT_ONCE)
         while rows:
             yield [_row(query, row) for row in rows]
-            async with self._database.within(SUM_SECONDS, "sum up costs"):
+            async with self._database.query(SUM_SECONDS, "sum up costs"):
                 rows = await cursor.to_list(ROWS_AT_ONCE)
 
     async def _source(self, query: SpendQuery) -> Breakdown | None:

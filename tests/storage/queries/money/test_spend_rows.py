@@ -9,9 +9,12 @@ from uuid import UUID
 import pytest
 
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
+from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery
 from storage.queries.money import spend_rows as module
+from storage.queries.money.reconciliation import read_recorded
 from storage.queries.money.spend_rows import Spending
+from storage.queries.said_calls import said_calls
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -148,3 +151,16 @@ async def test_groups_of_before_they_were_counted_come_from_the_records(database
 async def test_a_single_server_sums_its_records(single_server):
     await write(single_server, CALLS[0].start, CALLS[0].end(10))
     assert await summary(Spending(single_server), USER) == {(MIDNIGHT, ADA.id): (1, 10)}
+
+
+@pytest.mark.gen_test
+async def test_no_sum_and_no_search_of_a_range_waits_for_a_database_known_to_be_unavailable(database):
+    database.health.lose("gone")
+    days = MIDNIGHT, MIDNIGHT + DAY
+    for read in (
+        rows(Spending(database)),
+        read_recorded(database, ("openai",), (), *days),
+        anext(said_calls(database, lambda *_: None, *days)),
+    ):
+        with pytest.raises(DatabaseUnavailableError, match="gone"):
+            await read
