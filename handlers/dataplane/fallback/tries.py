@@ -10,11 +10,15 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.shared.chat_usage import MAX_QUERY, Asked
 from handlers.dataplane.summary import encoding_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
-from intercept.apis import Api, RequestSummary
-from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage
+from handlers.problems import Problem
+from intercept.apis import Api, InvalidRequestError, RequestSummary
+from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage, with_usage
 from intercept.formats.json_walk import Body
 from intercept.formats.request_encoding import IDENTITY
+from intercept.formats.steps import finish
+from intercept.formats.weight import LIGHT_BYTES
 from intercept.records import EndReason, ProviderError, Try
+from intercept.refusals import Rule
 from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Outcome, Permit
 from limits.protection.outcomes import FIRST_SERVER_ERROR, TOO_MANY_REQUESTS, outcome_of_status
 from upstream.client import UpstreamError, UpstreamResponse, UpstreamUnreachableError
@@ -136,14 +140,14 @@ class Tries:
 
         Raises:
             UpstreamError: no response came.
+            Problem: as `_with_usage`.
         """
         handler, usage, body = self._handler, self._bridge.chat_usage, self._handler.body
         asked = Asked(to.provider.name, self._summary.model, handler.request.query[:MAX_QUERY])
-        is_plain = encoding_of(handler) == IDENTITY
-        with_usage = usage.request_usage(asked, self._api, self._summary, body) if is_plain else None
-        if with_usage is None:
+        changed = await self._with_usage() if usage.asks(asked, self._api, self._summary) else None
+        if changed is None:
             return await self.sent.open(), None
-        handler.body = with_usage
+        handler.body = changed
         response = await self.sent.open()
         if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
             response.close()
@@ -157,6 +161,22 @@ class Tries:
         if response.status < FIRST_REFUSAL:
             usage.accepted(asked)
         return response, UsageChunkFilter()
+
+    async def _with_usage(self) -> Body | None:
+        """The body that requests the usage; None if it stays as it is.
+
+        Raises:
+            Problem: 400, its values are nested too deeply, or too many.
+        """
+        handler, options = self._handler, self._summary.stream_options
+        if encoding_of(handler) != IDENTITY or (steps := with_usage(handler.body, options)) is None:
+            return None
+        if options is None and len(handler.body) <= LIGHT_BYTES:
+            return finish(steps)
+        try:
+            return await self._bridge.pieces.finish(steps, handler.identity.user.id)
+        except InvalidRequestError as error:
+            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 
     def _settle_failed(self, to: Destination, error: CircuitOpenError | UpstreamError) -> None:
         if isinstance(error, CircuitOpenError):

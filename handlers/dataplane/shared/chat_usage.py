@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS
-from intercept.dialects.openai.stream_usage import with_usage
-from intercept.formats.json_walk import Body
 from upstream.cooldowns import Cooldowns
 
 # For this time the option is not sent again to what refused it.
@@ -40,13 +38,9 @@ class ChatUsage:
         self._refused: Cooldowns[Asked] = Cooldowns(MAX_REMEMBERED, monotonic)
         self._accepted: Cooldowns[Asked] = Cooldowns(MAX_REMEMBERED, monotonic)
 
-    def request_usage(self, asked: Asked, api: Api, summary: RequestSummary, body: Body) -> bytes | None:
-        """Return the body that requests the usage; None if the client's own body is to be sent."""
-        if not self._ensure or api is not CHAT_COMPLETIONS or not summary.stream:
-            return None
-        if self._refused.left(asked):
-            return None
-        return with_usage(body, summary.stream_options)
+    def asks(self, asked: Asked, api: Api, summary: RequestSummary) -> bool:
+        """Whether the usage is requested where the client does not; if not, its own body is to be sent."""
+        return self._ensure and api is CHAT_COMPLETIONS and summary.stream and not self._refused.left(asked)
 
     def accepted(self, asked: Asked) -> None:
         """Remember that the option is known."""

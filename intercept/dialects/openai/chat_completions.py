@@ -11,16 +11,18 @@ from typing import Final
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.apis import RequestSummary
+from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
+from intercept.dialects.openai.stream_usage import MAX_OPTIONS_BYTES
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.texts import ResponseText
 from intercept.dialects.tool_results import answered_call, read_results, results_of_message
 from intercept.formats.json_text import read_struct
+from intercept.formats.large_bodies import Abridged
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
@@ -111,6 +113,9 @@ _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
+    options = bytes(request.stream_options)
+    if len(options) > MAX_OPTIONS_BYTES or (options == b"0" and isinstance(body, Abridged)):
+        raise InvalidRequestError(f"stream_options is too large: at most {MAX_OPTIONS_BYTES} bytes")
     messages = Items(request.messages)
     message = last_message(messages)
     return RequestSummary(
@@ -122,7 +127,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=answered_call(message, results_of_message),
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),
         conversation=read_conversation(messages, _conversation_texts),
-        stream_options=bytes(request.stream_options) or None,
+        stream_options=options or None,
         uses_state=bytes(request.store) == b"true",
         tags=metadata_tags(request.metadata),
         tool_results=read_results(messages, results_of_message),

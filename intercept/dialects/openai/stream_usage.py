@@ -8,20 +8,19 @@ else as it was: a splice into the bytes of the request, and a filter that takes 
 from __future__ import annotations
 
 import re
-from functools import cache
+from collections.abc import Generator
 from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
+from intercept.formats.json_patterns import finding_others
 from intercept.formats.json_text import OBJECT
-from intercept.formats.json_walk import Body
-from intercept.formats.weight import is_light
+from intercept.formats.json_walk import Body, Walk
+from intercept.formats.steps import finish
 
-MAX_SPLICED_BYTES: Final = 8 * 1024 * 1024
-"""The largest request that is changed. A value is replaced in light ones only (see `intercept.formats.weight`)."""
 MAX_OPTIONS_BYTES: Final = 4 * 1024
-"""The largest value of `stream_options` that is changed."""
+"""The largest value of `stream_options`."""
 MAX_HELD_BYTES: Final = 64 * 1024
 """The maximum size of an unfinished event that is held back. A larger one cannot be the usage chunk."""
 MAX_CANDIDATE_EVENTS: Final = 1024
@@ -29,11 +28,14 @@ MAX_CANDIDATE_EVENTS: Final = 1024
 MAX_CANDIDATE_LINES: Final = 64
 """Line ends of such an event."""
 
-_MAX_CANDIDATES: Final = 4  # of the places where a value may stand; only a hostile request has more
 _OPTION: Final = "stream_options"
 _INCLUDE_USAGE: Final = "include_usage"
 _WITH_USAGE: Final = b'{"include_usage":true}'
 _WHITESPACE: Final = b" \t\n\r"
+_STEP_BYTES: Final = 256 * 1024
+# Also what servers read as false that are not strict (pydantic's lax mode).
+_DECLINED: Final = re.compile(rb'null|false|-?0(?:\.0+)?(?:[eE].+)?|"(?:0|off|f|false|n|no)"', re.IGNORECASE)
+_find_others: Final = finding_others((_OPTION, _INCLUDE_USAGE))
 
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 # A line ends with \n, \r or both; a blank one begins behind such an end with another.
@@ -53,32 +55,38 @@ class _Chunk(Struct):
 _CHUNK: Final = Decoder(_Chunk)
 
 
-def with_usage(body: Body, stream_options: bytes | None) -> bytes | None:
-    """Return a request that requests the usage, and differs from `body` in nothing else.
+def with_usage(body: Body, stream_options: bytes | None) -> Generator[None, None, Body] | None:
+    """Return the steps that make a request that requests the usage, and differs from `body` in nothing else.
+
+    They raise `InvalidRequestError` if its values are nested too deeply, or too many to look for the option among them.
 
     A value of `stream_options` that is neither an object nor null is left for the provider to refuse, and so is one of
-    `include_usage` that is neither a boolean nor null.
+    `include_usage` that no server takes for false.
 
     Args:
-        body: A JSON object.
+        body: A JSON object with members.
         stream_options: The bytes of the value that it has for this key, of several the last; None if it has none.
 
     Returns:
-        The request, or None where it does so already or has to stay as it is.
+        The steps, or None where it does so already or has to stay as it is.
     """
-    if len(body) > MAX_SPLICED_BYTES or len(stream_options or b"") > MAX_OPTIONS_BYTES:
-        return None
-    if stream_options is None or stream_options == b"null":
-        options: bytes | None = _WITH_USAGE
-    elif _members(stream_options).get(_INCLUDE_USAGE, b"null") in {b"null", b"false"} and stream_options[:1] == b"{":
-        options = _with_member(stream_options, _INCLUDE_USAGE, b"true")
-    else:
-        options = None
-    if options is None or (stream_options is not None and not is_light(body)):
-        return None
     if stream_options is None:
-        return _with_new_member(body, _OPTION, options, first=False)
-    return _with_member(body, _OPTION, options)
+        return _appended(body, b',"%b":%b' % (_OPTION.encode(), _WITH_USAGE))
+    options = finish(_asking(stream_options))
+    return None if options is None else _replaced(body, _OPTION, options)
+
+
+def _asking(options: bytes) -> Generator[None, None, bytes | None]:
+    """The same options with the usage; None if they have to stay as they are."""
+    if options == b"null":
+        return _WITH_USAGE
+    members = _members(options)
+    if options[:1] != b"{" or not _DECLINED.fullmatch(members.get(_INCLUDE_USAGE, b"null")):
+        return None
+    if _INCLUDE_USAGE in members:
+        return bytes((yield from _replaced(options, _INCLUDE_USAGE, b"true")))
+    added = b'%b"%b":true' % (b"," if members else b"", _INCLUDE_USAGE.encode())
+    return bytes((yield from _appended(options, added)))
 
 
 def refuses_usage(error_body: bytes) -> bool:
@@ -169,26 +177,48 @@ def _is_usage_only(event: bytes) -> bool:
     return _NO_ITEMS.fullmatch(choices) is not None and usage[:1] == b"{" and error == b"null"
 
 
-def _with_member(text: Body, name: str, value: bytes) -> bytes | None:
-    """Return a JSON object with another value for a member, of several of that name for the last.
+class _Members(Walk):
+    """A walk over an object to one of its members."""
 
-    The position of the old value is guessed, and each guess is checked: everything but that member must be as it was.
-    """
-    members = _members(text)
-    if name not in members:
-        return _with_new_member(text, name, value, first=not members)
-    old, wanted = bytes(members[name]), members | {name: value}
-    positions = [match.end() for match in _key(name).finditer(text) if text.startswith(old, match.end())]
-    for start in positions[: -_MAX_CANDIDATES - 1 : -1]:
-        changed = bytes(text[:start]) + value + bytes(text[start + len(old) :])
-        if _members(changed) == wanted:
-            return changed
-    return None
+    def find_last(self, name: str) -> Generator[None, None, tuple[int, int]]:
+        """Where the value of the last member of this name begins and ends; nowhere if there is none."""
+        found = 0, 0
+        self._space()
+        more = self._open(b"}")
+        while more:
+            yield from self._runs(_find_others)
+            is_named, start = (yield from self._key()) == name, self.at
+            yield from self._skip()
+            if is_named:
+                found = start, self.at
+            more = self._goes_on(b"}")
+        return found
 
 
-def _with_new_member(text: Body, name: str, value: bytes, *, first: bool) -> bytes:
-    end = len(text.rstrip(_WHITESPACE)) - 1
-    return b'%b%b"%b":%b%b' % (bytes(text[:end]), b"" if first else b",", name.encode(), value, bytes(text[end:]))
+def _replaced(text: Body, name: str, value: bytes) -> Generator[None, None, Body]:
+    """The object with another value for a member that it has, of several of that name for the last."""
+    return (yield from _spliced(text, (yield from _Members(text).find_last(name)), value))
+
+
+def _appended(text: Body, member: bytes) -> Generator[None, None, Body]:
+    """The object with something before its closing brace."""
+    end = len(text)
+    while not (last := bytes(text[max(end - _STEP_BYTES, 0) : end]).rstrip(_WHITESPACE)) and end > 0:
+        end = max(end - _STEP_BYTES, 0)
+        yield
+    brace = max(end - _STEP_BYTES, 0) + len(last) - 1
+    return (yield from _spliced(text, (brace, brace), member))
+
+
+def _spliced(text: Body, place: tuple[int, int], value: bytes) -> Generator[None, None, Body]:
+    """The text with another value in a place, copied in steps."""
+    changed = bytearray()
+    for begin, end, behind in ((0, place[0], value), (place[1], len(text), b"")):
+        for at in range(begin, end, _STEP_BYTES):
+            changed += text[at : min(at + _STEP_BYTES, end)]
+            yield
+        changed += behind
+    return changed
 
 
 def _members(text: Body) -> dict[str, bytes]:
@@ -197,10 +227,3 @@ def _members(text: Body) -> dict[str, bytes]:
         return {name: bytes(value) for name, value in OBJECT.decode(text).items()}
     except (ValueError, RecursionError):
         return {}
-
-
-@cache
-def _key(name: str) -> re.Pattern[bytes]:
-    """How a member begins, up to its value: each letter of the key may be escaped (RFC 8259, section 7)."""
-    letters = "".join(f"(?:{letter}|(?i:\\\\u{ord(letter):04x}))" for letter in name)
-    return re.compile(f'"{letters}"[ \\t\\n\\r]*:[ \\t\\n\\r]*'.encode())

@@ -60,6 +60,22 @@ async def test_the_usage_of_a_chat_stream_is_recorded_and_hidden_from_who_did_no
     assert response.header("Content-Length") is None
     assert (response.body, response.whole) == (without_usage(CHAT.stream), True)
     await running.afresh()
+    # that of a large one too whatever is in it and though its client declines
+    many = b'{"stream_options":{}},' * 9_000
+    declining = BODY[:-1] + b',"stream_options":{"include_usage":false},"x":[%b0]}' % many
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    response = await call(running, declining)
+    assert running.upstream.requests[0].body == declining.replace(b"false", b"true")
+    assert response.body == without_usage(CHAT.stream)
+    (recorded,) = await running.ended(1)
+    assert running.tokens(recorded) == CHAT.tokens
+    # options that are too large to be changed are refused
+    for more in b"", b',"x":[%b0]' % many:
+        options = b'{"include_usage":false%b}' % (b" " * 20_000)
+        response = await call(running, BODY[:-1] + b',"stream_options":%b%b}' % (options, more))
+        assert response.status == 400, more[:9]
+        assert json.loads(response.body)["message"] == "stream_options is too large: at most 4096 bytes", more[:9]
+    await running.afresh()
     # half an event at the end of a stream reaches the client
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream + b"data: half"), LAST)
     assert (await call(running)).body == without_usage(CHAT.stream) + b"data: half"
@@ -148,9 +164,9 @@ async def test_with_as_asked_every_byte_stays_as_it_is(running):
 
 def test_only_streams_of_chat_completions_are_asked():
     usage, asked = ChatUsage(ensure=True, monotonic=lambda: 0.0), Asked("openai", "gpt-5")
-    assert usage.request_usage(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True), BODY) == ASKING
-    assert usage.request_usage(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5"), BODY) is None
-    assert usage.request_usage(asked, RESPONSES, RequestSummary(model="gpt-5", stream=True), BODY) is None
+    assert usage.asks(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True))
+    assert not usage.asks(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5"))
+    assert not usage.asks(asked, RESPONSES, RequestSummary(model="gpt-5", stream=True))
 
 
 def test_a_refusal_is_remembered_for_that_model_and_not_for_ever():
@@ -159,8 +175,7 @@ def test_a_refusal_is_remembered_for_that_model_and_not_for_ever():
     usage.refused(Asked("vllm", "old"))
 
     def asks(model: str, query: str = "") -> bool:
-        summary = RequestSummary(model=model, stream=True)
-        return usage.request_usage(Asked("vllm", model, query), CHAT_COMPLETIONS, summary, BODY) is not None
+        return usage.asks(Asked("vllm", model, query), CHAT_COMPLETIONS, RequestSummary(model=model, stream=True))
 
     assert (asks("old"), asks("new"), asks("old", "api-version=2")) == (False, True, True)
     now = REMEMBERED_SECONDS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,22 +17,28 @@ from intercept.dialects.openai.stream_usage import (
     MAX_CANDIDATE_EVENTS,
     MAX_CANDIDATE_LINES,
     MAX_HELD_BYTES,
-    MAX_SPLICED_BYTES,
     UsageChunkFilter,
     refuses_usage,
     with_usage,
 )
+from intercept.formats.steps import finish
 from intercept.formats.weight import LIGHT_MAX_BYTES
 from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 
 MEMBERS = Decoder(dict[str, Raw])
+ASKING = b'{"stream_options":{"include_usage":true}}'
 USAGE = b'data: {"id":"c","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}'
 
 
 def option_of(body: bytes) -> bytes | None:
     value = MEMBERS.decode(body).get("stream_options")
     return None if value is None else bytes(value)
+
+
+def changed_by(body: bytes | bytearray, options: bytes | None) -> bytes | None:
+    steps = with_usage(body, options)
+    return None if steps is None else bytes(finish(steps))
 
 
 def requests_usage(options: bytes | None) -> bool:
@@ -63,7 +70,7 @@ def requests_usage(options: bytes | None) -> bool:
     ],
 )
 def test_a_splice_adds_the_option_and_nothing_else(body: bytes, changed: bytes) -> None:
-    assert with_usage(body, option_of(body)) == changed
+    assert changed_by(body, option_of(body)) == changed
 
 
 @for_each(
@@ -71,20 +78,43 @@ def test_a_splice_adds_the_option_and_nothing_else(body: bytes, changed: bytes) 
     [b'{"include_usage":true}', b'{"include_usage":1}', b'{"include_usage":"yes"}', b"[]", b'"all"', b"7", b"true"],
 )
 def test_a_request_that_asks_or_that_the_provider_refuses_stays_as_it_is(options: bytes) -> None:
-    assert with_usage(b'{"model":"a","stream_options":%b}' % options, options) is None
+    assert changed_by(b'{"model":"a","stream_options":%b}' % options, options) is None
 
 
-def test_a_large_request_is_left_alone_where_it_had_to_be_read_again() -> None:
-    filler = b"x" * LIGHT_MAX_BYTES
-    assert with_usage(b'{"p":"%b","stream_options":{}}' % filler, b"{}") is None
-    added = with_usage(b'{"p":"%b"}' % filler, None)
-    assert added == b'{"p":"%b","stream_options":{"include_usage":true}}' % filler
-    assert with_usage(b'{"p":"%b"}' % (b"x" * MAX_SPLICED_BYTES), None) is None
+@for_each("declined", [b"0", b"-0.0", b"0e5", b'"false"', b'"Off"', b'"0"'])
+def test_what_servers_that_are_not_strict_read_as_false_is_replaced(declined: bytes) -> None:
+    options = b'{"include_usage":%b}' % declined
+    assert changed_by(b'{"stream_options":%b}' % options, options) == ASKING
 
 
-def test_a_hostile_request_with_many_places_for_the_option_is_left_alone() -> None:
-    decoys = b",".join([b'{"stream_options":{}}'] * 50)
-    assert with_usage(b'{"stream_options":{},"x":[%b]}' % decoys, b"{}") is None
+@for_each("filler", [b'"p":"%b"' % (b"x" * 3 * LIGHT_MAX_BYTES), b'"p":[%b0]' % (b'{"stream_options":{}},' * 90_000)])
+def test_a_request_asks_whatever_its_size_and_however_often_the_option_stands_in_it(filler: bytes) -> None:
+    for options, changed in ((b"{}", b'{"include_usage":true}'), (b'{"a":1}', b'{"a":1,"include_usage":true}')):
+        body = b'{%b,"stream_options":%b,"q":1}' % (filler, options)
+        assert changed_by(bytearray(body), options) == b'{%b,"stream_options":%b,"q":1}' % (filler, changed)
+    spaces = b" " * 1_000_000
+    assert changed_by(b"{%b%b}%b" % (filler, spaces, spaces), None) == (
+        b'{%b%b,"stream_options":{"include_usage":true}}%b' % (filler, spaces, spaces)
+    )
+
+
+@pytest.mark.timed
+def test_the_option_is_added_in_steps_that_hold_nobody_up() -> None:
+    inner = b'"p":[%b0]' % (b'{"stream_options":{}},' * 90_000)
+    bodies = (b"{%b}%b" % (inner, b" " * 2**22), None), (b'{%b,"stream_options":{}}' % inner, b"{}")
+
+    def longest() -> float:
+        return max(step for body, options in bodies for step in steps_of(with_usage(bytearray(body), options)))
+
+    assert is_within(0.02, longest)
+
+
+def steps_of(steps: Any) -> list[float]:
+    taken: list[float] = []
+    with suppress(StopIteration):
+        while True:
+            taken.append(seconds_of(lambda: next(steps)))
+    return taken
 
 
 # Requests as any client may write them.
@@ -144,7 +174,7 @@ def requests(draw: st.DrawFn) -> bytes:
 @given(requests())
 def test_after_a_splice_the_request_asks_and_all_else_is_as_it_was(body: bytes) -> None:
     options = option_of(body)
-    changed = with_usage(body, options)
+    changed = changed_by(body, options)
     if changed is None:
         assert requests_usage(options)
         return
