@@ -7,7 +7,10 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
+from intercept.formats.unique_members import RepeatedMemberError, decode_unique
+
 NOT_A_SWITCH: Final = "must be true or false"
+ONLY_ONCE: Final = "may be given only once"
 
 Readers: TypeAlias = Mapping[str, Callable[[str], Any]]
 OtherReaders: TypeAlias = Mapping[str, Callable[[Any], Any]]
@@ -80,10 +83,12 @@ def read_fields(data: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        InvalidBodyError: It is none.
+        InvalidBodyError: It is none, or has a member twice.
     """
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        return msgspec.convert(decode_unique(data), type=dict[str, Any])
+    except RepeatedMemberError as error:
+        raise InvalidBodyError([(error.name, ONLY_ONCE)]) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidBodyError([]) from error
 

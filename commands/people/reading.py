@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from commands.people.yaml_text import read_yaml
+from intercept.formats.unique_members import decode_unique
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.policies.sources import Level
@@ -86,7 +87,7 @@ def read_people(data: bytes) -> People:
 def _decoded(data: bytes) -> Any:
     try:
         if data.lstrip()[:1] == b"{":
-            return msgspec.json.decode(data)
+            return decode_unique(data)
         return read_yaml(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise InvalidPeopleError(" ".join(str(error).split())) from error

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from commands.providers.work import FIELDS_OF_FILES, MAX_FILE_BYTES, in_words, read_keys, read_text
+from intercept.formats.unique_members import decode_unique
 from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider
 from storage.providers.documents import GivenKey, KeptKey, NewKey, ProviderSpec, StoredProvider
@@ -53,10 +54,10 @@ def read_file(path: Path) -> list[PlannedFile]:
     try:
         with click.open_file(str(path), "rb") as file:
             content: bytes = file.read(16 * MAX_FILE_BYTES)
-        decoded = msgspec.json.decode(content, type=_File)
+        decoded = msgspec.convert(decode_unique(content), type=_File)
     except OSError as error:
         raise click.ClickException(f"{path} cannot be read: {error.strerror}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, RecursionError, ValueError) as error:
         raise click.ClickException(f"{path}: {error}") from error
     planned = [_read(path, number, one) for number, one in enumerate(decoded.providers)]
     names = [one.spec.name for one in planned]

@@ -11,11 +11,13 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct, ValidationError
 
+from intercept.formats.unique_members import RepeatedMemberError, decode_unique
 from limits.policies.policy import NOT_MONEY, AnyPolicy
 
 P = TypeVar("P", bound=Struct)
 
 NO_OBJECT: Final = "must be a JSON object"
+ONLY_ONCE: Final = "may be given only once"
 _WHERE: Final = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 _INNER: Final = re.compile(
     r"((?:allow|deny)(?:\[[0-9]+\])?|patterns(?:\[[0-9]+\])?|provider|model|window|usd): (.*)", re.DOTALL
@@ -55,10 +57,12 @@ def read_object(data: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        InvalidPolicyError: It is none.
+        InvalidPolicyError: It is none, or has a member twice.
     """
     try:
-        return msgspec.json.decode(data, type=dict[str, Any])
+        return msgspec.convert(decode_unique(data), type=dict[str, Any])
+    except RepeatedMemberError as error:
+        raise InvalidPolicyError(error.name, ONLY_ONCE) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidPolicyError("", NO_OBJECT) from error
 

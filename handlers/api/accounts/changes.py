@@ -27,7 +27,7 @@ TOO_LARGE = "The request body is larger than the allowed {} bytes."
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
 
-_ENTITY_TAG = re.compile(r'(?<!W/)"([^"]*)"')  # a weak one never matches
+_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 B = TypeVar("B", bound=Body)
 T = TypeVar("T")
@@ -111,7 +111,7 @@ class ChangeHandler(IdentifiedHandler):
         given = ",".join(self.request.headers.get_list("If-Match")).strip()
         if given in {"", "*"}:
             return None
-        return frozenset(_ENTITY_TAG.findall(given))
+        return frozenset(tag for weak, tag in _ENTITY_TAG.findall(given) if not weak)  # a weak one never matches
 
     def read_body(self, kind: type[B]) -> B:
         """Read the body as this struct; raises as `read_with`."""

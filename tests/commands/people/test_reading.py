@@ -76,6 +76,7 @@ def test_yaml_and_json_say_the_same():
         ("policies: {groups/a: {}, groups/A: {}}", "policies: groups/A is there twice"),
         ("users: &a []\ngroups: *a", "line 2: an alias (*name) is not allowed"),
         ("users: []\nusers: []", "line 2: users is there twice"),
+        ('{"policies": {"everyone": {"models": {"deny": [], "deny": []}}}}', "deny is there twice"),
         ("users: [", "while parsing a flow node"),
         ("{", "Input data was truncated"),
         ('{"users": 7}', "users: must be a list"),

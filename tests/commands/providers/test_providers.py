@@ -241,6 +241,14 @@ def test_a_file_that_cannot_be_used_is_refused_before_anything_is_changed(apply,
     assert listed(output) == []
 
 
+def test_a_member_that_is_there_twice_in_a_file_is_named(run, output, tmp_path):
+    path = tmp_path / "twice.json"
+    path.write_text('{"providers": [], "providers": [{"name": "local"}]}')
+    code, said = refused(run("providers", "apply", str(path)))
+    assert (code, said) == (1, f"Error: {path}: providers is there twice\n")
+    assert listed(output) == []
+
+
 def test_a_check_says_what_the_provider_says(run, output):
     output("providers", "add", "nobody", "--type", "vllm", "--base-url", "http://127.0.0.1:1/v1")
     result = run("providers", "check", "nobody")

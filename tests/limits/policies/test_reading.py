@@ -19,7 +19,7 @@ from limits.policies.policy import (
     Tokens,
     window_ns,
 )
-from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
+from limits.policies.reading import ONLY_ONCE, InvalidPolicyError, fields_of, merge, read_object, read_policy
 from tests.cases import for_each
 
 SECOND = 1_000_000_000
@@ -122,6 +122,12 @@ def test_what_is_wrong_is_named_with_its_field_and_the_rule(fields, field, rule)
     with pytest.raises(InvalidPolicyError) as caught:
         read_policy(fields, Policy)
     assert (caught.value.field, caught.value.rule) == (field, rule)
+
+
+def test_a_member_that_is_there_twice_is_named():
+    with pytest.raises(InvalidPolicyError) as caught:
+        read_object(b'{"models": {"deny": ["gpt-*"], "allow": ["*"], "deny": ["o1"]}}')
+    assert (caught.value.field, caught.value.rule) == ("deny", ONLY_ONCE)
 
 
 @for_each("data", [b"", b"[]", b"null", b"{", b"[" * 100_000, b'{"\xff": 1}'])

@@ -21,7 +21,7 @@ from handlers.api.accounts.changes import (
 )
 from handlers.base import IDENTITIES_UNAVAILABLE, UNIDENTIFIED
 from handlers.problems import DATABASE_UNAVAILABLE
-from resources.bodies import Body, InvalidBodyError, Readers
+from resources.bodies import ONLY_ONCE, Body, InvalidBodyError, Readers
 from tests.bridge import until
 
 PATH = "/api/v2/aibridge/users"
@@ -62,6 +62,7 @@ def test_whatever_else_it_is_it_is_refused_as_such(body):
 async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridges_own_page(running):
     # a body that is not what was expected changes nothing
     no_object = {"message": INVALID_BODY, "detail": NO_OBJECT}
+    twice = {"message": INVALID_BODY, "validations": [{"field": "role", "detail": ONLY_ONCE}]}
     for headers, body, status, response in (
         ({"Content-Type": ""}, GRACE, 415, {"message": NOT_JSON}),
         ({"Content-Type": "text/plain"}, GRACE, 415, {"message": NOT_JSON}),
@@ -70,6 +71,7 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
         (JSON, b"\xff", 400, no_object),
         (JSON, b'{"\xff": "x"}', 400, no_object),
         (JSON, b"[]", 400, no_object),
+        (JSON, b'{"username": "grace", "role": "member", "role": "owner"}', 400, twice),
         (JSON, b"[" * MAX_BODY_BYTES, 400, no_object),
         (JSON, GRACE.ljust(MAX_BODY_BYTES + 1), 413, {"message": TOO_LARGE.format(MAX_BODY_BYTES)}),
         (JSON, GRACE.ljust(SWALLOWED_BYTES), 413, {"message": TOO_LARGE.format(MAX_BODY_BYTES)}),
