@@ -8,7 +8,7 @@ and add what it is now.
 A call that waits to be counted must not be changed: a run may have read it already. So the job begins when no call that
 ended before the request waits any more, and `SETTLE_SECONDS` later, when also a run that hung has taken its marks away. It
 pauses in the same way when a batch meets one that came late, from a spool, or that looks for its thread, which is not waited
-for before. Calls that end after the request have the new prices anyway.
+for before. Calls that end later have the new prices anyway: `FOLLOWED` after the request every server follows them.
 """
 
 from __future__ import annotations
@@ -56,6 +56,10 @@ LEASE_SECONDS: Final = 30.0
 
 SETTLE_SECONDS: Final = 15.0
 """From all calls being counted to the first batch: longer than a run of counting may take."""
+
+FOLLOWED: Final = timedelta(seconds=10)
+"""So long after the request calls may have ended at the prices before it: a server follows new ones within seconds, and the
+clocks of two may differ. The job begins later."""
 
 GIVE_UP_SECONDS: Final = 600.0
 """How long a job waits for calls to be counted, at first or in between."""
@@ -280,7 +284,7 @@ def _range(job: Recost, position: tuple[datetime, UUID] | None = None) -> dict[s
     found: dict[str, Any] = {
         "started_at": started,
         "status": {"$ne": Status.IN_FLIGHT.value},
-        "ended_at": {"$lte": job.requested_at},
+        "ended_at": {"$lte": job.requested_at + FOLLOWED},
     }
     if position is not None:
         at, id_ = position

@@ -130,7 +130,10 @@ async def test_calls_cost_what_prices_say_now_and_totals_and_sessions_follow(
     database, recosting, jobs, clock, monkeypatch
 ):
     monkeypatch.setattr(module, "BATCH", 2)
-    await recorded(database)
+    await recorded(database, [*CALLS[:2], *CALLS[3:]])
+    await recorded(
+        database, CALLS[2:3], took=86_342
+    )  # two seconds after the request, at a server with the prices before
     await database.interceptions.update_one(
         {"_id": UUID(int=1)}, {"$set": {"charged": pack("<qqqq?", 7, 8, 9, 1, True)}}
     )
@@ -224,7 +227,7 @@ async def test_calls_in_flight_later_ones_and_presumed_ends_keep_their_cost(data
     await write(database, flying.start, late.start, dead.start, dead.checkpoint(9), dead.presumed_end())
     await count(database)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await write(database, late.end(8))  # ends a second after the request
+    await write(database, late.end(8, took=20))  # ends 19 seconds after the request
     await begin(recosting, clock)
     job = await finish(recosting, jobs)
     assert (job.total, job.done, job.changed, job.skipped) == (1, 1, 0, 1)
