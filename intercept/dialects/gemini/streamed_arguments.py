@@ -49,8 +49,8 @@ class StreamedArguments:
         elif piece.string_value is not None:
             self._add_text(path, piece.string_value)
         elif piece.number_value:
-            number = bytes(piece.number_value)
-            self._values[path] = Raw(number) if self._cut_to_room(number.decode()) == number.decode() else None
+            number = bytes(piece.number_value).decode("utf-8", "replace")
+            self._values[path] = Raw(number) if self._cut_to_room(number) == number else None
         else:
             self._values[path] = piece.bool_value
 

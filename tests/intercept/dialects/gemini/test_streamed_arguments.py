@@ -24,6 +24,7 @@ def put_together(*pieces):
         ([("$.a[0].b", "x"), ("$.a[1].b", "y"), ("$.a[0].b", "z")], {"a": [{"b": "xz"}, {"b": "y"}]}),
         ([("$['odd name']", "x"), ('$["other"].deep', "y")], {"odd name": "x", "other": {"deep": "y"}}),
         ([("$.a", "text"), ("$.a.b", "within a text")], {"a": "text"}),
+        ([("$.n", Raw(b'"\xff"'))], {"n": "\ufffd"}),
     ],
 )
 def test_pieces_make_one_object(pieces, result):
