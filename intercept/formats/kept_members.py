@@ -74,7 +74,7 @@ TEXTS: Final = frozenset(
 ONCE: Final = frozenset(
     {
         *("model", "agent", "agent_config", "agentconfig", "models", "fallbacks", "plugins", "tools", "input", "svg"),
-        *("stream", "input_file_id"),
+        *("stream", "stream_options", "input_file_id"),
     }
 )
 """The members that may not be there twice: policies, records and who may use a file depend on them."""

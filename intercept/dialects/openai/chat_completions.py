@@ -15,13 +15,13 @@ from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
-from intercept.dialects.openai.stream_usage import MAX_OPTIONS_BYTES
+from intercept.dialects.openai.stream_usage import INCLUDE_USAGE, MAX_OPTIONS_BYTES
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import MEMBERS, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.texts import ResponseText
 from intercept.dialects.tool_results import answered_call, read_results, results_of_message
-from intercept.formats.json_text import read_struct
+from intercept.formats.json_text import read, read_struct
 from intercept.formats.large_bodies import Abridged
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
@@ -116,6 +116,8 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
     options = bytes(request.stream_options)
     if len(options) > MAX_OPTIONS_BYTES or (options == b"0" and isinstance(body, Abridged)):
         raise InvalidRequestError(f"stream_options is too large: at most {MAX_OPTIONS_BYTES} bytes")
+    if sum(name.casefold() == INCLUDE_USAGE for name in read(request.stream_options, MEMBERS) or ()) > 1:
+        raise InvalidRequestError(f"{INCLUDE_USAGE} is there more than once: parsers differ in which one counts")
     messages = Items(request.messages)
     message = last_message(messages)
     return RequestSummary(

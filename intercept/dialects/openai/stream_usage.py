@@ -19,6 +19,8 @@ from intercept.formats.json_text import OBJECT
 from intercept.formats.json_walk import Body, Walk
 from intercept.formats.steps import finish
 
+INCLUDE_USAGE: Final = "include_usage"
+"""The member of `stream_options` that requests the usage."""
 MAX_OPTIONS_BYTES: Final = 4 * 1024
 """The largest value of `stream_options`."""
 MAX_HELD_BYTES: Final = 64 * 1024
@@ -29,13 +31,12 @@ MAX_CANDIDATE_LINES: Final = 64
 """Line ends of such an event."""
 
 _OPTION: Final = "stream_options"
-_INCLUDE_USAGE: Final = "include_usage"
 _WITH_USAGE: Final = b'{"include_usage":true}'
 _WHITESPACE: Final = b" \t\n\r"
 _STEP_BYTES: Final = 256 * 1024
 # Also what servers read as false that are not strict (pydantic's lax mode).
 _DECLINED: Final = re.compile(rb'null|false|-?0(?:\.0+)?(?:[eE].+)?|"(?:0|off|f|false|n|no)"', re.IGNORECASE)
-_find_others: Final = finding_others((_OPTION, _INCLUDE_USAGE))
+_find_others: Final = finding_others((_OPTION, INCLUDE_USAGE))
 
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 # A line ends with \n, \r or both; a blank one begins behind such an end with another.
@@ -43,7 +44,7 @@ _BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
 _LINE_ENDS: Final = b"\r\n"
 _NO_ITEMS: Final = re.compile(rb"\[\s*\]")  # found in a tenth of the time of `_NO_CHOICES`
 _NO_CHOICES: Final = re.compile(rb'"choices"\s*:\s*\[\s*\]')
-_REFUSAL_WORDS: Final = (_OPTION.encode(), _INCLUDE_USAGE.encode())
+_REFUSAL_WORDS: Final = (_OPTION.encode(), INCLUDE_USAGE.encode())
 
 
 class _Chunk(Struct):
@@ -81,11 +82,11 @@ def _asking(options: bytes) -> Generator[None, None, bytes | None]:
     if options == b"null":
         return _WITH_USAGE
     members = _members(options)
-    if options[:1] != b"{" or not _DECLINED.fullmatch(members.get(_INCLUDE_USAGE, b"null")):
+    if options[:1] != b"{" or not _DECLINED.fullmatch(members.get(INCLUDE_USAGE, b"null")):
         return None
-    if _INCLUDE_USAGE in members:
-        return bytes((yield from _replaced(options, _INCLUDE_USAGE, b"true")))
-    added = b'%b"%b":true' % (b"," if members else b"", _INCLUDE_USAGE.encode())
+    if INCLUDE_USAGE in members:
+        return bytes((yield from _replaced(options, INCLUDE_USAGE, b"true")))
+    added = b'%b"%b":true' % (b"," if members else b"", INCLUDE_USAGE.encode())
     return bytes((yield from _appended(options, added)))
 
 

@@ -320,6 +320,10 @@ def test_a_text_before_many_images_is_found():
         (b'{"tools":[],"Tools":[],"model":"m"}', "tools is there more than once: parsers differ in which one counts"),
         (b'{"model":"m","input":[],"Input":5}', "input is there more than once: parsers differ in which one counts"),
         ('{"\u017ftream":0,"stream":1}'.encode(), "stream is there more than once: parsers differ in which one counts"),
+        (
+            b'{"model":"m","stream_options":{},"Stream_Options":{}}',
+            "stream_options is there more than once: parsers differ in which one counts",
+        ),
         (rb'{"stream":1,"str\u0065am":0}', "stream is there more than once: parsers differ in which one counts"),
         (b'{"model":"\xff"}', "request body is not valid UTF-8 (after byte 0)"),
         (b'{"model":"m",}', "request body is not valid JSON: JSON is malformed (byte 13)"),

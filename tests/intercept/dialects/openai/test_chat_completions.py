@@ -193,3 +193,17 @@ def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
     reading = malformed_responses.read(body_reader(), body)
     assert malformed_responses.read(body_reader(), body, cut) == reading
     assert malformed_responses.is_storable(to_builtins(reading))
+
+
+@for_each(
+    "options",
+    [
+        b'{"include_usage":false,"include_usage":true}',
+        b'{"include_usage":true,"Include_Usage":false}',
+        b'{"include_usage":true},"stream_options":{}',
+        b'{"include_usage":true},"Stream_Options":{}',
+    ],
+)
+def test_options_of_a_stream_that_can_be_read_in_two_ways_are_refused(options):
+    with pytest.raises(InvalidRequestError, match=r"(include_usage|stream_options) is there more than once"):
+        parse_request(b'{"model":"m","stream":true,"stream_options":%b}' % options)
