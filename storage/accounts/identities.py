@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 from pymongo import DESCENDING
 
+from intercept.ids import is_example
 from intercept.times import format_time
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author
 from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
@@ -52,6 +53,7 @@ MAX_TOKENS_A_DAY = 100
 
 TOO_MANY_TOKENS = '"{}" has {} active tokens, the maximum (tokens-per-user): revoke one first, or ask an owner'
 TOO_MANY_TODAY = '"{}" created {} tokens within a day, the maximum: try again tomorrow, or ask an owner'
+INVENTED = '"{}" is of the invented company, which has no valid tokens'
 OUTLIVES = "the token cannot expire later than the token that creates it, at {}: set a shorter `expires`, or none"
 
 
@@ -107,7 +109,8 @@ class Identities(UserAccounts):
         done `first` is a part of the change: where either fails, neither is done.
 
         Raises:
-            IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
+            IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner; or
+                is of the invented company.
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
         expires_at = _capped(expires_at, author.expires_at)
@@ -180,6 +183,8 @@ class Identities(UserAccounts):
         """Write a new token of a user, who may have `spare` more of them than usual."""
         if has_ended(new.document["expires_at"], self._now()):
             raise IdentityError("a token cannot expire in the past")
+        if is_example(user.id):
+            raise IdentityConflictError(INVENTED.format(user.username))
         await self._witness(user, session)
         kept = new.document | {"user_id": user.id}
         await self._database.tokens.insert_one(kept, session=session)

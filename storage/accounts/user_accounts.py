@@ -25,6 +25,7 @@ from storage.accounts.users import (
     checked_name,
     checked_username,
     is_same_name,
+    other_owners,
     read_id,
 )
 from storage.mongo.database import Session
@@ -217,9 +218,8 @@ class UserAccounts(Authentication, Changes):
 
         The other owner's document is written, so two owners cannot remove each other at once.
         """
-        others = {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user.id}}
         witness = {"$inc": {"witnessed": 1}}
-        found = await self._database.users.update_one(others, witness, session=session)
+        found = await self._database.users.update_one(other_owners(user.id), witness, session=session)
         if not found.matched_count and author.user is not None:
             raise IdentityConflictError(f'"{user.username}" {LAST_OWNER}')
 

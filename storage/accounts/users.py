@@ -7,11 +7,13 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Struct
 
+from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 from intercept.secrets.scrub import scrub_quoted
 from storage.mongo.documents.stored import Stored
 
@@ -206,6 +208,12 @@ def is_same_name(one: str, another: str) -> bool:
 def is_meant(reference: str, user: User) -> bool:
     """Say whether a text, a name or an id, means this user."""
     return is_same_name(reference, user.username) or read_id(reference) == user.id
+
+
+def other_owners(user_id: UUID) -> dict[str, Any]:
+    """What finds the owners beside a user, without those of the invented company, who go when it is removed."""
+    people = {"$ne": user_id, "$not": {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}}
+    return {"role": Role.OWNER.value, "removed_at": None, "_id": people}
 
 
 def read_id(text: str) -> UUID | None:

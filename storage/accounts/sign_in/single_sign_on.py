@@ -29,6 +29,7 @@ from storage.accounts.users import (
     User,
     checked_name,
     checked_username,
+    other_owners,
 )
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -193,8 +194,7 @@ class SingleSignOn(Changes):
             return document
         if user.role is Role.OWNER:
             # Another owner is written to: so two owners cannot both lose the role at once.
-            others = {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user.id}}
-            found = await users.update_one(others, {"$inc": {"witnessed": 1}}, session=session)
+            found = await users.update_one(other_owners(user.id), {"$inc": {"witnessed": 1}}, session=session)
             if not found.matched_count:
                 _log.warning("%s stays the only owner, though the claims say %s", user.username, role)
                 return document
