@@ -56,6 +56,10 @@ class EventDecoder(Protocol):
     """Turns chunks of a stream into events."""
 
     @property
+    def tail(self) -> bytes:
+        """The end of the data of the last oversized event, where it is known."""
+
+    @property
     def held_bytes(self) -> int:
         """How many bytes of the unfinished event are held."""
 
@@ -122,12 +126,14 @@ class StreamReader(SteppingReader):
             data = yield from _readable(event.data, self._draft)
         if event.oversized or data is None:
             self._draft.truncated = True
-            return Event(b"", event.name, oversized=True)  # what is left of it
+            return Event(
+                self._events.tail if event.oversized else b"", event.name, oversized=True
+            )  # what is left of it
         return event if data is event.data else Event(data, event.name)
 
     @abstractmethod
     def _add_event(self, event: Event) -> None:
-        """Add an event to the draft. An oversized one comes without its data, and so does a large one full of values."""
+        """Add an event to the draft. An oversized one has the end of its data, a large one full of values none."""
 
 
 class BodyReader(SteppingReader):

@@ -47,6 +47,8 @@ class BedrockEvents:
         unwrap: Makes the data of an event of its payload.
     """
 
+    tail = b""
+
     def __init__(self, unwrap: Callable[[bytes], bytes] = bytes) -> None:
         self._messages = MessageDecoder(MAX_PAYLOAD_BYTES)
         self._unwrap = unwrap

@@ -15,6 +15,7 @@ from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall,
 from intercept.dialects.gemini.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.formats.json_text import read_struct
+from intercept.formats.last_members import last_objects
 from intercept.formats.streams.json_array import ArrayDecoder
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
@@ -174,7 +175,8 @@ class _Stream(StreamReader):
         return super().result()
 
     def _add_event(self, event: Event) -> None:
-        self._assembly.add_response(event.data)
+        for data in last_objects(event.data, "usageMetadata") if event.oversized else (event.data,):
+            self._assembly.add_response(data)
         self._draft.open_ended = self._array is None and self._assembly.finished
 
 

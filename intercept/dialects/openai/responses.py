@@ -5,6 +5,7 @@ Source: the OpenAI API reference, "Responses" and "Streaming events".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from typing import Final
@@ -30,6 +31,7 @@ from intercept.dialects.request_bodies import (
 from intercept.dialects.tool_results import answered_call, read_results, results_of_item
 from intercept.formats.json_text import read, read_struct, text_of
 from intercept.formats.kept_members import ADDS_TOOLS
+from intercept.formats.last_members import read_last_members
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
@@ -39,6 +41,8 @@ _CONTAINER: Final = "container_reference"
 # The last: a request over a WebSocket that steers a response, and has none of its own.
 _TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed", "response.steer.pending"})
 _ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
+
+_EVENT_END: Final = re.compile(rb'\}\s*(?:,\s*"sequence_number"\s*:\s*\d+\s*)?\}\s*\Z')
 
 _DECLINED: Final = b"false"
 _NOTHING: Final = (b"", b"null")
@@ -172,6 +176,9 @@ class _Stream(StreamReader):
 
     def _add_event(self, event: Event) -> None:
         if event.oversized:
+            # The members behind the usage are small, and the event ends behind the response.
+            if response := read_last_members(_EVENT_END.sub(b"}", event.data), "usage", _RESPONSE):
+                _add_response(response, self._draft)
             self._end(event.name)
         elif data := read_struct(event.data, _EVENT):
             self._add_known(data.type or event.name, data)

@@ -176,7 +176,10 @@ class _Stream(StreamReader):
     """Reads a stream of events, of which the last one has the usage."""
 
     def _add_event(self, event: Event) -> None:
-        data = read_struct(event.data, _REPORTED)
+        if event.oversized:
+            data = read_last_members(event.data, "usage", _REPORTED)
+        else:
+            data = read_struct(event.data, _REPORTED)
         if data is not None:
             _add_reported(data, self._draft)
             self._draft.complete = self._draft.complete or (data.type or event.name).endswith(_ENDS)

@@ -26,6 +26,8 @@ class ArrayDecoder:
         closed: Whether the end of the array came. What follows it is not looked at.
     """
 
+    tail = b""
+
     def __init__(self) -> None:
         self.closed = False
         self._depth = 0

@@ -10,6 +10,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from intercept.formats.last_members import MAX_TAIL_BYTES
+
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """The most one event may hold. Events that repeat a whole response, generated images included, stay well below."""
 MAX_EVENT_STREAM_BYTES: Final = 32 * 1024 * 1024
@@ -25,7 +27,7 @@ _LINE_FEED: Final = 10  # to look for a byte takes a fifth of the time that byte
 
 
 class Event(Struct, frozen=True):
-    """One dispatched event. An `oversized` one has lost its data and kept its name."""
+    """One dispatched event. An `oversized` one has lost its data and kept its name; the decoder has the end of its data."""
 
     data: bytes
     name: str = "message"
@@ -58,10 +60,16 @@ class Decoder:
 
     Args:
         max_event_bytes: The most one line, and all data of one event together, may hold; what is larger is dropped.
+
+    Attributes:
+        tail: The end of the last line that was dropped.
     """
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self.tail = b""
         self._max_event_bytes = max_event_bytes
+        self._tail_bytes = min(MAX_TAIL_BYTES, max_event_bytes)
+        self._is_rest = False  # what is held of the line is the end of what was dropped
         self._first_line = True
         self._after_cr = False
         self._line = bytearray()
@@ -126,18 +134,19 @@ class Decoder:
         self._hold(unfinished)
 
     def _hold(self, piece: bytes) -> None:
-        if len(self._line) + len(piece) > self._max_event_bytes:
+        self._line += piece
+        if len(self._line) > self._max_event_bytes:
             self._drop_data()
-            self._line = bytearray(b":")  # the rest of this line is read as a comment
-        else:
-            self._line += piece
+            del self._line[: -self._tail_bytes]
+            self._is_rest = True
 
     def _end_line(self, line: bytes | bytearray) -> Event | None:
         if self._line:
             self._line += line
             line, self._line = self._line, bytearray()
-        if len(line) > self._max_event_bytes:
+        if self._is_rest or len(line) > self._max_event_bytes:
             self._drop_data()
+            self.tail, self._is_rest = bytes(line[-self._tail_bytes :]), False
             line = b":"
         if self._first_line:
             self._first_line = False
@@ -157,6 +166,7 @@ class Decoder:
     def _add_data(self, value: memoryview) -> None:
         if self.held_bytes + len(value) > self._max_event_bytes:
             self._drop_data()
+            self.tail = bytes(value[-self._tail_bytes :])
         elif len(value) > _LARGE_LINE_BYTES and not self._data and self._large is None:
             self._large = value
         else:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, CONVERSE, MESSAGES, RESPONSES
+from intercept.catalog import BY_PATH, CHAT_COMPLETIONS, CONVERSE, GENERATE_CONTENT, IMAGES, MESSAGES, RESPONSES
 from intercept.dialects.readers import MAX_BODY_BYTES, READ_TOGETHER_BYTES, BodyReader, StreamReader
 from intercept.formats.content_encoding import MAX_RATIO, decoded
 from intercept.formats.json_text import read_object
@@ -81,6 +81,41 @@ def test_an_oversized_event_is_marked_in_the_reading():
         reader.feed(b"x" * 2**20)
     reader.feed(b"\n\n")
     assert reader.result() == Reading(response_id="first", truncated=True)
+
+
+USED = b'"usage":{"input_tokens":7,"output_tokens":3},"user":null,"metadata":{"usage":"x"}}'
+
+
+@for_each(
+    ("new_reader", "before", "behind", "used", "complete"),
+    [
+        (RESPONSES.stream_reader, b'{"response":{"id":"r","output":"', b'",' + USED + b"}", (7, 3), True),
+        (
+            RESPONSES.stream_reader,
+            b'{"response":{"output":"',
+            b'",' + USED + b' , "sequence_number": 9 }',
+            (7, 3),
+            True,
+        ),
+        (IMAGES.stream_reader, b'{"b64_json":"', b'",' + USED, (7, 3), True),
+        (
+            GENERATE_CONTENT.stream_reader,
+            b'{"candidates":["',
+            b'"],"usageMetadata":{"promptTokenCount":7,"candidatesTokenCount":3},"responseId":"r"}',
+            (7, 3),
+            False,
+        ),
+    ],
+)
+def test_of_an_event_that_is_too_large_to_be_read_the_usage_at_its_end_counts(
+    new_reader, before, behind, used, complete
+):
+    reader = new_reader()
+    reader.feed(b"event: response.completed\ndata: " + before + b"x" * MAX_EVENT_BYTES + behind + b"\n\n")
+    reading = reader.result()
+    (usage,) = reading.token_usages
+    assert (usage.input_tokens, usage.output_tokens) == used
+    assert (reading.complete, reading.truncated) == (complete, True)
 
 
 def each_case(names, of_any_api):
