@@ -47,9 +47,9 @@ class LiveHandler(WatchedHandler):
         """Send events from now on, or after the event that `Last-Event-ID` names."""
         values = self.parameters(*PARAMETERS)
         query = await self.query(values.get("q", ""), in_flight=True)
-        conditions = [dict(query.conditions)]
-        if self.visible_to is not None:
-            conditions.append({"initiator_id": self.visible_to})
+        # In this order: what a member may not see must not take the time that a search of theirs takes.
+        own = [] if self.visible_to is None else [{"initiator_id": self.visible_to}]
+        conditions: list[Mapping[str, Any]] = [*own, dict(query.conditions)]
         if query.search.texts is not None:
             conditions.append({TEXTS: query.search.texts})
         self.set_header("Content-Type", "text/event-stream")

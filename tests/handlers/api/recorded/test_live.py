@@ -11,7 +11,9 @@ import pytest
 from handlers.api.recorded import watched
 from intercept.records import EndReason
 from storage.accounts.users import Role
+from storage.live import listeners
 from storage.live import live as live_module
+from storage.live.filter_eval import matches
 from storage.live.listeners import QUEUED_BYTES
 from storage.live.live import HEARTBEAT_SECONDS
 from storage.recording.outbox import tail
@@ -151,7 +153,7 @@ async def test_events_are_as_the_standard_wants_and_a_browser_that_comes_back_mi
 
 
 @pytest.mark.gen_test
-async def test_members_and_readers_are_told_what_they_may_see(running, listen, calls):
+async def test_members_and_readers_are_told_what_they_may_see(running, listen, calls, monkeypatch):
     # a member is told of their own calls alone and others of all
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     grace = await running.bridge.identities.find_user("grace")
@@ -163,6 +165,23 @@ async def test_members_and_readers_are_told_what_they_may_see(running, listen, c
     first = bytes(sources[0].response.body).split(b"\nid: ")[1].split(b"\n")[0].decode()
     resumed = await listen(headers=member, **{"Last-Event-ID": first})
     assert await resumed.heard(1) == [(id_of(2), None)]
+    await running.afresh()
+    # a search of a member takes no time of calls that they may not see
+    member = await running.user("grace")
+    grace, looked_for = await running.bridge.identities.find_user("grace"), []
+    own, search = {"initiator_id": grace.id}, {"model": "gpt-5"}
+
+    def noted(document, conditions):
+        if conditions in (own, search):  # not of those who listen since before
+            looked_for.append((document["initiator_id"] == grace.id, conditions))
+        return matches(document, conditions)
+
+    monkeypatch.setattr(listeners, "matches", noted)
+    source = await listen("?q=model:gpt-5", headers=member)
+    await calls.start(1)
+    await calls.start(2, initiator_id=grace.id)
+    assert await source.heard(1) == [(id_of(2), None)]
+    assert looked_for == [(False, own), (True, own), (True, search)]
     await running.afresh()
     # a reader is told of all calls without their texts
     reader = await running.user("rhea", Role.READER)
