@@ -15,7 +15,7 @@ REPORTED_NS = 3_000 * MS
 """After so many nanoseconds the ledger knows all charges of now. Until then the records may have some that it lacks."""
 
 PARTS = 100
-"""Charges that the ledger does not know are grouped into so many parts of a window; those of money by the minute."""
+"""More charges than this that the ledger does not know are grouped by so many parts of a window; those of money by minutes."""
 
 _MINUTE_NS = 60_000 * MS
 
@@ -62,10 +62,12 @@ class AmountAccount(Account):
     def charge(self, amount: int) -> None:
         """Charge what a request used. The next round, which is soon, reports it to the ledger.
 
-        Those of one part of the window count as made together, at the latest of their times: without the database there
-        may be any number of them.
+        Those of one part of the window count as made together, at the latest of their times, if there are many: without the
+        database there may be any number of them.
         """
-        now, part = self._now_ns(), self.limit.window_ns // PARTS or _MINUTE_NS
+        now, part = self._now_ns(), MS
+        if len(self._charges) >= PARTS:
+            part = max(MS, self.limit.window_ns // PARTS) if self.limit.window_ns else _MINUTE_NS
         if self._charges and now // part == self._charges[-1][0] // part:
             amount += self._charges.pop()[1]
         self._charges.append((now, amount))
@@ -144,8 +146,10 @@ class AmountAccount(Account):
         elif limit.kind is Kind.BUDGET:
             wait = reset or SLOT_RETRY_NS
         else:
-            gone = self._ledger.used - (used - self._unknown_to_ledger())
-            wait = self._leaves_in(self._ledger.next_at(need - free + gone)) or reset or SLOT_RETRY_NS
+            known = used - self._unknown_to_ledger()
+            gone = self._ledger.used - known
+            wait = self._leaves_in(self._ledger.next_at(need - free + gone)) or self._wait_for(need - free - known)
+            wait = wait or reset or SLOT_RETRY_NS
         return LimitState(limit, used, max(0, free), wait, reset, reserved)
 
     def fits_alone(self, limit: Limit, need: int, alone: Alone) -> bool:
@@ -202,8 +206,19 @@ class AmountAccount(Account):
             self._forget_gone(self._now_ns() - window * MS)
         elif (over := self.now - self._span.end) > 0:
             self._forget_gone(self._now_ns() - (over + 1) * MS)
-        reported = sum([report.amount for report in self._reports if report.number > self._reported])
-        return reported + sum([amount for _, amount in self._charges])
+        return sum([amount for _, amount in self._not_in_ledger()])
+
+    def _wait_for(self, free: int) -> int:
+        """How long until so many of the tokens have left their window that the ledger does not know; 0 if they never do."""
+        for at, amount in self._not_in_ledger():
+            free -= amount
+            if free <= 0:
+                return at + window_of(self.limit) * MS - self._now_ns()
+        return 0
+
+    def _not_in_ledger(self) -> list[tuple[int, int]]:
+        unknown = [report for report in self._reports if report.number > self._reported]
+        return [*((one.used_at or 0, one.amount) for one in unknown), *self._charges]
 
     def _forget_gone(self, gone: int) -> None:
         """Forget what was charged until then, by this server's clock: it does not count any more."""

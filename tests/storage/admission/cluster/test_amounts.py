@@ -156,7 +156,11 @@ async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
         cut_off(ada)
         while not ada.unavailable:
             await beat(ada)
+        later[0] += 10_000 * MS
         ada.charge(ticket, Amounts(1_000, 5_000))
+        later[0] += 20_000 * MS
+        waits = [(await ada.start([tokens(maximum)])).retry_after_ns for maximum in (301, 300)]
+        assert [round(wait / (10_000 * MS)) for wait in waits] == [3, 4]
         seen = []
         for seconds in (0, 61, 32 * 86_400):
             later[0] += seconds * 1_000 * MS
@@ -176,7 +180,7 @@ def test_what_the_ledger_does_not_know_takes_little_room():
     account = AmountAccount(tokens(1_000), Server("ada", lambda: now[0], count(1).__next__, Times()))
     for now[0] in range(0, 60_000 * MS, 10 * MS):
         account.charge(1)
-    assert (account.state(tokens(1_000), 0).used, len(account._charges)) == (6_000, PARTS)
+    assert (account.state(tokens(1_000), 0).used, len(account._charges)) == (6_000, 2 * PARTS - 2)
 
 
 @pytest.mark.gen_test
