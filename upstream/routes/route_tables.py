@@ -146,7 +146,7 @@ GEMINI_ROUTES = (
     _recorded(catalog.INTERACTIONS),
     *_own_interaction("/{version}"),
     Route(_GEMINI, Dialect.GEMINI, READ),
-    Route(_GEMINI + "/*", Dialect.GEMINI, READ),
+    Route(_GEMINI + "/{id}", Dialect.GEMINI, READ),
 )
 
 

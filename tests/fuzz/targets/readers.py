@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import zlib
 
-from intercept.apis import Reader, TextReader
+from intercept import catalog
+from intercept.apis import Api, Reader, TextReader
 from intercept.catalog import BY_PATH
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
@@ -20,13 +21,46 @@ from tests.wire.conversations import conversations
 
 _APIS = tuple(BY_PATH.values())
 _BEDROCKS = (converse.event_stream_reader, invoke.event_stream_reader, converse.body_reader, invoke.body_reader)
-_READERS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS), *_BEDROCKS, ErrorReader)
+_OF_CONVERSATIONS = (*(api.stream_reader for api in _APIS), *(api.body_reader for api in _APIS))
+_OTHERS = [
+    reader
+    for api in vars(catalog).values()
+    if isinstance(api, Api)
+    for reader in (api.stream_reader, api.body_reader)
+    if reader not in {*_OF_CONVERSATIONS, *_BEDROCKS}
+]
+_READERS = (*_OF_CONVERSATIONS, *_BEDROCKS, ErrorReader, *dict.fromkeys(_OTHERS))
 _ENCODINGS = ("", "gzip", "deflate", "br")
 _SMALL = 16 * 1024
 
 
+_ANSWER = (
+    b'{"responseId":"r","candidates":[{"content":{"parts":[{"text":"a"},{"text":"b","thought":true},{"functionCall":{"id":"c",\
+"name":"f","args":{"x":1}}}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":2,\
+"thoughtsTokenCount":1,"cachedContentTokenCount":1,"totalTokenCount":6}}'
+)
+_INTERACTION = b'{"id":"i","status":"completed","steps":[{"type":"thought","summary":[{"type":"text","text":"t"}]},\
+{"type":"function_call","id":"c","name":"f","arguments":{"x":1}},{"type":"model_output","content":[{"type":"text","text":"a"}]}],\
+"usage":{"total_input_tokens":3,"total_output_tokens":2,"total_thought_tokens":1,"total_cached_tokens":1}}'
+_OTHER_RESPONSES = (
+    (catalog.GENERATE_CONTENT.stream_reader, b"data: " + _ANSWER + b"\r\n\r\n"),
+    (catalog.GENERATE_CONTENT.body_reader, b"[" + _ANSWER + b",\n" + _ANSWER + b"]"),
+    (catalog.GENERATE_CONTENT.body_reader, _ANSWER),
+    (catalog.INTERACTIONS.body_reader, _INTERACTION),
+    (
+        catalog.INTERACTIONS.stream_reader,
+        b'data: {"event_type":"interaction.completed","interaction":' + _INTERACTION + b"}\n\n",
+    ),
+    (
+        catalog.EMBEDDINGS.body_reader,
+        b'{"data":[{"embedding":[0.1]}],"model":"m","usage":{"prompt_tokens":3,"total_tokens":3}}',
+    ),
+    (catalog.PREDICT.body_reader, b'{"predictions":[{"embeddings":{"statistics":{"token_count":3}}}],"metadata":{}}'),
+)
+
+
 def _seeds() -> list[bytes]:
-    seeds = [bytes([len(_READERS) - 1, 0]) + b'{"error":{"type":"t","code":"c","message":"m"}}']
+    seeds = [bytes([_READERS.index(ErrorReader), 0]) + b'{"error":{"type":"t","code":"c","message":"m"}}']
     for each in conversations():
         for kind, body in enumerate((each.stream, each.body)):
             if body is not None and len(body) < _SMALL:
@@ -36,7 +70,8 @@ def _seeds() -> list[bytes]:
                 seeds.append(bytes([number, 2]) + zlib.compress(body))
     first = 2 * len(_APIS)
     streams = (event("metadata", {"usage": {"inputTokens": 1}}), chunk({"type": "message_stop"}) + exception("t", "m"))
-    return [*seeds, *(bytes([first + number, 0]) + stream for number, stream in enumerate(streams))]
+    seeds += (bytes([first + number, 0]) + stream for number, stream in enumerate(streams))
+    return [*seeds, *(bytes([_READERS.index(reader), 0]) + body for reader, body in _OTHER_RESPONSES)]
 
 
 SEEDS = _seeds()
@@ -71,6 +106,14 @@ WORDS = [
     ),
     *(b'"text":"x"', b'"content":"x"', b'"text_delta"', b'"response.output_text.delta"', b'"output_text"'),
     *(b'"response.completed"', b'"output":[', b'"item":{', b'"summary":[', b'"output_index":', b'"response":{'),
+    *(
+        b'"usageMetadata":{',
+        b'"candidates":[{',
+        b'"parts":[{',
+        b'"functionCall":{',
+        b'"thoughtsTokenCount":',
+        b'"steps":[{',
+    ),
     *(rb"\ud83d", rb"\ude80", b"\xff", b"1e999", b"9223372036854775808", b'"$x":', rb'"\u0000":', b"[[[[", b"{}"),
 ]
 

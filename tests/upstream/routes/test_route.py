@@ -9,6 +9,7 @@ from upstream.routes.route_tables import (
     BEDROCK_ROUTES,
     CHATGPT_ROUTES,
     COPILOT_ROUTES,
+    GEMINI_ROUTES,
     MANTLE_ROUTES,
     OPENAI_ROUTES,
 )
@@ -67,6 +68,7 @@ def serving(routes, method, path):
         (BEDROCK_ROUTES, "POST", "/model/anthropic.claude-v2%3A1/converse", "/model/{model}/converse", "converse"),
         (BEDROCK_ROUTES, "POST", f"/model/{ARN}/converse-stream", "/model/{model}/converse-stream", "converse"),
         (BEDROCK_ROUTES, "POST", f"/model/{ARN}/count-tokens", "/model/{model}/count-tokens", "messages_count_tokens"),
+        (GEMINI_ROUTES, "GET", "/v1beta/models/gemini-3", "/{version}/models/{id}", None),
         (MANTLE_ROUTES, "POST", "/v1/messages", "/v1/messages", "messages"),
         (MANTLE_ROUTES, "POST", "/anthropic/v1/messages", "/v1/messages", "messages"),
         (MANTLE_ROUTES, "POST", "/openai/v1/responses", "/v1/responses", "responses"),
@@ -105,6 +107,7 @@ def test_a_listed_path_is_served(routes, method, path, pattern, api):
         (BEDROCK_ROUTES, "POST", "/model//invoke"),
         (BEDROCK_ROUTES, "GET", "/model/m/invoke"),
         (BEDROCK_ROUTES, "POST", "/guardrail/g/version/1/apply"),
+        (GEMINI_ROUTES, "GET", "/v1beta/models/gemini-3/operations"),
         (MANTLE_ROUTES, "POST", "/openai/v1/messages"),
     ],
 )
