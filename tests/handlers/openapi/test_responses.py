@@ -18,6 +18,7 @@ from handlers.api.accounts.policies import MAX_POLICY_BYTES
 from handlers.api.money import reconciliation
 from handlers.api.money.prices import MAX_PRICES_BYTES
 from handlers.api.providers.managed import MAX_PROVIDER_BYTES
+from intercept.ids import FIRST_EXAMPLE
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS
 from runtime.factories.edge import make_openid
@@ -435,6 +436,9 @@ async def change_any_tokens(running, send, member):
         await send("GET", path, 403, member)
     for method, path in (("GET", f"{CONTROL}/groups/nobody/tokens"), ("POST", f"{CONTROL}/groups/nobody/tokens")):
         await send(method, path, 404, headers, b"{}")
+    groups = running.bridge.database.groups
+    await groups.insert_one(await groups.find_one({"name": "lab"}) | {"_id": FIRST_EXAMPLE, "name": "invented"})
+    await send("POST", f"{CONTROL}/groups/invented/tokens", 409, headers, b"{}")
     for method, path in (("DELETE", f"{tokens}/none"), ("POST", f"{tokens}/none/replace")):
         await send(method, path, 404, headers, b"{}")
     await send("POST", replace, 201, headers, b"{}")
