@@ -246,6 +246,9 @@ class ExactlyOnceJob(ABC):
 
     async def _run_batch(self, limit: int) -> int:
         if await self._interceptions.find_one(self._waiting, {"_id": True}, hint=self.index) is None:
+            # Re-costing waits for what a run left that was killed.
+            if left := await self._job_states.find_one({**self.job_state, "note": {"$exists": True}}):
+                await self._unmark(left["turn"], left["note"])
             return 0
         run, pending = await self._try_batch(limit, self._add_noted)
         if pending is None:

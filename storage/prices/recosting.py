@@ -30,8 +30,10 @@ from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
 from storage.aggregation.job import BATCH_SECONDS
 from storage.aggregation.rollup import TOKENS, document_of
+from storage.aggregation.rollup_job import JOB_STATE as COUNTING
 from storage.aggregation.sessions.session_documents import share
 from storage.aggregation.sessions.session_job import CALL
+from storage.aggregation.sessions.session_job import JOB_STATE as GROUPING
 from storage.aggregation.totals import row_of, rows
 from storage.costs.prices import Cost
 from storage.mongo.clocks import Now, Pause
@@ -219,7 +221,8 @@ class Recosting:
             return True
         costs = {call["_id"]: self._cost(call) for call in calls}
         changed = [call for call in calls if _is_another(call, costs[call["_id"]])]
-        if session is not None and any(name in call for call in changed for name, _ in _MARKS):
+        is_marked = any(name in call for call in changed for name, _ in _MARKS)
+        if session is not None and (is_marked or await self._are_noted(changed, session)):
             await self._database.recosts.update_one(ours, {"$unset": {"counted_at": ""}}, session=session)
             return False
         if changed:
@@ -233,6 +236,15 @@ class Recosting:
         moved = await self._database.recosts.update_one(ours, went_on, session=session)
         if not moved.matched_count:
             raise _LostError
+        return False
+
+    async def _are_noted(self, calls: Sequence[Mapping[str, Any]], session: Session) -> bool:
+        """Whether the note of a run has some of these calls: whoever finishes that run would take away their new marks too."""
+        ids = [call["_id"] for call in calls]
+        noted = {"$or": [{"note.true": {"$in": ids}}, {"note.new._id": {"$in": ids}}]}
+        for states, state in ((self._database.rollups, COUNTING), (self._database.sessions, GROUPING)):
+            if await states.find_one({**state, **noted}, {"_id": True}, session=session) is not None:
+                return True
         return False
 
     def _cost(self, call: Mapping[str, Any]) -> Cost | None:

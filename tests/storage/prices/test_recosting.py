@@ -9,6 +9,7 @@ from struct import pack, unpack
 from uuid import UUID, uuid4
 
 import pytest
+from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from intercept.blocks import read_blocks
@@ -16,6 +17,7 @@ from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import TOKENS, Breakdown
 from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
+from storage.aggregation.sessions.session_job import JOB_STATE as GROUPING
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.costs.prices import PRECISION, Cost
@@ -113,6 +115,12 @@ async def begin(recosting, clock):
     assert await recosting.step() == IDLE_SECONDS
     clock.time += SETTLE_SECONDS * SECOND
     assert await recosting.step() == BATCH_PAUSE_SECONDS
+
+
+async def settle(recosting, clock):
+    """Go on until the calls of a job that runs settled again."""
+    assert await recosting.step() == IDLE_SECONDS
+    clock.time += SETTLE_SECONDS * SECOND
 
 
 async def finish(recosting, jobs):
@@ -269,6 +277,28 @@ async def test_a_running_job_waits_for_a_call_that_looks_for_its_thread(database
     assert (await finish(recosting, jobs)).changed == 1
     await count(database)
     assert list((await sessions(database)).values()) == [Decimal("0.000021000000")]
+
+
+@pytest.mark.gen_test
+async def test_the_note_of_a_run_that_was_killed_takes_no_new_price_away(database, recosting, jobs, clock):
+    await recorded(database, CALLS[:3])
+    first, second, third = (Binary.from_uuid(call.id) for call in CALLS[:3])
+    session_id = (await database.interceptions.find_one({"_id": CALLS[2].id}))["session_id"]
+    noted = {"$set": {"note": {"true": [first], "presumed": []}}}
+    await database.rollups.update_one(JOB_STATE, noted)
+    noted["$set"]["note"] |= {"true": [second], "new": [{"_id": third, "session_id": session_id}]}
+    await database.sessions.update_one(GROUPING, noted)
+    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
+    for job in (RollupJob(database, now=clock), SessionJob(database)):
+        await begin(recosting, clock) if isinstance(job, RollupJob) else await settle(recosting, clock)
+        await recosting.step()
+        assert (await jobs.list_newest())[0].done == 0
+        await job.add_pending()
+    await settle(recosting, clock)
+    assert (await finish(recosting, jobs)).changed == 3
+    await count(database)
+    await has_counted_all(database)
+    assert list((await sessions(database)).values()) == [Decimal("0.000018000000")]
 
 
 @pytest.mark.gen_test
