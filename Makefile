@@ -21,7 +21,7 @@ run: .venv/runtime .venv/dashboard ## set up, then serve with an embedded MongoD
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
 test: .venv/dev .venv/dashboard-dev .venv/openid-dev .venv/clients-dev ## set up, then run every test
-	@$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 # Whether the tests pass is for `make test` to say: some bounds on time do not hold while lines are counted.
 coverage: .venv/dev ## which lines and branches of the five packages their own tests reach; fails below what is in pyproject.toml
