@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Final, Self, TypeAlias, TypeVar
 
 import msgspec
 
-from intercept.formats.unique_members import RepeatedMemberError, decode_unique
+from intercept.formats.json_text import RepeatedMemberError, decode_unique
 
 NOT_A_SWITCH: Final = "must be true or false"
 ONLY_ONCE: Final = "may be given only once"

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from commands.people.yaml_text import read_yaml
-from intercept.formats.unique_members import decode_unique
+from intercept.formats.json_text import decode_unique
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.policies.sources import Level

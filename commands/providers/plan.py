@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct, field, structs
 
 from commands.providers.work import FIELDS_OF_FILES, MAX_FILE_BYTES, in_words, read_keys, read_text
-from intercept.formats.unique_members import decode_unique
+from intercept.formats.json_text import decode_unique
 from resources.bodies import InvalidBodyError
 from resources.provider_bodies import NewProvider
 from storage.providers.documents import GivenKey, KeptKey, NewKey, ProviderSpec, StoredProvider

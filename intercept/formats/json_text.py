@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from codecs import getincrementaldecoder
 from collections.abc import Generator, Iterator
@@ -40,6 +41,18 @@ _UP_TO_HALF: Final = re.compile(rb"((?:[^\\]++|" + _WHOLE_ESCAPE + rb")*+)" + _H
 _SOME_UP_TO_HALF: Final = re.compile(rb"((?:[^\\]{1,64}+|" + _WHOLE_ESCAPE + rb"){0,4096}+)" + _HALF, re.DOTALL)
 
 
+class RepeatedMemberError(ValueError):
+    """An object has a member twice.
+
+    Attributes:
+        name: What the member is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is there twice")
+        self.name = name
+
+
 def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
     """Decode JSON; lone surrogates and bytes that are not UTF-8 become U+FFFD.
 
@@ -59,6 +72,21 @@ def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
         if len(data) > MAX_MENDED_BYTES:
             raise
         return decoder.decode(_mended(bytes(data)))
+
+
+def decode_unique(data: bytes) -> Any:
+    """Read JSON in which no object has a member twice: its readers keep the last one, and the first is lost without a word.
+
+    Raises:
+        msgspec.DecodeError: It is none.
+        UnicodeDecodeError: A text is not UTF-8.
+        RecursionError: It is nested too deeply.
+        RepeatedMemberError: An object has a member twice.
+    """
+    decoded = msgspec.json.decode(data)
+    # A number of thousands of digits makes no int.
+    json.loads(data.decode(), object_pairs_hook=_check_once, parse_int=float)
+    return decoded
 
 
 def mended(data: bytes) -> Generator[None, None, bytes]:
@@ -177,3 +205,11 @@ def _mended(data: bytes) -> bytes:
     if not data.isascii():
         data = data.decode("utf-8", "replace").encode()
     return _UP_TO_HALF.sub(lambda found: found[1] + rb"\ufffd" if found[2] else found[1], data)
+
+
+def _check_once(members: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in members:
+        if name in seen:
+            raise RepeatedMemberError(name)
+        seen.add(name)

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Struct, ValidationError
 
-from intercept.formats.unique_members import RepeatedMemberError, decode_unique
+from intercept.formats.json_text import RepeatedMemberError, decode_unique
 from limits.policies.policy import NOT_MONEY, AnyPolicy
 
 P = TypeVar("P", bound=Struct)
