@@ -66,7 +66,7 @@ def test_values_and_settings_are_told_as_they_are(name):
 
 
 def test_constants_and_settings_are_filled_in():
-    assert len([constant for name in PAGES for constant in tables.constants(page(name))]) > 150
+    assert "http1.requests.MAX_HEADERS" in tables.constants(page(ARCHITECTURE))
     text = "| `http1.requests.MAX_HEADERS` | | headers |\n"
     assert tables.filled(ROOT / API, text) == "| `http1.requests.MAX_HEADERS` | 128 | headers |\n"
     line = "`--aibridge-workers` · `CODER_AIBRIDGE_WORKERS` · default `1`"
