@@ -19,7 +19,7 @@ from tests.faults.audit import COMPLETED, Records
 from tests.faults.cluster.faults import Faults, Happened
 from tests.faults.cluster.network import Host, Network, clock
 from tests.faults.cluster.servers import RATE, USER_MAX_CONCURRENCY, WINDOW_SECONDS, Server
-from tests.faults.cluster.traffic import GREEDY, SLOW_SECONDS, STEADY, TimedProvider, Traffic, group_of
+from tests.faults.cluster.traffic import GREEDY, STEADY, TimedProvider, Traffic, group_of
 from tests.faults.cluster.windows import Count, Span, admitted, at_once, exceeding, most_admitted
 from tests.faults.database.replica_set import Member, ReplicaSet, free_addresses
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT
@@ -68,7 +68,6 @@ class Report:
     most_in_a_window: int = 0
     full_windows: list[Count] = field(default_factory=list)
     happened: list[Happened] = field(default_factory=list)
-    waits: list[tuple[float, float]] = field(default_factory=list)
 
     @property
     def faults(self) -> dict[str, Any]:
@@ -245,11 +244,6 @@ def _tell(report: Report, traffic: Traffic, happened: list[Happened], began: flo
     report.over_rate = [count._replace(end=count.end - began) for count in report.over_rate]
     report.full_windows = [count._replace(end=count.end - began) for count in report.full_windows]
     report.over_slots = [count._replace(end=count.end - began) for count in report.over_slots]
-    report.waits = sorted(
-        (seen.began_at - began, seen.waited - (0.02 if seen.call.number % 10 else SLOW_SECONDS))
-        for seen in traffic.seen
-        if group_of(seen.call.number) == STEADY and seen.status == 200
-    )
 
 
 def summary(report: Report) -> str:
