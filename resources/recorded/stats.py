@@ -198,10 +198,3 @@ class Statistics(Struct, kw_only=True):
     ] = UNSET
     recorded_since: RecordedSince = UNSET
     indexing: IndexingOfFigures = UNSET
-    since: Annotated[
-        Time | UnsetType,
-        doc(
-            "With `group_by` `group` or `token`: when calls began to be counted so. No series, but that of all "
-            "others, has those that were counted before. Absent if all are."
-        ),
-    ] = UNSET

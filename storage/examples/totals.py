@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from pymongo import DeleteOne, ReplaceOne
 
-from storage.aggregation.detail_state import DetailState
 from storage.aggregation.details import rollups_of_details
 from storage.aggregation.rollup import (
     BUCKETS,
@@ -84,13 +83,11 @@ async def delete_counted(database: Database, ids: Sequence[Any], session: Sessio
     been priced again meanwhile, and then it has what it costs now.
     """
     await hold(database.rollups, JOB_STATE, session)
-    details = DetailState.left(await database.rollups.find_one(JOB_STATE, session=session))
     interceptions = with_plain_ids(database.interceptions)
     counted_ones = {"_id": {"$in": list(ids)}, "uncounted": {"$exists": False}}
     pipeline = [{"$match": counted_ones}, *rows(alone=None)]
     counted = [row_of(one) for one in await interceptions.aggregate(pipeline, session=session).to_list(None)]
-    parts = [(row.detail, row.totals) for row in counted if details.has(row.key.at)]
-    details_of = rollups_of_details(parts)
+    details_of = rollups_of_details([(row.detail, row.totals) for row in counted])
     await _subtract(database, details_of, session)
     await _say_changed(database, {(key.bucket.value, key.at) for key in details_of}, session)
     await interceptions.delete_many(counted_ones, session=session)

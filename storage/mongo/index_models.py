@@ -57,7 +57,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             _of_those_with(indexes.UNINDEXED, "unindexed"),
             # Without what waits for its thread to be known.
             _of_some(indexes.UNGROUPED, "ungrouped", {"ungrouped": _THERE, "unlinked": None}),
-            _of_some(indexes.FIRST_SCHEMA, "first_schema", {"schema_version": 1}),
             # The first calls of threads alone.
             _of_some(indexes.OF_SESSION, "of_session", {"session_id": _THERE, "root_id": None}),
             _of_those_with(indexes.SESSION_OF, "session_of", "session_id"),

@@ -51,7 +51,7 @@ BY_LOSS: Keys = ascending(
 
 # Of a call that ended all that limits count, to read millions of them from the index alone.
 CHARGED: Keys = ascending("started_at", "_id", "initiator_id", "charged")
-# Those without, whose ends are presumed, or of an earlier version.
+# Those without, whose ends are presumed.
 UNCHARGED: Keys = ascending("started_at", "_id")
 
 BY_TOOL_CALL: Keys = (*ascending("initiator_id", "tool_call_ids"), *_NEWEST_FIRST)
@@ -69,7 +69,6 @@ RESPONSE_UNTIL: Keys = ascending("response_until", "_id")
 UNCOUNTED: Keys = ascending("uncounted", "_id")
 UNGROUPED: Keys = ascending("ungrouped", "_id")
 UNINDEXED: Keys = ascending("unindexed", "_id")
-FIRST_SCHEMA: Keys = ascending("status", "_id")
 
 _OLDEST_FIRST: Keys = ascending("started_at", "_id")
 OF_SESSION: Keys = (*ascending("session_id"), *_OLDEST_FIRST)

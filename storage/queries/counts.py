@@ -17,7 +17,7 @@ from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.aggregation.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_COMBINATION, FIRST_SCHEMA, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
+from storage.mongo.indexes import BY_COMBINATION, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.filters.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
 from storage.queries.oldest import oldest_start
@@ -101,10 +101,7 @@ class Counts:
         return found if 0 < len(found.selections) <= MAX_INDEX_RANGES else IndexRanges.one(selection)
 
     async def _are_behind(self) -> bool:
-        """Whether there is what is neither counted nor marked, or too much is marked."""
-        unmarked = {"schema_version": 1, "status": {"$in": list(ENDED)}}
-        if await self._interceptions.find_one(unmarked, {"_id": True}, hint=FIRST_SCHEMA, session=self._session):
-            return True
+        """Whether too much is marked."""
         self._marked = await self._interceptions.count_documents(
             UNCOUNTED_ONES, hint=UNCOUNTED, limit=MAX_UNCOUNTED + 1, session=self._session
         )

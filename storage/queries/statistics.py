@@ -22,7 +22,6 @@ from storage.aggregation.rollup import (
     add,
     totals_of,
 )
-from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.uncounted import count_uncounted
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BUSIEST, BUSIEST_TOKENS, ROLLUPS, ROLLUPS_BY_INITIATOR
@@ -114,12 +113,6 @@ class Statistics:
             reading = _Reading(self._database, session, query, visible_to)
             uncounted = await count_uncounted(self._database, session, (query.start, query.end), visible_to)
             return uncounted, await reading.series()
-
-    async def by_token_since(self) -> datetime | None:
-        """Return since when calls are counted by token and group; None from the first on."""
-        async with self._database.query():
-            job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True})
-        return (job_state or {}).get(SINCE)
 
 
 class _Reading:

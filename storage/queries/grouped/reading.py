@@ -9,16 +9,15 @@ from typing import Any, NamedTuple, TypeVar
 
 from msgspec.structs import replace as replace_found
 
-from storage.aggregation.detail_state import DETAIL_STATE, DetailState
 from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.rollup_job import JOB_STATE, SINCE
+from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.uncounted import count_uncounted
 from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
-from storage.queries.filters.grouped.rollup_plan import Since, plan
+from storage.queries.filters.grouped.rollup_plan import plan
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.memory.versions import Versions, read_versions
 from storage.queries.grouped.ranking import MAX_RANKED, MAX_REMEMBERED, Ranking, RankingCache
@@ -74,14 +73,11 @@ class Reading:
         self._versions: Versions | None = None
         self._totals_reader = TotalsReader(rows, known, None)
         self._database, self._session = rows.database, rows.session
-        self._since = Since()
 
     async def result(self, query: GroupQuery) -> GroupResult:
         """Read the result of a query."""
         if self._session is not None:
-            fields = {SINCE: True, "turn": True, DETAIL_STATE: True}
-            job_state = await self._rows.begin(JOB_STATE, fields)
-            self._since = Since(job_state.get(SINCE), DetailState.left(job_state or None).since)
+            await self._rows.begin(JOB_STATE, {"turn": True})
         if self._finder is not None:
             await self._find(query, self._finder)
         sources = self._sources(query)
@@ -122,7 +118,7 @@ class Reading:
             return None
         if found := self._found_calls.get(query.start):
             return _Sources(FoundRecords(query, selection, found.ids), FoundRecords(alone, selection, found.ids))
-        planned, whole = plan(query, self._since), plan(alone, self._since)
+        planned, whole = plan(query), plan(alone)
         # Both of the same kind, so that groups and their sum agree.
         if self._session is None or planned is None or whole is None:
             return _Sources(Records(query, selection), Records(alone, selection))
@@ -131,7 +127,7 @@ class Reading:
     def _ranking(self, query: GroupQuery) -> Source | None:
         """Where groups over time are ranked: of the whole range as one, so that days have it also in zones of other days."""
         as_one = replace(query, period=Period.ALL)
-        planned = None if query.period is Period.ALL else plan(as_one, self._since)
+        planned = None if query.period is Period.ALL else plan(as_one)
         return None if planned is None else Rollups(as_one, planned)
 
     async def _read(self, query: GroupQuery, sources: _Sources) -> GroupResult:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from intercept.records import Status
 from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.rollup_job import JOB_STATE, SINCE
 from storage.aggregation.totals import HAS_TOKENS, tokens_of_call
 from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
@@ -62,11 +61,6 @@ class Spending:
         breakdown = query.breakdown
         if not await self._database.is_replicated():  # there are no rollups
             return None
-        if breakdown is Breakdown.TOKEN:
-            job_state = await self._database.rollups.find_one(JOB_STATE, {SINCE: True}) or {}
-            since = job_state.get(SINCE)
-            if since is not None and query.start < since:
-                breakdown = None
         if breakdown is None:
             await self.check_recorded(query.start, query.end)
         return breakdown

@@ -232,8 +232,7 @@ async def test_it_runs_again_sooner_while_there_is_more_or_adds_all_without_a_pa
 
 @pytest.mark.gen_test
 async def test_a_database_that_is_unavailable_is_waited_for(unreachable, task, monkeypatch):
-    for module in (job_module, rollup_job_module):
-        monkeypatch.setattr(module, "BATCH_SECONDS", 0.1)
+    monkeypatch.setattr(job_module, "BATCH_SECONDS", 0.1)
     waiting = asyncio.Event()
 
     async def wait_until_back():

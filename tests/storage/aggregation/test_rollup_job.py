@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
-from storage.aggregation.rollup_job import LOOK_BACK_EVERY, RollupJob
+from storage.aggregation.rollup_job import RollupJob
 from tests.examples import examples
 from tests.storage.profiling import profiling
-from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, marked, read_rollups, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
 DIVERSE = [
@@ -107,46 +107,6 @@ async def test_a_rollup_that_has_expired_in_between_does_not_hold_up_counting(da
     found, wanted = await read_rollups(database), await expected(database)
     for about, totals in wanted.items():
         assert about[1] == "minute" or found[about] == totals
-
-
-@pytest.mark.gen_test
-async def test_documents_of_the_first_schema_are_marked_and_counted_once(database, monkeypatch):
-    monkeypatch.setattr(RollupJob, "batch", 4)
-    calls = [Call(number, second=number * 40) for number in range(1, 12)]
-    await write(database, *(call.start for call in calls), *(call.end() for call in calls[:9]), calls[9].presumed_end())
-    unmarked = {"$set": {"schema_version": 1}, "$unset": {"uncounted": "", "ungrouped": "", "cost": ""}}
-    await database.interceptions.update_many({}, unmarked)
-    both = [RollupJob(database, now=lambda: NOON) for _ in range(2)]
-    await asyncio.gather(*(one.add_pending() for one in both))
-    await both[0].add_pending()
-    await has_counted_all(database)
-    assert await marked(database, "ungrouped") == [call.number for call in calls[:10]]
-    versions = database.interceptions.find().sort("_id")
-    assert [document["schema_version"] async for document in versions] == [2] * 10 + [1]
-    await write(database, calls[9].end(3), calls[10].end(4))
-    assert await both[1].add_pending() == 2
-    await has_counted_all(database)
-    assert await database.interceptions.count_documents({"schema_version": 1}) == 0
-
-
-@pytest.mark.gen_test
-async def test_what_an_earlier_version_left_is_searched_for_now_and_then(database):
-    runs = 0
-
-    async def pause(_):
-        nonlocal runs
-        runs += 1
-        if runs == 1:
-            await write(database, Call(1).start, Call(1).end())
-            unmarked = {"$set": {"schema_version": 1}, "$unset": {"uncounted": "", "ungrouped": "", "cost": ""}}
-            await database.interceptions.update_many({}, unmarked)
-        elif await database.interceptions.count_documents({"schema_version": 2}):
-            raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        await RollupJob(database, now=lambda: NOON, pause=pause).run()
-    assert runs == LOOK_BACK_EVERY + 1
-    await has_counted_all(database)
 
 
 kinds = st.sampled_from(["start", "checkpoint", "presume", "end", "end otherwise", "count", "count twice at once"])

@@ -15,8 +15,8 @@ from bson.decimal128 import Decimal128
 from intercept.blocks import read_blocks
 from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.aggregation.rollup import TOKENS, Breakdown
-from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
+from storage.aggregation.rollup import TOKENS
+from storage.aggregation.rollup_job import JOB_STATE, RollupJob
 from storage.aggregation.sessions.session_job import JOB_STATE as GROUPING
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
@@ -562,24 +562,3 @@ async def test_an_unavailable_database_is_waited_for(unreachable, clock, prices)
     with pytest.raises(asyncio.CancelledError):
         await recosting.run()
     assert looks == [IDLE_SECONDS]
-
-
-@pytest.mark.gen_test
-async def test_calls_from_before_tokens_were_counted_leave_no_cost_without_a_call_there(
-    database, recosting, jobs, clock
-):
-    by_token = {"level": {"$in": [Breakdown.TOKEN.value, Breakdown.GROUP.value]}}
-    await recorded(database, CALLS[:3])
-    await database.rollups.delete_many(by_token)  # an earlier version counted, which had none of these
-    await database.rollups.update_one(JOB_STATE, {"$set": {SINCE: MIDNIGHT + 3_600 * SECOND}})
-    await recorded(database, [Call(6, second=3_700)])
-    await jobs.request(MIDNIGHT, MIDNIGHT + 2 * 3_600 * SECOND)
-    await begin(recosting, clock)
-    assert (await finish(recosting, jobs)).changed == 4
-    await count(database)
-    cells = await database.rollups.find(by_token).to_list(None)
-    assert {cell["level"] for cell in cells} == {Breakdown.TOKEN.value, Breakdown.GROUP.value}
-    assert {(cell["interceptions"], cell["cost"].to_decimal() * 10**6) for cell in cells} == {(1, 18)}
-    days = {"level": Breakdown.ALL.value, "bucket": "day"}
-    (all_calls,) = await database.rollups.find(days).to_list(None)
-    assert (all_calls["interceptions"], all_calls["cost"].to_decimal() * 10**6) == (4, 36)

@@ -183,19 +183,6 @@ async def test_groups_that_have_no_series_are_left_out_as_they_overlap(database,
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_counted_before_says_since_when_it_does_by_token(database):
-    statistics = Statistics(database)
-    assert await statistics.by_token_since() is None
-    await count(database, Call(1))
-    assert await statistics.by_token_since() is None
-    await database.rollups.update_one({"_id": "counting"}, {"$unset": {"by_token_since": ""}})
-    await count(database, Call(2))
-    await RollupJob(database, now=lambda: MIDNIGHT + timedelta(days=1)).add_pending()
-    await count(database, Call(3))
-    assert await statistics.by_token_since() == MIDNIGHT
-
-
-@pytest.mark.gen_test
 async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(database):
     await count(database, Call(1))
     calls = [Call(2, second=5), Call(3, second=5, initiator=BOB), Call(4, second=3 * DAY)]

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
 import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
-import { plural, time } from "../../text/format.js";
+import { plural } from "../../text/format.js";
 import { Segmented } from "../../parts/segmented.js";
 import { Empty, Loading, StatsState } from "../../parts/states.js";
 import { valueOf, withTerm } from "../../bar/query.js";
@@ -65,7 +65,6 @@ export function Overview({ route, user }) {
       <button type="button" aria-pressed=${compares} onClick=${() => choose({ compare: compares ? "no" : "" })}>Compare</button>
     <//>
     <p class="quiet range-text">${`${rangeText(ends, tz)}, ${tz}`}</p>
-    ${split.data?.since && html`<p class="note">Calls are counted by ${params.by} since ${time(split.data.since)}; earlier ones are not told apart.</p>`}
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
     ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} cache=${cache.data?.total.cache} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
   `;

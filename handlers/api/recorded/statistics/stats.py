@@ -64,7 +64,6 @@ class FoundSeries(NamedTuple):
     uncounted: int
     earlier: Series | None
     recorded_since: datetime | None = None
-    since: datetime | None = None
     indexed: tuple[int, int] | None = None
 
 
@@ -106,7 +105,6 @@ class StatisticsHandler(GroupedHandler):
             series=[await _to_json(one, query.group_by, names) for one in found.series],
             previous=UNSET if found.earlier is None else _earlier(query, found.earlier),
             recorded_since=UNSET if found.recorded_since is None else format_time(found.recorded_since),
-            since=UNSET if found.since is None else format_time(found.since),
             indexing=UNSET if found.indexed is None else Indexing(*found.indexed),
         )
 
@@ -137,9 +135,7 @@ class StatisticsHandler(GroupedHandler):
         except TooManyRollupsError as error:
             detail = f"asks for more than {MAX_ROLLUPS:,} figures; choose a shorter range, a longer bucket or no groups"
             raise ValidationProblem(INVALID, validations=[("from", detail)]) from error
-        by_token = query.group_by in {GroupBy.GROUP, GroupBy.TOKEN}
-        since = await statistics.by_token_since() if by_token else None
-        return FoundSeries(series, uncounted, earlier, since=since)
+        return FoundSeries(series, uncounted, earlier)
 
     async def _found(self, request: SeriesRequest, on_progress: OnProgress, seconds: float | None) -> FoundSeries:
         """The series of the calls that match."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from msgspec import Struct
 from msgspec.structs import replace as replace_struct
@@ -14,7 +13,6 @@ from msgspec.structs import replace as replace_struct
 from intercept.records import EndReason
 from storage.aggregation.rollup import (
     BUCKETS,
-    DETAILS,
     DIMENSIONS,
     OF_OUTCOMES,
     OF_TAGS,
@@ -28,13 +26,6 @@ from storage.queries.filters.grouped.dimensions import By, Dimension, Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.filters.time_ranges import TimeRange, split
-
-
-class Since(NamedTuple):
-    """Since when calls are in some rollups; None from the first on."""
-
-    by_token: datetime | None = None
-    details: datetime | None = None
 
 
 class RollupPlan(Struct, frozen=True):
@@ -105,12 +96,11 @@ _BY_SIZE: Final = (
     Breakdown.USER_TAG,
 )
 _BY_LENGTH: Final = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)
-_BY_TOKEN: Final = frozenset({Breakdown.GROUP, Breakdown.TOKEN})
 _TAGS: Final = "tags."
 _RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages.tool": "tool"})
 
 
-def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noqa: B008 - it is frozen
+def plan(query: GroupQuery) -> RollupPlan | None:
     """Choose the fewest rollups that have the exact result; None where only the records do."""
     selection = query.selection
     if selection is None or not all(map(_is_plain, selection.values.values())):
@@ -120,22 +110,20 @@ def plan(query: GroupQuery, since: Since = Since()) -> RollupPlan | None:  # noq
         values = _values(breakdown, selection, query)
         if None in fields.values() or values is None:
             continue
-        if not _has_since(breakdown, since, selection.start):
-            continue
         ranges = list(split(selection.start, selection.end, buckets_of(query, breakdown)))
         if not all(one.bucket for one in ranges):
             continue
         known = {one: field for one, field in fields.items() if field}
         found = RollupPlan(breakdown, ranges, values, known)
         if breakdown in OF_TAGS and "tag_value" not in values:
-            return _with_rest(found, query, since)
+            return _with_rest(found, query)
         return found
     return None
 
 
-def _with_rest(found: RollupPlan, query: GroupQuery, since: Since) -> RollupPlan | None:
+def _with_rest(found: RollupPlan, query: GroupQuery) -> RollupPlan | None:
     """Add where those calls are that do not have the tag by which groups are made."""
-    rest = plan(replace(query, by=without_tag(query.by)), since)
+    rest = plan(replace(query, by=without_tag(query.by)))
     # How slow these are only records show: histograms are not subtracted where groups are ranked.
     return None if rest is None or query.order is Order.P95 else replace_struct(found, rest=rest)
 
@@ -143,12 +131,6 @@ def _with_rest(found: RollupPlan, query: GroupQuery, since: Since) -> RollupPlan
 def without_tag(by: Sequence[By]) -> tuple[By, ...]:
     """Return the other dimensions."""
     return tuple(one for one in by if one.dimension is not Dimension.TAG)
-
-
-def _has_since(breakdown: Breakdown, since: Since, start: datetime) -> bool:
-    """Whether all calls from a time on are in a breakdown."""
-    first = since.details if breakdown in DETAILS else since.by_token if breakdown in _BY_TOKEN else None
-    return first is None or start >= first
 
 
 def _field(breakdown: Breakdown, by: By) -> str | None:

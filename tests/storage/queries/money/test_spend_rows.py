@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.rollup_job import JOB_STATE, SINCE, RollupJob
+from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery
 from storage.queries.money import spend_rows as module
@@ -134,17 +134,6 @@ async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
     await database.interceptions.delete_many({})
     with pytest.raises(NotRecordedError):
         await rows(spending, GROUP, MODEL)
-
-
-@pytest.mark.gen_test
-async def test_groups_of_before_they_were_counted_come_from_the_records(database):
-    await fill(database)
-    await database.rollups.update_one(JOB_STATE, {"$set": {SINCE: MIDNIGHT + DAY}})
-    await database.rollups.delete_many({"level": "token", "at": {"$lt": MIDNIGHT + DAY}})
-    assert {key[1:]: value for key, value in (await summary(Spending(database), GROUP, days=31)).items()} == {
-        ((),): (3, 30),
-        (GROUPS,): (1, 30),
-    }
 
 
 @pytest.mark.gen_test

@@ -21,7 +21,6 @@ from storage.queries import statistics
 from storage.queries.statistics import StatsQuery
 from tests.cases import for_each
 from tests.handlers.api.calls import record
-from tests.storage.rollup_checks import MIDNIGHT
 
 STATS = "/api/v2/aibridge/stats"
 NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
@@ -224,13 +223,10 @@ async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, c
     assert found == {("research", 2, False), ("ops", 2, False), ("", 1, False)}
     assert [set(one["group"]) for one in by_group["series"]] == [{"id", "name"}] * 3
     assert next(one["group"] for one in by_group["series"] if not one["group"]["name"]) == {"id": None, "name": ""}
-    assert "since" not in by_group
     by_token = await stats(running, member, group_by="token")
     named = {"id": laptop["id"], "name": "laptop", "username": "grace"}
     assert named in [one["group"] for one in by_token["series"]]
     assert [one["total"]["interceptions"] for one in by_token["series"]] == [1, 1]
-    await running.bridge.database.rollups.update_one({"_id": "counting"}, {"$set": {"by_token_since": MIDNIGHT}})
-    assert (await stats(running, group_by="token"))["since"] == "2099-03-01T00:00:00.000Z"
 
 
 @pytest.mark.gen_test
