@@ -1,4 +1,4 @@
-"""Fills in what the documents say of the code: the values of constants, and where each setting comes from.
+"""Fills in what the documents say of the code: the values of constants, and the tables of settings.
 
 `make docs-tables` rewrites the pages; a test fails while they are not what this would write. The words beside a constant
 are written by hand, where they are read.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import textwrap
 from pathlib import Path
 
 from settings import Setting, declared
@@ -18,7 +17,7 @@ SETTINGS_PAGE = ROOT / "docs" / "configuration.md"
 
 _CONSTANT = re.compile(r"^\| `(?P<name>[a-z_.0-9]+\.[A-Z][A-Z_]+)` \|(?P<value>[^|\n]*)\|", re.MULTILINE)
 _BYTES = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
-_ADDRESS_OF_VENDOR = "default: the address of the type's vendor"
+_SETTINGS = re.compile(r"(?m)(?<=^\| setting \| value \| default \| \|\n\|---\|---\|---\|---\|\n)(?:\|.*\n)*")
 
 
 def pages() -> list[Path]:
@@ -34,9 +33,8 @@ def filled(page: Path, text: str) -> str:
     """
     text = _CONSTANT.sub(_row, text)
     if page == SETTINGS_PAGE:
-        for setting in declared():
-            heading, _, rest = re.split(rf"(?ms)(?<=^### {setting.name}\n\n)(.*?)(?=\n\n)", text, maxsplit=1)
-            text = heading + origin(setting) + rest
+        tables = iter(_tables(text))
+        text = _SETTINGS.sub(lambda _: next(tables), text)
     return text
 
 
@@ -45,17 +43,26 @@ def constants(text: str) -> list[str]:
     return [match["name"] for match in _CONSTANT.finditer(text)]
 
 
-def origin(setting: Setting) -> str:
-    """The line below a setting's heading: its flag, its variables and its default."""
-    parts = [
-        f"`{setting.flag}`" if setting.flag else "environment only",
-        f"`{setting.env}`" + (f" or `{setting.env_file}`" if setting.secret else ""),
-        f"falls back to `{setting.fallback}`" if setting.fallback else "",
-        f"default `{setting.default}`" if setting.default else "",
-    ]
-    if setting.default is None:
-        parts.append(_ADDRESS_OF_VENDOR if setting.name.endswith("base-url") else "must be given")
-    return textwrap.fill(" · ".join(filter(None, parts)), 120, break_long_words=False, break_on_hyphens=False)
+def _tables(page: str) -> list[str]:
+    """The rows of the settings of each topic, in the order of the help; a name leads to its section, if it has one."""
+    tables: dict[str, str] = {}
+    for setting in declared():
+        name = (
+            f"[`{setting.name}`](#{setting.name.lower()})" if f"\n### {setting.name}\n" in page else f"`{setting.name}`"
+        )
+        tables[setting.topic] = tables.get(setting.topic, "") + (
+            f"| {name} | {_value(setting)} | {_default(setting)} | {setting.help} |\n"
+        )
+    return list(tables.values())
+
+
+def _value(setting: Setting) -> str:
+    kind = setting.kind.name.replace("|", ", ")
+    return f"{kind}, environment only" if setting.flag is None else kind
+
+
+def _default(setting: Setting) -> str:
+    return f"`{setting.default}`" if setting.default else ("" if setting.default is not None else "must be given")
 
 
 def _row(match: re.Match[str]) -> str:

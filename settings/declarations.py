@@ -91,7 +91,9 @@ class Settings:
     body_timeout: timedelta = declare(
         SERVER, POSITIVE_DURATION, "30s", "How long a request body may take; at most 10s for sign-in, 5m for calls."
     )
-    drain_timeout: timedelta = declare(SERVER, DURATION, "30s", "How long running requests may continue after SIGTERM.")
+    drain_timeout: timedelta = declare(
+        SERVER, DURATION, "30s", "How long running requests may continue after SIGTERM; 0 cuts them."
+    )
     token_creation: TokenCreation = declare(
         SERVER, choice(TokenCreation), "members", "Who may create tokens: each user their own, or only owners."
     )
@@ -111,7 +113,9 @@ class Settings:
         SERVER, POSITIVE_DURATION, "7d", "Maximum length of a sign-in to the dashboard."
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
-    otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
+    otel_traces: bool = declare(
+        SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector, with the packages of requirements-otel."
+    )
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
     local_sign_in: bool = declare(

@@ -46,7 +46,6 @@ LIST = "`GET /api/v2/aibridge/interceptions`"
 SETTINGS = {setting.name: setting for setting in declared()}
 
 each_page = for_each("name", PAGES)
-each_setting = for_each("setting", SETTINGS.values(), ids=SETTINGS)
 
 
 def test_every_page_that_readers_are_promised_is_there():
@@ -69,8 +68,8 @@ def test_constants_and_settings_are_filled_in():
     assert "http1.requests.MAX_HEADERS" in tables.constants(page(ARCHITECTURE))
     text = "| `http1.requests.MAX_HEADERS` | | headers |\n"
     assert tables.filled(ROOT / API, text) == "| `http1.requests.MAX_HEADERS` | 128 | headers |\n"
-    line = "`--aibridge-workers` · `CODER_AIBRIDGE_WORKERS` · default `1`"
-    edited = page(CONFIGURATION).replace(line, "default `2`")
+    row = "| `workers` | N | `1` |"
+    edited = page(CONFIGURATION).replace(row, "| `workers` | N | `2` |")
     assert edited != page(CONFIGURATION)
     assert tables.filled(ROOT / CONFIGURATION, edited) == page(CONFIGURATION)
 
@@ -93,25 +92,10 @@ def test_a_value_is_shown_with_its_unit(name, value, before, text):
     assert tables.format_constant(name, value, before) == text
 
 
-@each_setting
-def test_every_setting_says_what_it_means(setting):
-    _, meaning, *_ = section(CONFIGURATION, setting.name).strip().split("\n\n")
-    assert not meaning.startswith("Example")
-
-
-@each_setting
-def test_the_example_of_a_setting_is_allowed(setting):
-    example = re.search(r"^Example: `(.+)`$", section(CONFIGURATION, setting.name), re.MULTILINE)[1]
-    name, value = re.fullmatch(r"(\S+?)[= ](\S.*)", example).groups()
-    variables = {setting.env: False, setting.env_file: True} if setting.secret else {setting.env: False}
-    variables = {variable.replace("_N_", "_0_"): is_file for variable, is_file in variables.items()}
-    assert name in {setting.flag, *variables}
-    if not variables.get(name, False):
-        setting.kind.parse(value.strip("'"))
-
-
 def test_settings_stand_in_the_order_of_the_help():
-    assert headings(CONFIGURATION, 3) == list(SETTINGS)
+    tabled = [row[0].strip("[`").partition("`")[0] for row in rows(page(CONFIGURATION))]
+    assert [name for name in tabled if name in SETTINGS] == list(SETTINGS)
+    assert [name for name in headings(CONFIGURATION, 3) if name not in SETTINGS] == []
 
 
 @each_page
