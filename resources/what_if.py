@@ -19,7 +19,6 @@ from resources.bodies import InvalidBodyError, read_fields
 from resources.fields import Count, Initiator, Time, doc, word
 from resources.limits import MICRO_DOLLARS
 from resources.money.recosts import read_range
-from resources.recorded.parts import IndexingOfWords
 from storage.accounts.users import User
 from storage.mongo.codec import EPOCH
 
@@ -168,7 +167,6 @@ class WhatIf(Struct, kw_only=True):
     uncounted: Annotated[
         Count | UnsetType, doc("With words in `q`: ended calls that cannot be searched for them yet.")
     ] = UNSET
-    indexing: IndexingOfWords = UNSET
 
     @classmethod
     def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:

@@ -67,7 +67,6 @@ from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
 from storage.search.job import SearchJob
-from storage.search.sweep import Sweep
 from upstream.client import UpstreamClient
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
@@ -208,7 +207,6 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
-    process.start("search_sweep", Sweep(database, now=now).run)
     process.start("warm_up", partial(warm_up, bridge.grouped, now=now))
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)

@@ -22,7 +22,6 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.search.job import SearchJob
-from storage.search.sweep import Step, Sweep
 
 NAME = "aibridge"
 MAX_USERS = 3_000
@@ -59,9 +58,6 @@ async def fill(uri: str, records: int) -> None:
             progress = Progress(what, await client[NAME]["interceptions"].count_documents({mark: {"$exists": True}}))
             await job.add_pending(progress.add)
             print()
-        sweep = Sweep(database, now=now)
-        while await sweep.step() is not Step.DONE:
-            pass
         await client[NAME]["benchmark"].update_one({"_id": "plan"}, {"$set": {"filled": True}})
     finally:
         database.close()

@@ -8,7 +8,6 @@ from contextlib import aclosing, suppress
 from typing import ClassVar
 
 import msgspec
-from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler
 
@@ -16,7 +15,6 @@ from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.recorded.watched import LINES, WatchedHandler
 from limits.what_if.past_calls import PastCall, RequestedModel
 from limits.what_if.replay import Replay
-from resources.recorded.parts import Indexing
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.mongo.codec import read_ms, write_ms
 from storage.queries.grouped.sources.found import CallFinder
@@ -30,7 +28,6 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
     BODY_METHODS: ClassVar[tuple[str, ...]] = ("POST",)
     _sends_progress = False
     _waiting = 0
-    _indexed: tuple[int, int] | None = None
     get = head = RequestHandler.get  # type: ignore[assignment]  # there is nothing to be read
 
     async def post(self) -> None:
@@ -67,7 +64,6 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             result = WhatIf.of(proposal, outcome, users)
             if query.search.texts is not None:
                 result.uncounted = self._waiting
-                result.indexing = UNSET if self._indexed is None else Indexing(*self._indexed)
             if self._sends_progress:
                 self.write(msgspec.json.encode({"result": result}) + b"\n")
             else:
@@ -80,7 +76,7 @@ class WhatIfHandler(ChangeHandler, WatchedHandler):
             async for start, end, found in days:
                 if self.cycle.ended:
                     raise StreamClosedError
-                self._waiting, self._indexed = self._waiting + found.waiting, found.indexed
+                self._waiting += found.waiting
                 within = proposal._replace(start=start, end=end)
                 await self._replay(replay, within, past, frozenset(found.each), whole=proposal)
 

@@ -7,13 +7,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from msgspec import UNSET, Struct, field, structs
+from msgspec import Struct, field, structs
 
 from intercept.errors.explanations import RULES, explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from resources.fields import Count, Initiator, Time, doc, of_fields
-from resources.recorded.parts import IndexingOfWords
 from storage.accounts.users import User
 from storage.queries.filters.error_groups import ErrorGroup
 
@@ -82,7 +81,6 @@ class ErrorList(Struct):
         ),
     ]
     results: list[ErrorKind]
-    indexing: IndexingOfWords = UNSET
 
 
 def named(group: ErrorGroup) -> list[UUID]:

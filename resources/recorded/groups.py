@@ -14,7 +14,7 @@ from intercept.records import EndReason
 from intercept.times import format_time
 from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
 from resources.names import Names, SeriesGroup
-from resources.recorded.parts import IndexingOfFigures, RecordedSince
+from resources.recorded.parts import RecordedSince
 from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import FAILURES, Quantiles
 from storage.aggregation.histograms import buckets
@@ -188,7 +188,6 @@ class GroupedStatistics(Struct, kw_only=True):
     points: list[GroupPoint] | UnsetType = UNSET
     histograms: Annotated[Histograms | UnsetType, doc("Of all calls.")] = UNSET
     recorded_since: RecordedSince = UNSET
-    indexing: IndexingOfFigures = UNSET
     groups: list[StatisticsGroup]
 
 

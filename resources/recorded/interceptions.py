@@ -23,7 +23,6 @@ from resources.recorded.parts import (
     Cost,
     Document,
     EarlierCost,
-    Indexing,
     Metadata,
     ModelResponse,
     ModelThought,
@@ -176,9 +175,6 @@ class InterceptionList(Struct):
             "`count` is then how many have them."
         ),
     ] = True
-    indexing: Annotated[
-        Indexing | None, doc("While older calls cannot be searched for words yet: how far that is. Else null.")
-    ] = None
 
 
 def interception_as_json(document: Document, users: Mapping[UUID, User], texts: bool = True) -> bytes:

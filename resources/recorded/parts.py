@@ -267,20 +267,6 @@ class Connecting(Struct):
     tls_ms: Annotated[Annotated[float, Meta(ge=0)] | None, doc("For the handshake; null without TLS.")]
 
 
-class Indexing(Struct):
-    """How far the search index has come."""
-
-    done: Annotated[Count, doc("Calls that were searched, from the newest.")]
-    total: Annotated[Count, doc("About how many calls there are.")]
-
-
-IndexingOfWords: TypeAlias = Annotated[
-    Indexing | UnsetType, doc("While older calls cannot be searched for words yet: how far that is.")
-]
-IndexingOfFigures: TypeAlias = Annotated[
-    Indexing | UnsetType,
-    doc("While older calls cannot be searched for words yet: how far that is. These figures are without them."),
-]
 RecordedSince: TypeAlias = Annotated[
     Time | UnsetType, doc("These values are computed from records. Records of calls before this time were removed.")
 ]

@@ -13,7 +13,6 @@ from msgspec import Meta, Struct, structs
 
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
 from resources.recorded.interceptions import Interception
-from resources.recorded.parts import Indexing
 from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
 
@@ -93,9 +92,6 @@ class SessionList(Struct):
             "the sessions are those of the latest calls."
         ),
     ] = True
-    indexing: Annotated[
-        Indexing | None, doc("While older calls cannot be searched yet: how far that is. Else null.")
-    ] = None
 
 
 class Thread(Struct):

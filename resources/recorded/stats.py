@@ -14,7 +14,7 @@ from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, micro_dollars
 from resources.names import SeriesGroup
-from resources.recorded.parts import IndexingOfFigures, RecordedSince
+from resources.recorded.parts import RecordedSince
 from storage.accounts.users import User
 from storage.aggregation.histograms import quantiles
 from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
@@ -197,4 +197,3 @@ class Statistics(Struct, kw_only=True):
         EarlierCalls | UnsetType, doc("With `compare`: the same for the time range before, without groups.")
     ] = UNSET
     recorded_since: RecordedSince = UNSET
-    indexing: IndexingOfFigures = UNSET

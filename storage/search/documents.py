@@ -13,7 +13,7 @@ from storage.mongo.codec import read_ms, write_ms
 from storage.search.segments import Segment
 
 JOB_STATE: Final = {"_id": "indexing"}
-"""Finds the document, among the segments, that says what was indexed and is still marked, and how far the index goes back."""
+"""Finds the document, among the segments, that says what was indexed and is still marked."""
 
 _PART_BITS: Final = 32
 

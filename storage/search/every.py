@@ -18,9 +18,7 @@ from storage.search.reading import (
     TEXTS_AT_ONCE,
     Hits,
     IndexReading,
-    Progress,
     matching,
-    progress_of,
 )
 from storage.search.segments import ID_BYTES, IDS
 
@@ -39,10 +37,10 @@ class EveryReading(IndexReading):
             parts = [part async for part in self.checked(ids, self.texts, rows)]
             ids = b"".join(parts)
         waiting = 0 if matches.is_exact else await self.count_waiting(matches.state)
-        return FoundCalls(ids, progress_of(matches.state), waiting)
+        return FoundCalls(ids, waiting)
 
-    async def latest(self, most: int) -> tuple[bytes, bool, Progress | None]:
-        """Return the ids of the latest calls, `most` of them; whether these are all; and how far the index goes back.
+    async def latest(self, most: int) -> tuple[bytes, bool]:
+        """Return the ids of the latest calls, `most` of them, and whether these are all.
 
         Where the order of words matters, texts of `MAX_CHECKED` are read.
         """
@@ -52,7 +50,7 @@ class EveryReading(IndexReading):
         ids = b"".join(key.id for key in keys)
         if self.texts is not None and has_order:
             ids = b"".join([part async for part in self.checked(ids, self.texts)])
-        return ids, matches.is_exact and len(keys) == matches.calls, progress_of(matches.state)
+        return ids, matches.is_exact and len(keys) == matches.calls
 
     async def _ids(self, hit: Hits) -> bytes:
         """The ids of the calls of a segment; none where retention has removed it meanwhile."""

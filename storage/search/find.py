@@ -30,10 +30,8 @@ from storage.search.reading import (
     MAX_CHECKED,
     TEXTS_AT_ONCE,
     IndexReading,
-    Progress,
     Query,
     matching,
-    progress_of,
 )
 from storage.search.sessions import FoundSessions, SessionReading
 
@@ -44,13 +42,11 @@ class Found(Struct):
     Attributes:
         count: How many match; where it is not exact, the maximum.
         next_after: Where a page ended before it was full, the call behind which to go on; else None.
-        progress: Where older calls are not indexed yet, how many are; None where all are.
     """
 
     count: int
     is_exact: bool
     rows: Rows
-    progress: Progress | None
     next_after: UUID | None = None
 
 
@@ -66,11 +62,10 @@ def is_for_index(query: Query) -> bool:
 
 
 class FoundIds(NamedTuple):
-    """Calls that match, whether these are all of them, and how far the index is where it does not have all calls yet."""
+    """Calls that match, and whether these are all of them."""
 
     ids: list[UUID]
     is_exact: bool = True
-    progress: Progress | None = None
 
 
 class SearchUnsupportedError(Exception):
@@ -103,8 +98,8 @@ class SearchIndex:
             SearchUnsupportedError: There is no index.
         """
         async with self._database.query(), self._snapshot() as session:
-            ids, is_exact, progress = await EveryReading(self._database, session, query).latest(most)
-            return FoundIds(each(ids), is_exact, progress)
+            ids, is_exact = await EveryReading(self._database, session, query).latest(most)
+            return FoundIds(each(ids), is_exact)
 
     def every(self, query: Query) -> CallFinder:
         """Find all calls that match, for what is made of them as of one moment."""
@@ -162,19 +157,19 @@ class _Page(IndexReading):
 
     async def page(self, limit: int, before: Key | None, offset: int) -> Found:
         matches = await self.matches()
-        count, progress = matches.calls, progress_of(matches.state)
+        count = matches.calls
         if self.texts is None or not self.texts.has_order:
             keys = (await self.newest(matches, offset + limit, before))[offset:]
-            return Found(count, matches.is_exact, await self._rows(keys), progress)
+            return Found(count, matches.is_exact, await self._rows(keys))
         if count <= MAX_CHECKED:
             every = await self._checked(await self.newest(matches, count), self.texts)
             keys = [key for key in every if before is None or key < before][offset : offset + limit]
-            return Found(len(every), matches.is_exact, await self._rows(keys), progress)
+            return Found(len(every), matches.is_exact, await self._rows(keys))
         candidates = await self.newest(matches, MAX_CHECKED, before)
         keys = (await self._checked(candidates, self.texts, offset + limit))[offset : offset + limit]
         has_more = len(keys) < limit and len(candidates) == MAX_CHECKED
         next_after = UUID(bytes=candidates[-1].id) if has_more else None
-        return Found(count, False, await self._rows(keys), progress, next_after)
+        return Found(count, False, await self._rows(keys), next_after)
 
     async def _checked(self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED) -> list[Key]:
         """Those whose texts match, the newest first; reading ends when `enough` are found."""

@@ -4,9 +4,6 @@ Each run makes a segment of what has ended since. Several small segments are mer
 many. A call that changes after it was indexed (its presumed end is replaced, it is priced again, its texts are removed) is
 marked again, with `indexed`: then it is taken out of the segment that has it, and added once more. That may happen during a
 run, so a run removes only the marks that it has read. One that stays too long costs no more than adding its call again.
-
-Calls that ended before there was the index, or at a server of an earlier version, have no mark. They are found by going
-through all calls, from the newest to the oldest (`storage.search.sweep`).
 """
 
 from __future__ import annotations
@@ -118,11 +115,11 @@ class SearchJob(ExactlyOnceJob):
         return pending
 
     def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
-        # Whoever marks a call again sets `indexed` too. A note of an earlier version names such calls beside the others.
+        # Whoever marks a call again sets `indexed` too.
         unmark = {"$unset": {"unindexed": ""}}
         presumed = {"_id": {"$in": [one["_id"] for one in pending["presumed"]]}, **_MARKED, "indexed": None}
         by_mark: defaultdict[datetime, list[Binary]] = defaultdict(list)
-        for one in pending.get("again", ()):
+        for one in pending["again"]:
             by_mark[one["unindexed"]].append(one["_id"])
         indexed = {"$cond": ["$presumed", True, "$$REMOVE"]}
         return [

@@ -36,13 +36,6 @@ SEGMENTS_AT_ONCE: Final = 16
 """Segments whose parts are held at a time."""
 
 
-class Progress(NamedTuple):
-    """How far the index goes back: calls that were indexed, and about how many there are."""
-
-    done: int
-    total: int
-
-
 class Query(NamedTuple):
     """What is searched for.
 
@@ -124,7 +117,7 @@ class IndexReading:
         return found
 
     async def read_index(self) -> tuple[Mapping[str, Any], list[Segment]]:
-        """Read how far the index is, and the segments without their parts."""
+        """Read the state of the index, and the segments without their parts."""
         state: Mapping[str, Any] = {}
         segments = []
         async for document in self.database.search_segments.find({}, session=self.session):
@@ -218,11 +211,3 @@ async def matching(documents: Sequence[dict[str, Any]], texts: TextQuery | None)
         return [document for document in documents if texts.matches(document)]
 
     return documents if texts is None else await asyncio.to_thread(read, texts)
-
-
-def progress_of(state: Mapping[str, Any]) -> Progress | None:
-    """How far the index goes back; None if it has all calls."""
-    if "swept_until" in state:
-        return None
-    sweep = state.get("sweep") or {"done": 0, "total": 0}
-    return Progress(int(sweep["done"]), int(sweep["total"]))

@@ -159,8 +159,6 @@ def _add_postings(positions: dict[int, array[int]], bucket: bytes | None, new: a
 def _column(part: int, calls: int, sources: Sequence[Source], moved: Sequence[array[int]]) -> list[float | None]:
     column: list[float | None] = [None] * calls
     for source, new in zip(sources, moved, strict=True):
-        if part not in source.parts:
-            continue  # an earlier version did not have this figure
         values = numbers(source.parts[part], "d")
         for before, position in enumerate(new):
             if position != _GONE:

@@ -10,7 +10,6 @@ from bson.binary import UUID_SUBTYPE, Binary
 from storage.mongo.database import with_plain_ids
 from storage.mongo.indexes import SESSION_OF
 from storage.search.every import EveryReading
-from storage.search.reading import Progress
 from storage.search.segments import ID_BYTES
 
 MAX_CALLS: Final = 10_000
@@ -25,12 +24,10 @@ class FoundSessions(NamedTuple):
     Attributes:
         ids: Which sessions, in no order, as BSON holds them: there may be thousands.
         is_exact: Whether these are all of them.
-        progress: Where older calls are not indexed yet, how many are; None where all are.
     """
 
     ids: Sequence[Binary]
     is_exact: bool
-    progress: Progress | None
 
 
 class SessionReading(EveryReading):
@@ -38,7 +35,7 @@ class SessionReading(EveryReading):
 
     async def sessions(self) -> FoundSessions:
         """Find the sessions; calls that are in none yet are left out."""
-        found, is_exact, progress = await self.latest(MAX_CALLS)
+        found, is_exact = await self.latest(MAX_CALLS)
         calls = [Binary(found[at : at + ID_BYTES], UUID_SUBTYPE) for at in range(0, len(found), ID_BYTES)]
         # What is said of the session lets MongoDB read the index alone.
         pipeline: list[dict[str, Any]] = [
@@ -48,4 +45,4 @@ class SessionReading(EveryReading):
         interceptions = with_plain_ids(self.database.interceptions)
         cursor = interceptions.aggregate(pipeline, hint=dict(SESSION_OF), session=self.session)
         ids = [id_ for group in await cursor.to_list(1) for id_ in group["ids"]] if calls else []
-        return FoundSessions(ids, is_exact, progress)
+        return FoundSessions(ids, is_exact)

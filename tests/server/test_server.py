@@ -247,7 +247,7 @@ async def test_a_server_on_the_operators_mongodb_serves_also_if_its_welcome_find
     _, token = await identities.create_token("ada")
     assert await server.get("/api/v2/aibridge/interceptions", token) == (
         200,
-        {"count": 0, "results": [], "next_after_id": None, "count_is_exact": True, "indexing": None},
+        {"count": 0, "results": [], "next_after_id": None, "count_is_exact": True},
     )
     await server.leave()
     server.send(signal.SIGTERM)

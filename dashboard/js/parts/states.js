@@ -24,25 +24,14 @@ export function Reading({ progress }) {
   </p>`;
 }
 
-/** How far the search index has come, while it has not all calls yet. */
-function Indexing({ indexing }) {
-  return indexing && html`<p class="note">Older calls cannot be searched for words yet: ${indexedShare(indexing)} done. These figures are without them.</p>`;
-}
-
 /** Before statistics: an error, or how far they are, and which calls they are without. `isLoaded`: there are some to draw. */
 export function StatsState({ data, isLoaded, error, retry, progress }) {
   return html`
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
     ${!error && !isLoaded && !progress && html`<${Loading} />`}
     <${Reading} progress=${progress} />
-    <${Indexing} indexing=${data?.indexing} />
     ${data?.recorded_since && html`<p class="note">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
   `;
-}
-
-/** What part of the calls the search index has. */
-export function indexedShare({ done, total }) {
-  return `${Math.min(total ? Math.floor((100 * done) / total) : 0, 99)} %`;
 }
 
 /** There is nothing, and why; children say what to do. */

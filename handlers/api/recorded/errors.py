@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
 
-from msgspec import UNSET
 from msgspec.structs import replace
 
 from handlers.api.choices import refuse, time
@@ -15,7 +14,6 @@ from handlers.api.recorded.progress import ProgressHandler
 from intercept.records import Status
 from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
-from resources.recorded.parts import Indexing
 from storage.accounts.events import Way
 from storage.queries.filters.keys import Term
 from storage.queries.filters.refusals import conditions_of
@@ -85,7 +83,6 @@ class ErrorsHandler(ProgressHandler):
             count=len(groups),
             calls=sum(group.calls for group in groups),
             is_complete=not is_cut and (found is None or found.is_exact),
-            indexing=UNSET if found is None or found.progress is None else Indexing(*found.progress),
             results=[ErrorKind.of(group, users, within[1]) for group in page_groups],
         )
 

@@ -15,10 +15,10 @@ from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import Problem
 from intercept.ids import format_id
 from resources.recorded.interceptions import InterceptionList
-from resources.recorded.parts import Indexing, TextMatch
+from resources.recorded.parts import TextMatch
 from storage.accounts.events import Way
 from storage.queries.filters.texts import TextQuery
-from storage.search.find import Found, SearchUnsupportedError, is_for_index
+from storage.search.find import Found, is_for_index
 from storage.search.reading import Query
 
 PARAMETERS = ("q", "limit", "after_id", "offset")
@@ -44,25 +44,17 @@ class InterceptionsHandler(PageHandler):
         await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.resource_of)
 
     async def _found(self, query: Query, paging: Mapping[str, Any]) -> Found | None:
-        """What the search index finds; None where it is not needed, or does not have all calls yet."""
-        has_words = query.search.texts is not None
-        if not (has_words or is_for_index(query)):
+        """What the search index finds; None where it is not needed."""
+        if query.search.texts is None and not is_for_index(query):
             return None
-        try:
-            found = await self.bridge.search.page(query, **paging)
-        except SearchUnsupportedError:
-            if has_words:
-                raise
-            return None
-        return found if has_words or found.progress is None else None
+        return await self.bridge.search.page(query, **paging)
 
     async def _write(self, query: Query, found: Found) -> None:
         self._texts = query.search.texts
         if self._texts is not None:
             self.way = Way.SEARCH
-        indexing = found.progress and Indexing(found.progress.done, found.progress.total)
         await self.write_page(
-            lambda last: InterceptionList(found.count, [], last or found.next_after, found.is_exact, indexing),
+            lambda last: InterceptionList(found.count, [], last or found.next_after, found.is_exact),
             found.rows,
             self.resource_of,
         )

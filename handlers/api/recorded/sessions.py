@@ -13,7 +13,6 @@ from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
 from resources.recorded import sessions as resources
-from resources.recorded.parts import Indexing
 from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
@@ -41,10 +40,7 @@ class SessionsHandler(PageHandler):
         count, rows = await self.bridge.sessions.page(
             found.conditions | several, visible_to=self.visible_to, order=order, **page._asdict()
         )
-        indexing = found.progress and Indexing(*found.progress)
-        await self.write_page(
-            lambda last: SessionList(count, [], last, found.is_exact, indexing), rows, self.session_resource_of
-        )
+        await self.write_page(lambda last: SessionList(count, [], last, found.is_exact), rows, self.session_resource_of)
 
 
 def _order_and_filter(values: Mapping[str, str]) -> tuple[Order, dict[str, Any]]:

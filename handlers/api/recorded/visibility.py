@@ -25,7 +25,7 @@ from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
 from storage.search.find import SearchUnsupportedError
-from storage.search.reading import Progress, Query
+from storage.search.reading import Query
 
 INVALID_SEARCH = "Invalid interception search query."
 WORDS_OF_ENDED = (
@@ -41,11 +41,10 @@ ME = "me"
 
 
 class SessionSearch(NamedTuple):
-    """A search for sessions: its filter, whether it finds all, and how far the index is where it does not have all calls."""
+    """A search for sessions: its filter, and whether it finds all."""
 
     conditions: dict[str, Any]
     is_exact: bool = True
-    progress: Progress | None = None
 
 
 class VisibilityHandler(ControlHandler):
@@ -146,7 +145,7 @@ class VisibilityHandler(ControlHandler):
             return SessionSearch(conditions)
         of_calls = query._replace(search=calls, conditions=calls.filter(initiator_id=query.initiator_id))
         found = await self.bridge.search.sessions(of_calls)
-        return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact, found.progress)
+        return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact)
 
     def _note_search(self, search: Search, initiator_id: UUID | None) -> None:
         me = self.identity.user

@@ -87,7 +87,7 @@ class Reading:
             await self._plan_progress(query, sources.groups)
         result = await self._read(query, sources)
         if found := self._found_calls.get(query.start):
-            result.uncounted, result.indexed = found.waiting, found.indexed
+            result.uncounted = found.waiting
         return result
 
     async def _find(self, query: GroupQuery, finder: CallFinder) -> None:

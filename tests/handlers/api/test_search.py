@@ -16,7 +16,6 @@ from storage.accounts.users import Role
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.queries.filters.texts import TextQuery
 from storage.search.job import SearchJob
-from storage.search.sweep import Step, Sweep
 from tests.storage.records import ending, interception
 
 LIST = "/api/v2/aibridge/interceptions"
@@ -47,9 +46,7 @@ async def record(running, number, prompt, *, initiator_id=None, tool="", error=N
 
 
 async def index(running):
-    sweep = Sweep(running.bridge.database, now=now)
-    while await SearchJob(running.bridge.database).add_pending() or await sweep.step() is not Step.DONE:
-        pass
+    await SearchJob(running.bridge.database).add_pending()
 
 
 async def with_secrets(running):
@@ -89,7 +86,6 @@ async def test_the_call_in_which_somebody_pasted_a_password_is_found_at_once_and
         _, of_response = await running.get(f"{LIST}?q=harbour")
         place = {"field": "response.text", "before": "It is in the ", "text": "harbour", "after": "."}
         assert [one["matches"] for one in of_response["results"]] == [[place]]
-        assert response["indexing"] == ({"done": 0, "total": 0} if step == "not indexed" else None)
         await index(running)
     assert await found(running, '"password is"') == (1, [1])
     assert await found(running, "hello -password since:1h") == (1, [2])
@@ -185,19 +181,19 @@ async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(ru
     async def sessions(q, headers=None):
         status, response = await running.get(f"/api/v2/aibridge/sessions?q={quote(q)}&order_by=calls", headers)
         assert (status, response["count_is_exact"], response["count"]) == (200, True, len(response["results"]))
-        return [session["client_session_id"] for session in response["results"]], response["indexing"]
+        return [session["client_session_id"] for session in response["results"]]
 
     await SessionJob(running.bridge.database).add_pending()
-    assert await sessions("password") == (["s1", "s2"], {"done": 0, "total": 0})
+    assert await sessions("password") == ["s1", "s2"]
     await index(running)
-    assert await sessions("password") == (["s1", "s2"], None)
-    assert (await sessions('"password is"'))[0] == ["s2"]
-    assert (await sessions("tool:Bash"))[0] == ["s1"]
-    assert (await sessions("tool:Bash model:m1"))[0] == ["s1"]  # the model is that of any call
-    assert (await sessions("tool:Bash kept"))[0] == []  # no call has both
-    assert (await sessions("password session_id:s1"))[0] == ["s1"]
-    assert (await sessions("password", grace))[0] == []
-    assert (await sessions("tool:Bash", reader))[0] == ["s1"]
+    assert await sessions("password") == ["s1", "s2"]
+    assert await sessions('"password is"') == ["s2"]
+    assert await sessions("tool:Bash") == ["s1"]
+    assert await sessions("tool:Bash model:m1") == ["s1"]  # the model is that of any call
+    assert await sessions("tool:Bash kept") == []  # no call has both
+    assert await sessions("password session_id:s1") == ["s1"]
+    assert await sessions("password", grace) == []
+    assert await sessions("tool:Bash", reader) == ["s1"]
     for path in ("sessions?q=password", "stats?of=sessions&q=password"):
         status, response = await running.get(f"/api/v2/aibridge/{path}", reader)
         assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
@@ -221,7 +217,6 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
         groups = {one["group"]["model"]: one["total"]["interceptions"] for one in response["groups"]}
         assert (groups, response["count"], response["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 2, 2)
         await index(running)
-    assert "indexing" not in await added_up(running, "password")
     assert (await added_up(running, '"password is" model:m1,m2'))["total"]["interceptions"] == 1
     rows = await added_up(running, "-password", more="&group_by=model&format=rows")
     assert [(row["model"], row["calls"]) for row in rows["rows"]] == [("m2", 1)]
@@ -238,11 +233,6 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
 
 @pytest.mark.gen_test
 async def test_words_are_exported_read_in_a_thread_and_not_taken_beside_keys(running, monkeypatch):
-    # until all calls are indexed statistics say so
-    await record(running, 1, "My password is hunter2.")
-    for more in ("&group_by=model", "&format=series"):
-        assert (await added_up(running, "password", more=more))["indexing"] == {"done": 0, "total": 0}
-    await running.afresh("search_segments", "search_parts", "sessions", "audit")
     # an export has what a search for words finds
     for number in range(1, 4):
         await record(running, number, "a secret" if number % 2 else "nothing")

@@ -26,7 +26,7 @@ class Finder:
         assert session is rows.session is not None
         self.ranges.append((start, end))
         number = len(self.ranges)
-        return FoundCalls(bytes([number]) * 16 + bytes([100 + number]) * 16, (1, 9), number)
+        return FoundCalls(bytes([number]) * 16 + bytes([100 + number]) * 16, number)
 
 
 @pytest.mark.gen_test
@@ -48,8 +48,7 @@ async def test_each_day_with_calls_is_searched_by_itself_however_long_the_range_
         ]
         assert finder.ranges == ranges
         assert days == [
-            (*one, {bytes([number]) * 16, bytes([100 + number]) * 16}, (1, 9), number)
-            for number, one in enumerate(ranges, 1)
+            (*one, {bytes([number]) * 16, bytes([100 + number]) * 16}, number) for number, one in enumerate(ranges, 1)
         ]
 
 

@@ -33,8 +33,7 @@ from storage.search import job as job_module
 from storage.search import reading as reading_module
 from storage.search.find import Found, SearchIndex, SearchUnsupportedError, is_for_index
 from storage.search.job import SearchJob
-from storage.search.reading import Progress, Query
-from storage.search.sweep import Step, Sweep
+from storage.search.reading import Query
 from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -101,12 +100,8 @@ async def listed(database, query, *, limit=100, **paging):
 
 
 async def index(database):
-    """Index what waits for it, and what the sweep finds."""
-    sweep, added = Sweep(database, now=now), 0
-    while True:
-        added += await SearchJob(database).add_pending()
-        if await sweep.step() is Step.DONE:
-            return added
+    """Index what waits for it."""
+    return await SearchJob(database).add_pending()
 
 
 @pytest.mark.gen_test
@@ -243,14 +238,6 @@ async def test_what_retention_has_removed_is_not_counted(database):
     assert await listed(database, query_of(texts=says("word"))) == (2, [4, 3])
     await database.interceptions.delete_many({})
     assert await listed(database, query_of(texts=says("word"))) == (0, [])
-
-
-@pytest.mark.gen_test
-async def test_until_all_calls_were_gone_through_the_progress_is_told(database):
-    found = await SearchIndex(database).page(query_of(texts=says("word")), limit=1)
-    assert found.progress == Progress(0, 0)
-    await index(database)
-    assert (await SearchIndex(database).page(query_of(texts=says("word")), limit=1)).progress is None
 
 
 @pytest.mark.gen_test

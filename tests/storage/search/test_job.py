@@ -1,7 +1,5 @@
 """The job that builds the search index. What it promises as every exactly-once job is tested with the others."""
 
-from functools import partial
-
 import pytest
 
 from storage.search import job as job_module
@@ -9,24 +7,7 @@ from storage.search import merging
 from storage.search.documents import JOB_STATE
 from storage.search.job import SearchJob
 from tests.storage.search_checks import has_indexed_all
-from tests.storage.session_checks import Call, keep, write
-
-
-@pytest.mark.gen_test
-async def test_a_note_of_an_earlier_version_leaves_no_call_marked_and_none_twice(database):
-    job = SearchJob(database)
-    await write(database, Call(1).start, Call(1).presumed_end(), Call(2).start, Call(2).presumed_end())
-    await job.add_pending()
-    await keep(database, Call(3))
-    await write(database, Call(1).end(), Call(4).start, Call(4).presumed_end())
-    await database.interceptions.update_one({"_id": Call(2).id}, {"$set": {"unindexed": Call(9).started_at}})
-    note = await job._transact(await job._next_run(), partial(job._add_noted, 10))
-    again = [one["_id"] for one in note.pop("again")]
-    note["true"].append(again[0])
-    note["presumed"].append({"_id": again[1], "indexed": True})
-    await database.search_segments.update_one(JOB_STATE, {"$set": {"note": note}})
-    assert await job.add_pending() == 2
-    await has_indexed_all(database)
+from tests.storage.session_checks import Call, keep
 
 
 @pytest.mark.gen_test

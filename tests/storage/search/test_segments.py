@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from storage.recording.figures import FIGURES
 from storage.search import segments as segments_module
 from storage.search.entries import Entry
-from storage.search.segments import FIRST_FIGURE, Segment, Source, build, choose_merge, find, merge, position_of
+from storage.search.segments import Segment, Source, build, choose_merge, find, merge, position_of
 from tests.storage.search_checks import entries_of
 
 DIGESTS = [0, 1, 2**63, 2**64 - 1, 0xDEAD_BEEF_0000_0000, 0xDEAD_BEEF_0000_0001]
@@ -44,14 +44,6 @@ def test_a_merged_segment_has_what_is_not_gone(several, data):
     if made is not None:
         assert made[0].number == 9
         assert entries_of(*made) == in_order(kept)
-
-
-def test_a_figure_that_a_segment_does_not_have_is_unknown_after_a_merge():
-    entry = Entry(1, bytes(16), frozenset(DIGESTS), (0.5,) * len(FIGURES))
-    segment, parts = build(1, [entry])
-    del parts[FIRST_FIGURE]
-    (merged,) = entries_of(*merge(2, [Source(segment, parts)]))
-    assert merged.figures == (None, *entry.figures[1:])
 
 
 def fields(segment):

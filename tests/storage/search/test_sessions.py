@@ -16,7 +16,7 @@ from tests.storage.search.test_find import BOB_ID, index, made, query_of, says
 
 async def sessions(database, query):
     found = await SearchIndex(database).sessions(query)
-    return {one.as_uuid() for one in found.ids}, found.is_exact, found.progress
+    return {one.as_uuid() for one in found.ids}, found.is_exact
 
 
 def named(user, name):
@@ -36,14 +36,14 @@ async def test_sessions_are_those_of_the_calls_that_match(database):
     )
     s1, s2, s3 = named(ADA.id, "s1"), named(ADA.id, "s2"), named(BOB_ID, "s3")
     for _ in range(2):
-        assert (await sessions(database, query_of(texts=says("a"))))[:2] == ({s1, s2, s3}, True)
-        assert (await sessions(database, query_of(texts=says("a b"))))[:2] == ({s1, s3}, True)
-        assert (await sessions(database, query_of(texts=says("a"), visible_to=BOB_ID)))[:2] == ({s3}, True)
-        assert (await sessions(database, query_of(terms=(Term("tool", ("Bash",)),))))[:2] == ({s1}, True)
+        assert await sessions(database, query_of(texts=says("a"))) == ({s1, s2, s3}, True)
+        assert await sessions(database, query_of(texts=says("a b"))) == ({s1, s3}, True)
+        assert await sessions(database, query_of(texts=says("a"), visible_to=BOB_ID)) == ({s3}, True)
+        assert await sessions(database, query_of(terms=(Term("tool", ("Bash",)),))) == ({s1}, True)
         late = query_of(texts=says("a"), started_after=NOON + timedelta(seconds=3))
-        assert (await sessions(database, late))[:2] == ({s1, s3}, True)
+        assert await sessions(database, late) == ({s1, s3}, True)
         await index(database)
-    assert await sessions(database, query_of(texts=says("nothing"))) == (set(), True, None)
+    assert await sessions(database, query_of(texts=says("nothing"))) == (set(), True)
 
 
 @pytest.mark.gen_test
@@ -54,8 +54,8 @@ async def test_of_many_calls_those_of_the_latest_are_found(database, monkeypatch
     monkeypatch.setattr(sessions_module, "MAX_CALLS", 2)
     monkeypatch.setattr(every_module, "MAX_CHECKED", 1)
     s2, s3 = named(ADA.id, "s2"), named(ADA.id, "s3")
-    assert await sessions(database, query_of(texts=says("a"))) == ({s2, s3}, False, None)
-    assert await sessions(database, query_of(texts=says("a b"))) == ({s3}, False, None)
+    assert await sessions(database, query_of(texts=says("a"))) == ({s2, s3}, False)
+    assert await sessions(database, query_of(texts=says("a b"))) == ({s3}, False)
 
 
 @pytest.mark.gen_test
@@ -63,7 +63,7 @@ async def test_a_call_that_is_in_no_session_yet_is_left_out(database):
     document = made(1, prompt="a")
     document.pop("session_id", None)
     await database.interceptions.insert_one(document)
-    assert (await sessions(database, query_of(texts=says("a"))))[:2] == (set(), True)
+    assert await sessions(database, query_of(texts=says("a"))) == (set(), True)
 
 
 @pytest.mark.gen_test
@@ -79,6 +79,6 @@ async def test_which_session_a_call_is_in_is_read_from_the_index_alone(database)
     await index(database)
     async with profiling(database) as profiled:
         found = await sessions(database, query_of(texts=says("a")))
-    assert found == ({named(ADA.id, f"s{number}") for number in range(3)}, True, None)
+    assert found == ({named(ADA.id, f"s{number}") for number in range(3)}, True)
     (read,) = [entry for entry in profiled if "pipeline" in entry["command"]]
     assert (read["planSummary"], read["docsExamined"]) == ("IXSCAN { _id: 1, session_id: 1 }", 0)

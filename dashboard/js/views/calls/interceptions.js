@@ -8,7 +8,7 @@ import { useOpenRow } from "../../frame/keys.js";
 import { useLive } from "../../server/live.js";
 import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
-import { Empty, indexedShare } from "../../parts/states.js";
+import { Empty } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { Detail } from "./detail.js";
@@ -53,11 +53,9 @@ export function Interceptions({ route, user }) {
 }
 
 /** How many calls there are, and what that leaves out. */
-function countOf({ count, rest: { count_is_exact: isExact, indexing } }, sought) {
+function countOf({ count, rest: { count_is_exact: isExact } }, sought) {
   if (count === null) return "";
-  const number = `${isExact === false ? "at most " : ""}${plural(count, "call")}${sought ? " found" : ""}`;
-  if (!indexing) return number;
-  return `${number}. Older calls cannot be searched for words yet: ${indexedShare(indexing)} done.`;
+  return `${isExact === false ? "at most " : ""}${plural(count, "call")}${sought ? " found" : ""}`;
 }
 
 function Nothing({ q }) {

@@ -22,7 +22,6 @@ from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.flat_rows import FlatRows, columns, csv_text, flat_rows, json_cells
 from resources.recorded.groups import GroupedStatistics, GroupPoint, GroupTotals, Histograms, show_group
-from resources.recorded.parts import Indexing
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
@@ -132,6 +131,5 @@ def _to_json(query: GroupQuery, tz: str, result: GroupResult, names: Names) -> G
         points=UNSET if query.period is Period.ALL else GroupPoint.all_of(of, total.points),
         histograms=Histograms.of(total.total) if of is Subject.CALLS else UNSET,
         recorded_since=UNSET if result.recorded_since is None else format_time(result.recorded_since),
-        indexing=UNSET if result.indexed is None else Indexing(*result.indexed),
         groups=[show_group(of, query.by, found, names, query.period) for found in result.groups],
     )

@@ -28,7 +28,6 @@ from handlers.problems import ValidationProblem
 from intercept.times import format_time
 from resources.names import Names
 from resources.recorded import stats as resources
-from resources.recorded.parts import Indexing
 from resources.recorded.stats import EarlierCalls, RefusedCalls, Statistics
 from storage.aggregation.rollup import Bucket, GroupBy
 from storage.queries.filters.grouped.calendar import Period
@@ -64,7 +63,6 @@ class FoundSeries(NamedTuple):
     uncounted: int
     earlier: Series | None
     recorded_since: datetime | None = None
-    indexed: tuple[int, int] | None = None
 
 
 class StatisticsHandler(GroupedHandler):
@@ -105,7 +103,6 @@ class StatisticsHandler(GroupedHandler):
             series=[await _to_json(one, query.group_by, names) for one in found.series],
             previous=UNSET if found.earlier is None else _earlier(query, found.earlier),
             recorded_since=UNSET if found.recorded_since is None else format_time(found.recorded_since),
-            indexing=UNSET if found.indexed is None else Indexing(*found.indexed),
         )
 
     async def _refused(self, request: SeriesRequest) -> RefusalTotals | None:
@@ -143,9 +140,7 @@ class StatisticsHandler(GroupedHandler):
         group_query = group_query_of(query, conditions, self.visible_to)
         result = await self.bridge.grouped.read(group_query, on_progress, seconds=seconds, finder=finder)
         earlier = Series(None, result.total.points_before) if query.compare else None
-        return FoundSeries(
-            series_of(query, result), result.uncounted, earlier, result.recorded_since, indexed=result.indexed
-        )
+        return FoundSeries(series_of(query, result), result.uncounted, earlier, result.recorded_since)
 
     async def _names(self, group_by: GroupBy | None, series: Sequence[Series], others: Iterable[UUID | None]) -> Names:
         """Find out what the groups of series are called, and the users who are named besides."""

@@ -64,7 +64,6 @@ class GroupResult(Struct):
         total: All of it as one, each document once.
         uncounted: Calls that are in no figure yet.
         recorded_since: Where records that would be needed are gone: since when all are there.
-        indexed: Where calls were found by an index that has not all of them yet: how many of about how many.
     """
 
     count: int
@@ -72,4 +71,3 @@ class GroupResult(Struct):
     total: Found
     uncounted: int = 0
     recorded_since: datetime | None = None
-    indexed: tuple[int, int] | None = None

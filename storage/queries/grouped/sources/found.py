@@ -27,12 +27,10 @@ class FoundCalls(NamedTuple):
 
     Attributes:
         ids: Their ids, one behind the other.
-        indexed: Where the index does not go back to the first call: how many of about how many it has; None where it does.
         waiting: Calls that were not looked at, as they wait to be indexed.
     """
 
     ids: bytes
-    indexed: tuple[int, int] | None = None
     waiting: int = 0
 
     @property

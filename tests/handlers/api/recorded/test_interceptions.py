@@ -85,7 +85,7 @@ async def test_a_call_has_the_groups_of_its_time_and_is_found_by_each_id_also_in
     assert (status, resource["id"], resource["status"], resource["end_reason"]) == (200, id_, "in_flight", None)
     assert await running.get(f"{LIST}?q=status:in_flight") == (
         200,
-        {"count": 1, "results": [resource], "next_after_id": None, "count_is_exact": True, "indexing": None},
+        {"count": 1, "results": [resource], "next_after_id": None, "count_is_exact": True},
     )
     await running.afresh()
     # an interception is found by every id that it was given
