@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.dialects.bedrock.events import ERROR, BedrockEvents
@@ -18,7 +18,7 @@ from intercept.dialects.texts import ResponseText
 from intercept.formats.json_text import read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
-from intercept.tokens import disjoint_tokens
+from intercept.tokens import disjoint_tokens, storable
 
 EVENTS: Final = ("contentBlockStart", "contentBlockDelta", "messageStop", "metadata")
 """The events of a stream that are read."""
@@ -194,7 +194,10 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
 
 
 def _tokens(usage: dict[str, Any]) -> TokenUsage | None:
-    return disjoint_tokens(usage, _COUNTS)
+    """Read the counts of a usage object. Amazon Nova calls some of them `..TokenCount` when it is invoked."""
+    plain = {name.replace("TokenCount", "Tokens"): value for name, value in usage.items()}
+    tokens = disjoint_tokens(plain, _COUNTS)
+    return tokens and structs.replace(tokens, usage=storable(usage))
 
 
 event_stream_reader: Final = _Stream

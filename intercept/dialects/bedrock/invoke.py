@@ -9,9 +9,9 @@ Source: the Amazon Bedrock API reference, "InvokeModel", and "Inference request 
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from msgspec import Raw, Struct
+from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.apis import Header, Reader, no_header
@@ -50,7 +50,7 @@ _CLAUDES: Final = b'{"type":'
 
 
 class _Stream(messages.MessageStream):
-    """Reads a stream of chunks. The metrics of the last one count where the model reported no usage of its own.
+    """Reads a stream of chunks. The metrics of the last one have the counts that the model did not report itself.
 
     With tools Claude's usage and Bedrock's metrics differ, and the usage is what is billed.
     """
@@ -68,8 +68,7 @@ class _Stream(messages.MessageStream):
                 converse.add_event(kind, data, self._draft)
         if chunk.metrics:
             self._draft.complete = True
-            metrics = self._draft.read_usage(chunk.metrics)
-            self._draft.tokens = self._draft.tokens or disjoint_tokens(metrics, _COUNTS)
+            _complete(self._draft, self._draft.read_usage(chunk.metrics))
 
 
 def metered_body_reader(header: Header) -> Reader:
@@ -80,10 +79,21 @@ def metered_body_reader(header: Header) -> Reader:
             return False
         if draft.tokens is None and b'"output"' in body:
             converse.add_body(body, draft)
-        draft.tokens = draft.tokens or disjoint_tokens(_counted(header), _COUNTS)
+        _complete(draft, _counted(header))
         return True
 
     return BodyReader(add)
+
+
+def _complete(draft: Draft, counted: dict[str, Any]) -> None:
+    """Add the counts that Bedrock has and the model did not report."""
+    more = disjoint_tokens(counted, _COUNTS)
+    if draft.tokens is None or more is None:
+        draft.tokens = draft.tokens or more
+        return
+    reported = draft.tokens
+    missing = {name: value for name, value in structs.asdict(more).items() if getattr(reported, name) is None}
+    draft.tokens = structs.replace(reported, **missing)
 
 
 def _counted(header: Header) -> dict[str, int]:

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import to_builtins
+from msgspec import structs, to_builtins
 
 from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
 from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, metered_body_reader
@@ -66,6 +66,8 @@ CLAUDE_READING = Reading(
             provider_response_id="msg_bdrk_1",
             input_tokens=9,
             output_tokens=134,
+            cache_read_input_tokens=3,
+            cache_write_input_tokens=0,
             usage={"input_tokens": 9, "output_tokens": 134},
         ),
     ),
@@ -88,6 +90,7 @@ NOVAS_CALL = ToolUsage(provider_response_id="", provider_tool_call_id="t1", tool
 NOVAS_TOKENS = TokenUsage(
     provider_response_id="", input_tokens=4, output_tokens=2, usage={"inputTokens": 4, "outputTokens": 2}
 )
+NOVAS_COMPLETED = structs.replace(NOVAS_TOKENS, cache_read_input_tokens=3, cache_write_input_tokens=0)
 
 
 def with_type(event):
@@ -120,7 +123,7 @@ def test_a_body_of_claude_reads_as_that_of_anthropics_own_api(conversation):
         (b"".join(map(chunk, LLAMA)), Reading(complete=True, token_usages=(METERED,))),
         (
             b"".join(map(chunk, NOVA)),
-            Reading(complete=True, token_usages=(NOVAS_TOKENS,), tool_usages=(NOVAS_CALL,)),
+            Reading(complete=True, token_usages=(NOVAS_COMPLETED,), tool_usages=(NOVAS_CALL,)),
         ),
     ],
     ids=["claude", "llama", "nova"],
