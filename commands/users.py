@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 from uuid import UUID
 
 import click
@@ -11,7 +12,10 @@ from msgspec import Struct
 
 from commands.command import command, identities_of, people_of, run
 from commands.output import format_time, json_option, show
-from storage.accounts.users import Person, Role
+from storage.accounts.audit import Author
+from storage.accounts.users import LastOwnerError, Person, Role
+
+T = TypeVar("T")
 
 HEADINGS = ("NAME", "ROLE", "DISPLAY NAME", "GROUPS", "COST CENTRE", "LAST SEEN", "SPEND", "CREATED", "ID")
 
@@ -35,6 +39,18 @@ class ListedUser(Struct):
         user, groups = person.user, [group.name for group in person.groups]
         names = (user.id, user.username, user.display_name, user.role, user.created_at, user.cost_centre)
         return cls(*names, groups, person.last_seen_at, float(person.spend_usd))
+
+
+force_option = click.option("--force", is_flag=True, help="Do not ask, also if NAME is the only owner.")
+
+
+async def _confirmed(change: Callable[[Author], Awaitable[T]], *, force: bool) -> T:
+    """Make a change of users. Ask before the only owner goes."""
+    try:
+        return await change(Author(force=force))
+    except LastOwnerError as error:
+        click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
+        return await change(Author(force=True))
 
 
 @click.group()
@@ -68,11 +84,16 @@ def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What the user may see.")
 @click.option("--display-name", metavar="TEXT", help="Display name; empty means NAME.")
 @click.option("--cost-centre", metavar="TEXT", help="Who pays; empty means nobody.")
-def change_user(name: str, role: str | None, display_name: str | None, cost_centre: str | None) -> None:
+@force_option
+def change_user(name: str, role: str | None, display_name: str | None, cost_centre: str | None, force: bool) -> None:
     """Change the given fields of the user NAME."""
+    new_role = Role(role) if role else None
     user = run(
-        lambda database: identities_of(database).change_user(
-            name, role=Role(role) if role else None, display_name=display_name, cost_centre=cost_centre
+        lambda database: _confirmed(
+            lambda author: identities_of(database).change_user(
+                name, role=new_role, display_name=display_name, cost_centre=cost_centre, author=author
+            ),
+            force=force,
         )
     )
     click.echo(f"Changed {user.username} ({user.role}).")
@@ -97,7 +118,12 @@ def list_users(as_json: bool) -> None:
 
 @command(users, "remove")
 @click.argument("name")
-def remove_user(name: str) -> None:
+@force_option
+def remove_user(name: str, force: bool) -> None:
     """Remove the user NAME and all of their tokens. Their records stay."""
-    run(lambda database: identities_of(database).remove_user(name))
+    run(
+        lambda database: _confirmed(
+            lambda author: identities_of(database).remove_user(name, author=author), force=force
+        )
+    )
     click.echo(f"Removed {name} and revoked their tokens.")

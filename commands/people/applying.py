@@ -12,10 +12,14 @@ from commands.people.reading import MAX_FILE_BYTES, InvalidPeopleError, People, 
 from commands.providers.work import provider_names
 from limits.policies.notes import notes_on
 from limits.policies.sources import Level
+from storage.accounts.audit import Author
 from storage.accounts.users import Role
 from storage.mongo.database import Database
 from storage.policies.documents import level_of
 from storage.policies.store import PolicyStore
+
+# That an owner is left at the end was checked before the first step.
+_AUTHOR = Author(force=True)
 
 
 @click.group()
@@ -86,10 +90,14 @@ async def _do(step: Step, database: Database, store: PolicyStore) -> None:
         case What.CHANGE_USER:
             role = Role(given["role"]) if "role" in given else None
             await identities.change_user(
-                step.name, role=role, display_name=given.get("display_name"), cost_centre=given.get("cost_centre")
+                step.name,
+                role=role,
+                display_name=given.get("display_name"),
+                cost_centre=given.get("cost_centre"),
+                author=_AUTHOR,
             )
         case What.REMOVE_USER:
-            await identities.remove_user(step.name)
+            await identities.remove_user(step.name, author=_AUTHOR)
         case What.JOIN:
             await groups.add_members(given, [step.name])
         case What.LEAVE:

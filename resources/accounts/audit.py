@@ -22,7 +22,8 @@ class Actor(Struct):
     username: Annotated[
         str,
         doc(
-            "As it was then. If the id is null: `command line`, `single sign-on` or `unknown caller`, which no user can have."
+            "As it was then. If the id is null: `command line (ACCOUNT)` with the account of the machine, `single sign-on` "
+            "or `unknown caller`, which no user can have."
         ),
     ]
     token_id: Annotated[

@@ -6,6 +6,8 @@ see `storage.accounts.sign_in.access_trail`.
 
 from __future__ import annotations
 
+import os
+import pwd
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, TypeVar
@@ -24,17 +26,27 @@ ANSWER_SECONDS = 2.0
 """How long the database may take for a list or a change."""
 
 
+def _account() -> str:
+    """The account of the machine that runs this process; the number of one that has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 class Author(Struct, frozen=True):
     """Who makes a change: a user, by HTTP from an address with a token, or without a user the command line.
 
-    `expires_at` is when the token expires; None is never. `name` replaces the username if there is no user.
+    `expires_at` is when the token expires; None is never. `name` replaces the username if there is no user; it has a space,
+    which no username has. With `force` the last owner may go.
     """
 
     user: User | None = None
     client_ip: str | None = None
     token_id: str | None = None
     expires_at: datetime | None = None
-    name: str = "command line"  # which no user can have: it has a space
+    name: str = f"command line ({_account()})"
+    force: bool = False
 
 
 COMMAND_LINE = Author()

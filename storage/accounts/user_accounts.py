@@ -19,6 +19,7 @@ from storage.accounts.users import (
     ChangedMeanwhileError,
     Group,
     IdentityConflictError,
+    LastOwnerError,
     Role,
     UnknownIdentityError,
     User,
@@ -39,8 +40,7 @@ NOT_ONESELF = "you cannot remove yourself; ask another owner"
 class UserAccounts(Authentication, Changes):
     """The users of a database.
 
-    Every method with a query raises `DatabaseUnavailableError`. Each change has an `author`. The command line may also
-    remove the last owner; users may not.
+    Every method with a query raises `DatabaseUnavailableError`. Each change has an `author`.
     A user who is not there raises `UnknownIdentityError`, except where a method returns None or leaves them out.
     """
 
@@ -152,7 +152,7 @@ class UserAccounts(Authentication, Changes):
         """Change the given fields of a user; an empty display name means the username, an empty cost centre none.
 
         Raises:
-            IdentityConflictError: There would be no owner any more.
+            LastOwnerError: There would be no owner any more.
             IdentityError: The display name or the cost centre is not allowed.
         """
         centre = None if cost_centre is None else checked_name("cost centre", cost_centre)
@@ -196,7 +196,8 @@ class UserAccounts(Authentication, Changes):
         """Remove a user with their views and policies. All tokens are revoked, the name becomes free, records keep it.
 
         Raises:
-            IdentityConflictError: It is the author, or the last owner.
+            IdentityConflictError: It is the author.
+            LastOwnerError: There would be no owner any more.
         """
         at = self._now()
 
@@ -220,8 +221,8 @@ class UserAccounts(Authentication, Changes):
         """
         witness = {"$inc": {"witnessed": 1}}
         found = await self._database.users.update_one(other_owners(user.id), witness, session=session)
-        if not found.matched_count and author.user is not None:
-            raise IdentityConflictError(f'"{user.username}" {LAST_OWNER}')
+        if not found.matched_count and not author.force:
+            raise LastOwnerError(f'"{user.username}" {LAST_OWNER}')
 
     def _active(self) -> dict[str, Any]:
         """What tokens are that are neither revoked nor expired."""

@@ -43,6 +43,10 @@ class IdentityConflictError(IdentityError):
     """As users are now, that cannot be done."""
 
 
+class LastOwnerError(IdentityConflictError):
+    """There would be no owner any more."""
+
+
 class Role(StrEnum):
     """What a user may see."""
 

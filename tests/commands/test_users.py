@@ -1,4 +1,6 @@
 import json
+import os
+import pwd
 import re
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -47,9 +49,9 @@ def test_each_change_is_in_the_audit_trail(run, output, database, io_loop):
     output("users", "add", "ada", "--role", "owner")
     token = run("tokens", "create", "ada", "--name", "laptop").stdout[:10]
     output("tokens", "revoke", token)
-    output("users", "remove", "ada")
+    output("users", "remove", "ada", "--force")
     entries = io_loop.run_sync(lambda: audit_page(database, limit=10))
-    assert {entry["actor"]["username"] for entry in entries} == {"command line"}
+    assert {entry["actor"]["username"] for entry in entries} == {f"command line ({pwd.getpwuid(os.getuid()).pw_name})"}
     assert [(entry["action"], entry["subject"]["username"], entry["detail"]) for entry in entries] == [
         ("user.removed", "ada", {"revoked_tokens": 0}),
         ("token.revoked", "ada", {"token_id": token, "name": "laptop"}),
@@ -109,6 +111,22 @@ def test_adding_a_user_leaves_the_retention_that_the_server_decided(output, data
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
     assert refused(run("users", *arguments)) == (1, message)
+
+
+def test_the_only_owner_stays_one_unless_it_is_confirmed_or_forced(run, output):
+    output("users", "add", "ada", "--role", "owner")
+    changes = ("users", "remove", "ada"), ("users", "change", "ada", "--role", "member")
+    for change in changes:
+        for typed in "", "n\n":
+            code, said = refused(run(*change, typed=typed))
+            assert code == 1
+            assert said.startswith(
+                '"ada" is the only owner; assign another owner first. Go on without an owner (--force'
+            )
+    assert [user["role"] for user in json.loads(output("users", "list", "--json"))] == ["owner"]
+    assert run(*changes[1], typed="y\n").stdout == "Changed ada (member).\n"
+    output("users", "change", "ada", "--role", "owner")
+    assert output(*changes[0], "--force") == "Removed ada and revoked their tokens.\n"
 
 
 def test_an_unknown_role_is_a_usage_error(run):

@@ -20,6 +20,7 @@ from runtime.alerts.budgets import WATCHED, BudgetWatch
 from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
 from runtime.alerts.digest import DELAY, weekly_digest
 from runtime.alerts.watch import Alert, Watch
+from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.group_lookup import service_of
 from storage.accounts.identities import Identities
 from storage.accounts.users import Group, Role
@@ -203,8 +204,8 @@ async def test_a_new_owner_is_told_however_they_were_made(database):
     await identities.change_user("bob", display_name="Bob")
     alerts = await new_owners(database, now)()
     assert sorted((alert.data["username"], alert.data["by"]) for alert in alerts) == [
-        ("ada", "command line"),
-        ("bob", "command line"),
+        ("ada", COMMAND_LINE.name),
+        ("bob", COMMAND_LINE.name),
     ]
     assert len({alert.key for alert in alerts}) == 2
 

@@ -9,7 +9,7 @@ import pytest
 
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
 from limits.policies.sources import Level, Source
-from storage.accounts.audit import Author
+from storage.accounts.audit import COMMAND_LINE, Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role, UnknownIdentityError
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
@@ -174,7 +174,7 @@ async def test_each_change_is_in_the_audit_trail_with_the_policy_before_and_afte
         ("policy.changed", "ada", "ada", {"policy": name, "policy_before": "{}", "policy_after": said}),
         ("policy.removed", "ada", "ada", {"policy": name, "policy_before": said, "policy_after": "{}"}),
         (
-            *("policy.changed", "command line", None),
+            *("policy.changed", COMMAND_LINE.name, None),
             {"policy": "everyone", "policy_before": "{}", "policy_after": '{"byok":"deny"}'},
         ),
     ]

@@ -10,6 +10,7 @@ from msgspec import structs
 from pymongo.monitoring import CommandListener
 
 from resources.provider_bodies import check_provider
+from storage.accounts import audit
 from storage.accounts.audit import Author
 from storage.accounts.identities import Role
 from storage.accounts.users import User
@@ -37,7 +38,7 @@ EAST = ProviderSpec("east", "openai", "https://east.example/v1/")
 WEST = ProviderSpec("west", "openai", "https://west.example/v1/")
 FIRST, SECOND = NewKey("sk-east-key-number-one-1111"), NewKey("sk-east-key-number-two-2222")
 ADA = Author(User(id=uuid4(), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON), "192.0.2.1", "t1")
-COMMAND_LINE = {"id": None, "username": "command line"}
+COMMAND_LINE = {"id": None, "username": audit.COMMAND_LINE.name}
 TAKEN = "a provider named east exists already"
 UNKNOWN = "there is no provider named east in the database"
 CHANGED_MEANWHILE = "the provider east was changed at the same moment; please try again"

@@ -1,6 +1,7 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.identities import Role
 
 
@@ -26,7 +27,7 @@ def test_what_was_changed_is_told_newest_first_and_narrowed_by_range_kind_and_us
     assert page.browser.title == "Audit trail · AI Bridge"
     page.click(".entry .who", boss)
     page.choose("Everything", "Tokens")
-    own = f"command line created {boss}'s token ({owner[:10]}), which never expires"
+    own = f"{COMMAND_LINE.name} created {boss}'s token ({owner[:10]}), which never expires"
     page.until(
         lambda: page.texts(".entry .what") == [*changes[1:3], own], "what was done of tokens by and of the owner"
     )
@@ -76,7 +77,7 @@ def test_scrolling_down_brings_the_trail_to_its_beginning(page, site):
     page.find(".entry")
     page.scroll_to_end()
     said = page.texts(".entry .what")
-    assert "command line added demo as owner" in said
+    assert f"{COMMAND_LINE.name} added demo as owner" in said
     created = [
         text.partition("“")[2].partition("”")[0] for text in said if text.startswith(f"{name} created their token")
     ]

@@ -9,6 +9,7 @@ import pytest
 
 from handlers.api.control import PROXY_REFUSED
 from handlers.base import UNIDENTIFIED
+from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.sign_in.single_sign_on import Refused
 from storage.accounts.users import Role
 from tests.handlers.conversations import MESSAGES
@@ -29,7 +30,7 @@ async def test_whom_a_trusted_proxy_names_is_a_user_unless_the_name_cannot_be_on
     assert (status, me["username"], me["role"]) == (200, "grace@example.com", "member")
     assert (await running.get(ME, {HEADER: " GRACE@example.com "}))[1]["id"] == me["id"]
     trail = await running.bridge.database.audit.find({"action": "user.added"}).sort("at").to_list(None)
-    assert [one["actor"]["username"] for one in trail] == ["command line", "single sign-on"]
+    assert [one["actor"]["username"] for one in trail] == [COMMAND_LINE.name, "single sign-on"]
     await running.afresh()
     # a user who was there before keeps their role
     await running.bridge.identities.add_user("boss", role=Role.OWNER)

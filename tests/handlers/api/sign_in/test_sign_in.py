@@ -10,6 +10,7 @@ import pytest
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
 from runtime.process import now
+from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.tokens.text import digest, split_token
 
 PATH = "/api/v2/aibridge/users/me/session"
@@ -256,7 +257,7 @@ class TestWithoutLocalSignIn:
         again = await running.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
         assert message(again) == (401, CODE_OVER)
         (made,) = await running.bridge.database.audit.find({"action": "sign_in_link.created"}).to_list(None)
-        assert (made["actor"]["username"], made["subject"]["username"]) == ("command line", "ada")
+        assert (made["actor"]["username"], made["subject"]["username"]) == (COMMAND_LINE.name, "ada")
 
     @pytest.mark.gen_test
     async def test_a_link_of_a_removed_user_signs_nobody_in(self, running):
