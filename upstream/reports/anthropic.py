@@ -1,7 +1,7 @@
 """Anthropic's reports: tokens and costs by day, model and tier.
 
 Sources: Claude API reference, "Usage and Cost Analytics API" (`/v1/organizations/analytics/usage` and `/cost`, beta
-`analytics-usage-cost-2026-08-24`); where an organization has not got that, "Usage and Cost API"
+`analytics-usage-cost-2026-08-24`); where an organization or a key has not got that, "Usage and Cost API"
 (`/v1/organizations/usage_report/messages` and `/cost_report`). An admin key reads them. Amounts are cents.
 """
 

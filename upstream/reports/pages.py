@@ -31,7 +31,7 @@ Query = Sequence[tuple[str, str]]
 
 
 class NotServedError(ReportError):
-    """The provider has no such report."""
+    """The provider has no such report, or this key cannot read it."""
 
 
 class Page(Struct, Generic[T]):
@@ -80,7 +80,7 @@ class ReportPages:
             kind: What a page has several of.
 
         Raises:
-            NotServedError: 404.
+            NotServedError: 401, 403 or 404.
             ReportError: The provider refuses, is not reached, or answers something else.
         """
         found: list[T] = []
@@ -121,9 +121,9 @@ class ReportPages:
         where = f"{self._host} answers {status} to /{path}"
         match status:
             case 401:
-                return ReportError(f"{where}: it does not know the key; give an admin key in {self._key_setting}")
+                return NotServedError(f"{where}: it does not know the key; give an admin key in {self._key_setting}")
             case 403:
-                return ReportError(
+                return NotServedError(
                     f"{where}: the key may not read reports; give one that may in {self._key_setting}, an admin key"
                 )
             case 404:

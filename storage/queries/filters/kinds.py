@@ -21,9 +21,9 @@ _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\
 _COMPARISON = re.compile(r"(>=|<=|>|<|=)?(.+)", re.DOTALL)
 _NUMBER = re.compile(r"\d{1,12}(?:\.\d{1,12})?|\.\d{1,12}", re.ASCII)
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)?", re.ASCII)
-_AGO = re.compile(r"(\d{1,6})(m|h|d|w)", re.ASCII)
+_AGO = re.compile(r"(\d{1,6})(s|m|h|d|w)", re.ASCII)
 _MILLISECONDS: Final[Mapping[str, int]] = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-_AGO_UNITS: Final = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_AGO_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _OPERATORS: Final[Mapping[str, str]] = {">": "$gt", ">=": "$gte", "<": "$lt", "<=": "$lte", "=": "$eq", "": "$eq"}
 _TAG_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _STATUS = re.compile(r"[0-9]{3}")
@@ -87,7 +87,7 @@ def read_ago(text: str) -> timedelta:
     """Read how long ago: `24h`."""
     found = _AGO.fullmatch(text)
     if found is None:
-        raise _invalid(text, "it is a time before now like 15m, 24h, 7d or 4w")
+        raise _invalid(text, "it is a time before now with a unit (s, m, h, d or w), like 15m, 24h or 7d")
     return timedelta(**{_AGO_UNITS[found[2]]: int(found[1])})
 
 

@@ -88,14 +88,14 @@ def figures(tokens, usd):
     return {"tokens": sum(tokens), **dict(zip(names, tokens, strict=True)), "cost_usd": usd}
 
 
-@pytest.mark.parametrize("is_older", [False, True], ids=["newer", "older"])
-def test_rows_of_json_say_where_anthropic_and_the_records_agree(call, reconcile, stand_in, is_older):  # noqa: F811
+@pytest.mark.parametrize("newer", [200, 401, 403, 404])
+def test_rows_of_json_say_where_anthropic_and_the_records_agree(call, reconcile, stand_in, newer):  # noqa: F811
     call(DAY, "claude-opus-4-8", (10, 5, 3, 2), "0.5")
     call(DAY, "claude-opus-4-8", (1, 0, 0, 0), "0.1")
     call(NEXT, "claude-opus-4-8", (7, 7, 0, 0), "0.2")
     call(NEXT, "claude-opus-4-8", (9, 9, 9, 9), "9", credential_kind=CredentialKind.BYOK)
     call(NEXT, "gpt-5.5", (9, 9, 9, 9), "9", provider="openai")
-    stand_in.is_older = is_older
+    stand_in.is_older, stand_in.newer = newer != 200, newer
     stand_in.entries = [
         Entry(DAY, "claude-opus-4-8-20260801", 11, 5, 3, 2, "0.605"),
         Entry(NEXT, "claude-opus-4-8", 8, 7, 0, 0, "0.2"),
@@ -188,7 +188,7 @@ def test_what_cannot_be_compared_is_said_in_a_line(reconcile, stand_in):  # noqa
     code, said = refused(reconcile(*anthropic))
     assert code == 1
     assert said.endswith(
-        "answers 401 to /v1/organizations/analytics/usage: it does not know the key; give an admin key in"
+        "answers 401 to /v1/organizations/usage_report/messages: it does not know the key; give an admin key in"
         " reconcile-anthropic-key\n"
     )
     code, said = refused(reconcile("--provider", "anthropic", "--from", "2026-09-02", "--to", "2026-09-01"))

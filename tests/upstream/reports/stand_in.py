@@ -16,6 +16,8 @@ from upstream.reports.anthropic import BETA
 OPENAI_KEY = "sk-admin-0123456789abcdef"
 ANTHROPIC_KEY = "sk-ant-admin01-0123456789abcdef"
 
+_NEWER = "/v1/organizations/analytics/usage", "/v1/organizations/analytics/cost"
+
 
 @dataclass
 class Entry:
@@ -42,6 +44,7 @@ class StandIn:
         page_size: Rows or days on a page, where fewer are not asked for.
         refusal: Status, headers and body of every answer; None answers.
         is_older: Whether Anthropic's newer reports are not there.
+        newer: With which status they are refused then.
         requests: Their paths and queries.
     """
 
@@ -49,6 +52,7 @@ class StandIn:
     page_size: int = 2
     refusal: tuple[int, Mapping[str, str], bytes] | None = None
     is_older: bool = False
+    newer: int = 404
     requests: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     url: str = ""
 
@@ -154,15 +158,17 @@ class StandIn:
 
     def _anthropic(self, headers: Any) -> dict[str, Any]:
         if self.is_older:
-            return {
+            refusals = dict.fromkeys(_NEWER, lambda _: _refuse(self.newer, "Not for this key"))
+            return refusals | {
                 "/v1/organizations/usage_report/messages": self._older_usage,
                 "/v1/organizations/cost_report": self._older_costs,
             }
         if headers.get("anthropic-beta") != BETA:
             return {}
+        usage, cost = _NEWER
         return {
-            "/v1/organizations/analytics/usage": lambda query: self._analytics(query, is_cost=False),
-            "/v1/organizations/analytics/cost": lambda query: self._analytics(query, is_cost=True),
+            usage: lambda query: self._analytics(query, is_cost=False),
+            cost: lambda query: self._analytics(query, is_cost=True),
         }
 
     def _analytics(self, query: Mapping[str, Sequence[str]], *, is_cost: bool) -> Any:
