@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test coverage faults properties fuzz check lint lock audit docs docs-tables bench bench-api bench-micro bench-hostile soak clean
+.PHONY: help run test coverage faults properties fuzz check lint lock audit docs docs-tables bench bench-api bench-micro soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -73,17 +73,14 @@ audit: .venv/dev ## ask for known vulnerabilities of what is pinned; without an 
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
 
-bench: .venv/runtime ## compare with nginx, Envoy and other gateways, and write docs/performance.md: about forty minutes
+bench: .venv/runtime ## compare with nginx, SMG and Ferro, and write docs/performance.md: about twenty minutes
 	@exec $(BIN)/python -m benchmarks.gateways $(ARGS)
 
-bench-api: .venv/runtime ## measure every list, page and sum of the API on a million interceptions; the first time fills data/bench-api
+bench-api: .venv/runtime ## measure lists, searches and sums of the API on a million interceptions; the first time fills data/bench-api
 	@exec $(BIN)/python -m benchmarks.api $(ARGS)
 
 bench-micro: .venv/runtime ## measure the pure parts, and write docs/performance.md
 	@exec $(BIN)/python -m benchmarks.micro $(ARGS)
-
-bench-hostile: .venv/runtime ## measure what hostile clients cost, beside Tornado's own server; a minute
-	@exec $(BIN)/python -m benchmarks.hostile_clients $(ARGS)
 
 soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)

@@ -21,12 +21,10 @@ from urllib.request import Request, urlopen
 
 import click
 
-from benchmarks.gateways.comparison import Cores, upstream
 from benchmarks.gateways.runners.bridge import Bridge, embedded_mongodb
 from benchmarks.gateways.runners.runner import Running, Setup, free_port
-from benchmarks.reports.samples import slope
-from benchmarks.reports.tables import markdown
-from benchmarks.stand.processes import Process
+from benchmarks.report import markdown, slope
+from benchmarks.stand.processes import Cores, Process, running_upstream
 from benchmarks.stand.traffic import Traffic
 from handlers.operation.metrics import PREFIX
 
@@ -155,14 +153,14 @@ async def _note(watch: Watch, samples: list[Sample]) -> None:
 def main(*, minutes: float) -> None:
     """Let the bridge work at half load, and say whether anything grows or leaks."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    cores = Cores(os.sched_getaffinity(0))
+    cores = Cores.of_this_machine()
     os.sched_setaffinity(0, cores.others)
     with tempfile.TemporaryDirectory(prefix="aibridge-soak-") as name:
         folder = Path(name)
-        with embedded_mongodb(folder / "mongodb") as mongodb, upstream(folder, cores.others) as port:
+        with embedded_mongodb(folder / "mongodb") as mongodb, running_upstream(folder, cores.others) as port:
             bridge = Bridge(mongodb)
             bridge.prepare()
-            running = bridge.start(Setup(port, free_port(), folder, cores.of(bridge)))
+            running = bridge.start(Setup(port, free_port(), folder, {cores.gateway}))
             try:
                 found = asyncio.run(soak(running, minutes))
             finally:

@@ -80,14 +80,24 @@ def pytest_generate_tests(metafunc):
 
 def pytest_configure(config):
     gc.disable()  # until all tests are collected: modules leave no garbage that is worth a search
+    config.addinivalue_line("markers", "night: slow, or needs large downloads; left out unless asked for with -m")
+    config.addinivalue_line("markers", "faults: takes minutes; left out unless asked for with -m")
     config.addinivalue_line("markers", "expects_log(pattern): the test logs this warning or error, at least once")
     config.addinivalue_line(
         "markers", "timed: the test bounds processor time, so it says nothing while lines are counted"
     )
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with tests that start servers and wait for them, so that none of them runs alone in the end."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is not asked for by its mark. Begin with tests that wait for servers, so that none is alone in the end."""
+    left_out = [
+        item
+        for item in items
+        for mark in ("night", "faults")
+        if mark not in config.option.markexpr and item.get_closest_marker(mark)
+    ]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]
     items.sort(key=lambda item: not item.nodeid.startswith(STARTING_SERVERS))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, islice
 from random import Random
 from typing import Any
 from uuid import UUID
@@ -38,8 +38,8 @@ FEWEST_USERS = 40
 FAILED = 0.03
 NEW_THREAD = 0.2
 CALLS_A_TOOL = 0.45
-USUAL_MODELS, USUAL_CLIENTS = 4, 2
-"""How many models and clients one person uses as a rule, or fewer."""
+USUAL_MODELS = 4
+"""How many models one person uses as a rule, or fewer."""
 
 UNUSUAL = 0.05
 """The share of sessions with any other model and client."""
@@ -53,19 +53,7 @@ MODELS = (
     *(("openai", f"in-house-{number}") for number in range(14)),
 )
 CLIENTS = ("Claude Code", "Codex", "Cursor", "Zed", "Unknown", "GitHub Copilot (VS Code)")
-TOOLS = (
-    "Bash",
-    "Read",
-    "Edit",
-    "Grep",
-    "Write",
-    "Glob",
-    "WebFetch",
-    "TodoWrite",
-    "Task",
-    "mcp__tracker__search",
-    "shell",
-)
+TOOLS = ("Bash", "Read", "Edit", "Grep", "Write", "Glob", "WebFetch", "TodoWrite", "Task", "mcp__tracker__search")
 PROJECTS = tuple(f"project-{number}" for number in range(40))
 TAGGED = 0.6
 """The share of sessions whose client sends tags."""
@@ -79,53 +67,12 @@ _FAILURES = (
     (EndReason.UPSTREAM_STREAM_ERROR, 200, ProviderError(type="api_error", message="Internal server error")),
     (EndReason.UPSTREAM_TIMEOUT, None, ProviderError(type="upstream_timeout", message="The provider did not answer")),
 )
-_WORDS = [
-    "why",
-    "does",
-    "the",
-    "test",
-    "of",
-    "this",
-    "module",
-    "fail",
-    "on",
-    "the",
-    "second",
-    "run",
-    "when",
-    "the",
-    "cache",
-    "is",
-    "warm",
-    "and",
-    "what",
-    "would",
-    "be",
-    "the",
-    "smallest",
-    "change",
-    "that",
-    "makes",
-    "it",
-    "pass",
-    "without",
-    "a",
-    "new",
-    "dependency",
-    "please",
-    "look",
-    "at",
-    "the",
-    "log",
-    "first",
-]
-
-
+_WORDS = (  # noqa: SIM905 - one line is read more easily than forty
+    "why does the test of this module fail on the second run when the cache is warm and what would be the smallest "
+    "change that makes it pass without a new dependency please look at the log first"
+).split()
 RARE_WORDS = 30_000
 """Different words in texts beside the common ones; the first are frequent, most come a few times in a million calls."""
-
-PASTED = 0.00002
-"""The share of prompts in which somebody pasted a password."""
 
 _POOL = 400_000
 
@@ -162,9 +109,8 @@ class Population:
         self._users = users
         self._user, self._model, self._client = Zipf(len(users)), Zipf(len(MODELS)), Zipf(len(CLIENTS))
         self._tool, self._project = Zipf(len(TOOLS)), Zipf(len(PROJECTS))
-        rare = random_words(self._random)
-        self._pool = [next(rare) if self._random.random() < 0.3 else self._random.choice(_WORDS) for _ in range(_POOL)]
-        self._habits = {user: (self._models(USUAL_MODELS), self._clients(USUAL_CLIENTS)) for user in users}
+        self._pool = list(islice(self._words(), _POOL))
+        self._habits = {user: self._habit() for user in users}
 
     def new_id(self, at: datetime) -> UUID:
         """Make an id of version 7 (RFC 9562 section 5.7): in order of time, like the ids of live records."""
@@ -187,25 +133,25 @@ class Population:
             left -= share
             yield documents
 
-    def _models(self, number: int) -> list[tuple[str, str]]:
-        return [MODELS[self._model.draw(self._random)] for _ in range(number)]
-
-    def _clients(self, number: int) -> list[str]:
-        return [CLIENTS[self._client.draw(self._random)] for _ in range(number)]
+    def _habit(self) -> list[tuple[tuple[str, str], str]]:
+        """Draw the models that one person uses as a rule, each with a client."""
+        return [
+            (MODELS[self._model.draw(self._random)], CLIENTS[self._client.draw(self._random)])
+            for _ in range(USUAL_MODELS)
+        ]
 
     def _session(self, start: datetime) -> Iterator[dict[str, Any]]:
         random = self._random
         user = self._users[self._user.draw(random)]
         is_usual = random.random() > UNUSUAL
-        models, clients = self._habits[user] if is_usual else (self._models(1), self._clients(1))
-        (provider, model), client = random.choice(models), random.choice(clients)
+        (provider, model), client = random.choice(self._habits[user] if is_usual else self._habit())
         session = _Session(
             initiator_id=user,
             provider=provider,
             model=model,
             client=client,
             client_session_id=None if client in _WITHOUT_SESSION else str(self.new_id(start)),
-            tags=self._tags() if random.random() < TAGGED else {},
+            tags={"project": PROJECTS[self._project.draw(random)]} if random.random() < TAGGED else {},
         )
         previous: dict[str, Any] | None = None
         for _ in range(1 + int(random.expovariate(1 / (CALLS_PER_SESSION - 1)))):
@@ -216,12 +162,6 @@ class Population:
             yield document
             previous = document
             start = document["ended_at"] + timedelta(milliseconds=random.randrange(200, 60_000))
-
-    def _tags(self) -> dict[str, str]:
-        return {
-            "project": PROJECTS[self._project.draw(self._random)],
-            "env": self._random.choice(("dev", "ci", "prod")),
-        }
 
     def _call(self, session: _Session, start: datetime) -> dict[str, Any]:
         random = self._random
@@ -246,7 +186,7 @@ class Population:
             credential_hint="sk-a...wxyz",
             started_at=start,
             tags=session.tags,
-            user_prompt=UserPrompt(prompt=self._prompt()),
+            user_prompt=UserPrompt(prompt=self._text(5, 60)),
         )
         ending = Ending(
             interception_id=interception.id,
@@ -292,18 +232,13 @@ class Population:
             else (),
         )
 
-    def _prompt(self) -> str:
-        pasted = " my password is hunter2" if self._random.random() < PASTED else ""
-        return self._text(5, 60) + pasted
-
     def _text(self, least: int, most: int) -> str:
         words = self._random.randint(least, most)
         begin = self._random.randrange(_POOL - most)
         return " ".join(self._pool[begin : begin + words])
 
-
-def random_words(random: Random) -> Iterator[str]:
-    """Draw words by Zipf without an end."""
-    zipf = Zipf(RARE_WORDS)
-    while True:
-        yield f"word{zipf.draw(random)}"
+    def _words(self) -> Iterator[str]:
+        """Draw words without an end, three of ten of them rare ones."""
+        rare, random = Zipf(RARE_WORDS), self._random
+        while True:
+            yield f"word{rare.draw(random)}" if random.random() < 0.3 else random.choice(_WORDS)

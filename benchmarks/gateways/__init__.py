@@ -1,1 +1,1 @@
-"""The comparison of gateways: the gateways, the measurements, and how each is made."""
+"""The comparison of gateways: how each is started, the measurements, and the run over all of them."""

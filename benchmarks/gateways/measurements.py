@@ -6,11 +6,9 @@ Rates are per second, times in milliseconds, processor time in seconds per 1,000
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from benchmarks.gateways.runners.runner import Runner
-from benchmarks.reports.samples import percentile
+from benchmarks.report import ADDED, Figures, percentile
 from benchmarks.stand.conversations import CallSpec
 from benchmarks.stand.load import Plan, Totals
 from benchmarks.stand.processes import Use
@@ -25,8 +23,6 @@ FIRST_BYTE_MS = 300
 MANY_STREAMS, MANY_EVENTS, MANY_GAP_MS = 1000, 60, 50
 HISTORY_BYTES = 200_000
 """The body of a request in a long conversation."""
-
-Figures = dict[str, float]
 
 
 class Observed(NamedTuple):
@@ -43,29 +39,12 @@ class Spent(NamedTuple):
     database: float
 
 
-Measured = Callable[[Totals, Spent], Figures]
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """A plan, and the figures from its totals and from the processor time of the whole plan, warm-up included.
-
-    Attributes:
-        name: The name of its figures, and of notes about it.
-        tls: Whether the gateway has TLS to the upstream.
-        brief: Whether it is one of the few measurements for several workers.
-    """
+class Measurement(NamedTuple):
+    """A plan, and the figures from its totals and from the processor time of the whole plan, warm-up included."""
 
     name: str
     plan: Plan
-    figures: Measured
-    tls: bool = False
-    brief: bool = False
-
-    def suits(self, runner: Runner) -> bool:
-        """Whether this gateway can be measured in this way."""
-        has_api = self.plan.spec.api in runner.apis
-        return has_api and (self.brief or runner.cores == 1) and (runner.calls_upstream or not self.tls)
+    figures: Callable[[Totals, Spent], Figures]
 
 
 def _busy(totals: Totals) -> float:
@@ -73,101 +52,80 @@ def _busy(totals: Totals) -> float:
     return 100 * used / totals.seconds
 
 
-def _percentiles(name: str, nanoseconds: list[int]) -> Figures:
+def _percentiles(label: str, nanoseconds: list[int]) -> Figures:
     ordered = sorted(nanoseconds)
-    return {f"{name} p{percent}": percentile(ordered, percent) / 1e6 for percent in ((50, 99) if ordered else ())}
+    return {f"{label}, p{percent}": percentile(ordered, percent) / 1e6 for percent in ((50, 99) if ordered else ())}
 
 
-def _blocking(name: str) -> Measured:
+def _requests(label: str, *, waiting: bool = False) -> Callable[[Totals, Spent], Figures]:
+    def figures(totals: Totals, spent: Spent) -> Figures:
+        found = {
+            f"{label}: requests/s": totals.responses / totals.seconds,
+            f"{label}: processor seconds per 1,000": 1000 * spent.own / max(1, totals.all_responses),
+            f"{label}: the database's beside it": 1000 * spent.database / max(1, totals.all_responses),
+            f"{label}: its core was busy, %": _busy(totals),
+        }
+        return found | (_percentiles(f"{label}: {ADDED}", list(totals.first_bytes)) if waiting else {})
+
+    return figures
+
+
+def _burst(of: str) -> Callable[[Totals, Spent], Figures]:
     def figures(totals: Totals, spent: Spent) -> Figures:
         return {
-            name: totals.responses / totals.seconds,
-            f"{name} cpu": 1000 * spent.own / max(1, totals.all_responses),
-            f"{name} database": 1000 * spent.database / max(1, totals.all_responses),
-            f"{name} busy": _busy(totals),
+            f"burst streams/s, 32 at a time{of}": totals.events / EVENTS / totals.seconds,
+            f"processor seconds per 1,000 burst events{of}": 1000 * spent.own / max(1, totals.all_events),
+            f"its core was busy, burst{of}, %": _busy(totals),
         }
 
     return figures
 
 
-def _waiting(name: str) -> Measured:
+def _latency(streams: int, gap_ms: int = GAP_MS) -> Callable[[Totals, Spent], Figures]:
+    per_second = 1000 // gap_ms
+
     def figures(totals: Totals, spent: Spent) -> Figures:
-        return _blocking(name)(totals, spent) | _percentiles(f"{name} first byte", list(totals.first_bytes))
-
-    return figures
-
-
-def _burst(name: str) -> Measured:
-    def figures(totals: Totals, spent: Spent) -> Figures:
+        label = f"{streams:,} streams of {per_second} events a second"
         return {
-            name: totals.events / EVENTS / totals.seconds,
-            f"{name} events": totals.events / totals.seconds,
-            f"{name} cpu": 1000 * spent.own / max(1, totals.all_events),
-            f"{name} busy": _busy(totals),
+            f"{label}: share reached, %": 100 * totals.events / totals.seconds / (streams * per_second),
+            f"{label}: processor seconds per 1,000 events": 1000 * spent.own / max(1, totals.all_events),
+            **_percentiles(f"{ADDED} to the first byte, {streams:,} at a time", list(totals.first_bytes)),
+            **_percentiles(f"{ADDED} to each event, {streams:,} at a time", list(totals.delays)),
         }
 
     return figures
 
 
-def _latency(streams: int, gap_ms: int = GAP_MS) -> Measured:
-    def figures(totals: Totals, spent: Spent) -> Figures:
-        return {
-            f"share {streams}": 100 * totals.events / totals.seconds / (streams * 1000 / gap_ms),
-            f"share {streams} cpu": 1000 * spent.own / max(1, totals.all_events),
-            **_percentiles(f"first byte {streams}", list(totals.first_bytes)),
-            **_percentiles(f"delay {streams}", list(totals.delays)),
-        }
-
-    return figures
+def _at_3000_a_second(totals: Totals, spent: Spent) -> Figures:
+    return {"processor seconds per 1,000 events at 3,000 a second": 1000 * spent.own / max(1, totals.all_events)}
 
 
-def _paced_cpu(name: str) -> Measured:
-    def figures(totals: Totals, spent: Spent) -> Figures:
-        return {f"{name} cpu": 1000 * spent.own / max(1, totals.all_events)}
-
-    return figures
-
-
-def _at_once() -> Iterator[Measurement]:
-    """The maximum throughput of a gateway, with an upstream that takes no time."""
+def _all() -> Iterator[Measurement]:
+    # The maximum throughput, with an upstream that takes no time.
     for connections in (1, 32, 256):
-        name, plan = f"blocking chat {connections}", Plan(CallSpec(), connections, seconds=2)
-        yield Measurement(name, plan, _blocking(name), brief=connections == 32)
-    for api in ("chat", "responses", "messages"):
-        name, plan = f"burst {api}", Plan(CallSpec(api, EVENTS), 32, seconds=2)
-        yield Measurement(name, plan, _burst(name), brief=api == "chat")
-    for api in ("responses", "messages"):
-        name = f"blocking {api} 32"
-        yield Measurement(name, Plan(CallSpec(api), 32, seconds=1.5), _blocking(name))
-    name = "history 32"
-    yield Measurement(name, Plan(CallSpec(history_bytes=HISTORY_BYTES), 32, seconds=2), _blocking(name))
-
-
-def _paced() -> Iterator[Measurement]:
-    """The time that a gateway adds, with an upstream that takes time."""
+        label = f"blocking, {connections} at a time"
+        yield Measurement(label, Plan(CallSpec(), connections, seconds=2), _requests(label))
+    for api, of in (("chat", ""), ("messages", ", `messages`")):
+        yield Measurement(f"burst {api}", Plan(CallSpec(api, EVENTS), 32, seconds=2), _burst(of))
+    history = Plan(CallSpec(history_bytes=HISTORY_BYTES), 32, seconds=2)
+    yield Measurement("history", history, _requests("request body of 200 KB, 32 at a time"))
+    # The time that a gateway adds, with an upstream that takes time.
     for streams, events in PACED_STREAMS.items():
         spec = CallSpec("chat", events, GAP_MS)
         many = Plan(spec, streams, seconds=3, warm_up=1.5, ramp=1.0)
-        plan = many if events == EVENTS else Plan(spec, streams, seconds=5)
-        yield Measurement(f"paced {streams}", plan, _latency(streams))
-    yield Measurement("paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("paced"))
+        yield Measurement(
+            f"paced {streams}", many if events == EVENTS else Plan(spec, streams, seconds=5), _latency(streams)
+        )
+    spec = CallSpec("chat", EVENTS, GAP_MS)
+    plan = Plan(spec, STREAMS_FOR_3000_A_SECOND, seconds=3, warm_up=1.5, ramp=1.0)
+    yield Measurement("paced", plan, _at_3000_a_second)
     for connections in (32, 256):
-        name, wait = f"wait {connections}", FIRST_BYTE_MS / 1000
+        wait, label = FIRST_BYTE_MS / 1000, f"first byte after 0.3 s, {connections} at a time"
         plan = Plan(CallSpec(wait_ms=FIRST_BYTE_MS), connections, seconds=8 * wait, warm_up=2 * wait, ramp=wait)
-        yield Measurement(name, plan, _waiting(name))
+        yield Measurement(f"wait {connections}", plan, _requests(label, waiting=True))
     seconds = MANY_EVENTS * MANY_GAP_MS / 1000  # so long is a stream: begun over that time, some end at any
     plan = Plan(CallSpec("chat", MANY_EVENTS, MANY_GAP_MS), MANY_STREAMS, seconds=3, warm_up=seconds + 1, ramp=seconds)
     yield Measurement(f"paced {MANY_STREAMS}", plan, _latency(MANY_STREAMS, MANY_GAP_MS))
 
 
-def _over_tls() -> Iterator[Measurement]:
-    """The cost of TLS to the upstream, on kept connections."""
-    yield Measurement("tls blocking", Plan(CallSpec(), 32, seconds=1.5), _blocking("tls blocking"), tls=True)
-    yield Measurement("tls burst", Plan(CallSpec("chat", EVENTS), 32, seconds=1.5), _burst("tls burst"), tls=True)
-    yield Measurement("tls paced", PLAN_FOR_3000_A_SECOND, _paced_cpu("tls paced"), tls=True)
-
-
-PLAN_FOR_3000_A_SECOND = Plan(
-    CallSpec("chat", EVENTS, GAP_MS), STREAMS_FOR_3000_A_SECOND, seconds=3, warm_up=1.5, ramp=1.0
-)
-MEASUREMENTS = [*_at_once(), *_paced(), *_over_tls()]
+MEASUREMENTS = list(_all())

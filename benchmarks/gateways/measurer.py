@@ -6,8 +6,9 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from benchmarks.gateways.measurements import Figures, Measurement, Observed, Spent
+from benchmarks.gateways.measurements import Measurement, Observed, Spent
 from benchmarks.gateways.runners.runner import Running
+from benchmarks.report import Figures
 from benchmarks.stand.conversations import CallSpec
 from benchmarks.stand.load import Load, Plan, Totals
 from benchmarks.stand.processes import Use, cpu_seconds
@@ -32,7 +33,8 @@ class Measurer:
         """Its start time, and its memory before the first load."""
         if self._running.process is None:
             return {}
-        return {"start": self._running.start_seconds, "memory idle": self._observe().own.resident_bytes / 1e6}
+        idle = self._observe().own.resident_bytes / 1e6
+        return {"start until a call is answered, s": self._running.start_seconds, "resident, idle, MB": idle}
 
     def measure(self, measurements: Iterable[Measurement]) -> Figures:
         """Make these measurements one after the other; return their figures."""
@@ -51,6 +53,8 @@ class Measurer:
 
     def measure_memory(self) -> Figures:
         """Resident memory with many streams open, one event a second each."""
+        if self._running.process is None:
+            return {}
         idle, found = self._settle().own.resident_bytes, {}
         for streams in SLOW_STREAMS:
             ramp = streams / SLOW_STREAMS_A_SECOND
@@ -60,8 +64,8 @@ class Measurer:
                 self._say(f"had begun {totals.open_streams:,} of {streams:,} slow streams after {ramp + 3:.0f} s")
                 break
             resident = totals.after.own.resident_bytes
-            found[f"memory {streams}"] = resident / 1e6
-            found[f"memory per stream {streams}"] = (resident - idle) / streams / 1e3
+            found[f"resident, {streams:,} slow streams, MB"] = resident / 1e6
+            found[f"per slow stream, of {streams:,}, KB"] = (resident - idle) / streams / 1e3
         return found
 
     def _run(self, name: str, plan: Plan) -> Totals:

@@ -1,4 +1,4 @@
-"""Requests and responses of a benchmark, in each of the three APIs, and how a request says which response it wants.
+"""Requests and responses of a benchmark, in each of two APIs, and how a request says which response it wants.
 
 The prompt says what the upstream is to play: `bench-100x10+300` is a stream of 100 events, one every 10 ms, that begins
 after 300 ms; each event carries in its text when it was sent. `bench-0x0+0` is one body of about 1.5 KB, at once.
@@ -30,7 +30,7 @@ class CallSpec(NamedTuple):
         events: How many the stream has; without any the response is one body.
         gap_ms: The time between two events.
         wait_ms: The time until the first byte.
-        history_bytes: About how much of the request is the history of the conversation (`chat` and `messages` only). The
+        history_bytes: About how much of the request is the history of the conversation. The
             upstream does not look at it.
     """
 
@@ -113,66 +113,6 @@ def _chat() -> Conversation:
     )
 
 
-def _responses() -> Conversation:
-    usage = {
-        "input_tokens": 120,
-        "input_tokens_details": {"cached_tokens": 0},
-        "output_tokens": 200,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": 320,
-    }
-    where = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    part = {"type": "output_text", "text": TEXT, "annotations": []}
-    item = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [part]}
-    begun = {
-        "id": "resp_B4nchmark0123456789",
-        "object": "response",
-        "created_at": 1760000000,
-        "status": "in_progress",
-        "error": None,
-        "incomplete_details": None,
-        "instructions": None,
-        "metadata": {},
-        "model": "gpt-4o",
-        "parallel_tool_calls": True,
-        "temperature": 1.0,
-        "tool_choice": "auto",
-        "tools": [],
-        "top_p": 1.0,
-        "output": [],
-        "usage": None,
-    }
-    ended = begun | {"status": "completed", "output": [item], "usage": usage}
-    empty = part | {"text": ""}
-    return Conversation(
-        path="/responses",
-        request_fields={"model": "gpt-4o", "input": PROMPT},
-        body=json.dumps(ended).encode(),
-        opening=_events(
-            {"type": "response.created", "sequence_number": 0, "response": begun},
-            {
-                "type": "response.output_item.added",
-                "sequence_number": 1,
-                "output_index": 0,
-                "item": item | {"status": "in_progress", "content": []},
-            },
-            {"type": "response.content_part.added", "sequence_number": 2, **where, "part": empty},
-            named=True,
-        ),
-        event=_events(
-            {"type": "response.output_text.delta", "sequence_number": 3, **where, "delta": _text(), "logprobs": []},
-            named=True,
-        ),
-        closing=_events(
-            {"type": "response.output_text.done", "sequence_number": 4, **where, "text": TEXT, "logprobs": []},
-            {"type": "response.content_part.done", "sequence_number": 5, **where, "part": part},
-            {"type": "response.output_item.done", "sequence_number": 6, "output_index": 0, "item": item},
-            {"type": "response.completed", "sequence_number": 7, "response": ended},
-            named=True,
-        ),
-    )
-
-
 def _messages() -> Conversation:
     begun: dict[str, Any] = {
         "id": "msg_B4nchmark0123456789",
@@ -212,4 +152,4 @@ def _messages() -> Conversation:
     )
 
 
-CONVERSATIONS = {"chat": _chat(), "responses": _responses(), "messages": _messages()}
+CONVERSATIONS = {"chat": _chat(), "messages": _messages()}

@@ -6,16 +6,31 @@ import ctypes
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.02
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+class Cores(NamedTuple):
+    """The core of this machine that the gateway has, and those that everything else has."""
+
+    gateway: int
+    others: set[int]
+
+    @classmethod
+    def of_this_machine(cls) -> Cores:
+        """Divide the cores of this process. If there is one, the gateway shares it with the load."""
+        first, *others = sorted(os.sched_getaffinity(0))
+        return cls(first, set(others or [first]))
 
 
 class Use(NamedTuple):
@@ -106,3 +121,17 @@ def cpu_seconds(pid: int) -> float:
     Each process has a clock for it, whose number clock_getcpuclockid(3) makes of the process id in this way.
     """
     return time.clock_gettime(~pid << 3 | 2)
+
+
+@contextmanager
+def running_upstream(folder: Path, cores: AbstractSet[int]) -> Iterator[int]:
+    """A running upstream; yields its port."""
+    log = folder / "upstream"
+    command = [sys.executable, "-m", "benchmarks.stand.upstream"]
+    process = Process(command, log=log, cores=cores, folder=Path(__file__).parents[2])
+    try:
+        while not (said := log.read_text()).endswith("\n"):
+            time.sleep(_POLL_SECONDS)
+        yield int(said)
+    finally:
+        process.stop()

@@ -1,8 +1,8 @@
 """An upstream that is never the bottleneck: one process, one epoll loop, responses made beforehand.
 
-    .venv/bin/python -m benchmarks.stand.upstream [CERTIFICATE]
+    .venv/bin/python -m benchmarks.stand.upstream
 
-Prints its port. With a file that holds a key and its certificate it speaks TLS. Every event of a stream is a write of
+Prints its port. Every event of a stream is a write of
 its own, as providers do it; a paced one leaves when it is due, whether or not the other side has kept up, as long as
 the socket takes it.
 """
@@ -14,8 +14,6 @@ import json
 import re
 import select
 import socket
-import ssl
-import sys
 from collections.abc import Iterator
 from itertools import count
 from time import monotonic_ns
@@ -30,8 +28,6 @@ _LAST_CHUNK = b"0\r\n\r\n"
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\n%s\r\n\r\n"
 
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
-
-NOT_READY = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 WRITABLE = 0
 Response = Iterator[int]
@@ -53,8 +49,7 @@ MODELS = _body(
             "object": "list",
             "data": [
                 {"id": one.request_fields["model"], "object": "model", "created": 1760000000, "owned_by": "benchmarks"}
-                for name, one in CONVERSATIONS.items()
-                if name != "responses"
+                for one in CONVERSATIONS.values()
             ],
         }
     ).encode()
@@ -73,11 +68,9 @@ CLOSINGS = {name: _chunk(one.closing) + _LAST_CHUNK for name, one in CONVERSATIO
 class Connection:
     """One connection, and the response that is being written to it."""
 
-    def __init__(self, connected: socket.socket, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, connected: socket.socket) -> None:
         connected.setblocking(False)
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if tls is not None:  # its handshake is part of the first read
-            connected = tls.wrap_socket(connected, server_side=True, do_handshake_on_connect=False)
         self.socket = connected
         self.response: Response | None = None
         self._arrived = bytearray()
@@ -87,7 +80,7 @@ class Connection:
         """Take what has arrived, and begin to answer a whole request. False when the other side has left."""
         try:
             data = self.socket.recv(RECEIVE_BYTES)
-        except NOT_READY:
+        except BlockingIOError:
             return True
         except OSError:
             return False
@@ -142,15 +135,14 @@ class Connection:
         while data:
             try:
                 data = data[self.socket.send(data) :]
-            except NOT_READY:
+            except BlockingIOError:
                 yield WRITABLE
 
 
 class Upstream:
     """Serves on a free port of the loopback address."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
+    def __init__(self) -> None:
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
         self._listening.setblocking(False)
         self.port: int = self._listening.getsockname()[1]
@@ -184,7 +176,7 @@ class Upstream:
                 connected, _ = self._listening.accept()
             except BlockingIOError:
                 return
-            connection = Connection(connected, self._tls)
+            connection = Connection(connected)
             self._connections[connection.socket.fileno()] = connection
             self._epoll.register(connection.socket, select.EPOLLIN)
 
@@ -219,14 +211,7 @@ class Upstream:
         connection.socket.close()
 
 
-def server_tls(certificate: str) -> ssl.SSLContext:
-    """What a server shows whose key and certificate are in this file."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
-    return context
-
-
 if __name__ == "__main__":
-    upstream = Upstream(server_tls(sys.argv[1]) if sys.argv[1:] else None)
+    upstream = Upstream()
     print(upstream.port, flush=True)
     upstream.serve()

@@ -2,10 +2,10 @@ import os
 
 import pytest
 
-from benchmarks.gateways.comparison import upstream
 from benchmarks.soak import Sample, faults, gauge
 from benchmarks.stand.load import Target
-from benchmarks.stand.traffic import CALLS, LARGE_BYTES, Traffic, request
+from benchmarks.stand.processes import running_upstream
+from benchmarks.stand.traffic import CALLS, Traffic
 from handlers.operation.metrics import PREFIX
 from tests.cases import for_each
 
@@ -58,20 +58,13 @@ def test_a_gauge_is_summed_over_its_labels():
 
 @pytest.mark.gen_test
 async def test_every_kind_of_call_is_made(tmp_path):
-    with upstream(tmp_path, os.sched_getaffinity(0)) as port:
+    with running_upstream(tmp_path, os.sched_getaffinity(0)) as port:
         traffic = Traffic(Target(port))
         await traffic.run(100, 1)
         traffic.leave()
     assert traffic.failed == {}
     assert set(traffic.done) == {call.name for call in CALLS}
     assert traffic.done.total() == 100
-
-
-def test_a_large_body_is_as_large_as_it_says():
-    (large,) = (call for call in CALLS if call.padding)
-    head, _, body = request(Target(1), large).partition(b"\r\n\r\n")
-    assert LARGE_BYTES < len(body) < LARGE_BYTES + 2000
-    assert f"Content-Length: {len(body)}" in head.decode()
 
 
 @pytest.mark.gen_test

@@ -23,18 +23,9 @@ FIGURES = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "faults: takes long; left out unless asked for with -m")
     config.addinivalue_line("markers", "server(environ...): settings of this test's server that are not the defaults")
     config.addinivalue_line("markers", "server_says(pattern...): warnings that the servers of this test may log")
     config.stash[FIGURES] = []
-
-
-def pytest_collection_modifyitems(config, items):
-    if "faults" in config.option.markexpr:
-        return
-    left_out = [item for item in items if item.get_closest_marker("faults")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in left_out]
 
 
 def pytest_terminal_summary(terminalreporter, config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -23,7 +23,7 @@ from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from version import VERSION
 
 ROOT = Path(__file__).parents[3]
-# High enough to refuse nothing: what is measured is being asked. The rate is the highest that several workers can share.
+# High enough to refuse nothing: what is measured is being asked.
 LIMITS = {
     "MAX_CONCURRENCY": "9000",
     "USER_MAX_CONCURRENCY": "8000",
@@ -41,12 +41,9 @@ JOBS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
 
 
 class Bridge(Runner):
-    """This server, with one worker. The database runs beside it, and has a new name for each start."""
+    """This server. The database runs beside it, and has a new name for each start."""
 
     name = "AI Bridge"
-    workers = 1
-    launcher: Sequence[str] = ("server.py",)
-    """What the interpreter runs."""
     folder = ROOT
     """Where it runs it."""
 
@@ -74,10 +71,9 @@ class Bridge(Runner):
             "OPENAI_KEY": "sk-provider",
             "ANTHROPIC_BASE_URL": f"{setup.upstream_url}/",
             "ANTHROPIC_KEY": "sk-provider",
-            "WORKERS": str(self.workers),
         }
-        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()} | setup.trust("SSL_CERT_FILE")
-        server = [sys.executable, *self.launcher]
+        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
+        server = [sys.executable, "server.py"]
         for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
             created = subprocess.run(
                 [*server, *words], cwd=self.folder, env=environ, check=True, capture_output=True, text=True
@@ -100,15 +96,6 @@ class Bridge(Runner):
         return Target(setup.port, f"/api/v2/aibridge/{provider}/v1", headers)
 
 
-class BridgeWithout(Bridge):
-    """This server without one of its tricks."""
-
-    def __init__(self, mongodb: EmbeddedMongoDB | None, trick: str) -> None:
-        super().__init__(mongodb)
-        self.name = f"{Bridge.name} without {trick}"
-        self.launcher = ("-m", "benchmarks.gateways.without", trick)
-
-
 class BridgeBeside(Bridge):
     """The server of another checkout. It runs with this interpreter and its packages; its jobs must have the same indexes."""
 
@@ -125,13 +112,6 @@ class BridgeBeside(Bridge):
             raise UnavailableError("there is no version.py: it is no checkout") from None
         super().prepare()
         return version
-
-
-class TwoWorkers(Bridge):
-    """The same with two workers, which share their limits through the database."""
-
-    name = "AI Bridge, 2 workers"
-    workers = cores = 2
 
 
 @contextmanager

@@ -12,7 +12,6 @@ class Direct(Runner):
     """The upstream."""
 
     name = "direct"
-    calls_upstream = False
 
     def prepare(self) -> str:
         """Nothing to install."""

@@ -35,7 +35,7 @@ class Ferro(Runner):
     """One provider, one key for all, a circuit breaker that is checked and never opens."""
 
     name = "Ferro"
-    apis = frozenset({"chat", "responses"})
+    apis = frozenset({"chat"})
     configuration = CONFIGURATION
 
     def prepare(self) -> str:
@@ -57,7 +57,6 @@ class Ferro(Runner):
             "RATE_LIMIT_BURST": "1000000",
             "OPENAI_API_KEY": "sk-provider",
             "OPENAI_BASE_URL": setup.upstream_url,
-            **setup.trust("SSL_CERT_FILE"),
             **self.log_settings(setup),
         }
         return Program([self._program, "serve"], environ)

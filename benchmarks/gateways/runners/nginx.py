@@ -27,8 +27,7 @@ http {{
     server {{
         listen 127.0.0.1:{port} backlog=4096;
         location / {{
-            proxy_pass {scheme}://provider;
-            {tls}
+            proxy_pass http://provider;
             proxy_http_version 1.1;
             proxy_set_header Connection "";
             proxy_buffering off;
@@ -37,7 +36,6 @@ http {{
     }}
 }}
 """
-TLS = "proxy_ssl_verify on; proxy_ssl_trusted_certificate {authority}; proxy_ssl_name localhost; proxy_ssl_server_name on;"
 
 
 class Nginx(Runner):
@@ -57,8 +55,6 @@ class Nginx(Runner):
     def program(self, setup: Setup) -> Program:
         """Write its configuration."""
         configuration = setup.folder / "nginx.conf"
-        scheme, _, _ = setup.upstream_url.partition(":")
-        tls = "" if setup.authority is None else TLS.format(authority=setup.authority)
         where = {"folder": setup.folder, "upstream": setup.upstream, "port": setup.port}
-        configuration.write_text(CONFIGURATION.format(scheme=scheme, tls=tls, **where))
+        configuration.write_text(CONFIGURATION.format(**where))
         return Program([self._program, "-p", setup.folder, "-c", configuration])

@@ -1,6 +1,6 @@
 """The interface of a measured gateway: how it is installed and started, and where its APIs are.
 
-To add one, write a subclass of `Runner` in a file of this folder and list it in `benchmarks/gateways/runners/__init__.py`.
+To add one, write a subclass of `Runner` in a file of this folder and list it in `benchmarks/gateways/__main__.py`.
 """
 
 from __future__ import annotations
@@ -34,26 +34,17 @@ class UnavailableError(Exception):
 
 @dataclass(frozen=True)
 class Setup:
-    """The setup of a gateway: the upstream's port, its own port, a folder for its files, and its cores.
-
-    With an `authority`, a file of certificates in PEM format, the upstream speaks TLS and has its certificate from there.
-    """
+    """The setup of a gateway: the upstream's port, its own port, a folder for its files, and its cores."""
 
     upstream: int
     port: int
     folder: Path
     cores: AbstractSet[int]
-    authority: Path | None = None
 
     @property
     def upstream_url(self) -> str:
         """Scheme, host and port of the upstream."""
-        scheme = "http" if self.authority is None else "https"
-        return f"{scheme}://127.0.0.1:{self.upstream}"
-
-    def trust(self, variable: str) -> dict[str, str]:
-        """The environment variable with the file of trusted certificates, if there is one."""
-        return {} if self.authority is None else {variable: str(self.authority)}
+        return f"http://127.0.0.1:{self.upstream}"
 
 
 @dataclass(frozen=True)
@@ -71,10 +62,6 @@ class Runner(ABC):
     name: str
     apis: ClassVar[AbstractSet[str]] = frozenset(CONVERSATIONS)
     """Those that it has."""
-    calls_upstream: ClassVar[bool] = True
-    """Whether it has connections of its own to the upstream, which TLS could be spoken on."""
-    cores: ClassVar[int] = 1
-    """How many cores it is given, where there are so many."""
     database: int | None = None
     """The process id of the database it writes to, which does not count as its own."""
 

@@ -15,7 +15,7 @@ class SMG(Runner):
     """A router in front of one provider that speaks OpenAI's APIs; no history, no retries."""
 
     name = "SMG"
-    apis = frozenset({"chat", "responses"})
+    apis = frozenset({"chat"})
 
     def prepare(self) -> str:
         """Install it into the cache unless it is there."""
@@ -41,7 +41,7 @@ class SMG(Runner):
         words = [str(word) for flag in flags.items() for word in flag]
         # It would ask the provider for its load, which only inference servers know.
         switches = ["--disable-retries", "--disable-load-monitoring"]
-        return Program([self._program, "launch", *words, *switches], setup.trust("SSL_CERT_FILE"))
+        return Program([self._program, "launch", *words, *switches])
 
     def target(self, setup: Setup, api: str) -> Target:  # noqa: ARG002
         """All APIs are below the same path."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.gateways.runners.runner import CACHE, UnavailableError
 
 
-def installed(package: str, version: str, *, extra: str = "") -> Path:
+def installed(package: str, version: str) -> Path:
     """Install exactly this version, unless it is there; return the folder of its programs.
 
     Raises:
@@ -21,10 +21,9 @@ def installed(package: str, version: str, *, extra: str = "") -> Path:
     if not (folder / "complete").exists():
         print(f"Installing {package} {version} into {folder} ...", flush=True)
         install = [f"{folder}/bin/python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        requirement = f"{package}{f'[{extra}]' if extra else ''}=={version}"
         try:
             subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-            subprocess.run([*install, requirement], check=True, capture_output=True, text=True)
+            subprocess.run([*install, f"{package}=={version}"], check=True, capture_output=True, text=True)
         except subprocess.CalledProcessError as error:
             raise UnavailableError(f"cannot be installed: {(error.stderr or str(error)).strip()[-300:]}") from error
         (folder / "complete").touch()

@@ -1,1 +1,0 @@
-"""From measured values to samples, tables, verdicts, the picture and the page."""
