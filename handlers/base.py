@@ -143,18 +143,18 @@ class BridgeHandler(RequestHandler):
         access = self.bridge.access
         text, kind = (credentials.session, Kind.SESSION) if credentials.session else (credentials.token, Kind.TOKEN)
         if text is None:
-            access.failed(Reason.MISSING, self.plane, self.client_ip)
+            self.note_failure(Reason.MISSING)
             is_signed = self.request.headers.get("Authorization", "").startswith(ALGORITHM)
             raise Problem(401, SIGNED if is_signed else UNIDENTIFIED, challenge, rule=Rule.NO_TOKEN)
         identities = self.bridge.identities
         wait_ns = access.wait_ns(lambda: self.client_ip)
         if wait_ns and not await self.bridge.active_tokens.may_have(text, kind):
-            access.failed(Reason.BLOCKED, self.plane, self.client_ip)
+            self.note_failure(Reason.BLOCKED)
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns), rule=Rule.TOO_MANY_FAILURES)
         try:
             identity = await (identities.authenticate_afresh if fresh else identities.authenticate)(text, kind)
         except InvalidTokenError as error:
-            access.failed(error.reason, self.plane, self.client_ip, error.token_id)
+            self.note_failure(error.reason, error.token_id)
             self.refused_token_id = error.token_id
             if kind is Kind.TOKEN and looks_like_provider_key(text):
                 raise Problem(401, PROVIDER_KEY, challenge, rule=Rule.PROVIDER_KEY_AS_TOKEN) from error
@@ -164,6 +164,14 @@ class BridgeHandler(RequestHandler):
             raise Problem(503, IDENTITIES_UNAVAILABLE, {"Retry-After": "1"}, rule=Rule.TOKENS_UNVERIFIABLE) from error
         self.note_use(identity, kind)
         return identity
+
+    def note_failure(self, reason: Reason, token_id: str | None = None) -> None:
+        """Record that a request was not authenticated.
+
+        What a page of another site has a browser send is not counted against its address: such a page reads no answer, so it
+        guesses nothing, and would only lock out who looks at it.
+        """
+        self.bridge.access.failed(reason, self.plane, self.client_ip, token_id, counts=not self.is_foreign)
 
     def note_use(self, identity: Identity, kind: Kind) -> None:
         """Note that somebody was here."""

@@ -139,6 +139,12 @@ class Settings:
     oidc_allowed_domains: tuple[str, ...] = declare(
         SIGN_IN, DOMAINS, "", "Domains of mail addresses that may sign in; empty is all."
     )
+    oidc_assume_verified: bool = declare(
+        SIGN_IN,
+        SWITCH,
+        "false",
+        "Take mail addresses for verified without email_verified: this provider has no others.",
+    )
     oidc_link_users: bool = declare(SIGN_IN, SWITCH, "false", "Link a person to the existing user with the same name.")
     oidc_sign_out: bool = declare(
         SIGN_IN, SWITCH, "false", "Sign people out of the provider too when they sign out of the dashboard."

@@ -46,12 +46,17 @@ class AccessRecorder:
         """How long an address has to wait before it may fail again, in nanoseconds; 0 while it may."""
         return self._failures.wait_ns(lambda: client_key(address()))
 
-    def failed(self, reason: Reason, plane: Plane, address: str, token_id: str | None = None) -> None:
-        """Record that a request was not authenticated. Without any token it is only a metric."""
+    def failed(
+        self, reason: Reason, plane: Plane, address: str, token_id: str | None = None, *, counts: bool = True
+    ) -> None:
+        """Record that a request was not authenticated. Without any token it is only a metric.
+
+        `counts` says whether it uses up one of the attempts of the address.
+        """
         self._metrics.authentication_failures(reason, plane).inc()
         if reason is Reason.MISSING:
             return
-        if reason not in {Reason.MALFORMED, Reason.BLOCKED}:  # which are not looked up
+        if counts and reason not in {Reason.MALFORMED, Reason.BLOCKED}:  # which are not looked up
             self._failures.count(client_key(address))
         if due := self._throttle.count((reason, plane)):
             _log.info(

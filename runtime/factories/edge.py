@@ -33,6 +33,7 @@ def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | No
         role_claim=settings.oidc_role_claim or settings.oidc_group_claim,
         roles=settings.oidc_role_mapping,
         domains=settings.oidc_allowed_domains,
+        assumes_verified=settings.oidc_assume_verified,
     )
     return OpenIDProvider(client, rules, http, network_of=partial(network_to, settings), time=time, monotonic=monotonic)
 

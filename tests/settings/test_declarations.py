@@ -40,6 +40,7 @@ DEFAULTS = {
     "oidc-role-claim": "",
     "oidc-role-mapping": "",
     "oidc-allowed-domains": "",
+    "oidc-assume-verified": "false",
     "oidc-link-users": "false",
     "oidc-sign-out": "false",
     "oidc-create-groups": "false",

@@ -20,6 +20,9 @@ MAX_DISPLAY_NAME = 128
 _SOURCES = "_claim_names"  # what a provider names that it left out because it was too much (section 5.6.2)
 
 
+UNVERIFIED = "the provider does not say that the mail address is verified (email_verified, oidc-assume-verified)"
+
+
 class NotAllowedError(Exception):
     """The person may not sign in here. The text is for the operator's log."""
 
@@ -34,6 +37,7 @@ class Rules(Struct, frozen=True, kw_only=True):
         roles: Values and the roles they give, the first that fits counts; empty if claims give no roles.
         other_role: The role of a person with none of the values.
         domains: Domains of mail addresses that may sign in, in lower case; empty if all may.
+        assumes_verified: Whether a mail address is verified of which the provider does not say so.
     """
 
     username_claim: str = "email"
@@ -42,12 +46,19 @@ class Rules(Struct, frozen=True, kw_only=True):
     roles: tuple[tuple[str, str], ...] = ()
     other_role: str = "member"
     domains: tuple[str, ...] = ()
+    assumes_verified: bool = False
 
     @property
     def claims(self) -> frozenset[str]:
         """The claims that are needed."""
         wanted = {self.username_claim, self.group_claim, self.role_claim if self.roles else ""}
-        return frozenset((wanted | ({"email"} if self.domains else set())) - {""})
+        if self.domains or self.username_claim == "email":
+            wanted |= {"email"} if self.assumes_verified else {"email", "email_verified"}
+        return frozenset(wanted - {""})
+
+    def is_verified(self, claims: Mapping[str, Any]) -> bool:
+        """Whether the mail address of the claims is verified."""
+        return claims.get("email_verified", self.assumes_verified) is True
 
 
 class Profile(Struct, frozen=True, kw_only=True):
@@ -88,12 +99,12 @@ def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
     Raises:
         NotAllowedError: There is no username, or the mail address is not one that may sign in.
     """
-    _check_domain(claims, rules.domains)
+    _check_domain(claims, rules)
     username = find_claim(claims, rules.username_claim)
     if not isinstance(username, str) or not username:
         raise NotAllowedError(f"the provider gives no claim {rules.username_claim!r} for the username")
-    if rules.username_claim == "email" and claims.get("email_verified", True) is not True:
-        raise NotAllowedError("the provider has not verified the mail address")
+    if rules.username_claim == "email" and not rules.is_verified(claims):
+        raise NotAllowedError(UNVERIFIED)
     name = claims.get("name")
     printable = "".join(character for character in name if character.isprintable()) if isinstance(name, str) else ""
     role = None
@@ -110,13 +121,15 @@ def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
     )
 
 
-def _check_domain(claims: Mapping[str, Any], domains: tuple[str, ...]) -> None:
-    if not domains:
+def _check_domain(claims: Mapping[str, Any], rules: Rules) -> None:
+    if not rules.domains:
         return
     email = claims.get("email")
     domain = email.rpartition("@")[2].lower() if isinstance(email, str) and "@" in email else ""
-    if domain not in domains or claims.get("email_verified", True) is not True:
-        raise NotAllowedError("the mail address is of no allowed domain (oidc-allowed-domains), or not verified")
+    if domain not in rules.domains:
+        raise NotAllowedError("the mail address is of no allowed domain (oidc-allowed-domains)")
+    if not rules.is_verified(claims):
+        raise NotAllowedError(UNVERIFIED)
 
 
 def _values(claims: Mapping[str, Any], name: str) -> tuple[str, ...] | None:

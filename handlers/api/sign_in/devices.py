@@ -84,8 +84,7 @@ class DeviceTokenHandler(_ProgramHandler):
 
     async def post(self) -> None:
         """Respond with the token, or with the reason why there is none yet."""
-        access = self.bridge.access
-        if wait_ns := access.wait_ns(lambda: self.client_ip):
+        if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
         form = self.form
         if form.get("grant_type") != GRANT_TYPE:
@@ -98,7 +97,7 @@ class DeviceTokenHandler(_ProgramHandler):
             token, text = await self.bridge.devices.fetch(form["device_code"])
         except NoTokenError as error:
             if error.why is PollError.EXPIRED_TOKEN:
-                access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
+                self.note_failure(Reason.UNKNOWN)
             self.send_json(DeviceError(error.why.value, str(error) or msgspec.UNSET))
             return
         expires_in = int((token.expires_at - self.bridge.now()).total_seconds()) if token.expires_at else 0
@@ -121,7 +120,7 @@ class _AnswerHandler(TokenChangeHandler):
 
     def count_guess(self) -> None:
         """Count a wrong code: codes are short."""
-        self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
+        self.note_failure(Reason.UNKNOWN)
 
 
 class DeviceLookupHandler(_AnswerHandler):

@@ -133,7 +133,7 @@ class SignInHandler(SmallBodyHandler):
         try:
             return await self.bridge.sign_ins.redeem(code)
         except InvalidCodeError as error:
-            self.bridge.access.failed(Reason.UNKNOWN, self.plane, self.client_ip)
+            self.note_failure(Reason.UNKNOWN)
             raise Problem(401, CODE_OVER, {"WWW-Authenticate": "Bearer"}) from error
 
     def _decode_request(self) -> SignIn:

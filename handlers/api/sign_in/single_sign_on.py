@@ -138,13 +138,13 @@ class CallbackHandler(_OpenIDHandler):
 
     async def get(self) -> None:
         """Sign in, and respond with 303 to the dashboard: to the requested view, or to the reason for no sign-in."""
-        openid, access = self.openid, self.bridge.access
+        openid = self.openid
         names = (HOST_FLOW_COOKIE,) if self.is_secure else (HOST_FLOW_COOKIE, FLOW_COOKIE)
         cookies = self.request.cookies
         kept = next((cookies[name].value for name in names if name in cookies), None)
         for name in names:
             self.clear_cookie(name, secure=name is HOST_FLOW_COOKIE, **FLOW_ATTRIBUTES)
-        if access.wait_ns(lambda: self.client_ip):
+        if self.bridge.access.wait_ns(lambda: self.client_ip):
             self.show("sign-in-refused/too_many")
             return
         try:
@@ -166,8 +166,10 @@ class CallbackHandler(_OpenIDHandler):
             self.refuse("unavailable", error)
         except DatabaseUnavailableError as error:
             self.refuse("database", error)
+        except FlowEndedError as error:  # nothing was asked of the provider: any page can send a browser here
+            self.refuse("ended", error)
         except (OpenIDError, NotAllowedError, PersonRefusedError) as error:
-            access.failed(Reason.SINGLE_SIGN_ON, self.plane, self.client_ip)
+            self.note_failure(Reason.SINGLE_SIGN_ON)
             self.refuse(_word(error), error)
         else:
             self.show(flow.view)
@@ -203,6 +205,4 @@ def _word(error: Exception) -> str:
             return error.why.value
         case NotAllowedError():
             return "not_allowed"
-        case FlowEndedError():
-            return "ended"
     return "provider"

@@ -52,7 +52,7 @@ class StandIn:
     def claims(self, now: float, **more: Any) -> dict[str, Any]:
         """The claims of a good ID token."""
         known = {"iss": self.issuer, "aud": "ai-bridge", "nonce": self.nonce, "sub": "s", "email": "ada@example.com"}
-        return known | {"iat": now, "exp": now + 300} | more
+        return known | {"email_verified": True, "iat": now, "exp": now + 300} | more
 
     def give(self, id_token: str, **more: Any) -> None:
         """Answer with this ID token."""

@@ -3,11 +3,12 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from tests.cases import for_each
 from upstream.openid.profiles import MAX_VALUES, NotAllowedError, Profile, Rules, read_profile
 
-CLAIMS = {"iss": "https://id.example", "sub": "s", "email": "ada@example.com"}
+CLAIMS = {"iss": "https://id.example", "sub": "s", "email": "ada@example.com", "email_verified": True}
 MAPPED = Rules(role_claim="roles", roles=(("admins", "owner"), ("bi", "reader")))
 
 
@@ -33,10 +34,18 @@ def test_who_has_no_name_is_not_let_in(value):
         profile(Rules(username_claim="preferred_username"), preferred_username=value)
 
 
-@for_each("verified", [False, None, "true", 0])
-def test_an_address_that_is_not_verified_is_no_name(verified):
-    with pytest.raises(NotAllowedError, match="not verified"):
-        profile(email_verified=verified)
+@for_each("said", [{}, {"email_verified": False}, {"email_verified": None}, {"email_verified": "true"}])
+def test_an_address_counts_only_where_the_provider_says_that_it_is_verified(said):
+    claims = {name: CLAIMS[name] for name in ("iss", "sub", "email")} | said
+    for rules in (Rules(), Rules(username_claim="sub", domains=("example.com",))):
+        with pytest.raises(NotAllowedError, match="oidc-assume-verified"):
+            read_profile(claims, rules)
+        assuming = structs.replace(rules, assumes_verified=True)
+        if said:
+            with pytest.raises(NotAllowedError, match="oidc-assume-verified"):
+                read_profile(claims, assuming)
+        else:
+            assert read_profile(claims, assuming).subject == "s"
 
 
 @for_each(
@@ -111,11 +120,12 @@ def test_the_first_role_of_the_mapping_that_fits_counts(values, role):
 
 
 def test_which_claims_are_needed_follows_from_the_rules():
-    assert Rules().claims == {"email"}
+    assert Rules().claims == {"email", "email_verified"}
+    assert Rules(assumes_verified=True).claims == {"email"}
     assert Rules(username_claim="sub", group_claim="groups", role_claim="roles", domains=("x.y",)).claims == {
-        *("sub", "groups", "email")
+        *("sub", "groups", "email", "email_verified")
     }
-    assert MAPPED.claims == {"email", "roles"}
+    assert MAPPED.claims == {"email", "email_verified", "roles"}
 
 
 @given(

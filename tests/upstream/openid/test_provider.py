@@ -302,7 +302,7 @@ async def test_claims_that_are_empty_in_the_token_hide_none_of_those_asked_for(m
 
     found = await sign_in(make(**rules), stand_in, lambda: prepare(**told, email_verified=True))
     assert (found.subject, found.groups, found.role) == ("s", ("research",), "owner")
-    with pytest.raises(NotAllowedError, match="has not verified the mail address"):
+    with pytest.raises(NotAllowedError, match="oidc-assume-verified"):
         await sign_in(make(**rules), stand_in, lambda: prepare(**told))
 
 

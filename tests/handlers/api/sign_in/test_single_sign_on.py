@@ -15,6 +15,7 @@ import pytest
 
 from handlers.api.sign_in.sign_in import SIGN_OUT_HEADER
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
+from resources.accounts.devices import GRANT_TYPE
 from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.users import Role
 from tests.bridge import Running
@@ -265,15 +266,27 @@ async def test_an_answer_of_the_provider_is_good_once_unchanged_and_for_an_allow
         ({"email": ""}, "not_allowed"),
         ({"email_verified": False}, "not_allowed"),
         ({"email_verified": "false"}, "not_allowed"),
+        ({"email_verified": None}, "not_allowed"),
     ):
         assert where(await browser.sign_in(person(**claims))) == (303, f"/#/sign-in-refused/{why}"), claims
 
 
 @pytest.mark.bridge(authentication_failure_limit=2)
 @pytest.mark.gen_test
-async def test_an_address_that_fails_too_often_waits(browser, running):
-    for why in ("ended", "ended", "too_many", "too_many"):
-        assert where(await browser.get(f"{CALLBACK}?code=x&state=y")) == (303, f"/#/sign-in-refused/{why}")
+async def test_an_address_that_fails_too_often_waits_and_no_other_page_can_make_it_fail(browser, running, person):
+    for number, headers in enumerate(({}, {"Sec-Fetch-Site": "cross-site"}) * 2):
+        image = await running.request("GET", f"{CALLBACK}?code=x{number}&state=y", headers)
+        assert where(image) == (303, "/#/sign-in-refused/ended")
+        form = await running.request(
+            "POST",
+            f"{API}/device/token",
+            {"Origin": "https://evil.example", "Content-Type": "application/x-www-form-urlencoded"},
+            urlencode({"grant_type": GRANT_TYPE, "device_code": f"guess{number}"}).encode(),
+        )
+        assert (form.status, json.loads(form.body)["error"]) == (400, "expired_token")
+    for why in ("not_allowed", "not_allowed", "too_many"):
+        unverified = person(email_verified=False)
+        assert where(await browser.sign_in(unverified)) == (303, f"/#/sign-in-refused/{why}")
 
 
 @pytest.mark.bridge(oidc_link_users=True)
