@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
@@ -102,8 +102,9 @@ class PolicyBudgets:
         begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
         spend = await read_spend_by_token(self._database, from_ns(begin))
         users = await self._identities.users_by_id({user for user, _ in spend})
+        binding = await self._identities.binding_of({token for _, token in spend})
         budget = Budget(0, word(period))
-        for (of, key), usd in spend_by_key(spend, users, new).items():
+        for (of, key), usd in spend_by_key(spend, users, new, binding).items():
             limit = structs.replace(budget_limit(budget, of, key, self._zone), maximum=UNLIMITED)
             self._authority.restore(limit, micro_dollars_of(usd), begin)
 
@@ -126,7 +127,10 @@ def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[S
 
 
 def spend_by_key(
-    spend: Mapping[tuple[UUID, str], Decimal], users: Mapping[UUID, User], wanted: Collection[tuple[Source, str]]
+    spend: Mapping[tuple[UUID, str], Decimal],
+    users: Mapping[UUID, User],
+    wanted: Collection[tuple[Source, str]],
+    binding: Mapping[str, Sequence[str]],
 ) -> Mapping[tuple[Of, str], Decimal]:
     """What was spent, by what the limits of policies count it under. Of members all who spent something are there.
 
@@ -134,6 +138,7 @@ def spend_by_key(
         spend: In dollars, by user and token.
         users: Those users.
         wanted: Whose budgets, and of which part.
+        binding: The tokens by which others are bound.
     """
     levels = {source.level for source, part in wanted if part != "together"}
     groups = {source.key for source, part in wanted if part == "together"}
@@ -144,7 +149,7 @@ def spend_by_key(
         if of_members:
             keys.append((Of.USER, member_key(format_id(user_id))))
         if Level.TOKEN in levels:
-            keys.append((Of.TOKEN, token_key(token)))
+            keys += [(Of.TOKEN, token_key(one)) for one in (token, *binding.get(token, ()))]
         if "" in groups and not is_example(user_id):
             keys.append((Of.GROUP, group_key(Level.EVERYONE)))
         user = users.get(user_id)

@@ -63,7 +63,7 @@ class PolicyBook:
             (Level.EVERYONE, ""),
             *((Level.GROUP, group) for group in sorted(caller.groups)),
             (Level.USER, caller.user),
-            (Level.TOKEN, caller.token),
+            *((Level.TOKEN, token) for token in (*caller.bound_by, caller.token)),
         ]
         for level, key in wanted:
             found = self._policies[level].get(key)

@@ -21,11 +21,12 @@ _ALL_DAYS: Final = 210
 
 
 class Caller(NamedTuple):
-    """Whose request it is: the ids of the user, of their groups, and of the token."""
+    """Whose request it is: the ids of the user, of their groups, of the token, and of the tokens that it is bound by."""
 
     user: str
     token: str
     groups: tuple[str, ...] = ()
+    bound_by: tuple[str, ...] = ()
 
 
 class Refused(NamedTuple):

@@ -246,10 +246,11 @@ class Authentication:
             raise InvalidTokenError(Reason.REVOKED, token.id)
         if has_ended(token.expires_at, self._now()):
             raise InvalidTokenError(Reason.EXPIRED, token.id)
-        user = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
-        if user is not None:
-            return Identity(user=User.of(user), token_id=token.id, expires_at=token.expires_at)
-        group = await self._database.groups.find_one({"_id": token.user_id, "removed_at": None})
-        if group is None:
+        owner = await self._database.users.find_one({"_id": token.user_id, "removed_at": None})
+        if owner is not None:
+            user = User.of(owner)
+        elif group := await self._database.groups.find_one({"_id": token.user_id, "removed_at": None}):
+            user = service_of(Group.of(group))
+        else:
             raise InvalidTokenError(Reason.USER_REMOVED, token.id)
-        return Identity(user=service_of(Group.of(group)), token_id=token.id, expires_at=token.expires_at)
+        return Identity(user=user, token_id=token.id, bound_by=token.bound_by, expires_at=token.expires_at)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Self
 from uuid import UUID
@@ -76,6 +76,9 @@ class Identities(UserAccounts):
 
     Every method with a query raises `DatabaseUnavailableError`, except `authenticate`.
     A user or token that is not there raises `UnknownIdentityError`, except where a method returns None or leaves it out.
+
+    A token that somebody makes with a token of their own, or that replaces one, is bound by the policies of these: nobody
+    gets past a policy, or begins its counts anew, by another token.
 
     Args:
         tokens_per_user: Active tokens that a user may have; owners may create more for them. 0 is unlimited.
@@ -156,10 +159,9 @@ class Identities(UserAccounts):
             latest = [at for at in (expires_at or usual, author.expires_at) if at is not None]
             new = _NewToken.make(old.name, min(latest, default=None), now)
             user = (await self.users_by_id([old.user_id]))[old.user_id]
-            token = await self._add_token(new, user, author, session, spare=1)
+            token = await self._add_token(new, user, author, session, replaced=old)
             ends_at = milliseconds(min(now + overlap, old.expires_at or now + overlap))
             await self._database.tokens.update_one({"_id": old.id}, {"$set": {"expires_at": ends_at}}, session=session)
-            await self._copy_policy(old.id, token.id, session)
             detail = {"token_id": old.id, "name": old.name, "expires_at": ends_at, "replaced_by": token.id}
             await self._audit(session, author, Action.TOKEN_REPLACED, user, **detail)
             return token, new.text
@@ -169,27 +171,38 @@ class Identities(UserAccounts):
         self.forget(token.user_id)
         return token, text
 
-    async def _copy_policy(self, old_id: str, new_id: str, session: Session | None) -> None:
-        """Copy the policy of a token to its replacement, so that the restriction does not end with the token."""
-        policies = self._database.policies
-        found = await policies.find_one({"level": "token", "key": old_id, "policy": {"$ne": {}}}, session=session)
-        if found is not None:
-            copy = found | {"_id": f"tokens/{new_id}", "key": new_id, "name": new_id}
-            await policies.insert_one(copy, session=session)
+    async def _bound_by(
+        self, user: User, author: Author, replaced: Token | None, session: Session | None
+    ) -> tuple[str, ...]:
+        """The tokens with a policy that a new token of a user is made with or replaces, and those by which these are bound."""
+        own = {author.token_id} if author.user is not None and author.user.id == user.id else set()
+        made_of = [one for one in own | {replaced and replaced.id} if one is not None]
+        found = await self._database.tokens.find({"_id": {"$in": made_of}}, session=session).to_list(None)
+        binding = {*made_of, *(id_ for one in found for id_ in Token.of(one).bound_by)}
+        saying: dict[str, Any] = {"level": "token", "key": {"$in": sorted(binding)}, "policy": {"$ne": {}}}
+        policies = self._database.policies.find(saying, {"key": True}, session=session)
+        return tuple(sorted([one["key"] async for one in policies]))
+
+    async def binding_of(self, token_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """The tokens by which others are bound, of those of these that are bound by any."""
+        bound: dict[str, Any] = {"_id": {"$in": list(token_ids)}, "bound_by": {"$exists": True, "$ne": []}}
+        async with self._database.query():
+            return {one["_id"]: tuple(one["bound_by"]) async for one in self._database.tokens.find(bound)}
 
     async def _add_token(
-        self, new: _NewToken, user: User, author: Author, session: Session | None, *, spare: int = 0
+        self, new: _NewToken, user: User, author: Author, session: Session | None, replaced: Token | None = None
     ) -> Token:
-        """Write a new token of a user, who may have `spare` more of them than usual."""
+        """Write a new token of a user, who may have one more of them than usual where it replaces one."""
         if has_ended(new.document["expires_at"], self._now()):
             raise IdentityError("a token cannot expire in the past")
         if is_example(user.id):
             raise IdentityConflictError(INVENTED.format(user.username))
         await self._witness(user, session)
-        kept = new.document | {"user_id": user.id}
+        bound_by = await self._bound_by(user, author, replaced, session)
+        kept = new.document | {"user_id": user.id, "bound_by": bound_by}
         await self._database.tokens.insert_one(kept, session=session)
         if author.user is not None and author.user.role is not Role.OWNER:
-            await self._keep_to_the_limit(user, kept["_id"], session, spare)
+            await self._keep_to_the_limit(user, kept["_id"], session, int(replaced is not None))
         token = Token.of(kept)
         detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
         await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)

@@ -134,7 +134,10 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Token(Stored, frozen=True, kw_only=True):
-    """A token without its secret. `id` is its public part; a time of None is never."""
+    """A token without its secret. `id` is its public part; a time of None is never.
+
+    `bound_by` are the tokens whose policies hold for it as well, and count it: see `Identities`.
+    """
 
     id: str
     user_id: UUID
@@ -142,6 +145,7 @@ class Token(Stored, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
+    bound_by: tuple[str, ...] = ()
 
 
 class TokenUse(Struct, frozen=True, kw_only=True):
@@ -158,12 +162,14 @@ class Identity(Struct, frozen=True, kw_only=True):
 
     Attributes:
         token_id: The public part of the token; empty of a session that was made without one.
+        bound_by: The other tokens whose policies hold for that one.
         session_id: The session that was made with the token, if that was sent instead.
         session_expires_at: When the session ends, unless it is used.
     """
 
     user: User
     token_id: str = ""
+    bound_by: tuple[str, ...] = ()
     expires_at: datetime | None = None
     session_id: str | None = None
     session_expires_at: datetime | None = None

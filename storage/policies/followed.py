@@ -213,4 +213,5 @@ class FollowedPolicies:
 def caller_of(identity: Identity) -> Caller:
     """Whose policies hold for a caller."""
     user = identity.user
-    return Caller(format_id(user.id), identity.token_id, tuple([format_id(group) for group in user.group_ids]))
+    groups = tuple([format_id(group) for group in user.group_ids])
+    return Caller(format_id(user.id), identity.token_id, groups, identity.bound_by)

@@ -91,11 +91,17 @@ async def test_a_new_budget_counts_what_was_spent_before_it(world):
     assert world.used(Of.GROUP, "group:everyone") == 90
 
 
+def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
+    wanted = {(Source(Level.TOKEN, "old", "old"), "")}
+    spend = {(UUID(int=1), "new"): Decimal(3), (UUID(int=1), "old"): Decimal(2)}
+    assert spend_by_key(spend, {}, wanted, {"new": ("old",)})[Of.TOKEN, "key:old"] == 5
+
+
 def test_what_is_invented_counts_for_no_budget_of_everyone():
     invented = example_id(Random(1))
     wanted = {(Source(Level.EVERYONE), "together"), (Source(Level.EVERYONE), "each_member")}
     spend = {(invented, "token"): Decimal(3), (UUID(int=1), "token"): Decimal(2)}
-    spent = spend_by_key(spend, {}, wanted)
+    spent = spend_by_key(spend, {}, wanted, {})
     assert spent[Of.GROUP, "group:everyone"] == 2
     assert spent[Of.USER, f"member:{format_id(invented)}"] == 3
 

@@ -9,11 +9,10 @@ from handlers.problems import Problem
 from intercept.ids import format_id
 from limits.limit import Limit, LimitState, Of
 from limits.policies.compiled import Applied
-from limits.policies.effective import Caller as PolicyCaller
 from limits.policies.effective import Effective
 from limits.policies.sources import Level
 from limits.request_limits import Client
-from storage.accounts.users import User
+from storage.accounts.users import Identity, Token, User
 from storage.policies.followed import PoliciesUnknownError
 
 UNKNOWN = "The policies cannot be read at the moment. Please try again later."
@@ -34,15 +33,16 @@ async def find_user(bridge: Bridge, name: str, caller: User) -> User:
     return user
 
 
-def effective_of(bridge: Bridge, user: User, token: str = "") -> Effective | None:
+def effective_of(bridge: Bridge, user: User, token: Token | None = None) -> Effective | None:
     """The policies that hold for calls of a user with a token.
 
     Raises:
         Problem: 503, the policies cannot be read.
     """
     try:
-        groups = tuple(format_id(group) for group in user.group_ids)
-        return bridge.policies.book.find(PolicyCaller(format_id(user.id), token, groups), user.username)
+        if token is None:
+            return bridge.policies.find(Identity(user=user))
+        return bridge.policies.find(Identity(user=user, token_id=token.id, bound_by=token.bound_by))
     except PoliciesUnknownError as error:
         raise Problem(503, UNKNOWN, {"Retry-After": "1"}) from error
 
@@ -53,14 +53,14 @@ def limits_of_user(bridge: Bridge, user: User, effective: Effective | None) -> l
     return limits + [(one.limit, one) for one in (effective.applied() if effective else ())]
 
 
-def limits_of_token(bridge: Bridge, user: User, token: str) -> list[AppliedLimit]:
+def limits_of_token(bridge: Bridge, user: User, token: Token) -> list[AppliedLimit]:
     """The limits that one token of a user has alone.
 
     Raises:
         Problem: 503, policies are not known.
     """
     effective = effective_of(bridge, user, token)
-    limits: list[AppliedLimit] = [(one, None) for one in _of_settings(bridge, user, token) if one.of is Of.TOKEN]
+    limits: list[AppliedLimit] = [(one, None) for one in _of_settings(bridge, user, token.id) if one.of is Of.TOKEN]
     return limits + [
         (one.limit, one) for one in (effective.applied() if effective else ()) if one.source.level is Level.TOKEN
     ]

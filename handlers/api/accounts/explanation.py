@@ -7,7 +7,7 @@ from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.pagination import INVALID
 from handlers.problems import ValidationProblem
 from resources.accounts.policies import Explanation
-from storage.accounts.users import User
+from storage.accounts.users import Token, User
 
 PARAMETERS = ("model", "provider", "token")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the policy of others."
@@ -44,7 +44,10 @@ class ExplanationHandler(OwnHandler):
             )
         )
 
-    async def _token(self, user: User, token: str) -> str:
-        if token and token not in {one.id for one in await self.bridge.identities.list_tokens(user.username)}:
-            raise ValidationProblem(INVALID, validations=[("token", NO_TOKEN)])
-        return token
+    async def _token(self, user: User, token: str) -> Token | None:
+        if not token:
+            return None
+        for one in await self.bridge.identities.list_tokens(user.username):
+            if one.id == token:
+                return one
+        raise ValidationProblem(INVALID, validations=[("token", NO_TOKEN)])

@@ -52,7 +52,7 @@ class UsageHandler(OwnHandler):
         # A user has totals of hours and days, so that it takes no time to speak of.
         total = await bridge.grouped.read(GroupQuery(start, end, visible_to=user.id))
         own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
-        of_tokens = [limits_of_token(bridge, user, one.token.id) for one in tokens]
+        of_tokens = [limits_of_token(bridge, user, one.token) for one in tokens]
         states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
         now = bridge.now()
         rules = iter([LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in states])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 
@@ -21,11 +22,13 @@ from limits.policies.policy import (
 )
 from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
+from resources.accounts.devices import GRANT_TYPE
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
 from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
 
+API = "/api/v2/aibridge"
 EVERYONE = Source(Level.EVERYONE)
 ADVISOR = {"type": "advisor_20260301", "name": "advisor"}
 OPENROUTERS = {"type": "openrouter:advisor"}
@@ -362,3 +365,53 @@ async def test_what_a_policy_says_of_recording_changes_the_record_and_no_byte(ru
     kept = explained["recording"]
     assert (kept["prompts"], kept["thoughts"], kept["patterns"]) == ("redacted", "full", [r"EMP-\d{5}"])
     assert [source["level"] for source in kept["sources"]] == ["user"]
+
+
+async def of_token(running, change, policy, name):
+    """A token of a member with this policy: its id and its headers."""
+    headers = await running.user(name)
+    id_ = headers["Authorization"][len("Bearer ") :].partition("-")[0]
+    assert (await change("PUT", f"/policies/tokens/{id_}", policy))[0] == 200
+    return id_, headers
+
+
+@pytest.mark.gen_test
+async def test_whatever_a_token_makes_is_bound_by_its_policy_and_by_no_other_way_free(running, change):
+    id_, held = await of_token(running, change, {"models": {"deny": ["*"]}}, "grace")
+    _, free = await running.bridge.identities.create_token("grace")
+    _, made = await change("POST", "/users/me/tokens", {}, held)
+    _, of_made = await change("POST", "/users/me/tokens", {}, {"X-Api-Key": made["token"]})
+    session = await running.signed_in(held["Authorization"][len("Bearer ") :])
+    _, by_session = await change("POST", "/users/me/tokens", {}, session)
+    _, replacing = await change("POST", f"/tokens/{free[:10]}/replace", {}, held)
+    _, codes = await change("POST", "/device/code", None, {})
+    await change("POST", "/device/answer", {"user_code": codes["user_code"], "answer": "allow"}, held)
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = urlencode({"grant_type": GRANT_TYPE, "device_code": codes["device_code"]}).encode()
+    device = json.loads((await running.request("POST", f"{API}/device/token", form, body)).body)["access_token"]
+    tokens = [one["token"] for one in (made, of_made, by_session, replacing)]
+    for token in (*tokens, device):
+        response = await refused(running, CHAT, {"Authorization": f"Bearer {token}"})
+        assert (response.status, f"token {id_} denies *" in str(response.body)) == (403, True)
+    explained = await running.get(f"{API}/users/grace/policy?token={device[:10]}")
+    assert explained[1]["policies"] == [{"level": "token", "name": id_}]
+    # neither what owners make for others with it, nor what was there before
+    await change("PUT", f"/policies/tokens/{running.identity.token_id}", {"models": {"deny": ["*"]}})
+    _, given = await change("POST", "/users/grace/tokens", {})
+    for token in (given["token"], free):
+        running.upstream.play(whole(CHAT))
+        assert (await call(running, CHAT, {"Authorization": f"Bearer {token}"})).status == 200
+
+
+@pytest.mark.gen_test
+async def test_what_a_token_has_used_of_its_limits_is_used_for_what_replaces_it(running, change):
+    limits = {"rate": {"requests": 2, "window": "1h"}}
+    id_, held = await of_token(running, change, {"limits": limits}, "grace")
+    for _ in range(2):
+        running.upstream.play(whole(CHAT))
+        assert (await call(running, CHAT, held)).status == 200
+        _, new = await change("POST", f"/tokens/{id_}/replace", {}, held)
+        id_, held = new["id"], {"Authorization": f"Bearer {new['token']}"}
+    assert (await refused(running, CHAT, held)).status == 429
+    (token,) = [one for one in (await running.get(f"{API}/users/me/usage", held))[1]["tokens"] if one["id"] == id_]
+    assert [(one["maximum"], one["used"]) for one in token["limits"]] == [(2, 2)]

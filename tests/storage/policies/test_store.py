@@ -252,21 +252,6 @@ def test_on_a_single_server_of_two_changes_at_once_the_later_is_refused(io_loop,
 
 
 @pytest.mark.gen_test
-async def test_the_policy_of_a_token_holds_for_the_token_that_replaces_it(store):
-    await store.accounts.add_user("ada", role=Role.MEMBER)
-    first, _ = await store.accounts.create_token("ada")
-    kept = await store.change(Level.TOKEN, first.id, lambda _: Policy(max_tokens=5))
-    second, _ = await store.accounts.replace_token(first.id, overlap=SECOND)
-    source = Source(Level.TOKEN, second.id, second.id)
-    assert await store.get(Level.TOKEN, second.id) == KeptPolicy(
-        source, Policy(max_tokens=5), kept.version, kept.changed_at
-    )
-    free, _ = await store.accounts.create_token("ada")
-    other, _ = await store.accounts.replace_token(free.id, overlap=SECOND)
-    assert (await store.get(Level.TOKEN, other.id)).policy == Policy()
-
-
-@pytest.mark.gen_test
 async def test_the_same_money_in_another_form_is_no_change(store):
     text, number = (
         SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(usd, "day")))) for usd in ("5.00", 5)
