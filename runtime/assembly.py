@@ -57,7 +57,6 @@ from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
 from storage.queries.errors import Errors
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.warm_up import warm_up
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
@@ -207,7 +206,6 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
-    process.start("warm_up", partial(warm_up, bridge.grouped, now=now))
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
     overload = bridge.overload

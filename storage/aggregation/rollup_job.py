@@ -22,7 +22,6 @@ from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
 from storage.aggregation.rollup import (
     HISTOGRAMS,
     MINUTES_KEPT,
-    Breakdown,
     Bucket,
     RollupKey,
     Totals,
@@ -71,19 +70,18 @@ class RollupJob(ExactlyOnceJob):
             pipeline(self._waiting, limit), hint=dict(UNCOUNTED), batchSize=AT_ONCE, session=session
         )
         documents = await cursor.to_list(None)
-        state = await self._rollups.find_one(JOB_STATE, {"turn": True}, session=session) or {"turn": 1}
         # In a thread, as it takes some 100 ms.
         rollups, pending = await asyncio.to_thread(_worked_out, documents, self._now())
         for begin in range(0, len(rollups), AT_ONCE):
-            await self._change(dict(rollups[begin : begin + AT_ONCE]), state["turn"], session)
+            await self._change(dict(rollups[begin : begin + AT_ONCE]), session)
         return pending
 
-    async def _change(self, rollups: Mapping[bytes, Rollup], run: int, session: Session) -> None:
-        """Add to the rollups with these ids, in this run."""
+    async def _change(self, rollups: Mapping[bytes, Rollup], session: Session) -> None:
+        """Add to the rollups with these ids."""
         projection = dict.fromkeys(HISTOGRAMS, True)
         cursor = self._rollups.find({"_id": {"$in": list(rollups)}}, projection, batch_size=AT_ONCE, session=session)
         kept = {document["_id"]: document for document in await cursor.to_list(None)}
-        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept, run), session, ordered=False)
+        await self._write(self._rollups, await asyncio.to_thread(_changes, rollups, kept), session, ordered=False)
 
 
 def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[list[tuple[bytes, Rollup]], Pending]:
@@ -98,33 +96,23 @@ def _worked_out(documents: Iterable[Mapping[str, Any]], now: datetime) -> tuple[
     )
     rollups |= rollups_of_details((row.detail, totals) for row, totals in parts)
     changed = [
-        (key.id, (key, totals))
-        for key, totals in rollups.items()
-        if (any(totals.values()) or key.breakdown is Breakdown.ALL) and not _expired(key, now)
+        (key.id, (key, totals)) for key, totals in rollups.items() if any(totals.values()) and not _expired(key, now)
     ]
     return changed, _pending(rows)
 
 
-def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]], run: int) -> list[UpdateOne]:
-    return [_change(id_, rollup, kept.get(id_, {}), run) for id_, rollup in rollups.items()]
+def _changes(rollups: Mapping[bytes, Rollup], kept: Mapping[bytes, Mapping[str, Any]]) -> list[UpdateOne]:
+    return [_change(id_, rollup, kept.get(id_, {})) for id_, rollup in rollups.items()]
 
 
-def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any], run: int) -> UpdateOne:
-    """Add to a rollup of whose document the histograms are known.
-
-    The rollup of all users gets the number of the run, even if additions and removals cancel out: caches of rollups of
-    the bucket compare it to notice changes.
-    """
+def _change(id_: bytes, rollup: Rollup, kept: Mapping[str, Any]) -> UpdateOne:
+    """Add to a rollup of whose document the histograms are known."""
     key, totals = rollup
     sums = {name: added + unpack(kept.get(name, _EMPTY)) for name in HISTOGRAMS if (added := totals.get(name))}
     # Negative is what replaces a presumed end in a rollup that has just expired by the database's clock.
     values: dict[str, Any] = {name: pack(max(total, 0)) for name, total in sums.items()}
-    if key.breakdown is Breakdown.ALL:
-        values["turn"] = run
     changes = {"$inc": increments(totals), "$set": values, "$setOnInsert": key.fields}
-    return UpdateOne(
-        {"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=any(totals.values())
-    )
+    return UpdateOne({"_id": id_}, {name: change for name, change in changes.items() if change}, upsert=True)
 
 
 def _pending(rows: Sequence[Row]) -> Pending:

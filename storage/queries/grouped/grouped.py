@@ -13,13 +13,10 @@ from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import GroupResult, TooMuchError, UnsupportedOrderError
-from storage.queries.grouped.memory.cache import VersionedCache
-from storage.queries.grouped.ranking import MAX_REMEMBERED, RankingCache
 from storage.queries.grouped.reading import Reading, other_source
 from storage.queries.grouped.row_reader import MAX_MS, OnProgress, Progress, RowReader
 from storage.queries.grouped.slices import calls_in
 from storage.queries.grouped.sources.found import CallFinder
-from storage.queries.grouped.totals_reader import MAX_TOTALS, TotalsCache
 
 SECONDS: Final = 20.0
 """How long the database may take for one result."""
@@ -47,8 +44,6 @@ class Grouped:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._scans = asyncio.Semaphore(SCANS)
-        self._ranked: RankingCache = VersionedCache(MAX_REMEMBERED)
-        self._known: TotalsCache = VersionedCache(MAX_TOTALS)
 
     async def read(
         self,
@@ -84,7 +79,7 @@ class Grouped:
                 self._database.snapshot() as session,
             ):
                 rows = RowReader(self._database, session, self._scans, until, on_progress)
-                return await Reading(rows, self._ranked, self._known, finder).result(query)
+                return await Reading(rows, finder).result(query)
         except (TimeoutError, TooMuchError) as error:
             raise TooMuchError(await self.counted(query), seconds) from error
         except OperationFailure as error:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace as replace_found
 
@@ -16,19 +16,18 @@ from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError, TooMuchError
+from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError
 from storage.queries.filters.grouped.rollup_plan import plan
 from storage.queries.filters.time_ranges import TimeRange
-from storage.queries.grouped.memory.versions import Versions, read_versions
-from storage.queries.grouped.ranking import MAX_RANKED, MAX_REMEMBERED, Ranking, RankingCache
+from storage.queries.grouped.ranking import rank
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls, FoundRecords
 from storage.queries.grouped.sources.other_sources import Losses, Sessions, of_refusals
 from storage.queries.grouped.sources.records import Records
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
-from storage.queries.grouped.totals import check_points, key_of, sum_of, without
-from storage.queries.grouped.totals_reader import TotalsCache, TotalsReader
+from storage.queries.grouped.totals import check_points, sum_of, without
+from storage.queries.grouped.totals_reader import read_totals
 from storage.queries.oldest import oldest_start
 from storage.queries.side_by_side import side_by_side
 
@@ -45,14 +44,6 @@ class _Sources(NamedTuple):
     whole: Source
     ranking: Source | None = None
 
-    @property
-    def ranges(self) -> Iterator[TimeRange]:
-        """The ranges of rollups whose versions matter. Some come more than once."""
-        for source in (self.groups, self.whole, self.ranking):
-            if isinstance(source, Rollups):
-                for plan in (source.plan, source.plan.rest):
-                    yield from plan.ranges if plan is not None else ()
-
 
 def other_source(query: GroupQuery) -> Source:
     """Where what is not about calls is read."""
@@ -62,16 +53,10 @@ def other_source(query: GroupQuery) -> Source:
 class Reading:
     """The result of one query, as of one moment: of what a finder finds, or of all that match."""
 
-    def __init__(
-        self, rows: RowReader, ranked: RankingCache, known: TotalsCache, finder: CallFinder | None = None
-    ) -> None:
+    def __init__(self, rows: RowReader, finder: CallFinder | None = None) -> None:
         self._rows = rows
-        self._cache = ranked
-        self._known = known
         self._finder = finder
         self._found_calls: dict[datetime, FoundCalls] = {}
-        self._versions: Versions | None = None
-        self._totals_reader = TotalsReader(rows, known, None)
         self._database, self._session = rows.database, rows.session
 
     async def result(self, query: GroupQuery) -> GroupResult:
@@ -157,10 +142,6 @@ class Reading:
     ) -> GroupResult:
         """Read what takes little of the database, as much at a time as does not need one another."""
         is_of_calls = isinstance(sources.groups, Rollups)
-        if is_of_calls:
-            ranges = [one for read in (sources, before) if read is not None for one in read.ranges]
-            self._versions = await read_versions(self._database, ranges, self._rows.options)
-            self._totals_reader = TotalsReader(self._rows, self._known, self._versions)
         (count, keys), total, all_before, uncounted = await side_by_side(
             self._ranked(query, sources.ranking or sources.groups, before) if query.by else _known((0, [])),
             self._whole(query, sources),
@@ -202,37 +183,18 @@ class Reading:
 
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are requested."""
-        has_rest = isinstance(source, Rollups) and source.plan.rest is not None
-        may_be_left = not source.is_scan and not has_rest and query.order in source.orders
-        ranking = Ranking(self._rows, self._cache, self._versions, MAX_REMEMBERED if may_be_left else MAX_RANKED)
-        try:
-            return await ranking.ranked(query, source, None if before is None else before.groups)
-        except TooMuchError:
-            if not may_be_left:
-                raise
-        # So many are left to MongoDB: beside the count, so that not all are sorted but only the first ones are found.
-        first: list[dict[str, Any]] = [
-            {"$sort": {"most": -1, "_id": 1}},
-            *([{"$skip": query.offset}] if query.offset else []),
-        ]
-        pipeline = [
-            *source.ranking(query.order),
-            {"$facet": {"page": [*first, {"$limit": query.limit}], "count": [{"$count": "number"}]}},
-        ]
-        (found,) = await self._rows.aggregate(source, pipeline, source.ranking_hint)
-        counted = found["count"]
-        return (int(counted[0]["number"]) if counted else 0), [key_of(query, row["_id"]) for row in found["page"]]
+        return await rank(self._rows, query, source, None if before is None else before.groups)
 
     async def _found(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
         """Read what some groups add up to, or all as one; of what the prompt cache lost, records alone know."""
         selection = query.selection
         if not isinstance(source, Rollups) or selection is None:
-            return await self._totals_reader.read(query, source, keys)
+            return await read_totals(self._rows, query, source, keys)
         whole, losses = replace(query, period=Period.ALL), Losses(query, selection)
         found, untagged, lost = await side_by_side(
-            self._totals_reader.read(query, source, keys),
+            read_totals(self._rows, query, source, keys),
             self._untagged(source, keys) if keys is not None else _known({}),
-            self._totals_reader.read(whole, losses, keys) if not query.in_full else _known({}),
+            read_totals(self._rows, whole, losses, keys) if not query.in_full else _known({}),
         )
         found |= untagged
         for key in lost.keys() & found.keys():
@@ -247,8 +209,8 @@ class Reading:
         wanted = {(*key[:at], *key[at + 1 :]): key for key in keys if key[at] is None}
         if not wanted:
             return {}
-        found = await self._totals_reader.read(query, every, list(wanted))
-        others = await self._totals_reader.read(query, tagged, list(wanted))
+        found = await read_totals(self._rows, query, every, list(wanted))
+        others = await read_totals(self._rows, query, tagged, list(wanted))
         return {
             wanted[key]: without(replace_found(one, key=wanted[key]), others.get(key)) for key, one in found.items()
         }

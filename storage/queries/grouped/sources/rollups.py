@@ -116,17 +116,18 @@ class Rollups(Source):
         is_of_all = self.plan.breakdown in _RANKED_BY and "initiator_id" not in self.plan.values and not self._unwound
         return [one for one in self.plan.ranges if is_of_all and one.bucket is Bucket.DAY]
 
-    def ranking(self, order: Order) -> Stages:
+    def figures(self, order: Order) -> Stages:
         """See `Source`."""
         if not (days := self._indexed):
-            return super().ranking(order)
-        group = {"$group": {"_id": self._keys, "most": {"$sum": self.orders[order]}}}
+            return super().figures(order)
+        sums = self.ranked_by(order)
+        group = {"$group": {"_id": self._keys, **sums}}
         parts: Stages = [{"$match": self.plan.filter_of(days)}, group]
         if not (others := [one for one in self.plan.ranges if one not in days]):
             return parts
         pipeline = [{"$match": self.plan.filter_of(others)}, group]
         rest = {"$unionWith": {"coll": self.collection, "pipeline": pipeline}}
-        return [*parts, rest, {"$group": {"_id": "$_id", "most": {"$sum": "$most"}}}]
+        return [*parts, rest, {"$group": {"_id": "$_id", **{name: {"$sum": f"${name}"} for name in sums}}}]
 
     @property
     def ranking_hint(self) -> Keys:

@@ -127,10 +127,6 @@ class Source:
         """Group everything with the sums that an order needs."""
         return self.summing(self.ranked_by(order))
 
-    def ranking(self, order: Order) -> Stages:
-        """The same of all parts, with `most`."""
-        return self.figures(order)
-
     def hint(self, keys: Sequence[Key] | None) -> Keys:
         """The index to read by."""
         raise NotImplementedError

@@ -26,7 +26,6 @@ from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchEr
 from storage.queries.filters.search_language import parse_search
 from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import ranking as ranking_module
-from storage.queries.grouped import reading as reading_module
 from storage.queries.grouped import row_reader as row_reader_module
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped import totals as totals_module
@@ -392,7 +391,7 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
     monkeypatch.setattr(ranking_module, "MAX_HISTOGRAMS", 0)
     with pytest.raises(TooMuchError):
         await Grouped(database).read(replace(THREE_DAYS, by=by("agent"), order=Order.P95))
-    monkeypatch.setattr(reading_module, "MAX_RANKED", 1)
+    monkeypatch.setattr(ranking_module, "MAX_RANKED", 1)
     for order in (Order.CACHE, Order.CHANGE):
         with pytest.raises(TooMuchError):
             await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), order=order, compare=True))
