@@ -13,8 +13,7 @@ from typing import Self
 from uuid import UUID
 
 from handlers.lifecycle import Lifecycle
-from handlers.operation.metrics import Metrics
-from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
+from handlers.operation.metrics import FOLDER_VARIABLE, Metrics
 from runtime.authority import WorkerAuthority
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
@@ -50,7 +49,7 @@ class Process:
         if settings.limits_scope is LimitsScope.PROCESS:
             workers = None
         new_id = time_ordered_ids().__next__
-        metrics = Metrics(MetricsFolder(Path(os.environ[VARIABLE])) if settings.workers > 1 else None)
+        metrics = Metrics(Path(os.environ[FOLDER_VARIABLE]) if settings.workers > 1 else None)
         jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
         metrics.watch_jobs(jobs)
         return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(now()), jobs, workers)

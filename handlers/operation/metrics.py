@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
-from uuid import UUID
 
 from msgspec import Struct
 from prometheus_client import (
@@ -19,20 +19,24 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from handlers.operation.circuit_metrics import LABELS, CircuitMetrics
-from handlers.operation.metric_names import BoundedNames
-from handlers.operation.metrics_folder import MetricsFolder
-from handlers.operation.spending_metrics import SpendingMetrics, counts_of
 from intercept.ids import format_id
-from intercept.records import Ending, EndReason, Interception
+from intercept.records import Ending, EndReason, Interception, TokenUsage
 from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"
-# Distinct names of each client-chosen kind (models, tools) that get a time series of their own.
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder that the processes of a server share before prometheus_client is first imported."""
+
+OTHER = "other"
 NAMES_KEPT = 200
-# The same, of those that ever had one since the start of a process: a series stays when its name loses its place.
-NAMES_EVER = 1_000
+"""Distinct names of each client-chosen kind (models, tools) that get a time series of their own."""
+
+SPENDERS_KEPT = 1_000
+"""Distinct users, each with their groups and a model, that get one."""
+
 # Of each metric, those that are found without its lock.
 SERIES_REMEMBERED = 1_000
 DURATION_BUCKETS = (0.5, 2, 5, 15, 30, 60, 120)
@@ -53,6 +57,38 @@ def series(metric: _Metric) -> Callable[..., _Metric]:
     return lru_cache(SERIES_REMEMBERED)(metric.labels)
 
 
+class Names:
+    """The label values of names that clients choose: the first ones are shown, and all others are `other`.
+
+    Args:
+        limit: How many are shown.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._shown: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """The label value for a name, the same each time."""
+        if name not in self._shown:
+            if len(self._shown) >= self._limit:
+                return OTHER
+            self._shown.add(name)
+        return name
+
+
+def counts_of(usage: TokenUsage) -> Iterator[tuple[str, int]]:
+    """Yield the reported counts of tokens, by the label of each."""
+    for kind, count in (
+        ("input", usage.input_tokens),
+        ("output", usage.output_tokens),
+        ("cache_read_input", usage.cache_read_input_tokens),
+        ("cache_write_input", usage.cache_write_input_tokens),
+    ):
+        if count is not None:
+            yield kind, count
+
+
 class Spent(Struct, frozen=True):
     """A call that ended.
 
@@ -71,7 +107,7 @@ class Metrics:
     """The metrics of one server, in a registry of their own.
 
     Args:
-        folder: Where the processes of a server that has several put theirs together.
+        folder: That of `FOLDER_VARIABLE`, in a process of a server that has several.
 
     Attributes:
         circuits: Those of circuits.
@@ -79,14 +115,11 @@ class Metrics:
     A public metric with labels is called with their values, and returns the series to count in.
     """
 
-    def __init__(self, folder: MetricsFolder | None = None) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.registry = CollectorRegistry()
         self._folder = folder
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
-        self._model = BoundedNames(NAMES_KEPT, NAMES_EVER)
-        self._tool = BoundedNames(NAMES_KEPT, NAMES_EVER)
-        # Of calls in flight, provider and model: what a call began as it ends as.
-        self._begun: dict[UUID, tuple[str, str]] = {}
+        self._model, self._tool, self._spender = Names(NAMES_KEPT), Names(NAMES_KEPT), Names(SPENDERS_KEPT)
         self._interceptions = self._counter(
             "interceptions", "Recorded calls that ended.", "provider model status route method initiator_id client"
         )
@@ -120,7 +153,9 @@ class Metrics:
         self.key_refused = series(key_refused)
         self._prompts = self._counter("prompts", "User prompts recorded.", "provider model initiator_id client")
         self._tokens = self._counter("tokens", "Tokens recorded.", "provider model type initiator_id client")
-        self._spending = SpendingMetrics(self._counter)
+        self._cost = self._counter(
+            "cost_usd", "US dollars that recorded calls cost, where they have a price.", "provider model user group"
+        )
         self._no_usage = self._counter(
             "interceptions_without_usage",
             "Recorded calls that ended without a report of tokens, although their API is billed.",
@@ -197,19 +232,14 @@ class Metrics:
 
     def started(self, interception: Interception) -> None:
         """A recorded call began."""
-        provider, model = interception.provider_name, self._model(interception.model)
-        self._begun[interception.id] = provider, model
-        self._inflight(provider, model, interception.route).inc()
+        model = self._model(interception.model)
+        self._inflight(interception.provider_name, model, interception.route).inc()
 
     def ended(self, interception: Interception, ending: Ending, spent: Spent) -> None:
         """A recorded call ended."""
-        provider = interception.provider_name
-        begun = self._begun.pop(interception.id, None) or (provider, self._model(interception.model))
-        model = begun[1]
-        if ending.end_reason is EndReason.COMPLETED:  # a name that no provider knows earns nothing
-            self._model.used(interception.model)
+        provider, model = interception.provider_name, self._model(interception.model)
         route, client, initiator_id = interception.route, interception.client, format_id(interception.initiator_id)
-        self._inflight(*begun, route).dec()
+        self._inflight(provider, model, route).dec()
         if ending.end_reason is EndReason.CIRCUIT_OPEN:
             self.circuits.rejected(provider, route, model)
         status = ending.end_reason.status
@@ -225,17 +255,21 @@ class Metrics:
         for usage in ending.reading.token_usages:
             for kind, count in counts_of(usage):
                 self._tokens(provider, model, kind, initiator_id, client).inc(count)
-        named = spent.user, spent.groups
-        self._spending.count((provider, model), named, spent.usd, ending.reading.token_usages)
+        if spent.usd is not None:
+            is_shown = self._spender(f"{model}\0{spent.user}\0{spent.groups}") != OTHER
+            by = (spent.user, spent.groups) if is_shown else (OTHER, OTHER)
+            self._cost(provider, model, *by).inc(float(spent.usd))
         for tool in ending.reading.tool_usages:
-            self._tool.used(tool.tool)
             self._tools(provider, model, self._tool(tool.tool)).inc()
 
     def exposition(self) -> tuple[str, bytes]:
         """The content type and the text of all metrics."""
         self._read_watched()
-        text = generate_latest(self.registry) if self._folder is None else self._folder.exposition()
-        return CONTENT_TYPE_LATEST, text
+        registry = self.registry
+        if self._folder is not None:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
+        return CONTENT_TYPE_LATEST, generate_latest(registry)
 
     def _read_watched(self) -> None:
         for gauge, value in self._watched:

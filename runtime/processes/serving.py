@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import resource
@@ -10,17 +11,17 @@ import socket
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address
-from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 
 import click
+from prometheus_client.multiprocess import mark_process_dead
 from tornado.netutil import bind_sockets
 
 from commands.local.servers import LocalServer, announced, chosen_database
 from commands.output import discard_output
 from handlers.dashboard import DashboardFiles
-from handlers.operation.metrics_folder import VARIABLE, MetricsFolder
+from handlers.operation.metrics import FOLDER_VARIABLE
 from runtime import quickstart
 from runtime.data_folder import make_private
 from runtime.factories.edge import known_secrets
@@ -147,15 +148,17 @@ async def open_supervisor(
     Raises:
         WorkerError: none serves.
     """
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-")))
-    metrics = stack.enter_context(MetricsFolder(folder).kept())
-    environ = os.environ | {VARIABLE: str(metrics.path)}
+    metrics = stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))
+    descriptor = os.open(metrics, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)  # what is locked is not cleaned away as old, see tmpfiles.d(5)
+    environ = os.environ | {FOLDER_VARIABLE: metrics}
     authority = await open_server_authority(settings, database, stack)
     supervisor = Supervisor(
         settings.workers,
         drain_timeout=settings.drain_timeout.total_seconds(),
         spawn=lambda: Worker.spawn(handover, environ, authority),
-        reap=metrics.reap,
+        reap=lambda pid: mark_process_dead(pid, metrics),  # type: ignore[no-untyped-call]
     )
     stack.push_async_callback(supervisor.stop)
     await supervisor.start()

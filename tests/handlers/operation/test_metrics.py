@@ -8,9 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers.operation.metric_names import OTHER
-from handlers.operation.metrics import NAMES_KEPT, Metrics, Spent
-from handlers.operation.metrics_folder import MetricsFolder
+from handlers.operation.metrics import NAMES_KEPT, OTHER, SPENDERS_KEPT, Metrics, Spent
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
 from limits.protection.circuit_breaker import CircuitKey, State
 from tests.bridge import until
@@ -78,37 +76,22 @@ def test_models_and_tools_beyond_the_number_kept_count_as_other():
     assert set(samples(metrics, "interceptions_inflight").values()) == {0}
 
 
-def total(metrics, model):
-    counts = samples(metrics, "interceptions_total")
-    return sum(count for labels, count in counts.items() if model in labels)
-
-
-def test_models_that_no_provider_knows_do_not_keep_real_ones_out():
+def test_dollars_are_counted_by_the_names_of_people_and_groups():
     metrics = Metrics()
-    for number in range(NAMES_KEPT):
-        junk = interception(f"junk-{number}")
-        metrics.started(junk)
-        metrics.ended(junk, ending(EndReason.UPSTREAM_ERROR), SPENT)
-    for _ in range(3):
-        metrics.started(interception("gpt-5"))
-        metrics.ended(interception("gpt-5"), ending(), SPENT)
-    assert (total(metrics, OTHER), total(metrics, "gpt-5")) == (1, 2)
-    assert sum(samples(metrics, "interceptions_total").values()) == NAMES_KEPT + 3  # no counter went back
+    for spent in (SPENT, SPENT, Spent("bob", "", None)):
+        metrics.started(interception())
+        metrics.ended(interception(), ending(), spent)
+    assert samples(metrics, "cost_usd_total") == {("research", "m", "azure", "ada"): 0.5}
 
 
-def test_a_call_ends_under_the_name_that_it_began_under():
+def test_people_beyond_the_number_kept_count_as_other():
     metrics = Metrics()
-    for number in range(NAMES_KEPT):
-        metrics.started(interception(f"junk-{number}", number))
-    real = [interception("gpt-5", NAMES_KEPT + number) for number in range(3)]
-    for call in real:
-        metrics.started(call)
-    for call in real:
-        metrics.ended(call, ending(), SPENT)
-    for number in range(NAMES_KEPT):
-        metrics.ended(interception(f"junk-{number}", number), ending(EndReason.UPSTREAM_ERROR), SPENT)
-    assert set(samples(metrics, "interceptions_inflight").values()) == {0}
-    assert total(metrics, OTHER) == 3
+    for number in range(SPENDERS_KEPT + 2):
+        metrics.started(interception())
+        metrics.ended(interception(), ending(), Spent(f"user-{number}", "", Decimal(1)))
+    found = samples(metrics, "cost_usd_total")
+    assert len(found) == SPENDERS_KEPT + 1
+    assert found[OTHER, "m", "azure", OTHER] == 2
 
 
 def test_durations_and_first_bytes_are_counted_in_seconds():
@@ -162,7 +145,7 @@ def test_a_watched_value_is_read_whenever_the_metrics_are():
 
 @pytest.mark.gen_test
 async def test_a_watched_value_is_published_for_other_processes_unasked(tmp_path):
-    metrics = Metrics(MetricsFolder(tmp_path))
+    metrics = Metrics(tmp_path)
     metrics.watch("recorder_queue_length", "Waiting.", lambda: 3)
     publishing = asyncio.create_task(metrics.publish())
     await until(lambda: samples(metrics, "recorder_queue_length") == {(): 3})
