@@ -56,10 +56,19 @@ _OF_THE_ORIGIN = frozenset(
     }
 )
 _NOT_TO_CLIENT = _HOP_BY_HOP | _OF_THE_ORIGIN
+# The last are orders to a proxy in front of the bridge, such as to answer with a file or another path (nginx, Apache,
+# lighttpd, LiteSpeed, Perlbal).
 _FAMILIES_NOT_TO_CLIENT = (
     *("proxy-", "access-control-", "cross-origin-", "content-security-policy", "attribution-reporting-"),
     *("x-ai-bridge-", "x-aibridge-"),
+    *("x-accel-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-"),
 )
+# Names that end so are credentials, but for those that name something else, which providers need.
+_ENDS_OF_CREDENTIALS = (
+    *("key", "keys", "token", "tokens", "secret", "password", "passwd", "pwd", "credential", "credentials"),
+    *("auth", "authorization", "assertion", "signature", "sig", "jwt", "bearer"),
+)
+_NO_CREDENTIALS = frozenset({"idempotency-key", "x-idempotency-key", "pagetoken", "page-token"})
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -83,6 +92,12 @@ def to_upstream(
     """
     rest = _without(_NOT_TO_UPSTREAM | dropped, _FAMILIES_NOT_TO_UPSTREAM, headers)
     return [*[header for header in rest if not is_secret(header[1])], ("Accept-Encoding", "identity"), *credentials]
+
+
+def is_named_like_credential(name: str) -> bool:
+    """Whether a header or a parameter of a query is named as credentials are, whoever takes it for one."""
+    plain = name.lower().replace("_", "-")
+    return plain.endswith(_ENDS_OF_CREDENTIALS) and plain not in _NO_CREDENTIALS
 
 
 def to_client(headers: Iterable[tuple[str, str]], dropped: Iterable[str] = ()) -> Headers:

@@ -92,13 +92,18 @@ def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:
     Raises:
         Problem: 403, it may not.
     """
-    if handler.credentials.own_key is None:
-        return
+    if handler.credentials.own_key is not None and (denied := deny_own_key(handler, policy)) is not None:
+        raise denied
+
+
+def deny_own_key(handler: ProxyHandler, policy: Effective | None) -> Problem | None:
+    """The refusal of an own key; None where one may be used."""
     if not handler.bridge.settings.allow_byok:
-        raise Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
+        return Problem(403, BYOK_DISABLED, rule=Rule.OWN_KEY_NOT_ALLOWED)
     if policy is not None and (source := policy.denies_own_key) is not None:
         message = BYOK_DENIED.format(source)
-        raise Problem(403, message, rule=Rule.OWN_KEY_NOT_ALLOWED, policy=str(source))
+        return Problem(403, message, rule=Rule.OWN_KEY_NOT_ALLOWED, policy=str(source))
+    return None
 
 
 async def _identify(handler: ProxyHandler) -> Identity:

@@ -11,6 +11,7 @@ from datetime import datetime
 from msgspec import Struct
 
 from handlers.dataplane.addresses import IN_ADDRESS
+from handlers.dataplane.admission import deny_own_key
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.identity.credentials import GOVERNANCE_HEADER, hides_token, own_headers
 from handlers.key_health import report_change
@@ -25,8 +26,8 @@ from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResp
 from upstream.credentials.access import Authorizer, credential_header, credential_hint
 from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
-from upstream.headers import BILLING, HANDSHAKE, Headers, to_upstream
-from upstream.providers.provider import Provider, Source, without_credentials
+from upstream.headers import BILLING, HANDSHAKE, Headers, is_named_like_credential, to_upstream
+from upstream.providers.provider import Provider, Source, without_credentials, without_likely_credentials
 from upstream.routes.route import Route
 
 logger = logging.getLogger(__name__)
@@ -139,6 +140,8 @@ class UpstreamRequest:
         self._upgrade = upgrade
         self._tries = tries
         self._own_key = handler.credentials.own_key
+        # Somebody who may bring no key of theirs brings none under another name either.
+        self._drops_keys = deny_own_key(handler, handler.policy) is not None
         self._pool = to.keys
         self._key = self._pool.pick(model) if self._pool is not None and self._own_key is None else None
 
@@ -210,7 +213,8 @@ class UpstreamRequest:
     async def _send_once(self) -> UpstreamResponse:
         handler, provider = self._handler, self._to.provider
         bridge, request = handler.bridge, handler.request
-        url = provider.url(self._to.path, request.query)
+        query = without_likely_credentials(request.query) if self._drops_keys else request.query
+        url = provider.url(self._to.path, query)
         self.sent_at = bridge.now()
         handler.timer.enter(UPSTREAM)
         status, failure = None, None
@@ -262,7 +266,8 @@ class UpstreamRequest:
             dropped |= {settings.auth_proxy_header.lower()}
         if self._upgrade:
             dropped |= HANDSHAKE
-        headers = to_upstream(received.get_all(), credentials, dropped=dropped, is_secret=hides_token)
+        given = [one for one in received.get_all() if not (self._drops_keys and is_named_like_credential(one[0]))]
+        headers = to_upstream(given, credentials, dropped=dropped, is_secret=hides_token)
         headers += self._upgrade
         if settings.send_actor_headers:
             user = handler.identity.user

@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 from intercept.apis import Dialect
 from upstream.connections.network import DIRECT, Network
 from upstream.credentials.access import Authorizer, Credential
+from upstream.headers import is_named_like_credential
 from upstream.providers.presets import PRESETS, Preset, ProviderType
 from upstream.routes.route import Route, find_routes, guess_dialect
 from upstream.routes.route_tables import EXPRESS_ROUTES
@@ -127,6 +128,11 @@ class Provider:
         if query and (Dialect.GEMINI in self.preset.dialects or ".googleapis.com/" in self.base_url):
             query = _without_system_parameters(query, any_format=bool(find_routes(self.extra_routes, path)))
         return f"{url}?{query}" if query else url
+
+
+def without_likely_credentials(query: str) -> str:
+    """A query without parameters that are named like a credential, whatever they are to the provider."""
+    return "&".join([one for one in query.split("&") if not is_named_like_credential(_name_of(one))])
 
 
 def without_credentials(query: str) -> str:

@@ -240,6 +240,15 @@ async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_i
         "Bring Your Own Key (BYOK) is not allowed here: everyone denies byok.",
     )
     assert await rows(running) == [("own_key_not_allowed", 403, "everyone", None)]
+    # nor does one pass under a name that only the provider knows, and what is named alike and is none does
+    hidden = {"Ocp-Apim-Subscription-Key": "own", "X_LiteLLM_API_Key": "own", "X-Amz-Auth": "own"}
+    query = "?api-key=own&api_key=own&subscription%2Dkey=own&pageToken=2&api-version=1&accessToken=own"
+    plain = {"Idempotency-Key": "once", "Anthropic-Beta": "a"}
+    running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    await running.request("GET", f"/api/v2/aibridge/openai/v1/models{query}", running.headers | hidden | plain)
+    sent = running.upstream.requests[-1]
+    assert sent.target == "/v1/models?pageToken=2&api-version=1"
+    assert [value for _, value in sent.headers if value in ("own", "once", "a")] == ["once", "a"]
     await running.afresh("refusals")
     # no dialect gets round the models of a policy
     hold(running, SharedPolicy(models=Models(deny=["*"])))
