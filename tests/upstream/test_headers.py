@@ -32,11 +32,11 @@ FAMILIES_UP = (
 )
 FAMILIES_DOWN = (
     *("proxy-", "access-control-", "cross-origin-", "content-security-policy", "attribution-reporting-"),
-    *("x-ai-bridge-", "x-aibridge-"),
+    *("x-ai-bridge-", "x-aibridge-", "x-accel-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-"),
 )
-NAMES = st.sampled_from(sorted({*NOT_UP, *NOT_DOWN, "x-a", "x-b", "x-proxy-a", "proxy-a", "content-type"})).flatmap(
-    lambda name: st.sampled_from([name, name.title(), name.upper(), name.replace("-", "_")])
-)
+NAMES = st.sampled_from(
+    sorted({*NOT_UP, *NOT_DOWN, "x-accel-redirect", "x-sendfile", "x-a", "x-b", "x-proxy-a", "proxy-a", "content-type"})
+).flatmap(lambda name: st.sampled_from([name, name.title(), name.upper(), name.replace("-", "_")]))
 VALUES = st.lists(NAMES | st.sampled_from(["", " ", "close", " X-A "])).map(", ".join)
 
 

@@ -82,6 +82,8 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
         b"Content-Security-Policy: default-src *\r\nX-Content-Type-Options: no\r\nClear-Site-Data: *\r\nRefresh: 0\r\n"
         b"Service-Worker-Allowed: /\r\nAccess-Control-Allow-Origin: *\r\nLink: </x>; rel=preload\r\nNEL: {}\r\n"
         b"X-AI-Bridge-Anything: 1\r\nX-AIBridge-Actor-ID: 1\r\nCross-Origin-Opener-Policy: unsafe-none\r\n"
+        b"X-Accel-Redirect: /metrics\r\nX_Accel_Expires: 9\r\nX-Accel-Limit-Rate: 1\r\nX-Sendfile: /etc/passwd\r\n"
+        b"X-Lighttpd-Send-File: /etc/passwd\r\nX-Reproxy-URL: http://h/\r\nX-LiteSpeed-Location: /metrics\r\n"
     )
     running.upstream.play(HEAD + hostile + b"\r\n{}")
     response = await running.request("GET", MODELS, running.headers)
