@@ -72,7 +72,8 @@ class TokenUsage(Struct, frozen=True, kw_only=True):
     """Tokens of one response. The four counts are disjoint; None is what the provider did not report, zero what it did.
 
     `price` is None where the provider does not say what it takes. `usage` is the provider's own usage object, whole.
-    `model` is another one than the call's, such as an advisor; it is empty where the tokens are those of the call's.
+    `model` is another one than the call's, such as an advisor, or what serves a deployment; it is empty where the tokens are
+    those of the call's.
     """
 
     provider_response_id: str
@@ -199,10 +200,12 @@ class Reading(Struct, frozen=True, kw_only=True):
     be read (an unknown encoding, too many of them). `between_parts` says that a part of it has ended and no other has begun,
     so that its end may follow at once. `truncated` says that more was there to record than is kept of one
     response. `response` is None where the response has no text, and where its text is not kept. `background_model` is the
-    model of a response that ran in the background and has ended, "" of every other one.
+    model of a response that ran in the background and has ended, "" of every other one. `model` is what the
+    response says has made it, "" where it does not say.
     """
 
     response_id: str = ""
+    model: str = ""
     complete: bool = False
     open_ended: bool = False
     between_parts: bool = False

@@ -7,6 +7,8 @@ from collections.abc import Callable, Generator
 from datetime import datetime
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from intercept.apis import EVENTS, Api, Reader
 from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
@@ -67,6 +69,9 @@ class Observation:
         now: The wall clock in UTC.
         secrets: Secrets that are replaced in all recorded texts.
         keep_text: Whether the text of the response is recorded.
+
+    Attributes:
+        priced_by_response: Whether its tokens are of the model that the response names, whatever was requested.
     """
 
     def __init__(
@@ -79,6 +84,7 @@ class Observation:
         keep_text: bool = False,
     ) -> None:
         self.interception_id = interception_id
+        self.priced_by_response = False
         self.status: int | None = None
         self.first_byte_at: datetime | None = None
         self._api = api
@@ -158,7 +164,11 @@ class Observation:
 
     def _read(self) -> Reading:
         try:
-            return self._reader.result()
+            reading = self._reader.result()
+            if not self.priced_by_response:
+                return reading
+            usages = [replace(one, model=one.model or reading.model) for one in reading.token_usages]
+            return replace(reading, token_usages=tuple(usages))
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
             self._drop_reader(error)
             return self._read()

@@ -26,6 +26,7 @@ from intercept.formats.weight import is_light
 from intercept.records import Interception
 from intercept.refusals import Rule
 from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
 
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
@@ -55,7 +56,7 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     """
     encoding, body, bridge = encoding_of(handler), handler.body, handler.bridge
     if handler.form is not None:
-        return _by_deployment(bridge, to, _parse_form(handler.form.found, to, api))
+        return _by_deployment(to, _parse_form(handler.form.found, to, api))
     if encoding not in (IDENTITY, *ENCODINGS):
         message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
         raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
@@ -73,7 +74,7 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
             fields = read_fields(body, content_type, FORM_FIELDS)
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-        return _by_deployment(bridge, to, _parse_form(fields, to, api))
+        return _by_deployment(to, _parse_form(fields, to, api))
     return await parse_body(bridge, to, api, body, user_id)
 
 
@@ -102,9 +103,7 @@ async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user
     """
     try:
         readable = body if is_light(body) else await bridge.pieces.finish(abridged(body), user_id)
-        summary = _by_deployment(
-            bridge, to, _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api)
-        )
+        summary = _by_deployment(to, _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api))
         if not api.caches_prompts or summary.blocks is not None:
             return summary
         return replace(summary, blocks=read_blocks(body))
@@ -127,20 +126,18 @@ def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
     return summary
 
 
-def _by_deployment(bridge: Bridge, to: Destination, summary: RequestSummary) -> RequestSummary:
-    """Take the deployment for the model where it has a price: Azure calls that one, whatever model the body names.
-
-    Its name is free. One that tells nothing leaves the word to the body. Policies still hold for both.
-    """
-    named, is_azure = summary.deployment, to.provider.type is ProviderType.AZURE
-    if (
-        not is_azure
-        or named in ("", summary.model)
-        or not bridge.recorder.has_price(to.provider.name, named, bridge.now())
-    ):
+def _by_deployment(to: Destination, summary: RequestSummary) -> RequestSummary:
+    """Take the deployment for the model: Azure calls that one, whatever model the body names. Policies hold for both."""
+    named = summary.deployment
+    if to.provider.type is not ProviderType.AZURE or named in ("", summary.model):
         return summary
     others = None if summary.other_models is None else (*summary.other_models, summary.model)
     return replace(summary, model=named, other_models=others)
+
+
+def is_priced_by_response(bridge: Bridge, provider: Provider, model: str) -> bool:
+    """Whether only the response says what a call costs: Azure's deployments have names of their operator's own."""
+    return provider.type is ProviderType.AZURE and not bridge.recorder.has_price(provider.name, model, bridge.now())
 
 
 def start_of(

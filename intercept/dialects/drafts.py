@@ -114,6 +114,7 @@ class Draft:
 
     def __init__(self) -> None:
         self.response_id = ""
+        self.model = ""
         self.complete = False
         self.open_ended = False
         self.between_parts = False
@@ -130,9 +131,10 @@ class Draft:
         """Keep the text of the response too."""
         self.text = ResponseText()
 
-    def identify(self, response_id: str | None) -> None:
-        """Take the response's id; the first one stays."""
+    def identify(self, response_id: str | None, model: str | None = None) -> None:
+        """Take the response's id and its model; the first ones stay."""
         self.response_id = self.response_id or (response_id or "")[:MAX_NAME]
+        self.model = self.model or (model or "")[:MAX_NAME]
 
     def fail(self, error: ProviderError | None) -> None:
         """Take an error, if it is one; the first one stays."""
@@ -191,6 +193,7 @@ class Draft:
         usages = (*self.further_tokens, self.tokens) if self.tokens else ()
         return Reading(
             response_id=self.response_id,
+            model=self.model,
             complete=self.complete,
             open_ended=self.open_ended and not self.complete,
             between_parts=self.between_parts and not self.complete,

@@ -278,11 +278,11 @@ def _written(found: Sequence[_Found]) -> Decimal:
 
 
 def _are_known(reported: Iterable[TokenUsage], found: Iterable[_Found]) -> bool:
-    """Whether rates tell apart what a cost is for: a cache was reported, and all is for tokens of the call's own model."""
+    """Whether rates tell apart what a cost is for: a cache was reported, and all is for tokens of one model."""
     cached = any(
         usage.cache_read_input_tokens is not None or usage.cache_write_input_tokens is not None for usage in reported
     )
-    is_shared = any(usage.model for usage in reported) or any(
+    is_shared = len({usage.model for usage in reported}) > 1 or any(
         counts.searches * rates.search for counts, rates, _ in found
     )
     return cached and not is_shared

@@ -17,7 +17,7 @@ from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, Proxy
 from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.ownership import check_own
 from handlers.dataplane.shared.finishing import finish
-from handlers.dataplane.summary import read_summary, start_of, streams_form
+from handlers.dataplane.summary import is_priced_by_response, read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, check_destination, upstream_problem
 from handlers.identity.credentials import secrets_of
 from handlers.problems import Problem
@@ -177,6 +177,8 @@ class RecordedCall(Watcher):
         try:
             self._observation.head(response, sent.explained)
             self._set_provider(sent.provider)
+            priced_by = is_priced_by_response(self._bridge, sent.provider, self._start.model)
+            self._observation.priced_by_response = priced_by
             await self._relay.run(response, self, usage_filter)
             await self._handler.in_step()
         finally:

@@ -93,6 +93,7 @@ class _Completion(Struct):
     """A whole completion, or a chunk of one."""
 
     id: str | None = None
+    model: str | None = None
     choices: list[_Choice] | None = None
     usage: Raw = Raw()
     service_tier: str | None = None
@@ -204,8 +205,8 @@ def _add_body(body: bytes, draft: Draft) -> bool:
 
 
 def _add_envelope(completion: _Completion, draft: Draft) -> None:
-    if not draft.response_id:
-        draft.identify(completion.id)
+    if not draft.response_id or not draft.model:  # Azure's first chunk has neither
+        draft.identify(completion.id, completion.model)
     if completion.error:
         draft.fail(read_error(completion.error))
     if completion.usage and (usage := draft.read_usage(completion.usage, completion.service_tier)):

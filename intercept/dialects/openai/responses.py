@@ -222,7 +222,7 @@ def _add_body(body: bytes, draft: Draft) -> bool:
 
 
 def _add_response(response: _Response, draft: Draft) -> None:
-    draft.identify(response.id)
+    draft.identify(response.id, response.model)
     draft.fail(read_error(response.error))
     if response.status == "failed":
         draft.fail(name_error(message="response.failed"))

@@ -33,6 +33,7 @@ class _Reported(Struct):
     """A response, or an event of a stream."""
 
     id: str | None = None
+    model: str | None = None
     type: str | None = None
     usage: Raw = Raw()
     meta: Raw = Raw()
@@ -116,7 +117,7 @@ def tokens(usage: dict[str, Any]) -> TokenUsage | None:
 
 
 def _add_reported(data: _Reported, draft: Draft) -> None:
-    draft.identify(data.id)
+    draft.identify(data.id, data.model)
     draft.fail(read_error(data.error))
     usage = draft.read_usage(data.usage)
     if not usage and (meta := read_struct(data.meta, _META)) is not None:
@@ -160,7 +161,7 @@ class UsageReader(AtOnce):
             draft.complete = whole is not None
             return draft.reading()
         tail = bytes(self._tail[-MAX_TAIL_BYTES:]).rstrip(_SPACE)
-        for name in ("usage", "meta"):
+        for name in ("model", "usage", "meta"):
             if not draft.complete and (data := read_last_members(tail, name, _REPORTED)) is not None:
                 _add_reported(data, draft)
                 draft.complete = draft.tokens is not None

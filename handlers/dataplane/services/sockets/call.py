@@ -16,7 +16,7 @@ from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import shadow_refusals
 from handlers.dataplane.services.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
-from handlers.dataplane.summary import start_of
+from handlers.dataplane.summary import is_priced_by_response, start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.identity.credentials import secrets_of
 from handlers.lifecycle import ActiveRequest
@@ -137,6 +137,7 @@ class SocketCall:
             self._start.id, self._api, now=bridge.now, secrets=secrets, keep_text=self._start.keeps_response
         )
         self._observation.accept(ACCEPTED)
+        self._observation.priced_by_response = is_priced_by_response(bridge, self._to.provider, start.model)
         self._usage = CallUsage(self, handler, self._start, summary)
         try:
             await self._usage.count()

@@ -70,7 +70,7 @@ async def test_a_call_goes_to_the_path_and_with_the_credential_of_its_type(types
         assert credentials(request) == [credential], path
         recorded, *_ = await types.ended(calls)
         named = (recorded["provider"], recorded["model"])
-        assert named == (path.split("/")[1], json.loads(sent)["model"]), path
+        assert named == (path.split("/")[1], "my-gpt" if "my-gpt" in path else json.loads(sent)["model"]), path
 
 
 @pytest.mark.gen_test
@@ -123,7 +123,7 @@ async def test_a_deployment_is_the_model_and_what_holds_for_it_holds_whatever_a_
         assert (response.status, json.loads(response.body).get("message")) == (403 if refused else 200, message), models
     assert len(types.upstream.requests) == 1
     (recorded,) = await types.ended(1)
-    assert recorded["model"] == "gpt-5-mini"
+    assert recorded["model"] == "my-gpt"
     await types.afresh()
     # a deployment that has a price is the model and costs that whatever model the body names
     hold(types, SharedPolicy(models=Models(deny=["gpt-5-nano"])))
@@ -136,6 +136,23 @@ async def test_a_deployment_is_the_model_and_what_holds_for_it_holds_whatever_a_
     calls = await types.ended(2)
     assert [(one["model"], one["cost"]["usd"]) for one in calls] == 2 * [("gpt-5", calls[0]["cost"]["usd"])]
     assert float(calls[0]["cost"]["usd"]) > 1
+
+
+@pytest.mark.gen_test
+async def test_a_deployment_without_a_price_costs_what_the_model_of_the_response_does(types):
+    body = b'{"model": "gpt-5-mini", "messages": []}'
+    said = b'{"model":"gpt-4o-2024-08-06","usage":{"prompt_tokens":1000000,"completion_tokens":100000},"choices":[]}'
+    streamed = b'data: {"id":"","model":"","choices":[]}\n\ndata: %b\n\ndata: [DONE]\n\n' % said
+    for kind, answer in ((b"application/json", said), (b"text/event-stream", streamed)):
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\nContent-Length: %d\r\n\r\n" % (kind, len(answer))
+        types.upstream.play(head + answer)
+        for named in (b"gpt-4o", b"gpt-4.1-nano", b"zzz"):
+            asked = body.replace(b"gpt-5-mini", named).replace(b"}", b', "stream": true}')
+            await types.request("POST", f"{BRIDGE}/azure{CLASSIC}", types.headers, asked)
+        calls = await types.ended(3)
+        assert {(one["model"], one["cost"]["usd"]) for one in calls} == {("my-gpt", 3.5)}, kind
+        assert {one["token_usages"][0]["model"] for one in calls} == {"gpt-4o-2024-08-06"}
+        await types.afresh()
 
 
 @pytest.mark.parametrize("name", ["copilot", "chatgpt"])

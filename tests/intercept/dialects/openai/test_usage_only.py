@@ -71,15 +71,17 @@ def test_coheres_usage_stands_in_its_meta(meta, input_tokens, kept):
 @for_each("size", [1, 1000, 10**9])
 @for_each("padding", [10, MAX_TAIL_BYTES, 5 * MAX_TAIL_BYTES])
 def test_the_usage_is_found_behind_a_body_of_any_length_however_it_is_cut(padding, size):
-    body = json.dumps({"data": "x" * padding, "usage": USAGE}).encode()
+    body = json.dumps({"data": "x" * padding, "model": "small", "usage": USAGE}).encode()
     reading = read(*[body[at : at + size] for at in range(0, len(body), size)])
     assert (reading.complete, reading.token_usages) == (True, (usage(input_tokens=8, usage=USAGE),))
+    assert reading.model == "small"
 
 
 @pytest.mark.parametrize("name", ["data", "results"])
 def test_the_usage_is_found_before_a_large_member_too(name):
     body = json.dumps({"model": '"data"', "usage": USAGE, name: "x" * 3 * MAX_TAIL_BYTES}).encode()
-    reading = Reading(open_ended=True, token_usages=(usage(input_tokens=8, usage=USAGE, source=UsageSource.PARTIAL),))
+    told = usage(input_tokens=8, usage=USAGE, source=UsageSource.PARTIAL)
+    reading = Reading(model='"data"', open_ended=True, token_usages=(told,))
     assert read(body) == reading
     assert read(body[:-1]) == replace(reading, open_ended=False)
     inner = json.dumps({"x": {"usage": USAGE, name: "x" * 3 * MAX_TAIL_BYTES}}).encode()
