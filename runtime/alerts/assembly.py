@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import socket
 from functools import partial
 
 from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
 from runtime.alerts.budgets import BudgetWatch
-from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
+from runtime.alerts.conditions import new_owners, open_circuits, refused_keys
 from runtime.alerts.digest import POLL_SECONDS, weekly_digest
-from runtime.alerts.direct import DirectSender
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import Watch
 from runtime.process import Process, now
@@ -22,7 +20,7 @@ from storage.queries.money.spend_rows import Spending
 
 def start_alerts(process: Process, bridge: Bridge) -> None:
     """Start the jobs that raise and send alerts."""
-    database, recorder, host = process.database, bridge.recorder, socket.gethostname()
+    database = process.database
     outbox, sealer = Outbox(database, now=now), bridge.managed.sealer
     budgets = BudgetWatch(bridge.overload.states, bridge.identities.users_by_id, now=now)
     bridge.overload.on_states = budgets.note
@@ -30,8 +28,6 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         budgets.find,
         refused_keys(partial(report_refused_keys, bridge.routing)),
         open_circuits(bridge.breakers, now),
-        waiting_records(lambda: recorder.reason, lambda: recorder.queue_length + recorder.spooled_records, host, now),
-        failed_jobs(lambda: process.jobs.failed, host, now),
         new_owners(database, now),
     )
     digest = weekly_digest(Spending(database), bridge.identities.users_by_id, now)
@@ -44,5 +40,4 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         now=now,
     )
     process.start("webhooks", sender.run)
-    direct = DirectSender(Webhooks(database, sealer, now=now), sender.post, now=now)
-    process.start("alerts", Watch(database, outbox, sources, direct=direct).run)
+    process.start("alerts", Watch(database, outbox, sources).run)

@@ -1,4 +1,4 @@
-"""What else is worth an alert: refused keys, open circuits, records that wait, failed jobs, new owners."""
+"""What else is worth an alert: refused keys, open circuits, new owners."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from storage.accounts.users import Role
 from storage.alerts.documents import AlertType
 from storage.mongo.database import Database
 from storage.mongo.indexes import AUDIT_BY_TIME
-
-WAITING: Final = timedelta(seconds=30)
-"""How long recording must fail before there is an alert."""
 
 LOOKED_BACK: Final = timedelta(hours=1)
 """The maximum age of a change in the audit trail that raises an alert."""
@@ -61,39 +58,6 @@ def open_circuits(breakers: CircuitBreakers | None, now: Callable[[], datetime])
             )
             for key, state in states.items()
             if state is State.OPEN
-        ]
-
-    return find
-
-
-def waiting_records(
-    trouble: Callable[[], str], waiting: Callable[[], int], host: str, now: Callable[[], datetime]
-) -> Source:
-    """Records wait because the database or the disk fails. Sent when the database is back, if it was unavailable."""
-    since: datetime | None = None
-    most = 0
-
-    async def find() -> list[Alert]:
-        nonlocal since, most
-        if not (problem := trouble()):
-            since, most = None, 0
-            return []
-        since, most = since or now(), max(most, waiting())
-        if now() - since < WAITING:
-            return []
-        data = {"server": host, "problem": problem, "since": format_time(since), "records": most}
-        return [Alert(AlertType.RECORDING_WAITING, f"recording:{host}:{since:%Y-%m-%dT%H:%M}", data)]
-
-    return find
-
-
-def failed_jobs(failed: Callable[[], Iterable[str]], host: str, now: Callable[[], datetime]) -> Source:
-    """Background jobs that fail: each at most once an hour for a server."""
-
-    async def find() -> list[Alert]:
-        return [
-            Alert(AlertType.JOB_FAILED, f"job:{host}:{name}:{now():%Y-%m-%dT%H}", {"server": host, "job": name})
-            for name in failed()
         ]
 
     return find

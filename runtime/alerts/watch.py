@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from runtime.alerts.direct import DirectSender
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.mongo.database import Database, DatabaseUnavailableError
@@ -45,7 +44,6 @@ class Watch:
         database: Its health says when to look.
         outbox: Where alerts are raised.
         sources: Tell what there is now.
-        direct: Tells of alerts while the database is unavailable; without it they wait.
         seconds: Time between two checks.
         pause: Waits for seconds.
     """
@@ -56,14 +54,12 @@ class Watch:
         outbox: Outbox,
         sources: Sequence[Source],
         *,
-        direct: DirectSender | None = None,
         seconds: float = POLL_SECONDS,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._sources = sources
-        self._direct = direct
         self._seconds = seconds
         self._pause = pause
         self._pending: dict[str, Alert] = {}
@@ -76,15 +72,10 @@ class Watch:
             await self._pause(self._seconds)
 
     async def check(self) -> None:
-        """Read the sources, and raise new alerts.
-
-        Alerts that cannot be raised now are sent directly, and raised later.
-        """
+        """Read the sources, and raise new alerts. Those that cannot be raised now are raised later."""
         await self._notice()
         if self._database.health.available:
             await self._raise()
-        elif self._direct is not None:
-            await self._direct.send(self._pending.values())
 
     async def _notice(self) -> None:
         for source in self._sources:
@@ -101,8 +92,6 @@ class Watch:
 
     async def _raise(self) -> None:
         try:
-            if self._direct is not None:
-                await self._direct.learn()
             for key, alert in list(self._pending.items()):
                 await self._outbox.raise_alert(alert.type, key, alert.data)
                 del self._pending[key]

@@ -36,8 +36,6 @@ class AlertType(StrEnum):
     BUDGET_THRESHOLD = "budget.threshold"
     KEY_REFUSED = "provider.key_refused"
     CIRCUIT_OPEN = "provider.circuit_open"
-    RECORDING_WAITING = "recording.waiting"
-    JOB_FAILED = "job.failed"
     OWNER_ADDED = "user.owner_added"
     WEEKLY_DIGEST = "digest.weekly"
 

@@ -20,10 +20,10 @@ def sealed(run):
 
 
 def test_webhooks_are_added_listed_tested_and_removed(sealed, output, run):
-    added = sealed("webhooks", "add", URL, "--type", "job.failed", "--description", "On call")
+    added = sealed("webhooks", "add", URL, "--type", "provider.circuit_open", "--description", "On call")
     assert (added.exit_code, added.stdout.startswith("whsec_")) == (0, True)
     (webhook,) = json.loads(output("webhooks", "list", "--json"))
-    assert (webhook["url"], webhook["types"], webhook["description"]) == (URL, ["job.failed"], "On call")
+    assert (webhook["url"], webhook["types"], webhook["description"]) == (URL, ["provider.circuit_open"], "On call")
     assert f"Added the webhook {webhook['id']}." in added.stderr
     assert output("webhooks", "test", webhook["id"]).startswith("On its way: msg_")
     assert output("webhooks", "list").splitlines()[1].split() == [webhook["id"], URL, "on", "1"]

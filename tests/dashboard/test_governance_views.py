@@ -205,8 +205,10 @@ def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, own
     assert page.find(".created code").text.startswith("whsec_")
     page.click(".created button", "Done")
     id_ = page.address.partition("/")[2]
-    page.click(".switches label", "job.failed")
-    page.until(lambda: "job.failed" not in site.get(owner, f"webhooks/{id_}")["types"], "it was to be switched off")
+    page.click(".switches label", "provider.circuit_open")
+    page.until(
+        lambda: "provider.circuit_open" not in site.get(owner, f"webhooks/{id_}")["types"], "it was to be switched off"
+    )
     page.click("button", "Send a test")
     page.find(".detail .rows b", "webhook.test delivered")
     assert "webhook.test" in [body["type"] for body in Receiver.bodies]

@@ -5,17 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
-import json
 from base64 import b64decode, b64encode
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
 
 import pytest
 
 from runtime.alerts import sender as module
-from runtime.alerts.direct import LEARN_SECONDS, DirectSender
 from runtime.alerts.sender import POLL_SECONDS, REMOVED, Sender
-from runtime.alerts.watch import Alert, Watch
 from storage.alerts.documents import AlertType, event_id_of
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
@@ -26,7 +22,6 @@ from upstream.client import UpstreamClient
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 TOLD = r"^WARNING runtime\.alerts\.sender: a webhook delivery failed: "
-TOLD_DIRECTLY = r"^WARNING runtime\.alerts\.direct: a webhook delivery failed: "
 
 
 class Clock:
@@ -97,8 +92,8 @@ def sender(database, clock, parts, io_loop):
 @pytest.mark.gen_test
 async def test_an_alert_is_posted_signed(sender, parts, receiver):
     webhooks, outbox, _ = parts
-    webhook, secret = await webhooks.add(receiver.url, ["job.failed"])
-    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {"job": "spool"})
+    webhook, secret = await webhooks.add(receiver.url, ["provider.circuit_open"])
+    await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {"job": "spool"})
     assert await sender.send_due()
     ((line, headers, body),) = receiver.messages
     assert line == "POST /hook?x=1 HTTP/1.1"
@@ -114,9 +109,9 @@ async def test_an_alert_is_posted_signed(sender, parts, receiver):
 @pytest.mark.gen_test
 async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender, parts, receiver, clock):
     webhooks, outbox, _ = parts
-    webhook, _ = await webhooks.add(receiver.url, ["job.failed"])
+    webhook, _ = await webhooks.add(receiver.url, ["provider.circuit_open"])
     receiver.statuses = [500, 302]
-    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     await sender.send_due()
     assert (await webhooks.find(webhook.id)).last.error == "the receiver answered 500"
     clock.time += timedelta(seconds=10)
@@ -227,67 +222,3 @@ async def test_deliveries_that_are_under_way_end_though_another_fails(sender, pa
     with pytest.raises(DatabaseUnavailableError):
         await sent
     assert (await webhooks.find(webhook.id)).last.status == 204
-
-
-@pytest.mark.expects_log(TOLD_DIRECTLY)
-@pytest.mark.gen_test
-async def test_who_wants_it_is_told_that_the_database_is_away_while_it_is(sender, parts, receiver, clock):
-    webhooks, outbox, _ = parts
-    await webhooks.add(receiver.url, ["recording.waiting"])
-    await webhooks.add(receiver.url, ["job.failed"])
-    off, _ = await webhooks.add(receiver.url, ["recording.waiting"])
-    await webhooks.change(off.id, {"disabled": True})
-    waiting = Alert(AlertType.RECORDING_WAITING, "recording:a", {"records": 5})
-    found: list[Alert] = []
-
-    async def source():
-        return found
-
-    health = SimpleNamespace(available=True)
-    direct = DirectSender(webhooks, sender.post, now=clock)
-    watch = Watch(SimpleNamespace(health=health), outbox, [source], direct=direct)
-    await watch.check()
-    health.available, receiver.statuses = False, [500]
-    found.append(waiting)
-    for _ in range(2):
-        await watch.check()
-    assert len(receiver.messages) == 1  # and is tried again after a while
-    clock.time += timedelta(seconds=10)
-    for _ in range(2):
-        await watch.check()
-    _, headers, body = receiver.messages[1]
-    assert headers["webhook-id"] == event_id_of("recording:a")
-    expected = {"type": "recording.waiting", "timestamp": "2099-01-01T12:00:10.000Z", "data": {"records": 5}}
-    assert (len(receiver.messages), json.loads(body)) == (2, expected)
-    health.available = True
-    await watch.check()
-    await sender.send_due()
-    assert {headers["webhook-id"] for _, headers, _ in receiver.messages} == {event_id_of("recording:a")}
-    assert len(receiver.messages) == 3
-
-
-@pytest.mark.gen_test
-async def test_webhooks_of_which_the_database_told_are_known_for_half_a_minute(sender, parts, receiver, clock):
-    webhooks, _, _ = parts
-    direct = DirectSender(webhooks, sender.post, now=clock)
-    await direct.learn()
-    await webhooks.add(receiver.url, ["job.failed"])
-    failed = Alert(AlertType.JOB_FAILED, "job:1", {})
-    await direct.learn()
-    await direct.send([failed])
-    assert receiver.messages == []
-    clock.time += timedelta(seconds=LEARN_SECONDS)
-    await direct.learn()
-    await direct.send([failed])
-    assert len(receiver.messages) == 1
-
-
-@pytest.mark.expects_log(TOLD_DIRECTLY)
-@pytest.mark.gen_test
-async def test_a_receiver_that_is_not_there_either_is_said(sender, parts, receiver, clock):
-    webhooks, _, _ = parts
-    await webhooks.add("http://127.0.0.1:1/", ["job.failed"])
-    direct = DirectSender(webhooks, sender.post, now=clock)
-    await direct.learn()
-    await direct.send([Alert(AlertType.JOB_FAILED, "job:1", {})])
-    assert receiver.messages == []

@@ -17,7 +17,7 @@ from limits.protection.circuit_breaker import State
 from runtime.alerts import budgets as budgets_module
 from runtime.alerts import watch as watch_module
 from runtime.alerts.budgets import WATCHED, BudgetWatch
-from runtime.alerts.conditions import failed_jobs, new_owners, open_circuits, refused_keys, waiting_records
+from runtime.alerts.conditions import new_owners, open_circuits, refused_keys
 from runtime.alerts.digest import DELAY, weekly_digest
 from runtime.alerts.watch import Alert, Watch
 from storage.accounts.audit import COMMAND_LINE
@@ -168,28 +168,6 @@ async def test_a_key_that_is_refused_a_circuit_and_a_job_are_told(clock):
         )
     ]
     assert await open_circuits(None, clock)() == []
-    assert await failed_jobs(lambda: ["spool"], "one", clock)() == [
-        Alert(AlertType.JOB_FAILED, "job:one:spool:2026-11-02T12", {"server": "one", "job": "spool"})
-    ]
-
-
-@pytest.mark.gen_test
-async def test_records_that_wait_for_long_are_told_with_the_most_that_waited(clock):
-    trouble, waiting = ["the database is unavailable"], [5]
-    find = waiting_records(lambda: trouble[0], lambda: waiting[0], "one", clock)
-    assert await find() == []
-    clock.time, waiting[0] = NOON + 31 * SECOND, 9
-    expected = {
-        "server": "one",
-        "problem": "the database is unavailable",
-        "since": "2026-11-02T12:00:00.000Z",
-        "records": 9,
-    }
-    assert await find() == [Alert(AlertType.RECORDING_WAITING, "recording:one:2026-11-02T12:00", expected)]
-    trouble[0] = ""
-    assert await find() == []
-    trouble[0] = "again"
-    assert await find() == []
 
 
 @pytest.mark.gen_test
@@ -242,7 +220,7 @@ async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
 @pytest.mark.gen_test
 async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(database, clock, monkeypatch):
     outbox, requested = Outbox(database, now=clock), []
-    found = [Alert(AlertType.JOB_FAILED, "job:1", {})]
+    found = [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
 
     async def source():
         return found
@@ -262,7 +240,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
         patch.setattr(type(database.health), "available", False)
         await watch.check()
     assert requested == []
-    found.append(Alert(AlertType.JOB_FAILED, "job:2", {}))
+    found.append(Alert(AlertType.CIRCUIT_OPEN, "job:2", {}))
     with monkeypatch.context() as patch:
 
         async def away(*_):
@@ -274,7 +252,7 @@ async def test_what_is_noticed_is_raised_once_and_waits_for_the_database(databas
     await watch.check()
     assert requested == ["job:1", "job:2"]
     monkeypatch.setattr(watch_module, "MAX_RAISED", 1)
-    found.append(Alert(AlertType.JOB_FAILED, "job:3", {}))
+    found.append(Alert(AlertType.CIRCUIT_OPEN, "job:3", {}))
     await watch.check()
     assert await database.alerts.count_documents({}) == 3
 
@@ -286,7 +264,7 @@ async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(da
         raise DatabaseRefusalError("MongoDB does not sum up costs: Slow")
 
     async def source():
-        return [Alert(AlertType.JOB_FAILED, "job:1", {})]
+        return [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
 
     await Watch(database, Outbox(database, now=clock), [refused, source]).check()
     assert await database.alerts.count_documents({}) == 1
@@ -296,7 +274,7 @@ async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(da
 @pytest.mark.gen_test
 async def test_alerts_that_the_database_refuses_are_told_in_the_log_and_wait(database, clock, monkeypatch):
     async def source():
-        return [Alert(AlertType.JOB_FAILED, "job:1", {})]
+        return [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
 
     async def refuse(*_):
         raise DatabaseRefusalError("MongoDB does not raise alerts: Unauthorized")

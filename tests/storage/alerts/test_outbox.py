@@ -51,7 +51,7 @@ def outbox(database, clock):
 
 @pytest.mark.gen_test
 async def test_webhooks_are_added_changed_and_removed_and_their_secrets_sealed(webhooks, sealer, database):
-    webhook, secret = await webhooks.add(URL, ["job.failed"], description="On call")
+    webhook, secret = await webhooks.add(URL, ["provider.circuit_open"], description="On call")
     assert (await webhooks.find(webhook.id), await webhooks.list_all()) == (webhook, [webhook])
     assert sealer.open(webhook.sealed, webhook.id) == secret
     assert secret.encode() not in webhook.sealed
@@ -72,7 +72,7 @@ async def test_webhooks_are_added_changed_and_removed_and_their_secrets_sealed(w
 
 @pytest.mark.gen_test
 async def test_a_webhook_that_was_changed_meanwhile_stays(webhooks):
-    webhook, _ = await webhooks.add(URL, ["job.failed"])
+    webhook, _ = await webhooks.add(URL, ["provider.circuit_open"])
     changed = await webhooks.change(webhook.id, {"disabled": True}, versions={webhook.version})
     assert changed.version != webhook.version
     for stale in (
@@ -105,8 +105,8 @@ async def test_without_an_encryption_key_and_beyond_the_most_none_is_added(webho
 
 @pytest.mark.gen_test
 async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, outbox, database):
-    wants, _ = await webhooks.add(URL, ["budget.threshold", "job.failed"])
-    other, _ = await webhooks.add(URL, ["job.failed"])
+    wants, _ = await webhooks.add(URL, ["budget.threshold", "provider.circuit_open"])
+    other, _ = await webhooks.add(URL, ["provider.circuit_open"])
     disabled, _ = await webhooks.add(URL, ["budget.threshold"])
     await webhooks.change(disabled.id, {"disabled": True})
     raised = [outbox.raise_alert(AlertType.BUDGET_THRESHOLD, KEY, {"share": 80}) for _ in range(4)]
@@ -130,11 +130,11 @@ async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, o
 
 @pytest.mark.gen_test
 async def test_an_alert_that_a_crash_left_half_raised_is_raised_again_and_told_once(webhooks, outbox, database):
-    await webhooks.add(URL, ["job.failed"])
-    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    await webhooks.add(URL, ["provider.circuit_open"])
+    await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     await database.alerts.delete_many({})
-    later, _ = await webhooks.add(URL, ["job.failed"])
-    assert await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    later, _ = await webhooks.add(URL, ["provider.circuit_open"])
+    assert await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     assert await database.webhook_deliveries.count_documents({}) == 2
     assert (await outbox.waiting())[later.id] == 1
 
@@ -147,12 +147,12 @@ async def test_another_error_of_the_database_passes(outbox):
 
 @pytest.mark.gen_test
 async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks, outbox, clock, database):
-    webhook, _ = await webhooks.add(URL, ["job.failed"])
-    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    webhook, _ = await webhooks.add(URL, ["provider.circuit_open"])
+    await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     first = await outbox.claim()
     await outbox.note(first, 500, "x" * 1_000)
     last = (await webhooks.find(webhook.id)).last
-    assert (last.status, last.error, last.attempts, last.type) == (500, "x" * MAX_ERROR, 1, "job.failed")
+    assert (last.status, last.error, last.attempts, last.type) == (500, "x" * MAX_ERROR, 1, "provider.circuit_open")
     assert await outbox.claim() is None
     clock.time += 10 * SECOND
     assert (await outbox.claim()).attempts == 2  # and this process dies
@@ -164,7 +164,12 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     assert (waiting.state, waiting.attempts, waiting.next_at > clock.time, waiting.ended_at) == (WAITING, 3, True, None)
     await outbox.note(third, 204, None)
     (taken,) = await outbox.latest(webhook.id)
-    assert (taken.event_id, taken.type, taken.status, taken.error) == (third.event_id, "job.failed", 204, None)
+    assert (taken.event_id, taken.type, taken.status, taken.error) == (
+        third.event_id,
+        "provider.circuit_open",
+        204,
+        None,
+    )
     assert (taken.state, taken.raised_at, taken.next_at, taken.ended_at) == (DELIVERED, NOON, None, clock.time)
     document = await database.webhook_deliveries.find_one()
     assert (document["state"], document["attempts"], document["status"]) == ("delivered", 3, 204)
@@ -177,13 +182,13 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
 
 @pytest.mark.gen_test
 async def test_a_delivery_is_given_up_at_last_or_when_that_is_said(webhooks, outbox, clock, database):
-    await webhooks.add(URL, ["job.failed"])
-    await outbox.raise_alert(AlertType.JOB_FAILED, "job:1", {})
+    await webhooks.add(URL, ["provider.circuit_open"])
+    await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     for _ in range(MAX_ATTEMPTS):
         await outbox.note(await outbox.claim(), None, "no answer")
         clock.time += timedelta(hours=6)
     assert await outbox.claim() is None
-    await outbox.raise_alert(AlertType.JOB_FAILED, "job:2", {})
+    await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:2", {})
     await outbox.note(await outbox.claim(), 410, "gone", is_final=True)
     states = [one["state"] async for one in database.webhook_deliveries.find()]
     assert states == ["failed", "failed"]

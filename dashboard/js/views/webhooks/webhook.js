@@ -17,8 +17,6 @@ const TYPES = [
   ["budget.threshold", "50, 80 or 100 % of a budget are used"],
   ["provider.key_refused", "a provider refuses a key"],
   ["provider.circuit_open", "a circuit is open"],
-  ["recording.waiting", "records wait for the database or the disk"],
-  ["job.failed", "a background job fails"],
   ["user.owner_added", "somebody became an owner"],
   ["digest.weekly", "each Monday: what calls of the week cost"],
 ];

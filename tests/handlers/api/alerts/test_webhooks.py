@@ -43,8 +43,15 @@ async def test_a_webhook_is_added_with_a_secret_changed_by_one_owner_and_told_of
     secret = added.pop("secret")
     assert (status, secret.startswith("whsec_"), added["types"]) == (201, True, list(AlertType))
     assert await running.get(WEBHOOKS) == (200, {"results": [added]})
-    status, changed = await send("PATCH", f"{WEBHOOKS}/{added['id']}", {"types": ["job.failed"], "disabled": True})
-    assert (status, changed["types"], changed["disabled"], changed["url"]) == (200, ["job.failed"], True, URL)
+    status, changed = await send(
+        "PATCH", f"{WEBHOOKS}/{added['id']}", {"types": ["provider.circuit_open"], "disabled": True}
+    )
+    assert (status, changed["types"], changed["disabled"], changed["url"]) == (
+        200,
+        ["provider.circuit_open"],
+        True,
+        URL,
+    )
     assert await send("DELETE", f"{WEBHOOKS}/{added['id']}") == (204, None)
     assert await running.get(WEBHOOKS) == (200, {"results": []})
     unknown = {"message": "There is no webhook with this id."}
@@ -136,7 +143,7 @@ async def test_a_webhook_has_an_address_that_is_safe_and_belongs_to_owners_alone
         "types": NOT_TYPES,
         "disabled": NOT_A_SWITCH,
     }
-    for types in ("job.failed", ["job.failed", "job.failed"], [1], [{}]):
+    for types in ("provider.circuit_open", ["provider.circuit_open", "provider.circuit_open"], [1], [{}]):
         _, result = await send("POST", WEBHOOKS, {"url": URL, "types": types})
         assert result["validations"] == [{"field": "types", "detail": NOT_TYPES}]
     await running.afresh("webhooks")
