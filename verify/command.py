@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
 from pathlib import Path
 
 import click
 
-from terminal import StatusLine
 from verify.checks import CHECKS
-from verify.private_bridge import private_bridge
-from verify.relay_checks import relay_checks
 from verify.report import Outcome, Result, run_checks, summary
 from verify.target import FailedError, find_target
 from verify.wire import Address, BrokenOffError, UnreachableError
 
 TOKEN_VARIABLE = "AIBRIDGE_TOKEN"  # noqa: S105 - its name
-NO_TOKEN = (
-    f"set {TOKEN_VARIABLE} to a token of the bridge, or give --token-file, or verify a private one with --loopback"
-)
+NO_TOKEN = f"set {TOKEN_VARIABLE} to a token of the bridge, or give --token-file"
 
 
 class CannotAskError(click.ClickException):
@@ -36,22 +30,16 @@ class CannotAskError(click.ClickException):
 @click.option(
     "--model", help="Model to call there. Calls cost money, so without a model only the demo provider is called."
 )
-@click.option("--loopback", is_flag=True, help="Verify a private bridge with a provider that sees what arrives.")
 @click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
-def verify(  # noqa: PLR0917 - click names each
-    url: str, token_file: Path | None, provider: str | None, model: str | None, loopback: bool, as_json: bool
-) -> None:
+def verify(url: str, token_file: Path | None, provider: str | None, model: str | None, as_json: bool) -> None:
     """Check that the bridge at URL keeps what it promises.
 
     The token is read from the variable AIBRIDGE_TOKEN or from a file. Exit code 0: nothing failed, 1: something did, 2: the
     bridge could not be asked.
     """
     try:
-        if loopback:
-            results = asyncio.run(_verify_private(as_json))
-        else:
-            address, token = Address.parse(url), _token(token_file)
-            results = asyncio.run(_verify(address, token, provider, model, as_json))
+        address, token = Address.parse(url), _token(token_file)
+        results = asyncio.run(_verify(address, token, provider, model, as_json))
     except (UnreachableError, BrokenOffError, FailedError, ValueError, OSError) as error:
         raise CannotAskError(str(error)) from error
     click.echo(summary(results, as_json=as_json))
@@ -61,14 +49,6 @@ def verify(  # noqa: PLR0917 - click names each
 
 async def _verify(address: Address, token: str, provider: str | None, model: str | None, as_json: bool) -> list[Result]:
     return await run_checks(CHECKS, await find_target(address, token, provider, model), as_json=as_json)
-
-
-async def _verify_private(as_json: bool) -> list[Result]:
-    async with AsyncExitStack() as stack:
-        with StatusLine() as line:
-            line.say("starting a private bridge")
-            loopback = await stack.enter_async_context(private_bridge())
-        return await run_checks(relay_checks(loopback), loopback.target, as_json=as_json)
 
 
 def _token(file: Path | None) -> str:
