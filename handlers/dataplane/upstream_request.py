@@ -119,6 +119,7 @@ class UpstreamRequest:
     Attributes:
         provider: Where it is to go.
         sent_at: When it was last handed to the upstream; None while it was not.
+        is_plain: Whether the body is sent without the encoding that the client gave it.
         explained: What is behind a refusal of the provider and is not in its words; "" where nothing is known.
     """
 
@@ -133,6 +134,7 @@ class UpstreamRequest:
     ) -> None:
         self.provider = to.provider
         self.sent_at: datetime | None = None
+        self.is_plain = False
         self.explained = ""
         self._handler = handler
         self._to = to
@@ -266,6 +268,8 @@ class UpstreamRequest:
             dropped |= {settings.auth_proxy_header.lower()}
         if self._upgrade:
             dropped |= HANDSHAKE
+        if self.is_plain:
+            dropped |= {"content-encoding"}
         given = [one for one in received.get_all() if not (self._drops_keys and is_named_like_credential(one[0]))]
         headers = to_upstream(given, credentials, dropped=dropped, is_secret=hides_token)
         headers += self._upgrade

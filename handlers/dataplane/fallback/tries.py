@@ -14,7 +14,7 @@ from handlers.problems import Problem
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage, with_usage
 from intercept.formats.json_walk import Body
-from intercept.formats.request_encoding import IDENTITY
+from intercept.formats.request_encoding import IDENTITY, inflated
 from intercept.formats.steps import finish
 from intercept.formats.weight import LIGHT_BYTES
 from intercept.records import EndReason, ProviderError, Try
@@ -138,6 +138,8 @@ class Tries:
     async def _open(self, to: Destination) -> tuple[UpstreamResponse, UsageChunkFilter | None]:
         """Send the request; request the usage of a chat stream too, unless the provider refuses that.
 
+        A compressed body is sent plain where the option is added.
+
         Raises:
             UpstreamError: no response came.
             Problem: as `_with_usage`.
@@ -148,10 +150,12 @@ class Tries:
         if changed is None:
             return await self.sent.open(), None
         handler.body = changed
+        self.sent.is_plain = True
         response = await self.sent.open()
         if response.status in REFUSAL_STATUSES and refuses_usage(await response.peek(MAX_REFUSAL_BYTES)):
             response.close()
             handler.body = body
+            self.sent.is_plain = False
             response = await self.sent.open()
             # A refusal may have repeated the request, or the client's words: then the option was not the reason.
             if response.status < FIRST_REFUSAL:
@@ -168,13 +172,16 @@ class Tries:
         Raises:
             Problem: 400, its values are nested too deeply, or too many.
         """
-        handler, options = self._handler, self._summary.stream_options
-        if encoding_of(handler) != IDENTITY or (steps := with_usage(handler.body, options)) is None:
-            return None
-        if options is None and len(handler.body) <= LIGHT_BYTES:
-            return finish(steps)
+        handler, options, user_id = self._handler, self._summary.stream_options, self._handler.identity.user.id
+        body, encoding, most = handler.body, encoding_of(handler), self._bridge.settings.max_body_bytes
         try:
-            return await self._bridge.pieces.finish(steps, handler.identity.user.id)
+            if encoding != IDENTITY:
+                body = await self._bridge.pieces.finish(inflated(body, encoding, most), user_id)
+            if (steps := with_usage(body, options)) is None:
+                return None
+            if options is None and len(body) <= LIGHT_BYTES:
+                return finish(steps)
+            return await self._bridge.pieces.finish(steps, user_id)
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
 

@@ -211,14 +211,17 @@ class RecordedCall(Watcher):
             self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     async def wants_rest(self) -> bool:
-        """Whether the usage may come at once: of a body always, as it is whole before it is sent; of a stream between parts."""
+        """Whether the usage may come at once: of a body always, as it is whole before it is sent; of a stream between parts.
+
+        Where a limit counts what the call uses, a client that leaves anywhere is to be charged.
+        """
         if not self._start.streaming:
             return True
         if self._observation.behind:
             return False  # until that is read the provider would go on
         await self._read_in_pieces()
         reading = self._observation.reading()
-        return reading.open_ended or reading.between_parts
+        return reading.open_ended or reading.between_parts or self._handler.is_charged
 
     async def _read_in_pieces(self) -> None:
         await self._bridge.pieces.finish(self._observation.steps(), self._handler.identity.user.id)

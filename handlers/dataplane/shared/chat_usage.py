@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from intercept.apis import Api, RequestSummary
-from intercept.catalog import CHAT_COMPLETIONS
+from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS
 from upstream.cooldowns import Cooldowns
 
 # For this time the option is not sent again to what refused it.
@@ -40,7 +40,8 @@ class ChatUsage:
 
     def asks(self, asked: Asked, api: Api, summary: RequestSummary) -> bool:
         """Whether the usage is requested where the client does not; if not, its own body is to be sent."""
-        return self._ensure and api is CHAT_COMPLETIONS and summary.stream and not self._refused.left(asked)
+        is_known = api in (CHAT_COMPLETIONS, COMPLETIONS)
+        return self._ensure and is_known and summary.stream and not self._refused.left(asked)
 
     def accepted(self, asked: Asked) -> None:
         """Remember that the option is known."""

@@ -114,11 +114,6 @@ _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
     request = decode_request(body, _REQUEST, model)
-    options = bytes(request.stream_options)
-    if len(options) > MAX_OPTIONS_BYTES or (options == b"0" and isinstance(body, Abridged)):
-        raise InvalidRequestError(f"stream_options is too large: at most {MAX_OPTIONS_BYTES} bytes")
-    if sum(name.casefold() == INCLUDE_USAGE for name in read(request.stream_options, MEMBERS) or ()) > 1:
-        raise InvalidRequestError(f"{INCLUDE_USAGE} is there more than once: parsers differ in which one counts")
     messages = Items(request.messages)
     message = last_message(messages)
     return RequestSummary(
@@ -130,12 +125,26 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         answered_tool_call_id=answered_call(message, results_of_message),
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),
         conversation=read_conversation(messages, _conversation_texts),
-        stream_options=options or None,
+        stream_options=read_stream_options(body, request),
         uses_state=bytes(request.store) == b"true",
         tags=metadata_tags(request.metadata),
         tool_results=read_results(messages, results_of_message),
         blocks=known_blocks(body, request, request.messages),
     )
+
+
+def read_stream_options(body: bytes, request: RequestBody) -> bytes | None:
+    """Return the value of `stream_options` in the bytes that were sent; None where there is none.
+
+    Raises:
+        InvalidRequestError: It is too large, or says twice whether the usage is wanted.
+    """
+    options = bytes(request.stream_options)
+    if len(options) > MAX_OPTIONS_BYTES or (options == b"0" and isinstance(body, Abridged)):
+        raise InvalidRequestError(f"stream_options is too large: at most {MAX_OPTIONS_BYTES} bytes")
+    if sum(name.casefold() == INCLUDE_USAGE for name in read(request.stream_options, MEMBERS) or ()) > 1:
+        raise InvalidRequestError(f"{INCLUDE_USAGE} is there more than once: parsers differ in which one counts")
+    return options or None
 
 
 def _conversation_texts(message: Item) -> list[str]:

@@ -11,6 +11,7 @@ from msgspec import Raw
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
+from intercept.dialects.openai.chat_completions import read_stream_options
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.request_bodies import RequestBody, decode_request
 from intercept.formats.json_text import text_of
@@ -31,5 +32,6 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         other_models=request.other_models,
         stream=bool(request.stream),
         max_output_tokens=request.token_limit,
+        stream_options=read_stream_options(body, request),
         user_prompt=read_prompt([text_of(request.prompt)]),
     )

@@ -74,6 +74,31 @@ async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running,
     await running.ended(1)
 
 
+@pytest.mark.bridge(user_token_limit=1_000_000, token_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_a_client_that_leaves_in_the_middle_of_an_answer_is_charged_all_the_same(running):
+    charged = 0
+    for number, conversation in enumerate((CHAT, MESSAGES, RESPONSES), start=1):
+        left = asyncio.Event()
+        first, _, rest = conversation.stream.partition(b"\n\n")
+        first += b"\n\n"
+        running.upstream.scripts = [[STREAM + chunk(first), left, chunk(rest), LAST]]
+        client = await running.client()
+        body = conversation.request_body(stream=True)
+        await client.send("POST", running.path(conversation), running.headers, body)
+        response = await client.head()
+        while response.body != first:
+            await client.piece(response)
+        client.reset()
+        for _ in range(20):  # the bridge has noticed before the rest comes
+            await asyncio.sleep(0)
+        left.set()
+        recorded, *_ = await running.ended(number)
+        assert (recorded["end_reason"], running.tokens(recorded)) == ("client_disconnected", conversation.tokens)
+        charged += TOKENS_OF.get(conversation.path, 7)
+        assert await used(running, Kind.TOKENS) == charged, conversation.path
+
+
 @pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1), rate_limit=9)
 @pytest.mark.gen_test
 async def test_a_refusal_is_told_in_the_headers_of_the_dialect_and_recorded(running):

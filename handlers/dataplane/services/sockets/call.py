@@ -185,8 +185,8 @@ class SocketCall:
 
     @property
     def wants_rest(self) -> bool:
-        """Whether the usage may be about to come."""
-        return not self._observation.behind and self._observation.reading().between_parts
+        """Whether the usage may be about to come, or is to be charged."""
+        return not self._observation.behind and (self.is_charged or self._observation.reading().between_parts)
 
     def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
         """Record the end, and give back what the call holds. A second time it does nothing.

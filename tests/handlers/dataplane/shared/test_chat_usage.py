@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 
 import pytest
+from zstandard import ZstdCompressor
 
 from handlers.dataplane.shared.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, Asked, ChatUsage
 from intercept.apis import RequestSummary
@@ -90,6 +92,42 @@ async def test_the_usage_of_a_chat_stream_is_recorded_and_hidden_from_who_did_no
     assert [request.body for request in running.upstream.requests] == [requested, blocking]
 
 
+@pytest.mark.gen_test
+async def test_a_compressed_chat_and_a_legacy_completion_have_their_tokens_recorded_too(running):
+    packers = {"gzip": gzip.compress, "zstd": ZstdCompressor().compress}
+    for number, (encoding, pack) in enumerate(packers.items(), start=1):
+        running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+        compressed = running.headers | {"Content-Encoding": encoding}
+        response = await running.request("POST", running.path(CHAT), compressed, pack(BODY))
+        sent = running.upstream.requests[-1]
+        assert (sent.body, sent.header("Content-Encoding")) == (ASKING, []), encoding
+        assert response.body == without_usage(CHAT.stream), encoding
+        recorded, *_ = await running.ended(number)
+        assert running.tokens(recorded) == CHAT.tokens, encoding
+    # one that asks itself goes as it is, and so does one whose option is refused
+    asking = gzip.compress(CHAT.request_body(stream=True))
+    response = await running.request("POST", running.path(CHAT), running.headers | {"Content-Encoding": "gzip"}, asking)
+    assert (running.upstream.requests[-1].body, response.body) == (asking, CHAT.stream)
+    await running.ended(3)
+    await running.afresh()
+    running.upstream.play(refusal(UNKNOWN))
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    body = gzip.compress(BODY.replace(b"gpt-5", b"old"))
+    response = await running.request("POST", running.path(CHAT), running.headers | {"Content-Encoding": "gzip"}, body)
+    _, again = running.upstream.requests
+    assert (again.body, again.header("Content-Encoding"), response.body) == (body, ["gzip"], CHAT.stream)
+    await running.ended(1)
+    await running.afresh()
+    # completions of the older kind
+    running.upstream.play(EVENT_STREAM + CHUNKED, chunk(CHAT.stream), LAST)
+    path, asked = "/api/v2/aibridge/openai/v1/completions", b'{"model": "m", "prompt": "Go", "stream": true}'
+    response = await running.request("POST", path, running.headers, asked)
+    assert running.upstream.requests[0].body == asked[:-1] + ASKING[-41:]
+    assert response.body == without_usage(CHAT.stream)
+    (recorded,) = await running.ended(1)
+    assert running.tokens(recorded) == CHAT.tokens
+
+
 @pytest.mark.parametrize("status", [400, 422])
 @pytest.mark.gen_test
 async def test_a_provider_that_refuses_the_option_is_asked_without_it_and_remembered(running, status):
@@ -162,9 +200,8 @@ async def test_with_as_asked_every_byte_stays_as_it_is(running):
     assert (running.upstream.requests[0].body, response.body) == (BODY, CHAT.stream)
 
 
-def test_only_streams_of_chat_completions_are_asked():
+def test_only_streams_of_completions_are_asked():
     usage, asked = ChatUsage(ensure=True, monotonic=lambda: 0.0), Asked("openai", "gpt-5")
-    assert usage.asks(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5", stream=True))
     assert not usage.asks(asked, CHAT_COMPLETIONS, RequestSummary(model="gpt-5"))
     assert not usage.asks(asked, RESPONSES, RequestSummary(model="gpt-5", stream=True))
 
