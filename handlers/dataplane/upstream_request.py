@@ -27,7 +27,7 @@ from upstream.credentials.access import Authorizer, credential_header, credentia
 from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, is_named_like_credential, to_upstream
-from upstream.providers.provider import Provider, Source, without_credentials, without_likely_credentials
+from upstream.providers.provider import Provider, Source, of_the_whole, without_credentials, without_likely_credentials
 from upstream.routes.route import Route
 
 logger = logging.getLogger(__name__)
@@ -115,6 +115,7 @@ class UpstreamRequest:
         model: What a 429 of the provider is about: the name of a model, or a route that names none.
         upgrade: Headers that request another protocol.
         tries: Collects every try.
+        is_again: Whether the bridge fetches the whole for itself, whatever the client asked of it.
 
     Attributes:
         provider: Where it is to go.
@@ -131,6 +132,7 @@ class UpstreamRequest:
         model: str,
         upgrade: Sequence[tuple[str, str]] = (),
         tries: list[Try] | None = None,
+        is_again: bool = False,
     ) -> None:
         self.provider = to.provider
         self.sent_at: datetime | None = None
@@ -141,9 +143,13 @@ class UpstreamRequest:
         self._model = model
         self._upgrade = upgrade
         self._tries = tries
+        self._method = "GET" if is_again else handler.request.method or "GET"
+        self._query = of_the_whole(handler.request.query) if is_again else handler.request.query
         self._own_key = handler.credentials.own_key
         # Somebody who may bring no key of theirs brings none under another name either.
         self._drops_keys = deny_own_key(handler, handler.policy) is not None
+        if self._drops_keys:
+            self._query = without_likely_credentials(self._query)
         self._pool = to.keys
         self._key = self._pool.pick(model) if self._pool is not None and self._own_key is None else None
 
@@ -214,18 +220,17 @@ class UpstreamRequest:
 
     async def _send_once(self) -> UpstreamResponse:
         handler, provider = self._handler, self._to.provider
-        bridge, request = handler.bridge, handler.request
-        query = without_likely_credentials(request.query) if self._drops_keys else request.query
-        url = provider.url(self._to.path, query)
+        bridge, method = handler.bridge, self._method
+        url = provider.url(self._to.path, self._query)
         self.sent_at = bridge.now()
         handler.timer.enter(UPSTREAM)
         status, failure = None, None
         try:
             headers = handler.timer.outgoing(self._choose_headers())
             if self._authorizer is not None:
-                headers += await self._authorizer.authorize(request.method or "GET", url, headers, handler.body)
+                headers += await self._authorizer.authorize(method, url, headers, handler.body)
             response = await bridge.upstream.open(
-                *(request.method or "GET", url, headers, handler.body if handler.form is None else handler.form.stream),
+                *(method, url, headers, handler.body if handler.form is None else handler.form.stream),
                 network=provider.network,
                 upgrades=bool(self._upgrade),
             )

@@ -74,6 +74,11 @@ class BatchResultLines:
         result = self._end()
         return [] if result is None else [result]
 
+    @property
+    def is_within_line(self) -> bool:
+        """Whether a line has begun that nothing has ended."""
+        return bool(self._line)
+
     def _add(self, piece: bytes) -> None:
         if len(self._line) + len(piece) > MAX_LINE_BYTES:
             self._is_too_long = True

@@ -22,6 +22,8 @@ CREDENTIAL_PARAMETERS = frozenset(
 # Those of Google's that have it do another request than the one that was found to be allowed, that leave out of a response
 # what it used or make it unreadable, or that choose who pays. Most may have a `$` before them (Google, "System parameters").
 SYSTEM_PARAMETERS = frozenset({"httpmethod", "httpheaders", "ct", "fields", "callback", "userproject", "oauth_token"})
+# Those that ask for a stored response as a stream, or for what follows an event of it (OpenAI, Google).
+STREAM_PARAMETERS = frozenset({"stream", "starting_after", "last_event_id"})
 _READABLE = frozenset({"json", "sse"})
 
 # Found beforehand for the paths that most requests have.
@@ -133,6 +135,11 @@ class Provider:
 def without_likely_credentials(query: str) -> str:
     """A query without parameters that are named like a credential, whatever they are to the provider."""
     return "&".join([one for one in query.split("&") if not is_named_like_credential(_name_of(one))])
+
+
+def of_the_whole(query: str) -> str:
+    """A query that asks for all of a stored response at once, where it asks for a stream or for the rest of one."""
+    return "&".join([one for one in query.split("&") if _name_of(one) not in STREAM_PARAMETERS])
 
 
 def without_credentials(query: str) -> str:

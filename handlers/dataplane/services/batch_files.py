@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
-from handlers.dataplane.services.batch_results import OK, BatchResults
-from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.services.batch_results import BatchResults
+from handlers.dataplane.services.passthrough import OK, Passthrough
 from handlers.dataplane.upstream_request import UpstreamRequest
 from intercept.catalog import CHAT_COMPLETIONS
 from intercept.dialects.openai import batches

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 
 from handlers.dataplane.call_usage import charge_fetched
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay, Watcher
-from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.relay import Relay
+from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
 from handlers.dataplane.shared.fetched import fetched_id
 from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
@@ -33,7 +33,6 @@ from upstream.client import UpstreamResponse
 
 logger = logging.getLogger(__name__)
 
-OK = 200
 # How many results are recorded together. Meanwhile no more results are read.
 RECORDED_TOGETHER = 100
 
@@ -69,14 +68,11 @@ class BatchResults(Passthrough):
             return
         template = start_of(handler, self._to, self.api, RequestSummary(model=self.api.name), sent)
         # All of a batch are one session.
-        results = _Results(handler, replace(template, client_session_id=batch_id), self.read_line)
-        try:
-            await Relay(handler).run(response, results)
-        finally:
-            await results.finish()
+        template = replace(template, client_session_id=batch_id)
+        await self.relay_teller(handler, response, lambda _: _Results(handler, template, self.read_line))
 
 
-class _Results(Watcher):
+class _Results(Teller):
     """Watches results, and records them."""
 
     def __init__(self, handler: ProxyHandler, template: Interception, read_line: ReadLine) -> None:
@@ -99,13 +95,19 @@ class _Results(Watcher):
         if len(self._unrecorded) >= RECORDED_TOGETHER:
             await finish(self._record())
 
-    async def finish(self) -> None:
-        """Record what is left, after the end of the body."""
-        self._unrecorded += self._lines.end()
+    async def wants_rest(self) -> bool:
+        """Always: what a request of the batch has used stands at the end of its line."""
+        return True
+
+    async def finish(self) -> bool:
+        """Record what is left, after the end of the body; return whether no line was cut."""
+        was_cut = self._lines.is_within_line
+        last = self._lines.end()
+        self._unrecorded += last
         if self._lines.skipped:
             logger.warning("%d results of a batch are too long to read", self._lines.skipped)
-        # A client that has all of them may leave now.
-        await finish(self._record())
+        await self._record()
+        return bool(last) or not was_cut
 
     async def _record(self) -> None:
         results, self._unrecorded = self._unrecorded, []

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+from collections.abc import Callable
 from urllib.parse import unquote
+
+from msgspec.structs import replace
 
 from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay
+from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.ownership import check_own
+from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import streams_form
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem
+from intercept.records import EndReason
 from intercept.refusals import Rule
 from limits.limit import NOTHING
 from upstream.client import UpstreamError, UpstreamResponse
 from upstream.routes.route import Audience
 
+logger = logging.getLogger(__name__)
+
+AGAIN_SECONDS = 10.0
+"""How long the bridge fetches once more what a response tells that broke off."""
+OK = 200
 OWN_KEY_ONLY = "This needs your own key: with a key of the bridge every user could read what others store."
+
+
+class Teller(Watcher):
+    """Watches a response that tells what an earlier request used."""
+
+    async def finish(self) -> bool:
+        """Record what it told; return whether it told everything: not where it broke off before."""
+        raise NotImplementedError
 
 
 class Passthrough:
@@ -86,3 +106,41 @@ class Passthrough:
             UpstreamError: it broke off.
         """
         await Relay(handler).run(response)
+
+    async def relay_teller(
+        self, handler: ProxyHandler, response: UpstreamResponse, watch: Callable[[UpstreamResponse], Teller]
+    ) -> None:
+        """Relay a response that is watched. If it breaks off, the bridge fetches it once more for what it tells.
+
+        Raises:
+            UpstreamError: it broke off.
+        """
+        teller = watch(response)
+        try:
+            await Relay(handler).run(response, teller)
+        finally:
+            # A client that has all of it may leave now.
+            await finish(self._hear(handler, teller, watch))
+
+    async def _hear(self, handler: ProxyHandler, teller: Teller, watch: Callable[[UpstreamResponse], Teller]) -> None:
+        if await teller.finish() or handler.stopped is EndReason.SERVER_SHUTDOWN:
+            return
+        whole = replace(self._to, path=self._to.path.removesuffix("/cancel"))
+        try:
+            async with asyncio.timeout(AGAIN_SECONDS):
+                response = await UpstreamRequest(handler, whole, model=self.route_pattern, is_again=True).open()
+                try:
+                    if response.status == OK:
+                        await self._hear_again(response, watch(response))
+                finally:
+                    response.close()
+        except (UpstreamError, TimeoutError) as error:
+            logger.info("provider=%s: what broke off cannot be fetched again: %s", self.provider_name, error)
+
+    async def _hear_again(self, response: UpstreamResponse, teller: Teller) -> None:
+        try:
+            teller.watch(response.buffered())
+            while not await response.stream_to(teller.watch):
+                await teller.catch_up()
+        finally:
+            await teller.finish()

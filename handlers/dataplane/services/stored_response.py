@@ -16,11 +16,9 @@ from msgspec.structs import replace
 from handlers.dataplane.call_usage import charge_fetched
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.ownership import WRITTEN_SECONDS
-from handlers.dataplane.services.passthrough import Passthrough
+from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
 from handlers.dataplane.shared.fetched import background_id
-from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of
@@ -34,8 +32,6 @@ from upstream.client import UpstreamResponse
 from upstream.routes.route_tables import STORED_RESPONSES
 
 logger = logging.getLogger(__name__)
-
-OK = 200
 
 
 class StoredResponse(Passthrough):
@@ -54,16 +50,17 @@ class StoredResponse(Passthrough):
             return
         response_id = unquote(self._to.route.id_in(self._to.path))
         api = STORED_RESPONSES[self._to.route.pattern]
-        summary = RequestSummary(model=api.name, stream=response.is_event_stream, previous_response_id=response_id)
-        fetched = _Fetched(handler, api, start_of(handler, self._to, api, summary, sent), response_id)
-        fetched.observation.head(response)
-        try:
-            await Relay(handler).run(response, fetched)
-        finally:
-            await finish(fetched.record())
+
+        def watch(fetched: UpstreamResponse) -> Teller:
+            summary = RequestSummary(model=api.name, stream=fetched.is_event_stream, previous_response_id=response_id)
+            teller = _Fetched(handler, api, start_of(handler, self._to, api, summary, sent), response_id)
+            teller.observation.head(fetched)
+            return teller
+
+        await self.relay_teller(handler, response, watch)
 
 
-class _Fetched(Watcher):
+class _Fetched(Teller):
     """Watches a response that was stored, and records it.
 
     Args:
@@ -97,15 +94,19 @@ class _Fetched(Watcher):
             await self._read()
 
     async def wants_rest(self) -> bool:
-        """Whether it is no stream: what it used stands at its end."""
-        return not self._template.streaming
+        """Always: what it used stands at its end."""
+        return True
 
-    async def record(self) -> None:
+    async def finish(self) -> bool:
         """Read the rest, and record the response if it has ended and nobody else has recorded what it used."""
         await self._read()
-        reading, fetched = self.observation.reading(), self._handler.bridge.fetched
-        if not reading.background_model or not reading.token_usages or reading.response_id != self._response_id:
-            return
+        reading = self.observation.reading()
+        if reading.background_model and reading.token_usages and reading.response_id == self._response_id:
+            await self._record_once(reading)
+        return reading.complete or reading.open_ended or self._handler.request.method == "HEAD"
+
+    async def _record_once(self, reading: Reading) -> None:
+        fetched = self._handler.bridge.fetched
         if not fetched.claim(self._template.id):
             return
         try:

@@ -53,6 +53,14 @@ async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(run
     (recorded,) = await running.ended(1)
     assert recorded["token_usages"][0]["output_tokens"] == 4
     await running.afresh()
+    # and the one that was cut is once the bridge has fetched the results again
+    whole = line("c") + line("d")
+    told = b"HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: %d\r\n\r\n" % len(whole)
+    running.upstream.scripts = [(told + whole[:-9], CLOSE), (told + whole,)]
+    response = await running.request("GET", PATH, running.own_key)
+    assert (response.body, response.whole) == (whole[:-9], False)
+    assert len(await running.ended(2)) == 2
+    await running.afresh()
     # a result that is too long is passed on and the others are recorded without keys
     monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 1000)
     await fetch(running, line("a", text="x" * 1000) + line("b", id=KEY, model=f"m {KEY}"))

@@ -209,6 +209,41 @@ async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for
     assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
 
 
+@pytest.mark.bridge(user_token_limit=1_000)
+@pytest.mark.gen_test
+async def test_what_broke_off_before_its_usage_is_fetched_once_more_by_the_bridge(running):
+    item = {"type": "response.output_item.done", "output_index": 0, "item": {"type": "message", "content": []}}
+    begun, body = b"data: " + json.dumps(item).encode() + b"\n\n", json.dumps(DONE).encode()
+    left = asyncio.Event()
+    streamed = (head(begun * 2, content_type=EVENTS) + begun, left, CLOSE)
+    running.upstream.scripts[:] = [streamed, (head(body) + body,)]
+    client = await running.client()
+    asked = f"{BRIDGE}/openai/v1/responses/resp_1?stream=true&starting_after=3&api-version=1"
+    await client.send("GET", asked, running.own_key)
+    response = await client.head()
+    while response.body != begun:
+        await client.piece(response)
+    client.reset()
+    left.set()
+    (recorded,) = await running.ended(1)
+    assert (running.tokens(recorded), await used(running, Kind.TOKENS)) == (RESPONSES.tokens, 7)
+    targets = [request.target for request in running.upstream.requests]
+    assert targets == [f"/v1/responses/resp_1?{query}" for query in (asked.partition("?")[2], "api-version=1")]
+    assert running.upstream.requests[1].header("Authorization") == ["Bearer sk-own"]
+    await running.afresh()
+    # so is a cancelled one, and what the provider cuts
+    for number, (method, rest) in enumerate((("POST", "/cancel"), ("GET", "")), start=2):
+        path = f"{BRIDGE}/openai/v1/responses/resp_{number}"
+        told = json.dumps(DONE | {"id": f"resp_{number}"}).encode()
+        running.upstream.scripts[:] = [(head(told) + told[:-9], CLOSE), (head(told) + told,)]
+        broken = await running.request(method, path + rest, running.own_key)
+        assert (broken.body, broken.whole) == (told[:-9], False), method
+        recorded, *_ = await running.ended(number - 1)
+        assert (running.tokens(recorded), await used(running, Kind.TOKENS)) == (RESPONSES.tokens, 7 * number), method
+        sent = running.upstream.requests[-1]
+        assert (sent.method, sent.target) == ("GET", f"/v1/responses/resp_{number}")
+
+
 @pytest.mark.parametrize(
     "reserves",
     [
