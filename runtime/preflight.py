@@ -38,7 +38,7 @@ def problem(version: Sequence[int], missing: Sequence[str], root: Path = ROOT) -
     remedy = (
         f"Use the one in .venv: {shlex.join([str(own), *sys.argv])}"
         if own.exists()
-        else "Run `make run`, which installs them into .venv, or: pip install -r requirements.lock"
+        else "Run `make run`, which installs them into .venv, or: pip install -r requirements.txt"
     )
     return f"{wrong}\n{remedy}"
 

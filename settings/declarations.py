@@ -113,9 +113,7 @@ class Settings:
         SERVER, POSITIVE_DURATION, "7d", "Maximum length of a sign-in to the dashboard."
     )
     structured_logging: bool = declare(SERVER, SWITCH, "false", "Log one JSON line per record.")
-    otel_traces: bool = declare(
-        SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector, with the packages of requirements-otel."
-    )
+    otel_traces: bool = declare(SERVER, SWITCH, "false", "Send traces to an OpenTelemetry collector.")
     workers: int = declare(SERVER, WORKERS, "1", "Processes that serve on the same address.")
 
     local_sign_in: bool = declare(

@@ -12,13 +12,10 @@ from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings
 from settings.kinds import LimitsScope
 from settings.providers import ProviderSettings
 from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
-from upstream.credentials.access import INSTALL_AZURE, INSTALL_GOOGLE, Credential
-from upstream.credentials.aws_credentials import INSTALL_AWS
+from upstream.credentials.access import INSTALL_AZURE, Credential
 from upstream.credentials.entra import EntraApplication
 from upstream.providers.fallback import find_fault
 from upstream.providers.presets import PRESETS, ProviderType
-
-INSTALL_OTEL = "pip install -r requirements-otel.lock"
 
 
 def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
@@ -42,8 +39,6 @@ def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
                 "with a shorter rate-window"
             )
     _check_fallback(settings.providers)
-    if settings.otel_traces and not _is_installed("opentelemetry.exporter.otlp.proto.http"):
-        raise SettingError(f"otel-traces needs packages that are not installed; {INSTALL_OTEL}")
     return settings
 
 
@@ -123,18 +118,13 @@ def _check_fallback(providers: Sequence[ProviderSettings]) -> None:
 
 
 def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting], environ: Mapping[str, str]) -> None:
-    """Refuse a provider whose credential needs packages that are not installed."""
-    if provider.aws_profile and not _is_installed("botocore"):
-        raise SettingError(f"{settings['aws_profile'].env} needs packages that are not installed; {INSTALL_AWS}")
-    credential, variable = provider.credential or PRESETS[provider.type].credential, settings["type"].env
-    for needs, module, install in (
-        (Credential.GOOGLE, "google.auth", INSTALL_GOOGLE),
-        (Credential.AZURE, "azure.identity", INSTALL_AZURE),
-    ):
-        if needs is Credential.AZURE and EntraApplication.of(environ) is not None:
-            continue
-        if credential is needs and not provider.keys and not _is_installed(module):
-            raise SettingError(f"{variable} {provider.type} needs packages that are not installed; {install}")
+    """Refuse a provider whose credential needs a package that is not installed."""
+    credential = provider.credential or PRESETS[provider.type].credential
+    if credential is not Credential.AZURE or provider.keys or EntraApplication.of(environ) is not None:
+        return
+    if not _is_installed("azure.identity"):
+        variable = settings["type"].env
+        raise SettingError(f"{variable} {provider.type} needs packages that are not installed; {INSTALL_AZURE}")
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

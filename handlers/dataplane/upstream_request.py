@@ -24,7 +24,6 @@ from intercept.records import CredentialKind, ProviderError, Try
 from intercept.refusals import Rule
 from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResponse, UpstreamTimeoutError
 from upstream.credentials.access import Authorizer, credential_header, credential_hint
-from upstream.credentials.aws_credentials import INSTALL_AWS
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, is_named_like_credential, to_upstream
 from upstream.providers.provider import Provider, Source, of_the_whole, without_credentials, without_likely_credentials
@@ -89,8 +88,7 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
         return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
     if provider.preset.aws_service:
         keys = provider.keys_setting if provider.source is Source.ENVIRONMENT else "a key for it"
-        message = f"The provider {provider.name} has no AWS credentials: set {keys} on the server"
-        return f"{message}, or install what finds them ({INSTALL_AWS})."
+        return f"The provider {provider.name} has no AWS credentials: set {keys} on the server."
     if provider.source is Source.DATABASE:
         message = f"The provider {provider.name} has no API key: an owner of AI Bridge can give it one"
     else:

@@ -17,7 +17,6 @@ from upstream.credentials.aws_credentials import (
     FoundKeys,
     StaticKeys,
     botocore_finder,
-    is_botocore_installed,
 )
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.credentials.sigv4 import Scope
@@ -88,18 +87,13 @@ def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
     return None
 
 
-def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthorizer | None:
-    """What signs requests to a service of AWS: with the access key that was set, else with what botocore finds.
-
-    None where there is no such key, and botocore is not installed.
-    """
+def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthorizer:
+    """What signs requests to a service of AWS: with the access key that was set, else with what botocore finds."""
     source: AwsKeySource
     if settings.aws_access_key is not None:
         source = StaticKeys(settings.aws_access_key)
-    elif is_botocore_installed():
-        source = FoundKeys(botocore_finder(settings.aws_profile), monotonic)
     else:
-        return None
+        source = FoundKeys(botocore_finder(settings.aws_profile), monotonic)
     return AwsAuthorizer(source, Scope(settings.region, service), lambda: datetime.now(UTC))
 
 

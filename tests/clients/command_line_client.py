@@ -1,6 +1,6 @@
 """Clients, as their users run them: the real package, with a home of its own.
 
-They come from npm, pinned in `package-lock.json`, and from Python's index, pinned in `requirements.lock`; `make test` installs
+They come from npm, pinned in `package-lock.json`, and from Python's index, pinned in `requirements.txt`; `make test` installs
 them. Each asks its model to make a file with a tool.
 The scripted provider asks for the tool and, once it is sent the result, ends the turn with `ANSWER`.
 """

@@ -27,7 +27,7 @@ PROCESSES = 2
 # A pure function that takes this long for a few kilobytes hangs.
 HANG_SECONDS = 20
 MEMORY_MB = 1024
-NO_WHEEL = "Not fuzzed: Atheris is not installed; it exists for Linux on x86-64 (requirements-dev.txt)."
+NO_WHEEL = "Not fuzzed: Atheris is not installed; it exists for Linux on x86-64 (pyproject.toml)."
 
 
 @click.command(help=__doc__)

@@ -1,4 +1,3 @@
-import sys
 from datetime import timedelta
 
 import pytest
@@ -49,16 +48,6 @@ def test_several_workers_count_together_unless_told_otherwise():
     assert load({"workers": "2"}, {}).limits_scope is LimitsScope.SERVER
     assert load({"workers": "2"}, {"CODER_AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
     assert load({"workers": "1"}, {}).limits_scope is LimitsScope.PROCESS
-
-
-def test_traces_are_refused_without_the_packages_that_send_them(monkeypatch):
-    assert load({"otel-traces": "true"}, {}).otel_traces
-    for package in ("opentelemetry.exporter.otlp.proto.http", "opentelemetry"):
-        monkeypatch.setitem(sys.modules, package, None)
-        assert refusal({"otel-traces": "true"}, {}) == (
-            "otel-traces needs packages that are not installed; pip install -r requirements-otel.lock"
-        )
-    assert not load({}, {}).otel_traces
 
 
 def test_a_rate_that_is_counted_together_is_bounded():
@@ -364,15 +353,3 @@ def test_a_key_of_vertex_stands_for_the_project():
 def test_the_address_of_a_provider_of_aws_has_the_region_in_it(environ, region):
     (loaded,) = load({}, provider(0, type="bedrock", name="bedrock") | environ).further_providers
     assert (loaded.region, loaded.base_url) == (region, f"https://bedrock-runtime.{region}.amazonaws.com/")
-
-
-def test_a_profile_needs_what_reads_it(monkeypatch):
-    environ = provider(0, type="bedrock", name="a", region="us-east-1", aws_profile="production")
-    assert load({}, environ).further_providers[0].aws_profile == "production"
-    monkeypatch.setattr("settings.loading.find_spec", lambda _: None)
-    with pytest.raises(SettingError) as raised:
-        load({}, environ)
-    assert str(raised.value.message) == (
-        "CODER_AIBRIDGE_PROVIDER_0_AWS_PROFILE needs packages that are not installed;"
-        " pip install -r requirements-aws.lock"
-    )

@@ -1,7 +1,7 @@
 """Where the access keys of AWS come from: a setting, or wherever AWS's own tools find them.
 
 The latter is botocore's chain: environment, profile, SSO, assumed roles, web identity, container, instance. It reads files
-and asks other servers, so it runs in a thread. botocore is optional, and imported there when it is first needed.
+and asks other servers, so it runs in a thread. botocore is imported there when it is first needed.
 """
 
 from __future__ import annotations
@@ -9,14 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from importlib.util import find_spec
 from typing import Any, Protocol
 
 from upstream.credentials.sigv4 import AwsKeys
 
 logger = logging.getLogger(__name__)
 
-INSTALL_AWS = "pip install -r requirements-aws.lock"
 # Seconds after which keys are read again; requests do not wait for that. botocore renews keys that expire within
 # 15 minutes, so its keys are valid for longer than `MAX_AGE_SECONDS`.
 REFRESH_SECONDS = 60.0
@@ -112,11 +110,6 @@ class FoundKeys:
             logger.warning("no AWS credentials: %s", self._failure)
 
 
-def is_botocore_installed() -> bool:
-    """Whether botocore is installed, which finds credentials like AWS's tools."""
-    return find_spec("botocore") is not None
-
-
 def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
     """A function that finds credentials with botocore. It blocks, and caches those that botocore renews.
 
@@ -126,7 +119,7 @@ def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
     kept: list[Any] = []  # a session of botocore, whose types are not known here
 
     def find() -> AwsKeys:
-        from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 - optional, and takes a tenth of a second
+        from botocore.credentials import RefreshableCredentials  # noqa: PLC0415 - takes a tenth of a second
         from botocore.session import Session  # noqa: PLC0415
 
         session = kept.pop() if kept else Session(profile=profile or None)

@@ -341,7 +341,6 @@ async def test_a_provider_that_is_silent_is_not_asked_again(running):
     await running.ended(1)
 
 
-INSTALL = "or install what finds them (pip install -r requirements-aws.lock)."
 TOKEN = "and the token in X-Coder-AI-Governance-Token."
 OWN_KEY = f", or send your own key, {TOKEN}"
 
@@ -354,8 +353,8 @@ OWN_KEY = f", or send your own key, {TOKEN}"
         ("anthropic", Source.DATABASE, True, f"has no API key: an owner of AI Bridge can give it one{OWN_KEY}"),
         ("anthropic", Source.DATABASE, False, "has no API key: an owner of AI Bridge can give it one."),
         ("copilot", Source.DATABASE, False, f"takes your own credential: send it, {TOKEN}"),
-        ("bedrock", Source.ENVIRONMENT, True, f"has no AWS credentials: set p-keys on the server, {INSTALL}"),
-        ("bedrock", Source.DATABASE, True, f"has no AWS credentials: set a key for it on the server, {INSTALL}"),
+        ("bedrock", Source.ENVIRONMENT, True, "has no AWS credentials: set p-keys on the server."),
+        ("bedrock", Source.DATABASE, True, "has no AWS credentials: set a key for it on the server."),
     ],
 )
 def test_who_can_give_a_provider_a_key_is_told_to_those_who_can_do_something(type_, source, allow_byok, message):
