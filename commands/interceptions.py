@@ -24,7 +24,7 @@ from terminal import StatusLine
 
 MAX_PAGE = 1000
 SEARCH_OPTIONS = {
-    "initiator": "Name or id of the user.",
+    "user": "Name or id of the user.",
     "provider": "Type of the provider.",
     "provider-name": "Name of the provider.",
     "model": "Name of the model.",
@@ -45,7 +45,8 @@ def interceptions() -> None:
 def _search_options(function: Command) -> Command:
     function = click.option("--after-id", type=click.UUID, help="Start after this interception.")(function)
     for name, text in reversed(SEARCH_OPTIONS.items()):
-        function = click.option(f"--{name}", metavar="TEXT", help=text)(function)
+        other_names = ("--initiator", "user") if name == "user" else ()
+        function = click.option(f"--{name}", *other_names, metavar="TEXT", help=text)(function)
     return function
 
 
@@ -116,7 +117,7 @@ async def _found(database: Database, search: Search, *, after_id: UUID | None, l
 
 
 async def _filter(search: Search, identities: Identities) -> dict[str, Any]:
-    return search.filter(initiator_id=await _initiator(identities, search.initiator))
+    return search.filter(initiator_id=await _initiator(identities, search.user))
 
 
 async def _initiator(identities: Identities, name: str | None) -> UUID | None:

@@ -165,4 +165,6 @@ class Bridge:
 
     def note_unread(self, error: InvalidRequestError, remote_ip: str) -> None:
         """Record and count a request that its connection refused before any handler had it."""
-        self.note_refusal(Refusal(rule=error.rule, status=error.status, client_ip=client_key(remote_ip)))
+        self.note_refusal(
+            Refusal(rule=error.rule, status=error.status, client_ip=client_key(remote_ip), message=error.message)
+        )

@@ -47,6 +47,11 @@ class InvalidRequestError(Exception):
         """The HTTP status that goes with it."""
         return STATUSES[self.rule]
 
+    @property
+    def message(self) -> str:
+        """What the client is told."""
+        return scrub_quoted(UNREADABLE.format(self))
+
     @classmethod
     def of(cls, error: HttpParserError) -> Self:
         """Convert an error of a parser. If one of its callbacks raised this error, return that."""
@@ -59,7 +64,7 @@ class InvalidRequestError(Exception):
         Args:
             second: The time, in seconds since 1970.
         """
-        body = msgspec.json.encode({"message": scrub_quoted(UNREADABLE.format(self))})
+        body = msgspec.json.encode({"message": self.message})
         head = (
             f"HTTP/1.1 {self.status} {responses[self.status]}\r\nContent-Type: application/json\r\n"
             f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(second)}\r\n\r\n"

@@ -25,6 +25,11 @@ def is_example(id_: UUID) -> bool:
     return FIRST_EXAMPLE <= id_ <= LAST_EXAMPLE
 
 
+def in_any_case(id_: str) -> str:
+    """Write an id, also one of a provider's, as what finds it again in any case."""
+    return id_.lower()
+
+
 def format_id(id_: UUID) -> str:
     """Write an id as RFC 9562, section 4, has it, as `str` does in three times as long."""
     text: str = to_builtins(id_)

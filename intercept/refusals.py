@@ -66,12 +66,16 @@ class Refusal(Struct, frozen=True, kw_only=True):
         initiator_id: The user; None while nobody knows who it is.
         api_key_id: The public part of the token.
         client_ip: The client's address, of IPv6 its /64 network; None where the user is known.
+        method: The method of the request.
+        path: The beginning of its path, without the query and without what looks like a credential.
         provider: The name of the provider.
         route: The route, as a pattern.
         model: The model, where the body was read.
         retry_after_ms: How long the client was asked to wait, in milliseconds; None for no wait.
         policy: Whose policy has the rule, as in `group research`; None if none has.
         shadow: Whether the rule only counts what it would refuse: then nothing was refused.
+        message: What the client was told.
+        request_id: The id of the request, which the client was told too.
     """
 
     rule: Rule
@@ -79,16 +83,21 @@ class Refusal(Struct, frozen=True, kw_only=True):
     initiator_id: UUID | None = None
     api_key_id: str | None = None
     client_ip: str | None = None
+    method: str | None = None
+    path: str | None = None
     provider: str | None = None
     route: str | None = None
     model: str | None = None
     retry_after_ms: int | None = None
     policy: str | None = None
     shadow: bool = False
+    message: str | None = None
+    request_id: UUID | None = None
 
-    def without_wait(self) -> Refusal:
-        """The common part of equal refusals, whatever their waits."""
-        return msgspec.structs.replace(self, retry_after_ms=None)
+    @property
+    def kind(self) -> Refusal:
+        """The common part of equal refusals, whatever each client was told."""
+        return msgspec.structs.replace(self, retry_after_ms=None, message=None, request_id=None)
 
     def anonymous(self) -> Refusal:
         """What is left of it where there are too many to tell them apart."""

@@ -121,7 +121,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if cycle.wants_body:
             cycle.set_max_body_size(sys.maxsize)
             cycle.set_body_timeout(BODY_SECONDS)
-        cycle.on_refusal = lambda error: self._note_refusal(error.rule, error.status)
+        cycle.on_refusal = lambda error: self._note_refusal(Problem(error.status, error.message), error.rule)
         self.bridge.lifecycle.enter(self)
         self.timer.enter(ADMISSION)
         try:
@@ -289,15 +289,15 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if self.interception_id is not None:
             self.set_header(INTERCEPTION_HEADER, format_id(self.interception_id))
         elif problem.rule is not None:
-            self._note_refusal(problem.rule, problem.status, problem.retry_after_ms, problem.policy)
+            self._note_refusal(problem, problem.rule)
         self.timer.enter(None)
         self.set_server_timing()
         for name, value in problem_headers(problem.status, self.dialect, self.request_id).items():
             self.set_header(name, value)
         super().write_problem(problem)
 
-    def _note_refusal(self, rule: Rule, status: int, wait_ms: int | None = None, policy: str | None = None) -> None:
-        self.bridge.note_refusal(refusal_of(self, self.active_request, rule, status, wait_ms, policy=policy))
+    def _note_refusal(self, problem: Problem, rule: Rule) -> None:
+        self.bridge.note_refusal(refusal_of(self, self.active_request, problem, rule))
 
     def note_shadow(self, states: Sequence[LimitState]) -> None:
         """Record what limits that only count would have refused."""

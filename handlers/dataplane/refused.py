@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from uuid import UUID
 
 from handlers.base import BridgeHandler
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Dialect
 from intercept.refusals import Refusal, Rule
+from intercept.secrets.scrub import scrub_quoted
 from limits.headers import dialect_headers
 from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
@@ -26,6 +28,10 @@ REQUEST_ID_HEADERS = {Dialect.ANTHROPIC: "Request-Id", Dialect.BEDROCK: "x-amzn-
 ERROR_TYPE_HEADER = "x-amzn-ErrorType"
 # What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
+# Characters of a refused request's path, and of the message, that are recorded. More of the path is read, so that no half
+# of a credential is kept.
+KEPT_OF_PATH, KEPT_OF_MESSAGE = 200, 1_000
+READ_OF_PATH = 1_000
 
 
 def problem_of(error: OverloadedError, dialect: Dialect, now: datetime) -> Problem:
@@ -44,39 +50,34 @@ def problem_headers(status: int, dialect: Dialect, request_id: str) -> dict[str,
 
 
 def refusal_of(
-    handler: BridgeHandler,
-    known: ActiveRequest,
-    rule: Rule,
-    status: int,
-    retry_after_ms: int | None = None,
-    *,
-    policy: str | None = None,
-    shadow: bool = False,
+    handler: BridgeHandler, known: ActiveRequest, problem: Problem, rule: Rule, *, shadow: bool = False
 ) -> Refusal:
     """The record of a refusal. Without a valid token it has the address.
 
     Args:
         handler: Of the request.
         known: What is known of it so far.
+        problem: What the client is told.
         rule: What refused it.
-        status: Of the response.
-        retry_after_ms: The wait in the response.
-        policy: The policy with the rule, if it is from one.
         shadow: Whether the rule only counts, and refused nothing.
     """
     identity: Identity | None = getattr(handler, "identity", None)
     return Refusal(
         rule=rule,
-        status=status,
+        status=problem.status,
         initiator_id=known.user_id,
         api_key_id=identity.token_id if identity else handler.refused_token_id,
         client_ip=None if identity else client_key(handler.client_ip),
+        method=handler.request.method,
+        path=scrub_quoted(handler.request.path[:READ_OF_PATH])[:KEPT_OF_PATH],
         provider=known.provider,
         route=known.route,
         model=known.model,
-        retry_after_ms=retry_after_ms,
-        policy=policy,
+        retry_after_ms=problem.retry_after_ms,
+        policy=problem.policy,
         shadow=shadow,
+        message=problem.scrubbed().message[:KEPT_OF_MESSAGE],
+        request_id=UUID(handler.request_id),
     )
 
 
@@ -86,9 +87,5 @@ def shadow_refusals(
     """The records of limits that only count, and that would have refused a request."""
     for state in states:
         error = refusal(state, Decision(None, (), state, state.retry_after_ns), policy)
-        wait_ms = error.headers.get("retry-after-ms")
-        yield refusal_of(
-            *(handler, known, error.rule, error.status, None if wait_ms is None else int(wait_ms)),
-            policy=error.policy,
-            shadow=True,
-        )
+        problem = Problem(error.status, error.message, error.headers, policy=error.policy)
+        yield refusal_of(handler, known, problem, error.rule, shadow=True)

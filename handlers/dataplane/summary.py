@@ -141,14 +141,20 @@ def is_priced_by_response(bridge: Bridge, provider: Provider, model: str) -> boo
 
 
 def start_of(
-    handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary, sent: UpstreamRequest
+    handler: ProxyHandler,
+    to: Destination,
+    api: Api,
+    summary: RequestSummary,
+    sent: UpstreamRequest,
+    *,
+    id_: UUID | None = None,
 ) -> Interception:
-    """Make the record of a call's start."""
+    """Make the record of a call's start; `id_` is a new one unless given."""
     bridge, identity, headers = handler.bridge, handler.identity, handler.request.headers
     client = client_name(headers)
     session = session_id(client, headers, summary.session_hint, summary.conversation_id)
     return Interception(
-        id=bridge.new_id(),
+        id=id_ or bridge.new_id(),
         api_key_id=identity.token_id,
         initiator_id=identity.user.id,
         provider=str(to.provider.type),

@@ -27,12 +27,20 @@ class Refusal(Struct):
             "many others were refused to name each."
         ),
     ]
+    method: Annotated[str | None, doc("The method; null where the request could not be read.")]
+    path: Annotated[
+        str | None, doc("The beginning of the path, without the query; null where the request could not be read.")
+    ]
     provider: Annotated[str | None, doc("The name of the provider; null without one.")]
     route: Annotated[str | None, doc("The route; null if no route has this path.")]
     model: Annotated[str | None, doc("The model, if the body was read.")]
     status: Annotated[int, Meta(ge=400, le=599)]
     rule: Annotated[Rule, doc("Why.")]
     retry_after_ms: Annotated[Count | None, doc("The wait that the client was told; null if it was told none.")]
+    message: Annotated[str | None, doc("What the client was told; null where nobody is named.")]
+    request_ids: Annotated[
+        list[UUID], doc("The ids of the first requests, at most 20, as their clients were told them; none without one.")
+    ]
     more: Annotated[Count, doc("The number of further equal refusals without a row of their own.")]
     policy: Annotated[str | UnsetType, doc("The policy with the rule, as in `group research`; absent without one.")] = (
         UNSET
@@ -47,7 +55,8 @@ class Refusal(Struct):
         """Show a row. `users` has those that are known."""
         initiator_id = document["initiator_id"]
         user = None if initiator_id is None else Initiator.of(initiator_id, users)
-        only = {"policy": document.get("policy", UNSET), "shadow": document.get("shadow", UNSET)}
+        asked = sorted(document.get("request_ids", ()))
+        only = {"request_ids": asked, "policy": document.get("policy", UNSET), "shadow": document.get("shadow", UNSET)}
         return of_fields(cls, document, id=document["_id"], initiator=user, more=int(document["count"]) - 1, **only)
 
 

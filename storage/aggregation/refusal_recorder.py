@@ -67,13 +67,14 @@ class RefusalRecorder(CountWriter):
         for bucket in Bucket:
             self._totals.add(self._total(bucket, now, refusal), now)
         minute = Bucket.MINUTE.floor(now)
-        kind, known = refusal.without_wait(), refusal.initiator_id is not None
+        kind, known = refusal.kind, refusal.initiator_id is not None
         most = MAX_KNOWN_ROWS if known else MAX_UNKNOWN_ROWS
         if not self._distinct.admit(int(minute.timestamp()), known, kind, most):
-            kind = refusal.anonymous()
+            refusal = kind = refusal.anonymous()
         key = minute, kind
         if key in self._rows or len(self._rows) < MAX_PENDING_ROWS:
-            self._rows.add(key, now, refusal.retry_after_ms)
+            said = {"message": refusal.message, "retry_after_ms": refusal.retry_after_ms}
+            self._rows.add(key, now, said, refusal.request_id)
 
     def _total(self, bucket: Bucket, now: datetime, refusal: Refusal) -> Total:
         """Return the total that a refusal adds to."""
@@ -88,19 +89,21 @@ class RefusalRecorder(CountWriter):
 def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
     minute, refusal = key
     caller = str(refusal.initiator_id), refusal.api_key_id, refusal.client_ip
-    details = refusal.provider, refusal.route, refusal.model
+    details = refusal.provider, refusal.route, refusal.model, refusal.method, refusal.path
     fields: dict[str, Any] = {
         "schema_version": 1,
         "at": count.first_at,
         "initiator_id": refusal.initiator_id,
         "api_key_id": refusal.api_key_id,
         "client_ip": refusal.client_ip,
+        "method": refusal.method,
+        "path": refusal.path,
         "provider": refusal.provider,
         "route": refusal.route,
         "model": refusal.model,
         "status": refusal.status,
         "rule": refusal.rule.value,
-        "retry_after_ms": count.first,
+        **count.first,
     }
     if refusal.policy is not None:
         fields["policy"] = refusal.policy

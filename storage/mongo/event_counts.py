@@ -35,13 +35,18 @@ K = TypeVar("K", bound=Hashable)
 _log = logging.getLogger(__name__)
 
 
+MAX_REQUESTS = 20
+"""Ids of requests that a document of a count has, of its first events."""
+
+
 class Count(Struct):
-    """The number of equal events, the first and last time, and details of the first one."""
+    """The number of equal events, the first and last time, details of the first one, and the requests of the first ones."""
 
     number: int
     first_at: datetime
     last_at: datetime
     first: Any = None
+    requests: list[UUID] = msgspec.field(default_factory=list)
 
 
 class Counted(NamedTuple):
@@ -80,13 +85,15 @@ class EventCounts(Generic[K]):
         """Whether the next event of this key adds to a count that waits."""
         return key in self._pending
 
-    def add(self, key: K, at: datetime, first: Any = None) -> None:
-        """Count an event. `first` is kept if it is the first of its key."""
+    def add(self, key: K, at: datetime, first: Any = None, request_id: UUID | None = None) -> None:
+        """Count an event. `first` is kept if it is the first of its key, `request_id` if it is one of the first."""
         if (count := self._pending.get(key)) is None:
-            self._pending[key] = Count(1, at, at, first)
+            count = self._pending[key] = Count(1, at, at, first)
         else:
             count.number += 1
             count.first_at, count.last_at = min(count.first_at, at), max(count.last_at, at)
+        if request_id is not None and len(count.requests) < MAX_REQUESTS:
+            count.requests.append(request_id)
 
     async def flush(self) -> None:
         """Write what waits.
@@ -112,6 +119,9 @@ class EventCounts(Generic[K]):
             name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in counted.fields.items()
         }
         change[counted.path] = {"$cond": [known, path, {"$add": [{"$ifNull": [path, 0]}, count.number]}]}
+        if count.requests:
+            requests = {"$setUnion": [{"$ifNull": ["$request_ids", []]}, count.requests]}
+            change["request_ids"] = {"$slice": [requests, MAX_REQUESTS]}
         change[mark] = {"$max": [f"${mark}", self._batch]}
         if counted.last_at is not None:
             change[counted.last_at] = {"$max": [f"${counted.last_at}", count.last_at]}

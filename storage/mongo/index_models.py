@@ -147,6 +147,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "refusals": (
             IndexModel(indexes.REFUSALS_BY_TIME, name="by_time"),
             IndexModel(indexes.REFUSALS_BY_INITIATOR, name="by_initiator"),
+            IndexModel(indexes.REFUSALS_BY_REQUEST, name="by_request", sparse=True),
         ),
         "refusal_totals": (
             IndexModel(indexes.REFUSED_BY_TIME, name="by_time"),

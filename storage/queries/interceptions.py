@@ -9,6 +9,7 @@ from uuid import UUID
 
 from pymongo import ASCENDING
 
+from intercept.ids import in_any_case
 from intercept.records import Status
 from storage.mongo.database import Database, Session
 from storage.mongo.documents.rows import Rows, as_sent
@@ -137,7 +138,7 @@ class Interceptions:
 
 
 def _of_request(initiator_id: UUID, provider_name: str, request_id: str) -> dict[str, Any]:
-    return {"request_ids": request_id, "initiator_id": initiator_id, "provider_name": provider_name}
+    return {"request_ids": in_any_case(request_id), "initiator_id": initiator_id, "provider_name": provider_name}
 
 
 def _behind(selection: Selection, cursor: Position | None) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from msgspec import Struct
 from storage.aggregation.refusal_recorder import SHADOW
 from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.mongo.database import Database
-from storage.mongo.indexes import REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME, REFUSED_BY_INITIATOR, REFUSED_BY_TIME, Keys
+from storage.mongo.indexes import (
+    REFUSALS_BY_INITIATOR,
+    REFUSALS_BY_REQUEST,
+    REFUSALS_BY_TIME,
+    REFUSED_BY_INITIATOR,
+    REFUSED_BY_TIME,
+    Keys,
+)
 from storage.queries.filters.selection import is_one_of
 from storage.queries.paging import Paging, visible
 from storage.queries.side_by_side import side_by_side
@@ -69,6 +76,8 @@ class Refusals:
         own = visible(visible_to)
         matching: list[Mapping[str, Any]] = [conditions, own]
         index = REFUSALS_BY_INITIATOR if own or "initiator_id" in conditions else REFUSALS_BY_TIME
+        if "request_ids" in conditions:
+            index = REFUSALS_BY_REQUEST
         async with self._database.query():
             after = []
             if after_id is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from intercept.ids import in_any_case
 from storage.mongo.database import Database
 
 ANSWER_SECONDS = 2.0
@@ -23,7 +24,9 @@ async def note_files(
     """
     made = _made(initiator_id, provider_name, batch_id)
     async with database.within(ANSWER_SECONDS):
-        await database.interceptions.update_many(made, {"$addToSet": {"request_ids": {"$each": list(files)}}})
+        await database.interceptions.update_many(
+            made, {"$addToSet": {"request_ids": {"$each": list(map(in_any_case, files))}}}
+        )
 
 
 async def batch_of_file(database: Database, initiator_id: UUID, provider_name: str, file_id: str) -> str | None:
@@ -40,7 +43,7 @@ async def batch_of_file(database: Database, initiator_id: UUID, provider_name: s
 
 def _made(initiator_id: UUID, provider_name: str, id_: str) -> dict[str, object]:
     return {
-        "request_ids": id_,
+        "request_ids": in_any_case(id_),
         "initiator_id": initiator_id,
         "provider_name": provider_name,
         "route": {"$in": list(ROUTES)},

@@ -33,7 +33,7 @@ from uuid import UUID, uuid5
 
 from bson.decimal128 import Decimal128
 
-from intercept.ids import format_id
+from intercept.ids import format_id, in_any_case
 from intercept.recording import Recording
 from intercept.records import Ending, Interception, Status, TokenUsage, Try
 from storage.costs.prices import Cost
@@ -225,13 +225,14 @@ def _conversation_fields(interception: Interception) -> dict[str, Any]:
 
 def _request_ids(ending: Ending) -> list[str]:
     reading = ending.reading
-    return _distinct_ids(
+    ids = _distinct_ids(
         format_id(ending.interception_id),
         ending.upstream_request_id,
         reading.response_id,
         *[usage.provider_response_id for usage in reading.token_usages[:MAX_LIST]],
         *[usage.provider_response_id for usage in reading.tool_usages[:MAX_LIST]],
     )
+    return list(map(in_any_case, ids))
 
 
 def websocket_ids(interception: Interception) -> list[str]:

@@ -39,7 +39,7 @@ def test_each_option_narrows_the_list(output, record, ada):
     other = record(initiator_id=uuid4(), provider="anthropic", provider_name="claude", model="claude opus: 5")
     for narrowing in [
         ["--initiator", "ada"],
-        ["--initiator", str(ada)],
+        ["--user", str(ada)],
         ["--provider", "openai"],
         ["--model", "gpt-5"],
         ["--request-id", first],
@@ -71,7 +71,7 @@ def test_what_clients_wrote_reaches_no_terminal_as_control_characters(output, re
 
 
 def test_an_unknown_user_or_interception_is_said_in_one_line(run):
-    assert refused(run("interceptions", "list", "--initiator", "nobody")) == (
+    assert refused(run("interceptions", "list", "--user", "nobody")) == (
         1,
         'Error: there is no user named "nobody"\n',
     )

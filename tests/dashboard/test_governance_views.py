@@ -75,7 +75,7 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     page.go("usage?range=24h")
     page.click(".limit a", "Refused calls")
     page.find(".empty")  # this owner had none
-    assert page.address == "refusals?q=initiator%3Ame&range=24h"
+    assert page.address == "refusals?q=user%3Ame&range=24h"
 
 
 def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, owner, group, axe):

@@ -15,12 +15,12 @@ from tests.polling import poll
 LONG = "x" * 300
 # Lists are of one's own, without the rows of other tests: axe looks at each.
 VIEWS = {
-    "overview?by=initiator&range=7d&q=initiator:me": ".charts canvas",
-    "explore?q=initiator:me": ".groups tbody tr",
+    "overview?by=initiator&range=7d&q=user:me": ".charts canvas",
+    "explore?q=user:me": ".groups tbody tr",
     "examples": "main button",
-    "interceptions?q=initiator:me": "a.row",
-    "interceptions/{id}?q=initiator:me": ".detail .facts",
-    "sessions?single=show&q=initiator:me": "a.session",
+    "interceptions?q=user:me": "a.row",
+    "interceptions/{id}?q=user:me": ".detail .facts",
+    "sessions?single=show&q=user:me": "a.session",
     "sessions/{session}": ".thread",
     "limits": ".limit",
     "providers": ".provider-row",
@@ -34,8 +34,8 @@ VIEWS = {
     "bill": ".form.across",
     "webhooks/{webhook}": ".switches",
     "audit?user={name}": ".entry",
-    "refusals?q=initiator:me": ".refusal",
-    "errors?q=initiator:me": ".refusal",
+    "refusals?q=user:me": ".refusal",
+    "errors?q=user:me": ".refusal",
     "tokens": ".token",
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",
@@ -63,8 +63,8 @@ HARD_TO_TOUCH = """
         .map((one) => one.textContent)"""
 # Views that show the name of who made a call, or of whom they are.
 WITH_NAME = {
-    "overview?by=initiator&range=7d&q=initiator:me",
-    "interceptions?q=initiator:me",
+    "overview?by=initiator&range=7d&q=user:me",
+    "interceptions?q=user:me",
     "limits",
     "users/{name}",
     "audit?user={name}",
@@ -88,7 +88,7 @@ def scene(site):
     site.call(owner, model="demo-error")
     site.refused(owner)
     site.counted(owner, 2)
-    sessions = poll(lambda: site.get(owner, "sessions", q=f"initiator:{name}")["results"])
+    sessions = poll(lambda: site.get(owner, "sessions", q=f"user:{name}")["results"])
     group = f"{'W' * 100}-{uuid4().hex[:8]}"
     site.send(owner, "POST", "groups", name=group)
     site.send(owner, "PUT", f"groups/{group}/members/{name}")

@@ -42,11 +42,9 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         send(site, token, "demo/v1/nowhere", {"model": markup}, **said)
         send(site, token, "users/me/session", {"token": token}, **{"User-Agent": markup})
     found = poll(
-        lambda: (
-            len(sessions := site.get(token, "sessions", q=f"initiator:{name}")["results"]) >= len(MARKUP) and sessions
-        )
+        lambda: len(sessions := site.get(token, "sessions", q=f"user:{name}")["results"]) >= len(MARKUP) and sessions
     )
-    poll(lambda: site.get(token, "refusals", q=f"initiator:{name}")["count"])
+    poll(lambda: site.get(token, "refusals", q=f"user:{name}")["count"])
     page.open("sessions?single=show", token)
     page.until(lambda: set(MARKUP) <= set(page.texts(".session .title")), "all sessions were to be listed")
     assert page.all(RUN) == []

@@ -33,11 +33,11 @@ export function Filters({ route, user, usual = "", keep = [], statuses = STATUSE
   const put = (key, value) => choose({ q: withTerm(q, key, value) });
   const clear = () => go(href(route.view, "", Object.fromEntries(keep.map((name) => [name, params[name]]))));
   const isNarrowed = Object.keys(params).some((name) => params[name] && !keep.includes(name));
-  const isMine = valueOf(q, "initiator") === "me";
+  const isMine = valueOf(q, "user") === "me";
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: choices ? undefined : known }}>
       ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
-      ${seesEveryone(user) && html`<button type="button" aria-pressed=${isMine} onClick=${() => put("initiator", isMine ? "" : "me")}>Mine</button>`}
+      ${seesEveryone(user) && html`<button type="button" aria-pressed=${isMine} onClick=${() => put("user", isMine ? "" : "me")}>Mine</button>`}
       ${isNarrowed && html`<button type="button" class="plain" onClick=${clear}>Clear</button>`}
     <//>
   `;

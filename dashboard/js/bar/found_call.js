@@ -1,4 +1,4 @@
-/** An id that is searched for opens its call, in every view and whatever the range. */
+/** An id that is searched for opens its call, or the refusal of its request, in every view and whatever the range. */
 
 import { useEffect, useRef } from "preact/hooks";
 import { get } from "../server/api.js";
@@ -13,7 +13,12 @@ export function useFoundCall(route) {
     aborter.current?.abort();
     if (!idOf(text)) return show();
     aborter.current = new AbortController();
-    const open = ({ results: [call] }) => (call ? go(href("interceptions", call.id, { q: text })) : show());
-    return get("interceptions", { q: text, limit: 1 }, aborter.current.signal).then(open, (error) => error.name === "AbortError" || show());
+    const { signal } = aborter.current;
+    const find = async () => {
+      const [call] = (await get("interceptions", { q: text, limit: 1 }, signal)).results;
+      if (call) return go(href("interceptions", call.id, { q: text }));
+      return (await get("refusals", { q: text, limit: 1 }, signal)).count ? go(href("refusals", "", { q: text })) : show();
+    };
+    return find().catch((error) => error.name === "AbortError" || show());
   };
 }

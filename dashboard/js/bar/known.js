@@ -30,7 +30,7 @@ export function useKnown(known, user, isUsed) {
   return {
     ...(known === true ? names : known),
     tag: (tags ?? []).map((name) => `${name}=`),
-    initiator: (users?.results ?? []).map(({ username }) => username),
+    user: (users?.results ?? []).map(({ username }) => username),
     group: (groups?.results ?? []).map(({ name }) => name),
     ...Object.fromEntries(counted),
   };

@@ -37,7 +37,8 @@ export function terms(q) {
   return (q.match(WORD) ?? []).map((text) => {
     const colon = colonOutsideQuotes(text);
     if (colon < 0) return { key: "", value: unquoted(text), text };
-    return { key: unquoted(text.slice(0, colon)).toLowerCase(), value: unquoted(text.slice(colon + 1)), text };
+    const key = unquoted(text.slice(0, colon)).toLowerCase();
+    return { key: key === "initiator" ? "user" : key, value: unquoted(text.slice(colon + 1)), text };
   });
 }
 
@@ -61,7 +62,7 @@ export function searchFor(values) {
 
 /** Every key of a search for calls, and of those with a few values these. */
 export const KEYS = {
-  initiator: ["me"],
+  user: ["me"],
   provider: ["openai", "anthropic", "demo"],
   provider_name: [],
   model: [],

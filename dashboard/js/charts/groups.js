@@ -5,7 +5,7 @@ import { titleOf } from "../text/refusals.js";
 
 /** By what calls can be grouped, and the key of a search that finds the calls of a group. */
 const DIMENSIONS = {
-  user: { name: "User", key: "initiator" },
+  user: { name: "User", key: "user" },
   group: { name: "Group", key: "group" },
   token: { name: "Token", key: "token" },
   model: { name: "Model", key: "model" },

@@ -116,7 +116,7 @@ class VisibilityHandler(ControlHandler):
         Raises:
             Problem: 403, it has words, and the caller may not read texts.
             InvalidSearchError: it cannot be understood.
-            ValidationProblem: its initiator is nobody that the caller may see.
+            ValidationProblem: its user is nobody that the caller may see.
         """
         search = await self.resolved(parse_search(q, now=self.bridge.now()))
         initiator_id = await self.initiator_of(search)
@@ -137,7 +137,7 @@ class VisibilityHandler(ControlHandler):
             Problem: 403, it has words, and the caller may not read texts.
             SearchUnsupportedError: this MongoDB has no search index.
             InvalidSearchError: it cannot be understood.
-            ValidationProblem: its initiator is nobody that the caller may see.
+            ValidationProblem: its user is nobody that the caller may see.
         """
         query = await self.query(q)
         conditions = session_filter(query.search, initiator_id=query.initiator_id)
@@ -151,7 +151,7 @@ class VisibilityHandler(ControlHandler):
         me = self.identity.user
         if not me.role.sees_everyone or initiator_id == me.id:
             return
-        subject = None if initiator_id is None else (initiator_id, search.initiator or "")
+        subject = None if initiator_id is None else (initiator_id, search.user or "")
         self.bridge.access.searched(self.client_ip, self.identity, subject)
 
     async def resolved(self, search: Search) -> Search:
@@ -160,7 +160,7 @@ class VisibilityHandler(ControlHandler):
         Raises:
             ValidationProblem: there is none of that name that the caller may see.
         """
-        finders = {"initiator": self._initiator, "group": self._group, "token": self._token}
+        finders = {"user": self._user, "group": self._group, "token": self._token}
         terms = [
             term.found([await finders[term.key](text) for text in term.values]) if term.key in finders else term
             for term in search.terms
@@ -173,19 +173,20 @@ class VisibilityHandler(ControlHandler):
         Raises:
             ValidationProblem: there is no such user that the caller may see.
         """
-        return None if search.initiator is None else await self._initiator(search.initiator)
+        return None if search.user is None else await self._user(search.user)
 
-    async def _initiator(self, name: str) -> UUID:
+    async def _user(self, name: str) -> UUID:
         me = self.identity.user
-        if name in {ME, str(me.id)} or is_same_name(name, me.username):
+        user_id = read_id(name)
+        if user_id == me.id or name == ME or is_same_name(name, me.username):
             return me.id
         if me.role.sees_everyone:
-            if (user_id := read_id(name)) is not None:
+            if user_id is not None:
                 return user_id
             user = await self.bridge.identities.find_initiator(name)
             if user is not None:
                 return user.id
-        raise _unknown("initiator", f'user "{name}"')
+        raise _unknown("user", f'user "{name}"')
 
     async def _group(self, name: str) -> UUID:
         me = self.identity.user

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from urllib.parse import unquote
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -109,7 +110,8 @@ class RecordedCall(Watcher):
         self._tries = Tries(handler, api, summary, destinations)
         self._relay = Relay(handler)
         secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        start = start_of(handler, destinations[0], api, summary, self._tries.sent)
+        # An error of the bridge names the request by the id that finds the call.
+        start = start_of(handler, destinations[0], api, summary, self._tries.sent, id_=UUID(handler.request_id))
         if len(destinations) > 1:
             start = replace(start, requested_provider_name=to.provider.name)
         self._recorded: Interception = secrets.hide(start)

@@ -26,6 +26,7 @@ from typing import Any
 
 from pymongo import DESCENDING
 
+from intercept.ids import in_any_case
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_CONVERSATION, BY_REQUEST, BY_TOOL_CALL, UNLINKED, Keys
@@ -155,7 +156,7 @@ def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
         return {**same, "tool_call_ids": tool_call_id, "started_at": earlier}, BY_TOOL_CALL
     same["client"] = child["client"]
     if response_id := child.get("previous_response_id"):
-        return {**same, "request_ids": response_id, "started_at": earlier}, BY_REQUEST
+        return {**same, "request_ids": in_any_case(response_id), "started_at": earlier}, BY_REQUEST
     recent = {"$gte": child["started_at"] - CONVERSATION_PAUSE, **earlier}
     # A policy may have removed it with the texts. No call has an empty one, so the search ends.
     return {**same, "conversation": child.get("continues", b""), "started_at": recent}, BY_CONVERSATION

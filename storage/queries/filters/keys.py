@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from intercept.ids import in_any_case
 from intercept.records import EndReason, Status
 from storage.queries.filters.kinds import (
     Kind,
@@ -46,14 +47,14 @@ class Key(Struct, frozen=True, kw_only=True):
 
 
 KEYS: Final[Mapping[str, Key]] = {
-    "initiator": Key(fields=("initiator_id",), named=True),
+    "user": Key(fields=("initiator_id",), named=True),
     "provider": Key(fields=("provider",)),
     "provider_name": Key(fields=("provider_name",)),
     "model": Key(fields=("model",)),
     "client": Key(fields=("client",)),
     "session_id": Key(fields=("client_session_id",)),
     "status": Key(fields=("status",), kind=one_of(Status)),
-    "request_id": Key(fields=("request_ids",)),
+    "request_id": Key(fields=("request_ids",), kind=in_any_case),
     "token": Key(fields=("api_key_id",), named=True),
     "group": Key(fields=("group_ids",), named=True),
     "agent": Key(fields=("agent.id", "agent.hints.agent_type")),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Final, TypeAlias, TypeVar
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -89,6 +90,14 @@ def read_ago(text: str) -> timedelta:
     if found is None:
         raise _invalid(text, "it is a time before now with a unit (s, m, h, d or w), like 15m, 24h or 7d")
     return timedelta(**{_AGO_UNITS[found[2]]: int(found[1])})
+
+
+def read_uuid(text: str) -> UUID:
+    """Read an id of the bridge's own."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise _invalid(text, "it is an id of the bridge, a UUID") from None
 
 
 def read_switch(text: str) -> bool:

@@ -15,35 +15,36 @@ from msgspec import Struct
 from intercept.records import Status
 from intercept.refusals import Rule
 from storage.queries.filters.keys import Conditions, plain_conditions
-from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_time
+from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_time, read_uuid
 from storage.queries.filters.search_language import Search, read_values
 
 
 class RefusalSearch(Struct, frozen=True, kw_only=True):
     """The conditions on refusals; None is no condition.
 
-    `initiator` is as it was written: `me`, a UUID or a username.
+    `user` is as it was written: `me`, a UUID or a username.
     """
 
-    initiator: str | None = None
+    user: str | None = None
     api_key_id: str | None = None
     provider: str | None = None
     route: str | None = None
     model: str | None = None
     rule: Rule | None = None
     status: int | None = None
+    request_id: UUID | None = None
     shadow: bool | None = None
     started_after: datetime | None = None
     started_before: datetime | None = None
 
     def filter(self, *, initiator_id: UUID | None) -> dict[str, Any]:
-        """Return the MongoDB filter, with the user found for `initiator`.
+        """Return the MongoDB filter, with the id found for `user`.
 
         Raises:
-            ValueError: There is an `initiator`, and it was not found out who that is.
+            ValueError: There is a `user`, and it was not found out who that is.
         """
-        if self.initiator is not None and initiator_id is None:
-            raise ValueError(f"nobody was found for the initiator {self.initiator}")
+        if self.user is not None and initiator_id is None:
+            raise ValueError(f"nobody was found for the user {self.user}")
         wanted = {
             "initiator_id": initiator_id,
             "api_key_id": self.api_key_id,
@@ -52,6 +53,7 @@ class RefusalSearch(Struct, frozen=True, kw_only=True):
             "model": self.model,
             "rule": self.rule and self.rule.value,
             "status": self.status,
+            "request_ids": self.request_id,
             "shadow": {"$ne": True} if self.shadow is False else self.shadow,  # older rows do not say
         }
         return plain_conditions(wanted, "at", self.started_after, self.started_before)
@@ -70,6 +72,7 @@ _KINDS: Mapping[str, Kind] = {
     **dict.fromkeys(RefusalSearch.__struct_fields__, str),
     "rule": one_of(Rule),
     "status": read_status,
+    "request_id": read_uuid,
     "shadow": read_switch,
     "started_after": read_first_time,
     "started_before": read_time,
@@ -97,7 +100,7 @@ def conditions_of(search: Search, *, initiator_id: UUID | None) -> dict[str, Any
 
 
 _FIELDS: Mapping[str, str] = {
-    "initiator": "initiator_id",
+    "user": "initiator_id",
     "provider_name": "provider",
     "model": "model",
     "token": "api_key_id",

@@ -2,20 +2,21 @@
 
 Words outside double quotes are separated by spaces. `key:value` narrows the list, `key:a,b` asks for one of several values, and
 `-key:value` for what is not so. A value may be quoted; it must be if it has a colon, a comma or a space, as timestamps do. Keys
-are read in any case. A bare word that has the form of an id finds the call of that id; the other bare words are searched for in
-texts, see `storage.queries.filters.texts`.
+and ids are read in any case; `initiator` is another name of `user`. A bare word that has the form of an id finds the call of
+that id; the other bare words are searched for in texts, see `storage.queries.filters.texts`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
 
+from intercept.ids import in_any_case
 from intercept.records import Status
 from storage.mongo.codec import EPOCH
 from storage.queries.filters.keys import KEYS, Conditions, Term, plain_conditions
@@ -39,12 +40,12 @@ _ID = re.compile(
 class Search(Struct, frozen=True, kw_only=True):
     """What interceptions must have in common; None is any value. Both times belong to what is found.
 
-    `initiator` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave.
+    `user` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave.
     `terms` are all keys that have several values or are negated, and those that have no field here. `texts` is what the
     call must say.
     """
 
-    initiator: str | None = None
+    user: str | None = None
     provider: str | None = None
     provider_name: str | None = None
     model: str | None = None
@@ -58,16 +59,16 @@ class Search(Struct, frozen=True, kw_only=True):
     texts: TextQuery | None = None
 
     def filter(self, *, initiator_id: UUID | None, in_flight: bool = False) -> dict[str, Any]:
-        """Return the MongoDB filter, for the initiator that `initiator` was found to be. It leaves `texts` out.
+        """Return the MongoDB filter, for the id that `user` was found to be. It leaves `texts` out.
 
         No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is requested, or
         `in_flight` says that they are not to be.
 
         Raises:
-            ValueError: There is an `initiator`, and it was not found out who that is.
+            ValueError: There is a `user`, and it was not found out who that is.
         """
-        if self.initiator is not None and initiator_id is None:
-            raise ValueError(f"nobody was found for the initiator {self.initiator}")
+        if self.user is not None and initiator_id is None:
+            raise ValueError(f"nobody was found for the user {self.user}")
         wanted = {
             "initiator_id": initiator_id,
             "provider": self.provider,
@@ -97,7 +98,7 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
     problems: list[Validation] = []
     values: dict[str, Any] = {}
     terms: list[Term] = []
-    by_key = _by_key(read_words(q, problems), lambda text: "request_id" if _ID.fullmatch(text) else "")
+    by_key = _by_key(read_words(q, problems))
     texts = TextQuery.of(by_key.pop("", ()), problems)
     for key, words in by_key.items():
         if key in _READERS and not any(word.negated or len(word.values) > 1 for word in words):
@@ -112,17 +113,17 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
 
 
 def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    """Read the words of a search that has one value for each key, by key; bare words together name the initiator.
+    """Read the words of a search that has one value for each key, by key; bare words that are no id together name the user.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
     problems: list[Validation] = []
     values: dict[str, Any] = {}
-    by_key = _by_key(read_words(q, problems), lambda _: "")
+    by_key = _by_key(read_words(q, problems))
     if bare := by_key.pop("", None):
         name = " ".join("-" * word.negated + word.text for word in bare)
-        by_key.setdefault("initiator", []).append(Word("initiator", (name,)))
+        by_key.setdefault("user", []).append(Word("user", (name,)))
     for key, words in by_key.items():
         if key in kinds and any(word.negated or len(word.values) > 1 for word in words):
             problems.append(_single(key))
@@ -134,11 +135,12 @@ def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     return values
 
 
-def _by_key(words: Sequence[Word], key_of_bare: Callable[[str], str]) -> dict[str, list[Word]]:
+def _by_key(words: Sequence[Word]) -> dict[str, list[Word]]:
     """Sort words by the key they belong to."""
     by_key: dict[str, list[Word]] = {}
     for word in words:
-        by_key.setdefault(word.key or key_of_bare(word.text), []).append(word)
+        key = word.key or ("request_id" if _ID.fullmatch(word.text) else "")
+        by_key.setdefault("user" if key == "initiator" else key, []).append(word)
     return by_key
 
 
@@ -219,6 +221,7 @@ def _repeated(key: str, times: int) -> Validation:
 _READERS: Final[Mapping[str, Kind]] = {
     **{name: str for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
     "status": one_of(Status),
+    "request_id": in_any_case,
     "started_after": read_first_time,
     "started_before": read_time,
     "since": read_ago,

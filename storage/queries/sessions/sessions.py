@@ -31,7 +31,7 @@ _THREADS = Paging("thread", "started_at", ASCENDING)
 
 # Where a session has the values that terms of a search name.
 _SESSION_FIELDS = {
-    "initiator": "initiator_id",
+    "user": "initiator_id",
     "provider": "providers",
     "provider_name": "provider_names",
     "model": "models",
@@ -50,7 +50,7 @@ class Thread(NamedTuple):
 
 
 def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, Any]:
-    """Return the MongoDB filter of a search, for the initiator that `search.initiator` was found to be; without `call_search`.
+    """Return the MongoDB filter of a search, for the id that `search.user` was found to be; without `call_search`.
 
     Every value of the search in it is a string, a UUID or a time, so none can act as an operator.
 

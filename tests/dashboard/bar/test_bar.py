@@ -100,7 +100,7 @@ def test_what_somebody_did_is_told_of_the_range_and_leads_to_their_calls(page, s
     page.until(lambda: page.texts(FIGURE)[:2] == ["1", "0 %"], "the figures of the range")
     page.click(".tile a", "Calls")
     page.find("a.row")
-    assert page.address == "interceptions?q=initiator%3Ame&range=24h&tz=UTC"
+    assert page.address == "interceptions?q=user%3Ame&range=24h&tz=UTC"
     page.browser.back()
     page.until(lambda: page.texts(FIGURE)[:1] == ["1"], "the figures again")
     page.choose("Time range", "Last month")

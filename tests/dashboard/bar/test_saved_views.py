@@ -33,12 +33,12 @@ def test_a_view_is_saved_with_its_relative_range_and_opened_by_a_colleague(page,
     page.open("explore", owner)
     page.choose("Time range", "Last month")
     page.choose("Group by", "Client")
-    page.find("input[type=search]").send_keys(f"initiator:{name}\n")
+    page.find("input[type=search]").send_keys(f"user:{name}\n")
     page.find(".chip", name)
     save(page, f"Month of {name}", shared=True)
     (view,) = [one for one in site.get(owner, "views")["results"] if name in one["name"]]
     assert (view["page"], view["shared"]) == ("explore", True)
-    assert view["query"] == {"range": "last-month", "by": "client,model", "q": f"initiator:{name}"}
+    assert view["query"] == {"range": "last-month", "by": "client,model", "q": f"user:{name}"}
     page.open("interceptions", token)
     page.click(".menu button", "Saved views")
     page.find(".menu-list a", f"Month of {name}")
@@ -49,7 +49,7 @@ def test_a_view_is_saved_with_its_relative_range_and_opened_by_a_colleague(page,
     assert page.focused() == "Saved views"
     page.type(Keys.ENTER)
     page.click(".menu-list a", f"Month of {name}")
-    assert unquote_plus(page.address) == f"explore?q=initiator:{name}&range=last-month&by=client,model"
+    assert unquote_plus(page.address) == f"explore?q=user:{name}&range=last-month&by=client,model"
     page.find(".chip", name)
     site.send(owner, "DELETE", f"views/{view['id']}")
 

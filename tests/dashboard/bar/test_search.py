@@ -72,7 +72,7 @@ def test_the_search_completes_names_that_occur(page, site):
     page.open("explore", owner)
     options = "return [...document.querySelectorAll('#completions option')].map((one) => one.value)"
     for typed, completed in (
-        (f"initiator:{name[:-2]}", f"initiator:{name}"),
+        (f"user:{name[:-2]}", f"user:{name}"),
         ("tag:te", "tag:team="),
         ("model:dem", "model:demo"),
     ):

@@ -17,7 +17,7 @@ test("values are called what people call them", () => {
 });
 
 test("a group leads to its calls, within the search that is there", () => {
-  assert.equal(searchOfGroup("status:failed", { user: ADA, model: "a b" }, ["user", "model"]), 'status:failed initiator:ada model:"a b"');
+  assert.equal(searchOfGroup("status:failed", { user: ADA, model: "a b" }, ["user", "model"]), 'status:failed user:ada model:"a b"');
   assert.equal(searchOfGroup("", { "tag.project": "apollo" }, ["tag.project"]), "tag:project=apollo");
   assert.equal(searchOfGroup("", { http_status: 429, streaming: true }, ["http_status", "streaming"]), "http:429 streaming:true");
   assert.equal(searchOfGroup("", { model: null }, ["model"]), null);
@@ -37,8 +37,8 @@ test("what is refused and sessions are added up too, each by what it has and fou
   assert.ok(dimensionsOf("calls").includes("tool") && !dimensionsOf("calls").includes("rule"));
   assert.deepEqual(Object.keys(SUBJECTS).map((subject) => dimensionsOf(subject).includes("rule")), [false, true, false]);
   const group = { rule: "rate", provider: "openai", user: ADA, http_status: 429, token: { id: "Q3GaWIRIfD", name: "", username: "ada" } };
-  assert.equal(searchOfGroup("", group, Object.keys(group), "refusals"), "rule:rate provider:openai initiator:ada status:429 api_key_id:Q3GaWIRIfD");
-  assert.equal(searchOfGroup("", { user: ADA, provider: "openai" }, ["user", "provider"], "sessions"), "initiator:ada provider_name:openai");
+  assert.equal(searchOfGroup("", group, Object.keys(group), "refusals"), "rule:rate provider:openai user:ada status:429 api_key_id:Q3GaWIRIfD");
+  assert.equal(searchOfGroup("", { user: ADA, provider: "openai" }, ["user", "provider"], "sessions"), "user:ada provider_name:openai");
   assert.deepEqual([{ refusals: 3 }, { sessions: 2, interceptions: 9 }, { interceptions: 4 }].map(numberOf), [3, 2, 4]);
   assert.equal(compared({ refusals: 3 }, { refusals: 7 }), 3);
 });

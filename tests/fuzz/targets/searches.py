@@ -49,7 +49,7 @@ def check(data: bytes) -> None:
     """A search is refused in words, or makes a filter in which nothing that was written acts as an operator."""
     with suppress(InvalidSearchError):
         found = parse_search(data.decode("utf-8", "replace"))
-        wanted = found.filter(initiator_id=_SOMEBODY if found.initiator is not None else None)
+        wanted = found.filter(initiator_id=_SOMEBODY if found.user is not None else None)
         wanted.pop("$expr", None)  # made of the expressions of figures, and numbers
         assert {name for name in _names(wanted) if not _TAG.fullmatch(name)} <= _NAMES
 

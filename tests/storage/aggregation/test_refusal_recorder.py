@@ -6,6 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 
 from intercept.refusals import Refusal, Rule
 from storage.aggregation import refusal_recorder
@@ -19,7 +20,13 @@ from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.records import ADA, NOON
 
 RATE = Refusal(
-    rule=Rule.RATE, status=429, initiator_id=ADA.id, api_key_id="abcdefghij", provider="openai", retry_after_ms=700
+    rule=Rule.RATE,
+    status=429,
+    initiator_id=ADA.id,
+    api_key_id="abcdefghij",
+    provider="openai",
+    retry_after_ms=700,
+    message="Wait.",
 )
 
 
@@ -57,21 +64,28 @@ async def totals(database, bucket, name="rule"):
 async def test_equal_refusals_of_a_minute_are_one_row_with_a_count(recorder, clock, database):
     for step in range(61):
         clock.time = NOON.replace(second=0) + timedelta(seconds=step)
-        recorder.note(RATE)
+        recorder.note(replace(RATE, request_id=UUID(int=step)))
+        if step % 7 == 0:
+            await recorder.flush()
     await recorder.flush()
     first, second = await rows(database)
     assert (first["count"], second["count"]) == (60, 1)
+    assert set(first.pop("request_ids")) == {UUID(int=step) for step in range(event_counts.MAX_REQUESTS)}
+    assert second["request_ids"] == [UUID(int=60)]
     assert first == {
         "schema_version": 1,
         "at": NOON.replace(second=0),
         "initiator_id": ADA.id,
         "api_key_id": "abcdefghij",
         "client_ip": None,
+        "method": None,
+        "path": None,
         "provider": "openai",
         "route": None,
         "model": None,
         "status": 429,
         "rule": "rate",
+        "message": "Wait.",
         "retry_after_ms": 700,
         "count": 60,
     }

@@ -131,7 +131,7 @@ async def test_a_member_gets_their_own_and_a_reader_no_messages(database):
     assert [(one.kind.rule, one.calls, one.users) for one in found] == [(None, 1, {BOB_ID}), ("rate", 1, {BOB_ID})]
     found, _ = await groups(database, texts=False)
     assert [(one.kind.template, one.message, one.calls) for one in found] == [("", "", 2), ("", "", 1)]
-    assert await groups(database, Search(**RANGE, terms=(Term("initiator", (ADA.id,)),)), visible_to=BOB_ID) == (
+    assert await groups(database, Search(**RANGE, terms=(Term("user", (ADA.id,)),)), visible_to=BOB_ID) == (
         [],
         False,
     )

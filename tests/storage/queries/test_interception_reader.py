@@ -88,7 +88,7 @@ async def test_only_what_matches_and_may_be_seen_comes(recorded, calls):
     assert await numbers(recorded.pages(EVERYTHING, visible_to=ADA.id)) == [[2, 1]]
     assert await numbers(recorded.pages(model, visible_to=None)) == [[5]]
     assert await numbers(recorded.pages(model, visible_to=ADA.id)) == []
-    bobs = Search(initiator="bob").filter(initiator_id=BOB_ID)
+    bobs = Search(user="bob").filter(initiator_id=BOB_ID)
     assert await numbers(recorded.pages(bobs, visible_to=ADA.id)) == []
     assert await numbers(recorded.pages(bobs, visible_to=BOB_ID)) == [[5, 4, 3]]
 
@@ -117,7 +117,7 @@ async def test_nothing_is_left_open_in_the_database_between_pages(private_databa
 
 SEARCHES = [
     {},
-    {"initiator": "ada"},
+    {"user": "ada"},
     {"model": "m"},
     {"client": "Codex", "provider": "openai", "provider_name": "openai-eu"},
     {"session_id": "session-1"},
@@ -136,7 +136,7 @@ async def test_every_page_stands_in_an_index_in_its_order(database, small_pages)
     requested, seen = {"op": "query", "ns": database.interceptions.full_name}, 0
     await profiled.command({"profile": 2})
     for search, visible_to in product(SEARCHES, (None, ADA.id)):
-        search_filter, case = Search(**search).filter(initiator_id=ADA.id if "initiator" in search else None), search
+        search_filter, case = Search(**search).filter(initiator_id=ADA.id if "user" in search else None), search
         pages = await numbers(recorded.pages(search_filter, visible_to=visible_to))
         plans = await profiled["system.profile"].find(requested).skip(seen).to_list(None)
         seen += len(plans)

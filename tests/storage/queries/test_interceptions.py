@@ -86,7 +86,7 @@ async def test_a_member_sees_and_counts_only_their_own(database):
     assert numbers(await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10)) == (2, [3, 1])
     with pytest.raises(UnknownCursorError):
         await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
-    search_filter = Search(initiator="bob").filter(initiator_id=BOB_ID)
+    search_filter = Search(user="bob").filter(initiator_id=BOB_ID)
     assert await interceptions.page(search_filter, visible_to=ADA.id, limit=10) == (0, [])
 
 
@@ -123,14 +123,14 @@ async def test_every_term_narrows_the_list(database):
         Search(model="m"),
         Search(client="Zed"),
         Search(session_id="s2"),
-        Search(initiator="bob"),
+        Search(user="bob"),
         Search(started_after=NOON + timedelta(seconds=7), started_before=NOON + timedelta(seconds=7)),
         Search(request_id="req_8"),
         Search(request_id="resp_8"),
         Search(request_id="other_8"),
         Search(request_id=str(UUID(int=8))),
     ]
-    filters = [search.filter(initiator_id=BOB_ID if search.initiator else None) for search in searches]
+    filters = [search.filter(initiator_id=BOB_ID if search.user else None) for search in searches]
     pages = [numbers(await interceptions.page(each, visible_to=None, limit=10)) for each in filters]
     assert pages == [(1, [n]) for n in (1, 2, 3, 4, 5, 6, 7, 8, 8, 8, 8)]
 
@@ -141,7 +141,7 @@ SHAPES = [
     (Search(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT_BY_TIME),
     (Search(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
     (Search(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
-    (Search(initiator="ada"), None, BY_INITIATOR),
+    (Search(user="ada"), None, BY_INITIATOR),
     (Search(model="gpt-5", started_after=NOON), None, BY_TIME),
     (Search(session_id="session-1"), None, BY_SESSION),
     (Search(request_id="resp_7"), None, BY_REQUEST),
@@ -200,7 +200,7 @@ async def profiled(database):
 async def test_every_query_runs_on_an_index_without_sorting(filled, monkeypatch):
     pages = [*product([counts.SCANNED_KEYS], ({}, {"after_id": UUID(int=90)})), (0, {})]
     for search, visible_to, index in SHAPES:
-        search_filter = search.filter(initiator_id=ADA.id if search.initiator else None)
+        search_filter = search.filter(initiator_id=ADA.id if search.user else None)
         narrows = search.status or search_filter.keys() - {"started_at", "status"}
         async with profiled(filled) as page:
             for scanned, cursor in pages:

@@ -120,12 +120,16 @@ async def test_a_row_is_shown_with_all_its_keys(refusals):
         "initiator": {"id": str(GRACE), "username": "", "name": ""},
         "api_key_id": None,
         "client_ip": None,
+        "method": None,
+        "path": None,
         "provider": None,
         "route": None,
         "model": None,
         "status": 403,
         "rule": "own_key_not_allowed",
         "retry_after_ms": None,
+        "message": None,
+        "request_ids": [],
         "more": 1,
     }
 

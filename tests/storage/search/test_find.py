@@ -72,7 +72,7 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
 
 
 def query_of(*, visible_to=None, initiator_id=None, **fields):
-    search = Search(initiator=None if initiator_id is None else "somebody", **fields)
+    search = Search(user=None if initiator_id is None else "somebody", **fields)
     return Query(search, search.filter(initiator_id=initiator_id), initiator_id, visible_to)
 
 
@@ -290,7 +290,7 @@ terms = st.one_of(
     term("end", EndReason.COMPLETED),
     term("group", GROUP),
     term("tag", Tag("project", "apollo"), Tag("env", "ci")),
-    term("initiator", ADA.id, BOB_ID),
+    term("user", ADA.id, BOB_ID),
     term("streaming", True),
     term("agent", "x"),
     more("cost", "0.5", "1.5"),

@@ -6,6 +6,6 @@ import { href } from "../../frame/router.js";
 import { Empty } from "../../parts/states.js";
 
 export function NoUser({ username }) {
-  const calls = href("interceptions", "", { q: searchFor({ initiator: username }) });
+  const calls = href("interceptions", "", { q: searchFor({ user: username }) });
   return html`<${Empty} title="There is no such user"><p>They may have been removed; their <a href=${calls}>calls</a> stay.</p><//>`;
 }

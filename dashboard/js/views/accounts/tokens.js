@@ -38,7 +38,7 @@ export function OwnTokens({ route, user }) {
  * their figures; with `route` and `user` it can be chosen here. `onChanged` is called when there is one more or one less.
  */
 export function Tokens({ of, route, user, params, mayChange, rules, onChanged = () => {} }) {
-  const figures = useFigures(params, "token", searchFor({ initiator: of }));
+  const figures = useFigures(params, "token", searchFor({ user: of }));
   const sort = route && params.sort;
   const path = `users/${encodeURIComponent(of)}/tokens`;
   const pages = usePages(path, {}, "offset", PAGE);

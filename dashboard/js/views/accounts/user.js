@@ -41,7 +41,7 @@ export function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyse
 function Body({ user, me, params, onChanged, onRemoved }) {
   const { username, created_at: created } = user;
   const mayChange = me.role === "owner";
-  const mine = searchFor({ initiator: username });
+  const mine = searchFor({ user: username });
   return html`
     <p class="quiet">
       ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: mine })}>Calls</a>${" "}

@@ -73,7 +73,7 @@ function Row({ user, chosen, figures, params, kept }) {
         <span class="tokens">${tokens ? plural(tokens, "token") : "no token"}</span>
         <span class="since">since ${day(new Date(created))}</span>
       </a>
-      <${Figures} figures=${figures} id=${id} terms=${{ initiator: username }} used=${seen} params=${params} />
+      <${Figures} figures=${figures} id=${id} terms=${{ user: username }} used=${seen} params=${params} />
     </li>
   `;
 }

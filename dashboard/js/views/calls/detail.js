@@ -32,7 +32,7 @@ export function Detail({ id, fresh, onClose }) {
 function Body({ interception }) {
   const { initiator, client, provider_name: provider, started_at: started, error, end_reason: reason, cache } = interception;
   return html`
-    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ initiator: initiator.username }) })}>${initiator.username}</a> with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
+    <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ user: initiator.username }) })}>${initiator.username}</a> with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
     ${error &&
     html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
     ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}

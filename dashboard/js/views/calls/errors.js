@@ -22,7 +22,7 @@ export function Errors({ route, user }) {
   const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
     <${ListTabs} route=${route} />
-    <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, initiator:me http:429 -end:client_disconnected" />
+    <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 -end:client_disconnected" />
     <div class="toolbar">
       <p role="status" class="quiet">${saidOf(pages)}</p>
     </div>

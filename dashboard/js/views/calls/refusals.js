@@ -38,13 +38,13 @@ function Nothing({ q }) {
 }
 
 function Row({ refusal }) {
-  const { at, initiator, api_key_id: token, client_ip: address, provider, route, model, status, rule, retry_after_ms: wait, more, shadow } = refusal;
-  const what = [provider, model, route].filter(Boolean).join(" · ");
+  const { at, initiator, api_key_id: token, client_ip: address, provider, model, method, path, status, rule, message, policy, retry_after_ms: wait, request_ids: ids, more, shadow } = refusal;
+  const what = [provider, model, path && `${method} ${path}`, policy && `policy of ${policy}`, ids[0] && `request ${ids[0]}`].filter(Boolean).join(" · ");
   return html`
     <li class="entry refusal">
       <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
       <span class="what">
-        <b>${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span>${" "}
+        <b>${titleOf(rule)}</b> <span class="quiet">${message ?? reasonOf(rule)}</span>${" "}
         ${shadow && html`<b>This limit only counts, and refused nothing.</b> `}
         ${more > 0 && html`<b class="bad">${whole(more)} more within the minute</b>`}
         <small class="quiet">${what}</small>

@@ -39,7 +39,7 @@ function Shown({ of, isMine, me, chosen, params }) {
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   const { user, at, from, to, total, state, spend_usd: spend, limits, tokens, refusals } = data;
   const range = { from: Date.parse(from), to: Date.parse(to) };
-  const whose = { initiator: isMine ? "me" : user.username };
+  const whose = { user: isMine ? "me" : user.username };
   const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
@@ -73,7 +73,7 @@ function Refused({ refusals, isOver, all }) {
       <ul class="refused-rules">
         ${rules.map(({ rule, count }) => html`<li key=${rule}><b>${whole(count)} × ${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span></li>`)}
       </ul>
-      ${latest.length > 0 && html`<p class="quiet">The last one: ${titleOf(latest[0].rule)}, ${ago(latest[0].at)}${latest[0].policy && `, by the policy of ${latest[0].policy}`}.</p>`}
+      ${latest.length > 0 && html`<p class="quiet">The last one, ${ago(latest[0].at)}: ${latest[0].message ?? reasonOf(latest[0].rule)}</p>`}
       <p><a href=${all}>Refused calls</a></p>
     </section>
   `;

@@ -72,7 +72,7 @@ export function Overview({ route, user }) {
 
 /** What of a search for calls is one for refused calls too. */
 function ofUser(q) {
-  return withTerm("", "initiator", valueOf(q, "initiator"));
+  return withTerm("", "user", valueOf(q, "user"));
 }
 
 /** A search for the calls that a response counts: whole buckets, the end of the last one not included. */

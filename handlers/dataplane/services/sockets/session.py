@@ -290,10 +290,7 @@ class SocketSession:
         problem = problem.scrubbed()
         self._handler.note_denied(problem)
         if problem.rule is not None:
-            known, wait_ms = self._handler.active_request, problem.retry_after_ms
-            self._bridge.note_refusal(
-                refusal_of(self._handler, known, problem.rule, problem.status, wait_ms, policy=problem.policy)
-            )
+            self._bridge.note_refusal(refusal_of(self._handler, self._handler.active_request, problem, problem.rule))
         await self._client.send(msgspec.json.encode(self._error_event(problem, event)))
 
     @property

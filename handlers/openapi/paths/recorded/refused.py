@@ -23,12 +23,16 @@ REFUSAL = Refusal(
     initiator=INTERCEPTION.initiator,
     api_key_id="d3W24SnZZB",
     client_ip=None,
+    method="POST",
+    path="/api/v2/aibridge/openai/v1/chat/completions",
     provider="openai",
     route="/v1/chat/completions",
     model=None,
     status=429,
     rule=Rule.RATE,
     retry_after_ms=740,
+    message="Rate limit exceeded. Please try again later.",
+    request_ids=[UUID("019abf1c-52d8-7c3a-9f0e-6b1ec1c5d8a1")],
     more=12,
 )
 _SEARCH = query(
@@ -36,7 +40,7 @@ _SEARCH = query(
     str,
     "A search: words separated by spaces, `key:value`, values with a space or a colon in double quotes, each key once. "
     f"Keys are {', '.join(RefusalSearch.__struct_fields__)}.",
-    example="initiator:me rule:rate",
+    example="user:me rule:rate",
 )
 
 FAILURE = ErrorKind(

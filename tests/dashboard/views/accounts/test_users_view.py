@@ -154,7 +154,7 @@ def test_a_reader_sees_who_there_is_no_tokens_of_others_and_calls_without_texts(
     page.shows(".detail h3", ["Tokens", "Signed in"])
     page.go("bill")
     assert page.find(".empty").text.splitlines()[0] == "Not for your role"
-    page.go(f"interceptions?q=initiator:{other}")
+    page.go(f"interceptions?q=user:{other}")
     assert page.find("a.row .prompt").text == "not for your role"
     page.click("a.row")
     assert page.find(".said-by.user p").text == "Not for your role."
@@ -231,4 +231,4 @@ def test_figures_of_users_come_after_the_list_sort_it_and_lead_to_their_calls(pa
     page.release(3)
     page.click(f"li:has(> .user-row[data-name='{busy}']) .row-figures a", "1 call failed")
     page.find("a.row")
-    assert [text[:-1] for text in page.texts(".chip")] == [f"initiator:{busy}", "status:failed"]
+    assert [text[:-1] for text in page.texts(".chip")] == [f"user:{busy}", "status:failed"]

@@ -108,9 +108,9 @@ def test_a_list_without_calls_says_how_to_make_one_and_keeps_no_pasted_token(pag
     assert page.find(".view-bar [role=alert]").text.startswith("That looks like a token or a key")
     assert page.find("#q").get_attribute("value") == ""
     assert page.address == "sessions"
-    page.find("#q").send_keys("initiator:me", Keys.ENTER)
+    page.find("#q").send_keys("user:me", Keys.ENTER)
     page.gone(".view-bar [role=alert]")
-    assert page.address == "sessions?q=initiator%3Ame"
+    assert page.address == "sessions?q=user%3Ame"
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 from urllib.parse import unquote_plus
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.identities import Role
 from tests.polling import poll
@@ -21,13 +22,25 @@ def test_calls_lead_to_the_refused_ones_with_their_reason_that_narrows_them(page
     page.open("interceptions", token)
     page.click("[aria-label='List'] button", "Refused")
     row = page.find(".refusal", "Unknown route").text
-    for said in ("The provider has no such route.", "2 more within the minute", "404", name, f"token {token[:10]}"):
+    request_id = site.get(token, "refusals")["results"][0]["request_ids"][0]
+    for said in (
+        "route not supported: GET /v1/nowhere",
+        "demo/v1/nowhere",
+        request_id,
+        "2 more within the minute",
+        "404",
+        name,
+        f"token {token[:10]}",
+    ):
         assert said in row
     assert page.address == "refusals"
     assert page.browser.title == "Refused calls · AI Bridge"
     assert page.find("nav [aria-current]").text == "Calls"
     page.click("[aria-label='List'] button", "Calls")
     page.until(lambda: page.address == "interceptions", "the way back was to lead to the calls")
+    page.find("#q").send_keys(request_id.upper(), Keys.ENTER)
+    page.find(".refusal", "Unknown route")
+    assert page.address == f"refusals?q={request_id.upper()}"
     page.go("refusals")
     page.choose("Reason", "Token rate limited")
     page.find(".empty h2", "Nothing matches")

@@ -56,7 +56,7 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     page.until(lambda: page.all(".charts.one canvas"), "the chart was to be drawn")
     page.click(".groups tbody td a", name)
     page.find("a.row")
-    assert f"initiator:{name}" in unquote_plus(page.address)
+    assert f"user:{name}" in unquote_plus(page.address)
     page.click("a.row")
     page.find(".facts", "Tag user_idu-42")
     page.browser.back()
@@ -118,7 +118,7 @@ def test_refusals_and_sessions_are_added_up_too_and_a_chart_names_each_day_once(
     assert page.texts(".groups thead th")[:2] == ["User", "Sessions"]
     assert page.address == "explore?of=sessions"
     assert page.axe(axe) == []
-    poll(lambda: site.get(owner, "sessions", q=f"initiator:{name} write text")["count"])
+    poll(lambda: site.get(owner, "sessions", q=f"user:{name} write text")["count"])
     page.find("#q").send_keys("write text\n")  # words of calls find their sessions
     page.until(lambda: page.texts(".groups tbody td:first-child") == [name], "the sessions of those calls")
     page.go("explore?range=7d&tz=UTC")
@@ -144,7 +144,7 @@ def test_refusals_and_sessions_are_added_up_too_and_a_chart_names_each_day_once(
 def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider(page, site, company):
     owner, name, _ = company
     poll(lambda: not site.get(owner, "stats")["uncounted"])  # also what other tests have called
-    page.open(f"explore?q=initiator:{name}&by=model", owner)
+    page.open(f"explore?q=user:{name}&by=model", owner)
     for heading, order in (("Cache", "cache"), ("Change", "change")):
         page.click(".groups th button", heading)
         page.find(".groups th[aria-sort=descending]", heading)
@@ -153,7 +153,7 @@ def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider
             "order_by": order,
             "compare": "previous",
             "bucket": "all",
-            "q": f"initiator:{name}",
+            "q": f"user:{name}",
         }
         start = (datetime.now(UTC) - timedelta(days=7)).isoformat()
         found = site.get(owner, "stats", **requested, **{"from": start})["groups"]

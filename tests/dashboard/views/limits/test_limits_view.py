@@ -80,7 +80,7 @@ def test_what_other_models_and_limits_would_have_refused_is_told_with_its_reason
     site.recorded(token, 9)
     page.open("limits?range=24h", owner)
     fields = page.until(lambda: page.all(".what-if input[type=text]")[:3], "fields were to be there")
-    fields[2].send_keys(f"initiator:{name} apricot")
+    fields[2].send_keys(f"user:{name} apricot")
     state = page.texts(".range-text + p")
     page.until(lambda: page.texts(".range-text + p") != state, "the limits were to be read again")
     fields[2].send_keys(Keys.ENTER)

@@ -177,7 +177,9 @@ async def test_the_list_is_searched(running, call):
         "status:completed model:gpt": [chat],
         "status:failed": [],
         "status:in_flight": [],
-        f"request_id:{messages}": [messages],
+        f"request_id:{messages.upper()}": [messages],
+        f"user:me {messages.upper()}": [messages],
+        "user:ADA CHATCMPL-1": [chat],
         messages: [messages],
         f"PROVIDER:anthropic {messages}": [messages],
         "request_id:chatcmpl-1": [chat],
@@ -218,7 +220,7 @@ async def test_a_member_sees_only_its_own_calls_whatever_it_asks(running, call):
             400,
             {
                 "message": "Invalid interception search query.",
-                "validations": [{"field": "initiator", "detail": detail}],
+                "validations": [{"field": "user", "detail": detail}],
             },
         )
     assert [status for status, _ in responses] == [400] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from contextlib import asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -15,9 +16,13 @@ import pytest
 import handlers.dataplane.proxy
 from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
+from limits.policies.policy import Models, Policy
+from limits.policies.sources import Level, Source
 from storage.accounts.identities import Role
+from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import Recorder, RecordingUnavailableError
 from tests.bridge import until
+from tests.fake_upstream import RESET
 from tests.handlers.contract import Contract
 from tests.handlers.conversations import CHAT, MESSAGES
 
@@ -26,8 +31,8 @@ CHAT_PATH = f"{CONTROL}/openai/v1/chat/completions"
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 UNKNOWN = {"Authorization": "Bearer abcdefghij-0123456789abcdefghijkl"}
 KEYS = (
-    *("id", "at", "initiator", "api_key_id", "client_ip", "provider", "route", "model"),
-    *("status", "rule", "retry_after_ms", "more"),
+    *("id", "at", "initiator", "api_key_id", "client_ip", "method", "path", "provider", "route", "model"),
+    *("status", "rule", "retry_after_ms", "message", "request_ids", "more"),
 )
 
 
@@ -131,7 +136,9 @@ async def test_what_no_handler_reads_is_recorded_without_a_word_of_it(running):
         answered, row = await refused_unread(running, request_bytes)
         counts[rule, str(status)] += 1
         assert (answered, metric(running)) == (status, counts), request_bytes[:40]
-        assert {name: row[name] for name in KEYS[2:]} == dict.fromkeys(KEYS[2:]) | {
+        assert row["message"].startswith("The request cannot be read: ")
+        assert {name: row[name] for name in KEYS[2:] if name != "message"} == dict.fromkeys(KEYS[2:-3]) | {
+            "request_ids": [],
             "client_ip": "127.0.0.1",
             "status": status,
             "rule": rule,
@@ -176,6 +183,34 @@ async def test_a_late_malformed_or_compressed_body_is_a_refusal_with_its_user_an
     assert await call(running) == 503
     (row,) = (await listed(running))["results"]
     assert (row["rule"], row["model"]) == ("not_recordable", CHAT.request["model"])
+
+
+@pytest.mark.gen_test
+async def test_a_refusal_keeps_what_was_asked_and_said_and_is_found_by_the_id_the_client_got(running):
+    ada = Source(Level.USER, str(running.identity.user.id), "ada")
+    running.bridge.policies.put(KeptPolicy(ada, Policy(models=Models(allow=["claude-next-*"])), "1"))
+    path = f"{CONTROL}/anthropic/v1/messages"
+    body = MESSAGES.request_body(stream=False)
+    response = await running.request("POST", path, running.headers, body)
+    refused, request_id = json.loads(response.body), response.header("Request-Id")
+    (row,) = (await listed(running, q=request_id.upper()))["results"]
+    assert (row["method"], row["path"], row["policy"], row["request_ids"]) == ("POST", path, "user ada", [request_id])
+    assert row["message"] == refused["error"]["message"] == refused["message"]
+    assert "claude-next-*" in row["message"]
+    assert refused["request_id"] == request_id
+    for number in range(3):
+        await call(running, path=f"{CONTROL}/openai/v1/nowhere/{number % 2}/{running.token}")
+    rows = (await listed(running, q="user:me rule:token_in_address"))["results"]
+    assert sorted((row["path"], row["more"]) for row in rows) == [
+        (f"{CONTROL}/openai/v1/nowhere/0/[scrubbed]", 1),
+        (f"{CONTROL}/openai/v1/nowhere/1/[scrubbed]", 0),
+    ]
+    # an error of a call that is recorded leads to its record
+    running.bridge.policies.put(KeptPolicy(ada, Policy(), "2"))
+    running.upstream.play(RESET)
+    response = await running.request("POST", path, running.headers, body)
+    (recorded,) = await running.ended(1)
+    assert (response.status, response.header("Request-Id")) == (502, recorded["id"])
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))

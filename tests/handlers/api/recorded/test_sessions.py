@@ -199,7 +199,7 @@ async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(runni
         "provider_name:anthropic model:haiku": [alone],
         'client:"Claude Code"': [named, alone],
         "client:Unknown": [],
-        "initiator:me model:haiku": [alone],
+        "user:me model:haiku": [alone],
         f"initiator:{running.identity.user.id} model:claude": [named],
         'session_id:"s 1"': [named],
         f"session_id:{named}": [named],
@@ -246,7 +246,7 @@ async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, cal
     detail = 'user "ada" does not exist or is unavailable to you'
     assert await running.get(f"{LIST}?q=initiator:ada", member) == (
         400,
-        {"message": "Invalid interception search query.", "validations": [{"field": "initiator", "detail": detail}]},
+        {"message": "Invalid interception search query.", "validations": [{"field": "user", "detail": detail}]},
     )
 
 

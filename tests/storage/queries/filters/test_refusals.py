@@ -29,8 +29,8 @@ def test_every_key_narrows_the_list_in_any_case():
     }
 
 
-def test_a_bare_id_is_the_initiator():
-    assert parse_refusal_search(str(ADA)) == RefusalSearch(initiator=str(ADA))
+def test_a_bare_id_is_that_of_a_request():
+    assert parse_refusal_search(str(ADA)) == RefusalSearch(request_id=ADA)
 
 
 @for_each(

@@ -34,7 +34,7 @@ def test_every_key_is_read():
         'started_after:"2026-01-01T00:00:00Z" started_before:"2026-01-01T02:00:00.5+01:00" request_id:resp_1'
     )
     assert parse_search(q) == Search(
-        initiator="ada",
+        user="ada",
         provider="openai",
         provider_name="openai-eu",
         model="gpt-5",
@@ -50,7 +50,7 @@ def test_every_key_is_read():
 def test_every_term_becomes_a_condition():
     times = {"started_after": datetime(2026, 1, 1, tzinfo=UTC), "started_before": datetime(2026, 1, 2, tzinfo=UTC)}
     search = Search(
-        initiator="ada",
+        user="ada",
         provider="openai",
         provider_name="openai-eu",
         model="gpt-5",
@@ -85,8 +85,8 @@ def test_what_is_in_flight_is_found_by_its_status_or_id():
 
 
 def test_a_search_for_an_initiator_that_was_not_found_is_refused():
-    with pytest.raises(ValueError, match=r"^nobody was found for the initiator ada$"):
-        Search(initiator="ada").filter(initiator_id=None)
+    with pytest.raises(ValueError, match=r"^nobody was found for the user ada$"):
+        Search(user="ada").filter(initiator_id=None)
 
 
 @for_each(
@@ -141,8 +141,8 @@ def test_a_key_that_is_given_in_two_cases_is_given_twice():
     ],
 )
 def test_a_bare_id_finds_its_call(text):
-    assert parse_search(text) == parse_search(f'"{text}"') == Search(request_id=text)
-    assert parse_search(f"initiator:ada {text} model:m") == Search(initiator="ada", request_id=text, model="m")
+    assert parse_search(text) == parse_search(f'"{text}"') == Search(request_id=text.lower())
+    assert parse_search(f"initiator:ada {text} model:m") == Search(user="ada", request_id=text.lower(), model="m")
 
 
 @for_each(

@@ -16,7 +16,7 @@ HOURS_TOO, DAYS_ALONE = [Bucket.DAY, Bucket.HOUR], [Bucket.DAY]
 
 
 def selected(search, visible_to=None):
-    return Selection.of(search.filter(initiator_id=ADA.id if search.initiator else None), visible_to)
+    return Selection.of(search.filter(initiator_id=ADA.id if search.user else None), visible_to)
 
 
 @for_each(
@@ -29,7 +29,7 @@ def selected(search, visible_to=None):
         (Search(provider="p"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
         (Search(provider="p", provider_name="n"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
         (Search(model="m", provider="p"), None, Breakdown.COMBINATION, "interceptions", DAYS_ALONE, (BY_TIME, BY_COMBINATION)),
-        (Search(initiator="ada"), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
+        (Search(user="ada"), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (Search(), ADA.id, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (Search(model="m", status=Status.COMPLETED), ADA.id, Breakdown.USER_COMBINATION, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
         (Search(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (IN_FLIGHT_BY_TIME,) * 2),
@@ -65,14 +65,14 @@ def test_several_values_are_counted_by_the_rollups_of_one():
 
 
 def test_an_index_is_chosen_by_values_that_are_asked_for_not_by_others():
-    assert selected(Search(terms=(Term("initiator", (ADA.id, INSTANCE)),))).index == BY_INITIATOR
-    assert selected(Search(terms=(Term("initiator", (ADA.id,), True),))).index == BY_TIME
+    assert selected(Search(terms=(Term("user", (ADA.id, INSTANCE)),))).index == BY_INITIATOR
+    assert selected(Search(terms=(Term("user", (ADA.id,), True),))).index == BY_TIME
 
 
 @pytest.mark.parametrize(("negated", "of_ada"), [(False, True), (True, False)])
 def test_who_may_see_their_own_alone_has_them_if_the_term_means_them(negated, of_ada):
-    assert (selected(Search(terms=(Term("initiator", (ADA.id,), negated),)), ADA.id) is not None) == of_ada
-    found = selected(Search(terms=(Term("initiator", (INSTANCE,), negated),)), ADA.id)
+    assert (selected(Search(terms=(Term("user", (ADA.id,), negated),)), ADA.id) is not None) == of_ada
+    found = selected(Search(terms=(Term("user", (INSTANCE,), negated),)), ADA.id)
     assert (found and found.values["initiator_id"]) == (ADA.id if negated else None)
 
 
@@ -81,22 +81,22 @@ def test_a_time_at_the_end_of_all_times_is_no_other_than_the_end():
 
 
 def test_who_may_see_their_own_alone_has_none_of_another_user():
-    assert selected(Search(initiator="ada"), INSTANCE) is None
-    assert selected(Search(initiator="ada"), ADA.id) == selected(Search(), ADA.id)
+    assert selected(Search(user="ada"), INSTANCE) is None
+    assert selected(Search(user="ada"), ADA.id) == selected(Search(), ADA.id)
 
 
 @for_each(
     ("search", "narrows"),
     [
         (Search(), False),
-        (Search(initiator="ada"), False),
+        (Search(user="ada"), False),
         (Search(started_after=NOON), False),
         (Search(status=Status.COMPLETED), True),
-        (Search(initiator="ada", model="m"), True),
+        (Search(user="ada", model="m"), True),
     ],
 )
 def test_what_stands_beside_them_in_their_index_is_known(search, narrows):
     selection = selected(search)
     assert selection.narrows is narrows
     assert selection.widened.narrows is False
-    assert selection.widened.values == ({"initiator_id": ADA.id} if search.initiator else {})
+    assert selection.widened.values == ({"initiator_id": ADA.id} if search.user else {})

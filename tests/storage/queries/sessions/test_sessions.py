@@ -61,7 +61,7 @@ def numbers(page):
 
 
 def found_by(**terms):
-    return session_filter(Search(**terms), initiator_id=BOB_ID if "initiator" in terms else None)
+    return session_filter(Search(**terms), initiator_id=BOB_ID if "user" in terms else None)
 
 
 @pytest.mark.gen_test
@@ -132,7 +132,7 @@ async def test_a_walk_by_cursor_sees_each_session_once_while_others_come(databas
 async def test_a_member_sees_counts_and_finds_only_their_own(grouped):
     sessions = await grouped(Call(1), Call(2, initiator=BOB_ID), Call(3))
     assert numbers(await sessions.page({}, visible_to=ADA.id, limit=10)) == (2, [3, 1])
-    assert await sessions.page(found_by(initiator="bob"), visible_to=ADA.id, limit=10) == (0, [])
+    assert await sessions.page(found_by(user="bob"), visible_to=ADA.id, limit=10) == (0, [])
     with pytest.raises(UnknownCursorError):
         await sessions.page({}, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
     assert await sessions.find(UUID(int=2), visible_to=ADA.id) is None
@@ -153,7 +153,7 @@ async def test_every_term_narrows_the_list(database, grouped):
     searches = [
         ({"model": "m"}, 1),
         ({"client": "Zed"}, 2),
-        ({"initiator": "bob"}, 3),
+        ({"user": "bob"}, 3),
         ({"session_id": str(UUID(int=4))}, 4),
         ({"session_id": "s2"}, id_.int),
         ({"session_id": str(id_)}, id_.int),
@@ -216,8 +216,8 @@ SHAPES = [
     ({"status": Status.FAILED, "client": "Codex"}, None, SESSIONS_BY_CLIENT),
     ({"status": Status.COMPLETED}, None, SESSIONS_BY_TIME),
     ({"started_after": NOON, "started_before": NOON + timedelta(hours=1)}, None, SESSIONS_BY_TIME),
-    ({"initiator": "bob"}, None, SESSIONS_BY_INITIATOR),
-    ({"initiator": "bob", "model": "gpt-5", "provider": "openai"}, None, SESSIONS_BY_INITIATOR),
+    ({"user": "bob"}, None, SESSIONS_BY_INITIATOR),
+    ({"user": "bob", "model": "gpt-5", "provider": "openai"}, None, SESSIONS_BY_INITIATOR),
     ({"model": "gpt-5", "started_after": NOON, "client": "Codex"}, None, SESSIONS_BY_MODEL),
     ({"provider_name": "openai-eu", "client": "Codex"}, None, SESSIONS_BY_PROVIDER_NAME),
     ({"client": "Codex", "provider": "openai"}, None, SESSIONS_BY_CLIENT),

@@ -97,7 +97,7 @@ async def test_figures_of_two_dimensions_have_names_costs_and_the_time_before_by
     assert (await stats(running, reader, of="sessions", group_by="client"))["of"] == "sessions"
     assert "Why" not in json.dumps(response)
     status, result = await running.get(f"{STATS}?q=initiator:ada", member)
-    assert (status, result["validations"][0]["field"]) == (400, "initiator")
+    assert (status, result["validations"][0]["field"]) == (400, "user")
 
 
 @pytest.mark.gen_test

@@ -258,7 +258,7 @@ async def test_series_of_a_search_are_told_beside_the_time_before(running):
         assert (before["total"]["interceptions"], len(before["points"])) == ((3, 1) if not q else (2, 1))
     assert (await stats(running, member, format="series", q="model:b"))["series"][0]["total"]["interceptions"] == 1
     status, result = await running.get(f"{STATS}?format=series&q=initiator:ada", member)
-    assert (status, result["validations"][0]["field"]) == (400, "initiator")
+    assert (status, result["validations"][0]["field"]) == (400, "user")
     assert (await stats(running, format="series", q="nobody"))["series"][0]["total"]["interceptions"] == 0
 
 
