@@ -33,7 +33,6 @@ READ_PER_SECOND: Final = 20_000
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
 PROXY_REFUSED = {
     Refused.REMOVED: "Your user was removed. Please ask an owner.",
-    Refused.NAME_TAKEN: "The name that the proxy gives you belongs to several users. Please ask an owner.",
     Refused.NAME_NOT_ALLOWED: "The name that the proxy gives you is not allowed as a username.",
 }
 

@@ -65,8 +65,6 @@ class ListedUser(User):
 
     groups: Annotated[list[UserGroup], doc("By name. `everyone`, which has all users, is not among them.")]
     active_tokens: Annotated[Count, doc("Tokens that are neither expired nor revoked.")]
-    living_tokens: Annotated[Count, doc("The former name of `active_tokens`. The next version removes it.")]
-
     last_seen_at: Annotated[
         Time | None, doc("The last use of one of their tokens, accurate to about 20 seconds; null is never.")
     ]
@@ -83,7 +81,7 @@ class ListedUser(User):
         """Make the resource of a user with groups, tokens and spend."""
         groups = [UserGroup(group.id, group.name) for group in person.groups]
         seen, tokens = person.last_seen_at, person.active_tokens
-        return cls.of(person.user, groups, tokens, tokens, seen and format_time(seen), float(person.spend_usd))
+        return cls.of(person.user, groups, tokens, seen and format_time(seen), float(person.spend_usd))
 
 
 class UserList(Struct):

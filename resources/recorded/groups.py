@@ -38,9 +38,7 @@ class CostByKind(Struct):
     cache_write_usd: float
     unknown_usd: Annotated[
         float,
-        doc(
-            "Calls whose provider reports no prompt cache, with an advisor or searches, or counted by an earlier version."
-        ),
+        doc("Calls whose provider reports no prompt cache, or with an advisor or searches."),
     ]
 
     @classmethod

@@ -63,11 +63,10 @@ class Cache(Struct):
 
     @classmethod
     def of_session(cls, document: Mapping[str, Any]) -> Self:
-        """Show the sums of a session; one of an earlier version has no `saved` and `lost`."""
+        """Show the sums of a session."""
         read, written, fresh = (int(document[name]) for name in _TOKENS)
-        usd = (_usd(document.get(name)) if document["priced"] else None for name in ("saved", "lost"))
-        saved, lost = usd
-        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(document.get("lost_tokens", 0)), lost)
+        saved, lost = (_usd(document[name]) if document["priced"] else None for name in ("saved", "lost"))
+        return cls(read, written, fresh, _rate(read, written, fresh), saved, int(document["lost_tokens"]), lost)
 
     @classmethod
     def of_totals(cls, totals: Mapping[str, Any]) -> Self:

@@ -26,10 +26,9 @@ class Retries(Struct):
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
-        """Take them out of a session; one of an earlier version has none."""
-        calls, retries = int(document["interceptions"]), int(document.get("retries", 0))
-        cost = document.get("retry_cost")
-        usd = (0.0 if cost is None else format_decimal(cost)) if document["priced"] else None
+        """Take them out of a session."""
+        calls, retries = int(document["interceptions"]), int(document["retries"])
+        usd = format_decimal(document["retry_cost"]) if document["priced"] else None
         return cls(retries, round(calls / max(calls - retries, 1), 2), usd)
 
 

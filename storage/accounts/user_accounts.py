@@ -71,8 +71,8 @@ class UserAccounts(Authentication, Changes):
         document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
 
         async def add(session: Session | None) -> None:
-            if same := await self._users_named(username, session):
-                raise IdentityConflictError(f'a user named "{same[0].username}" exists already')
+            if same := await self._user_named(username, session):
+                raise IdentityConflictError(f'a user named "{same.username}" exists already')
             await self._database.users.insert_one(document, session=session)
             said = {"cost_centre": cost_centre} if cost_centre else {}
             await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name, **said)
@@ -249,17 +249,13 @@ class UserAccounts(Authentication, Changes):
         if (user_id := read_id(username)) is not None:
             found = await self._database.users.find_one({"_id": user_id, "removed_at": None}, session=session)
             return None if found is None else User.of(found)
-        users = await self._users_named(username, session)
-        # Only names that an earlier version gave can differ in case alone: then the exact one is meant.
-        exact = [user for user in users if user.username == username]
-        return next(iter(exact or (users if len(users) == 1 else ())), None)
+        return await self._user_named(username, session)
 
-    async def _users_named(self, username: str, session: Session | None) -> list[User]:
+    async def _user_named(self, username: str, session: Session | None) -> User | None:
         active = {"username": username, "removed_at": None}
-        found = self._database.users.find(active, session=session).collation(ANY_CASE)
+        found = await self._database.users.find_one(active, session=session, collation=ANY_CASE)
         # The collation makes no difference between more than case.
-        users = [User.of(document) async for document in found]
-        return [user for user in users if is_same_name(user.username, username)]
+        return User.of(found) if found is not None and is_same_name(found["username"], username) else None
 
     async def existing_user(self, username: str, session: Session | None) -> User:
         """Find a user by name or id, within a change."""

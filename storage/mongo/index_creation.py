@@ -17,12 +17,9 @@ from typing import Any
 import pymongo
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import IndexModel
-from pymongo.errors import DuplicateKeyError, OperationFailure
+from pymongo.errors import OperationFailure
 
-from storage.mongo.index_models import INDEXES, OBSOLETE
-
-NAMED_CONFLICTS = 10
-"""How many usernames are named at most that differ in case alone from others."""
+from storage.mongo.index_models import INDEXES
 
 INDEX_SECONDS = 3_600.0
 """How long one index may take that is made of many records."""
@@ -44,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
-    """Create missing indexes, drop obsolete ones, and set how long documents are kept; None keeps them forever."""
+    """Create missing indexes, and set how long documents are kept; None keeps them forever."""
     with pymongo.timeout(INDEX_SECONDS), _log_if_slow():
         for name in INDEXES:
             await make_indexes_of(database, name)
@@ -52,21 +49,8 @@ async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention
 
 
 async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:
-    """Create the missing indexes of a collection, and drop obsolete ones."""
-    collection = database[name]
-    try:
-        await collection.create_indexes(list(INDEXES[name]))
-    except DuplicateKeyError:
-        if name == "users":
-            await _log_same_names(collection)
-        elif name == "recosts":
-            await _cancel_all_but_one(collection)
-            await make_indexes_of(database, name)
-        else:
-            raise
-        return
-    for index in OBSOLETE.get(name, ()):
-        await drop_index(collection, index)
+    """Create the missing indexes of a collection."""
+    await database[name].create_indexes(list(INDEXES[name]))
 
 
 async def set_retention(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
@@ -103,33 +87,6 @@ async def _keep(collection: AsyncIOMotorCollection[dict[str, Any]], field: str, 
             raise
         change = {"name": _RETENTION, "expireAfterSeconds": seconds}
         await collection.database.command({"collMod": collection.name, "index": change})
-
-
-async def _log_same_names(users: AsyncIOMotorCollection[dict[str, Any]]) -> None:
-    """Name users whose names differ in case alone.
-
-    Earlier versions distinguished usernames by case. Existing ones that differ only in case stay, each found by its
-    exact name.
-    """
-    same: list[dict[str, Any]] = [
-        {"$match": {"removed_at": None}},
-        {"$group": {"_id": {"$toLower": "$username"}, "names": {"$push": "$username"}}},
-        {"$match": {"names.1": {"$exists": True}}},
-        {"$sort": {"_id": 1}},
-        {"$limit": NAMED_CONFLICTS},
-    ]
-    async for found in users.aggregate(same):
-        names = " and ".join(sorted(found["names"]))
-        _log.warning("usernames differ in case alone: %s; remove all of them but one (users remove NAME)", names)
-
-
-async def _cancel_all_but_one(recosts: AsyncIOMotorCollection[dict[str, Any]]) -> None:
-    """Cancel re-costings: earlier versions accepted two that were requested at the same moment, also by several servers."""
-    active = recosts.find({"state": {"$in": ["waiting", "running"]}})
-    others = [one["_id"] async for one in active.sort([("state", 1), ("requested_at", 1), ("_id", 1)])][1:]
-    cancelled = {"$set": {"state": "cancelled"}, "$currentDate": {"ended_at": True}, "$unset": {"lease_until": ""}}
-    await recosts.update_many({"_id": {"$in": others}}, cancelled)
-    _log.warning("re-costings were cancelled, as there may be one at a time: %d", len(others))
 
 
 @contextlib.contextmanager

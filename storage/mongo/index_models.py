@@ -1,4 +1,4 @@
-"""All indexes of the database by collection, and those that are obsolete; `storage.mongo.index_creation` makes them."""
+"""All indexes of the database by collection; `storage.mongo.index_creation` makes them."""
 
 from __future__ import annotations
 
@@ -164,12 +164,3 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     }
 )
 """All indexes, by collection, without those of retention, see `storage.mongo.index_creation`."""
-
-OBSOLETE: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "interceptions": ("by_model",),
-        "users": ("living_username",),
-        "sessions": ("by_initiator", "by_client", "by_provider_name", "by_model"),
-    }
-)
-"""Names of indexes that earlier versions made and nothing uses: each slows recording down."""

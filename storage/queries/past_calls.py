@@ -1,7 +1,7 @@
 """Calls that ended, oldest first, with what limits count of them.
 
 All calls of a range are read from an index that has nothing else in it. Of those that match a search, those whose models
-are requested, and those without `charged` (an end that is presumed, or of an earlier version), MongoDB works the figures out
+are requested, and those without `charged` (an end that is presumed), MongoDB works the figures out
 of each document.
 """
 

@@ -40,8 +40,8 @@ from storage.costs.prices import Cost
 from storage.mongo.codec import binary
 from storage.recording import parts
 
-SCHEMA_VERSION = 2
-"""Of documents that have the marks of their end. Version 1 had none, see `storage.aggregation.rollup_job`."""
+SCHEMA_VERSION = 1
+"""The version of what is written here."""
 
 MAX_LIST = 2_000
 """Most entries of a list that are kept, the first ones."""

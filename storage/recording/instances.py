@@ -161,7 +161,6 @@ class Instances:
             others = await self._others()
             dead = {id_: instance for id_, instance in others.items() if self._is_dead(id_, instance)}
             alive = [instance for id_, instance in others.items() if id_ not in dead]
-            # An older version writes none.
             self.refused_elsewhere = [key for one in alive for key in one.get("refused_keys", ())]
             ended = sum([await end_calls_left(self._database, instance) for instance in dead.values()])
         self._watched = {id_: seen for id_, seen in self._watched.items() if id_ in others}

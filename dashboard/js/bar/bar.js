@@ -11,7 +11,7 @@ import { Search } from "./search.js";
 
 /** What changes the address of a view. An open call is closed; `id` is what stays open. */
 export function chooser({ view, params }, id = "") {
-  const { q, since, range = since, from, to, tz, ...others } = params;
+  const { q, range, from, to, tz, ...others } = params;
   return (change) => go(href(view, id, { q, range, from, to, tz, ...others, ...change }));
 }
 

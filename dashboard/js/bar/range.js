@@ -10,13 +10,13 @@ const DAY = 86_400_000;
 
 /**
  * The range of an address as `{preset, custom, tz}`: a name of PRESETS, or two times, or neither, which is all time. `usual` is what
- * an address means without one. Earlier versions wrote `since` for `range`.
+ * an address means without one.
  */
-export function chosenRange({ range, since, from, to, tz }, usual = "") {
-  const named = [range, since].find((one) => Object.hasOwn(PRESETS, one ?? ""));
+export function chosenRange({ range, from, to, tz }, usual = "") {
+  const named = Object.hasOwn(PRESETS, range ?? "") ? range : usual;
   const [start, end] = [Date.parse(from), Date.parse(to)];
   const custom = start < end ? { from: start, to: end } : null;
-  return { preset: custom ? "" : (named ?? usual), custom, tz: isZone(tz) ? tz : OWN_ZONE };
+  return { preset: custom ? "" : named, custom, tz: isZone(tz) ? tz : OWN_ZONE };
 }
 
 /** Its start and end; `to` is null if it is open, and all is null for all time. */

@@ -134,8 +134,8 @@ class SingleSignOn(Changes):
         try:
             async with self._database.within(ADMISSION_SECONDS):
                 return await self._accounts.existing_user(username, None)
-        except UnknownIdentityError as error:  # several of that name in different cases, from an earlier version
-            raise PersonRefusedError(Refused.NAME_TAKEN, f'several users have the name "{username}"') from error
+        except UnknownIdentityError as error:  # removed at the same moment
+            raise PersonRefusedError(Refused.REMOVED, f'the user "{username}" was removed') from error
 
     async def _find(self, person: Claimed, session: Session | None) -> dict[str, Any] | None:
         own = {"openid.issuer": person.issuer, "openid.subject": person.subject, "removed_at": None}

@@ -89,9 +89,7 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     client_session_id = any_call["client_session_id"] or None
     first = min([*_pair(known, "started_at", "client"), *[(call["started_at"], call["client"]) for call in calls]])
     prompts = [(call["started_at"], call["prompt"]) for call in calls if call["prompt"]]
-    # One of an earlier version has forgotten its first prompt.
-    firsts = [] if known.get("last_prompt_at") and not known.get("first_prompt_at") else prompts
-    first_prompt = min([*_pair(known, "first_prompt_at", "first_prompt"), *firsts], default=(None, None))
+    first_prompt = min([*_pair(known, "first_prompt_at", "first_prompt"), *prompts], default=(None, None))
     last_prompt = max([*_pair(known, "last_prompt_at", "last_prompt"), *prompts], default=(None, None))
     ends = [known.get("last_active_at"), *[call[name] for call in calls for name in ("started_at", "ended_at")]]
     return {
@@ -139,4 +137,4 @@ def _usd(shares: Iterable[Mapping[str, Any]], name: str) -> Decimal:
 
 
 def _total(shares: Sequence[Mapping[str, Any]], name: str) -> int:
-    return sum([part.get(name, 0) for part in shares])  # a share of an earlier version has fewer sums
+    return sum([part[name] for part in shares])

@@ -155,11 +155,11 @@ class SessionJob(ExactlyOnceJob):
             UpdateOne({"_id": one["_id"]}, {"$set": {name: one[name] for name in one if name != "_id"}, **unmark})
             for one in pending["new"]
         )
-        # After those above, of which some may have a retry by now. A note of an earlier version has none.
+        # After those above, of which some may have a retry by now.
         retried = UpdateMany(
-            {"_id": {"$in": pending.get("retried", [])}}, {"$set": {"retried": True}, "$unset": {"attempts": ""}}
+            {"_id": {"$in": pending["retried"]}}, {"$set": {"retried": True}, "$unset": {"attempts": ""}}
         )
-        return [*new, *([retried] if pending.get("retried") else []), *super()._unmarking(pending)]
+        return [*new, *([retried] if pending["retried"] else []), *super()._unmarking(pending)]
 
 
 def _compared(calls: Sequence[dict[str, Any]]) -> Compared:

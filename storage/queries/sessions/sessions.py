@@ -118,7 +118,6 @@ class Sessions:
         """Read a page (see `storage.queries.paging`) of what a `session_filter` finds, and count all of it.
 
         A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
-        Sorted by what they lost, a session that was last changed by an earlier version counts as having lost nothing.
         """
         async with self._database.query():
             return await self._list.page(conditions, visible(visible_to), order, after_id, limit=limit, offset=offset)

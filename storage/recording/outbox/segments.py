@@ -17,8 +17,6 @@ from msgspec import Struct
 from storage.recording.outbox.segment import SUFFIX, Boundary, Segment
 
 _NUMBER = "[0-9]" * 16
-_LEGACY_LOGS = f"ahead-{_NUMBER}{SUFFIX}"
-"""Files of version 0.1, which wrote unsynced records to a second log. A record in both is found in the first."""
 
 
 class SpoolOpenError(Exception):
@@ -63,8 +61,7 @@ class Segments:
         folder = self._folder
         numbered = sorted(folder.glob(f"{_NUMBER}.*"))
         self._next_number = 1 + max((int(path.stem) for path in numbered), default=0)
-        paths = [path for path in numbered if path.suffix == SUFFIX] + sorted(folder.glob(_LEGACY_LOGS))
-        self._segments = [Segment.found(path) for path in paths]
+        self._segments = [Segment.found(path) for path in numbered if path.suffix == SUFFIX]
         for segment in list(self._segments):
             self.drop_unless_needed(segment)
 

@@ -15,12 +15,6 @@ test("a range is a name, or two times, or what is usual", () => {
   assert.equal(chosenRange({ range: "7d", from: times.to, to: times.from }).preset, "7d");
 });
 
-test("an address of an earlier version says since for range", () => {
-  assert.equal(chosenRange({ since: "24h" }).preset, "24h");
-  assert.equal(chosenRange({ since: "24h", range: "7d" }).preset, "7d");
-  assert.deepEqual(rangeParams({ since: "24h", q: "x" }), { range: "24h", from: undefined, to: undefined, tz: undefined });
-});
-
 test("a range that is carried to another view is a name or two times, and what is usual in the first one", () => {
   const times = { from: "2026-11-01T00:00:00Z", to: "2026-11-02T00:00:00Z" };
   assert.deepEqual(rangeParams({ q: "x", ...times, tz: "UTC" }, "7d"), { range: "", ...times, tz: "UTC" });

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 from msgspec.structs import replace
-from pymongo import IndexModel
 
 from intercept.ids import FIRST_EXAMPLE
 from intercept.times import format_time
@@ -468,40 +467,6 @@ async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, els
     )
     assert sum(isinstance(outcome, IdentityConflictError) for outcome in outcomes) == 3
     assert len(await identities.list_users()) == 1
-
-
-@pytest.mark.gen_test
-async def test_users_of_an_earlier_version_are_taken_over(database, identities):
-    await database.users.drop_indexes()
-    old = IndexModel("username", name="living_username", unique=True, partialFilterExpression={"removed_at": None})
-    await database.users.create_indexes([old])
-    ada = await identities.add_user("Ada", role=Role.OWNER)
-    await database.prepare(retention=None)
-    assert set(await database.users.index_information()) == {"_id_", "active_username", "by_group", "by_subject"}
-    assert await identities.find_user("ada") == ada
-
-
-@pytest.mark.expects_log(
-    r"^WARNING storage\.mongo\.index_creation: usernames differ in case alone: ADA and ada; remove all of them but one "
-    r"\(users remove NAME\)$"
-)
-@pytest.mark.gen_test
-async def test_users_of_an_earlier_version_who_differ_in_case_alone_stay_and_are_named(database, identities):
-    await database.users.drop_indexes()
-    for name in ("ada", "Bob"):
-        await identities.add_user(name, role=Role.OWNER)
-    (document,) = [one async for one in database.users.find({"username": "ada"})]
-    await database.users.insert_one(document | {"_id": uuid4(), "username": "ADA"})
-    await database.prepare(retention=None)
-    for name in ("ada", "ADA"):
-        assert (await identities.find_user(name)).username == name
-    assert await identities.find_user("Ada") is None
-    with pytest.raises(IdentityConflictError):
-        await identities.add_user("Ada", role=Role.MEMBER)
-    await identities.remove_user("ADA")
-    await database.prepare(retention=None)
-    assert (await identities.find_user("Ada")).username == "ada"
-    assert "active_username" in await database.users.index_information()
 
 
 def ends(token):

@@ -81,16 +81,6 @@ async def expiry(collection):
 
 
 @pytest.mark.gen_test
-async def test_what_earlier_versions_made_and_nothing_uses_is_dropped(database):
-    await database.interceptions.create_index([("model", 1), ("started_at", -1)], name="by_model")
-    await database.prepare(retention=None)
-    assert set(await database.interceptions.index_information()) == {
-        "_id_",
-        *(index.document["name"] for index in INDEXES["interceptions"]),
-    }
-
-
-@pytest.mark.gen_test
 async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(database):
     async with await database._client.start_session() as session, session.start_transaction():
         for name in INDEXES:

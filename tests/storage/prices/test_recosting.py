@@ -286,7 +286,7 @@ async def test_the_note_of_a_run_that_was_killed_takes_no_new_price_away(databas
     session_id = (await database.interceptions.find_one({"_id": CALLS[2].id}))["session_id"]
     noted = {"$set": {"note": {"true": [first], "presumed": []}}}
     await database.rollups.update_one(JOB_STATE, noted)
-    noted["$set"]["note"] |= {"true": [second], "new": [{"_id": third, "session_id": session_id}]}
+    noted["$set"]["note"] |= {"true": [second], "new": [{"_id": third, "session_id": session_id}], "retried": []}
     await database.sessions.update_one(GROUPING, noted)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     for job in (RollupJob(database, now=clock), SessionJob(database)):
@@ -454,20 +454,6 @@ async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     assert [str(one) for one in requested if isinstance(one, IdentityConflictError)] == [ONE_AT_A_TIME]
     actions = [entry["action"] async for entry in database.audit.find()]
     assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
-
-
-@pytest.mark.expects_log("^WARNING storage.mongo.index_creation: re-costings were cancelled, as .*: 2$")
-@pytest.mark.gen_test
-async def test_of_several_jobs_of_an_earlier_version_the_running_one_stays(database, jobs):
-    await database.recosts.drop_indexes()
-    for state in ("waiting", "running", "waiting", "done"):
-        job = await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-        await database.recosts.update_one({"_id": job.id}, {"$set": {"state": state}})
-    await database.prepare(retention=None)
-    states = {job.state: job.ended_at is not None for job in await jobs.list_newest()}
-    assert states == {RecostState.CANCELLED: True, RecostState.RUNNING: False, RecostState.DONE: False}
-    with pytest.raises(IdentityConflictError, match=ONE_AT_A_TIME):
-        await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
 
 
 @pytest.mark.gen_test

@@ -254,7 +254,7 @@ def test_the_document_keeps_what_the_api_does_not_show():
     started = interception(answered_tool_call_id="call_0")
     document = kept(start_document(started, instance_id=INSTANCE, new_id=counting_ids()))
     hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
-    assert [document[key] for key in hidden] == [ID, 2, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
+    assert [document[key] for key in hidden] == [ID, 1, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
 
 
 def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
@@ -271,7 +271,7 @@ def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
 def test_an_end_is_marked_for_those_who_have_to_take_note_of_it():
     fields = ending_fields(ending(), new_id=counting_ids())
     marks = ("schema_version", "uncounted", "ungrouped")
-    assert [fields[name] for name in marks] == [2, fields["ended_at"], fields["ended_at"]]
+    assert [fields[name] for name in marks] == [1, fields["ended_at"], fields["ended_at"]]
     assert fields["cost"] is None
 
 

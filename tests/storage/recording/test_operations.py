@@ -89,8 +89,8 @@ def test_what_is_in_the_log_may_be_put_together_as_well():
 
 def test_a_start_that_was_cut_says_so_once_together_with_an_end_that_was():
     long = "x" * (fitting.END_BYTES + 1)
-    lost = {"schema_version": 2, "status": "completed", "request_ids": [], "response_id": long}
-    began = Operation(Action.START, ID, {**START, "schema_version": 2, "request_ids": [], "model": long})
+    lost = {"schema_version": 1, "status": "completed", "request_ids": [], "response_id": long}
+    began = Operation(Action.START, ID, {**START, "schema_version": 1, "request_ids": [], "model": long})
     ended = Operation(Action.END, ID, lost)
     assert document(began)["truncated"]
     assert document(ended) == {**lost, "response_id": "", "truncated": True}

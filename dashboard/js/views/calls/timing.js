@@ -21,7 +21,7 @@ export function Timing({ interception }) {
         <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
       </dl>
       ${connecting && html`<p class="quiet">${connectingText(connecting)}</p>`}
-      ${ended && !sent && html`<p class="quiet">No time for the provider request: it was never sent, the server crashed, or an older version made this record.</p>`}
+      ${ended && !sent && html`<p class="quiet">No time for the provider request: it was never sent, or the server crashed.</p>`}
     </div>
   `;
 }

@@ -29,7 +29,6 @@ _LISTED = ListedUser(
     **structs.asdict(GRACE),
     groups=[RESEARCH],
     active_tokens=2,
-    living_tokens=2,
     last_seen_at="2026-11-25T09:40:00.113Z",
     spend_usd=12.5,
 )

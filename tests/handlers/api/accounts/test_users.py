@@ -36,7 +36,6 @@ def listed(user, tokens=1, groups=(), seen=None, spend=0.0):
     return resource(user) | {
         "groups": [{"id": str(group.id), "name": group.name} for group in groups],
         "active_tokens": tokens,
-        "living_tokens": tokens,
         "last_seen_at": seen,
         "spend_usd": spend,
     }

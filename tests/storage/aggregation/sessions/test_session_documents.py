@@ -150,16 +150,6 @@ def test_the_last_prompt_is_that_of_the_latest_call_that_has_one():
     assert (session["first_prompt"], session["last_prompt"]) == ("first", "second")
 
 
-def test_a_session_that_has_forgotten_its_first_prompt_takes_no_later_one_for_it():
-    session = with_calls(None, [call(1, prompt="first")])
-    for name in "first_prompt", "first_prompt_at", "retries", "retry_cost":
-        del session[name]
-    session = with_calls(session, [call(2, started_at=NOON + timedelta(seconds=2))])
-    assert (session["first_prompt"], session["last_prompt"], session["retries"]) == (None, "Hello", 0)
-    del session["retries"], session["retry_cost"]
-    assert resource(session, {})["retries"] == {"calls": 0, "amplification": 1.0, "cost_usd": 0.0}
-
-
 def test_a_session_without_a_prompt_has_none():
     session = with_calls(None, [call(prompt="")])
     assert (session["last_prompt"], session["last_prompt_at"]) == (None, None)

@@ -576,18 +576,3 @@ async def test_the_bound_holds_for_what_is_written_only(tmp_path):
         spool.append(b"", urgent=True)
     spool.acknowledge(position)
     await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_the_files_of_version_0_1_are_read_the_synced_ones_first(tmp_path):
-    for name, record in (
-        ("ahead-0000000000000001", b"b"),
-        ("0000000000000003", b"a"),
-        ("ahead-0000000000000002", b"c"),
-    ):
-        (tmp_path / f"{name}.journal").write_bytes(frame(record))
-    spool = Spool(tmp_path)
-    await append(spool, b"new")
-    assert await drain(spool) == [b"a", b"b", b"c", b"new"]
-    assert [path.name for path in segments(tmp_path)] == ["0000000000000004.journal"]
-    await spool.close()

@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from uuid import UUID
 
 import bson
@@ -566,21 +564,3 @@ async def test_records_go_on_where_the_calls_of_a_dead_server_cannot_be_ended(da
         assert await writer.flush(5)
         assert writer.trouble == ""
     assert await counts(database) == {"in_flight": 2}
-
-
-@pytest.mark.expects_log(
-    r"^WARNING storage\.recording\.left_calls: calls that instance 11111111-\S+ left in flight: 2$"
-)
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.segment: unreadable bytes of the spool: 3, kept in ")
-@pytest.mark.gen_test
-async def test_files_that_version_0_1_left_are_written_and_gone(database, tmp_path):
-    """Made by its own code: two logs, of which the one whose names begin with `ahead` was not synced."""
-    shutil.copytree(Path(__file__).with_name("earlier_spool"), tmp_path / "spool")
-    (tmp_path / "spool" / "ahead-0000000000000002.journal").write_bytes(b"\x07\x00\x00")  # torn
-    async with opened(database, tmp_path / "spool") as writer:
-        assert writer.spooled == 6
-        assert await writer.flush(10)
-        statuses = {number: document["status"] for number, document in (await found(database)).items()}
-        assert statuses == {1: "completed", 2: "failed", 3: "completed", 4: "failed"}
-        ends = await database.interceptions.find({"status": "completed"}, sort=[("_id", 1)]).to_list(None)
-        assert [document["token_usages"][0]["output_tokens"] for document in ends] == [1, 3]
