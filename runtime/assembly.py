@@ -239,11 +239,7 @@ async def follow_prices(database: Database, recorder: Recorder) -> FollowedPrice
 
 def open_upstream(process: Process) -> UpstreamClient:
     """Open the client of all providers."""
-    upstream = UpstreamClient(
-        connect_timeout=process.settings.upstream_connect_timeout.total_seconds(),
-        idle_timeout=process.settings.upstream_idle_timeout.total_seconds(),
-        keepalive=process.settings.upstream_keepalive.total_seconds(),
-    )
+    upstream = UpstreamClient(idle_timeout=process.settings.upstream_idle_timeout.total_seconds())
     process.stack.push_async_callback(upstream.close)
     return upstream
 

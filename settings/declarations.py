@@ -88,9 +88,6 @@ class Settings:
     max_form_bytes: int = declare(
         SERVER, SIZE, "512MiB", "Largest form with files accepted; it is streamed, not buffered."
     )
-    body_timeout: timedelta = declare(
-        SERVER, POSITIVE_DURATION, "30s", "How long a request body may take; at most 10s for sign-in, 5m for calls."
-    )
     drain_timeout: timedelta = declare(
         SERVER, DURATION, "30s", "How long running requests may continue after SIGTERM; 0 cuts them."
     )
@@ -211,14 +208,8 @@ class Settings:
         PROVIDERS, SWITCH, "false", "Let clients choose the OpenAI organization and project that pay."
     )
     send_actor_headers: bool = declare(PROVIDERS, SWITCH, "false", "Tell providers which user calls.")
-    upstream_connect_timeout: timedelta = declare(
-        PROVIDERS, POSITIVE_DURATION, "10s", "How long connecting to a provider may take."
-    )
     upstream_idle_timeout: timedelta = declare(
         PROVIDERS, POSITIVE_DURATION, "300s", "How long a provider may send nothing; streams may last for hours."
-    )
-    upstream_keepalive: timedelta = declare(
-        PROVIDERS, DURATION, "60s", "How long an idle connection to a provider is kept; 0 closes it at once."
     )
     upstream_proxy: str = declare(
         PROVIDERS, PROXY_URL, "", "HTTP proxy to providers with https addresses. Falls back to HTTPS_PROXY.",

@@ -26,10 +26,13 @@ from upstream.body_stream import BodyStream
 from upstream.connections.connection import Connection, OnChunk
 from upstream.connections.failures import describe
 from upstream.connections.network import DIRECT, Network
-from upstream.connections.pool import KEEPALIVE_SECONDS, Connections
+from upstream.connections.pool import Connections
 from upstream.connections.urls import Origin, locate
 from upstream.headers import Headers, request_head
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Response
+
+CONNECT_SECONDS = 10.0
+"""How long finding the address, connecting and TLS may take together."""
 
 FIRST_FINAL_STATUS = 200
 UNREADABLE_HEAD = (
@@ -193,8 +196,8 @@ class UpstreamResponse:
 class UpstreamClient:
     """Keep-alive connections to every provider. Belongs to one event loop; timeouts are in seconds."""
 
-    def __init__(self, *, connect_timeout: float, idle_timeout: float, keepalive: float = KEEPALIVE_SECONDS) -> None:
-        self._connections = Connections(connect_timeout, idle_timeout, keepalive)
+    def __init__(self, *, idle_timeout: float, connect_timeout: float = CONNECT_SECONDS) -> None:
+        self._connections = Connections(connect_timeout, idle_timeout)
 
     async def open(
         self,

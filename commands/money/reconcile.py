@@ -104,10 +104,7 @@ def _cells(row: Reconciled) -> Sequence[str]:
 
 
 async def _fetch_reports(settings: Settings, provider: str, start: datetime, end: datetime) -> list[Reported]:
-    client = UpstreamClient(
-        connect_timeout=settings.upstream_connect_timeout.total_seconds(),
-        idle_timeout=settings.upstream_idle_timeout.total_seconds(),
-    )
+    client = UpstreamClient(idle_timeout=settings.upstream_idle_timeout.total_seconds())
     try:
         return await read_report(client, report_access(settings), provider, start, end)
     finally:

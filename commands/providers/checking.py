@@ -36,10 +36,7 @@ def add_check(group: click.Group, make: Make) -> None:
                 provider = make(settings, stored, keys, secrets)
             except (ValueError, OSError) as error:  # of TLS the latter
                 raise click.ClickException(f"{name} cannot be used by this version: {error}") from error
-            seconds = settings.upstream_connect_timeout.total_seconds()
-            client = UpstreamClient(
-                connect_timeout=seconds, idle_timeout=settings.upstream_idle_timeout.total_seconds()
-            )
+            client = UpstreamClient(idle_timeout=settings.upstream_idle_timeout.total_seconds())
             try:
                 return await check_provider(provider, client)
             finally:

@@ -79,7 +79,6 @@ class Server:
         http = BridgeServer(
             BridgeApplication(bridge),
             max_connections=default_max_connections(),
-            body_seconds=settings.body_timeout.total_seconds(),
             on_refusal=bridge.note_unread,
             tls=tls,
         )

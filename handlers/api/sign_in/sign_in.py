@@ -55,7 +55,7 @@ class SmallBodyHandler(BridgeHandler):
         """Bound the body: its sender is not authenticated."""
         if self.cycle.wants_body:
             self.cycle.set_max_body_size(MAX_BODY_BYTES)
-            self.cycle.set_body_timeout(min(BODY_SECONDS, self.cycle.body_timeout))
+            self.cycle.set_body_timeout(BODY_SECONDS)
         self.set_header("Cache-Control", "no-store")
 
     def data_received(self, chunk: bytes) -> None:
