@@ -34,11 +34,8 @@ from storage.mongo.indexes import BY_CONVERSATION, BY_REQUEST, BY_TOOL_CALL, UNL
 PASS_SECONDS = 2.0
 """From the end of one pass to the beginning of the next."""
 
-RETRY_SECONDS = (2, 8, 30, 120, 440)
-"""Pauses between searches for a parent: ten minutes in all, then the search ends."""
-
-CONTENT_TRIES = 2
-"""Looks in vain for messages that are repeated: whoever repeats them had an answer, so they are recorded if they ever are."""
+RETRY_SECONDS = (2, 4)
+"""Pauses between searches for a parent. Whoever goes on had its answer, so it is recorded by then if it ever is."""
 
 CONVERSATION_PAUSE = timedelta(days=7)
 """How long after a call its conversation may continue, if only its messages show that."""
@@ -137,7 +134,7 @@ class Threads:
 
     def _in_vain(self, child: Mapping[str, Any]) -> dict[str, Any]:
         tries = child["unlinked"]["tries"]
-        if tries >= (CONTENT_TRIES if _is_known_by_content(child) else len(RETRY_SECONDS)):
+        if tries >= len(RETRY_SECONDS):
             return {"$unset": {"unlinked": ""}}
         due = self._now() + timedelta(seconds=RETRY_SECONDS[tries])
         return {"$set": {"unlinked": {"due": due, "tries": tries + 1}}}
@@ -168,10 +165,6 @@ def _result_id(child: Mapping[str, Any]) -> str | None:
         return None
     results = child.get("tool_results")
     return results[-1]["id"] if results else None
-
-
-def _is_known_by_content(child: Mapping[str, Any]) -> bool:
-    return not (child["answered_tool_call_id"] or child.get("previous_response_id") or _result_id(child))
 
 
 def _position_fields(child: Mapping[str, Any], parent: Mapping[str, Any]) -> dict[str, Any]:

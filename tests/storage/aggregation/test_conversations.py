@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import CONTENT_TRIES, CONVERSATION_PAUSE, RETRY_SECONDS, Threads
+from storage.aggregation.sessions.threads import CONVERSATION_PAUSE, RETRY_SECONDS, Threads
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
 from tests.storage.profiling import profiling
 
@@ -84,7 +84,7 @@ async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database, t
     too_long_ago = {"second": -CONVERSATION_PAUSE.total_seconds() + 1.999}
     others = {"initiator": BOB}, {"client": "Continue"}, {"session": "session-1"}, {"says": b"0"}, too_long_ago
     await keep(database, *pairs(FIRST, SECOND, others))
-    for seconds in RETRY_SECONDS[:CONTENT_TRIES]:
+    for seconds in RETRY_SECONDS:
         assert await threads.link_pending() == 0
         found = await documents(database)
         assert not any("session_id" in found[number] for number in (12, 22, 32, 42, 52))
