@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from intercept.dialects.drafts import MAX_ERROR_MESSAGE
-from intercept.recording import KINDS, Keep, Recording
+from intercept.recording import Keep, Recording
 from intercept.records import (
     Conversation,
     Ending,
@@ -74,7 +74,7 @@ class Texts:
         recording = interception.recording
         if recording is None:
             return interception, ending
-        once = _Once(self, recording)
+        once = _Once(self, recording, MAX_CALL)
         prompt = interception.user_prompt
         if prompt is not None:
             prompt = once.prompt(prompt)
@@ -95,12 +95,12 @@ class Texts:
 
 
 class _Once:
-    """The texts of one call, of which so many are looked at."""
+    """The texts of one call, of which `left` characters are looked at; without any, restricted texts are dropped."""
 
-    def __init__(self, texts: Texts, recording: Recording) -> None:
+    def __init__(self, texts: Texts, recording: Recording, left: int) -> None:
         self._texts = texts
         self._recording = recording
-        self._left = MAX_CALL
+        self._left = left
 
     def prompt(self, prompt: UserPrompt) -> UserPrompt:
         """What is kept of a prompt."""
@@ -160,10 +160,11 @@ class _Once:
                 self._left -= size
                 redacted = redact(text[:size], self._recording.patterns)
                 if is_cut or size < len(text):
-                    return _Kept(redacted[:-MAX_SPLIT], keep, is_cut=True)
+                    left = redacted[:-MAX_SPLIT]
+                    return _Kept(left, keep if left else Keep.NONE, is_cut=True)
                 return _Kept(redacted, keep)
-            case _:
-                return _Kept("", Keep.NONE)
+            case _:  # one that was to be hashed is dropped without a secret
+                return _Kept("", Keep.NONE, is_cut=keep is Keep.HASHED and bool(text))
 
 
 def without_restricted_texts(interception: Interception) -> Interception:
@@ -172,7 +173,7 @@ def without_restricted_texts(interception: Interception) -> Interception:
     if recording is None or recording.prompts is Keep.FULL:
         return interception
     if prompt is not None:
-        prompt = replace(prompt, prompt="", kept=recording.prompts)
+        prompt = _Once(Texts(), recording, 0).prompt(prompt)
     return replace(interception, user_prompt=prompt, conversation=None, blocks=None)
 
 
@@ -180,5 +181,4 @@ def without_restricted_words(recording: Recording | None, ending: Ending) -> End
     """Return an end without every text that is not kept in full."""
     if recording is None:
         return ending
-    nothing = {name: Keep.NONE for name in KINDS if getattr(recording, name) not in (Keep.FULL, None)}
-    return _Once(Texts(), replace(recording, **nothing)).ending(ending)
+    return _Once(Texts(), recording, 0).ending(ending)

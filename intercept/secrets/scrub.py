@@ -13,15 +13,13 @@ string before they are encoded (`scrub_value`): in encoded text, a replacement c
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 from urllib.parse import unquote
 
 SCRUBBED: Final = "[scrubbed]"
 MAX_ENCODINGS: Final = 3
 """How often a text may be percent-encoded for a credential in it still to be found."""
-
-MAX_NAME: Final = 32
-"""Characters in front of `=` or `:` in which the name of a field is looked for."""
 
 # No letter or digit in front, unless it ends an escape: of JSON, of a URL, or of a terminal's colour.
 _START: Final = (
@@ -63,14 +61,6 @@ _SCHEME_END: Final = rf"(?:[eE][aA][rR][eE][rR]|[aA][sS][iI][cC]){_SPACE}{{1,4}}
 # A value without quotes ends where a list, a query or a sentence goes on.
 _BARE: Final = r"""(?:[^\s"',;&\\]|,(?![\s"'])){4,}+"""
 _AFTER_SCHEME: Final = re.compile(rf"(?P<before>[bB](?<={_START}[bB]){_SCHEME_END}){_BARE}")
-_SEPARATOR: Final = re.compile(r"[:=](?<=[A-Za-z\"'\\\] \t2][:=])|%3[AaDd]")
-_VALUE: Final = re.compile(
-    rf"""
-    (?P<before>>?{_SPACE}{{0,4}}(?P<quote>\\{{0,8}}["']|%22)?(?:[bB]{_SCHEME_END})?)
-    (?:(?(quote)(?:(?!(?P=quote))(?:\\.|[^\n\r]))++|(?!)) | (?!(?:null|true|false|[Nn]one|True|False)\b){_BARE})
-    """,
-    re.VERBOSE,
-)
 _KINDS: Final = ("api", "secret", "private", "access", "account", "signing", "encryption", "master")
 _TOKENS: Final = ("access", "api", "auth", "bearer", "id", "refresh", "security", "session")
 _NAMES: Final = (
@@ -79,8 +69,34 @@ _NAMES: Final = (
     *("accesskeyid", "access_key_id", "secret", "password", "passwd", "passphrase"),
     *("authorization", "credential", "credentials"),
 )
-_SHORT_NAME: Final = re.compile(r"(?:^|[^a-z])(?:pass|passcode|psk|pwd|sig|token)$")
-_ENVIRONMENT: Final = ("_KEY", "_KEYS")
+_SHORT_NAMES: Final = ("pass", "passcode", "psk", "pwd", "sig", "token")
+
+
+def _behind(names: Iterable[str]) -> str:
+    """Write a pattern that looks back at one of these names, at its last letters first: most texts have none of them."""
+    by_end: dict[str, list[str]] = {}
+    for name in names:
+        by_end.setdefault(name[-2:], []).append(name.replace("_", "[_-]"))
+    return "|".join(f"(?<={end})(?:{'|'.join(f'(?<={name})' for name in some)})" for end, some in by_end.items())
+
+
+_NAME: Final = (
+    rf"(?i:[a-z](?:{_behind(_NAMES)}|{'|'.join(f'(?<=(?<![a-z]){name})' for name in _SHORT_NAMES)}))"
+    r"|[YS](?:(?<=_KEY)|(?<=_KEYS))"
+)
+_END_OF_NAME: Final = re.compile(rf"(?:{_NAME})\Z")
+_TO_VALUE: Final = r"""(?:%22)?+[\ \t"'\\\]]{0,16}+(?:[:=]|%3[AaDd])"""
+# A name is looked back at from its last letter, and only where a separator follows that.
+_FIELD: Final = re.compile(
+    rf"""
+    (?P<before>
+        (?=[A-Za-z]{_TO_VALUE})(?:{_NAME}){_TO_VALUE}
+        >?{_SPACE}{{0,4}}(?P<quote>\\{{0,8}}["']|%22)?(?:[bB]{_SCHEME_END})?
+    )
+    (?:(?(quote)(?:(?!(?P=quote))(?:\\.|[^\n\r]))++|(?!)) | (?!(?:null|true|false|[Nn]one|True|False)\b){_BARE})
+    """,
+    re.VERBOSE,
+)
 
 
 def scrub(text: str) -> str:
@@ -89,7 +105,8 @@ def scrub(text: str) -> str:
     if "eyJ" in text:
         text = _JSON_WEB_TOKEN.sub(lambda match: SCRUBBED if match["parts"] else match[0], text)
     text = _IN_URI.sub(rf"\g<before>{SCRUBBED}", text)
-    return _AFTER_SCHEME.sub(rf"\g<before>{SCRUBBED}", _scrub_fields(text))
+    text = _FIELD.sub(rf"\g<before>{SCRUBBED}", text)
+    return _AFTER_SCHEME.sub(rf"\g<before>{SCRUBBED}", text)
 
 
 def scrub_quoted(text: str) -> str:
@@ -127,19 +144,4 @@ def scrub_value(value: Any) -> Any:
 
 def is_credential_name(name: str) -> bool:
     """Whether a field of that name holds a credential: `api_key`, `clientSecret`, `DB_PASS`, `OPENAI_KEY`."""
-    end = name[-MAX_NAME:]
-    plain = end.lower().replace("-", "_")
-    return plain.endswith(_NAMES) or end.endswith(_ENVIRONMENT) or _SHORT_NAME.search(plain) is not None
-
-
-def _scrub_fields(text: str) -> str:
-    """Replace the value of each `name=value` and `"name": "value"` whose name is that of a credential."""
-    kept: list[str] = []
-    done = position = 0
-    while separator := _SEPARATOR.search(text, position):
-        position = separator.end()
-        name = text[max(0, separator.start() - MAX_NAME) : separator.start()].rstrip(" \t\"'\\]").removesuffix("%22")
-        if is_credential_name(name) and (value := _VALUE.match(text, position)):
-            kept += text[done : value.end("before")], SCRUBBED
-            done = position = value.end()
-    return "".join((*kept, text[done:])) if kept else text
+    return _END_OF_NAME.search(name) is not None

@@ -35,6 +35,9 @@ half the time."""
 MAX_REDACTING = 256
 """Calls whose texts are being redacted, or wait for it. Beyond this number no restricted text is recorded."""
 
+MAX_REDACTING_OF_USER = 32
+"""The same of one user, so that nobody's calls make the texts of others disappear."""
+
 TEXT_SECONDS = 5.0
 """How long a stopping server waits until texts are redacted."""
 
@@ -77,6 +80,7 @@ class Recorder:
         self._new_id = new_id
         self._prices = prices
         self._texts = texts or Texts()
+        self._redactor = asyncio.Semaphore(1)  # the other threads are for what does not wait for the interpreter
         self._redacting: dict[asyncio.Task[None], _Ended] = {}
         self._ended: list[_Ended] = []
         self._ends_due: asyncio.TimerHandle | None = None
@@ -114,7 +118,7 @@ class Recorder:
         cost = self.cost(interception, ending.reading)
         if interception.recording is None or not interception.recording.restricts:
             self._add_end(interception, ending, cost)
-        elif len(self._redacting) >= MAX_REDACTING:
+        elif self._has_no_room(interception.initiator_id):
             self._add_end(*_without_texts(interception, ending), cost)
         else:
             task = asyncio.create_task(self._redact(interception, ending, cost))  # noqa: TID251 - it catches what fails
@@ -122,9 +126,15 @@ class Recorder:
             task.add_done_callback(self._redacting.pop)
         return cost
 
+    def _has_no_room(self, user_id: UUID) -> bool:
+        """Whether no further call of a user can wait for its texts to be redacted."""
+        own = sum(waiting.initiator_id == user_id for waiting, _, _ in self._redacting.values())
+        return own >= MAX_REDACTING_OF_USER or len(self._redacting) >= MAX_REDACTING
+
     async def _redact(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         try:
-            kept = await asyncio.to_thread(self._texts.ended, interception, ending)
+            async with self._redactor:
+                kept = await asyncio.to_thread(self._texts.ended, interception, ending)
         except Exception:  # noqa: BLE001 - whatever it is, no text may be recorded that was not redacted
             _log.exception("texts of interception %s cannot be redacted and are not recorded", interception.id)
             kept = _without_texts(interception, ending)

@@ -106,7 +106,8 @@ def test_without_a_secret_nothing_is_kept_instead_of_a_hash():
 def test_a_start_has_nothing_of_a_prompt_that_is_restricted(keep):
     start, _ = call(prompts=keep)
     kept = TEXTS.start(start)
-    assert (kept.user_prompt.prompt, kept.user_prompt.kept) == ("", keep)
+    dropped = kept.user_prompt
+    assert (dropped.prompt, dropped.kept, dropped.truncated) == ("", Keep.NONE, keep is not Keep.NONE)
     assert kept.conversation is not None
     assert {kept.conversation.key, kept.conversation.continues}.isdisjoint({b"1" * 16, b"2" * 16, None})
     assert Texts().start(start).conversation is None
@@ -146,6 +147,8 @@ def test_where_texts_cannot_be_looked_through_none_that_is_restricted_is_left():
     start, end = call(prompts=Keep.REDACTED, thoughts=Keep.HASHED, responses=Keep.REDACTED)
     bare = without_restricted_texts(start), without_restricted_words(start.recording, end)
     assert words(*bare) == ["", f"tool {MAIL}", "", "", "", ""]
+    dropped = bare[0].user_prompt, bare[1].reading.model_thoughts[0], bare[1].reading.response
+    assert [(one.kept, one.truncated) for one in dropped] == [(Keep.NONE, True)] * 3
     kept = without_restricted_words(Recording(responses=Keep.FULL, prompts=Keep.NONE), end)
     assert kept.reading.response == end.reading.response
     assert without_restricted_words(None, end) is end

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from urllib.parse import urlencode
 
 import pytest
@@ -24,6 +26,7 @@ from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
 from resources.accounts.devices import GRANT_TYPE
 from storage.policies.documents import KeptPolicy
+from storage.recording.recorder import MAX_REDACTING_OF_USER
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
 from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
@@ -424,3 +427,29 @@ async def test_what_a_token_has_used_of_its_limits_is_used_for_what_replaces_it(
     assert (await refused(running, CHAT, held)).status == 429
     (token,) = [one for one in (await running.get(f"{API}/users/me/usage", held))[1]["tokens"] if one["id"] == id_]
     assert [(one["maximum"], one["used"]) for one in token["limits"]] == [(2, 2)]
+
+
+@pytest.mark.gen_test
+async def test_the_calls_of_one_user_leave_the_texts_of_others_room_to_be_redacted(running, io_loop):
+    hold(running, SharedPolicy(recording=RecordingRules(prompts=Keep.REDACTED)))
+    grace = await running.user("grace")
+    running.upstream.play(whole(CHAT))
+    assert (
+        await call(running, CHAT, grace)
+    ).status == 200  # over a connection that is kept: looking up a name is a thread's
+    one_thread, gate = ThreadPoolExecutor(1), Event()
+    io_loop.asyncio_loop.set_default_executor(one_thread)
+    one_thread.submit(gate.wait)  # what is redacted is redacted in threads
+    try:
+        for headers in [running.headers] * (MAX_REDACTING_OF_USER + 1) + [grace]:
+            running.upstream.play(whole(CHAT))
+            assert (await call(running, CHAT, headers)).status == 200
+        await until(lambda: running.bridge.lifecycle.in_flight == 0)
+    finally:
+        gate.set()
+    of_grace, dropped, *others = await running.ended(MAX_REDACTING_OF_USER + 3)
+    (prompt,) = dropped["user_prompts"]
+    assert (prompt["prompt"], prompt["metadata"]) == ("", {"truncated": True, "recording": "none"})
+    for kept in (of_grace, *others):
+        (prompt,) = kept["user_prompts"]
+        assert (bool(prompt["prompt"]), prompt["metadata"]) == (True, {"recording": "redacted"})

@@ -64,7 +64,7 @@ async def test_the_end_brings_what_is_kept_of_each_text(database, tmp_path):
         assert await recorder.flush(10)
         (document,) = await database.interceptions.find().to_list(None)
         assert document["user_prompts"][0]["prompt"] == ""
-        assert document["user_prompts"][0]["metadata"] == {"recording": "redacted"}
+        assert document["user_prompts"][0]["metadata"] == {"recording": "none", "truncated": True}
         recorder.end(start, end)
         document = await settled(database, recorder)
     assert texts_of(document) == ([f"{WORD} of [redacted]"] * 5, ["redacted"] * 4)
@@ -133,14 +133,3 @@ async def test_texts_that_cannot_be_redacted_are_not_recorded(database, tmp_path
         recorder.end(start, end)
         document = await settled(database, recorder)
     assert texts_of(document)[0] == [""] * 5
-
-
-@pytest.mark.gen_test
-async def test_more_than_can_wait_are_recorded_without_restricted_texts(database, tmp_path, monkeypatch):
-    monkeypatch.setattr(recorder_module, "MAX_REDACTING", 0)
-    start, end = call(prompts=Keep.REDACTED, responses=Keep.FULL)
-    async with opened(database, tmp_path) as recorder:
-        await recorder.start(start)
-        recorder.end(start, end)
-        document = await settled(database, recorder)
-    assert texts_of(document)[0] == ["", TEXT, TEXT, TEXT, TEXT]
