@@ -94,7 +94,7 @@ async def _bad_query(target: Target) -> None:
         "limit=0": lambda body: "(0, 1000]" in body["detail"],
         f"after_id={uuid4()}&offset=1": lambda body: "both after_id and offset" in body["detail"],
         "q=nonsense:1": lambda body: body["validations"][0]["detail"].startswith(
-            '"nonsense" is not a valid query param: allowed are initiator, '
+            '"nonsense" is not a valid query param: allowed are user, '
         ),
     }
     for query, explains in wanted.items():

@@ -26,7 +26,7 @@ class Shape(NamedTuple):
 
 
 def _user(random: Random) -> str:
-    return f"initiator:user-{1 + Zipf(FEWEST_USERS).draw(random):04}"
+    return f"user:user-{1 + Zipf(FEWEST_USERS).draw(random):04}"
 
 
 def _model(random: Random) -> str:
@@ -45,7 +45,7 @@ def _week(random: Random) -> str:
 
 _FILTERS: dict[str, Callable[[Random], str]] = {
     "by user": _user,
-    "by the busiest user": lambda _: "initiator:user-0001",
+    "by the busiest user": lambda _: "user:user-0001",
     "by model": _model,
     "by client": _client,
     "by status": lambda random: f"status:{random.choice(('completed', 'failed'))}",
@@ -67,7 +67,7 @@ _WORDS: dict[str, Callable[[Random], str]] = {
 _GROUPED: dict[str, Parameters] = {
     "user and model by cost, before": {"group_by": "user,model", "order_by": "cost", "compare": "previous"},
     "user by cost, page 5": {"group_by": "user", "order_by": "cost", "offset": 80},
-    "model of one user": {"group_by": "model", "q": "initiator:user-0001"},
+    "model of one user": {"group_by": "model", "q": "user:user-0001"},
     "user of one model": {"group_by": "user", "q": "model:claude-sonnet-4-5"},
     "user and model, per day": {"group_by": "user,model", "order_by": "cost", "bucket": "day", "limit": 8},
     "user and model, per day in Berlin": {"group_by": "user,model", "bucket": "day", "limit": 8, "tz": "Europe/Berlin"},
