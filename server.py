@@ -19,9 +19,9 @@ from version import VERSION
 loading.end()
 
 COMMANDS = {
-    "examples": (
-        "commands.examples",
-        "Fill in an invented company, with up to two months of calls, and remove it again.",
+    "demo": (
+        "commands.demo",
+        "Fill in a company to look around in, in a database of its own, and remove it again.",
     ),
     "groups": ("commands.groups", "Add, list and remove groups of users and their members."),
     "health": ("commands.local.health", "Check that each server of this account on this machine answers."),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
@@ -23,8 +24,8 @@ from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.accounts.views import ViewHandler, ViewsHandler
 from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
-from handlers.api.control import UnknownResourceHandler
-from handlers.api.examples import ExamplesHandler
+from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
+from handlers.api.demo_company import DemoCompanyHandler, DemoUnchangedHandler
 from handlers.api.limits import LimitsHandler
 from handlers.api.money.prices import PricesHandler
 from handlers.api.money.reconciliation import ReconciliationHandler
@@ -134,9 +135,13 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("webhooks/([^/]+)", WebhookHandler),
     ("webhooks/([^/]+)/deliveries", DeliveriesHandler),
     ("webhooks/([^/]+)/test", WebhookTestHandler),
-    ("examples", ExamplesHandler),
+    ("demo-company", DemoCompanyHandler),
     ("audit", AuditHandler),
 )
+# Below it are the page and what is read of the control plane, of the demo company.
+DEMO = "/demo-company/"
+_NOT_OF_DEMO = (LiveHandler, DemoCompanyHandler)
+_READING = frozenset({"GET", "HEAD"})
 # First words of these paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(path.partition("/")[0] for path, *_ in _CONTROL)
 # What passes on the responses of some routes, and records what they tell.
@@ -180,10 +185,31 @@ class BridgeApplication(Application):
                 name, _, rest = request.path[len(prefix) :].partition("/")
                 if prefix != CONTROL_PLANE or name not in CONTROL_RESOURCES:
                     return self._data_plane(request, name, "/" + rest)
+        if request.path.startswith(DEMO):
+            return self._of_demo(request)
         if (misdirection := find_misdirection(self._bridge, request)) is not None:
             problem, dialect = misdirection
             return self._serve(request, dialect, Misdirected(problem))
         return super().find_handler(request, **kwargs)
+
+    @cached_property
+    def _demo(self) -> Bridge:
+        return self._bridge.demo.make(self._bridge)
+
+    def _of_demo(self, request: HTTPServerRequest) -> HTTPMessageDelegate:
+        """Find the handler of the same path without `DEMO`, and give it the bridge of the demo company."""
+        request.path = request.path.removeprefix(DEMO[:-1])
+        found = super().find_handler(request)
+        handler = found.handler_class
+        if handler is DashboardHandler:
+            return found
+        of_demo = {"bridge": self._demo}
+        if not issubclass(handler, IdentifiedHandler) or issubclass(handler, _NOT_OF_DEMO):
+            return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
+        if request.method not in _READING and handler is not WhatIfHandler:  # which reads by POST
+            return self.get_handler_delegate(request, DemoUnchangedHandler, of_demo)
+        found.handler_kwargs = {**found.handler_kwargs, **of_demo}
+        return found
 
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         table = self._bridge.routing.table

@@ -140,15 +140,16 @@ class BridgeHandler(RequestHandler):
             Problem: 401 without a valid token, 429 after too many of them, 503 if it cannot be checked now.
         """
         challenge = {"WWW-Authenticate": "Bearer"}
-        access = self.bridge.access
+        bridge = self.bridge.real or self.bridge
+        access = bridge.access
         text, kind = (credentials.session, Kind.SESSION) if credentials.session else (credentials.token, Kind.TOKEN)
         if text is None:
             self.note_failure(Reason.MISSING)
             is_signed = self.request.headers.get("Authorization", "").startswith(ALGORITHM)
             raise Problem(401, SIGNED if is_signed else UNIDENTIFIED, challenge, rule=Rule.NO_TOKEN)
-        identities = self.bridge.identities
+        identities = bridge.identities
         wait_ns = access.wait_ns(lambda: self.client_ip)
-        if wait_ns and not await self.bridge.active_tokens.may_have(text, kind):
+        if wait_ns and not await bridge.active_tokens.may_have(text, kind):
             self.note_failure(Reason.BLOCKED)
             raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns), rule=Rule.TOO_MANY_FAILURES)
         try:
@@ -175,7 +176,7 @@ class BridgeHandler(RequestHandler):
 
     def note_use(self, identity: Identity, kind: Kind) -> None:
         """Note that somebody was here."""
-        self.bridge.token_uses.note(identity, partial(self._client_of, kind))
+        (self.bridge.real or self.bridge).token_uses.note(identity, partial(self._client_of, kind))
 
     def _client_of(self, kind: Kind) -> tuple[str, str]:
         """What uses the token, and from where."""

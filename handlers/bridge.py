@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic_ns
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from handlers.dataplane.shared.chat_usage import ChatUsage
@@ -39,10 +39,12 @@ from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.accounts.tokens.uses import TokenUses
-from storage.accounts.users import User
+from storage.accounts.users import Identity, User
 from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.costs.prices import Cost
+from storage.demo.state import Demo
+from storage.demo.store import DemoStore
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
@@ -69,13 +71,34 @@ if TYPE_CHECKING:
     from upstream.openid.provider import OpenIDProvider
 
 
+class DemoView(Protocol):
+    """The demo company beside the database of a bridge."""
+
+    @property
+    def store(self) -> DemoStore:
+        """Its database."""
+
+    def fill(self, demo: Demo) -> None:
+        """Have it filled in. Returns at once."""
+
+    async def run(self) -> None:
+        """Fill it in when that was requested, until cancelled."""
+
+    def make(self, real: Bridge) -> Bridge:
+        """Make a bridge of its database, for requests whose sender is not known yet."""
+
+    async def open(self, real: Bridge) -> tuple[Bridge, Identity] | None:
+        """Return a bridge of what is in its database now, and who looks at that; None while it is not there."""
+
+
 @dataclass(frozen=True)
 class Bridge:
     """The parts of a running bridge.
 
     `now` is the wall clock in UTC, `monotonic` counts seconds. These may be None: `breakers` if they are off, `cluster`
     if this process does not ask the database about limits, `workers` if it does not ask a supervisor, `trace` if no
-    request is followed for a collector, and `openid` if nobody signs in at a provider.
+    request is followed for a collector, and `openid` if nobody signs in at a provider. `real` is that of
+    which this one shows the demo company: it knows the callers.
     """
 
     settings: Settings
@@ -85,6 +108,7 @@ class Bridge:
     secrets: KnownSecrets
     key_health: KeyHealth
     database: Database
+    demo: DemoView
     identities: Identities
     groups: Groups
     group_names: GroupNames
@@ -125,6 +149,7 @@ class Bridge:
     workers: Workers | None = None
     trace: TimerFactory | None = None
     openid: OpenIDProvider | None = None
+    real: Bridge | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     pieces: Pieces = field(default_factory=Pieces)
     fetched: FetchedCalls = field(default_factory=FetchedCalls)

@@ -20,6 +20,7 @@ from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
+from runtime.demo import DemoView
 from runtime.factories.edge import known_secrets, make_openid
 from runtime.factories.limits import make_breakers, make_cluster, make_overload
 from runtime.process import Process, now
@@ -47,7 +48,6 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
-from storage.examples.job import ExampleJob
 from storage.live.user_changes import follow_users
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices
@@ -129,6 +129,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         secrets=secrets,
         key_health=KeyHealth(routing, lambda: instances.refused_elsewhere),
         database=database,
+        demo=DemoView(database),
         identities=identities,
         groups=groups,
         group_names=GroupNames(database),
@@ -189,7 +190,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("prices", bridge.prices.run)
     recosting = Recosting(database, bridge.recorder.cost_of, bridge.prices.newest, holder=process.id, now=now)
     process.start("recosting", recosting.run)
-    process.start("examples", ExampleJob(database, holder=process.id, now=now).run)
+    process.start("demo", bridge.demo.run)
     budgets = PolicyBudgets(
         *(database, bridge.policies, bridge.identities, bridge.overload.authority),
         zone=process.settings.budget_timezone,

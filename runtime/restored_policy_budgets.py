@@ -12,7 +12,7 @@ from uuid import UUID
 
 from msgspec import UNSET, structs
 
-from intercept.ids import format_id, is_example
+from intercept.ids import format_id
 from limits.authority import Authority
 from limits.charges import micro_dollars_of
 from limits.kinds.calendar import bounds_of, from_ns, to_ns
@@ -150,7 +150,7 @@ def spend_by_key(
             keys.append((Of.USER, member_key(format_id(user_id))))
         if Level.TOKEN in levels:
             keys += [(Of.TOKEN, token_key(one)) for one in (token, *binding.get(token, ()))]
-        if "" in groups and not is_example(user_id):
+        if "" in groups:
             keys.append((Of.GROUP, group_key(Level.EVERYONE)))
         user = users.get(user_id)
         own = set(map(format_id, user.group_ids)) if user else set()

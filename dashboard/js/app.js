@@ -5,6 +5,7 @@ import { useEffect, useState } from "preact/hooks";
 import { get, onSignedOut, signIn } from "./server/api.js";
 import { Failure } from "./parts/states.js";
 import { readCode, readRefusal, useRoute } from "./frame/router.js";
+import { IN_DEMO, InDemo, ROOT } from "./frame/demo.js";
 import { Shell } from "./frame/shell.js";
 import { SignIn, whyRefused } from "./views/sign_in/sign_in.js";
 import { useView, View } from "./frame/views.js";
@@ -39,13 +40,16 @@ export function App() {
       if (next) enter(next);
     };
     addEventListener("hashchange", follow);
-    const forget = onSignedOut(() => setUser((before) => (before === undefined ? before : null)));
+    const forget = onSignedOut(() => {
+      if (IN_DEMO) location.replace(ROOT); // where one signs in
+      else setUser((before) => (before === undefined ? before : null));
+    });
     return () => {
       removeEventListener("hashchange", follow);
       forget();
     };
   }, []);
-  if (error) return html`<main class="gate"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} /></main>`;
+  if (error) return html`<main class="gate"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} />${IN_DEMO && html`<${InDemo} />`}</main>`;
   if (user === undefined) return html`<header class="top"><span class="brand"><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</span></header>`;
   if (user === null) return html`<${SignIn} refusal=${refusal} onSignedIn=${meet} />`;
   return html`<${Shell} route=${route} user=${user}><${View} view=${view} route=${route} user=${user} onMyself=${meet} /><//>`;

@@ -13,6 +13,7 @@ from tornado.iostream import StreamClosedError
 
 from handlers.api.pagination import INVALID, parse_page, single_values
 from handlers.base import STALL_SECONDS, BridgeHandler
+from handlers.bridge import Bridge
 from handlers.identity.credentials import Credentials
 from handlers.identity.forwarded import is_trusted
 from handlers.problems import Problem, ValidationProblem, database_unavailable
@@ -23,6 +24,7 @@ from limits.protection.concurrency import ConcurrencyLimit, Slot
 from resources.errors import Error, Validation
 from storage.accounts.identities import Identity, Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
+from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.groups import TooMuchError
 
@@ -31,6 +33,8 @@ PIECE_BYTES = 256 * 1024
 READ_PER_SECOND: Final = 20_000
 """About how many records the database adds up in a second."""
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
+NOT_YOUR_DEMO = "Only owners may look at the demo company."
+NO_DEMO = "There is no demo company. An owner can fill it in."
 PROXY_REFUSED = {
     Refused.REMOVED: "Your user was removed. Please ask an owner.",
     Refused.NAME_NOT_ALLOWED: "The name that the proxy gives you is not allowed as a username.",
@@ -76,11 +80,26 @@ class IdentifiedHandler(BridgeHandler):
 
         Raises:
             Problem: 401 without a valid token, 429 with too many requests in progress, 503 if the user cannot be
-                checked now.
+                checked now. Of the demo company: 403 and 404.
         """
         self.set_header("Cache-Control", "no-store")
         self.identity = await self.authenticate(self.read_credentials(), fresh=fresh)
         self.acquire_share("user_requests", self.bridge.shares.requests, TOO_MANY_REQUESTS)
+        if self.bridge.real is not None:
+            await self._enter_demo(self.bridge.real)
+
+    async def _enter_demo(self, real: Bridge) -> None:
+        """Go on as the auditor of the demo company.
+
+        Raises:
+            Problem: 403, the caller is no owner; 404, it is not there.
+        """
+        if self.identity.user.role is not Role.OWNER:
+            raise Problem(403, NOT_YOUR_DEMO)
+        opened = await real.demo.open(real)
+        if opened is None:
+            raise Problem(404, NO_DEMO)
+        self.bridge, self.identity = opened
 
     def acquire_share(self, name: str, limit: ConcurrencyLimit, too_many: str) -> None:
         """Take a part of the user's share, instead of what the request holds. It is given back when the request ends.

@@ -34,7 +34,9 @@ NO_WEBSOCKET = "WebSocket is not supported here: use HTTP streaming."
 _SOCKETS = {api.path: api for api in (RESPONSES, REALTIME)}
 _RESPONSES, _REALTIME = "/responses", "/realtime"
 # First words of paths of the server that are no provider's, whatever providers are called.
-_OF_THE_SERVER = frozenset({"", "api", "dashboard", "docs", "healthz", "metrics", "openapi.json", "readyz"})
+_OF_THE_SERVER = frozenset(
+    {"", "api", "dashboard", "demo-company", "docs", "healthz", "metrics", "openapi.json", "readyz"}
+)
 # First words of paths of providers' APIs, which clients send whose base URL has no path, or not the provider's name.
 _OF_AN_API = frozenset(
     {"chat", "completions", "embeddings", "messages", "model", "responses", "v1", "v1alpha", "v1beta", "v1beta1"}

@@ -18,7 +18,7 @@ from handlers.identity.credentials import (
 from handlers.openapi import errors, refusals
 from handlers.openapi.methods import tagged
 from handlers.openapi.operations import Described
-from handlers.openapi.paths import calls, dashboard, examples, limits, probes, providers
+from handlers.openapi.paths import calls, dashboard, demo_company, limits, probes, providers
 from handlers.openapi.paths.accounts import (
     all_tokens,
     audit,
@@ -71,7 +71,7 @@ TAGS: Mapping[str, tuple[str, tuple[ModuleType, ...]]] = {
     "groups": ("Groups of users.", (groups,)),
     "views": ("Saved views of the dashboard.", (views,)),
     "audit": ("Who changed what.", (audit,)),
-    "examples": ("An invented company, to try out the dashboard.", (examples,)),
+    "demo company": ("An invented company, to look around in.", (demo_company,)),
     "data plane": ("Calls to providers, for AI clients.", (calls,)),
     "operation": ("Health and metrics, for operators; without a token.", (probes,)),
     "dashboard": ("A web page.", (dashboard,)),

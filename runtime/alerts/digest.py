@@ -8,7 +8,6 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-from intercept.ids import is_example
 from intercept.times import format_time
 from runtime.alerts.watch import Alert, Source
 from storage.accounts.users import User
@@ -56,9 +55,9 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
 
 
 async def _rows(spending: Spending, start: datetime, end: datetime) -> list[SpendRow]:
-    """The totals of a week by user and model, without the invented company. A week in two months has two rows."""
+    """The totals of a week by user and model. A week in two months has two rows."""
     query = SpendQuery(start, end, (Dimension.USER, Dimension.MODEL), Span.MONTH)
-    return [row async for page in spending.pages(query) for row in page if not is_example(row.values[Dimension.USER])]
+    return [row async for page in spending.pages(query) for row in page]
 
 
 def _summed(rows: Iterable[SpendRow], dimension: Dimension) -> list[SpendRow]:

@@ -52,8 +52,8 @@ class Action(StrEnum):
     VIEW_REMOVED = "view.removed"
     RECOST_REQUESTED = "recost.requested"
     RECOST_CANCELLED = "recost.cancelled"
-    EXAMPLES_FILLED = "examples.filled"
-    EXAMPLES_REMOVED = "examples.removed"
+    DEMO_FILLED = "demo.filled"
+    DEMO_REMOVED = "demo.removed"
 
 
 class Reason(StrEnum):

@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 
 from pymongo import DESCENDING
 
-from intercept.ids import is_example
 from intercept.times import format_time
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author
 from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
@@ -53,7 +52,6 @@ MAX_TOKENS_A_DAY = 100
 
 TOO_MANY_TOKENS = '"{}" has {} active tokens, the maximum (tokens-per-user): revoke one first, or ask an owner'
 TOO_MANY_TODAY = '"{}" created {} tokens within a day, the maximum: try again tomorrow, or ask an owner'
-INVENTED = '"{}" is of the invented company, which has no valid tokens'
 OUTLIVES = "the token cannot expire later than the token that creates it, at {}: set a shorter `expires`, or none"
 
 
@@ -112,8 +110,7 @@ class Identities(UserAccounts):
         done `first` is a part of the change: where either fails, neither is done.
 
         Raises:
-            IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner; or
-                is of the invented company.
+            IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
             IdentityError: The name is not allowed, or `expires_at` is past or too late.
         """
         expires_at = _capped(expires_at, author.expires_at)
@@ -195,8 +192,6 @@ class Identities(UserAccounts):
         """Write a new token of a user, who may have one more of them than usual where it replaces one."""
         if has_ended(new.document["expires_at"], self._now()):
             raise IdentityError("a token cannot expire in the past")
-        if is_example(user.id):
-            raise IdentityConflictError(INVENTED.format(user.username))
         await self._witness(user, session)
         bound_by = await self._bound_by(user, author, replaced, session)
         kept = new.document | {"user_id": user.id, "bound_by": bound_by}

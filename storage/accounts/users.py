@@ -13,7 +13,6 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 from intercept.secrets.scrub import scrub_quoted
 from storage.mongo.documents.stored import Stored
 
@@ -221,9 +220,8 @@ def is_meant(reference: str, user: User) -> bool:
 
 
 def other_owners(user_id: UUID) -> dict[str, Any]:
-    """What finds the owners beside a user, without those of the invented company, who go when it is removed."""
-    people = {"$ne": user_id, "$not": {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}}
-    return {"role": Role.OWNER.value, "removed_at": None, "_id": people}
+    """What finds the owners beside a user."""
+    return {"role": Role.OWNER.value, "removed_at": None, "_id": {"$ne": user_id}}
 
 
 def read_id(text: str) -> UUID | None:

@@ -111,7 +111,7 @@ class Database:
     search_parts: Collection  # what is in them
     refusals: Collection  # rows about requests that were refused, see `storage.aggregation.refusal_recorder`
     refusal_totals: Collection  # how many requests were refused, by rule, user and time range
-    examples: Collection  # the state of the invented company, see `storage.examples.documents`
+    demo: Collection  # of the demo company's own database: its state, see `storage.demo.store`
 
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
         self._client = client
@@ -134,6 +134,12 @@ class Database:
         except InvalidName as error:
             client.close()
             raise DatabaseUnavailableError(f'mongodb-database "{name}" is not a valid name: {error}') from None
+
+    def beside(self, suffix: str) -> Self:
+        """The database of the same MongoDB that has this one's name with a suffix. It is available when this one is."""
+        other = type(self)(self._client, self._database.name + suffix)
+        other.health = self.health
+        return other
 
     @property
     def is_sharded(self) -> bool:
@@ -263,6 +269,11 @@ class Database:
         with database_errors():
             await self._client.admin.command("ping")  # one that is unavailable is noticed sooner than an index is made
             await make_indexes(self._database, retention)
+
+    async def clear(self) -> None:
+        """Drop all collections, and with them the database: `dropDatabase` would take another right than `readWrite`."""
+        for name in await self._database.list_collection_names(filter={"name": {"$not": {"$regex": r"^system\."}}}):
+            await self._database.drop_collection(name)
 
     async def prepare_users(self) -> None:
         """Make the indexes of the names of users and groups, see `storage.mongo.index_creation`."""

@@ -1,7 +1,6 @@
 """`python server.py` that waits long for MongoDB, and counts, groups, indexes and sends soon after a change.
 
-Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time. An
-invented company takes longer instead, as a test removes it at once.
+Somebody who looks at a page is told of a call within a second or two; a test would wait for that long each time.
 """
 
 import runpy
@@ -9,7 +8,6 @@ import runpy
 from runtime.alerts import sender
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.examples import job as examples_job
 from storage.mongo import event_counts
 from storage.search.job import SearchJob
 from tests.mongodb.database_timeouts import lengthen_timeouts
@@ -22,8 +20,6 @@ if __name__ == "__main__":
     for job in (RollupJob, SessionJob, SearchJob):
         job.seconds = SECONDS
     for module, name in (
-        (examples_job, "IDLE_SECONDS"),
-        (examples_job, "STEP_PAUSE_SECONDS"),
         (event_counts, "WRITE_SECONDS"),
         (sender, "POLL_SECONDS"),
     ):

@@ -17,7 +17,7 @@ LONG = "x" * 300
 VIEWS = {
     "overview?by=initiator&range=7d&q=user:me": ".charts canvas",
     "explore?q=user:me": ".groups tbody tr",
-    "examples": "main button",
+    "demo": "main button",
     "interceptions?q=user:me": "a.row",
     "interceptions/{id}?q=user:me": ".detail .facts",
     "sessions?single=show&q=user:me": "a.session",

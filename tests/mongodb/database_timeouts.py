@@ -18,6 +18,7 @@ from storage.accounts.tokens import uses as token_uses
 from storage.aggregation.sessions import threads
 from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store
+from storage.prices import store as prices
 from storage.queries.accounts import audit
 from storage.recording import instances
 from storage.recording.outbox import writer
@@ -34,6 +35,7 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (instances, "ANSWER_SECONDS"),
     (followed, "READ_SECONDS"),
     (store, "ANSWER_SECONDS"),
+    (prices, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (token_uses, "ANSWER_SECONDS"),
     (threads, "ANSWER_SECONDS"),

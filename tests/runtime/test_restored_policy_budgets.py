@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from decimal import Decimal
-from random import Random
 from uuid import UUID
 
 import pytest
@@ -20,7 +19,6 @@ from limits.policies.sources import Level, Source
 from runtime.restored_policy_budgets import PolicyBudgets, spend_by_key
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
-from storage.examples.ids import example_id
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
 from storage.policies.documents import KeptPolicy
@@ -95,15 +93,6 @@ def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
     wanted = {(Source(Level.TOKEN, "old", "old"), "")}
     spend = {(UUID(int=1), "new"): Decimal(3), (UUID(int=1), "old"): Decimal(2)}
     assert spend_by_key(spend, {}, wanted, {"new": ("old",)})[Of.TOKEN, "key:old"] == 5
-
-
-def test_what_is_invented_counts_for_no_budget_of_everyone():
-    invented = example_id(Random(1))
-    wanted = {(Source(Level.EVERYONE), "together"), (Source(Level.EVERYONE), "each_member")}
-    spend = {(invented, "token"): Decimal(3), (UUID(int=1), "token"): Decimal(2)}
-    spent = spend_by_key(spend, {}, wanted, {})
-    assert spent[Of.GROUP, "group:everyone"] == 2
-    assert spent[Of.USER, f"member:{format_id(invented)}"] == 3
 
 
 @pytest.mark.gen_test

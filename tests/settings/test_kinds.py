@@ -166,7 +166,7 @@ def test_a_text_is_refused(kind, text):
 
 def test_the_words_of_the_control_plane_and_the_demo_are_no_names_for_providers():
     assert kinds.RESERVED_NAMES == (
-        "audit", "clients", "demo", "device", "errors", "examples", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
+        "audit", "clients", "demo", "demo-company", "device", "errors", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
         "refusals", "sessions", "sign-in", "spend", "stats", "tags", "tokens", "users", "views", "webhooks",
     )  # fmt: skip
 

@@ -6,7 +6,7 @@ import { signOut } from "../server/api.js";
 import { useChange } from "../server/resource.js";
 import { useKeys, VIEW_KEYS } from "./keys.js";
 import { Help } from "./help.js";
-import { Invented } from "./invented.js";
+import { IN_DEMO, InDemo, ROOT } from "./demo.js";
 import { Failure } from "../parts/states.js";
 import { RefusedKeys } from "./refused_keys.js";
 import { go, href } from "./router.js";
@@ -35,13 +35,15 @@ const MORE = [
   ["audit", "Audit trail"],
   ["tokens", "Your tokens"],
   ["device", "Sign in a program"],
-  ["examples", "Invented company"],
+  ["demo", "Demo company"],
 ];
 const VERSION = document.querySelector("meta[name=version]").content;
 // The tab that a view without one belongs to.
 const BELONGS_TO = { refusals: "interceptions", errors: "interceptions", groups: "users", policies: "users", prices: "users", bill: "users", webhooks: "users" };
 const NOT_FOR_MEMBERS = ["limits", "providers", "users"];
 const NOT_FOR_READERS = ["providers"];
+// Who looks at the demo company cannot call there.
+const NOT_IN_DEMO = ["connect", "tokens", "device", "demo"];
 
 /** Roles that see what everybody did, a reader without what they wrote. */
 export function seesEveryone({ role }) {
@@ -54,6 +56,7 @@ export function seesEverything({ role }) {
 }
 
 function sees(user, view) {
+  if (IN_DEMO && NOT_IN_DEMO.includes(view)) return false;
   if (view === "usage") return !seesEveryone(user); // the others find theirs beside the limits of all
   return seesEverything(user) || !(seesEveryone(user) ? NOT_FOR_READERS : NOT_FOR_MEMBERS).includes(view);
 }
@@ -82,18 +85,18 @@ export function Shell({ route, user, children }) {
         <button type="button" class="plain keys" aria-label="Keys" onClick=${help.open}><span aria-hidden="true">?</span></button>
         <${ThemeButton} />
         <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>
-        <a href=${href("tokens")} aria-current=${route.view === "tokens" ? "page" : undefined}>Tokens</a>
-        <button type="button" class="plain" onClick=${() => leaving.run(signOut)}>Sign out</button>
+        ${!IN_DEMO && html`<a href=${href("tokens")} aria-current=${route.view === "tokens" ? "page" : undefined}>Tokens</a>`}
+        ${!IN_DEMO && html`<button type="button" class="plain" onClick=${() => leaving.run(signOut)}>Sign out</button>`}
       </div>
     </header>
     <main ref=${main} tabindex="-1" id="main" class=${`view ${route.view}`}>
       <h1 class="said">${title}</h1>
       ${leaving.error && html`<${Failure} error=${leaving.error} />`}
       <${RefusedKeys} />
-      ${seesEveryone(user) && html`<${Invented} user=${user} />`}
+      ${IN_DEMO && html`<${InDemo} />`}
       ${children}
     </main>
-    <footer class="foot quiet">AI Bridge ${VERSION} · <a href="docs">API</a>${user.role === "owner" && html` · <a href=${href("examples")}>Invented company</a>`}</footer>
+    <footer class="foot quiet">AI Bridge ${VERSION} · <a href=${`${ROOT}docs`}>API</a>${user.role === "owner" && html` · <a href=${href("demo")}>Demo company</a>`}</footer>
     ${help.shown}
   `;
 }

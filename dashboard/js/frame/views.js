@@ -26,7 +26,7 @@ const LOADERS = {
   audit: async () => (await import("../views/accounts/audit.js")).Audit,
   tokens: async () => (await import("../views/accounts/tokens.js")).OwnTokens,
   connect: async () => (await import("../views/start/connect.js")).Connect,
-  examples: async () => (await import("../views/start/examples.js")).Examples,
+  demo: async () => (await import("../views/start/demo.js")).Demo,
   device: async () => (await import("../views/sign_in/device.js")).Device,
 };
 // Those that are something else for each id.

@@ -113,8 +113,4 @@ class Tokens:
     async def _details(self, tokens: Sequence[Token]) -> list[TokenDetails]:
         users = await self._identities.users_by_id(token.user_id for token in tokens)
         uses = await self._uses.of_tokens(token.id for token in tokens)
-        return [  # without those of users of the invented company, which may have been removed since
-            TokenDetails(token=token, user=user, last_use=uses.get(token.id))
-            for token in tokens
-            if (user := users.get(token.user_id)) is not None
-        ]
+        return [TokenDetails(token=token, user=users[token.user_id], last_use=uses.get(token.id)) for token in tokens]

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from intercept.ids import FIRST_EXAMPLE, LAST_EXAMPLE
 from intercept.records import CredentialKind, Status
 from storage.aggregation.recorded_day import RecordedDay
 from storage.aggregation.rollup import TOKENS
@@ -42,7 +41,6 @@ def _pipeline(types: Sequence[str], names: Sequence[str], start: datetime, end: 
         "status": {"$ne": Status.IN_FLIGHT.value},
         "credential_kind": CredentialKind.CENTRALIZED.value,
         "provider": {"$in": list(types)},
-        "initiator_id": {"$not": {"$gte": FIRST_EXAMPLE, "$lte": LAST_EXAMPLE}},  # no provider bills invented calls
     }
     if names:
         match["provider_name"] = {"$in": list(names)}

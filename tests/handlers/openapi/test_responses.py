@@ -18,7 +18,6 @@ from handlers.api.accounts.policies import MAX_POLICY_BYTES
 from handlers.api.money import reconciliation
 from handlers.api.money.prices import MAX_PRICES_BYTES
 from handlers.api.providers.managed import MAX_PROVIDER_BYTES
-from intercept.ids import FIRST_EXAMPLE
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS
 from runtime.factories.edge import make_openid
@@ -75,7 +74,7 @@ WRONG = {
     f"{CONTROL}/policies": "limit=0",
     f"{CONTROL}/prices": "q=x",
     f"{CONTROL}/webhooks": "q=x",
-    f"{CONTROL}/examples": "q=x",
+    f"{CONTROL}/demo-company": "q=x",
     f"{CONTROL}/views": "page=x",
     f"{CONTROL}/prices/recosts": "q=x",
     f"{CONTROL}/spend/export": "format=xml",
@@ -265,7 +264,7 @@ async def test_every_answer_outside_the_data_plane_that_is_described_is_given(
     await let_programs_in(running, send)
     await try_limits(running, send, reader)
     await compare_with_the_bill(running, send, member)
-    await invent_a_company(running, send, member)
+    await fill_in_the_demo_company(running, send, member)
     await sign_in_and_out(running, send)
     await sign_in_elsewhere(running, send)
     await asyncio.gather(*late)
@@ -346,8 +345,8 @@ async def compare_with_the_bill(running, send, member):
     await send("POST", path, 401, {}, b"{}")
 
 
-async def invent_a_company(running, send, member):
-    path = f"{CONTROL}/examples"
+async def fill_in_the_demo_company(running, send, member):
+    path = f"{CONTROL}/demo-company"
     for method in ("POST", "DELETE"):
         await send(method, path, 401, {})
         await send(method, path, 403, member)
@@ -355,9 +354,9 @@ async def invent_a_company(running, send, member):
     await send("POST", path, 202)
     await send("POST", path, 409)
     status = json.loads((await send("GET", path, 200, member)).body)
-    assert (status["state"], status["calls"], status["requested_by"]) == ("filling", 0, "ada")
-    await send("DELETE", path, 202)
-    assert json.loads((await send("GET", path, 200)).body)["state"] == "removing"
+    assert status == {"state": "filling", "calls": 0, "progress": 0}
+    await send("DELETE", path, 200)
+    assert json.loads((await send("GET", path, 200)).body)["state"] == "none"
 
 
 async def change_groups(running, send, member):
@@ -436,9 +435,6 @@ async def change_any_tokens(running, send, member):
         await send("GET", path, 403, member)
     for method, path in (("GET", f"{CONTROL}/groups/nobody/tokens"), ("POST", f"{CONTROL}/groups/nobody/tokens")):
         await send(method, path, 404, headers, b"{}")
-    groups = running.bridge.database.groups
-    await groups.insert_one(await groups.find_one({"name": "lab"}) | {"_id": FIRST_EXAMPLE, "name": "invented"})
-    await send("POST", f"{CONTROL}/groups/invented/tokens", 409, headers, b"{}")
     for method, path in (("DELETE", f"{tokens}/none"), ("POST", f"{tokens}/none/replace")):
         await send(method, path, 404, headers, b"{}")
     await send("POST", replace, 201, headers, b"{}")

@@ -8,11 +8,9 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from intercept.ids import FIRST_EXAMPLE
 from intercept.times import format_time
 from storage.accounts import authentication as authentication_module
 from storage.accounts import identities as identities_module
-from storage.accounts import user_accounts as user_accounts_module
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import (
@@ -741,19 +739,3 @@ async def test_nobody_removes_themselves_and_the_only_owner_stays_one(identities
     assert await identities.list_users() == [ada]
     forced = await identities.change_user("ada", role=Role.MEMBER, author=Author(force=True))
     assert forced == replace(ada, role=Role.MEMBER)
-
-
-@pytest.mark.gen_test
-async def test_who_is_invented_has_no_token_and_is_not_the_owner_that_stays(identities, monkeypatch):
-    ada = await identities.add_user("ada", role=Role.OWNER)
-    monkeypatch.setattr(user_accounts_module, "uuid4", lambda: FIRST_EXAMPLE)
-    eve = await identities.add_user("eve", role=Role.OWNER)
-    for change in (
-        identities.change_user("ada", role=Role.MEMBER, author=Author(eve)),
-        identities.remove_user("ada", author=Author(eve)),
-    ):
-        with pytest.raises(IdentityConflictError, match=r'^"ada" is the only owner; assign another owner first$'):
-            await change
-    with pytest.raises(IdentityConflictError, match=r'^"eve" is of the invented company, which has no valid tokens$'):
-        await identities.create_token("eve", author=Author(ada))
-    assert await identities.list_tokens("eve") == []

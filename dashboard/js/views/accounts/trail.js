@@ -15,7 +15,7 @@ export const KINDS = [
   ["calls", "Calls of others"],
   ["session,sign_in_link", "Sessions"],
   ["authentication,access", "Refused"],
-  ["examples", "Invented company"],
+  ["demo", "Demo company"],
 ];
 
 const SAID = {
@@ -48,8 +48,8 @@ const SAID = {
   "webhook.added": ({ detail }) => `added the webhook ${detail.webhook_id}`,
   "webhook.changed": ({ detail }) => `changed the webhook ${detail.webhook_id}: ${detail.changes.join(", ")}`,
   "webhook.removed": ({ detail }) => `removed the webhook ${detail.webhook_id}`,
-  "examples.filled": () => "had the invented company filled in",
-  "examples.removed": () => "had the invented company removed",
+  "demo.filled": () => "had the demo company filled in",
+  "demo.removed": () => "removed the demo company",
   "calls.read": ({ subject, detail }) => `read ${plural(detail.count, "call")} of ${subject?.username || "others"} (${detail.way})`,
   "calls.searched": ({ subject, detail }) => `searched what ${subject?.username || "others"} wrote${times(detail)}`,
   "authentication.failed": ({ detail }) => `was not authenticated${times(detail)}: ${words(detail.reason)} (${words(detail.plane)})`,

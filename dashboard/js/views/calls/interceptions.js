@@ -10,6 +10,7 @@ import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
 import { Empty } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
+import { IN_DEMO } from "../../frame/demo.js";
 import { go, href } from "../../frame/router.js";
 import { Detail } from "./detail.js";
 import { Filters, useSearch } from "../../bar/filters.js";
@@ -36,7 +37,7 @@ export function Interceptions({ route, user }) {
     <div class="toolbar">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
-      <button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>
+      ${!IN_DEMO && html`<button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>`}
       <${Export} q=${sought} />
     </div>
     <div class="split" data-open=${route.id ? "" : undefined}>

@@ -87,7 +87,7 @@ function Body({ isOwner, isFiltered, all, split, cache, sessions, by, drill, dri
     return html`
       <${Empty} title="No calls in this time">
         ${isFiltered ? html`<p>Choose another range, or take a filter away.</p>` : html`<p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>`}
-        ${isOwner && !isFiltered && html`<p>To look around first, <a href=${href("examples")}>fill in an invented company</a>: up to two months of calls, removed again by a click.</p>`}
+        ${isOwner && !isFiltered && html`<p>To look around first, <a href=${href("demo")}>fill in a demo company</a>: two months of calls, beside your own.</p>`}
       <//>
       ${all.refusals?.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}
     `;

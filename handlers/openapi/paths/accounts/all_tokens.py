@@ -18,7 +18,6 @@ from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.tokens import FoundToken, FoundTokenList, NewToken, Replacement, TokenList, TokenText
 from resources.fields import Initiator
-from storage.accounts.identities import INVENTED
 from storage.queries.accounts.tokens import NOT_A_TOKEN
 
 _GRACE = Initiator(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.")
@@ -49,7 +48,6 @@ PATHS: dict[str, Described] = {
         responses={
             "201": json_response("The token.", created=CREATED),
             "404": NO_GROUP,
-            "409": problem("The group is of the invented company.", f"{INVENTED.format('groups/Platform')}."),
         }
         | only_owners(ONLY_OWNERS),
     ),

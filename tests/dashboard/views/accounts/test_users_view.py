@@ -120,7 +120,7 @@ def test_a_keyboard_is_enough_and_an_owner_removes_not_themselves_but_gives_it_u
     for view in ("policies", "providers"):
         page.go(view)
         page.find(f"main.{view} .empty h2", "Not for your role")
-    page.go("examples")
+    page.go("demo")
     page.find(".empty", "Only owners may see this.")
     assert "Providers" not in page.texts("nav a")
 

@@ -34,7 +34,7 @@ test("who signs in at a provider, and by which link, is said", () => {
   assert.equal(said("sign_in_link.created", {}), "made a link that signs grace in once");
 });
 
-test("prices, jobs, webhooks and examples are of nobody", () => {
+test("prices, jobs, webhooks and the demo company are of nobody", () => {
   const of = (action, detail = {}) => said(action, detail, null);
   assert.equal(of("prices.changed", { prices_added: ["a", "b"], prices_removed: ["c"] }), "changed own prices: 2 prices came, 1 went");
   const [start, end] = ["2026-11-01T00:00:00.000Z", "2026-12-01T00:00:00.000Z"];
@@ -43,8 +43,8 @@ test("prices, jobs, webhooks and examples are of nobody", () => {
   assert.equal(of("webhook.added", { webhook_id: "7" }), "added the webhook 7");
   assert.equal(of("webhook.changed", { webhook_id: "7", changes: ["url", "types"] }), "changed the webhook 7: url, types");
   assert.equal(of("webhook.removed", { webhook_id: "7" }), "removed the webhook 7");
-  assert.equal(of("examples.filled"), "had the invented company filled in");
-  assert.equal(of("examples.removed"), "had the invented company removed");
+  assert.equal(of("demo.filled"), "had the demo company filled in");
+  assert.equal(of("demo.removed"), "removed the demo company");
 });
 
 test("a view is saved, changed and removed, by its user or by an owner", () => {

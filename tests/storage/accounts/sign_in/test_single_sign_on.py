@@ -4,7 +4,6 @@ import asyncio
 
 import pytest
 
-from intercept.ids import FIRST_EXAMPLE
 from runtime.process import now
 from storage.accounts import groups as groups_module
 from storage.accounts.groups import Groups
@@ -103,8 +102,7 @@ async def test_a_removed_user_stays_out_until_an_owner_adds_them_again(make, ide
 
 
 @pytest.mark.gen_test
-async def test_roles_are_set_and_the_only_owner_stays_one(make, database, expected_logs):
-    await database.users.insert_one({"_id": FIRST_EXAMPLE, "role": "owner", "removed_at": None})  # who is invented goes
+async def test_roles_are_set_and_the_only_owner_stays_one(make, expected_logs):
     assert (await make().admit(claimed(role=Role.OWNER))).role is Role.OWNER
     assert (await make().admit(claimed())).role is Role.OWNER
     expected_logs.append("grace@example.com stays the only owner")

@@ -192,15 +192,3 @@ async def test_tokens_are_named_by_id_also_when_they_are_revoked(tokens, identit
     await identities.revoke_token(ci.token.id)
     found = await tokens.by_id([laptop.token.id, ci.token.id, "unknown"])
     assert {id_: token.name for id_, token in found.items()} == {laptop.token.id: "laptop", ci.token.id: "ci"}
-
-
-@pytest.mark.gen_test
-async def test_a_token_whose_user_vanished_meanwhile_is_left_out(database, tokens, identities, create):
-    await identities.add_user("ada", role=Role.MEMBER)
-    await identities.add_user("bob", role=Role.MEMBER)
-    _, text = await create("ada")
-    kept, _ = await create("bob")
-    await database.users.delete_one({"username": "ada"})  # as when the invented company goes
-    assert await tokens.search("", limit=10, offset=0) == (2, [kept])
-    with pytest.raises(UnknownIdentityError, match=NOT_A_TOKEN):
-        await tokens.lookup(text)

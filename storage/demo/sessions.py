@@ -1,4 +1,4 @@
-"""Invented sessions: calls one after the other, each with a start, an end, and the call whose tools it answers. Pure."""
+"""Sessions of the demo company: calls one after the other, each with the call whose tools it answers. Pure."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from intercept.records import (
     EndReason,
     Interception,
     ModelThought,
+    ProviderError,
     Reading,
     TokenUsage,
     ToolResult,
@@ -23,10 +24,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.accounts.users import milliseconds
-from storage.examples.ids import example_id
-from storage.examples.kinds import AGENT_IDS, DELEGATE, FAILURES, PROJECTS, TOO_LONG, Kind, of_subagent
-from storage.examples.people import Person
-from storage.examples.texts import FOLLOW_UPS, PROMPTS, QUESTIONS, SUBAGENTS, THOUGHTS
+from storage.demo.company import DELEGATE, Company, Kind
 
 FAILS: Final = 0.018
 """The share of calls that fail at first."""
@@ -40,8 +38,17 @@ DELEGATES: Final = 0.25
 _LIFETIME: Final = timedelta(minutes=5)
 
 
+class Person(NamedTuple):
+    """Somebody who calls."""
+
+    id: UUID
+    team: str
+    group_id: UUID
+    token_id: str
+
+
 class Call(NamedTuple):
-    """An invented call.
+    """A call.
 
     Attributes:
         root: The first call of its thread, if it is another one.
@@ -70,19 +77,21 @@ class Session:
 
     def __init__(
         self,
+        company: Company,
         random: Random,
         person: Person,
         kind: Kind,
         at: datetime,
-        trouble: float = FAILS,
         *,
+        trouble: float = FAILS,
         name: str | None = None,
         agent: Agent = Agent(),  # noqa: B008 - it cannot be changed
     ) -> None:
-        self._random, self._person, self._kind, self._at = random, person, kind, at
+        self._company, self._random, self._person, self._kind, self._at = company, random, person, kind, at
         self._trouble = trouble
         self._agent = agent
-        self._name = name or (str(example_id(random)) if kind.names_session else None)
+        self._name = name or (str(new_id(random)) if kind.tools else None)
+        self._uses = company.tools_of(kind)
         self._model = random.choices(list(kind.models), list(kind.models.values()))[0]
         self._tools = self._new_blocks(random.randint(12, 22) if kind.tools else 0)
         self._system = self._new_blocks(2)
@@ -120,22 +129,21 @@ class Session:
         """What other agents do that were just started, side by side; this one goes on when they have ended."""
         random = self._random
         given = [one.input for one in self._pending[1] if one.tool == DELEGATE] if self._pending else []
+        types = {text: name for name, text in self._company.agents.items()}
         calls: list[Call] = []
         for text in given:
-            hints = {"request_class": "subagent", "agent_type": SUBAGENTS[text]}
-            agent = Agent(id=random.choice(AGENT_IDS), hints=hints)
-            one = Session(
-                random, self._person, of_subagent(self._kind), self._at, self._trouble, name=self._name, agent=agent
-            )
-            calls += one.calls()
+            hints = {"request_class": "subagent", "agent_type": types[text]}
+            agent = Agent(id=f"{random.getrandbits(32):08x}", hints=hints)
+            begun = self._company, random, self._person, self._kind.of_agent, self._at
+            calls += Session(*begun, trouble=self._trouble, name=self._name, agent=agent).calls()
         if calls:
             self._at = max(call.ending.ended_at for call in calls) + timedelta(seconds=random.uniform(0.1, 0.5))
             yield from sorted(calls, key=lambda call: call.start.started_at)
 
     def _prompt(self) -> str:
         if not self._kind.tools:
-            return self._random.choice(QUESTIONS)
-        return self._random.choice(PROMPTS if self._is_first else FOLLOW_UPS)
+            return self._random.choice(self._company.questions)
+        return self._random.choice(self._company.prompts if self._is_first else self._company.follow_ups)
 
     def _results(self) -> Iterator[ToolResult]:
         random = self._random
@@ -162,11 +170,11 @@ class Session:
 
     def _start(self, said: _Said, attempt: int) -> Interception:
         random, person, kind = self._random, self._person, self._kind
-        tags = {"project": PROJECTS[person.team]}
+        tags = {"project": self._company.teams[person.team].project}
         if not kind.tools:
             tags["env"] = "production" if person.team == "support" else "ci"
         return Interception(
-            id=example_id(random),
+            id=new_id(random),
             api_key_id=person.token_id,
             initiator_id=person.id,
             provider=kind.provider,
@@ -183,7 +191,7 @@ class Session:
             agent=self._agent,
             user_prompt=said.prompt,
             answered_tool_call_id=said.results[-1].id if said.results else None,
-            group_ids=person.group_ids,
+            group_ids=(person.group_id,),
             blocks=Blocks(self._tools, self._system, self._messages).pack(),
             tool_results=said.results,
             retry_count=attempt,
@@ -195,12 +203,13 @@ class Session:
         start = self._start(said, attempt)
         sent_at = self._at + timedelta(milliseconds=random.uniform(3, 25))
         if attempt == 0 and self._context > 190_000:
-            status, error = TOO_LONG
+            failure = self._company.too_long
         else:
-            status, error = random.choice(FAILURES[self._kind.provider])
+            failure = random.choice(self._company.failures[self._kind.provider])
+        error = ProviderError(type=failure.type, message=failure.message)
         ended = sent_at + timedelta(seconds=random.uniform(0.15, 1.4))
         self._at = ended
-        return self._ended(start, EndReason.UPSTREAM_ERROR, status, (sent_at, ended, ended), error=error)
+        return self._ended(start, EndReason.UPSTREAM_ERROR, failure.status, (sent_at, ended, ended), error=error)
 
     def _completed(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> Call:
         random, kind = self._random, self._kind
@@ -217,7 +226,7 @@ class Session:
         usages = () if is_last or not kind.tools or left else self._tool_usages(response)
         thoughts: tuple[ModelThought, ...] = ()
         if kind.thinks and random.random() < 0.3:
-            thoughts = (ModelThought(content=random.choice(THOUGHTS), source=kind.thinks),)
+            thoughts = (ModelThought(content=random.choice(self._company.thoughts), source=kind.thinks),)
         self._context += output
         reading = Reading(
             response_id=response,
@@ -263,7 +272,7 @@ class Session:
 
     def _usage(self, response: str, output: int, cached: int) -> TokenUsage:
         prompt = self._context
-        if self._kind.writes and self._kind.tools:
+        if self._kind.writes_cache and self._kind.tools:
             fresh = self._random.randint(3, 60)
             self._cached = prompt - fresh
             counts = fresh, cached, max(self._cached - cached, 0)
@@ -283,17 +292,22 @@ class Session:
 
     def _tool_usages(self, response: str) -> tuple[ToolUsage, ...]:
         random = self._random
-        weights = [DELEGATES if name == DELEGATE else 1 for name in self._kind.tools]
-        names = random.choices(list(self._kind.tools), weights, k=1 if random.random() < 0.85 else 2)
+        weights = [DELEGATES if name == DELEGATE else 1 for name in self._uses]
+        names = random.choices(list(self._uses), weights, k=1 if random.random() < 0.85 else 2)
         return tuple(
             ToolUsage(
                 provider_response_id=response,
                 provider_tool_call_id=f"call_{random.getrandbits(64):016x}",
                 tool=name,
-                input=random.choice(self._kind.tools[name]),
+                input=random.choice(self._uses[name]),
             )
             for name in names
         )
 
     def _new_blocks(self, number: int) -> tuple[bytes, ...]:
         return tuple(self._random.randbytes(4) + self._random.randint(200, 4_000).to_bytes(4) for _ in range(number))
+
+
+def new_id(random: Random) -> UUID:
+    """Make an id."""
+    return UUID(int=random.getrandbits(128), version=4)

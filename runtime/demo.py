@@ -1,0 +1,140 @@
+"""The demo company as a bridge of its own database, to be read; and the job that fills it in."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from time import monotonic, monotonic_ns
+from typing import Final
+
+from handlers.bridge import Bridge
+from handlers.identity.access_recorder import AccessRecorder
+from handlers.key_health import KeyHealth
+from handlers.lifecycle import Lifecycle
+from limits.protection.overload import OverloadProtection
+from runtime.process import now
+from runtime.provider_table import make_managed_providers
+from runtime.restored_budgets import restore_budgets
+from runtime.restored_policy_budgets import PolicyBudgets
+from storage.accounts.group_names import GroupNames
+from storage.accounts.groups import Groups
+from storage.accounts.identities import Identities
+from storage.accounts.sign_in.access_trail import AccessTrail
+from storage.accounts.sign_in.sessions import DEFAULT_TIMES
+from storage.accounts.sign_in.sign_ins import SignIns
+from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.users import Identity
+from storage.demo.company import DOMAIN, company
+from storage.demo.filling import PROVIDERS
+from storage.demo.state import Demo, DemoState
+from storage.demo.store import DemoStore
+from storage.mongo.database import Database
+from storage.policies.followed import FollowedPolicies
+from storage.queries.accounts.people import People
+from storage.queries.accounts.tokens import Tokens
+from storage.queries.errors import Errors
+from storage.queries.grouped.grouped import Grouped
+from storage.queries.interception_reader import InterceptionReader
+from storage.queries.interceptions import Interceptions
+from storage.queries.refusals import Refusals
+from storage.queries.sessions.sessions import Sessions
+from storage.queries.statistics import Statistics
+from storage.search.find import SearchIndex
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
+from upstream.providers.table import Routing
+
+_KEY: Final = "demo-company"
+
+
+class DemoView:
+    """The demo company beside the database of a bridge.
+
+    Attributes:
+        store: Its database.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self.store = DemoStore(database, now=now)
+        self._requested: asyncio.Queue[Demo] = asyncio.Queue()
+        self._opening = asyncio.Lock()
+        self._fill = ""
+        self._opened: tuple[Bridge, Identity] | None = None
+
+    def fill(self, demo: Demo) -> None:
+        """Have it filled in. Returns at once."""
+        self._requested.put_nowait(demo)
+
+    async def run(self) -> None:
+        """Fill it in when that was requested, until cancelled."""
+        while True:
+            await self.store.fill(await self._requested.get())
+
+    async def open(self, real: Bridge) -> tuple[Bridge, Identity] | None:
+        """Return a bridge of what is in its database now, and who looks at that; None while it is not there."""
+        async with self._opening:
+            demo = await self.store.read()
+            if demo.state is not DemoState.FILLED:
+                return None
+            if self._opened is None or self._fill != demo.fill:
+                self._opened, self._fill = await self._open(real), demo.fill
+            return self._opened
+
+    async def _open(self, real: Bridge) -> tuple[Bridge, Identity]:
+        # What invented people read is written down nowhere.
+        unwritten = AccessRecorder(real.metrics, AccessTrail(self.store.records, now=now), monotonic_ns)
+        bridge = replace(self.make(real), access=unwritten)
+        overload, zone = bridge.overload, real.settings.budget_timezone
+        await bridge.policies.read()
+        parts = bridge.database, bridge.policies, bridge.identities, overload.authority
+        await PolicyBudgets(*parts, zone=zone, now=now).restore()
+        await restore_budgets(bridge.database, overload.limits, overload.authority, now)
+        name = company().auditor.partition(" ")[0].lower()
+        auditor, _ = await bridge.identities.existing(f"{name}@{DOMAIN}")
+        return bridge, Identity(user=auditor)
+
+    def make(self, real: Bridge) -> Bridge:
+        """Make a bridge of its database. Of the real one it has nothing that shows or changes what is real.
+
+        Who calls, and what they may have in progress, the real one says.
+        """
+        database = self.store.records
+        identities = Identities(database, now=now, monotonic=monotonic)
+        groups, uses = Groups(database, identities, now=now), TokenUses(database, now=now, monotonic=monotonic)
+        routing = Routing(
+            [
+                Provider(name, ProviderType(name), address, keys=(_KEY,), keys_setting="no setting: it is invented")
+                for name, (_, address) in PROVIDERS.items()
+            ],
+            monotonic,
+            now,
+        )
+        return replace(
+            real,
+            real=real,
+            routing=routing,
+            managed=make_managed_providers(real.settings, database, now),
+            key_health=KeyHealth(routing, lambda: ()),
+            database=database,
+            identities=identities,
+            groups=groups,
+            group_names=GroupNames(database),
+            token_uses=uses,
+            people=People(database, identities, groups, uses, now=now),
+            tokens=Tokens(database, identities, uses),
+            sign_ins=SignIns(database, identities, now=now, times=DEFAULT_TIMES),
+            interceptions=Interceptions(database),
+            interception_reader=InterceptionReader(database),
+            search=SearchIndex(database),
+            refusals=Refusals(database),
+            errors=Errors(database),
+            sessions=Sessions(database),
+            statistics=Statistics(database),
+            grouped=Grouped(database),
+            overload=OverloadProtection(real.overload.settings),
+            policies=FollowedPolicies(database, zone=real.settings.budget_timezone, now=now),
+            breakers=None,
+            lifecycle=Lifecycle(now()),
+            cluster=None,
+            workers=None,
+        )
