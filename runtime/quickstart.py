@@ -92,11 +92,12 @@ def first_steps(
         dashboard: Whether the dashboard is installed.
         managed: Whether there are providers in the database.
     """
-    name = usernames[0] if usernames else _own_username()
-    if usernames:
+    people = [name for name in usernames if name != USERNAME]
+    name = people[0] if people else _own_username()
+    if people:
         lines = ["Create a token for a user in another terminal; it is shown once:", ""]
     else:
-        lines = ["There is no user yet. Add one, and a token for it, in another terminal:", ""]
+        lines = ["Add yourself as an owner, and a token, in another terminal:", ""]
         lines.append("    " + command(settings, "users", "add", name, "--role", "owner"))
     lines += ["    " + command(settings, "tokens", "create", name), ""]
     if "@" in settings.mongodb_uri:

@@ -12,6 +12,7 @@ import pytest
 from runtime.process import now
 from runtime.quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import Settings, load
+from storage.accounts.audit import Author
 from storage.accounts.identities import Identities, Role
 from tests.server_process import ROOT
 
@@ -54,7 +55,7 @@ async def test_a_revoked_token_is_replaced_and_a_removed_user_comes_back(identit
     first = await demo_token(identities, tmp_path)
     await identities.revoke_token(first[:10])
     second = await demo_token(identities, tmp_path)
-    await identities.remove_user("demo")
+    await identities.remove_user("demo", author=Author(force=True))
     third = await demo_token(identities, tmp_path)
     assert len({first, second, third}) == 3
     assert (await identities.authenticate(third)).user.username == "demo"
@@ -106,7 +107,9 @@ def test_the_commands_name_interpreter_program_and_database(tmp_path):
 
 
 def test_where_there_are_users_only_a_token_is_missing():
-    assert [line[2:5] for line in commands(steps(["ada", "grace"]))] == [["tokens", "create", "ada"]]
+    for usernames in ["ada", "grace"], ["demo", "ada", "grace"]:
+        assert [line[2:5] for line in commands(steps(usernames))] == [["tokens", "create", "ada"]]
+    assert [line[2:4] for line in commands(steps(["demo"]))] == [["users", "add"], ["tokens", "create"]]
 
 
 def test_a_uri_with_a_password_is_not_shown_and_one_without_is():

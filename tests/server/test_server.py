@@ -145,8 +145,8 @@ async def test_every_line_of_the_welcome_works_as_pasted(demo):
 async def test_with_a_key_the_commands_that_are_printed_work_as_pasted(start, tmp_path):
     flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "my data"]
     server = start("serve", "--demo", *flags, AIBRIDGE_OPENAI_KEY="sk-x", LOGNAME="ada", TMPDIR=str(tmp_path))
-    assert server.stdout.find("no user").string == (
-        "There is no user yet. Add one, and a token for it, in another terminal:\n"
+    assert server.stdout.find("Add yourself").string == (
+        "Add yourself as an owner, and a token, in another terminal:\n"
     )
     add, create = (server.stdout.find(rf"^    (.* {words} .*)")[1] for words in ("users add ada", "tokens create ada"))
     for line in (add, create):

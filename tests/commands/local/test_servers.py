@@ -47,7 +47,7 @@ def servers(monkeypatch, tmp_path):
 def test_a_command_on_another_database_than_the_servers_names_both(
     server, servers, tmp_path, mongodb_uri, database_name
 ):
-    assert server.stdout.find("There is no user yet")
+    assert server.stdout.find("Add yourself as an owner")
     assert invoke("users", "list", "--aibridge-data-dir", str(tmp_path / "data")).stderr == ""
     theirs = f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
     remedy = f"To use the server's, set --aibridge-data-dir {tmp_path}/data."

@@ -28,7 +28,7 @@ values = {
     **dict.fromkeys(
         ("provider", "model", "client", "tool", "error", "agent", "token", "request_id"), st.sampled_from(NAMES)
     ),
-    "initiator": st.sampled_from(IDS),
+    "user": st.sampled_from(IDS),
     "group": st.sampled_from(IDS),
     "status": st.sampled_from(Status),
     "end": st.sampled_from(EndReason),
