@@ -18,7 +18,7 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityError
 from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import milliseconds
-from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
@@ -55,10 +55,9 @@ async def _opened(settings: Settings) -> AsyncIterator[Database]:
             uri = mongodb.uri
         database = Database.connect(uri, settings.mongodb_database)
         stack.callback(database.close)
-        with database_errors():
-            # Users may be added before the first server runs. How long interceptions are kept is the server's to say:
-            # its flags are not known here.
-            await database.prepare_users()
+        # Users may be added before the first server runs. How long interceptions are kept is the server's to say:
+        # its flags are not known here.
+        await database.prepare_users()
         yield database
 
 

@@ -48,7 +48,6 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
-from storage.live.user_changes import follow_users
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.prices.followed import FollowedPrices
 from storage.prices.recosting import Recosting
@@ -186,7 +185,6 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("event_loop_lag", lag.watch)
     process.start("providers", bridge.followed.run)
     process.start("policies", bridge.policies.follow)
-    process.start("users", partial(follow_users, database, bridge.identities, monotonic=monotonic))
     process.start("prices", bridge.prices.run)
     recosting = Recosting(database, bridge.recorder.cost_of, bridge.prices.newest, holder=process.id, now=now)
     process.start("recosting", recosting.run)

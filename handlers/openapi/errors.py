@@ -9,7 +9,7 @@ from msgspec import Meta
 from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON, TOO_LARGE
 from handlers.api.control import TOO_MANY_REQUESTS
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.visibility import NOT_FOR_READERS, UNSUPPORTED
+from handlers.api.recorded.visibility import NOT_FOR_READERS
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.openapi.operations import Described, header, json_response
@@ -84,7 +84,4 @@ BUSY = retriable("Another export of the user is in progress.", TOO_MANY_EXPORTS_
 # What a search for words may answer instead.
 WORDS = {
     "403": problem("Words without a key search texts, which a reader does not see.", NOT_FOR_READERS),
-    "501": problem(
-        "Words are searched for, and the MongoDB is a single server, without an index of them.", UNSUPPORTED
-    ),
 }

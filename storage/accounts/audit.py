@@ -65,7 +65,7 @@ class Changes:
         self._database = database
         self._now = now
 
-    async def _change(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+    async def _change(self, change: Callable[[Session], Awaitable[T]]) -> T:
         async with self._database.within(ANSWER_SECONDS):
             return await self._database.together(change)
 

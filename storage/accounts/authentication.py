@@ -78,9 +78,7 @@ class IdentitiesUnavailableError(Exception):
 class Authentication:
     """Verifies the tokens and sessions of a database.
 
-    Attributes:
-        fresh_seconds: How long a verified token is remembered. Used for longer than half of it, it is verified again in
-            the background.
+    A token that is used for longer than half of `FRESH_SECONDS` is verified again in the background.
     """
 
     def __init__(
@@ -93,7 +91,6 @@ class Authentication:
     ) -> None:
         self._database = database
         self._session_times = session_times
-        self.fresh_seconds = FRESH_SECONDS
         self._forgotten = 0
         self._now = now
         self._monotonic = monotonic
@@ -102,7 +99,7 @@ class Authentication:
         self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
-        """Say whose token it is, from memory for `fresh_seconds`, and for `STALE_SECONDS` while the database is unavailable.
+        """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is unavailable.
 
         Raises:
             InvalidTokenError: It is malformed, unknown, expired or revoked, or its user was removed.
@@ -114,7 +111,7 @@ class Authentication:
             async with self._locks.setdefault(credential.key, asyncio.Lock()):
                 if (memory := self._remembered(credential.key)) is None:
                     return await self._verify_and_remember(credential)
-        elif self._monotonic() >= memory.verified_at + self.fresh_seconds / 2:
+        elif self._monotonic() >= memory.verified_at + FRESH_SECONDS / 2:
             self._refresh_ahead(credential)
         return memory.identity
 
@@ -156,7 +153,7 @@ class Authentication:
 
     def _remembered(self, key: bytes) -> Memory | None:
         available = self._database.health.available
-        remembered = self._from_memory(self.fresh_seconds if available else STALE_SECONDS, key)
+        remembered = self._from_memory(FRESH_SECONDS if available else STALE_SECONDS, key)
         if remembered is None and not available:
             raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
         return remembered

@@ -72,7 +72,7 @@ class Groups(Changes):
         )
         document = {**group.document, "removed_at": None}
 
-        async def add(session: Session | None) -> None:
+        async def add(session: Session) -> None:
             await self._refuse_taken(name, None, session)
             await self._database.groups.insert_one(document, session=session)
             await self._audit(session, author, Action.GROUP_ADDED, **_said(group), name=group.display_name)
@@ -142,7 +142,7 @@ class Groups(Changes):
         new_name = None if name is None else checked_group_name(name)
         checked_display_name = None if display_name is None else checked_name("display name", display_name)
 
-        async def change(session: Session | None) -> Group:
+        async def change(session: Session) -> Group:
             before = await self._existing(group, session, versions)
             after = replace(before, name=new_name or before.name)
             if checked_display_name is not None:
@@ -177,7 +177,7 @@ class Groups(Changes):
         """
         at = self._now()
 
-        async def remove(session: Session | None) -> Group:
+        async def remove(session: Session) -> Group:
             found = await self._existing(group, session, versions)
             saying = {"_id": f"groups/{found.id}", "policy": {"$ne": {}}}
             if await self._database.policies.find_one(saying, session=session) is not None:
@@ -201,7 +201,7 @@ class Groups(Changes):
             IdentityConflictError: A user is in `MAX_GROUPS_OF_USER` groups already.
         """
 
-        async def add(session: Session | None, group: Group, user: User) -> bool:
+        async def add(session: Session, group: Group, user: User) -> bool:
             if group.id in user.group_ids:
                 return False
             if len(user.group_ids) >= MAX_GROUPS_OF_USER:
@@ -216,7 +216,7 @@ class Groups(Changes):
     async def remove_members(self, group: str, users: Sequence[str], *, author: Author = COMMAND_LINE) -> Group:
         """Remove users from a group: all of them, or none. Others are ignored."""
 
-        async def remove(session: Session | None, group: Group, user: User) -> bool:
+        async def remove(session: Session, group: Group, user: User) -> bool:
             if group.id not in user.group_ids:
                 return False
             less = {"$pull": {"group_ids": group.id}}
@@ -230,9 +230,9 @@ class Groups(Changes):
         self,
         group: str,
         users: Sequence[str],
-        change_one: Callable[[Session | None, Group, User], Awaitable[bool]],
+        change_one: Callable[[Session, Group, User], Awaitable[bool]],
     ) -> Group:
-        async def change(session: Session | None) -> tuple[Group, list[User]]:
+        async def change(session: Session) -> tuple[Group, list[User]]:
             found = await self._existing(group, session)
             members = [await self._accounts.existing_user(user, session) for user in users]
             # The group is written to: so it cannot be removed at the same moment and leave a member.
@@ -244,13 +244,13 @@ class Groups(Changes):
             self._accounts.forget(*[user.id for user in changed])
         return found
 
-    async def _change_named(self, name: str, change: Callable[[Session | None], Awaitable[T]]) -> T:
+    async def _change_named(self, name: str, change: Callable[[Session], Awaitable[T]]) -> T:
         try:
             return await self._change(change)
         except DuplicateKeyError:  # given at the same moment
             raise IdentityConflictError(f'a group named "{name}" exists already') from None
 
-    async def _refuse_taken(self, name: str, own: Group | None, session: Session | None) -> None:
+    async def _refuse_taken(self, name: str, own: Group | None, session: Session) -> None:
         same = await find_group(self._database.groups, name, session)
         if same is not None and (own is None or same.id != own.id):
             raise IdentityConflictError(f'a group named "{same.name}" exists already')

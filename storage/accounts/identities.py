@@ -102,7 +102,7 @@ class Identities(UserAccounts):
         name: str = "",
         expires_at: datetime | None = None,
         author: Author = COMMAND_LINE,
-        first: Callable[[Session | None], Awaitable[None]] | None = None,
+        first: Callable[[Session], Awaitable[None]] | None = None,
     ) -> tuple[Token, str]:
         """Create a token for a user. Return its metadata and the token, which cannot be read again.
 
@@ -116,7 +116,7 @@ class Identities(UserAccounts):
         expires_at = _capped(expires_at, author.expires_at)
         new = _NewToken.make(checked_name("token's name", name), expires_at, self._now())
 
-        async def create(session: Session | None) -> Token:
+        async def create(session: Session) -> Token:
             if first is not None:
                 await first(session)
             return await self._add_token(new, await self.existing_holder(username, session), author, session)
@@ -148,7 +148,7 @@ class Identities(UserAccounts):
         """
         expires_at = expires_at and _capped(expires_at, author.expires_at)
 
-        async def replace(session: Session | None) -> tuple[Token, str]:
+        async def replace(session: Session) -> tuple[Token, str]:
             old, now = await self._existing_token(token_id, of, session), self._now()
             if old.revoked_at is not None or has_ended(old.expires_at, now):
                 raise IdentityConflictError(f'the token "{old.id}" is not valid any more: create another one')
@@ -168,9 +168,7 @@ class Identities(UserAccounts):
         self.forget(token.user_id)
         return token, text
 
-    async def _bound_by(
-        self, user: User, author: Author, replaced: Token | None, session: Session | None
-    ) -> tuple[str, ...]:
+    async def _bound_by(self, user: User, author: Author, replaced: Token | None, session: Session) -> tuple[str, ...]:
         """The tokens with a policy that a new token of a user is made with or replaces, and those by which these are bound."""
         own = {author.token_id} if author.user is not None and author.user.id == user.id else set()
         made_of = [one for one in own | {replaced and replaced.id} if one is not None]
@@ -187,7 +185,7 @@ class Identities(UserAccounts):
             return {one["_id"]: tuple(one["bound_by"]) async for one in self._database.tokens.find(bound)}
 
     async def _add_token(
-        self, new: _NewToken, user: User, author: Author, session: Session | None, replaced: Token | None = None
+        self, new: _NewToken, user: User, author: Author, session: Session, replaced: Token | None = None
     ) -> Token:
         """Write a new token of a user, who may have one more of them than usual where it replaces one."""
         if has_ended(new.document["expires_at"], self._now()):
@@ -197,27 +195,27 @@ class Identities(UserAccounts):
         kept = new.document | {"user_id": user.id, "bound_by": bound_by}
         await self._database.tokens.insert_one(kept, session=session)
         if author.user is not None and author.user.role is not Role.OWNER:
-            await self._keep_to_the_limit(user, kept["_id"], session, int(replaced is not None))
+            await self._keep_to_the_limit(user, session, int(replaced is not None))
         token = Token.of(kept)
         detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
         await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
         return token
 
-    async def _witness(self, user: User, session: Session | None) -> None:
+    async def _witness(self, user: User, session: Session) -> None:
         """Write to the owner of a new token: so two cannot both be the last, and none is made while its owner is removed."""
         owners = self._database.groups if user.username.startswith(SERVICE_PREFIX) else self._database.users
         there, witness = {"_id": user.id, "removed_at": None}, {"$inc": {"witnessed": 1}}
         if not (await owners.update_one(there, witness, session=session)).matched_count:
             raise UnknownIdentityError(f'"{user.username}" was removed')
 
-    async def _existing_token(self, token_id: str, of: UUID | None, session: Session | None) -> Token:
+    async def _existing_token(self, token_id: str, of: UUID | None, session: Session) -> Token:
         own = {} if of is None else {"user_id": of}
         document = await self._database.tokens.find_one({"_id": token_id, **own}, session=session)
         if document is None:
             raise UnknownIdentityError(f'no token with the id "{token_id}" (the part before the hyphen)')
         return Token.of(document)
 
-    async def _keep_to_the_limit(self, user: User, token_id: str, session: Session | None, spare: int) -> None:
+    async def _keep_to_the_limit(self, user: User, session: Session, spare: int) -> None:
         """Raise if the new token is one too many."""
         own = {"user_id": user.id}
         today = own | {"created_at": {"$gt": self._now() - timedelta(days=1)}}
@@ -226,8 +224,6 @@ class Identities(UserAccounts):
             (today, MAX_TOKENS_A_DAY, TOO_MANY_TODAY, 0),
         ):
             if limit and await self._database.tokens.count_documents(meant, session=session) > limit + more:
-                if session is None:  # nothing undoes what was written
-                    await self._database.tokens.delete_one({"_id": token_id})
                 raise IdentityConflictError(refusal.format(user.username, limit))
 
     async def list_tokens(self, username: str) -> list[Token]:
@@ -253,7 +249,7 @@ class Identities(UserAccounts):
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
         """Revoke a token by its public part, of the user `of` if given; harmless if it is revoked already."""
 
-        async def revoke(session: Session | None) -> Token:
+        async def revoke(session: Session) -> Token:
             owner = None if of is None else (await self.existing_holder(of, session)).id
             token = await self._existing_token(token_id, owner, session)
             active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._now()}}

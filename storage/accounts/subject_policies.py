@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 from storage.mongo.database import Database, Session
 
 
-async def remove_belongings(database: Database, id_: UUID, at: datetime, session: Session | None) -> int:
+async def remove_belongings(database: Database, id_: UUID, at: datetime, session: Session) -> int:
     """Remove what a removed user or group had; return how many of their tokens are revoked now.
 
     `at` is the current time.
@@ -29,7 +29,7 @@ async def remove_belongings(database: Database, id_: UUID, at: datetime, session
     return revoked.modified_count
 
 
-async def name_policy(database: Database, group_id: UUID, name: str, session: Session | None) -> None:
+async def name_policy(database: Database, group_id: UUID, name: str, session: Session) -> None:
     """Have the policy of a group, if it has one, call it by its new name."""
     changes = {"name": name, "version": _version()}
     await database.policies.update_one({"_id": f"groups/{group_id}"}, {"$set": changes}, session=session)

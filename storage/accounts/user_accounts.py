@@ -70,7 +70,7 @@ class UserAccounts(Authentication, Changes):
         kept = {"username": username, "display_name": user.display_name, "role": role.value, "cost_centre": cost_centre}
         document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
 
-        async def add(session: Session | None) -> None:
+        async def add(session: Session) -> None:
             if same := await self._user_named(username, session):
                 raise IdentityConflictError(f'a user named "{same.username}" exists already')
             await self._database.users.insert_one(document, session=session)
@@ -158,7 +158,7 @@ class UserAccounts(Authentication, Changes):
         centre = None if cost_centre is None else checked_name("cost centre", cost_centre)
         name = None if display_name is None else checked_name("display name", display_name)
 
-        async def change(session: Session | None) -> User:
+        async def change(session: Session) -> User:
             user = await self.existing_user(username, session)
             if versions is not None and user.version not in versions:
                 raise ChangedMeanwhileError(CHANGED.format(user.username))
@@ -201,7 +201,7 @@ class UserAccounts(Authentication, Changes):
         """
         at = self._now()
 
-        async def remove(session: Session | None) -> User:
+        async def remove(session: Session) -> User:
             user = await self.existing_user(username, session)
             if author.user is not None and author.user.id == user.id:
                 raise IdentityConflictError(NOT_ONESELF)
@@ -214,7 +214,7 @@ class UserAccounts(Authentication, Changes):
 
         self.forget((await self._change(remove)).id)
 
-    async def _leave_an_owner(self, user: User, author: Author, session: Session | None) -> None:
+    async def _leave_an_owner(self, user: User, author: Author, session: Session) -> None:
         """Raise if there is no other owner.
 
         The other owner's document is written, so two owners cannot remove each other at once.

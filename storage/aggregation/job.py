@@ -35,7 +35,6 @@ from pymongo.errors import OperationFailure
 from intercept.ids import format_id
 from storage.mongo.clocks import Pause
 from storage.mongo.database import (
-    NO_TRANSACTIONS,
     Collection,
     Database,
     DatabaseUnavailableError,
@@ -69,10 +68,6 @@ Pending: TypeAlias = dict[str, Any]
 """The note of a run: `true` has the ids of what was added for good, `presumed` the others, with what they keep."""
 
 
-class NoTransactionsError(Exception):
-    """The MongoDB cannot add exactly once. Its text is a phrase for the operator."""
-
-
 class TooSlowError(DatabaseUnavailableError):
     """A batch took longer than `BATCH_SECONDS`. The next one is smaller."""
 
@@ -100,7 +95,6 @@ class ExactlyOnceJob(ABC):
     Attributes:
         log: Where a failure is logged.
         verb: What MongoDB fails to do, for the message.
-        missing: What is unavailable on a MongoDB without transactions.
         waiting: What waits while MongoDB takes too long.
         job_state: The filter of the job state.
         mark: The field that marks a document as not added yet.
@@ -115,7 +109,6 @@ class ExactlyOnceJob(ABC):
 
     log: ClassVar[logging.Logger]
     verb: ClassVar[str]
-    missing: ClassVar[str]
     waiting: ClassVar[str]
     job_state: ClassVar[Mapping[str, Any]]
     mark: ClassVar[str]
@@ -153,19 +146,15 @@ class ExactlyOnceJob(ABC):
         """Add some of the marked documents, the oldest first; return which ones, see `Pending`."""
 
     async def run(self) -> None:
-        """Run again and again until cancelled; end at once on a MongoDB without transactions.
+        """Run again and again until cancelled.
 
         Raises:
             DatabaseRefusalError: The database does not do it.
         """
         while True:
             is_all = True
-            try:
-                with self._database.health.tolerate(self.waiting):
-                    is_all = await self._run_in_time()
-            except NoTransactionsError as error:
-                self.log.warning("%s: %s", self.missing, error)
-                return
+            with self._database.health.tolerate(self.waiting):
+                is_all = await self._run_in_time()
             behind = self.behind_seconds if self._busy() else 0
             await self._pause(self.seconds if is_all else behind)
             await self._database.health.wait_until_back()
@@ -189,7 +178,6 @@ class ExactlyOnceJob(ABC):
             on_added: Called after each run with the number that it added.
 
         Raises:
-            NoTransactionsError: This MongoDB is no replica set.
             DatabaseUnavailableError: Not all was added.
         """
         added, is_all = 0, False
@@ -205,7 +193,6 @@ class ExactlyOnceJob(ABC):
 
         Raises:
             TooSlowError: Nothing was added, and fewer will be tried next.
-            NoTransactionsError: This MongoDB is no replica set.
             DatabaseUnavailableError: It takes too long even for a single one, or the database is unavailable.
         """
         limit = self._batch_limit
@@ -234,10 +221,6 @@ class ExactlyOnceJob(ABC):
             async with self._database.within(BATCH_SECONDS, self.verb, may_be_slow=True):
                 return await work(limit)
         except DatabaseUnavailableError as error:
-            if isinstance(error.__cause__, OperationFailure) and error.__cause__.code in NO_TRANSACTIONS:
-                raise NoTransactionsError(
-                    "MongoDB has transactions only as a replica set, which may have one member"
-                ) from None
             is_lost = not self._database.health.available
             if limit == self._batch_limit or is_lost or not is_slow(error.__cause__):
                 raise

@@ -53,7 +53,7 @@ class RollupJob(ExactlyOnceJob):
 
     log = logging.getLogger(__name__)
     verb = "count"
-    missing = waiting = "nothing is counted"
+    waiting = "nothing is counted"
     job_state = JOB_STATE
     mark, kept = "uncounted", "counted"
     marked, index = UNCOUNTED_ONES, UNCOUNTED

@@ -16,7 +16,7 @@ from intercept.records import Status
 from storage.aggregation.rollup_job import JOB_STATE
 from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_INITIATOR, BY_TIME, UNCOUNTED
+from storage.mongo.indexes import UNCOUNTED
 
 MAX_UNCOUNTED: Final = 10_000
 """How many uncounted calls are told, at most."""
@@ -59,15 +59,11 @@ async def read_uncounted(rollups: Collection, session: Session | None) -> Uncoun
 
 
 async def count_uncounted(
-    database: Database, session: Session | None, span: tuple[datetime, datetime], visible_to: UUID | None
+    database: Database, session: Session, span: tuple[datetime, datetime], visible_to: UUID | None
 ) -> int:
     """Count the calls that started within a time range, may be seen, and are in no rollup yet. Errors of the driver pass."""
     visible = {} if visible_to is None else {"initiator_id": visible_to}
     started = {"started_at": {"$gte": span[0], "$lt": span[1]}, **visible}
-    if session is None:  # a single server counts none, so all calls that ended wait, which an index tells
-        ended = {**started, "status": {"$in": [Status.COMPLETED, Status.FAILED]}}
-        index = BY_INITIATOR if visible else BY_TIME
-        return await database.interceptions.count_documents(ended, hint=list(index), limit=MAX_UNCOUNTED)
     marks = await read_uncounted(database.rollups, session)
     noted = [*marks.true, *marks.presumed]
     pipeline: list[dict[str, Any]] = [

@@ -70,7 +70,7 @@ class Webhooks(Changes):
             changed_at=at,
         )
 
-        async def add(session: Session | None) -> None:
+        async def add(session: Session) -> None:
             if await self._database.webhooks.count_documents({}, session=session) >= MAX_WEBHOOKS:
                 raise IdentityConflictError(TOO_MANY)
             await self._database.webhooks.insert_one(webhook.document, session=session)
@@ -89,16 +89,13 @@ class Webhooks(Changes):
     ) -> Webhook:
         """Change the given fields: `url`, `description`, `types` or `disabled`."""
 
-        async def change(session: Session | None) -> Webhook:
+        async def change(session: Session) -> Webhook:
             old = await self._existing(id_, session, versions)
             new = structs.replace(old, **changes)
             if changed := [name for name in changes if getattr(old, name) != getattr(new, name)]:
                 new = structs.replace(new, changed_at=self._now())
                 fields = {name: new.document[name] for name in (*changed, "changed_at")}
-                same = {"_id": id_, "changed_at": old.changed_at}
-                found = await self._database.webhooks.update_one(same, {"$set": fields}, session=session)
-                if not found.matched_count:
-                    raise ChangedMeanwhileError(CHANGED)
+                await self._database.webhooks.update_one({"_id": id_}, {"$set": fields}, session=session)
                 await self._audit(session, author, Action.WEBHOOK_CHANGED, webhook_id=id_, changes=changed)
             return new
 
@@ -109,7 +106,7 @@ class Webhooks(Changes):
     ) -> None:
         """Remove one with its waiting deliveries."""
 
-        async def remove(session: Session | None) -> None:
+        async def remove(session: Session) -> None:
             await self._existing(id_, session, versions)
             await self._database.webhooks.delete_one({"_id": id_}, session=session)
             await self._database.webhook_deliveries.delete_many({"webhook_id": id_}, session=session)
@@ -129,7 +126,7 @@ class Webhooks(Changes):
             await self._change(partial(self._reseal, webhook, sealed))
         return len(old)
 
-    async def _reseal(self, webhook: Webhook, sealed: bytes, session: Session | None) -> None:
+    async def _reseal(self, webhook: Webhook, sealed: bytes, session: Session) -> None:
         same = {"_id": webhook.id, "sealed": webhook.sealed}
         changed = await self._database.webhooks.update_one(same, {"$set": {"sealed": sealed}}, session=session)
         if changed.matched_count:

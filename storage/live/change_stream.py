@@ -53,14 +53,9 @@ _PIPELINE = ({"$match": _STARTS_AND_ENDS}, {"$project": {"fullDocument": True}})
 
 _POSITION = re.compile(rf"[0-9A-F]{{2,{MAX_POSITION}}}")
 
-_NOT_A_REPLICA_SET = 40573
 _FORGOTTEN = {280, 286}  # ChangeStreamFatalError, ChangeStreamHistoryLost
 _CURSOR_NOT_FOUND = 43
 _RESUMABLE = "ResumableChangeStreamError"
-
-
-class ChangeStreamsUnsupportedError(Exception):
-    """The MongoDB is not a replica set, and has no change streams."""
 
 
 class InvalidPositionError(ValueError):
@@ -111,7 +106,6 @@ class ChangeStream:
         The events are those of interceptions, unless a collection and a pipeline are given.
 
         Raises:
-            ChangeStreamsUnsupportedError: There are none.
             InvalidPositionError: `after` is not a position.
             ForgottenPositionError: What came after it is not known any more.
             DatabaseUnavailableError: The database is unavailable.
@@ -181,8 +175,6 @@ class ChangeStream:
 
 def _meaning(error: OperationFailure, *, resumed: bool) -> Exception | None:
     """Translate an error of the database; None for an unexpected one. For an invalid position MongoDB has a dozen codes."""
-    if error.code == _NOT_A_REPLICA_SET:
-        return ChangeStreamsUnsupportedError("MongoDB has change streams on replica sets only")
     if error.code in _FORGOTTEN:
         return ForgottenPositionError("events after this position are no longer available")
     if error.code == _CURSOR_NOT_FOUND or error.has_error_label(_RESUMABLE):

@@ -97,7 +97,6 @@ class Live:
 
         Raises:
             TooManyListenersError: No more may listen.
-            ChangeStreamsUnsupportedError: The database is not a replica set.
             InvalidPositionError: `after` is not a position.
             ForgottenPositionError: The events after it are no longer available.
             DatabaseUnavailableError: The database is unavailable.

@@ -17,7 +17,6 @@ from pymongo.errors import AutoReconnect, InvalidName, NetworkTimeout, Operation
 
 from storage.mongo.connection import OPTIONS, open_client
 from storage.mongo.errors import (
-    NO_TRANSACTIONS,
     DatabaseRefusalError,
     DatabaseUnavailableError,
     database_errors,
@@ -30,7 +29,6 @@ from storage.mongo.health import DatabaseHealth
 from storage.mongo.index_creation import make_indexes, make_indexes_of
 
 __all__ = [
-    "NO_TRANSACTIONS",
     "OPTIONS",
     "Collection",
     "Database",
@@ -50,6 +48,12 @@ PING_SECONDS = 1.0
 
 SLACK_SECONDS = 0.5
 """How much longer than its bound a response is waited for: the driver's bound begins only when a thread is free."""
+
+SINGLE_SERVER = """\
+this MongoDB is a single server, and the bridge needs a replica set; one member is enough. Start it again as one:
+  mongod --replSet rs0 (with its other options)
+and say so once:
+  mongosh --eval 'rs.initiate()'"""
 
 QUERY_SECONDS = 8.0
 """How long the database may take for one list, name or sum of the API."""
@@ -116,7 +120,6 @@ class Database:
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:
         self._client = client
         self._database = client[name]
-        self._is_replicated: bool | None = None
         self.health = DatabaseHealth(self._probe)
         for collection in Database.__annotations__:
             setattr(self, collection, self._database[collection])
@@ -153,22 +156,17 @@ class Database:
 
         Raises:
             PyMongoError: For `database_errors` an outage, also for a conflict with another transaction: try either
-                again. If the commit raises it, the transaction may have been committed. A single server, not a replica
-                set, refuses: `NO_TRANSACTIONS`.
+                again. If the commit raises it, the transaction may have been committed.
         """
         async with await self._client.start_session() as session, session.start_transaction():
             yield session
 
-    async def together(self, change: Callable[[Session | None], Awaitable[T]]) -> T:
+    async def together(self, change: Callable[[Session], Awaitable[T]]) -> T:
         """Run `change` in a transaction, and again from the beginning after a conflict.
-
-        On a single server there are no transactions: the session is None there, and each write counts at once.
 
         Raises:
             PyMongoError: As `transaction` does; an outage also after `CHANGE_TRIES` in vain.
         """
-        if not await self.is_replicated():
-            return await change(None)
         tries = 1
         while True:
             try:
@@ -181,20 +179,10 @@ class Database:
             tries += 1
 
     @contextlib.asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Session | None]:
-        """A session whose queries all read the same snapshot. None on a standalone server."""
-        if await self.is_replicated():
-            async with await self._client.start_session(snapshot=True) as session:
-                yield session
-        else:
-            yield None
-
-    async def is_replicated(self) -> bool:
-        """Say whether there are transactions and change streams: not on a single server."""
-        if self._is_replicated is None:
-            hello = await self._client.admin.command("hello")
-            self._is_replicated = "setName" in hello or hello.get("msg") == "isdbgrid"
-        return self._is_replicated
+    async def snapshot(self) -> AsyncIterator[Session]:
+        """A session whose queries all read the same snapshot."""
+        async with await self._client.start_session(snapshot=True) as session:
+            yield session
 
     @contextlib.asynccontextmanager
     async def within(self, seconds: float | None, what: str = "", *, may_be_slow: bool = False) -> AsyncIterator[None]:
@@ -264,10 +252,10 @@ class Database:
                 whole seconds, at least one; None keeps forever.
 
         Raises:
-            DatabaseUnavailableError: The database is unavailable.
+            DatabaseUnavailableError: The database is unavailable, or a single server.
         """
         with database_errors():
-            await self._client.admin.command("ping")  # one that is unavailable is noticed sooner than an index is made
+            await self._require_replica_set()
             await make_indexes(self._database, retention)
 
     async def clear(self) -> None:
@@ -276,9 +264,21 @@ class Database:
             await self._database.drop_collection(name)
 
     async def prepare_users(self) -> None:
-        """Make the indexes of the names of users and groups, see `storage.mongo.index_creation`."""
-        for name in ("users", "groups"):
-            await make_indexes_of(self._database, name)
+        """Check that it is a replica set, and make the indexes of the names of users and groups.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable, or a single server.
+        """
+        with database_errors():
+            await self._require_replica_set()
+            for name in ("users", "groups"):
+                await make_indexes_of(self._database, name)
+
+    async def _require_replica_set(self) -> None:
+        """Refuse a single server, which has no transactions and no change streams; a sharded cluster has them."""
+        hello = await self._client.admin.command("hello")
+        if "setName" not in hello and hello.get("msg") != "isdbgrid":
+            raise DatabaseUnavailableError(SINGLE_SERVER)
 
     def close(self) -> None:
         """Close all connections."""

@@ -30,10 +30,6 @@ _OUTAGE_CODES = LOSS_CODES | {50, 239, 246, 262, 11601}
 
 DUPLICATE_KEY = 11000
 
-# IllegalOperation, OperationNotSupportedInTransaction
-NO_TRANSACTIONS = frozenset({20, 263})
-"""The error of a standalone MongoDB for a transaction."""
-
 
 class DatabaseUnavailableError(Exception):
     """The database does not answer, or refuses the login. The text is one sentence without credentials."""

@@ -19,7 +19,6 @@ from storage.accounts.users import Identity
 from storage.live.change_stream import (
     SELDOM_MILLISECONDS,
     ChangeStream,
-    ChangeStreamsUnsupportedError,
     ForgottenPositionError,
 )
 from storage.mongo.clocks import Pause
@@ -158,8 +157,6 @@ class FollowedPolicies:
             await self._database.health.wait_until_back()
             try:
                 await self._follow_stream()
-            except ChangeStreamsUnsupportedError:
-                await self._poll()
             except (DatabaseUnavailableError, ForgottenPositionError) as error:
                 self._lose(error)
                 await self._pause(POLL_SECONDS)

@@ -7,7 +7,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
-from pymongo.errors import DuplicateKeyError
 
 from intercept.ids import format_id
 from limits.policies.policy import AnyPolicy
@@ -96,7 +95,7 @@ class PolicyStore(Changes):
         """
         source, subject = await self._find_subject(level, reference)
 
-        async def change(session: Session | None) -> KeptPolicy:
+        async def change(session: Session) -> KeptPolicy:
             before = await self._find(source, session)
             if versions is not None and before.version not in versions:
                 raise ChangedMeanwhileError(_CHANGED.format(source))
@@ -107,7 +106,9 @@ class PolicyStore(Changes):
                 return before
             kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
             await self._witness(source, session)
-            await self._replace(before, kept, session)
+            document = document_of(kept)
+            same = {"_id": document["_id"]}
+            await self._database.policies.replace_one(same, document, upsert=True, session=session)
             text_before = f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
             detail = {"policy": str(source), "policy_before": text_before, "policy_after": _text(policy)}
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
@@ -125,25 +126,13 @@ class PolicyStore(Changes):
             return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
         return msgspec.structs.replace(read_any(document), source=source)
 
-    async def _witness(self, source: Source, session: Session | None) -> None:
+    async def _witness(self, source: Source, session: Session) -> None:
         """Write to the user or the group: so they cannot be removed at the same moment and leave a policy."""
         subjects = {Level.USER: self._database.users, Level.GROUP: self._database.groups}.get(source.level)
         if subjects is not None:
             there, witness = {"_id": UUID(source.key), "removed_at": None}, {"$inc": {"witnessed": 1}}
             if not (await subjects.update_one(there, witness, session=session)).matched_count:
                 raise UnknownIdentityError(f"the {source} was removed")
-
-    async def _replace(self, before: KeptPolicy, kept: KeptPolicy, session: Session | None) -> None:
-        """Write a policy, unless another one has been written since: on a single server nothing else prevents that."""
-        document = document_of(kept)
-        same = {"_id": document["_id"], "version": before.version}
-        is_new = before.version == NO_VERSION
-        try:
-            replaced = await self._database.policies.replace_one(same, document, upsert=is_new, session=session)
-        except DuplicateKeyError:
-            raise ChangedMeanwhileError(_CHANGED.format(kept.source)) from None
-        if not is_new and not replaced.matched_count:
-            raise ChangedMeanwhileError(_CHANGED.format(kept.source))
 
     async def _find_subject(self, level: Level, reference: str) -> tuple[Source, User | None]:
         """The subject of a policy, and the user if it has only one."""

@@ -141,8 +141,7 @@ class Recosting:
                 return IDLE_SECONDS
             if job.state is RecostState.WAITING:
                 return await self._begin(job)
-            # A single server adds nothing up, so all calls wait for that for ever.
-            if await self._database.is_replicated() and await self._are_marked({"$exists": True}, MAX_BEHIND):
+            if await self._are_marked({"$exists": True}, MAX_BEHIND):
                 await self._pause_job(job)
                 return IDLE_SECONDS
             async with self._database.within(BATCH_SECONDS):
@@ -168,7 +167,7 @@ class Recosting:
         """Whether nothing of before the request waits to be counted, and has not for long enough."""
         now = self._now()
         is_over = job.counted_at is not None and now - job.counted_at >= timedelta(seconds=SETTLE_SECONDS)
-        if is_over or not await self._database.is_replicated():
+        if is_over:
             return True
         if await self._are_marked({"$lte": job.requested_at}, 1):
             await self._pause_job(job, {"counted_at": ""})
@@ -204,7 +203,7 @@ class Recosting:
                     return True
         return False
 
-    async def _batch(self, job: Recost, session: Session | None) -> bool:
+    async def _batch(self, job: Recost, session: Session) -> bool:
         """Price the next calls; return whether there are no more.
 
         Raises:
@@ -222,11 +221,11 @@ class Recosting:
         costs = {call["_id"]: self._cost(call) for call in calls}
         changed = [call for call in calls if _is_another(call, costs[call["_id"]])]
         is_marked = any(name in call for call in changed for name, _ in _MARKS)
-        if session is not None and (is_marked or await self._are_noted(changed, session)):
+        if is_marked or await self._are_noted(changed, session):
             await self._database.recosts.update_one(ours, {"$unset": {"counted_at": ""}}, session=session)
             return False
         if changed:
-            marks = {} if session is None else await self._marks([call["_id"] for call in changed], session)
+            marks = await self._marks([call["_id"] for call in changed], session)
             at = self._now()
             updates = [_update(call, costs[call["_id"]], at, marks.get(call["_id"], {})) for call in changed]
             await self._interceptions.bulk_write(updates, ordered=False, session=session)

@@ -47,7 +47,7 @@ class Recosts(Changes):
             "requested_by": author.user and author.user.username,
         }
 
-        async def request(session: Session | None) -> None:
+        async def request(session: Session) -> None:
             await self._database.recosts.insert_one(document, session=session)
             await self._audit(session, author, Action.RECOST_REQUESTED, **_said(document))
 
@@ -78,7 +78,7 @@ class Recosts(Changes):
             IdentityConflictError: It has ended.
         """
 
-        async def cancel(session: Session | None) -> None:
+        async def cancel(session: Session) -> None:
             recosts = self._database.recosts
             document = await recosts.find_one({"_id": id_}, session=session)
             if document is None:

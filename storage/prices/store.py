@@ -7,8 +7,6 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Final
 from uuid import uuid4
 
-from pymongo.errors import DuplicateKeyError
-
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityError
@@ -53,7 +51,7 @@ class PriceStore(Changes):
             ChangedMeanwhileError: They have another version.
         """
 
-        async def change(session: Session | None) -> KeptPrices:
+        async def change(session: Session) -> KeptPrices:
             before = await self._find(session)
             if versions is not None and before.version not in versions:
                 raise ChangedMeanwhileError(CHANGED)
@@ -61,7 +59,8 @@ class PriceStore(Changes):
             if prices == before.prices:
                 return before
             kept = KeptPrices(prices, uuid4().hex[:16], self._now())
-            await self._replace(before, kept, session)
+            same = {"_id": DOCUMENT}
+            await self._database.prices.replace_one(same, document_of(kept), upsert=True, session=session)
             removed = [str(one) for one in before.prices if one not in prices]
             added = [str(one) for one in prices if one not in before.prices]
             await self._audit(session, author, Action.PRICES_CHANGED, prices_removed=removed, prices_added=added)
@@ -71,16 +70,6 @@ class PriceStore(Changes):
 
     async def _find(self, session: Session | None) -> KeptPrices:
         return read_document(await self._database.prices.find_one({"_id": DOCUMENT}, session=session))
-
-    async def _replace(self, before: KeptPrices, kept: KeptPrices, session: Session | None) -> None:
-        """Write the prices, unless others were written since: on a single server nothing else prevents that."""
-        same, is_new = {"_id": DOCUMENT, "version": before.version}, before.version == NO_VERSION
-        try:
-            replaced = await self._database.prices.replace_one(same, document_of(kept), upsert=is_new, session=session)
-        except DuplicateKeyError:
-            raise ChangedMeanwhileError(CHANGED) from None
-        if not is_new and not replaced.matched_count:
-            raise ChangedMeanwhileError(CHANGED)
 
 
 def _checked(prices: Iterable[OwnPrice]) -> tuple[OwnPrice, ...]:

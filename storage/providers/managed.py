@@ -87,7 +87,7 @@ class ManagedProviders(Changes):
         sealed = self._secrets(None, id_, spec, secrets)
         provider = StoredProvider(id_, spec, self._keys(None, id_, spec, keys, sealed), at, at, 1, sealed)
 
-        async def add(session: Session | None) -> None:
+        async def add(session: Session) -> None:
             if await self._database.providers.count_documents({}, session=session) >= MAX_PROVIDERS:
                 raise ProviderConflictError(f"there are {MAX_PROVIDERS} providers already, the most that are allowed")
             if await self._database.providers.find_one({"name": spec.name}, session=session) is not None:
@@ -119,7 +119,7 @@ class ManagedProviders(Changes):
             ProviderConflictError: somebody else changed it at the same time.
         """
 
-        async def change(session: Session | None) -> StoredProvider:
+        async def change(session: Session) -> StoredProvider:
             old = await self._existing(name, session)
             spec = structs.replace(old.spec, **changes)
             sealed = self._secrets(old, old.id, spec, secrets)
@@ -158,14 +158,14 @@ class ManagedProviders(Changes):
         secrets = {name: structs.replace(one, sealed=again(one.sealed)) for name, one in provider.secrets.items()}
         new = structs.replace(provider, keys=keys, secrets=secrets, revision=provider.revision + 1)
 
-        async def replace(session: Session | None) -> None:
+        async def replace(session: Session) -> None:
             await self._replace(provider, new, session)
             name = provider.spec.name
             await self._audit(session, COMMAND_LINE, Action.PROVIDER_CHANGED, provider=name, changes=["seals"])
 
         await self._change(replace)
 
-    async def _replace(self, old: StoredProvider, new: StoredProvider, session: Session | None) -> None:
+    async def _replace(self, old: StoredProvider, new: StoredProvider, session: Session) -> None:
         as_it_was = {"_id": old.id, "revision": old.revision}
         replaced = await self._database.providers.replace_one(as_it_was, new.document, session=session)
         if not replaced.matched_count:
@@ -175,7 +175,7 @@ class ManagedProviders(Changes):
     async def remove(self, name: str, *, author: Author = COMMAND_LINE) -> None:
         """Remove a provider and its keys. Records stay."""
 
-        async def remove(session: Session | None) -> None:
+        async def remove(session: Session) -> None:
             removed = await self._database.providers.delete_one({"name": name}, session=session)
             if not removed.deleted_count:
                 raise UnknownProviderError(f"there is no provider named {name} in the database")

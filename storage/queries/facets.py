@@ -10,9 +10,7 @@ from uuid import UUID
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.aggregation.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_INITIATOR, BY_TIME, NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
-from storage.queries.filters.selection import ENDED
-from storage.queries.filters.time_ranges import EARLIEST
+from storage.mongo.indexes import NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.paging import visible
 
 MAX_NAMES = 10_000
@@ -44,8 +42,6 @@ async def find_facet(database: Database, facet: Facet, prefix: str, *, visible_t
     # In the order of their bytes, as the database has them.
     conditions = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}, **visible(visible_to)}
     async with database.query(), database.snapshot() as session:
-        if session is None:
-            return await _recorded(database, facet, conditions)
         counted = await _counted(database, facet, conditions, session)
         calls = _named(facet, UNCOUNTED_ONES, conditions)
         uncounted = await _distinct(database.interceptions, calls, facet, UNCOUNTED, session)
@@ -60,13 +56,6 @@ async def _counted(database: Database, facet: Facet, conditions: dict[str, Any],
         breakdown, index = facet.breakdown, NAMES[facet.breakdown]
     rollups = {"level": breakdown, "bucket": Bucket.DAY, **conditions}
     return await _distinct(database.rollups, [{"$match": rollups}], facet, index, session)
-
-
-async def _recorded(database: Database, facet: Facet, conditions: dict[str, Any]) -> list[str]:
-    """Read every interception, if there are no rollups."""
-    ended: dict[str, Any] = {"status": {"$in": list(ENDED)}, "started_at": {"$gte": EARLIEST}}
-    index = BY_INITIATOR if "initiator_id" in conditions else BY_TIME
-    return await _distinct(database.interceptions, _named(facet, ended, conditions), facet, index)
 
 
 def _named(facet: Facet, calls: Mapping[str, Any], conditions: dict[str, Any]) -> list[dict[str, Any]]:
@@ -91,7 +80,7 @@ async def _distinct(
     stages: list[dict[str, Any]],
     facet: Facet,
     index: Keys,
-    session: Session | None = None,
+    session: Session,
 ) -> list[str]:
     pipeline = [*stages, {"$group": {"_id": f"${facet}"}}, {"$sort": {"_id": 1}}, {"$limit": MAX_NAMES}]
     cursor = collection.aggregate(pipeline, hint=dict(index), session=session)

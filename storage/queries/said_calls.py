@@ -12,7 +12,6 @@ from pymongo import ASCENDING
 
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
-from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped.grouped import ignore_progress
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls
@@ -31,14 +30,11 @@ async def said_calls(
     A day begins at a call, so that no time is spent on a range in which nobody called, such as from the year 1 on.
 
     Raises:
-        NoFinderError: This MongoDB does not read as of one moment.
         DatabaseUnavailableError: The database is unavailable, or took longer than `SECONDS` for a day.
     """
     scans = asyncio.Semaphore(1)
     while True:
         async with database.query(SECONDS), database.snapshot() as session:
-            if session is None:
-                raise NoFinderError
             first = await database.interceptions.find_one(
                 {"started_at": {"$gte": start, "$lt": end}},
                 {"_id": False, "started_at": True},

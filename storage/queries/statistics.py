@@ -118,7 +118,7 @@ class Statistics:
 class _Reading:
     """The result of one query, as of one moment."""
 
-    def __init__(self, database: Database, session: Session | None, query: StatsQuery, visible_to: UUID | None) -> None:
+    def __init__(self, database: Database, session: Session, query: StatsQuery, visible_to: UUID | None) -> None:
         self._rollups = database.rollups
         self._session = session
         self._query = query

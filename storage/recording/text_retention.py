@@ -115,19 +115,18 @@ class TextRetention:
             )
             if of_sessions:
                 await self._database.sessions.bulk_write(of_sessions, ordered=False)
-            has_sessions = removal.is_of_prompts and await self._database.is_replicated()
-            changes = [_without_texts(removal, call, until, has_sessions=has_sessions) for call in calls]
+            changes = [_without_texts(removal, call, until) for call in calls]
             done = await self._database.interceptions.bulk_write(changes, ordered=False)
         self._removed(done.modified_count)
         return len(calls)
 
 
-def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime, *, has_sessions: bool) -> UpdateOne:
+def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime) -> UpdateOne:
     """Empty the texts of a call, unless another server was first, or it was added to its session meanwhile."""
     # The search index has digests of its words until it was indexed again.
     fields = {**removal.fields, "unindexed": until, "indexed": True}
     dropped = list(removal.dropped)
-    if has_sessions and "ungrouped" in call:
+    if removal.is_of_prompts and "ungrouped" in call:
         fields[removal.mark] = until + SESSION_PAUSE
     elif call.get("presumed"):
         fields[removal.mark] = until + PRESUMED_PAUSE

@@ -6,8 +6,7 @@ the order of words: where that matters, the texts of the newest calls are read, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -68,10 +67,6 @@ class FoundIds(NamedTuple):
     is_exact: bool = True
 
 
-class SearchUnsupportedError(Exception):
-    """This MongoDB has no search index: that needs a replica set."""
-
-
 class SearchIndex:
     """The search index of a database.
 
@@ -83,21 +78,16 @@ class SearchIndex:
         self._interceptions = database.interceptions
 
     async def sessions(self, query: Query) -> FoundSessions:
-        """Find the sessions of the calls that match, of `storage.search.sessions.MAX_CALLS` of the latest.
-
-        Raises:
-            SearchUnsupportedError: There is no index.
-        """
-        async with self._database.query(), self._snapshot() as session:
+        """Find the sessions of the calls that match, of `storage.search.sessions.MAX_CALLS` of the latest."""
+        async with self._database.query(), self._database.snapshot() as session:
             return await SessionReading(self._database, session, query).sessions()
 
     async def latest(self, query: Query, most: int) -> FoundIds:
-        """Find the ids of the latest calls that match, `most` of them; of `MAX_CHECKED` where words have to follow one another.
+        """Find the ids of the latest calls that match, `most` of them.
 
-        Raises:
-            SearchUnsupportedError: There is no index.
+        Where words have to follow one another, those of `MAX_CHECKED` at most are found.
         """
-        async with self._database.query(), self._snapshot() as session:
+        async with self._database.query(), self._database.snapshot() as session:
             ids, is_exact = await EveryReading(self._database, session, query).latest(most)
             return FoundIds(each(ids), is_exact)
 
@@ -116,7 +106,6 @@ class SearchIndex:
 
         Raises:
             UnknownCursorError: `after_id` is unknown, or not visible; or retention has removed the last call of a page.
-            SearchUnsupportedError: There is no index.
         """
         while limit is None or limit > 0:
             found = await self.page(query, limit=min(limit or PAGE, PAGE), after_id=after_id)
@@ -132,24 +121,14 @@ class SearchIndex:
         """Read a page (see `storage.queries.paging`) of the calls that match, newest first, and count all that do.
 
         Both are as of one moment.
-
-        Raises:
-            SearchUnsupportedError: There is no index.
         """
         async with self._database.query():
             before = None
             if after_id is not None:
                 cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
                 before = key_at(cursor)
-            async with self._snapshot() as session:
+            async with self._database.snapshot() as session:
                 return await _Page(self._database, session, query).page(limit, before, offset)
-
-    @asynccontextmanager
-    async def _snapshot(self) -> AsyncIterator[Session]:
-        async with self._database.snapshot() as session:
-            if session is None:
-                raise SearchUnsupportedError
-            yield session
 
 
 class _Page(IndexReading):

@@ -56,7 +56,7 @@ class SearchJob(ExactlyOnceJob):
     """Adds the interceptions of a database to its search index."""
 
     log = logging.getLogger(__name__)
-    verb, missing, waiting = "index", "texts cannot be searched", "nothing is added to the search index"
+    verb, waiting = "index", "nothing is added to the search index"
     job_state = JOB_STATE
     mark, kept = "unindexed", "indexed"
     marked, index = _MARKED, UNINDEXED

@@ -22,7 +22,7 @@ MAX_DIGESTS: Final = 2_000_000
 and 300 MB; calls of the same people have most of their words in common."""
 
 
-async def replace_by_one(database: Database, segments: Sequence[Segment], session: Session | None) -> list[Segment]:
+async def replace_by_one(database: Database, segments: Sequence[Segment], session: Session) -> list[Segment]:
     """Make one segment of some, without the calls that are gone; return it, or nothing if no call is left.
 
     Where it would be too large, they stay, and are marked as full; where it would take too long, the large ones are.
@@ -54,7 +54,7 @@ async def replace_by_one(database: Database, segments: Sequence[Segment], sessio
 
 
 async def _mark_full(
-    database: Database, segments: Sequence[Segment], full: AbstractSet[int], session: Session | None
+    database: Database, segments: Sequence[Segment], full: AbstractSet[int], session: Session
 ) -> list[Segment]:
     """Mark some segments as full, and keep what is gone of all."""
     marked = [replace(one, is_full=one.is_full or one.number in full) for one in segments]
@@ -64,13 +64,13 @@ async def _mark_full(
     return marked
 
 
-async def insert(database: Database, segment: Segment, parts: Mapping[int, bytes], session: Session | None) -> None:
+async def insert(database: Database, segment: Segment, parts: Mapping[int, bytes], session: Session) -> None:
     """Write a segment."""
     await database.search_parts.insert_many(part_documents(segment, parts), ordered=False, session=session)
     await database.search_segments.insert_one(segment_document(segment), session=session)
 
 
-async def next_number(database: Database, session: Session | None) -> int:
+async def next_number(database: Database, session: Session) -> int:
     """Return a number that no segment has had."""
     state = await database.search_segments.find_one_and_update(
         JOB_STATE, {"$inc": {"segments": 1}}, return_document=ReturnDocument.AFTER, session=session

@@ -256,7 +256,7 @@ def test_the_example_of_an_interception_has_its_keys(resource):
         call_usage.UNREAD_MODELS.format("openai", "group research allows claude-*"),
         call_usage.TOO_MANY_TOKENS.format(9000, "group research", 8000),
         *(pagination.INVALID, visibility.INVALID_SEARCH, interceptions.UNKNOWN_INTERCEPTION),
-        *(live.INVALID_EVENT_ID, live.FORGOTTEN_EVENT_ID, live.UNSUPPORTED, live.TOO_MANY),
+        *(live.INVALID_EVENT_ID, live.FORGOTTEN_EVENT_ID, live.TOO_MANY),
     ],
 )
 def test_what_the_bridge_answers_is_quoted(message):

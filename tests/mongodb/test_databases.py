@@ -12,9 +12,8 @@ from tests.mongodb.databases import Databases
 NO_SUCH_TRANSACTION = 251
 
 
-@pytest.mark.parametrize("oplog", [True, False], ids=["with an oplog", "without one"])
-def test_who_has_a_database_next_finds_it_empty_with_the_same_indexes(request, run_apart, oplog):
-    uri = request.getfixturevalue("mongodb_uri") if oplog else request.getfixturevalue("single_mongodb")[1].uri
+def test_who_has_a_database_next_finds_it_empty_with_the_same_indexes(run_apart, mongodb_uri):
+    uri = mongodb_uri
     databases = Databases(uri, run_apart, others=1)
     databases.give_back(databases.take())
     with MongoClient(uri) as client:
@@ -23,9 +22,8 @@ def test_who_has_a_database_next_finds_it_empty_with_the_same_indexes(request, r
         for change in (None, None, "fewer", "more"):
             database.sessions.insert_many([{"initiator_id": 1}, {"initiator_id": 2}])
             database.other.insert_one({})
-            if oplog:
-                with client.start_session() as session, session.start_transaction():
-                    database.rollups.insert_one({}, session=session)
+            with client.start_session() as session, session.start_transaction():
+                database.rollups.insert_one({}, session=session)
             if change == "fewer":
                 database.sessions.drop_index(max(indexes))
             elif change == "more":

@@ -18,14 +18,16 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pymongo import MongoClient
 
 from runtime.processes.server import START_ERRORS, StartError
 from runtime.processes.serving import listen, serve_until_stopped, url_of
 from server import main
 from settings import Address, load
 from storage.accounts.identities import Identities, Role
-from tests.command_line import refused
+from tests.command_line import invoke, refused
 from tests.server_process import Bound, ServerOfForks, ServerProcess, command_line, remove_sockets
+from tests.storage.outages import start_single
 from version import VERSION
 
 VARIABLE = "CODER_AIBRIDGE_RATE_LIMITS"
@@ -199,6 +201,19 @@ def test_a_database_that_is_unavailable_is_said_in_one_line_whatever_sighup_says
         1,
         f"Error: MongoDB is unavailable: 127.0.0.1:1: [Errno {errno.ECONNREFUSED}] Connection refused\n",
     )
+
+
+def test_a_single_mongodb_is_refused_with_what_makes_it_a_replica_set(serving, tmp_path, run_apart):
+    (tmp_path / "mongodb").mkdir()
+    mongod, uri = start_single(tmp_path / "mongodb")
+    with MongoClient(uri) as client:
+        client.admin.command("ping")
+    refusal = serving(data_dir=tmp_path / "data", mongodb_uri=uri)
+    assert refusal.startswith("this MongoDB is a single server, and the bridge needs a replica set")
+    assert "\n  mongod --replSet rs0 " in refusal
+    assert refusal.endswith("\n  mongosh --eval 'rs.initiate()'")
+    assert refused(invoke("users", "list", "--aibridge-mongodb-uri", uri)) == (1, f"Error: {refusal}\n")
+    run_apart(mongod.stop())
 
 
 def test_without_any_mongod_one_sentence_says_what_to_do(serving, tmp_path, monkeypatch):

@@ -117,25 +117,6 @@ def shared_mongodb(tmp_path_factory, run_apart):
         run_apart(mongodb.end())
 
 
-@pytest.fixture(scope="session")
-def single_mongodb(tmp_path_factory, run_apart):
-    """A MongoDB that is no replica set, and its databases."""
-    mongod, uri = start_single(tmp_path_factory.mktemp("single-mongodb"))
-    databases = Databases(uri, run_apart, others=1)
-    yield mongod, databases
-    databases.close()
-    run_apart(mongod.stop())
-
-
-@pytest.fixture
-def single_server(patient_with_mongodb, io_loop, single_mongodb):
-    """An empty database in it."""
-    _, databases = single_mongodb
-    name = databases.take()
-    yield databases.connect(name)
-    databases.give_back(name)
-
-
 @pytest.fixture
 def private_mongodb(request, io_loop, tmp_path, run_apart):
     """That one; for tests of the mark a fresh one, as a killed one takes long to recover when it has seen many tests."""

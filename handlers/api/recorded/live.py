@@ -18,7 +18,7 @@ from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem
 from resources.errors import Error
 from storage.accounts.events import Way
-from storage.live.change_stream import ChangeStreamsUnsupportedError, ForgottenPositionError, InvalidPositionError
+from storage.live.change_stream import ForgottenPositionError, InvalidPositionError
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
 from storage.live.live import TooManyListenersError
@@ -29,7 +29,6 @@ LAST_EVENT = "Last-Event-ID"
 RETRY_MILLISECONDS = 2_000
 INVALID_EVENT_ID = "Last-Event-ID is not the id of an event of this server."
 FORGOTTEN_EVENT_ID = "Events after this Last-Event-ID are no longer available; reconnect without it."
-UNSUPPORTED = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
 # An empty id makes a client forget the one that it has.
 RESET = b"event: reset\nid:\ndata: %s\n\n" % msgspec.json.encode(Error(FORGOTTEN_EVENT_ID))
 TOO_MANY_OF_USER = "You have {} live tails open, the maximum for one user. Please close one of them first."
@@ -76,8 +75,6 @@ class LiveHandler(WatchedHandler):
             raise Problem(400, INVALID_EVENT_ID) from error
         except ForgottenPositionError as error:
             raise Problem(410, FORGOTTEN_EVENT_ID) from error
-        except ChangeStreamsUnsupportedError as error:
-            raise Problem(501, UNSUPPORTED) from error
         except TooManyListenersError as error:
             raise Problem(503, TOO_MANY, {"Retry-After": "5"}) from error
 

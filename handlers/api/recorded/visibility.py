@@ -17,14 +17,12 @@ from resources.recorded.interceptions import Interception
 from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
-from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.filters.refusals import RefusalSearch
 from storage.queries.filters.search_language import Search, parse_search
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
-from storage.search.find import SearchUnsupportedError
 from storage.search.reading import Query
 
 INVALID_SEARCH = "Invalid interception search query."
@@ -34,7 +32,6 @@ WORDS_OF_ENDED = (
 NOT_FOR_READERS = (
     "Readers see no texts, and cannot search them: words without a key do that. Use keys, such as initiator:ada."
 )
-UNSUPPORTED = "To search texts the bridge needs a MongoDB that is a replica set; one with a single member is enough."
 CREDENTIAL_AS_WORD = "looks like a token or a key, which must not stand in an address; POST /api/v2/aibridge/tokens/lookup tells whose a token is"
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"
@@ -67,8 +64,6 @@ class VisibilityHandler(ControlHandler):
                 return ValidationProblem(INVALID_SEARCH, validations=error.validations)
             case UnknownCursorError() if self.unknown_cursor is not None:
                 return ValidationProblem(INVALID, validations=[self.unknown_cursor])
-            case SearchUnsupportedError() | NoFinderError():
-                return Problem(501, UNSUPPORTED)
         return super().problem_of(error)
 
     @property
@@ -135,7 +130,6 @@ class VisibilityHandler(ControlHandler):
 
         Raises:
             Problem: 403, it has words, and the caller may not read texts.
-            SearchUnsupportedError: this MongoDB has no search index.
             InvalidSearchError: it cannot be understood.
             ValidationProblem: its user is nobody that the caller may see.
         """

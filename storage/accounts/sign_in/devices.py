@@ -163,7 +163,7 @@ class Devices:
             await self._identities.owner_of_token(found["token_id"])  # revoked in the meantime, so it is useless
         user = (await self._identities.user_with_id(user_id)).user
 
-        async def take(session: Session | None) -> None:
+        async def take(session: Session) -> None:
             """Remove the code with the creation: of several requests one gets a token, and after a failure the next one."""
             if not (await self._devices.delete_one({"_id": found["_id"]}, session=session)).deleted_count:
                 raise IdentityError

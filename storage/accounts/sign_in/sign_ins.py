@@ -135,7 +135,7 @@ class SignIns(Changes):
         If the author is another user, the audit trail gets an entry.
         """
 
-        async def end(session: Session | None) -> None:
+        async def end(session: Session) -> None:
             ended = await self._sessions.find_one_and_delete({"_id": session_id, "user_id": user.id}, session=session)
             if ended is None:
                 raise UnknownIdentityError("there is no such session; it may have ended")

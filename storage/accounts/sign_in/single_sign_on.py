@@ -100,7 +100,7 @@ class SingleSignOn(Changes):
         """
         groups = None if person.groups is None else await self._named(person.groups)
 
-        async def admit(session: Session | None) -> User:
+        async def admit(session: Session) -> User:
             document = await self._find(person, session) or await self._create_or_link(person, session)
             if person.role is not None:
                 document = await self._give_role(document, person.role, session)
@@ -137,11 +137,11 @@ class SingleSignOn(Changes):
         except UnknownIdentityError as error:  # removed at the same moment
             raise PersonRefusedError(Refused.REMOVED, f'the user "{username}" was removed') from error
 
-    async def _find(self, person: Claimed, session: Session | None) -> dict[str, Any] | None:
+    async def _find(self, person: Claimed, session: Session) -> dict[str, Any] | None:
         own = {"openid.issuer": person.issuer, "openid.subject": person.subject, "removed_at": None}
         return await self._database.users.find_one(own, session=session)
 
-    async def _create_or_link(self, person: Claimed, session: Session | None) -> dict[str, Any]:
+    async def _create_or_link(self, person: Claimed, session: Session) -> dict[str, Any]:
         """Create a user for this person, or link the existing user of that name."""
         _refuse_not_allowed(person.username)
         openid = {"issuer": person.issuer, "subject": person.subject}
@@ -162,7 +162,7 @@ class SingleSignOn(Changes):
         await self._audit(session, SINGLE_SIGN_ON, Action.USER_LINKED, user, issuer=person.issuer)
         return await self._read(user.id, session)
 
-    async def _make(self, person: Claimed, openid: dict[str, str], session: Session | None) -> dict[str, Any]:
+    async def _make(self, person: Claimed, openid: dict[str, str], session: Session) -> dict[str, Any]:
         removed = {f"openid.{name}": value for name, value in openid.items()}
         if await self._database.users.find_one(removed, session=session) is not None:
             raise PersonRefusedError(Refused.REMOVED, f'the user "{person.username}" was removed')
@@ -188,7 +188,7 @@ class SingleSignOn(Changes):
         await self._audit(session, SINGLE_SIGN_ON, Action.USER_ADDED, user, **detail)
         return document
 
-    async def _give_role(self, document: dict[str, Any], role: Role, session: Session | None) -> dict[str, Any]:
+    async def _give_role(self, document: dict[str, Any], role: Role, session: Session) -> dict[str, Any]:
         user, users = User.of(document), self._database.users
         if user.role is role:
             return document
@@ -204,7 +204,7 @@ class SingleSignOn(Changes):
         return await self._read(user.id, session)
 
     async def _add_to_groups(
-        self, document: dict[str, Any], groups: Iterable[Group], session: Session | None
+        self, document: dict[str, Any], groups: Iterable[Group], session: Session
     ) -> dict[str, Any]:
         """Put the user into the claimed groups, and remove them from groups that were claimed before. Others stay."""
         claimed = {group.id: group for group in groups}
@@ -230,7 +230,7 @@ class SingleSignOn(Changes):
                 await self._audit(session, SINGLE_SIGN_ON, action, user, **detail)
         return document | fields
 
-    async def _witness(self, group_id: UUID, session: Session | None) -> bool:
+    async def _witness(self, group_id: UUID, session: Session) -> bool:
         there = {"_id": group_id, "removed_at": None}
         found = await self._database.groups.update_one(there, {"$inc": {"witnessed": 1}}, session=session)
         return bool(found.matched_count)
@@ -257,7 +257,7 @@ class SingleSignOn(Changes):
         except IdentityError:
             return None
 
-    async def _read(self, user_id: UUID, session: Session | None) -> dict[str, Any]:
+    async def _read(self, user_id: UUID, session: Session) -> dict[str, Any]:
         document = await self._database.users.find_one({"_id": user_id}, session=session)
         if document is None:
             raise UnknownIdentityError("the user is gone")

@@ -19,9 +19,9 @@ from msgspec import Struct
 
 from storage.accounts.users import Identity, User
 
-FRESH_SECONDS = 5.0
+FRESH_SECONDS = 2.0
 """How long a verified token is valid without reading the database. A revoked one works no longer than that, or while the
-database is unavailable `STALE_SECONDS`."""
+database is unavailable `STALE_SECONDS`; so long it is until a process knows of changes of its user."""
 
 STALE_SECONDS = 3600.0
 """How long a verified token is believed while the database is unavailable."""

@@ -81,7 +81,7 @@ class Views(Changes):
             changed_at=at,
         )
 
-        async def add(session: Session | None) -> None:
+        async def add(session: Session) -> None:
             await self._witness(user, session)
             if await self._database.views.count_documents({"user_id": user.id}, session=session) >= MAX_VIEWS_OF_USER:
                 raise IdentityConflictError(TOO_MANY)
@@ -104,7 +104,7 @@ class Views(Changes):
         before = await self.find(id_, _user_of(author))
         owner = (await self.owners([before]))[before.user_id]
 
-        async def change(session: Session | None) -> View:
+        async def change(session: Session) -> View:
             old = await self._own(id_, session, versions, author)
             new = structs.replace(old, **changes)
             changed = [name for name in changes if getattr(old, name) != getattr(new, name)]
@@ -132,20 +132,20 @@ class Views(Changes):
         before = await self.find(id_, _user_of(author))
         owner = (await self.owners([before]))[before.user_id]
 
-        async def remove(session: Session | None) -> None:
+        async def remove(session: Session) -> None:
             view = await self._own(id_, session, versions, author)
             await self._database.views.delete_one({"_id": id_}, session=session)
             await self._audit(session, author, Action.VIEW_REMOVED, owner, **_said(view))
 
         await self._change(remove)
 
-    async def _change_named(self, name: str, user: User, change: Callable[[Session | None], Awaitable[T]]) -> T:
+    async def _change_named(self, name: str, user: User, change: Callable[[Session], Awaitable[T]]) -> T:
         try:
             return await self._change(change)
         except DuplicateKeyError:  # given at the same moment
             raise IdentityConflictError(TAKEN.format(user.username, name)) from None
 
-    async def _witness(self, user: User, session: Session | None) -> None:
+    async def _witness(self, user: User, session: Session) -> None:
         """Write to whose view it is: so they cannot be removed at the same moment, nor have one view too many."""
         people = self._database.groups if user.is_service else self._database.users
         active = {"_id": user.id, "removed_at": None}
@@ -153,12 +153,12 @@ class Views(Changes):
         if not found.matched_count:
             raise IdentityConflictError(REMOVED)
 
-    async def _refuse_taken(self, view: View, user: User, session: Session | None) -> None:
+    async def _refuse_taken(self, view: View, user: User, session: Session) -> None:
         same = {"user_id": view.user_id, "name": view.name, "_id": {"$ne": view.id}}
         if await self._database.views.find_one(same, session=session, collation=ANY_CASE) is not None:
             raise IdentityConflictError(TAKEN.format(user.username, view.name))
 
-    async def _own(self, id_: UUID, session: Session | None, versions: Collection[str] | None, author: Author) -> View:
+    async def _own(self, id_: UUID, session: Session, versions: Collection[str] | None, author: Author) -> View:
         user = _user_of(author)
         view = await self._existing(id_, user, session)
         if view.user_id != user.id and user.role is not Role.OWNER:

@@ -64,7 +64,6 @@ class Grouped:
         Raises:
             UnsupportedOrderError: The subject does not have the order or the value that the query names.
             TooMuchError: It takes too long.
-            NoFinderError: This MongoDB does not read as of one moment, which a finder needs.
             DatabaseUnavailableError: The database is unavailable.
         """
         if query.of is not Subject.CALLS and not other_source(query).can_sort_by(query.order):

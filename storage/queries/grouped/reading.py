@@ -16,7 +16,7 @@ from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult, Key, NoFinderError
+from storage.queries.filters.grouped.groups import Found, GroupResult, Key
 from storage.queries.filters.grouped.rollup_plan import plan
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.ranking import rank
@@ -77,8 +77,6 @@ class Reading:
 
     async def _find(self, query: GroupQuery, finder: CallFinder) -> None:
         """Find the calls that are meant, also those of the time before where that is requested."""
-        if self._session is None:
-            raise NoFinderError
         for one in [query, *([query.previous] if query.compare else [])]:
             self._found_calls[one.start] = await finder(self._rows, self._session, one.start, one.end)
 
@@ -105,7 +103,7 @@ class Reading:
             return _Sources(FoundRecords(query, selection, found.ids), FoundRecords(alone, selection, found.ids))
         planned, whole = plan(query), plan(alone)
         # Both of the same kind, so that groups and their sum agree.
-        if self._session is None or planned is None or whole is None:
+        if planned is None or whole is None:
             return _Sources(Records(query, selection), Records(alone, selection))
         return _Sources(Rollups(query, planned), Rollups(alone, whole), self._ranking(query))
 

@@ -50,7 +50,7 @@ class RowReader:
     def __init__(
         self,
         database: Database,
-        session: Session | None,
+        session: Session,
         scans: asyncio.Semaphore,
         until: float,
         on_progress: OnProgress,

@@ -26,7 +26,7 @@ class Slice(NamedTuple):
     calls: int
 
 
-async def slices(database: Database, session: Session | None, start: datetime, end: datetime) -> list[Slice]:
+async def slices(database: Database, session: Session, start: datetime, end: datetime) -> list[Slice]:
     """Cut a time range at whole hours, by the calls of all users. There is at least one slice.
 
     Whatever the driver raises passes.

@@ -28,8 +28,7 @@ async def read_recorded(
         DatabaseUnavailableError: The database is unavailable, or it takes too long.
     """
     async with database.query(SUM_SECONDS, "sum up calls"):
-        if await database.is_replicated():
-            await Spending(database).check_recorded(start, end)
+        await Spending(database).check_recorded(start, end)
         pipeline = _pipeline(types, names, start, end)
         sums = await database.interceptions.aggregate(pipeline, allowDiskUse=True, hint=dict(BY_TIME)).to_list(None)
     return [_recorded(one) for one in sums]

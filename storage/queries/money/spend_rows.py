@@ -59,8 +59,6 @@ class Spending:
     async def _source(self, query: SpendQuery) -> Breakdown | None:
         """The rollups that have the result; None if only the records do."""
         breakdown = query.breakdown
-        if not await self._database.is_replicated():  # there are no rollups
-            return None
         if breakdown is None:
             await self.check_recorded(query.start, query.end)
         return breakdown

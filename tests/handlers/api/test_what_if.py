@@ -10,7 +10,6 @@ from uuid import UUID
 import pytest
 
 from handlers.api import what_if
-from handlers.api.recorded.visibility import UNSUPPORTED
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import DATABASE_UNAVAILABLE
@@ -240,11 +239,6 @@ async def test_words_choose_the_calls_of_what_if_for_those_who_may_read_them(run
     assert json.loads((await send(member, **hour, q="password")).body)["calls"] == 0
     assert (await send(reader, **hour, q="password")).status == 403
     assert (await send(reader, **hour, q="model:gpt-4")).status == 200
-    await running.afresh()
-    # without an index words are not supported
-    monkeypatch.setattr(running.bridge.database, "_is_replicated", False)
-    response = await send(q="password")
-    assert (response.status, json.loads(response.body)) == (501, {"message": UNSUPPORTED})
 
 
 @pytest.mark.gen_test

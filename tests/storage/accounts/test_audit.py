@@ -78,18 +78,6 @@ async def test_a_change_that_cannot_be_noted_is_not_made(identities, database):
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_notes_each_change_right_after_it(single_server):
-    identities = Identities(single_server, now=lambda: NOON, monotonic=lambda: 0.0)
-    await identities.add_user("ada", role=Role.AUDITOR)
-    token, _ = await identities.create_token("ada")
-    await identities.change_user("ada", role=Role.MEMBER)
-    await identities.revoke_token(token.id)
-    await identities.remove_user("ada")
-    expected = ["token.created", "token.revoked", "user.added", "user.changed", "user.removed"]
-    assert await kinds(partial(audit_page, single_server)) == expected
-
-
-@pytest.mark.gen_test
 async def test_two_owners_who_remove_one_another_at_once_leave_one(identities, audit, database):
     elsewhere = Identities(database, now=lambda: NOON, monotonic=lambda: 0.0)
     for _ in range(5):

@@ -256,19 +256,6 @@ async def test_a_group_that_is_removed_while_it_gets_a_member_has_none(groups, i
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_changes_groups_without_transactions(single_server):
-    identities = Identities(single_server, now=lambda: NOON, monotonic=lambda: 0.0)
-    groups = Groups(single_server, identities, now=lambda: NOON)
-    await identities.add_user("ada", role=Role.MEMBER)
-    group = await groups.add("research")
-    await groups.add_members("research", ["ada"])
-    assert (await groups.existing("research")) == (group, 1)
-    await groups.change("research", name="lab")
-    await groups.remove("lab")
-    assert (await identities.find_user("ada")).group_ids == ()
-
-
-@pytest.mark.gen_test
 async def test_a_group_with_a_policy_is_not_removed(groups, database):
     group = await groups.add("research")
     kept = {"_id": f"groups/{group.id}"}
@@ -295,24 +282,6 @@ async def test_the_tokens_of_a_removed_group_are_revoked(groups, identities, dat
     removed = [entry for entry in await trail(database) if entry[0] == "group.removed"]
     assert removed == [("group.removed", None, of | {"members": 0, "revoked_tokens": 1})]
     assert (await database.tokens.find_one({"_id": token.id}))["revoked_at"] == NOON
-
-
-@pytest.mark.gen_test
-async def test_a_single_server_makes_one_of_the_same_changes_at_once(single_server):
-    identities = Identities(single_server, now=lambda: NOON, monotonic=lambda: 0.0)
-    groups = Groups(single_server, identities, now=lambda: NOON)
-
-    async def outcomes(*attempts):
-        done = await asyncio.gather(*attempts, return_exceptions=True)
-        return sorted(type(outcome).__name__ for outcome in done)
-
-    adding = [groups.add("research") for _ in range(4)]
-    assert await outcomes(*adding) == ["Group", *["IdentityConflictError"] * 3]
-    adding = [identities.add_user("ada", role=Role.MEMBER) for _ in range(4)]
-    assert await outcomes(*adding) == [*["IdentityConflictError"] * 3, "User"]
-    group, _ = await groups.existing("research")
-    changing = [groups.change("research", display_name=str(number), versions=[group.version]) for number in range(4)]
-    assert await outcomes(*changing) == [*["ChangedMeanwhileError"] * 3, "Group"]
 
 
 @pytest.mark.gen_test

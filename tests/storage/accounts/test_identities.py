@@ -421,19 +421,6 @@ async def test_of_many_requests_with_one_token_one_asks_the_database(identities,
     assert len(identities._locks) == 0
 
 
-@pytest.mark.gen_test
-async def test_a_single_server_leaves_no_token_too_many(single_server, clock):
-    identities = Identities(single_server, now=clock.now, monotonic=clock.monotonic, tokens_per_user=2)
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-    outcomes = [
-        await asyncio.gather(identities.create_token("ada", author=Author(ada)), return_exceptions=True)
-        for _ in range(4)
-    ]
-    assert [isinstance(outcome, IdentityConflictError) for (outcome,) in outcomes] == [False, False, True, True]
-    assert len(await identities.list_tokens("ada")) == 2
-    await identities.create_token("ada")  # which the command line may
-
-
 MAIL = "Grace.Hopper+work@Example.com"
 
 

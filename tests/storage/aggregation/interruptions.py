@@ -15,7 +15,7 @@ class Interrupted:
 
     def __init__(self, database, step, error=None):
         self._database = database
-        self.health, self.within, self.is_replicated = database.health, database.within, database.is_replicated
+        self.health, self.within = database.health, database.within
         self._error = error or AutoReconnect("connection closed")
         self._left = step
         for name in ("interceptions", "rollups", "sessions", "cache_lines", "search_segments", "search_parts"):

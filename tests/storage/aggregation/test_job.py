@@ -246,21 +246,6 @@ async def test_a_database_that_is_unavailable_is_waited_for(unreachable, task, m
     running.cancel()
 
 
-REASON = "MongoDB has transactions only as a replica set, which may have one member"
-
-
-@pytest.mark.expects_log(rf"^WARNING storage\.aggregation\.rollup_job: nothing is counted: {REASON}$")
-@pytest.mark.expects_log(rf"^WARNING storage\.aggregation\.sessions\.session_job: there are no sessions: {REASON}$")
-@pytest.mark.expects_log(rf"^WARNING storage\.search\.job: texts cannot be searched: {REASON}$")
-@pytest.mark.gen_test
-async def test_on_a_mongodb_without_transactions_it_says_so_and_ends(single_server, log_watch):
-    await end(single_server, ALL["grouping"].call(1))
-    for task in ALL.values():
-        await task.make_job(single_server).run()
-        assert await marked(single_server, task.kind.mark) == [1], task.kind
-    assert len(log_watch.lines) == len(ALL)
-
-
 @pytest.mark.gen_test
 async def test_where_nothing_is_to_be_added_nothing_is_written(private_database, commands):
     for task in ALL.values():

@@ -11,7 +11,6 @@ from pymongo import MongoClient
 from intercept.records import EndReason, Reading, TokenUsage
 from storage.live.change_stream import (
     ChangeStream,
-    ChangeStreamsUnsupportedError,
     ForgottenPositionError,
     InvalidPositionError,
 )
@@ -234,9 +233,3 @@ async def test_a_cursor_that_the_database_lost_can_be_gone_on_behind(opened, cal
 async def test_a_database_that_is_unavailable_is_said_to_be_so(unreachable):
     with pytest.raises(DatabaseUnavailableError):
         await ChangeStream.open(unreachable)
-
-
-@pytest.mark.gen_test
-async def test_a_single_server_has_no_change_streams(single_server):
-    with pytest.raises(ChangeStreamsUnsupportedError, match=r"^MongoDB has change streams on replica sets only$"):
-        await ChangeStream.open(single_server)

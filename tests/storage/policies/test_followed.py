@@ -14,13 +14,10 @@ from limits.policies.sources import Level, Source
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Identity, Role
 from storage.accounts.users import ChangedMeanwhileError
-from storage.mongo.database import Database
 from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of, read_document
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError, caller_of
 from storage.policies.store import PolicyStore
-from tests.storage.conditions import until
-from tests.storage.outages import freeze, thaw
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -91,13 +88,6 @@ async def change_elsewhere(database, policies, changes):
 async def test_what_another_process_changes_holds_here(database):
     async with following(database) as (policies, changes):
         await change_elsewhere(database, policies, changes)
-
-
-@pytest.mark.expects_log(r"the policy everyone cannot be read by this version")
-@pytest.mark.gen_test(timeout=60)
-async def test_on_a_single_server_changes_are_looked_for(single_server):
-    async with following(single_server, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
-        await change_elsewhere(single_server, policies, changes)
 
 
 @pytest.mark.gen_test
@@ -192,30 +182,6 @@ async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(dat
         assert policies.problem == ""
 
 
-@pytest.mark.gen_test(timeout=60)
-async def test_a_single_server_that_went_away_is_looked_at_again_when_it_is_back(
-    single_mongodb, single_server, impatient, monkeypatch
-):
-    monkeypatch.setattr(followed, "READ_SECONDS", 0.5)
-    mongod, databases = single_mongodb
-    database = Database.connect(databases.uri, single_server.policies.database.name)
-    try:
-        async with following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
-            await changes.until(lambda: held(policies) == [])
-            freeze(mongod.pid)
-            await until(lambda: policies.problem == LOST)
-            assert held(policies) == []
-            thaw(mongod.pid)
-            await database.health.wait_until_back()
-            kept = KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=5), "v")
-            await database.policies.insert_one(document_of(kept))
-            await changes.until(lambda: held(policies) == [("everyone", 5)])
-            assert policies.problem == ""
-    finally:
-        thaw(mongod.pid)
-        database.close()
-
-
 @pytest.mark.gen_test
 async def test_what_nobody_foresaw_ends_following_and_that_is_said(database):
     def fail():
@@ -242,8 +208,7 @@ async def test_a_document_that_is_deleted_by_hand_ends_nothing(database):
 
 @pytest.mark.expects_log(r"the policy users/1 cannot be read by this version, and has no effect: 'level'")
 @pytest.mark.gen_test(timeout=60)
-async def test_on_a_single_server_a_document_of_something_else_ends_nothing(single_server, caplog):
-    database = single_server
+async def test_a_document_of_something_else_ends_nothing(database, caplog):
     async with following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
         await changes.until(lambda: held(policies) == [])
         await database.policies.insert_one({"_id": "users/1"})

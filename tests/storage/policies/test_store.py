@@ -226,31 +226,6 @@ async def test_policies_that_say_something_are_listed_page_by_page(store):
     assert await store.page(limit=2, offset=4) == (3, [])
 
 
-@pytest.mark.parametrize("known", [False, True])
-def test_on_a_single_server_of_two_changes_at_once_the_later_is_refused(io_loop, single_server, known):
-    """Nothing is undone there, so what another process wrote meanwhile must not be overwritten."""
-
-    async def check():
-        store = Store(single_server)
-        if known:
-            await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=1))
-        before = (list(store.told), await trail(single_server))
-        others = KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=2), "theirs", NOW)
-
-        def make(_):
-            collection = single_server.policies.delegate  # the driver's own, which waits
-            collection.replace_one({"_id": "everyone"}, document_of(others), upsert=True)
-            return SharedPolicy(max_tokens=3)
-
-        with pytest.raises(ChangedMeanwhileError) as caught:
-            await store.change(Level.EVERYONE, "", make)
-        assert str(caught.value) == "the policy of everyone was changed meanwhile; read it again"
-        assert await store.get(Level.EVERYONE) == others
-        assert (store.told, await trail(single_server)) == before
-
-    io_loop.run_sync(check)
-
-
 @pytest.mark.gen_test
 async def test_the_same_money_in_another_form_is_no_change(store):
     text, number = (
@@ -292,3 +267,18 @@ async def test_a_policy_that_cannot_be_read_is_listed_replaced_and_removed(store
     await database.policies.update_one({"_id": path}, {"$set": {"policy": {"quota": 5}}})
     await store.change(Level.GROUP, "research", lambda policy: type(policy)())
     assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy()
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["the first policy", "a later one"])
+@pytest.mark.gen_test
+async def test_of_two_who_change_one_version_at_once_the_second_is_told(store, known):
+    before = await store.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=1)) if known else None
+    version = before.version if before else NO_VERSION
+    changes = (
+        store.change(Level.EVERYONE, "", lambda _, most=most: SharedPolicy(max_tokens=most), versions=[version])
+        for most in (2, 3)
+    )
+    told = await asyncio.gather(*changes, return_exceptions=True)
+    (kept,) = [one for one in told if isinstance(one, KeptPolicy)]
+    assert [type(one) for one in told if one is not kept] == [ChangedMeanwhileError]
+    assert await store.get(Level.EVERYONE) == kept

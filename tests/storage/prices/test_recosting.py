@@ -476,19 +476,6 @@ async def test_what_calls_lost_of_the_prompt_cache_stays_as_it_was(database, rec
 
 
 @pytest.mark.gen_test
-async def test_on_a_single_server_costs_change_and_nothing_is_marked(single_server, clock, prices, monkeypatch):
-    monkeypatch.setattr(module, "MAX_BEHIND", 1)
-    jobs = Recosts(single_server, now=clock)
-    await write(single_server, CALLS[1].start, CALLS[1].end(2))
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    recosting = Recosting(single_server, prices.cost, prices.newest, holder=uuid4(), now=clock)
-    assert await recosting.step() == BATCH_PAUSE_SECONDS
-    assert (await finish(recosting, jobs)).changed == 1
-    (call,) = await single_server.interceptions.find().to_list(None)
-    assert (call["cost"]["prices"], call["uncounted"], "counted" in call) == ("table 3", call["ended_at"], False)
-
-
-@pytest.mark.gen_test
 async def test_the_job_goes_on_by_itself_also_where_its_calls_are_too_many_to_count(
     database, clock, prices, jobs, monkeypatch
 ):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from storage.accounts.users import ChangedMeanwhileError
 from storage.costs.own_prices import MAX_PRICES
 from storage.mongo.database import DatabaseUnavailableError
-from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices
+from storage.prices.documents import NO_VERSION, KeptPrices
 from storage.prices.followed import FollowedPrices
 from storage.prices.store import CHANGED, TOO_MANY, PriceError, PriceStore
 from tests.storage.costs.test_own_prices import price
@@ -67,23 +68,22 @@ async def test_prices_with_the_same_key_and_too_many_are_refused(store):
 
 
 @pytest.mark.gen_test
-async def test_who_saw_another_version_changes_nothing(store, database):
+async def test_who_saw_another_version_changes_nothing(store):
     kept = await store.change(lambda _: [GPT], versions=[NO_VERSION])
     with pytest.raises(ChangedMeanwhileError, match=CHANGED):
         await store.change(lambda _: [], versions=[NO_VERSION])
     assert await store.change(lambda _: [], versions=["x", kept.version]) != kept
 
-    async def change_meanwhile(before):
-        await database.prices.update_one({"_id": DOCUMENT}, {"$set": {"version": "other"}})
-        return before
 
-    # On a single server nothing but the version prevents that a change in between is overwritten.
-    before = await store.read()
-    await database.prices.update_one({"_id": DOCUMENT}, {"$set": {"version": "other"}})
-    with pytest.raises(ChangedMeanwhileError, match=CHANGED):
-        await store._replace(before, KeptPrices((), "new", NOON), None)
-    with pytest.raises(ChangedMeanwhileError, match=CHANGED):
-        await store._replace(KeptPrices(), KeptPrices((), "new", NOON), None)
+@pytest.mark.parametrize("known", [False, True], ids=["the first prices", "later ones"])
+@pytest.mark.gen_test
+async def test_of_two_who_change_one_version_at_once_the_second_is_told(store, known):
+    version = (await store.change(lambda _: [GPT])).version if known else NO_VERSION
+    changes = (store.change(lambda _, one=one: [one], versions=[version]) for one in (CLAUDE, price(model="x")))
+    told = await asyncio.gather(*changes, return_exceptions=True)
+    assert [str(one) for one in told if isinstance(one, Exception)] == [CHANGED]
+    (kept,) = [one for one in told if not isinstance(one, Exception)]
+    assert await store.read() == kept
 
 
 @pytest.mark.gen_test

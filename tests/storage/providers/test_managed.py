@@ -5,16 +5,14 @@ from uuid import uuid4
 
 import pymongo
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
 from msgspec import structs
-from pymongo.monitoring import CommandListener
 
 from resources.provider_bodies import check_provider
 from storage.accounts import audit
 from storage.accounts.audit import Author
 from storage.accounts.identities import Role
 from storage.accounts.users import User
-from storage.mongo.database import OPTIONS, Database, DatabaseUnavailableError
+from storage.mongo.database import DatabaseUnavailableError
 from storage.providers.documents import (
     GIVEN_AGAIN,
     MAX_PROVIDERS,
@@ -151,34 +149,6 @@ async def test_a_name_is_given_once(managed, database):
     assert await conflict(managed.add(structs.replace(WEST, name="east"))) == TAKEN
     assert await managed.list_all() == [added]
     assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_a_name_that_was_taken_a_moment_ago_is_not_given_again(single_server, single_mongodb, clock):
-    other = StoredProvider(uuid4(), structs.replace(WEST, name="east"), (), NOON, NOON, 1)
-    uri, name = single_mongodb[1].uri, single_server.providers.database.name
-    with pymongo.MongoClient(uri, uuidRepresentation="standard") as quicker:
-
-        class Meddler(CommandListener):
-            """Adds another provider of the name as soon as it was looked for and not found."""
-
-            def started(self, event):
-                pass
-
-            def succeeded(self, event):
-                if event.command_name == "find":
-                    quicker[name]["providers"].insert_one(other.document)
-
-            def failed(self, event):
-                pass
-
-        database = Database(AsyncIOMotorClient(uri, event_listeners=[Meddler()], **OPTIONS), name)
-        try:
-            assert await conflict(manage(database, clock, Sealer()).add(EAST)) == TAKEN
-        finally:
-            database.close()
-    assert await manage(single_server, clock, Sealer()).list_all() == [other]
-    assert await trail(single_server) == []
 
 
 @pytest.mark.gen_test
@@ -334,17 +304,6 @@ async def test_a_change_at_the_same_moment_is_kept_and_the_other_done_again(mana
     assert changed == structs.replace(added, spec=spec, revision=3)
     assert await managed.find("east") == changed
     assert len(await trail(database)) == 2
-
-
-@pytest.mark.gen_test
-async def test_a_single_server_refuses_a_change_at_the_same_moment(single_server, clock):
-    managed = manage(single_server, clock, Sealer())
-    added = await managed.add(EAST)
-    check = change_once(single_server.providers.delegate)  # the driver's own, which waits
-    overtaken = manage(single_server, clock, Sealer(), check)
-    assert await conflict(overtaken.change("east", {"disabled": True})) == CHANGED_MEANWHILE
-    assert await managed.find("east") == structs.replace(added, spec=structs.replace(EAST, region="eu"), revision=2)
-    assert await trail(single_server) == [audited("provider.added", NOON, provider="east")]
 
 
 def change_once(providers):

@@ -10,11 +10,6 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import facets as names_module
 from storage.queries.facets import Facet, find_facet
-from storage.queries.interceptions import Interceptions
-from storage.queries.statistics import Statistics
-from tests.storage.queries.decoded import Decoded
-from tests.storage.queries.test_counts import EVERYTHING
-from tests.storage.queries.test_statistics import DAYS
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
@@ -106,22 +101,3 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
 async def test_without_the_database_the_error_says_so(unreachable):
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*Connection refused$"):
         await find_facet(unreachable, Facet.MODEL, "", visible_to=None)
-
-
-@pytest.mark.gen_test
-async def test_a_single_server_has_lists_and_names_and_no_statistics(single_server):
-    database = single_server
-    await record(database, counted=0)
-    names = partial(find_facet, database)
-    assert await names(Facet.MODEL, "g", visible_to=None) == ["gpt-5", "gpt-5-mini", "gq"]
-    assert await names(Facet.CLIENT, "", visible_to=BOB) == ["Codex", "Zed"]
-    assert await names(Facet.TAG, "", visible_to=BOB) == ["project"]
-    count, documents = await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=2, offset=1)
-    assert (count, [document["_id"].int for document in documents]) == (7, [5, 7])
-    await database._database.command("profile", 2)
-    uncounted, (series,) = await Statistics(database).read(DAYS, visible_to=None)
-    assert (uncounted, series.points) == (6, {})
-    assert (await Statistics(database).read(DAYS, visible_to=BOB))[0] == 2
-    await database._database.command("profile", 0)
-    counted = await database._database["system.profile"].find({"ns": database.interceptions.full_name}).to_list(None)
-    assert [query["docsExamined"] for query in counted] == [0, 0]

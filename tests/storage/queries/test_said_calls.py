@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped.sources.found import FoundCalls
 from storage.queries.said_calls import said_calls
 from tests.storage.records import NOON
@@ -50,14 +48,3 @@ async def test_each_day_with_calls_is_searched_by_itself_however_long_the_range_
         assert days == [
             (*one, {bytes([number]) * 16, bytes([100 + number]) * 16}, number) for number, one in enumerate(ranges, 1)
         ]
-
-
-@pytest.mark.gen_test
-async def test_without_snapshots_nothing_is_found(database, monkeypatch):
-    @asynccontextmanager
-    async def none():
-        yield None
-
-    monkeypatch.setattr(database, "snapshot", none)
-    with pytest.raises(NoFinderError):
-        [one async for one in said_calls(database, Finder(), NOON, NOON + DAY)]

@@ -227,17 +227,6 @@ async def test_a_session_that_is_just_being_made_shows_no_prompt_that_is_removed
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_has_no_sessions_to_wait_for(single_server, clock):
-    await keep(Calls(single_server), 1)
-    clock.pass_(2 * DAY.total_seconds())
-    retention = TextRetention(single_server, now=clock, pause=asyncio.sleep)
-    assert await retention.remove_due() == 1
-    assert SECRET not in str(await document(single_server, 1))
-    clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 0
-
-
-@pytest.mark.gen_test
 async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(database, calls):
     usage = TokenUsage(provider_response_id="r", input_tokens=3, output_tokens=4, cache_write_input_tokens=9)
     for number, days in ((1, 1), (2, 2), (3, None)):

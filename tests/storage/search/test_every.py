@@ -13,12 +13,11 @@ from storage.live.filter_eval import matches
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import NoFinderError
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.sources import found as found_module
 from storage.search import every as every_module
 from storage.search import reading as reading_module
-from storage.search.find import SearchIndex, SearchUnsupportedError
+from storage.search.find import SearchIndex
 from tests.examples import examples
 from tests.storage.records import NOON
 from tests.storage.search.test_find import (
@@ -145,12 +144,6 @@ async def test_calls_that_retention_removes_meanwhile_are_in_no_group(database):
 
 
 @pytest.mark.gen_test
-async def test_on_a_single_server_no_calls_are_found_one_by_one(single_server):
-    with pytest.raises(NoFinderError):
-        await grouped(single_server, query_of(texts=says("word")))
-
-
-@pytest.mark.gen_test
 async def test_the_latest_of_the_calls_that_match_are_told_by_their_ids(database):
     for number in (1, 2, 3):
         await database.interceptions.insert_one(made(number, prompt="b a" if number == 3 else "a b"))
@@ -174,9 +167,3 @@ async def test_the_latest_of_one_segment_are_its_newest_calls(database, monkeypa
             found = await SearchIndex(database).latest(query_of(texts=says(says_what)), most)
             assert ({one.int for one in found.ids}, found.is_exact) == ({3, 4}, False)
         await index(database)
-
-
-@pytest.mark.gen_test
-async def test_a_single_server_tells_no_ids_either(single_server):
-    with pytest.raises(SearchUnsupportedError):
-        await SearchIndex(single_server).latest(query_of(texts=says("a")), 1)

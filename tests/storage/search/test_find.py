@@ -31,7 +31,7 @@ from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
 from storage.search import job as job_module
 from storage.search import reading as reading_module
-from storage.search.find import Found, SearchIndex, SearchUnsupportedError, is_for_index
+from storage.search.find import Found, SearchIndex, is_for_index
 from storage.search.job import SearchJob
 from storage.search.reading import Query
 from tests.cases import for_each
@@ -205,12 +205,6 @@ async def test_a_segment_that_retention_is_removing_is_left_out(database, monkey
     await database.interceptions.insert_one(made(3, prompt="word"))
     await index(database)
     assert await listed(database, query_of(texts=says("word"))) == (2, [3, 2])
-
-
-@pytest.mark.gen_test
-async def test_on_a_mongodb_that_is_no_replica_set_there_is_no_index(single_server):
-    with pytest.raises(SearchUnsupportedError):
-        await SearchIndex(single_server).page(query_of(texts=says("word")), limit=1)
 
 
 @for_each(

@@ -8,7 +8,7 @@ import pytest
 from storage.queries.filters.keys import Term
 from storage.search import every as every_module
 from storage.search import sessions as sessions_module
-from storage.search.find import SearchIndex, SearchUnsupportedError
+from storage.search.find import SearchIndex
 from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.search.test_find import BOB_ID, index, made, query_of, says
@@ -64,12 +64,6 @@ async def test_a_call_that_is_in_no_session_yet_is_left_out(database):
     document.pop("session_id", None)
     await database.interceptions.insert_one(document)
     assert await sessions(database, query_of(texts=says("a"))) == (set(), True)
-
-
-@pytest.mark.gen_test
-async def test_a_single_server_has_no_index_of_sessions_either(single_server):
-    with pytest.raises(SearchUnsupportedError):
-        await SearchIndex(single_server).sessions(query_of(texts=says("a")))
 
 
 @pytest.mark.gen_test

@@ -12,7 +12,7 @@ from handlers.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.export import MAX_ROWS
 from handlers.api.recorded.export import TOO_MANY as TOO_MANY_EXPORTS
 from handlers.api.recorded.interceptions import UNKNOWN_INTERCEPTION
-from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT, UNSUPPORTED
+from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.openapi.errors import BUSY, WORDS, problem, retriable
@@ -106,7 +106,6 @@ PATHS: dict[str, Described] = {
                 TOO_MANY_LIVE_TAILS_OF_USER.format(MAX_LIVE_TAILS),
             ),
             "410": problem("The events since `Last-Event-ID` are no longer available.", FORGOTTEN_EVENT_ID),
-            "501": problem("The MongoDB is a standalone server, which has no change streams.", UNSUPPORTED),
             "503": retriable(
                 "The database is unavailable, or the maximum number of listeners is reached.", TOO_MANY_LISTENERS
             ),

@@ -37,10 +37,6 @@ class TooMuchError(Exception):
         self.seconds = seconds
 
 
-class NoFinderError(Exception):
-    """Calls can be found one by one only where MongoDB reads as of one moment."""
-
-
 class TooManyPointsError(Exception):
     """More buckets of groups are requested than `storage.queries.filters.grouped.grouping.MAX_POINTS`."""
 

@@ -228,13 +228,6 @@ async def test_a_forgotten_position_tells_the_client_to_start_over(running, list
 
 
 @pytest.mark.gen_test
-async def test_without_a_replica_set_it_says_what_is_missing(running, single_server):
-    running.bridge.live._database = single_server
-    message = "Live interceptions need a MongoDB that is a replica set; one with a single member is enough."
-    assert await running.get(PATH) == (501, {"message": message})
-
-
-@pytest.mark.gen_test
 async def test_who_cannot_listen_is_told_why_and_who_leaves_is_forgotten(running, listen, monkeypatch):
     # the head alone is answered without listening
     client = await running.client()

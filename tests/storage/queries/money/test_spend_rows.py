@@ -137,12 +137,6 @@ async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
 
 
 @pytest.mark.gen_test
-async def test_a_single_server_sums_its_records(single_server):
-    await write(single_server, CALLS[0].start, CALLS[0].end(10))
-    assert await summary(Spending(single_server), USER) == {(MIDNIGHT, ADA.id): (1, 10)}
-
-
-@pytest.mark.gen_test
 async def test_no_sum_and_no_search_of_a_range_waits_for_a_database_known_to_be_unavailable(database):
     database.health.lose("gone")
     days = MIDNIGHT, MIDNIGHT + DAY
