@@ -30,7 +30,7 @@ WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
 )
 NOT_FOR_READERS = (
-    "Readers see no texts, and cannot search them: words without a key do that. Use keys, such as initiator:ada."
+    "Readers see no texts, and cannot search them: words without a key do that. Use keys, such as user:ada."
 )
 CREDENTIAL_AS_WORD = "looks like a token or a key, which must not stand in an address; POST /api/v2/aibridge/tokens/lookup tells whose a token is"
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence

@@ -32,7 +32,7 @@ from limits.protection.user_shares import MAX_LIVE_TAILS
 from resources.recorded.interceptions import InterceptionList
 from storage.queries.filters.search_language import SEARCH_KEYS
 
-SEARCH_EXAMPLE = 'initiator:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
+SEARCH_EXAMPLE = 'user:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
 SEARCH = query(
     "q",
     str,

@@ -57,7 +57,7 @@ SEARCH = query(
     str,
     "A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the session failed, else `completed`. "
     "Words, and keys that only calls have, find sessions with a call of which all of them are true.",
-    example="initiator:me model:gpt-5",
+    example="user:me model:gpt-5",
 )
 AFTER = query(
     "after_session_id", UUID, "Start after this one: the last of the previous page. Not together with `offset`."
