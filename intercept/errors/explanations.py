@@ -1,4 +1,4 @@
-"""Why calls fail and are refused, in plain words. Pure. `dashboard/js/text/ends.js` and `refusals.js` say the same."""
+"""Why calls fail, in plain words. Pure. `dashboard/js/text/ends.js` says the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from intercept.records import EndReason
-from intercept.refusals import Rule
 
 ENDS: Final[Mapping[EndReason, str]] = {
     EndReason.CLIENT_DISCONNECTED: "The client closed the connection before the response was complete: the user pressed stop, or the client stopped waiting. The part until then is recorded and costs money.",
@@ -20,53 +19,6 @@ ENDS: Final[Mapping[EndReason, str]] = {
     EndReason.SERVER_CRASHED: "The bridge was killed during the call. It is unknown how it ended for the client.",
 }
 """What an end reason means."""
-
-RULES: Final[Mapping[Rule, str]] = {
-    Rule.CONCURRENCY: "All slots of max-concurrency were taken.",
-    Rule.RATE: "The token reached rate-limit.",
-    Rule.USER_RATE: "All tokens of the user together reached user-rate-limit.",
-    Rule.USER_CONCURRENCY: "The user had user-max-concurrency calls in progress.",
-    Rule.USER_TOKENS: "The user used user-token-limit tokens within the window.",
-    Rule.USER_BUDGET: "The user's calls cost user-budget-usd in this period.",
-    Rule.POLICY_CONCURRENCY: "A policy allows no more calls in progress.",
-    Rule.POLICY_RATE: "A policy allows no more calls within its window.",
-    Rule.POLICY_TOKENS: "A policy allows no more tokens within its window.",
-    Rule.POLICY_BUDGET: "The budget of a policy is used up in this period.",
-    Rule.MODEL_NOT_ALLOWED: "A policy does not allow the model.",
-    Rule.TOO_MANY_TOKENS: "The request asked for more tokens than a policy allows.",
-    Rule.STOPPING: "The server was being stopped.",
-    Rule.NO_TOKEN: "No token was sent.",
-    Rule.INVALID_TOKEN: "The token is unknown, expired or revoked.",
-    Rule.PROVIDER_KEY_AS_TOKEN: "A provider's key was sent in the place of a token.",
-    Rule.TOO_MANY_FAILURES: "The address sent too many invalid tokens (authentication-failure-limit).",
-    Rule.TOKENS_UNVERIFIABLE: "The database could not be reached to verify the token.",
-    Rule.TOKEN_IN_ADDRESS: "The address had a token in it; tokens belong in a header.",
-    Rule.OWN_KEY_NOT_ALLOWED: "The client sent its own key, and allow-byok is off or a policy denies it.",
-    Rule.OWN_KEY_NEEDED: "The route is only for clients that send their own key.",
-    Rule.NO_PROVIDER_KEY: "The bridge has no key for the provider.",
-    Rule.UNKNOWN_PROVIDER: "There is no provider with this name.",
-    Rule.PROVIDER_UNAVAILABLE: "The provider is disabled, or its keys cannot be opened.",
-    Rule.UNKNOWN_ROUTE: "The provider has no such route.",
-    Rule.WRONG_BASE_URL: "The base URL of the client is wrong; the response named the right one.",
-    Rule.ODD_PATH: "The path could mean another one to the provider.",
-    Rule.WRONG_METHOD: "The route is not served with this method.",
-    Rule.WEBSOCKET: "WebSocket is not supported.",
-    Rule.NOT_YOUR_RESPONSE: "No stored response of the user has this id.",
-    Rule.INVALID_TAGS: "The header X-AIBridge-Tags could not be read.",
-    Rule.BODY_TOO_LARGE: "The body was larger than max-body-bytes, or than the route takes.",
-    Rule.COMPRESSED_BODY: "The body was compressed in a way that is not supported.",
-    Rule.UNUSABLE_BODY: "The body could not be read.",
-    Rule.NOT_RECORDABLE: "The call could not be recorded, so it was not made.",
-    Rule.DATABASE_UNAVAILABLE: "The database could not be reached to see whose response it is.",
-    Rule.MALFORMED_REQUEST: "The request was not valid HTTP.",
-    Rule.HEAD_TOO_LARGE: "The request had too many or too large headers.",
-    Rule.UNSUPPORTED_CODING: "The request had another transfer coding than chunked.",
-    Rule.UNSUPPORTED_VERSION: "The request was neither HTTP/1.1 nor HTTP/1.0.",
-    Rule.LATE_HEAD: "The head of the request did not arrive in time.",
-    Rule.LATE_BODY: "The body of the request did not arrive in time.",
-    Rule.TOO_MANY_HEADS: "Too many requests had begun and were not complete.",
-}
-"""What a rule by which the bridge refuses calls means."""
 
 _STATUSES: Final[Mapping[int, str]] = {
     400: "The provider refused the request as invalid. Its message says what is wrong with it.",

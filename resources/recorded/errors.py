@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct, field, structs
 
-from intercept.errors.explanations import RULES, explain
+from intercept.errors.explanations import explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from resources.fields import Count, Initiator, Time, doc, of_fields
@@ -39,7 +39,7 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
         str, doc("The message with `*` for quoted parts and ids, and `#` for numbers. Empty for readers.")
     ]
     message: Annotated[str, doc("The message of the example, at most 500 characters. Empty for readers.")]
-    explanation: Annotated[str, doc("What it means, in plain words.")]
+    explanation: Annotated[str, doc("What it means, in plain words. Empty for refusals, whose message says it.")]
     calls: Count
     users: Annotated[Count, doc("The number of known users who got it.")]
     initiators: Annotated[list[Initiator], doc(f"Some of them, at most {MAX_USERS}.")]
@@ -59,7 +59,7 @@ class ErrorKind(Struct, rename={"is_new": "new"}):
             kind="call" if rule is None else "refusal",
             end_reason=EndReason(kind.reason) if rule is None else None,
             rule=rule,
-            explanation=explain(kind.reason, kind.status) if rule is None else RULES.get(rule, ""),
+            explanation=explain(kind.reason, kind.status) if rule is None else "",
             users=len(group.users),
             initiators=[Initiator.of(user, users) for user in named(group)],
             is_new=group.first_at > until - NEW_SPAN,

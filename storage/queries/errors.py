@@ -64,7 +64,7 @@ class Errors:
         selection = Selection.of(calls, visible_to)
         async with self._database.query(seconds):
             refused, failed = await side_by_side(
-                self._read_refused(refusals, visible_to), self._read_all_failed(selection, texts, on_progress)
+                self._read_refused(refusals, visible_to, texts), self._read_all_failed(selection, texts, on_progress)
             )
         different: dict[tuple[Kind, str], ErrorGroup] = {}
         for one in failed:
@@ -118,11 +118,14 @@ class Errors:
         # In a thread: what messages have in common takes 0.1 ms for each, and thousands may differ by the id of their request.
         return await asyncio.to_thread(lambda: list(map(_group_of_call, documents)))
 
-    async def _read_refused(self, refusals: Mapping[str, Any] | None, visible_to: UUID | None) -> list[ErrorGroup]:
+    async def _read_refused(
+        self, refusals: Mapping[str, Any] | None, visible_to: UUID | None, texts: bool
+    ) -> list[ErrorGroup]:
         if refusals is None:
             return []
         fields = ("provider", "model", "status", "rule")
-        sums = {**_SUMS, "calls": {"$sum": "$count"}, "first_at": {"$min": "$at"}, "last": _last("$at")}
+        last = _last("$at", **({"message": "$message"} if texts else {}))
+        sums = {**_SUMS, "calls": {"$sum": "$count"}, "first_at": {"$min": "$at"}, "last": last}
         pipeline: list[dict[str, Any]] = [
             {"$match": {"$and": [refusals, visible(visible_to), {"shadow": {"$ne": True}}]}},
             {"$group": {"_id": {name: f"${name}" for name in fields}, **sums}},
@@ -141,8 +144,8 @@ def _add(groups: dict[T, ErrorGroup], key: T, one: ErrorGroup) -> None:
         groups[key] = one
 
 
-def _last(time: str) -> dict[str, Any]:
-    return {"$max": {"at": time, "id": "$_id", "user": "$initiator_id"}}
+def _last(time: str, **more: str) -> dict[str, Any]:
+    return {"$max": {"at": time, "id": "$_id", "user": "$initiator_id", **more}}
 
 
 _SUMS: Final[Mapping[str, Any]] = {
@@ -171,7 +174,7 @@ def _group_of_call(document: Mapping[str, Any]) -> ErrorGroup:
 def _group_of_refusal(document: Mapping[str, Any]) -> ErrorGroup:
     key = document["_id"]
     kind = Kind(key.get("provider"), key.get("model"), int(key["status"]), "refused", "", "", key["rule"])
-    return _group(kind, document, "")
+    return _group(kind, document, (document["last"].get("message") or "")[:MAX_READ])
 
 
 def _group(kind: Kind, document: Mapping[str, Any], message: str) -> ErrorGroup:

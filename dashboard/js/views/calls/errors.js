@@ -7,7 +7,7 @@ import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
 import { Empty } from "../../parts/states.js";
 import { isSearchable, searchFor } from "../../bar/query.js";
-import { titleOf } from "../../text/refusals.js";
+import { reasonOf, titleOf } from "../../text/refusals.js";
 import { usePages } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything } from "../../frame/shell.js";
@@ -55,7 +55,7 @@ function Row({ error, params, mayLook }) {
         <a href=${callsOf(error, params)}>${plural(calls, "call")}</a>${error.new && isLong(params) && html` <b class="bad">new</b>`}
       </span>
       <span class="what">
-        <b>${rule ? titleOf(rule) : template || type || "No message"}</b> <span class="quiet">${explanation}</span>
+        <b>${rule ? titleOf(rule) : template || type || "No message"}</b> <span class="quiet">${rule ? reasonOf(rule) : explanation}</span>
         ${message && message !== template && html`<small class="quiet">${message}</small>`}
         <small class="quiet">${it}${it && where && " · "}${where}${kind === "call" && html`${(it || where) && " · "}<a href=${href("interceptions", example, sought(error, params))}>the last one</a>`}</small>
       </span>

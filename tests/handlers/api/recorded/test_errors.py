@@ -41,10 +41,10 @@ async def test_errors_are_told_with_the_providers_words_and_plain_ones(running):
     }
     assert failed["initiators"][0]["username"] == "ada"
     assert failed["explanation"] == "The provider responded with an error."
-    assert (refused["kind"], refused["rule"], refused["explanation"]) == (
+    assert (refused["kind"], refused["rule"], refused["message"]) == (
         "refusal",
         "unknown_route",
-        "The provider has no such route.",
+        "route not supported: POST /v1/nowhere",
     )
     _, response = await running.get(f"{ERRORS}?provider=openai-eu&limit=1")
     assert (response["count"], len(response["results"])) == (1, 1)
