@@ -93,7 +93,7 @@ async def test_nothing_that_looks_like_a_credential_is_said_back_or_logged(runni
     status, body = await running.get(f"{CONTROL}/interceptions?q=initiator:{TOKEN}")
     assert status == 400
     assert body["validations"] == [
-        {"field": "initiator", "detail": 'user "[scrubbed]" does not exist or is unavailable to you'}
+        {"field": "user", "detail": 'user "[scrubbed]" does not exist or is unavailable to you'}
     ]
     assert (await running.get(f"/{TOKEN}"))[1] == {"message": "not found: GET /[scrubbed]"}
     assert (await running.get("/a%20b"))[1] == {"message": "not found: GET /a%20b"}

@@ -137,7 +137,7 @@ async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, 
     stand_in.refusal = (401, {}, b"")
     where = stand_in.url.removeprefix("http://").rstrip("/")
     said = "it does not know the key; give an admin key in reconcile-anthropic-key"
-    what = f"{where} answers 401 to /v1/organizations/analytics/usage"
+    what = f"{where} answers 401 to /v1/organizations/usage_report/messages"
     assert await compare() == (502, {"message": f"{what}: {said}"})
     stand_in.refusal = (500, {}, b'{"error": {"message": "bad key %s"}}' % ANTHROPIC_KEY.encode())
     status, problem = await compare()
