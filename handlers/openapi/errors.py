@@ -12,7 +12,7 @@ from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
-from handlers.openapi.operations import Described, header, json_response
+from handlers.openapi.operations import JSON, Described, body, header, response
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
@@ -26,7 +26,7 @@ CHALLENGE = header(str, "How to authenticate.", "Bearer")
 def problem(description: str, *messages: str, headers: dict[str, Described] | None = None) -> Described:
     """An error of the control plane, with the messages it may have."""
     examples = {f"message{number}": Error(message) for number, message in enumerate(messages, start=1)}
-    return json_response(description, headers, **examples)
+    return response(description, {JSON: body(Error, **examples)}, headers)
 
 
 def retriable(description: str, *messages: str) -> Described:
@@ -48,14 +48,14 @@ UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_na
 UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
 
 RESPONSES = {
-    "InvalidQuery": json_response(
+    "InvalidQuery": response(
         "A parameter is wrong, unknown or given twice. All of them are named.",
-        unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]),
+        {JSON: body(unknown=Error(INVALID, validations=[UNKNOWN_PARAMETER]))},
     ),
-    "InvalidBody": json_response(
+    "InvalidBody": response(
         "The body is no JSON object, or a field of it cannot be used, is unknown or missing; every one that is wrong is "
         "named.",
-        unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]),
+        {JSON: body(unknown=Error(INVALID_BODY, validations=[UNKNOWN_FIELD]))},
     ),
     "LateBody": problem(
         "The body did not arrive in time. The connection is closed.",

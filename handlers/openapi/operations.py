@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from msgspec import UNSET, Meta, Struct, json
+from msgspec import UNSET, Meta
 
 from handlers.api.recorded.watched import LINES
 
@@ -68,14 +68,14 @@ def body(type_: Any = None, /, **examples: object) -> Described:
     return {"schema": schema, "examples": {name: {"value": value} for name, value in examples.items()}}
 
 
-def json_response(description: str, headers: Mapping[str, Described] | None = None, /, **examples: object) -> Described:
-    """A response in JSON that is of the type of its examples."""
-    return response(description, {JSON: body(**examples)}, headers)
+def json_response(description: str, type_: Any, headers: Mapping[str, Described] | None = None) -> Described:
+    """A response in JSON that is of a type."""
+    return response(description, {JSON: {"schema": type_}}, headers)
 
 
-def lines(progress: str, result: Struct) -> Described:
+def lines(progress: str) -> Described:
     """Lines of progress, and at last the result, by media type."""
-    return {LINES: {"schema": str, "example": f'{progress}\n{{"result":{json.encode(result).decode()}}}\n'}}
+    return {LINES: {"schema": str, "example": f'{progress}\n{{"result":{{}}}}\n'}}
 
 
 def shared(name: str) -> Described:

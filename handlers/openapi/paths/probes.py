@@ -12,8 +12,6 @@ IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an earlier
 UNCHANGED = {"304": {"description": "Not changed since the response with this `Etag`."}}
 
 
-_READY = Readiness("ready", "ok", "ok", "ok", "ok", "0.1.0")
-_NOT_READY = Readiness("not ready", "unreachable", "the database is unavailable", "ok", "ok", "0.1.0")
 _METRIC = 'coder_aibridged_interceptions_inflight{model="gpt-5",provider="openai",route="/v1/responses"} 1.0\n'
 
 PATHS: dict[str, Described] = {
@@ -22,7 +20,7 @@ PATHS: dict[str, Described] = {
         "Whether the process is alive",
         "For liveness probes.",
         public=True,
-        responses={"200": json_response("It is.", alive=Health("ok"))},
+        responses={"200": json_response("It is.", Health)},
     ),
     "/readyz": get(
         "getReadiness",
@@ -30,8 +28,8 @@ PATHS: dict[str, Described] = {
         "For readiness probes and load balancers.",
         public=True,
         responses={
-            "200": json_response("They are.", ready=_READY),
-            "503": json_response("The server is stopping, or calls cannot be recorded.", away=_NOT_READY),
+            "200": json_response("They are.", Readiness),
+            "503": json_response("The server is stopping, or calls cannot be recorded.", Readiness),
         },
     ),
     "/metrics": get(

@@ -8,78 +8,17 @@ from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post, tagged
 from handlers.openapi.operations import JSON, Described, body, in_path, json_response, response
-from handlers.openapi.paths.recorded.statistics import GROUP_TOTALS, IN_HOURS
-from limits.protection.circuit_breaker import State as CircuitState
+from handlers.openapi.paths.recorded.statistics import IN_HOURS
 from resources.provider_bodies import NewProvider, ProviderChange
 from resources.providers import (
     ConfiguredProvider,
-    DetailedKey,
     DetailedProvider,
-    KeyCheck,
-    KeyCondition,
-    KeyState,
     ProviderCheck,
-    ProviderKey,
-    RefusedKey,
 )
-from resources.recorded.performance import ModelPerformance, ProviderPerformance, ProviderUsage, Up, Wait
+from resources.recorded.performance import ProviderPerformance, ProviderUsage
 from storage.queries.performance import MAX_CALLS
 from upstream.providers.presets import ProviderType
-from upstream.providers.provider import Availability, Source
 
-_CONFIGURED = [
-    ConfiguredProvider(
-        "openai",
-        ProviderType.OPENAI,
-        KeyState.KEY,
-        [ProviderKey("sk-p...wxyz", "openai-key", 0, RefusedKey(401, "2026-11-03T09:43:00.000Z", 31))],
-        Source.ENVIRONMENT,
-        Availability.READY,
-    ),
-    ConfiguredProvider(
-        "anthropic", ProviderType.ANTHROPIC, KeyState.NO_KEY, [], Source.ENVIRONMENT, Availability.READY
-    ),
-]
-_AT = "2026-11-24T23:50:42.113Z"
-_EAST = DetailedProvider(
-    *("openai-east", ProviderType.OPENAI, Source.DATABASE, Availability.READY, KeyState.KEY),
-    *("https://api.openai.com/v1/", "bearer", "", ""),
-    disabled=False,
-    fallback=["openai"],
-    weight=0,
-    proxy_url="http://proxy.example:3128",
-    has_ca_certificates=False,
-    has_client_certificate=False,
-    aws_access_key="",
-    keys=[DetailedKey("sk-p...wxyz", "", 0, None, "5f2c91d0a3be", KeyCondition.READY, _AT)],
-    circuit=None,
-    created_at=_AT,
-    changed_at=_AT,
-)
-_PERFORMANCE = [
-    ProviderPerformance(
-        "openai", 1840, 1866, 31, ["gpt-5", "gpt-5-mini"], Wait(3.1, 9.0), Wait(412.0, 2210.0), tokens_per_second=71.4
-    )
-]
-_USAGE = ProviderUsage(
-    "openai",
-    Availability.READY,
-    Up.UP,
-    CircuitState.CLOSED,
-    [ProviderKey("sk-p...wxyz", "openai-key", 0, None)],
-    from_="2026-11-24T00:00:00.000Z",
-    to="2026-11-25T00:00:00.000Z",
-    since="2026-11-24T00:00:00.000Z",
-    total=GROUP_TOTALS,
-    models=[
-        ModelPerformance(
-            *("gpt-5", Up.UP, CircuitState.CLOSED, 1840, 1866, 2, 31, 0.0166),
-            *(Wait(3.1, 9.0), Wait(412.0, 2210.0), 71.4, _AT, "2026-11-24T09:10:11.120Z"),
-            total=GROUP_TOTALS,
-        )
-    ],
-)
-_CHECK = ProviderCheck(True, [KeyCheck("sk-p...wxyz", True, 200, "reached; it lists 91 models", 91)])
 NAME = in_path("name", str, "The name of the provider.")
 NONE = problem("There is no such provider.", "There is no provider named openai-east in the database.")
 _ONLY_OWNERS = only_owners(NOT_YOURS_TO_CHANGE)
@@ -95,7 +34,7 @@ ADD = tagged(
         "For owners. All servers on the database serve it within 2 s. Keys need `encryption-keys`.",
         request=body(east=NewProvider("openai-east", ProviderType.OPENAI, keys=["sk-proj-abcdefghijklmnop"])),
         responses={
-            "201": json_response("The provider.", added=_EAST),
+            "201": json_response("The provider.", DetailedProvider),
             "409": problem("The name is taken.", "A provider named openai-east exists already."),
         }
         | _ONLY_OWNERS,
@@ -111,7 +50,7 @@ PATHS: dict[str, Described] = {
         "`key` where the bridge holds a key, `keyless` where the provider is called without one, `no_key` where only clients "
         "with a key of their own are served. `refused` covers all server processes on the database, `cooldowns` only the "
         "one that answers.",
-        responses={"200": response("The providers.", {JSON: body(list[ConfiguredProvider], providers=_CONFIGURED)})},
+        responses={"200": response("The providers.", {JSON: {"schema": list[ConfiguredProvider]}})},
     ),
     "/api/v2/aibridge/providers/performance": get(
         "listProviderPerformance",
@@ -119,7 +58,7 @@ PATHS: dict[str, Described] = {
         f"For owners and auditors, by the latest calls of a time range that have ended, at most {MAX_CALLS}, of all users and "
         "providers together. What no call tells is null.",
         parameters=IN_HOURS,
-        responses={"200": response("The providers.", {JSON: body(list[ProviderPerformance], performance=_PERFORMANCE)})}
+        responses={"200": response("The providers.", {JSON: {"schema": list[ProviderPerformance]}})}
         | not_members(NOT_YOURS),
     ),
     "/api/v2/aibridge/providers/{name}": get(
@@ -127,7 +66,8 @@ PATHS: dict[str, Described] = {
         "The settings of a provider",
         "For owners and auditors. Keys appear as hints only.",
         parameters=(NAME,),
-        responses={"200": json_response("The provider.", provider=_EAST), "404": NONE} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The provider.", DetailedProvider), "404": NONE}
+        | not_members(NOT_YOURS_TO_SEE),
     )
     | patch(
         "changeProvider",
@@ -137,7 +77,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME,),
         request=body(disabled=ProviderChange(disabled=True)),
         responses={
-            "200": json_response("The provider after the change.", changed=_EAST),
+            "200": json_response("The provider after the change.", DetailedProvider),
             "404": NONE,
             "409": _READ_ONLY,
         }
@@ -156,7 +96,7 @@ PATHS: dict[str, Described] = {
         "For owners. Requests its list of models with each of its keys, which costs nothing.",
         parameters=(NAME,),
         responses={
-            "200": json_response("What it said.", well=_CHECK),
+            "200": json_response("What it said.", ProviderCheck),
             "404": problem("There is no such provider.", "There is no provider named openai-east."),
         }
         | _ONLY_OWNERS,
@@ -170,7 +110,7 @@ PATHS: dict[str, Described] = {
         "of these.",
         parameters=(NAME, *IN_HOURS),
         responses={
-            "200": json_response("How it fares.", usage=_USAGE),
+            "200": json_response("How it fares.", ProviderUsage),
             "404": problem("There is no such provider.", UNKNOWN.format("openai-east")),
         }
         | not_members(NOT_YOURS),

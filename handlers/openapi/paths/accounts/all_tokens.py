@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from typing import Annotated
-from uuid import UUID
 
-from msgspec import Meta, structs
+from msgspec import Meta
 
 from handlers.api.accounts.all_tokens import MAX_SEARCH, ONLY_OWNERS_LOOK_UP
 from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE as ONLY_OWNERS
@@ -14,14 +13,18 @@ from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response, query
 from handlers.openapi.paths.accounts.groups import NAME, NO_GROUP
-from handlers.openapi.paths.accounts.tokens import CREATED, LAPTOP
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.tokens import FoundToken, FoundTokenList, NewToken, Replacement, TokenList, TokenText
-from resources.fields import Initiator
+from resources.accounts.tokens import (
+    CreatedToken,
+    FoundToken,
+    FoundTokenList,
+    NewToken,
+    Replacement,
+    TokenList,
+    TokenText,
+)
 from storage.queries.accounts.tokens import NOT_A_TOKEN
 
-_GRACE = Initiator(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.")
-_FOUND = FoundToken(**structs.asdict(LAPTOP), user=_GRACE)
 _ID = in_path("id", str, "The part of the token before the hyphen.")
 _NO_TOKEN = problem(
     "There is no such token; others than owners see only their own.",
@@ -36,8 +39,7 @@ PATHS: dict[str, Described] = {
         "The tokens of a group",
         "Newest first, with expired and revoked ones. For owners and auditors.",
         parameters=(NAME, LIMIT, OFFSET),
-        responses={"200": json_response("The page.", page=TokenList(1, [LAPTOP])), "404": NO_GROUP}
-        | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", TokenList), "404": NO_GROUP} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "createServiceToken",
@@ -46,7 +48,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME,),
         request=body(ci=NewToken("ci", "90d")),
         responses={
-            "201": json_response("The token.", created=CREATED),
+            "201": json_response("The token.", CreatedToken),
             "404": NO_GROUP,
         }
         | only_owners(ONLY_OWNERS),
@@ -62,7 +64,7 @@ PATHS: dict[str, Described] = {
             LIMIT,
             OFFSET,
         ),
-        responses={"200": json_response("The page.", page=FoundTokenList(1, [_FOUND]))} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", FoundTokenList)} | not_members(NOT_YOURS_TO_SEE),
     ),
     "/api/v2/aibridge/tokens/lookup": post(
         "lookUpToken",
@@ -70,7 +72,7 @@ PATHS: dict[str, Described] = {
         "For owners. The token is in the body alone, and is neither kept nor logged.",
         request=body(token=TokenText("d3W24SnZZB-0123456789abcdefghijkl")),
         responses={
-            "200": json_response("The token.", found=_FOUND),
+            "200": json_response("The token.", FoundToken),
             "404": problem("It is no token of this bridge.", f"{NOT_A_TOKEN.capitalize()}."),
         }
         | only_owners(ONLY_OWNERS_LOOK_UP),
@@ -94,7 +96,7 @@ PATHS: dict[str, Described] = {
         parameters=(_ID,),
         request=body(overlap=Replacement("24h", "90d")),
         responses={
-            "201": json_response("The new token.", created=CREATED),
+            "201": json_response("The new token.", CreatedToken),
             "403": problem("The caller may not do this.", OWNERS_CREATE, SERVICE),
             "404": _NO_TOKEN,
             "409": problem(

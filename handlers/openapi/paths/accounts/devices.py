@@ -20,19 +20,9 @@ from resources.accounts.devices import (
     DeviceLookup,
     DeviceToken,
 )
-from storage.accounts.sign_in.devices import DEVICE_SECONDS, NO_CODE, POLL_SECONDS
+from storage.accounts.sign_in.devices import NO_CODE
 
 _FORM = "application/x-www-form-urlencoded"
-_CODES = DeviceCode(
-    device_code="d3W24SnZZB-0123456789abcdefghijkl",
-    user_code="WDJB-MJHT",
-    verification_uri="https://bridge.example/#/device",
-    verification_uri_complete="https://bridge.example/#/device/WDJB-MJHT",
-    expires_in=int(DEVICE_SECONDS),
-    interval=int(POLL_SECONDS),
-)
-_TOKEN = DeviceToken("d3W24SnZZB-0123456789abcdefghijkl", "Bearer", 90 * 86_400)
-_DEVICE = Device("login on laptop", "203.0.113.9", "2026-11-25T08:02:11.604Z", "2026-11-25T08:12:11.604Z")
 _MAY_NOT = problem("The caller may not create tokens.", OWNERS_CREATE, SERVICE)
 _NO_CODE = problem("No waiting program has this code.", sentence(NO_CODE))
 
@@ -61,7 +51,7 @@ def _operation(
             },
             "responses": {
                 "200": ok,
-                "400": json_response("An error of OAuth.", pending=DeviceError("authorization_pending")),
+                "400": json_response("An error of OAuth.", DeviceError),
                 "408": shared("LateBody"),
                 "413": problem("The body is too large.", UNREADABLE.format(BODY_TOO_LARGE.format(MAX_BODY_BYTES))),
                 "429": retriable("Too many requests from this address.", busy),
@@ -78,7 +68,7 @@ PATHS: dict[str, Described] = {
         "Request a token, which a user has to allow",
         "For programs: the device authorization request of RFC 8628.",
         fields={"client_name": "What the program calls itself.", "client_id": "Not looked at."},
-        ok=json_response("The codes.", codes=_CODES),
+        ok=json_response("The codes.", DeviceCode),
         busy=TOO_MANY_STARTS,
     ),
     "/api/v2/aibridge/device/token": _operation(
@@ -90,7 +80,7 @@ PATHS: dict[str, Described] = {
             "device_code": "The code of the program.",
             "client_id": "Not looked at.",
         },
-        ok=json_response("The token.", token=_TOKEN),
+        ok=json_response("The token.", DeviceToken),
         busy=TOO_MANY_FAILURES,
     ),
     "/api/v2/aibridge/device/lookup": post(
@@ -98,7 +88,7 @@ PATHS: dict[str, Described] = {
         "Find the program of a code",
         "For its user, before they allow it.",
         request=body(code=DeviceLookup("WDJB-MJHT")),
-        responses={"200": json_response("The program.", device=_DEVICE), "403": _MAY_NOT, "404": _NO_CODE},
+        responses={"200": json_response("The program.", Device), "403": _MAY_NOT, "404": _NO_CODE},
     ),
     "/api/v2/aibridge/device/answer": post(
         "answerDevice",

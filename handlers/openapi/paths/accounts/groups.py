@@ -6,12 +6,10 @@ from handlers.api.accounts.groups import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post, put
 from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response
-from handlers.openapi.paths.accounts.users import GRACE, RESEARCH
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
 from storage.accounts.groups import BUILT_IN, CHANGED, MAX_GROUPS_OF_USER, TOO_MANY
 
-_GROUP = Group(RESEARCH.id, RESEARCH.name, "Research", "2026-11-25T08:00:00.000Z", 1)
 NAME = in_path("group", str, "The name of the group, in any case, or its id.")
 _USER = in_path("user", str, "The username, in any case, or the id of the user.")
 NO_GROUP = problem("There is no such group.", 'There is no group named "research".', f"{BUILT_IN}.")
@@ -29,21 +27,21 @@ PATHS: dict[str, Described] = {
         "The groups of users",
         "By name. For owners, auditors and readers. `everyone`, which is built in and has all users, is not among them.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": json_response("The page.", page=GroupList(1, [_GROUP]))} | _NOT_MEMBERS,
+        responses={"200": json_response("The page.", GroupList)} | _NOT_MEMBERS,
     )
     | post(
         "addGroup",
         "Add a group",
         "For owners.",
         request=body(research=NewGroup("research", "Research")),
-        responses={"201": json_response("The group.", ETAG, added=_GROUP), "409": _TAKEN} | _ONLY_OWNERS,
+        responses={"201": json_response("The group.", Group, ETAG), "409": _TAKEN} | _ONLY_OWNERS,
     ),
     "/api/v2/aibridge/groups/{group}": get(
         "getGroup",
         "A group",
         "For owners, auditors and readers.",
         parameters=(NAME,),
-        responses={"200": json_response("The group.", ETAG, group=_GROUP), "404": NO_GROUP} | _NOT_MEMBERS,
+        responses={"200": json_response("The group.", Group, ETAG), "404": NO_GROUP} | _NOT_MEMBERS,
     )
     | patch(
         "changeGroup",
@@ -52,7 +50,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME, IF_MATCH),
         request=body(name=GroupChange(display_name="Research")),
         responses={
-            "200": json_response("The group after the change.", ETAG, changed=_GROUP),
+            "200": json_response("The group after the change.", Group, ETAG),
             "404": NO_GROUP,
             "409": _TAKEN,
             "412": _CHANGED,
@@ -78,7 +76,7 @@ PATHS: dict[str, Described] = {
         "By username. For owners, auditors and readers.",
         parameters=(NAME, LIMIT, OFFSET),
         responses={
-            "200": json_response("The page.", page=MemberList(1, [GRACE])),
+            "200": json_response("The page.", MemberList),
             "404": NO_GROUP,
         }
         | _NOT_MEMBERS,

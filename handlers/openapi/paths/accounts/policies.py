@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from handlers.api.accounts import explanation
 from handlers.api.accounts.changes import TOO_LARGE
@@ -14,21 +13,10 @@ from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, header,
 from handlers.openapi.paths.accounts.groups import NAME as GROUP
 from handlers.openapi.paths.accounts.users import NOBODY
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from intercept.recording import Keep
-from limits.limit import Kind, Of
 from limits.policies.policy import AnyPolicy, Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
-from limits.policies.sources import Level
 from resources.accounts.policies import (
     Explanation,
-    LimitRule,
-    ListedPolicy,
-    MaxTokensRule,
-    ModelDecision,
-    ModelRule,
     PolicyList,
-    PolicySource,
-    PolicyUser,
-    RecordingRule,
 )
 
 _SHARED = SharedPolicy(
@@ -39,41 +27,6 @@ _SHARED = SharedPolicy(
     ),
 )
 _OWN = Policy(limits=Limits(budget=Budget("200.00", "month")), max_tokens=32000, byok="deny")
-_RESEARCH = PolicySource("group", "research")
-_ADA = PolicySource("user", "ada")
-EXPLANATION = Explanation(
-    user=PolicyUser(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "ada", "Ada L."),
-    at="2026-11-24T23:14:05.112Z",
-    policies=[_RESEARCH, _ADA],
-    model="gpt-5",
-    decisions=[ModelDecision("openai", allowed=False, rule="group research allows claude-*")],
-    models=[ModelRule(_RESEARCH, ["claude-*"], None, "deny")],
-    max_tokens=MaxTokensRule(_ADA, 32000),
-    own_key_denied_by=_ADA,
-    recording=RecordingRule(
-        [_ADA], Keep.REDACTED, Keep.NONE, Keep.FULL, Keep.REDACTED, Keep.REDACTED, [r"EMP-\d{5}"], 30, 7
-    ),
-    limits=[
-        LimitRule(
-            source=_ADA,
-            part=None,
-            kind=Kind.BUDGET,
-            of=Of.USER,
-            maximum=200.0,
-            used=12.5,
-            reserved=0.0,
-            remaining=187.5,
-            window_seconds=None,
-            period="month",
-            resets_at="2026-12-01T00:00:00.000Z",
-            next_free_at="2026-11-24T23:14:05.112Z",
-            shadow=False,
-            holds=True,
-            replaced_by=None,
-        )
-    ],
-)
-_LISTED = ListedPolicy("everyone", Level.EVERYONE, "", "2026-11-24T23:50:31.877Z")
 _NOTED = ETAG | {
     NOTE_HEADER: header(
         str,
@@ -97,7 +50,7 @@ def _path(of: str, name: str, example: AnyPolicy, parameter: Described | None = 
     parameters = () if parameter is None else (parameter,)
     missing = {"404": problem("There is no such user, group or token.", nobody)} if nobody else {}
     unreadable = {"409": problem("This version cannot read it.", UNREADABLE)}
-    responses = {"200": json_response("The policy after the change.", _NOTED, policy=example)}
+    responses = {"200": json_response("The policy after the change.", type(example), _NOTED)}
     changed = responses | _ONLY_OWNERS | _STALE | missing | _TOO_LARGE
     return (
         get(
@@ -106,7 +59,7 @@ def _path(of: str, name: str, example: AnyPolicy, parameter: Described | None = 
             "`{}` where there is none. For owners and auditors.",
             parameters=parameters,
             responses={
-                "200": json_response("The policy.", ETAG, policy=example),
+                "200": json_response("The policy.", type(example), ETAG),
                 "403": problem("The caller is a member.", NOT_YOURS_TO_SEE),
             }
             | missing
@@ -144,7 +97,7 @@ PATHS: dict[str, Described] = {
         "All policies",
         "For owners and auditors.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": json_response("The page.", page=PolicyList(1, [_LISTED]))} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", PolicyList)} | not_members(NOT_YOURS_TO_SEE),
     ),
     "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", _SHARED),
     "/api/v2/aibridge/policies/groups/{group}": _path(
@@ -173,7 +126,7 @@ PATHS: dict[str, Described] = {
             query("token", str, "With this token of the user, given by its id."),
         ),
         responses={
-            "200": json_response("What holds.", explanation=EXPLANATION),
+            "200": json_response("What holds.", Explanation),
             "403": problem("Members may only request themselves.", explanation.NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },

@@ -10,20 +10,8 @@ from handlers.openapi.methods import delete, get
 from handlers.openapi.operations import Described, header, in_path, json_response, query
 from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.sign_ins import OpenIDSignIn, SignInSession, SignInSessionList, SignInWays
-from storage.accounts.sign_in.sessions import Method
+from resources.accounts.sign_ins import SignInSessionList, SignInWays
 
-_EXAMPLE = SignInSession(
-    id="kq3PzT0bXa",
-    token_id="d3W24SnZZB",  # noqa: S106 - the public part of a token
-    method=Method.TOKEN,
-    created_at="2026-11-25T08:02:11.604Z",
-    last_used_at="2026-11-25T09:40:00.113Z",
-    expires_at="2026-11-25T21:40:00.113Z",
-    client_ip="203.0.113.9",
-    user_agent="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
-    current=True,
-)
 _REDIRECT = {
     "Location": header(str, "Where the browser is redirected.", "/#/overview"),
     "Set-Cookie": header(
@@ -39,7 +27,7 @@ PATHS: dict[str, Described] = {
         "The ways to sign in",
         "For the page.",
         public=True,
-        responses={"200": json_response("The ways.", ways=SignInWays(True, OpenIDSignIn("Example", BEGIN)))},
+        responses={"200": json_response("The ways.", SignInWays)},
     ),
     BEGIN: {
         "get": {
@@ -78,7 +66,7 @@ PATHS: dict[str, Described] = {
         "The last used session first. Users see their own; owners and auditors see those of all.",
         parameters=(WHOSE, LIMIT, OFFSET),
         responses={
-            "200": json_response("The page.", page=SignInSessionList(1, [_EXAMPLE])),
+            "200": json_response("The page.", SignInSessionList),
             "403": problem("Members may only request their own sessions.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from msgspec import structs
-
 from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response
 from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList
+from resources.accounts.tokens import CreatedToken, NewToken, TokenList
 from storage.accounts.identities import TOO_MANY_TOKENS
 
-LAPTOP = Token(
-    id="d3W24SnZZB",
-    name="laptop",
-    created_at="2026-11-24T23:50:42.113Z",
-    expires_at="2027-02-22T23:50:42.113Z",
-    revoked_at=None,
-    last_used_at="2026-11-25T09:40:00.113Z",
-    last_client="Claude Code",
-    last_client_ip="203.0.113.9",
-)
-CREATED = CreatedToken(
-    **structs.asdict(structs.replace(LAPTOP, last_used_at=None, last_client=None, last_client_ip=None)),
-    token="d3W24SnZZB-0123456789abcdefghijkl",  # noqa: S106 - an example
-)
 _OWN = {"403": problem("They are the tokens of another user.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
 
 PATHS: dict[str, Described] = {
@@ -36,7 +20,7 @@ PATHS: dict[str, Described] = {
         "Newest first, with expired and revoked ones. Users see their own; owners and auditors see those of all.",
         parameters=(WHOSE, LIMIT, OFFSET),
         responses={
-            "200": json_response("The page.", page=TokenList(1, [LAPTOP])),
+            "200": json_response("The page.", TokenList),
             "403": problem("Members may only request their own tokens.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },
@@ -48,7 +32,7 @@ PATHS: dict[str, Described] = {
         parameters=(WHOSE,),
         request=body(laptop=NewToken("laptop", "90d")),
         responses={
-            "201": json_response("The token.", created=CREATED),
+            "201": json_response("The token.", CreatedToken),
             "409": problem(
                 "The user has the maximum number of active tokens.", f"{TOO_MANY_TOKENS.format('grace', 10)}."
             ),

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
-from msgspec import structs
-
 from handlers.api.accounts.users import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
@@ -17,21 +13,10 @@ from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.sign_ins import SignIn
-from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserGroup, UserList
+from resources.accounts.users import ListedUser, Me, NewUser, User, UserChange, UserList
 from storage.accounts.user_accounts import CHANGED, LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import Role
 
-_ME = User(UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee"), "demo", "demo", Role.OWNER, "2026-11-24T23:50:31.877Z", "")
-_REQUESTING = Me(**structs.asdict(_ME), tokens=TokenRules(True, None, None))
-GRACE = User(UUID("0d7b8a52-7f0c-4f7c-93a4-9b1ec1c5d8a1"), "grace", "Grace H.", Role.AUDITOR, _ME.created_at, "4711")
-RESEARCH = UserGroup(UUID("7b1c6d52-41d6-4c3c-8b0e-0f1d9a3d8f11"), "research")
-_LISTED = ListedUser(
-    **structs.asdict(GRACE),
-    groups=[RESEARCH],
-    active_tokens=2,
-    last_seen_at="2026-11-25T09:40:00.113Z",
-    spend_usd=12.5,
-)
 NAME = in_path("name", str, "The username, in any case, or the id of the user.")
 WHOSE = NAME | {"description": "The username or the id of the user; `me` is the caller."}
 NOBODY = problem("There is no such user.", 'There is no user named "grace".')
@@ -54,7 +39,7 @@ PATHS: dict[str, Described] = {
         "Who may call",
         "By username. For owners, auditors and readers.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": json_response("The page.", page=UserList(1, [_LISTED]))} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", UserList)} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "addUser",
@@ -62,7 +47,7 @@ PATHS: dict[str, Described] = {
         "For owners. Users sign in with a token.",
         request=body(auditor=NewUser("grace", Role.AUDITOR, "Grace H.")),
         responses={
-            "201": json_response("The user.", ETAG, added=GRACE),
+            "201": json_response("The user.", User, ETAG),
             "409": problem("The username is taken.", 'A user named "grace" exists already.'),
         }
         | _ONLY_OWNERS,
@@ -73,7 +58,7 @@ PATHS: dict[str, Described] = {
         "Users see themselves; owners, auditors and readers see all.",
         parameters=(NAME,),
         responses={
-            "200": json_response("The user.", ETAG, user=_LISTED),
+            "200": json_response("The user.", ListedUser, ETAG),
             "403": problem("Members may only request themselves.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },
@@ -85,7 +70,7 @@ PATHS: dict[str, Described] = {
         parameters=(NAME, IF_MATCH),
         request=body(role=UserChange(Role.AUDITOR)),
         responses={
-            "200": json_response("The user after the change.", ETAG, changed=GRACE),
+            "200": json_response("The user after the change.", User, ETAG),
             "404": NOBODY,
             "409": problem("The last owner would be gone.", _LAST),
             "412": problem("The user was changed at the same time.", f"T{CHANGED.format('grace')[1:]}."),
@@ -108,7 +93,7 @@ PATHS: dict[str, Described] = {
         "getMe",
         "The caller",
         "The user whose token it is, and which tokens they may create.",
-        responses={"200": json_response("The user.", me=_REQUESTING)},
+        responses={"200": json_response("The user.", Me)},
     ),
     "/api/v2/aibridge/users/me/session": {
         "post": {

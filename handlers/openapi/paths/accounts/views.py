@@ -40,7 +40,7 @@ PATHS: dict[str, Described] = {
         "Saved views",
         "The caller's own, and those that others share, by name.",
         parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
-        responses={"200": json_response("The page.", page=SavedViewList(1, [_VIEW]))},
+        responses={"200": json_response("The page.", SavedViewList)},
     )
     | post(
         "saveView",
@@ -48,7 +48,7 @@ PATHS: dict[str, Described] = {
         "It belongs to the caller. A view is an address, so each reader sees only what they may see.",
         request=body(view=_NEW),
         responses={
-            "201": json_response("It was saved.", location(f"/api/v2/aibridge/views/{_ID}") | ETAG, saved=_VIEW),
+            "201": json_response("It was saved.", SavedView, location(f"/api/v2/aibridge/views/{_ID}") | ETAG),
             "409": problem("The caller has one of this name, or too many.", _TAKEN, sentence(TOO_MANY)),
         },
     ),
@@ -57,7 +57,7 @@ PATHS: dict[str, Described] = {
         "A saved view",
         "The caller's own, or a shared one.",
         parameters=(_PARAMETER,),
-        responses={"200": json_response("The view.", ETAG, view=_VIEW)} | _NONE,
+        responses={"200": json_response("The view.", SavedView, ETAG)} | _NONE,
     )
     | patch(
         "changeView",
@@ -66,7 +66,7 @@ PATHS: dict[str, Described] = {
         parameters=(_PARAMETER, IF_MATCH),
         request=body(shared=ViewChange(shared=False)),
         responses={
-            "200": json_response("The view after the change.", ETAG, changed=_VIEW),
+            "200": json_response("The view after the change.", SavedView, ETAG),
             "409": problem("The user has another view of this name.", _TAKEN),
         }
         | _NOT_YOURS

@@ -4,51 +4,23 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from msgspec import structs
-
 from handlers.api.alerts.webhooks import NOT_YOURS
 from handlers.openapi.errors import only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post
 from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response, location
 from handlers.problems import sentence
 from resources.alerts.webhooks import (
-    Delivery,
     DeliveryList,
-    LastDelivery,
     NewWebhook,
     SentTest,
     Webhook,
     WebhookChange,
     WebhookList,
 )
-from storage.alerts.documents import AlertType, DeliveryState
 from storage.alerts.outbox import DELIVERIES_KEPT, MAX_LISTED
 from storage.alerts.webhooks import CHANGED, TOO_MANY, UNKNOWN
 
 _ID = "7b0f6f0e-52a1-4c37-8b7f-3d2a3d0f9a55"
-_WEBHOOK = Webhook(
-    id=UUID(_ID),
-    url="https://hooks.example.com/aibridge",
-    description="On call",
-    types=[AlertType.BUDGET_THRESHOLD, AlertType.KEY_REFUSED],
-    disabled=False,
-    created_at="2026-11-24T23:50:31.877Z",
-    changed_at="2026-11-24T23:50:31.877Z",
-    waiting=0,
-    last_delivery=LastDelivery("2026-11-25T08:12:44.001Z", AlertType.BUDGET_THRESHOLD, 204, None, 1),
-)
-_ADDED = structs.replace(_WEBHOOK, last_delivery=None, secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")  # noqa: S106 - an example
-_DELIVERY = Delivery(
-    id="msg_8f0e1d2c3b4a59687766554433221100",
-    type=AlertType.BUDGET_THRESHOLD,
-    state=DeliveryState.DELIVERED,
-    raised_at="2026-11-25T08:12:43.790Z",
-    attempts=1,
-    status=204,
-    error=None,
-    next_at=None,
-    ended_at="2026-11-25T08:12:44.001Z",
-)
 _STALE = {"412": problem("It has another version.", sentence(CHANGED))}
 _PARAMETER = in_path("id", UUID, "The id of the webhook.")
 _NOT_OWNER = only_owners(NOT_YOURS)
@@ -59,7 +31,7 @@ PATHS: dict[str, Described] = {
         "listWebhooks",
         "Webhooks, which receive alerts",
         "Each with the result of its last delivery. For owners.",
-        responses={"200": json_response("All of them.", webhooks=WebhookList([_WEBHOOK]))} | _NOT_OWNER,
+        responses={"200": json_response("All of them.", WebhookList)} | _NOT_OWNER,
     )
     | post(
         "addWebhook",
@@ -67,7 +39,7 @@ PATHS: dict[str, Described] = {
         "For owners. Messages are signed as in Standard Webhooks. Only this response has the secret.",
         request=body(webhook=NewWebhook(url="https://hooks.example.com/aibridge")),
         responses={
-            "201": json_response("It was added.", location(f"/api/v2/aibridge/webhooks/{_ID}") | ETAG, webhook=_ADDED),
+            "201": json_response("It was added.", Webhook, location(f"/api/v2/aibridge/webhooks/{_ID}") | ETAG),
             "409": problem("There are too many.", sentence(TOO_MANY)),
         }
         | _NOT_OWNER,
@@ -77,7 +49,7 @@ PATHS: dict[str, Described] = {
         "A webhook",
         "For owners.",
         parameters=(_PARAMETER,),
-        responses={"200": json_response("The webhook.", ETAG, webhook=_WEBHOOK)} | _NOT_OWNER | _NONE,
+        responses={"200": json_response("The webhook.", Webhook, ETAG)} | _NOT_OWNER | _NONE,
     )
     | patch(
         "changeWebhook",
@@ -85,10 +57,7 @@ PATHS: dict[str, Described] = {
         "For owners. Fields that are not given stay unchanged.",
         parameters=(_PARAMETER, IF_MATCH),
         request=body(off=WebhookChange(disabled=True)),
-        responses={"200": json_response("The webhook after the change.", ETAG, webhook=_WEBHOOK)}
-        | _NOT_OWNER
-        | _NONE
-        | _STALE,
+        responses={"200": json_response("The webhook after the change.", Webhook, ETAG)} | _NOT_OWNER | _NONE | _STALE,
     )
     | delete(
         "removeWebhook",
@@ -102,17 +71,13 @@ PATHS: dict[str, Described] = {
         "The last deliveries of a webhook",
         f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
         parameters=(_PARAMETER,),
-        responses={"200": json_response("The deliveries.", deliveries=DeliveryList([_DELIVERY]))} | _NOT_OWNER | _NONE,
+        responses={"200": json_response("The deliveries.", DeliveryList)} | _NOT_OWNER | _NONE,
     ),
     "/api/v2/aibridge/webhooks/{id}/test": post(
         "testWebhook",
         "Send a test",
         "For owners. The result is in `last_delivery` of the webhook, a few seconds later.",
         parameters=(_PARAMETER,),
-        responses={
-            "202": json_response("It is being delivered.", test=SentTest("msg_8f0e1d2c3b4a59687766554433221100"))
-        }
-        | _NOT_OWNER
-        | _NONE,
+        responses={"202": json_response("It is being delivered.", SentTest)} | _NOT_OWNER | _NONE,
     ),
 }

@@ -25,7 +25,6 @@ _PRICE = Price(
     valid_from="2026-11-01T00:00:00.000Z",
 )
 _SENT = PriceListBody([PriceBody(**structs.asdict(_PRICE) | {"valid_from": "2026-11-01"})])
-_EXAMPLE = PriceList([_PRICE], "2026-11-24T23:50:31.877Z")
 _NOTED = ETAG | {NOTE_HEADER: header(str, "Warnings, one header for each.", NO_PROVIDER.format(0))}
 
 PATHS: dict[str, Described] = {
@@ -33,7 +32,7 @@ PATHS: dict[str, Described] = {
         "listPrices",
         "Own prices",
         "They come before list prices. For owners and auditors.",
-        responses={"200": json_response("All of them.", ETAG, prices=_EXAMPLE)} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("All of them.", PriceList, ETAG)} | not_members(NOT_YOURS_TO_SEE),
     )
     | put(
         "setPrices",
@@ -43,7 +42,7 @@ PATHS: dict[str, Described] = {
         parameters=(IF_MATCH,),
         request=body(prices=_SENT),
         responses={
-            "200": json_response("All of them.", _NOTED, prices=_EXAMPLE),
+            "200": json_response("All of them.", PriceList, _NOTED),
             "412": problem("They have another version.", sentence(CHANGED)),
             "413": problem(f"The body has more than {MAX_PRICES_BYTES} bytes.", TOO_LARGE.format(MAX_PRICES_BYTES)),
         }

@@ -10,29 +10,10 @@ from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response, location
 from handlers.problems import sentence
 from resources.money.recosts import Recost, RecostBody, RecostList
-from storage.prices.recost_documents import RecostState
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN
 
 _ID = "0f4e64a2-4e0b-4d54-9f64-1d2f2b0c8a11"
-_JOB = Recost(
-    id=UUID(_ID),
-    state=RecostState.RUNNING,
-    from_="2026-11-01T00:00:00.000Z",
-    to="2026-11-24T23:50:31.877Z",
-    requested_at="2026-11-24T23:50:31.877Z",
-    requested_by="ada",
-    begun_at="2026-11-24T23:50:48.012Z",
-    ended_at=None,
-    total=51200,
-    done=12800,
-    changed=12644,
-    skipped=2,
-    cost_before_usd="310.250000000000",
-    cost_after_usd="279.225000000000",
-    prices_version="9f8e1c0d7a6b5e4f",
-    error=None,
-)
-_EXAMPLE = json_response("The job.", job=_JOB)
+_EXAMPLE = json_response("The job.", Recost)
 _PARAMETER = in_path("id", UUID, "The id of the job.")
 
 
@@ -41,7 +22,7 @@ PATHS: dict[str, Described] = {
         "listRecosts",
         "Jobs that price past calls again",
         "The newest 100. For owners and auditors.",
-        responses={"200": json_response("The jobs.", jobs=RecostList([_JOB]))} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The jobs.", RecostList)} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "requestRecost",
@@ -50,7 +31,7 @@ PATHS: dict[str, Described] = {
         "sessions follow exactly; each call keeps its earlier costs.",
         request=body(november=RecostBody("2026-11-01", "2026-12-01")),
         responses={
-            "202": json_response("The job is requested.", location(f"/api/v2/aibridge/prices/recosts/{_ID}"), job=_JOB),
+            "202": json_response("The job is requested.", Recost, location(f"/api/v2/aibridge/prices/recosts/{_ID}")),
             "409": problem("Another job has not ended.", sentence(ONE_AT_A_TIME)),
         }
         | only_owners(NOT_YOURS_TO_CHANGE),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Literal
 from uuid import UUID
 
-import msgspec
 from msgspec import Meta
 
 from handlers.api.pagination import DEFAULT_LIMIT, MAX_LIMIT, MAX_OFFSET
@@ -16,7 +15,6 @@ from handlers.api.recorded.live import FORGOTTEN_EVENT_ID, LAST_EVENT
 from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.openapi.errors import BUSY, WORDS, problem, retriable
-from handlers.openapi.example import EXAMPLE
 from handlers.openapi.methods import get
 from handlers.openapi.operations import (
     Described,
@@ -29,7 +27,7 @@ from handlers.openapi.operations import (
     response,
 )
 from limits.protection.user_shares import MAX_LIVE_TAILS
-from resources.recorded.interceptions import InterceptionList
+from resources.recorded.interceptions import Interception, InterceptionList
 from storage.queries.filters.search_language import SEARCH_KEYS
 
 SEARCH_EXAMPLE = 'user:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'
@@ -54,7 +52,7 @@ FORMAT = query(
 )
 ROWS = query("limit", Annotated[int, Meta(ge=1, le=MAX_ROWS)], "The maximum number of items; without it all.")
 LAST_EVENT_ID = header_parameter(LAST_EVENT, str, "Continue after the event with this id.")
-_EVENT = f"event: interception\nid: 8265D3\ndata: {msgspec.json.encode(EXAMPLE).decode()}\n\n"
+_EVENT = 'event: interception\nid: 8265D3\ndata: {"id":"3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"}\n\n'
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/interceptions": get(
@@ -62,7 +60,7 @@ PATHS: dict[str, Described] = {
         "What was recorded",
         "Newest first. Calls in flight are left out unless the search has a `status`.",
         parameters=(SEARCH, LIMIT, AFTER, OFFSET),
-        responses={"200": json_response("A page.", page=InterceptionList(1, [EXAMPLE]))} | WORDS,
+        responses={"200": json_response("A page.", InterceptionList)} | WORDS,
     ),
     "/api/v2/aibridge/interceptions/{id}": get(
         "getInterception",
@@ -70,7 +68,7 @@ PATHS: dict[str, Described] = {
         "Calls in flight have one too.",
         parameters=(in_path("id", UUID, "The id of the interception."),),
         responses={
-            "200": json_response("The interception.", interception=EXAMPLE),
+            "200": json_response("The interception.", Interception),
             "404": problem("There is no such interception that the caller may see.", UNKNOWN_INTERCEPTION),
         },
     ),

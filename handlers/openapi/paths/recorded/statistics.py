@@ -5,116 +5,31 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from msgspec import Meta, structs
+from msgspec import Meta
 
 from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.openapi.errors import WORDS
-from handlers.openapi.example import EXAMPLE as INTERCEPTION
 from handlers.openapi.methods import get
-from handlers.openapi.operations import JSON, Described, body, lines, query, response
-from intercept.refusals import Rule
-from resources.fields import TokenCounts
-from resources.names import SeriesGroup
+from handlers.openapi.operations import JSON, Described, lines, query, response
 from resources.recorded.flat_rows import FlatRows
 from resources.recorded.groups import (
-    CostByKind,
     GroupedStatistics,
-    GroupTotals,
-    HistogramBucket,
-    Histograms,
-    StatisticsGroup,
 )
-from resources.recorded.prompt_cache import Cache
 from resources.recorded.stats import (
-    EarlierCalls,
-    Point,
-    Quantiles,
-    RefusedCalls,
-    RefusedInitiator,
-    RefusedPoint,
-    Series,
     Statistics,
-    Totals,
 )
-from storage.aggregation.rollup import MAX_GROUPS, Bucket, GroupBy
+from storage.aggregation.rollup import MAX_GROUPS, GroupBy
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject, names_of
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
-_TOTALS = Totals(
-    interceptions=1,
-    completed=1,
-    failures={},
-    token_usage=TokenCounts(13, 89, 13, 0),
-    cost_usd=0.001377,
-    cost_micro_usd=1377,
-    unpriced=0,
-    no_usage=0,
-    duration_ms=Quantiles(68.0, 68.0, 68.0),
-    first_byte_ms=Quantiles(38.0, 38.0, 38.0),
-)
-_SERIES = Series(
-    group=INTERCEPTION.model,
-    other=False,
-    total=_TOTALS,
-    points=[Point(**structs.asdict(_TOTALS), at="2026-11-24T23:00:00.000Z")],
-)
-_USER = SeriesGroup(str(INTERCEPTION.initiator.id), INTERCEPTION.initiator.name, INTERCEPTION.initiator.username)
-GROUP_TOTALS = GroupTotals(
-    interceptions=1,
-    failed=0,
-    failures={},
-    tokens=115,
-    token_usage=_TOTALS.token_usage,
-    cost_usd=_TOTALS.cost_usd,
-    cost_micro_usd=_TOTALS.cost_micro_usd,
-    cost_by_kind=CostByKind(0.000039, 0.001335, 0.000003, 0.0, 0.0),
-    cache=Cache(13, 0, 13, 0.5, 0.000036, 0, 0.0),
-    unpriced=0,
-    no_usage=0,
-    duration_ms=_TOTALS.duration_ms,
-    first_byte_ms=_TOTALS.first_byte_ms,
-    bridge_ms=Quantiles(1.0, 1.0, 1.0),
-    tokens_per_second=None,
-)
-_EXAMPLE = Statistics(
-    from_="2026-11-24T00:00:00.000Z",
-    to="2026-11-25T00:00:00.000Z",
-    bucket=Bucket.HOUR,
-    group_by=GroupBy.MODEL,
-    uncounted=0,
-    refusals=RefusedCalls(
-        total=13,
-        rules={Rule.RATE: 13},
-        initiators=[RefusedInitiator(INTERCEPTION.initiator, total=13, rules={Rule.RATE: 13})],
-        points=[RefusedPoint("2026-11-24T23:00:00.000Z", total=13, rules={Rule.RATE: 13})],
-    ),
-    series=[_SERIES],
-    previous=EarlierCalls("2026-11-23T00:00:00.000Z", "2026-11-24T00:00:00.000Z", _TOTALS, []),
-)
 
-_GROUPED = GroupedStatistics(
-    of=Subject.CALLS,
-    from_="2026-11-01T00:00:00.000Z",
-    to="2026-12-01T00:00:00.000Z",
-    bucket=Period.ALL,
-    tz="UTC",
-    group_by=["user", "model"],
-    order_by=Order.COST,
-    count=1,
-    uncounted=0,
-    total=GROUP_TOTALS,
-    previous=GROUP_TOTALS,
-    histograms=Histograms([HistogramBucket(72.9, 1)], [HistogramBucket(41.1, 1)], [HistogramBucket(1.0, 1)], []),
-    groups=[StatisticsGroup({"user": _USER, "model": INTERCEPTION.model}, GROUP_TOTALS, GROUP_TOTALS)],
-)
-_ROWS = FlatRows(1, [{"model": INTERCEPTION.model, "calls": 1, "cost_usd": 0.001377}])
 _ONE_OF = {
     "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (Statistics, GroupedStatistics, FlatRows)]
 }
 
-_LINES = lines('{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}', _GROUPED)
+_LINES = lines('{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}')
 IN_HOURS = (
     query("from", Timestamp, "From then on, made earlier to a whole hour; without it 24 hours before `to`."),
     query("to", Timestamp, "Until before then, made later to a whole hour; without it the end of the present hour."),
@@ -188,8 +103,7 @@ PATHS: dict[str, Described] = {
         responses={
             "200": response(
                 "The statistics.",
-                {JSON: body(_ONE_OF, series=_EXAMPLE, groups=_GROUPED, rows=_ROWS), "text/csv": {"schema": str}}
-                | _LINES,
+                {JSON: Described(schema=_ONE_OF), "text/csv": Described(schema=str)} | _LINES,
             )
         }
         | WORDS,
