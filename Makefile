@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MINUTES ?= 10
-MEASURED := intercept limits http1 upstream storage
+PACKAGE ?= limits
 # Exactly what a lock says, in any folder: nothing is resolved, and what was tampered with is refused.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --only-binary :all: \
@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test coverage faults properties fuzz check lint lock audit docs docs-tables bench bench-api bench-micro soak clean
+.PHONY: help run test check night coverage slow properties fuzz faults mutants lint lock audit docs docs-tables bench bench-api bench-micro soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -20,18 +20,22 @@ help: ## list the commands
 run: .venv/runtime .venv/dashboard ## set up, then serve with an embedded MongoDB (and a demo provider when no provider has a key)
 	@exec $(BIN)/python server.py serve --demo $(ARGS)
 
-test: .venv/dev .venv/dashboard-dev .venv/openid-dev .venv/clients-dev ## set up, then run every test
+test: .venv/dev .venv/dashboard-dev .venv/openid-dev ## set up, then run the tests, but for those of the night
 	@$(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
+check: lint docs test ## what every change passes: lint, types, import rules, documents, tests
+
+night: coverage slow properties fuzz faults mutants ## what is slow: coverage, real clients, thorough properties, fuzzing, faults, mutants
+
 # Whether the tests pass is for `make test` to say: some bounds on time do not hold while lines are counted.
-coverage: .venv/dev ## which lines and branches of the five packages their own tests reach; fails below what is in pyproject.toml
+coverage: .venv/dev .venv/dashboard-dev .venv/openid-dev ## print which lines and branches the tests reach
 	@$(BIN)/coverage erase
-	-@$(BIN)/coverage run -m pytest -n 3 --dist worksteal --hypothesis-profile=coverage -m 'not timed' $(addprefix tests/,$(MEASURED)) $(ARGS)
+	-@$(BIN)/coverage run -m pytest -n 3 --dist worksteal --hypothesis-profile=coverage -m 'not timed' $(ARGS)
 	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report
 
-faults: .venv/dev ## kill, pause and cut off servers and databases under load, and check records and limits: about ten minutes
-	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+slow: .venv/dev .venv/dashboard-dev .venv/openid-dev .venv/clients-dev ## run the tests of the night: real clients, all of the SDKs, whatever else is slow
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -m night $(ARGS)
 
 properties: .venv/dev ## test properties with ten times the examples and more
 	@$(BIN)/python -m pytest -n 3 --dist worksteal --hypothesis-profile=thorough -m hypothesis $(ARGS)
@@ -39,8 +43,11 @@ properties: .venv/dev ## test properties with ten times the examples and more
 fuzz: .venv/dev ## fuzz what reads strangers' bytes, each target for ten minutes: MINUTES=60 for longer
 	@$(BIN)/python -m tests.fuzz --minutes $(MINUTES) $(ARGS)
 
-check: MINUTES := 0.5
-check: lint docs test coverage properties fuzz ## what CI runs: lint, types, import rules, documents, tests, coverage, properties, half a minute of fuzzing for each target
+faults: .venv/dev ## kill, pause and cut off servers and databases under load, and check records and limits: about ten minutes
+	@$(BIN)/python -m pytest -m faults tests/faults $(ARGS)
+
+mutants: .venv/dev ## break a package in twenty small ways, and say which no test notices: PACKAGE=http1, ARGS="--number 50"
+	@$(BIN)/python -m tests.mutants $(PACKAGE) $(ARGS)
 
 lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/ruff check .

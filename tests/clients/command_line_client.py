@@ -1,6 +1,6 @@
 """Clients, as their users run them: the real package, with a home of its own.
 
-They come from npm, pinned in `package-lock.json`, and from Python's index, pinned in `requirements.txt`; `make test` installs
+They come from npm, pinned in `package-lock.json`, and from Python's index, pinned in `requirements.txt`; `make slow` installs
 them. Each asks its model to make a file with a tool.
 The scripted provider asks for the tool and, once it is sent the result, ends the turn with `ANSWER`.
 """
@@ -28,14 +28,14 @@ def program(package, pattern):
     """The program of a package."""
     found = sorted((PACKAGES / package).glob(pattern))
     if not found or not shutil.which("node"):
-        pytest.skip(f"npm has not installed {package} (make test does it)")
+        pytest.skip(f"npm has not installed {package} (make slow does it)")
     return found[0]
 
 
 def python():
     """The Python that has the clients of Python's index: what they require is not what the bridge does."""
     if not PYTHON.exists():
-        pytest.skip("the clients of Python's index are not installed (make test does it)")
+        pytest.skip("the clients of Python's index are not installed (make slow does it)")
     return PYTHON
 
 

@@ -8,6 +8,8 @@ from tests.clients import answers
 from tests.clients.command_line_client import PROMPT
 from tests.sdk.wiring import data_events, stream
 
+pytestmark = pytest.mark.night
+
 AIDER = Path(__file__).parents[2] / ".venv/aider/bin/aider"
 EDIT = "made.txt\n```\nby the model\n```\n"
 

@@ -7,6 +7,8 @@ import pytest
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, program
 
+pytestmark = pytest.mark.night
+
 MODEL = "claude-opus-4-8"
 
 

@@ -16,6 +16,8 @@ from tests.sdk.wiring import stream, typed_events
 from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
 from upstream.providers.presets import ProviderType
 
+pytestmark = pytest.mark.night
+
 BEDROCK_MODEL = "us.anthropic.claude-opus-4-8"
 VERTEX_MODEL = "claude-opus-4-8"
 VERTEX = f"/v1/projects/mine/locations/us-east5/publishers/anthropic/models/{VERTEX_MODEL}:streamRawPredict"

@@ -10,6 +10,8 @@ from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, p
 from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider
 from tests.sdk.wiring import stream, typed_events
 
+pytestmark = pytest.mark.night
+
 MODEL = "gpt-5.5"
 CONFIG = """
 model = "{model}"

@@ -5,6 +5,8 @@ import pytest
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, program
 
+pytestmark = pytest.mark.night
+
 
 @pytest.mark.gen_test(timeout=90)
 async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, url, check_turn):

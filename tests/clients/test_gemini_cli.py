@@ -10,6 +10,8 @@ from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, RESULT, program
 from upstream.providers.presets import ProviderType
 
+pytestmark = pytest.mark.night
+
 MODEL = "gemini-3-pro"
 SETTINGS = {
     "security": {"auth": {"selectedType": "gemini-api-key"}},

@@ -12,6 +12,8 @@ from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, PROMPT, python
 from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider
 
+pytestmark = pytest.mark.night
+
 PROGRAMS = Path(__file__).parent / "programs"
 ARGUMENTS = {"path": "made.txt"}
 OPENAI_KEY = ("Authorization", "Bearer sk-openai-provider-key")

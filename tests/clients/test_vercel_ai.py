@@ -12,6 +12,8 @@ from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, PROMPT, program
 from upstream.providers.presets import ProviderType
 
+pytestmark = pytest.mark.night
+
 PROGRAM = Path(__file__).parent / "programs/vercel_ai.mjs"
 OPENAI = ("openai/v1", ("Authorization", "Bearer sk-openai-provider-key"))
 ANTHROPIC = ("anthropic/v1", ("X-Api-Key", "sk-anthropic-provider-key"))

@@ -17,6 +17,7 @@ from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
 from upstream.providers.presets import ProviderType
 
 pytestmark = [
+    pytest.mark.night,
     pytest.mark.bridge(
         further_providers=(
             ProviderSettings("azure", ProviderType.AZURE, "", ("azure-key",)),

@@ -16,6 +16,7 @@ from tests.sdk.wiring import stream, whole
 from upstream.providers.presets import ProviderType
 
 pytestmark = [
+    pytest.mark.night,
     pytest.mark.bridge(
         further_providers=(ProviderSettings("gemini", ProviderType.GEMINI, "", ("AIza-of-the-bridge",)),)
     ),

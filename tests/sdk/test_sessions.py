@@ -8,6 +8,8 @@ from runtime.process import now
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
 
+pytestmark = pytest.mark.night
+
 TURNS = ["Hello", "And then?", "Go on.", "Go on.", "Thanks"]
 
 

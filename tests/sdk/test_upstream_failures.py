@@ -13,6 +13,8 @@ from tests.sdk.openai import test_chat_completions as chat_completions
 from tests.sdk.openai import test_responses as responses
 from tests.sdk.wiring import data_events, essence, stream, tokens, typed_events, whole
 
+pytestmark = pytest.mark.night
+
 FAILED = {"status": "failed", "streaming": True, "token_usages": [], "tool_usages": [], "model_thoughts": []}
 OPENAI_ERROR = {"message": "Too big.", "type": "invalid_request_error", "param": "messages", "code": "context_length"}
 ANTHROPIC_ERROR = {

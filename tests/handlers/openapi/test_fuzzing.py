@@ -12,10 +12,10 @@ from contextlib import suppress
 import pytest
 from hypothesis.configuration import storage_directory
 
-from tests.examples import examples
-from tests.handlers.contract import CONTROL, Contract, strict
+from tests.handlers.contract import Contract, strict
 from tests.handlers.conversations import ALL
 
+pytestmark = pytest.mark.night
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 # A search has a grammar of its own, and two cursors at once are refused: what the schema allows may still be a 400. A
 # username may be taken. Who asks is an owner and may make another one, and then a member of itself: from then on it is
@@ -27,16 +27,8 @@ negative_data_rejection.expected-statuses = ["400", "401", "403", "404", "405", 
 [phases.coverage]
 unexpected-methods = ["TRACE"]
 """
-# What is made at random is for `make properties`; what covers a schema, its examples among them, is the same each time. So are
-# the 400 bodies of what-if, a body that users have too, and reads: what they answer is in test_responses.py, which queries they
-# take in test_parameters.py.
-USUAL = (
-    *("--phases", "coverage", "--exclude-path", f"{CONTROL}/limits/what-if"),
-    *("--exclude-path", f"{CONTROL}/groups/{{group}}/tokens", "--exclude-method", "GET"),
-)
-THOROUGH = ("--phases", "examples,coverage,fuzzing")
 OPTIONS = (
-    *("--checks", "all", *(THOROUGH if examples(0, 1) else USUAL), "--max-examples", "10"),
+    *("--checks", "all", "--phases", "examples,coverage,fuzzing", "--max-examples", "10"),
     *("--max-failures", "5", "--suppress-health-check", "all"),
     *("--exclude-method", "HEAD", "--exclude-operation-id", "watchInterceptions"),  # whose response has no end
     *("--request-timeout", "30", "--warnings", "off", "--no-color"),
