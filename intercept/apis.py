@@ -43,7 +43,8 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
     which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that
     it has in a place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the
-    response that a responses request goes on from, `used_file_id` the file that a batch is made of. `stream_options` is
+    response that a responses request goes on from, `used_file_id` the file that a batch is made of, `references` the ids
+    of what else it names that a provider may have kept. `stream_options` is
     a chat request's value of that key, in the bytes that were sent; None where it has none. `max_output_tokens` is the
     most that it allows the model to write, in all choices together; None where it does not say. `uses_state` says that
     the provider keeps the response, or that the request goes on with something that it has kept, `in_background` that
@@ -63,6 +64,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     conversation: Conversation | None = None
     previous_response_id: str | None = None
     used_file_id: str | None = None
+    references: frozenset[str] = frozenset()
     stream_options: bytes | None = None
     max_output_tokens: int | None = None
     uses_state: bool = False

@@ -1,4 +1,4 @@
-"""Whether a request is tied to one provider: it uses what that one has kept, or what only that one can read. Pure.
+"""Whether a request is tied to one provider: it uses what that one has kept, or what only that one can read; and which. Pure.
 
 Sources: the API references of OpenAI (`store`, `previous_response_id`, files, encrypted reasoning), Anthropic (files,
 containers) and Google (cached content, files).
@@ -23,6 +23,16 @@ _OF_ALL: Final = (
 _NOT_NULL: Final = rb'"(?!\s*:\s*null\b)'
 _MARKS: Final = re.compile(rb'"(?:' + _OF_ALL + rb")" + _NOT_NULL)
 _MARKS_OF_RESPONSES: Final = re.compile(rb'"(?:' + _OF_ALL + rb"|(?:reasoning\.)?encrypted_content)" + _NOT_NULL)
+# Members that name what was kept: by its id, by a path or a URL that ends with it, or by a list of ids.
+_REFERENCES: Final = re.compile(
+    rb'"(?:previous_(?:response|interaction)_id|conversation|file_ids?|file_uri|fileUri|cached_content|cachedContent)"\s*:'
+    rb'\s*(?:\{\s*"id"\s*:\s*)?(\[[^\[\]]{0,8192}\]|"[^"]{1,2048}")'
+)
+_REFERENCE: Final = re.compile(rb'([A-Za-z0-9._:~-]{1,256})"')
+_ESCAPED: Final = re.compile(rb"\\u00(?!22|5[Cc])([2-7][0-9A-Fa-f])")
+_REFERENCE_BYTES: Final = 16 * 1024
+"""More bytes than such a member has, escapes included, unless there is odd white space in it."""
+
 _OVERLAP: Final = 64
 """More bytes than a mark has, unless there is odd white space behind it."""
 
@@ -41,3 +51,19 @@ def is_tied(api: Api, summary: RequestSummary, body: Body) -> Generator[None, No
             return True
         yield
     return False
+
+
+def references(body: Body) -> Generator[None, None, frozenset[str]]:
+    """Return, in steps of a few milliseconds, the ids by which a request names what a provider may have kept.
+
+    Members of a client's own may have such a name, too. The body is not compressed.
+    """
+    found: set[str] = set()
+    for start in range(0, len(body), _WINDOW_BYTES):
+        window = bytes(body[start : start + _WINDOW_BYTES + _REFERENCE_BYTES])
+        if _ESCAPED.search(window):
+            window = _ESCAPED.sub(lambda escape: bytes((int(escape[1], 16),)), window)
+        for named in _REFERENCES.findall(window):
+            found.update(id_.decode() for id_ in _REFERENCE.findall(named))
+        yield
+    return frozenset(found)

@@ -23,6 +23,7 @@ from intercept.formats.json_walk import Body
 from intercept.formats.large_bodies import abridged
 from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
 from intercept.formats.weight import is_light
+from intercept.provider_state import references
 from intercept.records import Interception
 from intercept.refusals import Rule
 from upstream.providers.presets import ProviderType
@@ -104,6 +105,7 @@ async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user
     try:
         readable = body if is_light(body) else await bridge.pieces.finish(abridged(body), user_id)
         summary = _by_deployment(to, _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api))
+        summary = replace(summary, references=await bridge.pieces.finish(references(body), user_id))
         if not api.caches_prompts or summary.blocks is not None:
             return summary
         return replace(summary, blocks=read_blocks(body))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -83,6 +83,21 @@ class Interceptions:
         got = _of_request(initiator_id, provider_name, response_id) | is_of_response
         async with self._database.query():
             return await self._collection.find_one(got, {"_id": True}) is not None
+
+    async def are_of_others(self, initiator_id: UUID, provider_name: str, ids: Collection[str]) -> bool:
+        """Whether calls of other users to this provider got any response with these ids that none of this user's got."""
+        named = {in_any_case(id_) for id_ in ids}
+        got = {"request_ids": {"$in": sorted(named)}, "provider_name": provider_name}
+        fields = ("request_ids", "response_id", "upstream_request_id", "initiator_id")
+        own: set[str] = set()
+        of_others: set[str] = set()
+        async with self._database.query():
+            async for call in self._collection.find(got, dict.fromkeys(fields, True)):
+                made = named & set(call["request_ids"])
+                if (echoed := call.get("upstream_request_id")) and echoed != call.get("response_id"):
+                    made.discard(in_any_case(echoed))  # some servers repeat the id that a client sent
+                (own if call["initiator_id"] == initiator_id else of_others).update(made)
+        return bool(of_others - own)
 
     async def find_usage(self, initiator_id: UUID, provider_name: str, response_id: str) -> ResponseUsage:
         """What is written of the response with that id that calls of this user to this provider got."""

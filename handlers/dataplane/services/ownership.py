@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem, database_unavailable
 from intercept.refusals import Rule
 from storage.mongo.database import DatabaseUnavailableError
 
+MAX_REFERENCES = 256
+TOO_MANY = f"A request may name at most {MAX_REFERENCES} stored responses, conversations and files."
 NOT_YOURS = "No recorded response, batch or file of yours has this id. With your own key you can use any."
 # A response is recorded when it has ended, which another process may not have written down yet.
 WRITTEN_SECONDS = 1.0
@@ -24,6 +27,23 @@ async def check_own(handler: ProxyHandler, provider_name: str, id_: str) -> None
         return
     try:
         if not await _is_own(handler, provider_name, id_):
+            raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
+    except DatabaseUnavailableError as error:
+        raise database_unavailable() from error
+
+
+async def check_references(handler: ProxyHandler, provider_name: str, ids: Collection[str]) -> None:
+    """Check that what a body names was made by no other user, as far as the bridge saw it made.
+
+    Raises:
+        Problem: 404, another user's recorded call got it; 400, these are too many; 503, that cannot be known now.
+    """
+    if not ids or handler.credentials.own_key is not None:
+        return
+    if len(ids) > MAX_REFERENCES:
+        raise Problem(400, TOO_MANY, rule=Rule.UNUSABLE_BODY)
+    try:
+        if await handler.bridge.interceptions.are_of_others(handler.identity.user.id, provider_name, ids):
             raise Problem(404, NOT_YOURS, rule=Rule.NOT_YOUR_RESPONSE)
     except DatabaseUnavailableError as error:
         raise database_unavailable() from error

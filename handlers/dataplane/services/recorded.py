@@ -16,7 +16,7 @@ from handlers.dataplane.fallback.tries import Tries
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
-from handlers.dataplane.services.ownership import check_own
+from handlers.dataplane.services.ownership import check_own, check_references
 from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import is_priced_by_response, read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, check_destination, upstream_problem
@@ -81,6 +81,7 @@ class Recorded:
         summary = await read_summary(handler, self._to, self._api)
         if summary.used_file_id is not None:
             await check_own(handler, self.provider_name, summary.used_file_id)
+        await check_references(handler, self.provider_name, summary.references)
         to = self._to
         destinations = await find_destinations(handler, to, self._api, summary) if to.provider.fallback else (to,)
         await RecordedCall(handler, to, self._api, summary, destinations).run()

@@ -15,6 +15,7 @@ from handlers.dataplane.admission import identify_again
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.relay import REST_SECONDS
+from handlers.dataplane.services.ownership import check_references
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
 from handlers.dataplane.services.sockets.websocket import GOING_AWAY, NO_STATUS
@@ -253,7 +254,9 @@ class SocketSession:
             Problem: It cannot be used.
         """
         body = self._body(event, self._lane_of(event), message)
-        return await parse_body(self._bridge, self._to, self.api, body, self._handler.identity.user.id)
+        summary = await parse_body(self._bridge, self._to, self.api, body, self._handler.identity.user.id)
+        await check_references(self._handler, self._to.provider.name, summary.references)
+        return summary
 
     async def _begin_by_provider(self, event: Any) -> SocketCall | None:  # noqa: ARG002 - here nothing begins so
         """The call of a response that the provider begins by itself; None where the event begins none."""

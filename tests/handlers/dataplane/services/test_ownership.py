@@ -170,3 +170,44 @@ async def test_compaction_is_a_call_and_recorded_like_one(running):
     tokens = running.tokens(recorded)
     assert (tokens["input_tokens"], tokens["output_tokens"], tokens["cache_read_input_tokens"]) == (30, 5, 10)
     assert running.upstream.requests[0].target == "/v1/responses/compact"
+
+
+@pytest.mark.gen_test
+async def test_what_a_body_names_is_nothing_that_the_bridge_saw_somebody_else_make(running):
+    await respond(running, running.headers)
+    await respond(running, running.headers, b'{"id": "file-of-ada", "object": "file"}', "/files")
+    await running.ended(2)
+    grace = await running.user("grace") | {"Content-Type": "application/json"}
+
+    later = RESPONSES.body.replace(ID.encode(), b"resp_later")
+
+    def message(**part):
+        return {"input": [{"role": "user", "content": [part]}]}
+
+    named = [
+        {"previous_response_id": ID},
+        {"conversation": {"id": ID}},
+        message(type="input_file", file_id="file-of-ada"),
+        message(type="input_file", file_uri="https://host.example/v1beta/files/file-of-ada"),
+        {"tools": [{"type": "code_interpreter", "container": {"type": "auto", "file_ids": ["x", "file-of-ada"]}}]},
+    ]
+    bodies = [json.dumps(RESPONSES.request | {"stream": False} | one).encode() for one in named]
+    bodies.append(bodies[0].replace(b'"previous_', b'"\\u0070revious_'))
+    for body in bodies:
+        play(running, later)
+        sent = len(running.upstream.requests)
+        refused = await running.request("POST", f"{OPENAI}/responses", grace, body)
+        assert (refused.status, json.loads(refused.body)["message"]) == (404, ownership.NOT_YOURS), body
+        assert (len(running.upstream.requests), running.bridge.overload.holding) == (sent, 0)
+        by_key = running.own_key | {"X-Coder-AI-Governance-Token": grace["Authorization"][len("Bearer ") :]}
+        for headers in (running.headers, by_key):
+            play(running, later)
+            assert (await running.request("POST", f"{OPENAI}/responses", headers, body)).status == 200, body
+    quoted = message(type="input_text", text=json.dumps(named[0]))
+    for unknown in ({"previous_response_id": "resp_of_nobody"}, quoted):
+        play(running, later)
+        body = json.dumps(RESPONSES.request | {"stream": False} | unknown).encode()
+        assert (await running.request("POST", f"{OPENAI}/responses", grace, body)).status == 200, unknown
+    many = json.dumps(RESPONSES.request | {"file_ids": [f"f{n}" for n in range(ownership.MAX_REFERENCES + 1)]}).encode()
+    refused = await running.request("POST", f"{OPENAI}/responses", grace, many)
+    assert (refused.status, json.loads(refused.body)["message"]) == (400, ownership.TOO_MANY)
