@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 
 import click
 
-from benchmarks.api.database import BUSIEST, NAME, OWNER, fill, new_token
+from benchmarks.api.database import MEMBER, NAME, OWNER, fill, new_token
 from benchmarks.api.requests import Shape, shapes
 from benchmarks.stand.processes import cpu_seconds
 from storage.mongo.embedded import EmbeddedMongoDB
@@ -106,7 +106,7 @@ def main(*, records: int, requests: int, only: str, data_dir: Path) -> None:
             runner.run(fill(mongodb.uri, records))
             tokens = {
                 caller: runner.run(new_token(mongodb.uri, user))
-                for caller, user in (("owner", OWNER), ("member", BUSIEST))
+                for caller, user in (("owner", OWNER), ("member", MEMBER))
             }
             with running_server(mongodb.uri) as (port, pid):
                 print(f"\n{records:,} interceptions, {requests} requests of each kind, milliseconds\n")

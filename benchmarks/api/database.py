@@ -1,26 +1,49 @@
-"""A database of many interceptions, filled once: recorded, counted and grouped as a server does it."""
+"""A database of many interceptions, filled once: recorded, counted and grouped as a server does it.
+
+The calls are those of the demo company, with many more people. The same seed makes the same calls.
+"""
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from itertools import accumulate, cycle, islice
+from random import Random
 from time import monotonic
 from typing import Any
+from uuid import UUID
 
+from msgspec.structs import replace
 from pymongo import AsyncMongoClient
 
-from benchmarks.api.population import DAYS, FEWEST_USERS, Population
+from intercept.records import UserPrompt
 from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
+from storage.costs.prices import Prices
+from storage.demo.company import company
+from storage.demo.days import calls_of
+from storage.demo.filling import PROVIDERS
+from storage.demo.sessions import Call, Person, new_id
 from storage.mongo.database import Database
+from storage.recording.charged import charged
+from storage.recording.documents import ending_fields, start_document
 from storage.search.job import SearchJob
 
 NAME = "aibridge"
-OWNER, BUSIEST = "owner", "user-0001"
-MAX_USERS = 3_000
+OWNER, MEMBER = "owner", "user-0001"
+DAYS = 60
+CALLS_A_PERSON = 600
+FEWEST_PEOPLE, MOST_PEOPLE = 40, 3_000
+RARE_WORDS = 30_000
+"""Different words in prompts beside the company's; the first are frequent, most come a few times in a million calls."""
+
 _AT_ONCE = 2_000
+_INSTANCE = UUID(int=0)
+_WEIGHTS = list(accumulate(1 / rank for rank in range(1, RARE_WORDS + 1)))
 
 
 async def fill(uri: str, records: int) -> None:
@@ -34,13 +57,14 @@ async def fill(uri: str, records: int) -> None:
         await database.prepare(retention=timedelta(days=2 * DAYS))
         identities = Identities(database, now=now, monotonic=monotonic)
         await identities.add_user(OWNER, role=Role.OWNER)
-        names = (f"user-{one:04}" for one in range(1, 1 + max(FEWEST_USERS, min(MAX_USERS, records // 300))))
+        number = max(FEWEST_PEOPLE, min(MOST_PEOPLE, records // CALLS_A_PERSON))
+        names = (f"user-{one:04}" for one in range(1, number + 1))
         users = [(await identities.add_user(name, role=Role.MEMBER)).id for name in names]
-        recorded, began = 0, monotonic()
-        for documents in Population(calls=records, users=users, until=now()).days():
-            for first in range(0, len(documents), _AT_ONCE):
-                await client[NAME]["interceptions"].insert_many(documents[first : first + _AT_ONCE], ordered=False)
-            recorded += len(documents)
+        began, made = monotonic(), islice(documents(users, now()), records)
+        recorded = 0
+        while together := list(islice(made, _AT_ONCE)):
+            await client[NAME]["interceptions"].insert_many(together, ordered=False)
+            recorded += len(together)
             print(f"recorded {recorded:,} of {records:,} in {monotonic() - began:.0f} s", flush=True)
         for job in (RollupJob(database, now=now), SessionJob(database), SearchJob(database)):
             began = monotonic()
@@ -50,6 +74,35 @@ async def fill(uri: str, records: int) -> None:
     finally:
         database.close()
         await client.close()
+
+
+def documents(users: Sequence[UUID], until: datetime) -> Iterator[dict[str, Any]]:
+    """Make the documents of the calls of so many people in `DAYS` days, in the order of their starts."""
+    random, prices, teams = Random(1), Prices(PROVIDERS), cycle(enumerate(company().teams, start=1))
+    people = [
+        Person(id=user, team=team, group_id=UUID(int=group), token_id=user.hex[-10:])
+        for user, (group, team) in zip(users, teams, strict=False)
+    ]
+    make_id = partial(new_id, random)
+    for day in range(DAYS):
+        date = (until - timedelta(days=DAYS - 1 - day)).date()
+        for call in calls_of(company(), people, random, date, until):
+            yield _document(call, random, prices, make_id)
+
+
+def _document(call: Call, random: Random, prices: Prices, make_id: partial[UUID]) -> dict[str, Any]:
+    start, ending, usages = call.start, call.ending, call.ending.reading.token_usages
+    if start.user_prompt is not None:
+        words = " ".join(f"word{one}" for one in random.choices(range(RARE_WORDS), cum_weights=_WEIGHTS, k=8))
+        start = replace(start, user_prompt=UserPrompt(prompt=f"{start.user_prompt.prompt} {words}"))
+    cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
+    document = start_document(start, instance_id=_INSTANCE, new_id=make_id)
+    document |= ending_fields(ending, new_id=make_id, cost=cost)
+    document["charged"] = charged(start, ending, cost)
+    document.pop("unlinked", None)
+    if call.parent_id is not None:
+        document |= {"parent_id": call.parent_id, "root_id": call.root or call.parent_id}
+    return document
 
 
 async def new_token(uri: str, username: str) -> str:

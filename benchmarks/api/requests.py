@@ -7,12 +7,17 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, NamedTuple
 
-from benchmarks.api.population import CLIENTS, DAYS, FEWEST_USERS, MODELS, Zipf
+from benchmarks.api.database import DAYS, FEWEST_PEOPLE, RARE_WORDS
+from storage.demo.company import company
 
 DEEP = 99_900
 PAGE_MS, SUM_MS, WORDS_MS = 50, 100, 300
 
 Parameters = dict[str, Any]
+
+_KINDS = company().kinds.values()
+_CLIENTS = [kind.client for kind in _KINDS]
+_MODELS = sorted({model for kind in _KINDS for model in kind.models})
 
 
 class Shape(NamedTuple):
@@ -26,15 +31,15 @@ class Shape(NamedTuple):
 
 
 def _user(random: Random) -> str:
-    return f"user:user-{1 + Zipf(FEWEST_USERS).draw(random):04}"
+    return f"user:user-{random.randint(1, FEWEST_PEOPLE):04}"
 
 
 def _model(random: Random) -> str:
-    return f"model:{random.choice(MODELS)[1]}"
+    return f"model:{random.choice(_MODELS)}"
 
 
 def _client(random: Random) -> str:
-    return f'client:"{random.choice(CLIENTS)}"'
+    return f'client:"{random.choice(_CLIENTS)}"'
 
 
 def _week(random: Random) -> str:
@@ -45,7 +50,7 @@ def _week(random: Random) -> str:
 
 _FILTERS: dict[str, Callable[[Random], str]] = {
     "by user": _user,
-    "by the busiest user": lambda _: "user:user-0001",
+    "by one user": lambda _: "user:user-0001",
     "by model": _model,
     "by client": _client,
     "by status": lambda random: f"status:{random.choice(('completed', 'failed'))}",
@@ -56,19 +61,19 @@ _FILTERS: dict[str, Callable[[Random], str]] = {
     "of a model that nobody uses": lambda _: "model:nobody-uses-it",
 }
 _WORDS: dict[str, Callable[[Random], str]] = {
-    "for a word of most calls": lambda _: "test",
-    "for a rare word": lambda random: f"word{random.randrange(3_000, 30_000)}",
-    "for two words and not a third": lambda random: f"word{random.randrange(200)} cache -word{random.randrange(50)}",
-    "for a phrase of common words": lambda _: '"the second run"',
+    "for a word of most calls": lambda _: "word0",
+    "for a rare word": lambda random: f"word{random.randrange(3_000, RARE_WORDS)}",
+    "for two words and not a third": lambda random: f"word{random.randrange(200)} tests -word{random.randrange(50)}",
+    "for a phrase of common words": lambda _: '"the nightly export"',
     "for a word, of one user": lambda random: f"{_user(random)} word{random.randrange(50)}",
     "by tool and cost": lambda _: "tool:Bash cost:>9.9",
-    "by duration": lambda _: "took:>60s -model:gpt-5",
+    "by duration": lambda _: "took:>60s -model:gpt-5-mini",
 }
 _GROUPED: dict[str, Parameters] = {
     "user and model by cost, before": {"group_by": "user,model", "order_by": "cost", "compare": "previous"},
     "user by cost, page 5": {"group_by": "user", "order_by": "cost", "offset": 80},
     "model of one user": {"group_by": "model", "q": "user:user-0001"},
-    "user of one model": {"group_by": "user", "q": "model:claude-sonnet-4-5"},
+    "user of one model": {"group_by": "user", "q": f"model:{_MODELS[0]}"},
     "user and model, per day": {"group_by": "user,model", "order_by": "cost", "bucket": "day", "limit": 8},
     "user and model, per day in Berlin": {"group_by": "user,model", "bucket": "day", "limit": 8, "tz": "Europe/Berlin"},
     "user by p95": {"group_by": "user", "order_by": "p95"},

@@ -1,6 +1,6 @@
 """Make the pictures of the README: `.venv/bin/python -m tests.dashboard.screenshots`.
 
-A company's two months are made up, recorded in a database of their own and shown by a real server in a real browser.
+Two months of the demo company are recorded in a database of their own and shown by a real server in a real browser.
 """
 
 from __future__ import annotations
@@ -9,20 +9,16 @@ import asyncio
 import base64
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import timedelta
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from benchmarks.api.population import Population
-from intercept.records import TokenUsage
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
-from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.costs.prices import Prices
+from storage.demo.filling import Filling
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.dashboard.page import PHONE, WIDE, Page, start_chromium
@@ -31,21 +27,10 @@ from tests.server_process import ROOT, ServerProcess
 # Two frames later: what is there then has been drawn.
 DRAWN = "requestAnimationFrame(() => requestAnimationFrame(arguments[0]))"
 FOLDER = ROOT / "docs" / "images"
-CALLS = 20_000
+DAYS = 60
 DATABASE = "screenshots"
 USERS = dict.fromkeys(("ada", "barbara", "edsger", "ken", "margaret"), Role.MEMBER) | {"grace": Role.AUDITOR}
 CLIENTS = ("ci", "editor", "laptop")
-PROMPTS = (
-    "Why does the second run of the test fail when the cache is warm?",
-    "Find where the connection is closed twice, and write a test that shows it.",
-    "Make the import wait for the lock, without a new dependency.",
-    "Explain what this query plan says, and which index would help.",
-    "Rename the setting, keep the old name working, and update the documents.",
-    "Read the log and say what happened first.",
-    "Turn this into a table, one row per customer.",
-)
-COMMANDS = ("pytest -x tests/cache", "git log --oneline -5", "grep -rn 'close()' src", "sed -n 1,80p src/import.py")
-THOUGHT = "The first run fills the cache and the second one reads it, so the key must differ between them."
 # Each picture: its file, the view, whether it is dark, its size, and what is to be seen before it is taken.
 PICTURES = (
     ("overview-light", "overview?range=7d", "light", WIDE, "canvas"),
@@ -58,39 +43,22 @@ PICTURES = (
 )
 
 
-def made_up(users: list[Any]) -> Iterator[dict[str, Any]]:
-    """The calls, with words that people would use."""
-    prompts, commands = cycle(PROMPTS), cycle(COMMANDS)
-    prices = Prices({name: (name, "") for name in ("anthropic", "openai")})
-    for day in Population(calls=CALLS, users=users, until=now()).days():
-        for document in day:
-            for prompt in document["user_prompts"]:
-                prompt["prompt"] = next(prompts)
-            for tool in document.get("tool_usages", ()):
-                tool["input"] = f'{{"command": "{next(commands)}", "timeout": 120000}}'
-            for thought in document.get("model_thoughts", ()):
-                thought["content"] = THOUGHT
-            usages = [
-                TokenUsage(provider_response_id="", **{name: usage[name] for name in TOKENS})
-                for usage in document["token_usages"]
-            ]
-            cost = prices.cost(document["provider_name"], document["model"], usages, document["started_at"])
-            document["cost"] = cost and cost.stored
-            yield document
-
-
 async def fill(uri: str) -> str:
     """Record them as a server would have; the token of an owner."""
     database = Database.connect(uri, DATABASE)
     await database.prepare(retention=None)
     identities = Identities(database, now=now, monotonic=lambda: 0.0)
-    users = [(await identities.add_user(name, role=role)).id for name, role in USERS.items()]
+    company = Filling(database, until=now(), days=DAYS)
+    await company.add_people()
+    for day in range(1, DAYS + 1):
+        await company.add_day(day)
+    for name, role in USERS.items():
+        await identities.add_user(name, role=role)
     for name in USERS:
         for client in CLIENTS:
             await identities.create_token(name, name=client, expires_at=now() + timedelta(days=90))
     await identities.add_user("owner", role=Role.OWNER)
     _, token = await identities.create_token("owner")
-    await database.interceptions.insert_many(list(made_up(users)))
     await RollupJob(database, now=now).add_pending()
     await SessionJob(database).add_pending()
     database.close()
