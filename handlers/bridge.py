@@ -11,7 +11,6 @@ from uuid import UUID
 
 from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.dataplane.shared.fetched import FetchedCalls
-from handlers.dataplane.shared.pieces import Pieces
 from handlers.dataplane.shared.provider_log import ProviderLog
 from handlers.dataplane.shared.record_log import log_end, log_start
 from handlers.identity.access_recorder import AccessRecorder
@@ -151,7 +150,6 @@ class Bridge:
     openid: OpenIDProvider | None = None
     real: Bridge | None = None
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
-    pieces: Pieces = field(default_factory=Pieces)
     fetched: FetchedCalls = field(default_factory=FetchedCalls)
 
     @property

@@ -46,7 +46,9 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     response that a responses request goes on from, `used_file_id` the file that a batch is made of, `references` the ids
     of what else it names that a provider may have kept. `stream_options` is
     a chat request's value of that key, in the bytes that were sent; None where it has none. `max_output_tokens` is the
-    most that it allows the model to write, in all choices together; None where it does not say. `uses_state` says that
+    most that it allows the model to write, in all choices together; None where it does not say. `odd_model` and `odd_count`
+    name a member that names models, or says how much a model may write, in a form that not all parsers read alike; "" if
+    there is none. `uses_state` says that
     the provider keeps the response, or that the request goes on with something that it has kept, `in_background` that
     others may use the response before it has ended. `deployment` is that of Azure in the path, which it serves whatever
     model the body names. `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they
@@ -67,6 +69,8 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     references: frozenset[str] = frozenset()
     stream_options: bytes | None = None
     max_output_tokens: int | None = None
+    odd_model: str = ""
+    odd_count: str = ""
     uses_state: bool = False
     in_background: bool = False
     deployment: str = ""
@@ -84,15 +88,8 @@ class Reader(Protocol):
     After a `finish_reason` on choice 0 a chat stream is open-ended: complete if the connection ends cleanly.
     """
 
-    @property
-    def behind(self) -> bool:
-        """Whether it holds more than it reads at once: before it is fed again, `step` is to be called until it is done."""
-
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body, cut anywhere. Takes a few milliseconds at most, whatever they are."""
-
-    def step(self) -> bool:
-        """Read buffered bytes for a few milliseconds; return whether there is more. So `result` has less to do."""
+        """Take the next bytes of the body, cut anywhere."""
 
     def result(self) -> Reading:
         """Return what the bytes so far amount to, and read all of them for it. May be called again after more bytes."""
@@ -104,16 +101,6 @@ class TextReader(Reader, Protocol):
 
     def keep_text(self) -> None:
         """Keep the text of the response too. To be called before the first bytes."""
-
-
-class AtOnce:
-    """The part of a reader without steps: what it holds is small, and is read in `result`."""
-
-    behind = False
-
-    def step(self) -> bool:
-        """Do nothing."""
-        return False
 
 
 Header: TypeAlias = Callable[[str], str]

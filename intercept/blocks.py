@@ -18,11 +18,8 @@ from typing import Final
 from zlib import crc32
 
 from msgspec import Raw, Struct, field
-from msgspec.json import Decoder
 
-from intercept.formats.json_text import ARRAY, decode
-from intercept.formats.json_walk import Body
-from intercept.formats.weight import LIGHT_BYTES, Light
+from intercept.formats.json_text import ARRAY, UNWEIGHED_BYTES
 
 MAX_BLOCKS: Final = 2_000
 """Blocks that are kept of a request, the first ones: a cache breaks where the first one differs."""
@@ -90,13 +87,6 @@ class BeforeMessages(Struct):
     system_instruction: Raw = field(default_factory=Raw)
 
 
-class _Request(BeforeMessages):
-    messages: Raw = field(default_factory=Raw)
-    input: Raw = field(default_factory=Raw)
-    contents: Raw = field(default_factory=Raw)
-
-
-_REQUEST: Final = Decoder(_Request)
 _MARKED: Final = b'"cache'
 """What both marks of what is to be cached begin with."""
 _MARK: Final = re.compile(
@@ -120,21 +110,16 @@ _NEXT_PART: Final = (b'"},{"', b'"}, {"')
 _END_BYTES: Final = 128
 
 
-def read_blocks(body: Body) -> bytes | None:
-    """Read the blocks of a request body, packed; None if it has none, is no JSON object, or is too much to read at once."""
-    is_small = len(body) <= LIGHT_BYTES or isinstance(body, Light)
-    if len(body) > MAX_BYTES or not (is_small or body.count(b",") <= MAX_COMMAS):
-        return None
-    whole = body if isinstance(body, bytes) else bytes(body)
-    try:
-        request = decode(whole, _REQUEST)
-        return pack_blocks(whole, request, _elements(request.messages, request.input, request.contents))
-    except (ValueError, RecursionError):
-        return None
-
-
 def pack_blocks(body: bytes, first: BeforeMessages, messages: Sequence[Raw]) -> bytes | None:
-    """Return the blocks of a request body that is decoded, as `Blocks.pack` does; None where it has no messages."""
+    """Return the blocks of a request body, as `Blocks.pack` does; None where it has no messages, or too much to read at once.
+
+    Args:
+        body: The whole body.
+        first: What of it comes before the messages.
+        messages: Its messages.
+    """
+    if len(body) > MAX_BYTES or (len(body) > UNWEIGHED_BYTES and body.count(b",") > MAX_COMMAS):
+        return None
     tools = _elements(first.tools, first.functions, first.toolConfig)[:MAX_BLOCKS]
     system = _elements(first.system, first.instructions, first.systemInstruction, first.system_instruction)
     system = system[: MAX_BLOCKS - len(tools)]

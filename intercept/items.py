@@ -1,6 +1,6 @@
 """The messages or input items of a request: only what is read from them, each at most once.
 
-Values of other types are skipped and not built, so unexpected numbers or arrays cost no time.
+Only what is asked for is decoded, so unexpected numbers or arrays cost no time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.formats.json_text import read_struct
+from intercept.formats.json_text import MAX_TEXT_BYTES, read_array, read_struct, starts_with, text_of
 
 MAX_PARTS: Final = 1024
 """Parts of a message's content that are read, from its end."""
@@ -21,17 +21,21 @@ MAX_PARTS: Final = 1024
 class Part(Struct):
     """A part of a message's content.
 
-    `tool_use_id` is the id of the tool call that it answers; Amazon has that in an object under `toolResult`. `content` is
-    then what the call gave, and `content_bytes` the size of what was left out of a large body.
+    `tool_use_id` is the id of the tool call that it answers, `content` what that gave; Amazon has both in an object under
+    `toolResult`.
     """
 
     type: str = ""
-    text: str = ""
+    raw_text: Raw = field(default_factory=Raw, name="text")
     tool_use_id: str = ""
     tool_result: Raw = field(default_factory=Raw, name="toolResult")
     content: Raw = field(default_factory=Raw)
-    content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
     is_error: bool = False
+
+    @property
+    def text(self) -> str:
+        """Its text, "" if it has none."""
+        return text_of(self.raw_text)
 
 
 class Item(Struct, dict=True):
@@ -42,7 +46,7 @@ class Item(Struct, dict=True):
 
     role: str = ""
     type: str = ""
-    content: str | list[Raw] | None = None
+    content: Raw = field(default_factory=Raw)
     tool_call_id: str = ""
     call_id: str = ""
     id: str = ""
@@ -52,16 +56,28 @@ class Item(Struct, dict=True):
         """The id of the tool call whose result an input item is, "" if it is none; that of a local shell may be its own."""
         return (self.call_id or self.id) if self.type.endswith("_call_output") else ""
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The content where it is one text, else ""."""
-        return self.content if isinstance(self.content, str) else ""
+        return text_of(self.content) if starts_with(self.content, b'"') else ""
+
+    @cached_property
+    def last(self) -> list[Raw]:
+        """The last `MAX_PARTS` parts of the content, where it is a list."""
+        return read_array(self.content)[-MAX_PARTS:] if starts_with(self.content, b"[") else []
 
     @cached_property
     def parts(self) -> list[Part]:
-        """The parts of the content that are objects, the last `MAX_PARTS` of it."""
-        last = self.content[-MAX_PARTS:] if isinstance(self.content, list) else []
-        return [part for each in last if (part := read_struct(each, _PART)) is not None]
+        """Those of the last parts that are objects; beyond `MAX_TEXT_BYTES`, counted from the end, they have no text."""
+        parts: list[Part] = []
+        room = MAX_TEXT_BYTES
+        for raw in reversed(self.last):
+            if (part := read_struct(raw, _PART)) is not None:
+                room -= len(memoryview(part.raw_text))
+                if room < 0:
+                    part.raw_text = Raw()
+                parts.append(part)
+        return parts[::-1]
 
 
 _ITEM: Final = Decoder(Item)

@@ -7,14 +7,15 @@ containers) and Google (cached content, files).
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Final
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import BATCHES, FILES, MESSAGE_BATCHES, RESPONSES, UPLOAD_COMPLETIONS, UPLOADS
-from intercept.formats.json_walk import Body
 
-_WINDOW_BYTES: Final = 256 * 1024
+MAX_QUOTES: Final = 4 * 1024 * 1024
+"""Quotation marks of a body that is searched, in some 40 ms."""
+
 _KEPT_APIS: Final = frozenset(api.name for api in (BATCHES, FILES, MESSAGE_BATCHES, UPLOADS, UPLOAD_COMPLETIONS))
 # Names of members, or values of `type` and `include`. In the text of a string the quotation marks are escaped.
 _OF_ALL: Final = (
@@ -32,38 +33,32 @@ _REFERENCE: Final = re.compile(rb'([A-Za-z0-9._:~-]{1,256})"')
 _ESCAPED: Final = re.compile(rb"\\u00(?!22|5[Cc])([2-7][0-9A-Fa-f])")
 _REFERENCE_BYTES: Final = 16 * 1024
 """More bytes than such a member has, escapes included, unless there is odd white space in it."""
-
-_OVERLAP: Final = 64
-"""More bytes than a mark has, unless there is odd white space behind it."""
+_WINDOW_BYTES: Final = 256 * 1024
 
 
-def is_tied(api: Api, summary: RequestSummary, body: Body) -> Generator[None, None, bool]:
-    """Return, in steps of about a millisecond, whether a request depends on what one provider stores.
+def is_tied(api: Api, summary: RequestSummary, body: bytes) -> bool:
+    """Return whether a request depends on what one provider stores.
 
-    False positives are possible: a member of a client's tool may have the name of one of the API. The body is not
-    compressed.
+    False positives are possible: a member of a client's tool may have the name of one of the API. A body with too much in it
+    counts as one that does. It is not compressed.
     """
     if summary.uses_state or summary.used_file_id is not None or api.name in _KEPT_APIS:
         return True
     marks = _MARKS_OF_RESPONSES if api.name == RESPONSES.name else _MARKS
+    return body.count(b'"') > MAX_QUOTES or marks.search(body) is not None
+
+
+def windows(body: bytes) -> Iterator[bytes]:
+    """The parts of a body in which `references` finds all; each takes it some milliseconds."""
     for start in range(0, len(body), _WINDOW_BYTES):
-        if marks.search(body, start, start + _WINDOW_BYTES + _OVERLAP):
-            return True
-        yield
-    return False
+        yield body[start : start + _WINDOW_BYTES + _REFERENCE_BYTES]
 
 
-def references(body: Body) -> Generator[None, None, frozenset[str]]:
-    """Return, in steps of a few milliseconds, the ids by which a request names what a provider may have kept.
+def references(window: bytes) -> set[str]:
+    """Return the ids by which a part of a request names what a provider may have kept.
 
     Members of a client's own may have such a name, too. The body is not compressed.
     """
-    found: set[str] = set()
-    for start in range(0, len(body), _WINDOW_BYTES):
-        window = bytes(body[start : start + _WINDOW_BYTES + _REFERENCE_BYTES])
-        if _ESCAPED.search(window):
-            window = _ESCAPED.sub(lambda escape: bytes((int(escape[1], 16),)), window)
-        for named in _REFERENCES.findall(window):
-            found.update(id_.decode() for id_ in _REFERENCE.findall(named))
-        yield
-    return frozenset(found)
+    if _ESCAPED.search(window):
+        window = _ESCAPED.sub(lambda escape: bytes((int(escape[1], 16),)), window)
+    return {id_.decode() for named in _REFERENCES.findall(window) for id_ in _REFERENCE.findall(named)}

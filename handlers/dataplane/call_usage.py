@@ -24,6 +24,15 @@ UNREAD_OTHERS = (
     "as not all may be used: {}."
 )
 UNREAD_MODELS = "Batches of {} may not be created here, as nobody reads which models they ask for: {}."
+ODD_MODEL = (
+    "The request has {!r} in an unusual form. Models must be named once, under the usual name and without white space around "
+    "theirs, as not all may be used: {}."
+)
+ODD_COUNT = (
+    "The request has {!r} in an unusual form. It must be there once, under its usual name, as a whole number of at most "
+    "9 digits, as what the model may write is limited: {}."
+)
+RESERVED = "its tokens are reserved"
 TOO_MANY_TOKENS = "The request asks for {:,} tokens; {} allows {:,} at most."
 MAX_QUOTED = 100
 """How much of the name of a model is said back, in characters."""
@@ -54,16 +63,26 @@ def find_refused(
 
     It is named "" if it is one of others that cannot be read.
     """
-    if summary.other_models is None:
-        refused = policy.refuse_unread(provider) or policy.refuse_model(provider, "", partial(has_price, ""))
-        if refused is not None:
-            return "", refused
+    is_unread = summary.other_models is None or odd_model(model, summary)
+    if is_unread and (refused := refuse_unread(policy, provider, partial(has_price, ""))) is not None:
+        return "", refused
     for one in (model, *(summary.other_models or ())):
         if (refused := policy.refuse_model(provider, one, partial(has_price, one))) is not None:
             return one, refused
     if summary.deployment and (refused := policy.refuse_model(provider, summary.deployment)) is not None:
         return summary.deployment, refused
     return None
+
+
+def odd_model(model: str, summary: RequestSummary) -> str:
+    """Return what names a model in an odd form: a member, or a name with white space around it; "" for nothing."""
+    models = (model, summary.model, summary.deployment, *(summary.other_models or ()))
+    return summary.odd_model or next((one[:MAX_QUOTED] for one in models if one != one.strip()), "")
+
+
+def refuse_unread(policy: Effective, provider: str, has_price: Callable[[], bool]) -> Refused | None:
+    """Which rule a call may break whose models are not read; None if every model of the provider may be used."""
+    return policy.refuse_unread(provider) or policy.refuse_model(provider, "", has_price)
 
 
 class CallUsage:
@@ -97,7 +116,7 @@ class CallUsage:
         """Count the call, before it is recorded.
 
         Raises:
-            Problem: 429 or 403, a limit refuses it; 403 or 400, a policy does.
+            Problem: 429 or 403, a limit refuses it; 403 or 400, a policy does; 400, what is to be reserved cannot be read.
         """
         handler = self._handler
         if (policy := self._limited.policy) is not None:
@@ -113,29 +132,41 @@ class CallUsage:
         provider_name = start.requested_provider_name or start.provider_name
         if (form := self._handler.form) is not None and policy.refuse_unread(provider_name) is not None:
             form.allow_models(self._summary.other_models or ())
-        if (
-            self._requested_models is RequestedModels.UNREAD
-            and (unread := policy.refuse_unread(provider_name)) is not None
-        ):
-            message = UNREAD_MODELS.format(provider_name, unread.rule)
-            raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(unread.source))
+        restricted = refuse_unread(policy, provider_name, self._costs_nothing)
+        if self._requested_models is RequestedModels.UNREAD and restricted is not None:
+            message = UNREAD_MODELS.format(provider_name, restricted.rule)
+            raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(restricted.source))
         if self._requested_models is not RequestedModels.ONE:
             return
+        if restricted is not None and (odd := odd_model(start.model, self._summary)):
+            message = ODD_MODEL.format(odd, restricted.rule)
+            raise Problem(400, message, rule=Rule.UNUSABLE_BODY, policy=str(restricted.source))
         if (found := find_refused(policy, provider_name, start.model, self._summary, self._has_price)) is not None:
             model, refused = found
             message = UNREAD_OTHERS.format(provider_name, refused.rule)
             if model:
                 message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
             raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
-        if policy.max_tokens is not None and max_output > policy.max_tokens.maximum:
-            maximum, source = policy.max_tokens
+        if policy.max_tokens is None:
+            return
+        maximum, source = policy.max_tokens
+        self._refuse_odd_count(f"{source} allows {maximum:,} tokens", str(source))
+        if max_output > maximum:
             message = TOO_MANY_TOKENS.format(max_output, source, maximum)
             raise Problem(400, message, rule=Rule.TOO_MANY_TOKENS, policy=str(source))
+
+    def _refuse_odd_count(self, why: str, policy: str | None = None) -> None:
+        if odd := self._summary.odd_count:
+            raise Problem(400, ODD_COUNT.format(odd, why), rule=Rule.UNUSABLE_BODY, policy=policy)
+
+    def _costs_nothing(self) -> bool:
+        """Whether what the call uses costs the bridge nothing, whatever its model."""
+        return self._start.credential_kind is CredentialKind.BYOK
 
     def _has_price(self, model: str) -> bool:
         """Whether a call of this model has a price, or costs the bridge nothing."""
         start = self._start
-        if not start.billed or start.credential_kind is CredentialKind.BYOK:
+        if not start.billed or self._costs_nothing():
             return True
         return self._handler.bridge.recorder.has_price(start.provider_name, model, start.started_at)
 
@@ -148,6 +179,7 @@ class CallUsage:
             )
 
     def _reserve(self) -> Amounts:
+        self._refuse_odd_count(RESERVED)
         usages = (TokenUsage(provider_response_id="", output_tokens=self._max_output),)
         cost = self._handler.bridge.recorder.cost(self._start, Reading(token_usages=usages))
         self._reserved = _amounts(self._handler, usages, cost)

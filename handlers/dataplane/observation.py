@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
@@ -38,17 +38,11 @@ ERROR_TYPE_HEADER = "x-amzn-errortype"
 class _NoReader:
     """Reads nothing. Used while there is no reader, or after one has failed."""
 
-    behind = False
-
     def __init__(self, nothing: Reading) -> None:
         self._nothing = nothing
 
     def feed(self, chunk: bytes) -> None:
         """Read nothing."""
-
-    def step(self) -> bool:
-        """Do nothing."""
-        return False
 
     def result(self) -> Reading:
         """Return what is known without a reader."""
@@ -126,24 +120,6 @@ class Observation:
             self._reader.feed(data)
         except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
             self._drop_reader(error)
-
-    @property
-    def behind(self) -> bool:
-        """Whether `steps` are to be done before the next bytes."""
-        return self._reader.behind
-
-    def steps(self) -> Generator[None, None, None]:
-        """Read all that came, in steps of a few milliseconds each, as `reading` and `ending` do at once."""
-        while self.step():
-            yield
-
-    def step(self) -> bool:
-        """Do one step; say whether more are left."""
-        try:
-            return self._reader.step()
-        except Exception as error:  # noqa: BLE001 - whatever a reader does, the relay goes on
-            self._drop_reader(error)
-            return False
 
     def failed(self, error: UpstreamError) -> None:
         """The upstream broke the exchange off, or never began it."""

@@ -24,8 +24,6 @@ from handlers.problems import Problem, body_too_large, problem_body, problem_eve
 from handlers.timer import ADMISSION, SERVER_TIMING_HEADER, RequestTimer
 from handlers.tornado_private import headers_of, serve_before_the_body
 from intercept.apis import Dialect
-from intercept.formats.json_walk import Body
-from intercept.formats.weight import Light, is_light
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
@@ -82,7 +80,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.dialect = dialect
         self.timer = RequestTimer(bridge.monotonic) if bridge.trace is None else bridge.trace(self.request)
         self.gaps = EventGaps()
-        self.body: Body = b""
+        self.body = b""
         self.form: IncomingForm | None = None
         self.state: State = states.ADMITTING
         self.policy: Effective | None = None
@@ -201,8 +199,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             return  # refused or stopped while the body arrived; Tornado finishes what is not finished
         if self.form is not None and self.form.stage is not Stage.GOING:
             self.form.end()
-        # A large body is not copied: a copy takes time that all requests wait for, and as much memory again.
-        self.body = Light(self._arriving) if is_light(self._arriving) else self._arriving
+        self.body = bytes(self._arriving)
         self._arriving = bytearray()
         self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
         self.move(states.SERVE_STARTS)

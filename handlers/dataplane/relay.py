@@ -43,7 +43,7 @@ class Watcher:
         return True
 
     async def catch_up(self) -> None:
-        """Finish reading the pieces so far, with pauses for other requests."""
+        """Do what takes more than reading: write a checkpoint, record results."""
 
     async def wants_rest(self) -> bool:
         """Whether to read the rest of the response where the client leaves, as it is there and says what was used."""

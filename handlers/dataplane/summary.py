@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from uuid import UUID
 
@@ -12,18 +13,14 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
 from intercept.apis import FORM_FIELDS, Api, InvalidRequestError, RequestSummary
-from intercept.blocks import read_blocks
 from intercept.callers.agents import Agent, read_agent
 from intercept.callers.clients import CLAUDE_CODE, client_name, session_id
 from intercept.callers.retries import retry_count
 from intercept.callers.tags import read_tags, together
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.form_data import is_form, read_fields
-from intercept.formats.json_walk import Body
-from intercept.formats.large_bodies import abridged
-from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, inflated
-from intercept.formats.weight import is_light
-from intercept.provider_state import references
+from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, check_utf8, inflated
+from intercept.provider_state import references, windows
 from intercept.records import Interception
 from intercept.refusals import Rule
 from upstream.providers.presets import ProviderType
@@ -31,6 +28,10 @@ from upstream.providers.provider import Provider
 
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
+# A compressed body up to this size is inflated in the event loop, in a few milliseconds.
+INFLATED_AT_ONCE_BYTES = 16 * 1024
+# Between the two looks at a larger body others have their turn: both together take up to 250 ms of 64 MiB.
+READ_AT_ONCE_BYTES = 1024 * 1024
 NO_AGENT = Agent()
 LONG_PATH = f"the path names more than {MAX_PATH_MODEL} characters"
 
@@ -50,7 +51,7 @@ def streams_form(handler: ProxyHandler, to: Destination) -> bool:
 
 
 async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> RequestSummary:
-    """Read the body of a request, a large one in pieces.
+    """Read the body of a request.
 
     Raises:
         Problem: 400, 413 or 415, it cannot be read.
@@ -61,14 +62,12 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     if encoding not in (IDENTITY, *ENCODINGS):
         message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
         raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
-    user_id = handler.identity.user.id
-    if encoding != IDENTITY:
-        try:
-            body = await bridge.pieces.finish(inflated(body, encoding, bridge.settings.max_body_bytes), user_id)
-        except InflatedTooLargeError as error:
-            raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
-        except InvalidRequestError as error:
-            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    try:
+        body = await plain_body(body, encoding, bridge.settings.max_body_bytes)
+    except InflatedTooLargeError as error:
+        raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
+    except InvalidRequestError as error:
+        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
     content_type = handler.request.headers.get("Content-Type", "")
     if api.parse_form is not None and is_form(content_type):
         try:
@@ -76,7 +75,26 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
         except InvalidRequestError as error:
             raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
         return _by_deployment(to, _parse_form(fields, to, api))
-    return await parse_body(bridge, to, api, body, user_id)
+    try:
+        check_utf8(body)
+    except InvalidRequestError as error:
+        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    if len(body) > READ_AT_ONCE_BYTES:
+        await asyncio.sleep(0)
+    return await parse_body(to, api, body)
+
+
+async def plain_body(body: bytes, encoding: str, max_bytes: int) -> bytes:
+    """A body without its encoding. A large one is inflated in a thread.
+
+    Raises:
+        InvalidRequestError: It is not compressed as it says, or too large.
+    """
+    if encoding == IDENTITY:
+        return body
+    if len(body) <= INFLATED_AT_ONCE_BYTES:
+        return inflated(body, encoding, max_bytes)
+    return await asyncio.to_thread(inflated, body, encoding, max_bytes)
 
 
 def _parse_form(fields: Mapping[str, str], to: Destination, api: Api) -> RequestSummary:
@@ -96,21 +114,27 @@ def _parse_form(fields: Mapping[str, str], to: Destination, api: Api) -> Request
     return replace(summary, model=named.get("model") or summary.model, deployment=named.get("deployment", ""))
 
 
-async def parse_body(bridge: Bridge, to: Destination, api: Api, body: Body, user_id: UUID) -> RequestSummary:
-    """Read a body that is not compressed, a large one in pieces.
+async def parse_body(to: Destination, api: Api, body: bytes) -> RequestSummary:
+    """Read a body that is not compressed.
 
     Raises:
         Problem: 400, it cannot be read.
     """
     try:
-        readable = body if is_light(body) else await bridge.pieces.finish(abridged(body), user_id)
-        summary = _by_deployment(to, _parse(readable if isinstance(readable, bytes) else bytes(readable), to, api))
-        summary = replace(summary, references=await bridge.pieces.finish(references(body), user_id))
-        if not api.caches_prompts or summary.blocks is not None:
-            return summary
-        return replace(summary, blocks=read_blocks(body))
+        summary = _by_deployment(to, _parse(body, to, api))
     except InvalidRequestError as error:
         raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    return replace(summary, references=await _references(body))
+
+
+async def _references(body: bytes) -> frozenset[str]:
+    """The ids by which a request names what a provider may have kept; others have their turn between the windows of it."""
+    found: set[str] = set()
+    for number, window in enumerate(windows(body)):
+        if number > 0:
+            await asyncio.sleep(0)
+        found |= references(window)
+    return frozenset(found)
 
 
 def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:

@@ -17,12 +17,13 @@ from msgspec.json import Decoder
 
 from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import read_struct, text_of
-from intercept.formats.large_bodies import MAX_HEAD_ITEMS
 from intercept.items import Item, Items
 from intercept.records import Conversation
 
 MAX_SCANNED: Final = 128
 """Items that are compared, from the end of a conversation."""
+MAX_HEAD_ITEMS: Final = 9
+"""Items of the beginning among which the first user message is looked for."""
 MAX_COMPARED_CHARACTERS: Final = 64 * 1024
 """Characters by which messages are compared."""
 KEY_BYTES: Final = 16

@@ -18,12 +18,14 @@ from typing import Final
 from msgspec import Raw
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.json_text import OBJECT, TEXT, read
+from intercept.formats.json_text import OBJECT, TEXT, read, starts_with
 
 HEADER: Final = "X-AIBridge-Tags"
 MAX_TAGS: Final = 16
 MAX_VALUE: Final = 128
 """Characters of a value."""
+MAX_METADATA_BYTES: Final = 64 * 1024
+"""The largest `metadata` that is read."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _VALUE: Final = re.compile(rf"[^\x00-\x1f\x7f-\x9f,\u2028\u2029\ud800-\udfff]{{1,{MAX_VALUE}}}")
@@ -60,8 +62,8 @@ def read_tags(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def metadata_tags(metadata: Raw) -> dict[str, str]:
-    """Read tags of the `metadata` of a body, the first `MAX_TAGS` of those that fit; none where it is no object."""
-    if not bytes(metadata).startswith(b"{"):
+    """Read tags of the `metadata` of a body, the first `MAX_TAGS` that fit; none of what is no object, or too large."""
+    if not starts_with(metadata, b"{") or len(memoryview(metadata)) > MAX_METADATA_BYTES:
         return {}
     tags: dict[str, str] = {}
     for name, raw in (read(metadata, OBJECT) or {}).items():

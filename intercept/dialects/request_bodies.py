@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
-from typing import Final, TypeVar
+from functools import cache, cached_property
+from typing import Any, Final, TypeVar
 
 import msgspec
-from msgspec import Raw, Struct, field, structs
-from msgspec.json import Decoder, encode
+from msgspec import Raw, Struct, field
+from msgspec.json import Decoder
 
-from intercept.apis import InvalidRequestError
+from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.blocks import BeforeMessages, pack_blocks
-from intercept.formats.json_text import OBJECT, decode, read, read_struct
-from intercept.formats.kept_members import FUSION, ONCE, OPENROUTER
-from intercept.formats.large_bodies import Abridged, abridged, may_name_models
-from intercept.formats.steps import finish
-from intercept.formats.weight import is_light
+from intercept.dialects.prompts import read_prompt
+from intercept.dialects.strict import MODELS, StrictReading, plain
+from intercept.formats.json_text import (
+    MAX_VALUES,
+    UNWEIGHED_BYTES,
+    Members,
+    Weight,
+    decode,
+    read_members,
+    read_struct,
+    weigh,
+)
 from intercept.items import Item, Items
+from intercept.records import UserPrompt
 
 MAX_MODEL: Final = 256
 """Characters of a model's name."""
@@ -28,8 +35,17 @@ MAX_PATH_MODEL: Final = 2048
 """Characters of a model's name in a path: of Amazon's, account and region are a part."""
 MAX_OTHER_MODELS: Final = 64
 """Models that are named beside the first one: for the case that it fails, and by tools."""
+MAX_TOOLS: Final = 4096
+"""Tools of which it is read which models they name."""
 MAX_SKIPPED_MESSAGES: Final = 8
 """Messages of the client program that are skipped at the end of a conversation."""
+
+_FUSION: Final = "fusion"
+"""OpenRouter's tool and plugin that asks several models, also where none is named."""
+_OPENROUTER: Final = "openrouter:"
+"""How the types of tools begin whose parameters may name models, in several ways."""
+_ONCE: Final = frozenset(map(plain, (*MODELS, "stream", "stream_options", "input_file_id")))
+"""The members that may not be there twice: policies, records and who may use a file depend on them."""
 
 
 class _Fallback(Struct):
@@ -52,7 +68,7 @@ class _Tool(Struct):
     def named(self) -> list[str]:
         """The models that it names; an empty name stands for what cannot be read."""
         kind = self.type or ""
-        if kind.startswith(OPENROUTER) and (FUSION in kind or may_name_models(bytes(self.parameters))):
+        if kind.startswith(_OPENROUTER) and (_FUSION in kind or _may_name_models(self.parameters)):
             return [""]
         names = [one.model for one in (self, self.svg) if one is not None and one.model is not None]
         return [name if len(name) <= MAX_MODEL else "" for name in names]
@@ -61,23 +77,23 @@ class _Tool(Struct):
 _OTHERS: Final = Decoder(list[str | _Fallback] | None)
 _TOOLS: Final = Decoder(list[_Tool] | None)
 _PLUGINS: Final = Decoder(list[Raw] | None)
-NAMING: Final = Decoder(Naming | None)
-"""Reads an object that may name a model; null is none. Raises `ValueError` for everything else."""
+_NAMING: Final = Decoder(Naming | None)
+_STRING: Final = Decoder(str)
+_FLAG: Final = Decoder(bool | None)
 
 
-class RequestBody(BeforeMessages):
-    """What every API has in its request body, and what a provider caches of it before the messages."""
+class RequestBody(BeforeMessages, dict=True):
+    """What every API has in its request body, and what a provider caches of it before the messages.
+
+    Subclasses add members that they read, as `Raw`. Of several members of one name the last counts.
+    """
 
     model: str = ""
     stream: bool | None = None
     stream_options: Raw = field(default_factory=Raw)
-    max_tokens: Raw = field(default_factory=Raw)
-    max_completion_tokens: Raw = field(default_factory=Raw)
-    max_output_tokens: Raw = field(default_factory=Raw)
-    n: Raw = field(default_factory=Raw)
-    models: Raw = field(default_factory=Raw)
-    fallbacks: Raw = field(default_factory=Raw)
-    plugins: Raw = field(default_factory=Raw)
+    members: Members = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    """Names of members that are not read: the large ones of a body with too much in it."""
 
     @property
     def named(self) -> str:
@@ -89,93 +105,131 @@ class RequestBody(BeforeMessages):
         """Models that the provider may use too; None if they cannot be read.
 
         Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them);
-        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool, and of its `svg`). Tools and plugins
-        of OpenRouter name models in several ways, which are not read, and "Fusion" has some of its own.
+        Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool, and of its `svg`), "Create image"
+        (`svg`); Google, "Interactions API" (`agent_config`). Tools and plugins of OpenRouter name models in several ways,
+        which are not read, and "Fusion" has some of its own.
         """
+        if not self.unread.isdisjoint(MODELS):
+            return None
         try:
-            if self.plugins and any(may_name_models(bytes(one)) for one in decode(self.plugins, _PLUGINS) or ()):
-                return None
-            given = [one for raw in (self.models, self.fallbacks) if raw for one in decode(raw, _OTHERS) or ()]
-            named = [name for tools in (self.tools, *self.added_tools) for name in _named(tools)]
+            names = [name for place in self.strict.places for one in place.items() for name in _named_by(*one)]
+            names += [name for tools in self.added_tools for name in _named(tools)]
         except ValueError:
             return None
-        names = [one if isinstance(one, str) else one.model for one in given] + named
-        return tuple(names) if all(names) and len(names) <= MAX_OTHER_MODELS else None
+        is_read = len(names) <= MAX_OTHER_MODELS and all(0 < len(name) <= MAX_MODEL for name in names)
+        return tuple(names) if is_read else None
 
     @property
     def added_tools(self) -> Iterable[Raw]:
         """Further lists of tools, in what was said before. Raises `ValueError` if they cannot be read."""
         return ()
 
-    @property
-    def token_limit(self) -> int | None:
-        """The most tokens that the model may write, in all choices together; None for no limit."""
-        given = (self.max_tokens, self.max_completion_tokens, self.max_output_tokens)
-        counts = [count for one in given if one and (count := read_count(one))]
-        return max(counts) * (read_count(self.n) or 1) if counts else None
+    @cached_property
+    def strict(self) -> StrictReading:
+        """What policies and reservations read."""
+        return StrictReading(self.members)
+
+    def summary(self, texts: Sequence[str] = (), **more: Any) -> RequestSummary:
+        """Sum it up: what all APIs have, the prompt that is in the texts of the last message, and `more`."""
+        return RequestSummary(
+            model=self.model,
+            other_models=self.other_models,
+            stream=bool(self.stream),
+            max_output_tokens=self.strict.token_limit,
+            odd_model=self.strict.odd_model,
+            odd_count=self.strict.odd_count,
+            user_prompt=UserPrompt(prompt="", truncated=True) if self.unread else read_prompt(texts),
+            **more,
+        )
+
+
+def _named_by(name: str, value: Raw) -> Iterable[str]:
+    """The models that a member names; an empty name stands for what cannot be read."""
+    match str(name):
+        case "models" | "fallbacks":
+            return [one if isinstance(one, str) else one.model for one in decode(value, _OTHERS) or ()]
+        case "plugins":
+            return [""] if any(map(_may_name_models, decode(value, _PLUGINS) or ())) else ()
+        case "tools":
+            return _named(value)
+        case "svg" | "agent_config" | "agentConfig":
+            naming = decode(value, _NAMING)
+            return () if naming is None or naming.model is None else [naming.model]
+    return ()
 
 
 def _named(tools: Raw) -> list[str]:
-    return [name for tool in (decode(tools, _TOOLS) or () if tools else ()) for name in tool.named]
+    """The models that a list of tools names. Raises `ValueError` if it cannot be read."""
+    read_ones = decode(tools, _TOOLS) or ()
+    if len(read_ones) > MAX_TOOLS:
+        raise ValueError("there are too many tools")
+    return [name for tool in read_ones for name in tool.named]
 
 
-_COUNT: Final = re.compile(rb"[0-9]{1,9}")
-
-
-def read_count(value: Raw) -> int | None:
-    """Read a whole number of up to nine digits; None of any other value."""
-    text = bytes(value)
-    return int(text) if _COUNT.fullmatch(text) else None
+def _may_name_models(parameters: Raw) -> bool:
+    """Whether parameters of a tool or a plugin of OpenRouter may name a model or "Fusion", perhaps with escapes."""
+    text = bytes(parameters)
+    return b"model" in text or _FUSION.encode() in text or rb"\u" in text
 
 
 R = TypeVar("R", bound=RequestBody)
 S = TypeVar("S", bound=Struct)
 
 
-class _Name(str):
-    """The name of a member, equal to no other name: a decoder keeps each of several members of one name."""
-
-    __slots__ = ()
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
-
-
-_BODY: Final = Decoder(RequestBody)
-MEMBERS: Final = Decoder(dict[_Name, Raw], dec_hook=str.__new__)
-"""Reads each member of an object, also several of one name. Raises `ValueError` for everything else."""
-
-
-def decode_request(body: bytes, decoder: Decoder[R], model: str = "") -> R:
-    """Decode a request body as far as it is needed. If what only one API has is not of its type, none of that is kept.
+def decode_request(body: bytes, kind: type[R], model: str = "") -> R:
+    """Decode a request body, once and no deeper than its members.
 
     `model` is what the path names, for a body that names none.
 
-    One that is not light is abridged first, in one go: who must not be held up for that long does it before.
-
     Raises:
-        InvalidRequestError: The body is not a JSON object in UTF-8, has no usable `model` or `stream`, or has one member of
-            `ONCE` more than once: some providers would read the first one, others the last.
+        InvalidRequestError: The body is not a JSON object, has no usable `model` or `stream`, has too many values,
+            or has one member more than once that may be there once: some providers would read the first one, others the last.
     """
-    if not (isinstance(body, Abridged) or is_light(body)):
-        body = finish(abridged(body))
-    elif not (isinstance(body, Abridged) or body.isascii()):
-        _check_utf8(body)
+    weight = weigh(body)
+    if weight is Weight.REFUSED:
+        raise InvalidRequestError(f"request body has too many values: at most {MAX_VALUES} are allowed")
     try:
-        request = _decoded(body, decoder)
-        if not isinstance(body, Abridged):
-            _check_once(body)
+        members = read_members(body)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"request body is not usable: {error}") from error
-    except InvalidRequestError:
-        raise
     except RecursionError as error:
         raise InvalidRequestError("request body is nested too deeply") from error
     except ValueError as error:
         raise InvalidRequestError(f"request body is not valid JSON: {error}") from error
+    _check_once(members)
+    unread = frozenset(_large(members) if weight is Weight.PASSED else ())
+    known = _raw_fields(kind)
+    read_ones: dict[str, Any] = {
+        name: raw for each, raw in members.items() if (name := str(each)) in known and name not in unread
+    }
+    request = kind(members=members, unread=unread, **read_ones)
+    by_name = {str(name): raw for name, raw in members.items()}
+    request.stream = _typed(by_name, "stream", _FLAG, None)
+    request.model = _typed(by_name, "model", _STRING, "")
     request.model = _checked(request.named) or model
     if not request.model:
         raise InvalidRequestError("model is required: a non-empty string")
     return request
+
+
+@cache
+def _raw_fields(kind: type[RequestBody]) -> frozenset[str]:
+    return frozenset(one.encode_name for one in msgspec.structs.fields(kind) if one.type is Raw)
+
+
+def _large(members: Members) -> list[str]:
+    return [str(name) for name, raw in members.items() if len(memoryview(raw)) > UNWEIGHED_BYTES]
+
+
+def _typed(members: dict[str, Raw], name: str, decoder: Decoder[Any], otherwise: Any) -> Any:
+    if name not in members:
+        return otherwise
+    if len(memoryview(members[name])) > UNWEIGHED_BYTES:
+        raise InvalidRequestError(f"{name} is too long")
+    try:
+        return decode(members[name], decoder)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"request body is not usable: {error} - at `$.{name}`") from error
 
 
 def _checked(model: str) -> str:
@@ -184,36 +238,15 @@ def _checked(model: str) -> str:
     return model if model.strip() else ""
 
 
-def _decoded(body: bytes, decoder: Decoder[R]) -> R:
-    try:
-        return decode(body, decoder)
-    except msgspec.ValidationError:
-        with suppress(msgspec.ValidationError):
-            return decode(_without_repetition(body), decoder)
-        return decoder.type(**structs.asdict(decode(body, _BODY)))
-
-
-def _without_repetition(body: bytes) -> bytes:
-    """Return a JSON object with each member once: of several that have one name, the last counts."""
-    members = decode(body, OBJECT)
-    return b"{%b}" % b",".join([b"%b:%b" % (encode(name), bytes(value)) for name, value in members.items()])
-
-
-def _check_utf8(body: bytes) -> None:
-    try:
-        body.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidRequestError(f"request body is not valid UTF-8 (byte {error.start})") from error
-
-
-def _check_once(body: bytes) -> None:
-    """Refuse a name that is there twice, in any case: servers in Go take `Model` for `model`."""
+def _check_once(members: Members) -> None:
+    """Refuse a name that is there twice, in any form: servers in Go take `Model` for `model`."""
     found: set[str] = set()
-    for member in decode(body, MEMBERS):
-        name = member.casefold()
+    for member in members:
+        name = plain(member)
         if name in found:
-            raise InvalidRequestError(f"{name} is there more than once: parsers differ in which one counts")
-        if name in ONCE:
+            once = member.strip().casefold()
+            raise InvalidRequestError(f"{once} is there more than once: parsers differ in which one counts")
+        if name in _ONCE:
             found.add(name)
 
 
@@ -222,7 +255,10 @@ def read_event(message: bytes, decoder: Decoder[S]) -> S | None:
 
     To what some providers would read as a request, and others not, they must not come.
     """
-    members = read(message, MEMBERS) or {}
+    try:
+        members = read_members(message)
+    except (ValueError, RecursionError):
+        return None
     types = [str(name) for name in members if name.casefold() == "type"]
     return read_struct(message, decoder) if types == ["type"] else None
 
@@ -230,9 +266,9 @@ def read_event(message: bytes, decoder: Decoder[S]) -> S | None:
 def known_blocks(body: bytes, request: RequestBody, messages: Sequence[Raw]) -> bytes | None:
     """Return the blocks of a request that `decode_request` returned, packed (see `intercept.blocks`).
 
-    None where they are not known from that: it has no messages, or texts were left out to decode it.
+    None where it has no messages, or not all of it was read.
     """
-    if isinstance(body, Abridged) or not is_light(body):
+    if request.unread:
         return None
     try:
         return pack_blocks(body, request, messages)

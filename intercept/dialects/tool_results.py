@@ -18,7 +18,6 @@ from msgspec.json import Decoder
 
 from intercept.callers.conversations import MAX_SCANNED, Side, side_of
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.request_bodies import read_count
 from intercept.formats.json_text import read_struct
 from intercept.items import Item, Items, Part
 from intercept.records import ToolResult
@@ -33,16 +32,11 @@ ResultsOf: TypeAlias = Callable[[Item, Raw], Iterable[ToolResult]]
 """Returns the results in an item, given parsed and as bytes, the last one first."""
 
 
-class _Sized(Struct):
-    """What of an item is a result. `content_bytes` and `output_bytes` say how large it was where it was left out."""
-
-    content: Raw = Raw()
-    output: Raw = Raw()
-    content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
-    output_bytes: Raw = field(default_factory=Raw, name="output.bytes")
+class _Output(Struct):
+    output: Raw = field(default_factory=Raw)
 
 
-_SIZED: Final = Decoder(_Sized)
+_OUTPUT: Final = Decoder(_Output)
 
 
 def read_results(items: Items | str, results_of: ResultsOf) -> tuple[ToolResult, ...]:
@@ -65,18 +59,17 @@ def answered_call(last: Item | None, results_of: ResultsOf) -> str | None:
     return next((found.id for found in results_of(last, Raw())), None) if last else None
 
 
-def results_of_message(message: Item, raw: Raw) -> Iterator[ToolResult]:
+def results_of_message(message: Item, _raw: Raw) -> Iterator[ToolResult]:
     """Return the result that a chat message is, if it is one. The API has no mark of errors."""
     if message.role == "tool" and message.tool_call_id:
-        sized = read_struct(raw, _SIZED) or _Sized()
-        yield result(message.tool_call_id, sized.content, sized.content_bytes, None)
+        yield result(message.tool_call_id, message.content, None)
 
 
 def results_of_item(item: Item, raw: Raw) -> Iterator[ToolResult]:
     """Return the result that an input item of responses is, if it is one. The API has no mark of errors."""
     if item.answered_call_id:
-        sized = read_struct(raw, _SIZED) or _Sized()
-        yield result(item.answered_call_id, sized.output, sized.output_bytes, None)
+        given = read_struct(raw, _OUTPUT) or _Output()
+        yield result(item.answered_call_id, given.output, None)
 
 
 def results_of_parts(message: Item, result_of: Callable[[Part], ToolResult | None]) -> Iterator[ToolResult]:
@@ -87,9 +80,9 @@ def results_of_parts(message: Item, result_of: Callable[[Part], ToolResult | Non
                 yield found
 
 
-def result(id_: str, content: Raw, left_out: Raw, is_error: bool | None) -> ToolResult:
-    """Make a result of what its call gave, or of how much of that was left out."""
-    return ToolResult(id=id_[:MAX_NAME], bytes=read_count(left_out) or size_of(content), is_error=is_error)
+def result(id_: str, content: Raw, is_error: bool | None) -> ToolResult:
+    """Make a result of what its call gave."""
+    return ToolResult(id=id_[:MAX_NAME], bytes=size_of(content), is_error=is_error)
 
 
 def size_of(content: Raw) -> int:

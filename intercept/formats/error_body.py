@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from msgspec import Raw, structs
 
-from intercept.apis import AtOnce
 from intercept.dialects.drafts import (
     MAX_ERROR_BYTES,
     MAX_ERROR_MESSAGE,
@@ -17,7 +16,7 @@ from intercept.formats.json_text import OBJECT, read, read_array, text_of
 from intercept.records import ProviderError, Reading
 
 
-class ErrorReader(AtOnce):
+class ErrorReader:
     """Reads the body of an error: JSON of any dialect, or any text.
 
     Args:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.json_walk import Body
 from intercept.formats.request_encoding import has_ascii
 
 FORM_DATA: Final = "multipart/form-data"
@@ -94,7 +93,7 @@ class FormFields:
         """Whether all parts have ended."""
         return self._next == self._skip
 
-    def feed(self, piece: Body) -> None:
+    def feed(self, piece: bytes) -> None:
         """Take the next bytes.
 
         Raises:
@@ -167,7 +166,7 @@ class FormFields:
         return True
 
 
-def read_fields(body: Body, content_type: str, names: Collection[str]) -> dict[str, str]:
+def read_fields(body: bytes, content_type: str, names: Collection[str]) -> dict[str, str]:
     """Read those fields of a whole form that have one of some names.
 
     Raises:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from codecs import getincrementaldecoder
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from enum import Enum, auto
 from functools import cache
 from types import UnionType
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeAlias, TypeVar, get_args
 
 import msgspec
 from msgspec import Raw, Struct, structs
@@ -17,8 +17,26 @@ from msgspec.json import Decoder
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
-MAX_MENDED_BYTES: Final = 2 * 1024 * 1024
-"""The largest text that is mended at once, in 15 ms; `mended` mends a larger one in steps."""
+MAX_MENDED_BYTES: Final = 32 * 1024 * 1024
+"""The largest text that is mended."""
+MAX_MENDED_ESCAPES: Final = 2 * 1024 * 1024
+"""Backslashes of a text that is mended."""
+MAX_MENDED_HALVES: Final = 64 * 1024
+"""Halves of surrogate pairs that are replaced in one text."""
+MAX_NAME: Final = 1024
+"""Characters of a member's name that are kept: more than of any that is known."""
+MAX_MEMBERS: Final = 1024
+"""Members of an object that is read member by member."""
+UNWEIGHED_BYTES: Final = 1024 * 1024
+"""JSON up to this size is decoded whatever is in it."""
+MAX_VALUES: Final = 6 * 1024 * 1024
+"""Commas and opening brackets of JSON that is decoded at all: to pass so many takes some 60 ms."""
+MAX_READ_VALUES: Final = 512 * 1024
+"""Commas and opening brackets of JSON whose arrays are read, in 40 MiB of memory."""
+MAX_READ_ESCAPES: Final = 2 * 1024 * 1024
+"""Backslashes of such JSON: what is nested is passed once for each level, which takes four times as long with escapes."""
+MAX_TEXT_BYTES: Final = 4 * 1024 * 1024
+"""How much of a text is decoded: more than of any that is recorded."""
 MAX_FITTED_VALUES: Final = 1024
 """Items and members that are read one by one where some JSON is not as it should be: in 10 ms, if all are long numbers."""
 
@@ -28,7 +46,7 @@ OBJECT: Final = Decoder(dict[str, Raw])
 """Reads an object, and not its values."""
 TEXT: Final = Decoder(str)
 
-_MENDED_AT_ONCE: Final = 128 * 1024
+_LONGEST_ESCAPE: Final = len(rb"\ud83d\ude80")
 _ANY: Final = Decoder[Any](Any)
 _decoder: Final = cache(Decoder)
 _fields: Final = cache(structs.fields)
@@ -37,8 +55,6 @@ _WHOLE_ESCAPE: Final = rb"\\(?:[^u]|u(?![dD][89a-fA-F]))|" + _PAIR
 _HALF: Final = rb"((?!" + _PAIR + rb")\\u[dD][89a-fA-F][0-9a-fA-F]{2})?+"
 # Text with whole escapes only, and the half of a pair behind it, if there is one.
 _UP_TO_HALF: Final = re.compile(rb"((?:[^\\]++|" + _WHOLE_ESCAPE + rb")*+)" + _HALF, re.DOTALL)
-# The same of no more than 256 KiB.
-_SOME_UP_TO_HALF: Final = re.compile(rb"((?:[^\\]{1,64}+|" + _WHOLE_ESCAPE + rb"){0,4096}+)" + _HALF, re.DOTALL)
 
 
 class RepeatedMemberError(ValueError):
@@ -69,9 +85,10 @@ def decode(data: bytes | Raw, decoder: Decoder[T]) -> T:
     except msgspec.ValidationError:
         raise
     except (msgspec.DecodeError, UnicodeDecodeError):
-        if len(data) > MAX_MENDED_BYTES:
+        text = bytes(data)
+        if len(text) > MAX_MENDED_BYTES or text.count(b"\\") > MAX_MENDED_ESCAPES:
             raise
-        return decoder.decode(_mended(bytes(data)))
+        return decoder.decode(_mended(text))
 
 
 def decode_unique(data: bytes) -> Any:
@@ -89,38 +106,58 @@ def decode_unique(data: bytes) -> Any:
     return decoded
 
 
-def mended(data: bytes) -> Generator[None, None, bytes]:
-    """Replace invalid text by U+FFFD, as `decode` does, in steps of a few milliseconds each."""
-    if not data.isascii():
-        yield
-        data = yield from _mended_utf8(data)
-    if not (yield from _has_surrogates(data)):
-        return data
-    text, at = bytearray(), 0
-    while at < len(data) and (found := _SOME_UP_TO_HALF.match(data, at)):  # which always matches, also nothing
-        text += found[1] + rb"\ufffd" if found[2] else found[1] or data[at : at + 1]
-        at = max(found.end(), at + 1)
-        yield
-    return bytes(text)
+class _Name(str):
+    """The name of a member, equal to no other name: a decoder keeps each of several members of one name."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
 
-def _mended_utf8(data: bytes) -> Generator[None, None, bytes]:
-    decoder, text = getincrementaldecoder("utf-8")("replace"), bytearray()
-    for start in range(0, len(data), _MENDED_AT_ONCE):
-        end = start + _MENDED_AT_ONCE
-        text += decoder.decode(data[start:end], end >= len(data)).encode()
-        yield
-    return bytes(text)
+Members: TypeAlias = dict[_Name, Raw]
+"""The members of an object in their order, each as it is written; there may be several of one name."""
 
 
-def _has_surrogates(data: bytes) -> Generator[None, None, bool]:
-    """Say whether there may be an escape of half a pair."""
-    for start in range(0, len(data), _MENDED_AT_ONCE):
-        yield
-        piece = data[start : start + _MENDED_AT_ONCE + 2]
-        if rb"\ud" in piece or rb"\uD" in piece:
-            return True
-    return False
+class _Naming:
+    """Makes the names of one object."""
+
+    def __init__(self) -> None:
+        self._left = MAX_MEMBERS
+
+    def __call__(self, kind: type[_Name], name: str) -> _Name:
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError(f"an object has too many members: at most {MAX_MEMBERS} are allowed")
+        return str.__new__(kind, name[:MAX_NAME])
+
+
+def read_members(data: bytes | Raw) -> Members:
+    """Read an object, and not its values.
+
+    Raises:
+        ValueError: It is no object, or has more than `MAX_MEMBERS` members.
+        RecursionError: Nested too deeply to be decoded.
+    """
+    return decode(data, Decoder(Members, dec_hook=_Naming()))
+
+
+class Weight(Enum):
+    """What can be done with some JSON in 150 ms: read it, pass it to read its small members, or nothing."""
+
+    READ = auto()
+    PASSED = auto()
+    REFUSED = auto()
+
+
+def weigh(data: bytes) -> Weight:
+    """Count what separates values, also within strings: there are no more values."""
+    if len(data) <= UNWEIGHED_BYTES:
+        return Weight.READ
+    values = sum(map(data.count, (b",", b"[", b"{")))
+    if values > MAX_VALUES:
+        return Weight.REFUSED
+    is_read = values <= MAX_READ_VALUES and data.count(b"\\") <= MAX_READ_ESCAPES
+    return Weight.READ if is_read else Weight.PASSED
 
 
 def read(data: bytes | Raw, decoder: Decoder[T]) -> T | None:
@@ -159,8 +196,23 @@ def read_array(data: bytes | Raw) -> list[Raw]:
 
 
 def text_of(value: Raw) -> str:
-    """Return a string that some JSON is, "" for everything else."""
-    return (read(value, TEXT) or "") if value else ""
+    """Return a string that some JSON is, as much of it as `MAX_TEXT_BYTES` have; "" for everything else."""
+    if not value:
+        return ""
+    view = memoryview(value)
+    return read(value if len(view) <= MAX_TEXT_BYTES else _beginning(view), TEXT) or ""
+
+
+def _beginning(value: memoryview) -> bytes:
+    """Return a string of its beginning, which ends within no escape."""
+    text = bytes(value[:MAX_TEXT_BYTES])
+    escape = text.find(b"\\", MAX_TEXT_BYTES - _LONGEST_ESCAPE)
+    return (text if escape < 0 else text[:escape].rstrip(b"\\")) + b'"'
+
+
+def starts_with(value: Raw, opening: bytes) -> bool:
+    """Say whether some JSON begins with this byte, which tells its type. `Raw` has no white space before it."""
+    return bytes(memoryview(value)[:1]) == opening
 
 
 def as_object(value: object) -> dict[str, Any]:
@@ -204,7 +256,16 @@ def _is_struct(kind: object) -> bool:
 def _mended(data: bytes) -> bytes:
     if not data.isascii():
         data = data.decode("utf-8", "replace").encode()
-    return _UP_TO_HALF.sub(lambda found: found[1] + rb"\ufffd" if found[2] else found[1], data)
+    left = iter(range(MAX_MENDED_HALVES))
+
+    def replaced(found: re.Match[bytes]) -> bytes:
+        if not found[2]:
+            return found[1]
+        if next(left, None) is None:
+            raise ValueError("too many halves of surrogate pairs")
+        return found[1] + rb"\ufffd"
+
+    return _UP_TO_HALF.sub(replaced, data)
 
 
 def _check_once(members: list[tuple[str, Any]]) -> None:

@@ -1,4 +1,4 @@
-"""How request bodies are encoded. Compressed ones are inflated in steps for the record, within bounds.
+"""How request bodies are encoded. Compressed ones are inflated for the record, within bounds.
 
 Source: RFC 9110, section 8.3.2 (charset) and 8.4 (Content-Encoding), RFC 1952 (gzip), RFC 8878 and 9659 (zstd and its window).
 """
@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Generator, Iterator
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
 from typing import Final
 
 from zstandard import ZstdDecompressor, ZstdError
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES
-from intercept.formats.json_walk import Body
 
 IDENTITY: Final = "identity"
 """The encoding of a body that is not compressed."""
@@ -22,6 +22,7 @@ ENCODINGS: Final = ("gzip", "x-gzip", "zstd")
 """Those that are inflated."""
 
 _WINDOW_BYTES: Final = 8 * 1024 * 1024
+_UTF8_BYTES: Final = 1024 * 1024
 _CHARSET: Final = re.compile("charset", re.IGNORECASE)
 _WITH_ASCII: Final = re.compile(
     r";\s*charset\s*=\s*(\"?)(?:utf-?8|(?:us-)?ascii|iso-8859-1|latin-?1|windows-1252)\1\s*(?=[;,]|$)", re.IGNORECASE
@@ -36,11 +37,29 @@ def has_ascii(content_type: str) -> bool:
     return len(_CHARSET.findall(content_type)) == len(_WITH_ASCII.findall(content_type))
 
 
+def check_utf8(body: bytes) -> None:
+    """Check the encoding of JSON, a part at a time, as its text may take four times as much memory.
+
+    Raises:
+        InvalidRequestError: It is not UTF-8.
+    """
+    if body.isascii():
+        return
+    decoder = getincrementaldecoder("utf-8")()
+    for start in range(0, len(body), _UTF8_BYTES):
+        held = len(decoder.getstate()[0])
+        try:
+            decoder.decode(body[start : start + _UTF8_BYTES], final=start + _UTF8_BYTES >= len(body))
+        except UnicodeDecodeError as error:
+            place = start - held + error.start
+            raise InvalidRequestError(f"request body is not valid UTF-8 (byte {place})") from error
+
+
 class InflatedTooLargeError(InvalidRequestError):
     """The body is larger than allowed when it is inflated, or many times its size. Its text is meant for the client."""
 
 
-def inflated(body: Body, encoding: str, max_bytes: int) -> Generator[None, None, Body]:
+def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """Inflate a request body that has one of `ENCODINGS`.
 
     Raises:
@@ -54,13 +73,12 @@ def inflated(body: Body, encoding: str, max_bytes: int) -> Generator[None, None,
             whole += piece
             if len(whole) > most:
                 raise InflatedTooLargeError(f"The inflated request body is larger than the allowed {most} bytes.")
-            yield
     except (zlib.error, ZstdError) as error:
         raise InvalidRequestError(f"request body is not valid {encoding}: {error}") from error
-    return whole if len(whole) > MAX_STEP_BYTES else bytes(whole)
+    return bytes(whole)
 
 
-def _gunzip(body: Body) -> Iterator[bytes]:
+def _gunzip(body: bytes) -> Iterator[bytes]:
     """Inflate all members, one after the other."""
     rest: bytes | memoryview = memoryview(body)
     while rest:
@@ -78,7 +96,7 @@ def _rest(inflater: zlib._Decompress, data: bytes | memoryview) -> bytes | memor
     return data[used:]
 
 
-def _unzstd(body: Body) -> Iterator[bytes]:
+def _unzstd(body: bytes) -> Iterator[bytes]:
     source = ZstdDecompressor(max_window_size=_WINDOW_BYTES).stream_reader(body, read_across_frames=True)
     while piece := source.read(MAX_STEP_BYTES):
         yield piece

@@ -15,7 +15,6 @@ from typing import Self
 from handlers.application import BridgeApplication
 from handlers.bridge import Bridge
 from http1.server import BridgeServer, default_max_connections
-from intercept.formats.json_patterns import compile_patterns
 from runtime.assembly import open_bridge
 from runtime.authority import WorkerAuthority
 from runtime.factories.providers import make_providers
@@ -86,7 +85,6 @@ class Server:
         # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
         gc.collect()
         gc.freeze()
-        asyncio.get_running_loop().run_in_executor(None, compile_patterns)
         sys.setswitchinterval(SWITCH_SECONDS)
         return cls(bridge, http, settings, tls)
 

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from intercept.catalog import BATCHES, CHAT_COMPLETIONS, EMBEDDINGS, FILES, GENERATE_CONTENT, MESSAGES, RESPONSES
-from intercept.formats.steps import finish
-from intercept.provider_state import is_tied
+from intercept.provider_state import MAX_QUOTES, is_tied
 from tests.cases import for_each
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
@@ -19,7 +18,7 @@ CONTENTS = {"contents": [{"parts": [{"text": "Hi"}]}]}
 
 def tied(api, request):
     body = json.dumps(request).encode()
-    return finish(is_tied(api, api.parse_request(body, "m"), body))
+    return is_tied(api, api.parse_request(body, "m"), body)
 
 
 @for_each(
@@ -70,11 +69,9 @@ def test_what_one_provider_has_kept_is_for_that_one(api, request_):
 @pytest.mark.parametrize("api", [BATCHES, FILES])
 def test_files_and_batches_stay_where_they_are_put(api):
     summary = CHAT_COMPLETIONS.parse_request(json.dumps(CHAT).encode())
-    assert finish(is_tied(api, summary, b"{}")) is True
+    assert is_tied(api, summary, b"{}") is True
 
 
-@for_each("at", range(256 * 1024 - 24, 256 * 1024 + 4))
-def test_a_mark_is_found_wherever_a_step_ends(at):
-    summary = CHAT_COMPLETIONS.parse_request(json.dumps(CHAT).encode())
-    body = b"x" * at + b'"vector_store_ids" : [' + b"x" * 1000
-    assert finish(is_tied(CHAT_COMPLETIONS, summary, body)) is True
+def test_what_has_too_much_in_it_to_be_searched_stays_where_it_is():
+    body = json.dumps(CHAT | {"user": '"' * MAX_QUOTES}).encode()
+    assert is_tied(CHAT_COMPLETIONS, CHAT_COMPLETIONS.parse_request(body), body) is True

@@ -18,7 +18,7 @@ from upstream.providers.fallback import find_order
 from upstream.providers.provider import Availability
 
 
-async def find_destinations(
+def find_destinations(
     handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary
 ) -> tuple[Destination, ...]:
     """Find the destinations of a call, in the order in which they are tried. The given one is among them.
@@ -28,15 +28,16 @@ async def find_destinations(
     """
     if handler.credentials.own_key is not None or handler.form is not None or encoding_of(handler) != IDENTITY:
         return (to,)
-    user_id = handler.identity.user.id
-    if await handler.bridge.pieces.finish(is_tied(api, summary, handler.body), user_id):
+    if is_tied(api, summary, handler.body):
         return (to,)
     found = {to.provider.name: to} | {one.provider.name: one for one in _find_others(handler, to, api, summary)}
     if len(found) == 1:
         return (to,)
     headers = handler.request.headers
     session = session_id(client_name(headers), headers, summary.session_hint, summary.conversation_id)
-    order = find_order({name: one.provider.weight for name, one in found.items()}, session or format_id(user_id))
+    order = find_order(
+        {name: one.provider.weight for name, one in found.items()}, session or format_id(handler.identity.user.id)
+    )
     return tuple(found[name] for name in order)
 
 

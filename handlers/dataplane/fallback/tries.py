@@ -8,17 +8,11 @@ from typing import NamedTuple
 
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.shared.chat_usage import MAX_QUERY, Asked
-from handlers.dataplane.summary import encoding_of
+from handlers.dataplane.summary import encoding_of, plain_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
-from handlers.problems import Problem
-from intercept.apis import Api, InvalidRequestError, RequestSummary
+from intercept.apis import Api, RequestSummary
 from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage, with_usage
-from intercept.formats.json_walk import Body
-from intercept.formats.request_encoding import IDENTITY, inflated
-from intercept.formats.steps import finish
-from intercept.formats.weight import LIGHT_BYTES
 from intercept.records import EndReason, ProviderError, Try
-from intercept.refusals import Rule
 from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Outcome, Permit
 from limits.protection.outcomes import FIRST_SERVER_ERROR, TOO_MANY_REQUESTS, outcome_of_status
 from upstream.client import UpstreamError, UpstreamResponse, UpstreamUnreachableError
@@ -121,7 +115,7 @@ class Tries:
     def _request(self, to: Destination) -> UpstreamRequest:
         return UpstreamRequest(self._handler, to, model=self._summary.model, tries=self._tries)
 
-    def _move_on(self, to: Destination, body: Body) -> None:
+    def _move_on(self, to: Destination, body: bytes) -> None:
         before = self.sent.provider.name
         self._bridge.metrics.fallbacks(before, to.provider.name).inc()
         logger.info("fallback: provider=%s cannot answer, asking=%s", before, to.provider.name)
@@ -142,7 +136,6 @@ class Tries:
 
         Raises:
             UpstreamError: no response came.
-            Problem: as `_with_usage`.
         """
         handler, usage, body = self._handler, self._bridge.chat_usage, self._handler.body
         asked = Asked(to.provider.name, self._summary.model, handler.request.query[:MAX_QUERY])
@@ -166,24 +159,11 @@ class Tries:
             usage.accepted(asked)
         return response, UsageChunkFilter()
 
-    async def _with_usage(self) -> Body | None:
-        """The body that requests the usage; None if it stays as it is.
-
-        Raises:
-            Problem: 400, its values are nested too deeply, or too many.
-        """
-        handler, options, user_id = self._handler, self._summary.stream_options, self._handler.identity.user.id
-        body, encoding, most = handler.body, encoding_of(handler), self._bridge.settings.max_body_bytes
-        try:
-            if encoding != IDENTITY:
-                body = await self._bridge.pieces.finish(inflated(body, encoding, most), user_id)
-            if (steps := with_usage(body, options)) is None:
-                return None
-            if options is None and len(body) <= LIGHT_BYTES:
-                return finish(steps)
-            return await self._bridge.pieces.finish(steps, user_id)
-        except InvalidRequestError as error:
-            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    async def _with_usage(self) -> bytes | None:
+        """The body that requests the usage; None if it stays as it is."""
+        most = self._bridge.settings.max_body_bytes
+        body = await plain_body(self._handler.body, encoding_of(self._handler), most)
+        return with_usage(body, self._summary.stream_options)
 
     def _settle_failed(self, to: Destination, error: CircuitOpenError | UpstreamError) -> None:
         if isinstance(error, CircuitOpenError):

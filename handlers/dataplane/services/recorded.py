@@ -17,7 +17,6 @@ from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher
 from handlers.dataplane.services.ownership import check_own, check_references
-from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import is_priced_by_response, read_summary, start_of, streams_form
 from handlers.dataplane.upstream_request import Destination, check_destination, upstream_problem
 from handlers.identity.credentials import secrets_of
@@ -83,7 +82,7 @@ class Recorded:
             await check_own(handler, self.provider_name, summary.used_file_id)
         await check_references(handler, self.provider_name, summary.references)
         to = self._to
-        destinations = await find_destinations(handler, to, self._api, summary) if to.provider.fallback else (to,)
+        destinations = find_destinations(handler, to, self._api, summary) if to.provider.fallback else (to,)
         await RecordedCall(handler, to, self._api, summary, destinations).run()
 
 
@@ -150,10 +149,7 @@ class RecordedCall(Watcher):
             observation.given_up(problem.message)
             raise
         finally:
-            try:
-                await self._read_rest()
-            finally:
-                self._settle()
+            self._settle()
 
     async def _record_start(self) -> None:
         handler, bridge, start = self._handler, self._bridge, self._start
@@ -196,22 +192,19 @@ class RecordedCall(Watcher):
             self._handler.set_header(PROVIDER_HEADER, provider.name)
 
     def watch(self, piece: bytes) -> bool:
-        """Read a piece, unless that takes long or a checkpoint is due: that is for `catch_up`."""
+        """Read a piece. A checkpoint that is due is for `catch_up`."""
         self._observation.chunk(piece)
-        return not self._observation.behind and self._bridge.monotonic() < self._checkpoint_due
+        return self._bridge.monotonic() < self._checkpoint_due
 
     async def catch_up(self) -> None:
-        """Read what was put off, and write a checkpoint where one is due."""
-        due = self._bridge.monotonic() >= self._checkpoint_due
-        if not (due or self._observation.behind):
+        """Write a checkpoint where one is due."""
+        if self._bridge.monotonic() < self._checkpoint_due:
             return
-        await self._read_in_pieces()
-        if due:
-            reading = self._observation.reading()
-            if self._awaits_id and not reading.response_id and self._bridge.monotonic() < self._id_due:
-                return
-            self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
-            self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
+        reading = self._observation.reading()
+        if self._awaits_id and not reading.response_id and self._bridge.monotonic() < self._id_due:
+            return
+        self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
+        self._usage.charge(reading, self._bridge.recorder.checkpoint(self._start, reading))
 
     async def wants_rest(self) -> bool:
         """Whether the usage may come at once: of a body always, as it is whole before it is sent; of a stream between parts.
@@ -220,19 +213,8 @@ class RecordedCall(Watcher):
         """
         if not self._start.streaming:
             return True
-        if self._observation.behind:
-            return False  # until that is read the provider would go on
-        await self._read_in_pieces()
         reading = self._observation.reading()
         return reading.open_ended or reading.between_parts or self._handler.is_charged
-
-    async def _read_in_pieces(self) -> None:
-        await self._bridge.pieces.finish(self._observation.steps(), self._handler.identity.user.id)
-
-    async def _read_rest(self) -> None:
-        """Read to the end, also where the request is stopped meanwhile: it takes what it takes, and others are served."""
-        if self._observation.step():
-            await finish(self._read_in_pieces())
 
     def _settle(self) -> None:
         bridge = self._bridge

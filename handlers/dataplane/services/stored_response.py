@@ -84,22 +84,16 @@ class _Fetched(Teller):
         )
 
     def watch(self, piece: bytes) -> bool:
-        """Read a piece, unless that takes long: that is for `catch_up`."""
+        """Read a piece."""
         self.observation.chunk(piece)
-        return not self.observation.behind
-
-    async def catch_up(self) -> None:
-        """Read what was put off."""
-        if self.observation.behind:
-            await self._read()
+        return True
 
     async def wants_rest(self) -> bool:
         """Always: what it used stands at its end."""
         return True
 
     async def finish(self) -> bool:
-        """Read the rest, and record the response if it has ended and nobody else has recorded what it used."""
-        await self._read()
+        """Record the response if it has ended and nobody else has recorded what it used."""
         reading = self.observation.reading()
         if reading.background_model and reading.token_usages and reading.response_id == self._response_id:
             await self._record_once(reading)
@@ -114,9 +108,6 @@ class _Fetched(Teller):
         except (DatabaseUnavailableError, RecordingUnavailableError) as error:
             fetched.give_back(self._template.id)
             logger.warning("a background response is recorded when it is fetched again: %s", error)
-
-    async def _read(self) -> None:
-        await self._handler.bridge.pieces.finish(self.observation.steps(), self._template.initiator_id)
 
     async def _record(self, reading: Reading) -> None:
         handler, bridge, template = self._handler, self._handler.bridge, self._template

@@ -17,11 +17,10 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
-from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
-from intercept.formats.json_text import as_object, read_struct, text_of
+from intercept.formats.json_text import as_object, read_array, read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
@@ -35,8 +34,8 @@ _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "c
 
 
 class _Request(RequestBody):
-    messages: list[Raw] = field(default_factory=list)
-    metadata: Raw = Raw()
+    messages: Raw = field(default_factory=Raw)
+    metadata: Raw = field(default_factory=Raw)
 
 
 class _Metadata(Struct):
@@ -93,7 +92,6 @@ class _TextEvent(_Event):
     delta: _TextDelta | None = None
 
 
-_REQUEST: Final = Decoder(_Request)
 _METADATA: Final = Decoder(_Metadata)
 _MESSAGE: Final = Decoder(_Message)
 _EVENT: Final = Decoder(_Event)
@@ -103,24 +101,21 @@ _TEXT_EVENT: Final[Decoder[_Event]] = Decoder(_TextEvent)
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _REQUEST, model)
-    messages = Items(request.messages)
+    request = decode_request(body, _Request, model)
+    raw = read_array(request.messages)
+    messages = Items(raw)
     last = last_message(messages)
     message = last if last and last.role == "user" else None
     blocks = message.parts if message else []
     texts = [message.text if message else "", *(block.text for block in blocks if block.type == "text")]
-    return RequestSummary(
-        model=request.model,
-        other_models=request.other_models,
-        stream=bool(request.stream),
-        max_output_tokens=request.token_limit,
-        user_prompt=read_prompt(texts),
+    return request.summary(
+        texts,
         answered_tool_call_id=answered_call(last, _results),
         session_hint=read_session_hint(request.metadata),
         tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
         tool_results=read_results(messages, _results),
-        blocks=known_blocks(body, request, request.messages),
+        blocks=known_blocks(body, request, raw),
     )
 
 
@@ -139,7 +134,7 @@ def tool_result(part: Part) -> ToolResult | None:
     """The tool result in a part of a message; None if the part is none."""
     if part.type != "tool_result" or not part.tool_use_id:
         return None
-    return result(part.tool_use_id, part.content, part.content_bytes, part.is_error)
+    return result(part.tool_use_id, part.content, part.is_error)
 
 
 def _conversation_texts(message: Item) -> list[str]:

@@ -16,63 +16,47 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.anthropic.messages import read_session_hint, tool_result
-from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, read_count
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
-from intercept.formats.json_text import read_struct, text_of
+from intercept.formats.json_text import read_array, read_struct, text_of
 from intercept.items import Item, Items, Part
 from intercept.records import ToolResult
 
 
 class _Request(RequestBody):
-    messages: list[Raw] = field(default_factory=list)
-    metadata: Raw = Raw()
-    prompt: Raw = Raw()
-    inputText: Raw = Raw()  # noqa: N815 - as Amazon Titan has it
-    inferenceConfig: Raw = Raw()  # noqa: N815 - as Converse has it
-
-
-class _InferenceConfig(Struct):
-    maxTokens: Raw = Raw()  # noqa: N815 - as Converse has it
-
-    @property
-    def token_limit(self) -> int | None:
-        return read_count(self.maxTokens)
+    messages: Raw = field(default_factory=Raw)
+    metadata: Raw = field(default_factory=Raw)
+    prompt: Raw = field(default_factory=Raw)
+    inputText: Raw = field(default_factory=Raw)  # noqa: N815 - as Amazon Titan has it
 
 
 class _ToolResult(Struct):
     id: str = field(default="", name="toolUseId")
     status: str = ""
     content: Raw = field(default_factory=Raw)
-    content_bytes: Raw = field(default_factory=Raw, name="content.bytes")
 
 
-_REQUEST: Final = Decoder(_Request)
 _TOOL_RESULT: Final = Decoder(_ToolResult)
-_CONFIG: Final = Decoder(_InferenceConfig)
 _ERROR: Final = "error"
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _REQUEST, model)
-    messages = Items(request.messages)
+    request = decode_request(body, _Request, model)
+    raw = read_array(request.messages)
+    messages = Items(raw)
     last = last_message(messages)
     message = last if last and last.role == "user" else None
     parts = message.parts if message else []
     texts = [message.text if message else "", *map(_text, parts)]
-    config = read_struct(request.inferenceConfig, _CONFIG)
-    return RequestSummary(
-        model=request.model,
-        stream=bool(request.stream),
-        max_output_tokens=request.token_limit or (config.token_limit if config else None),
-        user_prompt=read_prompt([text_of(request.prompt), text_of(request.inputText), *texts]),
+    return request.summary(
+        [text_of(request.prompt), text_of(request.inputText), *texts],
         answered_tool_call_id=answered_call(last, _results),
         session_hint=read_session_hint(request.metadata),
         tags=metadata_tags(request.metadata),
         conversation=read_conversation(messages, _conversation_texts),
         tool_results=read_results(messages, _results),
-        blocks=known_blocks(body, request, request.messages),
+        blocks=known_blocks(body, request, raw),
     )
 
 
@@ -85,7 +69,7 @@ def _result(part: Part) -> ToolResult | None:
     found = read_struct(part.tool_result, _TOOL_RESULT)
     if found is None or not found.id:
         return tool_result(part)
-    return result(found.id, found.content, found.content_bytes, found.status == _ERROR)
+    return result(found.id, found.content, found.status == _ERROR)
 
 
 def _conversation_texts(message: Item) -> list[str]:

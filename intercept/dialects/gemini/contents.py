@@ -13,50 +13,30 @@ from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
-from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message, read_count
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result
-from intercept.formats.json_text import read_struct
-from intercept.items import MAX_PARTS, Item, Items
+from intercept.formats.json_text import read_array, read_struct, text_of
+from intercept.items import Item, Items
 from intercept.records import ToolResult
 
 _NOTHING: Final = (b"", b"null")
 
 
-class _GenerationConfig(Struct):
-    """How much the model may write. Names may be written in either way."""
-
-    maxOutputTokens: Raw = Raw()  # noqa: N815 - the member's name
-    max_output_tokens: Raw = Raw()
-    candidateCount: Raw = Raw()  # noqa: N815 - the member's name
-    candidate_count: Raw = Raw()
-
-    @property
-    def token_limit(self) -> int | None:
-        """The most tokens that it may write, in all candidates together; None for no limit."""
-        token_limit = max(read_count(self.maxOutputTokens) or 0, read_count(self.max_output_tokens) or 0)
-        candidates = max(read_count(self.candidateCount) or 1, read_count(self.candidate_count) or 1)
-        return token_limit * candidates or None
-
-
 class _Request(RequestBody):
-    contents: list[Raw] = field(default_factory=list)
-    generationConfig: Raw = Raw()  # noqa: N815 - the member's name
-    generation_config: Raw = Raw()
+    contents: Raw = field(default_factory=Raw)
 
 
 class _Content(Struct):
     """What one side says. A client's need not have a role."""
 
     role: str = "user"
-    parts: list[Raw] = field(default_factory=list)
+    parts: Raw = field(default_factory=Raw)
 
 
 class _FunctionResponse(Struct):
     id: str = ""
     name: str = ""
     response: Raw = field(default_factory=Raw)
-    response_bytes: Raw = field(default_factory=Raw, name="response.bytes")
 
 
 class _Given(Struct):
@@ -68,9 +48,14 @@ class _Given(Struct):
 class _RequestPart(Struct):
     """A part of a request, whose names may be written in either way."""
 
-    text: str = ""
+    raw_text: Raw = field(default_factory=Raw, name="text")
     function_response: _FunctionResponse | None = None
     functionResponse: _FunctionResponse | None = None  # noqa: N815 - the member's name
+
+    @property
+    def text(self) -> str:
+        """Its text, "" if it has none."""
+        return text_of(self.raw_text)
 
     @property
     def result(self) -> _FunctionResponse | None:
@@ -78,9 +63,6 @@ class _RequestPart(Struct):
         return self.functionResponse or self.function_response
 
 
-_REQUEST: Final = Decoder(_Request)
-_CONFIG: Final = Decoder(_GenerationConfig)
-_PLAIN_REQUEST: Final = Decoder(RequestBody)
 _CONTENT: Final = Decoder(_Content)
 _REQUEST_PART: Final = Decoder(_RequestPart)
 _GIVEN: Final = Decoder(_Given)
@@ -96,36 +78,28 @@ class _Contents(Items):
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request to generate content, as `RequestParser` says."""
-    request = decode_request(body, _REQUEST, model)
-    contents = _Contents(request.contents)
+    request = decode_request(body, _Request, model)
+    raw = read_array(request.contents)
+    contents = _Contents(raw)
     last = last_message(contents)
     parts = _parts(last) if last else []
-    return RequestSummary(
-        model=request.model,
-        max_output_tokens=token_limit(request.generationConfig, request.generation_config),
-        user_prompt=read_prompt([part.text for part in parts]) if last and last.role == "user" else None,
+    return request.summary(
+        [part.text for part in parts] if last and last.role == "user" else (),
         answered_tool_call_id=answered_call(last, _results),
         conversation=read_conversation(contents, _conversation_texts),
         tool_results=read_results(contents, _results),
-        blocks=known_blocks(body, request, request.contents),
+        blocks=known_blocks(body, request, raw),
     )
-
-
-def token_limit(*configs: Raw) -> int | None:
-    """The most tokens that a model may write by some configurations: by the largest one, as either spelling may count."""
-    limits = [config.token_limit or 0 for one in configs if (config := read_struct(one, _CONFIG))]
-    return max(limits, default=0) or None
 
 
 def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request without a prompt, as `RequestParser` says: to count tokens, or to embed."""
-    return RequestSummary(model=decode_request(body, _PLAIN_REQUEST, model).model)
+    return decode_request(body, RequestBody, model).summary()
 
 
 def _parts(item: Item) -> list[_RequestPart]:
     """The parts of a content that are objects, the last `MAX_PARTS` of it."""
-    last = item.content[-MAX_PARTS:] if isinstance(item.content, list) else []
-    return [part for raw in last if (part := read_struct(raw, _REQUEST_PART)) is not None]
+    return [part for raw in item.last if (part := read_struct(raw, _REQUEST_PART)) is not None]
 
 
 def _results(item: Item, _raw: Raw) -> Iterator[ToolResult]:
@@ -133,7 +107,7 @@ def _results(item: Item, _raw: Raw) -> Iterator[ToolResult]:
         if (found := part.result) is not None and found.id:
             given = read_struct(found.response, _GIVEN)
             is_error = given is not None and bytes(given.error) not in _NOTHING
-            yield result(found.id, found.response, found.response_bytes, is_error)
+            yield result(found.id, found.response, is_error)
 
 
 def _conversation_texts(item: Item) -> list[str]:

@@ -166,8 +166,7 @@ class _Stream(StreamReader):
         super().feed(chunk)
 
     def result(self) -> Reading:
-        while self.step():
-            pass
+        super().result()
         self._assembly.flush_arguments()
         self._draft.fail(self._bare.error())
         if self._array is not None:
@@ -214,10 +213,6 @@ class _Body:
     def keep_text(self) -> None:
         self._keeps_text = True
 
-    @property
-    def behind(self) -> bool:
-        return self._inner is not None and self._inner.behind
-
     def feed(self, chunk: bytes) -> None:
         if self._inner is None:
             if not chunk.strip(_SPACE):
@@ -227,9 +222,6 @@ class _Body:
             if self._keeps_text:
                 self._inner.keep_text()
         self._inner.feed(chunk)
-
-    def step(self) -> bool:
-        return self._inner is not None and self._inner.step()
 
     def result(self) -> Reading:
         return Reading() if self._inner is None else self._inner.result()

@@ -16,17 +16,14 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.gemini.contents import token_limit
-from intercept.dialects.prompts import read_prompt
-from intercept.dialects.request_bodies import MAX_MODEL, NAMING, RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result
-from intercept.formats.json_text import decode, read_array, read_struct, text_of
+from intercept.formats.json_text import read_array, read_struct, starts_with, text_of
 from intercept.items import Item, Items
 from intercept.records import ToolResult
 
 _DECLINED: Final = b"false"
 _NOTHING: Final = (b"", b"null")
-_OBJECT: Final = b"{"
 _USER: Final = "user_input"
 _RESULT: Final = "function_result"
 _OF_MODEL: Final = ("model_output", "thought")
@@ -38,8 +35,6 @@ class _Request(RequestBody):
     """`agent` is in the place of `model` where an agent of Google's is asked. Some names may be written in either way."""
 
     agent: Raw = field(default_factory=Raw)
-    agent_config: Raw = field(default_factory=Raw)
-    agentConfig: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     input: Raw = field(default_factory=Raw)
     previous_interaction_id: Raw = field(default_factory=Raw)
     previousInteractionId: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
@@ -48,8 +43,6 @@ class _Request(RequestBody):
     continuationToken: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     store: Raw = field(default_factory=Raw)
     background: Raw = field(default_factory=Raw)
-    generation_config: Raw = field(default_factory=Raw)
-    generationConfig: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
     labels: Raw = field(default_factory=Raw)
 
     @property
@@ -60,14 +53,10 @@ class _Request(RequestBody):
     @property
     def other_models(self) -> tuple[str, ...] | None:
         """What is named beside that; None if it cannot be read."""
-        others = super().other_models
-        try:
-            configs = [decode(one, NAMING) for one in (self.agent_config, self.agentConfig) if one]
-        except ValueError:
-            return None
-        agent = text_of(self.agent) if self.model else ""
-        names = [name for name in (agent, *[one.model for one in configs if one]) if name and name != self.model]
-        return None if others is None or any(len(name) > MAX_MODEL for name in names) else (*others, *names)
+        others, agent = super().other_models, text_of(self.agent)
+        if others is None or agent in ("", self.model):
+            return others
+        return (agent, *others) if len(agent) <= MAX_MODEL else None
 
     @property
     def previous_id(self) -> str:
@@ -83,15 +72,14 @@ class _Request(RequestBody):
 
 
 class _Input(Struct):
-    """An item of the input: a step, a content, or a message with a role. `result_bytes` is the size of what was left out."""
+    """An item of the input: a step, a content, or a message with a role."""
 
     type: str = ""
     role: str = ""
     text: str = ""
-    content: str | list[Raw] | None = None
+    content: Raw = field(default_factory=Raw)
     call_id: str = ""
     result: Raw = field(default_factory=Raw)
-    result_bytes: Raw = field(default_factory=Raw, name="result.bytes")
     is_error: bool = False
 
     @property
@@ -100,7 +88,6 @@ class _Input(Struct):
         return not (self.role or self.type == _USER or self.type in _OF_MODEL or self.type.endswith(_OF_TOOLS))
 
 
-_REQUEST: Final = Decoder(_Request)
 _INPUT: Final = Decoder(_Input)
 
 
@@ -110,7 +97,7 @@ class _Inputs(Items):
     def _decode(self, raw: Raw) -> Item:
         step = read_struct(raw, _INPUT) or _Input()
         if step.is_content:
-            return Item(role="user", content=[raw])
+            return Item(role="user", content=Raw(b"[%b]" % bytes(raw)))
         if step.type in (_USER, _RESULT):
             return Item(role="user", type=step.type, content=step.content, call_id=step.call_id)
         return Item(role=step.role or "model", content=step.content)
@@ -119,26 +106,21 @@ class _Inputs(Items):
 class _Message(Items):
     """Contents without steps: the one message of a user."""
 
-    def __init__(self, contents: list[Raw]) -> None:
-        super().__init__([Raw(b"null")])
-        self._contents = contents
+    def __init__(self, contents: Raw) -> None:
+        super().__init__([contents])
 
-    def _decode(self, _raw: Raw) -> Item:
-        return Item(role="user", content=self._contents)
+    def _decode(self, raw: Raw) -> Item:
+        return Item(role="user", content=raw)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says. The model is the agent where one is asked."""
-    request = decode_request(body, _REQUEST, model)
+    request = decode_request(body, _Request, model)
     items, raw = _items_of(request.input)
     last = None if isinstance(items, str) else last_message(items)
     texts = [items] if isinstance(items, str) else _texts(last) if last and last.role == "user" else []
-    return RequestSummary(
-        model=request.model,
-        other_models=request.other_models,
-        stream=bool(request.stream),
-        max_output_tokens=token_limit(request.generation_config, request.generationConfig),
-        user_prompt=read_prompt(texts),
+    return request.summary(
+        texts,
         answered_tool_call_id=answered_call(last, _results),
         conversation=read_conversation(items, _conversation_texts),
         tags=metadata_tags(request.labels),
@@ -146,26 +128,26 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         uses_state=request.uses_state,
         in_background=bytes(request.background) == b"true",
         tool_results=read_results(items, _results),
-        blocks=known_blocks(body, request, raw) if raw else None,
+        blocks=known_blocks(body, request, raw),
     )
 
 
 def _items_of(given: Raw) -> tuple[Items | str, list[Raw]]:
     """The input as a text, or as items beside their bytes."""
-    if bytes(memoryview(given)[:1]) == _OBJECT:
-        return _Message([given]), [given]
+    if starts_with(given, b"{"):
+        return _Message(Raw(b"[%b]" % bytes(given))), [given]
     contents = read_array(given)
     if not contents:
-        return text_of(given), []
+        return text_of(given), [given] if starts_with(given, b'"') else []
     first = read_struct(contents[0], _INPUT) or _Input()
-    return (_Message(contents) if first.is_content else _Inputs(contents)), contents
+    return (_Message(given) if first.is_content else _Inputs(contents)), contents
 
 
 def _results(item: Item, raw: Raw) -> Iterator[ToolResult]:
     """The result that a step is, if it is one."""
     if item.type == _RESULT and item.call_id:
         step = read_struct(raw, _INPUT) or _Input()
-        yield result(item.call_id, step.result, step.result_bytes, step.is_error)
+        yield result(item.call_id, step.result, step.is_error)
 
 
 def _texts(item: Item) -> list[str]:

@@ -11,13 +11,12 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from intercept.apis import InvalidRequestError, RequestSummary
+from intercept.apis import RequestSummary
 from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai import usage_only
 from intercept.dialects.request_bodies import UNNAMED_MODEL, RequestBody, decode_request
-from intercept.formats.json_text import read_struct
-from intercept.formats.large_bodies import Abridged
+from intercept.formats.json_text import read_struct, text_of
 from intercept.records import Reading, TokenUsage
 
 MAX_BATCH_BYTES: Final = 64 * 1024
@@ -25,7 +24,7 @@ MAX_BATCH_BYTES: Final = 64 * 1024
 
 
 class _BatchRequest(RequestBody):
-    input_file_id: str = ""
+    input_file_id: Raw = field(default_factory=Raw)
 
 
 class _Batch(Struct):
@@ -59,7 +58,6 @@ class _Line(Struct):
     response: _Response = field(default_factory=_Response)
 
 
-_BATCH_REQUEST: Final = Decoder(_BatchRequest)
 _BATCH: Final = Decoder(_Batch)
 _UPLOAD: Final = Decoder(_Upload)
 _LINE: Final = Decoder(_Line)
@@ -67,10 +65,8 @@ _LINE: Final = Decoder(_Line)
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read the request for a batch, as `RequestParser` says. It names a file and no model."""
-    if isinstance(body, Abridged):
-        raise InvalidRequestError("the request for a batch is too large: its requests are in the file that it names")
-    request = decode_request(body, _BATCH_REQUEST, model or UNNAMED_MODEL)
-    return RequestSummary(model=request.model, used_file_id=request.input_file_id or None)
+    request = decode_request(body, _BatchRequest, model or UNNAMED_MODEL)
+    return request.summary(used_file_id=text_of(request.input_file_id) or None)
 
 
 class _WithoutTokens(usage_only.UsageReader):

@@ -16,13 +16,11 @@ from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
 from intercept.dialects.openai.stream_usage import INCLUDE_USAGE, MAX_OPTIONS_BYTES
-from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import MEMBERS, RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.texts import ResponseText
 from intercept.dialects.tool_results import answered_call, read_results, results_of_message
-from intercept.formats.json_text import read, read_struct
-from intercept.formats.large_bodies import Abridged
+from intercept.formats.json_text import read_array, read_members, read_struct, starts_with
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
@@ -32,10 +30,10 @@ MAX_CONTENT_PARTS: Final = 64
 
 
 class _Request(RequestBody):
-    messages: list[Raw] = field(default_factory=list)
-    prompt_cache_key: Raw = Raw()
-    store: Raw = Raw()
-    metadata: Raw = Raw()
+    messages: Raw = field(default_factory=Raw)
+    prompt_cache_key: Raw = field(default_factory=Raw)
+    store: Raw = field(default_factory=Raw)
+    metadata: Raw = field(default_factory=Raw)
 
 
 class _Function(Struct):
@@ -104,7 +102,6 @@ class _TextCompletion(_Completion):
     choices: list[_TextChoice] | None = None  # type: ignore[assignment]  # nobody adds others
 
 
-_REQUEST: Final = Decoder(_Request)
 _COMPLETION: Final = Decoder(_Completion)
 _TEXT_COMPLETION: Final[Decoder[_Completion]] = Decoder(_TextCompletion)
 _PART: Final = Decoder(_Part)
@@ -113,36 +110,34 @@ _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _REQUEST, model)
-    messages = Items(request.messages)
+    request = decode_request(body, _Request, model)
+    raw = read_array(request.messages)
+    messages = Items(raw)
     message = last_message(messages)
-    return RequestSummary(
-        model=request.model,
-        other_models=request.other_models,
-        stream=bool(request.stream),
-        max_output_tokens=request.token_limit,
-        user_prompt=read_prompt(_texts(message)) if message and message.role == "user" else None,
+    return request.summary(
+        _texts(message) if message and message.role == "user" else (),
         answered_tool_call_id=answered_call(message, results_of_message),
         conversation_id=conversation_id(Raw(), request.prompt_cache_key),
         conversation=read_conversation(messages, _conversation_texts),
-        stream_options=read_stream_options(body, request),
+        stream_options=read_stream_options(request),
         uses_state=bytes(request.store) == b"true",
         tags=metadata_tags(request.metadata),
         tool_results=read_results(messages, results_of_message),
-        blocks=known_blocks(body, request, request.messages),
+        blocks=known_blocks(body, request, raw),
     )
 
 
-def read_stream_options(body: bytes, request: RequestBody) -> bytes | None:
+def read_stream_options(request: RequestBody) -> bytes | None:
     """Return the value of `stream_options` in the bytes that were sent; None where there is none.
 
     Raises:
         InvalidRequestError: It is too large, or says twice whether the usage is wanted.
     """
     options = bytes(request.stream_options)
-    if len(options) > MAX_OPTIONS_BYTES or (options == b"0" and isinstance(body, Abridged)):
+    if len(options) > MAX_OPTIONS_BYTES or "stream_options" in request.unread:
         raise InvalidRequestError(f"stream_options is too large: at most {MAX_OPTIONS_BYTES} bytes")
-    if sum(name.casefold() == INCLUDE_USAGE for name in read(request.stream_options, MEMBERS) or ()) > 1:
+    members = read_members(request.stream_options) if starts_with(request.stream_options, b"{") else {}
+    if sum(name.casefold() == INCLUDE_USAGE for name in members) > 1:
         raise InvalidRequestError(f"{INCLUDE_USAGE} is there more than once: parsers differ in which one counts")
     return options or None
 

@@ -18,7 +18,8 @@ from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
-from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_count, read_event
+from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_event
+from intercept.dialects.strict import read_count
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage

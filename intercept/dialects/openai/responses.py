@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Final
 
 from msgspec import Raw, Struct, field
@@ -17,11 +17,9 @@ from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id, read_conversation
 from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
-from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
-    MEMBERS,
     UNNAMED_MODEL,
     RequestBody,
     decode_request,
@@ -29,8 +27,7 @@ from intercept.dialects.request_bodies import (
     last_message,
 )
 from intercept.dialects.tool_results import answered_call, read_results, results_of_item
-from intercept.formats.json_text import read, read_struct, text_of
-from intercept.formats.kept_members import ADDS_TOOLS
+from intercept.formats.json_text import read_array, read_members, read_struct, starts_with, text_of
 from intercept.formats.last_members import read_last_members
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
@@ -49,24 +46,29 @@ _NOTHING: Final = (b"", b"null")
 
 
 class _Request(RequestBody):
-    input: str | list[Raw] = ""
-    conversation: Raw = Raw()
-    previous_response_id: Raw = Raw()
-    prompt_cache_key: Raw = Raw()
-    store: Raw = Raw()
-    background: Raw = Raw()
-    metadata: Raw = Raw()
-    adds_tools: Raw = field(default_factory=Raw, name=ADDS_TOOLS)
+    input: Raw = field(default_factory=Raw)
+    conversation: Raw = field(default_factory=Raw)
+    previous_response_id: Raw = field(default_factory=Raw)
+    prompt_cache_key: Raw = field(default_factory=Raw)
+    store: Raw = field(default_factory=Raw)
+    background: Raw = field(default_factory=Raw)
+    metadata: Raw = field(default_factory=Raw)
+
+    @cached_property
+    def items(self) -> list[Raw]:
+        """The items of the input, none where it is a text."""
+        return read_array(self.input) if starts_with(self.input, b"[") else []
 
     @property
     def added_tools(self) -> Iterator[Raw]:
         """Those of input items: `additional_tools`, and what a search for tools gave."""
-        if self.adds_tools:
-            raise ValueError(ADDS_TOOLS)
-        for raw in self.input if isinstance(self.input, list) else ():
+        whole = bytes(self.input)
+        if b'"tools"' not in whole and b"\\u00" not in whole:  # the name may be written with escapes
+            return
+        for raw in self.items:
             data = bytes(raw)
-            if b'"tools"' in data or b"\\u00" in data:  # the name may be written with escapes
-                yield from [value for name, value in (read(raw, MEMBERS) or {}).items() if str(name) == "tools"]
+            if starts_with(raw, b"{") and (b'"tools"' in data or b"\\u00" in data):
+                yield from [value for name, value in read_members(raw).items() if str(name) == "tools"]
 
     @property
     def uses_state(self) -> bool:
@@ -130,23 +132,18 @@ class _Event(Struct):
     message: str | None = None
 
 
-_REQUEST: Final = Decoder(_Request)
 _RESPONSE: Final = Decoder(_Response)
 _EVENT: Final = Decoder(_Event)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _REQUEST, model)
-    items = request.input if isinstance(request.input, str) else Items(request.input)
+    request = decode_request(body, _Request, model)
+    items = text_of(request.input) if starts_with(request.input, b'"') else Items(request.items)
     item = None if isinstance(items, str) else last_message(items)
     texts = [items] if isinstance(items, str) else [_text(item)] if item and item.role == "user" else []
-    return RequestSummary(
-        model=request.model,
-        other_models=request.other_models,
-        stream=bool(request.stream),
-        max_output_tokens=request.token_limit,
-        user_prompt=read_prompt(texts),
+    return request.summary(
+        texts,
         answered_tool_call_id=answered_call(item, results_of_item),
         conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
         conversation=read_conversation(items, _conversation_texts),
@@ -155,7 +152,7 @@ def parse_request(body: bytes, model: str = "") -> RequestSummary:
         uses_state=request.uses_state,
         in_background=bytes(request.background) == b"true",
         tool_results=read_results(items, results_of_item),
-        blocks=None if isinstance(request.input, str) else known_blocks(body, request, request.input),
+        blocks=known_blocks(body, request, [request.input] if isinstance(items, str) else request.items),
     )
 
 

@@ -8,16 +8,13 @@ else as it was: a splice into the bytes of the request, and a filter that takes 
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
+from itertools import islice
 from typing import Final
 
 from msgspec import Raw, Struct
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
-from intercept.formats.json_patterns import finding_others
-from intercept.formats.json_text import OBJECT
-from intercept.formats.json_walk import Body, Walk
-from intercept.formats.steps import finish
+from intercept.formats.json_text import OBJECT, read, read_members
 
 INCLUDE_USAGE: Final = "include_usage"
 """The member of `stream_options` that requests the usage."""
@@ -27,16 +24,16 @@ MAX_HELD_BYTES: Final = 64 * 1024
 """The maximum size of an unfinished event that is held back. A larger one cannot be the usage chunk."""
 MAX_CANDIDATE_EVENTS: Final = 1024
 """Events without choices that are checked in one stream. If a server sends more, they are not usage chunks."""
+MAX_PLACES: Final = 2
+"""Places of a request where an option may stand that are tried."""
 MAX_CANDIDATE_LINES: Final = 64
 """Line ends of such an event."""
 
 _OPTION: Final = "stream_options"
 _WITH_USAGE: Final = b'{"include_usage":true}'
-_WHITESPACE: Final = b" \t\n\r"
-_STEP_BYTES: Final = 256 * 1024
+_NULL: Final = Raw(b"null")
 # Also what servers read as false that are not strict (pydantic's lax mode).
 _DECLINED: Final = re.compile(rb'null|false|-?0(?:\.0+)?(?:[eE].+)?|"(?:0|off|f|false|n|no)"', re.IGNORECASE)
-_find_others: Final = finding_others((_OPTION, INCLUDE_USAGE))
 
 _BLANK_LINE: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
 # A line ends with \n, \r or both; a blank one begins behind such an end with another.
@@ -56,38 +53,37 @@ class _Chunk(Struct):
 _CHUNK: Final = Decoder(_Chunk)
 
 
-def with_usage(body: Body, stream_options: bytes | None) -> Generator[None, None, Body] | None:
-    """Return the steps that make a request that requests the usage, and differs from `body` in nothing else.
+def with_usage(body: bytes, stream_options: bytes | None) -> bytes | None:
+    """Return a request that requests the usage, and differs from `body` in nothing else; None where it stays as it is.
 
-    They raise `InvalidRequestError` if its values are nested too deeply, or too many to look for the option among them.
-
-    A value of `stream_options` that is neither an object nor null is left for the provider to refuse, and so is one of
-    `include_usage` that no server takes for false.
+    It stays if it requests the usage already. A value of `stream_options` that is neither an object nor null is left for the
+    provider to refuse, and so is one of `include_usage` that no server takes for false. Where the place of the option is not
+    found, as its name is written with escapes or stands further inside too, all members are written anew.
 
     Args:
         body: A JSON object with members.
-        stream_options: The bytes of the value that it has for this key, of several the last; None if it has none.
-
-    Returns:
-        The steps, or None where it does so already or has to stay as it is.
+        stream_options: The bytes of the value that it has for this key; None if it has none.
     """
     if stream_options is None:
         return _appended(body, b',"%b":%b' % (_OPTION.encode(), _WITH_USAGE))
-    options = finish(_asking(stream_options))
-    return None if options is None else _replaced(body, _OPTION, options)
+    options = _asking(stream_options)
+    return None if options is None else _replaced(body, _OPTION, stream_options, options)
 
 
-def _asking(options: bytes) -> Generator[None, None, bytes | None]:
+def _asking(options: bytes) -> bytes | None:
     """The same options with the usage; None if they have to stay as they are."""
     if options == b"null":
         return _WITH_USAGE
-    members = _members(options)
-    if options[:1] != b"{" or not _DECLINED.fullmatch(members.get(INCLUDE_USAGE, b"null")):
+    members = read(options, OBJECT)
+    if members is None:
+        return None
+    declined = bytes(members.get(INCLUDE_USAGE, _NULL))
+    if not _DECLINED.fullmatch(declined):
         return None
     if INCLUDE_USAGE in members:
-        return bytes((yield from _replaced(options, INCLUDE_USAGE, b"true")))
+        return _replaced(options, INCLUDE_USAGE, declined, b"true")
     added = b'%b"%b":true' % (b"," if members else b"", INCLUDE_USAGE.encode())
-    return bytes((yield from _appended(options, added)))
+    return _appended(options, added)
 
 
 def refuses_usage(error_body: bytes) -> bool:
@@ -178,53 +174,26 @@ def _is_usage_only(event: bytes) -> bool:
     return _NO_ITEMS.fullmatch(choices) is not None and usage[:1] == b"{" and error == b"null"
 
 
-class _Members(Walk):
-    """A walk over an object to one of its members."""
+def _replaced(text: bytes, name: str, value: bytes, by: bytes) -> bytes | None:
+    """The object with another value for a member that it has; None if it cannot be read.
 
-    def find_last(self, name: str) -> Generator[None, None, tuple[int, int]]:
-        """Where the value of the last member of this name begins and ends; nowhere if there is none."""
-        found = 0, 0
-        self._space()
-        more = self._open(b"}")
-        while more:
-            yield from self._runs(_find_others)
-            is_named, start = (yield from self._key()) == name, self.at
-            yield from self._skip()
-            if is_named:
-                found = start, self.at
-            more = self._goes_on(b"}")
-        return found
-
-
-def _replaced(text: Body, name: str, value: bytes) -> Generator[None, None, Body]:
-    """The object with another value for a member that it has, of several of that name for the last."""
-    return (yield from _spliced(text, (yield from _Members(text).find_last(name)), value))
-
-
-def _appended(text: Body, member: bytes) -> Generator[None, None, Body]:
-    """The object with something before its closing brace."""
-    end = len(text)
-    while not (last := bytes(text[max(end - _STEP_BYTES, 0) : end]).rstrip(_WHITESPACE)) and end > 0:
-        end = max(end - _STEP_BYTES, 0)
-        yield
-    brace = max(end - _STEP_BYTES, 0) + len(last) - 1
-    return (yield from _spliced(text, (brace, brace), member))
-
-
-def _spliced(text: Body, place: tuple[int, int], value: bytes) -> Generator[None, None, Body]:
-    """The text with another value in a place, copied in steps."""
-    changed = bytearray()
-    for begin, end, behind in ((0, place[0], value), (place[1], len(text), b"")):
-        for at in range(begin, end, _STEP_BYTES):
-            changed += text[at : min(at + _STEP_BYTES, end)]
-            yield
-        changed += behind
-    return changed
-
-
-def _members(text: Body) -> dict[str, bytes]:
-    """The members of a JSON object as they are written; none of what is no object."""
+    The name and its value may stand further inside too, so each change is read again.
+    """
+    place = re.compile(rb'"%b"\s*:\s*(?=%b)' % (name.encode(), re.escape(value)))
+    for found in islice(place.finditer(text), MAX_PLACES):
+        changed = text[: found.end()] + by + text[found.end() + len(value) :]
+        found_now = (read(changed, OBJECT) or {}).get(name)
+        if found_now is not None and bytes(found_now) == by:
+            return changed
     try:
-        return {name: bytes(value) for name, value in OBJECT.decode(text).items()}
+        members = read_members(text)
     except (ValueError, RecursionError):
-        return {}
+        return None
+    written = ((str(one), by if str(one) == name else bytes(old)) for one, old in members.items())
+    return b"{%b}" % b",".join([b"%b:%b" % (encode(one), new) for one, new in written])
+
+
+def _appended(text: bytes, member: bytes) -> bytes:
+    """The object with something before its closing brace."""
+    brace = len(text.rstrip()) - 1
+    return text[:brace] + member + text[brace:]

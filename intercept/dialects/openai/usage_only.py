@@ -14,11 +14,11 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from intercept.apis import FURTHER_MODELS, AtOnce, InvalidRequestError, RequestSummary
+from intercept.apis import FURTHER_MODELS, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
-from intercept.dialects.readers import MAX_UNCHECKED_BYTES, StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL, NAMING, UNNAMED_MODEL, RequestBody, decode_request
-from intercept.formats.json_text import as_object, decode, read_struct
+from intercept.dialects.readers import StreamReader
+from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL, RequestBody, decode_request
+from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_first_members, read_last_members
 from intercept.formats.streams.sse import Event
 from intercept.records import Reading, TokenUsage
@@ -47,33 +47,13 @@ class _Meta(Struct):
     billed_units: Raw = Raw()
 
 
-class _Request(RequestBody):
-    """`svg` says what draws an image as SVG (OpenAI, "Create image")."""
-
-    svg: Raw = Raw()
-
-    @property
-    def other_models(self) -> tuple[str, ...] | None:
-        """Models that the provider may use too; None if they cannot be read."""
-        others = super().other_models
-        try:
-            svg = decode(self.svg, NAMING) if self.svg else None
-        except ValueError:
-            return None
-        if others is None or svg is None or svg.model is None:
-            return others
-        return (*others, svg.model) if 0 < len(svg.model) <= MAX_MODEL else None
-
-
-_REQUEST: Final = Decoder(_Request)
 _REPORTED: Final = Decoder(_Reported)
 _META: Final = Decoder(_Meta)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _REQUEST, model or UNNAMED_MODEL)
-    return RequestSummary(model=request.model, other_models=request.other_models, stream=bool(request.stream))
+    return decode_request(body, RequestBody, model or UNNAMED_MODEL).summary()
 
 
 def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
@@ -129,7 +109,7 @@ def _with_counts(usage: dict[str, Any]) -> dict[str, Any]:
     return as_object(usage) if any(count(value) is not None for value in usage.values()) else {}
 
 
-class UsageReader(AtOnce):
+class UsageReader:
     """Reads a body of any length and kind, of which it holds both ends. A body that is no JSON object is not read."""
 
     def __init__(self) -> None:
@@ -154,7 +134,7 @@ class UsageReader(AtOnce):
         if not self._is_object:
             return Reading(open_ended=self._is_object is not None)
         draft = Draft()
-        if self._length <= MAX_UNCHECKED_BYTES:
+        if self._length <= MAX_TAIL_BYTES:
             whole = read_struct(bytes(self._tail), _REPORTED)
             if whole is not None:
                 _add_reported(whole, draft)

@@ -25,11 +25,13 @@ from limits.policies.policy import (
 from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
 from resources.accounts.devices import GRANT_TYPE
+from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import MAX_REDACTING_OF_USER
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
 from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
+from upstream.providers.presets import ProviderType
 
 API = "/api/v2/aibridge"
 EVERYONE = Source(Level.EVERYONE)
@@ -117,10 +119,9 @@ async def test_an_image_without_a_model_gets_round_no_policy(running):
             assert response.status == (status if holds else 200), (models, name, body)
 
 
-# Half a pair in so many escapes is dear to replace, so that the other body is read in pieces.
-@pytest.mark.parametrize("prompt", ["hi", "\U0001f600" * 2_100], ids=["light", "heavy"])
 @pytest.mark.gen_test
-async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
+async def test_further_models_of_a_request_get_round_no_policy(running):
+    prompt = "hi"
     hold(running, SharedPolicy(models=Models(deny=["dear-*"])))
     asking = replace(CHAT, request=CHAT.request | {"messages": [{"role": "user", "content": prompt}]})
     denied = 'The model "dear-1" of openai may not be used here: everyone denies dear-*.'
@@ -133,7 +134,8 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         ({"fallbacks": [{"model": "cheap"}, {"model": "dear-1", "max_tokens": 5}]}, denied),
         ({"fallbacks": ["dear-1"], "models": None}, denied),
         ({"models": ["cheap"] * 65}, unread + "everyone denies dear-*."),
-        ({"models": ["cheap" * 100] * 64}, None if prompt == "hi" else unread + "everyone denies dear-*."),
+        ({"models": ["cheap"] * 64}, None),
+        ({"models": ["cheap" * 100]}, unread + "everyone denies dear-*."),
         ({"models": {"first": "dear-1"}}, unread + "everyone denies dear-*."),
         ({"models": [""]}, unread + "everyone denies dear-*."),
         ({"models": [], "fallbacks": [{"model": "cheap"}]}, None),
@@ -141,7 +143,7 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         ({"tools": [OTHER_TOOL, {"type": "image_generation", "model": "dear-1"}]}, denied),
         ({"tools": [{"type": "image_generation", "model": "cheap", "svg": {"model": "dear-1"}}]}, denied),
         ({"tools": [{"type": "image_generation", "svg": "dear-1"}]}, unread + "everyone denies dear-*."),
-        ({"svg": "<svg/>", "tools": [{"type": "image_generation", "svg": {}}]}, None),
+        ({"tools": [{"type": "image_generation", "svg": {}}]}, None),
         ({"tools": [ADVISOR | {"model": "cheap" * 100}]}, unread + "everyone denies dear-*."),
         ({"tools": [DEEP_TOOL] * 40 + [ADVISOR | {"model": "dear-1"}] + [DEEP_TOOL] * 40}, denied),
         ({"tools": [DEEP_TOOL] * 80}, None),
@@ -168,11 +170,11 @@ async def test_further_models_of_a_request_get_round_no_policy(running, prompt):
         {"type": "additional_tools", "role": "developer", "tools": [OTHER_TOOL, tool]},
         {"type": "tool_search_output", "call_id": "c", "tools": [tool]},
     ):
-        asked = {"model": "cheap", "tools.added": "no"}  # a member of our own, which is not the client's to say
+        asked = {"model": "cheap"}
         said = {"type": "message", "role": "user", "content": prompt}
         answer = await refused(running, replace(RESPONSES, request=asked | {"input": [said] * 9 + [item] + [said] * 9}))
         message = json.loads(answer.body)["message"]
-        assert (answer.status, message in (denied, unread + "everyone denies dear-*.")) == (403, True), message
+        assert (answer.status, message) == (403, denied), message
     hold(running, SharedPolicy(models=Models(unpriced="deny")))
     response = await refused(running, replace(asking, request=asking.request | {"models": 5}))
     assert json.loads(response.body)["message"] == unread + "everyone denies models without a known price."
@@ -196,6 +198,11 @@ async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_pri
         message = json.loads(response.body)["error"]["message"]
         assert (response.status, message) == (403, said.format(provider, rule))
     assert (await rows(running))[0] == ("model_not_allowed", 403, "everyone", None)
+    hold(running, SharedPolicy(models=Models(unpriced="deny")))
+    response = await refused(running, batch)
+    message = json.loads(response.body)["error"]["message"]
+    unpriced = "everyone denies models without a known price"
+    assert (response.status, message) == (403, said.format("anthropic", unpriced))
     hold(running, SharedPolicy(models=Models(allow=["*"], deny=[ModelPattern("openai", "gpt-*")])))
     running.upstream.play(whole(batch))
     assert (await call(running, batch)).status == 200
@@ -230,6 +237,80 @@ async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
     running.upstream.play(whole(allowed))
     assert (await call(running, allowed)).status == 200
     assert json.loads(running.upstream.requests[-1].body)["max_tokens"] == 1000
+    await running.ended(1)
+
+
+ODD_COUNTS = (
+    *(b'"max_tokens": 64000.0', b'"max_tokens": 6.4e4', b'"max_tokens": "64000"', b'"max_tokens": 64000000000'),
+    *(b'"max_tokens": 10, "Max_Tokens": 64000', b'"max_tokens": 10, " max_tokens": 64000'),
+    *(b'"max_tokens": 64000, "max_tokens": 10', b'"max_tokens": 10, "n": "9"', b'"maxtokens": 10'),
+)
+ODD_MODELS = (
+    *(b'"model": " m"', b'"model": "m\\u00a0"', b'"model": "m\\t"', b'"model": "m", "Models": ["x"]'),
+    *(b'"model": "m", " fallbacks": [{"model": "x"}]', b'"model": "m", "TOOLS": []'),
+)
+
+
+async def answer_to(running, conversation, members):
+    """The status and the message for a body of these members."""
+    body = b'{"messages": [{"role": "user", "content": "Hello"}], %b}' % members
+    running.upstream.play(whole(conversation))
+    response = await running.request("POST", running.path(conversation), running.headers, body)
+    return response.status, response.body.decode()
+
+
+@pytest.mark.gen_test
+async def test_a_number_of_tokens_in_an_odd_form_is_refused_where_a_policy_reads_it(running):
+    for policy in (SharedPolicy(max_tokens=1000), Policy(limits=Limits(budget=Budget(5, "month", reserve=True)))):
+        hold(running, policy, own(running) if isinstance(policy, Policy) else EVERYONE)
+        for members in ODD_COUNTS:
+            for conversation in (CHAT, OPUS):
+                status, said = await answer_to(running, conversation, b'"model": "claude-opus-4-1", ' + members)
+                assert (status, "in an unusual form" in said) == (400, True), members
+        assert running.upstream.requests == []
+        assert running.bridge.overload.holding == 0
+        hold(running, SharedPolicy())
+    hold(running, Policy(), own(running))
+    for members in ODD_COUNTS:
+        assert (await answer_to(running, CHAT, b'"model": "m", ' + members))[0] == 200, members
+
+
+@pytest.mark.gen_test
+async def test_a_model_in_an_odd_form_is_refused_where_a_policy_reads_it(running):
+    for models in (Models(deny=["gpt-*"]), Models(allow=["m"]), Models(unpriced="deny")):
+        hold(running, SharedPolicy(models=models))
+        for members in ODD_MODELS:
+            status, said = await answer_to(running, CHAT, members)
+            assert (status, "in an unusual form" in said) == (400, True), members
+    assert running.upstream.requests == []
+    hold(running, SharedPolicy(max_tokens=9))
+    for members in ODD_MODELS:
+        assert (await answer_to(running, CHAT, members))[0] == 200, members
+
+
+@pytest.mark.bridge(
+    further_providers=(ProviderSettings("bedrock", ProviderType.BEDROCK, "", ("bedrock-key",), "keys"),)
+)
+@pytest.mark.gen_test
+async def test_every_place_of_a_request_to_bedrock_is_read_for_a_policy(running):
+    providers = running.bridge.providers
+    providers["bedrock"] = replace(providers["bedrock"], base_url=running.upstream.url)
+    hold(running, SharedPolicy(models=Models(deny=["dear-*"]), max_tokens=1000))
+    advisor = [ADVISOR | {"model": "dear-1"}]
+    running.upstream.play(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+    for path, members, status in (
+        ("converse", {"max_tokens": 10, "inferenceConfig": {"maxTokens": 64000}}, 400),
+        ("converse", {"additionalModelRequestFields": {"max_tokens": 64000}}, 400),
+        ("converse", {"additionalModelRequestFields": {"tools": advisor}}, 403),
+        ("invoke", {"max_tokens": 10, "tools": advisor}, 403),
+        ("invoke", {"textGenerationConfig": {"maxTokenCount": 64000}}, 400),
+        ("converse", {"inferenceConfig": {"maxTokens": 1000}, "additionalModelRequestFields": {"top_k": 3}}, 200),
+    ):
+        url = f"/api/v2/aibridge/bedrock/model/m/{path}"
+        body = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]} | members).encode()
+        response = await running.request("POST", url, running.headers, body)
+        assert response.status == status, (members, response.body)
+    assert len(running.upstream.requests) == 1
     await running.ended(1)
 
 

@@ -12,7 +12,6 @@ from itertools import product
 import pytest
 
 from handlers.dataplane import relay
-from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
@@ -156,22 +155,3 @@ async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_see
         recorded, *_ = await running.ended(number)
         assert recorded["end_reason"] == "client_disconnected", case
         assert [usage["source"] for usage in recorded["token_usages"]] == ["partial"] * (events - 3), case
-
-
-@pytest.mark.gen_test
-async def test_a_large_event_is_read_in_steps_where_the_client_leaves_behind_it(running, monkeypatch):
-    read, are_left = Observation.reading, []
-    monkeypatch.setattr(Observation, "reading", lambda self: (are_left.append(self.step()), read(self))[1])
-    event = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % (b"a" * 2**18)
-    gate = asyncio.Event()
-    running.upstream.scripts = [[EVENT_STREAM + CHUNKED, chunk(event[:-2]), gate, chunk(event[-2:]), asyncio.Event()]]
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    response = await client.head()
-    for end in (-2, None):
-        while response.body != event[:end]:
-            await client.piece(response)
-        gate.set()
-    client.reset()
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], are_left) == ("client_disconnected", [False])

@@ -59,7 +59,7 @@ async def test_a_body_that_cannot_be_relayed_or_is_read_in_two_ways_is_refused_b
         (rb'{"model":"m","mod\u0065l":"n"}', "model is there more than once: parsers differ in which one counts"),
         (b'{"model":"m","stream":true,"stream":false}', "stream is there more than once: parsers differ in which one"),
         (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
-        (HOSTILE[:-1], "request body is not valid JSON: input data was truncated"),
+        (HOSTILE[:-1], "request body is not valid JSON: Input data was truncated"),
     ):
         response = await running.request("POST", running.path(MESSAGES), running.headers, body)
         assert response.status == 400, body[:50]

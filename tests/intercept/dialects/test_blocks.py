@@ -5,15 +5,13 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.blocks import read_blocks
 from intercept.dialects.anthropic import messages
 from intercept.dialects.bedrock import requests
 from intercept.dialects.gemini import contents
 from intercept.dialects.openai import chat_completions, responses
-from intercept.formats.large_bodies import abridged
-from intercept.formats.steps import finish
-from intercept.formats.weight import LIGHT_BODY_VALUES, LIGHT_BYTES
+from intercept.formats.json_text import MAX_READ_VALUES
 from tests.cases import for_each
+from tests.intercept.packed import read_blocks
 
 MESSAGES_OF = {
     messages.parse_request: "messages",
@@ -45,16 +43,15 @@ def test_without_messages_there_are_no_blocks(parse):
     assert parse(b'{"model":"m","system":"a"}').blocks is None
 
 
-def test_an_input_that_is_one_text_is_left_to_who_has_the_body():
-    assert responses.parse_request(b'{"model":"m","input":"a"}').blocks is None
+def test_an_input_that_is_one_text_is_a_block():
+    body = b'{"model":"m","input":"a"}'
+    assert responses.parse_request(body).blocks == read_blocks(body) is not None
 
 
 @for_each("parse", MESSAGES_OF)
-def test_a_body_of_which_texts_are_left_out_has_no_blocks(parse):
-    many = b'{"a":1},' * LIGHT_BODY_VALUES + b'"%b"' % (b"b" * LIGHT_BYTES)
-    body = b'{"model":"m","%b":[%b]}' % (MESSAGES_OF[parse].encode(), many)
+def test_a_body_with_too_much_in_it_has_no_blocks(parse):
+    body = b'{"model":"m","%b":[%b0]}' % (MESSAGES_OF[parse].encode(), b'{"a":1},' * MAX_READ_VALUES)
     assert parse(body).blocks is None
-    assert parse(finish(abridged(body))).blocks is None
 
 
 @for_each("parse", MESSAGES_OF)

@@ -1,10 +1,14 @@
+import json
+import tracemalloc
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw, field
-from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError
+from intercept.catalog import CHAT_COMPLETIONS, CONVERSE, GENERATE_CONTENT, MESSAGES, RESPONSES
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
     MAX_SKIPPED_MESSAGES,
@@ -12,15 +16,26 @@ from intercept.dialects.request_bodies import (
     decode_request,
     last_message,
 )
+from intercept.formats.json_text import (
+    MAX_MEMBERS,
+    MAX_MENDED_ESCAPES,
+    MAX_MENDED_HALVES,
+    MAX_READ_ESCAPES,
+    MAX_READ_VALUES,
+    MAX_VALUES,
+)
 from intercept.items import Items
+from intercept.records import UserPrompt
 from tests.cases import for_each
+from tests.processor import is_within, seconds_of
+
+MIB = 2**20
 
 
 class Body(RequestBody):
-    turns: list[Raw] = field(default_factory=list)
+    turns: Raw = field(default_factory=Raw)
 
 
-DECODER = Decoder(RequestBody)
 TWICE = "%s is there more than once: parsers differ in which one counts"
 
 
@@ -39,7 +54,7 @@ TWICE = "%s is there more than once: parsers differ in which one counts"
     ],
 )
 def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
-    request = decode_request(body, Decoder(Body))
+    request = decode_request(body, Body)
     assert (request.model, request.stream) == (model, stream)
 
 
@@ -49,7 +64,6 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
         (b"", "request body is not valid JSON: Input data was truncated"),
         (b'{"model":"m"', "request body is not valid JSON: Input data was truncated"),
         (b"{'model':'m'}", "request body is not valid JSON: JSON is malformed: object keys must be strings (byte 1)"),
-        (b'{"model":"m","text":"\xff"}', "request body is not valid UTF-8 (byte 21)"),
         (b'{"model":"m","stream":true,"model":"n"}', TWICE % "model"),
         (rb'{"model":"m","stream":true,"mod\u0065l":"n"}', TWICE % "model"),
         (b'{"Model":"n","model":"m"}', TWICE % "model"),
@@ -85,32 +99,103 @@ def test_a_body_is_decoded_as_far_as_it_is_needed(body, model, stream):
 )
 def test_an_unusable_body_is_refused_with_a_reason(body, message):
     with pytest.raises(InvalidRequestError) as raised:
-        decode_request(body, DECODER)
+        decode_request(body, RequestBody)
     assert str(raised.value) == message
 
 
 @given(body=st.binary() | st.binary().map(lambda inner: b'{"model":"' + inner + b'"}'))
 def test_any_body_is_decoded_or_refused(body):
     try:
-        request = decode_request(body, DECODER)
+        request = decode_request(body, RequestBody)
     except InvalidRequestError:
         return
     assert request.model.strip()
     assert request.model.encode()
 
 
-def test_a_conversation_of_another_type_is_left_out():
-    assert decode_request(b'{"turns":{},"stream":true,"model":"m"}', Decoder(Body)) == Body(model="m", stream=True)
-    with pytest.raises(
-        InvalidRequestError, match=r"^request body is not usable: Expected `str`, got `int` - at `\$\.model`$"
-    ):
-        decode_request(b'{"turns":{},"model":5}', Decoder(Body))
+def test_of_a_member_that_is_there_twice_the_last_one_counts():
+    assert bytes(decode_request(b'{"turns":{},"turns":["a"],"model":"m"}', Body).turns) == b'["a"]'
 
 
-def test_of_a_conversation_that_is_there_twice_the_last_one_counts():
-    for body in (b'{"turns":{},"turns":["a"],"model":"m"}', b'{"turns":["b"],"turns":["a"],"model":"m"}'):
-        assert decode_request(body, Decoder(Body)) == Body(model="m", turns=[Raw(b'"a"')])
-    assert decode_request(b'{"turns":["a"],"turns":{},"model":"m"}', Decoder(Body)) == Body(model="m")
+def test_so_many_members_are_read_and_no_more():
+    names = b",".join(b'"k%d":0' % number for number in range(MAX_MEMBERS))
+    with pytest.raises(InvalidRequestError, match="too many members: at most 1024 are allowed"):
+        decode_request(b'{"model":"m",%b}' % names, RequestBody)
+
+
+@pytest.mark.parametrize(
+    "api", [CHAT_COMPLETIONS, MESSAGES, RESPONSES, GENERATE_CONTENT, CONVERSE], ids=lambda api: api.name
+)
+def test_of_a_body_with_too_much_in_it_only_small_members_are_read(api):
+    few = {"model": "m", "stream": True, "max_tokens": 9, "models": ["n"], "metadata": {"team": "a"}}
+    items = [{"role": "user", "content": "x" * 9}] * (MAX_READ_VALUES // 3)
+    body = json.dumps(few | dict.fromkeys(("messages", "contents"), items)).encode()
+    summary = api.parse_request(body)
+    assert (summary.model, summary.max_output_tokens, summary.other_models) == ("m", 9, ("n",))
+    assert (summary.user_prompt, summary.blocks) == (UserPrompt(prompt="", truncated=True), None)
+    assert api.parse_request(json.dumps(few | {"tools": items, "input": []}).encode()).other_models is None
+    assert api.parse_request(json.dumps(few | {"x": items, "messages": []}).encode()).other_models == ("n",)
+    with pytest.raises(InvalidRequestError, match="too many values"):
+        api.parse_request(body[:-1] + b',"x":[' + b"0," * MAX_VALUES + b"0]}")
+
+
+def filled(before, unit, behind=b"]}", size=64 * MIB):
+    return before + unit * ((size - len(before) - len(behind)) // len(unit)) + behind
+
+
+TURNS = b'{"model":"m","messages":['
+TEXT = TURNS + b'{"role":"user","content":"'
+PARTS = TURNS + b'{"role":"user","content":['
+MOST = MAX_READ_VALUES - 20
+HOSTILE = {
+    "plain text": filled(TEXT, b"a", b'"}]}'),
+    "escapes": filled(TEXT, rb"\n", b'"}]}'),
+    "pairs": filled(TEXT, rb"\ud83d\ude80", b'"}]}'),
+    "characters of every width": filled(TEXT, "é東🚀".encode(), b'"}]}'),
+    "halves of pairs": TEXT + rb"\ud83d" * MAX_MENDED_HALVES + b"a" * 31 * MIB + b'"}]}',
+    "half a pair behind escapes": TEXT + rb"\n" * (MAX_MENDED_ESCAPES - 9) + b"a" * 29 * MIB + rb'\ud83d"}]}',
+    "numbers": filled(TURNS, b"0,", b"0]}"),
+    "as many numbers as are read": TURNS + b"0," * MOST + b"0]}",
+    "as many escapes as are read": TEXT + rb"\n" * MAX_READ_ESCAPES + b"a" * 56 * MIB + b'"}]}',
+    "as many escapes in parts": filled(
+        PARTS, b'{"type":"text","text":"' + rb"\n" * 4000 + b"a" * 56_000 + b'"},', b"0]}]}"
+    ),
+    "as many numbers as are passed": filled(
+        b'{"model":"m","x":[' + b"0," * (MAX_VALUES - 9) + b'0],"y":"', rb"\n", b'"}'
+    ),
+    "objects": filled(TURNS, b"{},", b"{}]}"),
+    "as many objects as are read": TURNS + b"{}," * (MOST // 2) + b"{}]}",
+    "as many tools as are read": b'{"model":"m","tools":[' + b"{}," * (MOST // 2) + b"{}]}",
+    "parts": PARTS + b'{"type":"text","text":"a"},' * (MOST // 4) + b"0]}]}",
+    "large parts": filled(PARTS, b'{"type":"text","text":"' + rb"\n" * 32768 + b'"},', b"0]}]}"),
+    "great depth": filled(TURNS, b"[" * 900 + b"]" * 900 + b",", b"0]}"),
+    "as much depth as is passed": TURNS + (b"[" * 900 + b"]" * 900 + b",") * (MAX_VALUES // 902) + b"0]}",
+    "names": filled(b'{"model":"m",', b'"":0,', b'"k":0}'),
+    "names within": filled(b'{"model":"m","metadata":{', b'"":0,', b'"k":0}}'),
+    "as many names within as are read": b'{"model":"m","metadata":{' + b'"":0,' * MOST + b'"k":0}}',
+    "a long name": filled(b'{"model":"m","', b"k", b'":0}'),
+    "white space": filled(b'{"model":"m",', b" ", b'"k":0}'),
+    "a long number": filled(b'{"model":"m","x":', b"1", b"}"),
+    "no end": filled(TEXT, rb"\n", b""),
+}
+
+
+@pytest.mark.timed
+@for_each("name", HOSTILE)
+def test_no_body_is_read_for_long_or_takes_much_memory(name):
+    body = HOSTILE[name]
+
+    def read():
+        with suppress(InvalidRequestError):
+            MESSAGES.parse_request(body)
+
+    assert is_within(0.15, lambda: seconds_of(read))
+    tracemalloc.start()
+    try:
+        read()
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(body) + 64 * MIB
+    finally:
+        tracemalloc.stop()
 
 
 def last(*turns):

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
@@ -9,8 +8,6 @@ from intercept.dialects.bedrock.requests import parse_request as parse_bedrock
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.gemini.contents import parse_request as parse_gemini
 from intercept.dialects.tool_results import MAX_RESULTS
-from intercept.formats.large_bodies import abridged
-from intercept.formats.steps import finish
 from intercept.records import ToolResult
 from tests.cases import for_each
 
@@ -150,26 +147,3 @@ items = st.one_of(
     st.builds(lambda content: {"role": "user", "parts": content}, st.lists(parts, max_size=3)),
     st.just({"role": "assistant", "content": "x"}),
 )
-
-
-@given(st.lists(items, max_size=4), st.sampled_from([None, " "]))
-def test_a_large_body_has_the_same_results(said, space):
-    body = json.dumps(MODEL | dict.fromkeys(("messages", "input", "contents"), said), indent=space).encode()
-    small = finish(abridged(body))
-    for parse in (
-        CHAT_COMPLETIONS.parse_request,
-        RESPONSES.parse_request,
-        MESSAGES.parse_request,
-        parse_bedrock,
-        parse_gemini,
-    ):
-        assert parse(small, "m").tool_results == parse(body, "m").tool_results
-
-
-@given(st.lists(items, max_size=4), st.integers())
-def test_what_was_left_out_is_never_as_large_as_somebody_says_who_may_not(said, size):
-    for item in said:
-        item["content.bytes"] = item["output.bytes"] = size
-    for parse in CHAT_COMPLETIONS.parse_request, RESPONSES.parse_request:
-        found = parse(json.dumps(MODEL | {"messages": said, "input": said}).encode()).tool_results
-        assert all(0 <= result.bytes < 10**9 for result in found)

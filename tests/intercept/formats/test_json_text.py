@@ -10,21 +10,22 @@ from msgspec.json import Decoder
 
 from intercept.formats.json_text import (
     MAX_FITTED_VALUES,
+    MAX_MENDED_ESCAPES,
+    MAX_MENDED_HALVES,
+    MAX_TEXT_BYTES,
     RepeatedMemberError,
-    _mended,
     as_object,
     as_text,
     decode,
     decode_unique,
-    mended,
     read,
     read_array,
     read_object,
     read_struct,
+    text_of,
 )
 from tests.cases import for_each
 from tests.intercept import malformed_responses
-from tests.intercept.formats.test_small_members import MEMBERS
 
 ANY = Decoder()
 VALUES = st.recursive(
@@ -180,23 +181,29 @@ def test_a_value_of_another_kind_is_an_empty_one(look, fitting, nothing):
     assert [look(other) for other in others] == [nothing] * len(others)
 
 
-def in_steps(steps):
-    while True:
-        try:
-            next(steps)
-        except StopIteration as ended:
-            return ended.value
+@for_each("text", [rb"\n" * 40_000, b"x" * 3 * 2**20, "é".encode() * 2**20])
+def test_a_long_text_is_mended_too(text):
+    assert decode(b'"%b\\ud83d"' % text, ANY) == decode(b'"%b"' % text, ANY) + "\ufffd"
 
 
-@given(
-    st.lists(
-        st.sampled_from([rb"\ud83d", rb"\ude80", rb"\\", rb"\n", rb"\u", b"\\", b'"', "é".encode(), b"\xff", b"x" * 63])
-        | st.binary(max_size=3)
-    ).map(b"".join)
-)
-def test_text_is_mended_in_steps_as_it_is_at_once(text):
-    for data in (text, text + rb"\ud83d\ude80" * 5000 + text):
-        assert in_steps(mended(data)) == _mended(data)
+@for_each("text", [rb"\n" * (MAX_MENDED_ESCAPES + 1) + rb"\ud83d", rb"\ud83d" * (MAX_MENDED_HALVES + 1)])
+def test_a_text_with_too_much_to_mend_is_refused(text):
+    with pytest.raises(ValueError, match=r"truncated|too many"):
+        decode(b'"%b"' % text, ANY)
+
+
+@given(st.text(st.sampled_from('\ud800\udc00\\"u🚀a\n'), max_size=20))
+def test_of_a_long_text_the_beginning_is_read(end):
+    text = "a" * (MAX_TEXT_BYTES - 40) + end * 2
+    for data in (
+        json.dumps(text + "b" * 40).encode(),
+        json.dumps(text + "é" * 40, ensure_ascii=False).encode("utf-8", "replace"),
+    ):
+        read_text = text_of(Raw(data))
+        assert len(read_text) > MAX_TEXT_BYTES - 60 - 10 * len(end)
+        assert (json.loads(data).encode("utf-16", "surrogatepass").decode("utf-16", "replace")).startswith(
+            read_text[:-2]
+        )
 
 
 @pytest.mark.timed
@@ -215,7 +222,11 @@ def test_what_is_not_as_it_should_be_is_looked_at_up_to_a_bound():
     assert 1000 < sum(1 + len(group.items) for group in result.groups) <= MAX_FITTED_VALUES
 
 
-@given(MEMBERS, st.sampled_from([None, 1]), st.booleans())
+@given(
+    st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=5), VALUES, max_size=4),
+    st.sampled_from([None, 1]),
+    st.booleans(),
+)
 def test_any_object_is_read_as_it_is_and_with_a_member_twice_refused(members, indent, is_inner):
     text = json.dumps([{"inner": members}], indent=indent)
     assert decode_unique(text.encode()) == [{"inner": members}]

@@ -12,7 +12,6 @@ import pytest
 from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
-from intercept.blocks import read_blocks
 from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.aggregation.rollup import TOKENS
@@ -35,6 +34,7 @@ from storage.prices.recosting import (
     Recosting,
 )
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts
+from tests.intercept.packed import read_blocks
 from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
 
 SECOND = timedelta(seconds=1)

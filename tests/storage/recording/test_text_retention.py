@@ -7,7 +7,6 @@ from uuid import UUID, uuid5
 
 import pytest
 
-from intercept.blocks import read_blocks
 from intercept.recording import Keep, Recording
 from intercept.records import (
     Conversation,
@@ -29,6 +28,7 @@ from storage.search.documents import read_part_id
 from storage.search.entries import word_digest
 from storage.search.job import SearchJob
 from storage.search.segments import IDS, find
+from tests.intercept.packed import read_blocks
 from tests.storage.aggregation.linking import Clock
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -174,10 +174,8 @@ class SocketCall:
             self._observation.status = status
         self._observation.chunk(b"data: %b\n\n" % message.translate(_ONE_LINE))
 
-    def read(self) -> Generator[None, None, None]:
-        """Read what was fed, in steps of a few milliseconds."""
-        if self._observation.behind:
-            yield from self._observation.steps()
+    def read(self) -> None:
+        """Read what was fed, where a checkpoint is due."""
         if self._bridge.monotonic() >= self._checkpoint_due:
             self._checkpoint_due = self._bridge.monotonic() + CHECKPOINT_SECONDS
             reading = self._observation.reading()
@@ -186,7 +184,7 @@ class SocketCall:
     @property
     def wants_rest(self) -> bool:
         """Whether the usage may be about to come, or is to be charged."""
-        return not self._observation.behind and (self.is_charged or self._observation.reading().between_parts)
+        return self.is_charged or self._observation.reading().between_parts
 
     def end(self, stopped: EndReason | None = None, error: UpstreamError | None = None, *, is_delivered: bool) -> None:
         """Record the end, and give back what the call holds. A second time it does nothing.

@@ -136,14 +136,13 @@ class SocketSession:
             self._check_drained()
 
     async def _relay_events(self) -> None:
-        pieces, user_id = self._bridge.pieces, self._handler.identity.user.id
         while (message := await self._provider.receive()) is not None:
             call, is_end = await self._feed(message)
             self._client.write(message)
             await self._client.flush()
             if call is None:
                 continue
-            await pieces.finish(call.read(), user_id)
+            call.read()
             if is_end:
                 self._lanes.forget(call)
                 call.end(is_delivered=self._client.is_drained)
@@ -185,7 +184,7 @@ class SocketSession:
     async def _read_undelivered(self, message: bytes) -> None:
         call, is_end = await self._feed(message)
         if call is not None:
-            await self._bridge.pieces.finish(call.read(), self._handler.identity.user.id)
+            call.read()
             if is_end:
                 self._lanes.forget(call)
                 self._end_call(call, is_delivered=False)
@@ -254,7 +253,7 @@ class SocketSession:
             Problem: It cannot be used.
         """
         body = self._body(event, self._lane_of(event), message)
-        summary = await parse_body(self._bridge, self._to, self.api, body, self._handler.identity.user.id)
+        summary = await parse_body(self._to, self.api, body)
         await check_references(self._handler, self._to.provider.name, summary.references)
         return summary
 

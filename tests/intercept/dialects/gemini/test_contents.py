@@ -3,13 +3,9 @@
 import json
 
 import pytest
-from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.catalog import COUNT_TOKENS, GENERATE_CONTENT
 from intercept.dialects.gemini.contents import parse_plain_request, parse_request
-from intercept.formats.large_bodies import abridged
-from intercept.formats.steps import finish
 from intercept.records import UserPrompt
 from tests.cases import for_each
 from tests.intercept.summaries import plain
@@ -69,11 +65,3 @@ def test_the_path_names_the_model_of_a_body_that_does_not():
     )
     with pytest.raises(InvalidRequestError):
         parse_request(b"[]", "gemini-3")
-
-
-@pytest.mark.parametrize("api", [GENERATE_CONTENT, COUNT_TOKENS], ids=lambda api: api.name)
-def test_a_large_request_is_read_like_a_small_one(api):
-    image = said({"inlineData": {"data": "A" * 300_000}}, {"text": "see"}, role="model")
-    for last in (said({"text": "Hello"}), said(RESPONSE), said({"function_response": RESPONSE["functionResponse"]})):
-        body = request(said({"text": "first"}), image, last, tools=[{"name": "x" * 10_000}])
-        assert api.parse_request(finish(abridged(body)), "m") == replace(api.parse_request(body, "m"), blocks=None)

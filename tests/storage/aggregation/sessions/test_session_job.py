@@ -10,13 +10,13 @@ from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from intercept.blocks import read_blocks
 from intercept.records import EndReason
 from storage.aggregation.sessions import session_job as session_job_module
 from storage.aggregation.sessions.session_documents import MAX_PROMPT
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.indexes import BY_FINGERPRINT
 from tests.examples import examples
+from tests.intercept.packed import read_blocks
 from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.rollup_checks import marked
