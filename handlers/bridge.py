@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic_ns
@@ -30,7 +30,7 @@ from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from settings import Settings
-from storage.accounts.group_names import GroupNames
+from storage.accounts.group_names import names_together
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.devices import Devices
@@ -46,9 +46,10 @@ from storage.demo.state import Demo
 from storage.demo.store import DemoStore
 from storage.live.live import Live
 from storage.mongo.database import Database
+from storage.mongo.followed import Followed
 from storage.policies.followed import FollowedPolicies
-from storage.prices.followed import FollowedPrices
-from storage.providers.follower import ProviderFollower
+from storage.prices.documents import KeptPrices
+from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
@@ -103,14 +104,14 @@ class Bridge:
     settings: Settings
     routing: Routing
     managed: ManagedProviders
-    followed: ProviderFollower
+    followed: Followed[Sequence[StoredProvider]]
     secrets: KnownSecrets
     key_health: KeyHealth
     database: Database
     demo: DemoView
     identities: Identities
     groups: Groups
-    group_names: GroupNames
+    group_names: Followed[Mapping[UUID, str]]
     token_uses: TokenUses
     people: People
     tokens: Tokens
@@ -133,7 +134,7 @@ class Bridge:
     chat_usage: ChatUsage
     overload: OverloadProtection
     policies: FollowedPolicies
-    prices: FollowedPrices
+    prices: Followed[KeptPrices]
     shares: UserShares
     breakers: CircuitBreakers | None
     metrics: Metrics
@@ -172,7 +173,7 @@ class Bridge:
         """Record, count and log the end of a user's call; return its cost. Never waits."""
         self.fetched.ended(start, ending)
         cost = self.recorder.end(start, ending)
-        spent = Spent(user.username, self.group_names.together(start.group_ids), cost and cost.usd)
+        spent = Spent(user.username, names_together(self.group_names.value, start.group_ids), cost and cost.usd)
         self.metrics.ended(start, ending, spent)
         if self.settings.structured_logging:
             log_end(start, ending)

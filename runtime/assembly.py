@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from functools import partial
 from time import monotonic, monotonic_ns
 from uuid import UUID
@@ -37,7 +37,7 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
-from storage.accounts.group_names import GroupNames
+from storage.accounts.group_names import follow_group_names
 from storage.accounts.groups import Groups
 from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sessions import SessionTimes
@@ -48,8 +48,9 @@ from storage.admission.cluster import ClusterAuthority
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
-from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.prices.followed import FollowedPrices
+from storage.mongo.database import Database
+from storage.mongo.followed import Followed
+from storage.prices.documents import NO_VERSION, KeptPrices
 from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
@@ -131,7 +132,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         demo=DemoView(database),
         identities=identities,
         groups=groups,
-        group_names=GroupNames(database),
+        group_names=follow_group_names(database, now=now),
         token_uses=token_uses,
         tokens=Tokens(database, identities, token_uses),
         people=People(database, identities, groups, token_uses, now=now),
@@ -184,9 +185,14 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
     process.start("event_loop_lag", lag.watch)
     process.start("providers", bridge.followed.run)
-    process.start("policies", bridge.policies.follow)
+    process.start("policies", bridge.policies.followed.run)
     process.start("prices", bridge.prices.run)
-    recosting = Recosting(database, bridge.recorder.cost_of, bridge.prices.newest, holder=process.id, now=now)
+
+    async def newest_prices() -> str:
+        await bridge.prices.refresh()
+        return bridge.prices.value.version if bridge.prices.value else NO_VERSION
+
+    recosting = Recosting(database, bridge.recorder.cost_of, newest_prices, holder=process.id, now=now)
     process.start("recosting", recosting.run)
     process.start("demo", bridge.demo.run)
     budgets = PolicyBudgets(
@@ -227,12 +233,11 @@ async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterA
     return overload, cluster
 
 
-async def follow_prices(database: Database, recorder: Recorder) -> FollowedPrices:
+async def follow_prices(database: Database, recorder: Recorder) -> Followed[KeptPrices]:
     """Read the own prices, if the database is available; a job follows them from then on."""
-    followed = FollowedPrices(PriceStore(database, now=now), recorder.set_own_prices)
-    if database.health.available:
-        with suppress(DatabaseUnavailableError):
-            await followed.refresh()
+    store = PriceStore(database, now=now)
+    followed = Followed(store.read, lambda kept: recorder.set_own_prices(kept.prices), version=store.version, now=now)
+    await followed.try_refresh()
     return followed
 
 

@@ -16,7 +16,7 @@ from runtime.process import now
 from runtime.provider_table import make_managed_providers
 from runtime.restored_budgets import restore_budgets
 from runtime.restored_policy_budgets import PolicyBudgets
-from storage.accounts.group_names import GroupNames
+from storage.accounts.group_names import follow_group_names
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.access_trail import AccessTrail
@@ -85,7 +85,7 @@ class DemoView:
         unwritten = AccessRecorder(real.metrics, AccessTrail(self.store.records, now=now), monotonic_ns)
         bridge = replace(self.make(real), access=unwritten)
         overload, zone = bridge.overload, real.settings.budget_timezone
-        await bridge.policies.read()
+        await bridge.policies.followed.refresh()
         parts = bridge.database, bridge.policies, bridge.identities, overload.authority
         await PolicyBudgets(*parts, zone=zone, now=now).restore()
         await restore_budgets(bridge.database, overload.limits, overload.authority, now)
@@ -118,7 +118,7 @@ class DemoView:
             database=database,
             identities=identities,
             groups=groups,
-            group_names=GroupNames(database),
+            group_names=follow_group_names(database, now=now),
             token_uses=uses,
             people=People(database, identities, groups, uses, now=now),
             tokens=Tokens(database, identities, uses),

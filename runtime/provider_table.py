@@ -12,11 +12,12 @@ from intercept.secrets.known import KnownSecrets
 from resources.provider_bodies import check_provider
 from runtime.factories.providers import make_network, make_provider
 from runtime.logs import hide_in_logs
+from runtime.process import now as wall_clock
 from settings import ProviderSettings, Settings
 from settings.kinds import AWS_ACCESS_KEY
 from storage.mongo.database import Database
+from storage.mongo.followed import Followed
 from storage.providers.documents import StoredProvider
-from storage.providers.follower import ProviderFollower
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.connections.network import Network, make_tls_of_texts
@@ -115,11 +116,11 @@ async def follow_providers(
     routing: Routing,
     secrets: KnownSecrets,
     on_table: Callable[[Mapping[str, tuple[str, str]]], None],
-) -> ProviderFollower:
+) -> Followed[Sequence[StoredProvider]]:
     """Read the providers of the database, if it is available, and make what follows them; see `ManagedRouting`."""
     loader = ManagedRouting(settings, managed.sealer, routing, secrets, on_table)
-    followed = ProviderFollower(managed.list_all, loader.load)
-    await followed.refresh()
+    followed: Followed[Sequence[StoredProvider]] = Followed(managed.list_all, loader.load, now=wall_clock)
+    await followed.try_refresh()
     return followed
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -25,7 +24,6 @@ from runtime.restored_budgets import UNRESTORED
 from storage.accounts.identities import Identities
 from storage.accounts.users import User
 from storage.mongo.database import Database
-from storage.mongo.errors import DatabaseUnavailableError
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
 from storage.queries.money.spend import read_spend_by_token
 
@@ -33,9 +31,7 @@ from storage.queries.money.spend import read_spend_by_token
 async def open_policies(database: Database, zone: str, now: Callable[[], datetime]) -> FollowedPolicies:
     """Read the policies, if the database is available; a job follows them from then on."""
     policies = FollowedPolicies(database, zone=zone, now=now)
-    if database.health.available:
-        with suppress(DatabaseUnavailableError):
-            await policies.read()
+    await policies.followed.try_refresh()
     return policies
 
 

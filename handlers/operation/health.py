@@ -29,7 +29,7 @@ class ReadinessHandler(BridgeHandler):
         database = await self.bridge.database.health.check()
         recorder = self.bridge.recorder
         cluster, workers = self.bridge.cluster, self.bridge.workers
-        providers = (self.bridge.key_health.describe(), self.bridge.followed.describe())
+        providers = (self.bridge.key_health.describe(), self._unfollowed)
         failed = ", ".join(self.bridge.jobs.failed)
         recording = recorder.healthy and (database or not recorder.needs_database)
         ready = recording and not draining
@@ -46,6 +46,16 @@ class ReadinessHandler(BridgeHandler):
             policies=self.bridge.policies.problem or UNSET,
         )
         self.write(msgspec.json.encode(readiness))
+
+    @property
+    def _unfollowed(self) -> str:
+        """Whether this process may know other providers than the database; empty if not."""
+        followed = self.bridge.followed
+        if followed.value is None:
+            return "those in the database are not known yet"
+        if followed.behind_since is None:
+            return ""
+        return "those in the database are not followed at the moment; what is known of them stays"
 
 
 class MetricsHandler(BridgeHandler):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Final
 from uuid import UUID
 
-from storage.mongo.clocks import Pause
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.clocks import Now
+from storage.mongo.database import Database
+from storage.mongo.followed import Followed
 
 EVERY_SECONDS: Final = 60.0
 """How often names are read again."""
@@ -16,29 +16,16 @@ EVERY_SECONDS: Final = 60.0
 SEPARATOR: Final = ", "
 
 
-class GroupNames:
-    """The names of the groups of a database, removed ones too, as they were at most `EVERY_SECONDS` ago."""
+def follow_group_names(database: Database, *, now: Now) -> Followed[Mapping[UUID, str]]:
+    """Follow the names of the groups of a database, removed ones too."""
 
-    def __init__(self, database: Database, *, pause: Pause = asyncio.sleep) -> None:
-        self._database = database
-        self._pause = pause
-        self._names: Mapping[UUID, str] = {}
+    async def read() -> Mapping[UUID, str]:
+        async with database.query():
+            return {one["_id"]: one["name"] async for one in database.groups.find({}, {"name": True})}
 
-    def together(self, ids: Iterable[UUID]) -> str:
-        """The names of groups in order, as one text; the id where a name is not known yet."""
-        return SEPARATOR.join(sorted([self._names.get(id_) or str(id_) for id_ in ids]))
+    return Followed(read, now=now, seconds=EVERY_SECONDS)
 
-    async def refresh(self) -> None:
-        """Read all names; they stay as they are while the database is unavailable."""
-        try:
-            async with self._database.query():
-                found = self._database.groups.find({}, {"name": True})
-                self._names = {document["_id"]: document["name"] async for document in found}
-        except DatabaseUnavailableError:
-            return
 
-    async def run(self) -> None:
-        """Keep them up to date."""
-        while True:
-            await self.refresh()
-            await self._pause(EVERY_SECONDS)
+def names_together(names: Mapping[UUID, str] | None, ids: Iterable[UUID]) -> str:
+    """The names of groups in order, as one text; the id where a name is not known yet."""
+    return SEPARATOR.join(sorted([(names or {}).get(id_) or str(id_) for id_ in ids]))

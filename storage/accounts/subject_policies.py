@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from storage.mongo.database import Database, Session
+from storage.mongo.followed import count_change
 
 
 async def remove_belongings(database: Database, id_: UUID, at: datetime, session: Session) -> int:
@@ -25,14 +26,17 @@ async def remove_belongings(database: Database, id_: UUID, at: datetime, session
     paths = [f"users/{id_}", *[f"tokens/{document['_id']}" async for document in tokens]]
     saying: dict[str, Any] = {"_id": {"$in": paths}, "policy": {"$ne": {}}}
     changes = {"policy": {}, "version": _version(), "changed_at": at}
-    await database.policies.update_many(saying, {"$set": changes}, session=session)
+    if (await database.policies.update_many(saying, {"$set": changes}, session=session)).modified_count:
+        await count_change(database, "policies", session)
     return revoked.modified_count
 
 
 async def name_policy(database: Database, group_id: UUID, name: str, session: Session) -> None:
     """Have the policy of a group, if it has one, call it by its new name."""
     changes = {"name": name, "version": _version()}
-    await database.policies.update_one({"_id": f"groups/{group_id}"}, {"$set": changes}, session=session)
+    named = await database.policies.update_one({"_id": f"groups/{group_id}"}, {"$set": changes}, session=session)
+    if named.modified_count:
+        await count_change(database, "policies", session)
 
 
 def _version() -> str:

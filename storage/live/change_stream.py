@@ -11,22 +11,18 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import pymongo
 from pymongo.errors import OperationFailure, PyMongoError
 
-from storage.mongo.database import Collection, Database, DatabaseUnavailableError, Session
+from storage.mongo.database import Database, DatabaseUnavailableError, Session
 
 BATCH = 100
 """Most events that are read at a time; of all together MongoDB sends 16 MiB."""
 
 WAIT_MILLISECONDS = 500
 """How long the database waits for an event before it returns without one."""
-
-SELDOM_MILLISECONDS = 5_000
-"""The same for what seldom changes. An event is returned at once."""
 
 CLOSE_SECONDS = 1.0
 """How long the database may take to close a stream."""
@@ -79,14 +75,11 @@ class ChangeStream:
     def __init__(
         self,
         database: Database,
-        collection: Collection,
-        pipeline: Sequence[Mapping[str, Any]],
         session: Session,
         after: str | None,
     ) -> None:
         self._database = database
-        self._collection = collection
-        self._pipeline = pipeline
+        self._collection = database.interceptions
         self._session = session
         self._after = after
         self._cursor_id = 0
@@ -97,13 +90,8 @@ class ChangeStream:
         cls,
         database: Database,
         after: str | None = None,
-        *,
-        collection: Collection | None = None,
-        pipeline: Sequence[Mapping[str, Any]] = _PIPELINE,
     ) -> Self:
         """Begin behind a position, or now. A position may turn out to be none, or too old, at the first `read` only.
-
-        The events are those of interceptions, unless a collection and a pipeline are given.
 
         Raises:
             InvalidPositionError: `after` is not a position.
@@ -114,7 +102,7 @@ class ChangeStream:
             raise InvalidPositionError("not the hexadecimal text of a resume token")
         async with database.within(None):
             session = await database.interceptions.database.client.start_session()
-        stream = cls(database, database.interceptions if collection is None else collection, pipeline, session, after)
+        stream = cls(database, session, after)
         try:
             await stream._begin()
         except BaseException:
@@ -153,7 +141,7 @@ class ChangeStream:
 
     async def _begin(self) -> None:
         after = {} if self._after is None else {"resumeAfter": {"_data": self._after}}
-        pipeline = [{"$changeStream": {"fullDocument": "updateLookup", **after}}, *self._pipeline]
+        pipeline = [{"$changeStream": {"fullDocument": "updateLookup", **after}}, *_PIPELINE]
         cursor = await self._run_command(
             {"aggregate": self._collection.name, "pipeline": pipeline, "cursor": {"batchSize": 0}}
         )

@@ -103,6 +103,7 @@ class Database:
     instances: Collection  # one document per running server
     limit_ledgers: Collection  # of a cluster, with the heartbeats of its servers, see `storage.admission.ledger_store`
     policies: Collection  # one document per policy, see `storage.policies.documents`
+    versions: Collection  # how often policies were changed, see `storage.mongo.followed`
     prices: Collection  # the own prices, one document, see `storage.prices.documents`
     recosts: Collection  # one document per job that prices past calls again, see `storage.prices.recosts`
     webhooks: Collection  # one document per webhook, see `storage.alerts.documents`

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from intercept.ids import format_id
@@ -16,25 +16,16 @@ from intercept.times import format_time
 from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller, Effective
 from storage.accounts.users import Identity
-from storage.live.change_stream import (
-    SELDOM_MILLISECONDS,
-    ChangeStream,
-    ForgottenPositionError,
-)
-from storage.mongo.clocks import Pause
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.clocks import Now, Pause
+from storage.mongo.database import Database
+from storage.mongo.followed import Followed, read_version
 from storage.policies.documents import KeptPolicy, path_of, read_any
 
 READ_SECONDS: Final = 8.0
 """How long the database may take for all policies."""
 
-POLL_SECONDS: Final = 1.0
-"""Time between two reads on a standalone server, which has no change streams, and between two tries to follow."""
-
 PAUSE_EVERY: Final = 200
 """Policies that are read before others may run."""
-
-_EVENTS: Final = ({"$project": {"fullDocument": True}},)
 
 _log = logging.getLogger(__name__)
 
@@ -43,30 +34,25 @@ class PoliciesUnknownError(Exception):
     """The policies have not been read yet."""
 
 
-class _Reading:
-    """What was read: the policies, the version of each, and those that this version of the bridge cannot read."""
+class HeldPolicies:
+    """The policies that hold in this process, and the paths of those that this version of the bridge cannot read."""
 
     def __init__(self, book: PolicyBook) -> None:
         self.book = book
-        self.versions: dict[str, str] = {}
         self.unreadable: set[str] = set()
 
-    def read(self, document: Mapping[str, Any]) -> None:
-        """Read a document, and have its policy hold. One that cannot be read takes away what held before, as a restart does."""
-        kept, path = read_any(document), document["_id"]
-        if kept.unreadable and path not in self.unreadable:
-            _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, kept.unreadable)
+    def read(self, document: Mapping[str, Any]) -> str:
+        """Have the policy of a document hold. Return why it cannot be read, and has no effect; else an empty text."""
+        kept = read_any(document)
         self.put(kept)
-        self.versions[path] = kept.version
         if kept.unreadable:
-            self.unreadable.add(path)
+            self.unreadable.add(document["_id"])
+        return kept.unreadable
 
     def put(self, kept: KeptPolicy) -> None:
         """Have a policy hold."""
         source, policy = kept.source, kept.policy
-        path = path_of(source.level, source.key)
-        self.versions[path] = kept.version
-        self.unreadable.discard(path)
+        self.unreadable.discard(path_of(source.level, source.key))
         if policy == type(policy)():
             self.book.remove(source.level, source.key)
         else:
@@ -78,7 +64,7 @@ class FollowedPolicies:
 
     Args:
         zone: The time zone in which budget periods begin.
-        now: The wall clock, as text for people.
+        now: The wall clock.
         on_change: Called after the policies were read or changed.
     """
 
@@ -87,17 +73,14 @@ class FollowedPolicies:
         database: Database,
         *,
         zone: str = "UTC",
-        now: Callable[[], Any],
+        now: Now,
         pause: Pause = asyncio.sleep,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._zone = zone
-        self._now = now
-        self._pause = pause
-        self._reading: _Reading | None = None
-        self._stale_since: str | None = None
         self.on_change = on_change
+        self.followed = Followed(self._read, lambda _: self.on_change(), version=self._version, now=now, pause=pause)
 
     @property
     def book(self) -> PolicyBook:
@@ -106,18 +89,18 @@ class FollowedPolicies:
         Raises:
             PoliciesUnknownError: They have not been read yet.
         """
-        if self._reading is None:
+        if self.followed.value is None:
             raise PoliciesUnknownError
-        return self._reading.book
+        return self.followed.value.book
 
     @property
     def problem(self) -> str:
         """Why the policies of the database may not be those that hold here; empty if they are."""
-        if self._reading is None:
+        if self.followed.value is None:
             return "not read yet: nothing is admitted"
-        if self._stale_since is not None:
-            return f"not followed since {self._stale_since}: the last known ones hold"
-        if unreadable := self._reading.unreadable:
+        if self.followed.behind_since is not None:
+            return f"not followed since {format_time(self.followed.behind_since)}: the last known ones hold"
+        if unreadable := self.followed.value.unreadable:
             return f"without effect, as this version cannot read them: {', '.join(sorted(unreadable))}"
         return ""
 
@@ -132,79 +115,26 @@ class FollowedPolicies:
 
     def put(self, kept: KeptPolicy) -> None:
         """Have a policy hold from now on, as this process has changed it itself."""
-        if self._reading is not None:
-            self._reading.put(kept)
-            self.on_change()
+        if (held := self.followed.value) is not None:
+            held.put(kept)
+            self.followed.put(held)
 
-    async def read(self) -> None:
-        """Read all policies.
+    async def _version(self) -> int:
+        async with self._database.query(READ_SECONDS):
+            return await read_version(self._database, "policies")
 
-        Raises:
-            DatabaseUnavailableError: They cannot be read now.
-        """
-        reading = _Reading(PolicyBook(self._zone))
-        async with self._database.within(READ_SECONDS):
+    async def _read(self) -> HeldPolicies:
+        held, before = HeldPolicies(PolicyBook(self._zone)), self.followed.value
+        number = 0
+        async with self._database.query(READ_SECONDS):
             async for document in self._database.policies.find():
-                reading.read(document)
-                if len(reading.versions) % PAUSE_EVERY == 0:
+                path, unreadable = document["_id"], held.read(document)
+                if unreadable and (before is None or path not in before.unreadable):
+                    _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, unreadable)
+                number += 1
+                if number % PAUSE_EVERY == 0:
                     await asyncio.sleep(0)
-        self._reading, self._stale_since = reading, None
-        self.on_change()
-
-    async def follow(self) -> None:
-        """Read all policies, and each one that is changed, until cancelled."""
-        while True:
-            await self._database.health.wait_until_back()
-            try:
-                await self._follow_stream()
-            except (DatabaseUnavailableError, ForgottenPositionError) as error:
-                self._lose(error)
-                await self._pause(POLL_SECONDS)
-            except BaseException as error:
-                self._lose(error)
-                raise
-
-    async def _follow_stream(self) -> None:
-        stream = await ChangeStream.open(self._database, collection=self._database.policies, pipeline=_EVENTS)
-        try:
-            await self.read()
-            while True:
-                if changes := await stream.read(SELDOM_MILLISECONDS):
-                    self._apply([change.document for change in changes])
-        finally:
-            await stream.close()
-
-    async def _poll(self) -> None:
-        try:
-            while True:
-                await self._reload()
-                await self._pause(POLL_SECONDS)
-        except DatabaseUnavailableError as error:
-            self._lose(error)
-
-    async def _reload(self) -> None:
-        """Read the policies whose version has changed."""
-        if self._reading is None:
-            await self.read()
-            return
-        versions = self._reading.versions
-        async with self._database.within(READ_SECONDS):
-            found = self._database.policies.find({}, {"version": True})
-            changed = [one["_id"] async for one in found if versions.get(one["_id"]) != str(one.get("version"))]
-            documents = await self._database.policies.find({"_id": {"$in": changed}}).to_list(None) if changed else []
-        self._stale_since = None
-        self._apply(documents)
-
-    def _apply(self, documents: Sequence[Mapping[str, Any]]) -> None:
-        """Apply changed policies from now on."""
-        if self._reading is not None and documents:
-            for document in documents:
-                self._reading.read(document)
-            self.on_change()
-
-    def _lose(self, error: BaseException) -> None:
-        if self._stale_since is None and not isinstance(error, asyncio.CancelledError):
-            self._stale_since = format_time(self._now())
+        return held
 
 
 def caller_of(identity: Identity) -> Caller:

@@ -18,6 +18,7 @@ from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Token, UnknownIdentityError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
+from storage.mongo.followed import count_change
 from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_any
 
 NO_VERSION: Final = "0"
@@ -109,6 +110,7 @@ class PolicyStore(Changes):
             document = document_of(kept)
             same = {"_id": document["_id"]}
             await self._database.policies.replace_one(same, document, upsert=True, session=session)
+            await count_change(self._database, "policies", session)
             text_before = f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
             detail = {"policy": str(source), "policy_before": text_before, "policy_after": _text(policy)}
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED

@@ -56,7 +56,7 @@ class World:
         calls += [Call(3, 6, initiator=users[0].id), Call(4, 7, initiator=users[1].id)]
         await write(self.database, *(call.start for call in calls))
         await write(self.database, *(call.end(tokens=10 * call.number) for call in calls))
-        await self.policies.read()
+        await self.policies.followed.refresh()
 
     def hold(self, source, policy):
         self.policies.put(KeptPolicy(source, policy, "v"))

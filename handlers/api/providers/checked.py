@@ -21,7 +21,7 @@ class ProviderCheckHandler(ProviderChangeHandler):
         Works for disabled ones too.
         """
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        await self.bridge.followed.refresh()
+        await self.bridge.followed.try_refresh()
         provider = self.bridge.providers.get(name)
         if provider is None:
             raise Problem(404, UNKNOWN.format(name))

@@ -63,7 +63,7 @@ class ProviderChangeHandler(ChangeHandler):
 
     async def detail(self, stored: StoredProvider) -> DetailedProvider:
         """The resource of a changed provider, when this process uses the change."""
-        await self.bridge.followed.refresh()
+        await self.bridge.followed.try_refresh()
         return of_stored(self.bridge, stored)
 
 
@@ -119,5 +119,5 @@ class ProviderHandler(ProviderChangeHandler):
         await self.identify_owner(NOT_YOURS_TO_CHANGE)
         self.refuse_fixed(name)
         await self.bridge.managed.remove(name, author=self.author)
-        await self.bridge.followed.refresh()
+        await self.bridge.followed.try_refresh()
         self.set_status(204)

@@ -346,7 +346,7 @@ async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_i
     await running.ended(1)
     await running.afresh("refusals")
     # before the policies were read nothing is admitted
-    monkeypatch.setattr(running.bridge.policies, "_reading", None)
+    monkeypatch.setattr(running.bridge.policies.followed, "value", None)
     response = await refused(running, CHAT)
     assert (response.status, response.header("Retry-After"), json.loads(response.body)["message"]) == (
         *(503, "1"),

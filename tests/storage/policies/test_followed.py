@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +14,7 @@ from limits.policies.sources import Level, Source
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Identity, Role
 from storage.accounts.users import ChangedMeanwhileError
+from storage.mongo.followed import count_change
 from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of, read_document
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError, caller_of
@@ -26,37 +27,9 @@ def now():
     return NOW
 
 
-class Changes:
-    """Waits until something was read or changed."""
-
-    def __init__(self):
-        self.event = asyncio.Event()
-
-    def __call__(self):
-        self.event.set()
-
-    async def until(self, condition):
-        while not condition():
-            await self.event.wait()
-            self.event.clear()
-
-
 def store(database, **options):
     accounts = Identities(database, now=now, monotonic=lambda: 0.0)
     return PolicyStore(database, accounts, Groups(database, accounts, now=now), now=now, **options)
-
-
-@asynccontextmanager
-async def following(database, **options):
-    changes = Changes()
-    policies = FollowedPolicies(database, now=now, on_change=changes, **options)
-    task = asyncio.create_task(policies.follow())
-    try:
-        yield policies, changes
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
 
 
 def held(policies):
@@ -65,29 +38,54 @@ def held(policies):
     return None
 
 
-async def change_elsewhere(database, policies, changes):
-    """Others set a policy, change it, one in a later version's way, this process replaces it, and another removes it."""
-    others = store(database)
-    await changes.until(lambda: held(policies) == [])
-    for maximum in (5, 6):
-        await others.change(Level.EVERYONE, "", lambda _, most=maximum: SharedPolicy(max_tokens=most))
-        await changes.until(lambda most=maximum: held(policies) == [("everyone", most)])
-    await database.policies.update_one({"_id": "everyone"}, {"$set": {"policy": {"moon": True}, "version": "later"}})
-    await changes.until(lambda: policies.problem != "")
-    unreadable = "without effect, as this version cannot read them: everyone"
-    assert (held(policies), policies.problem) == ([], unreadable)
-    policies.put(await others.change(Level.EVERYONE, "", lambda _: SharedPolicy(max_tokens=7)))
-    assert (held(policies), policies.problem) == ([("everyone", 7)], "")
-    await others.change(Level.EVERYONE, "", lambda _: SharedPolicy())
-    await changes.until(lambda: held(policies) == [])
-    assert policies.problem == ""
-
-
 @pytest.mark.expects_log(r"the policy everyone cannot be read by this version")
 @pytest.mark.gen_test
 async def test_what_another_process_changes_holds_here(database):
-    async with following(database) as (policies, changes):
-        await change_elsewhere(database, policies, changes)
+    others, policies = store(database), FollowedPolicies(database, now=now)
+    await policies.followed.refresh()
+    assert held(policies) == []
+    for maximum in (5, 6):
+        await others.change(Level.EVERYONE, "", saying(maximum))
+        await policies.followed.refresh()
+        assert held(policies) == [("everyone", maximum)]
+
+    async def change_as_a_later_version(session):
+        changes = {"policy": {"moon": True}, "version": "later"}
+        await database.policies.update_one({"_id": "everyone"}, {"$set": changes}, session=session)
+        await count_change(database, "policies", session)
+
+    for _ in range(2):  # the log says so once
+        await database.together(change_as_a_later_version)
+        await policies.followed.refresh()
+        unreadable = "without effect, as this version cannot read them: everyone"
+        assert (held(policies), policies.problem) == ([], unreadable)
+    policies.put(await others.change(Level.EVERYONE, "", saying(7)))
+    assert (held(policies), policies.problem) == ([("everyone", 7)], "")
+    await others.change(Level.EVERYONE, "", lambda _: SharedPolicy())
+    await policies.followed.refresh()
+    assert (held(policies), policies.problem) == ([], "")
+
+
+@pytest.mark.gen_test
+async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(database):
+    policies = FollowedPolicies(database, now=now)
+    await store(database).change(Level.EVERYONE, "", saying(5))
+    await policies.followed.refresh()
+    database.health.lose("gone")
+    await policies.followed.try_refresh()
+    lost = "not followed since 2026-11-24T12:00:00.000Z: the last known ones hold"
+    assert (held(policies), policies.problem) == ([("everyone", 5)], lost)
+
+
+@pytest.mark.expects_log(r"the policy users/1 cannot be read by this version, and has no effect: 'level'")
+@pytest.mark.gen_test
+async def test_a_document_of_something_else_ends_nothing(database):
+    await database.policies.insert_one({"_id": "users/1"})
+    await store(database).change(Level.EVERYONE, "", saying(5))
+    policies = FollowedPolicies(database, now=now)
+    await policies.followed.refresh()
+    assert held(policies) == [("everyone", 5)]
+    assert policies.problem == "without effect, as this version cannot read them: users/1"
 
 
 @pytest.mark.gen_test
@@ -102,7 +100,7 @@ async def test_what_is_there_at_the_start_is_read(database):
     with pytest.raises(PoliciesUnknownError):
         policies.book  # noqa: B018 - it raises
     assert policies.problem == "not read yet: nothing is admitted"
-    await policies.read()
+    await policies.followed.refresh()
     assert list(policies.book) == [(kept.source, Policy(max_tokens=3, limits=Limits(budget=Budget("0.50", "day"))))]
 
 
@@ -113,7 +111,7 @@ async def test_a_policy_of_a_later_version_has_no_effect_and_that_is_said(databa
     await database.policies.insert_one(document | {"policy": {"moon": True}})
     await database.policies.insert_one(document_of(KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=2), "v")))
     policies = FollowedPolicies(database, now=now)
-    await policies.read()
+    await policies.followed.refresh()
     assert (held(policies), policies.problem) == (
         [("everyone", 2)],
         "without effect, as this version cannot read them: users/1",
@@ -145,87 +143,8 @@ def test_a_document_is_read_as_it_was_written():
     assert read_document(document_of(kept)) == kept
 
 
-LOST = "not followed since 2026-11-24T12:00:00.000Z: the last known ones hold"
-
-
-class Pauses:
-    """Holds up whoever pauses until the test goes on, and keeps for how long that was to be."""
-
-    def __init__(self):
-        self.begun = asyncio.Queue()
-        self._gate = asyncio.Event()
-
-    async def __call__(self, seconds):
-        self.begun.put_nowait(seconds)
-        await self._gate.wait()
-
-    def end(self):
-        self._gate.set()
-
-
 def saying(maximum):
     return lambda _: SharedPolicy(max_tokens=maximum)
-
-
-@pytest.mark.gen_test
-async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(database):
-    pauses, others = Pauses(), store(database)
-    await others.change(Level.EVERYONE, "", saying(5))
-    async with following(database, pause=pauses) as (policies, changes):
-        await changes.until(lambda: held(policies) == [("everyone", 5)])
-        await database.policies.drop()
-        assert await pauses.begun.get() == 1.0
-        assert (held(policies), policies.problem) == ([("everyone", 5)], LOST)
-        await others.change(Level.EVERYONE, "", saying(7))
-        pauses.end()
-        await changes.until(lambda: held(policies) == [("everyone", 7)])
-        assert policies.problem == ""
-
-
-@pytest.mark.gen_test
-async def test_what_nobody_foresaw_ends_following_and_that_is_said(database):
-    def fail():
-        raise RuntimeError("unforeseen")
-
-    policies = FollowedPolicies(database, now=now, on_change=fail)
-    with pytest.raises(RuntimeError, match="unforeseen"):
-        await policies.follow()
-    assert policies.problem == LOST
-
-
-@pytest.mark.gen_test
-async def test_a_document_that_is_deleted_by_hand_ends_nothing(database):
-    others = store(database)
-    async with following(database) as (policies, changes):
-        await changes.until(lambda: held(policies) == [])
-        await others.change(Level.EVERYONE, "", saying(5))
-        await others.change(Level.EVERYONE, "", lambda _: SharedPolicy())
-        await database.policies.delete_one({"_id": "everyone"})
-        await others.change(Level.EVERYONE, "", saying(6))
-        await changes.until(lambda: held(policies) == [("everyone", 6)])
-        assert policies.problem == ""
-
-
-@pytest.mark.expects_log(r"the policy users/1 cannot be read by this version, and has no effect: 'level'")
-@pytest.mark.gen_test(timeout=60)
-async def test_a_document_of_something_else_ends_nothing(database, caplog):
-    async with following(database, pause=lambda _: asyncio.sleep(0.01)) as (policies, changes):
-        await changes.until(lambda: held(policies) == [])
-        await database.policies.insert_one({"_id": "users/1"})
-        await changes.until(lambda: policies.problem)
-        await store(database).change(Level.EVERYONE, "", saying(5))
-        await changes.until(lambda: held(policies) == [("everyone", 5)])
-        changes.event.clear()
-        await database.policies.update_one({"_id": "users/1"}, {"$set": {"version": 2}})
-        await changes.event.wait()
-        assert policies.problem == "without effect, as this version cannot read them: users/1"
-        right = KeptPolicy(Source(Level.USER, "1", "ada"), Policy(max_tokens=3), "v")
-        await database.policies.replace_one({"_id": "users/1"}, document_of(right))
-        await changes.until(lambda: held(policies) == [("everyone", 5), ("user ada", 3)])
-        assert policies.problem == ""
-    assert [one for one in caplog.messages if "cannot be read" in one] == [
-        "the policy users/1 cannot be read by this version, and has no effect: 'level'"
-    ]
 
 
 @pytest.mark.gen_test
@@ -234,7 +153,7 @@ async def test_while_many_policies_are_read_others_run(database, monkeypatch):
     kept = [KeptPolicy(Source(Level.USER, f"{n:02}", f"u{n:02}"), Policy(max_tokens=n), "v") for n in range(1, 26)]
     await database.policies.insert_many([document_of(one) for one in kept])
     policies = FollowedPolicies(database, now=now)
-    await policies.read()
+    await policies.followed.refresh()
     assert sorted(policies.book) == [(one.source, one.policy) for one in kept]
 
 
@@ -245,7 +164,7 @@ async def test_what_this_process_changes_holds_at_once_here_if_the_policies_were
     own = store(database, on_change=policies.put)
     await own.change(Level.EVERYONE, "", saying(5))
     assert (held(policies), result) == (None, [])
-    await policies.read()
+    await policies.followed.refresh()
     await own.change(Level.EVERYONE, "", saying(6))
     await own.change(Level.EVERYONE, "", lambda _: SharedPolicy())
     assert result == [[("everyone", 5)], [("everyone", 6)], []]
@@ -265,7 +184,7 @@ async def test_what_holds_for_a_caller_is_of_everyone_their_groups_them_and_the_
     policies = FollowedPolicies(database, now=now)
     with pytest.raises(PoliciesUnknownError):
         policies.find(identity)
-    await policies.read()
+    await policies.followed.refresh()
     assert policies.find(identity) is None
     own = store(database, on_change=policies.put)
     await own.change(Level.TOKEN, token.id, lambda _: Policy(max_tokens=1))

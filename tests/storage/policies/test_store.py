@@ -114,12 +114,12 @@ async def test_a_policy_follows_the_name_of_its_group(store, database):
     group = await store.groups.add("research")
     await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=1))
     followed = FollowedPolicies(database, now=lambda: NOW)
-    await followed.read()
+    await followed.followed.refresh()
     await store.groups.change("research", name="science")
     science = Source(Level.GROUP, str(group.id), "science")
     assert (await store.get(Level.GROUP, "science")).source == science
     assert [one.source for one in (await store.page(limit=9, offset=0))[1]] == [science]
-    await followed._reload()
+    await followed.followed.refresh()
     assert [source for source, _ in followed.book] == [science]
 
 
@@ -133,13 +133,13 @@ async def test_who_is_removed_leaves_no_policy(store, database):
     for level, reference in subjects:
         await store.change(level, reference, lambda _: Policy(max_tokens=1))
     followed = FollowedPolicies(database, now=lambda: NOW)
-    await followed.read()
+    await followed.followed.refresh()
     await store.accounts.remove_user("ada")
     await store.groups.remove("ci")
     left = {("bob", Level.USER), (tokens[1], Level.TOKEN)}
     count, listed = await store.page(limit=9, offset=0)
     assert (count, {(one.source.name, one.source.level) for one in listed}) == (2, left)
-    await followed._reload()
+    await followed.followed.refresh()
     assert {(source.name, source.level) for source, _ in followed.book} == left
 
 

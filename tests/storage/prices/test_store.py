@@ -7,9 +7,7 @@ import pytest
 
 from storage.accounts.users import ChangedMeanwhileError
 from storage.costs.own_prices import MAX_PRICES
-from storage.mongo.database import DatabaseUnavailableError
 from storage.prices.documents import NO_VERSION, KeptPrices
-from storage.prices.followed import FollowedPrices
 from storage.prices.store import CHANGED, TOO_MANY, PriceError, PriceStore
 from tests.storage.costs.test_own_prices import price
 
@@ -18,10 +16,6 @@ CLAUDE, GPT = (
     price(cache_read="0.30", cache_write="3.750001", cache_write_1h="6"),
     price("openai", "gpt-5*", input_="1.25"),
 )
-
-
-class EnoughError(Exception):
-    """Ends a job that would go on."""
 
 
 @pytest.fixture
@@ -84,75 +78,3 @@ async def test_of_two_who_change_one_version_at_once_the_second_is_told(store, k
     assert [str(one) for one in told if isinstance(one, Exception)] == [CHANGED]
     (kept,) = [one for one in told if not isinstance(one, Exception)]
     assert await store.read() == kept
-
-
-@pytest.mark.gen_test
-async def test_a_process_has_a_change_of_another_one_hold_at_its_next_look(store):
-    result, looks = [], []
-
-    async def pause(seconds):
-        looks.append(seconds)
-        if len(looks) == 2:
-            await store.change(lambda _: [CLAUDE])
-        if len(looks) == 4:
-            raise EnoughError
-
-    followed = FollowedPrices(store, result.append, pause=pause)
-    assert followed.version == NO_VERSION
-    with pytest.raises(EnoughError):
-        await followed.run()
-    assert (result, followed.version) == ([(CLAUDE,)], await store.version())
-    followed.put(await store.read())
-    assert result == [(CLAUDE,)]
-    await store.change(lambda _: [GPT])
-    assert (await followed.newest(), result[-1]) == (await store.version(), (GPT,))
-
-
-@pytest.mark.gen_test
-async def test_prices_that_were_read_before_a_change_of_this_process_do_not_replace_it(store, monkeypatch):
-    result, read = [], store.read
-    followed = FollowedPrices(store, result.append)
-
-    async def read_and_change():
-        monkeypatch.setattr(store, "read", read)
-        before = await read()
-        followed.put(await store.change(lambda _: [GPT]))
-        return before
-
-    await store.change(lambda _: [CLAUDE])
-    monkeypatch.setattr(store, "read", read_and_change)
-    assert (await followed.newest(), result) == (await store.version(), [(GPT,)])
-
-
-@pytest.mark.gen_test
-async def test_a_change_of_another_process_holds_though_an_older_one_is_put_meanwhile(store, monkeypatch):
-    result, read = [], store.read
-    followed = FollowedPrices(store, result.append)
-
-    async def put_and_read():
-        monkeypatch.setattr(store, "read", read)
-        newest = await read()
-        followed.put(own)
-        return newest
-
-    own = await store.change(lambda _: [CLAUDE])
-    await store.change(lambda _: [GPT])
-    monkeypatch.setattr(store, "read", put_and_read)
-    assert (await followed.newest(), result) == (await store.version(), [(CLAUDE,), (GPT,)])
-
-
-@pytest.mark.gen_test
-async def test_while_the_database_is_unavailable_the_known_prices_hold(unreachable):
-    store = PriceStore(unreachable, now=lambda: NOON)
-    looks = []
-
-    async def pause(seconds):
-        looks.append(seconds)
-        if len(looks) == 2:
-            raise EnoughError
-
-    followed = FollowedPrices(store, pytest.fail, pause=pause)
-    with pytest.raises(EnoughError):
-        await followed.run()
-    with pytest.raises(DatabaseUnavailableError):
-        await store.read()
