@@ -72,7 +72,7 @@ def test_a_server_ends_in_order_with_the_terminal_it_was_started_from(tmp_path, 
         os.chdir(ROOT)
         os.execv(sys.executable, [sys.executable, "-m", *ServerOfForks.program[1:], *flags.split()])
     said = b""
-    while b"no user yet" not in said:
+    while b"Add yourself as an owner" not in said:
         said += os.read(terminal, 1024)
     os.close(terminal)
     assert os.waitpid(pid, 0) == (pid, 0)
