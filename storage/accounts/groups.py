@@ -29,6 +29,7 @@ from storage.accounts.users import (
     checked_name,
     is_same_name,
 )
+from storage.accounts.witness import witness
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
@@ -236,7 +237,7 @@ class Groups(Changes):
             found = await self._existing(group, session)
             members = [await self._accounts.existing_user(user, session) for user in users]
             # The group is written to: so it cannot be removed at the same moment and leave a member.
-            await self._database.groups.update_one({"_id": found.id}, {"$inc": {"witnessed": 1}}, session=session)
+            await witness(self._database.groups, {"_id": found.id}, session)
             return found, [user for user in dict.fromkeys(members) if await change_one(session, found, user)]
 
         found, changed = await self._change(change)

@@ -19,7 +19,6 @@ from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.tokens.text import digest, has_ended, new_token
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
-    SERVICE_PREFIX,
     Identity,
     IdentityConflictError,
     IdentityError,
@@ -30,6 +29,7 @@ from storage.accounts.users import (
     checked_name,
     milliseconds,
 )
+from storage.accounts.witness import witness_holder
 from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, Session
 
@@ -190,7 +190,9 @@ class Identities(UserAccounts):
         """Write a new token of a user, who may have one more of them than usual where it replaces one."""
         if has_ended(new.document["expires_at"], self._now()):
             raise IdentityError("a token cannot expire in the past")
-        await self._witness(user, session)
+        # Two tokens cannot both be the last, and none is made while its owner is removed.
+        if not await witness_holder(self._database, user, session):
+            raise UnknownIdentityError(f'"{user.username}" was removed')
         bound_by = await self._bound_by(user, author, replaced, session)
         kept = new.document | {"user_id": user.id, "bound_by": bound_by}
         await self._database.tokens.insert_one(kept, session=session)
@@ -200,13 +202,6 @@ class Identities(UserAccounts):
         detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
         await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
         return token
-
-    async def _witness(self, user: User, session: Session) -> None:
-        """Write to the owner of a new token: so two cannot both be the last, and none is made while its owner is removed."""
-        owners = self._database.groups if user.username.startswith(SERVICE_PREFIX) else self._database.users
-        there, witness = {"_id": user.id, "removed_at": None}, {"$inc": {"witnessed": 1}}
-        if not (await owners.update_one(there, witness, session=session)).matched_count:
-            raise UnknownIdentityError(f'"{user.username}" was removed')
 
     async def _existing_token(self, token_id: str, of: UUID | None, session: Session) -> Token:
         own = {} if of is None else {"user_id": of}

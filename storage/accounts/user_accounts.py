@@ -29,6 +29,7 @@ from storage.accounts.users import (
     other_owners,
     read_id,
 )
+from storage.accounts.witness import witness
 from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
 
@@ -219,9 +220,7 @@ class UserAccounts(Authentication, Changes):
 
         The other owner's document is written, so two owners cannot remove each other at once.
         """
-        witness = {"$inc": {"witnessed": 1}}
-        found = await self._database.users.update_one(other_owners(user.id), witness, session=session)
-        if not found.matched_count and not author.force:
+        if not await witness(self._database.users, other_owners(user.id), session) and not author.force:
             raise LastOwnerError(f'"{user.username}" {LAST_OWNER}')
 
     def _active(self) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from storage.accounts.events import Action
 from storage.accounts.groups import Groups
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Token, UnknownIdentityError, User
+from storage.accounts.witness import witness
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.followed import count_change
@@ -106,7 +107,10 @@ class PolicyStore(Changes):
             if is_same(policy, before.policy) and not before.unreadable:
                 return before
             kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
-            await self._witness(source, session)
+            # Whose it is cannot be removed at the same moment and leave a policy.
+            subjects = {Level.USER: self._database.users, Level.GROUP: self._database.groups}.get(source.level)
+            if subjects is not None and not await witness(subjects, {"_id": UUID(source.key)}, session):
+                raise UnknownIdentityError(f"the {source} was removed")
             document = document_of(kept)
             same = {"_id": document["_id"]}
             await self._database.policies.replace_one(same, document, upsert=True, session=session)
@@ -127,14 +131,6 @@ class PolicyStore(Changes):
         if document is None:
             return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
         return msgspec.structs.replace(read_any(document), source=source)
-
-    async def _witness(self, source: Source, session: Session) -> None:
-        """Write to the user or the group: so they cannot be removed at the same moment and leave a policy."""
-        subjects = {Level.USER: self._database.users, Level.GROUP: self._database.groups}.get(source.level)
-        if subjects is not None:
-            there, witness = {"_id": UUID(source.key), "removed_at": None}, {"$inc": {"witnessed": 1}}
-            if not (await subjects.update_one(there, witness, session=session)).matched_count:
-                raise UnknownIdentityError(f"the {source} was removed")
 
     async def _find_subject(self, level: Level, reference: str) -> tuple[Source, User | None]:
         """The subject of a policy, and the user if it has only one."""

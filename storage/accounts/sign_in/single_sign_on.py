@@ -31,6 +31,7 @@ from storage.accounts.users import (
     checked_username,
     other_owners,
 )
+from storage.accounts.witness import witness
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
@@ -192,12 +193,10 @@ class SingleSignOn(Changes):
         user, users = User.of(document), self._database.users
         if user.role is role:
             return document
-        if user.role is Role.OWNER:
-            # Another owner is written to: so two owners cannot both lose the role at once.
-            found = await users.update_one(other_owners(user.id), {"$inc": {"witnessed": 1}}, session=session)
-            if not found.matched_count:
-                _log.warning("%s stays the only owner, though the claims say %s", user.username, role)
-                return document
+        # Another owner is written to: so two owners cannot both lose the role at once.
+        if user.role is Role.OWNER and not await witness(users, other_owners(user.id), session):
+            _log.warning("%s stays the only owner, though the claims say %s", user.username, role)
+            return document
         await users.update_one({"_id": user.id}, {"$set": {"role": role.value}}, session=session)
         detail = {"role": role.value, "role_before": user.role.value}
         await self._audit(session, SINGLE_SIGN_ON, Action.USER_CHANGED, user, **detail)
@@ -216,7 +215,7 @@ class SingleSignOn(Changes):
         joined = [
             group_id
             for group_id in [one for one in claimed if one not in kept][: MAX_GROUPS_OF_USER - len(kept)]
-            if await self._witness(group_id, session)
+            if await witness(self._database.groups, {"_id": group_id}, session)
         ]
         fields = {"group_ids": kept + joined, "claimed_group_ids": [*(before & claimed.keys()), *joined]}
         if not left and not joined:
@@ -229,11 +228,6 @@ class SingleSignOn(Changes):
                 detail = {"group_id": group_id, "group": names[group_id].name}
                 await self._audit(session, SINGLE_SIGN_ON, action, user, **detail)
         return document | fields
-
-    async def _witness(self, group_id: UUID, session: Session) -> bool:
-        there = {"_id": group_id, "removed_at": None}
-        found = await self._database.groups.update_one(there, {"$inc": {"witnessed": 1}}, session=session)
-        return bool(found.matched_count)
 
     async def _named(self, names: tuple[str, ...]) -> list[Group]:
         """The groups that there are of these names, in any case; made where that is wanted."""

@@ -18,6 +18,7 @@ from storage.accounts.events import Action
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
+from storage.accounts.witness import witness_holder
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE
@@ -82,7 +83,9 @@ class Views(Changes):
         )
 
         async def add(session: Session) -> None:
-            await self._witness(user, session)
+            # Whose it is cannot be removed at the same moment, nor have one view too many.
+            if not await witness_holder(self._database, user, session):
+                raise IdentityConflictError(REMOVED)
             if await self._database.views.count_documents({"user_id": user.id}, session=session) >= MAX_VIEWS_OF_USER:
                 raise IdentityConflictError(TOO_MANY)
             await self._refuse_taken(view, user, session)
@@ -144,14 +147,6 @@ class Views(Changes):
             return await self._change(change)
         except DuplicateKeyError:  # given at the same moment
             raise IdentityConflictError(TAKEN.format(user.username, name)) from None
-
-    async def _witness(self, user: User, session: Session) -> None:
-        """Write to whose view it is: so they cannot be removed at the same moment, nor have one view too many."""
-        people = self._database.groups if user.is_service else self._database.users
-        active = {"_id": user.id, "removed_at": None}
-        found = await people.update_one(active, {"$inc": {"witnessed": 1}}, session=session)
-        if not found.matched_count:
-            raise IdentityConflictError(REMOVED)
 
     async def _refuse_taken(self, view: View, user: User, session: Session) -> None:
         same = {"user_id": view.user_id, "name": view.name, "_id": {"$ne": view.id}}
