@@ -233,20 +233,15 @@ class ExactlyOnceJob(ABC):
             if left := await self._job_states.find_one({**self.job_state, "note": {"$exists": True}}):
                 await self._unmark(left["turn"], left["note"])
             return 0
-        run, pending = await self._try_batch(limit, self._add_noted)
-        if pending is None:
-            return 0
-        await self._unmark(run, pending)
-        return self._number_of(pending)
-
-    async def _try_batch(self, limit: int, change: Callable[[int, Session], Awaitable[T]]) -> tuple[int, T | None]:
-        """Do a change of so many as the next run; return the run and what it returns, None if another server has it."""
         # Fewer next time, should this not succeed.
         self._batch_limit = max(limit // 2, 1)
         run = await self._next_run()
-        done = await self._try_to_transact(run, partial(change, limit))
+        pending = await self._try_to_transact(run, partial(self._add_noted, limit))
         self._batch_limit = min(limit + max(self.batch // GROWTH_STEPS, 1), self.batch)
-        return run, done
+        if pending is None:  # another server has this run
+            return 0
+        await self._unmark(run, pending)
+        return self._number_of(pending)
 
     async def _next_run(self) -> int:
         """Finish the run before, if it left work; return the number of the next one."""

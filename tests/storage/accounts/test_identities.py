@@ -163,14 +163,24 @@ async def test_a_token_works_until_the_moment_it_expires(identities, clock):
 
 
 @pytest.mark.gen_test
-async def test_a_verified_token_is_asked_for_again_after_five_seconds(identities, elsewhere, clock):
+async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_two_seconds(
+    database, identities, elsewhere, clock
+):
+    assert FRESH_SECONDS == 2
     await identities.add_user("ada", role=Role.MEMBER)
     token, text = await identities.create_token("ada")
+    groups = Groups(database, elsewhere, now=clock.now)
+    research = await groups.add("research")
     identity = await identities.authenticate(text)
-    await elsewhere.revoke_token(token.id)
+    await elsewhere.change_user("ada", role=Role.AUDITOR)
+    await groups.add_members("research", ["ada"])
     clock.seconds += FRESH_SECONDS - 0.001
     assert await identities.authenticate(text) == identity
     clock.seconds += 0.001
+    user = (await identities.authenticate(text)).user
+    assert (user.role, user.group_ids) == (Role.AUDITOR, (research.id,))
+    await elsewhere.revoke_token(token.id)
+    clock.seconds += FRESH_SECONDS
     await refusal(identities, text)
 
 
