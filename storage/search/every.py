@@ -18,13 +18,14 @@ from storage.search.reading import (
     TEXTS_AT_ONCE,
     Hits,
     IndexReading,
-    matching,
 )
 from storage.search.segments import ID_BYTES, IDS
 
 
 class EveryReading(IndexReading):
     """Reads the ids of all calls that match."""
+
+    is_cut = False
 
     async def every(self, rows: RowReader, start: datetime, end: datetime) -> FoundCalls:
         """Find those that started in [start, end). Where words have an order, the texts of all candidates are read."""
@@ -50,7 +51,7 @@ class EveryReading(IndexReading):
         ids = b"".join(key.id for key in keys)
         if self.texts is not None and has_order:
             ids = b"".join([part async for part in self.checked(ids, self.texts)])
-        return ids, matches.is_exact and len(keys) == matches.calls
+        return ids, matches.is_exact and len(keys) == matches.calls and not self.is_cut
 
     async def _ids(self, hit: Hits) -> bytes:
         """The ids of the calls of a segment; none where retention has removed it meanwhile."""
@@ -60,7 +61,7 @@ class EveryReading(IndexReading):
         return b"".join(part[at * ID_BYTES : (at + 1) * ID_BYTES] for at in _positions(has)) if part else b""
 
     async def checked(self, ids: bytes, texts: TextQuery, rows: RowReader | None = None) -> AsyncIterator[bytes]:
-        """Yield the ids of those whose texts match, and report the progress."""
+        """Yield the ids of those whose texts match, and report the progress; where time is over, `is_cut` is True."""
         step = CHECKED_AT_ONCE * ID_BYTES
         for begin in range(0, len(ids), step):
             some = each(ids[begin : begin + step])
@@ -68,10 +69,16 @@ class EveryReading(IndexReading):
             found: list[bytes] = []
             async with rows.scans if rows else nullcontext():
                 while documents := await cursor.to_list(TEXTS_AT_ONCE):
-                    found += [document["_id"].bytes for document in await matching(documents, texts)]
+                    say = await self.time.each(texts.matches, documents)
+                    found += [document["_id"].bytes for document, says in zip(documents, say, strict=False) if says]
+                    if len(say) < len(documents):
+                        self.is_cut = True
+                        break
             if rows:
                 await rows.report_progress(read=len(some))
             yield b"".join(found)
+            if self.is_cut:
+                break
 
 
 def each(ids: bytes) -> list[UUID]:

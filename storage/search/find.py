@@ -6,17 +6,22 @@ the order of words: where that matters, the texts of the newest calls are read, 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+import asyncio
+import math
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 from msgspec import Struct
 
+from storage.mongo.clocks import Monotonic
 from storage.mongo.database import Database, Session
 from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
-from storage.queries.filters.texts import TEXT_FIELDS, TextQuery
+from storage.queries.filters.texts import TEXT_FIELDS, Match, TextQuery
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls
 from storage.queries.interception_reader import PAGE
@@ -25,12 +30,12 @@ from storage.search.conditions import is_indexed
 from storage.search.every import EveryReading, each
 from storage.search.positions import Key, key_at
 from storage.search.reading import (
-    CHECKED_AT_ONCE,
     MAX_CHECKED,
+    TEXT_SECONDS,
     TEXTS_AT_ONCE,
     IndexReading,
     Query,
-    matching,
+    TextTime,
 )
 from storage.search.sessions import FoundSessions, SessionReading
 
@@ -73,14 +78,19 @@ class SearchIndex:
     Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS` for a page.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, monotonic: Monotonic = time.monotonic) -> None:
         self._database = database
         self._interceptions = database.interceptions
+        self._monotonic = monotonic
+        self._of_users: WeakValueDictionary[UUID | None, asyncio.Lock] = WeakValueDictionary()
+
+    def _time(self, user_id: UUID | None, seconds: float = TEXT_SECONDS) -> TextTime:
+        return TextTime(self._of_users.setdefault(user_id, asyncio.Lock()), self._monotonic, seconds)
 
     async def sessions(self, query: Query) -> FoundSessions:
         """Find the sessions of the calls that match, of `storage.search.sessions.MAX_CALLS` of the latest."""
         async with self._database.query(), self._database.snapshot() as session:
-            return await SessionReading(self._database, session, query).sessions()
+            return await SessionReading(self._database, session, query, self._time(query.searcher_id)).sessions()
 
     async def latest(self, query: Query, most: int) -> FoundIds:
         """Find the ids of the latest calls that match, `most` of them.
@@ -88,14 +98,16 @@ class SearchIndex:
         Where words have to follow one another, those of `MAX_CHECKED` at most are found.
         """
         async with self._database.query(), self._database.snapshot() as session:
-            ids, is_exact = await EveryReading(self._database, session, query).latest(most)
+            reading = EveryReading(self._database, session, query, self._time(query.searcher_id))
+            ids, is_exact = await reading.latest(most)
             return FoundIds(each(ids), is_exact)
 
     def every(self, query: Query) -> CallFinder:
         """Find all calls that match, for what is made of them as of one moment."""
 
         async def find(rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
-            return await EveryReading(self._database, session, query).every(rows, start, end)
+            reading = EveryReading(self._database, session, query, self._time(query.searcher_id, math.inf))
+            return await reading.every(rows, start, end)
 
         return find
 
@@ -128,7 +140,13 @@ class SearchIndex:
                 cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
                 before = key_at(cursor)
             async with self._database.snapshot() as session:
-                return await _Page(self._database, session, query).page(limit, before, offset)
+                reading = _Page(self._database, session, query, self._time(query.searcher_id))
+                return await reading.page(limit, before, offset)
+
+    async def matches(self, query: Query, documents: Sequence[Mapping[str, Any]]) -> list[list[Match]]:
+        """Find where calls say what a search is for: in each of the first ones, as many as there is time for."""
+        texts = query.search.texts
+        return [] if texts is None else await self._time(query.searcher_id).each(texts.find_matches, documents)
 
 
 class _Page(IndexReading):
@@ -140,27 +158,41 @@ class _Page(IndexReading):
         if self.texts is None or not self.texts.has_order:
             keys = (await self.newest(matches, offset + limit, before))[offset:]
             return Found(count, matches.is_exact, await self._rows(keys))
-        if count <= MAX_CHECKED:
-            every = await self._checked(await self.newest(matches, count), self.texts)
-            keys = [key for key in every if before is None or key < before][offset : offset + limit]
-            return Found(len(every), matches.is_exact, await self._rows(keys))
+        has_few = count <= MAX_CHECKED
         candidates = await self.newest(matches, MAX_CHECKED, before)
-        keys = (await self._checked(candidates, self.texts, offset + limit))[offset : offset + limit]
-        has_more = len(keys) < limit and len(candidates) == MAX_CHECKED
-        next_after = UUID(bytes=candidates[-1].id) if has_more else None
-        return Found(count, False, await self._rows(keys), next_after)
+        found, ended_at = await self._checked(candidates, self.texts, MAX_CHECKED if has_few else offset + limit)
+        rows = await self._rows(found[offset : offset + limit])
+        if has_few and ended_at is None:
+            newer = [] if before is None else [key for key in await self.newest(matches, count) if key >= before]
+            counted, ended_at = await self._checked(newer, self.texts)
+            if ended_at is None:
+                return Found(len(found) + len(counted), matches.is_exact, rows)
+            return Found(count, False, rows)
+        if ended_at is None and len(candidates) == MAX_CHECKED:
+            ended_at = candidates[-1]
+        has_more = len(found) < offset + limit and ended_at is not None
+        return Found(count, False, rows, UUID(bytes=ended_at.id) if has_more and ended_at else None)
 
-    async def _checked(self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED) -> list[Key]:
-        """Those whose texts match, the newest first; reading ends when `enough` are found."""
+    async def _checked(
+        self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED
+    ) -> tuple[list[Key], Key | None]:
+        """Those whose texts match, of the newest first; and the last one that was read where time was over.
+
+        Reading ends when `enough` are found.
+        """
         found: list[Key] = []
-        for begin in range(0, len(keys), CHECKED_AT_ONCE):
+        for begin in range(0, len(keys), TEXTS_AT_ONCE):
             if len(found) >= enough:
                 break
-            some = {UUID(bytes=key.id): key for key in keys[begin : begin + CHECKED_AT_ONCE]}
+            some = {UUID(bytes=key.id): key for key in keys[begin : begin + TEXTS_AT_ONCE]}
             cursor = self.database.interceptions.find({"_id": {"$in": list(some)}}, TEXT_FIELDS, session=self.session)
-            while documents := await cursor.to_list(TEXTS_AT_ONCE):
-                found += [some[document["_id"]] for document in await matching(documents, texts)]
-        return sorted(found, reverse=True)
+            documents = await cursor.to_list(TEXTS_AT_ONCE)
+            documents.sort(key=lambda document: some[document["_id"]], reverse=True)
+            say = await self.time.each(texts.matches, documents)
+            found += [some[document["_id"]] for document, says in zip(documents, say, strict=False) if says]
+            if len(say) < len(documents):
+                return found, some[documents[len(say) - 1]["_id"]]
+        return found, None
 
     async def _rows(self, keys: Sequence[Key]) -> Rows:
         collection = self.database.interceptions

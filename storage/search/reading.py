@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 from pymongo import ASCENDING
 
+from storage.mongo.clocks import Monotonic
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BY_TIME, UNINDEXED
@@ -20,11 +21,20 @@ from storage.search.documents import JOB_STATE, part_id, read_part_id, read_segm
 from storage.search.positions import Key, key_of, newest, started_within, without_gone
 from storage.search.segments import IDS, TIMES, Segment
 
+D = TypeVar("D")
+T = TypeVar("T")
+
 MAX_WAITING: Final = 1_000
 """How many calls that wait to be indexed are read, the longest waiting first. Where there are more, no count is exact."""
 
 MAX_CHECKED: Final = 1_000
 """How many calls, the newest, have their texts read where the order of words matters."""
+
+TEXT_SECONDS: Final = 4.0
+"""How long a search reads texts. What it found until then is the answer."""
+
+WAITING_SHARE: Final = 0.5
+"""The part of that time for calls that wait to be indexed."""
 
 CHECKED_AT_ONCE: Final = 100
 """Calls whose texts are read at a time."""
@@ -44,12 +54,14 @@ class Query(NamedTuple):
         conditions: The MongoDB filter of it, without the texts.
         initiator_id: Who its `initiator` was found to be.
         visible_to: The user whose calls alone may be seen; None sees all.
+        searcher_id: Whose search it is.
     """
 
     search: Search
     conditions: Mapping[str, Any]
     initiator_id: UUID | None
     visible_to: UUID | None
+    searcher_id: UUID | None = None
 
 
 class Hits(NamedTuple):
@@ -83,10 +95,11 @@ class Matches(NamedTuple):
 class IndexReading:
     """Reads the index for one search, in one snapshot."""
 
-    def __init__(self, database: Database, session: Session, query: Query) -> None:
+    def __init__(self, database: Database, session: Session, query: Query, time: TextTime) -> None:
         self.database = database
         self.session = session
         self.query = query
+        self.time = time
         self.selection = Selection.of(query.conditions, query.visible_to)
         self.texts: TextQuery | None = query.search.texts
 
@@ -136,10 +149,17 @@ class IndexReading:
             hint=UNINDEXED,
             limit=MAX_WAITING,
         )
-        keys, looked_at = [], 0
+        keys: list[Key] = []
+        looked_at, texts = 0, self.texts
         while documents := await cursor.to_list(TEXTS_AT_ONCE):
             looked_at += len(documents)
-            keys += [key_of(document) for document in await matching(documents, self.texts)]
+            if texts is None:
+                keys += map(key_of, documents)
+                continue
+            say = await self.time.each(texts.matches, documents, WAITING_SHARE)
+            keys += [key_of(document) for document, says in zip(documents, say, strict=False) if says]
+            if len(say) < len(documents):
+                return keys, False
         return keys, looked_at < MAX_WAITING
 
     async def count_waiting(self, state: Mapping[str, Any]) -> int:
@@ -204,10 +224,35 @@ class IndexReading:
         return found
 
 
-async def matching(documents: Sequence[dict[str, Any]], texts: TextQuery | None) -> Sequence[dict[str, Any]]:
-    """The documents whose texts match. They are read in a thread, as one may take a tenth of a second."""
+class TextTime:
+    """The time in which a search may read texts, in a thread: one of a script without spaces takes a tenth of a second.
 
-    def read(texts: TextQuery) -> list[dict[str, Any]]:
-        return [document for document in documents if texts.matches(document)]
+    Args:
+        one_at_a_time: Held while the thread works, by all searches of a user.
+        monotonic: A clock, in seconds.
+        seconds: After this time from now, one more text is read each time.
+    """
 
-    return documents if texts is None else await asyncio.to_thread(read, texts)
+    def __init__(self, one_at_a_time: asyncio.Lock, monotonic: Monotonic, seconds: float) -> None:
+        self._one_at_a_time = one_at_a_time
+        self._monotonic = monotonic
+        self._seconds = seconds
+        self._begun_at = monotonic()
+
+    async def each(self, function: Callable[[D], T], documents: Sequence[D], share: float = 1.0) -> list[T]:
+        """Return what a function makes of documents, of fewer where `share` of the time is over. It ends with its caller."""
+        until, is_cancelled = self._begun_at + share * self._seconds, False
+
+        def read() -> list[T]:
+            made: list[T] = []
+            for document in documents:
+                if is_cancelled or (made and self._monotonic() >= until):
+                    break
+                made.append(function(document))
+            return made
+
+        async with self._one_at_a_time:
+            try:
+                return await asyncio.to_thread(read)
+            finally:
+                is_cancelled = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -17,7 +16,6 @@ from intercept.ids import format_id
 from resources.recorded.interceptions import InterceptionList
 from resources.recorded.parts import TextMatch
 from storage.accounts.events import Way
-from storage.queries.filters.texts import TextQuery
 from storage.search.find import Found, is_for_index
 from storage.search.reading import Query
 
@@ -30,7 +28,7 @@ class InterceptionsHandler(PageHandler):
     """The list of interceptions."""
 
     unknown_cursor = UNKNOWN_CURSOR
-    _texts: TextQuery | None = None
+    _query: Query | None = None
 
     async def respond(self) -> None:
         """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that the caller may see."""
@@ -50,9 +48,8 @@ class InterceptionsHandler(PageHandler):
         return await self.bridge.search.page(query, **paging)
 
     async def _write(self, query: Query, found: Found) -> None:
-        self._texts = query.search.texts
-        if self._texts is not None:
-            self.way = Way.SEARCH
+        if query.search.texts is not None:
+            self._query, self.way = query, Way.SEARCH
         await self.write_page(
             lambda last: InterceptionList(found.count, [], last or found.next_after, found.is_exact),
             found.rows,
@@ -60,10 +57,10 @@ class InterceptionsHandler(PageHandler):
         )
 
     async def complete(self, documents: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> None:
-        """Add what matches to rows, in a thread: half a second for a prompt of a script without spaces."""
-        if (texts := self._texts) is not None:
-            found = await asyncio.to_thread(lambda: [texts.find_matches(document) for document in documents])
-            for row, matches in zip(rows, found, strict=True):
+        """Add what matches to rows, as far as there is time for it."""
+        if self._query is not None:
+            found = await self.bridge.search.matches(self._query, documents)
+            for row, matches in zip(rows, found, strict=False):
                 row.matches = [TextMatch(*structs.astuple(match)) for match in matches]
 
 

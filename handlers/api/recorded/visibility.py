@@ -123,7 +123,7 @@ class VisibilityHandler(ControlHandler):
                 raise Problem(403, NOT_FOR_READERS)
             self._note_search(search, initiator_id)
         conditions = search.filter(initiator_id=initiator_id, in_flight=in_flight)
-        return Query(search, conditions, initiator_id, self.visible_to)
+        return Query(search, conditions, initiator_id, self.visible_to, self.identity.user.id)
 
     async def session_search(self, q: str) -> SessionSearch:
         """The filter of a search for sessions. The search index answers what it asks of calls.

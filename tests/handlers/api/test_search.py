@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import count
 from threading import current_thread, main_thread
 from urllib.parse import quote
 from uuid import UUID
@@ -15,10 +16,12 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.queries.filters.texts import TextQuery
+from storage.search.find import SearchIndex
 from storage.search.job import SearchJob
 from tests.storage.records import ending, interception
 
 LIST = "/api/v2/aibridge/interceptions"
+PHRASE = '"wire transfer"'
 STATS = "/api/v2/aibridge/stats"
 
 
@@ -343,3 +346,26 @@ async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, 
         await index(running)
     monkeypatch.setattr("handlers.api.recorded.errors.MAX_SAYING", 1)
     assert (await errors("password"))[::2] == (1, False)
+
+
+class TestWhereTimeIsShort:
+    @pytest.fixture
+    def bridge_parts(self, database):
+        seconds = count(0, 1.5)
+        return {"search": SearchIndex(database, lambda: next(seconds))}
+
+    @pytest.mark.parametrize("is_indexed", [True, False])
+    @pytest.mark.gen_test
+    async def test_a_search_for_a_phrase_gives_what_it_found_and_where_to_go_on(self, running, is_indexed):
+        for number in range(1, 9):
+            await record(running, number, "wire transfer" if number == 1 else "transfer and wire")
+        if is_indexed:
+            await index(running)
+        found, pages, after = [], 0, ""
+        while after is not None:
+            status, page = await running.get(f"{LIST}?q={quote(PHRASE)}{after and f'&after_id={after}'}")
+            assert (status, page["count_is_exact"]) == (200, False), page
+            found += [one["id"] for one in page["results"]]
+            pages, after = pages + 1, page["next_after_id"]
+        assert found == [str(UUID(int=1))]  # the oldest: of those that wait to be indexed it is read first
+        assert pages == (3 if is_indexed else 1)
