@@ -59,7 +59,6 @@ from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
-from storage.queries.statistics import Statistics
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
@@ -127,7 +126,6 @@ class Bridge:
     refusals: Refusals
     errors: Errors
     sessions: Sessions
-    statistics: Statistics
     grouped: Grouped
     live: Live
     upstream: UpstreamClient

@@ -11,8 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from intercept.ids import format_id
 from resources.fields import doc
 from storage.accounts.users import Group, Token, User
-from storage.aggregation.rollup import NO_GROUP, GroupBy
-from storage.queries.filters.grouped.dimensions import Dimension, parse_by
+from storage.queries.filters.grouped.dimensions import Dimension
 
 
 class SeriesGroup(Struct):
@@ -46,10 +45,3 @@ class Names(Struct, frozen=True):
                 user = self.users.get(token.user_id) if token else None
                 return SeriesGroup(value, token.name if token else "", user.username if user else "")
         return format_id(value) if isinstance(value, UUID) else value
-
-    def show_series(self, by: GroupBy | None, value: str | UUID | None) -> str | SeriesGroup | None:
-        """Show what a series has in common; the id of a token that is not known is text."""
-        if by is None or value is None or (by is GroupBy.TOKEN and value not in self.tokens):
-            return None if value is None else str(value)
-        shown: str | SeriesGroup = self.show(parse_by(by).dimension, None if value == NO_GROUP else value)
-        return shown

@@ -61,7 +61,6 @@ from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
-from storage.queries.statistics import Statistics
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
@@ -154,7 +153,6 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         refusals=Refusals(database),
         errors=Errors(database),
         sessions=Sessions(database),
-        statistics=Statistics(database),
         grouped=Grouped(database),
         live=live,
         upstream=upstream,

@@ -38,7 +38,6 @@ from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
-from storage.queries.statistics import Statistics
 from storage.search.find import SearchIndex
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider
@@ -129,7 +128,6 @@ class DemoView:
             refusals=Refusals(database),
             errors=Errors(database),
             sessions=Sessions(database),
-            statistics=Statistics(database),
             grouped=Grouped(database),
             overload=OverloadProtection(real.overload.settings),
             policies=FollowedPolicies(database, zone=real.settings.budget_timezone, now=now),

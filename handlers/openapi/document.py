@@ -109,7 +109,7 @@ def openapi_document(version: str) -> Described:
             "securitySchemes": SECURITY_SCHEMES,
         },
     }
-    types = [*_types(document), *refusals.SCHEMAS, *statistics.SCHEMAS]
+    types = [*_types(document), *refusals.SCHEMAS]
     schemas, named = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
     document["components"]["schemas"] = dict(sorted(named.items()))
     plain: Described = msgspec.json.decode(msgspec.json.encode(_with_schemas(document, iter(schemas))))

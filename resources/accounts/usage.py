@@ -11,8 +11,8 @@ from resources.accounts.policies import LimitRule, PolicyUser
 from resources.accounts.tokens import Token
 from resources.fields import Count, Time, doc
 from resources.limits import LimitsScope, LimitsState
-from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
+from resources.recorded.statistics import GroupTotals
 
 MAX_TOKENS: Final = 100
 """Active tokens that are shown, those that were used last."""

@@ -1,4 +1,4 @@
-"""Groups of the statistics as flat rows, for spreadsheets and tools that read tables. Pure. No prompts are in them.
+"""Groups of the statistics as rows of CSV, for spreadsheets and tools that read tables. Pure. No prompts are in them.
 
 A row is a group, or with several buckets a group in one of them. Every row has the same columns.
 """
@@ -8,12 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from types import MappingProxyType
-from typing import Annotated, Any, Final
-
-from msgspec import Meta, Struct
+from typing import Any, Final
 
 from intercept.times import format_time
-from resources.fields import doc, micro_dollars
+from resources.fields import micro_dollars
 from resources.names import Names, SeriesGroup
 from resources.recorded.export_formats import write_csv
 from resources.recorded.prompt_cache import Cache
@@ -26,13 +24,6 @@ from storage.queries.filters.grouped.groups import Found
 
 Cell = str | int | float | bool | Decimal | None
 Figure = Callable[[Mapping[str, Any]], Cell]
-
-
-class FlatRows(Struct):
-    """Rows of a table."""
-
-    count: Annotated[int, Meta(ge=0, description="The number of all groups.")]
-    rows: Annotated[list[dict[str, Any]], doc("Each with the same columns; numbers, texts and nulls by column.")]
 
 
 def _number(name: str) -> Figure:
@@ -61,18 +52,13 @@ def _quantile(name: str, share: float) -> Figure:
     return read
 
 
-_POINT: Final[Mapping[str, Figure]] = MappingProxyType(
+_FIGURES: Final[Mapping[str, Figure]] = MappingProxyType(
     {
         "calls": _number("interceptions"),
         "failed": _number("failed"),
         **{name: _number(name) for name in TOKENS},
         "cost_usd": _usd("cost"),
         "cost_micro_usd": _micro_usd,
-    }
-)
-_WHOLE: Final[Mapping[str, Figure]] = MappingProxyType(
-    {
-        **_POINT,
         "unpriced_calls": _number("unpriced"),
         "calls_without_usage": _number("no_usage"),
         "cache_rate": lambda totals: Cache.of_totals(totals).rate,
@@ -93,18 +79,14 @@ _OF_CALLS: Final[Mapping[str, Figure]] = MappingProxyType(
         "tokens_per_second_p50": _quantile("speeds", 0.5),
     }
 )
-_REFUSALS: Final[Mapping[str, Figure]] = MappingProxyType({"refusals": _number("refusals")})
-_SESSIONS: Final[Mapping[str, Figure]] = MappingProxyType({"sessions": _number("sessions")})
-
-
-def figures_of(subject: Subject, period: Period) -> Mapping[str, Figure]:
-    """Return the columns of figures, and how each is read of totals."""
-    if subject is Subject.REFUSALS:
-        return _REFUSALS
-    first = _SESSIONS if subject is Subject.SESSIONS else {}
-    if period is not Period.ALL:
-        return {**first, **_POINT}
-    return {**first, **_WHOLE, **(_OF_CALLS if subject is Subject.CALLS else {})}
+_OF_SUBJECT: Final[Mapping[Subject, Mapping[str, Figure]]] = MappingProxyType(
+    {
+        Subject.CALLS: {**_FIGURES, **_OF_CALLS},
+        Subject.REFUSALS: {"refusals": _number("refusals")},
+        Subject.SESSIONS: {"sessions": _number("sessions"), **_FIGURES},
+    }
+)
+"""The columns of figures, and how each is read of totals."""
 
 
 def flat_rows(
@@ -114,7 +96,7 @@ def flat_rows(
 
     With `compare` and one bucket there are columns of the time range before too.
     """
-    figures = figures_of(subject, period)
+    figures = _OF_SUBJECT[subject]
     for found in groups:
         named: dict[str, Cell] = {}
         for one, value in zip(by, found.key, strict=True):
@@ -130,11 +112,6 @@ def flat_rows(
             compared = [name for name in ("refusals", "sessions", "calls", "failed", "cost_usd") if name in figures]
             row |= {f"previous_{name}": figures[name](before) for name in compared}
         yield row
-
-
-def json_cells(row: Mapping[str, Cell]) -> dict[str, Any]:
-    """Return a row as JSON has it: decimals to the nearest double."""
-    return {name: float(cell) if isinstance(cell, Decimal) else cell for name, cell in row.items()}
 
 
 def csv_text(head: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:

@@ -52,14 +52,8 @@ NO_USAGE: Mapping[str, Any] = {
 PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
 """The totals that are a number in the database too."""
 
-FIELDS = (*PLAIN, "ends", "cost", "durations", "first_bytes")
-"""The fields of a rollup whose totals every series shows."""
-
 MINUTES_KEPT = timedelta(days=8)
 """How long a minute rollup is kept, from its beginning. The others are kept for ever."""
-
-MAX_GROUPS, FEWEST_GROUPS = 20, 8
-"""How many groups have a series of their own: the most, and how many at least; all others together have one."""
 
 Totals: TypeAlias = dict[str, Any]
 
@@ -105,29 +99,6 @@ class Bucket(StrEnum):
             return whole
         return whole.replace(minute=0) if self is Bucket.HOUR else whole.replace(hour=0, minute=0)
 
-
-class GroupBy(StrEnum):
-    """What each series has in common."""
-
-    MODEL = "model"
-    PROVIDER = "provider"
-    CLIENT = "client"
-    INITIATOR = "initiator"
-    GROUP = "group"
-    TOKEN = "token"  # noqa: S105 - a word
-
-    @property
-    def field(self) -> str:
-        """The field of a rollup."""
-        return _FIELDS.get(self, self.value)
-
-
-_FIELDS = {
-    GroupBy.PROVIDER: "provider_name",
-    GroupBy.INITIATOR: "initiator_id",
-    GroupBy.GROUP: "group_id",
-    GroupBy.TOKEN: "api_key_id",
-}
 
 NO_GROUP = UUID(int=0)
 """The group in rollups of calls whose user was in none."""

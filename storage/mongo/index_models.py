@@ -65,9 +65,9 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "rollups": (
             IndexModel(indexes.ROLLUPS, name="cell"),
             IndexModel(indexes.ROLLUPS_BY_INITIATOR, name="by_initiator"),
-            _of_some(indexes.BUSIEST, "busiest", {"level": "person"}),
-            _of_some(indexes.BUSIEST_TOKENS, "busiest_tokens", {"level": "token"}),
+            _of_some(indexes.BY_TOKEN, "by_token", {"level": "token"}),
             _of_some(indexes.SPENDERS, "spenders", {"level": "initiator", "bucket": "day"}),
+            _of_some(indexes.SPENDING_USERS, "spending_users", {"level": "person", "bucket": "day"}),
             _of_some(indexes.SPENDING_TOKENS, "spending_tokens", {"level": "token", "bucket": "day"}),
             _of_those_with(indexes.TAGGED, "tagged", "tag"),
             *(

@@ -106,11 +106,8 @@ SESSIONS_BY_NAME: Keys = (*ascending("session_ids"), *_NEWEST_FIRST, *ascending(
 _IN_COMMON: Keys = ascending("provider_name", "model", "client", "provider")
 ROLLUPS: Keys = (*ascending("level", "bucket", "at", "initiator_id"), *_IN_COMMON)
 ROLLUPS_BY_INITIATOR: Keys = (*ascending("level", "bucket", "initiator_id", "at"), *_IN_COMMON)
-BUSIEST: Keys = ascending("level", "bucket", "at", "initiator_id", "interceptions")
-"""To find the busiest of many users, from the index alone."""
-
-BUSIEST_TOKENS: Keys = ascending("level", "bucket", "at", "api_key_id", "interceptions")
-"""The same of tokens; and to find the rollups of some."""
+BY_TOKEN: Keys = ascending("level", "bucket", "at", "api_key_id")
+"""To find the rollups of some tokens."""
 
 _SPENT: Keys = ascending(
     *("interceptions", "failed", "cost", "input_tokens", "output_tokens"),
@@ -119,8 +116,11 @@ _SPENT: Keys = ascending(
 SPENDERS: Keys = (*ROLLUPS, *_SPENT)
 """To find who spends most on what, of days, from the index alone."""
 
-SPENDING_TOKENS: Keys = (*BUSIEST_TOKENS[:4], *_SPENT)
-"""To find which tokens spend most, of days, from the index alone."""
+SPENDING_USERS: Keys = (*ROLLUPS[:4], *_SPENT)
+"""The same of users."""
+
+SPENDING_TOKENS: Keys = (*BY_TOKEN, *_SPENT)
+"""The same of tokens."""
 
 TAGGED: Keys = ascending(
     *("level", "bucket", "tag", "tag_value", "at"),

@@ -154,7 +154,7 @@ class Site:
             with pytest.raises(HTTPError) as refusal:
                 urlopen(Request(f"{self.url}{API}/demo/v1/nowhere", headers={"Authorization": f"Bearer {token}"}))
             refusal.value.close()
-        poll(lambda: self.get(token, "stats")["refusals"]["total"] >= times)
+        poll(lambda: self.get(token, "stats", of="refusals")["total"]["refusals"] >= times)
         poll(lambda: sum(1 + one["more"] for one in self.get(token, "refusals")["results"]) >= times)
 
     def get(self, token: str, path: str, **parameters: Any) -> Any:
@@ -178,7 +178,7 @@ class Site:
 
     def counted(self, token: str, number: int) -> None:
         """Wait until so many are in a member's figures."""
-        poll(lambda: (series := self.get(token, "stats")["series"]) and series[0]["total"]["interceptions"] >= number)
+        poll(lambda: self.get(token, "stats")["total"]["interceptions"] >= number)
 
 
 class PromptServerProcess(PatientServerProcess):

@@ -15,7 +15,7 @@ from tests.polling import poll
 LONG = "x" * 300
 # Lists are of one's own, without the rows of other tests: axe looks at each.
 VIEWS = {
-    "overview?by=initiator&range=7d&q=user:me": ".charts canvas",
+    "overview?by=user&range=7d&q=user:me": ".charts canvas",
     "explore?q=user:me": ".groups tbody tr",
     "demo": "main button",
     "interceptions?q=user:me": "a.row",
@@ -63,7 +63,7 @@ HARD_TO_TOUCH = """
         .map((one) => one.textContent)"""
 # Views that show the name of who made a call, or of whom they are.
 WITH_NAME = {
-    "overview?by=initiator&range=7d&q=user:me",
+    "overview?by=user&range=7d&q=user:me",
     "interceptions?q=user:me",
     "limits",
     "users/{name}",

@@ -115,8 +115,8 @@ export function exactUsd(value) {
   return value.toLocaleString("en-US", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits });
 }
 
-/** Groups as the rows of a chart over this many buckets; the rest is Other. */
-export function chartRows({ groups, points, total, group_by: by }, starts, pick) {
+/** Groups as the rows of a chart over this many buckets, and last what is in none of them. */
+export function chartRows({ groups, points, total, other, group_by: by }, starts, pick) {
   const amount = (figures) => pick(figures) ?? 0;
   const place = (list) => {
     const at = new Map(list.map((point) => [Date.parse(point.at), amount(point)]));
@@ -130,9 +130,6 @@ export function chartRows({ groups, points, total, group_by: by }, starts, pick)
     total: amount(own),
   }));
   if (!by.length) return [{ name: "All", colour: "series-1", values: place(points), total: amount(total) }];
-  const whole = place(points);
-  const values = whole.map((value, index) => Math.max(0, value - rows.reduce((sum, row) => sum + row.values[index], 0)));
-  const rest = Math.max(0, amount(total) - rows.reduce((sum, row) => sum + row.total, 0));
-  const isNone = rest <= amount(total) * 1e-9;
-  return isNone ? rows : [...rows, { name: "Other", group: null, colour: "series-other", values, total: rest }];
+  if (!other || !amount(other.total)) return rows;
+  return [...rows, { name: "Other", group: null, colour: "series-other", values: place(other.points), total: amount(other.total) }];
 }

@@ -66,26 +66,27 @@ export function timeline({ from, to, bucket }) {
   return Array.from({ length }, (_, index) => start + index * step);
 }
 
+/** How many groups are asked for over so many buckets: the more buckets, the fewer. */
+export function mostGroups({ from, to, bucket }, now) {
+  const buckets = ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000 / BUCKETS[bucket];
+  return Math.min(20, Math.max(8, Math.floor(1000 / Math.max(1, buckets))));
+}
+
+/** The groups of statistics by one dimension as series, and last what is in none of them. */
+export function seriesOf({ groups: found, other, group_by: [by] }) {
+  const series = found.map(({ group, ...figures }) => ({ group: group[by], other: false, ...figures }));
+  return other ? [...series, { group: null, other: true, ...other }] : series;
+}
+
 /** What a group is called. */
 export function groupName({ group, other }) {
-  if (other) return "Other";
-  return group === null ? "All" : valueName(group);
+  return other ? "Other" : valueName(group);
 }
 
 /** The address of the calls of a group, by what makes addresses of terms; undefined where no search finds them. */
-export function groupHref({ group, other }, by, drill) {
-  const term = other ? null : termOf(by === "initiator" ? "user" : by, group);
+export function groupHref({ group, other }, [by], drill) {
+  const term = other ? null : termOf(by, group);
   return term ? drill(Object.fromEntries([term])) : undefined;
-}
-
-/** All tokens of some figures. */
-export function tokensOf({ token_usage: usage }) {
-  return Object.values(usage).reduce((sum, count) => sum + count, 0);
-}
-
-/** Failed calls of some figures. */
-export function failedOf({ failures }) {
-  return Object.values(failures).reduce((sum, count) => sum + count, 0);
 }
 
 /** The parts of one series, each `{name, pick}`, as rows over time; a bucket without calls has `blank`. */
@@ -104,9 +105,10 @@ export function earlier(stats, pick) {
 
 /** The names of the groups that every chart shows: those with the largest share of anything that is picked, that first. */
 export function leaders(stats, picks) {
-  const sums = picks.map((pick) => stats.series.reduce((sum, { total }) => sum + pick(total), 0));
+  const series = seriesOf(stats);
+  const sums = picks.map((pick) => series.reduce((sum, { total }) => sum + pick(total), 0));
   const shareOf = ({ total }) => Math.max(...picks.map((pick, index) => (sums[index] ? pick(total) / sums[index] : 0)));
-  return stats.series
+  return series
     .filter(({ other }) => !other)
     .sort((one, another) => shareOf(another) - shareOf(one))
     .slice(0, MAX_SERIES)
@@ -116,7 +118,7 @@ export function leaders(stats, picks) {
 /** The leaders of statistics as rows over time, largest first; all others are added up as Other. */
 export function groups(stats, pick, leading) {
   const times = timeline(stats);
-  const rows = stats.series
+  const rows = seriesOf(stats)
     .map((series) => ({ name: groupName(series), group: series.group, other: series.other, ...row(times, series, pick, 0) }))
     .filter(({ total }) => total > 0)
     .sort((one, another) => one.other - another.other || another.total - one.total);
@@ -130,7 +132,7 @@ export function groups(stats, pick, leading) {
 /** The leaders with a quantile each; quantiles cannot be added up, so there is no Other. */
 export function quantiles(stats, pick, leading) {
   const times = timeline(stats);
-  return stats.series
+  return seriesOf(stats)
     .filter((series) => !series.other && leading.includes(groupName(series)) && pick(series.total) !== null)
     .sort((one, another) => another.total.interceptions - one.total.interceptions)
     .map((series) => ({ name: groupName(series), group: series.group, ...row(times, series, pick, null) }));

@@ -17,14 +17,15 @@ from handlers.api.accounts.tokens import OwnHandler
 from handlers.api.pagination import MAX_LIMIT
 from handlers.api.recorded.statistics.group_request import whole_hours
 from handlers.limits_state import scope_of_limits, state_of_limits
+from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.accounts.policies import LimitRule, PolicyUser
 from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, TokenUsage, UserRefusals, UserUsage, count_rules
-from resources.recorded.groups import GroupTotals
 from resources.recorded.refusals import Refusal
+from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
 from storage.queries.accounts.tokens import TokenDetails
-from storage.queries.filters.grouped.dimensions import Subject
+from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see what others use."
@@ -94,7 +95,10 @@ class UsageHandler(OwnHandler):
 
     async def _refusals(self, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
         """Those of a time range; the latest are of it if the request gives it, else whenever they were."""
-        rules = await self.bridge.refusals.rules_of(user.id, start, end)
+        by_rule = GroupQuery(
+            start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id
+        )
+        rules = {one.key[0]: one.total["refusals"] for one in (await self.bridge.grouped.read(by_rule)).groups}
         refused: dict[str, Any] = {"shadow": {"$ne": True}}
         if is_given:
             refused["at"] = {"$gte": start, "$lt": end}

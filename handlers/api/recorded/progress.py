@@ -10,7 +10,7 @@ from tornado.iostream import StreamClosedError
 
 from handlers.api.recorded.watched import LINES, WatchedHandler
 from handlers.problems import stopping
-from resources.recorded.groups import ReadingProgress
+from resources.recorded.statistics import ReadingProgress
 from storage.queries.grouped.grouped import STREAM_SECONDS
 from storage.queries.grouped.row_reader import OnProgress, Progress
 

@@ -16,7 +16,7 @@ from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult, Key
+from storage.queries.filters.grouped.groups import Found, GroupResult, Key, sum_of, without
 from storage.queries.filters.grouped.rollup_plan import plan
 from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.grouped.ranking import rank
@@ -26,7 +26,7 @@ from storage.queries.grouped.sources.other_sources import Losses, Sessions, of_r
 from storage.queries.grouped.sources.records import Records
 from storage.queries.grouped.sources.rollups import Rollups
 from storage.queries.grouped.sources.source import Source
-from storage.queries.grouped.totals import check_points, sum_of, without
+from storage.queries.grouped.totals import check_points
 from storage.queries.grouped.totals_reader import read_totals
 from storage.queries.oldest import oldest_start
 from storage.queries.side_by_side import side_by_side
@@ -84,9 +84,7 @@ class Reading:
         """Work out how much there is to be read."""
         calls = await self._rows.calls_of(source) * (3 if query.by else 1)
         if query.compare and (before := self._sources(query.previous)) and before.groups.is_scan:
-            times = (2 if query.by and not query.in_full else 1) + (
-                1 if query.order is Order.CHANGE and query.by else 0
-            )
+            times = (2 if query.by else 1) + (1 if query.order is Order.CHANGE and query.by else 0)
             calls += await self._rows.calls_of(before.groups) * times
         await self._rows.report_progress(of=calls)
 
@@ -128,7 +126,7 @@ class Reading:
         else:
             groups, total = await self._figures(query, sources, keys)
         if query.compare:
-            known, all_before = await self._figures(earlier, before, [] if query.in_full else keys)
+            known, all_before = await self._figures(earlier, before, keys)
             _compare(groups, total, known, all_before)
         result = GroupResult(count, [groups[key] for key in keys if key in groups], total)
         if self._session is not None:
@@ -151,7 +149,7 @@ class Reading:
         check_points(keys, total)
         groups, known = await side_by_side(
             self._of_groups(query, sources, keys),
-            self._of_groups(earlier, before, [] if query.in_full else keys),
+            self._of_groups(earlier, before, keys),
         )
         if query.compare:
             _compare(groups, total, known, all_before)
@@ -181,22 +179,23 @@ class Reading:
 
     async def _ranked(self, query: GroupQuery, source: Source, before: _Sources | None) -> tuple[int, list[Key]]:
         """Return how many groups there are, and the ones that are requested."""
-        return await rank(self._rows, query, source, None if before is None else before.groups)
+        return await rank(self._rows, query, source, None if before is None else before.ranking or before.groups)
 
     async def _found(self, query: GroupQuery, source: Source, keys: Sequence[Key] | None) -> dict[Key, Found]:
         """Read what some groups add up to, or all as one; of what the prompt cache lost, records alone know."""
         selection = query.selection
         if not isinstance(source, Rollups) or selection is None:
             return await read_totals(self._rows, query, source, keys)
-        whole, losses = replace(query, period=Period.ALL), Losses(query, selection)
         found, untagged, lost = await side_by_side(
             read_totals(self._rows, query, source, keys),
             self._untagged(source, keys) if keys is not None else _known({}),
-            read_totals(self._rows, whole, losses, keys) if not query.in_full else _known({}),
+            read_totals(self._rows, query, Losses(query, selection), keys),
         )
         found |= untagged
         for key in lost.keys() & found.keys():
             found[key].total |= lost[key].total
+            for at in lost[key].points.keys() & found[key].points.keys():
+                found[key].points[at] |= lost[key].points[at]
         return dict(found)
 
     async def _untagged(self, source: Rollups, keys: Sequence[Key]) -> dict[Key, Found]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from storage.aggregation.rollup import NO_GROUP, Totals, add
+from storage.aggregation.rollup import NO_GROUP, Totals
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key, TooManyPointsError
@@ -30,35 +29,6 @@ def check_points(keys: Sequence[Key], total: Found) -> None:
     """Raise TooManyPointsError where groups over time are too many."""
     if len(keys) * len(total.points) > MAX_POINTS:
         raise TooManyPointsError
-
-
-def sum_of(groups: Iterable[Found]) -> Found:
-    """Return all groups as one, where nothing is in two of them."""
-    total = Found((), {}, {})
-    for group in groups:
-        add(total.total, group.total)
-        for at, point in group.points.items():
-            add(total.points.setdefault(at, {}), point)
-    return total
-
-
-def without(found: Found, others: Found | None) -> Found:
-    """Take others away from a group that has them too."""
-    if others is None:
-        return found
-    add(found.total, others.total, -1)
-    found.points = rest_of(found.points, [others.points])
-    return found
-
-
-def rest_of(every: Mapping[datetime, Totals], groups: Iterable[Mapping[datetime, Totals]]) -> dict[datetime, Totals]:
-    """What calls add up to over time without those of some groups, which no call is in two of."""
-    rest = {at: dict(totals) for at, totals in every.items()}
-    for points in groups:
-        for at, totals in points.items():
-            if at in rest:  # the rollups of a minute expire one by one
-                add(rest[at], totals, -1)
-    return {at: totals for at, totals in rest.items() if totals.get("interceptions")}
 
 
 def totals(row: Mapping[str, Any]) -> Totals:

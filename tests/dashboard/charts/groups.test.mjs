@@ -55,11 +55,12 @@ test("what is in no group of a chart is other", () => {
     total: { interceptions: 10 },
     points: [point(0, 7), point(3_600_000, 3)],
     groups: [{ group: { model: "a" }, total: { interceptions: 6 }, points: [point(0, 6)] }],
+    other: { total: { interceptions: 4 }, points: [point(0, 1), point(3_600_000, 3)] },
   };
   const pick = ({ interceptions }) => interceptions;
   const rows = chartRows(answer, starts, pick);
   assert.deepEqual(rows.map(({ name, values, total }) => [name, values, total]), [["a", [6, 0], 6], ["Other", [1, 3], 4]]);
-  assert.deepEqual(chartRows({ ...answer, total: { interceptions: 6 }, points: [point(0, 6)] }, starts, pick).map(({ name }) => name), ["a"]);
+  assert.deepEqual(chartRows({ ...answer, other: undefined }, starts, pick).map(({ name }) => name), ["a"]);
   assert.deepEqual(chartRows({ ...answer, group_by: [], groups: [] }, starts, pick).map(({ name, values }) => [name, values]), [["All", [7, 3]]]);
 });
 

@@ -2,18 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chosenRange } from "../../../dashboard/js/bar/range.js";
 import { bucketsOf } from "../../../dashboard/js/bar/ranges.js";
-import { bucketAt, bucketFor, dayTicks, earlier, groupName, groups, iso, justBefore, leaders, lonely, parts, quantiles, spanOf, stacked, timeline } from "../../../dashboard/js/charts/series.js";
+import { bucketAt, bucketFor, dayTicks, earlier, groupName, groups, iso, justBefore, leaders, lonely, mostGroups, parts, quantiles, seriesOf, spanOf, stacked, timeline } from "../../../dashboard/js/charts/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
 const NOW = Date.parse("2026-11-25T12:34:56Z") / 1000;
-const ANSWER = { from: "2026-11-25T00:00:00Z", to: "2026-11-25T04:00:00Z", bucket: "hour", group_by: "model" };
+const ANSWER = { from: "2026-11-25T00:00:00Z", to: "2026-11-25T04:00:00Z", bucket: "hour", group_by: ["model"] };
 const calls = ({ interceptions }) => interceptions;
 
-function series(group, counts, other = false) {
+function figures(counts) {
   const points = counts.flatMap((interceptions, index) => (interceptions ? [{ at: iso(Date.parse(ANSWER.from) / 1000 + index * HOUR), interceptions }] : []));
-  return { group, other, points, total: { interceptions: counts.reduce((sum, count) => sum + count, 0) } };
+  return { points, total: { interceptions: counts.reduce((sum, count) => sum + count, 0) } };
 }
+
+const model = (name, counts) => ({ group: { model: name }, ...figures(counts) });
 
 const chosen = (params, tz = "UTC") => chosenRange({ ...params, tz }, "24h");
 const at = (params, tz) => spanOf(chosen(params, tz), NOW * 1000);
@@ -54,23 +56,34 @@ test("no bucket is asked for that is not kept, and never more than the server an
 
 test("buckets without calls are filled in", () => {
   assert.deepEqual(timeline(ANSWER).map(iso), [0, 1, 2, 3].map((hour) => `2026-11-25T0${hour}:00:00.000Z`));
-  const [row] = parts(ANSWER, series(null, [0, 5, 0, 2]), [{ name: "Calls", pick: calls, colour: "c" }]);
+  const [row] = parts(ANSWER, figures([0, 5, 0, 2]), [{ name: "Calls", pick: calls, colour: "c" }]);
   assert.deepEqual(row, { name: "Calls", colour: "c", values: [0, 5, 0, 2], total: 7 });
-  const [gaps] = parts(ANSWER, series(null, [0, 5, 0, 2]), [{ name: "Calls", pick: calls }], null);
+  const [gaps] = parts(ANSWER, figures([0, 5, 0, 2]), [{ name: "Calls", pick: calls }], null);
   assert.deepEqual(gaps.values, [null, 5, null, 2]);
 });
 
+test("the more buckets there are the fewer groups are asked for", () => {
+  const of = (buckets) => mostGroups({ from: iso(NOW - buckets * DAY), to: iso(NOW), bucket: "day" }, 0);
+  assert.deepEqual([1, 50, 60, 168, 1500].map(of), [20, 20, 16, 8, 8]);
+  assert.equal(mostGroups({ from: iso(NOW - 60 * HOUR), to: "", bucket: "hour" }, NOW * 1000), 16);
+});
+
+test("groups are series, and what is in none of them is the last one", () => {
+  const answer = { ...ANSWER, groups: [model("a", [1, 0, 0, 0])], other: figures([0, 2, 0, 0]) };
+  assert.deepEqual(seriesOf(answer).map(({ group, other, total }) => [group, other, total.interceptions]), [["a", false, 1], [null, true, 2]]);
+});
+
 test("the largest groups come first and those that are too many are added up", () => {
-  const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index, 0, 0, 1]));
-  const answer = { ...ANSWER, series: [series(null, [100, 0, 0, 0], true), ...many] };
+  const many = Array.from({ length: 9 }, (_, index) => model(`m${index}`, [index, 0, 0, 1]));
+  const answer = { ...ANSWER, groups: many, other: figures([100, 0, 0, 0]) };
   const rows = groups(answer, calls, leaders(answer, [calls]));
   assert.deepEqual(rows.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m2", "Other"]);
   assert.deepEqual(rows.at(-1), { name: "Other", group: null, other: true, values: [101, 0, 0, 2], total: 103 });
 });
 
 test("a group that leads in anything has a row of its own, in every chart the same ones", () => {
-  const many = Array.from({ length: 9 }, (_, index) => series(`m${index}`, [index + 1, 0, 0, 0]));
-  const answer = { ...ANSWER, series: many };
+  const many = Array.from({ length: 9 }, (_, index) => model(`m${index}`, [index + 1, 0, 0, 0]));
+  const answer = { ...ANSWER, groups: many };
   const cost = (total) => (total === many[0].total ? 1000 : 0);
   const leading = leaders(answer, [calls, cost]);
   assert.deepEqual(leading, ["m0", "m8", "m7", "m6", "m5", "m4", "m3"]);
@@ -98,7 +111,9 @@ test("a value without neighbours is drawn by itself", () => {
 });
 
 test("users are called by their names, and groups without any are left out", () => {
-  const answer = { ...ANSWER, series: [series({ id: "1", username: "ada" }, [1, 0, 0, 0]), series("none", [0, 0, 0, 0])] };
+  const users = [{ id: "1", username: "ada" }, { id: "2", username: "none" }];
+  const found = users.map((user, index) => ({ group: { user }, ...figures([1 - index, 0, 0, 0]) }));
+  const answer = { ...ANSWER, group_by: ["user"], groups: found };
   assert.deepEqual(groups(answer, calls, ["ada", "none"]).map(({ name }) => name), ["ada"]);
 });
 
@@ -114,7 +129,7 @@ test("groups of users and tokens are called by what there is of them", () => {
 
 test("quantiles are not added up", () => {
   const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
-  const answer = { ...ANSWER, series: [series("a", [1, 0, 0, 0]), series("b", [0, 4, 0, 0]), series(null, [9, 9, 9, 9], true)] };
+  const answer = { ...ANSWER, groups: [model("a", [1, 0, 0, 0]), model("b", [0, 4, 0, 0])], other: figures([9, 9, 9, 9]) };
   assert.deepEqual(quantiles(answer, first, ["a", "b"]), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
 });
 

@@ -221,12 +221,11 @@ async def test_statistics_are_of_the_calls_that_say_the_words(running):
         assert (groups, response["count"], response["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 2, 2)
         await index(running)
     assert (await added_up(running, '"password is" model:m1,m2'))["total"]["interceptions"] == 1
-    rows = await added_up(running, "-password", more="&group_by=model&format=rows")
-    assert [(row["model"], row["calls"]) for row in rows["rows"]] == [("m2", 1)]
-    series = await added_up(running, "my password", more="&format=series&group_by=model&compare=previous")
-    counts = {one["group"]: one["total"]["interceptions"] for one in series["series"]}
-    assert (counts, series["previous"]["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 0)
-    assert "refusals" not in series
+    without = await added_up(running, "-password")
+    assert [(one["group"]["model"], one["total"]["interceptions"]) for one in without["groups"]] == [("m2", 1)]
+    hourly = await added_up(running, "my password", more="&group_by=model&bucket=hour&compare=previous")
+    counts = {one["group"]["model"]: one["points"][0]["interceptions"] for one in hourly["groups"]}
+    assert (counts, hourly["previous"]["total"]["interceptions"]) == ({"m1": 1, "m2": 1}, 0)
     lines = await running.request(
         "GET", f"{STATS}?q=password&group_by=model", running.headers | {"Accept": "application/x-ndjson"}
     )
@@ -279,7 +278,7 @@ async def test_nobody_finds_counts_or_gets_errors_of_words_that_they_may_not_rea
     assert (await added_up(running, "secret", grace))["total"]["interceptions"] == 1
     assert (await added_up(running, "ada", grace))["total"]["interceptions"] == 0
     assert (await added_up(running, "secret", auditor))["total"]["interceptions"] == 2
-    for more in ("&group_by=model", "&format=series", "&format=csv"):
+    for more in ("&group_by=model", "&bucket=hour", "&format=csv"):
         status, response = await running.get(f"{STATS}?q=secret{more}", reader)
         assert (status, response["message"][:37]) == (403, "Readers see no texts, and cannot sear")
     await running.bridge.access.trail.flush()

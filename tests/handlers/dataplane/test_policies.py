@@ -411,9 +411,9 @@ async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refu
     assert (refusals["count"], refusals["rules"], refusals["latest"]) == (0, [], [])
     status, error = await running.get("/api/v2/aibridge/refusals?q=shadow:maybe")
     assert (status, error["validations"][0]["field"]) == (400, "shadow")
-    _, stats = await running.get("/api/v2/aibridge/stats")
-    assert (stats["refusals"]["total"], stats["refusals"]["shadow"]) == (0, {"policy_rate": 2})
-    assert stats["refusals"]["initiators"] == stats["refusals"]["points"] == []
+    for q, number in (("", 0), ("shadow:true", 2)):
+        _, stats = await running.get(f"/api/v2/aibridge/stats?of=refusals&group_by=rule&q={q}")
+        assert stats["total"] == {"refusals": number}
     exposed = running.bridge.metrics.exposition()[1].decode()
     assert 'coder_aibridged_shadow_refusals_total{rule="policy_rate"} 2.0' in exposed
     await running.ended(3)

@@ -29,7 +29,6 @@ from storage.accounts.sign_in import devices
 from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER
-from storage.aggregation.rollup import GroupBy
 from storage.aggregation.rollup_job import RollupJob
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.alerts.documents import MAX_WEBHOOKS
@@ -170,11 +169,12 @@ async def test_conversations_and_what_they_add_up_to_are_shown_as_described(send
         assert any(one[kind] for one in listed), kind
     exported = (await send("GET", f"{LIST}/export", 200)).body.splitlines()
     assert [json.loads(line) for line in exported] == listed
-    for query in ("", *(f"?group_by={group}" for group in GroupBy)):
-        statistics = json.loads((await send("GET", STATISTICS + query, 200)).body)
+    for by in ("user", "group", "token", "model", "provider", "client", "session", "end_reason", "streaming"):
+        requested = f"?group_by={by}&bucket=hour&compare=previous&limit=1000"
+        statistics = json.loads((await send("GET", STATISTICS + requested, 200)).body)
         assert statistics["uncounted"] == 0
-        assert sum(series["total"]["interceptions"] for series in statistics["series"]) == len(made)
-        assert all(series["points"] for series in statistics["series"])
+        assert sum(one["total"]["interceptions"] for one in statistics["groups"]) == len(made)
+        assert all(one["points"] for one in statistics["groups"])
     for path in NAMES:
         assert json.loads((await send("GET", path, 200)).body)
     sessions = json.loads((await send("GET", SESSIONS, 200)).body)["results"]

@@ -8,10 +8,8 @@ import pytest
 from intercept.refusals import Refusal, Rule
 from resources.recorded import refusals as resources
 from storage.aggregation.refusal_recorder import RefusalRecorder
-from storage.aggregation.rollup import MAX_GROUPS, Bucket
 from storage.queries.paging import UnknownCursorError
 from storage.queries.refusals import Refusals
-from storage.queries.statistics import StatsQuery
 from tests.storage.records import ADA, NOON, as_json
 
 GRACE = UUID(int=7)
@@ -33,10 +31,6 @@ async def fill(database):
 @pytest.fixture
 def refusals(filled):
     return Refusals(filled)
-
-
-def query(bucket=Bucket.MINUTE):
-    return StatsQuery(bucket.floor(NOON), bucket.floor(NOON) + max(timedelta(hours=1), bucket.length), bucket)
 
 
 @pytest.mark.gen_test
@@ -70,48 +64,6 @@ async def test_a_member_who_asks_for_somebody_else_finds_nothing(refusals):
 
 
 @pytest.mark.gen_test
-async def test_totals_count_every_refusal_by_time_rule_and_user(refusals):
-    for bucket in Bucket:
-        totals = await refusals.totals(query(bucket), visible_to=None)
-        rules = {"own_key_not_allowed": 2 * MINUTES, "invalid_token": MINUTES, "rate": MINUTES}
-        assert totals.rules == rules, bucket
-        assert totals.initiators == {
-            GRACE: {"own_key_not_allowed": 2 * MINUTES},
-            None: {"invalid_token": MINUTES},
-            ADA.id: {"rate": MINUTES},
-        }, bucket
-        assert next(iter(totals.initiators)) == GRACE, bucket
-        assert len(totals.points) == (MINUTES if bucket is Bucket.MINUTE else 1), bucket
-
-
-@pytest.mark.gen_test
-async def test_totals_of_a_member_are_their_own(refusals):
-    totals = await refusals.totals(query(), visible_to=ADA.id)
-    assert (totals.rules, totals.initiators) == ({"rate": MINUTES}, {ADA.id: {"rate": MINUTES}})
-
-
-@pytest.mark.gen_test
-async def test_totals_of_some_users_are_theirs_alone(refusals):
-    some = {"initiator_id": {"$in": [ADA.id, GRACE]}}
-    totals = await refusals.totals(query(), visible_to=None, initiator=some)
-    assert set(totals.initiators) == {ADA.id, GRACE}
-    hidden = await refusals.totals(query(), visible_to=ADA.id, initiator={"initiator_id": {"$ne": ADA.id}})
-    assert (hidden.rules, hidden.initiators) == ({}, {})
-
-
-@pytest.mark.gen_test
-async def test_of_many_users_those_with_most_refusals_are_named(database):
-    recorder = RefusalRecorder(database, now=lambda: NOON)
-    for number in range(1, MAX_GROUPS + 6):
-        for _ in range(number):
-            recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=UUID(int=number)))
-    await recorder.flush()
-    totals = await Refusals(database).totals(query(), visible_to=None)
-    assert list(totals.initiators) == [UUID(int=number) for number in range(MAX_GROUPS + 5, 5, -1)]
-    assert totals.rules == {"rate": sum(range(1, MAX_GROUPS + 6))}
-
-
-@pytest.mark.gen_test
 async def test_a_row_is_shown_with_all_its_keys(refusals):
     _, (row, *_) = await refusals.page({"initiator_id": GRACE}, visible_to=None, limit=1)
     assert as_json(resources.Refusal.of, row) == {
@@ -132,13 +84,3 @@ async def test_a_row_is_shown_with_all_its_keys(refusals):
         "request_ids": [],
         "more": 1,
     }
-
-
-@pytest.mark.gen_test
-async def test_what_was_refused_one_user_is_counted_by_rule(refusals):
-    hour = Bucket.HOUR.floor(NOON)
-    later = hour + timedelta(hours=1)
-    assert await refusals.rules_of(ADA.id, hour, later) == {"rate": MINUTES}
-    assert await refusals.rules_of(GRACE, hour, later) == {"own_key_not_allowed": 2 * MINUTES}
-    assert await refusals.rules_of(ADA.id, later, later + timedelta(hours=1)) == {}
-    assert await refusals.rules_of(ADA.id, hour - timedelta(hours=1), hour) == {}

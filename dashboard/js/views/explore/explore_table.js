@@ -33,7 +33,7 @@ export function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
           <tfoot>
             <tr>
               ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
-              <${Figures} total=${total} previous=${previous} q=${q} ...${common} />
+              <${Figures} total=${total} previous=${previous?.total} q=${q} ...${common} />
             </tr>
           </tfoot>
         </table>

@@ -2,18 +2,19 @@
 
 import { html } from "htm/preact";
 import { duration, percent, short, tokensIn, usd, whole } from "../../text/format.js";
-import { failedOf, groupHref, groupName } from "../../charts/series.js";
+import { groupHref, groupName, seriesOf } from "../../charts/series.js";
 
-const TITLES = { model: "Models", provider: "Providers", client: "Clients", initiator: "Users", group: "Groups", token: "Tokens" };
+const TITLES = { model: "Models", provider: "Providers", client: "Clients", user: "Users", group: "Groups", token: "Tokens" };
 const MAX_GROUPS = 12;
 
 export function Breakdown({ stats, drill }) {
-  const rows = [...stats.series].sort((one, another) => one.other - another.other || another.total.interceptions - one.total.interceptions);
+  const rows = seriesOf(stats).sort((one, another) => one.other - another.other || another.total.interceptions - one.total.interceptions);
+  const title = TITLES[stats.group_by[0]];
   const most = Math.max(1, ...rows.map(({ total }) => total.interceptions));
   return html`
     <section class="card">
-      <h2>${TITLES[stats.group_by]}</h2>
-      <div class="scroll" tabindex="0" role="region" aria-label=${TITLES[stats.group_by]}>
+      <h2>${title}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label=${title}>
         <table class="breakdown">
           <thead>
             <tr><th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th></tr>
@@ -39,7 +40,7 @@ function Group({ series, most, by, drill }) {
         <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * total.interceptions) / most}%` }}></i></span>
         ${short(total.interceptions)}
       </td>
-      <td class="number">${percent(failedOf(total), total.interceptions)}</td>
+      <td class="number">${percent(total.failed, total.interceptions)}</td>
       <td class="number">${short(tokensIn(total.token_usage))}</td>
       <td class="number">${short(total.token_usage.output_tokens)}</td>
       <td class="number">${usd(total.cost_usd)}</td>

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { duration, short, usd } from "../../text/format.js";
 import { Chart } from "../../charts/chart.js";
 import { go } from "../../frame/router.js";
-import { BUCKETS, earlier, failedOf, groupHref, groups, iso, justBefore, leaders, parts, quantiles, timeline, tokensOf } from "../../charts/series.js";
+import { BUCKETS, earlier, groupHref, groups, iso, justBefore, leaders, parts, quantiles, timeline } from "../../charts/series.js";
 
 const KINDS = [
   { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
@@ -13,8 +13,8 @@ const KINDS = [
   { name: "Output", pick: ({ token_usage: usage }) => usage.output_tokens, colour: "series-4" },
 ];
 const ENDS = [
-  { name: "Completed", pick: ({ completed }) => completed, colour: "series-1", status: "completed" },
-  { name: "Failed", pick: failedOf, colour: "bad-mark", status: "failed" },
+  { name: "Completed", pick: ({ interceptions, failed }) => interceptions - failed, colour: "series-1", status: "completed" },
+  { name: "Failed", pick: ({ failed }) => failed, colour: "bad-mark", status: "failed" },
 ];
 const COST = [{ name: "All", pick: ({ cost_usd: cost }) => cost ?? 0, colour: "series-1" }];
 const QUANTILES = ["p50", "p95", "p99"].map((name, index) => ({
@@ -42,17 +42,16 @@ export function Charts({ all, split, drill, onZoom }) {
 }
 
 function ofAll(all, drill) {
-  const [series] = all.series;
   const ends = ENDS.map((end) => ({ ...end, href: drill({ status: end.status }) }));
   return {
-    calls: parts(all, series, ends),
-    tokens: parts(all, series, KINDS),
-    cost: parts(all, series, COST),
-    first: parts(all, series, QUANTILES, null),
+    calls: parts(all, all, ends),
+    tokens: parts(all, all, KINDS),
+    cost: parts(all, all, COST),
+    first: parts(all, all, QUANTILES, null),
   };
 }
 
-const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: tokensOf, cost: ({ cost_usd: cost }) => cost ?? 0 };
+const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: ({ tokens }) => tokens, cost: ({ cost_usd: cost }) => cost ?? 0 };
 
 /** Every chart shows the same groups, each in a colour of its own. */
 function ofGroups(split, drill) {

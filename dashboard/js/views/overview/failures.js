@@ -4,14 +4,12 @@ import { html } from "htm/preact";
 import { why } from "../../text/ends.js";
 import { percent, whole, words } from "../../text/format.js";
 import { reasonOf, titleOf } from "../../text/refusals.js";
-import { failedOf } from "../../charts/series.js";
 
-/** `refusals` are undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
+/** `refusals` are the statistics of refused calls by rule, undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
 export function Failures({ figures, refusals, drill, drillRefused }) {
   const reasons = Object.entries(figures.failures)
     .filter(([, count]) => count > 0)
     .sort(([, one], [, another]) => another - one);
-  const failed = failedOf(figures);
   return html`
     <section class="card">
       <h2>Why calls failed</h2>
@@ -21,9 +19,9 @@ export function Failures({ figures, refusals, drill, drillRefused }) {
               ${reasons.map(
                 ([reason, count]) => html`
                   <li key=${reason}>
-                    <span>${words(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, failed)}</span>
+                    <span>${words(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, figures.failed)}</span>
                     <small class="quiet">${why(reason)}</small>
-                    <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * count) / failed}%` }}></i></span>
+                    <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * count) / figures.failed}%` }}></i></span>
                   </li>
                 `,
               )}
@@ -38,14 +36,14 @@ export function Failures({ figures, refusals, drill, drillRefused }) {
 
 /** Calls that the bridge refused in the same range: they are no interceptions, so no figure above has them. */
 export function Refused({ refusals, drill }) {
-  const { total, rules } = refusals;
+  const { refusals: total } = refusals.total;
   return html`
     <h2>Refused by the bridge</h2>
     ${total
       ? html`
           <ul class="reasons">
-            ${Object.entries(rules).map(
-              ([rule, count]) => html`
+            ${refusals.groups.map(
+              ({ group: { rule }, total: { refusals: count } }) => html`
                 <li key=${rule}>
                   <a href=${drill({ rule })}>${titleOf(rule)}</a><b>${whole(count)}</b><span class="quiet">${percent(count, total)}</span>
                   <small class="quiet">${reasonOf(rule)}</small>

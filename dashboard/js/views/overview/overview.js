@@ -6,10 +6,10 @@ import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
 import { plural } from "../../text/format.js";
 import { Segmented } from "../../parts/segmented.js";
 import { Empty, Loading, StatsState } from "../../parts/states.js";
-import { valueOf, withTerm } from "../../bar/query.js";
+import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
-import { iso, justBefore, spanOf } from "../../charts/series.js";
+import { iso, justBefore, mostGroups, spanOf } from "../../charts/series.js";
 import { seesEveryone } from "../../frame/shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
@@ -24,7 +24,7 @@ const SPLITS = [
   ["model", "Model"],
   ["provider", "Provider"],
   ["client", "Client"],
-  ["initiator", "User"],
+  ["user", "User"],
   ["group", "Group"],
   ["token", "Token"],
 ];
@@ -38,21 +38,21 @@ export function Overview({ route, user }) {
   const custom = Boolean(span.to);
   // A search may have to read calls one by one, so it is not repeated by itself.
   const every = (data) => (data?.uncounted ? COUNTING_MS : custom || q ? 0 : EVERY_MS);
-  const query = { ...span, q, format: "series" };
+  const query = { ...span, q };
   const all = useResource("stats", { ...query, compare: compares ? "previous" : "" }, { every, withProgress: Boolean(q) });
-  const split = useResource("stats", { ...query, group_by: params.by || "model" }, { every, withProgress: Boolean(q) });
-  const cache = useResource("stats", { from: span.from, to: span.to, q, bucket: "all" }, { every, withProgress: Boolean(q) });
+  const split = useResource("stats", { ...query, group_by: params.by || "model", limit: mostGroups(span, Date.now()) }, { every, withProgress: Boolean(q) });
+  const refused = useResource(isOfUsers(q) ? "stats" : null, { ...query, of: "refusals", group_by: "rule", limit: 100 }, { every });
   const loaded = all.data && split.data;
-  const failure = all.error ?? split.error ?? cache.error;
-  const progress = all.progress ?? split.progress ?? cache.progress;
+  const failure = all.error ?? split.error;
+  const progress = all.progress ?? split.progress;
   const choose = chooser(route);
   const retry = () => {
     all.reload();
     split.reload();
-    cache.reload();
+    refused.reload();
   };
   const sessions = href("sessions", "", { q, order: "lost", single: "show", ...rangeParams(params, "24h") });
-  const splits = SPLITS.filter(([by]) => by !== "initiator" || seesEveryone(user));
+  const splits = SPLITS.filter(([by]) => by !== "user" || seesEveryone(user));
   const { from, to } = all.data ?? span; // whole buckets, which days of a zone may not begin with
   const ends = { from: Date.parse(from), to: custom ? Date.parse(to) : Date.now() };
   const drillInto = (view, within) => (terms) => {
@@ -66,8 +66,13 @@ export function Overview({ route, user }) {
     <//>
     <p class="quiet range-text">${`${rangeText(ends, tz)}, ${tz}`}</p>
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
-    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} cache=${cache.data?.total.cache} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
   `;
+}
+
+/** Whether a search is one for refused calls too. */
+function isOfUsers(q) {
+  return terms(q).every(({ key }) => key === "user");
 }
 
 /** What of a search for calls is one for refused calls too. */
@@ -80,24 +85,24 @@ function boundsOf({ from, to }, custom) {
   return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
 }
 
-function Body({ isOwner, isFiltered, all, split, cache, sessions, by, drill, drillRefused, onZoom }) {
-  const figures = all.series[0]?.total;
-  if (!figures?.interceptions) {
+function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, drillRefused, onZoom }) {
+  const figures = all.total;
+  if (!figures.interceptions) {
     if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
     return html`
       <${Empty} title="No calls in this time">
         ${isFiltered ? html`<p>Choose another range, or take a filter away.</p>` : html`<p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>`}
         ${isOwner && !isFiltered && html`<p>To look around first, <a href=${href("demo")}>fill in a demo company</a>: two months of calls, beside your own.</p>`}
       <//>
-      ${all.refusals?.total > 0 && html`<section class="card"><${Refused} refusals=${all.refusals} drill=${drillRefused} /></section>`}
+      ${refusals?.total.refusals > 0 && html`<section class="card"><${Refused} refusals=${refusals} drill=${drillRefused} /></section>`}
     `;
   }
   return html`
-    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} cache=${cache} sessions=${sessions} />
+    <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} sessions=${sessions} />
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">
       <${Breakdown} stats=${split} drill=${drill} />
-      <${Failures} figures=${figures} refusals=${all.refusals} drill=${drill} drillRefused=${drillRefused} />
+      <${Failures} figures=${figures} refusals=${refusals} drill=${drill} drillRefused=${drillRefused} />
     </div>
   `;
 }

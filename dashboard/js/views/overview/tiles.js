@@ -4,25 +4,23 @@ import { html } from "htm/preact";
 import { duration, percent, short, tokensIn, UNKNOWN, usd, whole } from "../../text/format.js";
 import { changeOf } from "../../charts/groups.js";
 import { gainOf, shareOf } from "../../text/prompt_cache.js";
-import { failedOf, tokensOf } from "../../charts/series.js";
 
 /**
- * `previous` are the figures of the time range before, where they are known; `drill` makes addresses of calls by terms. `cache` is what
- * the prompt cache did, undefined while that is not known, and `sessions` the address of those that lost most by it.
+ * `previous` are the figures of the time range before, where they are known; `drill` makes addresses of calls by terms, and `sessions` is
+ * the address of those that lost most by the prompt cache.
  */
-export function Tiles({ figures, previous, drill, cache = figures.cache, sessions }) {
-  const { interceptions, token_usage: usage, cost_usd: cost, first_byte_ms: first } = figures;
-  const failed = failedOf(figures);
+export function Tiles({ figures, previous, drill, sessions }) {
+  const { interceptions, failed, tokens, token_usage: usage, cost_usd: cost, first_byte_ms: first, cache } = figures;
   const before = previous?.interceptions ? previous : null;
   const change = (pick, format) => before && { text: changeOf(pick(figures) ?? 0, pick(before) ?? 0), title: `before: ${format(pick(before))}` };
   return html`
     <dl class="tiles">
       <${Tile} title="Calls" value=${short(interceptions)} exact=${whole(interceptions)} change=${change((one) => one.interceptions, whole)} link=${drill({})} />
-      <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${whole(failed)} bad=${failed > 0} change=${change(failedOf, whole)} link=${drill({ status: "failed" })} />
-      <${Tile} title="Tokens" value=${short(tokensOf(figures))} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change(tokensOf, whole)} />
+      <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${whole(failed)} bad=${failed > 0} change=${change((one) => one.failed, whole)} link=${drill({ status: "failed" })} />
+      <${Tile} title="Tokens" value=${short(tokens)} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change((one) => one.tokens, whole)} />
       <${Tile} title="Cost" value=${usd(cost)} note=${notInCost(figures)} change=${change((one) => one.cost_usd, usd)} />
       <${Tile} title="First byte, median" value=${duration(first?.p50)} note=${first ? `p95 ${duration(first.p95)}` : ""} change=${change((one) => one.first_byte_ms?.p50, duration)} />
-      <${Tile} title="Cache" value=${(cache && shareOf(cache)) || UNKNOWN} note=${cache ? gainOf(cache) : ""} link=${sessions} />
+      <${Tile} title="Cache" value=${shareOf(cache) || UNKNOWN} note=${gainOf(cache)} link=${sessions} />
     </dl>
   `;
 }

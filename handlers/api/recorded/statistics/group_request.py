@@ -12,14 +12,16 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from handlers.api.choices import choice, refuse, time
 from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
-from storage.aggregation.rollup import Bucket, GroupBy
+from storage.aggregation.rollup import Bucket
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import OF_SUBJECT, By, Order, Subject, names_of, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.time_ranges import ceiling
 
-OWN_PARAMETERS: Final = ("of", "q", "order_by", "limit", "offset", "tz", "compare", "format")
+PARAMETERS: Final = (
+    *("from", "to", "bucket", "group_by", "of", "q", "order_by", "limit", "offset", "tz", "compare", "format"),
+)
 MAX_BUCKETS: Final = 1_500
 MAX_DIMENSIONS: Final = 2
 DEFAULT_GROUPS: Final = 20
@@ -27,27 +29,14 @@ USUAL_SPAN: Final = timedelta(hours=24)
 OLDEST_MINUTE: Final = timedelta(days=7)
 """How old requested minutes may be. They are kept for a little longer."""
 
-FORMATS: Final = ("json", "csv", "rows")
-SERIES: Final = "series"
-"""The format of series, which groups do not have."""
-
+FORMATS: Final = ("json", "csv")
 PREVIOUS: Final = "previous"
 CHANGE_OF_NOTHING: Final = "may be change only with compare=previous: it is the change against the time range before"
-_PERIODS: Final = frozenset({Period.WEEK, Period.MONTH, Period.ALL})
-
-
-def needs_groups(values: Mapping[str, str]) -> bool:
-    """Whether the parameters need groups; else the response has series, also if they request series."""
-    if values.get("format") == SERIES:
-        return False
-    group_by = values.get("group_by") or GroupBy.MODEL
-    only_here = any(values.get(name) for name in OWN_PARAMETERS)
-    return only_here or values.get("bucket") in _PERIODS or group_by not in list(GroupBy)
 
 
 @dataclass(frozen=True)
 class GroupRequest:
-    """A request for groups, and the format of the response."""
+    """What is requested, and the format of the response."""
 
     query: GroupQuery
     format: str
@@ -70,7 +59,7 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
     zone = _zone(tz, problems)
     written = values.get("format") or FORMATS[0]
     if written not in FORMATS:
-        problems.append(("format", f"must be one of {', '.join((*FORMATS, SERIES))}"))
+        problems.append(("format", f"must be one of {', '.join(FORMATS)}"))
     if values.get("compare") not in {None, "", PREVIOUS}:
         problems.append(("compare", f"must be {PREVIOUS}"))
     if order is Order.CHANGE and values.get("compare") != PREVIOUS:
@@ -141,12 +130,14 @@ def _range(
             problems.append(("to", "must be after from"))
         elif len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
             problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
-        calendar.previous(start, end, zone)
+        earliest, _ = calendar.previous(start, end, zone)
     except OverflowError:
         problems.append(("to", "is out of range"))
         return now, now
-    if period is Period.MINUTE and start < now - OLDEST_MINUTE - timedelta(minutes=1):
-        problems.append(("from", f"minutes are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
+    compares = values.get("compare") == PREVIOUS
+    if period is Period.MINUTE and (earliest if compares else start) < now - OLDEST_MINUTE - timedelta(minutes=1):
+        which = "minutes, also of the time before," if compares else "minutes"
+        problems.append(("from", f"{which} are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     return start, end
 
 

@@ -12,23 +12,11 @@ from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_B
 from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
 from handlers.openapi.operations import JSON, Described, lines, query, response
-from resources.recorded.flat_rows import FlatRows
-from resources.recorded.groups import (
-    GroupedStatistics,
-)
-from resources.recorded.stats import (
-    Statistics,
-)
-from storage.aggregation.rollup import MAX_GROUPS, GroupBy
+from resources.recorded.statistics import Statistics
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject, names_of
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
-
-_ONE_OF = {
-    "oneOf": [{"$ref": f"#/components/schemas/{one.__name__}"} for one in (Statistics, GroupedStatistics, FlatRows)]
-}
-
 _LINES = lines('{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}')
 IN_HOURS = (
     query("from", Timestamp, "From then on, made earlier to a whole hour; without it 24 hours before `to`."),
@@ -36,17 +24,12 @@ IN_HOURS = (
 )
 """The time range of what is told by hours."""
 
-SCHEMAS = (Statistics, GroupedStatistics, FlatRows)
-"""The bodies of a response, of which it has one."""
-
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/stats": get(
         "getStatistics",
-        "Statistics over time or by group",
-        "Counts, tokens, costs and durations of ended calls: `series` over time in buckets of UTC, each with its points. With "
-        "any of `of`, `q`, `order_by`, `limit`, `offset`, `tz`, `compare`, `format`, a bucket `week`, `month` or `all`, or a "
-        "`group_by` that series do not have, the answer is `groups`: every group there is, page by page. With "
-        "`format=series` it is series, which take `q` and `compare` too.",
+        "Statistics by group, and over time",
+        "Counts, tokens, costs and durations of ended calls in all, by group, and with several buckets over time. Every "
+        "group there is, page by page.",
         parameters=(
             query("from", Timestamp, "From then on, made earlier to a whole bucket; without it 24 hours before `to`."),
             query("to", Timestamp, "Until before then, made later to a whole bucket; without it now."),
@@ -54,17 +37,17 @@ PATHS: dict[str, Described] = {
                 "bucket",
                 Period,
                 f"How long one is; of at most {MAX_BUCKETS} from `from` to `to`. `all` is the whole range as one, in whole "
-                "hours. Without it an hour, and of groups `all`. Weeks begin on Monday.",
+                "hours. Weeks begin on Monday.",
+                default=Period.ALL.value,
             ),
             query(
                 "group_by",
                 str,
-                f"Of series one of {', '.join(GroupBy)}: a series for each of these, at most the {MAX_GROUPS} with most "
-                f"calls; without it one for all. Of groups up to two, with a comma: of calls {', '.join(names_of(Subject.CALLS))}; "
+                f"Up to two, with a comma: of calls {', '.join(names_of(Subject.CALLS))}; "
                 f"of refusals {', '.join(names_of(Subject.REFUSALS))}; of sessions {', '.join(names_of(Subject.SESSIONS))}.",
                 example="user,model",
             ),
-            query("of", Subject, "What the groups count; without it calls."),
+            query("of", Subject, "What is counted; without it calls."),
             query(
                 "q",
                 str,
@@ -90,20 +73,18 @@ PATHS: dict[str, Described] = {
                 "compare",
                 Literal["previous"],
                 "Puts `previous` beside each total: what it was in the time range before. Before whole months these are as "
-                "many months, before whole days as many days, before anything else as much time. Series have one `previous`, of "
-                "all calls, with points.",
+                "many months, before whole days as many days, before anything else as much time. That of all has points.",
             ),
             query(
                 "format",
-                Literal["json", "csv", "rows", "series"],
-                "`rows` and `csv` are flat: a row is a group; without it `json`. `series` asks for series, also with `q` and "
-                "`compare`; it goes with none of `of`, `order_by`, `limit`, `offset` and `tz`.",
+                Literal["json", "csv"],
+                "A row of `csv` is a group, or with several buckets a group in one of them; without it `json`.",
             ),
         ),
         responses={
             "200": response(
                 "The statistics.",
-                {JSON: Described(schema=_ONE_OF), "text/csv": Described(schema=str)} | _LINES,
+                {JSON: Described(schema=Statistics), "text/csv": Described(schema=str)} | _LINES,
             )
         }
         | WORDS,

@@ -12,7 +12,7 @@ from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Order, Subject
 from storage.queries.filters.selection import ENDED, Selection
 
-MAX_POINTS: Final = 20_000
+MAX_POINTS: Final = 10_000
 """Most buckets of all groups of one result."""
 
 
@@ -29,8 +29,6 @@ class GroupQuery:
         zone: Whose days these are.
         compare: Whether the time range before is requested too.
         visible_to: The user whose calls alone count; None are all.
-        in_full: Whether it is for series: buckets have the histograms that these show, and the time range before has buckets,
-            but no groups. What the prompt cache lost is left out.
     """
 
     start: datetime
@@ -45,14 +43,12 @@ class GroupQuery:
     offset: int = 0
     compare: bool = False
     visible_to: Any = None
-    in_full: bool = False
 
     @property
     def previous(self) -> GroupQuery:
-        """The same of the time range before, as one bucket, or `in_full` as one group."""
+        """The same of the time range before."""
         start, end = calendar.previous(self.start, self.end, self.zone)
-        before = replace(self, start=start, end=end, compare=False)
-        return replace(before, by=()) if self.in_full else replace(before, period=Period.ALL)
+        return replace(self, start=start, end=end, compare=False)
 
     @property
     def selection(self) -> Selection | None:

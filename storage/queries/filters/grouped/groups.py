@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
 
-from storage.aggregation.rollup import Totals
+from storage.aggregation.rollup import Totals, add
 
 Key: TypeAlias = tuple[Any, ...]
 """The values that a group has in common."""
@@ -42,7 +43,10 @@ class TooManyPointsError(Exception):
 
 
 class Found(Struct):
-    """What a group adds up to, the same over time by the start of a bucket, and both of the time range before."""
+    """What a group adds up to, the same over time by the start of a bucket, and both of the time range before.
+
+    `points_before` is known of all as one alone.
+    """
 
     key: Key
     total: Totals
@@ -67,3 +71,31 @@ class GroupResult(Struct):
     total: Found
     uncounted: int = 0
     recorded_since: datetime | None = None
+
+
+def sum_of(groups: Iterable[Found]) -> Found:
+    """Return all groups as one, where nothing is in two of them."""
+    total = Found((), {}, {})
+    for group in groups:
+        add(total.total, group.total)
+        for at, point in group.points.items():
+            add(total.points.setdefault(at, {}), point)
+    return total
+
+
+def without(found: Found, others: Found | None) -> Found:
+    """Take others away from a group that has them too."""
+    if others is None:
+        return found
+    add(found.total, others.total, -1)
+    for at in others.points.keys() & found.points.keys():  # the rollups of a minute expire one by one
+        add(found.points[at], others.points[at], -1)
+    found.points = {at: point for at, point in found.points.items() if any(point.values())}
+    return found
+
+
+def rest_of(result: GroupResult) -> Found:
+    """What is in none of the groups of a result, where nothing is in two of them."""
+    total = result.total
+    rest = Found((), dict(total.total), {at: dict(point) for at, point in total.points.items()})
+    return without(rest, sum_of(result.groups))

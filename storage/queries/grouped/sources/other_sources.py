@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from storage.aggregation.refusal_recorder import SHADOW
-from storage.aggregation.rollup import TOKENS, Breakdown, Bucket
+from storage.aggregation.rollup import TOKENS, Breakdown
 from storage.mongo.indexes import (
     BY_LOSS,
     REFUSALS_BY_INITIATOR,
@@ -37,7 +37,7 @@ class RefusalTotals(Source):
 
     @property
     def _documents(self) -> Stages:
-        ranges = split(*self.times, buckets_of(self._query, Breakdown.USER))
+        ranges = split(*self.times, buckets_of(self._query, Breakdown.ALL))
         real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
         conditions = [real, dict(self._query.conditions), self._own]
         # All of it is in each part: what stands beside an `$or` does not bound the index.
@@ -59,7 +59,8 @@ class RefusalRows(RefusalTotals):
 
     @property
     def _documents(self) -> Stages:
-        match = {"$and": [{"at": self._times}, {"shadow": {"$ne": True}}, dict(self._query.conditions), self._own]}
+        real = {} if "shadow" in self._query.conditions else {"shadow": {"$ne": True}}
+        match = {"$and": [{"at": self._times}, real, dict(self._query.conditions), self._own]}
         return [{"$match": match}, *([{"$set": self._keys}] if self._keys else [])]
 
     def hint(self, _keys: Sequence[Key] | None) -> Keys:
@@ -120,9 +121,8 @@ class Losses(Records):
 
 
 def of_refusals(query: GroupQuery) -> RefusalTotals:
-    """Choose where refusals are read: the totals have them all, by user and rule, in whole hours and days."""
+    """Choose where refusals are read: the totals have them all, by user and rule, in whole buckets."""
     has_totals = {by.dimension for by in query.by} <= {Dimension.USER, Dimension.RULE}
-    is_whole = all(Bucket.HOUR.floor(one) == one for one in (query.start, query.end))
-    is_whole = is_whole and bool(buckets_of(query, Breakdown.USER))
+    is_whole = all(one.bucket for one in split(query.start, query.end, buckets_of(query, Breakdown.ALL)))
     in_totals = has_totals and is_whole and query.conditions.keys() <= {"initiator_id", "rule"}
     return RefusalTotals(query) if in_totals else RefusalRows(query)

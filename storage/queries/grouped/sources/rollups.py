@@ -9,11 +9,12 @@ from typing import Any, ClassVar, Final
 from storage.aggregation.histograms import unpack
 from storage.aggregation.rollup import HISTOGRAMS, OF_TAGS, Breakdown, Bucket
 from storage.mongo.indexes import (
-    BUSIEST_TOKENS,
+    BY_TOKEN,
     ROLLUPS,
     ROLLUPS_BY_INITIATOR,
     SPENDERS,
     SPENDING_TOKENS,
+    SPENDING_USERS,
     TAGGED,
     Keys,
 )
@@ -31,7 +32,11 @@ MAX_FOUND_BY_KEY: Final = 200
 MAX_PAIRED: Final = 50
 """Most values of a dimension for which the values of another one are told apart: each is compared with what is read."""
 
-_RANKED_BY: Final = {Breakdown.USER_COMBINATION: SPENDERS, Breakdown.TOKEN: SPENDING_TOKENS}
+_RANKED_BY: Final = {
+    Breakdown.USER_COMBINATION: SPENDERS,
+    Breakdown.USER: SPENDING_USERS,
+    Breakdown.TOKEN: SPENDING_TOKENS,
+}
 """Indexes that have what groups of days are sorted by."""
 
 
@@ -140,7 +145,7 @@ class Rollups(Source):
         if of_some or is_one_of(self.plan.values.get("initiator_id")):
             return ROLLUPS_BY_INITIATOR
         if self.plan.breakdown is Breakdown.TOKEN and keys is not None and "api_key_id" in self._fields:
-            return BUSIEST_TOKENS
+            return BY_TOKEN
         return TAGGED if self.plan.breakdown in OF_TAGS else ROLLUPS
 
     @staticmethod

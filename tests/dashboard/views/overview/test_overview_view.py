@@ -237,11 +237,11 @@ def _bars(page):
     """Start and number of calls of each minute of the last hour, as the page asked for them last."""
     script = """
         const {name} = performance.getEntriesByType("resource")
-            .findLast(({name}) => name.includes("format=series") && !name.includes("group_by"))
+            .findLast(({name}) => name.includes("/stats?") && !name.includes("group_by"))
         return fetch(name).then((answer) => answer.json())"""
     response = page.browser.execute_script(script)
     start = response["from"]
-    counted = {point["at"]: point["interceptions"] for point in response["series"][0]["points"]}
+    counted = {point["at"]: point["interceptions"] for point in response["points"]}
     script = (
         "return [...Array(60).keys()].map((minute) => new Date(Date.parse(arguments[0]) + minute * 60e3).toISOString())"
     )
@@ -268,7 +268,7 @@ def test_an_owner_also_sees_users_and_everybodys_refusals(page, site):
     site.calls(token, 12)  # enough to be among the rows that are shown
     site.counted(token, 12)
     site.refused(token)
-    page.open("overview?by=initiator", owner)
+    page.open("overview?by=user", owner)
     page.find(".breakdown a", busy)
     page.click(".reasons a", "Unknown route")
     page.until(lambda: page.address.startswith("refusals?q=started_after"), "the reason was to lead to its calls")

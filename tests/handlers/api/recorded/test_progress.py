@@ -18,7 +18,7 @@ from storage.queries.grouped import slices
 from storage.queries.grouped.grouped import STREAM_SECONDS, Grouped
 from storage.queries.grouped.row_reader import Progress
 from tests.handlers.api.calls import record
-from tests.handlers.api.recorded.statistics.test_grouped import STATS, counted, stats
+from tests.handlers.api.recorded.statistics.test_stats import STATS, counted, stats
 
 
 @pytest.mark.gen_test

@@ -30,7 +30,7 @@ LISTS = {
     f"{API}/models": json.loads,
     f"{API}/clients": json.loads,
     f"{API}/providers": json.loads,
-    f"{API}/stats": lambda body: [one for one in json.loads(body)["series"] if one["total"]["interceptions"]],
+    f"{API}/stats": lambda body: json.loads(body)["total"]["interceptions"],
 }
 
 

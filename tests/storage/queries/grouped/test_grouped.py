@@ -16,13 +16,20 @@ from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
 
 from intercept.records import EndReason, Status
-from storage.aggregation.rollup import TOKENS, add
+from storage.aggregation import uncounted as uncounted_module
+from storage.aggregation.rollup import TOKENS, add, summed
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, floor
-from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, parse_by
+from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, has_many, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
+from storage.queries.filters.grouped.groups import (
+    TooManyPointsError,
+    TooMuchError,
+    UnsupportedOrderError,
+    rest_of,
+    sum_of,
+)
 from storage.queries.filters.search_language import parse_search
 from storage.queries.grouped import grouped as grouped_module
 from storage.queries.grouped import ranking as ranking_module
@@ -31,7 +38,7 @@ from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped import totals as totals_module
 from storage.queries.grouped.grouped import Grouped
 from tests.examples import examples
-from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, marked, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 RESEARCH, OPS = UUID(int=0xE5), UUID(int=0x095)
@@ -56,6 +63,30 @@ def by(*names):
 
 def nonzero(totals):
     return {name: value for name, value in totals.items() if value}
+
+
+def figures(points):
+    return {at: nonzero(totals) for at, totals in points.items()}
+
+
+def total_of(over_time):
+    """What is in the time range of a query, of what is in that and in the one before."""
+    return summed((True, totals) for (is_now, _), totals in over_time.items() if is_now).get(True, {})
+
+
+def times_of(response):
+    now = {(True, at): one for at, one in response.total.points.items()}
+    return now | {(False, at): one for at, one in response.total.points_before.items()}
+
+
+def points_of(response):
+    return {(one.key, at): one.points[at] for one in response.groups for at in one.points}
+
+
+def check_rest(query, pages, groups):
+    """What is in no group of a page is in the others, where no call is in two."""
+    for page in pages if not any(has_many(Subject.CALLS, one) for one in query.by) else ():
+        assert nonzero(rest_of(page).total) == nonzero(sum_of(groups).total)
 
 
 def keys_of(document, dimensions):
@@ -177,18 +208,22 @@ def test_every_group_is_what_its_calls_add_up_to(
         response = await Grouped(database).read(query)
         selection = query.selection
         before = query.previous
-        groups, points, earlier, total = {}, {}, {}, {}
+        groups, points, earlier, over_time = {}, {}, {}, {}
         async for document in database.interceptions.find({**selection.values, "status": {"$in": selection.statuses}}):
             at, totals = document["started_at"], totals_of_call(document)
-            if query.start <= at < query.end:
-                add(total, totals)
+            if before.start <= at < query.end:
+                add(over_time.setdefault((at >= query.start, floor(period, at, zone)), {}), totals)
             for key in keys_of(document, query.by):
                 if before.start <= at < before.end:
                     add(earlier.setdefault(key, {}), totals)
                 if query.start <= at < query.end:
                     add(groups.setdefault(key, {}), totals)
                     add(points.setdefault((key, floor(period, at, zone)), {}), totals)
+        total = total_of(over_time)
         assert nonzero(response.total.total) == nonzero(total)
+        if period is not Period.ALL:
+            assert figures(times_of(response)) == figures(over_time)
+            assert figures(points_of(response)) == figures(points if query.by else {})
         if not query.by:
             return
         assert response.count == len(groups)
@@ -200,9 +235,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         assert [one.key for page in pages for one in page.groups] == [one.key for one in response.groups]
         for one in response.groups:
             assert nonzero(one.previous) == nonzero(earlier.get(one.key, {}))
-        if period is not Period.ALL:
-            found = {(one.key, at): one.points[at]["interceptions"] for one in response.groups for at in one.points}
-            assert found == {place: totals["interceptions"] for place, totals in points.items()}
+        check_rest(query, pages[:1], response.groups[3:])
 
     io_loop.run_sync(compare, timeout=60)
 
@@ -324,6 +357,45 @@ async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
 
 
 @pytest.mark.gen_test
+async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(database, monkeypatch):
+    monkeypatch.setattr(uncounted_module, "MAX_UNCOUNTED", 2)
+
+    async def told(query, visible_to=None):
+        return (await Grouped(database).read(replace(query, visible_to=visible_to))).uncounted
+
+    await count(database, Call(1, initiator=ADA))
+    calls = [*(Call(number, second=5, initiator=ADA) for number in range(2, 5)), Call(5, second=DAY, initiator=BOB)]
+    await write(database, *(call.start for call in calls), *(call.end() for call in calls), Call(6).start)
+    first = replace(THREE_DAYS, end=MIDNIGHT + timedelta(days=1))
+    second = replace(THREE_DAYS, start=first.end)
+    # Those that wait of other times and users do not hide any.
+    assert [await told(THREE_DAYS), await told(second), await told(THREE_DAYS, BOB)] == [2, 1, 1]
+    assert [await told(second, ADA), await told(first, BOB)] == [0, 0]
+    await count(database)
+    assert [await told(THREE_DAYS), await told(second)] == [0, 0]
+
+
+@pytest.mark.gen_test
+async def test_a_call_that_is_counted_and_marked_again_is_not_told_as_uncounted(database):
+    call = Call(1)
+    await write(database, call.start, call.presumed_end())
+    assert (await Grouped(database).read(THREE_DAYS)).uncounted == 1
+    await count(database)
+    await write(database, call.end())
+    response = await Grouped(database).read(THREE_DAYS)
+    assert (response.uncounted, await marked(database), response.total.total["interceptions"]) == (0, [1], 1)
+
+
+@pytest.mark.gen_test
+async def test_a_rollup_that_has_expired_before_others_of_its_time_is_no_error(database):
+    await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
+    await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
+    response = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), limit=1, period=Period.DAY))
+    assert [(one.key, one.points[MIDNIGHT]["interceptions"]) for one in response.groups] == [(("model-1",), 2)]
+    assert rest_of(response).points == {}
+
+
+@pytest.mark.gen_test
 async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     at = MIDNIGHT + timedelta(hours=1)
     totals = [("rate", ADA, 3), ("rate", BOB, 1), ("concurrency", ADA, 2), ("shadow:rate", ADA, 9)]
@@ -356,6 +428,11 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     for order in (Order.COST, Order.CACHE):
         with pytest.raises(UnsupportedOrderError, match=f"refusals cannot be sorted by {order}"):
             await Grouped(database).read(replace(refusals, order=order))
+    shadow = {"at": at, "rule": "tokens", "shadow": True, "initiator_id": ADA, "count": 9}
+    await database.refusals.insert_one(shadow)
+    assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
+    only_shadow = replace(refusals, by=by("rule"), conditions={"shadow": True})
+    assert await numbers(only_shadow) == ({("tokens",): 9}, 9)
     day_before = {"bucket": "day", "at": MIDNIGHT - timedelta(days=1), "rule": "rate", "count": 1}
     await database.refusal_totals.insert_one(day_before | {"initiator_id": ADA})
     changed = await Grouped(database).read(replace(by_rule, order=Order.CHANGE, compare=True))

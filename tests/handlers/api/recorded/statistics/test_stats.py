@@ -1,125 +1,25 @@
-"""The statistics of real records."""
+"""The statistics of real records and refusals."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import urlencode
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from handlers.api.recorded.statistics import stats as stats_module
-from handlers.api.recorded.statistics.group_request import MAX_BUCKETS
-from handlers.api.recorded.statistics.stats import PARAMETERS, parse_query
-from handlers.problems import ValidationProblem
+from handlers.api.control import too_much
+from handlers.api.pagination import INVALID
+from handlers.api.recorded.statistics.group_request import PARAMETERS
 from storage.accounts.users import Role
-from storage.aggregation.rollup import Bucket, GroupBy
 from storage.aggregation.rollup_job import RollupJob
-from storage.queries import statistics
-from storage.queries.statistics import StatsQuery
-from tests.cases import for_each
+from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError
+from storage.queries.grouped.grouped import Grouped
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"
-NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
-INVALID = "Query parameters have invalid values."
-NOT_A_TIME = 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'
-
-
-def at(day, hour=0, minute=0):
-    return datetime(2026, 3, day, hour, minute, tzinfo=UTC)
-
-
-@for_each(
-    ("values", "query"),
-    [
-        ({}, StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR)),
-        ({"from": "", "bucket": "", "group_by": ""}, StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR)),
-        ({"bucket": "day", "group_by": "model"}, StatsQuery(at(4), at(6), Bucket.DAY, GroupBy.MODEL)),
-        (
-            {"from": "2026-03-05T12:30:15Z", "to": "2026-03-05T12:30:16Z", "bucket": "minute"},
-            StatsQuery(at(5, 12, 30), at(5, 12, 31), Bucket.MINUTE),
-        ),
-        ({"to": "2026-03-01T02:00:00+02:00"}, StatsQuery(datetime(2026, 2, 28, tzinfo=UTC), at(1), Bucket.HOUR)),
-        (
-            {"from": "2022-01-27T00:00:00Z", "bucket": "day"},
-            StatsQuery(datetime(2022, 1, 27, tzinfo=UTC), at(6), Bucket.DAY),
-        ),
-        (
-            {"format": "series", "q": "model:a", "compare": "previous", "group_by": "token"},
-            StatsQuery(at(4, 12), at(5, 13), Bucket.HOUR, GroupBy.TOKEN, compare=True),
-        ),
-    ],
-)
-def test_times_become_whole_buckets(values, query):
-    assert parse_query(values, NOW) == query
-
-
-@for_each(
-    ("values", "problems"),
-    [
-        (
-            {"from": "yesterday", "to": "5", "bucket": "year", "group_by": "nobody"},
-            [
-                ("bucket", "must be one of minute, hour, day, week, month, all"),
-                ("group_by", "must be one of model, provider, client, initiator, group, token"),
-                ("to", NOT_A_TIME),
-                ("from", NOT_A_TIME),
-            ],
-        ),
-        ({"from": "2026-03-05T12:00:00Z", "to": "2026-03-05T12:00:00Z"}, [("to", "must be after from")]),
-        ({"from": "2026-03-05T12:20:00Z", "to": "2026-03-05T12:10:00Z"}, [("to", "must be after from")]),
-        ({"from": "2027-03-05T12:20:00Z"}, [("to", "must be after from")]),
-        ({"from": "2026-01-01T00:00:00Z"}, [("bucket", "the range has more than 1,500 buckets")]),
-        (
-            {"from": "2026-02-26T12:28:00Z", "to": "2026-02-26T13:00:00Z", "bucket": "minute"},
-            [("from", "minutes are kept for 7 days; choose a longer bucket")],
-        ),
-        (
-            {"from": "2026-02-26T13:00:00Z", "to": "2026-02-26T14:00:00Z", "bucket": "minute", "compare": "previous"},
-            [("from", "minutes, also of the time before, are kept for 7 days; choose a longer bucket")],
-        ),
-        (
-            {"format": "series", "bucket": "week", "limit": "5", "tz": "UTC", "compare": "next", "group_by": "tool"},
-            [
-                ("bucket", "must be one of minute, hour, day"),
-                ("group_by", "must be one of model, provider, client, initiator, group, token"),
-                ("compare", "must be previous"),
-                ("limit", "is of groups; series do not take it"),
-                ("tz", "is of groups; series do not take it"),
-            ],
-        ),
-        (
-            {"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z", "compare": "previous"},
-            [("to", "is out of range")],
-        ),
-        ({"to": "9999-12-31T23:59:59Z"}, [("to", "is out of range")]),
-        ({"to": "0001-01-01T01:00:00Z"}, [("to", "is out of range")]),
-    ],
-)
-def test_what_cannot_be_asked_is_refused_by_name(values, problems):
-    with pytest.raises(ValidationProblem) as refused:
-        parse_query(values, NOW)
-    assert (refused.value.message, list(refused.value.validations)) == (INVALID, problems)
-
-
-times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
-words = st.sampled_from([*Bucket, *GroupBy, "series", "previous"])
-texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=30))
-
-
-@given(st.dictionaries(st.sampled_from(PARAMETERS), texts))
-def test_any_values_are_a_bounded_question_or_are_refused(values):
-    try:
-        query = parse_query(values, NOW)
-    except ValidationProblem:
-        return
-    length = query.bucket.length
-    assert 1 <= (query.end - query.start) / length <= MAX_BUCKETS
-    for time in (query.start, query.end, *([query.previous.start] if query.compare else [])):
-        assert query.bucket.floor(time) == time
 
 
 async def counted(running):
@@ -132,78 +32,191 @@ async def stats(running, headers=None, **parameters):
     return response
 
 
+async def text(running, **parameters):
+    response = await running.request("GET", f"{STATS}?{urlencode(parameters)}", running.headers)
+    assert response.status == 200
+    return response
+
+
+def test_what_takes_too_long_is_told_with_how_long_it_may_take():
+    assert too_much(TooMuchError(1_234_567, 20.0)) == (
+        "takes longer than the 20 s that it may take: about 1,234,567 calls are read one by one for it, which may take 62 s "
+        "or longer. Choose a shorter range, or group and search by user, provider, model and client alone, in whole hours"
+    )
+    assert too_much(TooMuchError(0, 9.0)).startswith("takes longer than the 9 s that it may take. Choose")
+
+
 @pytest.mark.gen_test
-async def test_statistics_are_of_what_was_recorded_and_refused_also_by_a_search(running):
-    # statistics are of what was recorded
-    await record(running)
-    await record(running, fails=True)
-    await counted(running)
-    await record(running)
-    response = await stats(running)
-    (series,) = response.pop("series")
-    assert response.pop("from") < response.pop("to")
-    refusals = {"total": 0, "rules": {}, "initiators": [], "points": []}
-    assert response == {"bucket": "hour", "group_by": None, "uncounted": 1, "refusals": refusals}
-    total, points = series.pop("total"), series.pop("points")
-    assert series == {"group": None, "other": False}
-    for name in ("duration_ms", "first_byte_ms"):
-        figures = total.pop(name)
-        assert 0 < figures["p50"] <= figures["p95"] <= figures["p99"]
-    assert total == {
-        "interceptions": 2,
-        "completed": 1,
-        "failures": {"upstream_error": 1},
-        "token_usage": total["token_usage"],
-        "cost_usd": total["cost_usd"],
-        "cost_micro_usd": round(total["cost_usd"] * 1_000_000),
-        "unpriced": total["unpriced"],
-        "no_usage": 1,
-    }
-    _, listed = await running.get("/api/v2/aibridge/interceptions?q=status:completed")
-    (usage,) = listed["results"][0]["token_usages"]
-    assert total["token_usage"] == {name: usage[name] or 0 for name in total["token_usage"]}
-    assert sum(point["interceptions"] for point in points) == 2
-    assert all(answer_at.endswith(":00:00.000Z") for answer_at in (point["at"] for point in points))
-    await running.afresh("rollups", "refusals", "refusal_totals")
-    # refusals of one user are counted beside a search for them
+async def test_figures_of_two_dimensions_have_names_costs_and_the_time_before_by_who_asks(running):
+    # two dimensions are told with names costs and the time before
     member = await running.user("grace")
-    await running.get("/api/v2/aibridge/openai/v1/nowhere", member)
-    await running.bridge.refusal_recorder.flush()
-    found = {
-        q: await stats(running, format="series", q=q) for q in ("initiator:grace", "initiator:ada", "-initiator:ada")
-    }
-    assert {q: response["refusals"]["total"] for q, response in found.items()} == {
-        "initiator:grace": 1,
-        "initiator:ada": 0,
-        "-initiator:ada": 1,
-    }
-    hidden = await stats(running, member, format="series", q="-initiator:me")
-    assert (hidden["refusals"]["total"], hidden["series"][0]["total"]["interceptions"]) == (0, 0)
+    await record(running, member, model="gpt-5")
+    await record(running, model="gpt-5", fails=True)
+    await counted(running)
+    response = await stats(running, group_by="user,model", order_by="cost", compare="previous")
+    assert (response["group_by"], response["count"], response["bucket"], response["of"]) == (
+        ["user", "model"],
+        2,
+        "all",
+        "calls",
+    )
+    first, second = response["groups"]
+    assert [(one["group"]["user"]["username"], one["group"]["model"]) for one in (first, second)] == [
+        ("grace", "gpt-5"),
+        ("ada", "gpt-5"),
+    ]
+    total, usage = first["total"], first["total"]["token_usage"]
+    kinds = total["cost_by_kind"]
+    assert sum(kinds.values()) == pytest.approx(total["cost_usd"], abs=1e-9)
+    assert kinds["output_usd"] > 0
+    read, written, fresh = (
+        usage[name] for name in ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")
+    )
+    assert total["cache"]["rate"] == round(read / (read + written + fresh), 4)
+    assert total["cache"]["saved_usd"] > 0
+    assert (total["tokens"], total["failed"], second["total"]["failures"]) == (
+        *(sum(usage.values()), 0),
+        {"upstream_error": 1},
+    )
+    assert first["previous"]["interceptions"] == response["previous"]["total"]["interceptions"] == 0
+    assert first["total"]["bridge_ms"]["p50"] >= 0
+    assert sum(one["calls"] for one in response["histograms"]["duration_ms"]) == 2
+    by_month = await stats(running, group_by="user,model", bucket="month", tz="Asia/Tokyo")
+    assert [sum(point["interceptions"] for point in one["points"]) for one in by_month["groups"]] == [1, 1]
+    (month,) = by_month["points"]
+    assert month["interceptions"] == 2
+    assert {name: month[name] for name in by_month["total"]} == by_month["total"]
+    await running.afresh("rollups")
+    # members see their own and readers all figures
+    member, reader = await running.user("grace"), await running.user("ron", Role.READER)
+    await record(running, member, model="a")
+    await record(running, model="b")
+    await counted(running)
+    for group_by in ("user", "user,http_status", "user,agent"):
+        found = await stats(running, member, group_by=group_by, order_by="cost")
+        assert [one["group"]["user"]["username"] for one in found["groups"]] == ["grace"]
+        assert found["total"]["interceptions"] == 1
+    response = await stats(running, reader, group_by="user,http_status")
+    assert {one["group"]["user"]["username"] for one in response["groups"]} == {"ada", "grace"}
+    assert (await stats(running, reader, of="sessions", group_by="client"))["of"] == "sessions"
+    assert "Why" not in json.dumps(response)
+    status, result = await running.get(f"{STATS}?q=user:ada", member)
+    assert (status, result["validations"][0]["field"]) == (400, "user")
 
 
 @pytest.mark.gen_test
-async def test_owners_and_auditors_see_all_and_members_their_own(running):
-    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
-    for headers, models in ((running.headers, ["a", "b", "b"]), (member, ["b", "c"])):
-        for model in models:
-            await record(running, headers, model=model)
+async def test_csv_has_a_row_for_each_group_and_no_prompt(running):
+    await record(running, model="=cmd()")
+    await record(running, model="gpt-5")
     await counted(running)
-    await record(running, member)
-    for headers, models, users, uncounted in (
-        (running.headers, [("b", 3), ("a", 1), ("c", 1)], [("ada", 3), ("grace", 2)], 1),
-        (auditor, [("b", 3), ("a", 1), ("c", 1)], [("ada", 3), ("grace", 2)], 1),
-        (member, [("b", 1), ("c", 1)], [("grace", 2)], 1),
-        (await running.user("newcomer"), [], [], 0),
-    ):
-        for bucket in Bucket:
-            response = await stats(running, headers, group_by="model", bucket=bucket)
-            assert [(one["group"], one["total"]["interceptions"]) for one in response["series"]] == models
-            assert response["uncounted"] == uncounted
-            response = await stats(running, headers, group_by="initiator", bucket=bucket)
-            found = [(one["group"]["username"], one["total"]["interceptions"]) for one in response["series"]]
-            assert found == users
-        response = await stats(running, headers)
-        assert response["series"][0]["total"]["interceptions"] == sum(number for _, number in users)
+    requested = {"group_by": "model,token", "order_by": "cost"}
+    groups = (await stats(running, **requested))["groups"]
+    response = await text(running, **requested, format="csv")
+    assert response.header("Content-Type") == "text/csv; charset=utf-8; header=present"
+    table = list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))
+    for group, cells in zip(groups, table, strict=True):
+        total = group["total"]
+        assert int(cells["calls"]) == total["interceptions"] == 1
+        assert float(cells["cost_usd"] or "nan") == pytest.approx(total["cost_usd"] or float("nan"), nan_ok=True)
+        assert float(cells["duration_p95_ms"]) == total["duration_ms"]["p95"]
+        assert cells["token_username"] == "ada"
+    assert {row["model"] for row in table} == {"'=cmd()", "gpt-5"}
+    daily = await text(running, bucket="day", group_by="end_reason", format="csv")
+    (row,) = csv.DictReader(io.StringIO(daily.body.decode(), newline=""))
+    assert (row["end_reason"], row["calls"], row["at"][10:]) == ("completed", "2", "T00:00:00.000Z")
+    assert row.keys() - {"at", "end_reason"} == table[0].keys() - {"model", "token_id", "token_name", "token_username"}
+    whole = await text(running, compare="previous", format="csv")
+    (row,) = csv.DictReader(io.StringIO(whole.body.decode(), newline=""))
+    assert (row["calls"], row["previous_calls"]) == ("2", "0")
+
+
+@pytest.mark.gen_test
+async def test_a_search_narrows_every_subject(running):
+    await record(running, model="a")
+    await record(running, model="b", fails=True)
+    await counted(running)
+    failed = await stats(running, q="status:failed", group_by="model")
+    assert [one["group"] for one in failed["groups"]] == [{"model": "b"}]
+    for of, q in (("refusals", "rule:rate"), ("sessions", "model:a")):
+        assert (await stats(running, of=of, q=q))["count"] == 0
+    for of, q in (("refusals", "tool:x"), ("sessions", "status:in_flight"), ("calls", "status:odd")):
+        status, _ = await running.get(f"{STATS}?{urlencode({'of': of, 'q': q})}")
+        assert status == 400
+    status, result = await running.get(f"{STATS}?of=sessions&order_by=p95")
+    assert (status, result["validations"]) == (
+        400,
+        [{"field": "order_by", "detail": "sessions cannot be sorted by p95"}],
+    )
+    status, result = await running.get(f"{STATS}?of=refusals&order_by=cache")
+    assert result["validations"] == [{"field": "order_by", "detail": "refusals cannot be sorted by cache"}]
+    for of in ("calls", "refusals", "sessions"):
+        found = await stats(running, of=of, order_by="change", compare="previous", group_by="user")
+        assert (found["order_by"], found["count"]) == ("change", 1 if of == "calls" else 0)
+
+
+@pytest.mark.parametrize(
+    ("error", "field", "detail"),
+    [
+        (TooManyPointsError(), "limit", "asks for more than 10,000 buckets; choose fewer groups or longer buckets"),
+        (TooMuchError(3, 20.0), "from", too_much(TooMuchError(3, 20.0))),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_is_too_much_is_told(running, monkeypatch, error, field, detail):
+    async def fails(*_, **_options):
+        raise error
+
+    monkeypatch.setattr(Grouped, "read", fails)
+    assert await running.get(f"{STATS}?bucket=all") == (
+        400,
+        {"message": INVALID, "validations": [{"field": field, "detail": detail}]},
+    )
+
+
+@pytest.mark.gen_test
+async def test_over_time_every_figure_stands_beside_the_time_before(running):
+    for model in ("a", "b", "b"):
+        await record(running, model=model)
+    await record(running, model="b", fails=True)
+    await counted(running)
+    now = running.bridge.now()
+    later = {"from": (now + timedelta(hours=1)).isoformat(), "to": (now + timedelta(hours=2)).isoformat()}
+    for q, calls in (("", 4), ("model:b", 3), ("model:b took:>=0s", 3)):
+        found = await stats(running, bucket="hour", compare="previous", q=q)
+        assert (found["groups"], found["count"], "other" in found) == ([], 0, False)
+        (point,) = found["points"]
+        assert point.pop("at").endswith(":00:00.000Z")
+        assert point == found["total"]
+        assert (point["interceptions"], point["failures"]) == (calls, {"upstream_error": 1})
+        assert 0 < point["first_byte_ms"]["p50"] <= point["duration_ms"]["p99"]
+        before = found["previous"]
+        assert (before["to"], before["total"]["interceptions"], before["points"]) == (found["from"], 0, [])
+        before = (await stats(running, bucket="hour", compare="previous", q=q, **later))["previous"]
+        (point,) = before["points"]
+        point.pop("at")
+        assert (before["total"], point["interceptions"]) == (found["total"], calls)
+    assert "points" not in await stats(running)
+    assert "points" not in (await stats(running, compare="previous"))["previous"]
+
+
+@pytest.mark.gen_test
+async def test_what_is_in_no_group_of_the_page_is_told_as_one(running):
+    for model in ("a", "b", "b", "c"):
+        await record(running, model=model, fails=model == "c")
+    await counted(running)
+    for q in ("", "took:>=0s"):
+        found = await stats(running, group_by="model", bucket="hour", limit=1, q=q)
+        assert [one["group"]["model"] for one in found["groups"]] == ["b"]
+        other, (point,) = found["other"], found["other"]["points"]
+        point.pop("at")
+        assert point == other["total"]
+        assert (point["interceptions"], point["failures"]) == (2, {"upstream_error": 1})
+        whole, first = found["total"]["token_usage"], found["groups"][0]["total"]["token_usage"]
+        assert point["token_usage"] == {name: whole[name] - first[name] for name in whole}
+        assert point["duration_ms"]["p50"] > 0
+        assert "other" not in await stats(running, group_by="model", q=q)
+    # A call may be in several groups by tool.
+    assert "other" not in await stats(running, group_by="tool", limit=1, offset=1)
 
 
 @pytest.mark.gen_test
@@ -218,87 +231,56 @@ async def test_groups_and_tokens_are_named_also_when_they_are_no_more(running, c
     await change("DELETE", "/groups/ops")
     await change("DELETE", f"/users/grace/tokens/{laptop['id']}")
     await counted(running)
-    by_group = await stats(running, group_by="group")
-    found = {(one["group"]["name"], one["total"]["interceptions"], one["other"]) for one in by_group["series"]}
-    assert found == {("research", 2, False), ("ops", 2, False), ("", 1, False)}
-    assert [set(one["group"]) for one in by_group["series"]] == [{"id", "name"}] * 3
-    assert next(one["group"] for one in by_group["series"] if not one["group"]["name"]) == {"id": None, "name": ""}
-    by_token = await stats(running, member, group_by="token")
+    by_group = (await stats(running, group_by="group"))["groups"]
+    assert {(one["group"]["group"]["name"], one["total"]["interceptions"]) for one in by_group} == {
+        *(("research", 2), ("ops", 2), ("", 1)),
+    }
+    by_token = (await stats(running, member, group_by="token"))["groups"]
     named = {"id": laptop["id"], "name": "laptop", "username": "grace"}
-    assert named in [one["group"] for one in by_token["series"]]
-    assert [one["total"]["interceptions"] for one in by_token["series"]] == [1, 1]
+    assert named in [one["group"]["token"] for one in by_token]
+    assert [one["total"]["interceptions"] for one in by_token] == [1, 1]
 
 
 @pytest.mark.gen_test
-async def test_series_of_a_search_are_told_beside_the_time_before(running):
-    member = await running.user("grace")
-    for headers, model in ((running.headers, "a"), (running.headers, "b"), (member, "b")):
-        await record(running, headers, model=model)
-    await counted(running)
-    for q, models in (
-        ("model:b", [("b", 2)]),
-        ("-model:a took:>=0s", [("b", 2)]),
-        ("initiator:me", [("a", 1), ("b", 1)]),
-    ):
-        response = await stats(running, format="series", q=q, group_by="model", compare="previous")
-        assert [(one["group"], one["total"]["interceptions"]) for one in response["series"]] == models
-        assert response["series"][0]["points"][0]["first_byte_ms"]["p50"] > 0
-        assert (response["previous"]["to"], response["previous"]["points"]) == (response["from"], [])
-        assert response["previous"]["total"]["interceptions"] == 0
-        assert ("refusals" in response) == (q == "initiator:me")
-    alone = await stats(running, format="series", q="model:b")
-    assert (alone["series"][0]["group"], alone["series"][0]["total"]["interceptions"]) == (None, 2)
-    assert "previous" not in alone
-    of_all = await stats(running, format="series", compare="previous")
-    assert of_all["series"] == (await stats(running))["series"]
-    now = running.bridge.now()
-    later = {"from": (now + timedelta(hours=1)).isoformat(), "to": (now + timedelta(hours=2)).isoformat()}
-    for q in ("", "model:b"):
-        before = (await stats(running, format="series", compare="previous", q=q, **later))["previous"]
-        assert (before["total"]["interceptions"], len(before["points"])) == ((3, 1) if not q else (2, 1))
-    assert (await stats(running, member, format="series", q="model:b"))["series"][0]["total"]["interceptions"] == 1
-    status, result = await running.get(f"{STATS}?format=series&q=initiator:ada", member)
-    assert (status, result["validations"][0]["field"]) == (400, "user")
-    assert (await stats(running, format="series", q="nobody"))["series"][0]["total"]["interceptions"] == 0
+async def test_refusals_are_counted_in_the_minutes_of_the_calls_by_who_asks(running):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    for headers in (member, member, running.headers):
+        await running.get("/api/v2/aibridge/openai/v1/nowhere", headers)
+    await running.bridge.refusal_recorder.flush()
+    for bucket in ("minute", "hour", "all"):
+        requested = {"of": "refusals", "group_by": "rule", "bucket": bucket}
+        for headers, q, number in (
+            *((auditor, "", 3), (member, "", 2), (auditor, "user:grace", 2)),
+            *((running.headers, "user:me", 1), (auditor, "user:audrey", 0)),
+        ):
+            found = await stats(running, headers, **requested, q=q)
+            groups = [(one["group"]["rule"], one["total"]["refusals"]) for one in found["groups"]]
+            assert (found["total"], groups) == ({"refusals": number}, [("unknown_route", number)] if number else [])
 
 
 @pytest.mark.gen_test
-async def test_how_far_series_of_a_search_are_is_told_in_lines(running):
+async def test_how_far_a_search_is_read_is_told_in_lines(running):
     await record(running, model="a")
     await counted(running)
     lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await running.request("GET", f"{STATS}?format=series&q=took:%3E%3D0s", lines)
+    response = await running.request("GET", f"{STATS}?bucket=hour&q=took:%3E%3D0s", lines)
     *progress, last = map(json.loads, response.body.splitlines())
     assert (response.status, [one["progress"]["read"] for one in progress]) == (200, [0, 1])
-    assert last["result"] == await stats(running, format="series", q="took:>=0s")
-    (only,) = (await running.request("GET", f"{STATS}?format=series", lines)).body.splitlines()
-    assert json.loads(only)["result"]["series"][0]["total"]["interceptions"] == 1
+    assert last["result"] == await stats(running, bucket="hour", q="took:>=0s")
+    (only,) = (await running.request("GET", f"{STATS}?bucket=hour", lines)).body.splitlines()
+    assert json.loads(only)["result"]["total"]["interceptions"] == 1
 
 
 @pytest.mark.gen_test
-async def test_what_is_asked_wrongly_is_answered_by_name(running, monkeypatch):
-    allowed = ", ".join(sorted(PARAMETERS))
-    unknown = f"unknown query parameter; allowed are {allowed}"
-    assert await running.get(STATS + "?x=1") == (
-        400,
-        {"message": INVALID, "validations": [{"field": "x", "detail": unknown}]},
-    )
-    assert await running.get(STATS + "?bucket=year") == (
-        400,
-        {
-            "message": INVALID,
-            "validations": [{"field": "bucket", "detail": "must be one of minute, hour, day, week, month, all"}],
-        },
-    )
+async def test_what_is_asked_wrongly_is_answered_by_name(running):
+    for query, field, detail in (
+        ("x=1", "x", f"unknown query parameter; allowed are {', '.join(sorted(PARAMETERS))}"),
+        ("bucket=year", "bucket", "must be one of minute, hour, day, week, month, all"),
+    ):
+        assert await running.get(f"{STATS}?{query}") == (
+            400,
+            {"message": INVALID, "validations": [{"field": field, "detail": detail}]},
+        )
     assert (await running.get(STATS, {}))[0] == 401
-    await record(running)
-    await counted(running)
     response = await running.request("HEAD", STATS + "?bucket=day", running.headers)
     assert (response.status, response.body, response.header("Content-Type")) == (200, b"", "application/json")
-    monkeypatch.setattr(statistics, "MAX_ROLLUPS", 0)
-    monkeypatch.setattr(stats_module, "MAX_ROLLUPS", 0)
-    detail = "asks for more than 0 figures; choose a shorter range, a longer bucket or no groups"
-    assert await running.get(STATS) == (
-        400,
-        {"message": INVALID, "validations": [{"field": "from", "detail": detail}]},
-    )

@@ -1,8 +1,8 @@
-"""Groups of the statistics: what calls, refusals or sessions with something in common add up to."""
+"""Statistics: what calls, refusals or sessions add up to, in groups of what they have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -16,17 +16,34 @@ from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
 from resources.names import Names, SeriesGroup
 from resources.recorded.parts import RecordedSince
 from resources.recorded.prompt_cache import Cache
-from resources.recorded.stats import FAILURES, Quantiles
-from storage.aggregation.histograms import buckets
+from storage.aggregation.histograms import buckets, quantiles
 from storage.aggregation.rollup import KINDS, TOKENS
 from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Order, Subject
-from storage.queries.filters.grouped.groups import Found
+from storage.queries.filters.grouped.dimensions import By, Order, Subject, has_many
+from storage.queries.filters.grouped.groups import Found, GroupResult, rest_of
 
+Milliseconds = Annotated[float, Meta(ge=0)]
+FAILURES: Final = MappingProxyType(
+    {f"ends.{reason}": reason for reason in EndReason if reason is not EndReason.COMPLETED}
+)
 _HISTOGRAMS: Final = MappingProxyType(
     {"duration_ms": "durations", "first_byte_ms": "first_bytes", "bridge_ms": "bridges", "tokens_per_second": "speeds"}
 )
 Value = str | int | bool | SeriesGroup | None
+
+
+class Quantiles(Struct):
+    """Half of all calls took at most `p50`, 95 of a hundred `p95`, 99 of a hundred `p99`; within 5 %."""
+
+    p50: Milliseconds
+    p95: Milliseconds
+    p99: Milliseconds
+
+    @classmethod
+    def of(cls, histogram: int) -> Self | None:
+        """Read them from a histogram; None where no call is in it."""
+        found = quantiles(histogram, (0.5, 0.95, 0.99))
+        return None if found is None else cls(*found)
 
 
 class CostByKind(Struct):
@@ -83,14 +100,15 @@ class GroupTotals(Struct, kw_only=True):
     ] = UNSET
 
     @classmethod
-    def of(cls, subject: Subject, totals: Mapping[str, Any]) -> Self:
+    def of(cls, subject: Subject, totals: Mapping[str, Any], **further: Any) -> Self:
         """Show sums."""
         get = totals.get
         if subject is Subject.REFUSALS:
-            return cls(refusals=get("refusals", 0))
+            return cls(refusals=get("refusals", 0), **further)
         is_priced = bool(get("priced"))
         usd = Decimal(get("cost", 0))
         totals_struct = cls(
+            **further,
             interceptions=get("interceptions", 0),
             failed=get("failed", 0),
             tokens=sum(int(get(name, 0)) for name in TOKENS),
@@ -111,29 +129,19 @@ class GroupTotals(Struct, kw_only=True):
         return totals_struct
 
 
-class GroupPoint(Struct, kw_only=True):
-    """What one bucket adds up to."""
+class GroupPoint(GroupTotals, kw_only=True):
+    """The totals of one bucket."""
 
     at: Annotated[Time, doc("The start of the bucket.")]
-    refusals: Count | UnsetType = UNSET
-    sessions: Count | UnsetType = UNSET
-    interceptions: Count | UnsetType = UNSET
-    failed: Count | UnsetType = UNSET
-    tokens: Count | UnsetType = UNSET
-    cost_usd: float | UnsetType | None = UNSET
-    cost_micro_usd: Count | UnsetType | None = UNSET
 
     @classmethod
-    def of(cls, subject: Subject, at: datetime, totals: Mapping[str, Any]) -> Self:
-        """Show the sums of a bucket."""
-        totals_struct = GroupTotals.of(subject, totals)
-        names = [name for name in cls.__struct_fields__ if name != "at"]
-        return cls(at=format_time(at), **{name: getattr(totals_struct, name) for name in names})
-
-    @classmethod
-    def all_of(cls, subject: Subject, points: Mapping[datetime, Mapping[str, Any]]) -> list[Self]:
-        """Show all buckets that have something, in order of time."""
-        return [cls.of(subject, at, points[at]) for at in sorted(points)]
+    def all_of(
+        cls, of: Subject, period: Period, points: Mapping[datetime, Mapping[str, Any]]
+    ) -> list[Self] | UnsetType:
+        """Show all buckets that have something, in order of time; nothing where there is one bucket."""
+        if period is Period.ALL:
+            return UNSET
+        return [cls.of(of, points[at], at=format_time(at)) for at in sorted(points)]
 
 
 class HistogramBucket(Struct):
@@ -157,20 +165,56 @@ class Histograms(Struct):
         return cls(*([HistogramBucket(*one) for one in buckets(totals.get(name, 0))] for name in _HISTOGRAMS.values()))
 
 
+_POINTS = doc("Only buckets that are not empty, in order of time. Absent if there is one bucket.")
+
+
 class StatisticsGroup(Struct):
     """A group."""
 
     group: Annotated[dict[str, Value], doc("The common values, by dimension; null for none.")]
     total: GroupTotals
     previous: Annotated[GroupTotals | UnsetType, doc("With `compare`: the same for the time range before.")] = UNSET
-    points: Annotated[
-        list[GroupPoint] | UnsetType,
-        doc("Only buckets that are not empty, in order of time. Absent if there is one bucket."),
-    ] = UNSET
+    points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
+
+    @classmethod
+    def show(cls, of: Subject, period: Period, by: Sequence[By], found: Found, names: Names) -> Self:
+        """Show a group."""
+        return cls(
+            {str(one): names.show(one.dimension, value) for one, value in zip(by, found.key, strict=True)},
+            GroupTotals.of(of, found.total),
+            UNSET if found.previous is None else GroupTotals.of(of, found.previous),
+            GroupPoint.all_of(of, period, found.points),
+        )
 
 
-class GroupedStatistics(Struct, kw_only=True):
-    """The request, and the groups."""
+class OtherGroups(Struct):
+    """What is in none of the groups."""
+
+    total: GroupTotals
+    points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
+
+    @classmethod
+    def show(cls, of: Subject, period: Period, by: Sequence[By], result: GroupResult) -> Self | UnsetType:
+        """Show it; nothing where all is in a group, or something may be in several."""
+        if not by or any(has_many(of, one) for one in by):
+            return UNSET
+        rest = rest_of(result)
+        if not any(rest.total.values()):
+            return UNSET
+        return cls(GroupTotals.of(of, rest.total), GroupPoint.all_of(of, period, rest.points))
+
+
+class TimeBefore(Struct):
+    """The time range before, as a whole."""
+
+    from_: Time = field(name="from")
+    to: Time
+    total: GroupTotals
+    points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
+
+
+class Statistics(Struct, kw_only=True):
+    """The request, and what it adds up to."""
 
     of: Subject
     from_: Time = field(name="from")
@@ -182,11 +226,14 @@ class GroupedStatistics(Struct, kw_only=True):
     count: Annotated[Count, doc("The number of all groups.")]
     uncounted: Annotated[Count, doc("Ended calls that are not counted yet.")]
     total: Annotated[GroupTotals, doc("The totals of all matches, each counted once.")]
-    previous: Annotated[GroupTotals | UnsetType, doc("With `compare`: the same for the time range before.")] = UNSET
-    points: list[GroupPoint] | UnsetType = UNSET
+    points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
+    previous: Annotated[TimeBefore | UnsetType, doc("With `compare`.")] = UNSET
     histograms: Annotated[Histograms | UnsetType, doc("Of all calls.")] = UNSET
     recorded_since: RecordedSince = UNSET
     groups: list[StatisticsGroup]
+    other: Annotated[
+        OtherGroups | UnsetType, doc("Absent if all is in a group, or one call, refusal or session may be in several.")
+    ] = UNSET
 
 
 class ReadingProgress(Struct):
@@ -201,13 +248,3 @@ class ReadingProgress(Struct):
         """Work out how long the rest takes, at `usual` calls a second in the beginning."""
         speed = read / seconds if read and seconds > 0 else usual
         return cls(read, of, round(max(of - read, 0) / speed, 1))
-
-
-def show_group(subject: Subject, by: tuple[By, ...], found: Found, names: Names, period: Period) -> StatisticsGroup:
-    """Show a group."""
-    return StatisticsGroup(
-        {str(one): names.show(one.dimension, value) for one, value in zip(by, found.key, strict=True)},
-        GroupTotals.of(subject, found.total),
-        UNSET if found.previous is None else GroupTotals.of(subject, found.previous),
-        UNSET if period is Period.ALL else GroupPoint.all_of(subject, found.points),
-    )
