@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from limits.authority import Authority
@@ -17,14 +18,15 @@ class Workers(Protocol):
 
     @property
     def unavailable(self) -> bool:
-        """Whether the supervisor does not answer."""
+        """Whether the supervisor does not answer, so that nothing is admitted."""
 
     @property
     def database_unavailable(self) -> bool:
         """Whether the supervisor counts for this server alone, as it cannot reach the database of the cluster."""
 
-    async def reports(self) -> list[bytes]:
-        """What the others say of themselves, as JSON; nothing while the supervisor does not answer."""
+    @property
+    def reports(self) -> Sequence[bytes]:
+        """What the others said of themselves last, as JSON; at most some two seconds old."""
 
 
 def scope_of_limits(cluster: Authority | None, workers: Workers | None) -> LimitsScope:

@@ -9,6 +9,10 @@ from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from limits.limiter import Limiter
 
 
+class AuthorityUnavailableError(Exception):
+    """Those who count for all do not answer, and this process does not decide alone."""
+
+
 class Authority(Protocol):
     """Decides, counts, and answers in bounded time, whatever it has to reach for that."""
 
@@ -20,6 +24,9 @@ class Authority(Protocol):
         """Decide on a request, and count it for all its limits if they all admit it; see `Limiter.start`.
 
         If it is cancelled, nothing remains counted that has to be given back.
+
+        Raises:
+            AuthorityUnavailableError: Nobody decides at the moment.
         """
 
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
@@ -38,31 +45,22 @@ class Authority(Protocol):
 class HostedAuthority(Authority, Protocol):
     """Decides in a supervisor, for all workers of a server."""
 
-    @property
-    def servers(self) -> int:
-        """How many servers share the limits and are alive, at least one."""
-
     def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
         """Decide as `start` does, if that needs no waiting; else None, and nothing is counted."""
-
-    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that a worker admitted alone, and return its ticket; see `Limiter.count`."""
 
 
 class LocalAuthority:
     """Decides for this process alone, at once.
 
     Attributes:
-        start_now, count, charge, end, restore: Those of the limiter.
+        start_now, charge, end, restore: Those of the limiter.
     """
 
     unavailable = False
-    servers = 1
 
     def __init__(self, limiter: Limiter | None = None) -> None:
         self.limiter = limiter = Limiter() if limiter is None else limiter
         self.start_now = limiter.start
-        self.count = limiter.count
         self.charge = limiter.charge
         self.end = limiter.end
         self.restore = limiter.restore

@@ -79,16 +79,6 @@ class Limiter:
         counted = [counter.state(limit, 0, now) for counter, limit in zip(counters, limits, strict=True)]
         return Decision(ticket, tuple(counted), None, 0, shadow)
 
-    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that was admitted elsewhere, whatever the limits say, and return its ticket.
-
-        Its start counts from now on, and so does what was charged for it before.
-        """
-        now = self._now()
-        ticket = self._count([(self._counter_of(limit), limit) for limit in limits], reserve, now)
-        self.charge(ticket, charged)
-        return ticket
-
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge what a request has used so far. Less than before, or of a request that is over, is harmless.
 

@@ -23,13 +23,13 @@ MAX_KEYS = 20
 MICRO_DOLLARS: Final = 1_000_000
 
 PROCESS_LOCAL: Final = "process-local: the database is unavailable"
-NO_SUPERVISOR: Final = "process-local: the supervisor does not answer"
+NO_SUPERVISOR: Final = "unavailable: the supervisor does not answer"
 SERVER_LOCAL: Final = "server-local: the database is unavailable"
 LimitsScope = Literal["process", "server", "cluster"]
 LimitsState = Literal[
     "ok",
     "process-local: the database is unavailable",
-    "process-local: the supervisor does not answer",
+    "unavailable: the supervisor does not answer",
     "server-local: the database is unavailable",
 ]
 

@@ -64,7 +64,7 @@ class LimitsHandler(ControlHandler):
         if cluster is not None:
             reports += cluster.reports()
         elif workers is not None:
-            reports += [msgspec.json.decode(one) for one in await workers.reports()]
+            reports += [msgspec.json.decode(one) for one in workers.reports]
         merged = merge_reports(reports, max_requests=None)
         settings = overload.settings
         slots_by_user = (

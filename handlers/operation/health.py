@@ -21,7 +21,7 @@ class HealthHandler(BridgeHandler):
 
 
 class ReadinessHandler(BridgeHandler):
-    """`/readyz`: the bridge takes calls. 503 while draining, or while calls cannot be recorded."""
+    """`/readyz`: the bridge takes calls. 503 while draining, or while calls cannot be recorded or admitted."""
 
     async def get(self) -> None:
         """The problem, if there is one."""
@@ -32,7 +32,7 @@ class ReadinessHandler(BridgeHandler):
         providers = (self.bridge.key_health.describe(), self._unfollowed)
         failed = ", ".join(self.bridge.jobs.failed)
         recording = recorder.healthy and (database or not recorder.needs_database)
-        ready = recording and not draining
+        ready = recording and not draining and not (workers and workers.unavailable)
         self.set_status(200 if ready else 503)
         self.set_header("Content-Type", "application/json")
         readiness = Readiness(

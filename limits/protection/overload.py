@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from intercept.refusals import Rule
-from limits.authority import Authority, LocalAuthority
+from limits.authority import Authority, AuthorityUnavailableError, LocalAuthority
 from limits.headers import dollars, explain, limit_headers, retry_headers
 from limits.held import Held
 from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit, LimitState, Of
@@ -150,8 +150,7 @@ class OverloadProtection:
 
     async def states(self, limits: Sequence[Limit]) -> Sequence[LimitState]:
         """The states of limits as they are, in the order in which they are given. Nothing is counted."""
-        decision = await self.authority.start([*limits, _NOBODY])
-        return decision.states[:-1]
+        return (await self._decide([*limits, _NOBODY])).states[:-1]
 
     async def usage(self, most: int) -> Usage:
         """How much is used, as far as the authority knows; only the `most` users and keys with the least left."""
@@ -168,12 +167,19 @@ class OverloadProtection:
     ) -> Decision:
         if not limits:
             return _UNLIMITED
-        decision = await self.authority.start(limits, reserve)
+        decision = await self._decide(limits, reserve)
         self.on_states(decision.states)
         if decision.refused_by is not None:
             self.refusals.note(decision.refused_by.limit.rule)
             raise refusal(decision.refused_by, decision, policy)
         return decision
+
+    async def _decide(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
+        try:
+            return await self.authority.start(limits, reserve)
+        except AuthorityUnavailableError:
+            self.refusals.note(Rule.CONCURRENCY)
+            raise at_capacity() from None
 
     async def _count(self, client: Client, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Held:
         decision = await self._start(limits, reserve, client.policy)

@@ -13,17 +13,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import cast
 
-from limits.limiter import Limiter
-from runtime.authority.frames import FrameError, FrameReader
-from runtime.authority.messages import decode_from_worker, decode_to_worker, encode
+from runtime.authority.messages import FrameError, FromWorker, MessageReader, ToWorker, encode
 from runtime.authority.server import Desk, ServerAuthority
 from runtime.authority.worker import TICK_SECONDS, WorkerAuthority
 
 MAX_LINE_BYTES = 64 * 1024
 """The line in which a worker says why it cannot serve."""
 
-LATER_SECONDS = 0.001
-"""How long messages without urgency wait for others, to be sent together."""
+REPORT_TICKS = 4
+"""Ticks between two reports of a worker: once a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +32,6 @@ class _Link(asyncio.Protocol, ABC):
     _transport: asyncio.Transport
 
     def __init__(self) -> None:
-        self._reader = FrameReader()
         self._flushing = False
         self._closed = False
 
@@ -65,6 +62,7 @@ class SupervisorLink(_Link):
     def __init__(self, authority: ServerAuthority) -> None:
         super().__init__()
         self._authority = authority
+        self._reader = MessageReader(FromWorker)
         self._line = b""
         self._desk: Desk | None = None
         self.first_line: asyncio.Future[bytes | None] = asyncio.get_running_loop().create_future()
@@ -124,8 +122,8 @@ class SupervisorLink(_Link):
     def _receive(self, desk: Desk, data: bytes) -> None:
         self._flushing = True  # below, with all replies
         try:
-            for payload in self._reader.feed(data):
-                desk.received(decode_from_worker(payload))
+            for message in self._reader.feed(data):
+                desk.received(message)
         finally:
             self._flush()
 
@@ -139,30 +137,30 @@ class WorkerLink(_Link):
     """The worker's end.
 
     Args:
-        local: Decides while the supervisor does not answer.
         on_lost: Called when the supervisor is gone, or violates the protocol.
     """
 
-    def __init__(self, local: Limiter, on_lost: Callable[[], None]) -> None:
+    def __init__(self, on_lost: Callable[[], None]) -> None:
         super().__init__()
-        self.authority = WorkerAuthority(local, wake=self._wake, wake_later=self._wake_later)
+        self.authority = WorkerAuthority(self._wake)
+        self._reader = MessageReader(ToWorker)
         self._on_lost = on_lost
         self._serving = False
         self._paused = False
-        self._later: asyncio.TimerHandle | None = None
-        self._ticking = False
+        self._ticks = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     def serve(self) -> None:
         """Report to the supervisor that this worker serves."""
         self._transport.write(b"\n")
         self._serving = True
-        self._wake()
+        self._tick()
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes from the supervisor."""
         try:
-            for payload in self._reader.feed(data):
-                self.authority.received(decode_to_worker(payload))
+            for message in self._reader.feed(data):
+                self.authority.received(message)
         except FrameError as error:
             _log.error("closing the link to the supervisor: %s", error)
             self._on_lost()
@@ -184,26 +182,18 @@ class WorkerLink(_Link):
     def close(self) -> None:
         """End it, with the worker."""
         self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
         self._transport.close()
-
-    def _wake_later(self) -> None:
-        if not self._flushing and self._later is None:
-            self._later = asyncio.get_running_loop().call_later(LATER_SECONDS, self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
-        if self._later is not None:
-            self._later.cancel()
-            self._later = None
-        if not self._ticking and self.authority.waiting:
-            self._ticking = True
-            asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
         if self._closed or not self._serving:
             return
         while not self._paused and (message := self.authority.take_outgoing()) is not None:
             self._transport.write(encode(message))
 
     def _tick(self) -> None:
-        self._ticking = False
-        self.authority.tick()
-        self._wake()
+        self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
+        self.authority.tick(report=self._ticks % REPORT_TICKS == 0)
+        self._ticks += 1

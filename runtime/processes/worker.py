@@ -21,7 +21,6 @@ from runtime.processes import loading
 
 import msgspec
 
-from limits.limiter import Limiter
 from runtime.authority import WorkerLink
 from runtime.factories.edge import known_secrets
 from runtime.logs import set_up_logging
@@ -86,7 +85,7 @@ async def open_link(stack: AsyncExitStack) -> WorkerLink:
     """Use the socket to the supervisor. This process ends at once when that is gone. Closed with the stack."""
     loop = asyncio.get_running_loop()
     ours = socket.socket(fileno=os.dup(SUPERVISOR))  # the other one is for messages after the loop has ended
-    _, link = await loop.create_unix_connection(lambda: WorkerLink(Limiter(), on_lost=lambda: os._exit(1)), sock=ours)
+    _, link = await loop.create_unix_connection(lambda: WorkerLink(on_lost=lambda: os._exit(1)), sock=ours)
     stack.callback(link.close)
     return link
 

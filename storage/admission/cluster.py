@@ -197,12 +197,6 @@ class ClusterAuthority:
             return waiting.decision
         return await self._decided(waiting)
 
-    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that was admitted elsewhere; see `limits.limiter.Limiter.count`."""
-        ticket = self._permits.count(limits, reserve, charged)
-        self._rounds.work()
-        return ticket
-
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge what a request has used since its start."""
         self._permits.charge(ticket, amounts, reserve)

@@ -102,19 +102,6 @@ class Permits:
             self._queue.append(waiting)
         return waiting
 
-    def count(self, limits: Sequence[Limit], reserve: Amounts = NOTHING, charged: Amounts = NOTHING) -> int:
-        """Count a request that was admitted elsewhere, whatever the limits say; see `limits.limiter.Limiter.count`."""
-        needs = Waiting(self._needs(limits, reserve), reserve).acquiring
-        for account, _, amount in needs:
-            account.acquire_alone(amount)
-            if self.alone is None:
-                account.report_uncounted()
-            self.note(account)
-        ticket = self.next_number()
-        self._tickets[ticket] = Ticket(needs, reserve)
-        self.charge(ticket, charged)
-        return ticket
-
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge what a request has used so far; see `limits.limiter.Limiter.charge`."""
         held = self._tickets.get(ticket)

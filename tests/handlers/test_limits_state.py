@@ -20,7 +20,7 @@ def workers(scope, *, unavailable=False, database_unavailable=False):
 
 
 NO_DATABASE = "process-local: the database is unavailable"
-NO_SUPERVISOR = "process-local: the supervisor does not answer"
+NO_SUPERVISOR = "unavailable: the supervisor does not answer"
 
 
 @for_each(

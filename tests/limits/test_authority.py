@@ -19,21 +19,6 @@ def test_a_process_alone_decides_without_waiting():
     assert not authority.unavailable
 
 
-def test_a_process_counts_what_was_admitted_elsewhere():
-    limiter = Limiter(Clock(), Clock())
-    authority = LocalAuthority(limiter)  # which is falsy while nothing is under way
-    limits = [slots(1), tokens(9)]
-    ticket = authority.count(limits, charged=Amounts(tokens=4))
-    refused = authority.start_now(limits)
-    assert (refused.ticket, refused.refused_by.limit, [state.used for state in refused.states]) == (
-        None,
-        slots(1),
-        [1, 4],
-    )
-    authority.end(ticket)
-    assert authority.start_now(limits).ticket
-
-
 def test_a_decision_crosses_a_socket_as_it_is():
     limiter = Limiter(Clock(), Clock())
     limits = [slots(1), tokens(9, reserve=True, shadow=True)]

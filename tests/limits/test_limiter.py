@@ -207,16 +207,6 @@ def test_a_shadow_limit_refuses_nothing_and_counts_as_if_it_did(limiter, clock):
     assert limiter.start(limits).shadow == ()
 
 
-def test_what_others_admitted_is_counted_whatever_the_limits_say(limiter):
-    limits = [slots(1), rate(1), tokens(10)]
-    tickets = [limiter.count(limits, charged=Amounts(tokens=7)) for _ in range(2)]
-    assert [state.used for state in limiter.states(limits)] == [2, 2, 14]
-    for ticket in tickets:
-        limiter.charge(ticket, Amounts(tokens=8))
-        limiter.end(ticket)
-    assert [state.used for state in limiter.states(limits)] == [0, 2, 16]
-
-
 def test_a_clock_that_goes_back_counts_as_one_that_stands_still(limiter, clock):
     limiter.start([rate(2)])
     clock.now_ns -= 5 * SECOND

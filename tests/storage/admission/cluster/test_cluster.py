@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from limits.limit import SLOT_RETRY_NS, Amounts, Kind
+from limits.limit import SLOT_RETRY_NS, Kind
 from storage.admission.kinds.parameters import MS
 from tests.storage.admission.cluster.servers import (
     admitted,
@@ -134,17 +134,3 @@ async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_
                 one.end(decision.ticket)
         await until(lambda: not (ada._rounds._task or bob._rounds._task))
         assert admitted(await burst([bob], 9, [slots(8)])) == 8
-
-
-@pytest.mark.gen_test
-async def test_what_a_worker_admitted_alone_is_counted(database):
-    async with servers(2, database) as (ada, bob):
-        assert ada.start_now([rate(100)]) is None
-        tickets = [ada.count([rate(100), slots(8)], charged=Amounts(5)) for _ in range(3)]
-        await beat(ada, bob, ada, bob)
-        assert {state.used for state in await bob.usage(5)} == {3}
-        assert bob.reports() == [{"holding": 0}]
-        for ticket in tickets:
-            ada.end(ticket)
-            ada.end(ticket)
-        ada.charge(tickets[0], Amounts(7))

@@ -1,26 +1,31 @@
-"""Both ends of the socket between a worker and its supervisor, on real sockets."""
+"""Limits that the workers of a server have together: both ends of their sockets, and a model of late messages and deaths."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import time
+from collections import deque
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intercept.refusals import Rule
-from limits.authority import LocalAuthority
+from limits.authority import AuthorityUnavailableError, LocalAuthority
 from limits.kinds.calendar import bounds_of
 from limits.limit import NOTHING, Amounts, Kind, Limit, Of, Period
 from limits.limiter import Limiter
-from runtime.authority import ServerAuthority, SupervisorLink, WorkerLink
-from runtime.authority.frames import frame
+from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink
 from runtime.authority.link import MAX_LINE_BYTES
-from runtime.authority.messages import FromWorker, Start, encode
-from tests.limits.clock import SECOND
+from runtime.authority.messages import FromWorker, MessageReader, Start, ToWorker, encode
+from runtime.authority.worker import ANSWER_TICKS, DECISION_TICKS
+from tests.limits.clock import SECOND, Clock
 
 SLOTS = Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 10)
 RATE = Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:a", 100, window_ns=1000 * SECOND)
+NONSENSE = b"\0\0\0\1\xc1"
 TOKENS = Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:a", 1000, window_ns=1000 * SECOND)
 
 
@@ -53,7 +58,7 @@ class Server:
         ours, theirs = socket.socketpair()
         _, upper = await loop.create_unix_connection(lambda: SupervisorLink(self.authority), sock=ours)
         lost = asyncio.Event()
-        _, lower = await loop.create_unix_connection(lambda: WorkerLink(Limiter(), on_lost=lost.set), sock=theirs)
+        _, lower = await loop.create_unix_connection(lambda: WorkerLink(on_lost=lost.set), sock=theirs)
         lower.serve()
         assert await upper.first_line == b""
         self.ends += [upper, lower]
@@ -157,34 +162,6 @@ async def test_tokens_that_a_worker_charged_bind_another_one(server):
 
 
 @pytest.mark.gen_test
-async def test_each_worker_hears_what_all_others_say_of_themselves(server):
-    authorities = [(await server.worker())[0] for _ in range(3)]
-    for number, authority in enumerate(authorities):
-        authority.report = lambda number=number: b"%d" % number
-    assert sorted(await authorities[0].reports()) == [b"1", b"2"]
-    alone = Server(LocalAuthority())
-    authority, *_ = await alone.worker()
-    assert await authority.reports() == []
-    await alone.leave()
-
-
-@pytest.mark.gen_test
-async def test_a_worker_that_says_nothing_of_itself_is_left_out_and_not_asked_again(server):
-    (asking, *_), (_, _, silent, _), (speaking, *_) = [await server.worker() for _ in range(3)]
-    silent._transport.pause_reading()
-    speaking.report = lambda: b"here"
-    assert await asking.reports() == [b"here"]
-    assert await asking.reports() == [b"here"]
-    desk = server.ends[2]._desk
-    assert desk._outgoing.wanted == []
-    silent.authority.report = lambda: b"late"
-    silent._transport.resume_reading()
-    said = []
-    while said != [b"here", b"late"]:
-        said = sorted(await asking.reports())
-
-
-@pytest.mark.gen_test
 async def test_a_decision_that_takes_a_while_holds_no_other_up_and_may_be_given_up(io_loop):
     waiting = Waiting()
     server = Server(waiting)
@@ -238,7 +215,7 @@ async def test_the_supervisor_reads_nothing_more_from_a_worker_that_does_not_rea
     theirs.close()
 
 
-@pytest.mark.parametrize("said", [frame(b"\xc1"), b"\xff\xff\xff\xff"])
+@pytest.mark.parametrize("said", [NONSENSE, b"\xff\xff\xff\xff"])
 @pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to a worker: ")
 @pytest.mark.gen_test
 async def test_a_worker_that_says_nonsense_is_given_up_with_what_it_held(server, said):
@@ -293,7 +270,7 @@ async def test_a_worker_learns_that_the_supervisor_is_gone(server):
 @pytest.mark.gen_test
 async def test_a_supervisor_that_says_nonsense_is_given_up(server):
     _, upper, _, lost = await server.worker()
-    upper._transport.write(frame(b"\xc1"))
+    upper._transport.write(NONSENSE)
     await lost.wait()
 
 
@@ -328,28 +305,264 @@ async def test_workers_learn_when_the_server_decides_alone_and_when_it_does_no_m
 
 
 @pytest.mark.gen_test
-async def test_a_worker_hears_of_other_servers_too_and_these_of_all_workers(server):
+async def test_each_worker_hears_once_a_second_of_all_others_and_of_other_servers(server):
     server.authority = ServerAuthority(server.local, lambda: [b"elsewhere"])
     (one, *_), (other, *_) = await server.worker(), await server.worker()
     one.report, other.report = lambda: b"one", lambda: b"other"
-    assert sorted(await one.reports()) == [b"elsewhere", b"other"]
-    assert server.authority.reports() == [b"other"]  # and all are asked for the next time
-    for authority in (one, other):
-        await authority.usage(1)
-        await authority.usage(1)
+    assert one.reports == ()
+    for authority in (one, other, one):
+        authority.tick(report=True)
+        await authority.usage(1)  # answered after what was said before
+    assert sorted(one.reports) == [b"elsewhere", b"other"]
+    assert sorted(other.reports) == [b"elsewhere", b"one"]
     assert sorted(server.authority.reports()) == [b"one", b"other"]
 
 
-@pytest.mark.gen_test
-async def test_a_worker_that_has_yet_to_say_something_of_itself_is_not_asked_again(server):
-    authority, _, lower, _ = await server.worker()
-    lower._transport.pause_reading()
-    for _ in range(3):
-        assert server.authority.reports() == []
+SLOT_COUNT, RATE_COUNT = 3, 5
+LIMITS = (
+    Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", SLOT_COUNT),
+    Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:a", RATE_COUNT, window_ns=10 * SECOND),
+    Limit(Kind.TOKENS, Rule.USER_RATE, Of.USER, "user:a", 10**9, window_ns=10**9 * SECOND),
+)
+
+
+class Request:
+    """One request of a worker: `outcome` is its ticket, None while nothing is decided or if it is refused."""
+
+    def __init__(self, authority):
+        self.ticket = None
+        self.charged = 0
+        self.gave_up = False
+        self.task = asyncio.create_task(self._start(authority))
+
+    async def _start(self, authority):
+        try:
+            self.ticket = (await authority.start(LIMITS)).ticket
+        except AuthorityUnavailableError:
+            self.gave_up = True
+
+
+class Worker:
+    """A worker, and what is on its way from it and to it."""
+
+    def __init__(self, server):
+        self.authority = WorkerAuthority(lambda: None)
+        self.desk = server.open_desk(lambda: None)
+        self.up, self.down = deque(), deque()
+        self.requests = []
+
+    def send(self):
+        while (message := self.authority.take_outgoing()) is not None:
+            self.up.append(encode(message))
+
+    def deliver_up(self):
+        if self.up:
+            (message,) = MessageReader(FromWorker).feed(self.up.popleft())
+            self.desk.received(message)
+        while (message := self.desk.take_outgoing()) is not None:
+            self.down.append(encode(message))
+
+    def deliver_down(self):
+        if self.down:
+            (message,) = MessageReader(ToWorker).feed(self.down.popleft())
+            self.authority.received(message)
+
+    @property
+    def running(self):
+        return [request for request in self.requests if request.ticket is not None]
+
+    def start(self):
+        self.requests.append(Request(self.authority))
+
+    def end(self, which):
+        if self.requests:
+            request = self.requests.pop(which % len(self.requests))
+            request.task.cancel()
+            if request.ticket is not None:
+                self.authority.end(request.ticket)
+
+    def charge(self, which):
+        if self.running:
+            request = self.running[which % len(self.running)]
+            request.charged += 10
+            self.authority.charge(request.ticket, Amounts(request.charged))
+            return 10
+        return 0
+
+
+class World:
+    """Two workers and what decides for them."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.limiter = Limiter(self.clock, self.clock)
+        self.server = ServerAuthority(LocalAuthority(self.limiter))
+        self.workers = [Worker(self.server) for _ in range(2)]
+        self.charged = 0
+        self.killed = False
+
+    def do(self, what, which, number):
+        worker = self.workers[which]
+        if what == "charge":
+            self.charged += worker.charge(number)
+        elif what == "end":
+            worker.end(number)
+        elif what == "tick":
+            worker.authority.tick()
+        elif what == "advance":
+            self.clock.advance(number * SECOND)
+        elif what == "kill":
+            self.kill(which)
+        else:
+            getattr(worker, what)()
+
+    def kill(self, which):
+        worker = self.workers[which]
+        worker.desk.close()
+        for request in worker.requests:
+            request.task.cancel()
+        self.workers[which] = Worker(self.server)
+        self.killed = True
+
+    async def settle(self):
+        for _ in range(6):
+            for worker in self.workers:
+                await asyncio.sleep(0)
+                worker.send()
+                worker.deliver_up()
+                while worker.up:
+                    worker.deliver_up()
+                while worker.down:
+                    worker.deliver_down()
+
+    def used(self, rule):
+        return sum(state.used for state in self.limiter.usage(100) if state.limit.rule == rule)
+
+    @property
+    def running(self):
+        return [request for worker in self.workers for request in worker.running]
+
+
+MESSAGES = ("start", "start", "end", "charge", "send", "send", "deliver_up", "deliver_up", "deliver_down", "tick")
+STEPS = st.lists(
+    st.tuples(st.sampled_from((*MESSAGES, "advance", "kill")), st.integers(0, 1), st.integers(0, 9)), max_size=60
+)
+
+
+@given(STEPS)
+def test_two_workers_never_exceed_a_limit_and_nothing_leaks(steps):
+    async def run():
+        world = World()
+        for step in steps:
+            world.do(*step)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            assert len(world.running) <= SLOT_COUNT
+            assert world.used(Rule.RATE) <= RATE_COUNT
+        await world.settle()
+        assert not any(worker.authority.unavailable for worker in world.workers)
+        assert len(world.limiter) == len(world.running) == world.used(Rule.CONCURRENCY)
+        assert world.killed or world.used(Rule.USER_RATE) == world.charged
+        for which in (0, 1):
+            world.kill(which)
+        assert len(world.limiter) == 0
         await asyncio.sleep(0)
-    requested = []
-    authority.report = lambda: requested.append(1) or b"here"
-    lower._transport.resume_reading()
-    await authority.usage(1)
-    await authority.usage(1)
-    assert (server.authority.reports(), len(requested)) == ([b"here"], 1)
+
+    logging.disable(logging.WARNING)
+    try:
+        asyncio.run(run())
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+@pytest.mark.expects_log("^WARNING runtime.authority.worker: the supervisor does not answer: requests are refused$")
+@pytest.mark.gen_test
+async def test_a_worker_without_an_answer_refuses_and_gives_back_what_is_admitted_late():
+    world = World()
+    worker, _ = world.workers
+    worker.start()
+    await world.settle()
+    worker.start()
+    await asyncio.sleep(0)
+    worker.send()  # and nobody reads it
+    for _ in range(ANSWER_TICKS - 1):
+        worker.authority.tick()
+    assert not worker.authority.unavailable
+    worker.authority.tick()
+    worker.start()  # refused at once
+    await asyncio.gather(*(request.task for request in worker.requests))
+    assert [request.gave_up for request in worker.requests] == [False, True, True]
+    assert (worker.authority.unavailable, await worker.authority.usage(1)) == (True, ())
+    await world.settle()
+    assert not worker.authority.unavailable
+    assert (world.used(Rule.CONCURRENCY), world.used(Rule.RATE)) == (1, 2)
+
+
+class NeverDeciding(LocalAuthority):
+    """Waits for a database."""
+
+    def __init__(self):
+        super().__init__()
+        self.start_now = lambda _limits, _reserve: None
+
+    async def start(self, _limits, _reserve=NOTHING):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.expects_log("^WARNING runtime.authority.worker: the supervisor does not answer: requests are refused$")
+@pytest.mark.gen_test
+async def test_a_supervisor_that_is_there_may_take_longer_to_decide_but_not_for_ever():
+    world = World()
+    world.server = ServerAuthority(NeverDeciding())
+    world.workers = [Worker(world.server)]
+    (worker,) = world.workers
+    worker.start()
+    for _ in range(DECISION_TICKS - 1):
+        await world.settle()
+        worker.authority.tick()
+    assert not worker.authority.unavailable
+    await world.settle()
+    worker.authority.tick()
+    await worker.requests[0].task
+    assert (worker.authority.unavailable, worker.requests[0].gave_up) == (True, True)
+    worker.desk.close()
+    await asyncio.sleep(0)
+
+
+@pytest.mark.gen_test
+async def test_a_request_that_left_before_its_answer_gives_back_at_once_and_one_unsent_is_never_asked_for():
+    world = World()
+    worker, _ = world.workers
+    worker.start()
+    await asyncio.sleep(0)
+    worker.send()
+    worker.deliver_up()
+    assert len(world.limiter) == 1
+    worker.end(0)
+    await asyncio.sleep(0)
+    worker.send()
+    worker.deliver_up()
+    assert len(world.limiter) == 0
+    worker.deliver_down()
+    worker.start()
+    await asyncio.sleep(0)
+    worker.end(0)
+    await asyncio.sleep(0)
+    assert worker.authority.take_outgoing() is None
+
+
+def test_however_many_wait_every_message_fits_into_a_frame():
+    keys = [f"group:{number:036}" for number in range(100)]  # as many groups as a user may be in
+    limits = tuple(
+        Limit(kind, Rule.POLICY_RATE, of, key, 10**12, 31 * 86_400 * SECOND, zone="America/Argentina/Buenos_Aires")
+        for key in keys
+        for of in (Of.GROUP, Of.USER)
+        for kind in Kind
+    )
+    desk = ServerAuthority(LocalAuthority()).open_desk(lambda: None)
+    desk.received(FromWorker(starts=[Start(number, limits, NOTHING) for number in range(1, 121)]))
+    replies = []
+    while (reply := desk.take_outgoing()) is not None:
+        replies += MessageReader(ToWorker).feed(encode(reply))
+    assert [one.number for reply in replies for one in reply.decisions] == [*range(1, 121)]
+    desk.close()
