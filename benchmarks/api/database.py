@@ -29,7 +29,6 @@ from storage.demo.days import calls_of
 from storage.demo.filling import PROVIDERS
 from storage.demo.sessions import Call, Person, new_id
 from storage.mongo.database import Database
-from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 from storage.search.job import SearchJob
 
@@ -98,7 +97,6 @@ def _document(call: Call, random: Random, prices: Prices, make_id: partial[UUID]
     cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
     document = start_document(start, instance_id=_INSTANCE, new_id=make_id)
     document |= ending_fields(ending, new_id=make_id, cost=cost)
-    document["charged"] = charged(start, ending, cost)
     document.pop("unlinked", None)
     if call.parent_id is not None:
         document |= {"parent_id": call.parent_id, "root_id": call.root or call.parent_id}

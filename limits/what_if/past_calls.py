@@ -14,8 +14,6 @@ MAX_NAMED: Final = 100
 class PastCall(NamedTuple):
     """A call that ended. Times are milliseconds since 1970, ids have 16 bytes.
 
-    Where there are millions of them, a plain tuple of the same does as well and takes a third of the time to make.
-
     Attributes:
         started_ms: When it started.
         id: Of its interception.

@@ -28,7 +28,6 @@ from storage.demo.sessions import Call, Person, new_id
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore
 from storage.prices.store import PriceStore
-from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 
 WRITE_SECONDS: Final = 30.0
@@ -151,7 +150,6 @@ class Filling:
             cost = self._prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
             document = start_document(start, instance_id=instance, new_id=make_id)
             document |= ending_fields(ending, new_id=make_id, cost=cost)
-            document["charged"] = charged(start, ending, cost)
             document.pop("unlinked", None)
             if parent_id is not None:
                 document |= {"parent_id": parent_id, "root_id": root or parent_id}

@@ -43,8 +43,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(indexes.BY_SESSION, name="by_session"),
             IndexModel(indexes.BY_REQUEST, name="by_request"),
             _of_some(indexes.BY_LOSS, "by_loss", {"cache_loss.lost_tokens": {"$gt": 0}}),
-            _of_some(indexes.CHARGED, "charged", {"charged": {"$gte": b""}}),
-            _of_some(indexes.UNCHARGED, "uncharged", {"charged": None, "ended_at": _THERE}),
             _of_those_with(indexes.BY_TOOL_CALL, "by_tool_call", "tool_call_ids"),
             _of_those_with(indexes.BY_CONVERSATION, "by_conversation", "conversation"),
             _of_those_with(indexes.UNLINKED, "unlinked", "unlinked.due"),

@@ -49,11 +49,6 @@ BY_LOSS: Keys = ascending(
     *("cache_loss.lost_tokens", "cache_loss.lost"),
 )
 
-# Of a call that ended all that limits count, to read millions of them from the index alone.
-CHARGED: Keys = ascending("started_at", "_id", "initiator_id", "charged")
-# Those without, whose ends are presumed.
-UNCHARGED: Keys = ascending("started_at", "_id")
-
 BY_TOOL_CALL: Keys = (*ascending("initiator_id", "tool_call_ids"), *_NEWEST_FIRST)
 BY_CONVERSATION: Keys = (*ascending("initiator_id", "conversation"), *_NEWEST_FIRST)
 UNLINKED: Keys = ascending("unlinked.due", "started_at")

@@ -6,7 +6,6 @@ by `storage.recording.parts`. These fields differ from the resource:
 - `initiator_id` is the initiator, and `request_ids` has every id that `request_id` finds the interception by.
 - `usage`, the provider's own object, is JSON text, since no key or number of a provider's may disturb the database.
 - `truncated` says that the top level lost something.
-- `charged` is packed: what limits count of it (`storage.recording.charged`). An end that is presumed has none.
 - `billed` is false where the API costs nothing, else absent.
 - Only some documents have `requested_provider_name` (several providers may serve the call), `tries` (there was more than one),
   `connecting` (a connection was made), `response` (its text is kept), `tags` (the client gave any), `retry_count` (there

@@ -18,7 +18,6 @@ from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import Cost, Prices
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
@@ -245,7 +244,6 @@ class Recorder:
 
     def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         fields = ending_fields(ending, new_id=self._new_id, cost=cost)
-        fields["charged"] = charged(interception, ending, cost)
         fields["request_ids"] += websocket_ids(interception)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             fields["user_prompts"] = prompts_of(interception, self._new_id)

@@ -4,23 +4,18 @@ import asyncio
 from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
-from struct import pack
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from bson.decimal128 import Decimal128
 
-from intercept.records import CredentialKind, Reading, TokenUsage
+from intercept.records import CredentialKind
 from limits.what_if.past_calls import PastCall, RequestedModel
-from storage.mongo.indexes import CHARGED
 from storage.queries import past_calls
 from storage.queries.filters.search_language import Search
 from storage.queries.past_calls import PastCalls
-from storage.recording.outbox.pending_write import RecordPolicy
-from storage.recording.outbox.spool import Spool
-from storage.recording.recorder import Recorder
 from tests.storage.calls import Calls
-from tests.storage.records import ADA, INSTANCE, NOON, ending, interception
+from tests.storage.records import ADA, NOON
 
 BOB = UUID("00000b0b-0000-4000-8000-000000000000")
 NOON_MS = round(NOON.timestamp() * 1000)
@@ -69,64 +64,6 @@ async def test_a_call_has_what_limits_count_of_it(database, calls):
     assert await read(database, cache_reads=True) == [expected._replace(tokens=1015)]
     await calls.change(1, {"$unset": {"cost": True}, "$set": {"credential_kind": "centralized", "ended_at": NOON}})
     assert await read(database) == [past(1, NOON_MS, 15, 0, pays=False)]
-
-
-@pytest.mark.gen_test
-async def test_what_the_recorder_charged_is_read_from_the_index_alone(database, tmp_path):
-    recorder = Recorder(
-        database,
-        instance_id=INSTANCE,
-        policy=RecordPolicy.SPOOL,
-        spool=Spool(tmp_path / "spool"),
-        now=lambda: NOON,
-        new_id=uuid4,
-    )
-    await recorder.open()
-    for number, kind in ((1, CredentialKind.CENTRALIZED), (2, CredentialKind.BYOK)):
-        call = interception(id=UUID(int=number), started_at=at(number), credential_kind=kind)
-        await recorder.start(call)
-        usage = TokenUsage(
-            provider_response_id="", input_tokens=10 * number, output_tokens=5, cache_read_input_tokens=1000
-        )
-        recorder.end(call, ending(interception_id=call.id, ended_at=at(9), reading=Reading(token_usages=(usage,))))
-    assert await recorder.flush(10)
-    await recorder.close(10)
-    # What is not in the index is not looked at.
-    await database.interceptions.update_many({}, {"$set": {"token_usages": [], "cost": None}})
-    expected = [past(1, NOON_MS + 9 * SECOND, 15), past(2, NOON_MS + 9 * SECOND, 25, pays=True)]
-    assert await read(database) == expected
-    assert await read(database, cache_reads=True) == [one._replace(tokens=one.tokens + 1000) for one in expected]
-    plan = await database.interceptions.find(
-        {"started_at": {"$gte": NOON}, "charged": {"$gte": b""}}, past_calls._PROJECTED, hint=dict(CHARGED)
-    ).explain()
-    assert plan["queryPlanner"]["winningPlan"]["stage"] == "PROJECTION_COVERED"
-
-
-@pytest.mark.gen_test
-async def test_calls_with_and_without_what_they_are_charged_come_in_one_order(database, calls, monkeypatch):
-    monkeypatch.setattr(past_calls, "PAGE", 3)
-    for number in range(1, 10):
-        await calls.start(number, started_at=at(number // 4))
-        if number % 5 == 0:
-            await calls.presume(number)
-        else:
-            await calls.end(number, ended_at=at(20))
-        if number % 3:
-            packed = pack("<qqqq?", NOON_MS, number, 0, 0, False)
-            await calls.change(number, {"$set": {"charged": packed}})
-    found = await read(database)
-    assert [one[1] for one in found] == [UUID(int=number).bytes for number in range(1, 10)]
-    assert [one[4] for one in found] == [number if number % 3 else 0 for number in range(1, 10)]
-
-
-@pytest.mark.gen_test
-async def test_many_that_started_at_once_are_read_whole_and_each_once(database, calls, monkeypatch):
-    monkeypatch.setattr(past_calls, "PAGE", 2)
-    await calls.made(range(1, 6), started_at=at(1))
-    await calls.made(range(6, 8), started_at=at(2))
-    charged = {"charged": pack("<qqqq?", NOON_MS, 0, 0, 0, False)}
-    await database.interceptions.update_many({}, {"$set": charged})
-    assert [UUID(bytes=one[1]).int for one in await read(database)] == list(range(1, 8))
 
 
 @pytest.mark.gen_test

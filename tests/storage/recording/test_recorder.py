@@ -15,7 +15,6 @@ from msgspec.structs import replace
 from intercept.records import EndReason, Reading, SocketOrigin, TokenUsage, ToolUsage
 from storage.costs.prices import Prices
 from storage.mongo.database import Database
-from storage.recording.charged import charged
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
@@ -74,7 +73,7 @@ async def test_an_end_completes_its_document(database, tmp_path):
         recorder.end(interception(), ended)
         ids = counting_ids()
         ids()  # the first went to the prompt
-        expected = kept(ending_fields(ended, new_id=ids) | {"charged": charged(interception(), ended, None)})
+        expected = kept(ending_fields(ended, new_id=ids))
         assert await settled(database, recorder) == started() | expected
 
 
