@@ -17,8 +17,8 @@ const STATUSES = [
 
 /** The search of an address, as the API takes it: a range stays relative there, and means the moment at which it was opened. */
 export function useSearch(params, usual = "") {
-  const { q = "", range, since, from, to, tz } = params;
-  return useMemo(() => searchWithin(q, chosenRange(params, usual), Date.now()), [q, range, since, from, to, tz]);
+  const { q = "", range, from, to, tz } = params;
+  return useMemo(() => searchWithin(q, chosenRange(params, usual), Date.now()), [q, range, from, to, tz]);
 }
 
 /**

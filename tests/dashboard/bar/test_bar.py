@@ -43,7 +43,7 @@ def test_a_range_is_chosen_alike_in_every_view(page, site):
             page.gone(".loading")
 
 
-def test_a_time_in_an_address_or_the_filters_is_the_range_until_another_is_chosen(page, site):
+def test_a_range_in_an_address_holds_until_another_is_chosen(page, site):
     _, token = site.user()
     site.call(token)
     site.recorded(token, 1)
@@ -51,7 +51,7 @@ def test_a_time_in_an_address_or_the_filters_is_the_range_until_another_is_chose
     page.find(".who")
     script = "return document.querySelector('[aria-label=\"Time range\"]')?.value"
     for view in ("interceptions", "errors"):
-        page.go(f"{view}?since=24h")
+        page.go(f"{view}?range=24h")
         page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
     year = datetime.now(UTC).year  # of another one the year would be told
     page.go(f"interceptions?from={year}-11-26T14:00:00Z&to={year}-11-26T15:00:00Z&tz=UTC")
