@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handlers.base import TOO_MANY_REQUESTS
+from handlers.dataplane.addresses import find_unavailability
 from handlers.dataplane.incoming_form import IncomingForm
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem, body_too_large, stopping
@@ -41,8 +42,7 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
     if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
         raise no_slot
     check_tags(handler)
-    pays = handler.credentials.own_key is not None
-    await handler.count_request(Client(identity.token_id, user_key, pays, handler.policy, cancels))
+    await handler.count_request(client_of(handler, cancels=cancels))
     if no_slot is not None:
         await _acquire_slow_slot(handler, user_key)
     check_own_key(handler, handler.policy)
@@ -50,28 +50,24 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
         raise body_too_large(handler.max_body_bytes)
 
 
-async def admit_without_slot(handler: ProxyHandler) -> None:
-    """Admit a request that costs nothing by itself.
+def client_of(handler: ProxyHandler, *, cancels: bool = False) -> Client:
+    """Whose request it is, for the limits. `cancels`: it only cancels what was begun."""
+    identity, pays = handler.identity, handler.credentials.own_key is not None
+    return Client(identity.token_id, format_id(identity.user.id), pays, handler.policy, cancels)
+
+
+async def check_again(handler: ProxyHandler, provider_name: str) -> None:
+    """Check again, with the caller's current groups and policies, what may change while a WebSocket lasts for hours.
 
     Raises:
-        Problem: The server stops, no valid token, or an own key is not allowed.
-        OverloadedError: The address made too many requests without a valid token.
+        Problem: 503, the provider was disabled or removed, or the token or the policies cannot be checked now; 401 or 429, the
+            token is not valid any more; 403, an own key is not allowed any more.
     """
-    if handler.bridge.lifecycle.draining:
-        raise stopping()
-    await _identify(handler)
-    check_tags(handler)
-    check_own_key(handler, handler.policy)
-
-
-async def identify_again(handler: ProxyHandler) -> None:
-    """Identify the caller again, with their current groups and policies: a WebSocket may last for hours.
-
-    Raises:
-        Problem: 401 or 429, the token is not valid any more; 503, it or the policies cannot be checked now.
-    """
+    if (unavailable := find_unavailability(handler.bridge, provider_name)) is not None:
+        raise unavailable
     handler.identity = await handler.authenticate(handler.credentials)
     _find_policies(handler)
+    check_own_key(handler, handler.policy)
 
 
 def check_tags(handler: ProxyHandler) -> None:

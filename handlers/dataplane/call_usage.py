@@ -85,6 +85,22 @@ def refuse_unread(policy: Effective, provider: str, has_price: Callable[[], bool
     return policy.refuse_unread(provider) or policy.refuse_model(provider, "", has_price)
 
 
+def check_models(
+    policy: Effective, provider_name: str, model: str, summary: RequestSummary, has_price: Callable[[str], bool]
+) -> None:
+    """Check that each model of a request may be used.
+
+    Raises:
+        Problem: 403, a policy refuses one.
+    """
+    if (found := find_refused(policy, provider_name, model, summary, has_price)) is not None:
+        model, refused = found
+        message = UNREAD_OTHERS.format(provider_name, refused.rule)
+        if model:
+            message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
+        raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
+
+
 class CallUsage:
     """Presents a call to the limits that need its body, and charges what the provider reports.
 
@@ -141,12 +157,7 @@ class CallUsage:
         if restricted is not None and (odd := odd_model(start.model, self._summary)):
             message = ODD_MODEL.format(odd, restricted.rule)
             raise Problem(400, message, rule=Rule.UNUSABLE_BODY, policy=str(restricted.source))
-        if (found := find_refused(policy, provider_name, start.model, self._summary, self._has_price)) is not None:
-            model, refused = found
-            message = UNREAD_OTHERS.format(provider_name, refused.rule)
-            if model:
-                message = MODEL_NOT_ALLOWED.format(model[:MAX_QUOTED], provider_name, refused.rule)
-            raise Problem(403, message, rule=Rule.MODEL_NOT_ALLOWED, policy=str(refused.source))
+        check_models(policy, provider_name, start.model, self._summary, self._has_price)
         if policy.max_tokens is None:
             return
         maximum, source = policy.max_tokens

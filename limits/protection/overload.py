@@ -124,13 +124,20 @@ class OverloadProtection:
         self.holding += 1
         return Held(self.authority, decision.ticket, decision.states, on_release=self._let_go)
 
-    async def count_request(self, client: Client) -> Held:
+    async def count_request(self, client: Client, *, slots: bool | None = None) -> Held:
         """Count a request for all limits of its client that can be decided before its body is read.
+
+        Args:
+            client: Whose it is.
+            slots: Whether for those of concurrency alone; false is for the others alone.
 
         Raises:
             OverloadedError: 429, or 403 where the budget is used up.
         """
-        return await self._count(client, await self._holding(client, self.limits.of_client(client)))
+        limits = [
+            one for one in self.limits.of_client(client) if slots is None or (one.kind is Kind.CONCURRENCY) is slots
+        ]
+        return await self._count(client, await self._holding(client, limits))
 
     async def count_call(self, client: Client, reserve: Callable[[], Amounts]) -> Held:
         """Count a request for the limits that need its body. What to reserve is worked out only if a limit reserves.

@@ -1,7 +1,9 @@
 """OpenAI's Realtime API over a WebSocket: the events of a response, and what is read from them.
 
 A client requests a response with `response.create`. With voice detection the provider begins one by itself after speech.
-Either way `response.created` begins it and `response.done` ends it, with its usage and its output.
+Either way `response.created` begins it and `response.done` ends it, with its usage and its output. Beside that, or in a
+session that has no responses, another model may write down what is heard: of each item events tell the text, and at its end
+the usage.
 
 Source: OpenAI API reference, "Realtime", client events and server events.
 """
@@ -16,6 +18,7 @@ from msgspec.structs import replace
 
 from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
+from intercept.dialects.openai import usage_only
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_event
@@ -26,12 +29,14 @@ from intercept.records import TokenUsage
 from intercept.tokens import openai_tokens, storable
 
 CREATE: Final = "response.create"
+CANCEL: Final = "response.cancel"
 ERROR: Final = "error"
 DONE: Final = "response.done"
 
 _CREATED: Final = "response.created"
 _ITEM: Final = "conversation.item.create"
-_SESSION: Final = "session.created"
+_HEARD: Final = "conversation.item.input_audio_transcription."
+_HEARD_ENDS: Final = (f"{_HEARD}completed", f"{_HEARD}failed")
 
 
 class _Part(Struct, frozen=True):
@@ -50,10 +55,39 @@ class _Wanted(Struct, frozen=True):
     max_output_tokens: Raw = Raw()
 
 
+class _Transcription(Struct, frozen=True):
+    model: str | None = None
+
+
+class _Input(Struct, frozen=True):
+    transcription: _Transcription | None = None
+
+
+class _Audio(Struct, frozen=True):
+    input: _Input | None = None
+
+
+class _Session(Struct, frozen=True):
+    """A session, or changes of one. What is heard is named in `audio`, and in the beta beside it."""
+
+    id: str | None = None
+    model: str | None = None
+    input_audio_transcription: _Transcription | None = None
+    audio: _Audio | None = None
+
+    @property
+    def transcribed_by(self) -> str:
+        """The model that writes down what is heard; "" where it names none."""
+        heard = self.audio.input if self.audio is not None else None
+        given = (self.input_audio_transcription, None if heard is None else heard.transcription)
+        return next((one.model for one in given if one is not None and one.model), "")[:MAX_NAME]
+
+
 class ClientEvent(Struct, frozen=True):
     """What a client sends; `event_id` is its own name for it."""
 
     type: str = ""
+    session: _Session | None = None
     event_id: str = ""
     item: _Item = field(default_factory=_Item)
     response: _Wanted = field(default_factory=_Wanted)
@@ -63,10 +97,15 @@ class ClientEvent(Struct, frozen=True):
         """Whether a response is to come for it."""
         return self.type == CREATE
 
+    @property
+    def models(self) -> list[str]:
+        """The models that it has the provider use from now on."""
+        session = self.session or _Session()
+        return [one for one in (session.model, session.transcribed_by) if one]
+
 
 class _Named(Struct, frozen=True):
     id: str = ""
-    model: str = ""
 
 
 class _Error(Struct, frozen=True):
@@ -78,8 +117,9 @@ class ServerEvent(Struct, frozen=True):
 
     type: str = ""
     response_id: str | None = None
+    item_id: str | None = None
     response: _Named | None = None
-    session: _Named | None = None
+    session: _Session | None = None
     error: _Error | None = None
     status = None
 
@@ -89,8 +129,15 @@ class ServerEvent(Struct, frozen=True):
         return self.type == _CREATED
 
     @property
+    def is_heard(self) -> bool:
+        """Whether it is about the transcription of what a user said. The first one of an item begins that."""
+        return self.type.startswith(_HEARD)
+
+    @property
     def responds_to(self) -> str | None:
-        """The id of the response that the event is about, where it names one."""
+        """The id of the response, or of the item that is transcribed, that the event is about; None where it names none."""
+        if self.is_heard:
+            return self.item_id
         return self.response.id if self.response is not None else self.response_id
 
 
@@ -122,6 +169,7 @@ class RealtimeCalls(Generic[CallT]):
     def __init__(self, *models: str) -> None:
         self._model = models[0][:MAX_NAME] if models else ""
         self._others = models[1:] if len(models) <= MAX_OTHER_MODELS else None
+        self._transcribed_by = ""
         self._session_id: str | None = None
         self._text = ""
         self._tool_call_id: str | None = None
@@ -140,9 +188,10 @@ class RealtimeCalls(Generic[CallT]):
     def note(self, event: ClientEvent | ServerEvent) -> None:
         """Note the context of the next response: model, session, typed text, tool call."""
         if isinstance(event, ServerEvent):
-            if event.type == _SESSION and event.session is not None:
-                self._session_id = event.session.id[:MAX_NAME] or None
-                self._model = event.session.model[:MAX_NAME] or self._model
+            if (session := event.session) is not None:
+                self._session_id = (session.id or "")[:MAX_NAME] or self._session_id
+                self._model = (session.model or "")[:MAX_NAME] or self._model
+                self._transcribed_by = session.transcribed_by or self._transcribed_by
         elif event.type == _ITEM:
             texts = [part.text for part in event.item.content if part.type == "input_text"]
             self._text = "\n".join(texts) if event.item.role == "user" else ""
@@ -162,6 +211,12 @@ class RealtimeCalls(Generic[CallT]):
         )
         self._text, self._tool_call_id = "", None
         return summary
+
+    def summarize_heard(self) -> RequestSummary:
+        """The summary of a transcription, which the provider begins by itself."""
+        return RequestSummary(
+            model=self._transcribed_by.strip() or UNNAMED_MODEL, stream=True, conversation_id=self._session_id
+        )
 
     def begin(self, event_id: str, call: CallT, _event: ClientEvent | None = None) -> None:
         """Note that a request goes to the provider."""
@@ -186,7 +241,7 @@ class RealtimeCalls(Generic[CallT]):
         if event.type == ERROR:
             named = event.error.event_id if event.error is not None else None
             return next((call for id_, call in self._waiting if not named or id_ == named), None), True
-        return self._by_response.get(event.responds_to or ""), event.type == DONE
+        return self._by_response.get(event.responds_to or ""), event.type in (DONE, *_HEARD_ENDS)
 
     def forget(self, call: CallT) -> None:
         """Note that a call is over."""
@@ -216,6 +271,8 @@ class _Response(Struct):
 class _Done(Struct):
     type: str = ""
     response: _Response = field(default_factory=_Response)
+    item_id: str | None = None
+    usage: Raw = Raw()
     error: Raw = Raw()
 
 
@@ -223,7 +280,7 @@ _DONE: Final = Decoder(_Done)
 
 
 class _Reader(StreamReader):
-    """Reads the events of one response, of which the last one has everything."""
+    """Reads the events of one response or transcription, of which the last one has everything."""
 
     def _add_event(self, event: Event) -> None:
         data = None if event.oversized else read_struct(event.data, _DONE)
@@ -232,8 +289,12 @@ class _Reader(StreamReader):
         if data.type == ERROR:
             self._draft.fail(read_error(data.error))
             return
-        self._draft.identify(data.response.id)
-        if data.type == DONE:
+        self._draft.identify(data.item_id if data.type.startswith(_HEARD) else data.response.id)
+        if data.type in _HEARD_ENDS:
+            self._draft.fail(read_error(data.error))
+            self._draft.tokens = usage_only.tokens(self._draft.read_usage(data.usage))
+            self._draft.complete = True
+        elif data.type == DONE:
             _add_response(data.response, self._draft)
             self._draft.complete = True
 

@@ -9,8 +9,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from handlers.dataplane.addresses import find_unavailability
-from handlers.dataplane.admission import check_own_key, identify_again
+from handlers.dataplane.admission import check_again, client_of
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
@@ -22,14 +21,12 @@ from handlers.identity.credentials import secrets_of
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
-from intercept.ids import format_id
 from intercept.records import EndReason, Interception, SocketOrigin
 from intercept.refusals import Rule
 from limits.held import Held
 from limits.limit import Amounts
 from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Permit
 from limits.protection.outcomes import outcome_of
-from limits.request_limits import Client
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamError
 
@@ -72,28 +69,26 @@ class SocketCall:
         self._checkpoint_due = 0.0
         self._ended = False
 
-    async def admit(self) -> None:
-        """Take a slot, and count for the limits of the client, whose token has to be valid still.
+    async def admit(self, *, takes_slot: bool = True) -> None:
+        """Take a slot, and count for the limits of the client, who has to be allowed still.
+
+        Args:
+            takes_slot: False for what the provider does beside a response, which would have to wait for it.
 
         Raises:
-            Problem: 503, the provider was disabled or removed since the handshake; 401, the token was revoked or has expired;
-                403, a policy forbids the own key of the handshake by now.
+            Problem: As `check_again`.
             OverloadedError: Concurrency or rate.
         """
-        if (unavailable := find_unavailability(self._bridge, self._to.provider.name)) is not None:
-            raise unavailable
-        await identify_again(self._handler)
+        await check_again(self._handler, self._to.provider.name)
         self._know_client()
-        check_own_key(self._handler, self.policy)
         overload = self._bridge.overload
-        self._held += (await overload.acquire_slot(),)
-        self._hold(await overload.count_request(self._client))
+        if takes_slot:
+            self._held += (await overload.acquire_slot(),)
+        self._hold(await overload.count_request(self._client, slots=None if takes_slot else False))
 
     def _know_client(self) -> None:
-        handler, identity = self._handler, self._handler.identity
-        pays = handler.credentials.own_key is not None
-        self.policy = handler.policy
-        self._client = Client(identity.token_id, format_id(identity.user.id), pays, self.policy)
+        self.policy = self._handler.policy
+        self._client = client_of(self._handler)
 
     @property
     def is_charged(self) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from asyncio import Future
 from collections import deque
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from tornado.iostream import StreamClosedError
 
@@ -15,7 +17,7 @@ from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES
 from upstream.client import UpstreamResponse, UpstreamTruncatedError
 
 MAX_HELD_BYTES = 64 * 1024
-"""Bytes of a client's messages that may wait before no more is read from it."""
+"""Bytes of a client's messages that may wait before no more is read from it, and of one before it needs a slot."""
 MAX_PROVIDER_MESSAGE_BYTES = MAX_EVENT_STREAM_BYTES
 """The largest message of a provider, as it is of an event over HTTP. A larger one closes the connection with 1009."""
 CUT = "the provider closed the WebSocket before the response was complete"
@@ -34,6 +36,7 @@ class ClientHop:
         self._cycle = cycle
         self._messages: deque[bytes] = deque()
         self._held_bytes = 0
+        self._is_held = False
         self._sent: Future[None] | None = None
         self._arrived = asyncio.Event()
         cycle.receiver = self._receive_bytes
@@ -44,17 +47,31 @@ class ClientHop:
         sent = self._sent
         return sent is None or (sent.done() and not sent.cancelled() and sent.exception() is None)
 
-    async def receive(self) -> bytes | None:
-        """Wait for the next message; None when no more come."""
-        while not self._messages:
-            if not self.socket.is_open:
-                return None
-            self._arrived.clear()
-            await self._arrived.wait()
+    async def receive(self, hold: Callable[[], AbstractAsyncContextManager[None]]) -> bytes | None:
+        """Wait for the next message; None when no more come.
+
+        Of one that is large no more is read before `hold` is entered, which lasts until it is whole.
+        """
+        async with AsyncExitStack() as stack:
+            while not self._messages:
+                if not self.socket.is_open:
+                    return None
+                if self._is_large and not self._is_held:
+                    await stack.enter_async_context(hold())
+                    self._is_held = True
+                    stack.callback(setattr, self, "_is_held", False)
+                    self._hold_back()
+                self._arrived.clear()
+                await self._arrived.wait()
         message = self._messages.popleft()
         self._held_bytes -= len(message)
         self._hold_back()
         return message
+
+    @property
+    def _is_large(self) -> bool:
+        """Whether a message that is not whole is as large as may wait."""
+        return self.socket.unfinished_bytes > MAX_HELD_BYTES
 
     async def wait_closed(self) -> None:
         """Wait until the client has answered the close, and drop what it sends before that."""
@@ -110,7 +127,8 @@ class ClientHop:
 
     def _hold_back(self) -> None:
         """Pause reading from a client that is faster than the provider, or that does not read."""
-        if self._held_bytes > MAX_HELD_BYTES or not (self._sent is None or self._sent.done()):
+        is_unheld = self._is_large and not self._is_held
+        if is_unheld or self._held_bytes > MAX_HELD_BYTES or not (self._sent is None or self._sent.done()):
             self._cycle.pause_reading()
         else:
             self._cycle.resume_reading()

@@ -7,12 +7,16 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from handlers.dataplane.call_usage import check_models
+from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.session import POLICY_VIOLATION, SocketSession
+from handlers.dataplane.upstream_request import Destination
 from handlers.problems import Problem
 from intercept.apis import RequestSummary
 from intercept.catalog import REALTIME
 from intercept.dialects.openai.realtime import (
+    CANCEL,
     ERROR,
     ClientEvent,
     RealtimeCalls,
@@ -27,20 +31,52 @@ from resources.errors import OpenAIError
 OVER_LIMIT = "AI Bridge refuses further responses"
 
 
-class RealtimeSession(SocketSession):
-    """Records each `response.done`. With voice detection the provider begins responses by itself.
+def _models_in(query: str) -> list[str]:
+    # The latter is Azure's, which takes names in any case. Of several a provider may read any.
+    given = [(name.lower(), value) for name, value in parse_qsl(query)]
+    return [value for key in ("model", "deployment") for name, value in given if name == key]
 
-    Such a response is admitted when it begins. If a limit refuses it, it is recorded without being counted. When it has
-    ended, the client gets an error and the WebSocket is closed. So a client is at most one response beyond a limit.
+
+def _check_models(handler: ProxyHandler, to: Destination, summary: RequestSummary) -> None:
+    if handler.policy is None:
+        return
+    recorder, name, now = handler.bridge.recorder, to.provider.name, handler.bridge.now()
+    pays = handler.credentials.own_key is not None
+    check_models(
+        handler.policy, name, summary.model, summary, lambda model: pays or recorder.has_price(name, model, now)
+    )
+
+
+class RealtimeSession(SocketSession):
+    """Records each response and each transcription. With voice detection the provider begins them by itself.
+
+    Such a one is admitted when it begins. If that is refused, the client gets an error and nothing more, the response is
+    cancelled at the provider and recorded without being counted, and when it has ended the WebSocket is closed.
     """
 
     api = REALTIME
-    _over_limit: Problem | None = None
+
+    @classmethod
+    def check_address(cls, handler: ProxyHandler, to: Destination) -> None:
+        """Check the models that the address of the handshake names.
+
+        Raises:
+            Problem: 403, a policy refuses one.
+        """
+        if models := _models_in(handler.request.query):
+            _check_models(handler, to, RealtimeCalls[SocketCall](*models).summarize())
 
     def _make_lanes(self) -> RealtimeCalls[SocketCall]:
-        # The latter is Azure's, which takes names in any case. Of several a provider may read any.
-        given = [(name.lower(), value) for name, value in parse_qsl(self._handler.request.query)]
-        return RealtimeCalls(*[value for key in ("model", "deployment") for name, value in given if name == key])
+        return RealtimeCalls(*_models_in(self._handler.request.query))
+
+    async def _may_pass(self, event: ClientEvent) -> bool:
+        try:
+            for model in event.models:
+                _check_models(self._handler, self._to, RequestSummary(model=model))
+        except Problem as problem:
+            await self._refuse(problem, event)
+            return False
+        return True
 
     def _read_client_event(self, message: bytes) -> ClientEvent | None:
         event = read_client_event(message)
@@ -64,28 +100,31 @@ class RealtimeSession(SocketSession):
         return summary
 
     async def _begin_by_provider(self, event: ServerEvent) -> SocketCall | None:
-        if not event.begins_response or not event.responds_to:
+        if not (event.begins_response or event.is_heard) or not event.responds_to:
             return None
         call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(None))
         refusal: Problem | None = None
         try:
             try:
-                await call.admit()
+                await call.admit(takes_slot=not event.is_heard)
             except (Problem, OverloadedError) as error:
                 refusal = self._problem_of(error)
-            await call.start(self._lanes.summarize(), is_begun=True)
+            summary = self._lanes.summarize_heard() if event.is_heard else self._lanes.summarize()
+            await call.start(summary, is_begun=True)
         except BaseException:
             call.release()
             raise
-        self._over_limit = refusal or call.refusal or self._over_limit
         call.sent_at = self._bridge.now()
         self._lanes.begin_by_provider(event.responds_to, call)
+        if self._over_limit is None and (problem := refusal or call.refusal) is not None:
+            self._over_limit = problem
+            await self._refuse(problem, None)
+            if event.begins_response:
+                await self._provider.send(msgspec.json.encode({"type": CANCEL, "response_id": event.responds_to}))
         return call
 
     async def _after_call(self) -> None:
-        problem, self._over_limit = self._over_limit, None
-        if problem is not None:
-            await self._refuse(problem, None)
+        if self._over_limit is not None:
             self._client.socket.close(POLICY_VIOLATION, OVER_LIMIT)
             self._drained.set()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.dataplane.admission import admit_without_slot
+from handlers.dataplane.admission import admit
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
@@ -17,6 +17,7 @@ from http1.headers import add_checked
 from intercept.catalog import REALTIME
 from intercept.ids import format_id
 from intercept.refusals import Rule
+from limits.limit import NOTHING
 from upstream.client import UpstreamError
 from upstream.headers import to_client
 from upstream.response import SWITCHING_PROTOCOLS
@@ -32,7 +33,7 @@ _OF_A_HOP = ("Sec-WebSocket-Key", "Sec-WebSocket-Accept", "Sec-WebSocket-Version
 
 
 class ApiSocket:
-    """The service of a WebSocket. It holds no slot; each response over it takes one."""
+    """The service of a WebSocket. It holds no slot after its handshake; each response over it takes one."""
 
     takes_body = False
 
@@ -43,14 +44,16 @@ class ApiSocket:
         self._session = RealtimeSession if to.route.api is REALTIME else SocketSession
 
     async def admit(self, handler: ProxyHandler) -> None:
-        """Admit a user whose request can be sent.
+        """Admit a user whose request can be sent, and who may have a response to it now. The handshake counts in rates.
 
         Raises:
             Problem: 403, 426, or as `admission.admit`.
-            OverloadedError: The address made too many requests without a valid token.
+            OverloadedError: Any limit, as of a call whose body is not read.
         """
-        await admit_without_slot(handler)
+        await admit(handler)
+        await handler.count_call(lambda: NOTHING)
         check_destination(handler, self._to)
+        self._session.check_address(handler, self._to)
         if handler.bridge.lifecycle.streams_closed:
             raise stopping()
         if handler.is_foreign and not handler.protocol_key:
@@ -58,6 +61,7 @@ class ApiSocket:
         headers = handler.request.headers
         if headers.get("Sec-WebSocket-Version") != VERSION or not is_key(headers.get("Sec-WebSocket-Key", "")):
             raise Problem(426, NOT_A_HANDSHAKE, {"Sec-WebSocket-Version": VERSION}, rule=Rule.WEBSOCKET)
+        handler.release_slots()
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Shake hands with the provider, then with the client, and relay. A refusal of the provider is relayed as it is.

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
-from handlers.dataplane.admission import identify_again
-from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.admission import check_again, client_of
+from handlers.dataplane.proxy import BODY_SECONDS, ProxyHandler
 from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.relay import REST_SECONDS
 from handlers.dataplane.services.ownership import check_references
@@ -34,8 +34,10 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
+from intercept.ids import format_id
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
+from limits.held import Held
 from limits.protection.overload import OverloadedError
 from resources.errors import OpenAIError
 from upstream.client import UpstreamError, UpstreamTruncatedError
@@ -43,17 +45,31 @@ from upstream.client import UpstreamError, UpstreamTruncatedError
 logger = logging.getLogger(__name__)
 
 PING_SECONDS = 20.0
-"""How often both sides get a ping, which also prevents the provider's idle timeout, and the token is checked again."""
+"""How often both sides get a ping, which also prevents the provider's idle timeout, and what may change is checked again."""
 CLOSE_SECONDS = 2.0
 """How long the client may take to answer a close. A connection that is closed before may lose the close itself."""
-POLICY_VIOLATION, INTERNAL_ERROR = 1008, 1011
+POLICY_VIOLATION, INTERNAL_ERROR, TRY_AGAIN_LATER = 1008, 1011, 1013
 SERVICE_UNAVAILABLE = 503
 MAX_CALLS = 32
 """How many responses of one WebSocket may run at the same time."""
 TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
 NOT_AN_EVENT = "The message is not a JSON object with one `type`."
 SHUTTING_DOWN = "the server is shutting down"
-NOT_VALID = "the token is not valid any more"
+LATE_MESSAGE = f"The message was not whole after {BODY_SECONDS:g} seconds, or others needed its slot."
+MAX_REASON_BYTES = 120
+
+
+class ArrivingMessage:
+    """A message that is on its way, and holds the slots in `held`, of which the first is one of the server's."""
+
+    def __init__(self, held: list[Held], timeout: asyncio.Timeout) -> None:
+        self._held = held
+        self._timeout = timeout
+
+    def give_way(self) -> Held | None:
+        """Give that slot to the caller, and be refused."""
+        self._timeout.reschedule(0.0)
+        return self._held.pop(0)
 
 
 class SocketSession:
@@ -90,6 +106,8 @@ class SocketSession:
         self._error: UpstreamError | None = None
         self._beginning = 0
         self._is_draining = False
+        self._over_limit: Problem | None = None
+        self._closing = GOING_AWAY, SHUTTING_DOWN
         self._drained = asyncio.Event()
 
     async def run(self) -> None:
@@ -127,19 +145,61 @@ class SocketSession:
         return None
 
     async def _relay_requests(self) -> None:
-        while (message := await self._client.receive()) is not None:
+        while (message := await self._receive()) is not None:
             event = self._read_client_event(message)
             if event is None:
                 await self._refuse(Problem(400, NOT_AN_EVENT, rule=Rule.UNUSABLE_BODY), None)
-            elif not event.is_request or await self._begin(event, message):
+            elif await (self._begin(event, message) if event.is_request else self._may_pass(event)):
                 await self._provider.send(message)
             self._check_drained()
+
+    async def _receive(self) -> bytes | None:
+        """Wait for the next message of the client. If one may not arrive, no more are read, and the WebSocket is closed."""
+        try:
+            return await self._client.receive(self._holding_slots)
+        except (Problem, OverloadedError) as error:
+            problem = self._problem_of(error)
+        await self._refuse(problem, None)
+        self._closing = TRY_AGAIN_LATER, problem.message
+        self.stop(EndReason.CLIENT_DISCONNECTED)
+        await self._drained.wait()
+        return None
+
+    @asynccontextmanager
+    async def _holding_slots(self) -> AsyncIterator[None]:
+        """Hold slots for a message that arrives, as for a body over HTTP: so long, and until another request needs its slot.
+
+        Raises:
+            Problem: It took too long.
+            OverloadedError: Concurrency.
+        """
+        overload, user_key = self._bridge.overload, format_id(self._handler.identity.user.id)
+        held = [await overload.acquire_slot()]
+        try:
+            held.append(await overload.count_request(client_of(self._handler), slots=True))
+            async with asyncio.timeout(BODY_SECONDS) as timeout:
+                arriving = ArrivingMessage(held, timeout)
+                overload.arriving.enter(user_key, arriving)
+                try:
+                    yield
+                finally:
+                    overload.arriving.leave(user_key, arriving)
+        except TimeoutError:
+            raise Problem(408, LATE_MESSAGE, rule=Rule.LATE_BODY) from None
+        finally:
+            for one in held:
+                one.release()
+
+    async def _may_pass(self, event: Any) -> bool:  # noqa: ARG002 - here they ask for nothing
+        """Whether a message that requests no response may be sent. If not, the client gets an error."""
+        return True
 
     async def _relay_events(self) -> None:
         while (message := await self._provider.receive()) is not None:
             call, is_end = await self._feed(message)
-            self._client.write(message)
-            await self._client.flush()
+            if self._over_limit is None:
+                self._client.write(message)
+                await self._client.flush()
             if call is None:
                 continue
             call.read()
@@ -192,23 +252,28 @@ class SocketSession:
     async def _ping(self) -> None:
         while True:
             await asyncio.sleep(PING_SECONDS)
-            if not await self._may_stay():
-                self._client.socket.close(POLICY_VIOLATION, NOT_VALID)
+            if (problem := await self._find_problem()) is not None:
+                self._client.socket.close(POLICY_VIOLATION, _reason(problem.message))
                 return
             self._client.socket.ping()
             self._provider.socket.ping()
             await self._client.flush()
             await self._provider.flush()
 
-    async def _may_stay(self) -> bool:
-        """Whether the token is still valid, or that cannot be known now. A response that is under way may end."""
-        if not self._is_idle:
-            return True
+    async def _find_problem(self) -> Problem | None:
+        """Why the WebSocket may not stay open; None where it may, or that cannot be known now.
+
+        A response that is under way may end, unless it was refused.
+        """
+        if self._over_limit is not None or not self._is_idle:
+            return self._over_limit
         try:
-            await identify_again(self._handler)
+            await check_again(self._handler, self._to.provider.name)
+            self.check_address(self._handler, self._to)
         except Problem as problem:
-            return problem.status == SERVICE_UNAVAILABLE or not self._is_idle
-        return True
+            is_unknown = problem.status == SERVICE_UNAVAILABLE and problem.rule is not Rule.PROVIDER_UNAVAILABLE
+            return None if is_unknown or not self._is_idle else problem
+        return None
 
     async def _begin(self, event: Any, message: bytes) -> bool:
         """Admit and record a request of the client; return whether it may be sent. If not, the client gets an error."""
@@ -230,6 +295,14 @@ class SocketSession:
         call.sent_at = self._bridge.now()
         self._lanes.begin(self._lane_of(event), call, event)
         return True
+
+    @classmethod
+    def check_address(cls, handler: ProxyHandler, to: Destination) -> None:
+        """Check what the address of the handshake names, which here is nothing.
+
+        Raises:
+            Problem: 403, a policy refuses a model.
+        """
 
     def _make_lanes(self) -> Any:
         return Lanes[SocketCall]()
@@ -321,7 +394,7 @@ class SocketSession:
         if self._error is not None:
             code, reason = INTERNAL_ERROR, f"{self._to.provider.name}: {self._error}"[:120]
         elif self._drained.is_set():
-            code, reason = GOING_AWAY, SHUTTING_DOWN
+            code, reason = self._closing[0], _reason(self._closing[1])
         else:
             closed = next((one for one in (client, provider) if one.close_code is not None), None)
             code, reason = (closed.close_code or NO_STATUS, closed.close_reason) if closed else (NO_STATUS, "")
@@ -334,3 +407,8 @@ class SocketSession:
                 await self._client.wait_closed()
         except (UpstreamError, TimeoutError):
             logger.debug("a WebSocket was not closed in order")
+
+
+def _reason(message: str) -> str:
+    """As much of a message as a close may have for a reason."""
+    return message.encode()[:MAX_REASON_BYTES].decode(errors="ignore")

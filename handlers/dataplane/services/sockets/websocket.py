@@ -74,6 +74,11 @@ class WebSocket:
         frames = [event for event in self._protocol.events_received() if isinstance(event, Frame)]
         return [message for frame in frames if (message := self._join(frame)) is not None]
 
+    @property
+    def unfinished_bytes(self) -> int:
+        """How much has arrived of a message that is not whole."""
+        return len(self._message) + len(self._protocol.reader.buffer)
+
     def feed_eof(self) -> None:
         """Note that nothing more comes."""
         if self._protocol.state is not State.CLOSED:

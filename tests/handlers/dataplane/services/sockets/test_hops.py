@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from types import SimpleNamespace
 
 import pytest
@@ -57,8 +57,8 @@ async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
         cycle.send(message)
         reading.append(cycle.is_reading)
     assert reading == [True, True, False]
-    assert (await hop.receive(), cycle.is_reading) == (half, True)
-    assert [await hop.receive(), await hop.receive()] == [half, b"y"]
+    assert (await hop.receive(nullcontext), cycle.is_reading) == (half, True)
+    assert [await hop.receive(nullcontext), await hop.receive(nullcontext)] == [half, b"y"]
 
 
 @pytest.mark.gen_test

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from handlers.base import UNRECOGNISED
-from handlers.dataplane.admission import identify_again
+from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.dataplane.services.sockets.session import NOT_AN_EVENT
 from handlers.problems import Problem
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS
 from intercept.records import EndReason
-from limits.policies.policy import Models, SharedPolicy
+from limits.policies.policy import Limits, Models, Rate, SharedLimits, SharedPolicy
 from tests.handlers.dataplane.services.sockets.socket_provider import event
 from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.openai.test_realtime import USAGE
@@ -65,6 +66,18 @@ async def exchange(client, upstream, *messages):
     for message in messages:
         await upstream.send(message)
         assert await client.recv() == message
+
+
+async def is_refused(client, upstream, provider, response, message):
+    """What the provider begins by itself is refused: nothing of it reaches the client, and it is cancelled."""
+    await upstream.send(event("response.created", response))
+    assert json.loads(await client.recv())["error"]["message"].startswith(message)
+    assert json.loads(await provider.received.get()) == {"type": "response.cancel", "response_id": response}
+    await upstream.send(event("response.output_audio.delta", response_id=response, delta="AAAA"))
+    await upstream.send(done(response, "cancelled"))
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "AI Bridge refuses further responses")
 
 
 def typed(text):
@@ -122,20 +135,20 @@ async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_ch
 ):
     checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
 
-    async def identify_for_ping(_):
+    async def identify_for_ping(*_):
         checking.set()
         await begun.wait()
         is_over.set()
         raise Problem(401, UNRECOGNISED)
 
-    async def identify_for_response(handler):
+    async def identify_for_response(*who):
         begun.set()
         await admitting.wait()
-        await identify_again(handler)
+        await check_again(*who)
 
     monkeypatch.setattr(session, "PING_SECONDS", 0.01)
-    monkeypatch.setattr(session, "identify_again", identify_for_ping)
-    monkeypatch.setattr(call, "identify_again", identify_for_response)
+    monkeypatch.setattr(session, "check_again", identify_for_ping)
+    monkeypatch.setattr(call, "check_again", identify_for_response)
     client, upstream = await opened()
     await checking.wait()
     await upstream.send(event("response.created", "resp_1"))
@@ -147,26 +160,24 @@ async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_ch
     assert recorded["end_reason"] == "completed"
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
-    assert closed.value.rcvd.reason == session.NOT_VALID
+    assert closed.value.rcvd.reason == UNRECOGNISED
 
 
 @pytest.mark.gen_test
-async def test_a_response_that_began_by_itself_with_a_revoked_token_is_the_last_one(running, provider, opened):
+async def test_a_response_that_began_by_itself_with_a_revoked_token_is_cancelled_and_not_relayed(
+    running, provider, opened
+):
     headers = await running.user("grace")
     client, upstream = await opened(headers=headers)
     await exchange(client, upstream, SESSION)
     await running.bridge.identities.revoke_token(headers["Authorization"].removeprefix("Bearer ").partition("-")[0])
-    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
-    assert json.loads(await client.recv())["error"]["message"] == UNRECOGNISED
-    with pytest.raises(ConnectionClosed) as closed:
-        await client.recv()
-    assert closed.value.rcvd.code == 1008
+    await is_refused(client, upstream, provider, "resp_1", UNRECOGNISED)
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "completed"
     assert running.bridge.overload.holding == 0
 
 
-@pytest.mark.bridge(rate_limit=1)
+@pytest.mark.bridge(rate_limit=2, rate_window=timedelta(hours=1))
 @pytest.mark.gen_test
 async def test_a_refused_request_is_told_as_an_error_event_and_not_sent(running, provider, opened):
     client, upstream = await opened()
@@ -194,40 +205,85 @@ async def test_policies_hold_for_each_model_that_the_address_names(running, prov
     hold(running, SharedPolicy(models=Models(deny=["dear"])))
     many = "".join(f"&model=m{number}" for number in range(MAX_OTHER_MODELS))
     for query in ("&model=dear", "&Model=dear", "&deployment=dear", many):
-        client, _ = await opened(query=query)
-        await client.send(create())
-        result = json.loads(await client.recv())
-        assert (result["type"], result["error"]["code"]) == ("error", "permission_denied"), query
-        assert provider.received.empty(), query
+        with pytest.raises(InvalidStatus) as refused:
+            await dial(running, query=query)
+        assert (refused.value.response.status_code, provider.requests) == (403, []), query
 
 
-@pytest.mark.bridge(rate_limit=1)
 @pytest.mark.gen_test
-async def test_a_response_beyond_a_limit_that_began_by_itself_is_the_last_one(running, provider, opened):
+async def test_a_handshake_counts_in_rates_and_needs_what_a_response_needs(running, provider, opened):
+    for limits, status in (
+        (Limits(rate=Rate(requests=0, window="1h")), 429),
+        (Limits(concurrency=0), 429),
+    ):
+        hold(running, SharedPolicy(limits=SharedLimits(each_member=limits)))
+        with pytest.raises(InvalidStatus) as refused:
+            await dial(running)
+        assert (refused.value.response.status_code, provider.requests) == (status, []), limits
+        assert running.bridge.overload.holding == 0
+    hold(running, SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(requests=1, window="2h")))))
+    await opened()
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    assert refused.value.response.status_code == 429
+
+
+HEARD = "conversation.item.input_audio_transcription"
+MODEL = "gpt-4o-transcribe"
+
+
+@pytest.mark.gen_test
+async def test_a_transcription_is_a_call_with_a_model_a_policy_a_usage_and_a_record(running, provider, opened):
+    client, upstream = await opened()
+    update = json.dumps(
+        {"type": "session.update", "session": {"audio": {"input": {"transcription": {"model": MODEL}}}}}
+    )
+    await client.send(update)
+    assert await provider.received.get() == update
+    session_ = {"id": "sess_1", "model": None, "input_audio_transcription": {"model": MODEL}}
+    usage = {"type": "tokens", "total_tokens": 14, "input_tokens": 10, "output_tokens": 4}
+    heard = [
+        json.dumps({"type": f"{HEARD}.delta", "item_id": "item_1", "delta": "Hel"}),
+        json.dumps({"type": f"{HEARD}.completed", "item_id": "item_1", "transcript": "Hello", "usage": usage}),
+    ]
+    updated = json.dumps({"type": "session.updated", "session": session_})
+    await exchange(client, upstream, updated, *heard)
+    (recorded,) = await running.ended(1)
+    told = running.tokens(recorded)
+    assert (recorded["model"], recorded["end_reason"]) == (MODEL, "completed")
+    assert (told["input_tokens"], told["output_tokens"], recorded["user_prompts"]) == (10, 4, [])
+    # who may not use the model is refused it, and gets nothing where the provider uses it all the same
+    hold(running, SharedPolicy(models=Models(deny=["*-transcribe"])))
+    other, upstream = await opened()
+    await other.send(update)
+    assert json.loads(await other.recv())["error"]["code"] == "permission_denied"
+    assert provider.received.empty()
+    await exchange(other, upstream, updated)
+    for message in heard:
+        await upstream.send(message)
+    assert json.loads(await other.recv())["error"]["code"] == "permission_denied"
+    with pytest.raises(ConnectionClosed):
+        await other.recv()
+    assert len(await running.ended(2)) == 2
+
+
+@pytest.mark.bridge(rate_limit=2, rate_window=timedelta(hours=1))
+@pytest.mark.gen_test
+async def test_a_response_beyond_a_limit_that_began_by_itself_is_cancelled_and_not_relayed(running, provider, opened):
     client, upstream = await opened()
     await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
-    await exchange(client, upstream, event("response.created", "resp_2"), done("resp_2"))
-    result = json.loads(await client.recv())
-    assert (result["type"], result["error"]["event_id"]) == ("error", None)
-    with pytest.raises(ConnectionClosed) as closed:
-        await client.recv()
-    assert closed.value.rcvd.code == 1008
+    await is_refused(client, upstream, provider, "resp_2", "You've been rate limited.")
     assert {one["end_reason"] for one in await running.ended(2)} == {"completed"}
     assert running.bridge.overload.holding == 0
 
 
 @pytest.mark.gen_test
-async def test_of_a_provider_that_is_disabled_a_response_that_began_is_the_last_one(running, provider, opened):
+async def test_of_a_provider_that_is_disabled_a_response_that_began_is_cancelled(running, provider, opened):
     client, upstream = await opened()
     table = running.bridge.routing.table
     disabled = replace(table.providers["openai"], availability=Availability.DISABLED)
     running.bridge.routing.table = replace(table, providers={**table.providers, "openai": disabled})
-    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
-    result = json.loads(await client.recv())
-    assert result["error"]["message"] == "The provider openai is disabled. Please ask an owner of AI Bridge."
-    with pytest.raises(ConnectionClosed) as closed:
-        await client.recv()
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, "AI Bridge refuses further responses")
+    await is_refused(client, upstream, provider, "resp_1", "The provider openai is disabled.")
     assert {one["end_reason"] for one in await running.ended(1)} == {"completed"}
     assert running.bridge.overload.holding == 0
 

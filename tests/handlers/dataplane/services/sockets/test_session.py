@@ -4,10 +4,10 @@ import asyncio
 import json
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from handlers.base import UNRECOGNISED
-from handlers.dataplane.admission import identify_again
+from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.dataplane.services.sockets.hops import ClientHop
 from handlers.dataplane.services.sockets.session import MAX_CALLS, NOT_AN_EVENT
@@ -18,7 +18,8 @@ from limits.policies.policy import Models, SharedPolicy
 from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
 from storage.policies.documents import KeptPolicy
-from tests.handlers.dataplane.services.sockets.socket_client import PATH, lets_go, receive, send_all
+from tests.bridge import until
+from tests.handlers.dataplane.services.sockets.socket_client import PATH, dial, lets_go, receive, send_all
 from tests.handlers.dataplane.services.sockets.socket_provider import create, event, events
 from tests.handlers.dataplane.test_policies import hold
 from tests.handlers.operation.test_metrics import samples
@@ -183,7 +184,7 @@ async def test_the_text_groups_and_errors_of_a_response_are_recorded_with_its_id
 
 
 @pytest.mark.gen_test
-@pytest.mark.bridge(rate_limit=1)
+@pytest.mark.bridge(rate_limit=2)
 async def test_a_request_beyond_a_limit_is_an_error_event_and_goes_nowhere(running, provider, opened):
     client, upstream = await opened()
     await client.send(create("one"))
@@ -251,7 +252,7 @@ async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, 
     assert await receive(client, 3) == events("resp_1")
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
-    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, session.NOT_VALID)
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, UNRECOGNISED)
     (call,) = await running.ended(1)
     assert call["end_reason"] == "completed"
 
@@ -260,20 +261,20 @@ async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, 
 async def test_a_response_that_begins_while_the_token_is_checked_may_end(running, provider, opened, monkeypatch):
     checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
 
-    async def identify_for_ping(_):
+    async def identify_for_ping(*_):
         checking.set()
         await begun.wait()
         is_over.set()
         raise Problem(401, UNRECOGNISED)
 
-    async def identify_for_response(handler):
+    async def identify_for_response(*who):
         begun.set()
         await admitting.wait()
-        await identify_again(handler)
+        await check_again(*who)
 
     monkeypatch.setattr(session, "PING_SECONDS", 0.01)
-    monkeypatch.setattr(session, "identify_again", identify_for_ping)
-    monkeypatch.setattr(call, "identify_again", identify_for_response)
+    monkeypatch.setattr(session, "check_again", identify_for_ping)
+    monkeypatch.setattr(call, "check_again", identify_for_response)
     client, upstream = await opened()
     await checking.wait()
     await client.send(create("one"))
@@ -284,7 +285,7 @@ async def test_a_response_that_begins_while_the_token_is_checked_may_end(running
     assert await receive(client, 3) == events("resp_1")
     with pytest.raises(ConnectionClosed) as closed:
         await client.recv()
-    assert closed.value.rcvd.reason == session.NOT_VALID
+    assert closed.value.rcvd.reason == UNRECOGNISED
     assert lets_go(running)
 
 
@@ -292,10 +293,10 @@ async def test_a_response_that_begins_while_the_token_is_checked_may_end(running
 async def test_a_response_whose_token_cannot_be_verified_holds_nothing(running, provider, opened, monkeypatch):
     for error in (Problem(401, UNRECOGNISED), Problem(503, "later")):
 
-        async def identify(_, error=error):
+        async def identify(*_, error=error):
             raise error
 
-        monkeypatch.setattr(call, "identify_again", identify)
+        monkeypatch.setattr(call, "check_again", identify)
         client, _ = await opened()
         await client.send(create("one"))
         assert json.loads(await client.recv())["status"] == error.status
@@ -530,3 +531,32 @@ async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, prov
         await client.recv()
     (call,) = await running.ended(1)
     assert call["end_reason"] == EndReason.SERVER_SHUTDOWN
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, opened):
+    async def begin(text):
+        client, _ = await opened()
+        gate = asyncio.Event()
+
+        async def parts():
+            yield text
+            await gate.wait()
+            yield text
+
+        return client, gate, asyncio.create_task(client.send(parts()))
+
+    first, gate, sending = await begin("x" * 100_000)
+    await until(lambda: running.bridge.overload.holding == 1)
+    assert await open_other(running) == 503
+    gate.set()
+    await sending
+    assert json.loads(await first.recv())["status"] == 400  # it is no event
+    assert lets_go(running)
+
+
+async def open_other(running):
+    with pytest.raises(InvalidStatus) as refused:
+        await dial(running)
+    return refused.value.response.status_code
