@@ -3,35 +3,20 @@ import os
 import signal
 from contextlib import contextmanager
 from datetime import timedelta
-from uuid import uuid4
 
 import pytest
-from msgspec.structs import replace
 
-from intercept.times import format_time
 from storage.accounts import authentication as authentication_module
-from storage.accounts import identities as identities_module
-from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import (
-    OUTLIVES,
-    TOO_MANY_TODAY,
-    TOO_MANY_TOKENS,
     Identities,
     IdentitiesUnavailableError,
     Identity,
     IdentityConflictError,
-    IdentityError,
     InvalidTokenError,
     Role,
-    Token,
-    UnknownIdentityError,
-    User,
 )
-from storage.accounts.tokens.text import FRESH_SECONDS, STALE_SECONDS, digest
-from storage.accounts.users import ChangedMeanwhileError
-from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.accounts.audit import audit_page
+from storage.accounts.tokens.text import FRESH_SECONDS, STALE_SECONDS
 from tests.storage.conditions import until
 from tests.storage.outages import freeze
 from tests.storage.records import NOON
@@ -87,55 +72,6 @@ async def refusal(identities, token):
 
 
 @pytest.mark.gen_test
-async def test_a_user_is_found_as_they_were_added(identities):
-    ada = await identities.add_user("ada", role=Role.OWNER, display_name="Ada Lovelace")
-    bob = await identities.add_user("Bob-2", role=Role.MEMBER)
-    assert (ada.username, ada.display_name, ada.role, ada.created_at) == ("ada", "Ada Lovelace", Role.OWNER, NOON)
-    assert (bob.display_name, bob.role) == ("Bob-2", Role.MEMBER)
-    assert await identities.find_user("ada") == ada
-    assert await identities.find_user("nobody") is None
-    assert await identities.list_users() == [ada, bob]
-    assert await identities.users_by_id([ada.id, bob.id, ada.id]) == {ada.id: ada, bob.id: bob}
-    assert await identities.users_by_id([]) == {}
-
-
-@pytest.mark.gen_test
-async def test_a_username_is_given_once(identities):
-    await identities.add_user("ada", role=Role.OWNER)
-    with pytest.raises(IdentityError, match=r'^a user named "ada" exists already$'):
-        await identities.add_user("ada", role=Role.MEMBER)
-
-
-@pytest.mark.gen_test
-async def test_a_user_with_a_bad_name_is_not_added(identities):
-    with pytest.raises(IdentityError, match=r'^the username "a b" is not allowed: '):
-        await identities.add_user("a b", role=Role.OWNER)
-    with pytest.raises(IdentityError, match=r"^the display name is not allowed: "):
-        await identities.add_user("ada", role=Role.OWNER, display_name="a\nb")
-    assert await identities.list_users() == []
-
-
-@pytest.mark.gen_test
-async def test_a_token_lets_its_user_in(identities):
-    ada = await identities.add_user("ada", role=Role.OWNER)
-    token, text = await identities.create_token("ada", name="laptop", expires_at=NOON + HOUR)
-    assert token == Token(
-        id=text[:10], user_id=ada.id, name="laptop", created_at=NOON, expires_at=NOON + HOUR, revoked_at=None
-    )
-    assert await identities.authenticate(text) == Identity(user=ada, token_id=token.id, expires_at=token.expires_at)
-    assert await identities.list_tokens("ada") == [token]
-
-
-@pytest.mark.gen_test
-async def test_only_the_digest_of_the_secret_is_stored(identities, database):
-    await identities.add_user("ada", role=Role.OWNER)
-    _, text = await identities.create_token("ada")
-    stored = await database.tokens.find_one({})
-    assert stored["secret_sha256"] == digest(text[11:])
-    assert text[11:] not in repr(stored)
-
-
-@pytest.mark.gen_test
 async def test_every_token_that_is_not_valid_is_refused_with_the_same_words(identities, elsewhere, clock):
     for username in ("ada", "bob"):
         await identities.add_user(username, role=Role.MEMBER)
@@ -182,78 +118,6 @@ async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_t
     await elsewhere.revoke_token(token.id)
     clock.seconds += FRESH_SECONDS
     await refusal(identities, text)
-
-
-@pytest.mark.gen_test
-async def test_here_a_revoked_token_and_a_removed_users_die_at_once(identities):
-    for username in ("ada", "bob"):
-        await identities.add_user(username, role=Role.MEMBER)
-    token, text = await identities.create_token("ada")
-    _, of_bob = await identities.create_token("bob")
-    for each in (text, of_bob):
-        await identities.authenticate(each)
-    await identities.revoke_token(token.id)
-    await refusal(identities, text)
-    await identities.authenticate(of_bob)
-    await identities.remove_user("bob")
-    await refusal(identities, of_bob)
-
-
-@pytest.mark.gen_test
-async def test_a_removed_user_stays_in_history_and_the_name_is_free(identities, clock):
-    first = await identities.add_user("ada", role=Role.AUDITOR)
-    await identities.create_token("ada")
-    await identities.remove_user("ada")
-    assert await identities.find_user("ada") is None
-    assert await identities.list_users() == []
-    second = await identities.add_user("ada", role=Role.MEMBER)
-    assert await identities.users_by_id([first.id, second.id]) == {first.id: first, second.id: second}
-    assert await identities.list_tokens("ada") == []
-
-
-@pytest.mark.gen_test
-async def test_a_token_is_revoked_once_and_keeps_the_time(identities, clock):
-    await identities.add_user("ada", role=Role.OWNER)
-    token, _ = await identities.create_token("ada")
-    other, _ = await identities.create_token("ada")
-    await identities.revoke_token(token.id)
-    clock.seconds += 60
-    await identities.revoke_token(token.id)
-    assert [each.revoked_at for each in await identities.list_tokens("ada") if each.id == token.id] == [NOON]
-    assert [each for each in await identities.list_tokens("ada") if each.id == other.id] == [other]
-
-
-@pytest.mark.gen_test
-async def test_tokens_are_listed_oldest_first(identities, clock):
-    await identities.add_user("ada", role=Role.OWNER)
-    made = []
-    for _ in range(3):
-        made.append((await identities.create_token("ada"))[0])
-        clock.seconds += 1
-    assert await identities.list_tokens("ada") == made
-
-
-@pytest.mark.gen_test
-async def test_what_does_not_exist_is_named(identities):
-    nobody = r'^there is no user named "nobody"$'
-    for attempt in (identities.remove_user, identities.create_token, identities.list_tokens):
-        with pytest.raises(IdentityError, match=nobody):
-            await attempt("nobody")
-    message = r'^no token with the id "x" \(the part before the hyphen\)$'
-    with pytest.raises(IdentityError, match=message):
-        await identities.revoke_token("x")
-
-
-@pytest.mark.gen_test
-async def test_a_token_with_a_bad_name_or_a_past_end_is_not_made(identities):
-    await identities.add_user("ada", role=Role.OWNER)
-    with pytest.raises(
-        IdentityError, match=r"^the token's name is not allowed: it has up to 128 printable characters$"
-    ):
-        await identities.create_token("ada", name="\n")
-    with pytest.raises(IdentityError, match=r"^a token cannot expire in the past$"):
-        await identities.create_token("ada", expires_at=NOON)
-    assert await identities.list_tokens("ada") == []
 
 
 @pytest.mark.gen_test
@@ -353,36 +217,6 @@ async def test_when_the_database_is_back_tokens_are_verified_again(identities, e
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_looks_wrong_is_refused_without_the_database_too(unreachable, clock):
-    identities = Identities(unreachable, now=clock.now, monotonic=clock.monotonic)
-    assert await refusal(identities, "nonsense") == "the token is not valid"
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_nothing_else_works(identities, unreachable):
-    with away(identities, unreachable):
-        outcomes = await everything_else(identities)
-    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailableError] * 11
-
-
-async def everything_else(identities):
-    return await asyncio.gather(
-        identities.add_user("ada", role=Role.OWNER),
-        identities.list_users(),
-        identities.users_page(limit=1, offset=0),
-        identities.tokens_page("ada", limit=1, offset=0),
-        identities.change_user("ada", role=Role.MEMBER),
-        identities.find_user("ada"),
-        identities.users_by_id([]),
-        identities.remove_user("ada"),
-        identities.create_token("ada"),
-        identities.list_tokens("ada"),
-        identities.revoke_token("x"),
-        return_exceptions=True,
-    )
-
-
-@pytest.mark.gen_test
 async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, mongodb, clock, monkeypatch):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
@@ -431,26 +265,6 @@ async def test_of_many_requests_with_one_token_one_asks_the_database(identities,
     assert len(identities._locks) == 0
 
 
-MAIL = "Grace.Hopper+work@Example.com"
-
-
-@pytest.mark.gen_test
-async def test_a_user_is_found_whatever_the_case_of_the_name(identities):
-    grace = await identities.add_user(MAIL, role=Role.MEMBER)
-    for name in (MAIL, MAIL.lower(), MAIL.upper()):
-        assert await identities.find_user(name) == grace
-        token, _ = await identities.create_token(name)
-        await identities.revoke_token(token.id, of=name)
-    for name in ("grace", "Grace\u00adHopper+work@Example.com", MAIL.replace("G", "\uff27")):
-        assert await identities.find_user(name) is None
-    assert (await identities.change_user(MAIL.lower(), display_name="")).display_name == MAIL
-    with pytest.raises(IdentityError, match=r'^a user named "Grace\.Hopper\+work@Example\.com" exists already$'):
-        await identities.add_user(MAIL.upper(), role=Role.MEMBER)
-    await identities.remove_user(MAIL.upper())
-    assert await identities.list_users() == []
-    await identities.add_user(MAIL.lower(), role=Role.MEMBER)
-
-
 @pytest.mark.gen_test
 async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, elsewhere):
     outcomes = await asyncio.gather(
@@ -470,34 +284,6 @@ def ends(token):
 
 
 @pytest.mark.gen_test
-async def test_a_replaced_token_works_for_the_overlap_and_the_new_one_as_long_again(identities, database, clock):
-    ada = await identities.add_user("ada", role=Role.OWNER)
-    old, old_text = await identities.create_token("ada", name="laptop", expires_at=NOON + 10 * HOUR)
-    clock.seconds += 3600
-    await identities.authenticate(old_text)
-    new, new_text = await identities.replace_token(old.id, overlap=HOUR / 2)
-    made = {"id": new_text[:10], "user_id": ada.id, "name": "laptop", "revoked_at": None}
-    assert new == Token(created_at=NOON + HOUR, expires_at=NOON + 11 * HOUR, **made)
-    old = replace(old, expires_at=NOON + 1.5 * HOUR)
-    assert await identities.list_tokens("ada") == [old, new]
-    # What is known of the old one in memory has its new end.
-    assert await identities.authenticate(old_text) == Identity(user=ada, token_id=old.id, expires_at=old.expires_at)
-    clock.seconds += 1800
-    assert await refusal(identities, old_text) == "the token is not valid"
-    assert await identities.authenticate(new_text) == Identity(user=ada, token_id=new.id, expires_at=new.expires_at)
-    details = {entry["action"]: entry["detail"] for entry in await audit_page(database, limit=2)}
-    assert details == {
-        "token.created": {"token_id": new.id, "name": "laptop", "expires_at": new.expires_at},
-        "token.replaced": {
-            "token_id": old.id,
-            "name": "laptop",
-            "expires_at": old.expires_at,
-            "replaced_by": new.id,
-        },
-    }
-
-
-@pytest.mark.gen_test
 async def test_an_overlap_does_not_lengthen_the_life_of_a_token(identities):
     await identities.add_user("ada", role=Role.OWNER)
     endless, _ = await identities.create_token("ada", name="endless")
@@ -511,30 +297,6 @@ async def test_an_overlap_does_not_lengthen_the_life_of_a_token(identities):
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_is_not_valid_any_more_or_not_theirs_is_not_replaced(identities, clock):
-    ada, bob = [await identities.add_user(name, role=Role.MEMBER) for name in ("ada", "bob")]
-    expired, _ = await identities.create_token("ada", expires_at=NOON + HOUR)
-    revoked, _ = await identities.create_token("ada")
-    good, _ = await identities.create_token("ada")
-    await identities.revoke_token(revoked.id)
-    clock.seconds += 3600
-    before = await identities.list_tokens("ada")
-    for token in (expired, revoked):
-        with pytest.raises(IdentityConflictError) as caught:
-            await identities.replace_token(token.id, overlap=HOUR)
-        assert str(caught.value) == f'the token "{token.id}" is not valid any more: create another one'
-    for token_id, of in ((good.id, bob.id), ("x", ada.id), ("x", None)):
-        with pytest.raises(UnknownIdentityError) as caught:
-            await identities.replace_token(token_id, overlap=HOUR, of=of)
-        assert str(caught.value) == f'no token with the id "{token_id}" (the part before the hyphen)'
-    with pytest.raises(IdentityError, match=r"^a token cannot expire in the past$"):
-        await identities.replace_token(good.id, overlap=HOUR, expires_at=NOON + HOUR)
-    assert await identities.list_tokens("ada") == before
-    new, _ = await identities.replace_token(good.id, overlap=timedelta(0), of=ada.id)
-    assert new in await identities.list_tokens("ada")
-
-
-@pytest.mark.gen_test
 async def test_of_those_who_replace_a_token_at_once_without_overlap_one_does(identities, elsewhere):
     await identities.add_user("ada", role=Role.MEMBER)
     token, _ = await identities.create_token("ada")
@@ -544,195 +306,3 @@ async def test_of_those_who_replace_a_token_at_once_without_overlap_one_does(ide
     )
     assert sorted(type(outcome).__name__ for outcome in outcomes) == [*["IdentityConflictError"] * 3, "tuple"]
     assert len(await identities.list_tokens("ada")) == 2
-
-
-@pytest.mark.gen_test
-async def test_a_token_does_not_outlive_the_one_it_is_made_with(identities):
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-    author = Author(ada, token_id="tokenOfAda", expires_at=NOON + 2 * HOUR)
-    for requested, given in ((None, 2 * HOUR), (HOUR, HOUR), (2 * HOUR, 2 * HOUR)):
-        token, _ = await identities.create_token("ada", expires_at=requested and NOON + requested, author=author)
-        assert ends(token) == given
-    for made_for in (HOUR, 3 * HOUR, None):
-        old, _ = await identities.create_token("ada", expires_at=made_for and NOON + made_for)
-        new, _ = await identities.replace_token(old.id, overlap=HOUR, author=author)
-        assert ends(new) == min(made_for or 2 * HOUR, 2 * HOUR)
-    new, _ = await identities.replace_token(new.id, overlap=HOUR, expires_at=NOON + HOUR, author=author)
-    assert ends(new) == HOUR
-    before = await identities.list_tokens("ada")
-    late = NOON + 2 * HOUR + timedelta(milliseconds=1)
-    for attempt in (
-        identities.create_token("ada", expires_at=late, author=author),
-        identities.replace_token(new.id, overlap=HOUR, expires_at=late, author=author),
-    ):
-        with pytest.raises(IdentityError) as caught:
-            await attempt
-        assert str(caught.value) == OUTLIVES.format(format_time(NOON + 2 * HOUR))
-    assert await identities.list_tokens("ada") == before
-
-
-@pytest.mark.gen_test
-async def test_who_has_the_most_tokens_there_may_be_replaces_one_at_a_time(database, clock):
-    identities = Identities(database, now=clock.now, monotonic=clock.monotonic, tokens_per_user=2)
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-    await identities.create_token("ada", author=Author(ada))
-    token, _ = await identities.create_token("ada", author=Author(ada))
-    new, _ = await identities.replace_token(token.id, overlap=HOUR, author=Author(ada))
-    before = await identities.list_tokens("ada")
-    for attempt in (
-        identities.replace_token(new.id, overlap=HOUR, author=Author(ada)),
-        identities.create_token("ada", author=Author(ada)),
-    ):
-        with pytest.raises(IdentityConflictError) as caught:
-            await attempt
-        assert str(caught.value) == TOO_MANY_TOKENS.format("ada", 2)
-    assert await identities.list_tokens("ada") == before
-    clock.seconds += 3600  # the first one of three ends
-    await identities.replace_token(new.id, overlap=timedelta(0), author=Author(ada))
-    assert await identities.existing("ada") == (ada, 2)
-
-
-@pytest.mark.gen_test
-async def test_a_user_who_is_no_owner_creates_a_bounded_number_of_tokens_in_a_day(identities, clock, monkeypatch):
-    monkeypatch.setattr(identities_module, "MAX_TOKENS_A_DAY", 2)
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-    owner = await identities.add_user("grace", role=Role.OWNER)
-    for _ in range(2):
-        token, _ = await identities.create_token("ada", author=Author(ada))
-        await identities.revoke_token(token.id)
-    with pytest.raises(IdentityConflictError) as caught:
-        await identities.create_token("ada", author=Author(ada))
-    assert str(caught.value) == TOO_MANY_TODAY.format("ada", 2)
-    await identities.create_token("ada", author=Author(owner))
-    clock.seconds += 24 * 3600
-    await identities.create_token("ada", author=Author(ada))
-    assert len(await identities.list_tokens("ada")) == 4
-
-
-@pytest.mark.gen_test
-async def test_a_page_of_tokens_has_the_newest_first_and_the_number_of_all(identities, clock):
-    await identities.add_user("ada", role=Role.OWNER)
-    await identities.add_user("bob", role=Role.OWNER)
-    await identities.create_token("bob")
-    made = []
-    for _ in range(3):
-        made.insert(0, (await identities.create_token("ada"))[0])
-        clock.seconds += 1
-    assert await identities.tokens_page("ADA", limit=0, offset=0) == (3, made)
-    assert await identities.tokens_page("ada", limit=1, offset=1) == (3, made[1:2])
-    with pytest.raises(UnknownIdentityError, match=r'^there is no user named "nobody"$'):
-        await identities.tokens_page("nobody", limit=0, offset=0)
-
-
-@pytest.mark.gen_test
-async def test_tokens_of_one_moment_are_each_on_one_page(identities):
-    await identities.add_user("ada", role=Role.OWNER)
-    made = {(await identities.create_token("ada"))[0].id for _ in range(5)}
-    pages = [await identities.tokens_page("ada", limit=1, offset=number) for number in range(5)]
-    found = [token.id for _, tokens in pages for token in tokens]
-    assert (len(found), found) == (5, sorted(made, reverse=True))
-
-
-@pytest.mark.gen_test
-async def test_a_token_of_a_group_calls_as_the_group(identities, database, clock):
-    groups = Groups(database, identities, now=clock.now)
-    group = await groups.add("ci", display_name="CI")
-    ada = await identities.add_user("ada", role=Role.OWNER)
-    token, text = await identities.create_token("groups/CI", name="build")
-    service = User(
-        id=group.id,
-        username="groups/ci",
-        display_name="CI",
-        role=Role.MEMBER,
-        created_at=NOON,
-        group_ids=(group.id,),
-    )
-    assert (service.is_service, ada.is_service) == (True, False)
-    assert await identities.authenticate(text) == Identity(user=service, token_id=token.id)
-    for name in ("groups/ci", "groups/CI", f"groups/{group.id}"):
-        assert await identities.find_user(name) == service
-        assert await identities.list_tokens(name) == [token]
-    assert await identities.find_user("ci") is None
-    assert await identities.find_user("groups/ada") is None
-    assert await identities.list_users() == [ada]
-    for attempt in (identities.create_token("groups/ada"), identities.list_tokens("groups/ada")):
-        with pytest.raises(UnknownIdentityError, match=r'^there is no group named "ada"$'):
-            await attempt
-    new, _ = await identities.replace_token(token.id, overlap=timedelta(0), of=group.id)
-    with pytest.raises(UnknownIdentityError):
-        await identities.revoke_token(new.id, of="ada")
-    await identities.revoke_token(new.id, of="groups/ci")
-    await groups.remove("ci")
-    assert await identities.find_user("groups/ci") is None
-    assert await identities.users_by_id([ada.id, group.id, uuid4()]) == {ada.id: ada, group.id: service}
-
-
-@pytest.mark.gen_test
-async def test_a_user_is_found_with_the_number_of_their_active_tokens(identities, clock):
-    ada, bob = [await identities.add_user(name, role=Role.MEMBER) for name in ("ada", "Bob")]
-    await identities.add_user("gone", role=Role.MEMBER)
-    await identities.remove_user("gone")
-    for expires_at in (None, NOON + HOUR, NOON + 2 * HOUR):
-        await identities.create_token("ada", expires_at=expires_at)
-    revoked, _ = await identities.create_token("ada")
-    await identities.revoke_token(revoked.id)
-    clock.seconds += 3600
-    for name in ("ADA", str(ada.id)):
-        assert await identities.existing(name) == (ada, 2)
-    assert await identities.existing("bob") == (bob, 0)
-    assert await identities.users_page(limit=0, offset=0) == (2, [(ada, 2), (bob, 0)])
-    assert await identities.users_page(limit=1, offset=1) == (2, [(bob, 0)])
-    for name in ("gone", str(uuid4())):
-        with pytest.raises(UnknownIdentityError, match=f'^there is no user named "{name}"$'):
-            await identities.existing(name)
-
-
-@pytest.mark.gen_test
-async def test_what_is_changed_of_a_user_is_in_the_audit_trail_with_what_it_was(identities, database):
-    ada = await identities.add_user("ada", role=Role.MEMBER, cost_centre="4711")
-    (added,) = await audit_page(database, limit=10)
-    assert added["detail"] == {"role": "member", "name": "ada", "cost_centre": "4711"}
-    changes = {"role": Role.AUDITOR, "display_name": "Ada", "cost_centre": "4712"}
-    changed = await identities.change_user("ada", **changes)
-    assert changed == replace(ada, **changes)
-    assert await identities.change_user("ada", **changes) == await identities.change_user("ada") == changed
-    assert await identities.find_user("ada") == changed
-    (noted,) = [one for one in await audit_page(database, limit=10) if one["action"] == "user.changed"]
-    assert noted["detail"] == {
-        "role": "auditor",
-        "role_before": "member",
-        "name": "Ada",
-        "name_before": "ada",
-        "cost_centre": "4712",
-        "cost_centre_before": "4711",
-    }
-    assert await identities.change_user("ada", display_name="", cost_centre="") == replace(
-        ada, role=Role.AUDITOR, cost_centre=""
-    )
-
-
-@pytest.mark.gen_test
-async def test_of_two_who_change_one_version_of_a_user_the_second_is_told(identities):
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-    changed = await identities.change_user("ada", display_name="one", versions=[ada.version])
-    message = r'^the user "ada" was changed meanwhile; read it again$'
-    with pytest.raises(ChangedMeanwhileError, match=message):
-        await identities.change_user("ada", display_name="two", versions=[ada.version])
-    assert await identities.find_user("ada") == changed
-    again = await identities.change_user("ada", display_name="two", versions=["x", changed.version])
-    assert again == replace(changed, display_name="two")
-
-
-@pytest.mark.gen_test
-async def test_nobody_removes_themselves_and_the_only_owner_stays_one(identities):
-    ada = await identities.add_user("ada", role=Role.OWNER)
-    bob = await identities.add_user("bob", role=Role.OWNER)
-    with pytest.raises(IdentityConflictError, match=r"^you cannot remove yourself; ask another owner$"):
-        await identities.remove_user("ada", author=Author(ada))
-    await identities.remove_user("bob", author=Author(ada))
-    for author in (ada, bob):
-        with pytest.raises(IdentityConflictError, match=r'^"ada" is the only owner; assign another owner first$'):
-            await identities.change_user("ada", role=Role.MEMBER, author=Author(author))
-    assert await identities.list_users() == [ada]
-    forced = await identities.change_user("ada", role=Role.MEMBER, author=Author(force=True))
-    assert forced == replace(ada, role=Role.MEMBER)

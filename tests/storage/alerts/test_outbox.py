@@ -3,16 +3,13 @@ from __future__ import annotations
 import asyncio
 import json
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pytest
-from pymongo.errors import BulkWriteError
 
-from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
-from storage.alerts.documents import MAX_ATTEMPTS, MAX_WEBHOOKS, TEST_TYPE, AlertType, DeliveryState, event_id_of
+from storage.alerts.documents import MAX_ATTEMPTS, AlertType, DeliveryState, event_id_of
 from storage.alerts.outbox import LEASE_SECONDS, MAX_ERROR, Outbox
-from storage.alerts.webhooks import CHANGED, TOO_MANY, UNKNOWN, Webhooks
-from storage.providers.sealing import HOW_TO_SET, Sealer
+from storage.alerts.webhooks import Webhooks
+from storage.providers.sealing import Sealer
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -49,52 +46,6 @@ def outbox(database, clock):
 
 
 @pytest.mark.gen_test
-async def test_webhooks_are_added_changed_and_removed_and_their_secrets_sealed(webhooks, sealer, database):
-    webhook, secret = await webhooks.add(URL, ["provider.circuit_open"], description="On call")
-    assert (await webhooks.find(webhook.id), await webhooks.list_all()) == (webhook, [webhook])
-    assert sealer.open(webhook.sealed, webhook.id) == secret
-    assert secret.encode() not in webhook.sealed
-    changed = await webhooks.change(webhook.id, {"disabled": True, "url": URL})
-    assert (changed.disabled, changed.url, await webhooks.find(webhook.id)) == (True, URL, changed)
-    assert await webhooks.change(webhook.id, {"disabled": True}) == changed
-    await webhooks.remove(webhook.id)
-    for unknown in (webhooks.find(webhook.id), webhooks.remove(webhook.id), webhooks.change(webhook.id, {})):
-        with pytest.raises(UnknownIdentityError, match=UNKNOWN):
-            await unknown
-    trail = {entry["action"]: entry["detail"] async for entry in database.audit.find()}
-    assert trail == {
-        "webhook.added": {"webhook_id": webhook.id},
-        "webhook.changed": {"webhook_id": webhook.id, "changes": ["disabled"]},
-        "webhook.removed": {"webhook_id": webhook.id},
-    }
-
-
-@pytest.mark.gen_test
-async def test_a_webhook_that_was_changed_meanwhile_stays(webhooks):
-    webhook, _ = await webhooks.add(URL, ["provider.circuit_open"])
-    changed = await webhooks.change(webhook.id, {"disabled": True}, versions={webhook.version})
-    assert changed.version != webhook.version
-    for stale in (
-        webhooks.change(webhook.id, {"url": "https://x/"}, versions={webhook.version}),
-        webhooks.remove(webhook.id, versions=set()),
-    ):
-        with pytest.raises(ChangedMeanwhileError, match=CHANGED):
-            await stale
-    assert await webhooks.find(webhook.id) == changed
-
-
-@pytest.mark.gen_test
-async def test_without_an_encryption_key_and_beyond_the_most_none_is_added(webhooks, database, clock):
-    with pytest.raises(IdentityError, match="encryption-keys") as caught:
-        await Webhooks(database, Sealer(), now=clock).add(URL, [])
-    assert HOW_TO_SET in str(caught.value)
-    for _ in range(MAX_WEBHOOKS):
-        await webhooks.add(URL, [])
-    with pytest.raises(IdentityConflictError, match=TOO_MANY):
-        await webhooks.add(URL, [])
-
-
-@pytest.mark.gen_test
 async def test_an_alert_is_raised_once_and_told_to_those_who_want_it(webhooks, outbox, database):
     wants, _ = await webhooks.add(URL, ["budget.threshold", "provider.circuit_open"])
     other, _ = await webhooks.add(URL, ["provider.circuit_open"])
@@ -128,12 +79,6 @@ async def test_an_alert_that_a_crash_left_half_raised_is_raised_again_and_told_o
     assert await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     assert await database.webhook_deliveries.count_documents({}) == 2
     assert (await outbox.waiting())[later.id] == 1
-
-
-@pytest.mark.gen_test
-async def test_another_error_of_the_database_passes(outbox):
-    with pytest.raises(BulkWriteError):
-        await outbox._insert([{"_id": {"$bad": 1}, "x": 1}, {"_id": [1]}])
 
 
 @pytest.mark.gen_test
@@ -183,12 +128,3 @@ async def test_a_delivery_is_given_up_at_last_or_when_that_is_said(webhooks, out
     await outbox.note(await outbox.claim(), 410, "gone", is_final=True)
     states = [one["state"] async for one in database.webhook_deliveries.find()]
     assert states == ["failed", "failed"]
-
-
-@pytest.mark.gen_test
-async def test_a_test_is_sent_to_one_webhook_whatever_it_wants(webhooks, outbox):
-    webhook, _ = await webhooks.add(URL, [])
-    id_ = await outbox.send_test(webhook.id)
-    delivery = await outbox.claim()
-    assert (delivery.event_id, delivery.type, delivery.webhook_id) == (id_, TEST_TYPE, webhook.id)
-    assert await outbox.send_test(uuid4()) != id_

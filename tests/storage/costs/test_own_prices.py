@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
 from storage.costs.own_prices import OwnPrice, OwnPrices
-from storage.costs.prices import DEMO_PRICES, Prices
+from storage.costs.prices import Prices
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -61,10 +61,6 @@ def test_of_prices_from_the_same_time_that_with_the_longest_patterns_holds():
     }
     for (provider, model), expected in names.items():
         assert found.find(provider, model, AUTUMN) is expected
-
-
-def test_without_prices_none_is_found():
-    assert OwnPrices().find("anthropic", "claude-opus-4-1", AUTUMN) is None
 
 
 @given(
@@ -122,17 +118,3 @@ def test_what_is_written_for_an_hour_has_a_price_of_its_own_or_that_of_other_wri
         prices.set_own([one])
         usd.append(prices.cost("anthropic", "claude-opus-4-1", used, AUTUMN).usd * 10**6)
     assert usd == [30, 50, 62, 50]  # searches have no own price
-
-
-def test_a_provider_that_no_list_has_and_the_demo_have_own_prices_too(prices):
-    assert prices.cost("nobody", "gpt-5", [usage(1)], AUTUMN) is None
-    prices.set_own([price("nobody", "*"), price("demo", "special", input_="9")])
-    assert prices.cost("nobody", "gpt-5", [usage(1)], AUTUMN).usd == Decimal("0.000003")
-    assert prices.cost("demo", "special", [usage(1)], AUTUMN).usd == Decimal("0.000009")
-    assert prices.cost("demo", "demo", [usage(1)], AUTUMN).prices == DEMO_PRICES
-
-
-def test_a_price_is_said_in_a_line():
-    assert str(price(cache_read="0.30")) == (
-        "own price of claude-* of anthropic from 2026-11-01T00:00:00.000Z: input 3, output 15, cache_read 0.30"
-    )

@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
-from intercept.records import EndReason, Reading, TokenUsage
 from storage.live.change_stream import (
     ChangeStream,
     ForgottenPositionError,
@@ -83,17 +82,6 @@ async def test_checkpoints_marks_and_links_are_not_told(calls, opened):
 
 
 @pytest.mark.gen_test
-async def test_a_true_end_that_replaces_a_presumed_one_is_published_too(calls, opened):
-    stream = await opened()
-    await calls.start(1)
-    assert ends(await read(stream, 1)) == [(1, None)]
-    await calls.presume(1)
-    assert ends(await read(stream, 1)) == [(1, "server_crashed")]
-    await calls.end(1, EndReason.UPSTREAM_TIMEOUT)
-    assert ends(await read(stream, 1)) == [(1, "upstream_timeout")]
-
-
-@pytest.mark.gen_test
 async def test_positions_grow_as_text_those_between_events_too(calls, opened):
     stream = await opened()
     positions = [stream.position]
@@ -106,50 +94,6 @@ async def test_positions_grow_as_text_those_between_events_too(calls, opened):
             await stream.read(1)
             positions.append(stream.position)
     assert positions == sorted(positions)
-
-
-@pytest.mark.gen_test
-async def test_any_position_can_be_gone_on_from(calls, opened):
-    stream = await opened()
-    first = stream.position
-    for number in (1, 2, 3):
-        await calls.start(number)
-    changes = await read(stream, 3)
-    positions = [first, *(change.position for change in changes)]
-    for read_before, position in enumerate(positions):
-        again = await opened(position)
-        assert await read(again, 3 - read_before) == changes[read_before:]
-        assert again.position >= positions[-1]
-    assert await stream.read(1) == []
-
-
-@pytest.mark.gen_test
-async def test_one_that_was_removed_meanwhile_is_left_out(calls, opened, database):
-    stream = await opened()
-    await calls.start(1)
-    await calls.end(1)
-    await database.interceptions.delete_one({})
-    await calls.start(2)
-    assert ends(await read(stream, 2)) == [(1, None), (2, None)]
-
-
-@pytest.mark.gen_test
-async def test_the_largest_documents_are_told(calls, opened):
-    stream = await opened()
-    await calls.start(1, user_agent="a" * (3 << 20))
-    usage = TokenUsage(provider_response_id="r", usage={"text": "u" * 60_000})
-    await calls.end(1, reading=Reading(token_usages=(usage,) * 120))
-    assert ends(await read(stream, 2)) == [(1, None), (1, "completed")]
-
-
-@pytest.mark.gen_test
-async def test_what_is_no_position_is_refused(opened):
-    read = []
-    for text in ("", "8", "82AB", "82ab" * 40, "82 00", "{}", "82" * 600, "ü", "$gt", "FF" * 40):
-        with suppress(InvalidPositionError):
-            await (await opened(text)).read(1)
-            read.append(text)
-    assert read == []
 
 
 @pytest.mark.gen_test
@@ -227,9 +171,3 @@ async def test_a_cursor_that_the_database_lost_can_be_gone_on_behind(opened, cal
         await stream.read()
     await calls.start(1)
     assert ends(await (await opened(stream.position)).read()) == [(1, None)]
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_is_unavailable_is_said_to_be_so(unreachable):
-    with pytest.raises(DatabaseUnavailableError):
-        await ChangeStream.open(unreachable)

@@ -8,11 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
-from storage.live.filter_eval import TEXTS, matches
+from storage.live.filter_eval import matches
 from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass
 from storage.queries.filters.search_language import Search
-from storage.queries.filters.texts import TextQuery
 from storage.recording.figures import COMPARISONS
 from tests.examples import examples
 from tests.storage.records import ADA, NOON
@@ -102,17 +101,6 @@ filters = st.builds(Search.filter, searches, initiator_id=st.none() | st.sampled
 def test_a_document_matches_when_mongodb_finds_it(io_loop, database, kept, conditions):
     matching = {number for number, document in enumerate(kept) if matches(document, conditions)}
     assert matching == io_loop.run_sync(lambda: found(database, kept, conditions))
-
-
-def test_a_field_that_is_missing_matches_nothing_that_is_asked_for():
-    assert not matches({}, {"model": "m"})
-    assert not matches({"started_at": None}, {"started_at": {"$lte": NOON}})
-    assert matches({}, {})
-
-
-def test_texts_are_looked_at_by_what_a_filter_has_for_them():
-    call = {"user_prompts": [{"prompt": "my password", "metadata": {}}]}
-    assert [matches(call, {TEXTS: TextQuery(((word,),))}) for word in ("password", "other")] == [True, False]
 
 
 def test_an_operator_that_no_search_makes_is_refused():

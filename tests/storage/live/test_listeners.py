@@ -34,36 +34,6 @@ def event(number, size=2):
     return Event(str(number), b"x" * size)
 
 
-def test_it_wants_what_matches_and_comes_after_where_it_joined(listener):
-    assert listener.wants("11", {"model": "m"})
-    assert not listener.wants("11", {"model": "n"})
-    assert not listener.wants("10", {"model": "m"})
-    assert not listener.wants("09", {"model": "m"})
-
-
-def test_it_wants_nothing_before_it_joined_or_after_its_end(listener):
-    assert not Listener([], lambda: None).wants("11", {})
-    listener.end(End.LEFT)
-    assert not listener.wants("11", {"model": "m"})
-
-
-@pytest.mark.gen_test
-async def test_it_takes_what_it_was_told_in_order_and_first_where_it_joined(listener):
-    for number in (11, 12, 13):
-        listener.send(event(number))
-    assert await taken(listener) == [Event("10"), event(11), event(12), event(13)]
-
-
-@pytest.mark.gen_test
-async def test_it_waits_for_what_is_not_there_yet(listener):
-    await taken(listener)
-    taking = asyncio.create_task(listener.next_event())
-    await asyncio.sleep(0)
-    assert not taking.done()
-    listener.send(event(11))
-    assert await taking == event(11)
-
-
 @pytest.mark.gen_test
 async def test_its_end_is_told_at_once_whatever_waits_and_the_first_reason_counts(listener, dropped):
     listener.send(event(11))
@@ -73,15 +43,6 @@ async def test_its_end_is_told_at_once_whatever_waits_and_the_first_reason_count
     listener.heartbeat("13")
     assert await listener.next_event() is None
     assert (listener.ended, dropped) == (End.LEFT, [])
-
-
-@pytest.mark.gen_test
-async def test_one_that_takes_nothing_is_dropped_when_as_many_wait_as_may(listener, dropped):
-    for number in range(11, 10 + QUEUED_EVENTS):
-        listener.send(event(number))
-    assert dropped == []
-    listener.send(event(999))
-    assert (listener.ended, dropped, await listener.next_event()) == (End.SLOW, [End.SLOW], None)
 
 
 @pytest.mark.gen_test
@@ -95,15 +56,6 @@ async def test_one_that_takes_nothing_is_dropped_when_as_many_bytes_wait_as_may(
 
 
 @pytest.mark.gen_test
-async def test_a_single_event_may_be_as_large_as_it_is(listener, dropped):
-    for number in (11, 12):
-        await taken(listener)
-        listener.send(event(number, QUEUED_BYTES + 1))
-        assert await listener.next_event() == event(number, QUEUED_BYTES + 1)
-    assert dropped == []
-
-
-@pytest.mark.gen_test
 async def test_a_heartbeat_has_a_position_and_a_stuck_listener_is_dropped_next(listener, dropped):
     await taken(listener)
     listener.heartbeat("12")
@@ -113,13 +65,6 @@ async def test_a_heartbeat_has_a_position_and_a_stuck_listener_is_dropped_next(l
     assert dropped == []
     listener.heartbeat("15")
     assert dropped == [End.SLOW]
-
-
-@pytest.mark.gen_test
-async def test_while_it_is_behind_a_heartbeat_says_nothing_of_where(dropped):
-    listener = Listener([], lambda: dropped.append(True))
-    listener.heartbeat("12")
-    assert await listener.next_event() == Event(None)
 
 
 @pytest.mark.gen_test

@@ -3,24 +3,23 @@ import json
 import random
 from contextlib import AsyncExitStack
 from threading import current_thread, main_thread
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
 from intercept.records import UserPrompt
-from resources.recorded.interceptions import Interception, interception_as_json
+from resources.recorded.interceptions import interception_as_json
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.live import live as live_module
-from storage.live.change_stream import BATCH, ChangeStream, InvalidPositionError
+from storage.live.change_stream import ChangeStream
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
-from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
+from storage.live.live import RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
 from storage.mongo.database import OPTIONS, DatabaseUnavailableError
 from storage.queries.filters.texts import TextQuery
 from tests.bridge import until
 from tests.storage.calls import Calls
-from tests.storage.records import as_json
 
 
 class Pauses:
@@ -117,38 +116,6 @@ def listen(stack):
 
 
 @pytest.mark.gen_test
-async def test_everyone_who_listens_is_told_of_each_start_and_end(live, calls, listen):
-    ears = [await listen(live) for _ in range(3)]
-    await calls.start(1)
-    await calls.end(1)
-    for ear in ears:
-        assert await ear.heard(2) == [(1, "started"), (1, "completed")]
-
-
-@pytest.mark.gen_test
-async def test_who_listens_is_first_told_where_that_began_and_can_go_on_from_there(live, calls, listen):
-    event = await (ear := await listen(live)).event()
-    assert (event.interception, event.position) == (None, live._position)
-    await calls.start(1)
-    assert await (await listen(live, after=ear.position)).heard(1) == [(1, "started")]
-
-
-@pytest.mark.gen_test
-async def test_only_what_matches_every_condition_is_told(live, calls, listen):
-    other = uuid4()
-    mine, both = (
-        await listen(live, {"initiator_id": other}),
-        await listen(live, {"initiator_id": other}, {"model": "m"}),
-    )
-    await calls.start(1)
-    await calls.start(2, initiator_id=other)
-    await calls.start(3, model="m")
-    await calls.start(4, initiator_id=other, model="m")
-    assert await mine.heard(2) == [(2, "started"), (4, "started")]
-    assert await both.heard(1) == [(4, "started")]
-
-
-@pytest.mark.gen_test
 async def test_texts_are_read_in_a_thread_once_for_all_who_listen_for_words(live, calls, listen, monkeypatch):
     threads, read = [], TextQuery.said_in
     monkeypatch.setattr(
@@ -162,19 +129,6 @@ async def test_texts_are_read_in_a_thread_once_for_all_who_listen_for_words(live
     assert [await ear.heard(1) for ear in ears] == [[(1, "started")]] * 3
     assert await ears[2].heard(2) == [(2, "started"), (3, "started")]
     assert (len(threads), main_thread() in threads) == (2, False)  # what else does not match is not read
-
-
-@pytest.mark.gen_test
-async def test_an_interception_is_told_as_the_api_shows_it_with_the_names_of_its_user(live, calls, listen, database):
-    identities = Identities(database, now=now, monotonic=lambda: 0)
-    ada = await identities.add_user("ada", role=Role.MEMBER, display_name="Ada Lovelace")
-    ear = await listen(live)
-    await calls.start(1, initiator_id=ada.id)
-    await ear.event()
-    resource = json.loads((await ear.event()).interception)
-    assert resource["initiator"] == {"id": str(ada.id), "username": "ada", "name": "Ada Lovelace"}
-    document = await database.interceptions.find_one({})
-    assert resource == as_json(Interception.of, document, {ada.id: ada})
 
 
 @pytest.mark.gen_test
@@ -268,21 +222,6 @@ async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(l
 
 
 @pytest.mark.gen_test
-async def test_a_resumed_listener_that_is_behind_waits_until_it_has_caught_up(live, calls, listen):
-    other = await listen(live)
-    begun = (await other.event()).position
-    live._position = "FF"  # as it stands when the shared stream has just begun, in a quiet database
-    ear = await listen(live, after=begun)
-    hearing = asyncio.create_task(ear.heard(1))
-    await until(lambda: not ear.listener._more_missed or ear.listener.behind is None)
-    await calls.start(1)
-    assert await hearing == await other.heard(1) == [(1, "started")]
-    await calls.end(1)
-    assert await ear.heard(1) == [(1, "completed")]
-    assert ear.listener.behind is None
-
-
-@pytest.mark.gen_test
 async def test_who_resumes_where_the_shared_stream_has_not_been_yet_hears_nothing_twice(
     live, make_live, calls, listen, database
 ):
@@ -335,13 +274,6 @@ async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_or
 
 
 @pytest.mark.gen_test
-async def test_what_is_no_position_is_refused_before_anything_is_told(live, listen):
-    with pytest.raises(InvalidPositionError):
-        await listen(live, after="82AB")
-    assert live._listeners == set()
-
-
-@pytest.mark.gen_test
 async def test_one_more_than_may_is_refused_until_one_leaves(live, monkeypatch):
     monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
     for _ in range(2):
@@ -349,35 +281,6 @@ async def test_one_more_than_may_is_refused_until_one_leaves(live, monkeypatch):
             with pytest.raises(TooManyListenersError):
                 async with live.listen([], after=None, on_slow=None):
                     pass
-
-
-@pytest.mark.gen_test
-async def test_a_heartbeat_comes_every_fifteen_seconds_with_where_to_go_on(live, calls, listen, pauses):
-    ear = await listen(live, {"model": "m"})
-    begun = await ear.event()
-    await calls.start(1)  # for others
-    await until(lambda: live._position != begun.position)
-    await pauses.over(HEARTBEAT_SECONDS)
-    event = await ear.event()
-    assert (event.interception, event.position) == (None, live._position)
-    assert event.position > begun.position
-    await pauses.over(HEARTBEAT_SECONDS)
-    assert (await ear.event()).interception is None
-
-
-@pytest.mark.gen_test
-async def test_who_takes_nothing_is_dropped_and_can_resume_without_loss(live, calls, listen, monkeypatch):
-    monkeypatch.setattr("storage.live.listeners.QUEUED_EVENTS", 3)
-    dropped = asyncio.Event()
-    slow, other = await listen(live, on_slow=dropped.set), await listen(live)
-    await slow.event()
-    for number in range(5):
-        await calls.start(number)
-        await other.heard(1)
-    await dropped.wait()
-    assert (await slow.event(), slow.listener.ended) == (None, End.SLOW)
-    again = await listen(live, after=slow.position)
-    assert await again.heard(5) == [(number, "started") for number in range(5)]
 
 
 @pytest.fixture
@@ -443,19 +346,6 @@ async def test_when_the_database_forgets_what_comes_next_everyone_is_told_so(liv
     assert await fresh.heard(1) == [(3, "started")]
 
 
-@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
-@pytest.mark.gen_test
-async def test_who_is_behind_when_the_database_forgets_is_told_so(live, calls, listen, database):
-    ear = await listen(live)
-    await ear.event()
-    await calls.start_all(range(2 * BATCH + 10))
-    await database.interceptions.drop()
-    behind = await listen(live, after=ear.position)
-    while await behind.event():
-        pass
-    assert behind.listener.ended is End.FORGOTTEN
-
-
 @pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
 @pytest.mark.gen_test
 async def test_what_nobody_foresaw_ends_everyone_rather_than_leave_them_waiting(live, listen, database):
@@ -463,12 +353,3 @@ async def test_what_nobody_foresaw_ends_everyone_rather_than_leave_them_waiting(
     await ear.event()
     await database.interceptions.insert_one({"_id": "not an interception"})
     assert (await ear.event(), ear.listener.ended) == (None, End.FAILED)
-
-
-@pytest.mark.gen_test
-async def test_when_it_is_closed_everyone_is_let_go(live, listen):
-    ear = await listen(live)
-    await ear.event()
-    hearing = asyncio.create_task(ear.event())
-    await live.close()
-    assert (await hearing, ear.listener.ended, live._reading) == (None, End.LEFT, None)

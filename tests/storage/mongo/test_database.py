@@ -1,35 +1,21 @@
 import asyncio
-import os
 import re
-import signal
 from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from pymongo.errors import (
-    AutoReconnect,
     BulkWriteError,
-    ConfigurationError,
     DuplicateKeyError,
-    ExecutionTimeout,
     InvalidOperation,
-    NetworkTimeout,
-    NotPrimaryError,
     OperationFailure,
-    ServerSelectionTimeoutError,
-    WaitQueueTimeoutError,
-    WTimeoutError,
 )
 
-from storage.mongo import database as database_module
 from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 from storage.mongo.index_creation import set_retention
 from storage.mongo.index_models import INDEXES
 from tests.cases import for_each
-from tests.storage.outages import freeze
-
-DAY = timedelta(days=1)
 
 
 async def indexes(database):
@@ -42,12 +28,6 @@ async def retention(database):
 
 
 @pytest.mark.gen_test
-async def test_every_declared_index_is_made_and_no_other(database):
-    declared = {name: {"_id_"} | {index.document["name"] for index in models} for name, models in INDEXES.items()}
-    assert {name: set(made) for name, made in (await indexes(database)).items()} == declared
-
-
-@pytest.mark.gen_test
 async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_said(database, monkeypatch, caplog):
     made = await indexes(database)
     await database.interceptions.drop()
@@ -57,27 +37,6 @@ async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_s
     with caplog.at_level("INFO"):
         await database.prepare(retention=None)
     assert caplog.messages == ["creating indexes; calls are served afterwards"]
-
-
-@pytest.mark.gen_test
-async def test_retention_is_made_changed_and_dropped(database):
-    assert await retention(database) is None
-    seen = []
-    for days in (60, 30):
-        await database.prepare(retention=days * DAY)
-        seen.append((await retention(database), await expiry(database.sessions)))
-    assert seen == [
-        (([("started_at", 1)], days * 86_400), [([("last_active_at", 1)], days * 86_400)]) for days in (60, 30)
-    ]
-    assert await expiry(database.rollups) == [([("expires_at", 1)], 0)]  # all others are kept for ever
-    await database.prepare(retention=None)
-    assert (await retention(database), await expiry(database.sessions)) == (None, [])
-
-
-async def expiry(collection):
-    """Which indexes remove documents, and after how many seconds."""
-    kept = (await collection.index_information()).values()
-    return [(index["key"], index["expireAfterSeconds"]) for index in kept if "expireAfterSeconds" in index]
 
 
 @pytest.mark.gen_test
@@ -113,22 +72,6 @@ async def test_retention_is_whole_seconds_that_mongodb_takes(database):
     for _ in range(2):
         await set_retention(database._database, None)
         assert await retention(database) is None
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_is_unavailable_is_not_there(unreachable):
-    assert await unreachable.health.check() is False
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_hangs_is_not_there(database, mongodb, monkeypatch):
-    assert await database.health.check() is True
-    monkeypatch.setattr(database_module, "PING_SECONDS", 0.1)
-    freeze(mongodb.pid)
-    try:
-        assert await database.health.check() is False
-    finally:
-        os.kill(mongodb.pid, signal.SIGCONT)
 
 
 @pytest.mark.gen_test
@@ -185,12 +128,6 @@ def test_an_option_that_cannot_be_used_is_refused_without_its_value(options, tex
     assert str(caught.value) == f"mongodb-uri {text}"
 
 
-def test_an_unknown_option_is_refused():
-    message = "^mongodb-uri has an option that cannot be used: Unknown option. Did you mean one of .*one[?]$"
-    with pytest.raises(DatabaseUnavailableError, match=message):
-        Database.connect("mongodb://localhost/?retryWrite=true", "x")
-
-
 def test_what_is_no_name_of_a_database_is_named():
     with pytest.raises(DatabaseUnavailableError) as caught:
         Database.connect("mongodb://localhost", "a b")
@@ -198,30 +135,6 @@ def test_what_is_no_name_of_a_database_is_named():
         str(caught.value)
         == "mongodb-database \"a b\" is not a valid name: database names cannot contain the character ' '"
     )
-
-
-@for_each(
-    ("error", "text"),
-    [
-        (AutoReconnect("connection closed"), "connection closed"),
-        (NetworkTimeout("timed out (configured timeouts: socketTimeoutMS: 1.0ms)"), "timed out"),
-        (ServerSelectionTimeoutError("no server, Timeout: 2.0s, Topology Description: <x>"), "no server"),
-        (NotPrimaryError("not primary, full error: {}"), "not primary"),
-        (WaitQueueTimeoutError("pool"), "pool"),
-        (ConfigurationError("mongodb://ada:s3cret@h: no such mechanism"), "mongodb://h: no such mechanism"),
-        (ExecutionTimeout("too slow", 50), "too slow"),
-        (WTimeoutError("no majority", 64), "no majority"),
-        (OperationFailure("Authentication failed., full error: {'ok': 0}", 18), "Authentication failed."),
-        (OperationFailure("not allowed", 13), "not allowed"),
-        (OperationFailure("disk", 14031), "disk"),
-        (OperationFailure("again", 1, {"errorLabels": ["RetryableWriteError"]}), "again"),
-    ],
-)
-def test_what_the_driver_raises_while_the_database_is_unavailable_is_unavailable(error, text):
-    with pytest.raises(DatabaseUnavailableError) as caught, database_errors():
-        raise error
-    assert str(caught.value) == f"MongoDB is unavailable: {text}"
-    assert caught.value.__cause__ is error
 
 
 @for_each(

@@ -183,12 +183,6 @@ async def test_it_listens_nowhere_else(mongodb, memory):
     assert listening(mongodb.pid) == (set(), {str(embedded._socket_address(memory))})
 
 
-async def test_a_link_to_the_data_dir_is_the_data_dir(mongodb, memory, tmp_path):
-    link = tmp_path / "link"
-    link.symlink_to(memory)
-    assert running_uri(link) == mongodb.uri
-
-
 async def test_a_second_server_on_one_data_dir_is_refused(mongodb, memory):
     assert await refusal(memory) == (
         f"the data-dir {memory} is in use by another server (process {os.getpid()}): "
@@ -211,15 +205,6 @@ async def test_without_a_mongod_it_says_what_to_do(data_dir, monkeypatch):
     assert not data_dir.exists()
 
 
-async def test_a_program_that_cannot_be_executed_is_named(data_dir, monkeypatch, tmp_path):
-    program = tmp_path / "mongod"
-    program.write_bytes(b"\x7fELF")
-    program.chmod(0o700)
-    monkeypatch.setattr(embedded, "find_program", lambda: program)
-    assert await refusal(data_dir) == f"{program} cannot be executed: Exec format error"
-    assert [mode(folder) for folder in (data_dir, data_dir / "mongodb")] == [0o700] * 2
-
-
 async def test_a_mongod_that_ends_early_is_quoted(data_dir):
     folder = data_dir / "mongodb"
     folder.mkdir(parents=True)
@@ -228,20 +213,6 @@ async def test_a_mongod_that_ends_early_is_quoted(data_dir):
         "mongod does not start: Unable to read the storage engine metadata file: Incorrect BSON length"
     )
     assert running_uri(data_dir) is None
-
-
-async def test_a_data_dir_that_is_a_file_is_named(tmp_path):
-    (tmp_path / "file").touch()
-    assert await refusal(tmp_path / "file") == (
-        f"the data-dir {tmp_path}/file cannot be used: File exists: {tmp_path}/file"
-    )
-    assert await refusal(tmp_path / "file" / "data") == (
-        f"the data-dir {tmp_path}/file/data cannot be used: Not a directory: {tmp_path}/file/data"
-    )
-
-
-def test_a_data_dir_that_is_not_there_has_no_server(tmp_path):
-    assert running_uri(tmp_path / "nothing") is None
 
 
 @pytest.fixture

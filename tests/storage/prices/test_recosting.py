@@ -33,7 +33,6 @@ from storage.prices.recosting import (
     Recosting,
 )
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts
-from tests.intercept.packed import read_blocks
 from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
 
 SECOND = timedelta(seconds=1)
@@ -296,47 +295,6 @@ async def test_the_note_of_a_run_that_was_killed_takes_no_new_price_away(databas
 
 
 @pytest.mark.gen_test
-async def test_a_running_job_waits_for_a_call_that_comes_late_to_be_counted(
-    database, recosting, jobs, clock, few_at_once
-):
-    await recorded(database)
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await begin(recosting, clock)
-    await recosting.step()
-    clock.time += GIVE_UP_SECONDS * SECOND
-    late = Call(6, second=61)
-    await write(database, late.start, late.end(6))
-    await recosting.step()
-    assert (await recosting.step(), (await jobs.list_newest())[0].done) == (IDLE_SECONDS, 2)
-    clock.time += GIVE_UP_SECONDS * SECOND  # it waits no longer than this
-    assert await recosting.step() == IDLE_SECONDS
-    await RollupJob(database, now=clock).add_pending()
-    assert await recosting.step() == IDLE_SECONDS  # its session waits
-    await SessionJob(database).add_pending()
-    assert await recosting.step() == IDLE_SECONDS  # a run that hung may still take its marks away
-    clock.time += SETTLE_SECONDS * SECOND
-    job = await finish(recosting, jobs)
-    assert (job.state, job.done, job.changed) == (RecostState.DONE, 6, 6)
-    await count(database)
-    await has_counted_all(database)
-    assert sorted(usd * 10**6 for usd in (await sessions(database)).values()) == [12, 51]
-
-
-@pytest.mark.gen_test
-async def test_a_running_job_gives_up_too_if_calls_are_not_counted(database, recosting, jobs, clock, few_at_once):
-    await recorded(database, CALLS[:1])
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await begin(recosting, clock)
-    late = Call(6, second=1)
-    await write(database, late.start, late.end(6))
-    for seconds in (0, 0, GIVE_UP_SECONDS + 1):
-        clock.time += seconds * SECOND
-        await recosting.step()
-    (job,) = await jobs.list_newest()
-    assert (job.state, job.error, job.done) == (RecostState.FAILED, NOT_COUNTED, 0)
-
-
-@pytest.mark.gen_test
 async def test_while_many_calls_wait_to_be_counted_again_the_job_waits(database, recosting, jobs, clock, monkeypatch):
     monkeypatch.setattr(module, "BATCH", 1)
     monkeypatch.setattr(module, "MAX_BEHIND", 2)
@@ -373,24 +331,6 @@ async def test_another_process_goes_on_where_a_dead_one_stopped(database, recost
     assert (job.done, job.changed) == (5, 5)
     await count(database)
     await has_counted_all(database)
-
-
-@pytest.mark.gen_test
-async def test_a_process_keeps_its_job_while_it_counts_the_calls(database, recosting, jobs, clock, monkeypatch):
-    other = Recosting(database, Prices().cost, Prices().newest, holder=uuid4(), now=clock)
-    looks = []
-
-    async def takes_long():
-        clock.time += COUNT_SECONDS * SECOND
-        looks.append(await other.step())
-        return "v2"
-
-    await recorded(database, CALLS[:1])
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    monkeypatch.setattr(recosting, "_refresh", takes_long)
-    await begin(recosting, clock)
-    (job,) = await jobs.list_newest()
-    assert (looks, job.state, job.total, job.prices_version) == ([IDLE_SECONDS], RecostState.RUNNING, 1, "v2")
 
 
 @pytest.mark.gen_test
@@ -448,25 +388,6 @@ async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     assert [str(one) for one in requested if isinstance(one, IdentityConflictError)] == [ONE_AT_A_TIME]
     actions = [entry["action"] async for entry in database.audit.find()]
     assert sorted(actions) == ["recost.cancelled", "recost.requested", "recost.requested"]
-
-
-@pytest.mark.gen_test
-async def test_what_calls_lost_of_the_prompt_cache_stays_as_it_was(database, recosting, jobs, clock):
-    used = ((b'{"system":"1","messages":[1]}', 1000), (b'{"system":"2","messages":[1,2]}', 1200))
-    for call, (body, written) in zip(CALLS, used, strict=False):
-        await write(database, call.start, call.end())
-        usage = {"token_usages.0.cache_write_input_tokens": written}
-        fields = {"client_session_id": "a", "blocks": read_blocks(body), **usage}
-        await database.interceptions.update_one({"_id": call.id}, {"$set": fields})
-    await count(database)
-    await database.cache_lines.delete_many({})  # as days later
-    before = await database.sessions.find_one({"client_session_id": "a"})
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await begin(recosting, clock)
-    assert (await finish(recosting, jobs)).changed == 2
-    await count(database)
-    after = await database.sessions.find_one({"client_session_id": "a"})
-    assert (before["lost_tokens"], after) == (1000, before | {"cost": Decimal128("0.000042000000")})
 
 
 @pytest.mark.gen_test

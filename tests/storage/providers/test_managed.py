@@ -9,10 +9,6 @@ from msgspec import structs
 
 from resources.provider_bodies import check_provider
 from storage.accounts import audit
-from storage.accounts.audit import Author
-from storage.accounts.identities import Role
-from storage.accounts.users import User
-from storage.mongo.database import DatabaseUnavailableError
 from storage.providers.documents import (
     GIVEN_AGAIN,
     MAX_PROVIDERS,
@@ -21,12 +17,10 @@ from storage.providers.documents import (
     ProviderConflictError,
     ProviderError,
     ProviderSpec,
-    StoredKey,
     StoredProvider,
-    UnknownProviderError,
 )
 from storage.providers.managed import ManagedProviders
-from storage.providers.sealing import HOW_TO_SET, NoEncryptionKeyError, Sealer, SealError
+from storage.providers.sealing import NoEncryptionKeyError, Sealer, SealError
 from upstream.credentials.access import credential_hint
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
@@ -35,10 +29,7 @@ LATER = NOON + timedelta(hours=1)
 EAST = ProviderSpec("east", "openai", "https://east.example/v1/")
 WEST = ProviderSpec("west", "openai", "https://west.example/v1/")
 FIRST, SECOND = NewKey("sk-east-key-number-one-1111"), NewKey("sk-east-key-number-two-2222")
-ADA = Author(User(id=uuid4(), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON), "192.0.2.1", "t1")
 COMMAND_LINE = {"id": None, "username": audit.COMMAND_LINE.name}
-TAKEN = "a provider named east exists already"
-UNKNOWN = "there is no provider named east in the database"
 CHANGED_MEANWHILE = "the provider east was changed at the same moment; please try again"
 
 
@@ -102,56 +93,6 @@ async def conflict(requested):
 
 
 @pytest.mark.gen_test
-async def test_a_provider_that_is_added_is_read_as_it_was_returned(managed, database):
-    added = await managed.add(EAST, [FIRST, SECOND])
-    one, two = added.keys
-    assert added == StoredProvider(added.id, EAST, (one, two), NOON, NOON, 1)
-    assert [one, two] == [
-        StoredKey(one.id, "sk-e...1111", one.sealed, NOON),
-        StoredKey(two.id, "sk-e...2222", two.sealed, NOON),
-    ]
-    assert [len(one.id), len(two.id), len({one.id, two.id})] == [12, 12, 2]
-    assert opened(managed, added) == [FIRST.text, SECOND.text]
-    assert await managed.find("east") == added
-    assert await managed.list_all() == [added]
-    assert await database.providers.find_one() == added.document
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_who_made_a_change_is_audited(managed, database, clock):
-    await managed.add(EAST, author=ADA)
-    clock.time += timedelta(hours=1)
-    await managed.change("east", {"region": "eu", "disabled": True}, [FIRST], author=ADA)
-    clock.time += timedelta(hours=1)
-    await managed.remove("east", author=ADA)
-    ada = {"id": ADA.user.id, "username": "ada", "token_id": "t1"}
-    changes = ["region", "disabled", "keys"]
-    assert await trail(database) == [
-        audited("provider.added", NOON, ada, "192.0.2.1", provider="east"),
-        audited("provider.changed", LATER, ada, "192.0.2.1", provider="east", changes=changes),
-        audited("provider.removed", clock.time, ada, "192.0.2.1", provider="east"),
-    ]
-
-
-@pytest.mark.gen_test
-async def test_providers_are_listed_in_the_order_in_which_they_were_added(managed, clock):
-    assert await managed.list_all() == []
-    west = await managed.add(WEST)
-    clock.time += timedelta(hours=1)
-    east = await managed.add(EAST)
-    assert await managed.list_all() == [west, east]
-
-
-@pytest.mark.gen_test
-async def test_a_name_is_given_once(managed, database):
-    added = await managed.add(EAST)
-    assert await conflict(managed.add(structs.replace(WEST, name="east"))) == TAKEN
-    assert await managed.list_all() == [added]
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
 async def test_there_are_only_so_many_providers(managed, database):
     specs = [structs.replace(EAST, name=f"p{number}") for number in range(MAX_PROVIDERS - 1)]
     some = [StoredProvider(uuid4(), spec, (), NOON, NOON, 1).document for spec in specs]
@@ -162,84 +103,6 @@ async def test_there_are_only_so_many_providers(managed, database):
     )
     assert len(await managed.list_all()) == MAX_PROVIDERS
     assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_without_an_encryption_key_no_key_is_stored(database, clock):
-    managed = manage(database, clock, Sealer())
-    problems = [("keys", f"keys cannot be stored without encryption-keys: {HOW_TO_SET}")]
-    assert await refusal(managed.add(EAST, [FIRST])) == problems
-    assert await managed.list_all() == []
-    added = await managed.add(EAST)
-    assert await refusal(managed.change("east", {}, [FIRST])) == problems
-    assert await managed.list_all() == [added]
-
-
-@pytest.mark.gen_test
-async def test_what_the_check_finds_is_refused_and_nothing_is_stored(managed, database):
-    requested = []
-
-    def check(spec, keys, secrets):
-        assert not secrets
-        requested.append((spec, keys))
-        return [("region", "is wrong"), ("keys", "are too short")]
-
-    strict = ManagedProviders(database, managed.sealer, check=check, hint=credential_hint, now=lambda: LATER)
-    with pytest.raises(ProviderError) as refused:
-        await strict.add(EAST, [FIRST, SECOND])
-    assert refused.value.problems == [("region", "is wrong"), ("keys", "are too short")]
-    assert str(refused.value) == "region: is wrong; keys: are too short"
-    added = await managed.add(EAST, [FIRST])
-    assert await refusal(strict.change("east", {"disabled": True})) == refused.value.problems
-    assert requested == [(EAST, 2), (structs.replace(EAST, disabled=True), 1)]
-    assert await managed.list_all() == [added]
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_what_is_not_there_is_neither_found_nor_changed_nor_removed(managed, database):
-    west = await managed.add(WEST)
-    for requested in (managed.find("east"), managed.change("east", {"disabled": True}), managed.remove("east")):
-        with pytest.raises(UnknownProviderError) as refused:
-            await requested
-        assert str(refused.value) == UNKNOWN
-    assert await managed.list_all() == [west]
-    assert await trail(database) == [audited("provider.added", NOON, provider="west")]
-
-
-@pytest.mark.gen_test
-async def test_what_is_not_changed_of_a_provider_stays_as_it_was(managed, database, clock):
-    added = await managed.add(EAST, [FIRST])
-    clock.time = LATER
-    changed = await managed.change("east", {"disabled": True})
-    spec = structs.replace(EAST, disabled=True)
-    assert changed == structs.replace(added, spec=spec, changed_at=LATER, revision=2)
-    assert await managed.find("east") == changed
-    assert (await trail(database))[1:] == [audited("provider.changed", LATER, provider="east", changes=["disabled"])]
-
-
-@pytest.mark.gen_test
-async def test_a_change_that_changes_nothing_leaves_no_trace(managed, database, clock):
-    added = await managed.add(EAST, [FIRST])
-    clock.time = LATER
-    assert await managed.change("east", {"disabled": False}) == added
-    assert await managed.change("east", {}, [KeptKey(added.keys[0].id)]) == added
-    assert await managed.find("east") == added
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_keys_are_put_in_another_order_and_a_new_one_between_them(managed, clock):
-    added = await managed.add(EAST, [FIRST, SECOND])
-    one, two = added.keys
-    clock.time = LATER
-    changed = await managed.change("east", {}, [KeptKey(two.id), NewKey("sk-third-3333"), KeptKey(one.id)])
-    new = changed.keys[1]
-    assert changed.keys == (two, StoredKey(new.id, "sk...33", new.sealed, LATER), one)
-    assert opened(managed, changed) == [SECOND.text, "sk-third-3333", FIRST.text]
-    assert await managed.find("east") == changed
-    emptied = await managed.change("east", {}, [])
-    assert emptied == structs.replace(changed, keys=(), revision=3)
 
 
 @pytest.mark.gen_test
@@ -284,17 +147,6 @@ async def test_kept_keys_never_go_through_another_proxy_that_could_read_them(man
 
 
 @pytest.mark.gen_test
-async def test_a_removed_provider_is_gone_and_its_name_is_free(managed, database, clock):
-    await managed.add(EAST, [FIRST])
-    west = await managed.add(WEST)
-    await managed.remove("east")
-    assert await managed.list_all() == [west]
-    clock.time = LATER
-    again = await managed.add(EAST)
-    assert await managed.list_all() == [west, again]
-
-
-@pytest.mark.gen_test
 async def test_a_change_at_the_same_moment_is_kept_and_the_other_done_again(managed, database, clock, mongodb_uri):
     added = await managed.add(EAST)
     with pymongo.MongoClient(mongodb_uri) as quicker:
@@ -316,24 +168,6 @@ def change_once(providers):
         return ()
 
     return check
-
-
-@pytest.mark.gen_test
-async def test_keys_are_sealed_again_with_the_first_encryption_key(managed, database, clock):
-    east = await managed.add(EAST, [FIRST, SECOND])
-    rotated = manage(database, clock, Sealer([NEW, OLD]))
-    west = await rotated.add(WEST, [NewKey("sk-west")])
-    clock.time = LATER
-    assert await rotated.reseal() == 2
-    after = await rotated.find("east")
-    sealed = [key.sealed for key in after.keys]
-    keys = [structs.replace(key, sealed=new) for key, new in zip(east.keys, sealed, strict=True)]
-    assert after == structs.replace(east, keys=tuple(keys), revision=2)
-    assert await rotated.find("west") == west
-    assert opened(manage(database, clock, Sealer([NEW])), after) == [FIRST.text, SECOND.text]
-    assert (await trail(database))[2:] == [audited("provider.changed", LATER, provider="east", changes=["seals"])]
-    assert await rotated.reseal() == 0
-    assert await rotated.list_all() == sorted([after, west], key=lambda one: one.id.bytes)
 
 
 @pytest.mark.gen_test
@@ -360,24 +194,3 @@ async def test_a_provider_that_is_changed_meanwhile_is_not_sealed_again(managed,
         assert await conflict(manage(database, clock, Sealer([NEW, OLD], random)).reseal()) == CHANGED_MEANWHILE
     assert await managed.find("east") == structs.replace(added, spec=structs.replace(EAST, region="eu"), revision=2)
     assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_nothing_is_listed_while_the_database_is_known_to_be_away(managed, database):
-    database.health.lose("no answer in time")
-    with pytest.raises(DatabaseUnavailableError) as refused:
-        await managed.list_all()
-    assert str(refused.value) == "MongoDB is unavailable: no answer in time"
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_nothing_is_found_or_changed(unreachable, clock, monkeypatch):
-    monkeypatch.setattr("storage.accounts.audit.ANSWER_SECONDS", 0.02)
-    monkeypatch.setattr("storage.providers.managed.ANSWER_SECONDS", 0.02)
-    managed = manage(unreachable, clock, Sealer([OLD]))
-    requested = managed.find("east"), managed.add(EAST), managed.change("east", {}), managed.remove("east")
-    for one in requested:
-        with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable"):
-            await one
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable"):
-        await managed.reseal()

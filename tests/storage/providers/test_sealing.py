@@ -1,24 +1,16 @@
 import re
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.providers.sealing import NoEncryptionKeyError, Sealer, SealError
+from storage.providers.sealing import Sealer, SealError
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
 OWNER = UUID("5696ce06-dafb-46d9-abac-4ba68b2ecaee")
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=600)
-
-
-@given(text=TEXTS, owner=st.uuids(), keys=st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=4))
-def test_what_was_sealed_opens_again(text, owner, keys):
-    sealer = Sealer(keys)
-    sealed = sealer.seal(text, owner)
-    assert sealer.open(sealed, owner) == text
-    assert sealer.is_current(sealed)
 
 
 @given(text=TEXTS, owner=st.uuids(), other=st.uuids())
@@ -40,12 +32,6 @@ def test_it_does_not_open_when_a_bit_was_changed(text, data):
         sealer.open(bytes(sealed), OWNER)
 
 
-@given(st.binary(max_size=80))
-def test_bytes_of_strangers_do_not_open(sealed):
-    with pytest.raises(SealError):
-        Sealer([OLD, NEW]).open(sealed, OWNER)
-
-
 @given(text=TEXTS, length=st.integers(0, 40))
 def test_a_sealed_key_that_was_cut_does_not_open(text, length):
     sealer = Sealer([OLD])
@@ -63,32 +49,6 @@ def test_the_first_key_seals_and_the_others_still_open():
     assert Sealer([NEW]).open(again, OWNER) == "sk-secret"
     with pytest.raises(SealError, match=re.escape("add it to encryption-keys")):
         Sealer([NEW]).open(sealed, OWNER)
-
-
-def test_a_key_that_is_given_twice_counts_once():
-    assert repr(Sealer([OLD, NEW, OLD])) == "Sealer(2)"
-    assert Sealer([OLD, NEW, OLD]).is_current(Sealer([OLD]).seal("", OWNER))
-
-
-def test_without_an_encryption_key_nothing_is_sealed_and_the_error_says_how():
-    message = (
-        "keys cannot be stored without encryption-keys: set CODER_AIBRIDGE_ENCRYPTION_KEYS to what "
-        "`openssl rand -base64 32` prints, on every server and for this command"
-    )
-    with pytest.raises(NoEncryptionKeyError) as refused:
-        Sealer().seal("sk-secret", OWNER)
-    assert str(refused.value) == message
-    with pytest.raises(NoEncryptionKeyError):
-        Sealer().require()
-    assert Sealer([OLD]).require() is None
-    with pytest.raises(SealError):
-        Sealer().open(Sealer([OLD]).seal("sk-secret", OWNER), OWNER)
-    assert not Sealer().is_current(Sealer([OLD]).seal("sk-secret", OWNER))
-
-
-def test_the_same_key_is_sealed_differently_each_time():
-    sealer, owner = Sealer([OLD]), uuid4()
-    assert len({sealer.seal("sk-secret", owner) for _ in range(100)}) == 100
 
 
 def test_the_layout_is_what_the_module_says():

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 from msgspec import structs
 
-from storage.providers.documents import PROXY_GIVEN_AGAIN, SECRETS, StoredSecret
-from storage.providers.sealing import HOW_TO_SET, Sealer
+from storage.providers.documents import PROXY_GIVEN_AGAIN
 from tests.storage.providers.test_managed import (  # noqa: F401 - two are fixtures
     EAST,
     LATER,
@@ -44,19 +43,6 @@ async def test_secrets_are_sealed_and_only_what_is_no_secret_is_told(managed, da
 
 
 @pytest.mark.gen_test
-async def test_what_is_not_given_stays_and_an_empty_text_takes_away(managed, database, clock):  # noqa: F811 - the fixtures
-    added = await managed.add(PROXIED, (), TEXTS)
-    clock.time = LATER
-    changed = await managed.change("east", {}, None, {"client_certificate": "", "proxy_credentials": "bob:new"})
-    assert texts_of(managed, changed) == {"proxy_credentials": "bob:new"}
-    assert changed.secrets["proxy_credentials"].added_at == LATER
-    assert await managed.change("east", {}, None, {}) == changed
-    fields = ["proxy_credentials", "client_certificate"]
-    assert (await trail(database))[-1] == audited("provider.changed", LATER, provider="east", changes=fields)
-    assert changed.id == added.id
-
-
-@pytest.mark.gen_test
 async def test_what_is_for_a_proxy_never_goes_to_another_one(managed):  # noqa: F811 - the fixture
     added = await managed.add(PROXIED, (), TEXTS)
     other = {"proxy_url": "http://other.example:3128"}
@@ -66,33 +52,3 @@ async def test_what_is_for_a_proxy_never_goes_to_another_one(managed):  # noqa: 
     assert texts_of(managed, moved)["proxy_credentials"] == "eve:x"
     direct = await managed.change("east", {"proxy_url": ""})
     assert direct.secrets.keys() == {"client_certificate"}
-
-
-@pytest.mark.gen_test
-async def test_without_an_encryption_key_nothing_secret_is_stored(database, clock):  # noqa: F811 - the fixture
-    unsealed = manage(database, clock, Sealer())
-    problems = await refusal(unsealed.add(PROXIED, (), {"proxy_credentials": "ada:p4ss"}))
-    assert problems == [("proxy_credentials", f"keys cannot be stored without encryption-keys: {HOW_TO_SET}")]
-    assert await unsealed.list_all() == []
-
-
-@pytest.mark.gen_test
-async def test_secrets_are_sealed_again_with_the_first_encryption_key(managed, database, clock):  # noqa: F811 - the fixtures
-    before = await managed.add(PROXIED, (), TEXTS)
-    rotated = manage(database, clock, Sealer([NEW, OLD]))
-    assert await rotated.reseal() == 2
-    after = await rotated.find("east")
-    assert texts_of(manage(database, clock, Sealer([NEW])), after) == TEXTS
-    assert {name: one.hint for name, one in after.secrets.items()} == {
-        name: one.hint for name, one in before.secrets.items()
-    }
-    assert await rotated.reseal() == 0
-
-
-@pytest.mark.gen_test
-async def test_what_a_later_version_has_besides_is_left_out(managed, database):  # noqa: F811 - the fixture
-    added = await managed.add(PROXIED, (), TEXTS)
-    unknown = structs.asdict(StoredSecret("", b"x", NOON))
-    await database.providers.update_one({"name": "east"}, {"$set": {"secrets.from_later": unknown}})
-    assert await managed.find("east") == added
-    assert set(added.secrets) <= set(SECRETS)

@@ -8,7 +8,6 @@ import pytest
 from storage.accounts.events import Action
 from storage.accounts.sign_in import access_trail
 from storage.accounts.sign_in.access_trail import (
-    KEPT_DAYS,
     MAX_ENTRIES,
     READS_KEPT_DAYS,
     SEVERAL_REASONS,
@@ -78,24 +77,6 @@ async def test_a_storm_of_one_hour_becomes_one_entry_with_a_count(trail, clock, 
 
 
 @pytest.mark.gen_test
-async def test_another_process_counts_into_the_same_entry(trail, clock, database):
-    elsewhere = AccessTrail(database, now=clock)
-    for one in (trail, elsewhere):
-        one.note(FAILED)
-        await one.flush()
-    assert [entry["detail"]["count"] for entry in await entries(database)] == [2]
-
-
-@pytest.mark.gen_test
-async def test_the_next_hour_begins_another_entry(trail, clock, database):
-    trail.note(FAILED)
-    clock.time += timedelta(hours=1)
-    trail.note(FAILED)
-    await trail.flush()
-    assert [entry["detail"]["count"] for entry in await entries(database)] == [1, 1]
-
-
-@pytest.mark.gen_test
 async def test_many_addresses_make_a_bounded_number_of_entries(trail, database):
     for number in range(4 * MAX_ENTRIES):
         trail.note(AccessEvent(FAILED.action, f"2001:db8:0:{number:x}::/64", detail=FAILED.detail))
@@ -162,16 +143,6 @@ async def test_too_many_reads_of_an_hour_still_tell_the_reader_and_the_way(trail
     (found,) = [entry for entry in await entries(database) if entry["subject"] is None]
     assert (found["actor"]["username"], found["client_ip"]) == ("ada", None)
     assert found["detail"] == {"way": "detail", "count": 5, "last_at": NOON}
-
-
-@pytest.mark.gen_test
-async def test_entries_are_removed_after_a_while_and_changes_are_not(trail, database):
-    trail.note(FAILED)
-    await trail.flush()
-    (document,) = [document async for document in database.audit.find()]
-    assert document["expires_at"] == NOON + timedelta(days=KEPT_DAYS)
-    expiry = (await database.audit.index_information())["expiry"]
-    assert expiry["expireAfterSeconds"] == 0
 
 
 @pytest.mark.gen_test

@@ -38,9 +38,3 @@ def test_a_session_ends_when_it_is_not_used_and_at_the_end_of_its_life(idle, lif
         # What is not written down costs a session a tenth of its idle time at most.
         assert now - session.last_used_at < min(timedelta(seconds=NOTE_USE_SECONDS), idle / 10)
         assert times.end_of(session) <= min(now + idle, NOON + lifetime)
-
-
-def test_times_that_were_made_shorter_hold_for_sessions_that_there_are():
-    assert SessionTimes(HOUR / 2, 2 * HOUR).end_of(SESSION) == NOON + HOUR / 2
-    assert SessionTimes(2 * HOUR, HOUR / 4).end_of(SESSION) == NOON + HOUR / 4
-    assert SessionTimes(2 * HOUR, 4 * HOUR).end_of(SESSION) == NOON + HOUR

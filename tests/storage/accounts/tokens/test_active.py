@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 
 import pytest
 
@@ -33,26 +32,6 @@ def tokens(database, clock):
 @pytest.fixture
 def identities(database, clock):
     return Identities(database, now=lambda: NOON, monotonic=clock)
-
-
-@pytest.mark.gen_test
-async def test_active_tokens_may_be_looked_up_and_guesses_may_not(tokens, identities):
-    await identities.add_user("ada", role=Role.OWNER)
-    token, text = await identities.create_token("ada", expires_at=NOON + timedelta(hours=1))
-    _, revoked = await identities.create_token("ada")
-    await identities.revoke_token(revoked[:10])
-    assert await tokens.may_have(text)
-    for guess in (UNKNOWN, f"{token.id}{UNKNOWN[10:]}", revoked):
-        assert not await tokens.may_have(guess)
-    assert await tokens.may_have("nonsense")  # which nobody looks up
-
-
-@pytest.mark.gen_test
-async def test_expired_tokens_are_guesses(database, identities):
-    await identities.add_user("ada", role=Role.OWNER)
-    _, text = await identities.create_token("ada", expires_at=NOON + timedelta(hours=1))
-    later = ActiveTokens(database, now=lambda: NOON + timedelta(hours=1), monotonic=lambda: 0.0)
-    assert not await later.may_have(text)
 
 
 @pytest.mark.gen_test

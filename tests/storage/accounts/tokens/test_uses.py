@@ -50,19 +50,6 @@ def uses(database, clock):
 
 
 @pytest.mark.gen_test
-async def test_the_last_use_of_a_token_is_known_with_its_client(uses, clock):
-    assert await uses.of_tokens(["tokenOfAda"]) == {}
-    uses.note(identity(), lambda: CODEX)
-    await uses.flush()
-    assert await uses.of_tokens(["tokenOfAda", "another"]) == {"tokenOfAda": use()}
-    clock.seconds = NOTE_SECONDS
-    uses.note(identity(), lambda: ("$curl", "192.0.2.1"))
-    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use()}
-    await uses.flush()
-    assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use(NOTE_SECONDS, "$curl", "192.0.2.1")}
-
-
-@pytest.mark.gen_test
 async def test_a_token_that_is_used_all_the_time_is_noted_now_and_then(uses, clock):
     requested = []
     for _ in range(4 * int(NOTE_SECONDS)):
@@ -80,17 +67,6 @@ async def test_an_earlier_use_that_is_written_late_changes_nothing(uses, clock, 
     await elsewhere.flush()
     await uses.close()
     assert await uses.of_tokens(["tokenOfAda"]) == {"tokenOfAda": use(1, "late", "")}
-
-
-@pytest.mark.gen_test
-async def test_a_user_was_seen_when_any_of_their_tokens_was_used_last(uses, clock):
-    for seconds, token_id, user in ((1, "one", ADA), (3, "two", ADA), (2, "three", BOB)):
-        clock.seconds = seconds
-        uses.note(identity(token_id, user), lambda: CODEX)
-    await uses.flush()
-    expected = {ADA.id: NOON + timedelta(seconds=3), BOB.id: NOON + timedelta(seconds=2)}
-    assert await uses.last_seen([ADA.id, BOB.id, UUID(int=3)]) == expected
-    assert await uses.last_seen([]) == {}
 
 
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 20))))

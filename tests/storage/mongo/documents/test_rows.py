@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
+from storage.mongo.documents.rows import PAGE_BYTES
 from storage.queries.interceptions import Interceptions
 from storage.queries.sessions.sessions import Sessions
 from tests.storage.calls import Calls
@@ -67,22 +67,6 @@ async def larger_ones_come_alone(database):
     assert (ids(rows), rows.is_cut) == ([3], True)
     _, rows = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=2, offset=2)
     assert (ids(rows), rows.is_cut) == ([1], False)
-
-
-@pytest.mark.gen_test
-async def test_a_page_with_as_many_rows_as_wanted_is_not_cut(database):
-    await record(database, 3, size="a")
-    _, rows = await Interceptions(database).page(EVERYTHING, visible_to=None, limit=2)
-    assert (ids(rows), rows.is_cut) == ([3, 2], False)
-
-
-@pytest.mark.gen_test
-async def test_rows_that_were_taken_are_not_held_any_more(database):
-    await record(database, 3, size="a" * 1000)
-    rows = Rows(database.interceptions)
-    await rows.read(as_sent(database.interceptions).find({}), 10)
-    held = [(ids(chunk), len(rows)) for chunk in rows.take(1)]
-    assert held == [([1], 2), ([2], 1), ([3], 0)]
 
 
 @pytest.mark.gen_test
