@@ -1,11 +1,9 @@
 import json
 import re
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from commands.command import now
 from storage.mongo.embedded import EmbeddedMongoDB, running_uri
 from tests.command_line import invoke, refused
 from tests.server_process import ServerProcess
@@ -18,13 +16,6 @@ def server(run_apart, data_dir):
         yield
     finally:
         run_apart(mongodb.stop())
-
-
-def test_the_clock_is_in_utc_and_in_whole_milliseconds():
-    before = datetime.now(UTC)
-    times = [now() for _ in range(10)]
-    assert {(time.tzinfo, time.microsecond % 1000) for time in times} == {(UTC, 0)}
-    assert before - timedelta(milliseconds=1) < times[0] <= times[-1] <= datetime.now(UTC)
 
 
 def test_a_mongod_runs_for_as_long_as_the_command_or_the_server_that_has_one(tmp_path, run_apart):
@@ -55,15 +46,6 @@ def test_a_database_that_is_unavailable_is_said_in_one_line_without_its_password
     assert code == 1
     assert re.fullmatch(r"Error: MongoDB is unavailable: .*127\.0\.0\.1:1.*\n", message)
     assert "s3cret" not in message
-
-
-def test_a_bad_setting_ends_with_2_before_anything_is_opened(tmp_path):
-    result = invoke("--aibridge-data-dir", str(tmp_path / "new"), "--aibridge-rate-limit", "x", "users", "list")
-    assert refused(result) == (
-        2,
-        "Error: --aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n",
-    )
-    assert not (tmp_path / "new").exists()
 
 
 def test_two_programs_adding_one_name_at_once_add_it_once(mongodb_uri, database_name, database, tmp_path):

@@ -1,7 +1,5 @@
 import io
 import json
-import os
-import re
 import resource
 import signal
 import stat
@@ -16,20 +14,16 @@ import pytest
 
 from commands.export import export, opened
 from intercept.records import UserPrompt
-from resources.recorded.export_formats import COLUMNS, FORMATS
+from resources.recorded.export_formats import FORMATS
 from storage.accounts.identities import Identities
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.documents import ending_fields, start_document
 from terminal import StatusLine
 from tests.cases import for_each
 from tests.command_line import refused
-from tests.forked import Forked
 from tests.server.on_terminal import on_terminal
-from tests.server_process import ROOT, SECONDS
+from tests.server_process import ROOT
 from tests.storage.records import INSTANCE, NOON, ending, interception
-
-HEAD = ",".join(f'"{name}"' for name in COLUMNS) + "\r\n"
-PROGRESS = r"\r\x1b\[K[1-9][\d,]* interceptions, [1-9][\d,]* a second"
 
 
 @pytest.fixture
@@ -81,15 +75,6 @@ def test_an_export_is_what_the_list_shows_a_line_each(output, record, file):
     assert output("interceptions", "export") == output("interceptions", "export", "-") == file.read_text()
 
 
-def test_a_file_for_spreadsheets_holds_no_formula_of_a_client(output, record, tmp_path):
-    id_ = record(user_agent="=1+1")
-    output("interceptions", "export", str(tmp_path / "calls.csv"))
-    head, row, rest = (tmp_path / "calls.csv").read_bytes().decode().split("\r\n")
-    assert (f"{head}\r\n", rest) == (HEAD, "")
-    assert row.startswith(f'"{id_}","2026-01-01T00:00:00.000Z",')
-    assert ',"\'=1+1",' in row
-
-
 def test_the_format_is_that_of_the_name_unless_it_is_given(run, output, record, file):
     record()
     output("interceptions", "export", str(file), "--format", "csv")
@@ -97,11 +82,6 @@ def test_the_format_is_that_of_the_name_unless_it_is_given(run, output, record, 
     assert run("interceptions", "export", "--format", "csv").stdout_bytes == file.read_bytes()
     output("interceptions", "export", str(file.with_suffix(".txt")))
     assert json.loads(file.with_suffix(".txt").read_text(encoding="utf-8"))
-
-
-def test_without_interceptions_csv_is_its_head_and_lines_of_json_are_none(run, output):
-    assert run("interceptions", "export", "--format", "csv").stdout_bytes == HEAD.encode()
-    assert output("interceptions", "export") == ""
 
 
 def test_it_may_be_narrowed_and_begin_behind_another(output, record):
@@ -133,25 +113,6 @@ def test_a_file_that_exists_stays_unless_it_is_said_to_be_replaced(run, output, 
     assert ids(file.read_text(encoding="utf-8")) == [id_]
 
 
-def test_a_file_that_came_meanwhile_stays_too(file):
-    def meanwhile():
-        with opened(file, force=False) as out:
-            out.write(b"ours")
-            file.write_text("theirs")
-
-    with pytest.raises(click.ClickException) as refusal:
-        meanwhile()
-    assert refusal.value.message == f"{file} exists already; --force replaces it"
-    assert file.read_text(encoding="utf-8") == "theirs"
-    assert list(file.parent.iterdir()) == [file]
-
-
-def test_what_is_no_file_is_never_replaced(run, file):
-    os.mkfifo(file)
-    assert refused(run("interceptions", "export", str(file), "--force")) == (1, f"Error: {file} exists already\n")
-    assert file.is_fifo()
-
-
 def test_a_link_leads_to_the_file_that_is_written(output, file, tmp_path):
     (tmp_path / "link").symlink_to(file)
     output("interceptions", "export", str(tmp_path / "link"))
@@ -163,14 +124,6 @@ def test_a_folder_that_is_not_there_is_said_in_one_line(run, tmp_path):
     assert refused(run("interceptions", "export", str(tmp_path / "none" / "calls.csv"))) == (
         1,
         f"Error: {tmp_path}/none/calls.csv cannot be written: No such file or directory\n",
-    )
-
-
-def test_a_folder_in_the_place_of_the_file_is_a_usage_error(run, tmp_path):
-    code, message = refused(run("interceptions", "export", str(tmp_path)))
-    assert (code, message.splitlines()[-1]) == (
-        2,
-        f"Error: Invalid value for '[FILE]': File '{tmp_path}' is a directory.",
     )
 
 
@@ -216,15 +169,6 @@ def test_a_full_standard_output_is_said_in_one_line(three_pages, environ, argume
     assert (done.returncode, done.stderr) == (1, said)
 
 
-def test_a_reader_that_has_seen_enough_ends_it_without_a_word(three_pages, environ):
-    process = Forked(["server.py", "interceptions", "export"], ROOT, environ)
-    with process.stderr:
-        with process.stdout as lines:
-            lines.readline()
-        assert process.stderr.read() == ""
-    assert process.wait(SECONDS) == 1
-
-
 def test_who_interrupts_it_is_told_how_to_go_on(three_pages, environ, output):
     command = [sys.executable, "server.py", "interceptions", "export"]
     pipe = subprocess.PIPE
@@ -237,17 +181,6 @@ def test_who_interrupts_it_is_told_how_to_go_on(three_pages, environ, output):
     assert (process.returncode, said) == (1, f"{rest}\nAborted!\n")
     lines += output("interceptions", "export", "--after-id", str(UUID(int=251))).encode()
     assert numbers(lines) == list(range(450, 0, -1))
-
-
-def test_an_interrupted_file_is_not_there(file):
-    def interrupted():
-        with opened(file, force=False) as out:
-            out.write(b"ours")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert list(file.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -272,19 +205,6 @@ async def test_a_database_that_goes_away_half_way_is_told_of(database, capsys, k
 
 
 # Who watches.
-
-
-def test_a_terminal_shows_how_far_it_is(three_pages, environ, file):
-    code, said = on_terminal("interceptions", "export", str(file), **environ)
-    assert code == 0
-    assert re.fullmatch(rf"({PROGRESS}){{3}}\r\x1b\[K", said), repr(said)
-    assert re.findall(r"([\d,]+) interceptions", said) == ["200", "400", "450"]
-    assert numbers(file.read_bytes()) == list(range(450, 0, -1))
-
-
-def test_who_wants_it_quiet_sees_nothing(three_pages, environ, file):
-    assert on_terminal("interceptions", "export", str(file), "--quiet", whole=True, **environ) == (0, "")
-    assert len(file.read_bytes().splitlines()) == 450
 
 
 def test_what_clients_wrote_is_not_for_a_terminal(environ):

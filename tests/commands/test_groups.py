@@ -3,9 +3,6 @@ import re
 
 import pytest
 
-from tests.cases import for_each
-from tests.command_line import refused
-
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 
@@ -36,34 +33,9 @@ def test_groups_are_added_filled_listed_and_removed(output):
     assert [one["name"] for one in json.loads(output("groups", "list", "--json"))] == ["ops"]
 
 
-def test_a_name_is_taken_once_even_before_the_first_server_prepared_the_database(
-    run, output, database, database_name, io_loop
-):
-    io_loop.run_sync(lambda: database._client.drop_database(database_name))
-    output("groups", "add", "research")
-    assert refused(run("groups", "add", "RESEARCH")) == (1, 'Error: a group named "research" exists already\n')
-
-
 @pytest.fixture
 def ops(output):
     """Reads the members of a group, in which there is nobody."""
     output("users", "add", "ada")
     output("groups", "add", "ops")
     return lambda: json.loads(output("groups", "members", "ops", "--json"))
-
-
-@for_each(
-    ("arguments", "message"),
-    [
-        (["remove", "nobody"], 'Error: there is no group named "nobody"\n'),
-        (["members", "nobody"], 'Error: there is no group named "nobody"\n'),
-        (["add-member", "ops", "ada", "nobody"], 'Error: there is no user named "nobody"\n'),
-        (
-            ["add", "everyone"],
-            'Error: the name "everyone" of a group is not allowed: that group is built in, and has all users\n',
-        ),
-    ],
-)
-def test_what_cannot_be_done_is_said_in_one_line(run, ops, arguments, message):
-    assert refused(run("groups", *arguments)) == (1, message)
-    assert ops() == []

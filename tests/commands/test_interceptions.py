@@ -1,5 +1,4 @@
 import json
-from datetime import UTC, datetime
 from uuid import uuid4
 
 from commands.interceptions import SEARCH_OPTIONS
@@ -11,27 +10,6 @@ from tests.command_line import refused
 
 def listed(output, *arguments):
     return [one["id"] for one in json.loads(output("interceptions", "list", *arguments))]
-
-
-def test_before_anything_was_recorded_the_array_is_empty(output, database, database_name, io_loop):
-    io_loop.run_sync(lambda: database._client.drop_database(database_name))
-    assert output("interceptions", "list") == "[]\n"
-
-
-def test_interceptions_look_as_in_the_api_with_an_indent_of_two(output, record, ada):
-    id_ = record()
-    text = output("interceptions", "list")
-    assert text.startswith(f'[\n  {{\n    "id": "{id_}",\n    "api_key_id": "abcdefghij",\n')
-    (listed,) = json.loads(text)
-    assert listed["initiator"] == {"id": str(ada), "username": "ada", "name": "Ada"}
-    assert (listed["status"], listed["end_reason"]) == ("completed", "completed")
-    assert datetime.fromisoformat(listed["started_at"]) == datetime(2026, 1, 1, tzinfo=UTC)
-
-
-def test_the_newest_come_first_and_only_those_that_have_ended(output, record):
-    first, second = record(), record()
-    record(ended=False)
-    assert listed(output) == [second, first]
 
 
 def test_each_option_narrows_the_list(output, record, ada):
@@ -56,30 +34,12 @@ def test_each_field_of_a_search_is_an_option_except_lists_of_terms_and_texts():
     assert [name.replace("-", "_") for name in SEARCH_OPTIONS] == fields
 
 
-def test_pages_follow_one_another(output, record):
-    first, second, third = record(), record(), record()
-    assert listed(output, "--limit", "2") == [third, second]
-    assert listed(output, "--limit", "2", "--after-id", second) == [first]
-
-
 def test_what_clients_wrote_reaches_no_terminal_as_control_characters(output, record):
     record(user_prompt=UserPrompt(prompt="\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}"))
     text = output("interceptions", "list")
     assert json.loads(text)[0]["user_prompts"][0]["prompt"] == "\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}"
     assert text.isascii()
     assert text.replace("\n", "").isprintable()
-
-
-def test_an_unknown_user_or_interception_is_said_in_one_line(run):
-    assert refused(run("interceptions", "list", "--user", "nobody")) == (
-        1,
-        'Error: there is no user named "nobody"\n',
-    )
-    id_ = uuid4()
-    assert refused(run("interceptions", "list", "--after-id", str(id_))) == (
-        1,
-        f"Error: there is no interception {id_} that the caller may see\n",
-    )
 
 
 @for_each(

@@ -106,20 +106,6 @@ def test_a_bridge_that_is_restarted_meanwhile_is_asked_again_more_slowly(bridge,
     assert waits == [5, 10, 15]
 
 
-def test_a_bridge_that_is_gone_for_good_is_said_to_be_so(bridge, run, waits):
-    bridge.responses["token"] = [(0, None)]
-    result = run(bridge.url, "--no-browser")
-    assert (result.exit_code, sum(waits[:-1]) < CODES["expires_in"] <= sum(waits)) == (1, True)
-    assert result.stderr.splitlines()[-1].startswith(f"Error: {bridge.url} cannot be reached: ")
-
-
-@pytest.mark.usefixtures("waits")
-def test_a_token_that_cannot_be_kept_is_said_in_one_line(bridge):
-    result = CliRunner().invoke(login, [bridge.url, "--no-browser"], env={"XDG_CONFIG_HOME": "/proc"})
-    said = "Error: the token cannot be kept in /proc/aibridge/logins.json: No such file or directory"
-    assert (result.exit_code, result.stderr.splitlines()[-1]) == (1, said)
-
-
 def test_a_browser_is_opened_where_the_user_said(bridge, run, monkeypatch):
     opened = []
     monkeypatch.setattr("webbrowser.open", opened.append)
@@ -191,9 +177,3 @@ def test_a_token_goes_over_no_network_unencrypted(run, url):
     result = run(url)
     assert result.exit_code == 2
     assert "give one with https, or with http on this machine" in result.stderr
-
-
-def test_a_bridge_that_is_not_there_is_said(run):
-    for url in ("http://127.0.0.1:9", "http://localhost:port", "https://a bridge"):
-        assert "cannot be reached" in run(url, "--no-browser").stderr, url
-    assert "give the URL of the bridge" in run().stderr

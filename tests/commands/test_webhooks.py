@@ -5,10 +5,9 @@ from functools import partial
 import pytest
 
 from commands.command import now
-from resources.alerts.webhooks import NOT_A_URL
 from storage.alerts.webhooks import Webhooks
 from storage.providers.sealing import Sealer
-from tests.command_line import refused, succeeded
+from tests.command_line import refused
 
 URL = "https://hooks.example.com/aibridge"
 OLD = b64encode(bytes(32)).decode()
@@ -31,14 +30,6 @@ def test_webhooks_are_added_listed_tested_and_removed(sealed, output, run):
     gone = "Error: there is no webhook with this id\n"
     for command in ("test", "remove"):
         assert refused(run("webhooks", command, webhook["id"])) == (1, gone)
-
-
-def test_an_address_that_is_not_safe_and_a_missing_key_are_said(sealed, run):
-    code, said = refused(sealed("webhooks", "add", "http://hooks.example.com/"))
-    assert (code, NOT_A_URL in said) == (2, True)
-    code, said = refused(run("webhooks", "add", URL))
-    assert (code, "encryption-keys" in said) == (1, True)
-    assert len(json.loads(succeeded(run("webhooks", "list", "--json")))) == 0
 
 
 def test_secrets_are_sealed_again_for_a_new_encryption_key(sealed, run, database, io_loop):

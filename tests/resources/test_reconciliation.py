@@ -58,20 +58,6 @@ def test_a_cent_is_allowed_and_no_more(usd, verdict):
     assert found == verdict
 
 
-@pytest.mark.parametrize("at", range(4))
-def test_one_token_of_any_kind_is_a_difference(at):
-    tokens = tuple(count + (number == at) for number, count in enumerate(SOME))
-    assert reason_of([recorded()], [reported(tokens=tokens)]) == "calls past the bridge: more is reported than recorded"
-
-
-def test_a_row_has_both_sides_and_the_difference():
-    (row,) = reconcile([recorded()], [reported(tokens=(11, 5, 1, 2), usd="1.5")], TODAY)
-    assert row.recorded == Figures(20, *SOME, 1.0)
-    assert row.reported == Figures(19, 11, 5, 1, 2, 1.5)
-    assert row.difference == Figures(-1, 1, 0, -2, 0, 0.5)
-    assert row.reason == "tokens are counted otherwise: of some kinds more are reported, of others less"
-
-
 NONE = "calls past the bridge: none of this model is recorded on this day"
 UNKNOWN = "the report does not name this model: the key belongs to another account, or it is named otherwise there"
 NOT_YET = "not reported yet: reports are complete after two days"

@@ -41,16 +41,3 @@ def test_each_field_that_is_wrong_is_named(body, problems):
     with pytest.raises(InvalidBodyError) as raised:
         ReconciliationBody.request_of(json.dumps(body).encode(), NOW)
     assert raised.value.problems == problems
-
-
-def test_a_body_that_is_no_object_is_refused():
-    with pytest.raises(InvalidBodyError) as raised:
-        ReconciliationBody.request_of(b"[]", NOW)
-    assert raised.value.problems == []
-
-
-def test_without_days_it_is_the_month_until_yesterday():
-    body = OPENAI | {"names": ["a", "b", "a"], "from": ""}
-    requested = ReconciliationBody.request_of(json.dumps(body).encode(), NOW)
-    assert requested == ("openai", DAY, datetime(2026, 9, 3, tzinfo=UTC), ("a", "b"))
-    assert ReconciliationBody.request_of(b'{"provider": "openai"}', DAY)[1:3] == (datetime(2026, 8, 1, tzinfo=UTC), DAY)

@@ -41,40 +41,6 @@ def table(name, query, *rows):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
-def test_a_row_names_what_its_calls_have_in_common_and_is_no_formula():
-    (row,) = table("csv", SpendQuery(MAY + DAY, MAY + 9 * DAY, tuple(Dimension)), ROW)
-    assert row == {
-        "period_start": "2026-05-02",
-        "period_end": "2026-05-10",
-        "user_id": str(ADA),
-        "username": "ada",
-        "user_name": "'=Ada",
-        "cost_centre": "4711",
-        "group_ids": f"{OPS} {LAB}",
-        "groups": f"{OPS}, lab",
-        "token_id": "t1",
-        "token_name": "laptop",
-        "provider_name": "openai",
-        "model": "'+gpt",
-        "client": "",
-        "calls": "2",
-        "input_tokens": "10",
-        "output_tokens": "20",
-        "cache_read_input_tokens": "30",
-        "cache_write_input_tokens": "40",
-        "unpriced_calls": "1",
-        "cost_micro_usd": "1234568",
-        "cost_usd": "1.2345675",
-    }
-
-
-def test_who_is_not_known_has_an_id_alone():
-    values = {Dimension.USER: OPS, Dimension.TOKEN: "gone"}
-    row = SpendRow(MAY, values, FIGURES, Decimal(0))
-    (cells,) = table("csv", SpendQuery(MAY, MAY + 40 * DAY, (Dimension.USER, Dimension.TOKEN)), row)
-    assert (cells["username"], cells["token_name"], cells["period_end"]) == ("", "", "2026-06-01")
-
-
 # FOCUS 1.4, dataset Cost and Usage: the columns that are mandatory. ChargeClass is null but for corrections.
 FOCUS_MANDATORY = (
     *("BilledCost", "BillingAccountId", "BillingAccountName", "BillingCurrency", "BillingPeriodEnd"),

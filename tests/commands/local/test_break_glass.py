@@ -33,13 +33,3 @@ def test_the_link_leads_to_the_server_that_runs_here(run, mongodb_uri, database_
         result = run("--break-glass", "ada")
     assert re.fullmatch(f"http://127.0.0.1:4001/#/sign-in/{CODE}\n", result.stdout)
     assert result.stderr == "It signs ada in once, within 10 minutes:\n"
-
-
-def test_nobody_is_signed_in_who_is_no_user(run):
-    result = run("--break-glass", "nobody")
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert result.stderr == 'Error: there is no user named "nobody"\n'
-
-
-def test_it_stands_alone(run):
-    assert "--break-glass takes no command" in run("--break-glass", "ada", "users", "list").stderr

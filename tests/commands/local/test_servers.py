@@ -64,31 +64,12 @@ def test_a_command_on_another_database_than_the_servers_names_both(
     assert list(servers.iterdir()) == []
 
 
-def test_one_server_of_several_that_has_the_database_is_enough(tmp_path, monkeypatch):
-    one, two = (chosen_database(settings(data_dir=str(tmp_path / name))) for name in ("one", "two"))
-    with announced(LocalServer(URL, one)):
-        monkeypatch.setattr(os, "getpid", lambda: 1)
-        with announced(LocalServer(URL + "2", two)):
-            assert [server.database for server in running_servers()] == [one, two]
-            assert warning(settings(data_dir=str(tmp_path / "two"))) == ""
-            assert len(warning(settings(data_dir=str(tmp_path / "three"))).splitlines()) == 2
-    assert running_servers() == []
-
-
 def test_the_same_members_are_the_same_database_whoever_signs_in():
     one = chosen_database(settings(mongodb_uri="mongodb://ada:s3cret@db1,DB2/?replicaSet=rs0"))
     two = chosen_database(settings(mongodb_uri="mongodb://db2,db1/admin"))
     assert one.key == two.key != chosen_database(settings(mongodb_uri="mongodb://db1/")).key
     assert "s3cret" not in f"{one}"
     assert one.text == "aibridge at mongodb://***@db1,DB2/?replicaSet=rs0"
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff"])
-def test_a_file_that_is_no_announcement_counts_as_no_server(folder, content):
-    with announced(LocalServer(URL, chosen_database(settings()))):
-        (file,) = folder.iterdir()
-        file.write_bytes(content)
-        assert running_servers() == []
 
 
 def test_a_folder_that_others_may_write_into_is_not_believed(folder):

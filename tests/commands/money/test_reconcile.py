@@ -195,14 +195,6 @@ def test_what_cannot_be_compared_is_said_in_a_line(reconcile, stand_in):  # noqa
     assert (code, "--to must be after --from" in said) == (2, True)
 
 
-def test_days_that_are_not_recorded_any_more_are_refused(call, database, io_loop, reconcile):
-    rollup = {"_id": b"x", "level": "everyone", "bucket": "day", "at": datetime(2026, 9, 1, tzinfo=UTC)}
-    io_loop.run_sync(lambda: database.rollups.insert_one(rollup | {"interceptions": 3}))
-    call(NEXT, "claude-opus-4-8", (1, 1, 1, 1), "1")
-    code, said = refused(reconcile("--provider", "anthropic", *RANGE))
-    assert (code, said) == (1, "Error: calls of before 2026-09-02 are not recorded any more; begin then\n")
-
-
 def test_a_model_with_control_characters_does_not_reach_the_terminal(call, reconcile):
     call(DAY, "evil\x1b[31m", (1, 1, 1, 1), "1")
     result = reconcile("--provider", "anthropic", *RANGE)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from commands.people.plan import Step, There, What, plan
+from commands.people.plan import There, plan
 from commands.people.reading import InvalidPeopleError, read_people
 from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.sources import Level, Source
@@ -21,22 +21,10 @@ BOB = User(id=UUID(int=4), username="bob", display_name="bob", role=Role.MEMBER,
 OF_OPS = KeptPolicy(Source(Level.GROUP, str(OPS.id), "ops"), SharedPolicy(max_tokens=5), "1")
 OF_GONE = KeptPolicy(Source(Level.USER, str(UUID(int=9)), "gone"), Policy(max_tokens=5), "1")
 THERE = There([ADA, BOB], [RESEARCH, OPS], [OF_OPS, OF_GONE], frozenset({"abcdefghij"}))
-NOBODY = There([], [], [])
 
 
 def texts(text, there=THERE, *, removes=False):
     return [step.text for step in plan(read_people(text.encode()), there, removes=removes) if step.text]
-
-
-def test_what_is_as_the_file_says_is_left_alone():
-    file = """
-users: [{username: ADA, role: owner, groups: [OPS]}, {username: bob, role: member, display_name: ""}]
-groups: [{name: research}, {name: ops, display_name: Ops}]
-policies: {groups/ops: {max_tokens: 5}, users/bob: {}}
-"""
-    assert plan(read_people(file.encode()), THERE, removes=False) == []
-    assert plan(read_people(file.encode()), THERE, removes=True) == []
-    assert plan(read_people(b"{}"), THERE, removes=True) == []
 
 
 def test_the_difference_is_told_in_the_order_in_which_it_is_done():
@@ -65,11 +53,6 @@ def test_what_a_section_does_not_have_is_removed_only_if_that_is_asked_for():
     file = "users: [{username: ada, role: owner, groups: []}]\ngroups: [{name: research}]\npolicies: {}"
     assert texts(file) == ["- ada in group ops"]
     assert texts(file, removes=True) == ["- policy groups/ops", "- ada in group ops", "- user bob", "- group ops"]
-
-
-def test_a_policy_that_says_nothing_removes_the_one_that_is_there():
-    (step,) = plan(read_people(b"policies: {groups/Ops: {}}"), THERE, removes=False)
-    assert step == Step(What.REMOVE_POLICY, f"groups/{OPS.id}", "- policy groups/Ops", SharedPolicy())
 
 
 @for_each(
@@ -101,13 +84,3 @@ def test_a_policy_that_says_nothing_removes_the_one_that_is_there():
 def test_what_cannot_be_is_said_before_anything_is_changed(file, removes, wrong):
     with pytest.raises(InvalidPeopleError, match=f"^{re.escape(wrong)}"):
         plan(read_people(file.encode()), THERE, removes=removes)
-
-
-def test_an_empty_database_may_get_people_without_an_owner():
-    assert texts("users: [{username: bob, role: member}]", NOBODY) == ["+ user bob (role: member)"]
-    assert texts(
-        "users: [{username: bob, role: member}]\npolicies: {users/bob: {byok: deny}}", NOBODY, removes=True
-    ) == [
-        "+ user bob (role: member)",
-        "+ policy users/bob",
-    ]

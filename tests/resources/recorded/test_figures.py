@@ -3,7 +3,7 @@
 from hypothesis import given
 
 from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
-from resources.recorded.figures import has_texts, session_without_texts, without_texts
+from resources.recorded.figures import without_texts
 from resources.recorded.interceptions import Interception
 from storage.recording.documents import ending_fields, start_document
 from tests.storage.any_records import endings, interceptions
@@ -43,13 +43,6 @@ def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():
     assert WORD not in repr(figures)
 
 
-def test_the_error_of_a_try_is_a_text_too():
-    silent = interception(user_prompt=None)
-    failed = Try(provider_name="a", error=ProviderError(type="x", message=WORD))
-    for tries, has in (((failed, Try(provider_name="b")), True), ((Try(provider_name="b"),), False), ((), False)):
-        assert has_texts(document(silent, ending(error=None, tries=tries, reading=Reading()))) is has
-
-
 @given(interceptions, endings)
 def test_no_record_shows_a_text_to_readers(start, end):
     figures = as_json(Interception.of, without_texts(document(start, end)), {})
@@ -61,11 +54,3 @@ def test_no_record_shows_a_text_to_readers(start, end):
         (figures["error"] or {"message": ""})["message"],
     ]
     assert set(texts) <= {""}
-
-
-def test_a_session_has_no_prompt_for_readers():
-    assert session_without_texts({"_id": 1, "last_prompt": WORD}) == {
-        "_id": 1,
-        "first_prompt": None,
-        "last_prompt": None,
-    }
