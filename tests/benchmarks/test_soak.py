@@ -1,12 +1,4 @@
-import os
-
-import pytest
-
-from benchmarks.soak import Sample, faults, gauge
-from benchmarks.stand.load import Target
-from benchmarks.stand.processes import running_upstream
-from benchmarks.stand.traffic import CALLS, Traffic
-from handlers.operation.metrics import PREFIX
+from benchmarks.soak import Sample, faults
 from tests.cases import for_each
 
 IDLE = Sample(minute=0, megabytes=70, files=20, slots=0, in_flight=0, queued=0, spooled=0)
@@ -47,29 +39,3 @@ def test_what_is_not_given_back_is_a_fault(after, fault):
 def test_a_long_queue_and_failed_calls_are_faults():
     found = faults(samples(0, queued=1001), before=IDLE, after=IDLE, failed=3)
     assert found == ["1001 records waited in memory", "3 calls failed"]
-
-
-def test_a_gauge_is_summed_over_its_labels():
-    name = PREFIX + "interceptions_inflight"
-    lines = [f"# TYPE {name} gauge", f'{name}{{model="a"}} 2.0', f'{name}{{model="b c"}} 3.0', f"{name}_x 7.0"]
-    assert gauge(lines, "interceptions_inflight") == 5
-    assert gauge([f"{name} 4.0"], "interceptions_inflight") == 4
-
-
-@pytest.mark.gen_test
-async def test_every_kind_of_call_is_made(tmp_path):
-    with running_upstream(tmp_path, os.sched_getaffinity(0)) as port:
-        traffic = Traffic(Target(port))
-        await traffic.run(100, 1)
-        traffic.leave()
-    assert traffic.failed == {}
-    assert set(traffic.done) == {call.name for call in CALLS}
-    assert traffic.done.total() == 100
-
-
-@pytest.mark.gen_test
-async def test_a_target_that_is_not_there_makes_calls_fail():
-    traffic = Traffic(Target(1))
-    await traffic.run(50, 0.1)
-    assert traffic.done == {}
-    assert traffic.failed.total() == 5

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
@@ -11,7 +10,6 @@ import pytest
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import CONVERSATION_PAUSE, RETRY_SECONDS, Threads
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
-from tests.storage.profiling import profiling
 
 BOB = UUID(int=7)
 FIRST = Call(1, session=None, says=b"1")
@@ -96,26 +94,6 @@ async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database, t
 
 
 @pytest.mark.gen_test
-async def test_a_response_that_is_not_of_this_user_and_client_is_not_gone_on_with(database, threads):
-    calls = []
-    for number, other in enumerate(({"initiator": BOB}, {"client": "Continue"}, {"responds": "resp_0"}), 1):
-        known = f"resp_{10 * number}"
-        calls.append(replace(CHAIN[0], number=10 * number + 1, **({"responds": known} | other)))
-        calls.append(replace(CHAIN[1], number=10 * number + 2, previous=known))
-    await keep(database, *calls)
-    assert await threads.link_pending() == 0
-    found = await documents(database)
-    assert [found[number]["unlinked"]["tries"] for number in (12, 22, 32)] == [1, 1, 1]
-
-
-@pytest.mark.gen_test
-async def test_a_conversation_may_pause_for_a_week(database, threads):
-    assert timedelta(days=7) == CONVERSATION_PAUSE
-    await keep(database, replace(FIRST, second=2 - CONVERSATION_PAUSE.total_seconds()), SECOND)
-    assert await threads.link_pending() == 1
-
-
-@pytest.mark.gen_test
 async def test_a_response_whose_end_is_recorded_late_is_waited_for(database, threads, clock):
     await write(database, CHAIN[0].start)
     await keep(database, CHAIN[1])
@@ -137,27 +115,3 @@ async def test_the_steps_of_an_agent_are_in_the_session_of_the_conversation(data
     assert await sessions(database) == {1: [1, 2, 3, 4, 5]}
     roots = {number: call.get("root_id") for number, call in (await documents(database)).items()}
     assert roots == {1: None, 2: None, 3: UUID(int=2), 4: UUID(int=2), 5: None}
-
-
-@pytest.mark.gen_test
-async def test_a_session_that_the_client_names_needs_no_looking_for(database, threads):
-    await keep(database, *(replace(call, session="session-1") for call in (FIRST, SECOND, *CHAIN[2:])))
-    assert await threads.link_pending() == 0
-    kept = {"conversation", "continues", "previous_response_id", "unlinked"}
-    assert not any(kept & set(call) for call in (await documents(database)).values())
-
-
-@pytest.mark.gen_test
-async def test_what_is_gone_on_with_is_found_by_its_index_without_sorting(database, threads):
-    many = [replace(FIRST, number=number, second=1) for number in range(10, 40)]
-    others = [replace(call, number=call.number + 100, initiator=BOB) for call in many]
-    chain = [replace(call, number=call.number + 200) for call in CHAIN[:2]]
-    await keep(database, *many, *others, *chain, SECOND)
-    async with profiling(database) as profiled:
-        assert await threads.link_pending() == 2
-    queries = [entry for entry in profiled if entry["op"] == "query"]
-    plans = {query["planSummary"]: query["docsExamined"] for query in queries if "unlinked" not in query["planSummary"]}
-    by_conversation = "IXSCAN { initiator_id: 1, conversation: 1, started_at: -1, _id: -1 }"
-    by_response = "IXSCAN { request_ids: 1, started_at: -1, _id: -1 }"
-    assert plans == {by_conversation: 1, by_response: 1}
-    assert not any("hasSortStage" in query for query in queries)

@@ -10,11 +10,10 @@ from functools import partial
 from random import Random
 
 import pytest
-from pymongo.errors import DocumentTooLarge, ExecutionTimeout, NetworkTimeout, OperationFailure
+from pymongo.errors import DocumentTooLarge, ExecutionTimeout, OperationFailure
 
 from storage.aggregation import job as job_module
 from storage.aggregation import rollup_job as rollup_job_module
-from storage.aggregation.job import TooSlowError
 from storage.aggregation.sessions import session_job as session_job_module
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.mongo.codec import binary
@@ -216,20 +215,6 @@ async def test_while_there_is_more_and_no_call_is_under_way_the_next_turn_is_at_
     await ALL["grouping"].is_done(database)
 
 
-@for_all
-@pytest.mark.gen_test
-async def test_it_runs_again_sooner_while_there_is_more_or_adds_all_without_a_pause(database, task, monkeypatch):
-    monkeypatch.setattr(task.kind, "batch", 2)
-    await end(database, *map(task.call, range(5)))
-    pause = Pause(4)
-    with pytest.raises(asyncio.CancelledError):
-        await task.make_job(database, pause=pause).run()
-    assert pause.seconds == [task.kind.behind_seconds] * 2 + [task.kind.seconds] * 2
-    await end(database, *map(task.call, range(5, 10)))
-    assert await task.make_job(database, pause=Pause(0)).add_pending() == 5
-    await task.is_done(database)
-
-
 @pytest.mark.gen_test
 async def test_a_database_that_is_unavailable_is_waited_for(unreachable, task, monkeypatch):
     monkeypatch.setattr(job_module, "BATCH_SECONDS", 0.1)
@@ -277,32 +262,6 @@ async def test_a_batch_that_is_too_slow_becomes_smaller_and_grows_again_slowly(d
     assert await job.add_pending() == 20
     assert sizes == [20, 10, 5, 6, 7, 3, 4, 5]
     await task.is_done(database)
-
-
-@pytest.mark.gen_test
-async def test_a_batch_that_takes_too_long_says_nothing_of_the_database(database, task, monkeypatch):
-    monkeypatch.setattr(task.kind, "batch", 4)
-    await end(database, *map(task.call, range(4)))
-    job = task.make_job(database)
-    sizes = slow_above(job, 2, NetworkTimeout("timed out"))
-    assert (await job.add_pending(), sizes, database.health.available) == (4, [4, 2, 3, 1, 2], True)
-    await task.is_done(database)
-
-
-@pytest.mark.gen_test
-async def test_work_of_this_process_that_takes_too_long_says_nothing_of_the_database(database, task, monkeypatch):
-    monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
-    monkeypatch.setattr(job_module, "BATCH_SECONDS", 0.1)
-    monkeypatch.setattr("storage.mongo.database.PING_SECONDS", 60)
-    job = task.make_job(database)
-
-    async def work_for_ever(limit):
-        job._batch_limit = limit // 2
-        await asyncio.Event().wait()
-
-    with pytest.raises(TooSlowError):
-        await job._in_time(work_for_ever)
-    assert database.health.available
 
 
 @pytest.mark.gen_test

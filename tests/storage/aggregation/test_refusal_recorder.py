@@ -6,7 +6,6 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from msgspec.structs import replace
 
 from intercept.refusals import Refusal, Rule
 from storage.aggregation import refusal_recorder
@@ -61,37 +60,6 @@ async def totals(database, bucket, name="rule"):
 
 
 @pytest.mark.gen_test
-async def test_equal_refusals_of_a_minute_are_one_row_with_a_count(recorder, clock, database):
-    for step in range(61):
-        clock.time = NOON.replace(second=0) + timedelta(seconds=step)
-        recorder.note(replace(RATE, request_id=UUID(int=step)))
-        if step % 7 == 0:
-            await recorder.flush()
-    await recorder.flush()
-    first, second = await rows(database)
-    assert (first["count"], second["count"]) == (60, 1)
-    assert set(first.pop("request_ids")) == {UUID(int=step) for step in range(event_counts.MAX_REQUESTS)}
-    assert second["request_ids"] == [UUID(int=60)]
-    assert first == {
-        "schema_version": 1,
-        "at": NOON.replace(second=0),
-        "initiator_id": ADA.id,
-        "api_key_id": "abcdefghij",
-        "client_ip": None,
-        "method": None,
-        "path": None,
-        "provider": "openai",
-        "route": None,
-        "model": None,
-        "status": 429,
-        "rule": "rate",
-        "message": "Wait.",
-        "retry_after_ms": 700,
-        "count": 60,
-    }
-
-
-@pytest.mark.gen_test
 async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, database):
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -120,16 +88,6 @@ async def test_a_storm_without_a_token_hides_no_users_refusal(recorder, database
     recorder.note(RATE)
     await recorder.flush()
     assert [row["initiator_id"] for row in await rows(database) if row["rule"] == "rate"] == [ADA.id]
-
-
-@pytest.mark.gen_test
-async def test_a_user_with_many_models_makes_a_bounded_number_of_rows(recorder, database, monkeypatch):
-    monkeypatch.setattr(refusal_recorder, "MAX_KNOWN_ROWS", 50)
-    for number in range(100):
-        recorder.note(Refusal(rule=Rule.NOT_RECORDABLE, status=503, initiator_id=ADA.id, model=f"model-{number}"))
-    await recorder.flush()
-    assert len(await rows(database)) == 51
-    assert await totals(database, "day", "initiator_id") == {ADA.id: 100}
 
 
 @pytest.mark.gen_test

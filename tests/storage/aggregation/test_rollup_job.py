@@ -13,7 +13,6 @@ from intercept.records import EndReason
 from storage.aggregation.histograms import histogram, pack
 from storage.aggregation.rollup_job import RollupJob
 from tests.examples import examples
-from tests.storage.profiling import profiling
 from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, read_rollups, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
@@ -29,18 +28,6 @@ DIVERSE = [
 @pytest.fixture
 def rollups(database):
     return RollupJob(database, now=lambda: NOON)
-
-
-@pytest.mark.gen_test
-async def test_every_call_that_has_ended_is_counted_once(database, rollups):
-    await write(database, *(call.start for call in DIVERSE), *(call.end(call.number) for call in DIVERSE[:4]))
-    assert await rollups.add_pending() == 4
-    await has_counted_all(database)
-    assert len(await read_rollups(database)) == 104
-    assert await rollups.add_pending() == 0
-    await write(database, DIVERSE[4].end(priced=False, first_byte=None, end_reason=EndReason.CLIENT_DISCONNECTED))
-    assert await rollups.add_pending() == 1
-    await has_counted_all(database)
 
 
 @pytest.mark.gen_test
@@ -145,15 +132,3 @@ def test_rollups_are_the_sums_of_the_interceptions_in_any_order_of_events(io_loo
         await has_counted_all(database)
 
     io_loop.run_sync(happen)
-
-
-@pytest.mark.gen_test
-async def test_what_waits_is_found_by_its_index_in_its_order(database, rollups):
-    await write(database, *(call.start for call in DIVERSE), *(call.end() for call in DIVERSE))
-    async with profiling(database) as profiled:
-        await rollups.add_pending()
-    plans = [entry["planSummary"] for entry in profiled if entry["op"] != "update" and "planSummary" in entry]
-    assert plans
-    assert all(plan.startswith("IXSCAN") for plan in plans)
-    aggregated = next(entry for entry in profiled if "aggregate" in entry["command"])
-    assert not aggregated.get("hasSortStage")

@@ -154,16 +154,6 @@ async def calls_of_four_days(database, number=20):
 
 
 @pytest.mark.gen_test
-async def test_what_retention_has_removed_is_not_counted(database):
-    made, interceptions = await calls_of_four_days(database), Decoded(Interceptions(database))
-    for gone in (1, 7, 8, 20):
-        await database.interceptions.delete_many({"_id": {"$lt": UUID(int=gone)}})
-        assert (await interceptions.page(EVERYTHING, visible_to=None, limit=1))[0] == 20 - gone
-        failed = await interceptions.page({"model": "gpt-5", "status": "failed"}, visible_to=None, limit=1)
-        assert failed[0] == sum(call.number % 10 == 7 for call in made[gone:]), gone
-
-
-@pytest.mark.gen_test
 async def test_of_the_moment_of_the_oldest_some_may_be_gone(database):
     for number in range(3):
         await live(database, Call(number, second=DAY), "completed")
@@ -225,21 +215,6 @@ async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_
             newer += 1
         if newer % 2:
             await rollups.add_pending()
-    assert numbers == [call.number for call in reversed(made)]
-
-
-@pytest.mark.gen_test
-async def test_pages_by_offset_up_to_a_time_have_each_row_once_while_others_are_recorded(database):
-    made = await calls_of_four_days(database)
-    interceptions = Decoded(Interceptions(database))
-    until = Search(started_before=MIDNIGHT + timedelta(days=4)).filter(initiator_id=None)
-    numbers, newer = [], 1_000
-    while len(numbers) < len(made):
-        count, documents = await interceptions.page(until, visible_to=None, limit=4, offset=len(numbers))
-        assert (count, documents) == (len(made), documents or None)
-        numbers += [document["_id"].int for document in documents]
-        await live(database, Call(newer, second=4 * DAY + newer), "completed")
-        newer += 1
     assert numbers == [call.number for call in reversed(made)]
 
 

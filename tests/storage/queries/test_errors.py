@@ -1,10 +1,8 @@
 from datetime import timedelta
-from threading import current_thread, main_thread
 from uuid import UUID
 
 import pytest
 
-from intercept.errors.error_templates import template_of
 from intercept.records import EndReason, ProviderError
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries import errors as errors_module
@@ -109,35 +107,6 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
 
 
 @pytest.mark.gen_test
-async def test_what_is_raised_when_progress_is_told_ends_the_reading(database, monkeypatch):
-    monkeypatch.setattr(slices_module, "SLICE_FAILED", 1)
-    for number in (1, DAY):
-        await fail(database, number, "too many")
-    await RollupJob(database, now=lambda: NOON).add_pending()
-
-    async def leave(_progress):
-        raise ConnectionAbortedError
-
-    with pytest.raises(ConnectionAbortedError):
-        await groups(database, Search(started_after=NOON, started_before=at(2 * DAY)), on_progress=leave)
-
-
-@pytest.mark.gen_test
-async def test_a_member_gets_their_own_and_a_reader_no_messages(database):
-    await fail(database, 1, "one of 1", initiator_id=BOB_ID)
-    await fail(database, 2, "another")
-    await refuse(database, 3, "rate", initiator_id=BOB_ID)
-    found, _ = await groups(database, visible_to=BOB_ID)
-    assert [(one.kind.rule, one.calls, one.users) for one in found] == [(None, 1, {BOB_ID}), ("rate", 1, {BOB_ID})]
-    found, _ = await groups(database, texts=False)
-    assert [(one.kind.template, one.message, one.calls) for one in found] == [("", "", 2), ("", "", 1)]
-    assert await groups(database, Search(**RANGE, terms=(Term("user", (ADA.id,)),)), visible_to=BOB_ID) == (
-        [],
-        False,
-    )
-
-
-@pytest.mark.gen_test
 async def test_a_message_that_is_kept_as_a_hash_is_no_message(database):
     await fail(database, 1, "hmac-sha256:" + "0" * 64)
     found, _ = await groups(database)
@@ -151,15 +120,6 @@ async def test_of_too_many_different_messages_the_rarest_are_left_out(database, 
         await fail(database, number, message)
     found, is_cut = await groups(database)
     assert ([one.kind.template for one in found], is_cut) == (["often"], True)
-
-
-@pytest.mark.gen_test
-async def test_of_too_many_different_refusals_the_rarest_are_left_out(database, monkeypatch):
-    monkeypatch.setattr(errors_module, "MAX_DISTINCT", 1)
-    for number, rule in enumerate(("slots", "rate", "rate", "user_slots"), start=1):
-        await refuse(database, number, rule)
-    found, is_cut = await groups(database)
-    assert ([one.kind.rule for one in found], is_cut) == (["rate"], True)
 
 
 @for_each(
@@ -178,14 +138,3 @@ async def test_of_too_many_different_refusals_the_rarest_are_left_out(database, 
 )
 def test_a_search_for_calls_means_refusals_where_they_have_what_it_asks_for(search, expected):
     assert conditions_of(search, initiator_id=None) == expected
-
-
-@pytest.mark.gen_test
-async def test_what_messages_have_in_common_is_worked_out_in_a_thread(database, monkeypatch):
-    threads = []
-    monkeypatch.setattr(
-        errors_module, "template_of", lambda text: threads.append(current_thread()) or template_of(text)
-    )
-    await fail(database, 1, "Limit of 10 tokens reached")
-    await groups(database)
-    assert (len(threads), main_thread() in threads) == (1, False)

@@ -7,8 +7,6 @@ import pytest
 
 from storage.aggregation import uncounted as uncounted_module
 from storage.aggregation.rollup_job import RollupJob
-from storage.mongo.database import DatabaseUnavailableError
-from storage.queries import facets as names_module
 from storage.queries.facets import Facet, find_facet
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -32,43 +30,6 @@ async def record(database, *, counted):
             await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
     await write(database, Call(8, model="in flight").start)
     return partial(find_facet, database)
-
-
-@pytest.mark.parametrize("counted", [0, 4, 7])
-@pytest.mark.gen_test
-async def test_each_name_of_calls_that_may_be_seen_is_told_once_sorted_counted_or_not(database, counted):
-    names = await record(database, counted=counted)
-    assert await names(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5", "gpt-5-mini", "gq", "ünï"]
-    assert await names(Facet.CLIENT, "", visible_to=None) == ["Codex", "Zed"]
-    assert await names(Facet.PROVIDER, "", visible_to=None) == ["openai", "own"]
-    assert await names(Facet.TAG, "", visible_to=None) == ["env", "project", "x-team"]
-    assert await names(Facet.TAG, "p", visible_to=None) == ["project"]
-    assert await names(Facet.MODEL, "", visible_to=BOB) == ["GPT", "gpt-5-mini", "gq"]
-    assert await names(Facet.CLIENT, "Z", visible_to=ADA) == []
-    assert await names(Facet.PROVIDER, "", visible_to=BOB) == ["openai"]
-    assert await names(Facet.PROVIDER, "", visible_to=UUID(int=7)) == []
-    assert await names(Facet.TAG, "", visible_to=ADA) == ["env", "project", "x-team"]
-    assert await names(Facet.TAG, "", visible_to=BOB) == ["project"]
-
-
-@pytest.mark.gen_test
-async def test_a_prefix_is_taken_as_it_is_written_and_no_more_names_are_told_than_fit(database, monkeypatch):
-    names = await record(database, counted=4)
-    expected = {
-        "gpt": ["gpt-5", "gpt-5-mini"],
-        "gpt-5-": ["gpt-5-mini"],
-        "G": ["GPT"],
-        "ü": ["ünï"],
-        "$gpt.*": ["$gpt.*"],
-        ".*": [],
-        "^": [],
-        "\x00": [],
-        "gpt-5\U0010ffff": [],
-    }
-    found = {prefix: await names(Facet.MODEL, prefix, visible_to=None) for prefix in expected}
-    assert found == expected
-    monkeypatch.setattr(names_module, "MAX_NAMES", 3)
-    assert await names(Facet.MODEL, "", visible_to=None) == ["$gpt.*", "GPT", "gpt-5"]
 
 
 @pytest.mark.gen_test
@@ -95,9 +56,3 @@ async def test_a_name_is_found_by_one_key_of_an_index(database):
     plans = [(query["planSummary"].split(" ")[0], query["docsExamined"]) for query in work]
     assert plans == [("DISTINCT_SCAN", 0), ("IXSCAN", 0)] * 3 + [("DISTINCT_SCAN", 0), ("IXSCAN", 3)]
     assert [query["keysExamined"] for query in work[::2]] == [6, 2, 2, 3]
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_the_error_says_so(unreachable):
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*Connection refused$"):
-        await find_facet(unreachable, Facet.MODEL, "", visible_to=None)

@@ -1,4 +1,3 @@
-import asyncio
 from contextlib import aclosing
 from datetime import timedelta
 from itertools import product
@@ -9,12 +8,10 @@ import pytest
 from intercept.records import Status
 from storage.queries import interception_reader as reader_module
 from storage.queries.filters.search_language import Search
-from storage.queries.interception_reader import MAX_EXPORTS_AT_A_TIME, PAGE, InterceptionReader, TooManyExportsError
-from storage.queries.paging import UnknownCursorError
+from storage.queries.interception_reader import PAGE, InterceptionReader
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 
-BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 EVERYTHING = Search().filter(initiator_id=None)
 
 
@@ -43,31 +40,6 @@ async def ended(calls, *numbers, **changes):
 
 
 @pytest.mark.gen_test
-async def test_one_is_found_whole_by_whoever_may_see_it(recorded, calls, database):
-    await calls.start(1)
-    document = await database.interceptions.find_one({})
-    for visible_to in (None, ADA.id):
-        assert await recorded.find(UUID(int=1), visible_to=visible_to) == document
-    assert await recorded.find(UUID(int=1), visible_to=BOB_ID) is None
-    assert await recorded.find(UUID(int=2), visible_to=None) is None
-
-
-@pytest.mark.gen_test
-async def test_everything_comes_newest_first_page_by_page_as_many_as_wanted_behind_any(recorded, calls, small_pages):
-    for numbers_ in ((1, 2), (3, 4, 5), (6, 7, 8)):
-        await ended(calls, *numbers_, started_at=NOON + timedelta(seconds=numbers_[0]))
-    assert await numbers(recorded.pages(EVERYTHING, visible_to=None)) == [[8, 7, 6], [5, 4, 3], [2, 1]]
-    newest_first = [8, 7, 6, 5, 4, 3, 2, 1]
-    for most in (1, 2, 3, 4, 6, 7, 9):
-        pages = await numbers(recorded.pages(EVERYTHING, visible_to=None, limit=most))
-        assert [number for page in pages for number in page] == newest_first[:most]
-        assert max(len(page) for page in pages) <= 3
-    for after in (8, 7, 6, 2, 1):
-        pages = recorded.pages(EVERYTHING, visible_to=None, after_id=UUID(int=after))
-        assert [number for page in await numbers(pages) for number in page] == list(range(after - 1, 0, -1))
-
-
-@pytest.mark.gen_test
 async def test_what_starts_meanwhile_is_left_out_and_nothing_comes_twice(recorded, calls, small_pages):
     await ended(calls, 1, 2, 3, 4, 5)
     seen, new = [], 6
@@ -76,30 +48,6 @@ async def test_what_starts_meanwhile_is_left_out_and_nothing_comes_twice(recorde
         await ended(calls, new)
         new += 1
     assert seen == [5, 4, 3, 2, 1]
-
-
-@pytest.mark.gen_test
-async def test_only_what_matches_and_may_be_seen_comes(recorded, calls):
-    await ended(calls, 1, 2)
-    await ended(calls, 3, 4, initiator_id=BOB_ID)
-    await ended(calls, 5, initiator_id=BOB_ID, model="m")
-    await calls.start(6)
-    model = Search(model="m").filter(initiator_id=None)
-    assert await numbers(recorded.pages(EVERYTHING, visible_to=ADA.id)) == [[2, 1]]
-    assert await numbers(recorded.pages(model, visible_to=None)) == [[5]]
-    assert await numbers(recorded.pages(model, visible_to=ADA.id)) == []
-    bobs = Search(user="bob").filter(initiator_id=BOB_ID)
-    assert await numbers(recorded.pages(bobs, visible_to=ADA.id)) == []
-    assert await numbers(recorded.pages(bobs, visible_to=BOB_ID)) == [[5, 4, 3]]
-
-
-@pytest.mark.gen_test
-async def test_behind_what_is_unknown_or_not_to_be_seen_there_is_nothing(recorded, calls):
-    await ended(calls, 1, initiator_id=BOB_ID)
-    for after in (1, 2):
-        message = f"there is no interception {UUID(int=after)} that the caller may see"
-        with pytest.raises(UnknownCursorError, match=f"^{message}$"):
-            await numbers(recorded.pages(EVERYTHING, visible_to=ADA.id, after_id=UUID(int=after)))
 
 
 @pytest.mark.gen_test
@@ -154,17 +102,3 @@ async def test_pages_of_large_documents_are_smaller(recorded, calls):
     pages = await numbers(recorded.pages(EVERYTHING, visible_to=None))
     assert [number for page in pages for number in page] == [6, 5, 4, 3, 2, 1]
     assert max(len(page) for page in pages) < 6 < PAGE
-
-
-@pytest.mark.gen_test
-async def test_only_so_many_read_everything_at_a_time_and_whoever_ends_makes_room(recorded, calls):
-    await ended(calls, 1)
-    under_way = [recorded.pages(EVERYTHING, visible_to=None) for _ in range(MAX_EXPORTS_AT_A_TIME)]
-    for pages in under_way:
-        await anext(pages)
-    with pytest.raises(TooManyExportsError):
-        await anext(recorded.pages(EVERYTHING, visible_to=None))
-    await under_way[0].aclose()
-    assert await numbers(recorded.pages(EVERYTHING, visible_to=None)) == [[1]]
-    await asyncio.gather(*(pages.aclose() for pages in under_way))
-    assert recorded._exports == 0

@@ -7,12 +7,10 @@ import pytest
 
 from intercept.records import EndReason, Reading, Status, TokenUsage
 from storage.aggregation.rollup_job import RollupJob
-from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries import counts
 from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
-from storage.queries.paging import UnknownCursorError
 from storage.recording.documents import ending_fields, start_document
 from tests.storage.calls import Calls
 from tests.storage.queries.decoded import Decoded
@@ -43,66 +41,6 @@ async def keep(database, *documents):
 def numbers(page):
     count, documents = page
     return count, [document["_id"].int for document in documents]
-
-
-@pytest.mark.gen_test
-async def test_a_page_has_whole_documents_and_without_any_is_empty(database):
-    assert await Decoded(Interceptions(database)).page(EVERYTHING, visible_to=None, limit=10) == (0, [])
-    document = made(1)
-    interceptions = await keep(database, document)
-    assert await interceptions.page(EVERYTHING, visible_to=None, limit=10) == (1, [document])
-
-
-@pytest.mark.gen_test
-async def test_pages_by_cursor_and_by_offset_are_the_same_list_the_newest_first(database):
-    """Of one moment the one with the greatest id is first."""
-    documents = [made(number, started_at=NOON + timedelta(seconds=number // 3)) for number in (4, 1, 8, 6, 7, 3, 2, 5)]
-    interceptions = await keep(database, *documents)
-    after_id, by_cursor, by_offset = None, [], []
-    for offset in (0, 3, 6):
-        page = await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=after_id)
-        after_id = page[1][-1]["_id"]
-        by_cursor.append(numbers(page))
-        by_offset.append(numbers(await interceptions.page(EVERYTHING, visible_to=None, limit=3, offset=offset)))
-    assert by_cursor == by_offset == [(8, [8, 7, 6]), (8, [5, 4, 3]), (8, [2, 1])]
-    for behind in ({"after_id": UUID(int=1)}, {"offset": 2**31 - 1}):
-        assert await interceptions.page(EVERYTHING, visible_to=None, limit=3, **behind) == (8, []), behind
-
-
-@pytest.mark.gen_test
-async def test_a_cursor_need_not_match_the_search_but_has_to_be_known(database):
-    interceptions = await keep(database, made(1), made(2, model="other"), made(3))
-    search_filter = Search(model="gpt-5").filter(initiator_id=None)
-    page = await interceptions.page(search_filter, visible_to=None, limit=3, after_id=UUID(int=2))
-    assert numbers(page) == (2, [1])
-    message = f"there is no interception {UUID(int=4)} that the caller may see"
-    with pytest.raises(UnknownCursorError, match=f"^{message}$"):
-        await interceptions.page(EVERYTHING, visible_to=None, limit=3, after_id=UUID(int=4))
-
-
-@pytest.mark.gen_test
-async def test_a_member_sees_and_counts_only_their_own(database):
-    interceptions = await keep(database, made(1), made(2, initiator_id=BOB_ID), made(3))
-    assert numbers(await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10)) == (2, [3, 1])
-    with pytest.raises(UnknownCursorError):
-        await interceptions.page(EVERYTHING, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
-    search_filter = Search(user="bob").filter(initiator_id=BOB_ID)
-    assert await interceptions.page(search_filter, visible_to=ADA.id, limit=10) == (0, [])
-
-
-@pytest.mark.gen_test
-async def test_what_is_in_flight_is_left_out_unless_asked_for(database):
-    interceptions = await keep(
-        database, made(1), made(2, end_reason=None), made(3, end_reason=EndReason.SERVER_CRASHED)
-    )
-
-    async def found(**terms):
-        return numbers(await interceptions.page(Search(**terms).filter(initiator_id=None), visible_to=None, limit=10))
-
-    assert await found() == (2, [3, 1])
-    assert await found(status=Status.IN_FLIGHT) == (1, [2])
-    assert await found(status=Status.FAILED) == (1, [3])
-    assert await found(request_id=str(UUID(int=2))) == (1, [2])
 
 
 @pytest.mark.gen_test
@@ -259,15 +197,6 @@ async def test_a_page_looks_at_little_more_than_it_returns_wherever_it_is_and_ho
             assert numbers(found) == (1, [50]), visible_to
             assert work[-1]["command"]["limit"] == 10, visible_to
             assert work[-1]["keysExamined"] <= 3, visible_to
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_the_error_says_so(unreachable):
-    interceptions = Interceptions(unreachable)
-    with pytest.raises(
-        DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
-    ):
-        await interceptions.page(EVERYTHING, visible_to=None, limit=1)
 
 
 @pytest.mark.gen_test

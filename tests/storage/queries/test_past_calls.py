@@ -1,7 +1,5 @@
 """Ended calls, oldest first, with the amounts that limits count."""
 
-import asyncio
-from contextlib import aclosing
 from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
@@ -64,37 +62,6 @@ async def test_a_call_has_what_limits_count_of_it(database, calls):
     assert await read(database, cache_reads=True) == [expected._replace(tokens=1015)]
     await calls.change(1, {"$unset": {"cost": True}, "$set": {"credential_kind": "centralized", "ended_at": NOON}})
     assert await read(database) == [past(1, NOON_MS, 15, 0, pays=False)]
-
-
-@pytest.mark.gen_test
-async def test_a_page_is_read_ahead_and_dropped_where_nobody_wants_it():
-    read, closed = [], []
-
-    async def pages():
-        try:
-            for number in range(9):
-                read.append(number)
-                yield number
-        finally:
-            closed.append(True)
-
-    async with aclosing(past_calls.ahead(pages())) as given:
-        assert await anext(given) == 0
-        await asyncio.sleep(0)
-        assert read == [0, 1]
-    assert closed == [True]
-
-
-@pytest.mark.gen_test
-async def test_what_fails_ahead_fails_when_it_is_wanted():
-    async def pages():
-        yield 1
-        raise ValueError("broken")
-
-    async with aclosing(past_calls.ahead(pages())) as given:
-        assert await anext(given) == 1
-        with pytest.raises(ValueError, match="broken"):
-            await anext(given)
 
 
 @pytest.mark.gen_test

@@ -100,10 +100,6 @@ async def test_what_goes_on_or_is_older_does_not_count_nor_what_is_beyond_the_bo
     assert (set(uses), since) == ({"m-1"}, NOON)
 
 
-def test_of_a_provider_that_nobody_called_nothing_is_known():
-    assert ProviderPerformance.of("west", None) == ProviderPerformance("west", 0, 0, 0, [], None, None, None)
-
-
 @pytest.mark.gen_test
 async def test_a_call_that_was_never_sent_has_no_waits_and_no_wait_is_negative(database):
     by_name = await found(

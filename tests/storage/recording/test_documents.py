@@ -1,14 +1,12 @@
-from datetime import timedelta, timezone
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-import pytest
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from hypothesis import given
 
-from intercept.callers.agents import Agent
 from intercept.recording import Keep, Recording
 from intercept.records import (
     Connecting,
@@ -18,20 +16,18 @@ from intercept.records import (
     ProviderError,
     ProviderPrice,
     Reading,
-    SocketOrigin,
     TokenUsage,
     ToolResult,
     ToolUsage,
     Try,
     UsageSource,
-    UserPrompt,
 )
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import ToolResult as ShownResult
 from storage.costs.prices import Cost
 from storage.recording import documents, parts
 from storage.recording import truncation as fitting
-from storage.recording.documents import MAX_ID, ending_fields, session_id_of, start_document
+from storage.recording.documents import MAX_ID, ending_fields, start_document
 from tests.cases import for_each
 from tests.storage import any_records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
@@ -47,66 +43,6 @@ def resource(start, end=None):
 
 def number(id_):
     return str(UUID(int=id_))
-
-
-def test_an_interception_in_flight_shows_every_key():
-    assert list(resource(interception()).items()) == [
-        ("id", str(ID)),
-        ("api_key_id", "abcdefghij"),
-        ("initiator", {"id": str(ADA.id), "username": "ada", "name": "Ada Lovelace"}),
-        ("group_ids", []),
-        ("provider", "openai"),
-        ("provider_name", "openai-eu"),
-        ("requested_provider_name", "openai-eu"),
-        ("model", "gpt-5"),
-        ("client", "Codex"),
-        ("client_session_id", "session-1"),
-        ("session_id", "9b4dc24a-cf62-5b2f-b030-b25f17d5185e"),
-        ("parent_id", None),
-        ("root_id", None),
-        ("agent", None),
-        ("tags", {}),
-        ("user_agent", "codex/1.0"),
-        ("streaming", True),
-        ("status", "in_flight"),
-        ("end_reason", None),
-        ("error", None),
-        ("upstream_status", None),
-        ("upstream_request_id", None),
-        ("credential_kind", "centralized"),
-        ("credential_hint", "sk-a...wxyz"),
-        ("started_at", "2026-03-01T12:00:00.250Z"),
-        ("upstream_asked_at", None),
-        ("first_byte_at", None),
-        ("ended_at", None),
-        ("websocket", None),
-        ("connecting", None),
-        ("attempt", 0),
-        ("retry_of", None),
-        ("attempts", None),
-        ("tries", []),
-        ("cost", None),
-        ("provider_cost", None),
-        ("metadata", {}),
-        ("cache", None),
-        ("token_usages", []),
-        (
-            "user_prompts",
-            [
-                {
-                    "id": number(1),
-                    "interception_id": str(ID),
-                    "provider_response_id": "",
-                    "prompt": "Say hello",
-                    "metadata": {},
-                    "created_at": "2026-03-01T12:00:00.250Z",
-                }
-            ],
-        ),
-        ("tool_usages", []),
-        ("model_thoughts", []),
-        ("response", None),
-    ]
 
 
 def test_a_call_of_two_providers_shows_who_answered_and_each_try():
@@ -131,14 +67,6 @@ def test_a_call_of_two_providers_shows_who_answered_and_each_try():
         },
         {"provider_name": "azure", "credential_hint": "ab...yz", "status": 200, "error": None, "ms": 1500},
     ]
-
-
-def test_a_call_over_a_websocket_shows_which_one_and_where_on_it():
-    id_ = UUID(int=7)
-    warm_up = interception(websocket=SocketOrigin(websocket_id=id_, warm_up=True))
-    assert resource(warm_up)["websocket"] == {"id": str(id_), "lane": None, "warm_up": True}
-    in_a_lane = interception(websocket=SocketOrigin(websocket_id=id_, lane="a"))
-    assert resource(in_a_lane)["websocket"] == {"id": str(id_), "lane": "a", "warm_up": False}
 
 
 def test_a_new_connection_is_shown_in_milliseconds_to_the_microsecond():
@@ -246,17 +174,6 @@ def test_an_ended_interception_shows_what_was_read():
     assert result["user_prompts"][0]["provider_response_id"] == "resp_1"
 
 
-def test_every_resource_has_the_same_keys_in_the_same_order():
-    assert list(resource(interception(user_prompt=None))) == list(resource(interception(), ending()))
-
-
-def test_the_document_keeps_what_the_api_does_not_show():
-    started = interception(answered_tool_call_id="call_0")
-    document = kept(start_document(started, instance_id=INSTANCE, new_id=counting_ids()))
-    hidden = ("_id", "schema_version", "instance_id", "route", "answered_tool_call_id", "request_ids")
-    assert [document[key] for key in hidden] == [ID, 1, INSTANCE, "/v1/responses", "call_0", [str(ID)]]
-
-
 def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     results = (ToolResult(id="call_1", bytes=7, is_error=True), ToolResult(id="x" * (MAX_ID + 1), bytes=1))
     document = start_document(interception(tool_results=results), instance_id=INSTANCE, new_id=counting_ids())
@@ -268,72 +185,12 @@ def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     assert Interception.of(document, {}).tool_usages[0].result == ShownResult(bytes=7, is_error=True)
 
 
-def test_an_end_is_marked_for_those_who_have_to_take_note_of_it():
-    fields = ending_fields(ending(), new_id=counting_ids())
-    marks = ("schema_version", "uncounted", "ungrouped")
-    assert [fields[name] for name in marks] == [1, fields["ended_at"], fields["ended_at"]]
-    assert fields["cost"] is None
-
-
 def test_a_cost_is_kept_exactly_and_shown_as_a_number():
     cost = Cost(Decimal("0.000000825000"), "genai-prices 0.2.3")
     fields = ending_fields(ending(), new_id=counting_ids(), cost=cost)
     assert fields["cost"] == {"usd": Decimal128("0.000000825000"), "prices": "genai-prices 0.2.3"}
     document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
     assert as_json(Interception.of, kept(document), {})["cost"] == {"usd": 8.25e-07, "prices": "genai-prices 0.2.3"}
-
-
-def test_a_call_shows_its_place_in_a_session_and_a_thread():
-    places = {"session_id": UUID(int=7), "parent_id": UUID(int=8), "root_id": UUID(int=9)}
-    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | places
-    resource = as_json(Interception.of, kept(document), {})
-    assert {name: resource[name] for name in places} == {name: str(id_) for name, id_ in places.items()}
-
-
-@pytest.mark.parametrize("session", [None, ""])
-def test_where_a_client_names_no_session_a_call_that_answers_nothing_begins_one(session):
-    alone = interception(client_session_id=session, answered_tool_call_id=None)
-    document = kept(start_document(alone, instance_id=INSTANCE, new_id=counting_ids()))
-    assert document["session_id"] == alone.id
-
-
-@pytest.mark.parametrize("session", [None, ""])
-def test_where_a_client_names_no_session_a_call_that_answers_a_tool_has_none_yet(session):
-    answering = interception(client_session_id=session, answered_tool_call_id="call_1")
-    document = start_document(answering, instance_id=INSTANCE, new_id=counting_ids())
-    assert "session_id" not in document
-
-
-def test_a_session_has_the_same_id_each_time_and_another_one_of_each_user():
-    bob = UUID("00000b0b-0000-4000-8000-000000000000")
-    ids = [session_id_of(user, name) for user in (ADA.id, bob) for name in ("session-1", "session-2", "\ud800")]
-    assert len(set(ids)) == 6
-    assert [session_id_of(user, name) for user in (ADA.id, bob) for name in ("session-1", "session-2", "\ud800")] == ids
-
-
-def test_an_answer_to_a_tool_call_is_marked_as_unlinked():
-    document = start_document(interception(answered_tool_call_id="call_0"), instance_id=INSTANCE, new_id=counting_ids())
-    assert document["unlinked"] == {"due": NOON, "tries": 0}
-
-
-@for_each("answered", [None, "", "x" * (documents.MAX_ID + 1)], ids=["none", "empty", "absurd"])
-def test_without_an_id_that_can_be_found_there_is_nothing_to_link(answered):
-    document = start_document(interception(answered_tool_call_id=answered), instance_id=INSTANCE, new_id=counting_ids())
-    assert "unlinked" not in document
-
-
-def test_an_end_has_the_ids_of_its_tool_calls_once():
-    reading = Reading(
-        tool_usages=tuple(
-            ToolUsage(provider_response_id="", provider_tool_call_id=id_, tool="ls", input="")
-            for id_ in ("call_1", "call_2", "", "x" * (documents.MAX_ID + 1), "call_1")
-        )
-    )
-    assert ending_fields(ending(reading=reading), new_id=counting_ids())["tool_call_ids"] == ["call_1", "call_2"]
-
-
-def test_without_tool_calls_an_end_has_no_ids_of_any():
-    assert "tool_call_ids" not in ending_fields(ending(), new_id=counting_ids())
 
 
 def test_an_interception_is_found_by_each_of_its_ids_once():
@@ -351,22 +208,6 @@ def test_ids_that_are_empty_or_absurdly_long_find_nothing():
     assert ending_fields(end, new_id=counting_ids())["request_ids"] == [str(ID)]
 
 
-def test_an_unknown_initiator_has_no_name():
-    document = kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
-    assert as_json(Interception.of, document, {})["initiator"] == {"id": str(ADA.id), "username": "", "name": ""}
-
-
-def test_times_are_shown_in_utc_with_milliseconds():
-    berlin = timezone(timedelta(hours=2))
-    started_at = NOON.replace(microsecond=0).astimezone(berlin)
-    assert resource(interception(started_at=started_at))["started_at"] == "2026-03-01T12:00:00.000Z"
-
-
-def test_a_truncated_prompt_says_so():
-    prompt = UserPrompt(prompt="Say", truncated=True)
-    assert resource(interception(user_prompt=prompt))["user_prompts"][0]["metadata"] == {"truncated": True}
-
-
 def deep(levels):
     return {"a": deep(levels - 1)} if levels else {}
 
@@ -382,12 +223,6 @@ def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):
     assert (recorded_usage["output_tokens"], recorded_usage["metadata"]) == (3, {"truncated": True})
 
 
-def test_a_usage_object_at_the_limits_is_kept():
-    usage = {"a": deep(parts.USAGE_DEPTH - 2), "b": 2**70}
-    reading = Reading(token_usages=(TokenUsage(provider_response_id="r", usage=usage),))
-    assert resource(interception(), ending(reading=reading))["token_usages"][0]["metadata"] == {"usage": usage}
-
-
 def test_counts_beyond_64_bits_are_cut():
     usage = TokenUsage(provider_response_id="r", input_tokens=2**80, output_tokens=-(2**80))
     [recorded_usage] = resource(interception(), ending(reading=Reading(token_usages=(usage,))))["token_usages"]
@@ -401,13 +236,6 @@ def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
     assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]
     assert [(t["content"], t["metadata"]) for t in result["model_thoughts"]] == [("short", {"source": "thinking"})]
     assert result["metadata"] == {}
-
-
-def test_the_largest_texts_of_a_start_are_dropped_when_there_is_too_much():
-    size = fitting.START_BYTES // 2  # characters of two bytes
-    result = resource(interception(model="\u00e9" * (size + 1), user_prompt=UserPrompt(prompt="hello")))
-    assert (result["model"], result["metadata"]) == ("", {"truncated": True})
-    assert (result["user_prompts"][0]["prompt"], result["user_prompts"][0]["metadata"]) == ("hello", {})
 
 
 def test_lists_without_end_are_cut():
@@ -439,14 +267,6 @@ def test_every_count_is_shown_as_it_was_reported(end):
         for name in ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens"):
             count = getattr(usage, name)
             assert recorded_usage[name] == (None if count is None else min(max(count, -(2**63)), 2**63 - 1))
-
-
-def test_an_agent_is_kept_where_the_client_says_one():
-    said = Agent(id="agent-2", parent_id="agent-1", hints={"request_class": "subagent"})
-    for agent in (said, Agent(), Agent(hints={"prompt_id": "p"})):
-        document = start_document(interception(agent=agent), instance_id=INSTANCE, new_id=counting_ids())
-        found = as_json(Interception.of, kept(document), {})["agent"]
-        assert found == (None if agent == Agent() else msgspec.to_builtins(agent))
 
 
 def test_what_the_provider_takes_stands_beside_the_list_price():

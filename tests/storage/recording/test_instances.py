@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import os
 import subprocess
 import sys
-import threading
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,18 +11,14 @@ from tempfile import TemporaryDirectory
 from uuid import UUID, uuid4
 
 import pytest
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo.errors import ServerSelectionTimeoutError
-from pymongo.monitoring import CommandListener
 
 from intercept.records import EndReason, Reading, TokenUsage
-from storage.mongo.database import OPTIONS, Database, DatabaseUnavailableError
+from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording import instances as instances_module
 from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import Recorder, RecordPolicy
 from tests.storage.conditions import until
-from tests.storage.profiling import profiling
 from tests.storage.records import NOON, ending, interception
 
 SELF, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
@@ -139,80 +133,6 @@ async def test_a_heartbeat_is_written_in_the_database_s_time(database):
     assert second == first | {"heartbeat_at": second["heartbeat_at"]}
 
 
-class HeldHeartbeat(CommandListener):
-    """Holds the driver's thread that sends a heartbeat until `go` is set."""
-
-    def __init__(self):
-        self.held, self.go, self.arrived = threading.Event(), threading.Event(), threading.Event()
-
-    def started(self, event):
-        if event.command_name == "update":
-            self.held.set()
-            self.go.wait()
-
-    def succeeded(self, event):
-        if event.command_name == "update":
-            self.arrived.set()
-
-    def failed(self, event):
-        pass
-
-
-@pytest.mark.gen_test
-async def test_a_heartbeat_that_is_under_way_does_not_outlast_unregistering(database, mongodb_uri, database_name):
-    heartbeat = HeldHeartbeat()
-    client = AsyncIOMotorClient(mongodb_uri, event_listeners=[heartbeat], **OPTIONS)
-    watcher = Instances(Database(client, database_name), instance_id=SELF)
-    running = asyncio.create_task(watcher.run())
-    await asyncio.to_thread(heartbeat.held.wait)
-    running.cancel()
-    await asyncio.wait([running])
-    leaving = asyncio.create_task(watcher.unregister())
-    for _ in range(5):  # time enough for one who would not wait
-        assert await ids(database) == set()
-    heartbeat.go.set()
-    await asyncio.gather(leaving, asyncio.to_thread(heartbeat.arrived.wait))
-    assert await ids(database) == set()
-    client.close()
-
-
-class LostHeartbeats:
-    """A collection whose driver is still at work when nobody waits for it any more."""
-
-    def __init__(self):
-        self.sent = asyncio.get_running_loop().create_future()
-        self.begun = asyncio.Event()
-
-    def update_one(self, *_, **__):
-        self.begun.set()
-        return self.sent
-
-
-@pytest.mark.gen_test
-async def test_a_heartbeat_that_fails_when_nobody_waits_for_it_is_no_unseen_error(watcher, monkeypatch, log_watch):
-    lost = LostHeartbeats()
-    monkeypatch.setattr(watcher, "_instances", lost)
-    waiting = asyncio.create_task(watcher.register())
-    await lost.begun.wait()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    lost.sent.set_exception(ServerSelectionTimeoutError("nobody is there"))
-    await asyncio.sleep(0)
-    watcher._heartbeat = lost.sent = None
-    gc.collect()  # then the loop logs what nobody has looked at
-    assert log_watch.lines == []
-
-
-@pytest.mark.gen_test
-async def test_unregistering_leaves_nothing(database, watcher):
-    await watcher.register()
-    await beat(database, OTHER)
-    await watcher.unregister()
-    await watcher.unregister()
-    assert await ids(database) == {OTHER}
-
-
 @pytest.mark.expects_log(REAPED)
 @pytest.mark.gen_test
 async def test_a_heartbeat_that_stands_still_means_dead_in_less_than_a_minute(database, watcher, clock):
@@ -230,27 +150,6 @@ async def test_a_heartbeat_that_stands_still_means_dead_in_less_than_a_minute(da
     }
     assert await ids(database) == set()
     assert DEAD_SECONDS + 2 * HEARTBEAT_SECONDS < 60
-
-
-@pytest.mark.gen_test
-async def test_who_beats_is_never_dead(database, watcher, clock):
-    await begin_call(database, OTHER)
-    for number in range(10):
-        await database.instances.replace_one(
-            {"_id": OTHER}, {"heartbeat_at": NOON + timedelta(milliseconds=number)}, upsert=True
-        )
-        assert await look(watcher, clock, times=2) == [0, 0]
-    assert (await call_of(database))["status"] == "in_flight"
-
-
-@pytest.mark.gen_test
-async def test_what_the_clocks_of_others_say_is_of_no_matter(database, watcher, clock):
-    await leave_heartbeat(database, OTHER, datetime(1999, 1, 1, tzinfo=UTC))
-    await leave_heartbeat(database, THIRD, datetime(2999, 1, 1, tzinfo=UTC))
-    await look(watcher, clock, times=3)
-    assert await ids(database) == {OTHER, THIRD}
-    await watcher.reap()
-    assert await ids(database) == set()
 
 
 @pytest.mark.expects_log(REAPED)
@@ -367,20 +266,6 @@ async def test_a_process_that_was_killed_and_not_buried_is_dead_at_once(database
     assert await watcher.reap() == 1
 
 
-@pytest.mark.gen_test
-async def test_a_process_that_runs_is_not_dead_at_once(database, watcher):
-    await leave_heartbeat(database, OTHER, pid=os.getpid(), process_space=process_space())
-    await leave_heartbeat(database, THIRD, pid=1, process_space=process_space())
-    assert await watcher.reap() == 0
-    assert await ids(database) == {OTHER, THIRD}
-
-
-def test_processes_of_one_boot_and_namespace_share_a_space():
-    program = "from storage.recording.instances import process_space; print(process_space())"
-    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
-    assert said == f"{process_space()}\n"
-
-
 def failing(*_):
     raise DatabaseUnavailableError("MongoDB is unavailable")
 
@@ -491,26 +376,6 @@ async def test_no_refused_key_of_others_is_known_in_an_outage(private_database, 
     private_mongodb.thaw()
     assert watcher.refused_elsewhere == ()
     watching.cancel()
-
-
-@pytest.mark.gen_test
-async def test_closing_does_not_need_the_database(unreachable, monkeypatch):
-    monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.05)
-    instances = Instances(unreachable, instance_id=SELF)
-    await instances.close()
-    with pytest.raises(DatabaseUnavailableError):
-        await instances.unregister()
-
-
-@pytest.mark.expects_log(REAPED)
-@pytest.mark.gen_test
-async def test_a_look_reads_and_ends_what_is_in_flight_by_its_index(database, watcher, clock):
-    await begin_call(database, OTHER)
-    await look(watcher, clock, times=3)
-    async with profiling(database) as profiled:
-        assert await watcher.reap() == 1
-    plans = [(entry["op"], entry["planSummary"]) for entry in profiled]
-    assert plans == [(op, "IXSCAN { instance_id: 1 }") for op in ("command", "update")]
 
 
 @pytest.mark.gen_test

@@ -19,16 +19,13 @@ from tests.storage.records import ID, INSTANCE, NOON, counting_ids, kept
 
 START = {"status": "in_flight", "started_at": NOON, "instance_id": UUID(int=7)}
 END = {"status": "completed", "end_reason": "completed", "token_usages": [{"id": UUID(int=1), "output_tokens": 0}]}
-LATER_END = {"status": "failed", "end_reason": "upstream_timeout", "token_usages": []}
 CRASH = {"status": "failed", "end_reason": "server_crashed", **PRESUMED}
 CHECKPOINT = {"token_usages": [{"id": UUID(int=2), "output_tokens": 5}]}
 
 start = Operation(Action.START, ID, START)
 end = Operation(Action.END, ID, END)
-later_end = Operation(Action.END, ID, LATER_END)
 crash = Operation(Action.AMEND, ID, CRASH)
 checkpoint = Operation(Action.AMEND, ID, CHECKPOINT)
-whole = start.ended_by(end)
 FIELDS = {start: START, checkpoint: CHECKPOINT, crash: CRASH, end: END}
 
 SCALARS = (
@@ -83,10 +80,6 @@ def test_any_start_may_be_put_together_with_any_end(some, others):
     assert (together.action, document(together)) == (Action.WHOLE, some | others)
 
 
-def test_what_is_in_the_log_may_be_put_together_as_well():
-    assert document(Operation.decode(start.record).ended_by(Operation.decode(end.record))) == START | END
-
-
 def test_a_start_that_was_cut_says_so_once_together_with_an_end_that_was():
     long = "x" * (fitting.END_BYTES + 1)
     lost = {"schema_version": 1, "status": "completed", "request_ids": [], "response_id": long}
@@ -103,50 +96,9 @@ def test_what_is_no_operation_is_refused_in_a_known_way(data):
         Operation.decode(data)
 
 
-def test_a_length_below_zero_is_refused_as_damaged():
-    with pytest.raises(bson.errors.InvalidBSON):
-        Operation.decode(end.record[:17] + b"\x00\x00\x00\x80")
-
-
 def test_an_action_of_another_version_is_refused():
     with pytest.raises(ValueError, match=r"^b'r' stands for no action$"):
         Operation.decode(b"r" + end.record[1:])
-
-
-@pytest.mark.gen_test
-async def test_start_checkpoint_and_end_make_the_document(database):
-    assert await applied(database, start) == {"_id": ID, **START}
-    assert await applied(database, checkpoint) == {"_id": ID, **START, **CHECKPOINT}
-    assert await applied(database, end) == {"_id": ID, **START, **END}
-
-
-@pytest.mark.gen_test
-async def test_nothing_changes_a_call_that_has_ended(database):
-    for late in (start, checkpoint, crash, end, later_end):
-        assert await applied_alone(database, start, end, late) == {"_id": ID, **START, **END}, late
-
-
-@pytest.mark.gen_test
-async def test_all_of_it_twice_is_the_same_as_once(database):
-    assert await applied(database, start, checkpoint, end, start, checkpoint, end) == {"_id": ID, **START, **END}
-    assert await database.interceptions.count_documents({}) == 1
-
-
-@pytest.mark.gen_test
-async def test_a_start_and_its_end_may_be_written_together(database):
-    assert await applied(database, whole) == {"_id": ID, **START, **END}
-
-
-@pytest.mark.gen_test
-async def test_nothing_changes_a_call_that_was_written_whole(database):
-    for late in (start, checkpoint, crash, end, later_end, whole):
-        assert await applied_alone(database, whole, late) == {"_id": ID, **START, **END}, late
-
-
-@pytest.mark.gen_test
-async def test_where_the_start_was_written_before_both_together_are_an_end(database):
-    for before in ([start], [start, checkpoint], [start, crash]):
-        assert await applied_alone(database, *before, whole) == {"_id": ID, **START, **END}, before
 
 
 @pytest.mark.gen_test

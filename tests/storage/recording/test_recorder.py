@@ -93,25 +93,6 @@ async def test_ends_are_written_down_together_when_they_are_many(database, monke
         assert await recorder.flush(10)
 
 
-@pytest.mark.gen_test
-async def test_an_end_that_is_alone_is_written_down_soon(database, monkeypatch, tmp_path):
-    monkeypatch.setattr("storage.recording.outbox.tail.GATHER_SECONDS", 60)
-    async with opened(database, tmp_path / "spool") as recorder:
-        for number in 1, 2:
-            end_some(recorder, [number])
-            assert recorder._writer.queued == number - 1
-            await until(lambda number=number: recorder._writer.queued == number)
-        assert await recorder.flush(10)
-
-
-@pytest.mark.gen_test
-async def test_ends_that_wait_for_others_are_written_down_when_the_recorder_closes(tmp_path, database, monkeypatch):
-    monkeypatch.setattr("storage.recording.recorder.END_SECONDS", 60)
-    async with opened(database, tmp_path / "spool") as recorder:
-        end_some(recorder, [1, 2, 3])
-    assert Spool(tmp_path / "spool").records == 3
-
-
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
 @pytest.mark.gen_test
 async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
@@ -229,16 +210,6 @@ async def test_what_a_call_costs_is_recorded_with_each_checkpoint_and_the_end(da
         assert (await settled(database, recorder))["cost"] is None
 
 
-@pytest.mark.gen_test
-async def test_a_checkpoint_after_the_end_changes_nothing(database, tmp_path):
-    async with opened(database, tmp_path / "spool") as recorder:
-        await recorder.start(interception())
-        recorder.end(interception(), ending())
-        before = await settled(database, recorder)
-        recorder.checkpoint(interception(), Reading(response_id="resp_2", token_usages=(USAGE,)))
-        assert await settled(database, recorder) == before
-
-
 @pytest.mark.parametrize("when", ["before it is sent", "while it is sent"])
 @pytest.mark.gen_test
 async def test_a_start_whose_caller_left_is_ended(private_database, private_mongodb, commands, when, tmp_path):
@@ -269,21 +240,6 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
         private_mongodb.thaw()
         document = await settled(private_database, recorder)
         assert (document["end_reason"], "presumed" in document) == ("server_shutdown", False)
-
-
-@pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
-async def test_a_caller_that_leaves_during_an_outage_leaves_an_ended_call(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
-        private_mongodb.freeze()
-        start = asyncio.create_task(recorder.start(interception()))
-        await until(lambda: recorder.queue_length)
-        start.cancel()
-        await until(lambda: recorder.spooled_records == 3)
-        recorder.end(interception(), ending(end_reason=EndReason.SERVER_SHUTDOWN))
-        private_mongodb.thaw()
-        assert (await settled(private_database, recorder))["end_reason"] == "server_shutdown"
 
 
 @pytest.mark.usefixtures("brief_outages")

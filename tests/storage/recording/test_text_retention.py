@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import timedelta
 from functools import partial
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import pytest
 
@@ -21,7 +21,6 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.recording import text_retention
 from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, SESSION_PAUSE, TextRetention
 from storage.search.documents import read_part_id
@@ -31,7 +30,7 @@ from storage.search.segments import IDS, find
 from tests.intercept.packed import read_blocks
 from tests.storage.aggregation.linking import Clock
 from tests.storage.calls import Calls
-from tests.storage.records import ADA, NOON
+from tests.storage.records import NOON
 from tests.storage.search_checks import has_indexed_all
 
 SECRET = "attack at dawn"
@@ -156,49 +155,6 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
 
 
 @pytest.mark.gen_test
-async def test_conversations_without_a_session_lose_their_digests_too(database, calls, retention, clock):
-    await keep(calls, 1, session=None)
-    assert {"conversation", "continues"} <= set(await document(database, 1))
-    clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 1
-    assert not {"conversation", "continues", "blocks", "fingerprint"} & set(await document(database, 1))
-
-
-@pytest.mark.gen_test
-async def test_a_call_whose_texts_go_before_it_is_linked_holds_up_no_other(database, calls, retention, clock):
-    await keep(calls, 1, session=None)
-    clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 1
-    two, three = Conversation(key=b"3" * 16), Conversation(key=b"4" * 16, continues=b"3" * 16)
-    await calls.start(2, started_at=clock.time, client_session_id=None, conversation=two)
-    clock.pass_(1)
-    await calls.start(3, started_at=clock.time, client_session_id=None, conversation=three)
-    threads = Threads(database, now=clock)
-    assert await threads.link_pending() == 1
-    assert (await document(database, 3))["session_id"] == UUID(int=2)
-    for seconds in RETRY_SECONDS:
-        clock.pass_(seconds)
-        assert await threads.link_pending() == 0
-    assert not {"unlinked", "session_id"} & set(await document(database, 1))
-
-
-@pytest.mark.gen_test
-async def test_a_session_shows_no_prompt_that_was_removed(database, calls, retention, clock):
-    await keep(calls, 1)
-    await keep(calls, 2, days=None)
-    await keep(calls, 3)
-    await SessionJob(database).add_pending()
-    clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 2
-    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "s")})
-    assert (session["first_prompt"], session["last_prompt"], session["interceptions"]) == ("", "", 3)
-    await keep(calls, 4, days=None)
-    await SessionJob(database).add_pending()
-    session = await database.sessions.find_one({"_id": uuid5(ADA.id, "s")})
-    assert (session["first_prompt"], session["last_prompt"]) == ("", f"{SECRET} 4")
-
-
-@pytest.mark.gen_test
 async def test_a_session_that_is_just_being_made_shows_no_prompt_that_is_removed(database, calls, retention, clock):
     await keep(calls, 1)
     await keep(calls, 2, session=None)
@@ -248,19 +204,6 @@ async def indexed(database):
     parts = [(read_part_id(part["_id"])[1], part["data"]) async for part in database.search_parts.find()]
     buckets = [data for part, data in parts if part < IDS]
     return [word for word in "12345" if any(find(data, word_digest(word)) for data in buckets)]
-
-
-@pytest.mark.gen_test
-async def test_the_search_index_has_no_words_of_texts_that_were_removed(database, calls, retention, clock):
-    await keep(calls, 1, 2)
-    await keep(calls, 3, days=None)
-    job = SearchJob(database)
-    await job.add_pending()
-    assert await indexed(database) == ["1", "2", "3"]
-    clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 2
-    await job.add_pending()
-    assert await indexed(database) == ["3"]
 
 
 @pytest.mark.gen_test

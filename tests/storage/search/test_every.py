@@ -10,13 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.live.filter_eval import matches
-from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Dimension, Order
+from storage.queries.filters.grouped.dimensions import By, Dimension
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.grouped.grouped import Grouped
 from storage.queries.grouped.sources import found as found_module
-from storage.search import every as every_module
-from storage.search import reading as reading_module
 from storage.search.find import SearchIndex
 from tests.examples import examples
 from tests.storage.records import NOON
@@ -79,32 +76,6 @@ def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop
 
 
 @pytest.mark.gen_test
-async def test_they_are_sorted_paged_in_buckets_and_beside_the_time_before(database, monkeypatch):
-    monkeypatch.setattr(found_module, "AT_ONCE", 2)
-    hour = 3600
-    documents = [
-        *(made(number, prompt="a word", second=number, model=f"m{number % 3}") for number in range(1, 8)),
-        *(made(number, prompt="a word", second=number - hour, model="m1") for number in range(8, 10)),
-        made(10, prompt="another", second=10, model="m1"),
-    ]
-    await database.interceptions.insert_many(documents[:5])
-    await index(database)
-    await database.interceptions.insert_many(documents[5:])
-    query = query_of(texts=says("word"))
-    first = await grouped(database, query, replace(AN_HOUR, order=Order.TOKENS, limit=2, compare=True))
-    assert (first.count, list(numbers(first).items())) == (3, [(("m1",), (3, 12)), (("m2",), (2, 7))])
-    assert (first.total.total["interceptions"], first.total.previous["interceptions"]) == (7, 2)
-    assert [group.previous.get("interceptions", 0) for group in first.groups] == [2, 0]
-    last = await grouped(database, query, replace(AN_HOUR, order=Order.TOKENS, limit=2, offset=2))
-    assert numbers(last) == {("m0",): (2, 9)}
-    over_time = await grouped(
-        database, query, replace(AN_HOUR, by=(), start=NOON - timedelta(hours=1), period=Period.HOUR)
-    )
-    points = {at.hour: one["interceptions"] for at, one in over_time.total.points.items()}
-    assert points == {NOON.hour - 1: 2, NOON.hour: 7}
-
-
-@pytest.mark.gen_test
 async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatch):
     monkeypatch.setattr(found_module, "AT_ONCE", 2)
     documents = [made(number, prompt="b a" if number == 2 else "a b", initiator_id=BOB_ID) for number in range(1, 5)]
@@ -120,17 +91,6 @@ async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatc
     await grouped(database, query_of(texts=says("a b")), replace(AN_HOUR, by=()), on_progress)
     # The order of words is known of calls that wait, and read once more with those that are indexed.
     assert result == [(0, 3), (3, 3), (3, 6), (5, 6), (6, 6)]
-
-
-@pytest.mark.gen_test
-async def test_what_the_index_does_not_have_yet_is_told(database, monkeypatch):
-    await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 5)])
-    monkeypatch.setattr(reading_module, "MAX_WAITING", 3)
-    response = await grouped(database, query_of(texts=says("hello")))
-    assert (response.total.total["interceptions"], response.uncounted) == (3, 1)
-    await index(database)
-    response = await grouped(database, query_of(texts=says("hello")))
-    assert (response.total.total["interceptions"], response.uncounted) == (4, 0)
 
 
 @pytest.mark.gen_test
@@ -156,14 +116,3 @@ async def test_the_latest_of_the_calls_that_match_are_told_by_their_ids(database
     assert await latest(query_of(texts=says("a")), 3) == ({1, 2, 3}, True)
     assert await latest(query_of(texts=says("a")), 1) == ({3}, False)
     assert await latest(query_of(texts=says("a b")), 3) == ({1, 2}, True)
-
-
-@pytest.mark.gen_test
-async def test_the_latest_of_one_segment_are_its_newest_calls(database, monkeypatch):
-    monkeypatch.setattr(every_module, "MAX_CHECKED", 2)
-    await database.interceptions.insert_many([made(number, prompt="a b") for number in range(1, 5)])
-    for _ in range(2):
-        for says_what, most in (("a", 2), ("a b", 3)):
-            found = await SearchIndex(database).latest(query_of(texts=says(says_what)), most)
-            assert ({one.int for one in found.ids}, found.is_exact) == ({3, 4}, False)
-        await index(database)

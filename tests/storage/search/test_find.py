@@ -25,11 +25,9 @@ from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
-from storage.queries.paging import UnknownCursorError
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
-from storage.search import job as job_module
 from storage.search import reading as reading_module
 from storage.search.find import Found, SearchIndex, is_for_index
 from storage.search.job import SearchJob
@@ -126,27 +124,6 @@ async def test_words_are_found_in_every_text_of_a_call(database):
 
 
 @pytest.mark.gen_test
-async def test_pages_by_cursor_and_by_offset_are_the_same_list(database):
-    documents = [made(number, prompt="word", second=number // 3) for number in range(1, 9)]
-    for some in (documents[:7:2], documents[1:7:2]):  # two segments that overlap in time
-        await database.interceptions.insert_many(some)
-        await index(database)
-    await database.interceptions.insert_many(documents[7:])
-    query = query_of(texts=says("word"))
-    count, everything = await listed(database, query)
-    assert (count, everything) == (8, [8, 7, 6, 5, 4, 3, 2, 1])
-    after, by_cursor, by_offset = None, [], []
-    for offset in (0, 3, 6):
-        _, page = await listed(database, query, limit=3, after_id=after)
-        by_cursor += page
-        after = UUID(int=page[-1])
-        by_offset += (await listed(database, query, limit=3, offset=offset))[1]
-    assert by_cursor == by_offset == everything
-    with pytest.raises(UnknownCursorError):
-        await listed(database, query, after_id=UUID(int=99))
-
-
-@pytest.mark.gen_test
 async def test_where_the_order_of_words_matters_only_the_newest_are_checked(database, monkeypatch):
     monkeypatch.setattr(find_module, "MAX_CHECKED", 3)
     await database.interceptions.insert_many(
@@ -193,20 +170,6 @@ async def test_all_that_match_are_read_page_by_page_behind_pages_that_are_cut_to
     assert await read(query_of(texts=says("a b"))) == [[6], [3], [2], [1]]
 
 
-@pytest.mark.gen_test
-async def test_a_segment_that_retention_is_removing_is_left_out(database, monkeypatch):
-    monkeypatch.setattr(job_module, "FAN", 2)
-    for number in (1, 2):
-        await database.interceptions.insert_one(made(number, prompt="word"))
-        await index(database)
-    first = await database.search_segments.find_one({"calls": 1}, sort=[("_id", 1)])
-    await database.search_parts.delete_many({"last": first["last"]})
-    assert await listed(database, query_of(texts=says("word"))) == (1, [2])
-    await database.interceptions.insert_one(made(3, prompt="word"))
-    await index(database)
-    assert await listed(database, query_of(texts=says("word"))) == (2, [3, 2])
-
-
 @for_each(
     ("search", "expected"),
     [
@@ -222,16 +185,6 @@ async def test_a_segment_that_retention_is_removing_is_left_out(database, monkey
 )
 def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expected):
     assert is_for_index(Query(search, search.filter(initiator_id=None), None, None)) == expected
-
-
-@pytest.mark.gen_test
-async def test_what_retention_has_removed_is_not_counted(database):
-    await database.interceptions.insert_many([made(number, prompt="word") for number in range(1, 5)])
-    await index(database)
-    await database.interceptions.delete_many({"_id": {"$lte": UUID(int=2)}})
-    assert await listed(database, query_of(texts=says("word"))) == (2, [4, 3])
-    await database.interceptions.delete_many({})
-    assert await listed(database, query_of(texts=says("word"))) == (0, [])
 
 
 @pytest.mark.gen_test

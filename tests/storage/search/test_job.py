@@ -27,19 +27,6 @@ async def test_segments_that_would_be_too_large_together_stay_as_they_are(databa
 
 
 @pytest.mark.gen_test
-async def test_a_segment_with_very_many_words_is_merged_with_no_other(database, monkeypatch):
-    monkeypatch.setattr(merging, "MAX_DIGESTS", 200)
-    monkeypatch.setattr(job_module, "FAN", 2)
-    for number in range(1, 5):
-        words = range(300 if number == 2 else 3)
-        await keep(database, Call(number, prompt=" ".join(f"w{number}x{word}" for word in words)))
-        await SearchJob(database).add_pending()
-    await has_indexed_all(database)
-    segments = database.search_segments.find({"_id": {"$ne": JOB_STATE["_id"]}}).sort("_id")
-    assert [(one["calls"], one.get("is_full", False)) async for one in segments] == [(1, True), (2, False), (1, False)]
-
-
-@pytest.mark.gen_test
 async def test_calls_with_very_many_words_are_indexed_in_several_runs(database, monkeypatch):
     monkeypatch.setattr(job_module, "MAX_DIGESTS", 300)
     monkeypatch.setattr(job_module, "READ_AT_ONCE", 1)

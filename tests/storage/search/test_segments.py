@@ -2,9 +2,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.recording.figures import FIGURES
-from storage.search import segments as segments_module
 from storage.search.entries import Entry
-from storage.search.segments import Segment, Source, build, choose_merge, find, merge, position_of
+from storage.search.segments import Segment, Source, build, choose_merge, merge
 from tests.storage.search_checks import entries_of
 
 DIGESTS = [0, 1, 2**63, 2**64 - 1, 0xDEAD_BEEF_0000_0000, 0xDEAD_BEEF_0000_0001]
@@ -48,25 +47,6 @@ def test_a_merged_segment_has_what_is_not_gone(several, data):
 
 def fields(segment):
     return {name: getattr(segment, name) for name in segment.__struct_fields__}
-
-
-def test_segments_of_every_size_spread_their_digests_over_buckets(monkeypatch):
-    monkeypatch.setattr(segments_module, "_BITS", ((1, 0), (2, 3), (4, 5), (64, 8)))
-    for calls in (1, 2, 4, 5):
-        some = [
-            Entry(number, bytes([number] * 16), frozenset(DIGESTS[: number + 1]), (None,) * len(FIGURES))
-            for number in range(calls)
-        ]
-        segment, parts = build(1, some)
-        assert entries_of(segment, parts) == some
-        assert list(find(parts[segment.bucket(DIGESTS[0])], DIGESTS[0])) == list(range(calls))
-        assert list(find(parts[segment.bucket(DIGESTS[0])], 3)) == []
-
-
-def test_a_call_is_found_by_its_id_and_not_by_parts_of_two_others():
-    first, second = bytes(range(16)), bytes(range(16, 32))
-    ids = first + second
-    assert [position_of(ids, one) for one in (first, second, ids[8:24], bytes(16))] == [0, 1, None, None]
 
 
 def segment(number, calls):

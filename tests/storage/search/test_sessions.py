@@ -59,14 +59,6 @@ async def test_of_many_calls_those_of_the_latest_are_found(database, monkeypatch
 
 
 @pytest.mark.gen_test
-async def test_a_call_that_is_in_no_session_yet_is_left_out(database):
-    document = made(1, prompt="a")
-    document.pop("session_id", None)
-    await database.interceptions.insert_one(document)
-    assert await sessions(database, query_of(texts=says("a"))) == (set(), True)
-
-
-@pytest.mark.gen_test
 async def test_which_session_a_call_is_in_is_read_from_the_index_alone(database):
     for number in range(1, 9):
         await database.interceptions.insert_one(made(number, prompt="a", client_session_id=f"s{number % 3}"))

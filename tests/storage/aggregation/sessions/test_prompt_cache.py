@@ -111,11 +111,6 @@ def test_what_was_lost_costs_what_was_paid_instead(read, written, fresh, tokens,
     assert (lost["lost_tokens"], lost["lost"].to_decimal()) == (tokens, Decimal(usd))
 
 
-def test_without_a_price_the_tokens_are_told_alone():
-    lost = losses(FIRST, call(2, 9, blocks("abc", tools="tu"), written=1200, cost=None))[id_of(2)]
-    assert (lost["lost_tokens"], lost["lost"]) == (1000, None)
-
-
 def test_calls_are_compared_across_runs():
     fields, _ = compare(None, [FIRST])
     assert fields["expires_at"] == NOON + KEPT
@@ -128,17 +123,6 @@ def test_each_conversation_is_compared_with_itself():
     third = call(3, 20, blocks("abc", tools="tu"), read=1000)
     fourth = call(4, 30, blocks("pqr", tools="tu"), written=900)
     assert {id_: loss["since"] for id_, loss in losses(FIRST, other, third, fourth).items()} == {id_of(4): id_of(2)}
-
-
-def test_calls_at_the_same_time_are_not_compared():
-    second = call(2, 0.5, blocks("abx", tools="tu"), written=1000)
-    fields, lost = compare(None, [FIRST, second])
-    assert lost == {}
-    assert [line["call"] for line in fields["lines"]] == [id_of(1)]
-
-
-def test_what_cached_nothing_is_no_line():
-    assert compare(None, [call(1, 0, blocks("a"))])[0]["lines"] == []
 
 
 def test_lines_are_bounded_to_the_latest():

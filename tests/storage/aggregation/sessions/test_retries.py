@@ -29,14 +29,6 @@ def links(*calls, known=()):
     return found
 
 
-def test_a_call_that_repeats_a_failed_one_is_its_retry():
-    assert links(call(1), call(2), call(3, is_failed=False), call(4)) == {2: (1, 1), 3: (2, 2)}
-
-
-def test_it_does_not_matter_in_which_order_they_are_found():
-    assert links(call(3, is_failed=False), call(1), call(2)) == {2: (1, 1), 3: (2, 2)}
-
-
 @for_each(
     "second",
     [
@@ -50,26 +42,6 @@ def test_it_does_not_matter_in_which_order_they_are_found():
 )
 def test_nothing_else_is_a_retry(second):
     assert links(call(1), second) == {}
-
-
-def test_a_call_has_one_retry_at_most():
-    assert links(call(1), call(2, is_failed=False), call(3, is_failed=False)) == {2: (1, 1)}
-
-
-def test_of_two_that_failed_the_latest_one_is_meant():
-    assert links(call(1), call(2, at=1.2), call(3)) == {3: (1, 2)}
-
-
-def test_it_goes_on_counting_where_an_earlier_run_ended():
-    assert links(call(5), known=[call(1, attempt=3)]) == {5: (4, 1)}
-
-
-def test_what_the_client_counts_is_never_less():
-    assert links(call(1, retry_count=2), call(2, retry_count=5), call(3)) == {1: (2, None), 2: (5, 1), 3: (6, 2)}
-    without = call(1, retry_count=2)
-    del without["fingerprint"]
-    find_retries([without], [])
-    assert without["retry"] == {"attempt": 2, "attempts": 3}
 
 
 timed = st.builds(

@@ -14,13 +14,11 @@ from intercept.records import EndReason
 from storage.aggregation.sessions import session_job as session_job_module
 from storage.aggregation.sessions.session_documents import MAX_PROMPT
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.mongo.indexes import BY_FINGERPRINT
 from tests.examples import examples
 from tests.intercept.packed import read_blocks
-from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.rollup_checks import marked
-from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, record, write
+from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
 
 GRACE = UUID("00009ace-0000-4000-8000-000000000000")
 # Two sessions of a client's, one of another user with the same name, a thread without a session, and one call by itself.
@@ -39,59 +37,6 @@ DIVERSE = [
 @pytest.fixture
 def sessions(database):
     return SessionJob(database)
-
-
-@pytest.mark.gen_test
-async def test_every_call_that_has_ended_is_added_to_its_session_once(database, sessions):
-    await keep(database, *DIVERSE[:7])
-    await write(database, DIVERSE[7].start)
-    assert await sessions.add_pending() == 7
-    await has_grouped_all(database)
-    ids = {uuid5(ADA.id, "a"), uuid5(ADA.id, "b"), uuid5(GRACE, "a"), UUID(int=5), UUID(int=7)}
-    assert set(await read_sessions(database)) == ids
-    assert await sessions.add_pending() == 0
-    await write(database, DIVERSE[7].end(priced=False, end_reason=EndReason.CLIENT_DISCONNECTED))
-    assert await sessions.add_pending() == 1
-    await has_grouped_all(database)
-
-
-@pytest.mark.gen_test
-async def test_a_session_looks_like_this(database, sessions):
-    await keep(database, Call(1, "a"), Call(2, "a", root=1, model="gpt-4", prompt=None))
-    await sessions.add_pending()
-    id_ = uuid5(ADA.id, "a")
-    assert await database.sessions.find_one({"_id": id_}) == {
-        "_id": id_,
-        "initiator_id": ADA.id,
-        "client_session_id": "a",
-        "session_ids": ["a", str(id_)],
-        "client": "Codex",
-        "providers": ["openai"],
-        "provider_names": ["openai-eu"],
-        "models": ["gpt-4", "gpt-5"],
-        "started_at": NOON + timedelta(seconds=1),
-        "last_active_at": NOON + timedelta(seconds=4),
-        "interceptions": 2,
-        "failures": 0,
-        "threads": 1,
-        "input_tokens": 14,
-        "output_tokens": 2,
-        "cache_read_input_tokens": 0,
-        "cache_write_input_tokens": 0,
-        "priced": 2,
-        "unpriced": 0,
-        "no_usage": 0,
-        "lost_tokens": 0,
-        "cost": Decimal128("0.000014"),
-        "saved": Decimal128("0"),
-        "lost": Decimal128("0"),
-        "retries": 0,
-        "retry_cost": Decimal128("0"),
-        "first_prompt_at": NOON + timedelta(seconds=1),
-        "first_prompt": "Hello",
-        "last_prompt_at": NOON + timedelta(seconds=1),
-        "last_prompt": "Hello",
-    }
 
 
 async def cached(database, call, packed, *, read, written):
@@ -246,16 +191,6 @@ async def test_a_presumed_end_makes_no_retry_until_the_true_one_is_known(databas
 
 
 @pytest.mark.gen_test
-async def test_failed_calls_are_found_by_their_fingerprints_alone(database, sessions):
-    call = Call(1, "a")
-    await write(database, call.start, failed(call))
-    await repeated(database, (call, 0))
-    wanted = {"fingerprint": {"$in": [b"same"]}, "status": "failed", "retried": None}
-    plan = await database.interceptions.find(wanted).hint(BY_FINGERPRINT).explain()
-    assert plan["executionStats"]["totalKeysExamined"] <= 2
-
-
-@pytest.mark.gen_test
 async def test_failures_of_long_ago_do_not_hide_the_one_that_is_retried(database, sessions, monkeypatch):
     monkeypatch.setattr(session_job_module, "MAX_FAILED", 1)
     old, first, second = Call(1, "a"), Call(2_000, "a"), Call(2_004, "a")
@@ -295,19 +230,6 @@ async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessi
 
 
 @pytest.mark.gen_test
-async def test_what_waits_for_its_thread_is_not_looked_at(database, sessions):
-    waiting = [Call(number, root=1) for number in range(100, 120)]
-    await record(database, *waiting)
-    await keep(database, Call(1), Call(2))
-    async with profiling(database) as profiled:
-        assert await sessions.add_pending() == 2
-    queries = [entry for entry in profiled if entry["op"] == "query"]
-    index = "IXSCAN { ungrouped: 1, _id: 1 }"
-    assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(index, 1), (index, 2)]
-    assert not any("hasSortStage" in query for query in queries)
-
-
-@pytest.mark.gen_test
 async def test_of_a_prompt_only_the_beginning_leaves_the_database_and_a_clients_own_is_none(database, sessions):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
     assert len((await sessions._interceptions.find(projection=session_job_module.CALL).to_list(None))[0]) < 25
@@ -326,15 +248,6 @@ async def test_absurd_counts_do_not_stop_it(database, sessions):
     assert await sessions.add_pending() == 2
     (session,) = (await read_sessions(database)).values()
     assert session["input_tokens"] == 2 * 10**9
-
-
-@pytest.mark.gen_test
-async def test_the_calls_of_a_session_are_added_with_one_read_and_one_write(private_database, commands):
-    await keep(private_database, *(Call(number, "a") for number in range(1, 31)))
-    commands.sent.clear()
-    assert await SessionJob(private_database).add_pending() == 30
-    await has_grouped_all(private_database)
-    assert [sent for sent in commands.sent if sent[0] == "update"][:3] == [("update", 1)] * 3
 
 
 @pytest.mark.gen_test
@@ -361,14 +274,6 @@ async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(datab
     await sessions.add_pending()
     session = (await read_sessions(database))[uuid5(ADA.id, "b")]
     assert session["last_active_at"] == NOON + timedelta(seconds=4)
-
-
-@pytest.mark.gen_test
-async def test_records_from_before_there_were_sessions_get_theirs(database, sessions):
-    await keep(database, *DIVERSE)
-    await database.interceptions.update_many({}, {"$unset": {"session_id": ""}})
-    assert await sessions.add_pending() == 8
-    await has_grouped_all(database)
 
 
 kinds = st.sampled_from(["start", "presume", "end", "end otherwise", "link", "group", "group twice at once"])

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 from itertools import permutations
 from uuid import UUID, uuid4
 
@@ -14,13 +13,11 @@ from intercept.records import ToolResult
 from storage.aggregation.sessions import threads as threads_module
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import PASS_SECONDS, RETRY_SECONDS, Threads
-from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.documents import MAX_ID
 from tests.examples import examples
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
 from tests.storage.conditions import until
 from tests.storage.profiling import profiling
-from tests.storage.records import ADA
 
 PENDING = "pending"
 NO_THREAD = None
@@ -132,15 +129,6 @@ async def test_in_whatever_order_records_arrive_between_the_passes_the_thread_is
 
 
 @pytest.mark.gen_test
-async def test_records_that_are_written_again_do_not_undo_a_link(database, threads):
-    await keep(database, FIRST, SECOND)
-    await threads.link_pending()
-    before = await documents(database)
-    await keep(database, FIRST, SECOND)
-    assert await documents(database) == before
-
-
-@pytest.mark.gen_test
 async def test_nothing_is_its_own_ancestor(database, threads, clock):
     await keep(
         database,
@@ -152,20 +140,6 @@ async def test_nothing_is_its_own_ancestor(database, threads, clock):
         await threads.link_pending()
         clock.pass_(seconds)
     assert await places(database) == {1: NO_THREAD, 2: NO_THREAD, 3: (2, 2)}
-
-
-@pytest.mark.gen_test
-async def test_a_parent_that_ends_late_is_found_when_it_is_looked_for_again(database, threads, clock):
-    await write(database, FIRST.start, SECOND.start)
-    assert await threads.link_pending() == 0
-    again = clock.time + timedelta(seconds=RETRY_SECONDS[0])
-    assert (await documents(database))[2]["unlinked"] == {"due": again, "tries": 1}
-    await write(database, FIRST.end)
-    clock.pass_(RETRY_SECONDS[0] - 0.001)
-    assert await threads.link_pending() == 0
-    clock.pass_(0.001)
-    assert await threads.link_pending() == 1
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1)}
 
 
 @pytest.mark.gen_test
@@ -183,17 +157,6 @@ async def test_a_session_has_its_calls_within_seconds_also_where_a_parent_is_mis
     clock.pass_(3600)
     assert await threads.link_pending() == 0
     assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
-
-
-@pytest.mark.gen_test
-async def test_a_day_in_the_spool_does_not_count_against_a_record(database, threads, clock):
-    clock.pass_(86_400)
-    await write(database, SECOND.start)
-    assert await threads.link_pending() == 0
-    await keep(database, FIRST)
-    clock.pass_(RETRY_SECONDS[0])
-    assert await threads.link_pending() == 1
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1)}
 
 
 @pytest.mark.gen_test
@@ -241,19 +204,6 @@ async def test_several_servers_at_once_link_each_record_once(database, clock, mo
 
 
 @pytest.mark.gen_test
-async def test_a_server_that_looks_too_late_changes_nothing(database, threads, clock):
-    await keep(database, FIRST, SECOND, Call(4, answers="unheard of"))
-    slow = Threads(database, now=clock)
-    seen = await slow._due(clock())
-    for seconds in (*RETRY_SECONDS, 0):
-        await threads.link_pending()
-        clock.pass_(seconds)
-    await database.interceptions.delete_one({"_id": UUID(int=1)})  # retention is over
-    assert [await slow._find_parent(child) for child in seen] == [False, False]
-    assert await places(database) == {2: (1, 1), 4: NO_THREAD}
-
-
-@pytest.mark.gen_test
 async def test_any_text_may_be_an_id(database, threads):
     ids = ["\0", "$where", "a.b", "\ud800", "{'$gt': ''}", "\U0001f300" * MAX_ID]
     for number, id_ in enumerate(ids):
@@ -265,14 +215,6 @@ async def test_any_text_may_be_an_id(database, threads):
     found = await places(database)
     for first, id_ in zip(range(1, 61, 10), ids, strict=True):
         assert [found[first + more] for more in range(3)] == [NO_THREAD, (first, first), PENDING], id_
-
-
-@pytest.mark.gen_test
-async def test_an_absurdly_long_id_is_not_looked_for(database, threads):
-    long = "x" * (MAX_ID + 1)
-    await keep(database, Call(1, issues=(long,)), Call(2, answers=long))
-    assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
-    assert await threads.link_pending() == 0
 
 
 calls = st.builds(
@@ -329,30 +271,6 @@ async def test_every_question_is_answered_by_its_index_without_sorting(database,
     due = "IXSCAN { unlinked.due: 1, started_at: 1 }"
     assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(due, 1), (by_call, 1), (due, 0)]
     assert not any("hasSortStage" in query for query in queries)
-
-
-@pytest.mark.gen_test
-async def test_only_what_issues_or_answers_tool_calls_is_in_the_indexes(database):
-    await keep(database, *(Call(number) for number in range(10, 20)), FIRST, SECOND, THIRD)
-    for index, numbers in ("by_tool_call", {1, 2}), ("unlinked", {2, 3}):
-        kept = await database.interceptions.find({"initiator_id": ADA.id}).hint(index).to_list(None)
-        assert {document["_id"].int for document in kept} == numbers
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_the_error_says_so(unreachable, clock, monkeypatch):
-    monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 0.05)
-    with pytest.raises(
-        DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
-    ):
-        await Threads(unreachable, now=clock).link_pending()
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_refuses_is_one_that_is_away(database, threads):
-    await database.interceptions.drop_index("unlinked")
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB does not link threads: OperationFailure$"):
-        await threads.link_pending()
 
 
 class Passes:
@@ -422,25 +340,6 @@ async def test_results_of_tool_calls_go_into_the_call_of_the_same_user_that_issu
     assert place(found[22]) == NO_THREAD
     await keep(database, *apart(1, FIRST, SECOND))
     assert await documents(database) == found
-
-
-@pytest.mark.gen_test
-async def test_what_was_first_said_of_a_tool_call_stays(database, threads):
-    await keep(database, FIRST, replace(SECOND, results=(B,)))
-    await threads.link_pending()
-    await keep(database, Call(4, answers="b", results=(ToolResult(id="b", bytes=1000), A)))
-    assert await threads.link_pending() == 1
-    assert given_to((await documents(database))[1]) == {"a": (7, True), "b": (9, None)}
-
-
-@pytest.mark.gen_test
-async def test_a_call_that_ends_late_gets_its_results_when_it_is_found(database, threads, clock):
-    await write(database, FIRST.start, replace(SECOND, results=(B,)).start)
-    assert await threads.link_pending() == 0
-    await write(database, FIRST.end)
-    clock.pass_(RETRY_SECONDS[0])
-    assert await threads.link_pending() == 1
-    assert given_to((await documents(database))[1]) == {"b": (9, None)}
 
 
 @pytest.mark.gen_test

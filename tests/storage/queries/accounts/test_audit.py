@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from datetime import timedelta
 from functools import partial
-from uuid import uuid4
 
 import pytest
 
@@ -10,7 +9,6 @@ from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Role
 from storage.mongo.indexes import AUDIT_BY_TIME
 from storage.queries.accounts.audit import AuditQuery, _usernames, audit_page
-from storage.queries.paging import UnknownCursorError
 from tests.storage.records import NOON
 
 
@@ -22,23 +20,6 @@ def identities(database):
 @pytest.fixture
 def audit(database):
     return partial(audit_page, database)
-
-
-@pytest.mark.gen_test
-async def test_pages_follow_one_another_also_within_a_millisecond(identities, audit, database):
-    for number in range(5):
-        await identities.add_user(f"user-{number}", role=Role.MEMBER)
-    await database.audit.update_many({"subject.username": "user-0"}, {"$set": {"at": NOON + timedelta(seconds=1)}})
-    whole = await audit(limit=100)
-    assert whole[0]["subject"]["username"] == "user-0"
-    for place, entry in enumerate(whole):
-        assert await audit(limit=2, after_id=entry["_id"]) == whole[place + 1 : place + 3]
-
-
-@pytest.mark.gen_test
-async def test_a_page_behind_an_unknown_entry_is_none(audit):
-    with pytest.raises(UnknownCursorError):
-        await audit(limit=1, after_id=uuid4())
 
 
 @pytest.mark.gen_test

@@ -12,11 +12,9 @@ from storage.queries.filters.keys import KEYS, Term
 from storage.queries.filters.kinds import Comparison, StatusClass
 from storage.queries.filters.search_language import Search, parse_search
 from storage.queries.filters.words import InvalidSearchError
-from storage.recording.figures import compared
 from tests.cases import for_each
 
 NOW = datetime(2026, 11, 27, 12, 0, 0, 1500, tzinfo=UTC)
-ENDED = {"status": {"$in": ["completed", "failed"]}}
 ADA, BOB = UUID(int=1), UUID(int=2)
 
 
@@ -29,10 +27,6 @@ def problem(q):
         parse_search(q, now=NOW)
     (validation,) = caught.value.validations
     return tuple(validation)
-
-
-def found_by(*terms, **fields):
-    return Search(terms=terms, **fields).filter(initiator_id=None)
 
 
 @for_each(
@@ -128,47 +122,6 @@ def test_a_relative_time_and_a_timestamp_exclude_each_other():
         "started_before",
         'Query param "started_before" must be after "started_after"',
     )
-
-
-def test_terms_become_conditions_on_their_fields():
-    assert found_by(
-        Term("tool", ("Bash", "Read")), Term("tool", ("Write",), True), Term("http", (StatusClass(5),))
-    ) == {
-        **ENDED,
-        "tool_usages.tool": {"$in": ["Bash", "Read"], "$nin": ["Write"]},
-        "upstream_status": {"$in": list(range(500, 600))},
-    }
-
-
-def test_terms_narrow_what_a_single_value_asks_for():
-    assert found_by(Term("model", ("a",), True), model="b")["model"] == {"$in": ["b"], "$nin": ["a"]}
-    assert found_by(Term("model", ("a",), True), Term("model", ("b",), True))["model"] == {"$nin": ["a", "b"]}
-
-
-def test_an_agent_is_found_by_its_id_and_by_its_type():
-    either = {"$or": [{"agent.id": {"$in": ["x"]}}, {"agent.hints.agent_type": {"$in": ["x"]}}]}
-    assert found_by(Term("agent", ("x",))) == {**ENDED, "$and": [either]}
-    neither = {"agent.id": {"$nin": ["x"]}, "agent.hints.agent_type": {"$nin": ["x"]}}
-    assert found_by(Term("agent", ("x",), True)) == {**ENDED, **neither}
-
-
-def test_figures_are_compared_where_they_are_known():
-    more = compared("cost", "$gt", 1.0)
-    assert found_by(Term("cost", (Comparison("$gt", Decimal(1)),))) == {**ENDED, "$expr": {"$and": [more]}}
-    not_more = Term("cost", (Comparison("$gt", Decimal(1)),), True)
-    assert found_by(not_more) == {**ENDED, "$expr": {"$and": [{"$not": [more]}]}}
-
-
-def test_several_statuses_take_the_place_of_those_that_ended():
-    assert found_by(Term("status", (Status.IN_FLIGHT, Status.FAILED))) == {"status": {"$in": ["in_flight", "failed"]}}
-    assert found_by(Term("status", (Status.FAILED,), True)) == {
-        "status": {"$in": ["completed", "failed"], "$nin": ["failed"]}
-    }
-
-
-def test_names_are_replaced_by_the_ids_they_stand_for():
-    term = terms("-initiator:ada,bob")[0].found([ADA, BOB])
-    assert found_by(term) == {**ENDED, "initiator_id": {"$nin": [ADA, BOB]}}
 
 
 pieces = st.sampled_from([*KEYS, *':",-', " ", "$gt", "{", ">1", "<50%", "5xx", "10s", "true", "failed", "x"])

@@ -1,14 +1,9 @@
-from datetime import UTC, datetime, timedelta
-
-import pytest
-
 from intercept.records import Status
 from storage.aggregation.rollup import Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries.filters.keys import Term
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import Selection
-from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from tests.cases import for_each
 from tests.storage.records import ADA, INSTANCE, NOON
 
@@ -46,43 +41,9 @@ def test_the_smallest_rollups_and_the_narrowest_index_are_chosen(
     assert (selection.index, selection.count_index) == indexes
 
 
-def test_the_filter_is_that_of_the_search_within_the_time():
-    selection = selected(Search(model="m", started_after=NOON, started_before=NOON + timedelta(hours=1)))
-    end = NOON + timedelta(hours=1, milliseconds=1)
-    ended = {"$in": ["completed", "failed"]}
-    assert selection.filter == {"model": "m", "status": ended, "started_at": {"$gte": NOON, "$lt": end}}
-    later = selection.within(NOON + timedelta(minutes=5), LATEST)
-    assert later.filter["started_at"] == {"$gte": NOON + timedelta(minutes=5), "$lt": end}
-    last = datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
-    for found in (selected(Search(request_id="r")), selected(Search(request_id="r", started_before=last))):
-        assert found.filter == {"request_ids": "r", "started_at": {"$gte": EARLIEST, "$lt": LATEST}}
-
-
-def test_several_values_are_counted_by_the_rollups_of_one():
-    selection = selected(Search(terms=(Term("model", ("m", "n")), Term("status", (Status.FAILED,), True))))
-    assert (selection.breakdown, selection.count_field) == (Breakdown.MODEL, "completed")
-    assert selection.filter["model"] == {"$in": ["m", "n"]}
-
-
 def test_an_index_is_chosen_by_values_that_are_asked_for_not_by_others():
     assert selected(Search(terms=(Term("user", (ADA.id, INSTANCE)),))).index == BY_INITIATOR
     assert selected(Search(terms=(Term("user", (ADA.id,), True),))).index == BY_TIME
-
-
-@pytest.mark.parametrize(("negated", "of_ada"), [(False, True), (True, False)])
-def test_who_may_see_their_own_alone_has_them_if_the_term_means_them(negated, of_ada):
-    assert (selected(Search(terms=(Term("user", (ADA.id,), negated),)), ADA.id) is not None) == of_ada
-    found = selected(Search(terms=(Term("user", (INSTANCE,), negated),)), ADA.id)
-    assert (found and found.values["initiator_id"]) == (ADA.id if negated else None)
-
-
-def test_a_time_at_the_end_of_all_times_is_no_other_than_the_end():
-    assert selected(Search(started_before=LATEST + timedelta(hours=23))).end == LATEST
-
-
-def test_who_may_see_their_own_alone_has_none_of_another_user():
-    assert selected(Search(user="ada"), INSTANCE) is None
-    assert selected(Search(user="ada"), ADA.id) == selected(Search(), ADA.id)
 
 
 @for_each(

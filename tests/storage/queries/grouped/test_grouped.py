@@ -38,7 +38,7 @@ from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped import totals as totals_module
 from storage.queries.grouped.grouped import Grouped
 from tests.examples import examples
-from tests.storage.rollup_checks import MIDNIGHT, Call, marked, totals_of_call, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 RESEARCH, OPS = UUID(int=0xE5), UUID(int=0x095)
@@ -241,18 +241,6 @@ def test_every_group_is_what_its_calls_add_up_to(
 
 
 @pytest.mark.gen_test
-async def test_groups_are_paged_to_the_last_one_and_told_in_all(database):
-    calls = [Call(number, second=number, model=f"m{number:02}") for number in range(25)]
-    await count(database, *calls, *(Call(100 + number, model="m07") for number in range(2)))
-    query = replace(THREE_DAYS, by=(MODEL,), limit=10)
-    pages = [await Grouped(database).read(replace(query, offset=offset)) for offset in (0, 10, 20)]
-    assert [(page.count, len(page.groups)) for page in pages] == [(25, 10), (25, 10), (25, 5)]
-    models = [group.key[0] for page in pages for group in page.groups]
-    assert models == ["m07", *sorted(set(models) - {"m07"})]
-    assert pages[2].total.total["interceptions"] == 27
-
-
-@pytest.mark.gen_test
 async def test_groups_are_sorted_by_what_changed_and_by_the_cache(database):
     """New ones come first, the largest growth next, and last what costs nothing now and cost nothing before."""
     rows = [("more", -1, 5), ("more", 0, 10), ("less", -1, 10), ("less", 0, 5), ("new", 0, 5), ("nothing", 0, 0)]
@@ -336,14 +324,6 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
 
 
 @pytest.mark.gen_test
-async def test_calls_of_others_are_nobodys_to_see(database):
-    await count(database, Call(1), Call(2, initiator=BOB))
-    hidden = replace(THREE_DAYS, by=(MODEL,), conditions={"initiator_id": ADA}, visible_to=BOB, compare=True)
-    response = await Grouped(database).read(hidden)
-    assert (response.count, response.groups, response.total.total) == (0, [], {})
-
-
-@pytest.mark.gen_test
 async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
     await count(database, Call(1, second=60), Call(2, second=2 * DAY))
     await write(database, Call(3).start, Call(3).end())
@@ -373,17 +353,6 @@ async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(databas
     assert [await told(second, ADA), await told(first, BOB)] == [0, 0]
     await count(database)
     assert [await told(THREE_DAYS), await told(second)] == [0, 0]
-
-
-@pytest.mark.gen_test
-async def test_a_call_that_is_counted_and_marked_again_is_not_told_as_uncounted(database):
-    call = Call(1)
-    await write(database, call.start, call.presumed_end())
-    assert (await Grouped(database).read(THREE_DAYS)).uncounted == 1
-    await count(database)
-    await write(database, call.end())
-    response = await Grouped(database).read(THREE_DAYS)
-    assert (response.uncounted, await marked(database), response.total.total["interceptions"]) == (0, [1], 1)
 
 
 @pytest.mark.gen_test
@@ -521,42 +490,3 @@ async def test_it_is_told_how_far_the_records_are_read(database, monkeypatch):
     result.clear()
     await Grouped(database).read(replace(query, by=(MODEL,)), on_progress)
     assert result == []
-
-
-@pytest.mark.gen_test
-async def test_it_is_told_how_far_sessions_are_read(database, monkeypatch):
-    calls = [Call(number, second=number * HOUR) for number in range(1, 5)]
-    await count(database, *calls)
-    await database.sessions.insert_many(
-        {"_id": call.id, "started_at": call.started_at, "interceptions": 1, "initiator_id": user}
-        for call, user in zip(calls, [ADA, ADA, BOB, ADA], strict=True)
-    )
-    query = replace(THREE_DAYS, of=Subject.SESSIONS, by=(USER,))
-    expected = await Grouped(database).read(query)
-    assert [(one.key, one.total["sessions"]) for one in expected.groups] == [((ADA,), 3), ((BOB,), 1)]
-    monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
-    result = []
-
-    async def on_progress(progress):
-        result.append(tuple(progress))
-
-    assert await Grouped(database).read(query, on_progress) == expected
-    # Ranked and as one, and by group.
-    assert result == [(number, 12) for number in range(13)]
-
-
-@pytest.mark.gen_test
-async def test_what_progress_raises_ends_the_reading(database, monkeypatch):
-    monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
-    await count(database, *(Call(number, second=number * HOUR) for number in range(5)))
-    result = []
-
-    async def leaves(progress):
-        result.append(progress.read)
-        if progress.read == 2:
-            raise EOFError
-
-    with pytest.raises(EOFError):
-        await Grouped(database).read(replace(THREE_DAYS, by=by("session")), leaves)
-    assert result == [0, 1, 2]
-    assert (await Grouped(database).read(replace(THREE_DAYS, by=by("session")))).total.total["interceptions"] == 5

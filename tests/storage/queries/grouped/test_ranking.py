@@ -5,12 +5,10 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import pytest
 
 from storage.aggregation.rollup_job import RollupJob
-from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.grouped.grouped import Grouped
@@ -18,7 +16,6 @@ from storage.queries.grouped.sources import rollups
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 DAY, HOUR = 86_400, 3_600
-BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def stages(profiled):
@@ -57,27 +54,6 @@ async def profiled(database):
         one async for one in raw["system.profile"].find({"ns": {"$regex": "[.]rollups$"}}) if "planSummary" in one
     ]
     await raw["system.profile"].drop()
-
-
-@pytest.mark.gen_test
-async def test_groups_over_time_are_ranked_by_days_in_any_zone(filled):
-    query = GroupQuery(
-        MIDNIGHT - timedelta(hours=1),
-        MIDNIGHT + timedelta(days=3, hours=23),
-        by=tuple(map(parse_by, ("user", "model"))),
-        period=Period.DAY,
-        zone=BERLIN,
-        order=Order.COST,
-        limit=1,
-    )
-    async with profiled(filled) as found:
-        response = await Grouped(filled).read(query)
-    (ranking,) = [one for one in found if ranks(one)]
-    # Of whole days the index alone, and four hours of the last one, which are said twice.
-    assert (ranking["docsExamined"] <= 8, response.count) == (True, 4)
-    assert [one.points.keys() for one in response.groups] == [
-        {MIDNIGHT - timedelta(hours=1), MIDNIGHT + timedelta(days=1, hours=23)}
-    ]
 
 
 @pytest.mark.parametrize("order", [Order.COST, Order.CACHE, Order.CHANGE])

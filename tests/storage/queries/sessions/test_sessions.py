@@ -1,20 +1,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from types import SimpleNamespace
 from uuid import UUID, uuid5
 
 import pytest
 from bson.decimal128 import Decimal128
 from pymongo import UpdateOne
-from pymongo.errors import AutoReconnect
 
-from intercept.records import EndReason, Status
+from intercept.records import Status
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.indexes import (
-    OF_SESSION,
-    OF_THREAD,
     SESSIONS_BY_CLIENT,
     SESSIONS_BY_FAILURES,
     SESSIONS_BY_INITIATOR,
@@ -23,7 +18,6 @@ from storage.mongo.indexes import (
     SESSIONS_BY_PROVIDER,
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
-    SESSIONS_OF_SEVERAL,
     SESSIONS_OF_SEVERAL_BY_MODEL,
     SESSIONS_WITH_FAILURES,
 )
@@ -31,7 +25,6 @@ from storage.queries.filters.keys import Term
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError
-from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions import session_list as session_list_module
 from storage.queries.sessions import sessions as sessions_module
 from storage.queries.sessions.session_list import OF_SEVERAL, Order
@@ -62,13 +55,6 @@ def numbers(page):
 
 def found_by(**terms):
     return session_filter(Search(**terms), initiator_id=BOB_ID if "user" in terms else None)
-
-
-@pytest.mark.gen_test
-async def test_without_any_session_a_page_is_empty(database, grouped):
-    assert await (await grouped()).page({}, visible_to=None, limit=10) == (0, [])
-    await SessionJob(database)._next_run()  # what grouping keeps for itself
-    assert await Decoded(Sessions(database)).page({}, visible_to=None, limit=10) == (0, [])
 
 
 @pytest.mark.gen_test
@@ -114,34 +100,6 @@ async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(
 
 
 @pytest.mark.gen_test
-async def test_a_walk_by_cursor_sees_each_session_once_while_others_come(database, grouped):
-    sessions = await grouped(*(Call(number, second=number // 3) for number in range(1, 9)))
-    after_id, walked = None, []
-    for newer in range(100, 200, 10):
-        _, page = await sessions.page({}, visible_to=None, limit=2, after_id=after_id)
-        if not page:
-            break
-        walked += [session["_id"].int for session in page]
-        after_id = page[-1]["_id"]
-        await grouped(Call(newer), Call(newer + 1, second=-newer))
-    assert walked[:8] == [8, 7, 6, 5, 4, 3, 2, 1]
-    assert len(walked) == len(set(walked))
-
-
-@pytest.mark.gen_test
-async def test_a_member_sees_counts_and_finds_only_their_own(grouped):
-    sessions = await grouped(Call(1), Call(2, initiator=BOB_ID), Call(3))
-    assert numbers(await sessions.page({}, visible_to=ADA.id, limit=10)) == (2, [3, 1])
-    assert await sessions.page(found_by(user="bob"), visible_to=ADA.id, limit=10) == (0, [])
-    with pytest.raises(UnknownCursorError):
-        await sessions.page({}, visible_to=ADA.id, limit=10, after_id=UUID(int=2))
-    assert await sessions.find(UUID(int=2), visible_to=ADA.id) is None
-    assert (await sessions.find(UUID(int=2), visible_to=BOB_ID))["initiator_id"] == BOB_ID
-    assert (await sessions.find(UUID(int=2), visible_to=None))["initiator_id"] == BOB_ID
-    assert await sessions.find(UUID(int=4), visible_to=None) is None
-
-
-@pytest.mark.gen_test
 async def test_every_term_narrows_the_list(database, grouped):
     named = Call(5, "s2")
     calls = [Call(1, model="m"), Call(2, client="Zed"), Call(3, initiator=BOB_ID), Call(4), named, Call(6), Call(7)]
@@ -163,17 +121,6 @@ async def test_every_term_narrows_the_list(database, grouped):
     ]
     for terms, number in searches:
         assert numbers(await sessions.page(found_by(**terms), visible_to=None, limit=10)) == (1, [number]), terms
-
-
-@pytest.mark.gen_test
-async def test_a_session_has_failed_when_a_call_of_it_has(database, grouped):
-    calls = [Call(1), Call(2), Call(3, "s3"), Call(4, "s3")]
-    failed = {"end_reason": EndReason.UPSTREAM_ERROR}
-    await write(database, *(call.start for call in calls))
-    await write(database, *(call.end(**(failed if call.number in {2, 4} else {})) for call in calls))
-    sessions = await grouped()
-    for status, found in ((Status.FAILED, [uuid5(ADA.id, "s3").int, 2]), (Status.COMPLETED, [1])):
-        assert numbers(await sessions.page(found_by(status=status), visible_to=None, limit=10)) == (len(found), found)
 
 
 @pytest.mark.parametrize(
@@ -245,16 +192,6 @@ async def profiled(database, collection, asking):
 
 
 @pytest.mark.gen_test
-async def test_sessions_of_several_calls_are_found_by_an_index_of_their_own(database, grouped):
-    sessions = await grouped(Call(1, "a"), Call(2, "a"), Call(3, "b"), Call(4))
-    page = sessions.page(dict(OF_SEVERAL), visible_to=None, limit=10)
-    done = await profiled(database, database.sessions, page)
-    assert {one["planSummary"] for one in done} == {f"IXSCAN {plan(SESSIONS_OF_SEVERAL)}"}
-    found = await sessions.page({"client": "Codex", **OF_SEVERAL}, visible_to=ADA.id, limit=10, order=Order.COST)
-    assert numbers(found) == (1, [uuid5(ADA.id, "a").int])
-
-
-@pytest.mark.gen_test
 async def test_every_list_query_runs_on_its_index_without_sorting_and_counts_no_document(database, grouped):
     sessions = await grouped(*(Call(number, initiator=BOB_ID) for number in range(1, 31)))
 
@@ -299,19 +236,6 @@ async def test_those_of_several_calls_of_a_model_are_counted_without_the_others(
 
 
 @pytest.mark.gen_test
-async def test_counting_those_of_several_calls_seeks_none_of_the_others(database, grouped):
-    sessions = await grouped(*(Call(number, "a" if number < 3 else None) for number in range(1, 31)))
-    requested = {"client": "Codex", **OF_SEVERAL}
-    for visible_to in (None, ADA.id):
-        asking = sessions.page(requested, visible_to=visible_to, limit=1)
-        queries = await profiled(database, database.sessions, asking)
-        (count,) = [query for query in queries if "aggregate" in query["command"]]
-        assert (count["docsExamined"], count["keysExamined"]) in {(0, 29), (0, 30)}, visible_to
-        count, _ = await sessions.page(requested, visible_to=visible_to, limit=1)
-        assert count == 1, visible_to
-
-
-@pytest.mark.gen_test
 async def test_those_with_the_most_are_found_among_all_that_come_first(database, grouped, monkeypatch):
     monkeypatch.setattr(session_list_module, "DEARER", 1)
     monkeypatch.setattr(session_list_module, "LOOKED_AT", 8)
@@ -342,31 +266,6 @@ async def test_those_with_the_most_are_found_among_all_that_come_first(database,
     assert numbers(await page("m0", 3)) == (30, [45, 43, 42])
 
 
-@pytest.mark.gen_test
-async def test_a_connection_that_is_gone_is_no_reason_not_to_count(grouped, monkeypatch):
-    sessions = await grouped(Call(1), Call(2))
-    database = sessions._sessions.database
-    real, lost = database.command, iter([True, False])
-
-    async def command(*what, **how):
-        if next(lost):
-            raise AutoReconnect("connection closed")
-        return await real(*what, **how)
-
-    monkeypatch.setattr(
-        sessions._lists._list,
-        "_sessions",
-        SimpleNamespace(
-            database=SimpleNamespace(command=command),
-            name=sessions._sessions.name,
-            codec_options=sessions._sessions.codec_options,
-            with_options=sessions._sessions.with_options,
-        ),
-    )
-    count, _ = await sessions.page({}, visible_to=None, limit=1)
-    assert (count, next(lost, None)) == (2, None)
-
-
 def numbers_of(threads):
     return [([document["_id"].int for document in thread.interceptions], thread.more) for thread in threads]
 
@@ -386,28 +285,6 @@ async def test_threads_and_their_calls_come_oldest_first(grouped):
     threads, more = await sessions.threads(ID, limit=10)
     assert (numbers_of(threads), more) == ([([1, 11, 12], False), ([2, 10], False), ([3], False)], False)
     assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (14, 12, 3)]
-
-
-@pytest.mark.gen_test
-async def test_threads_come_in_pages(grouped):
-    sessions = await grouped(*(Call(number, "a", second=number // 3) for number in range(1, 6)))
-    pages, after_id = [], None
-    for _ in range(3):
-        threads, more = await sessions.threads(ID, limit=2, after_id=after_id)
-        pages.append(([numbers[0] for numbers, _ in numbers_of(threads)], more))
-        after_id = UUID(int=pages[-1][0][-1])
-    assert pages == [([1, 2], True), ([3, 4], True), ([5], False)]
-    assert await sessions.threads(ID, limit=2, after_id=after_id) == ([], False)
-
-
-@pytest.mark.gen_test
-async def test_a_thread_behind_which_to_begin_must_be_one_of_the_session(grouped):
-    sessions = await grouped(Call(1, "a"), Call(2, "a", root=1), Call(3, "b"))
-    for number in (2, 3, 4):
-        with pytest.raises(
-            UnknownCursorError, match=f"^there is no thread {UUID(int=number)} that the caller may see$"
-        ):
-            await sessions.threads(ID, limit=2, after_id=UUID(int=number))
 
 
 @pytest.mark.gen_test
@@ -440,32 +317,3 @@ async def test_calls_in_flight_are_shown_once_their_thread_is_known(database, gr
     threads, _ = await sessions.threads(ID, limit=10)
     assert numbers_of(threads) == [([1, 3], False), ([2], False)]
     assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (3, 2)]
-
-
-@pytest.mark.gen_test
-async def test_every_query_for_threads_runs_on_its_index_without_sorting(database, grouped, monkeypatch):
-    monkeypatch.setattr(sessions_module, "THREAD_INTERCEPTIONS", 3)
-    roots = [Call(number, "a") for number in range(1, 6)]
-    answering = [Call(100 * root.number + number, "a", root=root.number) for root in roots for number in range(20)]
-    sessions = await grouped(*roots, *answering, *(Call(number) for number in range(10, 40)))
-    queries = await profiled(database, database.interceptions, sessions.threads(ID, limit=2, after_id=UUID(int=2)))
-    of_session, of_thread = (f"IXSCAN {plan(index)}" for index in (OF_SESSION, OF_THREAD))
-    looked_at = [(query["planSummary"], query["docsExamined"]) for query in queries]
-    assert looked_at[0][0] == of_session
-    assert looked_at[0][1] <= 4
-    assert looked_at[1:] == [(of_thread, 3), (of_thread, 1)] * 2
-    assert not any("hasSortStage" in query for query in queries)
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_the_error_says_so(unreachable):
-    sessions = Sessions(unreachable)
-    for asking in (
-        sessions.page({}, visible_to=None, limit=1),
-        sessions.find(UUID(int=1), visible_to=None),
-        sessions.threads(UUID(int=1), limit=1),
-    ):
-        with pytest.raises(
-            DatabaseUnavailableError, match=r"^MongoDB is unavailable: 127\.0\.0\.1:\d+: .*Connection refused$"
-        ):
-            await asking

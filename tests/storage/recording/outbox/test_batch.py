@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from pymongo import WriteConcern
 
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.outbox.batch import write_batch
 from tests.storage.recording.writes import amend, end, nested, start
 
@@ -64,12 +64,6 @@ async def test_an_acknowledgement_means_a_majority_has_it_on_disk(private_databa
     assert seen == [{"w": "majority", "j": True}]
 
 
-@pytest.mark.gen_test
-async def test_nothing_to_write_asks_nothing(private_database, commands):
-    assert await write_batch(private_database, [], seconds=5) == []
-    assert commands.sent == []
-
-
 BAD = {
     "a name it does not allow": (amended, {"": 1}, EMPTY_NAME),
     "what the collection does not allow": (start, {"status": "unheard of"}, NOT_VALID),
@@ -95,16 +89,6 @@ async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(da
 
 
 @pytest.mark.gen_test
-async def test_many_may_be_refused(database):
-    await validated(database)
-    bad = [start(number, status="unheard of") for number in range(0, 200, 2)]
-    good = [start(number) for number in range(1, 200, 2)]
-    mixed = [operation for pair in zip(bad, good, strict=True) for operation in pair]
-    assert await write_batch(database, mixed, seconds=10) == [(one, NOT_VALID) for one in bad]
-    assert await ids(database) == set(range(1, 200, 2))
-
-
-@pytest.mark.gen_test
 async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(private_database, private_mongodb):
     private_mongodb.freeze()
     loop = asyncio.get_running_loop()
@@ -118,26 +102,7 @@ async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(pr
 
 
 @pytest.mark.gen_test
-async def test_waiting_for_a_free_thread_counts_as_waiting(private_database, private_mongodb):
-    await private_database.health.check()
-    private_mongodb.freeze()
-    stuck = [asyncio.ensure_future(private_database.users.find_one()) for _ in range(200)]
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB (is unavailable|does not take records): "):
-        await write_batch(private_database, [start(1)], seconds=0.2)
-    private_mongodb.thaw()
-    assert await asyncio.gather(*stuck) == [None] * 200
-
-
-@pytest.mark.gen_test
 async def test_a_write_that_no_majority_can_acknowledge_is_not_acknowledged(private_database):
     private_database.interceptions = private_database.interceptions.with_options(write_concern=WriteConcern(w=7))
     with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB (is unavailable|does not take records): "):
         await write_batch(private_database, [start(1)], seconds=1)
-
-
-@pytest.mark.gen_test
-async def test_a_dead_database_is_unavailable(tmp_path):
-    database = Database.connect(f"mongodb://{str(tmp_path / 'none.sock').replace('/', '%2F')}", "test")
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: .*none\.sock"):
-        await write_batch(database, [start(1)], seconds=0.2)
-    database.close()

@@ -19,13 +19,10 @@ from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
 from storage.recording.outbox.segment import FRAME_BYTES, Segment
 from storage.recording.outbox.spool import Spool
 from tests.examples import examples
-from tests.storage.conditions import until
-from tests.storage.recording.disks import largest_file
 
 SIZE = 100
 PLENTY = 1000
 FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
-FAILED = r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$"
 
 
 def operation(action, number):
@@ -66,10 +63,6 @@ def add_start(outbox, number):
     return write
 
 
-def refusal(write):
-    return str(write.result.result())
-
-
 def tail(outbox):
     """What would go to the database from memory, now that it would."""
     outbox.hurry()
@@ -108,20 +101,6 @@ async def read(outbox):
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_answers_gets_everything_from_memory(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add(outbox, end(0))
-        outbox.add(PendingWrite(amend(2), optional=True))
-        add_start(outbox, 1)
-        assert (outbox.queued, outbox.spooled) == (3, 0)
-        outbox.hurry()
-        assert outbox.next_batch() == [end(0), amend(2), start(1)]
-        assert outbox.queued == 3
-        outbox.acknowledge()
-        assert outbox.queued == 0
-
-
-@pytest.mark.gen_test
 async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_database_has_it(tmp_path):
     async with opened(tmp_path) as outbox:
         write = add_start(outbox, 1)
@@ -131,15 +110,6 @@ async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_databas
         outbox.next_batch()
         outbox.acknowledge()
         assert (outbox.queued, on_disk(tmp_path), outbox._tail.size) == (0, [], 0)
-
-
-@pytest.mark.gen_test
-async def test_what_the_database_refuses_leaves_the_disk_as_well(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add_start(outbox, 1)
-        outbox.hurry()
-        outbox.acknowledge(refused=set(outbox.next_batch()))
-        assert (outbox.queued, on_disk(tmp_path)) == (0, [])
 
 
 @pytest.mark.gen_test
@@ -168,84 +138,6 @@ async def test_a_start_and_its_end_make_one_operation(tmp_path):
 
 
 @pytest.mark.gen_test
-async def test_a_start_goes_before_what_amends_it(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add_start(outbox, 1)
-        add(outbox, amend(1))
-        assert outbox.next_batch() == [start(1), amend(1)]
-
-
-@pytest.mark.gen_test
-async def test_a_start_that_was_tried_is_not_changed_any_more(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add_start(outbox, 1)
-        outbox.hurry()
-        outbox.next_batch()
-        add(outbox, end(1))
-        assert tail(outbox) == [start(1), end(1)]
-
-
-@pytest.mark.gen_test
-async def test_a_batch_that_is_put_back_stands_before_what_came_since(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add(outbox, end(1), end(2))
-        outbox.next_batch()
-        add(outbox, end(3))
-        assert tail(outbox) == [end(1), end(2), end(3)]
-
-
-@pytest.mark.gen_test
-async def test_while_the_database_is_unavailable_only_the_spool_has_it(tmp_path):
-    async with opened(tmp_path) as outbox:
-        outbox.mark_unavailable()
-        write = add_start(outbox, 1)
-        assert write.waited_for
-        add(outbox, end(1))
-        assert await write.result is None
-        assert (outbox.queued, outbox.spooled, outbox.accepts) == (0, 2, True)
-        assert await read(outbox) == [start(1), end(1)]
-        assert on_disk(tmp_path) == []
-
-
-@pytest.mark.gen_test
-async def test_an_outage_leaves_what_is_in_memory_to_the_spool_and_writes_none_of_it_again(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add_start(outbox, 1)
-        add(outbox, end(2))
-        outbox.next_batch()
-        add(outbox, end(1), amend(3))
-        before = on_disk(tmp_path)
-        outbox.mark_unavailable()
-        assert (outbox.queued, outbox.spooled) == (0, 4)
-        assert before == on_disk(tmp_path) == await read(outbox) == [start(1), end(2), end(1), amend(3)]
-
-
-@pytest.mark.gen_test
-async def test_an_outage_does_not_repeat_what_the_database_had_before(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add(outbox, end(1), end(2))
-        outbox.next_batch()
-        outbox.acknowledge()
-        add(outbox, end(3))
-        outbox.next_batch()
-        add(outbox, end(4))
-        outbox.acknowledge()
-        outbox.mark_unavailable()
-        assert await read(outbox) == [end(4)]
-
-
-@pytest.mark.gen_test
-async def test_a_batch_from_the_spool_that_may_not_be_written_is_read_again(tmp_path):
-    async with opened(tmp_path) as outbox:
-        outbox.mark_unavailable()
-        add(outbox, end(1))
-        assert len(await outbox.read()) == 1
-        add(outbox, end(2))
-        outbox.mark_unavailable()
-        assert await read(outbox) == [end(1), end(2)]
-
-
-@pytest.mark.gen_test
 async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
@@ -265,163 +157,6 @@ async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tm
 
 
 @pytest.mark.gen_test
-async def test_what_comes_while_the_spool_is_being_synced_does_not_overtake(tmp_path):
-    async with opened(tmp_path) as outbox:
-        outbox.mark_unavailable()
-        add(outbox, start(1))
-        outbox.mark_available()
-        add(outbox, amend(1))
-        write = add_start(outbox, 2)
-        assert (outbox.queued, outbox.spooled, write.waited_for) == (0, 3, True)
-        assert await read(outbox) == [start(1), amend(1), start(2)]
-        assert await write.result is None
-
-
-@pytest.mark.expects_log(FULL)
-@pytest.mark.gen_test
-async def test_an_end_that_does_not_fit_waits_in_memory_until_its_start_is_written(tmp_path):
-    async with opened(tmp_path, room=2) as outbox:
-        outbox.mark_unavailable()
-        await add_start(outbox, 1).result
-        add(outbox, end(2), end(1))
-        await outbox._spool.synced()
-        assert outbox.trouble == "the spool is full: 216 of 216 bytes are taken"
-        outbox.mark_available()
-        assert (tail(outbox), outbox.queued, outbox.spooled) == ([], 1, 2)
-        assert await read(outbox) == [start(1), end(2)]
-        assert (tail(outbox), outbox.trouble) == ([end(1)], "")
-
-
-@pytest.mark.parametrize("outage", [False, True])
-@pytest.mark.gen_test
-async def test_an_end_outlives_the_process_where_the_spool_is_full(tmp_path, outage):
-    spool = spool_with(tmp_path, room=2, reserve=1)
-    outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
-    add_start(outbox, 1)
-    add(outbox, end(9))
-    if outage:
-        outbox.mark_unavailable()
-        await spool.synced()
-    add(outbox, end(1))
-    assert (outbox.queued, outbox.spooled) == ((0, 3) if outage else (2, 0))
-    await die(spool)
-    assert on_disk(tmp_path) == [start(1), end(9), end(1)]
-
-
-@pytest.mark.expects_log(FAILED)
-@pytest.mark.gen_test
-async def test_a_spool_that_takes_nothing_is_in_trouble_until_the_database_is_back(tmp_path):
-    async with opened(tmp_path) as outbox:
-        outbox.mark_unavailable()
-        with largest_file(0):
-            add(outbox, end(1))
-            await until(lambda: outbox.trouble)
-        assert (tail(outbox), outbox.accepts, outbox.trouble) == (
-            [end(1)],
-            False,
-            "the spool cannot be written: File too large",
-        )
-        outbox.mark_available()
-        assert (outbox.accepts, outbox.trouble) == (True, "")
-        outbox.next_batch()
-        outbox.acknowledge()
-
-
-@pytest.mark.expects_log(FULL)
-@pytest.mark.gen_test
-async def test_a_full_spool_refuses_starts_and_lets_ends_wait_in_memory(tmp_path):
-    async with opened(tmp_path, room=1) as outbox:
-        outbox.mark_unavailable()
-        write = add_start(outbox, 1)
-        assert refusal(write) == "Recording is unavailable: the spool is full: 0 of 108 bytes are taken."
-        add(outbox, end(2), end(3))
-        assert (outbox.spooled, tail(outbox), outbox.accepts) == (1, [], False)
-        assert await read(outbox) == [end(2)]
-        assert tail(outbox) == [end(3)]
-        outbox.mark_unavailable()
-        assert (outbox.queued, outbox.spooled) == (0, 1)
-
-
-@pytest.mark.gen_test
-async def test_under_strict_starts_are_refused_while_the_database_is_unavailable(tmp_path):
-    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        tried = add_start(outbox, 1)
-        outbox.next_batch()
-        untried = add_start(outbox, 2)
-        assert on_disk(tmp_path) == []
-        outbox.mark_unavailable()
-        refused = add_start(outbox, 3)
-        assert {refusal(write) for write in (tried, untried, refused)} == {
-            "Recording is unavailable: the database is unavailable."
-        }
-        assert [write.result.result().maybe_written for write in (tried, untried, refused)] == [True, False, False]
-        add(outbox, end(4))
-        assert (outbox.queued, outbox.spooled, outbox.accepts) == (0, 1, False)
-        assert await read(outbox) == [end(4)]
-
-
-@pytest.mark.gen_test
-async def test_under_strict_a_start_overtakes_what_is_in_the_spool_alone(tmp_path):
-    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        outbox.mark_unavailable()
-        add(outbox, end(1))
-        outbox.mark_available()
-        write = add_start(outbox, 2)
-        assert (outbox.next_batch(), write.waited_for, outbox.spooled) == ([start(2)], True, 1)
-        outbox.acknowledge()
-        assert write.result.result() is None
-
-
-@pytest.mark.gen_test
-async def test_memory_that_is_full_is_left_to_the_spool(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "TAIL_BYTES", 3 * SIZE)
-    async with opened(tmp_path) as outbox:
-        write = add_start(outbox, 1)
-        add(outbox, end(2), end(3), end(4), end(1))
-        assert write.result.result() is None
-        assert (outbox.queued, outbox.spooled, outbox._tail.size) == (2, 3, 2 * SIZE)
-        assert await read(outbox) == [start(1), end(2), end(3)]
-        assert tail(outbox) == [end(4), end(1)]
-
-
-@pytest.mark.gen_test
-async def test_a_batch_that_is_under_way_when_memory_fills_comes_first_if_it_fails(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
-    async with opened(tmp_path) as outbox:
-        add(outbox, start(1))
-        outbox.next_batch()
-        add(outbox, end(1), end(2), end(3))
-        assert (outbox.queued, outbox.spooled) == (2, 2)
-        outbox.mark_unavailable()
-        assert await read(outbox) == [start(1), end(1), end(2), end(3)]
-
-
-@pytest.mark.expects_log(FULL)
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=5)} is lost$")
-@pytest.mark.gen_test
-async def test_without_a_spool_starts_are_refused_first_and_ends_lost_last(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
-    monkeypatch.setattr(tail_module, "MEMORY_BYTES", 3 * SIZE)
-    async with opened(tmp_path, room=0) as outbox:
-        add(outbox, end(1), end(2))
-        write = add_start(outbox, 3)
-        assert refusal(write) == "Recording is unavailable: too much waits to be recorded."
-        outbox.add(PendingWrite(amend(1), optional=True))
-        add(outbox, end(4), end(5))
-        assert outbox.next_batch() == [end(1), end(2), end(4)]
-        outbox.acknowledge()
-
-
-@pytest.mark.gen_test
-async def test_a_start_that_nobody_waits_for_any_more_is_kept(tmp_path):
-    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        write = add_start(outbox, 1)
-        write.result.cancel()
-        outbox.mark_unavailable()
-        assert await read(outbox) == [start(1)]
-
-
-@pytest.mark.gen_test
 async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(tmp_path):
     async with opened(tmp_path) as outbox:
         add(outbox, end(1))
@@ -436,21 +171,6 @@ async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(t
         add(outbox, end(2))
         await ready
         assert not await outbox.flush(0)
-
-
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=3)} is lost$")
-@pytest.mark.gen_test
-async def test_closing_leaves_everything_to_the_spool(tmp_path):
-    async with opened(tmp_path) as outbox:
-        write = add_start(outbox, 1)
-        add(outbox, end(2))
-    assert write.result.result() is None
-    assert (outbox.accepts, outbox.queued, outbox.spooled) == (False, 0, 2)
-    add(outbox, end(3))
-    late = add_start(outbox, 4)
-    assert refusal(late) == "Recording is unavailable: the server is stopping."
-    async with opened(tmp_path) as outbox:
-        assert await read(outbox) == [start(1), end(2)]
 
 
 @pytest.mark.gen_test
@@ -528,23 +248,6 @@ async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tm
         (tmp_path / "elsewhere").rename(tmp_path / "spool")
         third = add_start(outbox, 3)
         assert (third.waited_for, on_disk(tmp_path / "spool"), outbox.trouble) == (False, [start(3)], "")
-
-
-@pytest.mark.expects_log(
-    r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: No such file or directory$"
-)
-@pytest.mark.gen_test
-async def test_a_start_that_waits_for_the_database_is_accepted_once_the_spool_has_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "TAIL_BYTES", 2 * SIZE)
-    async with opened(tmp_path / "spool") as outbox:
-        (tmp_path / "spool").rename(tmp_path / "elsewhere")
-        write = add_start(outbox, 1)
-        (tmp_path / "elsewhere").rename(tmp_path / "spool")
-        add(outbox, end(2))
-        assert write.waited_for
-        add(outbox, end(3))
-        assert write.result.result() is None
-        assert await read(outbox) == [end(2), start(1)]
 
 
 @pytest.mark.expects_log(FULL)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from storage.recording.outbox.segment import FRAME_BYTES, Segment, frame
 from storage.recording.outbox.segments import SpoolLockedError
-from storage.recording.outbox.spool import Spool, SpoolError, SpoolFullError, SpoolWriteError
+from storage.recording.outbox.spool import Spool, SpoolFullError, SpoolWriteError
 from tests.examples import examples
 from tests.storage.recording.disks import largest_file
 
@@ -52,79 +52,6 @@ class Gate:
 
     async def reached(self):
         assert await asyncio.get_running_loop().run_in_executor(None, self.entered.acquire, True, 10)
-
-
-@pytest.mark.gen_test
-async def test_records_are_read_back_in_order_until_they_are_acknowledged(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"a", b"b", b"c")
-    assert await spool.read(2) == [b"a", b"b"]
-    assert await spool.read(2) == [b"a", b"b"]
-    spool.acknowledge_read()
-    spool.acknowledge_read()
-    assert await spool.read(2) == [b"c"]
-    assert spool.records == 1
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_an_empty_spool_has_an_empty_file_and_leaves_none(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"a", b"b")
-    assert await drain(spool) == [b"a", b"b"]
-    assert (spool.records, [path.read_bytes() for path in segments(tmp_path)]) == (0, [b""])
-    assert await spool.read(1) == []
-    await spool.close()
-    assert segments(tmp_path) == []
-
-
-@pytest.mark.gen_test
-async def test_records_written_while_others_are_read_come_after_them(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"a", b"b")
-    assert await spool.read(5) == [b"a", b"b"]
-    await append(spool, b"c")
-    spool.acknowledge_read()
-    await append(spool, b"d")
-    assert await drain(spool) == [b"c", b"d"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_records_are_there_after_a_restart(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"a", b"b", b"c")
-    await spool.close()
-    spool = Spool(tmp_path)
-    await append(spool, b"d")
-    assert spool.records == 4
-    assert await drain(spool) == [b"a", b"b", b"c", b"d"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_a_restart_before_a_segment_is_done_reads_it_again(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"a", b"b", b"c")
-    await spool.read(2)
-    spool.acknowledge_read()
-    await spool.close()
-    spool = Spool(tmp_path)
-    assert await drain(spool) == [b"a", b"b", b"c"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_a_full_segment_is_closed_and_deleted_when_its_records_are_acknowledged(tmp_path):
-    spool = Spool(tmp_path, segment_bytes=2 * (FRAME_BYTES + 1))
-    for record in (b"a", b"b", b"c"):
-        await append(spool, record)
-    assert [path.name for path in segments(tmp_path)] == ["0000000000000001.journal", "0000000000000002.journal"]
-    assert await spool.read(5) == [b"a", b"b"]
-    spool.acknowledge_read()
-    assert [path.name for path in segments(tmp_path)] == ["0000000000000002.journal"]
-    assert await drain(spool) == [b"c"]
-    await spool.close()
 
 
 @given(st.lists(RECORDS, max_size=4), st.integers(9, 200), st.integers(1, 7))
@@ -244,18 +171,6 @@ async def test_records_that_arrive_during_a_sync_share_the_next_one(tmp_path):
 
 
 @pytest.mark.gen_test
-async def test_who_stops_waiting_disturbs_nobody(tmp_path):
-    gate = Gate()
-    spool = Spool(tmp_path, sync=gate)
-    one, other = spool.append_synced(b"one"), spool.append_synced(b"other")
-    one.cancel()
-    gate.let_through.release(2)
-    await other
-    assert await drain(spool) == [b"one", b"other"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
 async def test_a_full_spool_says_so_until_something_is_acknowledged(tmp_path):
     spool = Spool(tmp_path, max_bytes=80)  # 70 for what is not urgent
     await append(spool, b"x" * 12, b"x" * 12, b"x" * 12)
@@ -283,18 +198,6 @@ async def test_the_last_eighth_is_for_urgent_records(tmp_path):
 
 
 @pytest.mark.gen_test
-async def test_urgent_records_may_exceed_the_bound_by_the_reserve(tmp_path):
-    spool = Spool(tmp_path, max_bytes=80, reserve_bytes=20)
-    position = spool.append(b"x" * 72, urgent=True)
-    await spool.append_synced(b"synced", urgent=True)
-    with pytest.raises(SpoolFullError, match=r"^the spool is full: 94 of 80 bytes are taken$"):
-        spool.append_synced(b"", urgent=True)
-    spool.acknowledge(position)
-    assert await drain(spool) == [b"synced"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
 async def test_what_an_earlier_process_left_counts_against_the_bound(tmp_path):
     spool = Spool(tmp_path)
     await append(spool, b"x" * 62)
@@ -318,15 +221,6 @@ async def test_a_disk_that_takes_no_more_fails_the_record_and_leaves_nothing_of_
     assert await drain(spool) == [b"before", b"after"]
     await spool.close()
     assert segments(tmp_path) == []
-
-
-@pytest.mark.gen_test
-async def test_a_disk_that_takes_nothing_leaves_no_file(tmp_path):
-    spool = Spool(tmp_path)
-    with largest_file(0), pytest.raises(SpoolWriteError):
-        await spool.append_synced(b"a")
-    assert (spool.records, segments(tmp_path)) == (0, [])
-    await spool.close()
 
 
 @pytest.mark.gen_test
@@ -396,19 +290,6 @@ async def test_nobody_else_may_read_the_files(tmp_path):
 
 
 @pytest.mark.gen_test
-async def test_closing_writes_what_was_appended_and_takes_no_more(tmp_path):
-    spool = Spool(tmp_path)
-    written = spool.append_synced(b"a")
-    await spool.close()
-    assert written.done()
-    with pytest.raises(SpoolError, match=r"^the spool is closed$"):
-        spool.append_synced(b"b")
-    spool = Spool(tmp_path)
-    assert await drain(spool) == [b"a"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
 async def test_files_that_are_none_of_its_own_are_left_alone(tmp_path):
     (tmp_path / "notes.journal").write_bytes(b"mine")
     spool = Spool(tmp_path)
@@ -442,46 +323,6 @@ async def test_appended_records_are_on_disk_at_once_and_gone_when_acknowledged(t
 
 
 @pytest.mark.gen_test
-async def test_a_long_file_is_deleted_when_the_database_has_all_of_it(tmp_path):
-    spool = Spool(tmp_path, segment_bytes=2 * (FRAME_BYTES + 3))
-    positions = [spool.append(record) for record in (b"one", b"two", b"333")]
-    assert kept(tmp_path) == [[b"one", b"two"], [b"333"]]
-    spool.acknowledge(positions[2])
-    assert kept(tmp_path) == [[b"one", b"two"], []]
-    spool.acknowledge(positions[0])
-    spool.acknowledge(positions[1])
-    assert kept(tmp_path) == [[]]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_closing_keeps_what_the_database_has_not_got(tmp_path):
-    spool = Spool(tmp_path)
-    spool.append(b"one")
-    await spool.close()
-    assert kept(tmp_path) == [[b"one"]]
-    spool = Spool(tmp_path)
-    spool.acknowledge(spool.append(b"two"))
-    await spool.close()
-    assert kept(tmp_path) == [[b"one"]]
-
-
-@pytest.mark.gen_test
-async def test_what_memory_lets_go_of_is_read_with_all_behind_it(tmp_path):
-    spool = Spool(tmp_path, segment_bytes=2 * (FRAME_BYTES + 1))
-    positions = [spool.append(record) for record in (b"a", b"b", b"c", b"d")]
-    spool.acknowledge(positions[0])
-    for position in reversed(positions[1:]):
-        spool.mark_unread(position)
-    later = spool.append(b"e")
-    assert spool.records == 3
-    assert await drain(spool) == [b"b", b"c", b"d"]
-    assert kept(tmp_path) == [[b"e"]]
-    spool.acknowledge(later)
-    await spool.close()
-
-
-@pytest.mark.gen_test
 async def test_what_memory_lets_go_of_during_a_read_is_not_passed_over(tmp_path):
     spool = Spool(tmp_path)
     first, second = spool.append(b"a"), spool.append(b"b")
@@ -493,17 +334,6 @@ async def test_what_memory_lets_go_of_during_a_read_is_not_passed_over(tmp_path)
     spool.acknowledge_read()
     assert await drain(spool) == [b"a", b"b"]
     assert spool.size == 0
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_what_was_read_and_may_not_be_written_is_read_again(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"a", b"b", b"c")
-    assert await spool.read(2) == [b"a", b"b"]
-    assert spool.records == 3
-    spool.revert_read()
-    assert await drain(spool, 2) == [b"a", b"b", b"c"]
     await spool.close()
 
 
@@ -547,32 +377,4 @@ async def test_a_sync_that_fails_is_logged_and_what_was_written_stays(tmp_path):
     assert kept(tmp_path) == [[b"a"], [b"b"]]
     spool.acknowledge(position)
     assert kept(tmp_path) == [[b"b"]]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_what_is_written_only_does_not_fit_on_the_disk_and_leaves_nothing_of_it(tmp_path):
-    spool = Spool(tmp_path)
-    first = spool.append(b"one")
-    size = FRAME_BYTES + 3
-    with largest_file(size + 5), pytest.raises(SpoolWriteError, match="the spool cannot be written: File too large"):
-        spool.append(b"two")
-    assert segments(tmp_path)[0].stat().st_size == size
-    spool.append(b"three")
-    assert kept(tmp_path) == [[b"one"], [b"three"]]
-    spool.acknowledge(first)
-    assert kept(tmp_path) == [[b"three"]]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_the_bound_holds_for_what_is_written_only(tmp_path):
-    spool = Spool(tmp_path, max_bytes=80, reserve_bytes=0)  # 70 for what is not urgent
-    position = spool.append(b"x" * 62)
-    with pytest.raises(SpoolFullError):
-        spool.append(b"")
-    spool.append(b"xx", urgent=True)
-    with pytest.raises(SpoolFullError):
-        spool.append(b"", urgent=True)
-    spool.acknowledge(position)
     await spool.close()

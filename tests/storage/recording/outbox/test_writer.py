@@ -79,16 +79,6 @@ async def test_what_is_waited_for_is_in_the_database_afterwards(database, tmp_pa
         assert (writer.queued, writer.spooled, writer.healthy, writer.trouble) == (0, 0, True, "")
 
 
-@pytest.mark.gen_test
-async def test_what_is_put_is_in_the_database_soon(database, tmp_path):
-    async with opened(database, tmp_path) as writer:
-        await writer.write(start(1))
-        writer.enqueue(amend(1, tokens=3))
-        writer.enqueue(end(1, tokens=5))
-        assert await writer.flush(5)
-        assert await found(database) == {1: {"status": "completed", "tokens": 5}}
-
-
 @pytest.mark.usefixtures("patient")
 @pytest.mark.gen_test
 async def test_starts_that_wait_for_one_another_share_one_command(
@@ -288,16 +278,6 @@ async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_i
         assert set(await found(private_database)) - {1} == {2}
 
 
-@pytest.mark.gen_test
-async def test_a_strict_start_does_not_wait_for_what_is_left_in_the_spool(database, tmp_path):
-    await left_behind(tmp_path, *[start(number).record for number in range(1000)])
-    async with opened(database, tmp_path, STRICT) as writer:
-        await writer.write(start(9999))
-        assert writer.spooled > 0
-        assert await writer.flush(10)
-        assert set(await found(database)) == {*range(1000), 9999}
-
-
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.expects_log(FULL)
 @pytest.mark.gen_test
@@ -403,17 +383,6 @@ async def test_without_a_spool_memory_is_bounded_too(
         }
 
 
-@pytest.mark.gen_test
-async def test_what_an_earlier_process_left_comes_first(database, tmp_path):
-    operations = start(1), start(2), amend(2, tokens=3), end(1)
-    await left_behind(tmp_path, *[operation.record for operation in operations])
-    async with opened(database, tmp_path) as writer:
-        assert writer.spooled == 4
-        assert await writer.flush(10)
-        assert await found(database) == {1: {"status": "completed"}, 2: {"status": "in_flight", "tokens": 3}}
-        assert writer.spooled == 0
-
-
 @pytest.mark.expects_log(
     r"^ERROR storage\.recording\.outbox\.writer: a record of the spool is not one of this version; it is left out$"
 )
@@ -510,15 +479,6 @@ async def test_a_closed_writer_takes_nothing(database, tmp_path):
     writer.enqueue(end(1))
     (refusal,) = await asyncio.gather(writer.write(start(2)), return_exceptions=True)
     assert str(refusal) == "Recording is unavailable: the server is stopping."
-
-
-@pytest.mark.gen_test
-async def test_closing_writes_what_was_put(database, tmp_path):
-    writer = Writer(database, spool=Spool(tmp_path), policy=SPOOL)
-    writer.open()
-    writer.enqueue(start(1))
-    await writer.close(5)
-    assert await found(database) == {1: {"status": "in_flight"}}
 
 
 @pytest.mark.expects_log(rf"^WARNING storage\.recording\.left_calls: calls that instance {DEAD} left in flight: 2$")

@@ -94,16 +94,6 @@ def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
     assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
 
 
-@for_each("group_by", ["nobody", "tag", "tag.", "tag.A", "tag.a.b", "tag.$x", "user,model,client"])
-def test_a_dimension_that_there_is_not_is_refused(group_by):
-    with pytest.raises(ValidationProblem) as refused:
-        parse_group_request({"group_by": group_by}, NOW)
-    ((field, detail),) = refused.value.validations
-    assert field == "group_by"
-    assert "up to 2 of user, group, token, model" in detail
-    assert detail.endswith("streaming, tag.NAME, separated by a comma")
-
-
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
 words = st.sampled_from([*Period, *Order, *Subject, "user,model", "Europe/Berlin", "csv", "previous", "7", "0"])
 texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=20))
