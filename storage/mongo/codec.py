@@ -1,4 +1,4 @@
-"""Values as BSON holds them, where the driver is too slow. Figures: CPython 3.11 on the machine of `make bench-micro`."""
+"""Values as BSON holds them, where the driver is too slow. Figures: CPython 3.11 on the machine of `make bench`."""
 
 from __future__ import annotations
 
