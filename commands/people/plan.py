@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct
 
-from commands.people.reading import InvalidPeopleError, People, PlannedGroup, PlannedUser
+from commands.people.reading import InvalidPeopleError, People, PlannedUser
 from limits.policies.sources import Level
 from storage.accounts.users import Group, Role, User
 from storage.policies.documents import KeptPolicy, is_same, kind_of, path_of
@@ -76,7 +76,7 @@ def _groups(wanted: People, there: There, *, removes: bool) -> Iterator[Step]:
         old = known.pop(one.name.lower(), None)
         if old is None:
             yield Step(What.ADD_GROUP, one.name, f"+ group {one.name}", one)
-        elif one.display_name is not None and (display_name := one.display_name or old.name) != old.display_name:
+        elif one.display_name is not UNSET and (display_name := one.display_name or old.name) != old.display_name:
             text = f"~ group {old.name} (display_name: {old.display_name!r} -> {display_name!r})"
             yield Step(What.CHANGE_GROUP, old.name, text, display_name)
     if removes:
@@ -115,9 +115,9 @@ def _users(wanted: People, there: There, *, removes: bool) -> Iterator[Step]:
 def _changes(one: PlannedUser, old: User) -> Iterator[tuple[str, tuple[str, str]]]:
     if one.role is not old.role:
         yield "role", (old.role.value, one.role.value)
-    if one.display_name is not None and (one.display_name or old.username) != old.display_name:
+    if one.display_name is not UNSET and (one.display_name or old.username) != old.display_name:
         yield "display_name", (old.display_name, one.display_name or old.username)
-    if one.cost_centre is not None and one.cost_centre != old.cost_centre:
+    if one.cost_centre is not UNSET and one.cost_centre != old.cost_centre:
         yield "cost_centre", (old.cost_centre, one.cost_centre)
 
 
@@ -187,9 +187,8 @@ def _check_subject(wanted: People, there: There, level: Level, reference: str, w
 
 def _names_of_groups(wanted: People, there: There, *, removes: bool) -> set[str]:
     """The names of the groups that there will be, in lower case."""
-    planned: tuple[PlannedGroup, ...] = wanted.groups or ()
     stay = () if removes and wanted.groups is not None else there.groups
-    return {group.name.lower() for group in stay} | {group.name.lower() for group in planned}
+    return {group.name.lower() for group in stay} | {group.name.lower() for group in wanted.groups or ()}
 
 
 def _check_removed_groups(there: There, steps: Sequence[Step]) -> None:

@@ -8,8 +8,8 @@ Shape:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -19,8 +19,11 @@ from intercept.formats.json_text import decode_unique
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.policies.sources import Level
+from resources.accounts.groups import NewGroup
+from resources.accounts.users import NewUser
+from resources.bodies import Body, InvalidBodyError, OtherReaders
 from storage.accounts.groups import MAX_GROUPS_OF_USER
-from storage.accounts.users import IdentityError, Role, checked_group_name, checked_name, checked_username
+from storage.accounts.users import IdentityError, checked_group_name
 from storage.policies.documents import kind_of, level_of
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
@@ -29,35 +32,26 @@ MAX_FILE_BYTES = 16 * 1024 * 1024
 SECTIONS = ("users", "groups", "policies")
 PATHS = "must be everyone, groups/GROUP, users/USER or tokens/TOKEN"
 
-T = TypeVar("T")
+B = TypeVar("B", bound=Body)
 
 
 class InvalidPeopleError(ValueError):
     """The file is invalid. The text names the field and the error."""
 
 
-class PlannedUser(Struct, frozen=True):
-    """A user in a file. None means that the file does not say."""
+class PlannedUser(NewUser):
+    """A user in a file, with the names of all their groups; None means that the file does not say."""
 
-    username: str
-    role: Role
-    display_name: str | None = None
-    cost_centre: str | None = None
     groups: tuple[str, ...] | None = None
 
-
-class PlannedGroup(Struct, frozen=True):
-    """A group as a file has it."""
-
-    name: str
-    display_name: str | None = None
+    other_readers: ClassVar[OtherReaders] = {"groups": lambda given: given}
 
 
 class People(Struct, frozen=True):
     """The content of a file. A missing section is None: then nothing of it is changed."""
 
     users: tuple[PlannedUser, ...] | None = None
-    groups: tuple[PlannedGroup, ...] | None = None
+    groups: tuple[NewGroup, ...] | None = None
     policies: Mapping[tuple[Level, str], AnyPolicy] | None = None
 
 
@@ -70,17 +64,17 @@ def read_people(data: bytes) -> People:
     if len(data) > MAX_FILE_BYTES:
         raise InvalidPeopleError(f"has more than {MAX_FILE_BYTES >> 20} MiB")
     given = _object("", _decoded(data))
-    _known("", given, SECTIONS)
+    for name in given:
+        if name not in SECTIONS:
+            raise InvalidPeopleError(f"{name}: unknown field; allowed are {', '.join(SECTIONS)}")
     users, groups, policies = (given.get(name) for name in SECTIONS)
     made = People(
-        None if users is None else tuple(_user(f"users[{at}]", one) for at, one in enumerate(_list("users", users))),
-        None
-        if groups is None
-        else tuple(_group(f"groups[{at}]", one) for at, one in enumerate(_list("groups", groups))),
+        None if users is None else tuple(_users(users)),
+        None if groups is None else tuple(_each("groups", groups, NewGroup)),
         None if policies is None else _policies(_object("policies", policies)),
     )
-    _once("users", [user.username for user in made.users or ()])
-    _once("groups", [group.name for group in made.groups or ()])
+    _once("users", (user.username for user in made.users or ()))
+    _once("groups", (group.name for group in made.groups or ()))
     return made
 
 
@@ -93,32 +87,36 @@ def _decoded(data: bytes) -> Any:
         raise InvalidPeopleError(" ".join(str(error).split())) from error
 
 
-def _user(where: str, given: Any) -> PlannedUser:
-    fields = _object(where, given)
-    _known(where, fields, PlannedUser.__struct_fields__)
-    groups = fields.get("groups")
-    if groups is not None:
-        named = [
-            _checked(f"{where}.groups[{at}]", checked_group_name, one)
-            for at, one in enumerate(_list(f"{where}.groups", groups))
-        ]
-        _once(f"{where}.groups", named)
-        if len(named) > MAX_GROUPS_OF_USER:
-            raise InvalidPeopleError(f"{where}.groups: a user may be in at most {MAX_GROUPS_OF_USER} groups")
-    return PlannedUser(
-        _checked(f"{where}.username", checked_username, _required(where, fields, "username")),
-        _checked(f"{where}.role", _role, _required(where, fields, "role")),
-        _optional(where, fields, "display_name", "display name"),
-        _optional(where, fields, "cost_centre", "cost centre"),
-        None if groups is None else tuple(named),
-    )
+def _each(section: str, given: Any, kind: type[B]) -> Iterator[B]:
+    """Read the items of a section as the API reads a body. What is null is not said."""
+    for at, one in enumerate(_list(section, given)):
+        where = f"{section}[{at}]"
+        try:
+            yield kind.of({name: value for name, value in _object(where, one).items() if value is not None})
+        except InvalidBodyError as error:
+            field, rule = error.problems[0]
+            raise InvalidPeopleError(f"{where}.{field}: {rule}") from error
 
 
-def _group(where: str, given: Any) -> PlannedGroup:
-    fields = _object(where, given)
-    _known(where, fields, PlannedGroup.__struct_fields__)
-    name = _checked(f"{where}.name", checked_group_name, _required(where, fields, "name"))
-    return PlannedGroup(name, _optional(where, fields, "display_name", "display name"))
+def _users(given: Any) -> Iterator[PlannedUser]:
+    for at, user in enumerate(_each("users", given, PlannedUser)):
+        if user.groups is not None:
+            where = f"users[{at}].groups"
+            user.groups = tuple(_group_names(where, _list(where, user.groups)))
+            _once(where, user.groups)
+            if len(user.groups) > MAX_GROUPS_OF_USER:
+                raise InvalidPeopleError(f"{where}: a user may be in at most {MAX_GROUPS_OF_USER} groups")
+        yield user
+
+
+def _group_names(where: str, given: Iterable[Any]) -> Iterator[str]:
+    for at, name in enumerate(given):
+        if not isinstance(name, str):
+            raise InvalidPeopleError(f"{where}[{at}]: must be text")
+        try:
+            yield checked_group_name(name)
+        except IdentityError as error:
+            raise InvalidPeopleError(f"{where}[{at}]: {error}") from error
 
 
 def _policies(given: Mapping[str, Any]) -> dict[tuple[Level, str], AnyPolicy]:
@@ -137,34 +135,6 @@ def _policies(given: Mapping[str, Any]) -> dict[tuple[Level, str], AnyPolicy]:
     return made
 
 
-def _role(text: str) -> Role:
-    try:
-        return Role(text)
-    except ValueError:
-        raise ValueError(f"must be one of {', '.join(Role)}") from None
-
-
-def _optional(where: str, fields: Mapping[str, Any], name: str, subject: str) -> str | None:
-    if fields.get(name) is None:
-        return None
-    return _checked(f"{where}.{name}", lambda text: checked_name(subject, text), fields[name])
-
-
-def _required(where: str, fields: Mapping[str, Any], name: str) -> Any:
-    if name not in fields:
-        raise InvalidPeopleError(f"{where}.{name}: is required")
-    return fields[name]
-
-
-def _checked(where: str, check: Callable[[str], T], given: Any) -> T:
-    if not isinstance(given, str):
-        raise InvalidPeopleError(f"{where}: must be text")
-    try:
-        return check(given)
-    except (IdentityError, ValueError) as error:
-        raise InvalidPeopleError(f"{where}: {error}") from error
-
-
 def _object(where: str, given: Any) -> dict[str, Any]:
     if not isinstance(given, dict) or not all(isinstance(name, str) for name in given):
         raise InvalidPeopleError(f"{where or 'the file'}: must be an object")
@@ -177,15 +147,7 @@ def _list(where: str, given: Any) -> list[Any]:
     return given
 
 
-def _known(where: str, fields: Mapping[str, Any], names: tuple[str, ...]) -> None:
-    for name in fields:
-        if name not in names:
-            raise InvalidPeopleError(
-                f"{where + '.' if where else ''}{name}: unknown field; allowed are {', '.join(names)}"
-            )
-
-
-def _once(where: str, names: list[str]) -> None:
+def _once(where: str, names: Iterable[str]) -> None:
     seen: set[str] = set()
     for name in names:
         if name.lower() in seen:

@@ -9,9 +9,10 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.people.reading import InvalidPeopleError, People, PlannedGroup, PlannedUser, read_people
+from commands.people.reading import InvalidPeopleError, People, PlannedUser, read_people
 from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.sources import Level
+from resources.accounts.groups import NewGroup
 from storage.accounts.users import Role
 from tests.cases import for_each
 
@@ -33,7 +34,7 @@ READ = People(
         PlannedUser("ada@example.com", Role.OWNER, "Ada", "4711", ("research", "ops")),
         PlannedUser("bob", Role.MEMBER),
     ),
-    groups=(PlannedGroup("research", "Research"), PlannedGroup("ops")),
+    groups=(NewGroup("research", "Research"), NewGroup("ops")),
     policies={
         (Level.EVERYONE, ""): SharedPolicy(byok="deny"),
         (Level.GROUP, "research"): SharedPolicy(max_tokens=9),
