@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 from msgspec import Struct
 
 from intercept.refusals import Rule
 from limits.kinds.calendar import nanoseconds
-from limits.limit import Kind, Limit, Of, Period
+from limits.limit import Kind, Limit, LimitState, Of, Period
 from limits.policies.effective import Effective
 
 
@@ -44,6 +46,17 @@ class LimitSettings:
     budget_period: Period = Period.MONTH
     budget_zone: str = "UTC"
     reserve: bool = False
+
+
+class Usage(NamedTuple):
+    """How much of the limits is used: slots of the server; the states of the others, by token, address or user."""
+
+    slots: int
+    users: Mapping[str, LimitState]
+    rates: Mapping[str, LimitState]
+    user_rates: Mapping[str, LimitState]
+    user_tokens: Mapping[str, LimitState]
+    user_budgets: Mapping[str, LimitState]
 
 
 class Client(Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from msgspec import Meta, Struct
@@ -14,6 +14,7 @@ from intercept.times import format_time
 from storage.accounts.users import User
 
 S = TypeVar("S", bound=Struct)
+T = TypeVar("T")
 Count = Annotated[int, Meta(ge=0)]
 Time = Annotated[
     str,
@@ -77,6 +78,19 @@ class Initiator(Struct):
         """Make it; an unknown user has no names."""
         user = users.get(id_)
         return cls(id_, user.username, user.display_name) if user else cls(id_, "", "")
+
+
+class ListPage(Struct, Generic[T]):
+    """A page of a list."""
+
+    count: Annotated[Count, doc("The number on all pages, of what matches and the caller may see.")]
+    results: list[T]
+
+
+class WholeList(Struct, Generic[T]):
+    """A list without pages, or a page of one that is not counted."""
+
+    results: list[T]
 
 
 class TokenCounts(Struct):

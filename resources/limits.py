@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
 from limits.limit import LimitState
-from limits.request_limits import LimitSettings
+from limits.request_limits import LimitSettings, Usage
 from resources.fields import Count, Time, doc, word
 
 MAX_ACTIVE_REQUESTS = 100
@@ -34,161 +34,106 @@ LimitsState = Literal[
 ]
 
 
-NextFree = Annotated[Time | None, doc("When the next one may start; null if that is unknown.")]
-Remaining = Annotated[Count | None, doc("Requests that may still start now; null if the limit is off.")]
-Limit = Annotated[Count, doc("As set; 0 is off.")]
-Username = Annotated[str | None, doc("Null if it is unknown, for example while the database is unavailable.")]
-Refused = Annotated[Count, doc("Requests refused since the process started.")]
+SETTINGS: Final = {
+    "concurrency": "max-concurrency",
+    "user_concurrency": "user-max-concurrency",
+    "rate": "rate-limit",
+    "user_rate": "user-rate-limit",
+    "user_tokens": "user-token-limit",
+    "user_budget": "user-budget-usd",
+}
+"""The limits by name, with the setting of each."""
+
+NextFree = Annotated[Time | UnsetType | None, doc("When the next one may start; null if that is unknown.")]
+Remaining = Annotated[Count | UnsetType | None, doc("How many more may start now; null if the limit is off.")]
 
 
-class ConcurrencyUsage(Struct):
-    """Requests at a time, of the whole server."""
+class KeyUsage(Struct, kw_only=True):
+    """How much of a limit a user, a token or an address has used. Of the budget that is in US dollars."""
 
-    name: Literal["concurrency"]
-    setting: Literal["max-concurrency"]
-    limit: Limit
-    used: Count
-    remaining: Remaining
-    next_free_at: NextFree
-    refused: Refused
-
-    @classmethod
-    def of(cls, limit: int, used: int, now: datetime, refused: int) -> Self:
-        """Show how many slots are used."""
-        return cls("concurrency", "max-concurrency", limit, *_slots(limit, used, now), refused)
-
-
-class UserUsage(Struct):
-    """Requests of one user at a time."""
-
-    key: Annotated[str, doc("The user's id.")]
-    username: Username
-    used: Count
-    remaining: Remaining
-    next_free_at: NextFree
+    key: Annotated[str, doc("The user's id. Of `rate` a token, or a client's address or network.")]
+    username: Annotated[
+        str | UnsetType | None,
+        doc("Null if it is unknown, for example while the database is unavailable. Absent of `rate`."),
+    ] = UNSET
+    used: Count | UnsetType = UNSET
+    remaining: Remaining = UNSET
+    next_free_at: NextFree = UNSET
+    used_usd: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    remaining_usd: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
+    resets_at: Annotated[
+        Time | UnsetType | None, doc("When the period ends; null while a server of a cluster does not know that.")
+    ] = UNSET
 
 
-class UserConcurrencyUsage(Struct):
-    """Requests at a time, by user."""
+class LimitUsage(Struct, kw_only=True):
+    """How much of a limit is used, by key; `concurrency` has no keys, as it is of the whole server."""
 
-    name: Literal["user_concurrency"]
-    setting: Literal["user-max-concurrency"]
-    limit: Limit
-    keys: Annotated[list[UserUsage], Meta(max_length=MAX_KEYS, description="Those with the highest usage.")]
-    refused: Refused
-
-    @classmethod
-    def of(cls, limit: int, users: Mapping[str, int], names: Mapping[str, str], now: datetime, refused: int) -> Self:
-        """Show how many slots users have, by their ids."""
-        keys = [UserUsage(key, names.get(key), *_slots(limit, used, now)) for key, used in users.items()]
-        return cls("user_concurrency", "user-max-concurrency", limit, keys, refused)
-
-
-class KeyUsage(Struct):
-    """What one key of the rate limit has used of its window."""
-
-    key: Annotated[str, doc("A token, or a client's address or network.")]
-    used: Count
-    remaining: Count
-    next_free_at: Time
-
-
-class RateUsage(Struct):
-    """Requests per window, by key."""
-
-    name: Literal["rate"]
-    setting: Literal["rate-limit"]
-    limit: Limit
-    keys: Annotated[list[KeyUsage], Meta(max_length=MAX_KEYS, description="Those with the highest usage.")]
-    window_seconds: Annotated[float, Meta(gt=0)]
-    refused: Refused
-
-    @classmethod
-    def of(
-        cls, limit: int, rates: Mapping[str, LimitState], now: datetime, *, window_seconds: float, refused: int
-    ) -> Self:
-        """Make the usage of a rate, by key."""
-        keys = [KeyUsage(key, *_rate(rate, now)) for key, rate in rates.items()]
-        return cls("rate", "rate-limit", limit, keys, window_seconds, refused)
-
-
-class UserWindowUsage(Struct):
-    """What one user has used of their window, with all tokens."""
-
-    key: Annotated[str, doc("The user's id.")]
-    username: Username
-    used: Count
-    remaining: Count
-    next_free_at: Time
-
-    @classmethod
-    def all_of(cls, states: Mapping[str, LimitState], names: Mapping[str, str], now: datetime) -> list[Self]:
-        """Show how much users have used, by their ids."""
-        return [cls(key, names.get(key), *_rate(state, now)) for key, state in states.items()]
-
-
-class UserRateUsage(Struct):
-    """Requests per window, by user."""
-
-    name: Literal["user_rate"]
-    setting: Literal["user-rate-limit"]
-    limit: Limit
-    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those with the highest usage.")]
-    window_seconds: Annotated[float, Meta(gt=0)]
-    refused: Refused
-
-
-class UserTokensUsage(Struct):
-    """Tokens per window, by user."""
-
-    name: Literal["user_tokens"]
-    setting: Literal["user-token-limit"]
-    limit: Limit
-    keys: Annotated[list[UserWindowUsage], Meta(max_length=MAX_KEYS, description="Those with the least left.")]
-    window_seconds: Annotated[float, Meta(gt=0)]
-    refused: Refused
-
-
-class UserSpend(Struct):
-    """What one user's calls have cost in the present period."""
-
-    key: Annotated[str, doc("The user's id.")]
-    username: Username
-    used_usd: Annotated[float, Meta(ge=0)]
-    remaining_usd: Annotated[float, Meta(ge=0)]
-    resets_at: Annotated[Time | None, doc("When the period ends; null while a server of a cluster does not know that.")]
-
-
-class UserBudgetUsage(Struct):
-    """Money per calendar period, by user."""
-
-    name: Literal["user_budget"]
-    setting: Literal["user-budget-usd"]
-    limit: Annotated[float, Meta(ge=0, description="US dollars, as set; 0 is off.")]
-    keys: Annotated[list[UserSpend], Meta(max_length=MAX_KEYS, description="Those with the least left.")]
-    period: Literal["day", "week", "month"]
-    timezone: Annotated[str, doc("The time zone in which periods start.")]
-    refused: Refused
-
-    @classmethod
-    def of(
-        cls,
-        settings: LimitSettings,
-        budgets: Mapping[str, LimitState],
-        names: Mapping[str, str],
-        now: datetime,
-        refused: int,
-    ) -> Self:
-        """Show how much is spent, by the ids of users."""
-        keys = [
-            UserSpend(
-                *(key, names.get(key), state.used / MICRO_DOLLARS, state.remaining / MICRO_DOLLARS),
-                period_end(now, state.reset_ns),
-            )
-            for key, state in budgets.items()
+    name: Annotated[str, Meta(extra_json_schema={"enum": list(SETTINGS)})]
+    setting: Annotated[str, Meta(extra_json_schema={"enum": list(SETTINGS.values())})]
+    limit: Annotated[float, Meta(ge=0, description="As set, of the budget in US dollars; 0 is off.")]
+    used: Count | UnsetType = UNSET
+    remaining: Remaining = UNSET
+    next_free_at: NextFree = UNSET
+    keys: (
+        Annotated[
+            list[KeyUsage],
+            Meta(
+                max_length=MAX_KEYS,
+                description="Those with the highest usage; of `user_tokens` and `user_budget` those with the least left.",
+            ),
         ]
-        period, limit = word(settings.budget_period), settings.user_budget / MICRO_DOLLARS
-        return cls("user_budget", "user-budget-usd", limit, keys, period, settings.budget_zone, refused)
+        | UnsetType
+    ) = UNSET
+    window_seconds: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
+    period: Literal["day", "week", "month"] | UnsetType = UNSET
+    timezone: Annotated[str | UnsetType, doc("The time zone in which periods start.")] = UNSET
+    refused: Annotated[Count, doc("Requests refused since the process started.")]
+
+
+def limit_usages(
+    settings: LimitSettings,
+    usage: Usage,
+    now: datetime,
+    *,
+    slots_by_user: Mapping[str, int],
+    names: Mapping[str, str],
+    refused: Mapping[str, int],
+) -> list[LimitUsage]:
+    """Show how much of each limit is used. Slots and names are by the ids of users, refusals by the name of the limit."""
+
+    def show(name: str, limit: float, **more: Any) -> LimitUsage:
+        return LimitUsage(name=name, setting=SETTINGS[name], limit=limit, refused=refused.get(name, 0), **more)
+
+    def by_user(states: Mapping[str, LimitState]) -> list[KeyUsage]:
+        return [KeyUsage(key=key, username=names.get(key), **_rate(state, now)) for key, state in states.items()]
+
+    slots, user_slots, window = settings.max_concurrency, settings.user_max_concurrency, settings.rate_window
+    concurrency = [
+        KeyUsage(key=key, username=names.get(key), **_slots(user_slots, used, now))
+        for key, used in slots_by_user.items()
+    ]
+    budgets = [
+        KeyUsage(
+            key=key,
+            username=names.get(key),
+            used_usd=state.used / MICRO_DOLLARS,
+            remaining_usd=state.remaining / MICRO_DOLLARS,
+            resets_at=period_end(now, state.reset_ns),
+        )
+        for key, state in usage.user_budgets.items()
+    ]
+    seconds, rates = window.total_seconds(), [KeyUsage(key=key, **_rate(one, now)) for key, one in usage.rates.items()]
+    token_seconds = settings.token_window.total_seconds()
+    budget, period = settings.user_budget / MICRO_DOLLARS, word(settings.budget_period)
+    return [
+        show("concurrency", slots, **_slots(slots, usage.slots, now)),
+        show("user_concurrency", user_slots, keys=concurrency),
+        show("rate", settings.rate_limit, keys=rates, window_seconds=seconds),
+        show("user_rate", settings.user_rate_limit, keys=by_user(usage.user_rates), window_seconds=seconds),
+        show("user_tokens", settings.user_token_limit, keys=by_user(usage.user_tokens), window_seconds=token_seconds),
+        show("user_budget", budget, keys=budgets, period=period, timezone=settings.budget_zone),
+    ]
 
 
 class ActiveRequest(Struct):
@@ -210,11 +155,6 @@ class ActiveRequest(Struct):
         return cls(**known)
 
 
-LimitUsages: TypeAlias = tuple[
-    ConcurrencyUsage, UserConcurrencyUsage, RateUsage, UserRateUsage, UserTokensUsage, UserBudgetUsage
-]
-
-
 class Limits(Struct):
     """How much of the limits is used."""
 
@@ -227,7 +167,7 @@ class Limits(Struct):
     ]
     at: Time
     refused_since: Annotated[Time, doc("The time since which `refused` counts: the start of the oldest process.")]
-    limits: LimitUsages
+    limits: list[LimitUsage]
     holding: Annotated[Count, doc("The number of requests that hold a slot.")]
     holders: Annotated[
         list[ActiveRequest], doc(f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
@@ -240,12 +180,13 @@ def period_end(now: datetime, reset_ns: int) -> str | None:
     return format_time(end.replace(microsecond=0)) if reset_ns else None
 
 
-def _slots(limit: int, used: int, now: datetime) -> tuple[int, int | None, str | None]:
+def _slots(limit: int, used: int, now: datetime) -> dict[str, Any]:
     """Nobody knows when a request ends, so the time of the next free slot is unknown."""
     free = not limit or used < limit
-    return used, max(0, limit - used) if limit else None, format_time(now) if free else None
+    remaining = max(0, limit - used) if limit else None
+    return {"used": used, "remaining": remaining, "next_free_at": format_time(now) if free else None}
 
 
-def _rate(state: LimitState, now: datetime) -> tuple[int, int, str]:
+def _rate(state: LimitState, now: datetime) -> dict[str, Any]:
     free_at = now + timedelta(milliseconds=-(-state.retry_after_ns // 1_000_000))
-    return state.used, state.remaining, format_time(free_at)
+    return {"used": state.used, "remaining": state.remaining, "next_free_at": format_time(free_at)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
@@ -17,8 +16,7 @@ from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.problems import Problem
 from intercept.ids import format_id
 from intercept.times import format_time
-from limits.protection.overload import OverloadProtection, Usage
-from limits.request_limits import LimitSettings
+from limits.protection.overload import OverloadProtection
 from resources import limits as resources
 from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
 from storage.mongo.database import DatabaseUnavailableError
@@ -74,14 +72,15 @@ class LimitsHandler(ControlHandler):
         )
         names = await self._usernames({*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
         names |= {request["user_id"]: request["username"] for request in merged["holders"]}
-        refused = Counter(merged["refused"])
         self.write_json(
             resources.Limits(
                 scope=scope_of_limits(cluster, workers),
                 state=state_of_limits(cluster, workers),
                 at=format_time(now),
                 refused_since=merged["since"],
-                limits=_limits(settings, usage, now, slots_by_user=slots_by_user, names=names, refused=refused),
+                limits=resources.limit_usages(
+                    settings, usage, now, slots_by_user=slots_by_user, names=names, refused=merged["refused"]
+                ),
                 holding=merged["holding"],
                 holders=[resources.ActiveRequest.of(request) for request in merged["holders"]],
             )
@@ -94,35 +93,6 @@ class LimitsHandler(ControlHandler):
         except DatabaseUnavailableError:
             return {}
         return {format_id(id_): user.username for id_, user in users.items()}
-
-
-def _limits(
-    settings: LimitSettings,
-    usage: Usage,
-    now: datetime,
-    *,
-    slots_by_user: Mapping[str, int],
-    names: Mapping[str, str],
-    refused: Counter[str],
-) -> resources.LimitUsages:
-    window, slots = settings.rate_window.total_seconds(), settings.max_concurrency
-    rates = resources.UserWindowUsage.all_of(usage.user_rates, names, now)
-    tokens = resources.UserWindowUsage.all_of(usage.user_tokens, names, now)
-    return (
-        resources.ConcurrencyUsage.of(slots, usage.slots, now, refused["concurrency"]),
-        resources.UserConcurrencyUsage.of(
-            settings.user_max_concurrency, slots_by_user, names, now, refused["user_concurrency"]
-        ),
-        resources.RateUsage.of(settings.rate_limit, usage.rates, now, window_seconds=window, refused=refused["rate"]),
-        resources.UserRateUsage(
-            *("user_rate", "user-rate-limit", settings.user_rate_limit, rates, window), refused["user_rate"]
-        ),
-        resources.UserTokensUsage(
-            *("user_tokens", "user-token-limit", settings.user_token_limit, tokens),
-            *(settings.token_window.total_seconds(), refused["user_tokens"]),
-        ),
-        resources.UserBudgetUsage.of(settings, usage.user_budgets, names, now, refused["user_budget"]),
-    )
 
 
 def _slots_by_user(lifecycle: Lifecycle) -> Mapping[str, int]:

@@ -8,8 +8,8 @@ the request, or none counts it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from intercept.refusals import Rule
 from limits.authority import Authority, AuthorityUnavailableError, LocalAuthority
@@ -20,7 +20,7 @@ from limits.limiter import Limiter
 from limits.policies.effective import Effective
 from limits.protection.arriving import ArrivingBodies
 from limits.refusals import RefusalLog
-from limits.request_limits import Client, LimitSettings, RequestLimits
+from limits.request_limits import Client, LimitSettings, RequestLimits, Usage
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."
@@ -73,17 +73,6 @@ class OverloadedError(Exception):
 def at_capacity() -> OverloadedError:
     """The error of a request for which there is no slot."""
     return OverloadedError(Rule.CONCURRENCY, 503, AT_CAPACITY, retry_headers(SLOT_RETRY_NS))
-
-
-class Usage(NamedTuple):
-    """How much of the limits is used: slots of the server; the states of the others, by token, address or user."""
-
-    slots: int
-    users: Mapping[str, LimitState]
-    rates: Mapping[str, LimitState]
-    user_rates: Mapping[str, LimitState]
-    user_tokens: Mapping[str, LimitState]
-    user_budgets: Mapping[str, LimitState]
 
 
 class OverloadProtection:

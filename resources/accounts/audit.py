@@ -113,9 +113,3 @@ class Entry(Struct):
             Detail(**known | {key: format_time(at) for key, at in known.items() if isinstance(at, datetime)}),
             document["client_ip"],
         )
-
-
-class Trail(Struct):
-    """A page of the audit trail, newest first."""
-
-    results: list[Entry]

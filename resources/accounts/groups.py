@@ -9,7 +9,6 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
-from resources.accounts.users import User
 from resources.bodies import Body, Readers
 from resources.fields import Count, Time, doc
 from storage.accounts import users
@@ -29,20 +28,6 @@ class Group(Struct):
     def of(cls, group: users.Group, members: int) -> Self:
         """Show a group with the number of its members."""
         return cls(group.id, group.name, group.display_name, format_time(group.created_at), members)
-
-
-class GroupList(Struct):
-    """A page of groups, by name."""
-
-    count: Annotated[Count, doc("The number of groups on all pages.")]
-    results: list[Group]
-
-
-class MemberList(Struct):
-    """A page of the users in a group, by username."""
-
-    count: Annotated[Count, doc("The number of members on all pages.")]
-    results: list[User]
 
 
 GroupName = Annotated[

@@ -44,13 +44,6 @@ class ListedPolicy(Struct):
         return cls(path_of(source.level, source.key), source.level, source.name, changed_at, kept.unreadable or UNSET)
 
 
-class PolicyList(Struct):
-    """A page of policies."""
-
-    count: Annotated[Count, doc("The number of policies on all pages.")]
-    results: list[ListedPolicy]
-
-
 class PolicySource(Struct):
     """Whose rule it is."""
 

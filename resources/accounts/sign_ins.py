@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from resources.fields import Count, Time, doc, of_fields
+from resources.fields import Time, doc, of_fields
 from storage.accounts.sign_in import sessions as sign_in_sessions
 from storage.accounts.sign_in.sessions import MAX_USER_AGENT, Method
 
@@ -55,10 +55,3 @@ class SignInSession(Struct):
     def of(cls, session: sign_in_sessions.SignInSession, current_id: str | None) -> Self:
         """Show a session, to a request of the session `current_id`, None if it is of none."""
         return of_fields(cls, structs.asdict(session), current=session.id == current_id)
-
-
-class SignInSessionList(Struct):
-    """A page of sessions, the one that was used last first."""
-
-    count: Annotated[Count, doc("The number of sessions that have not ended.")]
-    results: list[SignInSession]

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Count, Initiator, Time, doc, of_fields
+from resources.fields import Initiator, Time, doc, of_fields
 from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts import users
 from storage.accounts.users import MAX_NAME, TokenUse, checked_name
@@ -54,20 +54,6 @@ class FoundToken(Token):
     """A token, and whose it is."""
 
     user: Annotated[Initiator, doc("For a service token: `groups/`, the name of its group, and its id.")]
-
-
-class FoundTokenList(Struct):
-    """A page of tokens of all users, newest first."""
-
-    count: Annotated[Count, doc("The number of matching tokens on all pages.")]
-    results: list[FoundToken]
-
-
-class TokenList(Struct):
-    """A page of tokens, newest first."""
-
-    count: Annotated[Count, doc("The number of tokens, with expired and revoked ones.")]
-    results: list[Token]
 
 
 Name = Annotated[str, Meta(max_length=MAX_NAME, description="Its purpose, in printable characters.")]

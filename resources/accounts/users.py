@@ -84,13 +84,6 @@ class ListedUser(User):
         return cls.of(person.user, groups, tokens, seen and format_time(seen), float(person.spend_usd))
 
 
-class UserList(Struct):
-    """A page of users, by username."""
-
-    count: Annotated[Count, doc("The number of users on all pages.")]
-    results: list[ListedUser]
-
-
 Username = Annotated[
     str,
     Meta(

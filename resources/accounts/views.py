@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.secrets.scrub import scrub_quoted
 from resources.bodies import Body, OtherReaders, Readers, one_of, read_switch
-from resources.fields import Count, Time, doc, of_fields
+from resources.fields import Time, doc, of_fields
 from storage.accounts.users import User
 from storage.accounts.views import documents
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
@@ -110,10 +110,3 @@ class SavedView(Struct, kw_only=True):
         owner = users.get(view.user_id)
         name = owner.username if owner else ""
         return of_fields(cls, structs.asdict(view), query=dict(view.query), owner=ViewOwner(view.user_id, name))
-
-
-class SavedViewList(Struct):
-    """A page of views, by name."""
-
-    count: Annotated[Count, doc("The number of views that the caller may see, on all pages.")]
-    results: list[SavedView]

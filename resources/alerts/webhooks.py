@@ -132,18 +132,6 @@ class Delivery(Struct):
         return of_fields(cls, structs.asdict(kept), id=kept.event_id)
 
 
-class DeliveryList(Struct):
-    """The newest deliveries of a webhook, the last one first."""
-
-    results: list[Delivery]
-
-
-class WebhookList(Struct):
-    """All webhooks, in the order in which they were added."""
-
-    results: list[Webhook]
-
-
 class SentTest(Struct):
     """A message that says that it is a test."""
 

@@ -74,9 +74,3 @@ class Recost(Struct, kw_only=True):
             cost_before_usd=f"{job.before:f}",
             cost_after_usd=f"{job.after:f}",
         )
-
-
-class RecostList(Struct):
-    """The newest jobs, the last one first."""
-
-    results: list[Recost]

@@ -58,10 +58,3 @@ class Refusal(Struct):
         asked = sorted(document.get("request_ids", ()))
         only = {"request_ids": asked, "policy": document.get("policy", UNSET), "shadow": document.get("shadow", UNSET)}
         return of_fields(cls, document, id=document["_id"], initiator=user, more=int(document["count"]) - 1, **only)
-
-
-class RefusalList(Struct):
-    """A page of refusals, newest first."""
-
-    count: Annotated[Count, doc("The number of matching rows that the caller may see, on all pages.")]
-    results: list[Refusal]

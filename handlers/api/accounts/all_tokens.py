@@ -11,12 +11,11 @@ from intercept.secrets.scrub import scrub_quoted
 from resources.accounts.tokens import (
     CreatedToken,
     FoundToken,
-    FoundTokenList,
     Replacement,
     TokenText,
     expiry,
 )
-from resources.fields import Initiator
+from resources.fields import Initiator, ListPage
 from storage.accounts.users import SERVICE_PREFIX
 from storage.queries.accounts.tokens import TokenDetails
 
@@ -46,7 +45,7 @@ class AllTokensHandler(ChangeHandler):
         if len(text) > MAX_SEARCH:
             raise ValidationProblem(INVALID, validations=[("q", TOO_LONG)])
         count, found = await self.bridge.tokens.search(text.strip(), limit=page.limit, offset=page.offset)
-        self.write_json(FoundTokenList(count, [_found(one) for one in found]))
+        self.write_json(ListPage(count, [_found(one) for one in found]))
 
 
 class TokenLookupHandler(ChangeHandler):

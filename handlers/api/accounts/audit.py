@@ -9,7 +9,8 @@ from handlers.api.choices import refuse, time
 from handlers.api.control import ControlHandler
 from handlers.api.pagination import INVALID, parse_page
 from handlers.problems import Problem, ValidationProblem
-from resources.accounts.audit import Entry, Trail
+from resources.accounts.audit import Entry
+from resources.fields import WholeList
 from storage.accounts.events import Action
 from storage.queries.accounts.audit import AuditQuery, audit_page
 from storage.queries.paging import UnknownCursorError
@@ -36,7 +37,7 @@ class AuditHandler(ControlHandler):
             entries = await audit_page(self.bridge.database, query, limit=page.limit, after_id=page.after_id)
         except UnknownCursorError as error:
             raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        self.write_json(Trail([Entry.of(entry) for entry in entries]))
+        self.write_json(WholeList([Entry.of(entry) for entry in entries]))
 
 
 def read_query(values: Mapping[str, str]) -> AuditQuery:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.problems import Problem
-from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
+from resources.accounts.groups import Group, GroupChange, NewGroup
 from resources.accounts.users import User
+from resources.fields import ListPage
 from storage.accounts import users
 
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see groups."
@@ -36,7 +37,7 @@ class GroupsHandler(_GroupsHandler):
     async def get(self) -> None:
         """Respond with `{"count": n, "results": [..]}`, by name."""
         count, groups = await self.bridge.groups.page(**await self.identify_reader())
-        self.write_json(GroupList(count, [Group.of(group, members) for group, members in groups]))
+        self.write_json(ListPage(count, [Group.of(group, members) for group, members in groups]))
 
     async def post(self) -> None:
         """Add a group: 201."""
@@ -77,7 +78,7 @@ class MembersHandler(_GroupsHandler):
         """Respond with `{"count": n, "results": [..]}`, by username."""
         page = await self.identify_reader()
         count, members = await self.bridge.groups.members_page(group, **page)
-        self.write_json(MemberList(count, [User.of(user) for user in members]))
+        self.write_json(ListPage(count, [User.of(user) for user in members]))
 
 
 class MemberHandler(_GroupsHandler):

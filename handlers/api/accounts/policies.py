@@ -13,7 +13,8 @@ from limits.policies.patterns import unknown_providers
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
 from limits.policies.sources import Level
-from resources.accounts.policies import ListedPolicy, PolicyList
+from resources.accounts.policies import ListedPolicy
+from resources.fields import ListPage
 from storage.policies.documents import kind_of
 from storage.policies.store import PolicyStore
 
@@ -36,7 +37,7 @@ class PoliciesHandler(ChangeHandler):
         """Respond with `{"count": n, "results": [..]}`: whose policies there are."""
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         count, policies = await store_of(self.bridge).page(**self.page())
-        self.write_json(PolicyList(count, [ListedPolicy.of(one) for one in policies]))
+        self.write_json(ListPage(count, [ListedPolicy.of(one) for one in policies]))
 
 
 class PolicyHandler(ChangeHandler):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.recorded.visibility import ME
 from handlers.problems import Problem
-from resources.accounts.tokens import CreatedToken, NewToken, Token, TokenList, expiry
+from resources.accounts.tokens import CreatedToken, NewToken, Token, expiry
+from resources.fields import ListPage
 from settings import TokenCreation
 from storage.accounts.users import Role, is_meant
 
@@ -45,7 +46,7 @@ class TokenChangeHandler(ChangeHandler):
     async def write_tokens(self, owner: str) -> None:
         """Respond with a page of the tokens of a user or group."""
         count, found = await self.bridge.tokens.of_user(owner, **self.page())
-        self.write_json(TokenList(count, [Token.of(one.token, one.last_use) for one in found]))
+        self.write_json(ListPage(count, [Token.of(one.token, one.last_use) for one in found]))
 
     async def create_token(self, owner: str) -> None:
         """Create the token of the body for a user or group: 201."""

@@ -6,7 +6,8 @@ from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.control import ControlHandler
 from handlers.problems import Problem
 from intercept.times import format_time
-from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange, UserList
+from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange
+from resources.fields import ListPage
 from settings import TokenCreation
 from storage.accounts.users import Role, is_meant
 
@@ -41,7 +42,7 @@ class UsersHandler(ChangeHandler):
         if not self.identity.user.role.sees_everyone:
             raise Problem(403, NOT_YOURS_TO_SEE)
         count, people = await self.bridge.people.page(**self.page())
-        self.write_json(UserList(count, [ListedUser.listed(person) for person in people]))
+        self.write_json(ListPage(count, [ListedUser.listed(person) for person in people]))
 
     async def post(self) -> None:
         """Add a user: 201."""

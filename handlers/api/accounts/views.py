@@ -8,7 +8,8 @@ from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.choices import Problems, choice, refuse
 from handlers.api.pagination import parse_page
 from handlers.problems import Problem
-from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange
+from resources.accounts.views import NewView, SavedView, ViewChange
+from resources.fields import ListPage
 from storage.accounts.views.documents import Page, View
 from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
 
@@ -43,7 +44,7 @@ class ViewsHandler(_ViewHandler):
         refuse(problems)
         count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
         users = await self._views.owners(views)
-        self.write_json(SavedViewList(count, [SavedView.of(view, users) for view in views]))
+        self.write_json(ListPage(count, [SavedView.of(view, users) for view in views]))
 
     async def post(self) -> None:
         """Save one: 201."""

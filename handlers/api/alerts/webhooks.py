@@ -5,7 +5,8 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
-from resources.alerts.webhooks import Delivery, DeliveryList, NewWebhook, SentTest, Webhook, WebhookChange, WebhookList
+from resources.alerts.webhooks import Delivery, NewWebhook, SentTest, Webhook, WebhookChange
+from resources.fields import WholeList
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
@@ -37,7 +38,7 @@ class WebhooksHandler(_WebhookHandler):
         await self.identify_owner(NOT_YOURS)
         self.parameters()
         webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
-        self.write_json(WebhookList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
+        self.write_json(WholeList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
 
     async def post(self) -> None:
         """Add one: 201, with its secret, which is never shown again."""
@@ -81,7 +82,7 @@ class DeliveriesHandler(_WebhookHandler):
         self.parameters()
         webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
         deliveries = await self._outbox.latest(webhook.id)
-        self.write_json(DeliveryList([Delivery.of(one) for one in deliveries]))
+        self.write_json(WholeList([Delivery.of(one) for one in deliveries]))
 
 
 class WebhookTestHandler(_WebhookHandler):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from handlers.api.accounts.changes import ChangeHandler, id_of
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from resources.bodies import read_fields
-from resources.money.recosts import Recost, RecostList, read_range
+from resources.fields import WholeList
+from resources.money.recosts import Recost, read_range
 from storage.prices.recosts import UNKNOWN, Recosts
 
 
@@ -23,7 +24,7 @@ class RecostsHandler(_RecostHandler):
         await self.identify_auditor(NOT_YOURS_TO_SEE)
         self.parameters()
         jobs = await self._recosts.list_newest()
-        self.write_json(RecostList([Recost.of(job) for job in jobs]))
+        self.write_json(WholeList([Recost.of(job) for job in jobs]))
 
     async def post(self) -> None:
         """Request a job: 202. The servers on the database do it, also when this one stops."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from handlers.api.pagination import parse_page
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import ValidationProblem
-from resources.recorded.refusals import Refusal, RefusalList
+from resources.fields import ListPage
+from resources.recorded.refusals import Refusal
 from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.filters.words import InvalidSearchError
 
@@ -33,4 +34,4 @@ class RefusalsHandler(VisibilityHandler):
         )
         known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
         initiators = await self.bridge.identities.users_by_id(known)
-        self.write_json(RefusalList(count, [Refusal.of(row, initiators) for row in rows]))
+        self.write_json(ListPage(count, [Refusal.of(row, initiators) for row in rows]))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from handlers.api.accounts.tokens import OwnHandler
-from resources.accounts.sign_ins import SignInSession, SignInSessionList
+from resources.accounts.sign_ins import SignInSession
+from resources.fields import ListPage
 
 NOT_YOURS_TO_SEE = "Only owners and auditors may see where others are signed in."
 NOT_YOURS_TO_END = "Only owners may end the sessions of others."
@@ -22,7 +23,7 @@ class SignInsHandler(_SessionOwnHandler):
         owner = await self.to_see(username)
         count, sessions = await self.bridge.sign_ins.page(owner, **self.page())
         current = self.identity.session_id
-        self.write_json(SignInSessionList(count, [SignInSession.of(session, current) for session in sessions]))
+        self.write_json(ListPage(count, [SignInSession.of(session, current) for session in sessions]))
 
 
 class SignInEndHandler(_SessionOwnHandler):

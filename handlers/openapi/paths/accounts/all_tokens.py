@@ -17,12 +17,12 @@ from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.accounts.tokens import (
     CreatedToken,
     FoundToken,
-    FoundTokenList,
     NewToken,
     Replacement,
-    TokenList,
+    Token,
     TokenText,
 )
+from resources.fields import ListPage
 from storage.queries.accounts.tokens import NOT_A_TOKEN
 
 _ID = in_path("id", str, "The part of the token before the hyphen.")
@@ -39,7 +39,7 @@ PATHS: dict[str, Described] = {
         "The tokens of a group",
         "Newest first, with expired and revoked ones. For owners and auditors.",
         parameters=(NAME, LIMIT, OFFSET),
-        responses={"200": json_response("The page.", TokenList), "404": NO_GROUP} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", ListPage[Token]), "404": NO_GROUP} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "createServiceToken",
@@ -64,7 +64,7 @@ PATHS: dict[str, Described] = {
             LIMIT,
             OFFSET,
         ),
-        responses={"200": json_response("The page.", FoundTokenList)} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", ListPage[FoundToken])} | not_members(NOT_YOURS_TO_SEE),
     ),
     "/api/v2/aibridge/tokens/lookup": post(
         "lookUpToken",

@@ -10,7 +10,8 @@ from handlers.openapi.methods import get
 from handlers.openapi.operations import Described, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT
 from handlers.openapi.paths.recorded.statistics import Timestamp
-from resources.accounts.audit import Trail
+from resources.accounts.audit import Entry
+from resources.fields import WholeList
 from storage.accounts.events import Action
 
 PATHS: dict[str, Described] = {
@@ -31,6 +32,6 @@ PATHS: dict[str, Described] = {
             ),
             query("user", str, "Who did it or whom it concerned: a username in any case, or an id.", example="ada"),
         ),
-        responses={"200": json_response("The page.", Trail)} | not_members(NOT_YOURS),
+        responses={"200": json_response("The page.", WholeList[Entry])} | not_members(NOT_YOURS),
     )
 }

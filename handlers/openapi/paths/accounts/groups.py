@@ -7,7 +7,9 @@ from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, patch, post, put
 from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.groups import Group, GroupChange, GroupList, MemberList, NewGroup
+from resources.accounts.groups import Group, GroupChange, NewGroup
+from resources.accounts.users import User
+from resources.fields import ListPage
 from storage.accounts.groups import BUILT_IN, CHANGED, MAX_GROUPS_OF_USER, TOO_MANY
 
 NAME = in_path("group", str, "The name of the group, in any case, or its id.")
@@ -27,7 +29,7 @@ PATHS: dict[str, Described] = {
         "The groups of users",
         "By name. For owners, auditors and readers. `everyone`, which is built in and has all users, is not among them.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": json_response("The page.", GroupList)} | _NOT_MEMBERS,
+        responses={"200": json_response("The page.", ListPage[Group])} | _NOT_MEMBERS,
     )
     | post(
         "addGroup",
@@ -76,7 +78,7 @@ PATHS: dict[str, Described] = {
         "By username. For owners, auditors and readers.",
         parameters=(NAME, LIMIT, OFFSET),
         responses={
-            "200": json_response("The page.", MemberList),
+            "200": json_response("The page.", ListPage[User]),
             "404": NO_GROUP,
         }
         | _NOT_MEMBERS,

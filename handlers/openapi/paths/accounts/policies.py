@@ -16,8 +16,9 @@ from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from limits.policies.policy import AnyPolicy, Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
 from resources.accounts.policies import (
     Explanation,
-    PolicyList,
+    ListedPolicy,
 )
+from resources.fields import ListPage
 
 _SHARED = SharedPolicy(
     models=Models(allow=["claude-*"]),
@@ -97,7 +98,7 @@ PATHS: dict[str, Described] = {
         "All policies",
         "For owners and auditors.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": json_response("The page.", PolicyList)} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", ListPage[ListedPolicy])} | not_members(NOT_YOURS_TO_SEE),
     ),
     "/api/v2/aibridge/policies/everyone": _path("everyone", "Everyones", _SHARED),
     "/api/v2/aibridge/policies/groups/{group}": _path(

@@ -10,7 +10,8 @@ from handlers.openapi.methods import delete, get
 from handlers.openapi.operations import Described, header, in_path, json_response, query
 from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.sign_ins import SignInSessionList, SignInWays
+from resources.accounts.sign_ins import SignInSession, SignInWays
+from resources.fields import ListPage
 
 _REDIRECT = {
     "Location": header(str, "Where the browser is redirected.", "/#/overview"),
@@ -66,7 +67,7 @@ PATHS: dict[str, Described] = {
         "The last used session first. Users see their own; owners and auditors see those of all.",
         parameters=(WHOSE, LIMIT, OFFSET),
         responses={
-            "200": json_response("The page.", SignInSessionList),
+            "200": json_response("The page.", ListPage[SignInSession]),
             "403": problem("Members may only request their own sessions.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },

@@ -8,7 +8,8 @@ from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response
 from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.tokens import CreatedToken, NewToken, TokenList
+from resources.accounts.tokens import CreatedToken, NewToken, Token
+from resources.fields import ListPage
 from storage.accounts.identities import TOO_MANY_TOKENS
 
 _OWN = {"403": problem("They are the tokens of another user.", NOT_YOURS_TO_CHANGE), "404": NOBODY}
@@ -20,7 +21,7 @@ PATHS: dict[str, Described] = {
         "Newest first, with expired and revoked ones. Users see their own; owners and auditors see those of all.",
         parameters=(WHOSE, LIMIT, OFFSET),
         responses={
-            "200": json_response("The page.", TokenList),
+            "200": json_response("The page.", ListPage[Token]),
             "403": problem("Members may only request their own tokens.", NOT_YOURS_TO_SEE),
             "404": NOBODY,
         },

@@ -13,7 +13,8 @@ from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.sign_ins import SignIn
-from resources.accounts.users import ListedUser, Me, NewUser, User, UserChange, UserList
+from resources.accounts.users import ListedUser, Me, NewUser, User, UserChange
+from resources.fields import ListPage
 from storage.accounts.user_accounts import CHANGED, LAST_OWNER, NOT_ONESELF
 from storage.accounts.users import Role
 
@@ -39,7 +40,7 @@ PATHS: dict[str, Described] = {
         "Who may call",
         "By username. For owners, auditors and readers.",
         parameters=(LIMIT, OFFSET),
-        responses={"200": json_response("The page.", UserList)} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The page.", ListPage[ListedUser])} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "addUser",

@@ -10,7 +10,8 @@ from handlers.openapi.methods import delete, get, patch, post
 from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response, location, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from handlers.problems import sentence
-from resources.accounts.views import NewView, SavedView, SavedViewList, ViewChange, ViewOwner
+from resources.accounts.views import NewView, SavedView, ViewChange, ViewOwner
+from resources.fields import ListPage
 from storage.accounts.views.documents import Page
 from storage.accounts.views.views import CHANGED, TAKEN, TOO_MANY, UNKNOWN
 
@@ -40,7 +41,7 @@ PATHS: dict[str, Described] = {
         "Saved views",
         "The caller's own, and those that others share, by name.",
         parameters=(query("page", Page, "Only those that open this view of the dashboard."), LIMIT, OFFSET),
-        responses={"200": json_response("The page.", SavedViewList)},
+        responses={"200": json_response("The page.", ListPage[SavedView])},
     )
     | post(
         "saveView",

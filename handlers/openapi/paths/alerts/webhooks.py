@@ -10,13 +10,13 @@ from handlers.openapi.methods import delete, get, patch, post
 from handlers.openapi.operations import ETAG, IF_MATCH, Described, body, in_path, json_response, location
 from handlers.problems import sentence
 from resources.alerts.webhooks import (
-    DeliveryList,
+    Delivery,
     NewWebhook,
     SentTest,
     Webhook,
     WebhookChange,
-    WebhookList,
 )
+from resources.fields import WholeList
 from storage.alerts.outbox import DELIVERIES_KEPT, MAX_LISTED
 from storage.alerts.webhooks import CHANGED, TOO_MANY, UNKNOWN
 
@@ -31,7 +31,7 @@ PATHS: dict[str, Described] = {
         "listWebhooks",
         "Webhooks, which receive alerts",
         "Each with the result of its last delivery. For owners.",
-        responses={"200": json_response("All of them.", WebhookList)} | _NOT_OWNER,
+        responses={"200": json_response("All of them.", WholeList[Webhook])} | _NOT_OWNER,
     )
     | post(
         "addWebhook",
@@ -71,7 +71,7 @@ PATHS: dict[str, Described] = {
         "The last deliveries of a webhook",
         f"The newest {MAX_LISTED} of the last {DELIVERIES_KEPT.days} days, the last one first. For owners.",
         parameters=(_PARAMETER,),
-        responses={"200": json_response("The deliveries.", DeliveryList)} | _NOT_OWNER | _NONE,
+        responses={"200": json_response("The deliveries.", WholeList[Delivery])} | _NOT_OWNER | _NONE,
     ),
     "/api/v2/aibridge/webhooks/{id}/test": post(
         "testWebhook",

@@ -9,7 +9,8 @@ from handlers.openapi.errors import not_members, only_owners, problem
 from handlers.openapi.methods import delete, get, post
 from handlers.openapi.operations import Described, body, in_path, json_response, location
 from handlers.problems import sentence
-from resources.money.recosts import Recost, RecostBody, RecostList
+from resources.fields import WholeList
+from resources.money.recosts import Recost, RecostBody
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN
 
 _ID = "0f4e64a2-4e0b-4d54-9f64-1d2f2b0c8a11"
@@ -22,7 +23,7 @@ PATHS: dict[str, Described] = {
         "listRecosts",
         "Jobs that price past calls again",
         "The newest 100. For owners and auditors.",
-        responses={"200": json_response("The jobs.", RecostList)} | not_members(NOT_YOURS_TO_SEE),
+        responses={"200": json_response("The jobs.", WholeList[Recost])} | not_members(NOT_YOURS_TO_SEE),
     )
     | post(
         "requestRecost",

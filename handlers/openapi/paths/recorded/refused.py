@@ -8,8 +8,9 @@ from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
 from handlers.openapi.operations import JSON, Described, json_response, lines, query, response
 from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
+from resources.fields import ListPage
 from resources.recorded.errors import ErrorList
-from resources.recorded.refusals import RefusalList
+from resources.recorded.refusals import Refusal
 from storage.queries.filters.refusals import RefusalSearch
 
 _SEARCH = query(
@@ -41,6 +42,6 @@ PATHS: dict[str, Described] = {
         "Refused calls",
         "Newest first. Equal refusals within a minute are one row; the statistics count each of them.",
         parameters=(_SEARCH, LIMIT, AFTER, OFFSET),
-        responses={"200": json_response("A page.", RefusalList)},
+        responses={"200": json_response("A page.", ListPage[Refusal])},
     ),
 }
