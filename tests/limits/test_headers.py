@@ -15,10 +15,6 @@ BUDGET = LimitState(budget(50_000_000), 48_900, 49_951_100, 0, 90 * MINUTE + 1)
 OTHER = (LimitState(slots(1), 1, 0, SECOND, 0),)
 
 
-def test_without_a_rate_or_a_token_limit_nothing_is_told():
-    assert limit_headers(OTHER) == {}
-
-
 def test_the_rate_with_the_fewest_requests_left_is_told():
     looser = LimitState(rate(70), 1, 61, 0, SECOND)
     assert limit_headers([*OTHER, looser, RATE]) == {
@@ -36,17 +32,6 @@ def test_of_a_rate_and_tokens_the_smaller_share_is_told_in_the_headers_for_both(
     headers = limit_headers([scarce, RATE])
     assert headers["RateLimit-Policy"] == '"user_tokens";q=1000;qu="tokens";w=90'
     assert (headers["RateLimit"], headers["X-RateLimit-Remaining"]) == ('"user_tokens";r=500;t=81', "60")
-
-
-def test_tokens_alone_are_told_in_the_new_headers_only():
-    assert limit_headers([TOKENS]) == {
-        "RateLimit-Policy": '"user_tokens";q=1000;qu="tokens";w=90',
-        "RateLimit": '"user_tokens";r=700;t=81',
-    }
-
-
-def test_shadow_limits_are_not_told():
-    assert limit_headers([LimitState(rate(9, shadow=True), 1, 8, 0, 1)]) == {}
 
 
 def test_the_budget_with_the_least_money_left_is_told_in_dollars():

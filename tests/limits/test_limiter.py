@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.refusals import Rule
-from limits import limiter as limiter_module
-from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Limit, LimitState, Of, Period
+from limits.limit import NEVER_NS, UNLIMITED, Amounts, Kind, Limit, LimitState, Of, Period
 from limits.limiter import Limiter
 from tests.limits.clock import SECOND, Clock
 from tests.limits.naive import Naive
@@ -54,27 +53,6 @@ def limiter(clock, calendar):
     return Limiter(clock, calendar)
 
 
-def test_a_request_is_counted_for_all_its_limits_and_told_what_is_left_of_each(limiter):
-    limits = slots(3), rate(5), tokens(100), budget(9)
-    decision = limiter.start(limits)
-    assert decision.states == (
-        LimitState(limits[0], 1, 2, 0, 0),
-        LimitState(limits[1], 1, 4, 0, 10 * SECOND),
-        LimitState(limits[2], 0, 100, 0, 0),
-        LimitState(limits[3], 0, 9, 0, DAY // 4),
-    )
-    assert (decision.refused_by, decision.retry_after_ns, decision.shadow) == (None, 0, ())
-
-
-def test_a_request_that_one_limit_refuses_counts_for_none(limiter):
-    assert limiter.start([slots(1), rate(5)]).ticket is not None
-    decision = limiter.start([rate(5), slots(1)])
-    assert decision.ticket is None
-    assert decision.refused_by == LimitState(slots(1), 1, 0, SLOT_RETRY_NS, 0)
-    assert limiter.states([rate(5)])[0].used == 1
-    assert len(limiter) == 1
-
-
 def test_of_several_limits_that_refuse_the_one_with_the_longest_wait_is_named(limiter, clock):
     short, long = rate(1, "a"), rate(1, "b")
     limiter.start([short])
@@ -89,63 +67,6 @@ def test_concurrency_is_named_before_a_longer_wait_which_is_told_all_the_same(li
     limiter.start(limits)
     decision = limiter.start(limits)
     assert (decision.refused_by.limit, decision.retry_after_ns) == (slots(1), 10 * SECOND)
-
-
-def test_an_ended_request_gives_its_slot_back_once(limiter):
-    first = limiter.start([slots(2)]).ticket
-    limiter.start([slots(2)])
-    limiter.end(first)
-    limiter.end(first)
-    assert limiter.states([slots(2)]) == (LimitState(slots(2), 1, 1, 0, 0),)
-
-
-def test_limits_of_one_key_and_window_count_together_and_each_request_once(limiter):
-    decision = limiter.start([rate(2), rate(5)])
-    assert [state.remaining for state in decision.states] == [1, 4]
-
-
-def test_a_changed_maximum_keeps_what_was_counted(limiter, clock):
-    for _ in range(3):
-        limiter.start([rate(9)])
-        clock.advance(SECOND)
-    assert limiter.start([rate(2)]).refused_by == LimitState(rate(2), 3, 0, 8 * SECOND, 9 * SECOND)
-    assert limiter.states([rate(4)])[0].remaining == 1
-
-
-def test_tokens_count_from_when_they_are_charged(limiter, clock):
-    ticket = limiter.start([tokens(10)]).ticket
-    clock.advance(SECOND)
-    limiter.charge(ticket, Amounts(tokens=4))
-    clock.advance(SECOND)
-    limiter.charge(ticket, Amounts(tokens=12))
-    assert limiter.start([tokens(10)]).refused_by == LimitState(tokens(10), 12, 0, 9 * SECOND, 10 * SECOND)
-    clock.advance(9 * SECOND)
-    assert limiter.start([tokens(10)]).states == (LimitState(tokens(10), 8, 2, 0, SECOND),)
-
-
-def test_charging_less_than_before_or_after_the_end_changes_nothing(limiter):
-    ticket = limiter.start([tokens(10)]).ticket
-    limiter.charge(ticket, Amounts(tokens=4))
-    limiter.charge(ticket, Amounts(tokens=3))
-    limiter.end(ticket)
-    limiter.charge(ticket, Amounts(tokens=9))
-    assert limiter.states([tokens(10)])[0].used == 4
-
-
-def test_a_budget_is_used_until_its_period_is_over(limiter, calendar):
-    ticket = limiter.start([budget(50)]).ticket
-    limiter.charge(ticket, Amounts(micro_dollars=51))
-    assert limiter.start([budget(50)]).refused_by == LimitState(budget(50), 51, 0, DAY // 4, DAY // 4)
-    calendar.advance(DAY // 4)
-    assert limiter.start([budget(50)]).states == (LimitState(budget(50), 0, 50, 0, DAY),)
-
-
-def test_a_clock_that_jumps_into_another_period_and_back_loses_no_budget(limiter, calendar):
-    limiter.restore(budget(50), 30, TODAY)
-    calendar.now_ns += 365 * DAY
-    assert limiter.states([budget(50)])[0].used == 0
-    calendar.now_ns -= 365 * DAY
-    assert limiter.states([budget(50)])[0].used == 30
 
 
 def test_a_restored_budget_never_becomes_less(limiter, calendar):
@@ -175,45 +96,13 @@ def test_a_budget_of_nothing_admits_nothing(limiter):
         assert limiter.start([limit]).refused_by == LimitState(limit, 0, 0, NEVER_NS, reset)
 
 
-def test_a_reservation_is_held_back_until_it_shrinks_or_the_request_ends(limiter):
-    limit = tokens(100, reserve=True)
-    ticket = limiter.start([limit], Amounts(tokens=60)).ticket
-    refused = limiter.start([limit], Amounts(tokens=60)).refused_by
-    assert refused == LimitState(limit, 0, 40, SLOT_RETRY_NS, 0, 60)
-    limiter.charge(ticket, Amounts(tokens=30), reserve=Amounts(tokens=20))
-    assert limiter.states([limit])[0].remaining == 50
-    limiter.end(ticket)
-    assert limiter.start([limit], Amounts(tokens=60)).states == (LimitState(limit, 30, 10, 0, 10 * SECOND, 60),)
-
-
-def test_a_request_that_reserves_more_than_the_limit_is_told_that_no_wait_helps(limiter):
-    decision = limiter.start([tokens(100, reserve=True)], Amounts(tokens=101))
-    assert (decision.ticket, decision.retry_after_ns) == (None, NEVER_NS)
-
-
-def test_a_limit_that_does_not_reserve_ignores_what_a_request_may_use(limiter):
-    assert limiter.start([tokens(100)], Amounts(tokens=101)).states == (LimitState(tokens(100), 0, 100, 0, 0),)
-
-
-def test_a_shadow_limit_refuses_nothing_and_counts_as_if_it_did(limiter, clock):
-    limits = [rate(1, shadow=True), rate(9, "other")]
-    assert limiter.start(limits).shadow == ()
-    for _ in range(3):
-        decision = limiter.start(limits)
-        assert decision.refused_by is None
-        assert decision.shadow == (LimitState(limits[0], 1, 0, 10 * SECOND, 10 * SECOND),)
-    assert [state.used for state in decision.states] == [1, 4]
-    clock.advance(10 * SECOND)
-    assert limiter.start(limits).shadow == ()
-
-
 def test_a_clock_that_goes_back_counts_as_one_that_stands_still(limiter, clock):
     limiter.start([rate(2)])
     clock.now_ns -= 5 * SECOND
     assert limiter.start([rate(2)]).states == (LimitState(rate(2), 2, 0, 10 * SECOND, 10 * SECOND),)
 
 
-def test_the_keys_with_least_left_are_told_for_each_rule(limiter, monkeypatch):
+def test_the_keys_with_least_left_are_told_for_each_rule(limiter):
     for key in "abbbcc":
         limiter.start([rate(5, key)])
     limiter.start([slots(3)])
@@ -227,31 +116,6 @@ def test_the_keys_with_least_left_are_told_for_each_rule(limiter, monkeypatch):
         (Rule.USER_TOKENS, "user:u", 2),
         (Rule.USER_BUDGET, "user:u", 3),
     ]
-    monkeypatch.setattr(limiter_module, "KEYS_LOOKED_AT", 1)
-    assert [state.limit.key for state in limiter.usage(2) if state.limit.rule is Rule.RATE] == ["c"]
-
-
-def test_windows_that_nobody_uses_any_more_are_forgotten(limiter, clock, calendar):
-    for window in range(1, 50):
-        ticket = limiter.start(
-            [rate(9, window_ns=window), tokens(9, window_ns=window, reserve=True)], Amounts(3)
-        ).ticket
-        limiter.charge(ticket, Amounts(tokens=2))
-        limiter.end(ticket)
-    limiter.restore(budget(9), 5, TODAY)
-    for _ in range(2):
-        clock.advance(2 * SECOND)
-        calendar.advance(DAY)
-        limiter.states(())
-    assert not any(map(len, limiter._counters))
-    assert len(list(limiter._counters)) == 1  # that of concurrency
-
-
-def test_without_limits_everything_is_admitted(limiter):
-    decision = limiter.start([])
-    assert (decision.refused_by, decision.states) == (None, ())
-    limiter.end(decision.ticket)
-    assert len(limiter) == 0
 
 
 POOL = (

@@ -53,15 +53,6 @@ def test_what_is_reserved_is_decided_with_the_body():
     assert limits.of_call(Client("203.0.113.9")) == []
 
 
-def test_a_client_that_pays_the_provider_itself_has_no_budget():
-    assert RequestLimits(SETTINGS).of_client(Client("t", "ada", pays=True)) == STEP_TWO + of_usage(reserve=False)[:1]
-
-
 def test_an_address_has_a_rate_only():
     limits = RequestLimits(SETTINGS).of_client(Client("203.0.113.9"))
     assert limits == [Limit(Kind.RATE, Rule.RATE, Of.ADDRESS, "address:203.0.113.9", 3, 5 * SECOND)]
-
-
-def test_without_settings_there_are_no_limits():
-    limits = RequestLimits(LimitSettings())
-    assert [*limits.of_server(), *limits.of_client(ADA), *limits.of_call(ADA)] == []

@@ -17,20 +17,6 @@ def test_a_large_rate_takes_sixteen_bytes_a_start_at_most_and_leaves_at_once():
     assert len(window) == 0
 
 
-def test_times_that_left_are_dropped_while_their_key_goes_on():
-    window, limit = RateWindow(10), rate(100, window_ns=10)
-    for now in range(10_000):
-        window.start(limit, 0, now)
-    assert len(window._keys[limit.key].times) < 200
-
-
-def test_keys_that_are_idle_for_a_window_are_forgotten_by_others():
-    window = RateWindow(10)
-    for now in range(100):
-        window.start(limit_of(now), 0, now)
-    assert len(window) == 10
-
-
 def test_idle_keys_of_long_windows_are_forgotten_some_time_later():
     window = RateWindow(1_600)
     for now in range(10_000):

@@ -3,22 +3,9 @@ from hypothesis import strategies as st
 
 from limits.kinds import token_window, windows
 from limits.kinds.token_window import TokenWindow
-from limits.limit import LimitState
 from tests.limits.test_limiter import tokens
 
 WINDOW = 1000
-
-
-def test_too_many_charges_are_grouped_and_count_a_little_longer(monkeypatch):
-    monkeypatch.setattr(token_window, "MAX_CHARGES", 20)
-    monkeypatch.setattr(token_window, "GROUPS", 10)
-    window, limit = TokenWindow(WINDOW), tokens(500, window_ns=WINDOW)
-    for now in range(WINDOW):
-        window.charge(limit, 1, now)
-    assert window.state(limit, 0, WINDOW - 1) == LimitState(limit, 1000, 0, 600, WINDOW)
-    assert len(window._keys[limit.key].times) == 10
-    assert window.state(limit, 0, WINDOW + 98).used == 1000
-    assert window.state(limit, 0, WINDOW + 99).used == 900
 
 
 @given(charges=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), min_size=1, max_size=200))

@@ -7,7 +7,7 @@ from msgspec import UNSET
 
 from intercept.recording import Keep, Recording
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, Of, Period
+from limits.limit import Kind, Limit, Of
 from limits.policies.book import PolicyBook
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Caller, Effective, Refused
@@ -55,11 +55,6 @@ def each(**limits):
 def budgets(effective):
     """Those that hold, in micro-dollars."""
     return [one.maximum for one in effective.before_body(pays=False) if one.kind is Kind.BUDGET]
-
-
-def test_without_policies_nothing_holds():
-    assert PolicyBook().find(CALLER) is None
-    assert find((Source(Level.GROUP, "other", "other"), SharedPolicy(byok="deny"))) is None
 
 
 def test_of_what_is_recorded_the_strictest_holds():
@@ -128,32 +123,6 @@ def test_of_members_budgets_the_largest_of_a_group_counts():
     assert replaced == {"everyone": "group ops", "group research": "group ops", "group ops": None}
 
 
-def test_a_users_own_budget_comes_first_whatever_it_is():
-    own = (ADA, Policy(limits=Limits(budget=Budget("0.5", "day"))))
-    assert budgets(find((RESEARCH, each(budget=Budget(30, "month"))), own)) == [500_000]
-
-
-def test_without_a_group_that_says_so_the_budget_of_everyone_holds():
-    assert budgets(find((EVERYONE, each(budget=Budget(100, "day"))), (RESEARCH, each(rate=Rate(1, "1s"))))) == [10**8]
-
-
-def test_a_budget_that_only_counts_replaces_none_that_holds():
-    trial = (ADA, Policy(limits=Limits(budget=Budget(1, "day", shadow=True))))
-    assert budgets(find((RESEARCH, each(budget=Budget(30, "month"))), trial)) == [30_000_000, 1_000_000]
-
-
-def test_budgets_of_groups_and_tokens_hold_beside_those_of_members():
-    together = SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(500, "month", reserve=True))))
-    effective = find((RESEARCH, together), (TOKEN, Policy(limits=Limits(budget=Budget(1, "day")))))
-    assert effective.before_body(pays=False) == (
-        Limit(Kind.BUDGET, Rule.POLICY_BUDGET, Of.TOKEN, "key:t", 10**6, period=Period.DAY),
-    )
-    assert effective.after_body(pays=False) == (
-        Limit(Kind.BUDGET, Rule.POLICY_BUDGET, Of.GROUP, "group:g1", 5 * 10**8, reserve=True),
-    )
-    assert effective.before_body(pays=True) == effective.after_body(pays=True) == ()
-
-
 def test_a_refused_model_is_told_the_rule():
     effective = find(
         (EVERYONE, SharedPolicy(models=Models(deny=["*-preview"]))),
@@ -198,14 +167,6 @@ def test_a_changed_policy_holds_at_once():
     policies.remove(Level.EVERYONE, "")
     policies.remove(Level.EVERYONE, "")
     assert (policies.find(CALLER), len(policies), list(policies)) == (None, 0, [])
-
-
-def test_callers_that_are_kept_are_bounded(monkeypatch):
-    monkeypatch.setattr("limits.policies.book.MAX_CALLERS", 2)
-    policies = book((EVERYONE, SharedPolicy(byok="deny")))
-    kept = [policies.find(Caller("u", str(number))) for number in range(3)]
-    assert policies.find(Caller("u", "2")) is kept[2]
-    assert policies.find(Caller("u", "0")) is not kept[0]
 
 
 PATTERNS = st.lists(st.sampled_from(["a*", "b*", "ab", "*", "c"]), min_size=1, max_size=3)

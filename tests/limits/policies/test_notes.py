@@ -51,10 +51,6 @@ def test_each_limit_that_refuses_everything_is_named():
     ]
 
 
-def test_slots_that_are_an_object_are_looked_into():
-    assert notes_on(Policy(limits=Limits(concurrency=Concurrency(0)))) == [f"limits.concurrency: {NOTHING_ADMITTED}"]
-
-
 @pytest.mark.parametrize(
     ("each_member", "together", "notes"),
     [

@@ -17,12 +17,10 @@ from limits.policies.policy import (
     SharedLimits,
     SharedPolicy,
     Tokens,
-    window_ns,
 )
 from limits.policies.reading import ONLY_ONCE, InvalidPolicyError, fields_of, merge, read_object, read_policy
 from tests.cases import for_each
 
-SECOND = 1_000_000_000
 EVERYTHING = {
     "models": {"allow": ["claude-*", {"provider": "openai", "model": "gpt-5*"}], "deny": ["*-preview"]},
     "limits": {
@@ -56,12 +54,6 @@ def test_a_policy_of_many_is_read_as_it_is_written():
         byok="deny",
     )
     assert fields_of(policy) == EVERYTHING
-
-
-def test_a_policy_of_one_has_limits_in_one_part():
-    fields = {"limits": EVERYTHING["limits"]["each_member"]}
-    assert fields_of(read_policy(fields, Policy)) == fields
-    assert fields_of(read_policy({}, Policy)) == {}
 
 
 @for_each(
@@ -134,11 +126,6 @@ def test_a_member_that_is_there_twice_is_named():
 def test_what_is_no_object_is_said_so(data):
     with pytest.raises(InvalidPolicyError, match="must be a JSON object"):
         read_object(data)
-
-
-@for_each(("text", "seconds"), [("20s", 20), ("5m", 300), ("1h30m", 5400), ("31d", 2_678_400)])
-def test_a_window_is_a_duration(text, seconds):
-    assert window_ns(text) == seconds * SECOND
 
 
 @for_each(

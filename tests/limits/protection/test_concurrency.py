@@ -4,16 +4,6 @@ from hypothesis import strategies as st
 from limits.protection.concurrency import ConcurrencyLimit
 
 
-def test_slots_are_handed_out_up_to_the_limit():
-    limit = ConcurrencyLimit(2)
-    first, second = limit.acquire("a"), limit.acquire("a")
-    assert None not in (first, second)
-    assert limit.acquire("a") is None
-    first.release()
-    first.release()
-    assert (limit.acquire("a") is None, limit.acquire("a")) == (False, None)
-
-
 @given(
     limit=st.integers(1, 3),
     moves=st.lists(st.tuples(st.sampled_from("ab"), st.one_of(st.none(), st.integers(0, 50))), max_size=60),

@@ -93,14 +93,6 @@ def test_the_request_above_the_rate_limit_is_refused_with_429_and_the_exact_wait
     assert rejections == ["rate"]
 
 
-@pytest.mark.parametrize(("waited", "expected"), [(SECOND, None), (SECOND - 1, "false")])
-def test_a_client_is_told_not_to_retry_when_the_wait_exceeds_a_minute(clock, waited, expected):
-    overload = protection(rate_limit=1, rate_window=timedelta(seconds=61), now_ns=clock)
-    count(overload)
-    clock.advance(waited)
-    assert refused(overload).headers.get("x-should-retry") == expected
-
-
 def test_a_request_above_the_users_concurrency_does_not_consume_their_rate(clock, rejections):
     overload = protection(rate_limit=2, user_max_concurrency=1, now_ns=clock, on_refusal=rejections)
     count(overload)
@@ -119,20 +111,6 @@ def test_a_request_above_the_users_concurrency_does_not_consume_their_rate(clock
     assert used(overload) == {("user_concurrency", "user:user"): 1, ("rate", "token:token"): 1}
 
 
-def test_a_refusal_by_the_users_concurrency_says_nothing_of_a_rate_that_is_off():
-    overload = protection(user_max_concurrency=1)
-    count(overload)
-    assert refused(overload).headers == {"Retry-After": "1", "retry-after-ms": "1000"}
-
-
-def test_a_refusal_by_concurrency_names_the_longer_wait_when_the_rate_is_used_up(clock):
-    overload = protection(rate_limit=1, rate_window=timedelta(seconds=30), user_max_concurrency=1, now_ns=clock)
-    count(overload)
-    error = refused(overload)
-    assert error.message == f"{USER} You have 1 of 1 requests in progress."
-    assert (error.headers["Retry-After"], error.headers["retry-after-ms"]) == ("30", "30000")
-
-
 def test_all_tokens_of_a_user_share_the_users_rate(clock, rejections):
     overload = protection(user_rate_limit=3, now_ns=clock, on_refusal=rejections)
     for token in ("a", "b", "c"):
@@ -142,29 +120,6 @@ def test_all_tokens_of_a_user_share_the_users_rate(clock, rejections):
     assert (error.status, error.message, rejections) == (429, f"{ALL_TOKENS} {explained}", ["user_rate"])
     count(overload, "a", "other user")
     assert count(overload, "203.0.113.9", None).states == ()
-
-
-def test_a_refusal_by_one_rate_leaves_the_other_and_the_slots_as_they_were(clock):
-    overload = protection(rate_limit=1, user_rate_limit=2, user_max_concurrency=9, now_ns=clock)
-    count(overload, "a")
-    for _ in range(3):
-        assert refused(overload, "a").rule is Rule.RATE
-    count(overload, "b")
-    for _ in range(3):
-        assert refused(overload, "c").rule is Rule.USER_RATE
-    assert used(overload) == {
-        ("user_concurrency", "user:user"): 2,
-        ("rate", "token:a"): 1,
-        ("rate", "token:b"): 1,
-        ("user_rate", "user:user"): 2,
-    }
-
-
-def test_an_address_without_a_token_has_a_rate_and_no_other_limit():
-    overload = protection(rate_limit=1, user_max_concurrency=1, user_token_limit=1, user_budget=1)
-    count(overload, "203.0.113.9", None)
-    assert refused(overload, "203.0.113.9", None).message.startswith(f"{RATE} This address has started 1 of 1")
-    assert used(overload) == {("rate", "address:203.0.113.9"): 1}
 
 
 def test_a_user_without_tokens_is_refused_until_enough_have_left_the_window(clock, rejections):
@@ -241,31 +196,6 @@ def test_nothing_is_charged_to_what_counts_nothing_of_the_kind(clock):
     held.release()
     held.charge(Amounts(9))
     assert used(overload)["user_tokens", "user:user"] == 5
-
-
-@given(
-    limit=st.integers(1, 4),
-    user_limit=st.integers(1, 6),
-    requests=st.lists(st.tuples(st.integers(0, 15), st.sampled_from("abc")), max_size=40),
-)
-def test_no_window_holds_more_than_either_rate(limit, user_limit, requests):
-    clock, admitted = Clock(), []
-    overload = protection(
-        rate_limit=limit, user_rate_limit=user_limit, rate_window=timedelta(microseconds=10), now_ns=clock
-    )
-    for step, token in requests:
-        clock.advance(step * 1000)
-        fits = all(
-            sum(at > clock.now_ns - 10_000 and one in keys for at, one in admitted) < most
-            for keys, most in ((token, limit), ("abc", user_limit))
-        )
-        try:
-            count(overload, token)
-        except OverloadedError:
-            assert not fits
-        else:
-            assert fits
-            admitted.append((clock.now_ns, token))
 
 
 @given(

@@ -13,18 +13,12 @@ from limits.policies.effective import Effective
 from limits.policies.policy import Limits, ModelPattern, Models, Rate, SharedLimits, SharedPolicy
 from limits.policies.sources import Level, Source
 from limits.what_if.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
-from limits.what_if.proposed_rules import ProposedRules
 from limits.what_if.replay import Replay
 from tests.examples import examples
 
 SECOND = 1000
 ADA, BOB = UUID(int=1), UUID(int=2)
-MODELS, BYOK = LimitName("", "models"), LimitName("", "byok")
-
-
-def broken(policy, model, *, pays=False, has_price=lambda _: True):
-    found = ProposedRules(CompiledPolicy(Source(Level.EVERYONE), policy), has_price).find_broken(model, pays)
-    return found and (found.name, found.rule)
+MODELS = LimitName("", "models")
 
 
 def call(number, user=ADA, *, pays=False):
@@ -36,38 +30,6 @@ def replayed(policy, calls, **options):
     replay = Replay(policy, **options)
     steps = sum(1 for _ in replay.decide_named(calls)) + sum(1 for _ in replay.finish(10_000 * SECOND))
     return replay.outcome, steps
-
-
-def test_a_model_is_refused_that_a_request_for_it_would_be():
-    allows = SharedPolicy(models=Models(allow=["claude-*", ModelPattern("eu-*")], deny=["claude-2*"]))
-    assert broken(allows, RequestedModel("anthropic", "Claude-Opus")) is None
-    assert broken(allows, RequestedModel("EU-1", "gpt-5")) is None
-    assert broken(allows, RequestedModel("anthropic", "claude-2.1")) == (MODELS, "everyone denies claude-2*")
-    allowed = "everyone allows claude-*, * of eu-*"
-    assert broken(allows, RequestedModel("openai", "gpt-5")) == (MODELS, allowed)
-    # What is stored names no model; batches name several, which are not read.
-    assert broken(allows, RequestedModel("openai", "")) is None
-    denied = "everyone denies claude-2*"
-    assert broken(allows, RequestedModel("openai", "", is_unread=True)) == (MODELS, denied)
-
-
-def test_a_model_without_a_price_is_refused_where_the_bridge_would_pay():
-    policy = SharedPolicy(models=Models(unpriced="deny"))
-
-    def find(billed=True, **options):
-        return broken(policy, RequestedModel("openai", "new", is_billed=billed), **options)
-
-    assert find(has_price=lambda model: model.model == "new") is None
-    assert find(has_price=lambda _: False) == (MODELS, "everyone denies models without a known price")
-    assert find(has_price=lambda _: False, pays=True) is None
-    assert find(has_price=lambda _: False, billed=False) is None
-
-
-def test_a_key_of_the_users_own_is_refused_before_its_model():
-    policy = SharedPolicy(byok="deny", models=Models(deny=["*"]))
-    assert broken(policy, RequestedModel("openai", "gpt-5"), pays=True) == (BYOK, "everyone denies byok")
-    assert broken(policy, RequestedModel("openai", "gpt-5")) == (MODELS, "everyone denies *")
-    assert broken(SharedPolicy(byok="allow"), RequestedModel("openai", "gpt-5"), pays=True) is None
 
 
 def test_a_call_that_breaks_a_rule_counts_in_no_limit_and_is_not_repeated():

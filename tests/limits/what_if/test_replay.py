@@ -7,7 +7,6 @@ from uuid import UUID
 
 import hypothesis.strategies as st
 import msgspec
-import pytest
 from hypothesis import given, settings
 
 from limits.limit import NEVER_NS, Amounts, Of
@@ -112,38 +111,6 @@ class ByLimiter:
         heappush(self.events, (at, is_try, self.order, what))
 
 
-class Naive:
-    """The same by the definition of each limit, over everything that was admitted."""
-
-    def __init__(self, limits):
-        self.parts = (("each_member", limits.each_member), ("together", limits.together))
-        self.admitted = []
-
-    def refuses(self, one):
-        """Which limits refuse a call, and how much of each is used."""
-        now = one.started_ms
-        for part, limits in self.parts:
-            if not limits:
-                continue
-            mine = [other for other in self.admitted if part == "together" or other.user == one.user]
-            over = [other for other in mine if other.ended_ms <= now]
-            if limits.concurrency and len(mine) - len(over) >= limits.concurrency:
-                yield LimitName(part, "concurrency")
-            if limits.rate:
-                window = int(limits.rate.window.removesuffix("s")) * SECOND
-                if sum(other.started_ms > now - window for other in mine) >= limits.rate.requests:
-                    yield LimitName(part, "rate")
-            if limits.tokens:
-                window = int(limits.tokens.window.removesuffix("s")) * SECOND
-                used = sum(other.tokens for other in over if other.ended_ms > now - window)
-                if used >= limits.tokens.count:
-                    yield LimitName(part, "tokens")
-            if limits.budget and not one.pays:
-                paid = [other for other in over if other.ended_ms // DAY == now // DAY and not other.pays]
-                if sum(other.micro_dollars for other in paid) >= limits.budget.micro_dollars:
-                    yield LimitName(part, "budget")
-
-
 seconds = st.integers(1, 30).map(lambda number: f"{number}s")
 limits = st.builds(
     Limits,
@@ -165,35 +132,6 @@ past = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=examples(60, 600))
-@given(st.builds(SharedLimits, each_member=limits, together=limits), past)
-def test_each_call_is_refused_that_a_limit_refuses_by_its_definition(proposed, calls):
-    naive = Naive(proposed)
-    refused = {}
-    for one in calls:
-        by = set(naive.refuses(one))
-        if by:
-            refused[one.id] = by
-        else:
-            naive.admitted.append(one)
-    replay = replayed(proposed, calls)
-    assert replay.refused == len(refused)
-    assert {one.id.bytes for one in replay.first} == set(refused)
-    assert all(one.limit in refused[one.id.bytes] for one in replay.first)
-    assert sum(replay.calls.values()) == len(calls)
-
-
-@settings(max_examples=examples(40, 400))
-@given(st.builds(SharedLimits, each_member=limits), past)
-def test_a_call_that_is_tried_often_enough_is_admitted_in_the_end(proposed, calls):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("limits.what_if.replay.MAX_TRIES", 10_000)
-        replay = replayed(proposed, calls, retry=True)
-    assert sum(one.never for one in replay.totals.values()) == 0
-    once = replayed(proposed, calls)
-    assert once.first[:1] == replay.first[:1]
-
-
 @settings(max_examples=examples(30, 300))
 @given(st.builds(SharedLimits, each_member=limits, together=limits), past, st.booleans())
 def test_the_limiter_of_requests_says_the_same(proposed, calls, retry):
@@ -212,26 +150,6 @@ def test_the_wait_is_the_one_that_the_client_would_have_been_told():
     ]
     assert replay.totals == {(rate, ADA): RefusalTotals(refused=2, longest_ns=40 * SECOND_NS, never=2)}
     assert replay.calls == {ADA: 4}
-
-
-def test_with_retries_the_wait_is_until_the_call_was_admitted():
-    proposed = SharedLimits(together=Limits(rate=Rate(1, "60s")))
-    calls = [call(0, DAY, DAY), call(1, DAY + SECOND, DAY + SECOND, BOB), call(2, DAY + 2 * SECOND, DAY + 2 * SECOND)]
-    replay = replayed(proposed, calls, retry=True)
-    rate = LimitName("together", "rate")
-    # Bob's is admitted after 60 s, and makes the other wait for 120.
-    assert replay.totals == {
-        (rate, BOB): RefusalTotals(refused=1, longest_ns=59 * SECOND_NS, never=0),
-        (rate, ADA): RefusalTotals(refused=1, longest_ns=118 * SECOND_NS, never=0),
-    }
-
-
-def test_where_no_wait_helps_nothing_is_tried_again():
-    replay = replayed(SharedLimits(each_member=Limits(concurrency=0)), [call(0, DAY, DAY)], retry=True)
-    assert replay.totals == {
-        (LimitName("each_member", "concurrency"), ADA): RefusalTotals(refused=1, longest_ns=0, never=1)
-    }
-    assert [one.wait_ns for one in replay.first] == [None]
 
 
 def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():
@@ -270,10 +188,3 @@ def test_a_call_that_comes_late_is_decided_on_when_it_comes():
     calls = [call(0, DAY, DAY), call(1, DAY - SECOND, DAY)]
     replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "60s"))), calls)
     assert [one.wait_ns for one in replay.first] == [60 * SECOND_NS]
-
-
-def test_ends_between_two_calls_let_others_have_their_turn(monkeypatch):
-    monkeypatch.setattr("limits.what_if.replay.STEP", 10)
-    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(concurrency=100))))
-    calls = [*(call(number, DAY, DAY + SECOND) for number in range(25)), call(25, DAY + 2 * SECOND, DAY + 2 * SECOND)]
-    assert sum(1 for _ in replay.decide(calls)) == (25 + 25 + 1) // 10
