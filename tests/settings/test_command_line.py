@@ -2,7 +2,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from settings import Settings, SettingsCommand, SettingsGroup, declared, flags_of, settings_of
+from settings import Settings, SettingsCommand, SettingsGroup, declared, settings_of
 
 
 @pytest.fixture
@@ -61,11 +61,6 @@ def test_a_flag_may_stand_before_or_after_the_command_and_the_last_one_counts(ru
 def test_a_flag_wins_over_the_environment_wherever_it_stands(run, seen):
     run("--aibridge-rate-limit", "5", "serve", CODER_AIBRIDGE_RATE_LIMIT="7", CODER_AIBRIDGE_MAX_CONCURRENCY="3")
     assert seen == [(Settings(rate_limit=5, max_concurrency=3), False)]
-
-
-def test_other_options_of_a_command_stay_its_own(run, seen):
-    run("serve", "--demo")
-    assert seen == [(Settings(), True)]
 
 
 def test_a_command_may_take_the_flags_of_one_topic_and_still_sees_all_settings(run, seen):
@@ -137,22 +132,3 @@ def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run
         "Options:\n"
         "  --help  Show this message and exit.\n"
     )
-
-
-def test_the_help_of_the_group_lists_its_commands(run):
-    assert run("--help").output.endswith("Commands:\n  serve\n  tidy\n")
-
-
-def test_flags_are_told_as_they_were_given_wherever_they_stood():
-    @click.group(cls=SettingsGroup, params=declared())
-    def main():
-        pass
-
-    @main.command(cls=SettingsCommand, params=declared())
-    @click.pass_context
-    def serve(context):
-        click.echo(flags_of(context))
-
-    arguments = ["--aibridge-workers", "2", "serve", "--aibridge-data-dir", "d"]
-    result = CliRunner().invoke(main, arguments, env={"CODER_AIBRIDGE_RATE_LIMIT": "5"}, catch_exceptions=False)
-    assert result.output == "{'workers': '2', 'data-dir': 'd'}\n"

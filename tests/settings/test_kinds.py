@@ -164,13 +164,6 @@ def test_a_text_is_refused(kind, text):
     refuses(kind, text)
 
 
-def test_the_words_of_the_control_plane_and_the_demo_are_no_names_for_providers():
-    assert kinds.RESERVED_NAMES == (
-        "audit", "clients", "demo", "demo-company", "device", "errors", "groups", "interceptions", "limits", "models", "policies", "prices", "providers",
-        "refusals", "sessions", "sign-in", "spend", "stats", "tags", "tokens", "users", "views", "webhooks",
-    )  # fmt: skip
-
-
 @given(st.dictionaries(st.sampled_from(list(UNITS)), st.integers(0, 10**6), min_size=1))
 def test_a_duration_is_the_sum_of_its_parts(parts):
     text = "".join(f"{parts[unit]}{unit}" for unit in UNITS if unit in parts)
@@ -179,23 +172,6 @@ def test_a_duration_is_the_sum_of_its_parts(parts):
         assert kinds.DURATION.parse(text) == timedelta(milliseconds=milliseconds)
     else:
         refuses(kinds.DURATION, text)
-
-
-@given(st.integers(1, 10**6), st.sampled_from(["", "B", "KiB", "MiB", "GiB"]))
-def test_a_size_is_its_number_times_its_unit(number, unit):
-    factor = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}[unit]
-    assert kinds.SIZE.parse(f"{number}{unit}") == number * factor
-
-
-@given(st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)), st.integers(0, 65535))
-def test_an_address_is_written_as_it_is_read(ip, port):
-    address = Address(str(ip), port)
-    assert kinds.ADDRESS.parse(str(address)) == address
-
-
-@given(st.lists(st.ip_addresses().map(ip_network), min_size=1))
-def test_networks_are_written_as_they_are_read(networks):
-    assert kinds.NETWORKS.parse(",".join(map(str, networks))) == tuple(networks)
 
 
 ALL_KINDS = [kind for kind in vars(kinds).values() if isinstance(kind, kinds.Kind)]

@@ -1,10 +1,8 @@
-from datetime import timedelta
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from settings import Address, LimitsScope, ProviderSettings, SettingError, Settings, declared, load, unknown_variables
+from settings import LimitsScope, ProviderSettings, SettingError, declared, load, unknown_variables
 from upstream.credentials.access import Credential
 from upstream.providers.presets import ProviderType
 
@@ -19,17 +17,6 @@ def refusal(flags, environ):
     with pytest.raises(SettingError) as caught:
         load(flags, environ)
     return caught.value.message
-
-
-def test_nothing_given_are_the_defaults():
-    assert load({}, {}) == Settings()
-
-
-def test_flags_and_environment_are_read_together():
-    assert load(
-        {"http-address": "[::1]:0", "rate-limit": "5"},
-        {"CODER_AIBRIDGE_RATE_WINDOW": "1m", "CODER_AIBRIDGE_RATE_LIMIT": "6", "HOME": "/root"},
-    ) == Settings(http_address=Address("::1", 0), rate_limit=5, rate_window=timedelta(minutes=1))
 
 
 def test_keys_fall_back_to_the_vendors_variables():
@@ -294,12 +281,6 @@ def test_known_and_foreign_variables_are_not_warned_of():
     assert unknown_variables(known | files | {"PATH": "/bin", "CODER_URL": "x", "OPENAI_API_KEY": "x"}) == []
     short = {name.removeprefix("CODER_"): value for name, value in (known | files).items()}
     assert unknown_variables(short | {"AIBRIDGE_TOKEN": "x", "AIBRIDGE_URL": "x"}) == []
-
-
-def test_a_further_provider_may_have_the_short_prefix():
-    environ = {"AIBRIDGE_PROVIDER_0_TYPE": "openai", "CODER_AIBRIDGE_PROVIDER_0_NAME": "groq"}
-    (groq,) = load({}, environ).further_providers
-    assert (groq.name, groq.type) == ("groq", "openai")
 
 
 names = st.sampled_from([setting.env for setting in declared()]).flatmap(
