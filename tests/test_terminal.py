@@ -26,18 +26,6 @@ def test_what_is_said_replaces_what_was_and_is_erased_in_the_end():
     assert got == [b"\r\x1b[Kone\r\x1b[Ktwo\r\x1b[K"]
 
 
-def interrupted():
-    with StatusLine() as line:
-        line.say("one")
-        raise KeyboardInterrupt
-
-
-def test_a_line_that_breaks_off_with_an_error_is_erased_too():
-    with terminal() as got, pytest.raises(KeyboardInterrupt):
-        interrupted()
-    assert got == [b"\r\x1b[Kone\r\x1b[K"]
-
-
 @pytest.mark.parametrize(("columns", "fit"), [(20, 19), (0, 79)])
 def test_long_lines_are_cut_at_the_width_or_at_eighty_columns(columns, fit):
     with terminal(columns) as got:

@@ -18,13 +18,6 @@ from storage.admission.cluster import ClusterAuthority
 ADA = UUID(int=1)
 
 
-def test_the_clock_is_in_utc_and_right():
-    before = datetime.now(UTC)
-    instant = now()
-    assert instant.tzinfo is UTC
-    assert before - timedelta(milliseconds=1) < instant <= datetime.now(UTC)
-
-
 @given(st.integers(0, 2**62))
 def test_the_clock_is_cut_to_whole_milliseconds(nanoseconds):
     with pytest.MonkeyPatch.context() as clock:

@@ -32,12 +32,6 @@ def test_a_folder_that_was_there_is_made_private_with_all_that_is_ours(folder, b
     assert (mode(folder / "spool"), mode(folder / "demo-token")) == (0o700, 0o600)
 
 
-def test_an_empty_folder_is_ours(folder):
-    folder.mkdir(parents=True, mode=0o755)
-    make_private(folder)
-    assert mode(folder) == 0o700
-
-
 @pytest.mark.expects_log(
     r"WARNING runtime\.data_folder: the data-dir .+ is open to other accounts \(mode 755\), and it has other files in it, "
     r'such as "log": set data-dir to a folder of the bridge\'s own'

@@ -96,18 +96,6 @@ async def test_a_job_that_ran_for_long_is_well_again_and_its_next_failure_is_log
 
 
 @pytest.mark.gen_test
-async def test_a_job_that_ends_by_itself_is_not_started_again(jobs):
-    runs = []
-
-    async def run():
-        runs.append(1)
-
-    job = jobs.start("counting", run)
-    await job.stop()
-    assert (runs, jobs.failed) in ([([1], [])], ([], []))
-
-
-@pytest.mark.gen_test
 async def test_a_job_that_is_stopped_has_ended_when_that_returns(jobs):
     began, ended = asyncio.Event(), []
 

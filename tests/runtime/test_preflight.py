@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tomllib
@@ -10,8 +9,6 @@ import venv
 from pathlib import Path
 
 from runtime.preflight import PACKAGES, problem
-from settings import declared
-from tests.command_line import invoke, succeeded
 from tests.server_process import ROOT
 from version import VERSION
 
@@ -61,8 +58,3 @@ def test_the_version_is_printed():
         [sys.executable, "server.py", "--version"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert run.stdout == f"AI Bridge {VERSION}\n"
-
-
-def test_the_help_of_serve_lists_its_settings():
-    listed = re.findall(r"^  (?:--aibridge-|CODER_AIBRIDGE_)\S+", succeeded(invoke("serve", "--help")), re.MULTILINE)
-    assert len(listed) == len(declared())

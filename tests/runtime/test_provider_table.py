@@ -12,9 +12,8 @@ from runtime.provider_table import ManagedRouting
 from settings import Settings
 from storage.providers.documents import ProviderSpec, StoredKey, StoredProvider, StoredSecret
 from storage.providers.sealing import Sealer
-from upstream.credentials.access import Credential
 from upstream.providers.presets import ProviderType
-from upstream.providers.provider import Availability, Provider, Source
+from upstream.providers.provider import Availability, Provider
 from upstream.providers.table import Routing
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -47,23 +46,6 @@ def routing():
 @pytest.fixture
 def load(routing, secrets, prices):
     return ManagedRouting(Settings(), SEALER, routing, secrets, prices.append).load
-
-
-def test_what_is_stored_becomes_a_provider_with_its_keys(routing, load, prices):
-    load([stored("east", SECRET, "second-key", credential="x-api-key", region="eu", project="p")])
-    east = routing.table.providers["east"]
-    assert east == Provider(
-        name="east",
-        type=ProviderType.OPENAI,
-        base_url="https://api.openai.com/v1/",
-        keys=(SECRET, "second-key"),
-        credential=Credential.X_API_KEY,
-        project="p",
-        region="eu",
-        source=Source.DATABASE,
-    )
-    assert (east.expects, east.keys_location) == (Credential.X_API_KEY, "its keys in the database")
-    assert prices == [{"openai": ("openai", FIXED.base_url), "east": ("openai", "https://api.openai.com/v1/")}]
 
 
 @pytest.mark.expects_log(r"the provider m(oon|ars) cannot be used by this version")
@@ -104,20 +86,6 @@ def test_its_keys_are_hidden_from_now_on_in_records_and_in_the_log(load, secrets
     assert secrets.hide(SECRET) == "[scrubbed]"
     load([])
     assert secrets.hide(SECRET) == "[scrubbed]"
-
-
-@pytest.mark.parametrize(
-    ("spec", "availability"), [({"disabled": True}, Availability.DISABLED), ({}, Availability.READY)]
-)
-def test_a_disabled_provider_is_known_and_not_available(routing, load, spec, availability):
-    load([stored("east", SECRET, **spec)])
-    assert routing.table.providers["east"].availability is availability
-
-
-@pytest.mark.expects_log(r"the provider openai of the environment replaces the one in the database")
-def test_one_of_the_environment_stands_in_the_place_of_one_of_its_name(routing, load):
-    load([stored("openai", SECRET)])
-    assert routing.table.providers == {"openai": FIXED}
 
 
 @pytest.mark.expects_log(r"key 1 of the provider east cannot be opened: the sealed key was changed, or moved")

@@ -1,20 +1,17 @@
 from __future__ import annotations
 
 import getpass
-import json
 import shlex
 import stat
-import sys
 from pathlib import Path
 
 import pytest
 
 from runtime.process import now
-from runtime.quickstart import LINK, NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
+from runtime.quickstart import NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import Settings, load
 from storage.accounts.audit import Author
 from storage.accounts.identities import Identities, Role
-from tests.server_process import ROOT
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 
@@ -61,34 +58,6 @@ async def test_a_revoked_token_is_replaced_and_a_removed_user_comes_back(identit
     assert (await identities.authenticate(third)).user.username == "demo"
 
 
-def test_the_welcome_has_a_line_per_api_and_one_for_the_list():
-    text = welcome("http://127.0.0.1:4001", TOKEN, Path("my data"), code="CODE", dashboard=True)
-    lines = [shlex.split(line) for line in text.splitlines() if line.startswith("curl ")]
-    authorization = f"Authorization: Bearer {TOKEN}"
-    bridge = "http://127.0.0.1:4001/api/v2/aibridge"
-    *calls, listing = lines
-    assert listing == ["curl", f"{bridge}/interceptions?limit=3", "-H", authorization]
-    prompt = "Hello! What are you?"
-    user = [{"role": "user", "content": prompt}]
-    demo = {"model": "demo", "stream": True}
-    for call, path, body in zip(
-        calls,
-        ("chat/completions", "responses", "messages"),
-        (
-            {"messages": user},
-            {"input": prompt},
-            {"max_tokens": 1024, "messages": user},
-        ),
-        strict=True,
-    ):
-        assert call[:-1] == [
-            *("curl", "-N", f"{bridge}/demo/v1/{path}"),
-            *("-H", authorization, "-H", "Content-Type: application/json", "-d"),
-        ]
-        assert json.loads(call[-1]) == demo | body
-    assert f"kept in my data/demo-token:  {TOKEN}\n{LINK}\n    http://127.0.0.1:4001/#/sign-in/CODE\n" in text
-
-
 def steps(usernames=(), *, dashboard=True, **environ):
     settings = load({}, {f"AIBRIDGE_{name.upper()}": value for name, value in environ.items()})
     return first_steps("http://127.0.0.1:4001", settings, usernames, dashboard=dashboard)
@@ -96,14 +65,6 @@ def steps(usernames=(), *, dashboard=True, **environ):
 
 def commands(text):
     return [shlex.split(line) for line in text.splitlines() if line.startswith("    ")]
-
-
-def test_the_commands_name_interpreter_program_and_database(tmp_path):
-    add, create = commands(steps(data_dir=str(tmp_path / "my data"), mongodb_database="x"))
-    begin, name = [sys.executable, str(ROOT / "server.py")], add[4]
-    database = ["--aibridge-data-dir", str(tmp_path / "my data"), "--aibridge-mongodb-database", "x"]
-    assert add == [*begin, "users", "add", name, "--role", "owner", *database]
-    assert create == [*begin, "tokens", "create", name, *database]
 
 
 def test_where_there_are_users_only_a_token_is_missing():

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from uuid import UUID
 
@@ -66,27 +65,6 @@ async def test_what_was_charged_since_the_start_is_not_lowered(database, limits,
     authority.restore(budget, 70, int(MIDNIGHT.timestamp()) * 1_000_000_000)
     await restore_budgets(database, limits, authority, lambda: NOON)
     assert used(authority) == {key(ADA): 70}
-
-
-@pytest.mark.gen_test
-async def test_without_budgets_nothing_is_asked(unreachable, authority):  # noqa: F811 - the fixture
-    await restore_budgets(unreachable, RequestLimits(LimitSettings()), authority, lambda: NOON)
-    assert used(authority) == {}
-
-
-@pytest.mark.gen_test
-async def test_an_unavailable_database_is_waited_for(unreachable, limits, authority, monkeypatch):  # noqa: F811
-    waiting = asyncio.Event()
-
-    async def wait_until_back():
-        waiting.set()
-        await asyncio.Event().wait()
-
-    unreachable.health.lose("it was stopped")
-    monkeypatch.setattr(unreachable.health, "wait_until_back", wait_until_back)
-    restoring = asyncio.create_task(restore_budgets(unreachable, limits, authority, lambda: NOON))
-    await waiting.wait()
-    restoring.cancel()
 
 
 @pytest.mark.gen_test

@@ -14,7 +14,7 @@ from limits.authority import LocalAuthority
 from limits.limit import Kind, Of, Period
 from limits.limiter import Limiter
 from limits.policies.compiled import budget_limit
-from limits.policies.policy import Budget, Limits, Policy, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
 from limits.policies.sources import Level, Source
 from runtime.restored_policy_budgets import PolicyBudgets, spend_by_key
 from storage.accounts.groups import Groups
@@ -93,20 +93,6 @@ def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
     wanted = {(Source(Level.TOKEN, "old", "old"), "")}
     spend = {(UUID(int=1), "new"): Decimal(3), (UUID(int=1), "old"): Decimal(2)}
     assert spend_by_key(spend, {}, wanted, {"new": ("old",)})[Of.TOKEN, "key:old"] == 5
-
-
-@pytest.mark.gen_test
-async def test_a_change_without_a_new_budget_asks_for_nothing(world, monkeypatch):
-    source = Source(Level.USER, world.ada, "ada")
-    world.hold(source, Policy(limits=Limits(budget=BUDGET)))
-    await world.budgets.restore()
-
-    async def never(*_):
-        raise AssertionError
-
-    monkeypatch.setattr("runtime.restored_policy_budgets.read_spend_by_token", never)
-    world.hold(source, Policy(limits=Limits(budget=Budget(7, "day"), rate=Rate(1, "1s"))))
-    await world.budgets.restore()
 
 
 @pytest.mark.gen_test

@@ -17,13 +17,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from pymongo import MongoClient
 
-from runtime.processes.server import START_ERRORS, StartError
-from runtime.processes.serving import listen, serve_until_stopped, url_of
-from server import main
-from settings import Address, load
+from runtime.processes.server import START_ERRORS
+from runtime.processes.serving import serve_until_stopped, url_of
+from settings import load
 from storage.accounts.identities import Identities, Role
 from tests.command_line import invoke, refused
 from tests.server_process import Bound, ServerOfForks, ServerProcess, command_line, remove_sockets
@@ -108,17 +106,6 @@ def test_a_variable_that_is_no_setting_is_warned_of(demo):
     assert demo.stderr.find(VARIABLE).string == message
 
 
-@pytest.mark.gen_test(timeout=60)
-async def test_a_request_that_no_handler_reads_is_counted(demo):
-    client = await demo.client()
-    await client.send_raw(b"nonsense\r\n\r\n")
-    assert (await client.rest(await client.head())).status == 400
-    client = await demo.client()
-    metrics = await client.request("GET", "/metrics", {})
-    await demo.leave()
-    assert b'coder_aibridged_refusals_total{rule="malformed_request",status="400"} 1.0\n' in metrics.body
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the welcome prints curl commands, and curl is not installed")
 @pytest.mark.gen_test(timeout=60)
 async def test_every_line_of_the_welcome_works_as_pasted(demo):
@@ -178,16 +165,6 @@ def test_a_data_dir_in_use_is_said_in_one_line(demo, serving, data_dir):
     assert serving(data_dir=data_dir) == (
         f"the data-dir {data_dir} is in use by another server (process {demo.pid}): stop it, or set data-dir to another folder"
     )
-
-
-def test_a_bad_setting_is_said_in_one_line(tmp_path):
-    environ = {"CODER_AIBRIDGE_MAX_CONCURRENCY": "lots"}
-    result = CliRunner().invoke(main, ["--aibridge-data-dir", str(tmp_path / "new")], env=environ)
-    assert refused(result) == (
-        2,
-        "Error: CODER_AIBRIDGE_MAX_CONCURRENCY: 'lots' is not allowed; give a whole number, 0 (off) or more\n",
-    )
-    assert not (tmp_path / "new").exists()
 
 
 def test_a_database_that_is_unavailable_is_said_in_one_line_whatever_sighup_says(start, tmp_path):
@@ -268,19 +245,6 @@ async def test_a_server_on_the_operators_mongodb_serves_also_if_its_welcome_find
     await server.leave()
     server.send(signal.SIGTERM)
     assert await server.ended() == 0
-
-
-# Tornado leaves a socket that cannot be bound to the collector.
-@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-def test_an_address_that_is_not_of_this_machine_is_refused_by_name():
-    with pytest.raises(StartError) as refusal:
-        listen(Address("192.0.2.1", 4001))
-    assert str(refusal.value) == (
-        "cannot listen on 192.0.2.1:4001: cannot assign requested address; choose another with "
-        "--aibridge-http-address or CODER_AIBRIDGE_HTTP_ADDRESS"
-    )
-    del refusal
-    gc.collect()  # here, where it may complain
 
 
 @pytest.mark.parametrize(

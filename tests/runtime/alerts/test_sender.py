@@ -11,13 +11,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from runtime.alerts import sender as module
-from runtime.alerts.sender import POLL_SECONDS, REMOVED, Sender
+from runtime.alerts.sender import REMOVED, Sender
 from storage.alerts.documents import AlertType, event_id_of
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
-from storage.mongo.database import DatabaseUnavailableError
 from storage.providers.sealing import Sealer
-from tests.bridge import until
 from upstream.client import UpstreamClient
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
@@ -172,53 +170,3 @@ async def test_a_webhook_that_was_disabled_or_removed_is_told_nothing(sender, pa
     await database.webhooks.delete_many({})
     await sender.send_due()
     assert (receiver.messages, await outbox.waiting()) == ([], {})
-
-
-@pytest.mark.gen_test
-async def test_many_deliveries_are_sent_one_after_the_other(sender, parts, receiver, monkeypatch):
-    webhooks, outbox, _ = parts
-    webhook, _ = await webhooks.add(receiver.url, [])
-    monkeypatch.setattr(module, "AT_ONCE", 2)
-    for _ in range(3):
-        await outbox.send_test(webhook.id)
-    pauses = []
-
-    async def pause(seconds):
-        pauses.append((seconds, len(receiver.messages)))
-        raise asyncio.CancelledError
-
-    sender._pause = pause
-    with pytest.raises(asyncio.CancelledError):
-        await sender.run()
-    assert pauses == [(POLL_SECONDS, 3)]
-
-
-class Interrupted(Webhooks):
-    """The database is unavailable for all but one webhook."""
-
-    readable = None
-
-    async def find(self, id_):
-        if id_ != self.readable:
-            raise DatabaseUnavailableError
-        return await super().find(id_)
-
-
-@pytest.mark.gen_test
-async def test_deliveries_that_are_under_way_end_though_another_fails(sender, parts, receiver, database, clock):
-    webhooks, outbox, sealer = parts
-    other, _ = await webhooks.add(receiver.url, [])
-    webhook, _ = await webhooks.add(receiver.url, [])
-    for one in other, webhook:
-        await outbox.send_test(one.id)
-    interrupted = Interrupted(database, sealer, now=clock)
-    interrupted.readable = webhook.id
-    sender._webhooks = interrupted
-    receiver.silent.clear()
-    sent = asyncio.ensure_future(sender.send_due())
-    await until(lambda: receiver.messages)
-    assert not sent.done()
-    receiver.silent.set()
-    with pytest.raises(DatabaseUnavailableError):
-        await sent
-    assert (await webhooks.find(webhook.id)).last.status == 204

@@ -72,9 +72,3 @@ async def test_requests_to_aws_are_signed_with_what_botocore_finds(io_loop, monk
     assert authorizer is not None
     headers = dict(await authorizer.authorize("POST", "https://h/model/m/invoke", [], b""))
     assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDFOUND/")
-
-
-def test_nothing_is_signed_where_there_is_a_key_or_nothing_to_sign_for():
-    assert bedrock(keys=("ABSK",), aws_access_key=AwsKeys("A", "s")).authorizer is None
-    assert bedrock(credential=Credential.BEARER).authorizer is None
-    assert make_provider(ProviderSettings("p", ProviderType.OPENAI, "https://h/")).authorizer is None

@@ -10,10 +10,8 @@ import sys
 
 import pytest
 
-from runtime.processes import signals
 from runtime.processes.signals import renew_on_hangup, stop_signals
 from tests.server_process import ROOT, ServerOfForks
-from tests.storage.conditions import until
 
 
 @pytest.fixture
@@ -35,18 +33,6 @@ async def test_a_signal_that_several_senders_passed_on_stops_once(exits, number)
         signal.raise_signal(number)
     await stopping.wait()
     assert exits == []
-
-
-@pytest.mark.expects_log("^WARNING aibridge: second signal: exiting at once$")
-@pytest.mark.gen_test
-async def test_a_second_signal_ends_the_process_without_waiting_for_anything(exits, monkeypatch):
-    monkeypatch.setattr(signals, "SAME_SIGNAL_SECONDS", 0)
-    stopping = stop_signals()
-    signal.raise_signal(signal.SIGTERM)
-    await stopping.wait()
-    assert exits == []
-    signal.raise_signal(signal.SIGINT)
-    await until(lambda: exits == [1])
 
 
 @pytest.mark.usefixtures("exits")

@@ -8,13 +8,11 @@ import signal
 import sys
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from limits.authority import LocalAuthority
 from runtime.authority import ServerAuthority
 from runtime.processes import supervisor
-from runtime.processes.supervisor import LAST_PAUSE_SECONDS, Handover, Supervisor, Worker, WorkerError, pause_after
+from runtime.processes.supervisor import Handover, Supervisor, Worker, WorkerError, pause_after
 from tests.server_process import command_line
 from tests.storage.conditions import until
 
@@ -127,16 +125,6 @@ def crew(io_loop, tmp_path, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_as_many_workers_serve_as_are_asked_for_until_they_are_told_to_stop(crew):
-    three = crew("serve", workers=3)
-    await three.supervisor.start()
-    assert sorted(three.events()) == ["serves 0", "serves 1", "serves 2"]
-    await three.supervisor.stop()
-    assert sorted(three.events()[3:]) == ["SIGTERM 0", "SIGTERM 1", "SIGTERM 2"]
-    assert sorted(three.buried) == sorted(map(three.pid, range(3)))
-
-
-@pytest.mark.gen_test
 async def test_what_a_worker_is_to_know_is_in_none_of_its_arguments_and_reaches_it_whole(crew, tmp_path):
     one = crew("serve")
     await one.supervisor.start()
@@ -164,14 +152,6 @@ async def test_without_any_worker_that_serves_the_reason_is_told(crew, plan, rea
     with pytest.raises(WorkerError) as error:
         await crew(plan, workers=2).supervisor.start()
     assert str(error.value) == reason
-
-
-@pytest.mark.gen_test
-async def test_a_worker_that_cannot_be_started_is_told_with_its_reason(crew, monkeypatch):
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
-    with pytest.raises(WorkerError) as error:
-        await crew("serve").supervisor.start()
-    assert str(error.value) == "a worker cannot be started: No such file or directory"
 
 
 @pytest.mark.gen_test
@@ -215,51 +195,6 @@ async def test_a_worker_that_lasted_is_replaced_at_once(crew):
     await until(lambda: one.buried == [one.pid(0)])
 
 
-@pytest.mark.gen_test
-async def test_every_worker_is_replaced_by_one_that_serves_before_it_retires(crew):
-    two = crew("serve", workers=2)
-    await two.supervisor.start()
-    two.supervisor.renew()
-    await two.happened("SIGHUP 0", "SIGHUP 1")
-    assert two.events()[2::2] == ["serves 2", "serves 3"]
-    assert {two.events()[3], two.events()[5]} == {"SIGHUP 0", "SIGHUP 1"}
-    await until(lambda: two.living() == [2, 3])
-    assert two.pauses == []
-
-
-@pytest.mark.expects_log("^WARNING aibridge: worker [0-9]+ was killed by SIGKILL: starting another$")
-@pytest.mark.gen_test
-async def test_a_new_worker_that_dies_is_replaced_while_the_old_one_retires(crew):
-    one = crew("deaf serve", times=[0, 10, 70])
-    await one.supervisor.start()
-    one.supervisor.renew()
-    await one.happened("serves 1")
-    await until(lambda: one.supervisor._slots[0].worker.pid == one.pid(1))
-    os.kill(one.pid(1), signal.SIGKILL)
-    await one.happened("serves 2")
-    assert (one.living(), one.pauses) == ([0, 2], [0])
-    os.kill(one.pid(0), signal.SIGKILL)
-    await until(lambda: one.living() == [2])
-
-
-@pytest.mark.expects_log("^ERROR aibridge: worker [0-9]+ ended with exit code 4$")
-@pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
-@pytest.mark.gen_test
-async def test_no_worker_retires_for_a_new_one_that_is_dead_already(crew, monkeypatch, caplog):
-    serving = Worker.serving
-
-    async def serving_until_dead(worker):
-        await serving(worker)
-        await worker.ended()
-
-    one = crew("serve die")
-    await one.supervisor.start()
-    monkeypatch.setattr(Worker, "serving", serving_until_dead)
-    one.supervisor.renew()
-    await until(lambda: "the other workers stay" in caplog.text)
-    assert (one.living(), one.events()) == ([0], ["serves 0", "serves 1"])
-
-
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
 @pytest.mark.expects_log("^ERROR aibridge: rolling restart stopped: the other workers stay$")
 @pytest.mark.gen_test
@@ -296,23 +231,6 @@ async def test_a_worker_that_does_not_end_in_time_is_killed(crew, monkeypatch):
     await one.supervisor.start()
     await one.supervisor.stop()
     assert one.living() == []
-
-
-@pytest.mark.expects_log("^WARNING aibridge: the metrics of worker [0-9]+ are lost: the folder is gone$")
-@pytest.mark.gen_test
-async def test_workers_whose_metrics_are_lost_are_waited_for_all_the_same(crew):
-    def lose(_):
-        raise OSError("the folder is gone")
-
-    two = crew("serve", workers=2, reap=lose)
-    await two.supervisor.start()
-    await two.supervisor.stop()
-    assert two.living() == []
-
-
-@given(st.integers(0, 10_000))
-def test_a_pause_is_never_shorter_than_the_one_before_and_bounded(failures):
-    assert 0 <= pause_after(failures) <= pause_after(failures + 1) <= LAST_PAUSE_SECONDS
 
 
 def test_pauses_double():

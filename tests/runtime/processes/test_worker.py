@@ -14,7 +14,6 @@ import sys
 import pytest
 
 from runtime.processes import worker
-from runtime.processes.worker import SharedSocket
 from storage.mongo.embedded import running_uri
 from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
@@ -187,20 +186,3 @@ def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor(monkeypatch):
             worker.main()
         expected = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
         assert responses.readline() == expected
-
-
-def test_a_shared_socket_yields_one_connection_per_turn():
-    with socket.create_server(("127.0.0.1", 0)) as listening, SharedSocket(fileno=listening.detach()) as shared:
-        shared.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            shared.accept()
-        clients = [socket.create_connection(shared.getsockname()) for _ in range(2)]
-        for client in clients:
-            accepted, address = shared.accept()
-            accepted.close()
-            assert address == client.getsockname()
-            client.close()
-            with pytest.raises(BlockingIOError):
-                shared.accept()
-        with pytest.raises(BlockingIOError):
-            shared.accept()
