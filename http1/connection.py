@@ -7,18 +7,16 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
-from tornado.httputil import HTTPInputError, HTTPServerRequest
+from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequest
 
 from http1.deadline import Deadline
-from http1.delivery import Delivery
-from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, HEADS_TOO_LARGE, InvalidRequestError
-from http1.options import Options
+from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, InvalidRequestError
 from http1.request_cycle import RequestCycle
 from http1.requests import Request, Requests
 from http1.response_writer import ResponseWriter
-from http1.states import CONNECTION_LOST, RESPONSE_READ, SERVER_REFUSES
 from intercept.refusals import Rule
 
 READ_AHEAD_BYTES = 64 * 1024
@@ -31,12 +29,31 @@ LINGER_SECONDS = 30.0
 _RESET = struct.pack("ii", 1, 0)
 
 
+@dataclass(kw_only=True, slots=True)
+class Options:
+    """What the connections of a server share. They read it at each use, so it may change while connections are open.
+
+    Attributes:
+        find_handler: Returns the handler of a request.
+        on_refusal: Called for each request that a connection refuses by itself, with the reason and the client's address.
+        idle_seconds: How long a connection may wait for the complete head of a request.
+        body_seconds: How long a body may take to arrive, unless its handler says otherwise.
+        retiring: Whether the next response on each connection is its last one.
+    """
+
+    find_handler: Callable[[HTTPServerRequest], HTTPMessageDelegate]
+    on_refusal: Callable[[InvalidRequestError, str], None]
+    idle_seconds: float
+    body_seconds: float
+    retiring: bool = False
+
+
 class ClientConnection(asyncio.Protocol):
     """Reads requests and passes them to their handlers. Each has a `RequestCycle`, through which its handler responds.
 
-    When a response is finished before its request has arrived, it is the last one. The connection is then closed for
-    writing only, and for a while what the client still sends is discarded. Closing it with unread bytes would reset it, and
-    the client would lose the response (RFC 9112 section 9.6).
+    When a response is finished before its request has arrived, or the client did not wait for it, it is the last one. The
+    connection is then closed for writing only, and for a while what the client still sends is discarded. Closing it with
+    unread bytes would reset it, and the client would lose the response (RFC 9112 section 9.6).
 
     Attributes:
         protocol: The scheme, for Tornado.
@@ -68,9 +85,7 @@ class ClientConnection(asyncio.Protocol):
         self._requests = Requests()
         self.parse_error: InvalidRequestError | None = None
         self._cycle: RequestCycle | None = None
-        self._delivery: Delivery | None = None
         self._reading_paused = False
-        self._head_bytes = 0
         self._linger_bytes = 0
         self._idle_since = 0.0
         self._idle_deadline = Deadline(loop, self.check_idle)
@@ -112,10 +127,9 @@ class ClientConnection(asyncio.Protocol):
         except InvalidRequestError as error:
             self.parse_error = error
         if self._cycle is None:
-            self._count_head()
             self._start_next()
-        elif self._delivery is not None:
-            self._delivery.go_on()
+        else:
+            self._cycle.go_on()
         if self._requests.buffered_bytes > READ_AHEAD_BYTES:
             self.pause_reading()
 
@@ -128,11 +142,11 @@ class ClientConnection(asyncio.Protocol):
         """Tell the handler, and all that wait for the client."""
         self._idle_deadline.close()
         self._body_deadline.close()
-        self._options.heads.note(self, 0)
+        self._requests.release()
         self._on_close(self)
         self.writer.wake_waiters()
         if (cycle := self._release_cycle()) is not None:
-            cycle.end(CONNECTION_LOST)
+            cycle.end()
 
     def pause_writing(self) -> None:
         """Note that the client has not taken all that was written."""
@@ -172,10 +186,6 @@ class ClientConnection(asyncio.Protocol):
         if self._reading_paused and self._requests.buffered_bytes <= READ_AHEAD_BYTES:
             self.resume_reading()
 
-    def serves(self, cycle: RequestCycle) -> bool:
-        """Whether this request is the one being answered, and can still be."""
-        return self._cycle is cycle and not self.closed
-
     def body_ended(self) -> None:
         """Wait no longer for the body."""
         self._body_deadline.cancel()
@@ -196,15 +206,11 @@ class ClientConnection(asyncio.Protocol):
         until = self._idle_since + self._options.idle_seconds
         if self._loop.time() < until and not self.writer.ended:
             self._idle_deadline.move(until)
-        elif self._head_bytes and not self.closed:
+        elif self._requests.head_bytes and not self.closed:
             self.refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._options.idle_seconds), Rule.LATE_HEAD))
             self._transport.close()
         else:
             self.abort()
-
-    def refuse_head(self) -> None:
-        """Refuse the request whose head has not arrived yet."""
-        self.refuse(InvalidRequestError(HEADS_TOO_LARGE, Rule.TOO_MANY_HEADS))
 
     def restart_body_deadline(self, cycle: RequestCycle) -> None:
         """Give the body its full time to arrive, from now on."""
@@ -215,12 +221,6 @@ class ClientConnection(asyncio.Protocol):
         cycle = self._cycle
         if cycle is not None and cycle.awaits_body and not cycle.request.whole:
             self.refuse(InvalidRequestError(BODY_TOO_SLOW.format(cycle.body_timeout), Rule.LATE_BODY))
-
-    def _count_head(self) -> None:
-        size = self._requests.head_bytes
-        if size != self._head_bytes:
-            self._head_bytes = size
-            self._options.heads.note(self, size)
 
     def _restart_idle_deadline(self) -> None:
         self._idle_since = self._loop.time()
@@ -250,21 +250,20 @@ class ClientConnection(asyncio.Protocol):
             return
         self._cycle = cycle
         self.restart_body_deadline(cycle)
-        self._delivery = Delivery(self, cycle)
-        self._delivery.begin()
+        cycle.begin()
 
     def _release_cycle(self) -> RequestCycle | None:
-        cycle, self._cycle, self._delivery = self._cycle, None, None
+        cycle, self._cycle = self._cycle, None
         return cycle
 
     def _end_cycle(self) -> None:
         """Go on to the next request, or close: the client has taken the whole response."""
         if (cycle := self._release_cycle()) is None:
             return
-        cycle.end(CONNECTION_LOST if self.closed else RESPONSE_READ)
+        cycle.end()
         if self.closed:
             return
-        if not cycle.request.whole:
+        if cycle.request.followed or not cycle.request.whole:
             self._linger()
             return
         if not cycle.keeps_connection:
@@ -274,7 +273,6 @@ class ClientConnection(asyncio.Protocol):
             self._requests.next()
         except InvalidRequestError as error:
             self.parse_error = error
-        self._count_head()
         self.resume_with_room()
         self._restart_idle_deadline()
         if self._requests.request is not None or self.parse_error is not None:
@@ -294,13 +292,13 @@ class ClientConnection(asyncio.Protocol):
         self._release_cycle()
         self._linger()
         if cycle is not None:
-            cycle.end(SERVER_REFUSES)
+            cycle.end()
 
     def _linger(self) -> None:
         """Close for writing, and discard what arrives until the client closes too."""
         self._body_deadline.cancel()
+        self._requests.release()
         self._requests = Requests()
-        self._count_head()
         self._linger_bytes = LINGER_BYTES
         self.writer.end()
         self._idle_deadline.move(self._loop.time() + LINGER_SECONDS)

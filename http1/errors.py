@@ -18,7 +18,6 @@ UNREADABLE = "The request cannot be read: {}."
 BODY_TOO_LARGE = "its body is larger than {} bytes"
 HEAD_TOO_SLOW = "its head did not come whole within {:g} seconds"
 BODY_TOO_SLOW = "its body did not come whole within {:g} seconds"
-HEADS_TOO_LARGE = "too many requests are begun and not whole"
 
 STATUSES: Mapping[Rule, int] = MappingProxyType(
     {
@@ -28,7 +27,6 @@ STATUSES: Mapping[Rule, int] = MappingProxyType(
         Rule.BODY_TOO_LARGE: 413,
         Rule.HEAD_TOO_LARGE: 431,
         Rule.UNSUPPORTED_CODING: 501,
-        Rule.TOO_MANY_HEADS: 503,
         Rule.UNSUPPORTED_VERSION: 505,
     }
 )

@@ -1,11 +1,30 @@
-"""One request and its response, as Tornado's request handlers see them."""
+"""One request and its response, as Tornado's request handlers see them.
+
+Two sides act on a request at the same time. The client sends its body, and the handler sends the response. Neither waits for
+the other: a handler may respond before the body is there, and a client may leave at any moment. So four facts are kept:
+
+- `awaits_body`: the handler still waits for more of the body. It does until it is told that nothing more comes, because the
+  client has sent all of it, because it wants none, or because it has finished the response.
+- `begun` and `finished`: how far the response is.
+- `ended`: the exchange is over, in one of four ways. The client has taken the whole response; or the connection was lost after
+  the response was finished; or, before that, the connection was lost or the server itself responded, as the body was too large,
+  too slow or not HTTP. The server can do so only until the response has begun.
+
+The handler is told of an end before it has finished the response, in the same way whatever the reason. It has to know whether
+it had all of the body (`incomplete`), because Tornado calls no method of a handler whose request is incomplete, and does not
+finish it. A handler that was told may not have noticed yet: what it writes then goes nowhere, and is no error. Once it has
+finished the response, writing is an error: the next request of the connection may have begun, and its response must not get
+foreign bytes.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from asyncio import Future
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
 
 from tornado.httputil import (
     HTTPConnection,
@@ -16,26 +35,13 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from http1.errors import InvalidRequestError
+from http1.errors import BODY_TOO_LARGE, InvalidRequestError
 from http1.headers import http_date
 from http1.requests import Request
-from http1.response_writer import ResponseWriter
-from http1.states import (
-    AWAITING_BODY,
-    ENDS,
-    FINISHED,
-    INCOMPLETE,
-    NOT_STARTED,
-    RECEIVING,
-    REQUEST_ENDS,
-    RESPONDING,
-    RESPONSE_CONTINUES,
-    RESPONSE_ENDS,
-    RESPONSE_STARTS,
-    Event,
-    State,
-    next_state,
-)
+from intercept.refusals import Rule
+
+if TYPE_CHECKING:
+    from http1.connection import ClientConnection
 
 MAX_BODY_BYTES = 1024 * 1024
 """How large the body of a request may be, unless its handler says otherwise."""
@@ -43,36 +49,15 @@ MAX_BODY_BYTES = 1024 * 1024
 MAX_UNWANTED_BYTES = 4096
 """How large it may be if the handler does not want it."""
 
+OUT_OF_ORDER = "the response has not begun, has begun before, or is finished"
 SWITCHING_PROTOCOLS, NO_CONTENT, NOT_MODIFIED, FIRST_FINAL = 101, 204, 304, 200
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-
-class Connection(Protocol):
-    """What a request needs of its connection. Tornado also reads `remote_ip` and `protocol`."""
-
-    writer: ResponseWriter
-
-    @property
-    def closed(self) -> bool:
-        """Whether no response can be sent any more."""
-
-    def abort(self, *, reset: bool = False) -> None:
-        """Close at once. With a reset the client cannot take it for an orderly end."""
-
-    def restart_body_deadline(self, cycle: RequestCycle) -> None:
-        """Give the body its full time to arrive, from now on."""
-
-    def pause_reading(self) -> None:
-        """Read nothing more from the client for now."""
-
-    def resume_reading(self) -> None:
-        """Read on."""
-
-    def response_finished(self, cycle: RequestCycle) -> None:
-        """Go on when the client has taken the response."""
+logger = logging.getLogger(__name__)
 
 
 class RequestCycle(HTTPConnection):
-    """Frames a response (RFC 9112 section 6) and writes it. `http1/states.py` explains how a request ends.
+    """Gives the body of a request to its handler, frames the response (RFC 9112 section 6) and writes it.
 
     Args:
         keeps_connection: Whether the connection may stay open after the response.
@@ -85,39 +70,55 @@ class RequestCycle(HTTPConnection):
         wants_body: Whether the handler wants it.
         on_refusal: Called in place of the server's callback if the connection refuses the request. The handler sets it.
         receiver: Called with what the client sends after a 101. The handler sets it before it writes the head.
-        state: How far the request and its response are.
+        awaits_body: Whether the handler is given what arrives of the body.
+        begun: Whether the handler has begun the response.
+        finished: Whether it has finished it. The client may not have taken all of it yet.
+        ended: Whether the exchange is over, also where the client left or the connection was cut: nothing more can be sent.
+        incomplete: Whether the request stopped before the handler had all of it. Tornado does not finish such a request.
     """
 
     __slots__ = (
         "_chunked",
         "_left",
+        "_received_bytes",
+        "_step",
+        "awaits_body",
+        "begun",
         "body_timeout",
         "context",
         "delegate",
+        "ended",
+        "finished",
+        "incomplete",
         "keeps_connection",
         "max_body_size",
         "on_close",
         "on_refusal",
         "receiver",
         "request",
-        "state",
         "wants_body",
     )
     delegate: HTTPMessageDelegate
 
-    def __init__(self, context: Connection, request: Request, *, keeps_connection: bool, body_timeout: float) -> None:
+    def __init__(
+        self, context: ClientConnection, request: Request, *, keeps_connection: bool, body_timeout: float
+    ) -> None:
         self.context = context
         self.request = request
         self.keeps_connection = keeps_connection
         self.max_body_size = MAX_BODY_BYTES
         self.body_timeout = body_timeout
         self.wants_body = True
-        self.state: State = RECEIVING
+        self.awaits_body = True
+        self.begun = self.finished = self.ended = self.incomplete = False
         self.on_close: Callable[[], None] | None = None
         self.on_refusal: Callable[[InvalidRequestError], None] | None = None
         self.receiver: Callable[[bytes], None] | None = None
         self._chunked = False
         self._left: int | None = None
+        self._received_bytes = 0
+        self._step: Future[None] | None = None
+        """What the handler does before it can be given more."""
 
     def set_close_callback(self, callback: Callable[[], None] | None) -> None:
         """Set what is called if the client leaves before the response is finished."""
@@ -148,29 +149,9 @@ class RequestCycle(HTTPConnection):
         return self.request.whole
 
     @property
-    def awaits_body(self) -> bool:
-        """Whether the handler is given what arrives of the body."""
-        return self.state in AWAITING_BODY
-
-    @property
-    def incomplete(self) -> bool:
-        """Whether the request stopped before the handler had all of it. Tornado does not finish such a request."""
-        return self.state is INCOMPLETE
-
-    @property
     def started(self) -> bool:
-        """Whether the response has started."""
-        return self.state not in NOT_STARTED
-
-    @property
-    def finished(self) -> bool:
-        """Whether the handler has finished the response. The client may not have taken all of it yet."""
-        return self.state in FINISHED
-
-    @property
-    def ended(self) -> bool:
-        """Whether the exchange is over, also where the client left or the connection was cut: nothing more can be sent."""
-        return self.state in ENDS
+        """Whether a response can no longer be started: one has begun, or the exchange is over."""
+        return self.begun or self.ended
 
     def pause_reading(self) -> None:
         """Let the client wait with what it sends after a 101."""
@@ -180,22 +161,23 @@ class RequestCycle(HTTPConnection):
         """Let it send on."""
         self.context.resume_reading()
 
-    def end_request(self) -> None:
-        """Tell the handler that no more of the body comes."""
-        self._move(REQUEST_ENDS)
-        self.delegate.finish()
+    def begin(self) -> None:
+        """Give the handler the head, then what has arrived of the body."""
+        request = self.request
+        self._go_on_after(self.delegate.headers_received(request.start_line, request.headers), self._begin_body)
 
-    def end(self, event: Event) -> None:
-        """End the request. The handler is told that the client has left, unless it has finished the response.
+    def go_on(self) -> None:
+        """Give the handler what has arrived since, unless it is busy: then it gets it later."""
+        if self._step is None:
+            self._deliver()
 
-        Args:
-            event: `RESPONSE_READ`, `SERVER_REFUSES` or `CONNECTION_LOST`.
-        """
-        before = self.state
-        self._move(event)
-        if before in AWAITING_BODY:
+    def end(self) -> None:
+        """End the exchange. The handler is told that the client has left, unless it has finished the response."""
+        self.ended = True
+        if self.awaits_body:
+            self.awaits_body, self.incomplete = False, True
             self.delegate.on_connection_close()
-        elif before not in FINISHED and self.on_close is not None:
+        elif not self.finished and self.on_close is not None:
             self.on_close()
         self.on_refusal = None
         del self.delegate  # it refers back
@@ -212,13 +194,12 @@ class RequestCycle(HTTPConnection):
 
         Raises:
             ValueError: A header contains a line end, NUL or a character that is not Latin-1.
-            HTTPOutputError: The piece is longer than `Content-Length` says.
-            InvalidTransitionError: The response has started before.
+            HTTPOutputError: The piece is longer than `Content-Length` says, or the response has begun before.
         """
         assert isinstance(start_line, ResponseStartLine)  # noqa: S101 - a server sends responses
         if start_line.code == SWITCHING_PROTOCOLS:
             self.keeps_connection = False
-            self._move(RESPONSE_STARTS)
+            self._begin_response()
             return self.context.writer.write(_encode_head(start_line, headers) + (chunk or b""))
         code, request_line = start_line.code, self.request.start_line
         has_body = code >= FIRST_FINAL and code not in {NO_CONTENT, NOT_MODIFIED} and request_line.method != "HEAD"
@@ -227,7 +208,8 @@ class RequestCycle(HTTPConnection):
             self._chunked = request_line.version == "HTTP/1.1"
             self.keeps_connection &= self._chunked
         self._left = (None if length is None else int(length)) if has_body else 0
-        self.keeps_connection &= self.request.whole and headers.get("Connection", "").lower() != "close"
+        may_keep = self.request.whole and self.request.keeps_connection
+        self.keeps_connection &= may_keep and headers.get("Connection", "").lower() != "close"
         if self._chunked:
             headers["Transfer-Encoding"] = "chunked"
         if not self.keeps_connection:
@@ -237,7 +219,7 @@ class RequestCycle(HTTPConnection):
         if "Date" not in headers:
             headers["Date"] = http_date(int(time.time()))
         head = _encode_head(start_line, headers)
-        self._move(RESPONSE_STARTS)
+        self._begin_response()
         return self.context.writer.write(head + self._frame(chunk) if chunk else head)
 
     def write(self, chunk: bytes) -> Future[None]:
@@ -247,30 +229,30 @@ class RequestCycle(HTTPConnection):
             A future that is done when the client has taken it, which may be at once.
 
         Raises:
-            HTTPOutputError: It is longer than `Content-Length` says.
-            InvalidTransitionError: The response has not started, or is finished.
+            HTTPOutputError: It is longer than `Content-Length` says, or the response has not begun, or is finished.
         """
-        if self.state is not RESPONDING:  # where it stays
-            self._move(RESPONSE_CONTINUES)
+        if self.finished or not (self.begun or self.ended):
+            raise HTTPOutputError(OUT_OF_ORDER)
         return self.context.writer.write(self._frame(chunk) if chunk else chunk)
 
     def finish(self) -> None:
         """Finish the response. If the body of the request has not arrived, the handler does not wait for it any more.
 
         Raises:
-            HTTPOutputError: The body is shorter than `Content-Length` says.
-            InvalidTransitionError: The response has not started, or is finished.
+            HTTPOutputError: The body is shorter than `Content-Length` says, or has not begun, or is finished.
         """
+        if self.finished or not self.started:
+            raise HTTPOutputError(OUT_OF_ORDER)
+        if self.ended:
+            return
         if self._left and not self.closed:
             self.context.abort()
             raise HTTPOutputError(f"{self._left} bytes less than Content-Length says")
-        early = self.awaits_body
-        self._move(RESPONSE_ENDS)
+        self.finished = True
         if self._chunked:
             self.context.writer.write(b"0\r\n\r\n")
         self.on_close = self.on_refusal = None
-        if early:
-            self.delegate.finish()
+        self._end_body()
         self.context.response_finished(self)
 
     def abort(self, *, reset: bool = False) -> None:
@@ -278,8 +260,70 @@ class RequestCycle(HTTPConnection):
         if not self.closed:
             self.context.abort(reset=reset)
 
-    def _move(self, event: Event) -> None:
-        self.state = next_state(self.state, event)
+    def _begin_response(self) -> None:
+        if self.finished or (self.begun and not self.ended):
+            raise HTTPOutputError(OUT_OF_ORDER)
+        self.begun = True
+
+    def _begin_body(self) -> None:
+        """Begin with the body, now that the handler has said whether it wants one and how large it may be."""
+        request = self.request
+        if request.declared_bytes > self.max_body_size:
+            self._refuse_large_body()
+            return
+        if not self.wants_body:
+            self._end_body()
+        elif not request.whole and not self.started and request.expects_continue:
+            self.context.writer.write(_CONTINUE)
+        self._deliver()
+
+    def _deliver(self) -> None:
+        """Pass on what has arrived, or discard it if the handler does not want it."""
+        request, connection = self.request, self.context
+        if request.size:
+            piece = request.read_buffered()
+            self._received_bytes += len(piece)
+            if self._received_bytes > self.max_body_size:
+                self._refuse_large_body()
+                return
+            connection.resume_with_room()
+            if self.awaits_body and (delivered := self.delegate.data_received(piece)) is not None:
+                self._go_on_after(delivered, self._deliver)
+                return
+        if not self.awaits_body:
+            return
+        if request.whole:
+            self._end_body()
+        elif connection.parse_error is not None:
+            connection.refuse(connection.parse_error)
+
+    def _end_body(self) -> None:
+        """Tell the handler that no more of the body comes, unless it knows."""
+        if self.awaits_body:
+            self.awaits_body = False
+            self.context.body_ended()
+            self.delegate.finish()
+
+    def _refuse_large_body(self) -> None:
+        self.context.refuse(InvalidRequestError(BODY_TOO_LARGE.format(self.max_body_size), Rule.BODY_TOO_LARGE))
+
+    def _go_on_after(self, step: Awaitable[None] | None, then: Callable[[], None]) -> None:
+        """Deliver no more until the handler has finished a step."""
+        if step is None:
+            then()
+            return
+        self._step = asyncio.ensure_future(step)  # noqa: TID251 - its callback sees what it raised
+        self._step.add_done_callback(lambda done: self._continue(done, then))
+
+    def _continue(self, done: Future[Any], then: Callable[[], None]) -> None:
+        self._step = None
+        try:
+            done.result()
+            if not self.ended and not self.closed:
+                then()
+        except (Exception, asyncio.CancelledError):
+            logger.exception("unforeseen error")
+            self.context.abort()
 
     def _frame(self, piece: bytes) -> bytes:
         if self._chunked:

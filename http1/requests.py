@@ -3,8 +3,9 @@
 Source: RFC 9112. Heads are parsed by llhttp, the parser of Node.js, from the package `httptools`. It is strict where two
 servers might otherwise see different requests in the same bytes. What it still accepts of that kind is refused here.
 
-Only the current request is kept as objects. What follows it stays bytes: llhttp cannot be paused, so it is fed one head and
-nothing after it. The end of a body is found here.
+A client waits for a response before it sends the next request. What arrives behind a request in the same read is parsed by
+llhttp, which cannot be paused, and thrown away: the connection closes after the response (RFC 9112 section 9.3.2). What
+arrives in a later read may be the next request, so it stays bytes until the current one is answered.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import re
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
-from http1.chunks import Chunks
 from http1.errors import InvalidRequestError
 from http1.headers import add_checked
 from intercept.refusals import Rule
@@ -25,12 +25,15 @@ MAX_HEAD_BYTES = 64 * 1024
 MAX_HEADERS = 128
 """How many headers a request may have."""
 
+MAX_CHUNK_LINE_BYTES = 4096
+"""About how long the line before a chunk may be: its size and extensions."""
+
 TOO_LARGE = f"its head has more than {MAX_HEAD_BYTES} bytes"
 TOO_MANY_HEADERS = f"it has more than {MAX_HEADERS} headers"
-ENDS_EARLY = "its head ends before its empty line"
+LINE_TOO_LARGE = f"what stands before a chunk of its body has more than {MAX_CHUNK_LINE_BYTES} bytes"
+TRAILERS = "trailers are not accepted"
 UNKNOWN_CODING = "the only transfer coding that is understood is chunked"
 _VERSIONS = {"1.0", "1.1"}
-_HEAD_END = b"\r\n\r\n"
 _ABSOLUTE = re.compile(r"https?://([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 
@@ -43,9 +46,10 @@ class Request:
         declared_bytes: The `Content-Length`; 0 if there is none.
         size: How many bytes of the body wait to be taken.
         whole: Whether these are the last ones.
+        followed: Whether the client has sent more that is thrown away.
     """
 
-    __slots__ = ("_pieces", "declared_bytes", "headers", "keeps_connection", "size", "start_line", "whole")
+    __slots__ = ("_pieces", "declared_bytes", "followed", "headers", "keeps_connection", "size", "start_line", "whole")
 
     def __init__(self, start_line: RequestStartLine, headers: HTTPHeaders, keeps_connection: bool) -> None:
         self.start_line = start_line
@@ -53,7 +57,7 @@ class Request:
         self.keeps_connection = keeps_connection
         self.declared_bytes = int(headers.get("Content-Length", "0"))
         self.size = 0
-        self.whole = False
+        self.whole = self.followed = False
         self._pieces: list[bytes] = []
 
     @property
@@ -76,22 +80,24 @@ class Request:
 
 
 class Requests:
-    """The requests of one connection. It is fed with what the client sends.
+    """The requests of one connection. It is fed with what the client sends. `release` it at the end.
 
     Attributes:
         request: The current one, whose head is complete; None if there is none.
         head_bytes: How many bytes have arrived of a head that is not complete.
-        unread: What follows the current request.
+        unread: What has arrived since the current request was whole.
     """
 
     def __init__(self) -> None:
         self.request: Request | None = None
         self.head_bytes = 0
         self.unread = bytearray()
-        self._head: _Head | None = None
-        self._tail = b""
-        self._left = 0
-        self._chunks: Chunks | None = None
+        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+        self._target = b""
+        self._headers = HTTPHeaders()
+        self._number = 0
+        self._size = 0
+        self._bytes_without_progress = 0
 
     @property
     def buffered_bytes(self) -> int:
@@ -105,12 +111,12 @@ class Requests:
             InvalidRequestError: It is not HTTP. Nothing more may be fed.
         """
         request = self.request
-        position = 0
         if request is None or not request.whole:
-            position = self._read(data)
-            request = self.request
-        if position < len(data) and request is not None and request.keeps_connection:
-            self.unread += data[position:] if position else data
+            self._parse(data)
+        elif request.keeps_connection:
+            self.unread += data
+        else:
+            request.followed = True
 
     def next(self) -> None:
         """Forget the current request, and go on with what follows it.
@@ -119,122 +125,86 @@ class Requests:
             InvalidRequestError: That is not HTTP. Nothing more may be fed.
         """
         self.request = None
+        self._bytes_without_progress = 0
         if self.unread:
-            position = self._read(self.unread)
-            del self.unread[:position]
+            data = bytes(self.unread)
+            self.unread.clear()
+            self._parse(data)
 
-    def _read(self, data: bytes | bytearray) -> int:
-        """Parse a head, or the rest of one, and its body. Return the position after it."""
-        position = 0
-        if self.request is None:
-            position = self._read_head(data)
-            if self.request is None:
-                return position
-        if self._chunks is not None:
-            position = self._chunks.read(data, position)
-            self.request.whole = self._chunks.complete
-        elif self._left and position < len(data):
-            piece = bytes(data[position : position + self._left])
-            self.request.add(piece)
-            self._left -= len(piece)
-            position += len(piece)
-            self.request.whole = not self._left
-        return position
+    def release(self) -> None:
+        """Forget the parser, which refers back."""
+        self._parser = None
 
-    def _read_head(self, data: bytes | bytearray) -> int:
-        start = 0
-        if self._head is None:
-            if data.startswith((b"\r", b"\n")):  # line ends before a request are ignored (RFC 9112 section 2.2)
-                start = len(data) - len(data.lstrip(b"\r\n"))
-            if start < len(data):
-                self._head = _Head()
-        end = self._find_end(data, start)
-        part = bytes(data[start:end])
-        self.head_bytes += start + len(part)
-        if self.head_bytes > MAX_HEAD_BYTES:
-            raise InvalidRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
-        if self._head is None:
-            return start
-        whole = self._head.feed(part)
-        if end is None:
-            if whole:  # llhttp has to find the same end of a head as this class
-                raise InvalidRequestError("its head does not end with an empty line")
-            self._tail = (self._tail + part)[1 - len(_HEAD_END) :]
-            return len(data)
-        if not whole:
-            raise InvalidRequestError("its head ends too early")
-        self._begin_body(self._head.request)
-        self._head, self._tail, self.head_bytes = None, b"", 0
-        return end
+    def _parse(self, data: bytes) -> None:
+        assert self._parser is not None  # noqa: S101 - nothing is fed after the end
+        self._bytes_without_progress += len(data)
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as offer:
+            self._ignore_offer(data[offer.args[0] :])
+            return
+        except HttpParserError as error:
+            if self.request is None or not self.request.whole:
+                raise InvalidRequestError.of(error) from error
+            self._throw_away(self.request)
+        request = self.request
+        if request is None:
+            self.head_bytes += len(data)
+            if self.head_bytes > MAX_HEAD_BYTES:
+                raise InvalidRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
+        elif not request.whole and self._bytes_without_progress > MAX_CHUNK_LINE_BYTES:
+            raise InvalidRequestError(LINE_TOO_LARGE, Rule.HEAD_TOO_LARGE)
 
-    def _find_end(self, data: bytes | bytearray, start: int) -> int | None:
-        """Find the end of the head, which may have started in earlier data."""
-        tail = self._tail
-        if tail:
-            across = (tail + data[start : start + len(_HEAD_END) - 1]).find(_HEAD_END)
-            if across >= 0:
-                return start + across + len(_HEAD_END) - len(tail)
-        end = data.find(_HEAD_END, start)
-        return None if end < 0 else end + len(_HEAD_END)
+    def _ignore_offer(self, behind: bytes) -> None:
+        """Read on behind the offer to switch protocols, which a server may ignore (RFC 9110 section 7.8).
 
-    def _begin_body(self, request: Request) -> None:
-        self.request = request
-        self._chunks = Chunks(request.add) if "Transfer-Encoding" in request.headers else None
-        self._left = request.declared_bytes
-        request.whole = self._chunks is None and not self._left
+        llhttp reads no body behind one, so another parser is told of the same framing without the offer.
+        """
+        request = self.request
+        assert request is not None  # noqa: S101 - its head has the offer
+        chunked = "Transfer-Encoding" in request.headers
+        if not chunked and not request.declared_bytes:
+            if request.keeps_connection:
+                self.unread += behind
+            return
+        framing = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {request.declared_bytes}"
+        keeps_connection = request.keeps_connection
+        self._parser = HttpRequestParser(self)
+        self._parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+        request.keeps_connection, request.followed, request.whole = keeps_connection, False, False
+        self._parse(behind)
 
-
-class _Head:
-    """The parser of one head. It is fed nothing that follows."""
-
-    __slots__ = ("_headers", "_number", "_parser", "_target", "_whole", "request")
-    request: Request
-
-    def __init__(self) -> None:
-        self._parser: HttpRequestParser | None = HttpRequestParser(self)
+    def on_message_begin(self) -> None:
+        """Begin a head, unless there is one."""
+        if self.request is not None:
+            self._throw_away(self.request)
+            return
         self._target = b""
         self._headers = HTTPHeaders()
-        self._number = 0
-        self._whole = False
-
-    def feed(self, part: bytes) -> bool:
-        """Parse a part. Return whether the head is complete.
-
-        Raises:
-            InvalidRequestError: It is not HTTP.
-        """
-        parser = self._parser
-        assert parser is not None  # noqa: S101 - nothing is fed after the head
-        try:
-            parser.feed_data(part)
-        except HttpParserUpgrade:
-            pass  # an offer to switch protocols, which a server may ignore (RFC 9110 section 7.8)
-        except HttpParserError as error:
-            raise InvalidRequestError.of(error) from error
-        if self._whole:
-            self._parser = None  # it refers back
-        return self._whole
+        self._number = self._size = 0
 
     def on_url(self, part: bytes) -> None:
         """Collect a part of the target."""
-        if self._whole:
-            raise InvalidRequestError(ENDS_EARLY)
-        self._target += part
+        if self.request is None:
+            self._target += part
+            self._count(len(part))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Collect a header."""
-        if self._whole:
-            raise InvalidRequestError(ENDS_EARLY)
+        """Collect a header. Trailers are refused: nobody here reads them, and some servers take them for headers."""
+        if self.request is not None:
+            if not self.request.whole:
+                raise InvalidRequestError(TRAILERS)
+            return
         self._number += 1
         if self._number > MAX_HEADERS:
             raise InvalidRequestError(TOO_MANY_HEADERS, Rule.HEAD_TOO_LARGE)
+        self._count(len(name) + len(value) + len(": \r\n"))
         add_checked(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
 
     def on_headers_complete(self) -> None:
         """Make the request."""
-        if self._whole:
-            raise InvalidRequestError(ENDS_EARLY)
-        self._whole = True
+        if self.request is not None:
+            return
         parser, headers = self._parser, self._headers
         assert parser is not None  # noqa: S101 - it calls this
         version = parser.get_http_version()
@@ -249,6 +219,28 @@ class _Head:
         # After CONNECT a client sends data for a tunnel, and there is none.
         keeps_connection = parser.should_keep_alive() and method != "CONNECT"
         self.request = Request(RequestStartLine(method, target, f"HTTP/{version}"), headers, keeps_connection)
+        self.head_bytes = 0
+        self._bytes_without_progress -= self._size
+
+    def on_body(self, piece: bytes) -> None:
+        """Add to the body."""
+        self._bytes_without_progress = 0
+        if self.request is not None and not self.request.whole:
+            self.request.add(piece)
+
+    def on_message_complete(self) -> None:
+        """Note the end of the body."""
+        if self.request is not None:
+            self.request.whole = True
+
+    def _throw_away(self, request: Request) -> None:
+        """Note that the client sends more without waiting for the response."""
+        request.keeps_connection, request.followed = False, True
+
+    def _count(self, size: int) -> None:
+        self._size += size
+        if self._size > MAX_HEAD_BYTES:
+            raise InvalidRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
 
 
 def _origin_form(method: str, target: str, headers: HTTPHeaders) -> str:

@@ -14,10 +14,8 @@ from typing import Any
 from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
-from http1.connection import ClientConnection
+from http1.connection import ClientConnection, Options
 from http1.errors import InvalidRequestError
-from http1.heads import UnfinishedHeads
-from http1.options import Options
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +86,6 @@ class BridgeServer:
         self.options = Options(
             find_handler=application.find_handler,
             on_refusal=on_refusal,
-            heads=UnfinishedHeads(),
             idle_seconds=idle_seconds,
             body_seconds=body_seconds,
         )

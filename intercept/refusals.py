@@ -54,7 +54,6 @@ class Rule(StrEnum):
     UNSUPPORTED_VERSION = auto()
     LATE_HEAD = auto()
     LATE_BODY = auto()
-    TOO_MANY_HEADS = auto()
 
 
 class Refusal(Struct, frozen=True, kw_only=True):

@@ -25,7 +25,6 @@ from tornado.ioloop import IOLoop
 
 from http1.server import BridgeServer
 from storage.mongo.embedded import EmbeddedMongoDB
-from tests.http1.tornado_server import NOT_ON_TORNADO, ON_BOTH, TornadoServer
 from tests.mongodb.databases import Databases
 from tests.mongodb.memory import data_folder
 
@@ -57,25 +56,6 @@ STARTING_SERVERS = (
     *("tests/runtime/", "tests/server/", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
     *("tests/faults/", "tests/commands/", "tests/dashboard/", "tests/clients/"),
 )
-SERVERS = {"http1": BridgeServer, "tornado": TornadoServer}
-
-
-def pytest_addoption(parser):
-    parser.addoption(
-        "--server", choices=SERVERS, default="http1", help="what serves; see tests/http1/tornado_server.py"
-    )
-
-
-def pytest_generate_tests(metafunc):
-    """Run the tests of `ON_BOTH` on either server, and with `--server` all on that one."""
-    name, chosen = metafunc.definition.nodeid, metafunc.config.getoption("server")
-    servers = [chosen] if chosen == "tornado" else ["http1", "tornado"] if name.startswith(ON_BOTH) else []
-    if "tornado" in servers and name in NOT_ON_TORNADO:
-        servers.remove("tornado")
-        if not servers:
-            metafunc.definition.add_marker(pytest.mark.skip(reason=NOT_ON_TORNADO[name]))
-    if servers:
-        metafunc.parametrize("server_class", [SERVERS[one] for one in servers], ids=servers)
 
 
 def pytest_configure(config):
@@ -184,16 +164,10 @@ async def _cancel_the_rest():
     await asyncio.get_running_loop().shutdown_default_executor()
 
 
-@pytest.fixture(autouse=True)
-def server_class():
-    """What serves the application of a test."""
-    return BridgeServer
-
-
 @pytest.fixture
-def http_server(io_loop, app, _unused_port, server_class):
+def http_server(io_loop, app, _unused_port):
     """The server for the application of a test."""
-    server = server_class(app, max_connections=1000)
+    server = BridgeServer(app, max_connections=1000)
     io_loop.run_sync(partial(_add_sockets, server, _unused_port[0]))
     yield server
     server.stop()

@@ -4,9 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http1.chunks import LINE_TOO_LARGE, TRAILERS
 from http1.errors import InvalidRequestError
-from http1.requests import MAX_HEAD_BYTES, MAX_HEADERS, TOO_LARGE, TOO_MANY_HEADERS, Requests
+from http1.requests import (
+    LINE_TOO_LARGE,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    TOO_LARGE,
+    TOO_MANY_HEADERS,
+    TRAILERS,
+    Requests,
+)
 from tests.cases import for_each
 from tests.processor import is_within, seconds_of
 
@@ -72,7 +79,7 @@ def said(request, body):
 
 @given(st.lists(requests(), min_size=1, max_size=4), st.lists(st.integers(1, 60), min_size=1))
 def test_requests_are_what_was_sent_however_their_bytes_are_cut(sent, sizes):
-    read = read_all(Requests(), cut(b"".join(one for one, _ in sent), sizes))
+    read = read_all(Requests(), (part for one, _ in sent for part in cut(one, sizes)))
     found = [said(request, body) for request, body in read]
     assert [(method, target, body) for method, target, _, body in found] == [
         (method, target, body) for _, (method, target, _, body) in sent
@@ -131,6 +138,26 @@ def test_what_comes_behind_the_last_request_is_not_looked_at():
     assert reader.request is None
 
 
+@for_each("behind", [b"GET /2 HTTP/1.1\r\nHost: b\r\n\r\n", b"GET /2 HT", b"nonsense", b"\0"])
+def test_who_does_not_wait_for_the_response_gets_no_other_one(behind):
+    reader = Requests()
+    reader.feed(b"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 2\r\n\r\nhi" + behind)
+    assert (reader.request.whole, reader.request.read_buffered()) == (True, b"hi")
+    assert (reader.request.keeps_connection, reader.request.followed) == (False, True)
+    reader.feed(b"GET /3 HTTP/1.1\r\nHost: b\r\n\r\n")
+    reader.next()
+    assert reader.request is None
+
+
+def test_what_comes_in_a_later_read_is_the_next_request_and_line_ends_are_nothing():
+    reader = Requests()
+    reader.feed(b"POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi\r\n")
+    reader.feed(b"\r\nGET /2 HTTP/1.1\r\n\r\n")
+    assert (reader.request.start_line.path, reader.request.keeps_connection) == ("/", True)
+    reader.next()
+    assert (reader.request.start_line.path, reader.request.keeps_connection) == ("/2", True)
+
+
 @for_each(
     "framing",
     [(b"Content-Length: 5\r\n\r\n", b"hello"), (b"Transfer-Encoding: chunked\r\n\r\n", b"5\r\nhello\r\n0\r\n\r\n")],
@@ -140,8 +167,8 @@ def test_what_comes_behind_the_last_request_is_not_looked_at():
 def test_an_upgrade_offer_is_ignored_and_the_body_is_read(framing, size):
     head, body = framing
     offer = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAoAAAAAIAAAAA\r\n"
-    data = b"POST /a HTTP/1.1\r\n" + HOST + offer + head + body + b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n"
-    found = read_all(Requests(), cut(data, [size]))
+    data = b"POST /a HTTP/1.1\r\n" + HOST + offer + head + body
+    found = read_all(Requests(), [*cut(data, [size]), b"GET /b HTTP/1.1\r\n" + HOST + b"\r\n"])
     assert [(*said(request, body)[:2], bytes(body)) for request, body in found] == [
         ("POST", "/a", b"hello"),
         ("GET", "/b", b""),
@@ -266,7 +293,7 @@ def test_a_body_of_tiny_chunks_or_of_ends_that_are_none_costs_little(body):
         readers[-1].feed(data)
 
     assert is_within(0.25, lambda: seconds_of(read))
-    assert (readers[-1].request.whole, readers[-1].unread) == (True, b"GET")
+    assert (readers[-1].request.whole, readers[-1].request.followed) == (True, True)
 
 
 def test_a_head_with_as_many_headers_as_may_be_is_read():

@@ -14,7 +14,6 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 import handlers.dataplane.proxy
-import http1.heads
 import http1.server
 from handlers.application import BridgeApplication
 from http1.requests import MAX_HEAD_BYTES
@@ -130,26 +129,6 @@ def test_a_burst_of_as_many_connections_as_are_allowed_is_served(loop):
 
     with asyncio.Runner(loop_factory=loop) as runner:
         runner.run(burst())
-
-
-@pytest.mark.gen_test
-async def test_heads_that_never_come_whole_have_a_bound_together(running, serve_with, monkeypatch):
-    monkeypatch.setattr(http1.heads, "MAX_HEADS_BYTES", 100_000)
-    server = serve_with(max_connections=99)
-    clients = [await running.client() for _ in range(4)]
-    for number, client in enumerate(clients):
-        await client.send_raw(b"GET / HTTP/1.1\r\nHost: b\r\nX: " + b"x" * 30_000)
-        await until(lambda number=number: server.options.heads.total > min(number + 1, 3) * 30_000 or number == 3)
-    response = await clients[0].rest(await clients[0].head())
-    message = "The request cannot be read: too many requests are begun and not whole."
-    assert (response.status, json.loads(response.body)) == (503, {"message": message})
-    assert (await (await running.client()).request("GET", "/healthz", {})).status == 200
-    await clients[1].send_raw(b"\r\n\r\n")
-    assert (await clients[1].head()).status == 200
-    await until(lambda: server.options.heads.total < 65_000)
-    for client in clients:
-        client.close()
-    await until(lambda: server.options.heads.total == 0)
 
 
 @pytest.mark.gen_test

@@ -11,7 +11,6 @@ from time import monotonic
 from aiohappyeyeballs import start_connection
 
 from intercept.records import Connecting
-from upstream.connections.addresses import Addresses
 from upstream.connections.connection import Connection
 from upstream.connections.network import Proxy, make_tls
 from upstream.connections.tunnel import open_tunnel
@@ -38,7 +37,6 @@ class Connections:
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
         self._loop = asyncio.get_running_loop()
-        self._addresses = Addresses()
         self._open: set[Connection] = set()
         self._idle: dict[Origin, dict[Connection, float]] = {}
         self._sweeping: asyncio.TimerHandle | None = None
@@ -67,29 +65,25 @@ class Connections:
         """
         proxy = origin.network.proxy if origin.tls else None
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
-        try:
-            async with asyncio.timeout(self._connect_timeout):
-                began = monotonic()  # an event loop's own clock may tell whole milliseconds
-                addresses = await self._addresses.find(host, port)
-                found = monotonic()
-                raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
-                if proxy is not None:
-                    await _tunnel_through(raw, origin, proxy)
-                connected = monotonic()
-                connection = Connection(origin, self._idle_timeout, self._open.add, self._lost)
-                try:
-                    await self._loop.create_connection(
-                        lambda: connection,
-                        sock=raw,
-                        ssl=(origin.network.tls or self._tls) if origin.tls else None,
-                        server_hostname=origin.host if origin.tls else None,
-                    )
-                except BaseException:
-                    self._lost(connection)  # uvloop does not tell it if it is cancelled
-                    raise
-        except OSError:
-            self._addresses.forget(host, port)
-            raise
+        async with asyncio.timeout(self._connect_timeout):
+            began = monotonic()  # an event loop's own clock may tell whole milliseconds
+            addresses = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
+            found = monotonic()
+            raw = await start_connection(addresses, happy_eyeballs_delay=NEXT_ADDRESS_SECONDS, interleave=1)
+            if proxy is not None:
+                await _tunnel_through(raw, origin, proxy)
+            connected = monotonic()
+            connection = Connection(origin, self._idle_timeout, self._open.add, self._lost)
+            try:
+                await self._loop.create_connection(
+                    lambda: connection,
+                    sock=raw,
+                    ssl=(origin.network.tls or self._tls) if origin.tls else None,
+                    server_hostname=origin.host if origin.tls else None,
+                )
+            except BaseException:
+                self._lost(connection)  # uvloop does not tell it if it is cancelled
+                raise
         tls = monotonic() - connected if origin.tls else None
         return connection, Connecting(dns=found - began, connect=connected - found, tls=tls)
 
@@ -105,7 +99,6 @@ class Connections:
         """Close every connection; return when they are gone."""
         if self._sweeping is not None:
             self._sweeping.cancel()
-        self._addresses.close()
         for connection in self._open:
             connection.abort()
         if self._open:

@@ -43,7 +43,6 @@ const RULES = {
   unsupported_version: ["Unsupported version", "The request was neither HTTP/1.1 nor HTTP/1.0."],
   late_head: ["Late head", "The head of the request did not arrive in time."],
   late_body: ["Late body", "The body of the request did not arrive in time."],
-  too_many_heads: ["Too many heads", "Too many requests had begun and were not complete."],
 };
 
 /** Every rule with its title, in the order of the API's documents. */

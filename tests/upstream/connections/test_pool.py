@@ -6,6 +6,7 @@ import asyncio
 import socket
 
 import pytest
+from aiohappyeyeballs import start_connection
 
 import upstream.connections.pool
 from tests.bridge import until
@@ -145,14 +146,12 @@ async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soo
         socket.create_server(("127.0.0.1", 0), backlog=0) as full,
         socket.create_connection(full.getsockname()),
     ):
-        origin, _ = locate(provider.url)
         silent = (socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", full.getsockname())
-        good = await client._connections._addresses.find(origin.host, origin.port)
 
-        async def find(host, port):
-            return [silent, *good]
+        def start(addresses, **options):
+            return start_connection([silent, *addresses], **options)
 
-        monkeypatch.setattr(client._connections._addresses, "find", find)
+        monkeypatch.setattr(upstream.connections.pool, "start_connection", start)
         assert await send(client, provider.url) == b"hi"
 
 
@@ -256,13 +255,6 @@ async def test_a_name_that_can_be_none_is_not_asked(client):
         UpstreamNotReachedError, match=r"^no connection to the provider: its name is (not a valid host name|not found)$"
     ):
         await client.open("POST", f"http://{'x' * 64}.example/", [], b"{}")
-
-
-@pytest.mark.gen_test
-async def test_where_nobody_answers_the_address_is_looked_up_again_the_next_time(client):
-    with pytest.raises(UpstreamNotReachedError):
-        await client.open("POST", "http://127.0.0.1:1/", [], b"{}")
-    assert client._connections._addresses._lookups == {}
 
 
 @pytest.mark.gen_test
