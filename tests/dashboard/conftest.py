@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -104,22 +104,6 @@ class Site:
             await database.interceptions.insert_many(again)
 
         self.run(repeat())
-
-    def repeat_all(self, token: str, before: timedelta) -> None:
-        """Record all calls of a member once more, as if they had been made so much earlier, and wait until they are counted."""
-        initiator = UUID(self.get(token, "users/me")["id"])
-
-        async def repeat() -> None:
-            database = self.connect()
-            calls = await database.interceptions.find({"initiator_id": initiator}).to_list(None)
-            for call in calls:
-                call |= {name: at - before for name, at in call.items() if isinstance(at, datetime)}
-                call |= {"_id": uuid4(), **dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())}
-            await database.interceptions.insert_many(calls)
-
-        self.run(repeat())
-        since = (now() - before - timedelta(hours=1)).isoformat()
-        poll(lambda: not self.get(token, "stats", **{"from": since})["uncounted"])
 
     def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
         """Make a call and wait for its answer, an error or not; the id of the interception."""

@@ -249,19 +249,6 @@ class Page:
         said = self.browser.execute_script(script, within)
         return {" ".join(name.split()): " ".join(text.split()) for name, text in said if name.startswith(term)}
 
-    def point_at(self, css: str, offset: Callable[[float], float], *, click: bool = False) -> None:
-        """Move the pointer over an element, so far right of its middle as is said of its width; drawn again, once more."""
-
-        def pointed() -> bool:
-            over = self.find(css)
-            move = ActionChains(self.browser, duration=0).move_to_element_with_offset(
-                over, round(offset(over.size["width"])), 0
-            )
-            (move.click() if click else move).perform()
-            return True
-
-        self.until(pointed, f"{css} was to be pointed at")
-
     def pairs(self, css: str, key: str, value: str) -> dict[str, str]:
         """What two parts of each of these elements say, all read at once."""
         script = """

@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 import threading
 from base64 import b64encode
-from datetime import UTC, date, datetime
+from datetime import date
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import pytest
-from selenium.webdriver.common.keys import Keys
 
-from intercept.records import TokenUsage
 from storage.accounts.identities import Role
-from storage.accounts.user_accounts import LAST_OWNER
-from storage.costs.prices import Prices
 from tests.dashboard.conftest import API, serving
 from tests.dashboard.page import PHONE, Page
 from tests.dashboard.test_governance_views import is_for_everybody
-from tests.docs.pages import page as document
 from tests.openid_provider.process import CALLBACK, CLIENT_ID, CLIENT_SECRET, OpenIDProviderProcess
 from tests.polling import poll
 from tests.ports import free_ports
@@ -158,42 +153,6 @@ def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(page, keyed, st
     assert page.browser.execute_script("return document.documentElement.scrollWidth") == PHONE[0]
 
 
-def test_a_provider_with_a_key_is_shown_with_a_model_that_has_a_price(page, keyed):
-    page.open("connect?client=anthropic", keyed.user()[1])
-    page.find(".prose p", "The bridge has a key for anthropic.")
-    claude = page.find(".snippet pre", "anthropic").text.split('model="')[1].split('"')[0]
-    page.click("[aria-label=Client] button", "curl")
-    page.shows("[aria-label=Provider] option", ["openai (has a key)"])
-    gpt = page.find(".snippet pre", "curl").text.split('"model": "')[1].split('"')[0]
-    prices = Prices({name: (name, "") for name in ("anthropic", "openai")})
-    for name, model in (("anthropic", claude), ("openai", gpt)):
-        assert prices.cost(name, model, [TokenUsage(provider_response_id="", input_tokens=1)], datetime.now(UTC))
-        assert f'model="{model}"' in document("README.md")
-
-
-def test_the_last_owner_is_told_what_to_do_and_a_new_token_stays_on_show(page, keyed):
-    name, owner = keyed.user(role=Role.OWNER)
-    other, _ = keyed.user()
-    for one in keyed.get(owner, "users")["results"]:
-        if one["role"] == "owner" and one["username"] != name:
-            keyed.send(owner, "DELETE", f"users/{one['username']}")
-    page.open(f"users/{other}", owner)
-    page.find(".token-list input").send_keys("laptop", Keys.ENTER)
-    secret = page.find(".created code").text
-    page.find(".detail .form input").send_keys(" L.")
-    page.click(".detail button", "Save")
-    page.find("[role=status]", "Saved")
-    assert page.find(".created code").text == secret
-    page.find(".detail h2", f"{other} L.")
-    page.refused.append("409")
-    page.go(f"users/{name}")
-    page.find(".detail h2", name)
-    page.choose("Role", "Member: sees their own calls", ".detail")
-    page.click(".detail button", "Save")
-    page.click("dialog button", "Give it up")
-    assert page.find("dialog [role=alert]").text == f'"{name}" {LAST_OWNER}.'
-
-
 def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, provider):
     _, token = keyed.user()
     assert [list_models(keyed, token) for _ in range(2)] == [401, 401]
@@ -231,20 +190,3 @@ def test_the_provider_signs_a_user_in_who_comes_back_to_the_view_that_was_wanted
     page.click("button", "Yes, sign me out")  # as the provider asks
     page.click("a.primary", "Sign in with Example ID")
     page.find("input[name=login]")  # the provider does not know the browser any more
-
-
-def test_who_leaves_the_provider_is_told_so_and_can_sign_in_with_a_token(page, keyed, axe):
-    page.refused.append("401")
-    page.open("sign-in-refused/Call%20this%20number")
-    page.find("a.primary")
-    assert page.all("[role=alert]") == []
-    page.open("sign-in-refused/name_taken")
-    page.find("a.primary")
-    is_for_everybody(page, axe)
-    sign_in(page, "")
-    assert page.find("[role=alert]").text == "You did not sign in there."
-    assert page.address == "overview"
-    name, token = keyed.user()
-    page.find("#token").send_keys(token)
-    page.click("button", "Sign in")
-    assert page.find(".who").text.endswith(f"{name} member")

@@ -7,117 +7,9 @@ from urllib.parse import unquote_plus
 
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
-from tests.dashboard.page import PHONE, WIDE
-
-LISTS = ("interceptions", "sessions")
-FIGURES = ("overview", "explore", "usage", "providers/demo")
-
-FIGURE = ".tile dd:first-of-type"
-
 
 def chips(page):
     return [text[:-1] for text in page.texts(".chip")]
-
-
-def test_a_range_is_chosen_alike_in_every_view(page, site):
-    _, token = site.user(role=Role.OWNER)
-    last = datetime.now(UTC).replace(day=1) - timedelta(days=1)
-    first = f"{last:%Y-%m}-01"
-    page.open("connect", token)
-    page.find(".who")
-    for view in (*LISTS, *FIGURES):
-        page.go(f"{view}?tz=UTC")
-        page.gone(".loading")  # a user may have but so many requests at once
-        page.choose("Time range", "Last month")
-        address = f"{view}?range=last-month&tz=UTC"
-        page.until(lambda address=address: page.address == address, "the range was to be in the address")
-        page.gone(".loading")
-        if view == LISTS[0]:  # what chooses days is the same in all of them
-            page.choose("Time range", "Between days")
-            page.until(lambda: page.find("[aria-label='First day']").get_attribute("value") == first, "its days")
-            assert f"from={first}T00:00:00.000Z" in unquote_plus(page.address)
-            page.choose("Time range", "Last 7 days")
-            page.gone("[aria-label='First day']")
-            assert page.address == f"{view}?range=7d&tz=UTC"
-            page.gone(".loading")
-
-
-def test_a_range_in_an_address_holds_until_another_is_chosen(page, site):
-    _, token = site.user()
-    site.call(token)
-    site.recorded(token, 1)
-    page.open("connect", token)
-    page.find(".who")
-    script = "return document.querySelector('[aria-label=\"Time range\"]')?.value"
-    for view in ("interceptions", "errors"):
-        page.go(f"{view}?range=24h")
-        page.until(lambda: page.browser.execute_script(script) == "24h", "the range was to be chosen")
-    year = datetime.now(UTC).year  # of another one the year would be told
-    page.go(f"interceptions?from={year}-11-26T14:00:00Z&to={year}-11-26T15:00:00Z&tz=UTC")
-    script = "return document.querySelector('[aria-label=\"Time range\"]').selectedOptions[0].text"
-    page.find("[aria-label='First day']")
-    assert page.browser.execute_script(script) == "26 Nov 14:00 to 26 Nov 15:00"
-    wide = """
-        const shown = document.querySelector("[aria-label='Time range']")
-        const apart = shown.cloneNode(true)
-        apart.value = shown.value
-        apart.style = "position: absolute; max-width: none"
-        const wanted = shown.parentNode.appendChild(apart).offsetWidth
-        apart.remove()
-        return shown.offsetWidth >= wanted"""
-    assert page.browser.execute_script(wide)
-    page.go("interceptions")
-    page.find("#q").send_keys("half")
-    page.choose("Status", "Failed")
-    page.until(lambda: chips(page) == ["status:failed"], "it was to be a chip")
-    page.find(".empty h2", "Nothing matches")
-    assert page.find("#q").get_attribute("value") == "half"
-    page.go("interceptions?q=started_before%3A%222026-01-01T00%3A00%3A00Z%22&range=24h")
-    page.until(lambda: chips(page) == ['started_before:"2026-01-01T00:00:00Z"'], "the search was to be another")
-    page.find(".empty h2", "Nothing matches")
-    page.choose("Time range", "All time")
-    page.find("a.row")
-    assert page.address == "interceptions"
-    timed = "interceptions?q=until%3A1m&from=2026-11-01T00%3A00%3A00Z&to=2026-11-02T00%3A00%3A00Z&tz="
-    page.go(timed + "UTC")
-    page.choose("Time zone", "Asia/Tokyo")
-    page.until(lambda: "Tokyo" in page.address, "the zone was to be chosen")
-    assert page.address.startswith("interceptions?q=until%3A1m&from=")
-    page.go("interceptions")
-    page.overwrite("#q", "since:24h", Keys.ENTER)
-    page.until(lambda: page.address == "interceptions?range=24h", "it was to become the range")
-
-
-def test_what_somebody_did_is_told_of_the_range_and_leads_to_their_calls(page, site):
-    name, token = site.user()
-    site.call(token)
-    site.counted(token, 1)
-    page.open("usage?tz=UTC", token)
-    page.find(".limit h2", "Limits")
-    gap = "const [h2, next] = document.querySelector('.limit').children; return next.getBoundingClientRect().top - h2.getBoundingClientRect().bottom"
-    assert page.browser.execute_script(gap) < 20
-    page.until(lambda: page.texts(FIGURE)[:2] == ["1", "0 %"], "the figures of the range")
-    page.click(".tile a", "Calls")
-    page.find("a.row")
-    assert page.address == "interceptions?q=user%3Ame&range=24h&tz=UTC"
-    page.browser.back()
-    page.until(lambda: page.texts(FIGURE)[:1] == ["1"], "the figures again")
-    page.choose("Time range", "Last month")
-    page.until(lambda: page.texts(FIGURE)[:1] == ["0"], "the figures of the range")
-    page.find(".limit p", "Nothing refused in this time")
-    page.go("explore?range=today&tz=UTC&by=model")
-    page.click(".groups tbody td a", "demo")
-    page.find("a.row")
-    assert page.address.startswith("interceptions?q=model%3Ademo&from=")
-    assert chips(page) == ["model:demo"]
-    assert page.find("[aria-label='First day']").get_attribute("value") == f"{datetime.now(UTC):%Y-%m-%d}"
-    assert name in page.text()
-    _, owner = site.user(role=Role.OWNER)
-    page.open(f"usage/{name}?range=today&tz=UTC", owner)
-    page.until(lambda: page.texts(FIGURE)[:1] == ["1"], "the figures of the range")
-    page.choose("Time range", "Yesterday")
-    page.until(lambda: page.address == f"usage/{name}?range=yesterday&tz=UTC", "the user was to stay")
 
 
 def test_the_range_of_a_list_is_relative_or_days_that_are_chosen_by_hand(page, site):
@@ -186,16 +78,3 @@ def test_filters_are_chips_that_are_chosen_or_typed_and_a_click_or_a_key_takes_a
     assert page.find(".empty h2").text == "Nothing matches"
     page.click("button", "Show all")
     page.shows("a.row .model", ["demo-error", "a model: with spaces"])
-
-
-def test_the_bar_fits_a_phone(page, site, axe):
-    _, token = site.user(role=Role.OWNER)
-    page.open("connect", token)
-    page.find(".who")
-    for view in ("sessions", "explore", "overview"):
-        page.go(f"{view}?q=status%3Afailed%20model%3A{'x' * 200}&from=2026-10-01T00:00:00Z&to=2026-10-04T00:00:00Z")
-        page.find("[aria-label='Last day']")
-        for size in (WIDE, PHONE):
-            page.resize(size)
-            assert page.browser.execute_script("return document.documentElement.scrollWidth") == size[0]
-    assert page.axe(axe) == []

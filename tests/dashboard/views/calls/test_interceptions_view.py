@@ -1,7 +1,6 @@
 import json
 import re
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -9,10 +8,7 @@ import pytest
 from bson import Decimal128
 from selenium.webdriver.common.keys import Keys
 
-from intercept.records import EndReason
-from storage.accounts.identities import Role
 from storage.queries.filters.search_language import SEARCH_KEYS
-from tests.dashboard.page import PHONE
 
 READ_FILE = {
     "name": "read_file",
@@ -55,48 +51,6 @@ def test_the_list_is_newest_first_says_why_one_failed_and_is_searched_in_words(p
     ]
 
 
-CUT = """
-    const cut = [...document.querySelectorAll("a.row > *")].filter((one) => one.scrollWidth > one.clientWidth + 1 &&
-        !["user", "prompt", "problem", "model", "client", ""].includes(one.className)).map((one) => one.textContent)
-    const hidden = ["at", "user", "model", "prompt", "usage", "cost", "took", "state"]
-        .filter((name) => !document.querySelector(`a.row .${name}`).checkVisibility())
-    return [cut, hidden, document.documentElement.scrollWidth]"""
-
-
-@pytest.fixture(scope="module")
-def ended(site):
-    """A member with a call for each way in which one ends; their name and token."""
-    name, token = site.user(name=f"u{uuid4().hex[:7]}")
-    interception = site.call(token, "A prompt that goes on and on " * 9)
-    site.recorded(token, 1)
-    started = datetime.now(UTC).replace(hour=22, minute=22, second=22) - timedelta(days=3)  # not beyond the retention
-    times = {"started_at": started, "ended_at": started + timedelta(minutes=59), "upstream_status": 529}
-    first, *others = ({**times, "status": reason.status, "end_reason": reason} for reason in EndReason)
-    site.repeat(interception, *others)
-    site.change(interception, **first)
-    return name, token
-
-
-def test_no_state_time_or_figure_of_a_row_is_cut_at_any_width(page, ended):
-    name, token = ended
-    page.open("interceptions", token)
-    page.until(lambda: len(page.all("a.row")) == len(EndReason), "they were to be listed")
-    assert name in page.text()
-    nothing_is_cut(page)
-    page.click("a.row")
-    page.find(".detail .facts")
-    nothing_is_cut(page)
-    assert page.all(".detail .facts")
-
-
-def nothing_is_cut(page):
-    for size in (PHONE, (760, 900), (1000, 800), (1280, 900), (1440, 900)):
-        page.resize(size)
-        cut, hidden, width = page.browser.execute_script(CUT)
-        assert (size, cut, hidden) == (size, [], [])
-        assert width <= size[0]
-
-
 def test_a_list_without_calls_says_how_to_make_one_and_keeps_no_pasted_token(page, site):
     _, token = site.user()
     page.open("interceptions", token)
@@ -129,23 +83,6 @@ def test_scrolling_down_brings_page_after_page_to_the_end(page, busy):
     page.scroll_to_end()
     assert page.texts(".end p.quiet") == ["That is all: 101."]
     assert sorted(prompts(page)) == sorted(["Hello", *(f"Prompt {number}" for number in range(100))])
-    page.go("connect")
-    page.find("h2", "Connect a client")
-    script = """
-        window.IntersectionObserver = class extends IntersectionObserver {
-            constructor(follow, options) {
-                const kept = []
-                super((changes) => {
-                    kept.push(...changes)
-                    if (kept.at(-1).isIntersecting) follow(kept.splice(0))
-                }, options)
-            }
-        }"""
-    page.browser.execute_script(script)
-    page.click("nav a", "Calls")
-    page.until(lambda: len(page.all("a.row")) == 50, "the first page was to be there")
-    page.scroll_to_end()
-    assert page.texts(".end p.quiet") == ["That is all: 101."]
 
 
 def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page, site, held):
@@ -224,57 +161,6 @@ def test_the_detail_has_all_of_a_call_and_leads_to_the_others_of_its_websocket(p
     page.find(".facts dd", f"{socket}, lane main, a warm-up")
     page.click(".facts a", str(socket))
     page.shows("a.row .prompt", ["Two", "One"])
-
-
-def test_an_error_or_a_client_that_disconnected_is_explained_wherever_it_is_shown(page, site):
-    _, token = site.user()
-    interception = site.call(token, model="demo-error")
-    site.counted(token, 1)
-    site.change(interception, upstream_asked_at=None)
-    page.open(f"interceptions/{interception}", token)
-    assert page.find(".detail .wrong").text.splitlines() == [
-        "Error",
-        "overloaded_error",
-        "Overloaded: the demo provider fails for this model, as you asked.",
-    ]
-    page.find(".timing p", "No time for the provider request")
-    assert page.texts(".timing dt") == ["Bridge and provider", "Answer", "In all"]
-    site.change(interception, end_reason="client_disconnected", upstream_status=200, error=None)
-    page.go("overview")
-    page.go("interceptions")
-    page.find("a.row .problem", "the user pressed stop")
-    page.click("a.row")
-    page.find(".detail .why", "the user pressed stop")
-    page.go("overview")
-    page.find(".reasons small", "The provider responded with an error.")
-
-
-def test_a_member_sees_no_call_but_their_own_and_an_owner_everybodys(page, site):
-    mine, token = site.user()
-    theirs, another = site.user()
-    _, owner = site.user(role=Role.OWNER)
-    for one, prompt in ((token, "Mine"), (another, "Theirs")):
-        call = site.call(one, prompt, model="ours")
-        site.recorded(one, 1)
-    page.open("interceptions?q=model%3Aours", token)
-    page.shows("a.row .user", [mine])
-    page.refused.append("404")
-    page.go(f"interceptions/{call}")
-    page.find(".detail [role=alert]")
-    assert "Theirs" not in page.text()
-    assert page.texts(".top nav a") == ["Overview", "Explore", "Calls", "Sessions", "My usage", "Connect"]
-    page.open("interceptions?q=model%3Aours", owner)
-    page.shows("a.row .user", [theirs, mine])
-    assert page.texts(".top nav a") == [
-        "Overview",
-        "Explore",
-        "Calls",
-        "Sessions",
-        "Limits",
-        "Providers",
-        "Users",
-        "Connect",
-    ]
 
 
 # Each begins with something that means nothing later on.

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import re
 from datetime import UTC, datetime, timedelta
 from urllib.parse import unquote_plus
 from urllib.request import Request, urlopen
@@ -98,75 +97,3 @@ def test_last_month_for_finance_is_three_clicks(page, site, company):
     page.choose("Group by", "Tag user_id")
     page.find(".groups tbody td a", "u-42")
     assert page.address.startswith("explore?by=tag.user_id")
-
-
-def test_refusals_and_sessions_are_added_up_too_and_a_chart_names_each_day_once(page, site, company, axe):
-    owner, name, token = company
-    site.refused(token, 2)
-    page.open("explore", owner)
-    page.choose("What", "Refused calls")
-    page.find(".groups tbody a", "Unknown route")
-    assert page.texts(".groups thead th") == ["Reason", "User", "Refused calls ↓", "Change"]
-    rows = page.texts(".groups tbody tr")
-    assert [row for row in rows if name in row] == [f"Unknown route{name}2new"]
-    page.click(".groups tbody tr td:nth-child(3) a", "2")
-    page.find("ol[aria-label='Refused calls, newest first'] li")
-    assert "rule:unknown_route" in unquote_plus(page.address)
-    page.browser.back()
-    page.choose("What", "Sessions")
-    page.find(".groups tbody a", name)
-    assert page.texts(".groups thead th")[:2] == ["User", "Sessions"]
-    assert page.address == "explore?of=sessions"
-    assert page.axe(axe) == []
-    poll(lambda: site.get(owner, "sessions", q=f"user:{name} write text")["count"])
-    page.find("#q").send_keys("write text\n")  # words of calls find their sessions
-    page.until(lambda: page.texts(".groups tbody td:first-child") == [name], "the sessions of those calls")
-    page.go("explore?range=7d&tz=UTC")
-    page.find(".charts.one canvas")
-    page.browser.execute_script(
-        "window.drawn = []; const {prototype} = CanvasRenderingContext2D; const {clearRect, fillText} = prototype;"
-        "prototype.clearRect = function (...box) { drawn = []; return clearRect.apply(this, box); };"
-        "prototype.fillText = function (text, ...at) { drawn.push(text); return fillText.call(this, text, ...at); };"
-    )
-    page.resize((1500, 900))  # it is drawn again
-    is_day = re.compile(r"\d+ [A-Z][a-z]+")
-    days = page.until(
-        lambda: [one for one in page.browser.execute_script("return drawn") if is_day.fullmatch(one)],
-        "days were to be named",
-    )
-    assert len(days) in {7, 8}  # the last hour of a day is shown with seven whole days
-    assert len(set(days)) == len(days)
-    start = datetime.now(UTC) - timedelta(days=40)
-    page.go(f"explore?from={start:%Y-%m-%d}T12:00:00Z&to={datetime.now(UTC):%Y-%m-%d}T23:59:59Z&tz=UTC")
-    page.find(".charts.one p", f"The bars are whole days, {start:%-d} ")
-
-
-def test_groups_are_sorted_by_change_and_cache_and_a_model_leads_to_its_provider(page, site, company):
-    owner, name, _ = company
-    poll(lambda: not site.get(owner, "stats")["uncounted"])  # also what other tests have called
-    page.open(f"explore?q=user:{name}&by=model", owner)
-    for heading, order in (("Cache", "cache"), ("Change", "change")):
-        page.click(".groups th button", heading)
-        page.find(".groups th[aria-sort=descending]", heading)
-        requested = {
-            "group_by": "model",
-            "order_by": order,
-            "compare": "previous",
-            "bucket": "all",
-            "q": f"user:{name}",
-        }
-        start = (datetime.now(UTC) - timedelta(days=7)).isoformat()
-        found = site.get(owner, "stats", **requested, **{"from": start})["groups"]
-        page.shows(".groups tbody td:first-child", [one["group"]["model"] for one in found])
-    page.find(".speed svg.histogram rect")
-    page.click("button", "Compare")
-    page.find(".groups th[aria-sort=descending]", "Cost")
-    page.until(lambda: "Change" not in " ".join(page.texts(".groups thead th")), "nothing was to be compared")
-    page.click(".groups tr:has(td > a[href*='demo-large']) .fares")
-    page.find("details.model[open] summary", "demo-large")
-    expected = {"Wait for the bridge", "Wait for the provider", "Answered with 429", "Keys", "Cost"}
-    page.until(lambda: expected <= page.facts().keys(), f"{expected} were to be told")
-    assert page.texts(".detail h2") == ["demo"]
-    page.find(".detail svg.histogram")
-    page.click(".detail a", "Calls of demo-large by user")
-    page.find(".groups tbody td", name)

@@ -1,6 +1,5 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
-from uuid import uuid4
 
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
@@ -32,43 +31,6 @@ def test_limits_show_a_request_until_it_ends_and_what_was_refused_in_the_range(p
     page.click(".refused-in-range a", "Unknown route")
     page.find("ol[aria-label='Refused calls, newest first'] li")
     assert [text[:-1] for text in page.texts(".chip")] == ["rule:unknown_route"]
-
-
-def test_gauges_say_how_much_is_left_of_whom_and_wait_for_a_slow_response(page, site):
-    name, owner = site.user(role=Role.OWNER)
-    group = f"lab-{uuid4().hex[:8]}"
-    site.send(owner, "POST", "groups", name=group)
-    for token in (owner, site.send(owner, "POST", f"groups/{group}/tokens", name="build", expires="1h")["token"]):
-        site.calls(token, 20)  # gauges are of those who have least left, and others use this server too
-    page.open("limits", owner)
-    page.find(".limit h2", "Requests started, by user")
-    for link in (f".gauge a[href='#/usage/{name}']", f".gauge a[href='#/groups/{group}']"):
-        page.until(lambda link=link: len(page.all(link)) == 2, f"both gauges were to have {link}")
-    page.find(".limit .gauge", owner[:10])
-    meter = page.find(f"[role=meter][aria-label='{owner[:10]}']")
-    assert (meter.get_attribute("aria-valuenow"), meter.get_attribute("aria-valuemax")) == ("20", "1000")
-    assert page.texts(".limit h2") == [
-        "Requests at a time",
-        "Requests at a time, by user",
-        "Requests started, by token",
-        "Requests started, by user",
-        "Tokens used, by user",
-        "Budget, by user",
-    ]
-    since = site.get(owner, "limits")["refused_since"]
-    clock = page.browser.execute_script("return new Date(arguments[0]).toLocaleTimeString('en-GB')", since)
-    # A server of yesterday has the date before the time.
-    assert "Nothing refused since " in page.find(".limit", clock).text
-    page.go("connect")
-    page.find(".snippet")
-    page.browser.execute_script("again = setInterval; setInterval = (ask) => again(ask, 50)")
-    page.hold("aibridge/limits")
-    page.go("limits")
-    counted = "return performance.getEntriesByType('resource').filter(({name}) => name.includes('of=refusals')).length"
-    page.until(lambda: page.browser.execute_script(counted) > 3, "what is not slow was to be asked for again")
-    assert page.browser.execute_script("return held.length") == 1
-    page.release()
-    page.find(".limit h2", "Requests at a time")
 
 
 def test_what_other_models_and_limits_would_have_refused_is_told_with_its_reason(page, site, axe):

@@ -1,6 +1,3 @@
-from storage.accounts.identities import Role
-
-
 def rows(page):
     return page.texts(".sign-in b")
 
@@ -22,16 +19,3 @@ def test_everybody_sees_where_they_are_signed_in_and_ends_each_of_them(page, sit
     page.click("dialog button", "Sign out")
     page.find(".gate form")
     assert site.get(token, "users/me/sessions")["results"] == []
-
-
-def test_an_owner_signs_somebody_else_out(page, site):
-    name, member = site.user()
-    _, owner = site.user(role=Role.OWNER)
-    page.session(member)
-    page.open(f"users/{name}", owner)
-    page.click("[aria-label='Sign out test']")
-    page.click("dialog button", "Sign out")
-    page.until(lambda: rows(page) == [], "nothing was to be left")
-    assert site.get(member, "users/me/sessions")["results"] == []
-    page.go("audit")
-    page.find(".entry .what", f"ended a session of {name}")

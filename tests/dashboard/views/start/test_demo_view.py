@@ -71,13 +71,3 @@ def test_every_view_of_the_demo_company_says_that_it_is_one(page, site, owner, a
     page.click(f"{NOTE} a", "Back to your own calls")
     page.find("main.overview")
     page.gone(NOTE)
-
-
-def test_who_is_no_owner_sees_none(page, site, filled):
-    _, auditor = site.user(role=Role.AUDITOR)
-    page.open("demo", auditor)
-    page.find(".empty", "Only owners may see this.")
-    page.refused.append("403")
-    page.browser.get(f"{page.url}/demo-company/")
-    page.find(".gate", "Only owners may look at the demo company.")
-    page.find(f"{NOTE} a", "Back to your own calls")
