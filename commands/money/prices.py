@@ -12,12 +12,19 @@ from commands.command import Read, command, now, run
 from commands.output import format_time, json_option, show
 from resources.bodies import InvalidBodyError
 from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
+from resources.ranges import NOT_AFTER, Problems
 from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import Database
 from storage.prices.store import PriceStore
 
 USD = Read("USD", read_usd)
 TIME = Read("TIME", read_day_or_time)
+
+
+def refuse_range(problems: Problems) -> None:
+    """Say what is wrong with --from and --to, if anything is."""
+    for name, rule in problems:
+        raise click.UsageError(f"--{name} {rule.replace(NOT_AFTER, 'must be after --from')}")
 
 
 @click.group()

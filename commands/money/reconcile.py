@@ -9,18 +9,18 @@ from pathlib import Path
 import click
 
 from commands.command import now, run
-from commands.money.prices import TIME
+from commands.money.prices import TIME, refuse_range
 from commands.output import json_option, show
 from resources.money import reconciliation
 from resources.money.reconciliation import Figures, Reconciled, Verdict
+from resources.money.reconciliation_body import reported_days
 from resources.money.spend import GONE
+from resources.ranges import Problems
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
 from settings.reports import report_access
-from storage.aggregation.rollup import Bucket
 from storage.mongo.database import Database
 from storage.queries.filters.grouped.spending import NotRecordedError
-from storage.queries.filters.time_ranges import ceiling
 from storage.queries.money.reconciliation import read_recorded
 from upstream.client import UpstreamClient
 from upstream.reports.exports import read_exports
@@ -61,11 +61,9 @@ def reconcile(
 
     Sides agree within 0 tokens and 1 cent. The exit code is 1 where they differ, or where they cannot be compared.
     """
-    source, day = SOURCES[provider], Bucket.DAY
-    behind = ceiling(day, end) if end else day.floor(now())
-    first = day.floor(start or (behind - day.length).replace(day=1))
-    if behind <= first:
-        raise click.UsageError("--to must be after --from")
+    source, problems = SOURCES[provider], Problems()
+    first, behind = reported_days(start, end, problems, now())
+    refuse_range(problems)
     if source.is_file and not files:
         raise click.UsageError(f"{provider} has no API for it: give exports of its costs with --file")
     if files and not source.is_file:

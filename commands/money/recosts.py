@@ -9,9 +9,10 @@ from uuid import UUID
 import click
 
 from commands.command import command, now, run
-from commands.money.prices import TIME, prices
+from commands.money.prices import TIME, prices, refuse_range
 from commands.output import format_time, json_option, show
 from resources.money.recosts import Recost
+from resources.ranges import Problems, range_of
 from storage.mongo.database import Database
 from storage.prices import recost_documents
 from storage.prices.recost_documents import ACTIVE
@@ -31,9 +32,9 @@ def recost(start: datetime, end: datetime | None, wait: bool) -> None:
 
     The servers that run on the database do it, one job at a time.
     """
-    end = end or now()
-    if end <= start:
-        raise click.UsageError("--to must be after --from")
+    problems = Problems()
+    start, end = range_of(start, end, problems, now=now())
+    refuse_range(problems)
 
     async def request(database: Database) -> recost_documents.Recost:
         jobs = Recosts(database, now=now)

@@ -10,13 +10,12 @@ import click
 
 from commands.command import command, groups_of, identities_of, now, run, tokens_of
 from commands.export import STANDARD_OUTPUT, file_argument, force_option, opened
-from commands.money.prices import TIME
-from resources.money.spend import GONE, SPEND_FORMATS
+from commands.money.prices import TIME, refuse_range
+from resources.money.spend import GONE, SPEND_FORMATS, spend_days
 from resources.names import Names
-from storage.aggregation.rollup import Bucket
+from resources.ranges import Problems
 from storage.mongo.database import Database
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
-from storage.queries.filters.time_ranges import ceiling
 from storage.queries.money.spend_rows import Spending
 
 
@@ -60,11 +59,9 @@ def export_spend(
 
     Each call is in one row. FILE is created only when complete, readable by you alone.
     """
-    day, written = Bucket.DAY, SPEND_FORMATS[format_]
-    first = day.floor(start or now().replace(day=1))
-    behind = ceiling(day, end or now())
-    if behind <= first:
-        raise click.UsageError("--to must be after --from")
+    written, problems = SPEND_FORMATS[format_], Problems()
+    first, behind = spend_days(start, end, problems, now())
+    refuse_range(problems)
     query = written.change(SpendQuery(first, behind, tuple(dict.fromkeys(map(Dimension, group_by))), Span(span)))
 
     async def work(database: Database) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
 from handlers.api.pagination import INVALID
 from handlers.problems import ValidationProblem
 from resources.bodies import Word, one_of
+from resources.ranges import Problems, range_of
 from storage.queries.filters.kinds import parse_timestamp
 
-Problems = list[tuple[str, str]]
+ReadTime = Callable[[str], datetime]
 
 
 def refuse(problems: Problems) -> None:
@@ -33,13 +34,31 @@ def choice(words: Iterable[Word], name: str, values: Mapping[str, str], problems
     return None
 
 
-def time(name: str, values: Mapping[str, str], problems: Problems) -> datetime | None:
-    """Read a time; None where it is not given, or is none, which becomes a problem."""
-    text = values.get(name)
-    if not text:
-        return None
+def read_time(text: str) -> datetime:
+    """Read a timestamp.
+
+    Raises:
+        ValueError: With what it must be.
+    """
     try:
         return parse_timestamp(text)
-    except (ValueError, OverflowError):
-        problems.append((name, 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'))
+    except (ValueError, OverflowError) as error:
+        raise ValueError('must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)') from error
+
+
+def time(name: str, values: Mapping[str, str], problems: Problems, read: ReadTime = read_time) -> datetime | None:
+    """Read a time; None where it is not given, or is none, which becomes a problem."""
+    try:
+        return read(text) if (text := values.get(name)) else None
+    except ValueError as error:
+        problems.append((name, str(error)))
         return None
+
+
+def time_range(
+    values: Mapping[str, str], problems: Problems, *, now: datetime, **whole: Callable[[datetime], datetime]
+) -> tuple[datetime, datetime]:
+    """Read `from` and `to` as `range_of` does; what is wrong with them becomes problems."""
+    wrong = len(problems)
+    last, first = time("to", values, problems), time("from", values, problems)
+    return (now, now) if len(problems) > wrong else range_of(first, last, problems, now=now, **whole)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple
+from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from msgspec import Meta, field
 
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
 from resources.money.prices import read_day_or_time
+from resources.ranges import Problems, days_of
 from storage.aggregation.rollup import Bucket
 from storage.queries.filters.time_ranges import ceiling
 from upstream.reports.sources import READABLE, SOURCES
@@ -79,23 +79,20 @@ class ReconciliationBody(Body, omit_defaults=True):
         values, problems = cls.read_each(read_fields(data))
         start = end = now
         if not {name for name, _ in problems} & {"from", "to"}:
-            start, end = _days(values, now, problems)
+            start, end = reported_days(values.get("from_"), values.get("to"), problems, now)
+            if end - start > timedelta(days=MAX_DAYS):
+                problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
         if problems:
             raise InvalidBodyError(problems)
         return ReconciliationRequest(values["provider"], start, end, values.get("names", ()))
 
 
-def _days(values: Mapping[str, Any], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
-    """Whole days; their errors are added to the problems."""
-    day = Bucket.DAY
-    try:
-        end = ceiling(day, values["to"]) if values.get("to") else day.floor(now)
-        start = day.floor(values.get("from_") or (end - timedelta(days=1)).replace(day=1))
-    except OverflowError:
-        problems.append(("to", "is out of range"))
-        return now, now
-    if end <= start:
-        problems.append(("to", "must be after from"))
-    elif end - start > timedelta(days=MAX_DAYS):
-        problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
-    return start, end
+def reported_days(
+    first: datetime | None, last: datetime | None, problems: Problems, now: datetime
+) -> tuple[datetime, datetime]:
+    """Return whole days; without `first` from the first of the month of the last one, without `last` to yesterday."""
+    return days_of(first, last, problems, now=Bucket.DAY.floor(now), usual=_first_of_month)
+
+
+def _first_of_month(end: datetime) -> datetime:
+    return (ceiling(Bucket.DAY, end) - timedelta(days=1)).replace(day=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Self
 from uuid import UUID
 
 from msgspec import Struct, field, structs
@@ -13,10 +13,9 @@ from intercept.times import format_time
 from resources.bodies import Body, InvalidBodyError, Readers
 from resources.fields import Count, Time, doc, of_fields
 from resources.money.prices import read_day_or_time
+from resources.ranges import Problems, range_of
 from storage.prices import recost_documents
 from storage.prices.recost_documents import RecostState
-
-NOT_AFTER: Final = "must be after from"
 
 
 class RecostBody(Body, omit_defaults=True):
@@ -35,10 +34,11 @@ def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datet
         InvalidBodyError: With everything that is wrong.
     """
     body: Any = RecostBody.of(given)  # the readers have made times of its texts
-    start, end = body.from_, body.to or now
-    if end <= start:
-        raise InvalidBodyError([("to", NOT_AFTER)])
-    return start, end
+    problems: Problems = []
+    within = range_of(body.from_, body.to or None, problems, now=now)
+    if problems:
+        raise InvalidBodyError(problems)
+    return within
 
 
 class Recost(Struct, kw_only=True):

@@ -19,6 +19,7 @@ import msgspec
 
 from intercept.times import format_time
 from resources.names import Names
+from resources.ranges import Problems, days_of
 from resources.recorded.export_formats import write_csv
 from storage.aggregation.rollup import TOKENS
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
@@ -52,6 +53,13 @@ class SpendFormat:
     def write(self, query: SpendQuery, rows: Iterable[SpendRow], names: Names) -> bytes:
         """Write rows."""
         return write_csv(self.cells(query, row, names) for row in rows)
+
+
+def spend_days(
+    first: datetime | None, last: datetime | None, problems: Problems, now: datetime
+) -> tuple[datetime, datetime]:
+    """Return whole days; without `first` and `last` from the first of this month to today."""
+    return days_of(first, last, problems, now=now, usual=lambda _: now.replace(day=1))
 
 
 _COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from handlers.api.accounts.changes import ChangeHandler, id_of
-from handlers.api.choices import Problems, choice, refuse
+from handlers.api.choices import choice, refuse
 from handlers.api.pagination import parse_page
 from handlers.problems import Problem
 from resources.accounts.views import NewView, SavedView, ViewChange
 from resources.fields import ListPage
+from resources.ranges import Problems
 from storage.accounts.views.documents import Page, View
 from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
 

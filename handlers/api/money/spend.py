@@ -9,23 +9,20 @@ from uuid import UUID
 
 from tornado.iostream import StreamClosedError
 
-from handlers.api.choices import choice, refuse
+from handlers.api.choices import choice, refuse, time
 from handlers.api.names import read_names
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from resources.money.prices import read_day_or_time
-from resources.money.spend import GONE, SPEND_FORMATS, SpendFormat
+from resources.money.spend import GONE, SPEND_FORMATS, SpendFormat, spend_days
 from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
-from storage.aggregation.rollup import Bucket
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
-from storage.queries.filters.time_ranges import ceiling
 from storage.queries.money.spend_rows import Spending
 
-PARAMETERS = ("from", "to", "group_by", "span", "format")
 TOO_SLOW = "Summing up takes the database too long. Ask for a shorter range."
 
 
@@ -34,7 +31,7 @@ class SpendExportHandler(WatchedHandler):
 
     async def respond(self) -> None:
         """Respond with a row for each period and combination of groups."""
-        values = self.parameters(*PARAMETERS)
+        values = self.parameters("from", "to", "group_by", "span", "format")
         query, written = parse_spend(values, self.bridge.now(), self.visible_to)
         self.set_header("Content-Type", CSV_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="spend.csv"')
@@ -73,7 +70,8 @@ def parse_spend(
         ValidationProblem: with every parameter that is wrong.
     """
     problems: list[tuple[str, str]] = []
-    start, end = _days(values, now, problems)
+    last, first = (time(name, values, problems, read_day_or_time) for name in ("to", "from"))
+    start, end = (now, now) if problems else spend_days(first, last, problems, now)
     group_by = [one for one in values.get("group_by", "").split(",") if one]
     if unknown := [one for one in group_by if one not in list(Dimension)]:
         problems.append(("group_by", f"has {unknown[0]!r}; it may have {', '.join(Dimension)}, separated by commas"))
@@ -83,24 +81,3 @@ def parse_spend(
     dimensions = tuple(dict.fromkeys(map(Dimension, group_by)))
     written = SPEND_FORMATS[name]
     return written.change(SpendQuery(start, end, dimensions, span, visible_to)), written
-
-
-def _days(values: Mapping[str, str], now: datetime, problems: list[tuple[str, str]]) -> tuple[datetime, datetime]:
-    """Read the range, in whole days; its errors are added to the problems."""
-    day = Bucket.DAY
-    ends = {"from": day.floor(now.replace(day=1)), "to": now}
-    wrong = len(problems)
-    for name in ends:
-        if text := values.get(name):
-            try:
-                ends[name] = read_day_or_time(text)
-            except ValueError as error:
-                problems.append((name, str(error)))
-    try:
-        start, end = day.floor(ends["from"]), ceiling(day, ends["to"])
-    except OverflowError:
-        problems.append(("to", "is out of range"))
-        return now, now
-    if len(problems) == wrong and ends["to"] <= ends["from"]:
-        problems.append(("to", "must be after from"))
-    return start, end

@@ -8,11 +8,12 @@ from functools import partial
 
 from msgspec.structs import replace
 
-from handlers.api.choices import refuse, time
+from handlers.api.choices import refuse, time_range
 from handlers.api.pagination import Page, parse_page
 from handlers.api.recorded.progress import ProgressHandler
 from intercept.records import Status
 from intercept.times import format_time
+from resources.ranges import OUT_OF_RANGE
 from resources.recorded.errors import ErrorKind, ErrorList, named
 from storage.accounts.events import Way
 from storage.queries.filters.keys import Term
@@ -23,7 +24,6 @@ from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds
 from storage.search.reading import Query
 
-PARAMETERS = ("from", "to", "q", "provider", "limit", "offset")
 USUAL_SPAN = timedelta(days=7)
 MAX_SAYING = 5_000
 """How many of the latest failed calls that say the words of a search are put into groups."""
@@ -40,7 +40,7 @@ class ErrorsHandler(ProgressHandler):
 
     async def respond(self) -> None:
         """Respond with the groups, the most frequent first."""
-        values = self.parameters(*PARAMETERS)
+        values = self.parameters("from", "to", "q", "provider", "limit", "offset")
         page = parse_page(values)
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))
@@ -94,14 +94,11 @@ def read_range(values: Mapping[str, str], now: datetime) -> tuple[datetime, date
         ValidationProblem: it is none; every parameter that is wrong is named.
     """
     problems: list[tuple[str, str]] = []
-    to = time("to", values, problems) or now
-    start = time("from", values, problems)
-    if not problems and start is not None and start >= to:
-        problems.append(("to", "must be after from"))
-    if to < _FIRST_TO:
-        problems.append(("to", "is out of range"))
+    within = time_range(values, problems, now=now, usual=lambda to: to - USUAL_SPAN)
+    if not problems and within[1] < _FIRST_TO:
+        problems.append(("to", OUT_OF_RANGE))
     refuse(problems)
-    return start or to - USUAL_SPAN, to
+    return within
 
 
 def narrowed(search: Search, provider: str, start: datetime, end: datetime) -> Search:

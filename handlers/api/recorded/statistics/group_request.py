@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
-from handlers.api.choices import choice, refuse, time
+from handlers.api.choices import choice, refuse, time_range
 from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
+from resources.ranges import OUT_OF_RANGE
 from storage.aggregation.rollup import Bucket
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
@@ -119,20 +120,22 @@ def _range(
 ) -> tuple[datetime, datetime]:
     """Read the time range, made larger to whole buckets; its errors are added to the problems."""
     wrong = len(problems)
-    to = time("to", values, problems) or now
-    first = time("from", values, problems)
+    start, end = time_range(
+        values,
+        problems,
+        now=now,
+        usual=lambda to: to - USUAL_SPAN,
+        floor=lambda at: calendar.floor(period, at, zone),
+        ceiling=lambda at: calendar.ceiling(period, at, zone),
+    )
     if len(problems) > wrong:
-        return now, now
+        return start, end
     try:
-        start = calendar.floor(period, first or to - USUAL_SPAN, zone)
-        end = calendar.ceiling(period, to, zone)
-        if start >= end or (first and first >= to):
-            problems.append(("to", "must be after from"))
-        elif len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
+        if len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
             problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
         earliest, _ = calendar.previous(start, end, zone)
     except OverflowError:
-        problems.append(("to", "is out of range"))
+        problems.append(("to", OUT_OF_RANGE))
         return now, now
     compares = values.get("compare") == PREVIOUS
     if period is Period.MINUTE and (earliest if compares else start) < now - OLDEST_MINUTE - timedelta(minutes=1):
@@ -148,14 +151,15 @@ def whole_hours(values: Mapping[str, str], now: datetime) -> tuple[datetime, dat
         ValidationProblem: With every parameter that is wrong.
     """
     problems: list[tuple[str, str]] = []
-    to, start = time("to", values, problems), time("from", values, problems)
     hour = Bucket.HOUR
-    try:
-        end = hour.floor(now) + hour.length if to is None else ceiling(hour, to)
-        first = end - USUAL_SPAN if start is None else hour.floor(start)
-        if not problems and (first >= end or (start and to and start >= to)):
-            problems.append(("to", "must be after from"))
-    except OverflowError:
-        problems.append(("to", "is out of range"))
+    whole = partial(ceiling, hour)
+    within = time_range(
+        values,
+        problems,
+        now=hour.floor(now) + hour.length,
+        usual=lambda to: whole(to) - USUAL_SPAN,
+        floor=hour.floor,
+        ceiling=whole,
+    )
     refuse(problems)
-    return first, end
+    return within

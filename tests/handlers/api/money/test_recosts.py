@@ -11,7 +11,7 @@ from handlers.api.accounts.changes import MAX_BODY_BYTES
 from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
 from intercept.times import format_time
 from resources.money.prices import NOT_A_TIME
-from resources.money.recosts import NOT_AFTER
+from resources.ranges import NOT_AFTER
 from storage.accounts.users import Role
 
 RECOSTS = "/api/v2/aibridge/prices/recosts"
