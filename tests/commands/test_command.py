@@ -6,7 +6,6 @@ import pytest
 
 from storage.mongo.embedded import EmbeddedMongoDB, running_uri
 from tests.command_line import invoke, refused
-from tests.server_process import ServerProcess
 
 
 @contextmanager
@@ -46,13 +45,3 @@ def test_a_database_that_is_unavailable_is_said_in_one_line_without_its_password
     assert code == 1
     assert re.fullmatch(r"Error: MongoDB is unavailable: .*127\.0\.0\.1:1.*\n", message)
     assert "s3cret" not in message
-
-
-def test_two_programs_adding_one_name_at_once_add_it_once(mongodb_uri, database_name, database, tmp_path):
-    flags = ["--aibridge-mongodb-uri", mongodb_uri, "--aibridge-mongodb-database", database_name]
-    programs = [ServerProcess(*flags, "users", "add", "ada", TMPDIR=str(tmp_path)) for _ in range(2)]
-    ended = sorted((program.wait(), program.stdout.all(), program.stderr.all()) for program in programs)
-    assert ended == [
-        (0, "Added ada (member).\n", ""),
-        (1, "", 'Error: a user named "ada" exists already\n'),
-    ]

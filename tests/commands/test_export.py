@@ -113,20 +113,6 @@ def test_a_file_that_exists_stays_unless_it_is_said_to_be_replaced(run, output, 
     assert ids(file.read_text(encoding="utf-8")) == [id_]
 
 
-def test_a_link_leads_to_the_file_that_is_written(output, file, tmp_path):
-    (tmp_path / "link").symlink_to(file)
-    output("interceptions", "export", str(tmp_path / "link"))
-    assert (tmp_path / "link").readlink() == file
-    assert file.read_bytes() == b""
-
-
-def test_a_folder_that_is_not_there_is_said_in_one_line(run, tmp_path):
-    assert refused(run("interceptions", "export", str(tmp_path / "none" / "calls.csv"))) == (
-        1,
-        f"Error: {tmp_path}/none/calls.csv cannot be written: No such file or directory\n",
-    )
-
-
 # What goes wrong.
 
 

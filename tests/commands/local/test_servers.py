@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import pytest
 
 from commands.local import servers as local_servers
-from commands.local.servers import LocalServer, announced, chosen_database, running_servers, warning
+from commands.local.servers import chosen_database, warning
 from settings import load
 from tests.command_line import invoke
 from tests.server_process import ServerProcess, remove_sockets
-
-URL = "http://127.0.0.1:4001"
 
 
 def settings(**environ):
@@ -62,19 +59,3 @@ def test_a_command_on_another_database_than_the_servers_names_both(
     server.kill()
     assert invoke("users", "list", *elsewhere).stderr == ""
     assert list(servers.iterdir()) == []
-
-
-def test_the_same_members_are_the_same_database_whoever_signs_in():
-    one = chosen_database(settings(mongodb_uri="mongodb://ada:s3cret@db1,DB2/?replicaSet=rs0"))
-    two = chosen_database(settings(mongodb_uri="mongodb://db2,db1/admin"))
-    assert one.key == two.key != chosen_database(settings(mongodb_uri="mongodb://db1/")).key
-    assert "s3cret" not in f"{one}"
-    assert one.text == "aibridge at mongodb://***@db1,DB2/?replicaSet=rs0"
-
-
-def test_a_folder_that_others_may_write_into_is_not_believed(folder):
-    folder.mkdir(mode=0o700)
-    Path(folder).chmod(0o777)
-    with announced(LocalServer(URL, chosen_database(settings()))):
-        assert running_servers() == []
-    assert list(folder.iterdir()) == []

@@ -27,28 +27,6 @@ def texts(text, there=THERE, *, removes=False):
     return [step.text for step in plan(read_people(text.encode()), there, removes=removes) if step.text]
 
 
-def test_the_difference_is_told_in_the_order_in_which_it_is_done():
-    file = """
-users:
-  - {username: ada, role: owner, groups: [research], cost_centre: "7"}
-  - {username: grace, role: auditor, groups: [new]}
-groups: [{name: new}, {name: research, display_name: Lab}]
-policies: {users/grace: {max_tokens: 1}, groups/ops: {max_tokens: 6}, everyone: {byok: deny}, tokens/abcdefghij: {byok: deny}}
-"""
-    assert texts(file) == [
-        "+ group new",
-        "~ group research (display_name: 'research' -> 'Lab')",
-        "+ user grace (role: auditor, groups: new)",
-        "~ user ada (cost_centre: '' -> '7')",
-        "- ada in group ops",
-        "+ ada in group research",
-        "+ policy users/grace",
-        "~ policy groups/ops",
-        "+ policy everyone",
-        "+ policy tokens/abcdefghij",
-    ]
-
-
 def test_what_a_section_does_not_have_is_removed_only_if_that_is_asked_for():
     file = "users: [{username: ada, role: owner, groups: []}]\ngroups: [{name: research}]\npolicies: {}"
     assert texts(file) == ["- ada in group ops"]

@@ -120,26 +120,6 @@ def test_a_file_is_applied_again_and_again_with_the_same_result(apply, output, k
     assert apply(changed).stdout == "Nothing is different.\n"
 
 
-def test_others_that_stand_in_are_named_and_taken_away(apply, output, run):
-    url = ("--base-url", LOCAL["base_url"])
-    output("providers", "add", "local", "--type", "vllm", *url, "--fallback", "openai, east", "--weight", "3")
-    assert [(one["fallback"], one["weight"]) for one in listed(output)] == [(["openai", "east"], 3)]
-    output("providers", "set", "local", "--fallback", "")
-    assert [(one["fallback"], one["weight"]) for one in listed(output)] == [([], 3)]
-    assert (
-        "weight: must be a whole number from 0 to 1000"
-        in refused(run("providers", "set", "local", "--weight", "1001"))[1]
-    )
-    assert "local cannot stand in for itself" in refused(run("providers", "set", "local", "--fallback", "local"))[1]
-    with_east = [LOCAL | {"fallback": ["east", "openai"], "weight": 3}, {"name": "east", "type": "openai"}]
-    assert "~ local (fallback: () -> ('east', 'openai'))\n" in apply(with_east).stdout
-    assert apply(with_east).stdout == "Nothing is different.\n"
-    wrong = apply([LOCAL | {"fallback": ["google"]}, {"name": "google", "type": "gemini"}])
-    assert (
-        "providers[0]: fallback: google is of the type gemini, which has no route of the type vllm" in refused(wrong)[1]
-    )
-
-
 def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, run, tmp_path):
     (tmp_path / "proxy").write_text("ada:p4ssword\n")
     (tmp_path / "aws").write_text("AKIAIOSFODNN7EXAMPLE:s3cr3t/key\n")
@@ -192,15 +172,6 @@ def test_a_file_that_cannot_be_used_is_refused_before_anything_is_changed(apply,
     code, said = refused(apply(providers))
     assert (code, message in said, said.count("\n")) == (1, True, 1)
     assert listed(output) == []
-
-
-def test_a_check_says_what_the_provider_says(run, output):
-    output("providers", "add", "nobody", "--type", "vllm", "--base-url", "http://127.0.0.1:1/v1")
-    result = run("providers", "check", "nobody")
-    assert (result.exit_code, result.stdout) == (
-        1,
-        "FAILED  without a key: no connection to the provider: it refused the connection\n",
-    )
 
 
 def test_a_check_uses_the_secrets_of_the_provider(run, output, tmp_path):

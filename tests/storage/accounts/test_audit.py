@@ -7,7 +7,7 @@ import pytest
 from pymongo.errors import WriteError
 
 from storage.accounts.audit import Author
-from storage.accounts.identities import Identities, IdentityConflictError, Role
+from storage.accounts.identities import Identities, Role
 from storage.accounts.users import LastOwnerError
 from storage.queries.accounts.audit import audit_page
 from tests.storage.records import NOON
@@ -58,12 +58,3 @@ async def test_two_owners_who_remove_one_another_at_once_leave_one(identities, a
         assert {type(outcome) for outcome in outcomes} == {type(None), LastOwnerError}
         (left,) = await identities.list_users()
         await identities.remove_user(left.username, author=Author(force=True))
-
-
-@pytest.mark.gen_test
-async def test_of_many_who_add_one_name_at_once_one_does(identities, database):
-    outcomes = await asyncio.gather(
-        *(identities.add_user("ada", role=Role.MEMBER) for _ in range(10)), return_exceptions=True
-    )
-    assert [type(outcome) for outcome in outcomes].count(IdentityConflictError) == 9
-    assert await database.audit.count_documents({}) == 1

@@ -9,7 +9,6 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import (
     Identities,
     IdentityConflictError,
-    InvalidTokenError,
     Role,
     UnknownIdentityError,
 )
@@ -36,13 +35,6 @@ async def trail(database):
         for entry in entries
         if entry["action"].startswith("group")
     ]
-
-
-@pytest.mark.gen_test
-async def test_of_groups_with_one_name_that_are_added_at_once_one_is_added(groups):
-    outcomes = await asyncio.gather(*(groups.add("research") for _ in range(5)), return_exceptions=True)
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["Group", *["IdentityConflictError"] * 4]
-    assert (await groups.page(limit=0, offset=0))[0] == 1
 
 
 @pytest.mark.gen_test
@@ -114,22 +106,6 @@ async def test_a_group_that_is_removed_while_it_gets_a_member_has_none(groups, i
         adding = groups.add_members(f"group-{number}", [f"user-{number}"])
         await asyncio.gather(adding, groups.remove(f"group-{number}"), return_exceptions=True)
         assert (await identities.find_user(f"user-{number}")).group_ids == ()
-
-
-@pytest.mark.gen_test
-async def test_the_tokens_of_a_removed_group_are_revoked(groups, identities, database):
-    group = await groups.add("ci")
-    token, text = await identities.create_token("groups/ci")
-    assert (await identities.authenticate(text)).user.group_ids == (group.id,)
-    await groups.remove("ci")
-    with pytest.raises(InvalidTokenError):
-        await identities.authenticate(text)
-    with pytest.raises(UnknownIdentityError, match=r'^there is no group named "ci"$'):
-        await identities.create_token("groups/ci")
-    of = {"group_id": group.id, "group": "ci"}
-    removed = [entry for entry in await trail(database) if entry[0] == "group.removed"]
-    assert removed == [("group.removed", None, of | {"members": 0, "revoked_tokens": 1})]
-    assert (await database.tokens.find_one({"_id": token.id}))["revoked_at"] == NOON
 
 
 @pytest.mark.gen_test

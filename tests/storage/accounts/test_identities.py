@@ -89,16 +89,6 @@ async def test_every_token_that_is_not_valid_is_refused_with_the_same_words(iden
 
 
 @pytest.mark.gen_test
-async def test_a_token_works_until_the_moment_it_expires(identities, clock):
-    await identities.add_user("ada", role=Role.MEMBER)
-    _, text = await identities.create_token("ada", expires_at=NOON + timedelta(seconds=2))
-    clock.seconds += 1.999
-    await identities.authenticate(text)
-    clock.seconds += 0.001
-    await refusal(identities, text)
-
-
-@pytest.mark.gen_test
 async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_two_seconds(
     database, identities, elsewhere, clock
 ):
@@ -217,21 +207,6 @@ async def test_when_the_database_is_back_tokens_are_verified_again(identities, e
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_hangs_does_not_hold_up_a_known_token(identities, mongodb, clock, monkeypatch):
-    await identities.add_user("ada", role=Role.OWNER)
-    _, text = await identities.create_token("ada")
-    identity = await identities.authenticate(text)
-    clock.seconds += FRESH_SECONDS
-    monkeypatch.setattr(authentication_module, "VERIFY_SECONDS", 0.1)
-    freeze(mongodb.pid)
-    try:
-        async with asyncio.timeout(2):
-            assert await identities.authenticate(text) == identity
-    finally:
-        os.kill(mongodb.pid, signal.SIGCONT)
-
-
-@pytest.mark.gen_test
 async def test_once_the_database_is_lost_nobody_waits_for_it(identities, database, mongodb, clock, monkeypatch):
     await identities.add_user("ada", role=Role.OWNER)
     _, text = await identities.create_token("ada")
@@ -276,24 +251,6 @@ async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, els
     )
     assert sum(isinstance(outcome, IdentityConflictError) for outcome in outcomes) == 3
     assert len(await identities.list_users()) == 1
-
-
-def ends(token):
-    """How long after noon a token expires."""
-    return token.expires_at and token.expires_at - NOON
-
-
-@pytest.mark.gen_test
-async def test_an_overlap_does_not_lengthen_the_life_of_a_token(identities):
-    await identities.add_user("ada", role=Role.OWNER)
-    endless, _ = await identities.create_token("ada", name="endless")
-    ending, _ = await identities.create_token("ada", name="ending", expires_at=NOON + HOUR)
-    assert ends((await identities.replace_token(endless.id, overlap=5 * HOUR))[0]) is None
-    assert (
-        ends((await identities.replace_token(ending.id, overlap=5 * HOUR, expires_at=NOON + 9 * HOUR))[0]) == 9 * HOUR
-    )
-    after = {token.id: ends(token) for token in await identities.list_tokens("ada")}
-    assert (after[endless.id], after[ending.id]) == (5 * HOUR, HOUR)
 
 
 @pytest.mark.gen_test

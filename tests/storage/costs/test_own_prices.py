@@ -103,13 +103,6 @@ def test_an_own_price_comes_before_list_prices_and_to_the_token(prices):
     assert prices.cost("anthropic", "claude-opus-4-1", [usage(1)], AUTUMN) == before
 
 
-def test_cached_tokens_without_a_price_of_their_own_cost_what_input_costs(prices):
-    prices.set_own([price()])
-    cost = prices.cost("anthropic", "claude-opus-4-1", [usage(1, 1, 10, 100)], AUTUMN)
-    assert cost is not None
-    assert cost.usd == Decimal("0.000348")
-
-
 def test_what_is_written_for_an_hour_has_a_price_of_its_own_or_that_of_other_writes(prices):
     used = [usage(0, 0, 0, 10, kept=4)]
     own = [price(), price(cache_write="5"), price(cache_write="5", cache_write_1h="8"), price(cache_write_1h="8")]

@@ -13,7 +13,7 @@ from storage.live.change_stream import (
     ForgottenPositionError,
     InvalidPositionError,
 )
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.examples import examples
 from tests.storage.calls import Calls
@@ -68,35 +68,6 @@ async def test_each_start_and_each_end_is_told_once_with_the_whole_document(call
 
 
 @pytest.mark.gen_test
-async def test_checkpoints_marks_and_links_are_not_told(calls, opened):
-    stream = await opened()
-    await calls.start(1)
-    await calls.amend(1, {"token_usages": [], "cost": None})
-    await calls.change(1, {"$set": {"parent_id": uuid4(), "root_id": uuid4()}, "$unset": {"unlinked": ""}})
-    await calls.end(1)
-    await calls.change(
-        1, {"$set": {"session_id": uuid4(), "counted": {}}, "$unset": {"uncounted": "", "ungrouped": ""}}
-    )
-    await calls.start(2)
-    assert ends(await read(stream, 3)) == [(1, None), (1, "completed"), (2, None)]
-
-
-@pytest.mark.gen_test
-async def test_positions_grow_as_text_those_between_events_too(calls, opened):
-    stream = await opened()
-    positions = [stream.position]
-    for number in range(1, 10):
-        await calls.start(number)
-        await calls.end(number)
-        if number % 3 == 0:
-            positions += [change.position for change in await read(stream, 6)]
-            positions.append(stream.position)
-            await stream.read(1)
-            positions.append(stream.position)
-    assert positions == sorted(positions)
-
-
-@pytest.mark.gen_test
 async def test_a_position_of_another_database_is_refused(opened, calls, mongodb_uri):
     other = Database.connect(mongodb_uri, f"test-{uuid4().hex}")
     await other.interceptions.insert_one({"_id": 0})
@@ -131,15 +102,6 @@ def test_a_position_that_was_tampered_with_is_refused_or_taken_but_breaks_nothin
     io_loop.run_sync(resume)
 
 
-@pytest.mark.gen_test
-async def test_a_stream_whose_collection_is_dropped_ends(opened, calls, database):
-    stream = await opened()
-    await calls.start(1)
-    await database.interceptions.drop()
-    with pytest.raises(ForgottenPositionError, match=r"^the collection was dropped$"):
-        await read(stream, 2)
-
-
 @pytest.mark.gen_test(timeout=60)
 async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
     mongodb = await EmbeddedMongoDB.start(tmp_path)
@@ -160,14 +122,3 @@ async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
     database.close()
     os.kill(mongodb.pid, signal.SIGKILL)
     await mongodb.stop()
-
-
-@pytest.mark.gen_test
-async def test_a_cursor_that_the_database_lost_can_be_gone_on_behind(opened, calls, database):
-    stream = await opened()
-    kill = {"killCursors": database.interceptions.name, "cursors": [stream._cursor_id]}
-    await database.interceptions.database.command(kill)
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB broke a change stream off: error 43$"):
-        await stream.read()
-    await calls.start(1)
-    assert ends(await (await opened(stream.position)).read()) == [(1, None)]

@@ -10,12 +10,11 @@ import pytest
 from intercept.records import UserPrompt
 from resources.recorded.interceptions import interception_as_json
 from runtime.process import now
-from storage.accounts.identities import Identities, Role
-from storage.live import live as live_module
+from storage.accounts.identities import Identities
 from storage.live.change_stream import ChangeStream
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
-from storage.live.live import RETRY_SECONDS, USERS_SECONDS, Live, TooManyListenersError
+from storage.live.live import RETRY_SECONDS, Live
 from storage.mongo.database import OPTIONS, DatabaseUnavailableError
 from storage.queries.filters.texts import TextQuery
 from tests.bridge import until
@@ -151,63 +150,6 @@ async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(p
 
 
 @pytest.mark.gen_test
-async def test_names_are_looked_up_once(private_database, make_live, commands, listen, monkeypatch):
-    live, calls = make_live(private_database), Calls(private_database)
-    identities = live._identities
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-    bob = await identities.add_user("bob", role=Role.MEMBER)
-    ear = await listen(live)
-
-    async def looked_up(number, user):
-        commands.sent.clear()
-        await calls.start(number, initiator_id=user.id)
-        await ear.heard(1)
-        return [name for name, _ in commands.sent].count("find")
-
-    assert [await looked_up(number, user) for number, user in enumerate((ada, ada, bob, ada, bob))] == [1, 0, 1, 0, 0]
-    monkeypatch.setattr(live_module, "USERS_KEPT", 1)
-    carol = await identities.add_user("carol", role=Role.MEMBER)
-    assert await looked_up(9, carol) == 1
-    assert list(live._users) == [carol.id]
-
-
-@pytest.mark.gen_test
-async def test_a_name_that_was_changed_is_told_within_a_minute(live, pauses, calls):
-    identities = live._identities
-    ada = await identities.add_user("ada", role=Role.MEMBER)
-
-    async def name_of(number):
-        await calls.start(number, initiator_id=ada.id)
-        while (event := await ear.event()).interception is None:
-            pass
-        return json.loads(event.interception)["initiator"]["name"]
-
-    async with live.listen([], after=None, on_slow=None) as listener:
-        ear = Ear(live, listener)
-        assert await name_of(1) == "ada"
-        await identities.change_user("ada", display_name="Ada L.")
-        pauses.seconds = USERS_SECONDS
-        assert await name_of(2) == "Ada L."
-        reading = live._reading
-    await asyncio.wait({reading})
-    assert live._users == {}
-
-
-@pytest.mark.gen_test
-async def test_who_resumes_is_told_what_it_missed_and_then_what_comes(live, calls, listen):
-    first = await listen(live)
-    for number in (1, 2, 3):
-        await calls.start(number)
-    assert await first.heard(2) == [(1, "started"), (2, "started")]
-    again = await listen(live, after=first.position)
-    assert await again.heard(1) == [(3, "started")]
-    await calls.start(4)
-    await calls.end(4)
-    assert await again.heard(2) == [(4, "started"), (4, "completed")]
-    assert await first.heard(3) == [(3, "started"), (4, "started"), (4, "completed")]
-
-
-@pytest.mark.gen_test
 async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(live, calls, listen, database):
     stream = await ChangeStream.open(database)
     await stream.close()
@@ -273,16 +215,6 @@ async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_or
     assert wandered == [expected] * 4
 
 
-@pytest.mark.gen_test
-async def test_one_more_than_may_is_refused_until_one_leaves(live, monkeypatch):
-    monkeypatch.setattr(live_module, "MAX_LISTENERS", 1)
-    for _ in range(2):
-        async with live.listen([], after=None, on_slow=None):
-            with pytest.raises(TooManyListenersError):
-                async with live.listen([], after=None, on_slow=None):
-                    pass
-
-
 @pytest.fixture
 def brief_reads(monkeypatch):
     """A stream that hears nothing is given up soon."""
@@ -328,22 +260,6 @@ async def test_a_cursor_that_the_database_lost_is_replaced_without_a_word(live, 
         await calls.start(1)
         await calls.end(1)
         assert await ear.heard(2) == [(1, "started"), (1, "completed")]
-
-
-@pytest.mark.expects_log(r"WARNING storage\.live\.live: live interceptions restart: the collection was dropped")
-@pytest.mark.gen_test
-async def test_when_the_database_forgets_what_comes_next_everyone_is_told_so(live, calls, listen, database):
-    ears = [await listen(live) for _ in range(2)]
-    await calls.start(1)
-    await database.interceptions.drop()
-    for ear in ears:
-        while await ear.event():
-            pass
-        assert ear.listener.ended is End.FORGOTTEN
-    await calls.start(2)
-    fresh = await listen(live)
-    await calls.start(3)
-    assert await fresh.heard(1) == [(3, "started")]
 
 
 @pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")

@@ -1,26 +1,16 @@
 from decimal import Decimal, DecimalException
-from uuid import UUID
 
-import bson
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.mongo.codec import EXACT, binary, read_decimal, write_decimal
+from storage.mongo.codec import EXACT, read_decimal, write_decimal
 
 FINITE = st.builds(
     lambda digits, exponent: Decimal(digits).scaleb(exponent, EXACT),
     st.integers(-(10**34) + 1, 10**34 - 1),
     st.integers(-6176, 6111),
 )
-
-
-@given(FINITE | st.sampled_from([Decimal("Infinity"), Decimal("-Infinity"), Decimal("NaN")]))
-def test_a_decimal_is_read_as_the_driver_reads_it(value):
-    number = Decimal128(value)
-    assert str(read_decimal(number)) == str(number.to_decimal())
 
 
 @given(st.integers(-(10**34) + 1, 10**34 - 1))
@@ -39,9 +29,3 @@ def _or_error(write, value):
         return write(value).bid
     except (DecimalException, ValueError) as error:
         return type(error)
-
-
-def test_an_id_is_written_as_the_driver_writes_it():
-    options = CodecOptions(uuid_representation=UuidRepresentation.STANDARD)
-    id_ = UUID(int=7)
-    assert bson.encode({"a": binary(id_)}) == bson.encode({"a": id_}, codec_options=options)

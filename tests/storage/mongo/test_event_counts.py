@@ -7,7 +7,7 @@ from pymongo.errors import AutoReconnect
 
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.mongo.event_counts import MAX_BATCH, Counted, CountWriter, DistinctEvents, EventCounts, event_id
+from storage.mongo.event_counts import Counted, CountWriter, EventCounts, event_id
 from tests.storage.records import NOON
 
 
@@ -60,14 +60,6 @@ async def test_a_write_that_is_repeated_counts_once(counts, database, done):
 
 
 @pytest.mark.gen_test
-async def test_what_is_more_than_a_batch_is_written_in_several(counts, database):
-    for number in range(MAX_BATCH + 1):
-        counts.add(str(number), NOON)
-    await counts.flush()
-    assert len(await written(database)) == MAX_BATCH + 1
-
-
-@pytest.mark.gen_test
 async def test_the_writer_outlives_an_outage(counts, database, monkeypatch):
     rounds = iter(range(4))
 
@@ -95,10 +87,3 @@ async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unr
     counts.collection = unreachable.refusals
     counts.add("a", NOON)
     await CountWriter(unreachable, "numbers", [counts]).close()
-
-
-def test_only_so_many_events_of_a_period_are_told_apart():
-    distinct = DistinctEvents()
-    assert [distinct.admit(1, "group", event, 2) for event in "abcab"] == [True, True, False, True, True]
-    assert distinct.admit(1, "another", "c", 2)
-    assert distinct.admit(2, "group", "c", 2)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 
 import pytest
 
 from storage.mongo.database import DatabaseUnavailableError
-from storage.mongo.followed import POLL_SECONDS, Followed, count_change, read_version
+from storage.mongo.followed import Followed
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -101,37 +100,3 @@ async def test_what_nobody_foresaw_ends_following_and_is_tried_again():
     assert (followed.value, followed.behind_since) == ("a", NOON)
     await followed.refresh()
     assert (source.reads, followed.behind_since) == (2, None)
-
-
-@pytest.mark.gen_test
-async def test_it_looks_once_a_second():
-    source, pauses, gate = Source(), asyncio.Queue(), asyncio.Semaphore(0)
-
-    async def pause(seconds):
-        await pauses.put(seconds)
-        await gate.acquire()
-
-    running = asyncio.create_task(source.follow(pause=pause).run())
-    assert await pauses.get() == POLL_SECONDS == 1.0
-    source.change("b")
-    gate.release()
-    await pauses.get()
-    assert source.told == ["a", "b"]
-    running.cancel()
-
-
-@pytest.mark.gen_test
-async def test_changes_are_counted_in_the_transaction_that_makes_them(database):
-    assert await read_version(database, "policies") == 0
-
-    async def change(session):
-        await count_change(database, "policies", session)
-
-    async def fail(session):
-        await change(session)
-        raise ValueError("undone")
-
-    await asyncio.gather(*(database.together(change) for _ in range(3)))
-    with pytest.raises(ValueError, match=r"^undone$"):
-        await database.together(fail)
-    assert await read_version(database, "policies") == 3

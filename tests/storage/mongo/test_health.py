@@ -13,7 +13,7 @@ from pymongo.errors import (
 )
 
 from storage.mongo import health as health_module
-from storage.mongo.errors import DatabaseRefusalError, DatabaseUnavailableError
+from storage.mongo.errors import DatabaseUnavailableError
 from storage.mongo.health import DatabaseHealth
 from tests.storage.conditions import until
 
@@ -56,34 +56,6 @@ def watching(io_loop, health):
     io_loop.run_sync(lambda: asyncio.wait([task]))
 
 
-def state(health):
-    return health.available, health.lost_at, health.reason
-
-
-@pytest.mark.gen_test
-async def test_a_loss_counts_at_once_and_the_first_reason_stays(health):
-    assert state(health) == (True, None, "")
-    health.lose("first")
-    health.lose("second")
-    assert state(health) == (False, 100, "first")
-    health.find()
-    assert state(health) == (True, None, "")
-
-
-@pytest.mark.gen_test
-async def test_those_who_wait_probe_one_at_a_time_until_it_is_back(health, probe):
-    health.lose("gone")
-    probe.fails = True
-    waiting = [asyncio.create_task(health.wait_until_back()) for _ in range(10)]
-    await until(lambda: probe.made >= 3)
-    assert not any(task.done() for task in waiting)
-    probe.fails = False
-    await asyncio.wait(waiting)
-    made = probe.made
-    assert await health.check()
-    assert probe.made == made + 1
-
-
 @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: the database is unavailable: gone$")
 @pytest.mark.usefixtures("watching")
 @pytest.mark.gen_test
@@ -101,16 +73,6 @@ async def test_an_outage_and_its_end_are_logged_once(health, probe, caplog):
     ]
 
 
-@pytest.mark.usefixtures("watching")
-@pytest.mark.gen_test
-async def test_a_hiccup_is_over_at_once_and_not_logged(health, probe, caplog):
-    caplog.set_level("INFO")
-    for losses in (1, 2):
-        health.lose("a broken connection")
-        await until(lambda: health.available)
-        assert (probe.made, caplog.messages) == (losses, [])
-
-
 @pytest.mark.expects_log(r"^WARNING storage\.mongo\.health: nothing is done for now: too slow$")
 @pytest.mark.gen_test
 async def test_an_available_database_that_is_too_slow_is_logged_once_a_row(health, log_watch):
@@ -121,12 +83,6 @@ async def test_an_available_database_that_is_too_slow_is_logged_once_a_row(healt
         assert len(log_watch.lines) == rows
         with health.tolerate("nothing is done"):
             pass
-
-
-@pytest.mark.gen_test
-async def test_a_refusal_is_not_tolerated(health):
-    with pytest.raises(DatabaseRefusalError), health.tolerate("nothing is done"):
-        raise DatabaseRefusalError("MongoDB does not count: OperationFailure")
 
 
 @pytest.mark.gen_test
@@ -158,15 +114,6 @@ async def test_what_fails_within_a_bound_is_reported_and_named(database):
         assert database.health.available is not lost, error
 
 
-@pytest.mark.gen_test
-async def test_no_answer_in_time_is_a_loss_whatever_is_waited_for(database, monkeypatch):
-    monkeypatch.setattr("storage.mongo.database.SLACK_SECONDS", 0)
-    with pytest.raises(DatabaseUnavailableError, match=r"^MongoDB is unavailable: no answer in time$"):
-        async with database.within(0.01):
-            await asyncio.Event().wait()
-    assert not database.health.available
-
-
 async def _not_answered():
     raise DatabaseUnavailableError("MongoDB is unavailable: no primary")
 
@@ -190,14 +137,6 @@ async def test_of_a_slow_question_a_probe_says_whether_the_database_is_lost(data
     with pytest.raises(DatabaseUnavailableError, match="timed out" if error else "no answer in time"):
         await query()
     assert (database.health.available, database.health.reason) == (False, "MongoDB is unavailable: no primary")
-
-
-@pytest.mark.gen_test
-async def test_a_connection_that_is_closed_is_a_loss_of_a_slow_question_too(database):
-    with pytest.raises(DatabaseUnavailableError):
-        async with database.query():
-            raise AutoReconnect("connection closed")
-    assert not database.health.available
 
 
 @pytest.mark.gen_test

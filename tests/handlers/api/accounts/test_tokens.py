@@ -228,14 +228,6 @@ async def test_two_processes_that_create_tokens_at_once_make_none_too_many(runni
     assert await running.bridge.database.audit.count_documents({"action": "token.created", "actor.id": grace.id}) == 2
 
 
-@pytest.mark.bridge(tokens_per_user=1)
-@pytest.mark.gen_test
-async def test_owners_may_have_and_create_more(running, change):
-    await running.user("grace")
-    for path in ("/users/me/tokens", "/users/grace/tokens"):
-        assert [(await change("POST", path, {}))[0] for _ in range(2)] == [201, 201]
-
-
 @pytest.mark.bridge(token_creation=TokenCreation.OWNERS)
 @pytest.mark.gen_test
 async def test_creating_tokens_may_be_left_to_owners(running, change):

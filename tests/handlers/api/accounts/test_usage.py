@@ -118,18 +118,3 @@ async def test_members_see_themselves_and_who_sees_everyone_sees_all(running):
     status, usage = await running.get(f"{API}/users/bob/usage", rita)
     assert (status, usage["user"]["username"], usage["tokens"]) == (200, "bob", None)
     assert len((await running.get(f"{API}/users/me/usage", rita))[1]["tokens"]) == 1
-
-
-@pytest.mark.bridge(rate_limit=7)
-@pytest.mark.gen_test
-async def test_a_service_token_sees_what_it_has_used_itself_and_what_holds_for_it(running):
-    await running.bridge.groups.add("research")
-    token, text = await running.bridge.identities.create_token("groups/research", name="ci")
-    await running.bridge.identities.create_token("groups/research", name="other")
-    headers = {"Authorization": f"Bearer {text}"}
-    status, usage = await running.get(f"{API}/users/me/usage", headers)
-    assert (status, usage["user"]["username"], usage["spend_usd"]) == (200, "groups/research", 0)
-    (listed,) = usage["tokens"]
-    assert (listed["id"], rows(listed["limits"])) == (token.id, [("settings", "rate", "token", 7, 0)])
-    status, result = await running.get(f"{API}/users/me/policy", headers)
-    assert (status, result["user"]["username"]) == (200, "groups/research")

@@ -13,6 +13,8 @@ import pytest
 from handlers.api.money import reconciliation
 from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, TOO_SLOW
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
+from resources.money.prices import NOT_A_TIME
+from resources.money.reconciliation_body import READ_FROM_FILES
 from storage.accounts.users import Role
 from storage.aggregation.rollup import TOKENS
 from storage.costs.prices import Cost
@@ -50,7 +52,7 @@ def compare(running):
     return compare
 
 
-async def record(running, model, usage, usd):
+async def record(running, model, usage, usd, kind=CredentialKind.CENTRALIZED):
     start = Interception(
         id=uuid4(),
         initiator_id=running.identity.user.id,
@@ -63,7 +65,7 @@ async def record(running, model, usage, usd):
         client=None,
         client_session_id=None,
         user_agent="",
-        credential_kind=CredentialKind.CENTRALIZED,
+        credential_kind=kind,
         credential_hint="",
         started_at=DAY,
     )
@@ -79,9 +81,12 @@ def figures(tokens, usd):
     return {"tokens": sum(tokens), **dict(zip(TOKENS, tokens, strict=True)), "cost_usd": usd}
 
 
+@pytest.mark.parametrize("newer", [200, 401, 403, 404])
 @pytest.mark.gen_test
-async def test_an_auditor_sees_where_records_and_reports_differ(running, compare, stand_in):  # noqa: F811
+async def test_an_auditor_sees_where_records_and_reports_differ(running, compare, stand_in, newer):  # noqa: F811
+    stand_in.is_older, stand_in.newer = newer != 200, newer
     await record(running, "claude-opus-4-8", (10, 5, 3, 2), "0.5")
+    await record(running, "claude-opus-4-8", (9, 9, 9, 9), "9", CredentialKind.BYOK)
     stand_in.entries = [
         Entry(DAY.date(), "claude-opus-4-8", 10, 5, 3, 2, "0.5"),
         Entry(DAY.date(), "claude-haiku-5", 4, 4, 0, 0, "0.01"),
@@ -144,6 +149,32 @@ async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, 
     assert (status, ANTHROPIC_KEY in str(problem)) == (502, False)
     said = NO_KEY.format("openai", "openai")
     assert await compare({"provider": "openai"}) == (409, {"message": said})
+
+
+@pytest.mark.gen_test
+async def test_each_field_that_is_wrong_is_named_and_nothing_is_read(running, compare, stand_in):  # noqa: F811
+    openai, names = {"provider": "openai"}, "must be a list of at most 100 names"
+    for body, problems in (
+        ({}, [("provider", "is required")]),
+        ({"provider": "azure"}, [("provider", READ_FROM_FILES.format("azure"))]),
+        (
+            {"provider": 1, "from": "1", "to": 2, "names": "a", "x": 1},
+            [
+                ("x", "unknown field; allowed are provider, from, to, names"),
+                ("provider", "must be one of openai, anthropic"),
+                ("from", NOT_A_TIME),
+                ("to", "must be text"),
+                ("names", names),
+            ],
+        ),
+        (openai | {"names": [1]}, [("names", names)]),
+        (openai | {"from": "2026-09-03", "to": "2026-09-03"}, [("to", "must be after from")]),
+        (openai | {"from": "2026-06-01", "to": "2026-09-03"}, [("to", "must be at most 93 days after from")]),
+        (openai | {"to": "9999-12-31T23:59:59Z"}, [("to", "is out of range")]),
+    ):
+        status, refused = await compare(body)
+        assert (status, [(one["field"], one["detail"]) for one in refused["validations"]]) == (400, problems)
+    assert stand_in.requests == []
 
 
 class Silent:

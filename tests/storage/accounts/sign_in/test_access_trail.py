@@ -100,17 +100,6 @@ async def test_refusals_that_quote_anything_make_bounded_entries_and_tell_the_us
     assert rest["detail"] == expected
 
 
-@pytest.mark.gen_test
-async def test_a_storm_of_failures_does_not_hide_who_signed_in(trail, database):
-    for number in range(2 * MAX_ENTRIES):
-        trail.note(AccessEvent(FAILED.action, str(number), detail=FAILED.detail))
-    trail.note(AccessEvent(Action.SIGNED_IN, "192.0.2.7", ADA, "abcdefghij"))
-    await trail.flush()
-    (found,) = [entry for entry in await entries(database) if entry["action"] == "user.signed_in"]
-    assert found["actor"] == {"id": ADA.id, "username": "ada", "token_id": "abcdefghij"}
-    assert found["client_ip"] == "192.0.2.7"
-
-
 def read(way, number, **detail):
     said = (("way", way), *detail.items())
     return AccessEvent(Action.CALLS_READ, "192.0.2.7", ADA, "abcdefghij", said, (UUID(int=number), f"user{number}"))
@@ -132,17 +121,6 @@ async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail
     assert sorted(found, key=repr) == sorted(expected, key=repr)
     (document, *_) = [document async for document in database.audit.find()]
     assert document["expires_at"] == NOON + timedelta(days=READS_KEPT_DAYS)
-
-
-@pytest.mark.gen_test
-async def test_too_many_reads_of_an_hour_still_tell_the_reader_and_the_way(trail, database, monkeypatch):
-    monkeypatch.setitem(access_trail._MAX, Action.CALLS_READ, 20)
-    for number in range(25):
-        trail.note(read("detail", number, interception_id=str(number)))
-    await trail.flush()
-    (found,) = [entry for entry in await entries(database) if entry["subject"] is None]
-    assert (found["actor"]["username"], found["client_ip"]) == ("ada", None)
-    assert found["detail"] == {"way": "detail", "count": 5, "last_at": NOON}
 
 
 @pytest.mark.gen_test

@@ -94,17 +94,6 @@ async def test_a_session_is_over_after_disuse_after_its_lifetime_and_with_its_to
 
 
 @pytest.mark.gen_test
-async def test_not_every_use_is_written_down(server, clock, database):
-    session = await sign_in(server)
-    created_at = clock.now()
-    for seconds, written in ((59, 0), (6, 65), (59, 65), (6, 130)):
-        clock.passed += timedelta(seconds=seconds)
-        assert await is_let_in(server, session)
-        document = await database.sign_in_sessions.find_one({})
-        assert document["last_used_at"] - created_at == timedelta(seconds=written)
-
-
-@pytest.mark.gen_test
 async def test_who_signed_out_is_out_at_once_here_and_soon_elsewhere(server, elsewhere, clock):
     session, other = await sign_in(server), await sign_in(server)
     assert await is_let_in(server, session)
@@ -137,13 +126,6 @@ async def test_a_verification_under_way_does_not_bring_back_what_was_ended_meanw
     go_on.set()
     assert await under_way
     assert not await is_let_in(server, session)
-
-
-@pytest.mark.gen_test
-async def test_the_id_of_a_session_without_its_secret_ends_nothing(server):
-    session = await sign_in(server)
-    await server[1].sign_out(session[:-1] + ("a" if session[-1] != "a" else "b"))
-    assert await is_let_in(server, session)
 
 
 @pytest.mark.gen_test

@@ -57,12 +57,6 @@ async def test_the_same_subject_of_another_issuer_is_somebody_else(make):
 
 
 @pytest.mark.gen_test
-async def test_a_display_name_that_is_not_allowed_is_left_out(make):
-    person = Claimed(issuer=ISSUER, subject="s", username="grace", display_name="sk-ant-api03-" + "x" * 95)
-    assert (await make().admit(person)).display_name == "grace"
-
-
-@pytest.mark.gen_test
 async def test_two_owners_who_lose_the_role_at_once_are_not_both_without_it(make, database, expected_logs):
     expected_logs.append("stays the only owner")
     people = [claimed(f"s-{number}", f"user-{number}", role=Role.OWNER) for number in range(2)]
@@ -103,15 +97,6 @@ async def test_a_group_that_is_removed_meanwhile_is_not_joined(make, groups, mon
 
     monkeypatch.setattr(admission, "_named", remove_after)
     assert group.id not in (await admission.admit(claimed(groups=("gone",)))).group_ids
-
-
-@pytest.mark.gen_test
-async def test_whom_a_proxy_names_is_made_once_and_changed_never(make, identities):
-    users = await asyncio.gather(*(make().admit_named("grace") for _ in range(4)))
-    assert {user.role for user in users} == {Role.MEMBER}
-    assert len({user.id for user in users}) == 1
-    await identities.change_user("grace", role=Role.AUDITOR)
-    assert (await make().admit_named("GRACE")).role is Role.AUDITOR
 
 
 @pytest.mark.gen_test

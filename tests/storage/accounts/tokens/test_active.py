@@ -35,39 +35,11 @@ def identities(database, clock):
 
 
 @pytest.mark.gen_test
-async def test_any_number_of_guesses_is_one_query_in_five_seconds(tokens, identities, clock, monkeypatch):
-    reads = []
-    read = tokens._read
-
-    async def counted():
-        reads.append(clock.seconds)
-        return await read()
-
-    monkeypatch.setattr(tokens, "_read", counted)
-    await identities.add_user("ada", role=Role.OWNER)
-    for number in range(1000):
-        await tokens.may_have(f"{number:010}{UNKNOWN[10:]}")
-    _, text = await identities.create_token("ada")
-    assert not await tokens.may_have(text)
-    clock.seconds = FRESH_SECONDS
-    assert await tokens.may_have(text)
-    assert reads == [0.0, FRESH_SECONDS]
-
-
-@pytest.mark.gen_test
 async def test_without_the_database_every_token_may_be_one(unreachable, clock, monkeypatch):
     monkeypatch.setattr(active_tokens_module, "READ_SECONDS", 0.02)
     tokens = ActiveTokens(unreachable, now=lambda: NOON, monotonic=clock)
     assert await tokens.may_have(UNKNOWN)
     assert await tokens.may_have(UNKNOWN)
-
-
-@pytest.mark.gen_test
-async def test_a_bounded_number_of_tokens_is_held(tokens, identities, monkeypatch):
-    monkeypatch.setattr(active_tokens_module, "MAX_TOKENS", 2)
-    await identities.add_user("ada", role=Role.OWNER)
-    texts = [(await identities.create_token("ada"))[1] for _ in range(3)]
-    assert [await tokens.may_have(text) for text in texts].count(True) == 2
 
 
 @pytest.mark.gen_test
