@@ -264,7 +264,7 @@ def find_none():
 
 
 @pytest.mark.gen_test
-@pytest.mark.expects_log("no AWS credentials: none were found in /root/.aws")
+@pytest.mark.expects_log("no AWS credentials: NoAwsKeysError: none were found in /root/.aws")
 async def test_without_credentials_a_call_is_refused_and_the_log_says_why(running, bedrock):
     authorizer = AwsAuthorizer(
         FoundKeys(find_none, lambda: 0.0), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC)

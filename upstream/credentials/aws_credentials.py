@@ -7,21 +7,17 @@ and asks other servers, so it runs in a thread. botocore is imported there when 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from upstream.credentials.sigv4 import AwsKeys
-
-logger = logging.getLogger(__name__)
+from upstream.refreshed import Refreshed, describe
 
 # Seconds after which keys are read again; requests do not wait for that. botocore renews keys that expire within
 # 15 minutes, so its keys are valid for longer than `MAX_AGE_SECONDS`.
 REFRESH_SECONDS = 60.0
 # Older keys are not used: a request waits for new ones.
 MAX_AGE_SECONDS = 600.0
-# After a search that failed, none begins for this time, in seconds.
-RETRY_SECONDS = 5.0
 
 
 class NoAwsKeysError(Exception):
@@ -60,54 +56,23 @@ class FoundKeys:
     """Keys for one event loop, read in a thread, and again before they expire. `find` may block, and raise anything."""
 
     def __init__(self, find: Callable[[], AwsKeys], monotonic: Callable[[], float]) -> None:
-        self._find = find
-        self._monotonic = monotonic
-        self._keys: AwsKeys | None = None
-        self._found_at = 0.0
-        self._search: asyncio.Future[AwsKeys] | None = None
-        self._failure = ""
-        self._failed_at = 0.0
+        self._found = Refreshed(
+            lambda: asyncio.get_running_loop().run_in_executor(None, find),
+            monotonic,
+            lambda _, now: (now + REFRESH_SECONDS, now + MAX_AGE_SECONDS),
+            "no AWS credentials",
+        )
 
     async def keys(self) -> AwsKeys:
         """The last keys; if they are old or missing, waits for new ones."""
-        now = self._monotonic()
-        if self._keys is not None and now < self._found_at + MAX_AGE_SECONDS:
-            if now >= self._found_at + REFRESH_SECONDS and not self._has_just_failed(now):
-                self._begin()
-            return self._keys
-        if self._has_just_failed(now):
-            raise NoAwsKeysError(self._failure)
-        await asyncio.wait([self._begin()])
-        if self._failure or self._keys is None:
-            raise NoAwsKeysError(self._failure)
-        return self._keys
+        try:
+            return await self._found.get()
+        except Exception as error:
+            raise NoAwsKeysError(describe(error)) from error
 
     def expire(self) -> None:
         """Take the keys for ended: the next request waits for a search, unless one has just ended."""
-        if self._monotonic() >= self._found_at + RETRY_SECONDS:
-            self._found_at = self._monotonic() - MAX_AGE_SECONDS
-
-    def _has_just_failed(self, now: float) -> bool:
-        return bool(self._failure) and now < self._failed_at + RETRY_SECONDS
-
-    def _begin(self) -> asyncio.Future[AwsKeys]:
-        """Start reading keys, unless that is running."""
-        if self._search is None:
-            self._search = asyncio.get_running_loop().run_in_executor(None, self._find)
-            self._search.add_done_callback(self._search_done)
-        return self._search
-
-    def _search_done(self, search: asyncio.Future[AwsKeys]) -> None:
-        self._search = None
-        if search.cancelled():
-            return
-        error = search.exception()
-        if error is None:
-            self._keys, self._failure = search.result(), ""
-            self._found_at = self._monotonic()
-        else:
-            self._failure, self._failed_at = _describe(error), self._monotonic()
-            logger.warning("no AWS credentials: %s", self._failure)
+        self._found.expire()
 
 
 def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
@@ -132,9 +97,3 @@ def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
         return AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or "")
 
     return find
-
-
-def _describe(error: BaseException) -> str:
-    """A line that says what went wrong; what botocore says has no secret in it."""
-    message = str(error).partition("\n")[0]
-    return message if isinstance(error, NoAwsKeysError) else f"{type(error).__name__}: {message}"

@@ -7,8 +7,6 @@ run in a thread. Both packages are optional, and imported there when they are fi
 from __future__ import annotations
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC
 from typing import Any, NamedTuple
@@ -16,15 +14,12 @@ from typing import Any, NamedTuple
 from upstream.client import CredentialError
 from upstream.credentials.entra import SCOPE, EntraApplication
 from upstream.headers import Headers
-
-logger = logging.getLogger(__name__)
+from upstream.refreshed import Refreshed
 
 # A token with less time left than this is renewed, in seconds; requests do not wait for that.
 REFRESH_AHEAD_SECONDS = 300.0
 # With less time left than this it is not used any more, in seconds: a request has to reach the provider before the end.
 LEAST_SECONDS = 10.0
-# After a fetch that failed, none begins for this time, in seconds.
-RETRY_SECONDS = 5.0
 NO_TOKEN = "the bridge has no valid credential for it; its log says why"  # noqa: S105 - a sentence
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
@@ -44,53 +39,25 @@ class BearerAuthorizer:
 
     hint = ""
 
-    def __init__(
-        self, fetch: Callable[[], Token], now: Callable[[], float], monotonic: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._fetch = fetch
-        self._now = now
-        self._monotonic = monotonic
-        self._token: Token | None = None
-        self._fetching: asyncio.Future[Token] | None = None
-        self._failed_at: float | None = None
+    def __init__(self, fetch: Callable[[], Token], now: Callable[[], float]) -> None:
+        self._token = Refreshed(
+            lambda: asyncio.get_running_loop().run_in_executor(None, fetch),
+            now,
+            lambda token, _: (token.expires_at - REFRESH_AHEAD_SECONDS, token.expires_at - LEAST_SECONDS),
+            "no credential",
+        )
 
     async def authorize(self, method: str, url: str, headers: Headers, body: bytes | bytearray) -> Headers:  # noqa: ARG002 - nothing is signed
         """The header with the token."""
-        if self._seconds_left() <= REFRESH_AHEAD_SECONDS and not self._has_just_failed():
-            fetching = self._begin()
-            if self._seconds_left() <= LEAST_SECONDS:
-                await asyncio.wait([fetching])
-        if self._token is None or self._seconds_left() <= LEAST_SECONDS:
-            raise CredentialError(NO_TOKEN)
-        return [("Authorization", f"Bearer {self._token.text}")]
+        try:
+            token = await self._token.get()
+        except Exception as error:
+            raise CredentialError(NO_TOKEN) from error
+        return [("Authorization", f"Bearer {token.text}")]
 
     def explain(self, status: int, header: Callable[[str], str]) -> str:  # noqa: ARG002 - nothing is known
         """Nothing: the provider's own words about a token are enough."""
         return ""
-
-    def _seconds_left(self) -> float:
-        return self._token.expires_at - self._now() if self._token else 0.0
-
-    def _has_just_failed(self) -> bool:
-        return self._failed_at is not None and self._monotonic() < self._failed_at + RETRY_SECONDS
-
-    def _begin(self) -> asyncio.Future[Token]:
-        """Start fetching a token, unless that is running."""
-        if self._fetching is None:
-            self._fetching = asyncio.get_running_loop().run_in_executor(None, self._fetch)
-            self._fetching.add_done_callback(self._fetch_done)
-        return self._fetching
-
-    def _fetch_done(self, fetching: asyncio.Future[Token]) -> None:
-        self._fetching = None
-        if fetching.cancelled():
-            return
-        error = fetching.exception()
-        if error is None:
-            self._token, self._failed_at = fetching.result(), None
-        else:
-            self._failed_at = self._monotonic()
-            logger.warning("no credential: %s", _describe(error))
 
 
 def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
@@ -137,8 +104,3 @@ def azure_fetcher(environ: Mapping[str, str]) -> Callable[[], Token]:
         return Token(token.token, token.expires_on)
 
     return fetch
-
-
-def _describe(error: BaseException) -> str:
-    """A line that says what went wrong. The response of a token endpoint has no secret in it."""
-    return f"{type(error).__name__}: {str(error).partition(chr(10))[0]}"[:500]

@@ -16,19 +16,28 @@ from intercept.formats.json_text import as_text, read_object
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import Network
 from upstream.headers import Headers
-from upstream.openid.cached import CachedDocument
 from upstream.openid.documents import Metadata, read_metadata
 from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import Flow
 from upstream.openid.id_tokens import Expected, verify
 from upstream.openid.keys import SigningKey, read_keys
 from upstream.openid.profiles import Profile, Rules, find_claim, read_profile
+from upstream.refreshed import Refreshed
 
 ANSWER_SECONDS = 10.0
 """How long the provider may take for one response."""
 
 MAX_DOCUMENT_BYTES = 256 * 1024
 """Largest response of a provider that is read."""
+
+FRESH_SECONDS = 3600.0
+"""How long a document is used before it is fetched again."""
+
+STALE_SECONDS = 86_400.0
+"""How long it is used while it cannot be fetched."""
+
+RENEWAL_SECONDS = 60.0
+"""How often the keys are fetched before they are old, because one is not among them."""
 
 _DISCOVERY = "/.well-known/openid-configuration"
 _OK = 200
@@ -75,8 +84,8 @@ class OpenIDProvider:
         self._http = http
         self._network_of = network_of
         self._time = time
-        self._metadata = CachedDocument(self._fetch_metadata, monotonic)
-        self._keys = CachedDocument(self._fetch_keys, monotonic)
+        self._metadata = Refreshed(self._fetch_metadata, monotonic, _lasts)
+        self._keys = Refreshed(self._fetch_keys, monotonic, _lasts)
 
     async def begin(self, view: str, redirect_url: str) -> tuple[Flow, str]:
         """Begin a sign-in: return the state for the browser, and the URL for its redirect."""
@@ -132,7 +141,7 @@ class OpenIDProvider:
         try:
             return verify(token, keys, expected, self._time())
         except UnknownKeyError:
-            renewed = await self._keys.renewed()
+            renewed = await self._keys.renewed(RENEWAL_SECONDS)
             if renewed is keys:
                 raise
             return verify(token, renewed, expected, self._time())
@@ -202,6 +211,10 @@ class OpenIDProvider:
         if not whole:
             raise ProviderUnavailableError(f"the provider answers with more than {MAX_DOCUMENT_BYTES} bytes")
         return response.status, received
+
+
+def _lasts(_: object, now: float) -> tuple[float, float]:
+    return now + FRESH_SECONDS, now + STALE_SECONDS
 
 
 def _error_of(body: bytes) -> str:

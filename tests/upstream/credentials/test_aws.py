@@ -37,7 +37,7 @@ async def test_a_request_is_signed_with_what_aws_looks_at(io_loop, size):
 
 
 @pytest.mark.gen_test
-@pytest.mark.expects_log("no AWS credentials: none were found")
+@pytest.mark.expects_log("no AWS credentials: NoAwsKeysError: none were found")
 async def test_without_access_keys_the_client_is_told_where_it_is_said_why(io_loop):
     def find():
         raise NoAwsKeysError("none were found")

@@ -1,4 +1,3 @@
-import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,107 +13,23 @@ from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token
 START = 1_000_000.0
 
 
-class Clock:
-    now = START
-
-    def __call__(self):
-        return self.now
-
-
-class Endpoint:
-    """Gives what it is told to, in a thread, once `gate` is open."""
-
-    def __init__(self, *tokens):
-        self.tokens = list(tokens)
-        self.calls = 0
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def __call__(self):
-        self.calls += 1
-        self.gate.wait(10)
-        token = self.tokens.pop(0) if len(self.tokens) > 1 else self.tokens[0]
-        if isinstance(token, Exception):
-            raise token
-        return token
-
-
-FIRST, SECOND = Token("first", START + 3600), Token("second", START + 7200)
-
-
-async def token_of(authorizer):
-    ((name, value),) = await authorizer.authorize("POST", "https://h/", [], b"")
-    assert name == "Authorization"
-    return value.removeprefix("Bearer ")
-
-
-async def fetched(authorizer):
-    while authorizer._fetching is not None:
-        await asyncio.wait([authorizer._fetching])
-
-
-@pytest.mark.gen_test
-async def test_requests_that_come_at_once_wait_for_one_token(io_loop):
-    endpoint, clock = Endpoint(FIRST), Clock()
-    authorizer = BearerAuthorizer(endpoint, clock)
-    assert await asyncio.gather(*[token_of(authorizer) for _ in range(5)]) == ["first"] * 5
-    clock.now += 3299
-    assert (await token_of(authorizer), endpoint.calls) == ("first", 1)
-
-
-@pytest.mark.gen_test
-async def test_a_token_is_renewed_ahead_and_nobody_waits(io_loop):
-    endpoint, clock = Endpoint(FIRST, SECOND), Clock()
-    authorizer = BearerAuthorizer(endpoint, clock)
-    await token_of(authorizer)
-    endpoint.gate.clear()
-    clock.now += 3300
-    assert [await token_of(authorizer), await token_of(authorizer)] == ["first", "first"]
-    endpoint.gate.set()
-    await fetched(authorizer)
-    assert (await token_of(authorizer), endpoint.calls) == ("second", 2)
-
-
 @pytest.mark.gen_test
 @pytest.mark.expects_log(r"no credential: OSError: away$")
 async def test_a_token_is_used_to_its_end_and_not_beyond_while_it_cannot_be_renewed(io_loop):
-    endpoint, clock = Endpoint(FIRST, OSError("away\nmore")), Clock()
-    authorizer = BearerAuthorizer(endpoint, clock, clock)
-    await token_of(authorizer)
-    clock.now += 3400
-    assert await token_of(authorizer) == "first"
-    await fetched(authorizer)
-    clock.now += 191
-    for calls, passed in ((3, 0), (3, 4), (4, 1)):
-        clock.now += passed
-        with pytest.raises(CredentialError, match=NO_TOKEN):
-            await token_of(authorizer)
-        assert endpoint.calls == calls
+    now, tokens = START, [Token("first", START + 3600)]
 
+    def fetch():
+        if not tokens:
+            raise OSError("away\nmore")
+        return tokens.pop()
 
-@pytest.mark.gen_test
-@pytest.mark.expects_log(r"no credential: OSError: away$")
-async def test_a_clock_that_is_set_back_delays_no_fetch_after_one_that_failed(io_loop):
-    endpoint, clock, monotonic = Endpoint(OSError("away"), FIRST), Clock(), Clock()
-    authorizer = BearerAuthorizer(endpoint, clock, monotonic)
+    authorizer = BearerAuthorizer(fetch, lambda: now)
+    for passed in (0, 3299, 290):
+        now += passed
+        assert await authorizer.authorize("POST", "https://h/", [], b"") == [("Authorization", "Bearer first")]
+    now += 1
     with pytest.raises(CredentialError, match=NO_TOKEN):
-        await token_of(authorizer)
-    clock.now -= 3600
-    monotonic.now += 5
-    assert (await token_of(authorizer), endpoint.calls) == ("first", 2)
-
-
-@pytest.mark.gen_test
-async def test_a_request_that_is_given_up_does_not_stop_the_others(io_loop):
-    endpoint = Endpoint(FIRST)
-    endpoint.gate.clear()
-    authorizer = BearerAuthorizer(endpoint, Clock())
-    waiting = [asyncio.create_task(token_of(authorizer)) for _ in range(2)]
-    await asyncio.sleep(0)
-    waiting[0].cancel()
-    await asyncio.wait(waiting[:1])
-    endpoint.gate.set()
-    assert (await waiting[1], endpoint.calls) == ("first", 1)
+        await authorizer.authorize("POST", "https://h/", [], b"")
 
 
 class TokenServer(BaseHTTPRequestHandler):
