@@ -53,17 +53,6 @@ def test_a_budget_of_which_the_end_of_the_period_is_unknown_is_told_without_it()
     }
 
 
-def test_a_refusal_speaks_as_openai_does():
-    assert dialect_headers(Dialect.OPENAI, [RATE, TOKENS, BUDGET, *OTHER], NOW) == {
-        "x-ratelimit-limit-requests": "100",
-        "x-ratelimit-remaining-requests": "60",
-        "x-ratelimit-reset-requests": "30s",
-        "x-ratelimit-limit-tokens": "1000",
-        "x-ratelimit-remaining-tokens": "700",
-        "x-ratelimit-reset-tokens": "1m20.001s",
-    }
-
-
 def test_a_refusal_speaks_as_anthropic_does():
     assert dialect_headers(Dialect.ANTHROPIC, [RATE, TOKENS, *OTHER], NOW) == {
         "anthropic-ratelimit-requests-limit": "100",

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from intercept.refusals import Refusal, Rule
 from runtime.assembly import open_bridge, open_traces
 from runtime.process import now
-from settings import LimitsScope, SettingError, Settings
-from storage.admission.cluster import ClusterAuthority
+from settings import SettingError, Settings
 
 ADA = UUID(int=1)
 
@@ -51,15 +50,3 @@ async def test_what_was_refused_is_written_when_the_bridge_stops(database, tmp_p
         assert "refusals" in [job.name for job in bridge.jobs]
     assert await database.refusals.count_documents({}) == 1
     assert {one["count"] async for one in database.refusal_totals.find()} == {1}
-
-
-@pytest.mark.gen_test
-async def test_a_bridge_in_a_cluster_reports_while_it_runs_and_takes_its_leave(database, tmp_path):
-    async with AsyncExitStack() as stack:
-        settings = Settings(limits_scope=LimitsScope.CLUSTER, data_dir=tmp_path)
-        bridge = await open_bridge(settings, database, [], stack)
-        (said,) = await database.limit_ledgers.find().to_list(None)
-        assert said["report"].pop("since")
-        assert said["report"] == {"holding": 0, "holders": [], "refused": {}}
-        assert isinstance(bridge.overload.authority, ClusterAuthority)
-    assert await database.limit_ledgers.find().to_list(None) == []

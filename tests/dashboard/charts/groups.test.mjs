@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeOf, chartRows, compared, dimensionName, dimensionsOf, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
+import { changeOf, chartRows, compared, dimensionName, dimensionsOf, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
 
 const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", username: "ada" };
-
-test("a tag is a dimension that is called by its name", () => {
-  assert.equal(tagDimension("project"), "tag.project");
-  assert.equal(dimensionName(tagDimension("project")), "Tag project");
-});
 
 test("values are called what people call them", () => {
   const values = [ADA, { id: "Q3GaWIRIfD", name: "laptop", username: "ada" }, { id: "x", name: "research" }, { id: null, name: "" }, null, true, 429, "gpt-5"];
@@ -41,10 +36,6 @@ test("what is refused and sessions are added up too, each by what it has and fou
   assert.equal(searchOfGroup("", { user: ADA, provider: "openai" }, ["user", "provider"], "sessions"), "user:ada provider_name:openai");
   assert.deepEqual([{ refusals: 3 }, { sessions: 2, interceptions: 9 }, { interceptions: 4 }].map(numberOf), [3, 2, 4]);
   assert.equal(compared({ refusals: 3 }, { refusals: 7 }), 3);
-});
-
-test("dollars are told in full", () => {
-  assert.deepEqual([1234567.891, 0.001377, 0, 12, null].map(exactUsd), ["$1,234,567.89", "$0.001377", "$0.00", "$12.00", "–"]);
 });
 
 test("what is in no group of a chart is other", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { chosenRange } from "../../../dashboard/js/bar/range.js";
 import { bucketsOf } from "../../../dashboard/js/bar/ranges.js";
-import { bucketAt, bucketFor, dayTicks, earlier, groupName, groups, iso, justBefore, leaders, lonely, mostGroups, parts, quantiles, seriesOf, spanOf, stacked, timeline } from "../../../dashboard/js/charts/series.js";
+import { bucketAt, bucketFor, dayTicks, earlier, groups, iso, leaders, mostGroups, parts, quantiles, seriesOf, spanOf, timeline } from "../../../dashboard/js/charts/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -25,13 +25,6 @@ test("a range ends in the bucket that is under way", () => {
   assert.deepEqual(at({ range: "1h" }), { from: "2026-11-25T11:35:00.000Z", to: "", bucket: "minute", tz: "UTC" });
   assert.deepEqual(at({ range: "30d" }, "Asia/Tokyo"), { from: "2026-10-27T00:00:00.000Z", to: "", bucket: "day", tz: "UTC" });
   assert.deepEqual(at({ range: "constructor" }), at({}));
-});
-
-test("a range that was drawn has both ends, and nonsense none", () => {
-  const drawn = { from: "2026-11-20T00:00:00Z", to: "2026-11-20T01:00:00Z" };
-  assert.deepEqual(at(drawn), { from: "2026-11-20T00:00:00.000Z", to: "2026-11-20T01:00:00.000Z", bucket: "minute", tz: "UTC" });
-  assert.deepEqual(at({ from: drawn.to, to: drawn.from }), at({}));
-  assert.deepEqual(at({ from: "x", to: "y" }), at({}));
 });
 
 test("a range by name is that of the zone, and where bars are days that of UTC", () => {
@@ -98,18 +91,6 @@ test("a moment is in the bucket that has begun, up to its end", () => {
   assert.deepEqual([-1, 0, DAY - 1, DAY, 2.9 * DAY, 3 * DAY].map((at) => bucketAt(times, DAY, at)), [null, 0, 0, 1, 2, null]);
 });
 
-test("the calls of a bucket end a millisecond before the next one", () => {
-  const midnight = Date.parse("2026-11-25T00:00:00Z") / 1000;
-  assert.equal(justBefore(midnight), "2026-11-24T23:59:59.999Z");
-  assert.equal(justBefore(midnight + 0.0005), "2026-11-25T00:00:00.000Z");
-});
-
-test("a value without neighbours is drawn by itself", () => {
-  assert.deepEqual(lonely([1, null, 2, 3, null, 4]), [0, 5]);
-  assert.deepEqual(lonely([null, 7]), [1]);
-  assert.deepEqual(lonely([]), []);
-});
-
 test("users are called by their names, and groups without any are left out", () => {
   const users = [{ id: "1", username: "ada" }, { id: "2", username: "none" }];
   const found = users.map((user, index) => ({ group: { user }, ...figures([1 - index, 0, 0, 0]) }));
@@ -117,24 +98,10 @@ test("users are called by their names, and groups without any are left out", () 
   assert.deepEqual(groups(answer, calls, ["ada", "none"]).map(({ name }) => name), ["ada"]);
 });
 
-test("groups of users and tokens are called by what there is of them", () => {
-  const named = (group) => groupName({ group, other: false });
-  const user = "5696ce06-dafb-46d9-abac-4ba68b2ecaee";
-  assert.equal(named({ id: user, username: "ada", name: "Ada" }), "ada");
-  assert.equal(named({ id: user, name: "research" }), "research");
-  assert.equal(named({ id: null, name: "" }), "No group");
-  assert.equal(named({ id: "d3W24SnZZB", username: "ada", name: "laptop" }), "ada · laptop · d3W24SnZZB");
-  assert.equal(named({ id: "d3W24SnZZB", username: "ada", name: "" }), "ada · d3W24SnZZB");
-});
-
 test("quantiles are not added up", () => {
   const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
   const answer = { ...ANSWER, groups: [model("a", [1, 0, 0, 0]), model("b", [0, 4, 0, 0])], other: figures([9, 9, 9, 9]) };
   assert.deepEqual(quantiles(answer, first, ["a", "b"]), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
-});
-
-test("rows stand one on the other", () => {
-  assert.deepEqual(stacked([{ values: [1, 2] }, { values: [3, null] }, { values: [0, 5] }]), [[1, 2], [4, 2], [4, 7]]);
 });
 
 test("the time before stands beside the buckets of now, first beside first", () => {
@@ -144,11 +111,6 @@ test("the time before stands beside the buckets of now, first beside first", () 
   assert.deepEqual(earlier({ ...ANSWER, to: "2026-11-25T02:00:00Z", previous: before }, calls).values, [2, 0]);
   assert.equal(earlier({ ...ANSWER, previous: { ...before, total: { interceptions: 0 } } }, calls), null);
   assert.equal(earlier(ANSWER, calls), null);
-});
-
-test("minutes are asked for only where those of the time before are kept too", () => {
-  assert.equal(bucketFor(NOW - 6.7 * DAY, NOW - 6.7 * DAY + HOUR, NOW), "minute");
-  assert.equal(bucketFor(NOW - 6.8 * DAY, NOW - 6.8 * DAY + HOUR, NOW), "hour");
 });
 
 test("ticks of days, weeks and months are starts of buckets, none twice", () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { addressOf, exampleOf, fields, matching, resolved, sections, spans, typeOf } from "../../../dashboard/js/reference/description.js";
+import { addressOf, fields, matching, resolved, sections, typeOf } from "../../../dashboard/js/reference/description.js";
 
 const operation = (operationId, tag, rest = {}) => ({ operationId, tags: [tag], summary: `${operationId} things`, ...rest });
 const DESCRIPTION = {
@@ -55,23 +55,8 @@ test("fields have their types, and say whether they have fields", () => {
   assert.deepEqual(resolved(DESCRIPTION, { $ref: "#/components/schemas/a~1b" }), { type: "integer" });
 });
 
-test("an example is JSON text", () => {
-  assert.equal(exampleOf(DESCRIPTION, { examples: { one: { value: { a: [1] } } } }), '{"a":[1]}');
-  assert.equal(exampleOf(DESCRIPTION, { examples: { one: { value: "data: x" } } }), "data: x");
-  assert.equal(exampleOf(DESCRIPTION, {}), "");
-});
-
 test("an address has what was given, and shows what is missing", () => {
   const one = { path: "/users/{id}/calls", parameters: [{ name: "id", in: "path" }, { name: "q", in: "query" }, { name: "x", in: "header" }] };
   assert.equal(addressOf(one, { id: "a/b", q: "x y", x: "1" }), "/users/a%2Fb/calls?q=x+y");
   assert.equal(addressOf(one, {}), "/users/{id}/calls");
-});
-
-test("what stands in backticks is code", () => {
-  assert.deepEqual(spans("a `b` c`d`"), [
-    { text: "a ", code: false },
-    { text: "b", code: true },
-    { text: " c", code: false },
-    { text: "d", code: true },
-  ]);
 });

@@ -1,23 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import {
-  ago, between, bucketName, duration, fromTo, itemsOf, percent, plural, serviceTier, short, size, sumTokens, time, tokensIn, UNKNOWN, usd, whole, words,
-} from "../../../dashboard/js/text/format.js";
+import { ago, between, bucketName, duration, percent, serviceTier, short, sumTokens, time, tokensIn, UNKNOWN, usd, whole } from "../../../dashboard/js/text/format.js";
 
 const each = (write, cases) => cases.forEach(([value, text]) => assert.equal(write(value), text));
 
 test("what is not known is a dash", () => {
   for (const write of [whole, short, usd, duration, time]) assert.equal(write(null), UNKNOWN);
   assert.equal(percent(0, 0), UNKNOWN);
-});
-
-test("numbers have separators, or three digits", () => {
-  each(whole, [[0, "0"], [1234567, "1,234,567"]]);
-  each(short, [[0, "0"], [999, "999"], [12345, "12.3K"], [4_560_000, "4.56M"]]);
-});
-
-test("bytes are counted in thousands", () => {
-  each(size, [[null, UNKNOWN], [0, "0 bytes"], [1, "1 byte"], [999, "999 bytes"], [12345, "12.3 KB"], [4_560_000, "4.56 MB"], [2e9, "2 GB"]]);
 });
 
 test("small amounts of money keep two digits that say something", () => {
@@ -73,26 +62,6 @@ test("counts that nobody reported stay unknown in a sum", () => {
   assert.deepEqual(sumTokens(usages), sum);
   assert.equal(tokensIn(sum), 12);
   assert.equal(tokensIn(sumTokens([])), null);
-});
-
-test("one is singular", () => {
-  assert.deepEqual([plural(0, "call"), plural(1, "call"), plural(2000, "call")], ["0 calls", "1 call", "2,000 calls"]);
-  assert.deepEqual([plural(1, "policy"), plural(3, "policy"), plural(3, "key")], ["1 policy", "3 policies", "3 keys"]);
-  assert.equal(words("upstream_stream_error"), "upstream stream error");
-});
-
-test("a span that ends today says so, unless it began today", () => {
-  const now = new Date(2026, 10, 27, 18);
-  const [before, morning, noon] = [new Date(2026, 10, 3, 14, 3, 20), new Date(2026, 10, 27, 9), new Date(2026, 10, 27, 12)].map((at) => at.toISOString());
-  assert.equal(fromTo(before, morning, now), "3 Nov 14:03:20 to today 09:00:00");
-  assert.equal(fromTo(morning, noon, now), "09:00:00 to 12:00:00");
-  assert.equal(fromTo(before, before, now), "3 Nov 14:03:20");
-});
-
-test("a text is split into its items, without empty ones", () => {
-  assert.deepEqual(itemsOf(" one\n\n two three \n", "\n"), ["one", "two three"]);
-  assert.deepEqual(itemsOf(", a ,b", ","), ["a", "b"]);
-  assert.deepEqual(itemsOf("", ","), []);
 });
 
 test("a service tier and a speed are named where they are not the usual ones", () => {

@@ -12,12 +12,6 @@ from tests.limits.at_once import at_once
 from tests.limits.clock import SECOND, Clock
 from tests.limits.protection.overload_protection import protection
 
-CAPACITY = "AI Bridge is currently at capacity. Please try again later."
-RATE = "You've been rate limited. Please try again later."
-ALL_TOKENS = "All your tokens together have reached the rate limit of your user. Please try again later."
-USER = "You have too many requests in progress. Please try again when one of them has ended."
-OUT_OF_TOKENS = "Your calls have used all tokens of your user for now. Please try again later."
-
 
 class Rejections(list):
     def __call__(self, limit):
@@ -63,86 +57,6 @@ def test_everything_is_off_by_default_and_requests_are_counted_all_the_same():
     assert overload.holding == 0
 
 
-def test_the_request_above_the_concurrency_limit_is_refused_with_503(rejections):
-    overload = protection(max_concurrency=1, on_refusal=rejections)
-    slot = at_once(overload.acquire_slot())
-    error = refusal(overload.acquire_slot)
-    assert (error.status, error.message, str(error)) == (503, CAPACITY, CAPACITY)
-    assert error.headers == {"Retry-After": "1", "retry-after-ms": "1000"}
-    assert (rejections, overload.holding) == (["concurrency"], 1)
-    slot.release()
-    at_once(overload.acquire_slot())
-
-
-def test_the_request_above_the_rate_limit_is_refused_with_429_and_the_exact_wait(clock, rejections):
-    overload = protection(rate_limit=1, rate_window=timedelta(seconds=10), now_ns=clock, on_refusal=rejections)
-    count(overload)
-    clock.advance(SECOND + 1)
-    error = refused(overload)
-    explained = "This token has started 1 of 1 requests in 10s; the next request may start in 9s."
-    assert (error.rule, error.status, error.message) == (Rule.RATE, 429, f"{RATE} {explained}")
-    assert error.headers == {
-        "X-RateLimit-Limit": "1",
-        "X-RateLimit-Remaining": "0",
-        "X-RateLimit-Reset": "9",
-        "RateLimit-Policy": '"rate";q=1;w=10',
-        "RateLimit": '"rate";r=0;t=9',
-        "Retry-After": "9",
-        "retry-after-ms": "9000",
-    }
-    assert rejections == ["rate"]
-
-
-def test_a_request_above_the_users_concurrency_does_not_consume_their_rate(clock, rejections):
-    overload = protection(rate_limit=2, user_max_concurrency=1, now_ns=clock, on_refusal=rejections)
-    count(overload)
-    error = refused(overload)
-    assert (error.status, error.message) == (429, f"{USER} You have 1 of 1 requests in progress.")
-    assert error.headers == {
-        "X-RateLimit-Limit": "2",
-        "X-RateLimit-Remaining": "1",
-        "X-RateLimit-Reset": "1",
-        "RateLimit-Policy": '"rate";q=2;w=1',
-        "RateLimit": '"rate";r=1;t=1',
-        "Retry-After": "1",
-        "retry-after-ms": "1000",
-    }
-    assert rejections == ["user_concurrency"]
-    assert used(overload) == {("user_concurrency", "user:user"): 1, ("rate", "token:token"): 1}
-
-
-def test_all_tokens_of_a_user_share_the_users_rate(clock, rejections):
-    overload = protection(user_rate_limit=3, now_ns=clock, on_refusal=rejections)
-    for token in ("a", "b", "c"):
-        count(overload, token)
-    error = refused(overload, "d")
-    explained = "You have started 3 of 3 requests in 1s; the next request may start in 1s."
-    assert (error.status, error.message, rejections) == (429, f"{ALL_TOKENS} {explained}", ["user_rate"])
-    count(overload, "a", "other user")
-    assert count(overload, "203.0.113.9", None).states == ()
-
-
-def test_a_user_without_tokens_is_refused_until_enough_have_left_the_window(clock, rejections):
-    overload = protection(user_token_limit=1000, now_ns=clock, on_refusal=rejections)
-    held = count(overload)
-    clock.advance(15 * SECOND)
-    held.charge(Amounts(tokens=1200))
-    held.release()
-    clock.advance(SECOND)
-    error = refused(overload, "another token")
-    explained = "You have used 1,200 of 1,000 tokens in 1m0s; the next request may start in 59s."
-    assert (error.rule, error.status, error.message) == (Rule.USER_TOKENS, 429, f"{OUT_OF_TOKENS} {explained}")
-    assert error.headers == {
-        "RateLimit-Policy": '"user_tokens";q=1000;qu="tokens";w=60',
-        "RateLimit": '"user_tokens";r=0;t=59',
-        "Retry-After": "59",
-        "retry-after-ms": "59000",
-    }
-    assert rejections == ["user_tokens"]
-    clock.advance(59 * SECOND)
-    assert count(overload).states[0].remaining == 1000
-
-
 def test_a_user_whose_budget_is_used_up_is_refused_with_403_until_the_period_is_over(clock, rejections):
     wall = Clock()
     wall.now_ns = int(datetime(2026, 11, 30, 23, 59, tzinfo=UTC).timestamp()) * SECOND
@@ -163,28 +77,6 @@ def test_a_user_whose_budget_is_used_up_is_refused_with_403_until_the_period_is_
     assert count(overload, pays=True).states == ()
     wall.advance(60 * SECOND)
     assert count(overload).states[0].used == 0
-
-
-def test_what_a_call_may_use_is_held_back_from_its_body_to_its_end(clock):
-    overload = protection(user_token_limit=100, user_budget=500, reserve=True, now_ns=clock)
-    assert count(overload).states == ()
-    client = Client("token", "user")
-    held = at_once(overload.count_call(client, lambda: Amounts(60, 100)))
-    assert [(state.remaining, state.reserved) for state in held.states] == [(40, 60), (400, 100)]
-    error = refusal(overload.count_call, client, lambda: Amounts(60, 100))
-    assert error.message.endswith("used 0 of 100 tokens in 1m0s and reserved 60; the next request may start in 1s.")
-    error = refusal(overload.count_call, client, lambda: Amounts(101))
-    assert error.message.endswith("; this request may need more than all of them.")
-    assert "Retry-After" not in error.headers
-    held.charge(Amounts(30, 50), Amounts(20, 20))
-    held.release()
-    at_once(overload.count_call(client, lambda: Amounts(60, 100)))
-
-
-def test_what_a_call_may_use_is_not_worked_out_where_nothing_is_held_back():
-    overload = protection(user_token_limit=100)
-    held = at_once(overload.count_call(Client("token", "user"), lambda: pytest.fail("not needed")))
-    assert held.states == ()
 
 
 def test_nothing_is_charged_to_what_counts_nothing_of_the_kind(clock):
