@@ -108,27 +108,3 @@ def test_the_help_shows_every_setting_with_its_variable_and_default_under_its_to
                 assert f"\n  {setting.flag} {setting.kind.name}\n" in output
             if setting.default:
                 assert f"default: {setting.default}]" in words
-
-
-def test_the_help_of_a_command_shows_the_topics_it_takes_and_its_own_options(run):
-    assert run("tidy", "--help").output == (
-        "Usage: server.py tidy [OPTIONS] [WHAT]\n"
-        "\n"
-        "Database:\n"
-        "  --aibridge-mongodb-uri URI\n"
-        "        MongoDB to record in; empty starts an embedded one.  [env var:\n"
-        "        CODER_AIBRIDGE_MONGODB_URI, CODER_AIBRIDGE_MONGODB_URI_FILE]\n"
-        "  --aibridge-mongodb-database NAME\n"
-        "        Database to record in.  [env var: CODER_AIBRIDGE_MONGODB_DATABASE;\n"
-        "        default: aibridge]\n"
-        "  --aibridge-data-dir FOLDER\n"
-        "        Folder of the embedded MongoDB and the spool.  [env var:\n"
-        "        CODER_AIBRIDGE_DATA_DIR; default: data]\n"
-        "  CODER_AIBRIDGE_ENCRYPTION_KEYS KEYS\n"
-        "        Keys that seal provider keys in the database; the first one encrypts.\n"
-        "        [env var: CODER_AIBRIDGE_ENCRYPTION_KEYS,\n"
-        "        CODER_AIBRIDGE_ENCRYPTION_KEYS_FILE]\n"
-        "\n"
-        "Options:\n"
-        "  --help  Show this message and exit.\n"
-    )

@@ -12,24 +12,6 @@ from upstream.credentials.sigv4 import AwsKeys
 from upstream.providers.presets import ProviderType
 
 
-@pytest.mark.parametrize(
-    ("base_url", "keys", "keyless"),
-    [
-        ("https://api.openai.com/v1/", ("sk-a", "sk-b"), False),
-        ("https://api.openai.com/v1/", (), False),
-        ("http://127.0.0.1:11434/v1/", (), True),
-    ],
-)
-def test_a_provider_needs_no_key_away_from_the_vendor(base_url, keys, keyless):
-    provider = make_provider(ProviderSettings("p", ProviderType.OPENAI, base_url, keys))
-    assert (provider.type, provider.base_url, provider.keys, provider.keyless) == (
-        ProviderType.OPENAI,
-        base_url,
-        keys,
-        keyless,
-    )
-
-
 @for_each(
     ("type_", "base_url", "keyless"),
     [
