@@ -33,7 +33,7 @@ def recost(start: datetime, end: datetime | None, wait: bool) -> None:
     The servers that run on the database do it, one job at a time.
     """
     problems = Problems()
-    start, end = range_of(start, end, problems, now=now())
+    start, end = range_of(start, end, problems, now=now(), usual=lambda end: end)
     refuse_range(problems)
 
     async def request(database: Database) -> recost_documents.Recost:

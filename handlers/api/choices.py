@@ -56,9 +56,9 @@ def time(name: str, values: Mapping[str, str], problems: Problems, read: ReadTim
 
 
 def time_range(
-    values: Mapping[str, str], problems: Problems, *, now: datetime, **whole: Callable[[datetime], datetime]
+    values: Mapping[str, str], problems: Problems, *, now: datetime, usual: Callable[[datetime], datetime]
 ) -> tuple[datetime, datetime]:
     """Read `from` and `to` as `range_of` does; what is wrong with them becomes problems."""
     wrong = len(problems)
     last, first = time("to", values, problems), time("from", values, problems)
-    return (now, now) if len(problems) > wrong else range_of(first, last, problems, now=now, **whole)
+    return (now, now) if len(problems) > wrong else range_of(first, last, problems, now=now, usual=usual)

@@ -10,7 +10,7 @@ from msgspec import Meta, field
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
 from resources.money.prices import read_day_or_time
-from resources.ranges import Problems, days_of
+from resources.ranges import Problems, range_of
 from storage.aggregation.rollup import Bucket
 from storage.queries.filters.time_ranges import ceiling
 from upstream.reports.sources import READABLE, SOURCES
@@ -91,8 +91,12 @@ def reported_days(
     first: datetime | None, last: datetime | None, problems: Problems, now: datetime
 ) -> tuple[datetime, datetime]:
     """Return whole days; without `first` from the first of the month of the last one, without `last` to yesterday."""
-    return days_of(first, last, problems, now=Bucket.DAY.floor(now), usual=_first_of_month)
-
-
-def _first_of_month(end: datetime) -> datetime:
-    return (ceiling(Bucket.DAY, end) - timedelta(days=1)).replace(day=1)
+    day = Bucket.DAY
+    start, end = range_of(
+        first,
+        last,
+        problems,
+        now=day.floor(now),
+        usual=lambda to: (ceiling(day, to) - day.length).replace(day=1),
+    )
+    return day.floor(start), ceiling(day, end)

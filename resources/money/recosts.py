@@ -35,7 +35,7 @@ def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datet
     """
     body: Any = RecostBody.of(given)  # the readers have made times of its texts
     problems: Problems = []
-    within = range_of(body.from_, body.to or None, problems, now=now)
+    within = range_of(body.from_, body.to or None, problems, now=now, usual=lambda end: end)
     if problems:
         raise InvalidBodyError(problems)
     return within

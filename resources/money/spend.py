@@ -19,10 +19,11 @@ import msgspec
 
 from intercept.times import format_time
 from resources.names import Names
-from resources.ranges import Problems, days_of
+from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
-from storage.aggregation.rollup import TOKENS
+from storage.aggregation.rollup import TOKENS, Bucket
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
+from storage.queries.filters.time_ranges import ceiling
 
 GONE: Final = "calls of before {:%Y-%m-%d} are not recorded any more; begin then, or group by user, provider, model and client alone"
 
@@ -59,7 +60,8 @@ def spend_days(
     first: datetime | None, last: datetime | None, problems: Problems, now: datetime
 ) -> tuple[datetime, datetime]:
     """Return whole days; without `first` and `last` from the first of this month to today."""
-    return days_of(first, last, problems, now=now, usual=lambda _: now.replace(day=1))
+    start, end = range_of(first, last, problems, now=now, usual=lambda _: Bucket.DAY.floor(now.replace(day=1)))
+    return Bucket.DAY.floor(start), ceiling(Bucket.DAY, end)
 
 
 _COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(

@@ -13,13 +13,11 @@ from handlers.api.pagination import Page, parse_page
 from handlers.api.recorded.progress import ProgressHandler
 from intercept.records import Status
 from intercept.times import format_time
-from resources.ranges import OUT_OF_RANGE
 from resources.recorded.errors import ErrorKind, ErrorList, named
 from storage.accounts.events import Way
 from storage.queries.filters.keys import Term
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.filters.search_language import Search
-from storage.queries.filters.time_ranges import EARLIEST
 from storage.queries.grouped.row_reader import OnProgress
 from storage.search.find import FoundIds
 from storage.search.reading import Query
@@ -29,7 +27,6 @@ MAX_SAYING = 5_000
 """How many of the latest failed calls that say the words of a search are put into groups."""
 
 _MILLISECOND = timedelta(milliseconds=1)
-_FIRST_TO = EARLIEST + USUAL_SPAN
 
 
 class ErrorsHandler(ProgressHandler):
@@ -95,8 +92,6 @@ def read_range(values: Mapping[str, str], now: datetime) -> tuple[datetime, date
     """
     problems: list[tuple[str, str]] = []
     within = time_range(values, problems, now=now, usual=lambda to: to - USUAL_SPAN)
-    if not problems and within[1] < _FIRST_TO:
-        problems.append(("to", OUT_OF_RANGE))
     refuse(problems)
     return within
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache, partial
+from functools import cache
 from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
@@ -120,17 +120,11 @@ def _range(
 ) -> tuple[datetime, datetime]:
     """Read the time range, made larger to whole buckets; its errors are added to the problems."""
     wrong = len(problems)
-    start, end = time_range(
-        values,
-        problems,
-        now=now,
-        usual=lambda to: to - USUAL_SPAN,
-        floor=lambda at: calendar.floor(period, at, zone),
-        ceiling=lambda at: calendar.ceiling(period, at, zone),
-    )
+    first, to = time_range(values, problems, now=now, usual=lambda to: to - USUAL_SPAN)
     if len(problems) > wrong:
-        return start, end
+        return now, now
     try:
+        start, end = calendar.floor(period, first, zone), calendar.ceiling(period, to, zone)
         if len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
             problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
         earliest, _ = calendar.previous(start, end, zone)
@@ -152,14 +146,8 @@ def whole_hours(values: Mapping[str, str], now: datetime) -> tuple[datetime, dat
     """
     problems: list[tuple[str, str]] = []
     hour = Bucket.HOUR
-    whole = partial(ceiling, hour)
-    within = time_range(
-        values,
-        problems,
-        now=hour.floor(now) + hour.length,
-        usual=lambda to: whole(to) - USUAL_SPAN,
-        floor=hour.floor,
-        ceiling=whole,
+    start, to = time_range(
+        values, problems, now=hour.floor(now) + hour.length, usual=lambda to: ceiling(hour, to) - USUAL_SPAN
     )
     refuse(problems)
-    return within
+    return hour.floor(start), ceiling(hour, to)
