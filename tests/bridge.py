@@ -32,6 +32,7 @@ from storage.mongo.database import Database
 from storage.queries.filters.search_language import parse_search
 from storage.queries.interception_reader import PAGE
 from tests.fake_upstream import FakeUpstream
+from tests.handlers.contract import Contract
 from tests.owner import Owner
 from tests.raw_client import RawClient, Response
 from upstream.providers.presets import ProviderType
@@ -101,11 +102,15 @@ class Running:
         return client
 
     async def request(self, method: str, path: str, headers: dict[str, str], body: bytes = b"") -> Response:
-        """Request over a connection that is kept: a new one takes a third of the time of a short request."""
+        """Request over a connection that is kept: a new one takes a third of the time of a short request.
+
+        What the control plane answers has to be as the API is described.
+        """
         client = self._kept.pop() if self._kept else await self.client()
         if client.has_ended:
             client = await self.client()
         response = await client.request(method, path, headers, body)
+        Contract().check_control(method, path, response)
         if response.header("Connection") == "close":
             client.close()
         else:
