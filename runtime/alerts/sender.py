@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
@@ -41,7 +41,6 @@ class Sender:
     Args:
         sealer: Opens the secrets.
         now: The wall clock, in UTC.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class Sender:
         client: UpstreamClient,
         way: Callable[[str], Network] = lambda _: DIRECT,
         now: Callable[[], datetime],
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._webhooks = webhooks
@@ -63,7 +61,6 @@ class Sender:
         self._client = client
         self._way = way
         self._now = now
-        self._pause = pause
 
     async def run(self) -> None:
         """Send what is due, until cancelled."""
@@ -74,7 +71,7 @@ class Sender:
             except DatabaseUnavailableError:
                 is_all = True
             if is_all:
-                await self._pause(POLL_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
     async def send_due(self) -> bool:
         """Send some of what is due; say whether that was all.

@@ -45,7 +45,6 @@ class Watch:
         outbox: Where alerts are raised.
         sources: Tell what there is now.
         seconds: Time between two checks.
-        pause: Waits for seconds.
     """
 
     def __init__(
@@ -55,13 +54,11 @@ class Watch:
         sources: Sequence[Source],
         *,
         seconds: float = POLL_SECONDS,
-        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._database = database
         self._outbox = outbox
         self._sources = sources
         self._seconds = seconds
-        self._pause = pause
         self._pending: dict[str, Alert] = {}
         self._raised: OrderedDict[str, None] = OrderedDict()
 
@@ -69,7 +66,7 @@ class Watch:
         """Check, until cancelled. While the database is unavailable, alerts wait."""
         while True:
             await self.check()
-            await self._pause(self._seconds)
+            await asyncio.sleep(self._seconds)
 
     async def check(self) -> None:
         """Read the sources, and raise new alerts. Those that cannot be raised now are raised later."""

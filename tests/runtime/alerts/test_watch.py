@@ -30,7 +30,6 @@ from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
 
 
 class Clock:
