@@ -251,7 +251,7 @@ def _check_once(members: Members) -> None:
 
 
 def read_event(message: bytes, decoder: Decoder[S]) -> S | None:
-    """Read an event that a client sends over a WebSocket. None where it is no JSON object with one `type`, in any case.
+    """Read an event that a client sends over a WebSocket. None where it is no JSON object with a `type` and each member once.
 
     To what some providers would read as a request, and others not, they must not come.
     """
@@ -259,8 +259,9 @@ def read_event(message: bytes, decoder: Decoder[S]) -> S | None:
         members = read_members(message)
     except (ValueError, RecursionError):
         return None
-    types = [str(name) for name in members if name.casefold() == "type"]
-    return read_struct(message, decoder) if types == ["type"] else None
+    names = [str(name) for name in members]
+    is_clear = "type" in names and len(set(map(plain, names))) == len(names)
+    return read_struct(message, decoder) if is_clear else None
 
 
 def known_blocks(body: bytes, request: RequestBody, messages: Sequence[Raw]) -> bytes | None:

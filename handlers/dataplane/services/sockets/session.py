@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -53,7 +54,7 @@ SERVICE_UNAVAILABLE = 503
 MAX_CALLS = 32
 """How many responses of one WebSocket may run at the same time."""
 TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
-NOT_AN_EVENT = "The message is not a JSON object with one `type`."
+NOT_AN_EVENT = "The message is not a JSON object with a `type`, and each member once."
 SHUTTING_DOWN = "the server is shutting down"
 LATE_MESSAGE = f"The message was not whole after {BODY_SECONDS:g} seconds, or others needed its slot."
 MAX_REASON_BYTES = 120
@@ -62,12 +63,14 @@ MAX_REASON_BYTES = 120
 class ArrivingMessage:
     """A message that is on its way, and holds the slots in `held`, of which the first is one of the server's."""
 
-    def __init__(self, held: list[Held], timeout: asyncio.Timeout) -> None:
+    def __init__(self, held: list[Held], timeout: asyncio.Timeout, leave: Callable[[ArrivingMessage], None]) -> None:
         self._held = held
         self._timeout = timeout
+        self._leave = leave
 
     def give_way(self) -> Held | None:
-        """Give that slot to the caller, and be refused."""
+        """Give that slot to the caller, and be refused. It is asked once: it has no other to give."""
+        self._leave(self)
         self._timeout.reschedule(0.0)
         return self._held.pop(0)
 
@@ -124,7 +127,7 @@ class SocketSession:
             self._bridge.provider_log.failed(self._to.provider.name, str(error))
         except TimeoutError:
             self._handler.stop(EndReason.CLIENT_DISCONNECTED)
-            self._handler.break_off()
+            self._handler.cut()
         finally:
             self._bridge.lifecycle.leave(self)
             for task in tasks:
@@ -178,12 +181,13 @@ class SocketSession:
         try:
             held.append(await overload.count_request(client_of(self._handler), slots=True))
             async with asyncio.timeout(BODY_SECONDS) as timeout:
-                arriving = ArrivingMessage(held, timeout)
+                leave = partial(overload.arriving.leave, user_key)
+                arriving = ArrivingMessage(held, timeout, leave)
                 overload.arriving.enter(user_key, arriving)
                 try:
                     yield
                 finally:
-                    overload.arriving.leave(user_key, arriving)
+                    leave(arriving)
         except TimeoutError:
             raise Problem(408, LATE_MESSAGE, rule=Rule.LATE_BODY) from None
         finally:

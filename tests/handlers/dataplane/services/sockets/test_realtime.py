@@ -18,7 +18,7 @@ from handlers.dataplane.services.sockets.session import NOT_AN_EVENT
 from handlers.problems import Problem
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS
 from intercept.records import EndReason
-from limits.policies.policy import Limits, Models, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
 from tests.handlers.dataplane.services.sockets.socket_provider import event
 from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.openai.test_realtime import USAGE
@@ -215,6 +215,8 @@ async def test_a_handshake_counts_in_rates_and_needs_what_a_response_needs(runni
     for limits, status in (
         (Limits(rate=Rate(requests=0, window="1h")), 429),
         (Limits(concurrency=0), 429),
+        (Limits(budget=Budget(0, "month")), 403),
+        (Limits(budget=Budget(0, "month", reserve=True)), 403),
     ):
         hold(running, SharedPolicy(limits=SharedLimits(each_member=limits)))
         with pytest.raises(InvalidStatus) as refused:
@@ -226,6 +228,20 @@ async def test_a_handshake_counts_in_rates_and_needs_what_a_response_needs(runni
     with pytest.raises(InvalidStatus) as refused:
         await dial(running)
     assert refused.value.response.status_code == 429
+
+
+@pytest.mark.gen_test
+async def test_a_policy_of_now_that_denies_the_model_of_the_address_ends_an_idle_websocket(
+    running, provider, opened, monkeypatch
+):
+    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+    client, upstream = await opened()
+    await exchange(client, upstream, SESSION)
+    hold(running, SharedPolicy(models=Models(deny=["gpt-realtime"])))
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    reason = 'The model "gpt-realtime" of openai may not be used here: everyone denies gpt-realtime.'
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1008, reason)
 
 
 HEARD = "conversation.item.input_audio_transcription"

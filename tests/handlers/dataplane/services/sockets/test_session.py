@@ -6,11 +6,12 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+import limits.protection.arriving
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.dataplane.services.sockets.hops import ClientHop
-from handlers.dataplane.services.sockets.session import MAX_CALLS, NOT_AN_EVENT
+from handlers.dataplane.services.sockets.session import LATE_MESSAGE, MAX_CALLS, NOT_AN_EVENT
 from handlers.problems import Problem
 from intercept.recording import Keep
 from intercept.records import EndReason
@@ -19,8 +20,10 @@ from limits.policies.recording_rules import RecordingRules
 from limits.policies.sources import Level, Source
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
+from tests.handlers.conversations import CHAT
 from tests.handlers.dataplane.services.sockets.socket_client import PATH, dial, lets_go, receive, send_all
 from tests.handlers.dataplane.services.sockets.socket_provider import create, event, events
+from tests.handlers.dataplane.test_call_usage import whole
 from tests.handlers.dataplane.test_policies import hold
 from tests.handlers.operation.test_metrics import samples
 
@@ -65,6 +68,7 @@ async def test_messages_go_through_unchanged_and_who_leaves_ends_its_calls(runni
         create("one")[:-1] + ', "temperature": NaN}',
         '{"type": "response.create", "model": "gpt-5", "input": "one", "type": "x"}',
         '{"type": "x", "model": "gpt-5", "input": "one", "Type": "response.create"}',
+        '{"type": "x", "session": {"model": "a"}, " Session": {"model": "b"}}',
         '{"t\\u0059pe": "response.create", "model": "gpt-5", "input": "one"}',
         "[]",
         create("one") + "}",
@@ -533,26 +537,76 @@ async def test_a_response_that_outlasts_the_drain_is_ended_as_such(running, prov
     assert call["end_reason"] == EndReason.SERVER_SHUTDOWN
 
 
-@pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
-async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, opened):
-    async def begin(text):
+@pytest.fixture
+def arriving(opened):
+    """Begin to send a large message: the client's end, what lets the rest come, and the sending."""
+    begun = []
+
+    async def begin():
         client, _ = await opened()
         gate = asyncio.Event()
 
         async def parts():
-            yield text
+            yield "x" * 100_000
             await gate.wait()
-            yield text
+            yield "x"
 
-        return client, gate, asyncio.create_task(client.send(parts()))
+        begun.append(asyncio.create_task(client.send(parts())))
+        return client, gate, begun[-1]
 
-    first, gate, sending = await begin("x" * 100_000)
+    yield begin
+    for sending in begun:
+        sending.cancel()
+
+
+async def is_given_up(client):
+    """A message that may not arrive is an error event, and ends the WebSocket."""
+    error = json.loads(await client.recv())
+    assert (error["status"], error["error"]["message"]) == (408, LATE_MESSAGE)
+    with pytest.raises(ConnectionClosed) as closed:
+        await client.recv()
+    assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (1013, LATE_MESSAGE)
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, arriving):
+    first, gate, sending = await arriving()
     await until(lambda: running.bridge.overload.holding == 1)
     assert await open_other(running) == 503
     gate.set()
     await sending
     assert json.loads(await first.recv())["status"] == 400  # it is no event
+    assert lets_go(running)
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_large_message_that_is_slow_gives_its_one_slot_to_one_call_of_another_user(
+    running, provider, arriving, monkeypatch
+):
+    monkeypatch.setattr(limits.protection.arriving, "SLOW_SECONDS", 0)
+    grace, gate = await running.user("grace"), asyncio.Event()
+    client, _, _ = await arriving()
+    await until(lambda: running.bridge.overload.holding == 1)
+    body = whole(CHAT)
+    running.upstream.scripts = [[gate, body]]
+    path = running.path(CHAT).replace("/openai/", "/own-server/")
+    others = [await running.client() for _ in range(4)]
+    calls = [asyncio.create_task(one.request("POST", path, grace, CHAT.request_body(stream=False))) for one in others]
+    await until(lambda: sum(one.done() for one in calls) == len(calls) - 1)
+    gate.set()
+    assert sorted([(await one).status for one in calls]) == [200, 503, 503, 503]
+    await is_given_up(client)
+    await running.ended(1)
+    assert lets_go(running)
+
+
+@pytest.mark.gen_test
+async def test_a_large_message_may_take_as_long_as_a_body(running, provider, arriving, monkeypatch):
+    monkeypatch.setattr(session, "BODY_SECONDS", 0.05)
+    client, _, _ = await arriving()
+    await is_given_up(client)
     assert lets_go(running)
 
 
