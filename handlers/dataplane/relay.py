@@ -149,9 +149,9 @@ class Relay:
             self._pinged = self._handler.cycle.write(PINGS[self._handler.dialect])
 
     def _abandon(self) -> None:
-        """Stop the request of a client that reads nothing."""
+        """Stop the request of a client that reads nothing. It holds what it holds until its use is charged."""
         self._handler.stop(EndReason.CLIENT_DISCONNECTED)
-        self._handler.break_off()
+        self._handler.cut()
 
     def _write_head(self, response: UpstreamResponse, *, is_filtered: bool) -> None:
         handler, headers = self._handler, headers_of(self._handler)

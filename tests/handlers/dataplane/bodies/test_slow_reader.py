@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 
 import handlers.dataplane.relay
+from limits.limit import Kind
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, chunk
+from tests.handlers.dataplane.test_call_usage import used
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
 from upstream.connections.connection import READ_BUFFER_BYTES
 
 EVENT = b'data: {"x": "' + b"x" * 65_000 + b'"}\n\n'
@@ -98,6 +100,17 @@ async def test_a_client_that_takes_nothing_is_cut_and_its_slot_is_free(running, 
     (recorded,) = await running.ended(1)
     assert (recorded["status"], recorded["end_reason"]) == ("failed", "client_disconnected")
     assert not (await client.rest(response)).whole
+
+
+@pytest.mark.bridge(user_token_limit=1_000_000)
+@pytest.mark.gen_test
+async def test_a_client_that_takes_nothing_is_charged_for_what_comes_behind(running, monkeypatch):
+    monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.2)
+    running.upstream.scripts = [[EVENT_STREAM + CHUNKED, chunk(EVENT * 200), chunk(CHAT.stream), LAST]]
+    await begin(running, streaming=True)
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], running.tokens(recorded)) == ("client_disconnected", CHAT.tokens)
+    assert await used(running, Kind.TOKENS) == 7
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.5))
