@@ -1,8 +1,6 @@
 import json
 import re
-from datetime import timedelta
 
-from tests.cases import for_each
 from tests.command_line import refused
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -39,30 +37,6 @@ def test_a_user_is_added_listed_and_removed(output):
     )
     assert output("users", "remove", "ada") == "Removed ada and revoked their tokens.\n"
     assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["grace"]
-
-
-def test_adding_a_user_leaves_the_retention_that_the_server_decided(output, database, io_loop):
-    io_loop.run_sync(lambda: database.prepare(retention=timedelta(days=1)))
-    output("users", "add", "ada")
-    indexes = io_loop.run_sync(database.interceptions.index_information)
-    assert indexes["retention"]["expireAfterSeconds"] == 86400
-
-
-@for_each(
-    ("arguments", "message"),
-    [
-        (["remove", "nobody"], 'Error: there is no user named "nobody"\n'),
-        (
-            ["add", "not allowed"],
-            (
-                'Error: the username "not allowed" is not allowed: '
-                "it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit\n"
-            ),
-        ),
-    ],
-)
-def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
-    assert refused(run("users", *arguments)) == (1, message)
 
 
 def test_the_only_owner_stays_one_unless_it_is_confirmed_or_forced(run, output):

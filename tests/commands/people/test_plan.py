@@ -23,16 +23,6 @@ OF_GONE = KeptPolicy(Source(Level.USER, str(UUID(int=9)), "gone"), Policy(max_to
 THERE = There([ADA, BOB], [RESEARCH, OPS], [OF_OPS, OF_GONE], frozenset({"abcdefghij"}))
 
 
-def texts(text, there=THERE, *, removes=False):
-    return [step.text for step in plan(read_people(text.encode()), there, removes=removes) if step.text]
-
-
-def test_what_a_section_does_not_have_is_removed_only_if_that_is_asked_for():
-    file = "users: [{username: ada, role: owner, groups: []}]\ngroups: [{name: research}]\npolicies: {}"
-    assert texts(file) == ["- ada in group ops"]
-    assert texts(file, removes=True) == ["- policy groups/ops", "- ada in group ops", "- user bob", "- group ops"]
-
-
 @for_each(
     ("file", "removes", "wrong"),
     [

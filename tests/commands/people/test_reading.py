@@ -1,54 +1,14 @@
 """A file of people is read as a whole, or refused with what is wrong and where."""
 
-import json
 import re
 from contextlib import suppress
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from commands.people.reading import InvalidPeopleError, People, PlannedUser, read_people
-from limits.policies.policy import Policy, SharedPolicy
-from limits.policies.sources import Level
-from resources.accounts.groups import NewGroup
-from storage.accounts.users import Role
+from commands.people.reading import InvalidPeopleError, People, read_people
 from tests.cases import for_each
-
-FILE = """
-users:
-  - {username: ada@example.com, role: owner, display_name: Ada, cost_centre: "4711", groups: [research, ops]}
-  - {username: bob, role: member}
-groups:
-  - {name: research, display_name: Research}
-  - name: ops
-policies:
-  everyone: {byok: deny}
-  groups/research: {max_tokens: 9}
-  users/bob: {max_tokens: 7}
-  tokens/abcdefghij: {}
-"""
-READ = People(
-    users=(
-        PlannedUser("ada@example.com", Role.OWNER, "Ada", "4711", ("research", "ops")),
-        PlannedUser("bob", Role.MEMBER),
-    ),
-    groups=(NewGroup("research", "Research"), NewGroup("ops")),
-    policies={
-        (Level.EVERYONE, ""): SharedPolicy(byok="deny"),
-        (Level.GROUP, "research"): SharedPolicy(max_tokens=9),
-        (Level.USER, "bob"): Policy(max_tokens=7),
-        (Level.TOKEN, "abcdefghij"): Policy(),
-    },
-)
-
-
-def test_yaml_and_json_say_the_same():
-    assert read_people(FILE.encode()) == READ
-    assert read_people(json.dumps(yaml.safe_load(FILE)).encode()) == READ
-    assert read_people(b"users: []") == People(users=())
-    assert read_people(b"{}") == People()
 
 
 @for_each(

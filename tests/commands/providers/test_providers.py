@@ -147,16 +147,6 @@ def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, 
     assert "aws_access_key does not belong into this file; name its file as aws_access_key_file" in refused(inline)[1]
 
 
-def test_keys_that_are_there_stay_and_those_that_are_not_in_the_file_go(apply, output, tmp_path, key_file):
-    apply([EAST])
-    first, second = (key["id"] for key in listed(output)[0]["keys"])
-    (tmp_path / "keys").write_text(f"sk-third-key-number-3333\n{KEYS[1]}\n")
-    assert apply([EAST]).stdout == "~ east (keys: 2 -> 2)\n"
-    third, kept = listed(output)[0]["keys"]
-    assert (third["hint"], kept["id"]) == ("sk-t...3333", second)
-    assert first not in {third["id"], kept["id"]}
-
-
 @for_each(
     ("providers", "message"),
     [

@@ -39,15 +39,6 @@ def prices():
     return Prices({"anthropic": ("anthropic", "https://api.anthropic.com/"), "demo": ("demo", "http://127.0.0.1/")})
 
 
-def test_the_newest_price_that_is_valid_at_the_start_of_a_call_holds():
-    old, new = price(), price(valid_from=AUTUMN + 9 * SECOND, model="*")
-    found = OwnPrices([new, old])
-    assert found.find("anthropic", "claude-opus-4-1", AUTUMN - SECOND) is None
-    assert found.find("anthropic", "claude-opus-4-1", AUTUMN) is old
-    assert found.find("anthropic", "claude-opus-4-1", AUTUMN + 8 * SECOND) is old
-    assert found.find("anthropic", "claude-opus-4-1", AUTUMN + 9 * SECOND) is new
-
-
 def test_of_prices_from_the_same_time_that_with_the_longest_patterns_holds():
     anything, claude, opus = price("*", "*"), price(), price(model="claude-opus-*")
     eu = price("*-eu", "claude-*")

@@ -137,11 +137,3 @@ async def test_of_a_slow_question_a_probe_says_whether_the_database_is_lost(data
     with pytest.raises(DatabaseUnavailableError, match="timed out" if error else "no answer in time"):
         await query()
     assert (database.health.available, database.health.reason) == (False, "MongoDB is unavailable: no primary")
-
-
-@pytest.mark.gen_test
-async def test_a_timeout_of_others_passes(database):
-    with pytest.raises(TimeoutError):
-        async with database.within(60):
-            raise TimeoutError
-    assert database.health.available

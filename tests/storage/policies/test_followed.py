@@ -11,7 +11,6 @@ from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.sources import Level, Source
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
-from storage.policies import followed
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
 from storage.policies.store import PolicyStore
@@ -72,13 +71,3 @@ async def test_a_policy_of_a_later_version_has_no_effect_and_that_is_said(databa
 
 def saying(maximum):
     return lambda _: SharedPolicy(max_tokens=maximum)
-
-
-@pytest.mark.gen_test
-async def test_while_many_policies_are_read_others_run(database, monkeypatch):
-    monkeypatch.setattr(followed, "PAUSE_EVERY", 10)
-    kept = [KeptPolicy(Source(Level.USER, f"{n:02}", f"u{n:02}"), Policy(max_tokens=n), "v") for n in range(1, 26)]
-    await database.policies.insert_many([document_of(one) for one in kept])
-    policies = FollowedPolicies(database, now=now)
-    await policies.followed.refresh()
-    assert sorted(policies.book) == [(one.source, one.policy) for one in kept]

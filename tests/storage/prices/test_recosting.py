@@ -24,10 +24,8 @@ from storage.prices.recost_documents import RecostState
 from storage.prices.recosting import (
     BATCH_PAUSE_SECONDS,
     COUNT_SECONDS,
-    GIVE_UP_SECONDS,
     IDLE_SECONDS,
     LEASE_SECONDS,
-    NOT_COUNTED,
     SETTLE_SECONDS,
     Recosting,
 )
@@ -217,21 +215,6 @@ async def test_calls_in_flight_later_ones_and_presumed_ends_keep_their_cost(data
     await write(database, dead.end(10))
     await count(database)
     await has_counted_all(database)
-
-
-@pytest.mark.gen_test
-async def test_the_job_waits_for_calls_to_be_counted_and_gives_up_after_a_while(database, recosting, jobs, clock):
-    await write(database, CALLS[0].start, CALLS[0].end())
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    for _ in range(3):
-        assert await recosting.step() == IDLE_SECONDS
-        clock.time += SETTLE_SECONDS * SECOND
-    assert (await jobs.list_newest())[0].state is RecostState.WAITING
-    clock.time += GIVE_UP_SECONDS * SECOND
-    await recosting.step()
-    (job,) = await jobs.list_newest()
-    assert (job.state, job.error) == (RecostState.FAILED, NOT_COUNTED)
-    await recosting.step()
 
 
 @pytest.mark.gen_test

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 
 import pytest
 
@@ -10,7 +9,6 @@ from tests.cases import for_each
 from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import CredentialError
-from upstream.providers import provider_check
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider
 from upstream.providers.provider_check import MAX_LIST_BYTES, CheckResult, check_provider
@@ -66,18 +64,6 @@ def sent(provider):
     ]
 
 
-@pytest.mark.gen_test
-async def test_each_key_is_asked_with_in_turn(provider, client):
-    provider.play(models(2))
-    provider.play(response(401))
-    assert await check(client, provider, path="v1/", keys=KEYS) == [
-        CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2),
-        CheckResult(HINTS[1], False, 401, "the provider refuses the key (401)"),
-    ]
-    accept = ("Accept", "application/json")
-    assert sent(provider) == [("GET", "/v1/models", [accept, ("Authorization", f"Bearer {key}")], b"") for key in KEYS]
-
-
 @for_each(
     ("type_", "target", "more"),
     [
@@ -96,15 +82,6 @@ async def test_it_asks_in_the_way_of_the_type(provider, client, type_, target, m
     (result,) = await check(client, provider, ProviderType(type_), keys=KEYS[:1])
     assert (result.hint, result.is_well, result.status) == (HINTS[0], True, 429)
     assert sent(provider) == [("GET", target, [("Accept", "application/json"), *more], b"")]
-
-
-@pytest.mark.gen_test
-async def test_a_provider_without_key_is_asked_without_one(provider, client):
-    provider.play(models(1))
-    assert await check(client, provider, keyless=True) == [
-        CheckResult("", True, 200, "reached; it lists 1 models", 1),
-    ]
-    assert sent(provider) == [("GET", "/models", [("Accept", "application/json")], b"")]
 
 
 @pytest.mark.gen_test
@@ -130,61 +107,6 @@ async def test_an_authorizer_without_credential_says_why(provider, client):
     results = await check(client, provider, ProviderType.BEDROCK, authorizer=FixedAuthorizer("the role is gone"))
     assert results == [CheckResult("", False, None, "the role is gone")]
     assert provider.requests == []
-
-
-@for_each(
-    ("played", "result"),
-    [
-        (models(2), CheckResult(HINTS[0], True, 200, "reached; it lists 2 models", 2)),
-        (models(3, "models"), CheckResult(HINTS[0], True, 200, "reached; it lists 3 models", 3)),
-        (response(200, b"[]"), CheckResult(HINTS[0], True, 200, "reached; it lists 0 models", 0)),
-        (response(200, b'{"a": 1}'), CheckResult(HINTS[0], True, 200, "reached")),
-        (response(200, b"<html>"), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (response(200, b""), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (response(200, b"[" * 100_000), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (response(200, b'{"data": ["caf\xe9"]}'), CheckResult(HINTS[0], False, 200, NO_LIST)),
-        (
-            response(301),
-            CheckResult(HINTS[0], False, 301, "the provider redirects (301): give the base URL that it leads to"),
-        ),
-        (response(400), CheckResult(HINTS[0], False, 400, "the provider answers 400 to the question for its models")),
-        (response(401), CheckResult(HINTS[0], False, 401, "the provider refuses the key (401)")),
-        (response(403), CheckResult(HINTS[0], False, 403, "reached; the key may not list the models (403)")),
-        (response(404), CheckResult(HINTS[0], False, 404, "nothing is found there (404): check the base URL")),
-        (
-            response(429),
-            CheckResult(HINTS[0], True, 429, "reached; a rate limit of the provider holds the key back (429)"),
-        ),
-        (response(500), CheckResult(HINTS[0], False, 500, "the provider answers 500 to the question for its models")),
-    ],
-)
-@pytest.mark.gen_test
-async def test_what_a_provider_answers_is_said_in_words(provider, client, played, result):
-    provider.forget()
-    provider.play(played)
-    assert await check(client, provider, keys=KEYS[:1]) == [result]
-
-
-@pytest.mark.gen_test
-async def test_where_nothing_is_found_the_usual_address_is_named(provider, client):
-    provider.play(response(404))
-    message = "nothing is found there (404): check the base URL, such as https://api.openai.com/v1/"
-    assert await check(client, provider, ProviderType.OPENAI) == [CheckResult("", False, 404, message)]
-
-
-@for_each(
-    ("type_", "keyless", "result"),
-    [
-        ("openai-compatible", True, CheckResult("", False, 401, "reached, but it wants a key (401): give it one")),
-        ("openai", False, CheckResult("", True, 401, "reached; it wants a credential, which each user brings")),
-        ("copilot", True, CheckResult("", True, 401, "reached; it wants a credential, which each user brings")),
-    ],
-)
-@pytest.mark.gen_test
-async def test_a_provider_that_wants_a_key_may_have_users_with_one(provider, client, type_, keyless, result):
-    provider.forget()
-    provider.play(response(401))
-    assert await check(client, provider, ProviderType(type_), keyless=keyless) == [result]
 
 
 @for_each(
@@ -255,33 +177,6 @@ async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, 
     assert results == [CheckResult(HINTS[0], False, status, message)]
 
 
-@pytest.mark.gen_test
-async def test_a_connection_that_is_closed_without_an_answer_is_said_to_be(provider, client):
-    provider.play(CLOSE)
-    message = "the provider closed the connection before its response was complete"
-    assert await check(client, provider) == [CheckResult("", False, None, message)]
-
-
-@pytest.mark.gen_test
-async def test_a_name_that_does_not_exist_is_not_found(client):
-    results = await check_provider(Provider("east", TYPE, "http://nobody.invalid/v1/"), client)
-    # Without a resolver at all a name cannot even be looked up.
-    assert results in [
-        [CheckResult("", False, None, f"no connection to the provider: its name {why}")]
-        for why in ("is not found", "cannot be looked up")
-    ]
-
-
-@pytest.mark.gen_test
-async def test_a_port_where_nobody_listens_refuses(client):
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        url = f"http://127.0.0.1:{bound.getsockname()[1]}/v1/"
-        message = "no connection to the provider: it refused the connection"
-        results = await check_provider(Provider("east", TYPE, url, KEYS), client)
-    assert results == [CheckResult(hint, False, None, message) for hint in HINTS]
-
-
 @pytest.fixture
 def over_tls(io_loop, server_tls):  # noqa: F811 - a fixture
     provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
@@ -302,23 +197,3 @@ async def test_a_certificate_that_is_not_trusted_is_named(over_tls, client):
     assert result == CheckResult("", False, None, result.message)
     assert result.message.startswith(begins)
     assert over_tls.requests == []
-
-
-@pytest.mark.gen_test
-async def test_a_provider_that_speaks_no_tls_is_named_for_it(client):
-    async def refuse(reader, writer):
-        writer.write(response(400))
-        await writer.drain()
-        writer.close()
-
-    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
-        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1/"
-        results = await check_provider(Provider("east", TYPE, url), client)
-    assert results == [CheckResult("", False, None, "no connection to the provider: it does not speak TLS")]
-
-
-@pytest.mark.gen_test
-async def test_a_silent_provider_is_given_up_on(provider, client, monkeypatch):
-    monkeypatch.setattr(provider_check, "CHECK_SECONDS", 0.05)
-    provider.play(asyncio.Event())
-    assert await check(client, provider) == [CheckResult("", False, None, "the provider did not answer within 10 s")]

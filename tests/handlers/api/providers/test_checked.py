@@ -10,6 +10,8 @@ import pytest
 from tests.handlers.api.providers.test_managed import ENCRYPTION_KEY, KEYS, east, send
 from upstream.providers import provider_check
 
+NO_LIST = "what is there answers 200, but not with a list of models: check the base URL"
+
 sealed = pytest.mark.bridge(encryption_keys=(ENCRYPTION_KEY,))
 
 
@@ -57,12 +59,12 @@ async def test_what_a_provider_answers_is_said_in_words_and_of_a_silent_one_that
         (MODELS, True, "reached; it lists 2 models"),
         (response(200, b"[]"), True, "reached; it lists 0 models"),
         (response(200, b'{"a":1}'), True, "reached"),
-        (
-            response(200, b"<html>", "text/html"),
-            False,
-            "what is there answers 200, but not with a list of models: check the base URL",
-        ),
+        (response(200, b"<html>", "text/html"), False, NO_LIST),
+        (response(200, b""), False, NO_LIST),
+        (response(200, b"[" * 100_000), False, NO_LIST),
+        (response(200, b'{"data": ["caf\xe9"]}'), False, NO_LIST),
         (response(301), False, "the provider redirects (301): give the base URL that it leads to"),
+        (response(400), False, "the provider answers 400 to the question for its models"),
         (response(401), False, "reached, but it wants a key (401): give it one"),
         (response(403), False, "reached; the key may not list the models (403)"),
         (

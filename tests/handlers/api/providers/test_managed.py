@@ -216,7 +216,8 @@ async def test_keys_are_kept_ordered_and_removed_by_their_ids_and_leave_by_no_do
         "message": "The request body has invalid values.",
         "validations": [{"field": "keys", "detail": detail}],
     }
-    for change in (elsewhere, elsewhere | {"keys": kept}, {"credential": "x-api-key"}, {"type": "anthropic"}):
+    proxy = {"proxy_url": "http://proxy.example:3128"}  # it could read what goes to an address without TLS
+    for change in (elsewhere, elsewhere | {"keys": kept}, proxy, {"credential": "x-api-key"}, {"type": "anthropic"}):
         assert await send(running, "PATCH", "/east", change) == (400, refused)
     assert (await running.get(f"{PROVIDERS}/east"))[1] == added
     status, moved = await send(running, "PATCH", "/east", elsewhere | {"keys": ["sk-another-key-4444"]})

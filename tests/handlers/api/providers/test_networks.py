@@ -8,6 +8,7 @@ import ssl
 
 import pytest
 
+from storage.providers.documents import PROXY_GIVEN_AGAIN
 from tests.fake_upstream import FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls  # noqa: F401 - fixtures
 from upstream.connections.network import Proxy
@@ -71,6 +72,13 @@ async def test_a_provider_has_its_own_proxy_whose_password_nobody_sees(running):
     assert running.bridge.providers["east"].network.proxy == Proxy("proxy.example", 3128, f"Basic {expected}")
     assert "word-secret" not in json.dumps(resource)
     assert running.bridge.secrets.hide("p@ss/word-secret") == "[scrubbed]"
+    other = {"proxy_url": "http://other.example:3128"}
+    status, refused = await send(running, "PATCH", "/east", **other)
+    assert (status, refused["validations"]) == (400, [{"field": "proxy_credentials", "detail": PROXY_GIVEN_AGAIN}])
+    assert (await send(running, "PATCH", "/east", **other, proxy_credentials="eve:x"))[0] == 200
+    assert running.bridge.providers["east"].network.proxy.host == "other.example"
+    assert (await send(running, "PATCH", "/east", proxy_url=""))[0] == 200
+    assert running.bridge.providers["east"].network.proxy is None
 
 
 @sealed
