@@ -2,30 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from tests.cases import for_each
-from upstream.demo.api_call import Part, data_event, last_message, last_text, typed_event
-
-
-@for_each(
-    ("content", "text"),
-    [
-        ("hello", "hello"),
-        (None, ""),
-        ([], ""),
-        ([Part(type="text", text="first"), Part(type="text", text="last"), Part(type="image")], "last"),
-        ([Part(type="image")], ""),
-    ],
-)
-def test_the_last_text_is_that_of_the_last_part_that_has_one(content, text):
-    assert last_text(content) == text
-
-
-def test_an_event_is_compact_json_on_one_line():
-    assert data_event({"text": "a\nb", "number": 1}) == b'data: {"text":"a\\nb","number":1}\n\n'
-
-
-def test_a_typed_event_is_named_by_its_type():
-    assert typed_event({"type": "ping"}) == b'event: ping\ndata: {"type":"ping"}\n\n'
+from upstream.demo.api_call import last_message
 
 
 @pytest.mark.parametrize("role", ["system", "developer"])
