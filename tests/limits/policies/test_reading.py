@@ -194,7 +194,7 @@ def test_any_object_is_a_policy_or_a_named_error(fields, change):
 @for_each(
     ("recording", "field", "rule"),
     [
-        ({"patterns": ["a", "(b)"]}, "recording.patterns[1]", "has (, which is not allowed here"),
+        ({"patterns": ["a", "(b)"]}, "recording.patterns[1]", "cannot be read from '(b)' on; allowed are"),
         ({"patterns": ["a"] * 21}, "recording.patterns", "must have at most 20 patterns"),
         ({"prompts": "some"}, "recording.prompts", "must be one of full, redacted, hashed, none"),
         ({"bodies": "none"}, "recording.bodies", "unknown field"),
