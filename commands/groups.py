@@ -7,6 +7,7 @@ import click
 from commands.command import command, groups_of, run
 from commands.output import format_time, json_option, show
 from resources.accounts.groups import Group
+from resources.accounts.users import User
 
 
 @click.group()
@@ -43,7 +44,7 @@ def list_members(group: str, as_json: bool) -> None:
     """List the users in GROUP, by name."""
     _, found = run(lambda database: groups_of(database).members_page(group, limit=0, offset=0))
     rows = [(user.username, user.role, user.display_name, str(user.id)) for user in found]
-    show(found, ("NAME", "ROLE", "DISPLAY NAME", "ID"), rows, as_json)
+    show(map(User.of, found), ("NAME", "ROLE", "DISPLAY NAME", "ID"), rows, as_json)
 
 
 @command(groups, "add-member")

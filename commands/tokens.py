@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
-from datetime import datetime, timedelta
-from typing import Self
-from uuid import UUID
+from datetime import timedelta
 
 import click
-from msgspec import Struct
 
 from commands.command import command, identities_of, now, run, tokens_of
 from commands.output import format_time, json_option, show
+from resources.accounts.tokens import FoundToken
+from resources.fields import Initiator
 from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts.identities import Token
 from storage.accounts.tokens.text import split_token
@@ -46,48 +45,17 @@ def _lifetime(token: Token) -> str:
 HEADINGS = ("ID", "USER", "NAME", "CREATED", "EXPIRES", "REVOKED", "LAST USED", "CLIENT")
 
 
-class FoundToken(Struct):
-    """A token as lists have it."""
-
-    id: str
-    user_id: UUID
-    username: str
-    name: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    last_used_at: datetime | None
-    last_client: str | None
-    last_client_ip: str | None
-
-    @classmethod
-    def of(cls, details: TokenDetails) -> Self:
-        """Make the resource of a token, with its last use."""
-        token, use = details.token, details.last_use
-        return cls(
-            id=token.id,
-            user_id=token.user_id,
-            username=details.user.username,
-            name=token.name,
-            created_at=token.created_at,
-            expires_at=token.expires_at,
-            revoked_at=token.revoked_at,
-            last_used_at=use.at if use else None,
-            last_client=use.client if use else None,
-            last_client_ip=use.client_ip if use else None,
-        )
-
-
 def _show(found: Iterable[TokenDetails], as_json: bool) -> None:
-    tokens = [FoundToken.of(details) for details in found]
+    listed = list(found)
     rows = [
         (
-            *(token.id, token.username, token.name, format_time(token.created_at, "")),
-            *(format_time(token.expires_at, "never"), format_time(token.revoked_at, "")),
-            *(format_time(token.last_used_at, "never"), token.last_client or ""),
+            *(one.token.id, one.user.username, one.token.name, format_time(one.token.created_at, "")),
+            *(format_time(one.token.expires_at, "never"), format_time(one.token.revoked_at, "")),
+            *((format_time(one.last_use.at, "never"), one.last_use.client) if one.last_use else ("never", "")),
         )
-        for token in tokens
+        for one in listed
     ]
+    tokens = [FoundToken.of(one.token, one.last_use, user=Initiator.of_user(one.user)) for one in listed]
     show(tokens, HEADINGS, rows, as_json)
 
 

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import Self, TypeVar
-from uuid import UUID
+from typing import TypeVar
 
 import click
-from msgspec import Struct
 
 from commands.command import command, identities_of, people_of, run
 from commands.output import format_time, json_option, show
+from resources.accounts.users import ListedUser
 from storage.accounts.audit import Author
-from storage.accounts.users import LastOwnerError, Person, Role
+from storage.accounts.users import LastOwnerError, Role
 
 T = TypeVar("T")
 
 HEADINGS = ("NAME", "ROLE", "DISPLAY NAME", "GROUPS", "COST CENTRE", "LAST SEEN", "SPEND", "CREATED", "ID")
-
-
-class ListedUser(Struct):
-    """A user as the list has them; groups by name."""
-
-    id: UUID
-    username: str
-    display_name: str
-    role: Role
-    created_at: datetime
-    cost_centre: str
-    groups: list[str]
-    last_seen_at: datetime | None
-    spend_usd: float
-
-    @classmethod
-    def of(cls, person: Person) -> Self:
-        """Make the resource of a user, with groups, tokens and spend."""
-        user, groups = person.user, [group.name for group in person.groups]
-        names = (user.id, user.username, user.display_name, user.role, user.created_at, user.cost_centre)
-        return cls(*names, groups, person.last_seen_at, float(person.spend_usd))
 
 
 force_option = click.option("--force", is_flag=True, help="Do not ask, also if NAME is the only owner.")
@@ -104,16 +81,16 @@ def change_user(name: str, role: str | None, display_name: str | None, cost_cent
 def list_users(as_json: bool) -> None:
     """List the users, by name. SPEND is what their calls of this month cost in US dollars, in UTC."""
     _, people = run(lambda database: people_of(database).page(limit=0, offset=0))
-    found = [ListedUser.of(person) for person in people]
     rows = [
         (
-            *(user.username, user.role, user.display_name, ", ".join(user.groups), user.cost_centre),
-            *(format_time(user.last_seen_at, "never"), f"{user.spend_usd:.2f}"),
-            *(format_time(user.created_at, ""), str(user.id)),
+            *(person.user.username, person.user.role, person.user.display_name),
+            *(", ".join(group.name for group in person.groups), person.user.cost_centre),
+            *(format_time(person.last_seen_at, "never"), f"{person.spend_usd:.2f}"),
+            *(format_time(person.user.created_at, ""), str(person.user.id)),
         )
-        for user in found
+        for person in people
     ]
-    show(found, HEADINGS, rows, as_json)
+    show([ListedUser.listed(person) for person in people], HEADINGS, rows, as_json)
 
 
 @command(users, "remove")

@@ -67,7 +67,7 @@ def word(text: str) -> Any:
 
 
 class Initiator(Struct):
-    """The user of a call. A removed user keeps both names."""
+    """A user, such as that of a call. A removed user keeps both names."""
 
     id: UUID
     username: str
@@ -77,7 +77,12 @@ class Initiator(Struct):
     def of(cls, id_: UUID, users: Mapping[UUID, User]) -> Self:
         """Make it; an unknown user has no names."""
         user = users.get(id_)
-        return cls(id_, user.username, user.display_name) if user else cls(id_, "", "")
+        return cls.of_user(user) if user else cls(id_, "", "")
+
+    @classmethod
+    def of_user(cls, user: User) -> Self:
+        """Make it of a user who is known."""
+        return cls(user.id, user.username, user.display_name)
 
 
 class ListPage(Struct, Generic[T]):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
-from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
@@ -16,7 +15,7 @@ from limits.policies.compiled import Applied
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
 from limits.policies.sources import Level, Source
-from resources.fields import Count, Time, doc, of_fields, word
+from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, period_end
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
@@ -161,18 +160,10 @@ class LimitRule(Struct):
         )
 
 
-class PolicyUser(Struct):
-    """The user of the explanation."""
-
-    id: UUID
-    username: str
-    name: str
-
-
 class Explanation(Struct):
     """Every rule that applies to a user, where it comes from, and how much is used."""
 
-    user: PolicyUser
+    user: Initiator
     at: Time
     policies: Annotated[list[PolicySource], doc("The policies that apply, the widest first.")]
     model: Annotated[str | None, doc("The model in the request.")]
@@ -207,7 +198,7 @@ class Explanation(Struct):
         maximum = effective.max_tokens if effective else None
         denied_by = effective.denies_own_key if effective else None
         return cls(
-            user=PolicyUser(user.id, user.username, user.display_name),
+            user=Initiator.of_user(user),
             at=format_time(now),
             policies=[PolicySource.of(one.source) for one in policies],
             model=model,

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, Struct, field
 
 from intercept.refusals import Rule
-from resources.accounts.policies import LimitRule, PolicyUser
+from resources.accounts.policies import LimitRule
 from resources.accounts.tokens import Token
-from resources.fields import Count, Time, doc
+from resources.fields import Count, Initiator, Time, doc
 from resources.limits import LimitsScope, LimitsState
 from resources.recorded.refusals import Refusal
 from resources.recorded.statistics import GroupTotals
@@ -52,7 +52,7 @@ class UserRefusals(Struct):
 class UserUsage(Struct):
     """The current usage of a user by limit, and their calls in a time range."""
 
-    user: PolicyUser
+    user: Initiator
     at: Time
     from_: Annotated[Time, doc("The start of the time range.")] = field(name="from")
     to: Annotated[Time, doc("Its end, exclusive.")]

@@ -14,8 +14,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import encode
 
 from intercept.records import CredentialKind, EndReason, Status
-from intercept.times import format_time
-from resources.fields import Count, Initiator, Time, doc, format_decimal
+from resources.fields import Count, Initiator, Time, doc, format_decimal, of_fields
 from resources.recorded.figures import without_texts
 from resources.recorded.parts import (
     Agent,
@@ -28,16 +27,15 @@ from resources.recorded.parts import (
     ModelThought,
     ProviderCost,
     RecordedError,
-    TextMatch,
     TokenUsage,
     ToolUsage,
     Try,
     UserPrompt,
     WebSocketOrigin,
-    whole,
 )
 from resources.recorded.prompt_cache import CallCache
 from storage.accounts.users import User
+from storage.queries.filters.texts import Match
 from upstream.providers.presets import ProviderType
 
 
@@ -99,7 +97,7 @@ class Interception(Struct):
         doc("Its costs before it was priced again, the latest last; absent if it never was."),
     ] = UNSET
     matches: Annotated[
-        list[TextMatch] | UnsetType,
+        list[Match] | UnsetType,
         doc("In lists by a search for words: where it says them, at most five places. Else absent."),
     ] = UNSET
 
@@ -108,52 +106,39 @@ class Interception(Struct):
         """Show a document. `users` has those that are known."""
         get, id_ = document.get, document["_id"]
         agent, error, cost, provider_cost = get("agent"), get("error"), get("cost"), get("provider_cost")
-        return cls(
-            id_,
-            document["api_key_id"],
-            Initiator.of(document["initiator_id"], users),
-            get("group_ids", []),
-            document["provider"],
-            document["provider_name"],
-            get("requested_provider_name") or document["provider_name"],
-            document["model"],
-            document["client"],
-            document["client_session_id"],
-            get("session_id"),
-            get("parent_id"),
-            get("root_id"),
-            agent and Agent(**agent),
-            get("tags", {}),
-            document["user_agent"],
-            document["streaming"],
-            document["status"],
-            get("end_reason"),
-            error and RecordedError(**error),
-            whole(get("upstream_status")),
-            get("upstream_request_id"),
-            document["credential_kind"],
-            document["credential_hint"],
-            format_time(document["started_at"]),
-            format_time(get("upstream_asked_at")),
-            format_time(get("first_byte_at")),
-            format_time(get("ended_at")),
-            (origin := get("websocket")) and WebSocketOrigin.of(origin),
-            (made := get("connecting")) and Connecting(**made),
-            int(get("attempt", get("retry_count", 0))),
-            get("retry_of"),
-            whole(get("attempts")),
-            [Try.of(one) for one in get("tries", ())],
-            cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
-            provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
-            Metadata(truncated=True) if get("truncated") else Metadata(),
-            CallCache.of(document),
-            [TokenUsage.of(usage, id_) for usage in get("token_usages", ())],
-            [UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
-            [ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
-            [ModelThought.of(thought, id_) for thought in get("model_thoughts", ())],
-            (response := get("response")) and ModelResponse.of(response),
-            [EarlierCost.of(one) for one in get("earlier_costs", ())] or UNSET,
+        return of_fields(
+            cls,
+            {**_ABSENT, **document},
+            id=id_,
+            initiator=Initiator.of(document["initiator_id"], users),
+            requested_provider_name=get("requested_provider_name") or document["provider_name"],
+            agent=agent and Agent(**agent),
+            error=error and RecordedError(**error),
+            websocket=(origin := get("websocket")) and WebSocketOrigin.of(origin),
+            connecting=(made := get("connecting")) and Connecting(**made),
+            attempt=int(get("attempt", get("retry_count", 0))),
+            tries=[Try.of(one) for one in get("tries", ())],
+            cost=cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
+            provider_cost=provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
+            metadata=Metadata(truncated=True) if get("truncated") else Metadata(),
+            cache=CallCache.of(document),
+            token_usages=[TokenUsage.of(usage, id_) for usage in get("token_usages", ())],
+            user_prompts=[UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
+            tool_usages=[ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
+            model_thoughts=[ModelThought.of(thought, id_) for thought in get("model_thoughts", ())],
+            response=(response := get("response")) and ModelResponse.of(response),
+            earlier_costs=[EarlierCost.of(one) for one in get("earlier_costs", ())] or UNSET,
+            matches=UNSET,
         )
+
+
+_ABSENT: Document = {
+    **dict.fromkeys(("session_id", "parent_id", "root_id", "end_reason", "retry_of", "attempts")),
+    **dict.fromkeys(("upstream_status", "upstream_request_id", "upstream_asked_at", "first_byte_at", "ended_at")),
+    "group_ids": [],
+    "tags": {},
+}
+"""What is shown of fields that a document lacks."""
 
 
 class InterceptionList(Struct):

@@ -243,7 +243,13 @@ class Try(Struct):
     def of(cls, one: Document) -> Self:
         """Show an entry of `tries`."""
         error = one["error"] and RecordedError(**one["error"])
-        return cls(one["provider_name"], one["credential_hint"], whole(one["status"]), error, int(one["ms"]))
+        return cls(
+            one["provider_name"],
+            one["credential_hint"],
+            None if one["status"] is None else int(one["status"]),
+            error,
+            int(one["ms"]),
+        )
 
 
 class WebSocketOrigin(Struct):
@@ -270,17 +276,3 @@ class Connecting(Struct):
 RecordedSince: TypeAlias = Annotated[
     Time | UnsetType, doc("These values are computed from records. Records of calls before this time were removed.")
 ]
-
-
-class TextMatch(Struct):
-    """A match of a search for texts in a call."""
-
-    field: Annotated[str, doc("The text, as in `tool_usages[0].input`.")]
-    before: Annotated[str, doc("The text before it, cut.")]
-    text: Annotated[str, doc("The words themselves.")]
-    after: Annotated[str, doc("The text after it, cut.")]
-
-
-def whole(number: int | None) -> int | None:
-    """Return a number that BSON may have as a type of its own as a plain one."""
-    return None if number is None else int(number)

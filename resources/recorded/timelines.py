@@ -9,8 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from intercept.records import EndReason, Status
-from intercept.times import format_time
-from resources.fields import Count, Time, doc, format_decimal
+from resources.fields import Count, Time, doc, format_decimal, of_fields
 from resources.recorded.parts import ToolResult
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User
@@ -54,22 +53,16 @@ class TimelineCall(Struct):
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Show a document in short."""
         get, agent = document.get, document.get("agent") or {}
-        return cls(
-            document["_id"],
-            agent.get("id"),
-            agent.get("parent_id"),
-            (agent.get("hints") or {}).get("agent_type"),
-            document["model"],
-            document["provider_name"],
-            document["status"],
-            get("end_reason"),
-            format_time(document["started_at"]),
-            format_time(get("first_byte_at")),
-            format_time(get("ended_at")),
-            (cost := get("cost")) and format_decimal(cost["usd"]),
-            int(get("attempt", get("retry_count", 0))),
-            get("retry_of"),
-            [ToolCall.of(usage) for usage in get("tool_usages", ())],
+        return of_fields(
+            cls,
+            {**dict.fromkeys(("end_reason", "first_byte_at", "ended_at", "retry_of")), **document},
+            id=document["_id"],
+            agent_id=agent.get("id"),
+            parent_agent_id=agent.get("parent_id"),
+            agent_type=(agent.get("hints") or {}).get("agent_type"),
+            cost_usd=(cost := get("cost")) and format_decimal(cost["usd"]),
+            attempt=int(get("attempt", get("retry_count", 0))),
+            tools=[ToolCall.of(usage) for usage in get("tool_usages", ())],
         )
 
 

@@ -37,7 +37,7 @@ def test_a_token_is_found_by_its_id_its_name_and_its_user(run, output):
     service = run("tokens", "create", "groups/ci", "--name", "build").stdout[:10]
 
     def found(text):
-        return [(one["id"], one["username"]) for one in json.loads(output("tokens", "find", text, "--json"))]
+        return [(one["id"], one["user"]["username"]) for one in json.loads(output("tokens", "find", text, "--json"))]
 
     for text in (token[:10], "lapTOP", "AD"):
         assert found(text) == [(token[:10], "ada")]
@@ -52,7 +52,7 @@ def test_a_token_is_found_by_its_id_its_name_and_its_user(run, output):
 def test_whose_a_token_is_is_said_by_the_token_on_the_standard_input(run, output):
     token, _ = create(run, "--name", "laptop")
     (found,) = json.loads(succeeded(run("tokens", "lookup", "--json", typed=token)))
-    assert (found["id"], found["username"]) == (token[:10], "ada")
+    assert (found["id"], found["user"]["username"]) == (token[:10], "ada")
     message = "Error: no token of this bridge: it is unknown, or not complete\n"
     for text in ("", token[:10], token[:11] + 22 * "x"):
         assert refused(run("tokens", "lookup", typed=text)) == (1, message)

@@ -1,6 +1,7 @@
 import json
 import re
 
+from resources.accounts.users import ListedUser
 from tests.command_line import refused
 
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
@@ -36,7 +37,8 @@ def test_a_user_is_added_listed_and_removed(output):
         rf"grace  auditor  Grace H\.      lab     4711         never      0.00   {MOMENT}  [0-9a-f-]{{36}}", grace
     )
     assert output("users", "remove", "ada") == "Removed ada and revoked their tokens.\n"
-    assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["grace"]
+    (user,) = json.loads(output("users", "list", "--json"))
+    assert (user["username"], user["name"], list(user)) == ("grace", "Grace H.", list(ListedUser.__struct_fields__))
 
 
 def test_the_only_owner_stays_one_unless_it_is_confirmed_or_forced(run, output):

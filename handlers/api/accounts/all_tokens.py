@@ -28,8 +28,7 @@ ONLY_OWNERS_LOOK_UP = "Only owners may look tokens up."
 
 
 def _found(details: TokenDetails) -> FoundToken:
-    user = Initiator(details.user.id, details.user.username, details.user.display_name)
-    return FoundToken.of(details.token, details.last_use, user=user)
+    return FoundToken.of(details.token, details.last_use, user=Initiator.of_user(details.user))
 
 
 class AllTokensHandler(ChangeHandler):

@@ -19,8 +19,9 @@ from handlers.api.recorded.statistics.group_request import whole_hours
 from handlers.limits_state import scope_of_limits, state_of_limits
 from intercept.refusals import Rule
 from intercept.times import format_time
-from resources.accounts.policies import LimitRule, PolicyUser
+from resources.accounts.policies import LimitRule
 from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, TokenUsage, UserRefusals, UserUsage, count_rules
+from resources.fields import Initiator
 from resources.recorded.refusals import Refusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
@@ -59,7 +60,7 @@ class UsageHandler(OwnHandler):
         rules = iter([LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in states])
         self.write_json(
             UserUsage(
-                user=PolicyUser(user.id, user.username, user.display_name),
+                user=Initiator.of_user(user),
                 at=format_time(now),
                 from_=format_time(start),
                 to=format_time(end),

@@ -6,15 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from msgspec import structs
-
 from handlers.api.pagination import parse_page
 from handlers.api.recorded.pages import PageHandler
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.problems import Problem
 from intercept.ids import format_id
 from resources.recorded.interceptions import InterceptionList
-from resources.recorded.parts import TextMatch
 from storage.accounts.events import Way
 from storage.search.find import Found, is_for_index
 from storage.search.reading import Query
@@ -61,7 +58,7 @@ class InterceptionsHandler(PageHandler):
         if self._query is not None:
             found = await self.bridge.search.matches(self._query, documents)
             for row, matches in zip(rows, found, strict=False):
-                row.matches = [TextMatch(*structs.astuple(match)) for match in matches]
+                row.matches = matches
 
 
 class InterceptionHandler(VisibilityHandler):

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from intercept.recording import Keep
 from intercept.restricted_texts import HASH
@@ -53,12 +53,12 @@ TEXT_FIELDS: Final = (
 
 
 class Match(Struct, frozen=True):
-    """Where a search found something: the text around it is cut off."""
+    """A match of a search for texts in a call."""
 
-    field: str
-    before: str
-    text: str
-    after: str
+    field: Annotated[str, Meta(description="The text, as in `tool_usages[0].input`.")]
+    before: Annotated[str, Meta(description="The text before it, cut.")]
+    text: Annotated[str, Meta(description="The words themselves.")]
+    after: Annotated[str, Meta(description="The text after it, cut.")]
 
 
 def words_of(text: str) -> list[str]:
