@@ -235,6 +235,12 @@ class Metrics:
         model = self._model(interception.model)
         self._inflight(interception.provider_name, model, interception.route).inc()
 
+    def moved(self, interception: Interception, provider_name: str) -> None:
+        """A recorded call under way was answered by another provider than the one that its record names."""
+        model = self._model(interception.model)
+        self._inflight(interception.provider_name, model, interception.route).dec()
+        self._inflight(provider_name, model, interception.route).inc()
+
     def ended(self, interception: Interception, ending: Ending, spent: Spent) -> None:
         """A recorded call ended."""
         provider, model = interception.provider_name, self._model(interception.model)

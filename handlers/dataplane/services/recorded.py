@@ -186,6 +186,7 @@ class RecordedCall(Watcher):
     def _set_provider(self, provider: Provider) -> None:
         """Attribute the call to the provider that responded: it decides what the call costs."""
         if provider.name != self._start.provider_name:
+            self._bridge.metrics.moved(self._start, provider.name)
             self._start = replace(self._start, provider=provider.type.value, provider_name=provider.name)
         if provider.name != self._requested:
             self._handler.stand_in = provider.name

@@ -22,8 +22,8 @@ from intercept.dialects.openai import usage_only
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_event
-from intercept.dialects.strict import read_count
-from intercept.formats.json_text import as_object, read_struct
+from intercept.dialects.strict import StrictReading
+from intercept.formats.json_text import as_object, read_members, read_struct, starts_with
 from intercept.formats.streams.sse import Event
 from intercept.records import TokenUsage
 from intercept.tokens import openai_tokens, storable
@@ -36,6 +36,9 @@ DONE: Final = "response.done"
 _CREATED: Final = "response.created"
 _ITEM: Final = "conversation.item.create"
 _HEARD: Final = "conversation.item.input_audio_transcription."
+_LIMIT: Final = "max_output_tokens"
+_NO_LIMIT: Final = b'"inf"'
+_NULL: Final = Raw(b"null")
 _HEARD_ENDS: Final = (f"{_HEARD}completed", f"{_HEARD}failed")
 
 
@@ -49,10 +52,6 @@ class _Item(Struct, frozen=True):
     role: str = ""
     content: list[_Part] = field(default_factory=list)
     call_id: str = ""
-
-
-class _Wanted(Struct, frozen=True):
-    max_output_tokens: Raw = Raw()
 
 
 class _Transcription(Struct, frozen=True):
@@ -90,7 +89,7 @@ class ClientEvent(Struct, frozen=True):
     session: _Session | None = None
     event_id: str = ""
     item: _Item = field(default_factory=_Item)
-    response: _Wanted = field(default_factory=_Wanted)
+    response: Raw = Raw()
 
     @property
     def is_request(self) -> bool:
@@ -156,6 +155,21 @@ def read_server_event(message: bytes) -> ServerEvent:
     return read_struct(message, _SERVER_EVENT) or _UNKNOWN_EVENT
 
 
+def _limit_of(response: Raw) -> tuple[int | None, str]:
+    """How many tokens the response that a client requests may have, and the name of a member that some read in another way."""
+    if not starts_with(response, b"{"):
+        return None, ""
+    try:
+        members = read_members(response)
+    except (ValueError, RecursionError):
+        return None, "response"
+    for name, value in members.items():
+        if str(name) == _LIMIT and bytes(memoryview(value)[: len(_NO_LIMIT) + 1]) == _NO_LIMIT:
+            members[name] = _NULL
+    strict = StrictReading(members)
+    return strict.token_limit, strict.odd_count
+
+
 CallT = TypeVar("CallT")
 
 
@@ -200,11 +214,13 @@ class RealtimeCalls(Generic[CallT]):
 
     def summarize(self, event: ClientEvent | None = None) -> RequestSummary:
         """The summary of the next response; `event` requests it, None if the provider begins it by itself."""
+        token_limit, odd_count = (None, "") if event is None else _limit_of(event.response)
         summary = RequestSummary(
             model=self._model if self._model.strip() else UNNAMED_MODEL,
             other_models=self._others,
             stream=True,
-            max_output_tokens=None if event is None else read_count(event.response.max_output_tokens),
+            max_output_tokens=token_limit,
+            odd_count=odd_count,
             user_prompt=read_prompt([self._text] if self._text else []),
             answered_tool_call_id=self._tool_call_id,
             conversation_id=self._session_id,

@@ -153,12 +153,14 @@ HOSTILE = {
     "pairs": filled(TEXT, rb"\ud83d\ude80", b'"}]}'),
     "characters of every width": filled(TEXT, "é東🚀".encode(), b'"}]}'),
     "halves of pairs": TEXT + rb"\ud83d" * MAX_MENDED_HALVES + b"a" * 31 * MIB + b'"}]}',
-    "half a pair behind escapes": TEXT + rb"\n" * (MAX_MENDED_ESCAPES - 9) + b"a" * 29 * MIB + rb'\ud83d"}]}',
+    "half a pair behind escapes": TEXT + rb"\n" * (MAX_MENDED_ESCAPES - 9) + b"a" * (28 * MIB - 99) + rb'\ud83d"}]}',
     "numbers": filled(TURNS, b"0,", b"0]}"),
     "as many numbers as are read": TURNS + b"0," * MOST + b"0]}",
     "as many escapes as are read": TEXT + rb"\n" * MAX_READ_ESCAPES + b"a" * 56 * MIB + b'"}]}',
-    "as many escapes in parts": filled(
-        PARTS, b'{"type":"text","text":"' + rb"\n" * 4000 + b"a" * 56_000 + b'"},', b"0]}]}"
+    "as many escapes in parts": (
+        PARTS
+        + (b'{"type":"text","text":"' + rb"\n" * 2000 + b"a" * 56_000 + b'"},') * (MAX_READ_ESCAPES // 2001)
+        + b"0]}]}"
     ),
     "as many numbers as are passed": filled(
         b'{"model":"m","x":[' + b"0," * (MAX_VALUES - 9) + b'0],"y":"', rb"\n", b'"}'

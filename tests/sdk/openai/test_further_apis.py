@@ -62,19 +62,20 @@ async def test_a_legacy_completion_is_recorded_like_a_chat(running, openai):
 
 @pytest.mark.gen_test
 @pytest.mark.parametrize("asks", [True, False])
-async def test_a_streamed_legacy_completion_is_as_asked_and_has_the_tokens_told(running, openai, asks):
+async def test_a_streamed_legacy_completion_has_its_tokens_recorded_and_is_as_asked(running, openai, asks):
     chunks = [
         COMPLETION | {"choices": [COMPLETION["choices"][0] | {"text": text, "finish_reason": reason}], "usage": None}
         for text, reason in ((" Grü", None), ("ße", "stop"))
     ]
     result = [*chunks, COMPLETION | {"choices": []}] if asks else chunks
-    running.upstream.play(*stream(data_events(result)))
+    running.upstream.play(*stream(data_events([*chunks, COMPLETION | {"choices": []}])))
     options = {"stream_options": {"include_usage": True}} if asks else {}
     received = await openai.completions.create(model="m", prompt="Say hello", stream=True, **options)
     assert [chunk.to_dict() async for chunk in received] == result
-    assert _sent(running)[2] == {"model": "m", "prompt": "Say hello", "stream": True, **options}
+    asked = {"stream_options": {"include_usage": True}}
+    assert _sent(running)[2] == {"model": "m", "prompt": "Say hello", "stream": True, **asked}
     (recorded,) = await running.ended(1)
-    usages = [tokens(5, 7, read=None)] if asks else []
+    usages = [tokens(5, 7, read=None)]
     expected = record("openai", token_usages=usages, user_prompts=["Say hello"], streaming=True)
     assert essence(recorded) == expected
 

@@ -269,7 +269,8 @@ async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_
     lines = text.decode().splitlines()
     assert 'coder_aibridged_provider_fallbacks_total{next="spare",provider="anthropic"} 1.0' in lines
     in_flight = [line for line in lines if line.startswith("coder_aibridged_interceptions_inflight{")]
-    assert [line.rpartition(" ")[2] for line in in_flight] == ["0.0"]
+    assert {line.rpartition(" ")[2] for line in in_flight} == {"0.0"}
+    assert any('provider="spare"' in line for line in in_flight)
     assert any(line.startswith("coder_aibridged_interceptions_total") and 'provider="spare"' in line for line in lines)
     await running.afresh()
     for one in upstreams:

@@ -11,7 +11,9 @@ from intercept.dialects.openai.realtime import (
     read_server_event,
     stream_reader,
 )
+from intercept.formats.json_text import MAX_MEMBERS
 from intercept.records import ProviderError, Reading, TokenUsage, ToolUsage
+from tests.cases import for_each
 
 USAGE = {
     "total_tokens": 253,
@@ -118,10 +120,29 @@ def test_what_is_recorded_of_the_next_response_is_said_before_it():
     assert (summary.conversation_id, summary.stream, summary.answered_tool_call_id) == ("sess_1", True, None)
     calls.note(client("conversation.item.create", item={"type": "function_call_output", "call_id": "call_1"}))
     summary = calls.summarize(client("response.create", response={"max_output_tokens": "inf"}))
+    assert summary.odd_count == ""
     assert (summary.user_prompt, summary.max_output_tokens, summary.answered_tool_call_id) == (None, None, "call_1")
     summary = calls.summarize()
     assert (summary.user_prompt, summary.answered_tool_call_id) == (None, None)
     assert RealtimeCalls("").summarize().model == "default"
+
+
+@for_each(
+    ("response", "limit", "odd"),
+    [
+        (b'{"max_output_tokens":"64000"}', None, "max_output_tokens"),
+        (b'{"max_output_tokens":6.4e4}', None, "max_output_tokens"),
+        (b'{"max_output_tokens":5,"Max_Output_Tokens":9}', 9, "Max_Output_Tokens"),
+        (b'{"max_output_tokens":"inf","max_output_tokens":5}', 5, "max_output_tokens"),
+        (b'{"max_output_tokens":5,"x":{"max_output_tokens":"a"}}', 5, ""),
+        (b"{" + b'"a":1,' * MAX_MEMBERS + b'"max_output_tokens":5}', None, "response"),
+        (b"null", None, ""),
+    ],
+)
+def test_a_limit_that_can_be_read_in_two_ways_is_named(response, limit, odd):
+    event = read_client_event(b'{"type":"response.create","response":%b}' % response)
+    summary = RealtimeCalls("m").summarize(event)
+    assert (summary.max_output_tokens, summary.odd_count) == (limit, odd)
 
 
 @given(
