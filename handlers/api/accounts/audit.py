@@ -15,7 +15,6 @@ from storage.accounts.events import Action
 from storage.queries.accounts.audit import AuditQuery, audit_page
 from storage.queries.paging import UnknownCursorError
 
-PARAMETERS = ("limit", "after_id", "from", "to", "action", "user")
 NOT_YOURS = "Only owners and auditors may see the audit trail."
 KINDS: Final = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
 """What actions are of: each stands for all of it."""
@@ -30,7 +29,7 @@ class AuditHandler(ControlHandler):
         """Respond with `{"results": [..]}`, newest first."""
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS)
-        values = self.parameters(*PARAMETERS)
+        values = self.parameters("limit", "after_id", "from", "to", "action", "user")
         page = parse_page(values)
         query = read_query(values)
         try:

@@ -9,7 +9,6 @@ from handlers.problems import ValidationProblem
 from resources.accounts.policies import Explanation
 from storage.accounts.users import Token, User
 
-PARAMETERS = ("model", "provider", "token")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see the policy of others."
 NO_PROVIDER = "there is no provider of this name"
 NO_TOKEN = "the user has no token with this id"  # noqa: S105 - it is no password
@@ -24,7 +23,7 @@ class ExplanationHandler(OwnHandler):
         """Respond with the limits and rules of a user, or of one of the user's tokens if `token` names it."""
         name = await self.to_see(username)
         bridge = self.bridge
-        values = self.parameters(*PARAMETERS)
+        values = self.parameters("model", "provider", "token")
         provider = values.get("provider", "")
         if provider and provider not in bridge.providers:
             raise ValidationProblem(INVALID, validations=[("provider", NO_PROVIDER)])

@@ -31,7 +31,6 @@ from storage.queries.filters.grouped.grouping import GroupQuery
 
 NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see what others use."
 
-PARAMETERS = ("from", "to")
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -44,7 +43,7 @@ class UsageHandler(OwnHandler):
         await self.identify()
         role = self.identity.user.role
         name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)
-        bridge, values = self.bridge, self.parameters(*PARAMETERS)
+        bridge, values = self.bridge, self.parameters("from", "to")
         start, end = whole_hours(values, bridge.now())
         user = await find_user(bridge, name, self.identity.user)
         spend = await bridge.people.spend_of(user)

@@ -15,7 +15,6 @@ from storage.accounts.views.documents import Page, View
 from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
 
 NOT_YOURS_TO_CHANGE = "Only the user who saved a view and owners may change it."
-PARAMETERS = ("limit", "offset", "page")
 
 
 class _ViewHandler(ChangeHandler):
@@ -39,7 +38,7 @@ class ViewsHandler(_ViewHandler):
     async def get(self) -> None:
         """Respond with `{"count": n, "results": [..]}`, by name."""
         await self.identify()
-        values = self.parameters(*PARAMETERS)
+        values = self.parameters("limit", "offset", "page")
         problems: Problems = []
         rows, page = parse_page(values), choice(Page, "page", values, problems)
         refuse(problems)

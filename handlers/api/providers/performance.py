@@ -15,7 +15,6 @@ from storage.queries.filters.grouped.dimensions import By, Dimension
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.performance import read_performance, read_provider
 
-PARAMETERS = ("from", "to")
 NOT_YOURS_TO_SEE = "Only owners and auditors may see how providers fare."
 
 
@@ -31,7 +30,7 @@ class TimeRangeHandler(ControlHandler):
         """
         if not self.identity.user.role.sees_everything:
             raise Problem(403, NOT_YOURS_TO_SEE)
-        return whole_hours(self.parameters(*PARAMETERS), self.bridge.now())
+        return whole_hours(self.parameters("from", "to"), self.bridge.now())
 
 
 class PerformanceHandler(TimeRangeHandler):
