@@ -477,12 +477,13 @@ async def test_whatever_a_token_makes_is_bound_by_its_policy_and_by_no_other_way
     session = await running.signed_in(held["Authorization"][len("Bearer ") :])
     _, by_session = await change("POST", "/users/me/tokens", {}, session)
     _, replacing = await change("POST", f"/tokens/{free[:10]}/replace", {}, held)
+    _, replaced = await change("POST", f"/tokens/{id_}/replace", {}, {"X-Api-Key": free})
     _, codes = await change("POST", "/device/code", None, {})
     await change("POST", "/device/answer", {"user_code": codes["user_code"], "answer": "allow"}, held)
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = urlencode({"grant_type": GRANT_TYPE, "device_code": codes["device_code"]}).encode()
     device = json.loads((await running.request("POST", f"{API}/device/token", form, body)).body)["access_token"]
-    tokens = [one["token"] for one in (made, of_made, by_session, replacing)]
+    tokens = [one["token"] for one in (made, of_made, by_session, replacing, replaced)]
     for token in (*tokens, device):
         response = await refused(running, CHAT, {"Authorization": f"Bearer {token}"})
         assert (response.status, f"token {id_} denies *" in str(response.body)) == (403, True)
