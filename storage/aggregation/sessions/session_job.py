@@ -61,6 +61,8 @@ _TYPED = {
 # Something was written to a cache for an hour: as Anthropic says it, and as Bedrock's Converse does.
 _FOR_AN_HOUR = r'"ephemeral_1h_input_tokens":[1-9]|"inputTokens":[1-9][0-9]*,"ttl":"1h"|"ttl":"1h","inputTokens":[1-9]'
 _LONG_LIVED = {"$regexMatch": {"input": "$$this", "regex": _FOR_AN_HOUR}}
+# The models of its usages; "" is the call's own.
+_MODELS = {"$map": {"input": {"$ifNull": ["$token_usages", []]}, "in": {"$ifNull": ["$$this.model", ""]}}}
 # Prompts and usages may be large: only the needed parts leave the database.
 CALL = {
     **dict.fromkeys(
@@ -75,7 +77,7 @@ CALL = {
     **{name: {"$sum": f"$token_usages.{name}"} for name in TOKENS},
     "no_usage": NO_USAGE,
     # What an advisor reads is another model's cache: with its tokens a call is compared with no other.
-    "blocks": {"$cond": [{"$anyElementTrue": [{"$ifNull": ["$token_usages.model", []]}]}, "$$REMOVE", "$blocks"]},
+    "blocks": {"$cond": [{"$gt": [{"$size": {"$setUnion": [_MODELS]}}, 1]}, "$$REMOVE", "$blocks"]},
     "long_lived": {
         "$anyElementTrue": [{"$map": {"input": {"$ifNull": ["$token_usages.metadata.usage", []]}, "in": _LONG_LIVED}}]
     },

@@ -113,6 +113,19 @@ async def test_a_call_with_an_advisor_which_has_a_cache_of_its_own_is_compared_w
 
 
 @pytest.mark.gen_test
+async def test_calls_of_a_deployment_whose_answers_name_their_model_are_compared(database, sessions):
+    first, second = Call(1, "a"), Call(4, "a")
+    packed = read_blocks(b'{"messages":[1]}')
+    await keep(database, first, second)
+    await cached(database, first, packed, read=0, written=1000)
+    await cached(database, second, packed, read=0, written=1200)
+    await database.interceptions.update_many({}, {"$set": {"token_usages.0.model": "gpt-4o"}})
+    assert await sessions.add_pending() == 2
+    session = await database.sessions.find_one({"client_session_id": "a"})
+    assert session["lost_tokens"] == 1000
+
+
+@pytest.mark.gen_test
 async def test_a_true_end_is_compared_though_a_presumed_one_was_added(database, sessions):
     first, second = Call(1, "a"), Call(4, "a")
     packed = read_blocks(b'{"messages":[1]}')
