@@ -16,7 +16,7 @@ from storage.demo.company import company
 from storage.demo.days import refusals_of
 from storage.demo.sessions import Person
 from storage.demo.state import DemoState
-from storage.demo.store import STALE, SUFFIX, DemoStore
+from storage.demo.store import STALE, DemoStore
 
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC)  # a Friday
 LINKS = ("parent_id", "root_id", "session_id")
@@ -98,20 +98,6 @@ async def test_what_it_leaves_no_job_to_do_is_as_the_job_would_have_done_it(stor
 
 
 @pytest.mark.gen_test
-async def test_it_shows_the_kinds_of_things_that_views_are_about(store):
-    await store.fill(await store.begin())
-    calls = store.records.interceptions
-    assert set(await calls.distinct("end_reason")) == {"completed", "upstream_error", "client_disconnected"}
-    assert len(await calls.distinct("client")) == 5
-    assert set(await calls.distinct("provider_name")) == {"anthropic", "openai", "gemini"}
-    assert set() < set(await calls.distinct("agent.hints.agent_type")) <= {"Explore", "Plan", "code-reviewer"}
-    assert await calls.find_one({"retry_count": 1})
-    assert await calls.find_one({"model_thoughts.0": {"$exists": True}})
-    assert await calls.find_one({"token_usages.cache_read_input_tokens": {"$gt": 20_000}})
-    assert await calls.find_one({"cost": None, "end_reason": "completed"}) is None
-
-
-@pytest.mark.gen_test
 async def test_one_fills_it_in_at_a_time_until_that_was_broken_off(store, clock):
     first = await store.begin()
     with pytest.raises(IdentityConflictError, match="the demo company is being filled in or removed"):
@@ -140,10 +126,6 @@ async def test_a_removal_stops_who_fills_it_in(store):
     assert await task is False
     assert stepped[-1] < 1
     assert await counts_of(store.records) == {}
-
-
-def test_its_database_is_named_after_that_of_the_bridge(database, database_name):
-    assert database.beside(SUFFIX).interceptions.database.name == f"{database_name}-demo"
 
 
 def test_refusals_are_answered_as_a_bridge_answers_them():

@@ -154,35 +154,6 @@ async def calls_of_four_days(database, number=20):
 
 
 @pytest.mark.gen_test
-async def test_of_the_moment_of_the_oldest_some_may_be_gone(database):
-    for number in range(3):
-        await live(database, Call(number, second=DAY), "completed")
-    await RollupJob(database, now=now).add_pending()
-    await database.interceptions.delete_one({"_id": UUID(int=0)})
-    await agrees(database, EVERYTHING)
-    await agrees(database, Search(started_before=MIDNIGHT + timedelta(seconds=DAY)).filter(initiator_id=None))
-
-
-@pytest.mark.gen_test
-async def test_a_true_end_that_is_not_counted_yet_takes_the_place_of_the_presumed_one(database):
-    first, second, rollups = Call(1, second=DAY), Call(2, second=5), RollupJob(database, now=now)
-    for call in (first, second):
-        await live(database, call, "presumed")
-    await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, BATCH))
-    stories = [("completed", []), ("failed", [1, 2])], [("completed", [1]), ("failed", [2])], [("completed", [1, 2])]
-    for story, ended in zip(stories, (first, second, None), strict=True):
-        for status, wanted in story:
-            assert await everything(database, {"status": status}, None) == wanted
-            await agrees(database, {"status": status})
-        if ended is first:  # after a run that stopped, and with the second after one that did not
-            await write(database, first.end())
-        elif ended:
-            await rollups.add_pending()
-            await write(database, second.end())
-    await agrees(database, EVERYTHING)
-
-
-@pytest.mark.gen_test
 async def test_a_backlog_and_what_was_recorded_before_there_were_rollups_are_counted_in_the_index(
     database, monkeypatch
 ):

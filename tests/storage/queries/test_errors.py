@@ -8,12 +8,10 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import Errors
 from storage.queries.filters.error_groups import ErrorGroup, Kind
-from storage.queries.filters.keys import Term
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.filters.search_language import Search
 from storage.queries.grouped import slices as slices_module
 from storage.queries.grouped.row_reader import Progress
-from tests.cases import for_each
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 
@@ -33,49 +31,10 @@ async def fail(database, number, message, *, status=429, **changes):
     await calls.end(number, EndReason.UPSTREAM_ERROR, upstream_status=status, error=error)
 
 
-async def refuse(database, number, rule, *, initiator_id=ADA.id, count=1, **fields):
-    row = {"_id": UUID(int=1000 + number), "at": at(number), "initiator_id": initiator_id, "count": count, "rule": rule}
-    row |= {"provider": "openai-eu", "model": None, "status": 429, "api_key_id": "abcdefghij", "route": "/r"}
-    await database.refusals.insert_one(row | fields)
-
-
 async def groups(database, search=None, *, visible_to=None, texts=True, **more):
     search = search or Search(**RANGE)
     found = search.filter(initiator_id=None), conditions_of(search, initiator_id=None)
     return await Errors(database).groups(*found, visible_to=visible_to, texts=texts, **more)
-
-
-@pytest.mark.gen_test
-async def test_errors_are_grouped_by_what_they_have_in_common(database):
-    await fail(database, 1, "Limit of 10 tokens reached", initiator_id=BOB_ID)
-    await fail(database, 2, "Limit of 20 tokens reached")
-    await fail(database, 3, "Limit of 20 tokens reached", model="other")
-    await refuse(database, 4, "rate", count=5)
-    await refuse(database, 5, "rate", initiator_id=None)
-    await refuse(database, 6, "rate", shadow=True)
-    await Calls(database).start(7)
-    await Calls(database).end(7)
-    kind = Kind("openai-eu", "gpt-5", 429, "upstream_error", "t", "Limit of # tokens reached")
-    assert await groups(database) == (
-        [
-            ErrorGroup(
-                Kind("openai-eu", None, 429, "refused", "", "", "rate"),
-                *(6, {ADA.id}, at(4), at(5), UUID(int=1005), None, ""),
-            ),
-            ErrorGroup(kind, 2, {ADA.id, BOB_ID}, at(1), at(2), UUID(int=2), ADA.id, "Limit of 20 tokens reached"),
-            ErrorGroup(
-                kind._replace(model="other"),
-                1,
-                {ADA.id},
-                at(3),
-                at(3),
-                UUID(int=3),
-                ADA.id,
-                "Limit of 20 tokens reached",
-            ),
-        ],
-        False,
-    )
 
 
 @pytest.mark.gen_test
@@ -120,21 +79,3 @@ async def test_of_too_many_different_messages_the_rarest_are_left_out(database, 
         await fail(database, number, message)
     found, is_cut = await groups(database)
     assert ([one.kind.template for one in found], is_cut) == (["often"], True)
-
-
-@for_each(
-    ("search", "expected"),
-    [
-        (Search(), {}),
-        (Search(model="m", provider_name="p"), {"model": "m", "provider": "p"}),
-        (
-            Search(terms=(Term("token", ("t",)), Term("http", (429,), True))),
-            {"api_key_id": {"$in": ["t"]}, "status": {"$nin": [429]}},
-        ),
-        (Search(terms=(Term("tool", ("Bash",), True),)), {}),
-        (Search(terms=(Term("tool", ("Bash",)),)), None),
-        (Search(client="c"), None),
-    ],
-)
-def test_a_search_for_calls_means_refusals_where_they_have_what_it_asks_for(search, expected):
-    assert conditions_of(search, initiator_id=None) == expected

@@ -5,7 +5,6 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation import uncounted as uncounted_module
 from storage.aggregation.rollup_job import RollupJob
 from storage.queries.facets import Facet, find_facet
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
@@ -30,17 +29,6 @@ async def record(database, *, counted):
             await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
     await write(database, Call(8, model="in flight").start)
     return partial(find_facet, database)
-
-
-@pytest.mark.gen_test
-async def test_a_name_is_told_however_many_calls_wait_to_be_counted(database, monkeypatch):
-    monkeypatch.setattr(uncounted_module, "MAX_UNCOUNTED", 100)
-    waiting = ({"_id": number, "uncounted": MIDNIGHT, "model": "busy", "tags": {}} for number in range(101))
-    await database.interceptions.insert_many(waiting)
-    call = Call(1, model="new", initiator=ADA, tags=(("project", "apollo"),))
-    await write(database, call.start, call.end())
-    assert await find_facet(database, Facet.MODEL, "", visible_to=None) == ["busy", "new"]
-    assert await find_facet(database, Facet.TAG, "", visible_to=ADA) == ["project"]
 
 
 @pytest.mark.gen_test

@@ -75,15 +75,6 @@ async def test_a_429_counts_for_the_provider_that_gave_it_whoever_answered(datab
 
 
 @pytest.mark.gen_test
-async def test_only_whole_streams_say_how_fast_a_provider_writes(database):
-    by_name = await found(
-        database, call(1, streaming=False), call(2, status="failed"), call(3, token_usages=[]), call(4, first=None)
-    )
-    assert (by_name["east"].streamed_tokens, by_name["east"].streamed_ms) == (0, 0.0)
-    assert ProviderPerformance.of("east", by_name["east"]).tokens_per_second is None
-
-
-@pytest.mark.gen_test
 async def test_what_goes_on_or_is_older_does_not_count_nor_what_is_beyond_the_bound(database, monkeypatch):
     monkeypatch.setattr(performance, "MAX_CALLS", 2)
     running = call(9, status="in_flight", ended=None)

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
 import sys
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -154,26 +153,6 @@ async def test_a_heartbeat_that_stands_still_means_dead_in_less_than_a_minute(da
 
 @pytest.mark.expects_log(REAPED)
 @pytest.mark.gen_test
-async def test_calls_of_an_instance_nobody_knows_are_ended_too(database, watcher, clock):
-    await begin_call(database, OTHER)
-    assert await look(watcher, clock, times=4) == [0, 0, 0, 1]
-    document = await call_of(database)
-    assert (document["end_reason"], document["ended_at"]) == ("server_crashed", NOON)
-
-
-@pytest.mark.expects_log(REAPED)
-@pytest.mark.gen_test
-async def test_the_usage_of_the_last_checkpoint_is_kept(database, watcher, clock):
-    await begin_call(database, OTHER, checkpoint=True)
-    await leave_heartbeat(database, OTHER, NOON + timedelta(seconds=2))
-    await look(watcher, clock, times=4)
-    document = await call_of(database)
-    assert (document["end_reason"], document["ended_at"]) == ("server_crashed", NOON + timedelta(seconds=3))
-    assert [(usage["input_tokens"], usage["source"]) for usage in document["token_usages"]] == [(3, "partial")]
-
-
-@pytest.mark.expects_log(REAPED)
-@pytest.mark.gen_test
 async def test_a_call_does_not_end_before_it_started(database, watcher, clock):
     await begin_call(database, OTHER)
     await leave_heartbeat(database, OTHER, NOON - timedelta(seconds=9))
@@ -247,23 +226,6 @@ async def test_a_process_id_of_elsewhere_says_nothing(database, watcher, about):
     await leave_heartbeat(database, OTHER, pid=gone.pid, **about)
     assert await watcher.reap() == 0
     assert await ids(database) == {OTHER}
-
-
-@pytest.fixture
-def zombie():
-    """A process that is over and was not waited for."""
-    process = subprocess.Popen([sys.executable, "-c", ""])
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-    yield process.pid
-    process.wait()
-
-
-@pytest.mark.expects_log(REAPED)
-@pytest.mark.gen_test
-async def test_a_process_that_was_killed_and_not_buried_is_dead_at_once(database, watcher, zombie):
-    await begin_call(database, OTHER)
-    await leave_heartbeat(database, OTHER, pid=zombie, process_space=process_space())
-    assert await watcher.reap() == 1
 
 
 def failing(*_):
@@ -359,23 +321,6 @@ async def test_refused_keys_are_read_by_the_others_until_their_server_is_dead(da
     assert watcher.refused_elsewhere == refused
     await look(watcher, clock, times=1)
     assert watcher.refused_elsewhere == []
-
-
-@pytest.mark.gen_test
-async def test_no_refused_key_of_others_is_known_in_an_outage(private_database, private_mongodb, clock, monkeypatch):
-    refused = [{"provider": "openai", "key": "sk-p...wxyz", "status": 401, "since": NOON, "calls": 3}]
-    await private_database.instances.insert_one({"_id": OTHER, "heartbeat_at": NOON, "refused_keys": refused})
-    watcher = Instances(private_database, instance_id=SELF, clock=clock, pause=clock.pause)
-    watching = asyncio.create_task(watcher.run())
-    await until(lambda: len(clock.paused) == 1)
-    assert watcher.refused_elsewhere == refused
-    private_mongodb.freeze()
-    monkeypatch.setattr(instances_module, "ANSWER_SECONDS", 0.2)
-    await clock.pass_(HEARTBEAT_SECONDS)
-    await until(lambda: len(clock.paused) == 2)
-    private_mongodb.thaw()
-    assert watcher.refused_elsewhere == ()
-    watching.cancel()
 
 
 @pytest.mark.gen_test

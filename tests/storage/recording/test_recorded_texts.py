@@ -56,20 +56,6 @@ class HeldTexts(Texts):
         return super().ended(start, end)
 
 
-@pytest.mark.gen_test
-async def test_the_end_brings_what_is_kept_of_each_text(database, tmp_path):
-    start, end = call(**dict.fromkeys(KINDS, Keep.REDACTED))
-    async with opened(database, tmp_path) as recorder:
-        await recorder.start(start)
-        assert await recorder.flush(10)
-        (document,) = await database.interceptions.find().to_list(None)
-        assert document["user_prompts"][0]["prompt"] == ""
-        assert document["user_prompts"][0]["metadata"] == {"recording": "none", "truncated": True}
-        recorder.end(start, end)
-        document = await settled(database, recorder)
-    assert texts_of(document) == ([f"{WORD} of [redacted]"] * 5, ["redacted"] * 4)
-
-
 @pytest.mark.expects_log(r"^WARNING storage\.recording\.outbox\.writer: records wait: ")
 @pytest.mark.parametrize("keep", [Keep.HASHED, Keep.NONE])
 @pytest.mark.gen_test

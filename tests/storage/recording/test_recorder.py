@@ -6,14 +6,11 @@ import signal
 import sys
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from decimal import Decimal
 from uuid import UUID
 
 import pytest
-from msgspec.structs import replace
 
-from intercept.records import EndReason, Reading, SocketOrigin, TokenUsage, ToolUsage
-from storage.costs.prices import Prices
+from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.outbox.spool import Spool
@@ -82,17 +79,6 @@ def end_some(recorder, numbers):
         recorder.end(interception(), ending(interception_id=UUID(int=number)))
 
 
-@pytest.mark.gen_test
-async def test_ends_are_written_down_together_when_they_are_many(database, monkeypatch, tmp_path):
-    monkeypatch.setattr("storage.recording.recorder.END_SECONDS", 60)
-    async with opened(database, tmp_path / "spool") as recorder:
-        end_some(recorder, range(1, ENDS_TOGETHER))
-        assert (recorder.queue_length, recorder._writer.queued) == (ENDS_TOGETHER - 1, 0)
-        end_some(recorder, [ENDS_TOGETHER, ENDS_TOGETHER + 1])
-        assert (recorder.queue_length, recorder._writer.queued) == (ENDS_TOGETHER + 1, ENDS_TOGETHER)
-        assert await recorder.flush(10)
-
-
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
 @pytest.mark.gen_test
 async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
@@ -117,16 +103,6 @@ async def test_an_end_that_comes_when_the_recorder_has_closed_is_not_lost_in_sil
             end_some(recorder, [1])
 
         monkeypatch.setattr(recorder._writer, "close", end_one_more)
-
-
-@pytest.mark.parametrize("hint", ["", "sk-a...wxyz", "sk-b...vwxy"])
-@pytest.mark.gen_test
-async def test_the_credential_is_the_one_that_the_end_names_if_it_names_one(database, tmp_path, hint):
-    async with opened(database, tmp_path / "spool") as recorder:
-        await recorder.start(interception())
-        recorder.end(interception(), ending(credential_hint=hint))
-        document = await settled(database, recorder)
-        assert (document["end_reason"], document["credential_hint"]) == ("completed", hint or "sk-a...wxyz")
 
 
 @pytest.mark.gen_test
@@ -163,51 +139,6 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path
                 }
             ],
         }
-
-
-@pytest.mark.gen_test
-async def test_a_checkpoint_of_another_provider_says_which_one_answers(database, tmp_path):
-    call = interception(requested_provider_name="openai-eu")
-    async with opened(database, tmp_path / "spool") as recorder:
-        await recorder.start(call)
-        moved = replace(call, provider="azure", provider_name="spare")
-        recorder.checkpoint(moved, Reading(token_usages=(USAGE,)))
-        document = await settled(database, recorder)
-    names = [document[name] for name in ("provider", "provider_name", "requested_provider_name")]
-    assert names == ["azure", "spare", "openai-eu"]
-
-
-@pytest.mark.gen_test
-async def test_a_call_over_a_websocket_is_found_by_its_id_at_all_times(database, tmp_path):
-    origin = SocketOrigin(websocket_id=UUID(int=7), lane="main")
-    call = interception(websocket=origin)
-    async with opened(database, tmp_path / "spool") as recorder:
-        await recorder.start(call)
-        documents = [await settled(database, recorder)]
-        recorder.checkpoint(call, Reading(response_id="resp_1", token_usages=(USAGE,)))
-        documents.append(await settled(database, recorder))
-        recorder.end(call, ending())
-        documents.append(await settled(database, recorder))
-    assert [str(UUID(int=7)) in document["request_ids"] for document in documents] == [True, True, True]
-    assert documents[-1]["websocket"] == {"id": UUID(int=7), "lane": "main", "warm_up": False}
-
-
-@pytest.mark.gen_test
-async def test_what_a_call_costs_is_recorded_with_each_checkpoint_and_the_end(database, tmp_path):
-    call = interception(provider_name="openai", model="gpt-4o")
-    async with opened(
-        database, tmp_path / "spool", prices=Prices({"openai": ("openai", "https://api.openai.com/v1/")})
-    ) as recorder:
-        await recorder.start(call)
-        assert "cost" not in await settled(database, recorder)
-        costs = []
-        for tokens in (1_000, 3_000):
-            usage = TokenUsage(provider_response_id="resp_1", input_tokens=tokens)
-            recorder.checkpoint(call, Reading(token_usages=(usage,)))
-            costs.append((await settled(database, recorder))["cost"]["usd"].to_decimal())
-        assert costs == [Decimal("0.0025"), Decimal("0.0075")]
-        recorder.end(call, ending())
-        assert (await settled(database, recorder))["cost"] is None
 
 
 @pytest.mark.parametrize("when", ["before it is sent", "while it is sent"])
@@ -262,20 +193,6 @@ async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
             True,
         )
         assert (recorder.healthy, recorder.reason) == (True, "")
-
-
-@pytest.mark.usefixtures("brief_outages")
-@pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
-async def test_a_start_that_was_never_sent_leaves_no_trace(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
-        private_mongodb.freeze()
-        with pytest.raises(RecordingUnavailableError):
-            await recorder.start(interception(id=UUID(int=1)))
-        with pytest.raises(RecordingUnavailableError):
-            await recorder.start(interception(id=UUID(int=2)))
-        private_mongodb.thaw()
-        assert (await settled(private_database, recorder))["_id"] == UUID(int=1)
 
 
 @pytest.mark.usefixtures("brief_outages")

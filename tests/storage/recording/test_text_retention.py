@@ -22,7 +22,7 @@ from intercept.records import (
 )
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.recording import text_retention
-from storage.recording.text_retention import PASS_SECONDS, PRESUMED_PAUSE, SESSION_PAUSE, TextRetention
+from storage.recording.text_retention import PRESUMED_PAUSE, SESSION_PAUSE, TextRetention
 from storage.search.documents import read_part_id
 from storage.search.entries import word_digest
 from storage.search.job import SearchJob
@@ -274,20 +274,3 @@ async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database
     assert sum(counted) == 10
     assert await database.interceptions.count_documents({"texts_until": {"$exists": True}}) == 0
     assert SECRET not in str([one async for one in database.interceptions.find()])
-
-
-@pytest.mark.gen_test
-async def test_the_job_looks_again_and_again(database, calls, clock):
-    await keep(calls, 1)
-    pauses = []
-
-    async def pause(seconds):
-        pauses.append(seconds)
-        clock.pass_(DAY.total_seconds())
-        if len(pauses) > 4:
-            raise asyncio.CancelledError
-
-    with pytest.raises(asyncio.CancelledError):
-        await TextRetention(database, now=clock, pause=pause).run()
-    assert SECRET not in str(await document(database, 1))
-    assert PASS_SECONDS in pauses

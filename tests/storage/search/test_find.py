@@ -103,27 +103,6 @@ async def index(database):
 
 
 @pytest.mark.gen_test
-async def test_words_are_found_in_every_text_of_a_call(database):
-    await database.interceptions.insert_many(
-        [
-            made(1, prompt="my password is hunter2"),
-            made(2, tool='{"command": "echo $PASSWORD"}'),
-            made(3, thought="They pasted a Password."),
-            made(4, error="Incorrect password provided"),
-            made(5, prompt="nothing of it"),
-        ]
-    )
-    assert await listed(database, query_of(texts=says("password"))) == (4, [4, 3, 2, 1])
-    assert await index(database) == 5
-    assert await listed(database, query_of(texts=says("password"))) == (4, [4, 3, 2, 1])
-    assert await listed(database, query_of(texts=says("password", without=["hunter2"]))) == (3, [4, 3, 2])
-    assert await listed(database, query_of(texts=says("password is"))) == (1, [1])
-    assert await listed(database, query_of(texts=says("is password"))) == (0, [])
-    assert await listed(database, query_of(texts=says("password", without=["my password"]))) == (3, [4, 3, 2])
-    assert await listed(database, query_of(texts=says("password"), status=Status.FAILED)) == (1, [4])
-
-
-@pytest.mark.gen_test
 async def test_where_the_order_of_words_matters_only_the_newest_are_checked(database, monkeypatch):
     monkeypatch.setattr(find_module, "MAX_CHECKED", 3)
     await database.interceptions.insert_many(

@@ -9,7 +9,6 @@ from storage.queries.filters.keys import Term
 from storage.search import every as every_module
 from storage.search import sessions as sessions_module
 from storage.search.find import SearchIndex
-from tests.storage.profiling import profiling
 from tests.storage.records import ADA, NOON
 from tests.storage.search.test_find import BOB_ID, index, made, query_of, says
 
@@ -56,15 +55,3 @@ async def test_of_many_calls_those_of_the_latest_are_found(database, monkeypatch
     s2, s3 = named(ADA.id, "s2"), named(ADA.id, "s3")
     assert await sessions(database, query_of(texts=says("a"))) == ({s2, s3}, False)
     assert await sessions(database, query_of(texts=says("a b"))) == ({s3}, False)
-
-
-@pytest.mark.gen_test
-async def test_which_session_a_call_is_in_is_read_from_the_index_alone(database):
-    for number in range(1, 9):
-        await database.interceptions.insert_one(made(number, prompt="a", client_session_id=f"s{number % 3}"))
-    await index(database)
-    async with profiling(database) as profiled:
-        found = await sessions(database, query_of(texts=says("a")))
-    assert found == ({named(ADA.id, f"s{number}") for number in range(3)}, True)
-    (read,) = [entry for entry in profiled if "pipeline" in entry["command"]]
-    assert (read["planSummary"], read["docsExamined"]) == ("IXSCAN { _id: 1, session_id: 1 }", 0)

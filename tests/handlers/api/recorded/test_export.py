@@ -255,10 +255,3 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
         with pytest.raises(ConnectionResetError):
             await client.at_end()
     assert running.bridge.interception_reader._exports == 0
-
-
-@pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
-@pytest.mark.gen_test
-async def test_overload_protection_does_not_concern_it(running, download):
-    assert await running.bridge.overload.acquire_slot()
-    assert (await download()).status == 200

@@ -332,15 +332,6 @@ async def test_it_ends_with_the_session_role_user_or_token_of_who_listens(runnin
 
 
 @pytest.mark.gen_test
-async def test_a_role_that_was_changed_ends_it(running, listen, watched_closely):
-    headers = await running.user("grace", Role.AUDITOR)
-    source = await listen(headers=headers)
-    await source.block()
-    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
-    assert (await source.event(), source.response.whole) == (None, True)
-
-
-@pytest.mark.gen_test
 async def test_one_that_reads_too_slowly_is_cut_off_while_others_go_on_and_can_resume(running, listen, calls):
     other, slow = await listen(), await listen(receive_buffer=4096)
     _, (_, begun) = await slow.block()

@@ -12,7 +12,6 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.aggregation.sessions.session_job import SessionJob
 from storage.aggregation.sessions.threads import Threads
-from storage.queries.filters.search_language import SEARCH_KEYS
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}
@@ -248,54 +247,6 @@ async def test_a_member_sees_only_its_own_sessions_whatever_it_asks(running, cal
         400,
         {"message": "Invalid interception search query.", "validations": [{"field": "user", "detail": detail}]},
     )
-
-
-@pytest.mark.gen_test
-async def test_what_cannot_be_asked_of_the_list_is_refused_by_name(running):
-    refusals = {
-        "limit=0": {
-            "message": "Invalid pagination limit value.",
-            "detail": "Pagination limit must be in range (0, 1000]",
-        },
-        f"offset=1&after_session_id={UUID(int=1)}": {
-            "message": INVALID,
-            "detail": "Cannot use both after_session_id and offset pagination in the same request.",
-        },
-        "after_session_id=7": {
-            "message": INVALID,
-            "validations": [{"field": "after_session_id", "detail": "must be a UUID"}],
-        },
-        "q=status:in_flight%20request_id:r": {
-            "message": "Invalid interception search query.",
-            "validations": [
-                {
-                    "field": "status",
-                    "detail": 'Query param "status" cannot be "in_flight" for sessions: they contain only ended calls',
-                },
-                {"field": "request_id", "detail": 'Query param "request_id" cannot be used for sessions'},
-            ],
-        },
-        "q=colour:red": {
-            "message": "Invalid interception search query.",
-            "validations": [
-                {
-                    "field": "colour",
-                    "detail": f'"colour" is not a valid query param: allowed are {", ".join(SEARCH_KEYS)}',
-                }
-            ],
-        },
-        f"after_id={UUID(int=1)}": {
-            "message": INVALID,
-            "validations": [
-                {
-                    "field": "after_id",
-                    "detail": "unknown query parameter; allowed are after_session_id, limit, offset, order_by, q, several",
-                }
-            ],
-        },
-    }
-    answered = {query: await running.get(f"{LIST}?{query}") for query in refusals}
-    assert answered == {query: (400, refusal) for query, refusal in refusals.items()}
 
 
 @pytest.mark.gen_test

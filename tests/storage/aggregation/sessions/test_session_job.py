@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
 
@@ -16,7 +15,7 @@ from storage.aggregation.sessions.session_documents import MAX_PROMPT
 from storage.aggregation.sessions.session_job import SessionJob
 from tests.examples import examples
 from tests.intercept.packed import read_blocks
-from tests.storage.records import ADA, NOON
+from tests.storage.records import ADA
 from tests.storage.rollup_checks import marked
 from tests.storage.session_checks import Call, has_grouped_all, keep, read_sessions, write
 
@@ -227,22 +226,6 @@ async def test_a_request_that_fails_very_often_hides_no_retry_of_another_one(dat
 
 
 @pytest.mark.gen_test
-async def test_what_may_be_in_a_thread_waits_until_that_is_known(database, sessions):
-    answering = Call(2, root=1)
-    await write(database, answering.start, answering.end())
-    assert await sessions.add_pending() == 0
-    assert await read_sessions(database) == {}
-    await write(database, answering.link)
-    assert await sessions.add_pending() == 1
-    await has_grouped_all(database)
-    # Its root ends later.
-    await keep(database, Call(1))
-    assert await sessions.add_pending() == 1
-    await has_grouped_all(database)
-    assert list(await read_sessions(database)) == [UUID(int=1)]
-
-
-@pytest.mark.gen_test
 async def test_of_a_prompt_only_the_beginning_leaves_the_database_and_a_clients_own_is_none(database, sessions):
     await keep(database, Call(1, prompt="é" * 200_000), Call(2, "a", prompt="\U0001f300" * 5_000))
     assert len((await sessions._interceptions.find(projection=session_job_module.CALL).to_list(None))[0]) < 25
@@ -261,32 +244,6 @@ async def test_absurd_counts_do_not_stop_it(database, sessions):
     assert await sessions.add_pending() == 2
     (session,) = (await read_sessions(database)).values()
     assert session["input_tokens"] == 2 * 10**9
-
-
-@pytest.mark.gen_test
-async def test_a_true_end_takes_the_place_of_a_presumed_one_that_was_added(database, sessions):
-    call, other, sooner = Call(1, "a"), Call(2, "a"), Call(3, "b")
-    presumed = call.presumed_end(), sooner.presumed_end()
-    await write(database, call.start, other.start, sooner.start, other.end(), *presumed)
-    assert await sessions.add_pending() == 3
-    await has_grouped_all(database)
-    session = (await read_sessions(database))[uuid5(ADA.id, "a")]
-    assert (session["failures"], session["input_tokens"]) == (1, 10)
-    await write(database, call.end(9, took=80))
-    assert await sessions.add_pending() == 1
-    await has_grouped_all(database)
-    session = (await read_sessions(database))[uuid5(ADA.id, "a")]
-    assert (session["failures"], session["input_tokens"], session["interceptions"]) == (0, 16, 2)
-    # One that is written again, and one that had its true end before the next run.
-    await write(database, call.start, call.presumed_end(), call.end(1))
-    await write(database, Call(4).start, Call(4).presumed_end(), Call(4).end())
-    assert await sessions.add_pending() == 1
-    await has_grouped_all(database)
-    # The last activity never goes back.
-    await write(database, sooner.end(took=0.5))
-    await sessions.add_pending()
-    session = (await read_sessions(database))[uuid5(ADA.id, "b")]
-    assert session["last_active_at"] == NOON + timedelta(seconds=4)
 
 
 kinds = st.sampled_from(["start", "presume", "end", "end otherwise", "link", "group", "group twice at once"])

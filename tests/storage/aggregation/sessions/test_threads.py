@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 from intercept.records import ToolResult
 from storage.aggregation.sessions import threads as threads_module
 from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import PASS_SECONDS, RETRY_SECONDS, Threads
+from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
 from storage.recording.documents import MAX_ID
 from tests.examples import examples
 from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
-from tests.storage.conditions import until
 from tests.storage.profiling import profiling
 
 PENDING = "pending"
@@ -66,35 +65,6 @@ async def test_an_answer_to_a_tool_call_goes_on_with_the_call_and_nothing_else_c
 def apart(user, *calls):
     """The same calls of another user, with numbers of their own."""
     return [replace(call, number=10 * user + call.number, initiator=UUID(int=user)) for call in calls]
-
-
-@pytest.mark.gen_test
-async def test_an_answer_goes_on_with_the_latest_call_before_it_of_its_user_and_session(database, threads):
-    forked = apart(1, FIRST, SECOND, replace(SECOND, number=4), Call(5, answers="a"), Call(6, answers="c"))
-    silent = apart(2, FIRST, Call(2), Call(3, answers=""))
-    same = apart(3, *(Call(number, issues=("call_0",)) for number in (1, 2, 5)), Call(4, answers="call_0"))
-    others = {"second": 41}, {"session": "session-2"}, {"session": None}
-    strange = apart(4, FIRST, *(replace(SECOND, number=number, **other) for number, other in enumerate(others, 2)))
-    stranger = replace(SECOND, number=45, initiator=UUID(int=7))
-    await keep(database, *forked, *silent, *same, *strange, stranger)
-    assert await threads.link_pending() == 5
-    assert await places(database) == {
-        11: NO_THREAD,
-        12: (11, 11),
-        14: (11, 11),
-        15: (11, 11),
-        16: (14, 11),
-        **dict.fromkeys((21, 22, 23), NO_THREAD),
-        31: NO_THREAD,
-        32: NO_THREAD,
-        35: NO_THREAD,
-        34: (32, 32),
-        41: NO_THREAD,
-        42: PENDING,
-        43: PENDING,
-        44: PENDING,
-        45: PENDING,
-    }
 
 
 def orders():
@@ -157,20 +127,6 @@ async def test_a_session_has_its_calls_within_seconds_also_where_a_parent_is_mis
     clock.pass_(3600)
     assert await threads.link_pending() == 0
     assert await places(database) == {1: NO_THREAD, 2: NO_THREAD}
-
-
-@pytest.mark.gen_test
-async def test_an_answer_waits_until_its_parent_has_found_or_given_up_its_own(database, threads, clock):
-    await write(database, FIRST.start, *(operation for call in (SECOND, THIRD) for operation in (call.start, call.end)))
-    orphan = Call(4, answers="unheard of", issues=("d",))
-    await keep(database, orphan, Call(5, answers="d"))
-    assert await threads.link_pending() == 0
-    assert await places(database) == {1: NO_THREAD} | dict.fromkeys((2, 3, 4, 5), PENDING)
-    await write(database, FIRST.end)
-    for seconds, linked in zip(RETRY_SECONDS, (2, 1), strict=True):
-        clock.pass_(seconds)
-        assert await threads.link_pending() == linked
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 3: (2, 1), 4: NO_THREAD, 5: (4, 4)}
 
 
 @pytest.mark.gen_test
@@ -271,44 +227,6 @@ async def test_every_question_is_answered_by_its_index_without_sorting(database,
     due = "IXSCAN { unlinked.due: 1, started_at: 1 }"
     assert [(query["planSummary"], query["docsExamined"]) for query in queries] == [(due, 1), (by_call, 1), (due, 0)]
     assert not any("hasSortStage" in query for query in queries)
-
-
-class Passes:
-    """The pauses between the passes, each as long as a test wants it to be."""
-
-    def __init__(self):
-        self.begun = []
-        self._over = asyncio.Event()
-
-    async def pause(self, seconds):
-        self.begun.append(seconds)
-        self._over.clear()
-        await self._over.wait()
-
-    async def next(self):
-        """Let the next pass happen."""
-        begun = len(self.begun)
-        self._over.set()
-        await until(lambda: len(self.begun) > begun)
-
-
-@pytest.mark.gen_test
-async def test_outages_are_waited_for(private_mongodb, private_database, clock, monkeypatch):
-    monkeypatch.setattr(threads_module, "ANSWER_SECONDS", 1.0)
-    passes = Passes()
-    running = asyncio.create_task(Threads(private_database, now=clock, pause=passes.pause).run())
-    await until(lambda: passes.begun)
-    await keep(private_database, FIRST, SECOND)
-    for _ in range(2):
-        private_mongodb.freeze()
-        await passes.next()
-        assert not private_database.health.available
-        private_mongodb.thaw()
-        await passes.next()
-    assert await places(private_database) == {1: NO_THREAD, 2: (1, 1)}
-    assert set(passes.begun) == {PASS_SECONDS}
-    running.cancel()
-    await asyncio.wait([running])
 
 
 def given_to(document):

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
 
 from intercept.records import EndReason, Status
-from storage.aggregation import uncounted as uncounted_module
 from storage.aggregation.rollup import TOKENS, add, summed
 from storage.aggregation.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
@@ -241,29 +240,6 @@ def test_every_group_is_what_its_calls_add_up_to(
 
 
 @pytest.mark.gen_test
-async def test_groups_are_sorted_by_what_changed_and_by_the_cache(database):
-    """New ones come first, the largest growth next, and last what costs nothing now and cost nothing before."""
-    rows = [("more", -1, 5), ("more", 0, 10), ("less", -1, 10), ("less", 0, 5), ("new", 0, 5), ("nothing", 0, 0)]
-    calls = [Call(number, second=day * DAY, model=model) for number, (model, day, _) in enumerate(rows)]
-    ends = [{"tokens": tokens, "cached": 15 if model == "less" else 0} for model, _, tokens in rows]
-    await count(database, *calls, ends=ends)
-    one_day = replace(THREE_DAYS, end=MIDNIGHT + timedelta(days=1), by=(MODEL,), compare=True)
-    for conditions in (
-        {},
-        {"tool_usages.tool": {"$nin": ["Bash", "Read"]}},
-    ):  # totals have the first, records the second
-        orders = {}
-        for order in (Order.CHANGE, Order.CACHE):
-            response = await Grouped(database).read(replace(one_day, order=order, conditions=conditions))
-            assert response.count == 4
-            orders[order] = [group.key[0] for group in response.groups]
-        assert orders == {
-            Order.CHANGE: ["new", "more", "less", "nothing"],
-            Order.CACHE: ["less", "more", "new", "nothing"],
-        }
-
-
-@pytest.mark.gen_test
 async def test_the_slowest_groups_come_first(database):
     await count(
         database,
@@ -334,25 +310,6 @@ async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
     await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + timedelta(days=1)}})
     response = await Grouped(database).read(by_end)
     assert (response.recorded_since, response.total.total["interceptions"]) == (MIDNIGHT + timedelta(days=2), 1)
-
-
-@pytest.mark.gen_test
-async def test_what_is_not_counted_yet_is_told_as_far_as_it_is_asked_for(database, monkeypatch):
-    monkeypatch.setattr(uncounted_module, "MAX_UNCOUNTED", 2)
-
-    async def told(query, visible_to=None):
-        return (await Grouped(database).read(replace(query, visible_to=visible_to))).uncounted
-
-    await count(database, Call(1, initiator=ADA))
-    calls = [*(Call(number, second=5, initiator=ADA) for number in range(2, 5)), Call(5, second=DAY, initiator=BOB)]
-    await write(database, *(call.start for call in calls), *(call.end() for call in calls), Call(6).start)
-    first = replace(THREE_DAYS, end=MIDNIGHT + timedelta(days=1))
-    second = replace(THREE_DAYS, start=first.end)
-    # Those that wait of other times and users do not hide any.
-    assert [await told(THREE_DAYS), await told(second), await told(THREE_DAYS, BOB)] == [2, 1, 1]
-    assert [await told(second, ADA), await told(first, BOB)] == [0, 0]
-    await count(database)
-    assert [await told(THREE_DAYS), await told(second)] == [0, 0]
 
 
 @pytest.mark.gen_test
@@ -470,23 +427,3 @@ async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypa
     database.health.lose("gone")
     with pytest.raises(DatabaseUnavailableError, match="gone"):
         await Grouped(database).read(THREE_DAYS)
-
-
-@pytest.mark.gen_test
-async def test_it_is_told_how_far_the_records_are_read(database, monkeypatch):
-    monkeypatch.setattr(slices_module, "SLICE_CALLS", 1)
-    await count(database, Call(1), Call(2, second=HOUR), Call(3, second=-DAY), Call(4, second=-2 * DAY))
-    result = []
-
-    async def on_progress(progress):
-        result.append(tuple(progress))
-
-    query = replace(THREE_DAYS, by=by("agent"), compare=True)
-    response = await Grouped(database).read(query, on_progress)
-    assert response.total.total["interceptions"] == 2
-    assert response.total.previous["interceptions"] == 2
-    # Ranked, then added up, once less than it could have been; and the time before, all as one and by group.
-    assert result == [(0, 10), (1, 10), (2, 10), (2, 8), (3, 8), (4, 8), (5, 8), (6, 8), (7, 8), (8, 8)]
-    result.clear()
-    await Grouped(database).read(replace(query, by=(MODEL,)), on_progress)
-    assert result == []

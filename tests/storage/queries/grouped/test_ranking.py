@@ -12,7 +12,6 @@ from storage.aggregation.rollup_job import RollupJob
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.sources import rollups
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 DAY, HOUR = 86_400, 3_600
@@ -67,27 +66,3 @@ async def test_whole_days_are_ranked_from_the_index_alone(filled, order, names):
     ranking = [one["docsExamined"] for one in found if ranks(one)]
     assert ranking == [0] * (2 if order is Order.CHANGE else 1)
     assert response.count == (4 if names == "user,model" else 2)
-
-
-@pytest.mark.gen_test
-async def test_of_two_dimensions_the_pairs_of_the_page_alone_are_read(database, monkeypatch):
-    often = [
-        Call(number, second=number, initiator=UUID(int=1 + number % 2), model=f"m{number % 2}") for number in range(4)
-    ]
-    seldom = [
-        Call(10 + number, second=number, initiator=UUID(int=2 - number), model=f"m{number}") for number in range(2)
-    ]
-    await write(database, *(call.start for call in (*often, *seldom)), *(call.end() for call in (*often, *seldom)))
-    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
-    by = tuple(map(parse_by, ("user", "model")))
-    query = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=1), by=by, limit=2)
-    returned, responses = [], []
-    for most in (50, 0):
-        monkeypatch.setattr(rollups, "MAX_PAIRED", most)
-        async with profiled(database) as found:
-            responses.append(await Grouped(database).read(query))
-        of_totals = [one for one in found if any("$group" in part for part in stages(one)) and not ranks(one)]
-        returned.append(max(one["nreturned"] for one in of_totals))
-    assert responses[0] == responses[1]
-    assert [one.key for one in responses[0].groups] == [(UUID(int=1), "m0"), (UUID(int=2), "m1")]
-    assert returned == [2, 4]

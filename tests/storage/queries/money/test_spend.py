@@ -27,13 +27,6 @@ async def test_the_spend_of_each_user_is_the_sum_of_their_calls_since_then(datab
 
 
 @pytest.mark.gen_test
-async def test_a_call_with_a_users_own_key_costs_the_bridge_nothing(database):
-    await write(database, Call(1, initiator=ADA).start, Call(1, initiator=ADA).end())
-    await database.interceptions.update_one({}, {"$set": {"credential_kind": "byok"}})
-    assert await read_spend(database, MIDNIGHT) == {}
-
-
-@pytest.mark.gen_test
 async def test_the_spend_by_token_is_told_apart_for_each_user(database):
     calls = [Call(1, initiator=ADA), Call(2, 5, initiator=ADA), Call(3, 5, initiator=BOB), Call(4, 5, initiator=BOB)]
     await write(database, *(call.start for call in calls))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
 from storage.aggregation.rollup_job import RollupJob
-from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery
 from storage.queries.money import spend_rows as module
-from storage.queries.money.reconciliation import read_recorded
 from storage.queries.money.spend_rows import Spending
-from storage.queries.said_calls import said_calls
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -55,25 +51,6 @@ async def summary(spending, *group_by, **changes):
 
 
 @pytest.mark.gen_test
-async def test_all_calls_add_up_by_month_and_by_day(spending):
-    (march, april) = await rows(spending)
-    assert (march.at, april.at) == (MIDNIGHT, MIDNIGHT + 31 * DAY)
-    assert march.counts == {
-        "interceptions": 4,
-        "input_tokens": 69,
-        "output_tokens": 4,
-        "cache_read_input_tokens": 0,
-        "cache_write_input_tokens": 0,
-        "unpriced": 1,
-    }
-    assert (march.usd, march.micro_dollars, april.micro_dollars) == (Decimal("0.00006"), 60, 40)
-    days = await summary(spending, span=Span.DAY)
-    assert days == {(MIDNIGHT,): (3, 30), (MIDNIGHT + DAY,): (1, 30), (MIDNIGHT + 40 * DAY,): (1, 40)}
-    assert await summary(spending, start=MIDNIGHT + DAY, days=1) == {(MIDNIGHT,): (1, 30)}
-    assert await rows(spending, start=MIDNIGHT - 2 * DAY, days=1) == []
-
-
-@pytest.mark.gen_test
 async def test_calls_add_up_by_what_they_have_in_common(spending):
     expectations: dict[tuple, dict] = {
         (USER,): {(ADA.id,): (3, 30), (BOB,): (1, 30)},
@@ -102,13 +79,6 @@ async def test_rollups_and_records_say_the_same(spending, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_of_one_user_their_own_calls_count_alone(spending):
-    assert await summary(spending, MODEL, visible_to=BOB) == {(MIDNIGHT, "gpt-5"): (1, 30)}
-    assert await summary(spending, visible_to=BOB) == {(MIDNIGHT,): (1, 30)}
-    assert await summary(spending, TOKEN, MODEL, visible_to=BOB) == {(MIDNIGHT, "bobs", "gpt-5"): (1, 30)}
-
-
-@pytest.mark.gen_test
 async def test_rows_come_in_order_some_at_a_time(spending, monkeypatch):
     monkeypatch.setattr(module, "ROWS_AT_ONCE", 2)
     query = SpendQuery(MIDNIGHT, MIDNIGHT + 60 * DAY, (MODEL,))
@@ -134,16 +104,3 @@ async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
     await database.interceptions.delete_many({})
     with pytest.raises(NotRecordedError):
         await rows(spending, GROUP, MODEL)
-
-
-@pytest.mark.gen_test
-async def test_no_sum_and_no_search_of_a_range_waits_for_a_database_known_to_be_unavailable(database):
-    database.health.lose("gone")
-    days = MIDNIGHT, MIDNIGHT + DAY
-    for read in (
-        rows(Spending(database)),
-        read_recorded(database, ("openai",), (), *days),
-        anext(said_calls(database, lambda *_: None, *days)),
-    ):
-        with pytest.raises(DatabaseUnavailableError, match="gone"):
-            await read

@@ -18,7 +18,6 @@ from storage.mongo.indexes import (
     SESSIONS_BY_PROVIDER,
     SESSIONS_BY_PROVIDER_NAME,
     SESSIONS_BY_TIME,
-    SESSIONS_OF_SEVERAL_BY_MODEL,
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries.filters.keys import Term
@@ -27,7 +26,7 @@ from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.sessions import session_list as session_list_module
 from storage.queries.sessions import sessions as sessions_module
-from storage.queries.sessions.session_list import OF_SEVERAL, Order
+from storage.queries.sessions.session_list import Order
 from storage.queries.sessions.sessions import Sessions, call_search, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
@@ -58,21 +57,6 @@ def found_by(**terms):
 
 
 @pytest.mark.gen_test
-async def test_pages_by_cursor_and_by_offset_are_the_same_list_the_newest_first(grouped):
-    """Of one moment the one with the greatest id is first."""
-    sessions = await grouped(*(Call(number, second=number // 3) for number in (4, 1, 8, 6, 7, 3, 2, 5)))
-    after_id, by_cursor, by_offset = None, [], []
-    for offset in (0, 3, 6):
-        page = await sessions.page({}, visible_to=None, limit=3, after_id=after_id)
-        after_id = page[1][-1]["_id"]
-        by_cursor.append(numbers(page))
-        by_offset.append(numbers(await sessions.page({}, visible_to=None, limit=3, offset=offset)))
-    assert by_cursor == by_offset == [(8, [8, 7, 6]), (8, [5, 4, 3]), (8, [2, 1])]
-    assert await sessions.page({}, visible_to=None, limit=3, after_id=UUID(int=1)) == (8, [])
-    assert await sessions.page({}, visible_to=None, limit=3, offset=2**31 - 1) == (8, [])
-
-
-@pytest.mark.gen_test
 async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(database, grouped):
     sessions = await grouped(*map(Call, (1, 2, 3, 4)))
     for order, field, values, expected in (
@@ -97,30 +81,6 @@ async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(
                 walked += page[1]
                 last = UUID(int=walked[-1])
             assert walked == expected, case
-
-
-@pytest.mark.gen_test
-async def test_every_term_narrows_the_list(database, grouped):
-    named = Call(5, "s2")
-    calls = [Call(1, model="m"), Call(2, client="Zed"), Call(3, initiator=BOB_ID), Call(4), named, Call(6), Call(7)]
-    sessions = await grouped(*calls)
-    await database.sessions.update_one({"_id": UUID(int=6)}, {"$set": {"providers": ["anthropic", "openai"]}})
-    await database.sessions.update_one({"_id": UUID(int=7)}, {"$set": {"provider_names": ["a", "mine"]}})
-    id_ = uuid5(ADA.id, "s2")
-    at = NOON + timedelta(seconds=4)
-    searches = [
-        ({"model": "m"}, 1),
-        ({"client": "Zed"}, 2),
-        ({"user": "bob"}, 3),
-        ({"session_id": str(UUID(int=4))}, 4),
-        ({"session_id": "s2"}, id_.int),
-        ({"session_id": str(id_)}, id_.int),
-        ({"provider": "anthropic"}, 6),
-        ({"provider_name": "mine", "client": "Codex"}, 7),
-        ({"started_after": at, "started_before": at}, 4),
-    ]
-    for terms, number in searches:
-        assert numbers(await sessions.page(found_by(**terms), visible_to=None, limit=10)) == (1, [number]), terms
 
 
 @pytest.mark.parametrize(
@@ -216,26 +176,6 @@ async def test_every_list_query_runs_on_its_index_without_sorting_and_counts_no_
 
 
 @pytest.mark.gen_test
-async def test_those_of_several_calls_of_a_model_are_counted_without_the_others(database, grouped):
-    sessions = await grouped(
-        *(Call(number, f"s{number % 3}", model=f"m{number % 3 % 2}") for number in range(1, 13)),
-        *(Call(number, model="m0") for number in range(13, 31)),
-    )
-    for order in Order:
-        asking = sessions.page({"models": "m0", **OF_SEVERAL}, visible_to=None, limit=5, order=order)
-        queries = await profiled(database, database.sessions, asking)
-        (count,) = [query for query in queries if "count" in query["command"]]
-        assert count["planSummary"] == f"IXSCAN {plan(SESSIONS_OF_SEVERAL_BY_MODEL)}", order
-        assert (count["docsExamined"], count["keysExamined"]) in {(0, 2), (0, 3)}, order
-        if order not in {Order.STARTED, Order.COST}:
-            continue
-        for model, names in (("m0", ("s0", "s2")), ("m1", ("s1",)), ({"$in": ["m0", "m1"]}, ("s0", "s1", "s2"))):
-            number, rows = await sessions.page({"models": model, **OF_SEVERAL}, visible_to=None, limit=5, order=order)
-            found = (number, {row["_id"] for row in rows})
-            assert found == (len(names), {uuid5(ADA.id, name) for name in names}), (order, model)
-
-
-@pytest.mark.gen_test
 async def test_those_with_the_most_are_found_among_all_that_come_first(database, grouped, monkeypatch):
     monkeypatch.setattr(session_list_module, "DEARER", 1)
     monkeypatch.setattr(session_list_module, "LOOKED_AT", 8)
@@ -271,20 +211,6 @@ def numbers_of(threads):
 
 
 ID = uuid5(ADA.id, "a")
-
-
-@pytest.mark.gen_test
-async def test_threads_and_their_calls_come_oldest_first(grouped):
-    sessions = await grouped(
-        *(Call(number, "a", second=number // 2) for number in (3, 1, 2)),
-        *(Call(number, "a", root=1) for number in (12, 11)),
-        Call(10, "a", root=2),
-        Call(4, "b"),
-        Call(5, "a", initiator=BOB_ID),
-    )
-    threads, more = await sessions.threads(ID, limit=10)
-    assert (numbers_of(threads), more) == ([([1, 11, 12], False), ([2, 10], False), ([3], False)], False)
-    assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (14, 12, 3)]
 
 
 @pytest.mark.gen_test

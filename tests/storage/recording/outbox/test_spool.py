@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from storage.recording.outbox.segment import FRAME_BYTES, Segment, frame
 from storage.recording.outbox.segments import SpoolLockedError
-from storage.recording.outbox.spool import Spool, SpoolFullError, SpoolWriteError
+from storage.recording.outbox.spool import Spool, SpoolWriteError
 from tests.examples import examples
 from tests.storage.recording.disks import largest_file
 
@@ -171,44 +171,6 @@ async def test_records_that_arrive_during_a_sync_share_the_next_one(tmp_path):
 
 
 @pytest.mark.gen_test
-async def test_a_full_spool_says_so_until_something_is_acknowledged(tmp_path):
-    spool = Spool(tmp_path, max_bytes=80)  # 70 for what is not urgent
-    await append(spool, b"x" * 12, b"x" * 12, b"x" * 12)
-    assert not spool.has_room(3)
-    with pytest.raises(SpoolFullError) as full:
-        spool.append_synced(b"abc")
-    assert str(full.value) == "the spool is full: 60 of 80 bytes are taken"
-    await spool.append_synced(b"ab")
-    await drain(spool)
-    assert spool.has_room(62)
-    assert not spool.has_room(63)
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_the_last_eighth_is_for_urgent_records(tmp_path):
-    spool = Spool(tmp_path, max_bytes=80, reserve_bytes=0)
-    await append(spool, b"x" * 62)
-    assert not spool.has_room()
-    await spool.append_synced(b"xx", urgent=True)
-    with pytest.raises(SpoolFullError):
-        spool.append_synced(b"", urgent=True)
-    assert spool.records == 2
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_what_an_earlier_process_left_counts_against_the_bound(tmp_path):
-    spool = Spool(tmp_path)
-    await append(spool, b"x" * 62)
-    await spool.close()
-    spool = Spool(tmp_path, max_bytes=80)
-    with pytest.raises(SpoolFullError):
-        spool.append_synced(b"")
-    await spool.close()
-
-
-@pytest.mark.gen_test
 async def test_a_disk_that_takes_no_more_fails_the_record_and_leaves_nothing_of_it(tmp_path):
     spool = Spool(tmp_path)
     await append(spool, b"before")
@@ -305,36 +267,6 @@ def kept(folder):
     """The records on disk, by file."""
     found = [Segment.found(path) for path in segments(folder)]
     return [segment.read(segment.start, 100)[0] for segment in found]
-
-
-@pytest.mark.gen_test
-async def test_appended_records_are_on_disk_at_once_and_gone_when_acknowledged(tmp_path):
-    spool = Spool(tmp_path)
-    assert segments(tmp_path) == []
-    first, second = spool.append(b"one"), spool.append(b"two")
-    assert (kept(tmp_path), spool.records) == ([[b"one", b"two"]], 0)
-    spool.acknowledge(second)
-    assert kept(tmp_path) == [[b"one", b"two"]]
-    spool.acknowledge(first)
-    assert (kept(tmp_path), spool.size) == ([[]], 0)
-    spool.append(b"three")
-    assert kept(tmp_path) == [[b"three"]]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_what_memory_lets_go_of_during_a_read_is_not_passed_over(tmp_path):
-    spool = Spool(tmp_path)
-    first, second = spool.append(b"a"), spool.append(b"b")
-    spool.mark_unread(second)
-    reading = asyncio.create_task(spool.read(5))
-    await asyncio.sleep(0)
-    spool.mark_unread(first)
-    assert await reading == [b"b"]
-    spool.acknowledge_read()
-    assert await drain(spool) == [b"a", b"b"]
-    assert spool.size == 0
-    await spool.close()
 
 
 @pytest.mark.gen_test

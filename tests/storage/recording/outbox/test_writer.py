@@ -97,22 +97,6 @@ async def test_starts_that_wait_for_one_another_share_one_command(
 
 
 @pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test
-async def test_a_batch_ends_at_its_bounds(private_database, private_mongodb, commands, tmp_path, monkeypatch):
-    monkeypatch.setattr(tail, "BATCH_RECORDS", 4)
-    monkeypatch.setattr(tail, "BATCH_BYTES", 500)
-    async with opened(private_database, tmp_path / "spool") as writer:
-        private_mongodb.freeze()
-        writer.enqueue(start(0))
-        await committing(writer, commands)
-        for number, size in enumerate([1, 1, 1, 1, 1, 300, 300, 1, 1], 1):
-            writer.enqueue(start(number, text="x" * size))
-        private_mongodb.thaw()
-        assert await writer.flush(10)
-        assert commands.batches == [1, 4, 3, 2]
-
-
-@pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("when", ["queued", "in the batch"])
 @pytest.mark.gen_test
 async def test_who_is_cancelled_disturbs_no_other(private_database, private_mongodb, commands, tmp_path, when):
@@ -261,21 +245,6 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
         assert documents[1] == {"status": "completed"}
         assert 5 in documents
         assert 4 not in documents
-
-
-@pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
-async def test_a_strict_writer_with_nothing_to_write_notices_that_the_database_is_back(
-    private_database, private_mongodb, tmp_path
-):
-    async with opened(private_database, tmp_path / "spool", STRICT) as writer:
-        private_mongodb.freeze()
-        await asyncio.gather(writer.write(start(1)), return_exceptions=True)
-        assert not writer.healthy
-        private_mongodb.thaw()
-        await until(lambda: writer.healthy)
-        await writer.write(start(2))
-        assert set(await found(private_database)) - {1} == {2}
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
@@ -497,19 +466,6 @@ async def test_calls_of_a_dead_server_end_once_its_spool_is_written(database, tm
     crashed = ("failed", "server_crashed", NOON)
     assert ends == {1: crashed, 2: ("completed", None, None), 3: crashed, 4: ("in_flight", None, None)}
     assert await database.instances.find_one({}) is None
-
-
-@pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
-async def test_calls_of_a_server_that_was_cut_off_stay_in_flight(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool", instance_id=SELF) as writer:
-        private_mongodb.freeze()
-        await writer.write(start(1, instance_id=SELF, started_at=NOON))
-        await until(lambda: writer.trouble)
-        await writer.write(start(2, instance_id=SELF, started_at=NOON))
-        private_mongodb.thaw()
-        assert await writer.flush(10)
-    assert await counts(private_database) == {"in_flight": 2}
 
 
 @pytest.mark.gen_test

@@ -14,7 +14,6 @@ from handlers.api.recorded.statistics.group_request import (
     MAX_BUCKETS,
     PARAMETERS,
     parse_group_request,
-    whole_hours,
 )
 from handlers.problems import ValidationProblem
 from storage.queries.filters.grouped.calendar import Period, starts
@@ -108,37 +107,3 @@ def test_any_values_are_a_bounded_question_or_are_refused(values):
     assert 1 <= sum(1 for _ in starts(query.period, query.start, query.end, query.zone)) <= MAX_BUCKETS
     assert query.start < query.end
     assert query.previous.end == query.start
-
-
-@for_each(
-    ("values", "start", "end"),
-    [
-        ({}, "2026-03-04T13", "2026-03-05T13"),
-        ({"from": "", "to": ""}, "2026-03-04T13", "2026-03-05T13"),
-        ({"from": "2026-03-05T10:59:59Z"}, "2026-03-05T10", "2026-03-05T13"),
-        ({"to": "2026-03-05T10:00:00Z"}, "2026-03-04T10", "2026-03-05T10"),
-        ({"to": "2026-03-05T10:00:01Z"}, "2026-03-04T11", "2026-03-05T11"),
-        ({"from": "2026-03-05T10:20:00Z", "to": "2026-03-05T10:40:00Z"}, "2026-03-05T10", "2026-03-05T11"),
-    ],
-)
-def test_a_time_range_is_made_larger_to_whole_hours(values, start, end):
-    expected = tuple(datetime.fromisoformat(f"{hour}:00:00+00:00") for hour in (start, end))
-    assert whole_hours(values, NOW) == expected
-
-
-@for_each(
-    ("values", "field", "detail"),
-    [
-        ({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, "to", "must be after from"),
-        ({"from": "2026-03-05T10:40:00Z", "to": "2026-03-05T10:20:00Z"}, "to", "must be after from"),
-        ({"from": "2026-03-05T10:40:00Z", "to": "2026-03-05T10:40:00Z"}, "to", "must be after from"),
-        ({"from": "2999-01-02T00:00:00Z"}, "to", "must be after from"),
-        ({"to": "9999-12-31T23:59:59Z"}, "to", "is out of range"),
-        ({"to": "0001-01-01T01:00:00Z"}, "to", "is out of range"),
-        ({"from": "today"}, "from", 'must be a timestamp like "2026-01-31T12:00:00Z" (RFC 3339)'),
-    ],
-)
-def test_a_time_range_that_there_is_not_is_told_by_name(values, field, detail):
-    with pytest.raises(ValidationProblem) as refused:
-        whole_hours(values, NOW)
-    assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])

@@ -6,9 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.queries.filters.grouped.calendar import (
-    Offset,
     Period,
-    are_whole_hours,
     ceiling,
     floor,
     following,
@@ -16,7 +14,6 @@ from storage.queries.filters.grouped.calendar import (
     offsets,
     previous,
     starts,
-    time_of,
 )
 from tests.cases import for_each
 
@@ -62,14 +59,6 @@ def test_every_time_is_in_one_bucket_and_buckets_leave_nothing_out(period, at, z
     assert floor(period, end, zone) == end
 
 
-@given(st.sampled_from([Period.DAY, Period.WEEK, Period.MONTH]), TIMES, ZONES)
-def test_days_begin_on_their_date(period, at, zone):
-    start, local = floor(period, at, zone), at.astimezone(zone).date()
-    first = start.astimezone(zone).date()
-    assert first <= local
-    assert {Period.DAY: first == local, Period.WEEK: first.weekday() == 0, Period.MONTH: first.day == 1}[period]
-
-
 @given(TIMES, st.timedeltas(timedelta(hours=1), timedelta(days=800)), ZONES)
 def test_offsets_are_those_of_the_zone_at_any_time(start, length, zone):
     clock = offsets(start, start + length, zone)
@@ -78,25 +67,6 @@ def test_offsets_are_those_of_the_zone_at_any_time(start, length, zone):
         at = start + length * part / 50
         ahead = next(one.ahead for one in clock if at < one.until)
         assert at.astimezone(zone).utcoffset() == ahead
-
-
-def test_offsets_change_when_clocks_are_changed():
-    clock = offsets(utc("2026-01-01T00:00"), utc("2026-12-01T00:00"), BERLIN)
-    winter, summer = timedelta(hours=1), timedelta(hours=2)
-    assert clock == [
-        Offset(utc("2026-03-29T01:00"), winter),
-        Offset(utc("2026-10-25T01:00"), summer),
-        Offset(utc("2026-12-01T00:00"), winter),
-    ]
-    assert are_whole_hours(clock)
-    assert not are_whole_hours(offsets(utc("2026-01-01T00:00"), utc("2026-01-02T00:00"), KOLKATA))
-
-
-@given(BUCKETS, TIMES, ZONES)
-def test_a_label_of_a_bucket_is_read_as_its_start(period, at, zone):
-    start = floor(period, at, zone)
-    local = start if period in {Period.MINUTE, Period.HOUR} else start.astimezone(zone).replace(tzinfo=UTC)
-    assert time_of(period, local, zone) == start
 
 
 @for_each(
