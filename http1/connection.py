@@ -12,7 +12,7 @@ from typing import cast
 
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequest
 
-from http1.deadline import Deadline
+from deadline import Deadline
 from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, InvalidRequestError
 from http1.request_cycle import RequestCycle
 from http1.requests import Request, Requests
@@ -163,7 +163,7 @@ class ClientConnection(asyncio.Protocol):
         """Go on to the next request as soon as the client has taken the response."""
         if cycle is not self._cycle:
             return
-        self._body_deadline.cancel()
+        self._body_deadline.lift()
         if self.writer.drained:
             self._end_cycle()
         else:
@@ -188,7 +188,7 @@ class ClientConnection(asyncio.Protocol):
 
     def body_ended(self) -> None:
         """Wait no longer for the body."""
-        self._body_deadline.cancel()
+        self._body_deadline.lift()
 
     def abort(self, *, reset: bool = False) -> None:
         """Close at once. With a reset the client cannot take it for an orderly end."""
@@ -296,7 +296,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close for writing, and discard what arrives until the client closes too."""
-        self._body_deadline.cancel()
+        self._body_deadline.lift()
         self._requests.release()
         self._requests = Requests()
         self._linger_bytes = LINGER_BYTES

@@ -8,6 +8,7 @@ from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
 
+from deadline import Deadline
 from handlers.base import STALL_SECONDS
 from handlers.dataplane.pings import PINGS, Pings
 from handlers.dataplane.proxy import ProxyHandler
@@ -21,7 +22,6 @@ from intercept.apis import EVENT_STREAM
 from intercept.dialects.openai.stream_usage import UsageChunkFilter
 from intercept.records import EndReason
 from upstream.client import UpstreamError, UpstreamResponse
-from upstream.connections.idle_timer import IdleTimer
 from upstream.credentials.keys import UNAUTHORIZED
 from upstream.headers import to_client
 
@@ -97,7 +97,7 @@ class Relay:
 
         self._write_head(response, is_filtered=usage_filter is not None)
         handler.timer.enter(RELAY)
-        idle_timer = IdleTimer(STALL_SECONDS, self._abandon)
+        stall = Deadline(asyncio.get_running_loop(), self._abandon, STALL_SECONDS)
         interval = handler.bridge.settings.keepalive_interval.total_seconds()
         pings = Pings(interval if handler.dialect in PINGS else 0, self._ping)
         try:
@@ -109,19 +109,19 @@ class Relay:
             gaps.passed(visible)
             on_chunk = pings.before(pass_on)
             while not (caught_up and self.delivered and await response.stream_to(on_chunk)):
-                with idle_timer:
+                with stall:
                     await self._last_write
                 await watcher.catch_up()
                 caught_up = True
             if usage_filter is not None and (rest := usage_filter.end()):
                 self._last_write = handler.cycle.write(rest)
-                with idle_timer:
+                with stall:
                     await self._last_write
             handler.move(RELAY_ENDS)
         except StreamClosedError:
             handler.stop(EndReason.CLIENT_DISCONNECTED)
         finally:
-            idle_timer.close()
+            stall.close()
             pings.close()
             if handler.stopped is EndReason.CLIENT_DISCONNECTED:
                 await finish(self._read_rest(response, watcher))

@@ -98,7 +98,7 @@ class Play:
         self.connection.abort()
 
     def expire_body(self):
-        if self.connection._body_deadline._timer is not None:
+        if self.connection._body_deadline.is_set:
             self.connection._refuse_late_body()
 
     def expire_idle(self):

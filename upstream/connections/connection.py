@@ -9,8 +9,8 @@ from typing import TypeAlias, cast
 
 from httptools import HttpParserError
 
+from deadline import Deadline
 from upstream.body_stream import BodyStream
-from upstream.connections.idle_timer import IdleTimer
 from upstream.connections.urls import Origin
 from upstream.response import Response
 
@@ -42,8 +42,8 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_drained",
         "_failure",
+        "_idle",
         "_idle_timeout",
-        "_idle_timer",
         "_last_write_at",
         "_loop",
         "_lost",
@@ -60,7 +60,7 @@ class Connection(asyncio.Protocol):
         "is_writable",
         "origin",
     )
-    _idle_timer: IdleTimer
+    _idle: Deadline
     _transport: asyncio.Transport
 
     def __init__(
@@ -125,14 +125,14 @@ class Connection(asyncio.Protocol):
             return
         self._transport.write(piece if self._stream.length is not None else b"%x\r\n%b\r\n" % (len(piece), piece))
         self._last_write_at = self._loop.time()
-        self._idle_timer.renew()
+        self._idle.renew()
 
     def end_pieces(self) -> None:
         """End the body."""
         if self._stream is not None and self._stream.length is None and not self._transport.is_closing():
             self._transport.write(b"0\r\n\r\n")
         self._last_write_at = self._loop.time()
-        self._idle_timer.renew()
+        self._idle.renew()
 
     def give_up(self, error: Exception) -> None:
         """End the request with an error, which is raised where the response is awaited."""
@@ -142,23 +142,23 @@ class Connection(asyncio.Protocol):
 
     async def head(self, response: Response) -> None:
         """Wait for the head of the response: at most twice the idle timeout after the body was written."""
-        with self._idle_timer:
+        with self._idle:
             while not response.has_head:
                 await self._more()
                 if self._loop.time() < self._last_write_at + self._idle_timeout:
-                    self._idle_timer.renew()
+                    self._idle.renew()
 
     async def stream_to(self, response: Response, on_chunk: OnChunk) -> bool:
         """Pass each chunk of the body on in the event loop iteration in which it arrives.
 
         Return True at its end, or False when `on_chunk` returns False. Exceptions of `on_chunk` pass through.
         """
-        with self._idle_timer:
+        with self._idle:
             while True:
                 if response.size:
                     if not on_chunk(self.read_buffered(response)):
                         return False
-                    self._idle_timer.renew()
+                    self._idle.renew()
                 elif response.whole:
                     return True
                 elif not await self._more(on_chunk):
@@ -207,7 +207,7 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is one without saying so
         self._poll = select.poll()
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
-        self._idle_timer = IdleTimer(self._idle_timeout, self._check_idle)
+        self._idle = Deadline(self._loop, self._check_idle, self._idle_timeout)
         self._made(self)
 
     def data_received(self, data: bytes) -> None:
@@ -242,7 +242,7 @@ class Connection(asyncio.Protocol):
         self._drained.set()
         if self._stream is not None:
             self._stream.resume()
-        self._idle_timer.close()
+        self._idle.close()
         if self._response is not None:
             self._response.release_parser()
         if self._failure is None:
@@ -260,7 +260,7 @@ class Connection(asyncio.Protocol):
         self.is_writable = True
         self._drained.set()
         self._last_write_at = self._loop.time()
-        self._idle_timer.renew()
+        self._idle.renew()
         if self._stream is not None:
             self._stream.resume()
         self._send_on()
@@ -268,7 +268,7 @@ class Connection(asyncio.Protocol):
     def _check_idle(self) -> None:
         """Fail, unless it is the client that is waited for, to send more of the body."""
         if self._stream is not None and not self._stream.is_sent and self.is_writable:
-            self._idle_timer.renew()
+            self._idle.renew()
         else:
             self.give_up(TimeoutError())
 
@@ -286,7 +286,7 @@ class Connection(asyncio.Protocol):
             self.give_up(error)
             return
         if wants_more and not response.whole:
-            self._idle_timer.renew()
+            self._idle.renew()
         else:
             self._wake(wants_more)
 

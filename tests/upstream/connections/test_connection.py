@@ -144,12 +144,12 @@ async def test_each_piece_begins_a_new_wait_whichever_way_it_is_handed_over(prov
     taken = []
     _, stream_to, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
     for parts in [b"3\r\nabc\r\n"], [b"3\r\n", b"def\r\n"]:  # the second wakes who pours before there is a piece
-        connection._idle_timer._began = 0.0
+        connection._idle._when = 0.0
         for part in parts:
             connection.data_received(part)
         number = len(taken)
         await until(lambda: connection._on_chunk is not None)
-        assert connection._idle_timer._began > 0
+        assert connection._idle._when > 0
     assert (taken, number) == ([b"abc", b"def"], 1)
     connection.data_received(b"0\r\n\r\n")
     assert await stream_to

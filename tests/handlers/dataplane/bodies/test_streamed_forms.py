@@ -359,10 +359,10 @@ async def test_a_slow_client_is_no_silence_of_the_provider(running, provider):
     _, reader, writer = await provider.request()
     connection = next(iter(running.bridge.upstream._connections._open))
     checks = []
-    checked = connection._idle_timer._on_timeout
-    connection._idle_timer._on_timeout = lambda: checks.append(checked())
+    checked = connection._idle._reached
+    connection._idle._reached = lambda: checks.append(checked())
     await until(lambda: len(checks) >= 3)
-    connection._idle_timer._seconds = connection._idle_timeout = 60
+    connection._idle._seconds = connection._idle_timeout = 60
     await client.send_raw(END)
     assert await reader.readexactly(len(BEGIN + END)) == BEGIN + END
     writer.write(response())

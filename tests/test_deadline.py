@@ -1,6 +1,6 @@
 import asyncio
 
-from http1.deadline import Deadline
+from deadline import Deadline
 
 
 class Loop:
@@ -38,7 +38,7 @@ def reached_at(*moves):
     deadline = Deadline(loop, lambda: times.append(loop.now))
     for at, to in moves:
         loop.pass_to(at)
-        deadline.cancel() if to is None else deadline.move(to)
+        deadline.lift() if to is None else deadline.move(to)
     for now in range(int(loop.now), 100):
         loop.pass_to(now)
     assert loop.timers == []
@@ -65,3 +65,34 @@ def test_a_closed_deadline_is_never_reached():
     deadline.move(20)
     loop.pass_to(30)
     assert (times, loop.timers) == ([], [])
+
+
+def test_each_wait_is_bounded_from_its_beginning_or_renewal_and_many_take_one_timer():
+    loop, times = Loop(), []
+    deadline = Deadline(loop, lambda: times.append(loop.now), 10)
+    for start in range(0, 90, 9):
+        loop.pass_to(start)
+        with deadline:
+            loop.pass_to(start + 8)
+        deadline.renew()
+        assert len(loop.timers) == 1
+    loop.pass_to(100)
+    assert (times, loop.timers) == ([], [])
+    with deadline:
+        loop.pass_to(109)
+        deadline.renew()
+        loop.pass_to(110)
+        assert times == []
+        loop.pass_to(119)
+        loop.pass_to(200)
+    assert times == [119]
+
+
+def test_a_callback_may_renew_the_wait_at_a_clock_whose_times_are_not_exact():
+    loop, times = Loop(), []
+    deadline = Deadline(loop, lambda: (times.append(loop.now), deadline.renew()), 0.1)
+    loop.now = 1000.0
+    with deadline:
+        for _ in range(3):
+            loop.pass_to(loop.timers[0].when())
+    assert len(times) == 3
