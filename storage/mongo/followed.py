@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from storage.mongo.clocks import Now, Pause
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
 
 T = TypeVar("T")
@@ -44,14 +44,12 @@ class Followed(Generic[T]):
         version: Callable[[], Awaitable[Hashable]] | None = None,
         now: Now,
         seconds: float = POLL_SECONDS,
-        pause: Pause = asyncio.sleep,
     ) -> None:
         self._read = read
         self._on_change = on_change
         self._version = version
         self._now = now
         self._seconds = seconds
-        self._pause = pause
         self._known: Hashable = object()
         self._puts = 0
         self._looking = asyncio.Lock()
@@ -84,7 +82,7 @@ class Followed(Generic[T]):
         """Follow changes until cancelled."""
         while True:
             await self.try_refresh()
-            await self._pause(self._seconds)
+            await asyncio.sleep(self._seconds)
 
     async def _look(self) -> bool:
         """Read it if it has changed; return False if this process has changed it meanwhile, which may be newer."""

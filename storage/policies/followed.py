@@ -16,7 +16,7 @@ from intercept.times import format_time
 from limits.policies.book import PolicyBook
 from limits.policies.effective import Caller, Effective
 from storage.accounts.users import Identity
-from storage.mongo.clocks import Now, Pause
+from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed, read_version
 from storage.policies.documents import KeptPolicy, path_of, read_any
@@ -74,13 +74,12 @@ class FollowedPolicies:
         *,
         zone: str = "UTC",
         now: Now,
-        pause: Pause = asyncio.sleep,
         on_change: Callable[[], None] = lambda: None,
     ) -> None:
         self._database = database
         self._zone = zone
         self.on_change = on_change
-        self.followed = Followed(self._read, lambda _: self.on_change(), version=self._version, now=now, pause=pause)
+        self.followed = Followed(self._read, lambda _: self.on_change(), version=self._version, now=now)
 
     @property
     def book(self) -> PolicyBook:

@@ -18,7 +18,7 @@ from msgspec import structs
 from pymongo import UpdateOne
 
 from storage.accounts.users import Identity, TokenUse
-from storage.mongo.clocks import Monotonic, Now, Pause
+from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 NOTE_SECONDS = 15.0
@@ -39,11 +39,10 @@ _BATCH = 500
 class TokenUses:
     """The last uses of the tokens of a database."""
 
-    def __init__(self, database: Database, *, now: Now, monotonic: Monotonic, pause: Pause = asyncio.sleep) -> None:
+    def __init__(self, database: Database, *, now: Now, monotonic: Monotonic) -> None:
         self._database = database
         self._now = now
         self._monotonic = monotonic
-        self._pause = pause
         self._due: dict[str, float] = {}
         self._pending: dict[str, TokenUse] = {}
 
@@ -87,7 +86,7 @@ class TokenUses:
         """
         health = self._database.health
         while True:
-            await self._pause(WRITE_SECONDS)
+            await asyncio.sleep(WRITE_SECONDS)
             await health.wait_until_back()
             with health.tolerate("uses of tokens wait to be written"):
                 await self.flush()

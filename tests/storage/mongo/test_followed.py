@@ -37,9 +37,9 @@ class Source:
     def change(self, text):
         self.text, self.number = text, self.number + 1
 
-    def follow(self, *, versions=True, on_change=None, **more):
+    def follow(self, *, versions=True, on_change=None):
         version = self.version if versions else None
-        return Followed(self.read, on_change or self.told.append, version=version, now=lambda: self.at, **more)
+        return Followed(self.read, on_change or self.told.append, version=version, now=lambda: self.at)
 
 
 @pytest.mark.parametrize("versions", [True, False], ids=["by version", "compared"])

@@ -1,19 +1,11 @@
-from contextlib import suppress
 from io import BytesIO
 
 import aiohttp
-import msgspec
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.cases import for_each
 from tests.sdk.libraries import anthropic_sdk, openai_sdk
-from upstream.demo.api_call import Stamp
-from upstream.demo.call import _UNREADABLE, MAX_BODY_BYTES
-from upstream.demo.chat_completions import ChatCompletion
-from upstream.demo.messages import Message, token_count
-from upstream.demo.responses import Response
+from upstream.demo.call import MAX_BODY_BYTES
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 MESSAGE = CHAT | {"max_tokens": 9}
@@ -83,34 +75,6 @@ async def test_a_body_beyond_the_limit_is_too_large(http):
         assert await response.json() == openai_error(
             "The request body is larger than the 1048576 bytes that the demo provider reads."
         )
-
-
-@given(
-    st.binary()
-    | st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(max_size=9),
-        lambda inner: (
-            st.lists(inner, max_size=3)
-            | st.dictionaries(
-                st.sampled_from(
-                    ["model", "messages", "input", "tools", "content", "role", "type", "text", "name", "stream"]
-                ),
-                inner,
-            )
-        ),
-    ).map(msgspec.json.encode)
-)
-@settings(suppress_health_check=[HealthCheck.too_slow])
-def test_any_body_is_answered_or_named_unreadable(body):
-    for understand in (ChatCompletion, Message, Response):
-        try:
-            call = understand(body, Stamp("k", 0))
-        except _UNREADABLE:
-            continue
-        assert list(call.events())
-        assert call.body()["model"] == call.model
-    with suppress(_UNREADABLE):
-        assert token_count(body) == {"input_tokens": -(-len(body) // 4)}
 
 
 @pytest.mark.gen_test

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from hashlib import sha256
-from urllib.parse import parse_qsl
 
 import pytest
 from hypothesis import given
@@ -43,30 +41,6 @@ def test_a_flow_that_is_too_old_or_of_the_future_is_none(now):
 def test_nothing_else_is_a_flow(text):
     with pytest.raises(FlowEndedError):
         Flow.read(text, NOW)
-
-
-def test_a_flow_that_is_too_long_is_not_read():
-    with pytest.raises(FlowEndedError):
-        Flow.read("A" * (MAX_FLOW + 1), NOW)
-
-
-def test_the_request_asks_for_a_code_with_a_challenge():
-    challenge = urlsafe_b64encode(sha256(b"the-verifier").digest()).decode().rstrip("=")
-    assert dict(parse_qsl(FLOW.parameters("c&d", "openid email", "https://b/callback"))) == {
-        "response_type": "code",
-        "client_id": "c&d",
-        "redirect_uri": "https://b/callback",
-        "scope": "openid email",
-        "state": "the-state",
-        "nonce": "the-nonce",
-        "code_challenge": challenge,
-        "code_challenge_method": "S256",
-    }
-
-
-@pytest.mark.parametrize("iss", [{}, {"iss": ISSUER}])
-def test_an_answer_to_this_sign_in_has_a_code(iss):
-    assert FLOW.read_redirect(ANSWER | iss, ISSUER, names_issuer=bool(iss)) == "the-code"
 
 
 @for_each(

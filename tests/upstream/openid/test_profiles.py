@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.cases import for_each
-from upstream.openid.profiles import MAX_VALUES, NotAllowedError, Profile, Rules, read_profile
+from upstream.openid.profiles import MAX_VALUES, NotAllowedError, Rules, read_profile
 
 CLAIMS = {"iss": "https://id.example", "sub": "s", "email": "ada@example.com", "email_verified": True}
 MAPPED = Rules(role_claim="roles", roles=(("admins", "owner"), ("bi", "reader")))
@@ -14,12 +14,6 @@ MAPPED = Rules(role_claim="roles", roles=(("admins", "owner"), ("bi", "reader"))
 
 def profile(rules=Rules(), **claims):  # noqa: B008 - it is frozen
     return read_profile(CLAIMS | claims, rules)
-
-
-def test_a_profile_without_rules_is_a_name():
-    assert profile() == Profile(
-        issuer="https://id.example", subject="s", username="ada@example.com", display_name="", groups=None, role=None
-    )
 
 
 def test_a_display_name_is_what_can_be_printed_of_it():
@@ -109,23 +103,6 @@ def test_a_name_with_dots_leads_into_claims_unless_one_is_called_so(name, groups
 
 def test_groups_that_a_provider_left_out_for_their_number_are_not_known():
     assert profile(Rules(group_claim="groups"), _claim_names={"groups": "src1"}).groups is None
-
-
-@for_each(
-    ("values", "role"),
-    [(["bi", "admins"], "owner"), (["bi"], "reader"), ([], "member"), (None, "member"), ("bi", "reader")],
-)
-def test_the_first_role_of_the_mapping_that_fits_counts(values, role):
-    assert profile(MAPPED, roles=values).role == role
-
-
-def test_which_claims_are_needed_follows_from_the_rules():
-    assert Rules().claims == {"email", "email_verified"}
-    assert Rules(assumes_verified=True).claims == {"email"}
-    assert Rules(username_claim="sub", group_claim="groups", role_claim="roles", domains=("x.y",)).claims == {
-        *("sub", "groups", "email", "email_verified")
-    }
-    assert MAPPED.claims == {"email", "email_verified", "roles"}
 
 
 @given(

@@ -110,14 +110,6 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
 
 
 @pytest.mark.gen_test
-async def test_where_the_newer_reports_are_not_the_older_ones_are_read(stand_in, anthropic):
-    stand_in.entries, stand_in.is_older = ENTRIES, True
-    lines = await anthropic()
-    assert usage(lines) == USAGE
-    assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in ENTRIES]
-
-
-@pytest.mark.gen_test
 async def test_the_vendors_sdks_read_the_stand_ins_alike(stand_in):
     stand_in.entries = ENTRIES
     start = int(START.timestamp())

@@ -1,6 +1,3 @@
-from hypothesis import given
-from hypothesis import strategies as st
-
 from tests.cases import for_each
 from upstream.reports.names import model_key
 
@@ -25,8 +22,3 @@ def test_names_of_one_model_have_one_key(names):
 )
 def test_names_of_two_models_have_two_keys(one, another):
     assert model_key(one) != model_key(another)
-
-
-@given(st.text(min_size=1))
-def test_every_name_has_a_key(name):
-    assert model_key(name)
