@@ -105,7 +105,7 @@ class LimitState(Struct, frozen=True, array_like=True, gc=False):
         retry_after_ns: Nanoseconds until the request would be admitted (in a decision that admits: the next one), if
             nothing more is used until then. 0 if it would be now, `NEVER_NS` if it needs more than the whole limit.
         reset_ns: Nanoseconds until nothing is used, if nothing more is used until then; 0 of concurrency, and if nothing is.
-            Of a budget until its period ends; 0 while a server of a cluster does not know when that is.
+            Of a budget until its period ends.
         reserved: How much is held back for requests under way.
     """
 

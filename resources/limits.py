@@ -61,9 +61,7 @@ class KeyUsage(Struct, kw_only=True):
     next_free_at: NextFree = UNSET
     used_usd: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
     remaining_usd: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
-    resets_at: Annotated[
-        Time | UnsetType | None, doc("When the period ends; null while a server of a cluster does not know that.")
-    ] = UNSET
+    resets_at: Annotated[Time | UnsetType | None, doc("When the period ends.")] = UNSET
 
 
 class LimitUsage(Struct, kw_only=True):

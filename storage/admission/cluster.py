@@ -1,10 +1,8 @@
-"""The authority of a cluster: this server's permits, and the rounds with the ledgers in MongoDB.
+"""The authority of a cluster: this server's requests, and the rounds with the ledgers in MongoDB.
 
-Requests that a server cannot admit by itself wait for a round (`storage.admission.rounds`). A call without a response is
-repeated. The database counts as unavailable when a second call, sent after the first, has no response either, and this
-process was not paused meanwhile. The other servers then need time to notice that this one is missing, and to leave it its
-share. After that it decides alone, until heartbeats have succeeded for a moment. Then it uses the ledgers again, and leaves
-the others their shares until they have reported to the ledgers too.
+Requests wait for a round (`storage.admission.rounds`). One without a response is repeated. The database counts as
+unavailable when a second one, sent after the first, has no response either, and this process was not paused meanwhile.
+Then this server decides alone, with its share of each limit, until heartbeats have succeeded for a moment.
 """
 
 from __future__ import annotations
@@ -13,7 +11,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from heapq import nsmallest
 from pathlib import Path
 from typing import Any, TypeVar
 from uuid import UUID
@@ -22,16 +21,11 @@ import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from storage.admission.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
-from storage.admission.kinds.parameters import MS, Times
-from storage.admission.ledger_documents import Document
-from storage.admission.ledger_store import BEAT_MS, LedgerStore
-from storage.admission.ledger_usage import busiest, state_of
-from storage.admission.permits import Permits
-from storage.admission.presence.heartbeats import Presence
-from storage.admission.presence.members import Members
-from storage.admission.presence.standing import Standing, State
-from storage.admission.rounds import Rounds
-from storage.admission.waiting import Waiting
+from storage.admission.last_member import LastMember
+from storage.admission.ledger import MS, Document
+from storage.admission.members import Heartbeat, Members
+from storage.admission.rounds import Rounds, Waiting
+from storage.admission.store import LedgerStore
 from storage.mongo.clocks import MonotonicNs, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
@@ -39,7 +33,7 @@ ROUND_SECONDS = 0.4
 """How long a round may take, in seconds in which this process was running."""
 
 HEARTBEAT_SECONDS = 1.0
-"""The time between two heartbeats, in seconds. Due work is done as often."""
+"""The time between two heartbeats, in seconds. Charges are reported as often."""
 
 HEARTBEAT_FACTOR = 4
 """A heartbeat may take so many times as long as a round: nobody waits for it."""
@@ -55,9 +49,6 @@ MISSING_SECONDS = 4.0
 
 DEAD_SECONDS = 600.0
 """A server is dead when its heartbeat has not changed for so many seconds. Its share is then free."""
-
-WELCOMES = 24
-"""How often a starting server checks whether all others know of it."""
 
 REPORT_SECONDS = 2.0
 """How many seconds the database may take to report the usage."""
@@ -99,41 +90,29 @@ class ClusterAuthority:
         now_ns: MonotonicNs = uptime_ns,
         pause: Pause = asyncio.sleep,
     ) -> None:
-        grant, lease_ns, missing_ns, dead_ns = (
-            round(1000 * seconds) * MS for seconds in (round_seconds + 0.1, lease, missing, dead)
-        )
-        times = Times(grant=grant, fresh=2 * grant)
-        hidden_ns = BEAT_MS * MS + missing_ns + grant
+        lease_ns, missing_ns, dead_ns = (round(1000 * seconds) * MS for seconds in (lease, missing, dead))
+        self._server = process
         self._store = LedgerStore(database, process, now_ns)
         self._members = Members(
             str(process), now_ns, lease_ns=lease_ns, missing_ns=missing_ns, dead_ns=max(dead_ns, lease_ns)
         )
-        self._standing = Standing(now_ns, lease_ns=round(1000 * RETURN_SECONDS) * MS, hidden_ns=hidden_ns)
-        self._permits = Permits(
-            *(str(process), now_ns, self._members.is_dead, self._members.absent),
-            servers=lambda: self.servers,
-            times=times,
-        )
-        self._presence = Presence(process, self._store, self._members, self._standing, folder)
+        self._rounds = Rounds(str(process), now_ns, self._members, self._wall_ns)
+        self._last = LastMember(folder)
         self._lease_ns = lease_ns
-        self._on_change: Callable[[], None] = lambda: None
         self._round_seconds = round_seconds
         self._now_ns = now_ns
         self._pause = pause
-        self._rounds = Rounds(
-            *(self._permits, self._store, self._standing),
-            is_only=lambda: self.servers == 1,
-            lose=self._begin_alone,
-            round_seconds=round_seconds,
-            now_ns=now_ns,
-            pause=pause,
-        )
         self._beaten_at = now_ns()
+        self._back_at: int | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._report: Callable[[], Document] = dict
+        self._reports: Mapping[str, Document] = {}
+        self._on_change: Callable[[], None] = lambda: None
 
     @property
     def unavailable(self) -> bool:
         """Whether this server decides alone: the database is unavailable, or was until a moment ago."""
-        return self._standing.state is not State.SHARED
+        return self._rounds.alone is not None
 
     @property
     def servers(self) -> int:
@@ -145,71 +124,70 @@ class ClusterAuthority:
         """The number of commands sent to MongoDB."""
         return self._store.commands
 
+    @property
+    def busy(self) -> bool:
+        """Whether a round is under way."""
+        return self._task is not None
+
     async def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
-        """Send a first heartbeat, unless the database is unavailable, and wait until all others know. `run` does the rest.
+        """Send a first heartbeat, unless the database is unavailable. `run` does the rest.
 
         Args:
             report: Returns this server's report about itself, for BSON. Every heartbeat carries it.
             on_change: Called when `unavailable` has changed.
         """
-        self._presence.report, self._on_change = report, on_change
-        with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
-            await self._call(self._presence.take_over(), HEARTBEAT_FACTOR)
-        await self._beat()
-        for _ in range(WELCOMES):
-            if self.unavailable or not self._members.has_unaware:
-                break
-            await self._pause(HEARTBEAT_SECONDS / 4)
-            await self._beat()
+        self._report, self._on_change = report, on_change
+        before = self._last.take_over(self._server)
+        if before is not None:
+            with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
+                await self._call(self._store.leave_for(str(before)), HEARTBEAT_FACTOR)
+        await self.beat()
+        if not self.unavailable:  # the first one could not say by which clock it is
+            await self.beat()
 
     async def close(self) -> None:
-        """Give all permits back and leave the cluster, after `run` has ended."""
-        self._rounds.close()
-        self._permits.give_back_all()
-        if self._standing.state is not State.ALONE:
-            self._permits.report_uncounted()
-            await self._rounds.finish()
+        """Report what is not yet in the ledgers and leave the cluster, after `run` has ended."""
+        if not self.unavailable:
+            self._rounds.tick()
+            self._work()
+            if self._task is not None:
+                await asyncio.wait({self._task})
             with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
                 await self._call(self._store.leave())
-        self._presence.close()
+        elif self._task is not None:
+            self._task.cancel()
+        self._last.close()
 
     async def run(self) -> None:
-        """Send heartbeats and do due work, until cancelled."""
+        """Send heartbeats and report charges, until cancelled."""
         while True:
             await self._pause(HEARTBEAT_SECONDS)
-            self._permits.tick()
-            await self._beat()
-            self._rounds.work()
+            await self.beat()
 
     # -- decisions
 
     def start_now(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision | None:
         """Decide on a request, if no wait is needed. Otherwise return None, and count nothing."""
-        decision = self._permits.start(limits, reserve, waits=False).decision
-        self._rounds.work()
-        return decision
+        return None if limits and not self.unavailable else self._rounds.start(limits, reserve).decision
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request, and count it for all its limits if they all admit it; see `limits.limiter.Limiter.start`."""
-        waiting = self._permits.start(limits, reserve)
-        self._rounds.work()
-        if waiting.decision is not None:
-            return waiting.decision
-        return await self._decided(waiting)
+        waiting = self._rounds.start(limits, reserve)
+        self._work()
+        return waiting.decision or await self._decided(waiting)
 
     def charge(self, ticket: int, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge what a request has used since its start."""
-        self._permits.charge(ticket, amounts, reserve)
+        self._rounds.charge(ticket, amounts, reserve)
 
     def end(self, ticket: int) -> None:
         """Give back the slots and reservations of a request."""
-        self._permits.end(ticket)
-        self._rounds.work()
+        self._rounds.end(ticket)
+        self._work()
 
     def restore(self, limit: Limit, used: int, begin_ns: int) -> None:
         """Count at least this much of a budget as used in a period: once, however many servers report it."""
-        self._permits.restore(limit, used, begin_ns)
-        self._rounds.work()
+        self._rounds.restore(limit, used, begin_ns)
 
     async def usage(self, most: int) -> Sequence[LimitState]:
         """The states of the keys with the least left, of all servers together. While it decides alone: of this server."""
@@ -217,13 +195,17 @@ class ClusterAuthority:
             with contextlib.suppress(DatabaseUnavailableError, TimeoutError):
                 async with asyncio.timeout(REPORT_SECONDS):
                     with database_errors(), pymongo.timeout(REPORT_SECONDS):
-                        ledgers = await self._store.usage(self._members.is_dead)
-                return busiest([state_of(*one) for one in ledgers], most)
-        return busiest(self._permits.states(), most)
+                        return busiest(await self._store.usage(self._members.is_dead), most)
+        return busiest(self._rounds.states(), most)
 
     def reports(self) -> list[Document]:
-        """The reports in the last heartbeats of the other servers. Empty while this server decides alone."""
-        return [] if self.unavailable else self._presence.others()
+        """The reports in the recent heartbeats of the other servers. Empty while this server decides alone."""
+        if self.unavailable:
+            return []
+        own = str(self._server)
+        return [
+            report for name, report in self._reports.items() if report and name != own and self._members.is_heard(name)
+        ]
 
     async def _decided(self, waiting: Waiting) -> Decision:
         result: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
@@ -241,41 +223,94 @@ class ClusterAuthority:
                 self.end(waiting.decision.ticket)
             raise
 
+    # -- rounds
+
+    def _work(self) -> None:
+        """Begin a round, unless one is under way or there is nothing to do."""
+        if self._task is None and self._rounds.pending and not self.unavailable:
+            self._task = asyncio.create_task(self._make_rounds())  # noqa: TID251 - awaited or cancelled by `close`
+            self._task.add_done_callback(self._rounds_made)
+
+    def _rounds_made(self, task: asyncio.Task[None]) -> None:
+        self._task = None
+        if not task.cancelled():
+            task.result()
+            self._work()
+
+    async def _make_rounds(self) -> None:
+        silence = Silence()
+        while self._rounds.pending and not self.unavailable:
+            known = self._store.time
+            round_ = self._rounds.begin(known.at(self._now_ns()) if known else self._wall_ns() // MS)
+            if round_ is None:
+                break
+            try:
+                read = await self._call(self._store.change(round_.to_send, round_.names))
+            except (OwnPauseError, DatabaseUnavailableError) as error:
+                if silence.note(error):
+                    self._begin_alone(error)
+                else:
+                    await self._pause(RETRY_SECONDS)
+                continue
+            silence = Silence()
+            self._rounds.settle(read.ledgers, read.time.now, read.time.read_at)
+
     # -- the other servers
 
-    async def _beat(self) -> None:
-        """Send a heartbeat, and read those of the others."""
+    async def beat(self) -> None:
+        """Read the heartbeats of the others, send one, and report charges."""
+        self._rounds.tick()
         silence = Silence()
         while True:
             began = self._now_ns()
             try:
-                await self._call(self._presence.beat(began, unreported=self._permits.unreported), HEARTBEAT_FACTOR)
+                await self._call(self._exchange(), HEARTBEAT_FACTOR)
                 break
             except (OwnPauseError, DatabaseUnavailableError) as error:
+                self._back_at = None
                 if silence.note(error) or self.unavailable:
-                    if self._begin_alone(error):
-                        return
-                    await self._pause(RETRY_SECONDS)
+                    self._begin_alone(error)
+                    return
+                await self._pause(RETRY_SECONDS)
         late, self._beaten_at = began - self._beaten_at > self._lease_ns // 2, began
-        if late:
-            self._permits.check_all_again()
-        if self._standing.share_again():
-            self._permits.end_alone()
-            _log.info("the database is available: limits are shared again")
-            self._on_change()
-        elif self.unavailable:
-            self._permits.report_uncounted()
+        if late:  # the others may have forgotten what it holds
+            self._rounds.report_all()
+        if self.unavailable:
+            if self._back_at is None:
+                self._back_at = began
+            elif began - self._back_at >= round(1000 * RETURN_SECONDS) * MS:
+                self._back_at = None
+                self._rounds.end_alone()
+                _log.info("the database is available: limits are shared again")
+                self._on_change()
+        self._work()
 
-    def _begin_alone(self, error: Exception) -> bool:
-        """Decide alone, if the others leave this server its share by now. Return whether it does."""
-        if not self._standing.may_be_alone:
-            return False
-        changed = self._presence.lose()
-        self._permits.begin_alone(self._standing.alone)
+    async def _exchange(self) -> None:
+        beats, self._reports, read = await self._store.heartbeats()
+        self._members.update(beats)
+        await self._store.beat(Heartbeat(0, self._members.share, self.unavailable), self._report(), read)
+
+    def _begin_alone(self, error: Exception) -> None:
+        """Decide alone, with this server's share."""
+        changed = not self.unavailable
+        self._rounds.begin_alone(self._members.share)
         if changed:
             _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
             self._on_change()
-        return True
 
     async def _call(self, operation: Coroutine[Any, Any, T], times: int = 1) -> T:
         return await call_database(times * self._round_seconds, operation)
+
+    def _wall_ns(self) -> int:
+        """The time since 1970, by the database as far as that is known."""
+        known = self._store.time
+        return known.at(self._now_ns()) * MS if known else time.time_ns()
+
+
+def busiest(states: Sequence[LimitState], most: int) -> list[LimitState]:
+    """For each rule, the states with the least left, `most` at most."""
+    by_rule: dict[str, list[LimitState]] = {}
+    for state in states:
+        if state.used or state.reserved:
+            by_rule.setdefault(state.limit.rule, []).append(state)
+    return [state for of_rule in by_rule.values() for state in nsmallest(most, of_rule, key=lambda one: one.remaining)]

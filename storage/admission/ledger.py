@@ -1,199 +1,346 @@
-"""A ledger: what all servers of a cluster use of one limit. Pure: the caller gives the time.
+"""A ledger: the document in which all servers of a cluster count one limit, and the update that changes it. Pure.
 
-A ledger has entries and members. An entry is a time and a count: admissions of a rate, tokens, or money. A member is a
-server: what it holds (slots, or reserved amounts), and which of its reports are counted.
+```
+{
+  _id: "rate:60000:user:<id>" | "concurrency:server" | ..,
+  clock: "<host>:<port>",                  the member of the replica set whose clock gave the times
+  log: [{at, n}, ..],                      starts, tokens or money, in milliseconds since 1970
+  members: {<server>: {number, held, granted, at}},
+  limit: [..],                             the limit as it was last requested, to show it
+  expires_at: date                         when nothing in it counts any more; a TTL index removes it
+}
+```
 
-Times are milliseconds of the database's clock. An entry may count longer than the use that it stands for, never shorter:
+A member says what one server holds (slots, or reserved amounts), the number of its last change, and what that was granted.
+A change takes effect once, however often it is sent, and only within `GRANT_MS` of the time for which it was made. So one
+that was given up and arrives late does nothing, and an answer that was lost is found in the document.
 
-- A prefetched permit is entered at the end of its life. So it is never used after its time. When all permits that were
-  prefetched together are used or over, they are entered again at the time of their use, or shortly after.
-- If there are many entries, those of one sub-window are merged at the latest of their times.
-- `clock` names the member of the replica set whose clock the times are of. When another member is primary, all times move
-  by the largest difference of clocks, but not beyond the end of the life of a permit that is granted now: no earlier
-  permit lives longer.
+Entries may count longer than a window, never shorter: those of a long log are merged at the latest of their times, and when
+another member of the replica set became primary, all times move by the largest difference of clocks, up to the present.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-MAX_LIFE_MS = 5_000
-"""A prefetched permit may be used for so many milliseconds at most."""
+import bson
+import msgspec
+from bson.int64 import Int64
+from bson.raw_bson import RawBSONDocument
+
+from limits.kinds.calendar import bounds_of
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Kind, Limit, LimitState
+
+MS = 1_000_000
+"""Nanoseconds in a millisecond."""
+
+GRANT_MS = 500
+"""What was granted is used so many milliseconds later at most, or given back."""
 
 MAX_SKEW_MS = 60_000
 """The clocks of two members of a replica set may differ by so many milliseconds."""
 
-MAX_FUTURE_MS = MAX_LIFE_MS + 1_000
-"""How many milliseconds later than the clock a time in a ledger may be. If it is more, the clock was set back; the clock
-counts."""
+MAX_ENTRIES = 256
+"""So many entries of a log are kept one by one. With more, those of one of as many parts of a window are merged."""
 
-MAX_ENTRIES = 1_000
-"""So many entries of a ledger are kept one by one."""
+HELD_MS = 7 * 86_400_000
+"""A ledger in which something is held is kept for so many milliseconds after its last change."""
 
-SUB_WINDOWS = 500
-"""If there are more entries, they are merged by so many sub-windows of a window."""
-
-IDLE_MS = 60_000
-"""A member that holds nothing is remembered for so many milliseconds."""
+Document = dict[str, Any]
 
 
 class Span(NamedTuple):
-    """The times that count now.
-
-    Attributes:
-        begin: The first time that counts.
-        window: How long an entry counts; 0 for a calendar period.
-        end: When all entries of a calendar period leave; 0 for a window.
-    """
+    """What counts at a time, in milliseconds: entries after `begin`, until `end` in a calendar period, or for `window`."""
 
     now: int
     begin: int
     window: int = 0
     end: int = 0
 
-    @classmethod
-    def of_window(cls, now: int, window: int) -> Span:
-        """The half-open window that ends now."""
-        return cls(now, now - window + 1, window)
-
     def leaves_in(self, at: int) -> int:
         """The milliseconds after which an entry does not count any more."""
         return (at + self.window if self.window else self.end) - self.now
 
 
-class Report(NamedTuple):
-    """A report of a server to a ledger. It counts once, however often it is sent.
-
-    Attributes:
-        number: Its number among the reports of this server to this ledger, from 1.
-        amount: The charge. If negative: the number of permits whose earlier entry is removed.
-        at: For permits: the time of their entry. For a charge: how many milliseconds ago it was.
-        clock: For permits: the member of the replica set whose clock that was.
-        sent: Whether it was sent before, with unknown result.
-        used_at: For permits: the latest time of their use, which is their new entry; None if they are given back. For
-            tokens and money: when they were charged, by the server's clock.
-    """
-
-    number: int
-    amount: int
-    at: int
-    clock: str = ""
-    sent: bool = False
-    used_at: int | None = None
+def window_of(limit: Limit) -> int:
+    """The window of a limit in milliseconds, rounded up."""
+    return -(-limit.window_ns // MS)
 
 
-@dataclass(slots=True)
-class Member:
-    """A server: what it holds, its last counted report, its last write, and the time of that write."""
+def name_of(limit: Limit) -> str:
+    """The name of a limit's ledger. Limits with the same kind, key and window or period have one ledger."""
+    if limit.kind is Kind.BUDGET:
+        return f"budget:{limit.period}:{limit.zone}:{limit.key}"
+    if limit.kind is Kind.CONCURRENCY:
+        return f"concurrency:{limit.key}"
+    return f"{limit.kind}:{window_of(limit)}:{limit.key}"
 
+
+def span_of(limit: Limit, now: int) -> Span:
+    """What counts for a limit at a time of the database, in milliseconds."""
+    if limit.kind is Kind.BUDGET:
+        begin, end = bounds_of(limit.period, limit.zone, now * MS)
+        return Span(now, begin // MS - 1, end=end // MS)
+    window = window_of(limit) or 1
+    return Span(now, now - window, window)
+
+
+class Member(NamedTuple):
+    """What a ledger says of one server; `granted` is what the change with this number was granted, at that time."""
+
+    number: int = 0
     held: int = 0
-    report: int = 0
-    write: int = 0
+    granted: int = 0
     at: int = 0
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Ledger:
-    """The use of a limit; entries in the order of their times."""
+    """A ledger as it was read; `log` has times and amounts, in order."""
 
-    clock: str = ""
-    entries: list[tuple[int, int]] = field(default_factory=list)
-    members: dict[str, Member] = field(default_factory=dict)
+    log: Sequence[tuple[int, int]] = ()
+    members: Mapping[str, Member] = field(default_factory=dict)
 
-    @property
-    def used(self) -> int:
-        """The sum of all entries."""
-        return sum([count for _, count in self.entries])
+    @classmethod
+    def of(cls, document: Document) -> Ledger:
+        """The ledger of a document."""
+        log = sorted((one["at"], one["n"]) for one in document.get("log", ()))
+        return cls(log, {name: Member(**one) for name, one in document.get("members", {}).items()})
 
-    def held(self, but: str = "") -> int:
-        """What all members hold, except the member `but`."""
-        return sum([member.held for name, member in self.members.items() if name != but])
+    def counted(self, span: Span) -> Ledger:
+        """The ledger with the entries alone that count."""
+        return replace(self, log=[(at, n) for at, n in self.log if at > span.begin])
 
-    def advance(self, span: Span, clock: str, is_dead: Callable[[str], bool]) -> bool:
-        """Forget what does not count any more. Return whether it must be written: times of another clock may move only once."""
-        now, moved = span.now, bool(self.clock) and self.clock != clock
-        if moved and span.window:
-            latest = now + MAX_LIFE_MS
-            self.entries = [(max(at, min(at + MAX_SKEW_MS, latest)), count) for at, count in self.entries]
-        if moved:
-            for member in self.members.values():
-                member.at = now
-        self.clock = clock
-        latest = now + MAX_FUTURE_MS
-        if self.entries and self.entries[-1][0] > latest and span.window:
-            self.entries = [(min(at, latest), count) for at, count in self.entries]
-        if self.entries and self.entries[0][0] < span.begin:
-            self.entries = [entry for entry in self.entries if entry[0] >= span.begin]
-        gone = [
-            name
-            for name, member in self.members.items()
-            if (member.held and is_dead(name)) or (not member.held and member.at < now - IDLE_MS)
+
+class Use(NamedTuple):
+    """How much of a limit is used: counted and held, and left to servers that may be deciding alone."""
+
+    span: Span
+    log: Sequence[tuple[int, int]] = ()
+    used: int = 0
+    held: int = 0
+    left: int = 0
+
+
+def state_of(limit: Limit, use: Use, need: int = 0) -> LimitState:
+    """The state of a limit for a request that needs so much of it."""
+    need = need or 1
+    if limit.kind is Kind.CONCURRENCY:
+        free = max(0, limit.maximum - use.held - use.left)
+        wait = 0 if need <= free else (SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS)
+        return LimitState(limit, use.held, free, wait, 0)
+    reset = 0
+    if use.span.end or use.log:
+        reset = use.span.leaves_in(use.log[-1][0] if use.log else use.span.now) * MS
+    free = limit.maximum - use.used - use.held - use.left
+    wait = 0
+    if need > free:
+        wait = NEVER_NS if need > limit.maximum else _wait(use, need - free) * MS or SLOT_RETRY_NS
+    return LimitState(limit, use.used, max(0, free), wait, reset, use.held)
+
+
+def _wait(use: Use, lacking: int) -> int:
+    """The milliseconds until so much has left the log; 0 if it has not so much."""
+    for at, amount in use.log:
+        lacking -= amount
+        if lacking <= 0:
+            return max(1, use.span.leaves_in(at))
+    return 0
+
+
+class Change(NamedTuple):
+    """What one server changes in a ledger.
+
+    Attributes:
+        server: The server.
+        number: The number of the change among all of this server.
+        limit: The limit, with the largest maximum of those who ask.
+        wanted: How much it wants: starts, slots, or an amount to reserve.
+        held: What it holds without that.
+        charge: What was used and the ledger does not know of.
+        at_least: What was used in the period of a budget at least, by the records.
+        returned: Times and numbers of granted starts that nobody used.
+        absent: How much is left to servers that may be deciding alone.
+        dead: Servers that do not hold any more what they held.
+    """
+
+    server: str
+    number: int
+    limit: Limit
+    wanted: int = 0
+    held: int = 0
+    charge: int = 0
+    at_least: int = 0
+    returned: tuple[tuple[int, int], ...] = ()
+    absent: Mapping[str, int] = {}
+    dead: Collection[str] = ()
+
+
+def statement_of(change: Change, now: int, clock: str) -> Document:
+    """The statement of an `update` that makes a change, if the database's time is about `now` by that clock."""
+    limit, span = change.limit, span_of(change.limit, now)
+    constants: Document = {
+        "about": Int64(now),
+        "clock": clock,
+        "number": change.number,
+        "wanted": change.wanted,
+        "holding": change.held,
+        "charge": change.charge,
+        "atLeast": change.at_least,
+        "maximum": limit.maximum,
+        "keep": Int64(_keep(change, span)),
+        "shown": [*limit_fields(limit)],
+    }
+    if limit.kind is Kind.BUDGET:
+        constants["begin"] = Int64(span.begin)
+    if change.returned:
+        constants["returned"] = [{"at": Int64(at), "n": number} for at, number in change.returned]
+    if change.absent:
+        constants["absent"] = [{"k": name, "share": share} for name, share in change.absent.items()]
+    if change.dead:
+        constants["dead"] = list(change.dead)
+    shape = _Shape(
+        *(change.server, limit.kind, span.window, limit.maximum != UNLIMITED),
+        *(bool(change.returned), bool(change.absent), bool(change.dead)),
+    )
+    return {"q": {"_id": name_of(limit)}, "u": [_update(shape)], "c": constants, "upsert": True}
+
+
+def limit_fields(limit: Limit) -> Sequence[Any]:
+    """A limit as it is stored."""
+    fields: Sequence[Any] = msgspec.to_builtins(limit)
+    return fields
+
+
+def _keep(change: Change, span: Span) -> int:
+    """For how many milliseconds the document is kept."""
+    counts = 0 if change.limit.kind is Kind.CONCURRENCY else span.window or span.end - span.now
+    holds = change.held or (change.wanted and change.limit.kind is not Kind.RATE)
+    return max(counts, HELD_MS if holds else 0) + MAX_SKEW_MS
+
+
+class _Shape(NamedTuple):
+    """What updates have in common that differ in their constants alone."""
+
+    server: str
+    kind: Kind
+    window: int
+    is_shown: bool
+    has_returned: bool
+    has_absent: bool
+    has_dead: bool
+
+
+@lru_cache(maxsize=1_000)
+def _update(shape: _Shape) -> RawBSONDocument:
+    """The stage that changes a ledger, encoded: what differs from change to change are its constants."""
+    server, kind, window, is_shown, has_returned, has_absent, has_dead = shape
+    own = f"$members.{server}"
+    is_new = {"$gt": ["$$number", {"$ifNull": [f"{own}.number", 0]}]}
+    in_time = {"$lte": [{"$abs": {"$subtract": ["$$now", "$$about"]}}, GRANT_MS]}
+    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW"}, "$$ROOT"]}
+    is_rate = kind is Kind.RATE
+    more: Any = {"$add": ["$$add", "$$granted"]} if is_rate else "$$add"
+    member = {
+        "number": "$$number",
+        "held": "$$holding" if is_rate else {"$add": ["$$holding", "$$granted"]},
+        "granted": "$$granted",
+        "at": "$$now",
+    }
+    fields: Document = {
+        "clock": "$$clock",
+        "members": {"$mergeObjects": [_living(has_dead=has_dead), {server: member}]},
+        "expires_at": {"$add": ["$$NOW", "$$keep"]},
+    }
+    if kind is not Kind.CONCURRENCY:
+        fields["log"] = _logged(kind, window, more)
+    if is_shown:
+        fields["limit"] = "$$shown"
+    changed: Document = {"$mergeObjects": ["$$ROOT", fields]}
+    others = 0 if is_rate and not has_absent else _others(shape)
+    free = {"$subtract": ["$$maximum", {"$add": ["$$used", "$$add", "$$holding", others]}]}
+    granted = {"$cond": ["$$wanted", {"$max": [0, {"$min": ["$$wanted", free]}]}, 0]}
+    add: Any = "$$charge"
+    if kind is Kind.BUDGET:
+        add = {"$cond": ["$$atLeast", {"$max": ["$$charge", {"$subtract": ["$$atLeast", "$$used"]}]}, "$$charge"]}
+    changed = _let({"add": add}, _let({"granted": granted}, changed))
+    kept = [] if kind is Kind.CONCURRENCY else _kept(window, has_returned=has_returned)
+    changed = _let({"kept": kept}, _let({"used": {"$sum": "$$kept.n"}}, changed))
+    both = {"$cond": [{"$and": [is_new, in_time]}, changed, unchanged]}
+    update = {"$replaceWith": _let({"now": {"$toLong": "$$NOW"}, "log": {"$ifNull": ["$log", []]}}, both)}
+    return RawBSONDocument(bson.encode(update))
+
+
+def _kept(window: int, *, has_returned: bool) -> Any:
+    """The entries that count, without what was given back."""
+    moved_at = {"$min": ["$$now", {"$add": ["$$one.at", MAX_SKEW_MS]}]}
+    moved = {"$map": {"input": "$$log", "as": "one", "in": {"at": moved_at, "n": "$$one.n"}}}
+    is_moved = {
+        "$or": [
+            {"$ne": [{"$ifNull": ["$clock", "$$clock"]}, "$$clock"]},
+            {"$gt": [{"$ifNull": [{"$last": "$$log.at"}, 0]}, {"$add": ["$$now", GRANT_MS]}]},
         ]
-        for name in gone:
-            del self.members[name]
-        return moved
+    }
+    log: Any = {"$cond": [is_moved, moved, "$$log"]}
+    begin: Any = {"$subtract": ["$$now", window]} if window else "$$begin"
+    counts: Any = {"$gt": ["$$one.at", begin]}
+    if has_returned:
+        same = {"$filter": {"input": "$$returned", "as": "other", "cond": {"$eq": ["$$other.at", "$$one.at"]}}}
+        rest = {"$subtract": ["$$one.n", _let({"same": same}, {"$sum": "$$same.n"})]}
+        log = {"$map": {"input": log, "as": "one", "in": {"at": "$$one.at", "n": rest}}}
+        counts = {"$and": [counts, {"$gt": ["$$one.n", 0]}]}
+    return {"$filter": {"input": log, "as": "one", "cond": counts}}
 
-    def enter(self, at: int, count: int, span: Span) -> None:
-        """Enter a count at a time."""
-        entries = self.entries
-        index = bisect_left(entries, (at,))
-        if index < len(entries) and entries[index][0] == at:
-            entries[index] = (at, entries[index][1] + count)
-        else:
-            insort(entries, (at, count))
-            if len(entries) > MAX_ENTRIES:
-                self._merge(-(-span.window // SUB_WINDOWS))
 
-    def report(self, process: str, reports: Iterable[Report], span: Span) -> None:
-        """Count the reports of a server, each one once.
+def _others(shape: _Shape) -> Any:
+    """What other servers hold, or is left to them."""
+    if shape.kind is Kind.RATE:
+        return {"$sum": "$$absent.share"}
+    absent, dead = ("$$absent.k" if shape.has_absent else []), ("$$dead" if shape.has_dead else [])
+    aside: Any = {"$concatArrays": [[shape.server], absent, dead]}
+    held = {"$cond": [{"$in": ["$$one.k", aside]}, 0, "$$one.v.held"]}
+    members = {"$objectToArray": {"$ifNull": ["$members", {}]}}
+    present: Any = {"$sum": {"$map": {"input": "$$all", "as": "one", "in": held}}}
+    if shape.has_absent:
+        same = {"$filter": {"input": "$$all", "as": "one", "cond": {"$eq": ["$$one.k", "$$other.k"]}}}
+        left = _let({"same": same}, {"$max": ["$$other.share", {"$sum": "$$same.v.held"}]})
+        present = {"$add": [present, {"$sum": {"$map": {"input": "$$absent", "as": "other", "in": left}}}]}
+    return _let({"all": members}, present)
 
-        If the server is not known any more, it is unknown which reports counted. Then permits that may have been given back
-        are not given back again, and charges are counted again.
-        """
-        member = self.members.get(process)
-        for report in reports:
-            if member is None:
-                if report.sent and report.amount < 0:
-                    continue
-            elif report.number <= member.report:
-                continue
-            if report.amount >= 0:
-                self.enter(max(span.now - report.at, span.begin) if span.window else span.begin, report.amount, span)
-            elif report.clock == self.clock and report.at >= span.begin:
-                self.remove(report.at, -report.amount)
-                if report.used_at is not None and (at := min(report.used_at, report.at)) >= span.begin:
-                    self.enter(at, -report.amount, span)
 
-    def next_at(self, free: int) -> int | None:
-        """The time of the entry that has to leave before so much is free; None if none has to, or all are too few."""
-        left = free
-        for at, count in self.entries:
-            left -= count
-            if left <= 0:
-                return at if free > 0 else None
-        return None
+def _living(*, has_dead: bool) -> Any:
+    """The members without those that are dead."""
+    members: Any = {"$ifNull": ["$members", {}]}
+    if not has_dead:
+        return members
+    lives = {"$not": {"$in": ["$$one.k", "$$dead"]}}
+    return {"$arrayToObject": {"$filter": {"input": {"$objectToArray": members}, "as": "one", "cond": lives}}}
 
-    def remove(self, at: int, count: int) -> None:
-        """Remove permits that were entered at a time. They may have moved to a later time since then."""
-        entries = self.entries
-        index = bisect_left(entries, (at,))
-        while count and index < len(entries):
-            time, there = entries[index]
-            taken = min(count, there)
-            count -= taken
-            if taken == there:
-                del entries[index]
-            else:
-                entries[index] = (time, there - taken)
 
-    def _merge(self, grain: int) -> None:
-        merged: list[tuple[int, int]] = []
-        for at, count in self.entries:
-            if merged and merged[-1][0] // grain == at // grain:
-                merged[-1] = (at, merged[-1][1] + count)
-            else:
-                merged.append((at, count))
-        self.entries = merged
+def _logged(kind: Kind, window: int, more: Any) -> Any:
+    """The log with one more entry, if that is of something."""
+    if kind is Kind.BUDGET:
+        total = {"$add": ["$$used", more]}
+        return {"$cond": [{"$gt": [total, 0]}, [{"at": "$$now", "n": total}], []]}
+    grain = max(1, window // MAX_ENTRIES)
+    same = {
+        "$eq": [
+            {"$floor": {"$divide": ["$$now", grain]}},
+            {"$floor": {"$divide": [{"$last": "$$kept.at"}, grain]}},
+        ]
+    }
+    size = {"$size": "$$kept"}
+    is_full = {"$gte": [size, MAX_ENTRIES]}
+    last = {"at": "$$now", "n": {"$add": [{"$last": "$$kept.n"}, more]}}
+    but_last = {"$slice": ["$$kept", 0, {"$max": [1, {"$subtract": [size, 1]}]}]}
+    merged = {"$concatArrays": [but_last, [last]]}
+    appended = {"$concatArrays": ["$$kept", [{"at": "$$now", "n": more}]]}
+    longer = {"$cond": [{"$and": [is_full, same]}, merged, appended]}
+    return {"$cond": [{"$gt": [more, 0]}, longer, "$$kept"]}
+
+
+def _let(names: Document, then: Any) -> Document:
+    return {"$let": {"vars": names, "in": then}}

@@ -101,7 +101,7 @@ class Database:
     views: Collection  # one document per saved view, see `storage.accounts.views.documents`
     audit: Collection  # one document per change, and entries of `storage.accounts.sign_in.access_trail`
     instances: Collection  # one document per running server
-    limit_ledgers: Collection  # of a cluster, with the heartbeats of its servers, see `storage.admission.ledger_store`
+    limit_ledgers: Collection  # of a cluster, with the heartbeats of its servers, see `storage.admission.ledger`
     policies: Collection  # one document per policy, see `storage.policies.documents`
     versions: Collection  # how often policies were changed, see `storage.mongo.followed`
     prices: Collection  # the own prices, one document, see `storage.prices.documents`

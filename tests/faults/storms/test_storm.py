@@ -88,7 +88,7 @@ async def metric(server, name):
 def leased(records):
     """The slots that somebody holds, by the database."""
     ledgers = records.interceptions.database["limit_ledgers"].find({"_id": {"$regex": "^concurrency:"}})
-    return sum(held for ledger in ledgers for held, *_ in ledger["members"].values())
+    return sum(one["held"] for ledger in ledgers for one in ledger["members"].values())
 
 
 async def at_rest(server, token, records):

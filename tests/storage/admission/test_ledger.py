@@ -1,117 +1,114 @@
+"""Ledgers: the statements change documents of MongoDB as the model of a cluster says, and what is left until when."""
+
 from __future__ import annotations
 
-import hypothesis.strategies as st
-from hypothesis import given, settings
+from random import Random
 
+import pytest
+
+from limits.limit import NEVER_NS, SLOT_RETRY_NS
 from storage.admission.ledger import (
-    IDLE_MS,
     MAX_ENTRIES,
-    MAX_FUTURE_MS,
-    MAX_LIFE_MS,
-    MAX_SKEW_MS,
+    MS,
+    Change,
     Ledger,
-    Member,
-    Report,
-    Span,
+    Use,
+    name_of,
+    span_of,
+    state_of,
+    statement_of,
 )
-from tests.examples import examples
+from tests.storage.admission.cluster.model import changed
+from tests.storage.admission.cluster.servers import budget, rate, slots, tokens
 
-NOW = 1_000_000
-
-
-def window(ms=1_000, now=NOW):
-    return Span.of_window(now, ms)
+LIMITS = [rate(9, 0.05), rate(3_000), slots(9), tokens(2_000, reserve=True), budget(5_000)]
 
 
-def alive(_name):
-    return False
+def any_change(random, limit, number):
+    others = ["ada", "bob", "eve"]
+    held = 0 if limit.kind == "rate" else random.choice([0, 0, 2, 300])
+    return Change(
+        random.choice(["ada", "bob"]),
+        number + random.choice([0, 1, 1, 1]),
+        limit,
+        wanted=random.choice([0, 1, 3, 400]),
+        held=held,
+        charge=0 if limit.kind == "concurrency" else random.choice([0, 0, 7, 800]),
+        at_least=random.choice([0, 3_000]) if limit.kind == "budget" else 0,
+        absent={"eve": random.choice([0, 2])} if random.random() < 0.3 else {},
+        dead=(others[2], "gone") if random.random() < 0.1 else (),
+    )
 
 
-def test_what_has_left_the_window_does_not_count():
-    ledger = Ledger("a", [(NOW - 1_000, 2), (NOW - 999, 3), (NOW + 500, 1)])
-    assert ledger.advance(window(), "a", alive) is False
-    assert (ledger.entries, ledger.used) == ([(NOW - 999, 3), (NOW + 500, 1)], 4)
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.gen_test(timeout=60)
+async def test_mongodb_changes_ledgers_as_the_model_does(database, seed):
+    random, ledgers, took = Random(seed), database.limit_ledgers, 0
+    expected = {}
+    for nth in range(250):
+        limit = random.choice(LIMITS)
+        name = name_of(limit)
+        change = any_change(random, limit, nth)
+        document = expected.get(name, {})
+        if document.get("log") and random.random() < 0.3:
+            entry = random.choice(document["log"])
+            change = change._replace(returned=((entry["at"], random.randrange(entry["n"] + 1)),))
+        clock = random.choice(["a:1"] * 20 + ["b:2"])
+        true = await now_of(database)
+        now = true + random.choice([0] * 9 + [-2_000])
+        update = statement_of(change, now, clock)
+        done = await database._database.command("update", "limit_ledgers", updates=[update])
+        assert done["n"] == 1
+        stored = await ledgers.find_one({"_id": name})
+        own = stored.get("members", {}).get(change.server, {})
+        at = own["at"] if own.get("number") == change.number else true
+        model = changed(document, change, at, now, clock)
+        took += model is not None
+        expected[name] = document = model or document
+        found = {key: stored[key] for key in ("clock", "log", "members") if key in stored}
+        assert found.get("log", []) == document.get("log", [])
+        assert {key: found.get(key) for key in ("clock", "members")} == {
+            key: document.get(key) for key in ("clock", "members")
+        }
+        assert stored["expires_at"] is not None
+    assert took > 150
 
 
-def test_of_a_calendar_period_everything_counts_until_its_end():
-    ledger = Ledger("a", [(500, 2), (900, 3)])
-    span = Span(NOW, 900, end=NOW + 7)
-    ledger.advance(span, "a", alive)
-    assert (ledger.entries, span.leaves_in(900)) == ([(900, 3)], 7)
+async def now_of(database):
+    """The database's time in milliseconds."""
+    await database.instances.update_one({"_id": None}, [{"$set": {"now": {"$toLong": "$$NOW"}}}], upsert=True)
+    return (await database.instances.find_one({"_id": None}))["now"]
 
 
-def test_when_another_member_is_primary_times_move_on_once():
-    ledger = Ledger("a", [(NOW - 90_000, 1), (NOW - 10, 1), (NOW + 99_000, 1)], {"x": Member(1, at=5)})
-    assert ledger.advance(window(200_000), "b", alive) is True
-    latest = NOW + MAX_LIFE_MS
-    assert [at for at, _ in ledger.entries] == [NOW - 90_000 + MAX_SKEW_MS, latest, NOW + MAX_FUTURE_MS]
-    assert (ledger.clock, ledger.members["x"].at) == ("b", NOW)
-    assert ledger.advance(window(200_000), "b", alive) is False
+@pytest.mark.gen_test
+async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
+    limit, total = tokens(10**9), 0
+    for number in range(1, 3 * MAX_ENTRIES):
+        now = await now_of(database)
+        update = statement_of(Change("ada", number, limit, charge=number), now, "a:1")
+        await database._database.command("update", "limit_ledgers", updates=[update])
+        total += number
+    ledger = Ledger.of(await database.limit_ledgers.find_one({"_id": name_of(limit)}))
+    assert len(ledger.log) < 2 * MAX_ENTRIES
+    assert sum(amount for _, amount in ledger.log) == total
 
 
-def test_a_member_is_forgotten_when_it_is_dead_or_holds_nothing_for_long():
-    ledger = Ledger("a", [], {"dead": Member(3, at=NOW), "idle": Member(0, at=NOW - IDLE_MS - 1), "x": Member(2)})
-    ledger.advance(window(), "a", lambda name: name == "dead")
-    assert (list(ledger.members), ledger.held(), ledger.held(but="x")) == (["x"], 2, 0)
-
-
-def test_a_report_counts_once():
-    ledger, reports = Ledger("a"), [Report(3, 5, 100), Report(4, 7, 0)]
-    ledger.report("x", reports, window())
-    assert ledger.entries == [(NOW - 100, 5), (NOW, 7)]
-    ledger.members["x"] = Member(report=4)
-    ledger.report("x", [*reports, Report(5, 1, 0)], window())
-    assert ledger.used == 13
-
-
-def test_permits_that_may_have_been_given_back_before_are_not_given_back_again():
-    ledger = Ledger("a", [(NOW, 5)])
-    ledger.report("x", [Report(1, -2, NOW, "a", sent=True), Report(2, -1, NOW, "other clock")], window())
-    assert ledger.used == 5
-    ledger.report("x", [Report(3, -2, NOW, "a")], window())
-    assert ledger.used == 3
-
-
-def test_permits_are_given_back_where_their_entry_was_moved_to():
-    ledger = Ledger("a", [(NOW - 5, 1), (NOW + 3, 2), (NOW + 9, 4)])
-    ledger.report("x", [Report(1, -3, NOW, "a")], window())
-    assert ledger.entries == [(NOW - 5, 1), (NOW + 9, 3)]
-
-
-def test_used_permits_are_entered_at_the_time_of_their_use_never_later_than_before():
-    begin, of_another_clock = window().begin, Report(5, -1, NOW + 9, "b", used_at=NOW)
-    ledger = Ledger("a", [(NOW + 9, 8)])
-    reports = [Report(number, -1, NOW + 9, "a", used_at=at) for number, at in enumerate((NOW, NOW + 10, begin - 1), 1)]
-    ledger.report("x", [*reports, Report(4, -2, NOW + 9, "a", used_at=NOW), of_another_clock], window())
-    assert ledger.entries == [(NOW, 3), (NOW + 9, 4)]
-    ledger.report("y", [Report(1, -1, NOW + 9, "a", sent=True, used_at=NOW)], window())
-    assert ledger.entries == [(NOW, 3), (NOW + 9, 4)]
-
-
-def test_the_entry_that_has_to_leave_is_told():
-    ledger = Ledger("a", [(1, 2), (5, 3), (9, 1)])
-    assert [ledger.next_at(missing) for missing in (-1, 0, 1, 2, 3, 5, 6, 7)] == [None, None, 1, 1, 5, 5, 9, None]
-
-
-@given(st.lists(st.tuples(st.integers(0, 3_000), st.integers(1, 9)), max_size=60), st.integers(1, 3_000))
-def test_entries_are_sorted_and_lose_nothing_while_they_are_few(added, ms):
-    ledger, span = Ledger("a"), window(ms)
-    for at, count in added:
-        ledger.enter(at, count, span)
-    assert ledger.entries == sorted(ledger.entries)
-    assert ledger.used == sum(count for _, count in added)
-    assert len({at for at, _ in ledger.entries}) == len(ledger.entries)
-
-
-@settings(max_examples=examples(2, 40))
-@given(st.lists(st.integers(0, 60_000), min_size=MAX_ENTRIES + 1, max_size=MAX_ENTRIES + 500, unique=True))
-def test_merged_entries_count_longer_and_never_shorter(times):
-    ledger, span = Ledger("a"), window(60_000)
-    for at in times:
-        ledger.enter(at, 1, span)
-    assert (len(ledger.entries) <= MAX_ENTRIES, ledger.used) == (True, len(times))
-    for now in range(0, 121_000, 7_001):
-        exact = sum(at > now - 60_000 for at in times)
-        kept = sum(count for at, count in ledger.entries if at > now - 60_000)
-        late = sum(at > now - 60_120 for at in times)
-        assert exact <= kept <= late
+@pytest.mark.parametrize(
+    ("limit", "use", "need", "remaining", "wait"),
+    [
+        (rate(5), {"log": [(900, 3), (1_000, 2)], "used": 5}, 1, 0, 59_900 * MS),
+        (rate(3), {"log": [(900, 3), (1_000, 2)], "used": 5}, 1, 0, 59_900 * MS),
+        (rate(2), {"log": [(900, 3), (1_000, 2)], "used": 5}, 1, 0, 60_000 * MS),
+        (rate(6), {"log": [(900, 3)], "used": 3, "left": 4}, 1, 0, 59_900 * MS),
+        (rate(6), {"left": 6}, 1, 0, SLOT_RETRY_NS),
+        (rate(0), {}, 1, 0, NEVER_NS),
+        (slots(3), {"held": 3}, 1, 0, SLOT_RETRY_NS),
+        (slots(0), {}, 1, 0, NEVER_NS),
+        (tokens(100), {"log": [(900, 90)], "used": 90, "held": 5}, 6, 5, 59_900 * MS),
+        (tokens(100), {}, 101, 100, NEVER_NS),
+        (tokens(100), {"held": 100}, 1, 0, SLOT_RETRY_NS),
+    ],
+)
+def test_a_refusal_says_how_long_to_wait(limit, use, need, remaining, wait):
+    state = state_of(limit, Use(span_of(limit, 1_000), **use), need)
+    assert (state.remaining, state.retry_after_ns) == (remaining, wait)

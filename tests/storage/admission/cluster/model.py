@@ -1,122 +1,109 @@
-"""A model of a cluster: a database that is a register, and servers with clocks of their own that ask it."""
+"""A model of a cluster: a database that makes changes as the statements do, and servers with clocks of their own."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import count
-from typing import NamedTuple
-
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
-from storage.admission.database_clock import DatabaseClock, DatabaseTime
-from storage.admission.kinds.parameters import MS, Times, window_of
-from storage.admission.ledger import Ledger, Member
-from storage.admission.ledger_store import BEAT_MS
-from storage.admission.permits import Permits
-from storage.admission.presence.members import Heartbeat, Members
-from storage.admission.presence.standing import Standing, State
-from storage.admission.round import Outcome, Round, Snapshot
+from storage.admission.ledger import (
+    GRANT_MS,
+    MAX_ENTRIES,
+    MAX_SKEW_MS,
+    MS,
+    Ledger,
+    Member,
+    name_of,
+    span_of,
+    window_of,
+)
+from storage.admission.members import Heartbeat, Members
+from storage.admission.rounds import Rounds
+from storage.admission.store import BEAT_MS, Time
 
-ANSWER_MS = 500
 LEASE_MS = 5_000
 RETURN_MS = 2_000
 MISSING_MS = 4_000
 DEAD_MS = 600_000
-TIMES = Times(grant=ANSWER_MS * MS)
+
+
+def changed(document, change, now, about, clock):
+    """A document after a statement was made for a time about that, as MongoDB changes it at `now`; None if it does not."""
+    members = document.get("members", {})
+    before = Member(**members.get(change.server, {}))
+    if change.number <= before.number or abs(now - about) > GRANT_MS:
+        return None
+    limit, kind = change.limit, change.limit.kind
+    span = span_of(limit, about)
+    log = [(one["at"], one["n"]) for one in document.get("log", ())]
+    if document.get("clock", clock) != clock or (log and log[-1][0] > now + GRANT_MS):
+        log = [(min(now, at + MAX_SKEW_MS), n) for at, n in log]
+    returned = dict(change.returned)
+    begin = now - span.window if span.window else span.begin
+    log = [(at, left) for at, n in log if at > begin and (left := n - returned.get(at, 0)) > 0]
+    used = sum(n for _, n in log)
+    add = max(change.charge, change.at_least - used if change.at_least else 0)
+    others = sum(max(share, members.get(name, {}).get("held", 0)) for name, share in change.absent.items())
+    aside = {change.server, *change.absent, *change.dead}
+    others += sum(one["held"] for name, one in members.items() if name not in aside)
+    granted = max(0, min(change.wanted, limit.maximum - used - add - change.held - others))
+    more = add + granted * (kind is Kind.RATE)
+    if kind is Kind.BUDGET:
+        log = [(now, used + more)] if used + more else []
+    elif more and kind is not Kind.CONCURRENCY:
+        grain = max(1, window_of(limit) // MAX_ENTRIES)
+        if len(log) >= MAX_ENTRIES and now // grain == log[-1][0] // grain:
+            more += log.pop()[1]
+        log.append((now, more))
+    held = change.held + granted * (kind is not Kind.RATE)
+    own = {change.server: {"number": change.number, "held": held, "granted": granted, "at": now}}
+    return {
+        "clock": clock,
+        "log": [{"at": at, "n": n} for at, n in log],
+        "members": {name: one for name, one in members.items() if name not in change.dead} | own,
+    }
 
 
 class Register:
-    """The database: ledgers with versions, and the clocks of its members."""
+    """The database: ledgers, heartbeats, and the clocks of its members."""
 
     def __init__(self, skews):
         self.now = 10_000_000
         self.skews = skews
         self.primary = 0
         self.ledgers = {}
-        self.bases = {}
         self.beats = {}
-        self.numbers = count(1)
+        self.number = 0
 
     @property
     def clock(self):
         return f"member {self.primary}"
 
-    def read(self, names, read_at):
-        found = {name: self.stored(name) for name in names if name in self.ledgers}
-        return Snapshot(found, self.now + self.skews[self.primary], self.clock, read_at)
-
-    def stored(self, name):
-        ledger, version = self.ledgers[name]
-        return copied(ledger), version
-
     @property
     def time(self):
         return self.now + self.skews[self.primary]
 
+    def write(self, statements):
+        """Make changes; each is with the time and the clock for which it was made."""
+        for change, about, clock in statements:
+            name = name_of(change.limit)
+            document = changed(self.ledgers.get(name, {}), change, self.time, about, clock)
+            if document is not None:
+                self.ledgers[name] = document
+
+    def read(self, names):
+        return {name: Ledger.of(self.ledgers[name]) for name in names if name in self.ledgers}
+
     def hear(self):
         """The heartbeats of all servers."""
         return {
-            name: beat.heartbeat._replace(age_ms=self.time - beat.at if beat.clock == self.clock else None)
-            for name, beat in self.beats.items()
+            name: beat._replace(age_ms=self.time - at if clock == self.clock else None)
+            for name, (beat, at, clock) in self.beats.items()
         }
 
-    def put(self, beat):
+    def put(self, name, heartbeat, clock, read_at):
         """Write a heartbeat, unless it is too late."""
-        if self.time <= beat.until:
-            self.beats[beat.name] = beat._replace(at=self.time)
-
-    def write(self, changes, process):
-        """Make changes as `storage.admission.ledger_documents` has the database make them."""
-        counted, new = set(), set()
-        for change in changes:
-            ledger, version = self.ledgers.get(change.name, (None, None))
-            base = self.bases.get(change.name, "")
-            if version is None:
-                written, base = copied(change.ledger), ""
-                new.add(change.name)
-            elif change.room is not None:
-                written, base = added(ledger, change, process, self.time), version
-            elif version == change.before and change.base in {"", base}:
-                written, base = copied(change.ledger), ""
-            else:
-                continue
-            if written is not None:
-                self.ledgers[change.name], self.bases[change.name] = (written, change.after), base
-                counted.add(change.name)
-        return Outcome(counted, new)
-
-    def seen(self, changes):
-        names = [change.name for change in changes if change.room is not None]
-        return {name: (*self.stored(name), self.bases.get(name, "")) for name in names if name in self.ledgers}
-
-
-def copied(ledger):
-    """One of which nothing is shared that can be changed."""
-    return Ledger(ledger.clock, list(ledger.entries), {name: replace(one) for name, one in ledger.members.items()})
-
-
-def added(ledger, change, process, now):
-    """A ledger with what is to be added; None if there is no room for it."""
-    begin = change.ledger.members[process].at - (window_of(change.limit) or 1)
-    used = sum(count for at, count in ledger.entries if at > begin)
-    own, before = change.ledger.members[process], ledger.members.get(process, Member())
-    if ledger.clock != change.ledger.clock or before.write >= own.write or own.at > now:
-        return None
-    if used + ledger.held(but=process) > change.room:
-        return None
-    entries = sorted(ledger.entries + change.ledger.entries)
-    member = Member(own.held, max(before.report, own.report), own.write, own.at)
-    return Ledger(ledger.clock, entries, copied(ledger).members | {process: member})
-
-
-class Beat(NamedTuple):
-    """A heartbeat on its way, which is written until a certain time."""
-
-    name: str
-    heartbeat: Heartbeat
-    clock: str
-    until: int
-    at: int = 0
+        if self.time <= read_at + BEAT_MS:
+            self.number += 1
+            self.beats[name] = (heartbeat._replace(beat=self.number), self.time, clock)
 
 
 class Server:
@@ -128,30 +115,24 @@ class Server:
         self.start_ns = 1_000_000_007 * (number + 1) - register.now * MS
         times = {"lease_ns": LEASE_MS * MS, "missing_ns": MISSING_MS * MS, "dead_ns": DEAD_MS * MS}
         self.members = Members(self.name, self.now_ns, **times)
-        hidden_ns = (BEAT_MS + MISSING_MS + ANSWER_MS) * MS
-        self.standing = Standing(self.now_ns, lease_ns=RETURN_MS * MS, hidden_ns=hidden_ns)
-        self.permits = Permits(
-            *(self.name, self.now_ns, self.members.is_dead, self.members.absent),
-            servers=lambda: self.members.share.servers,
-            times=TIMES,
-        )
-        self.clock = DatabaseClock(self.now_ns)
+        self.rounds = Rounds(self.name, self.now_ns, self.members, lambda: register.now * MS)
+        self.time = Time(register.time, register.clock, self.now_ns())
         self.cut = False
-        self.beat_fate = "ok"
-        self.flights = []
-        self.outcome = None
+        self.back_at = None
+        self.alone_at = None
+        self.flight = None
+        self.failures = 0
         self.tickets = []
-
-    def end_all(self):
-        for ticket, _ in self.tickets:
-            self.permits.end(ticket)
-        self.tickets.clear()
 
     def now_ns(self):
         return self.start_ns + self.register.now * MS
 
+    @property
+    def alone(self):
+        return self.rounds.alone is not None
+
     def start(self, limits, admitted):
-        waiting = self.permits.start(limits)
+        waiting = self.rounds.start(limits)
 
         def note(decision):
             if decision.ticket is not None:
@@ -166,81 +147,73 @@ class Server:
             note(waiting.decision)
         return waiting
 
-    def beat(self):
-        """Hear of the others and send a heartbeat, as `storage.admission.presence.heartbeats` does; return one that is late."""
-        fate, self.beat_fate = self.beat_fate, "ok"
+    def end(self):
+        if self.tickets:
+            self.rounds.end(self.tickets.pop(0)[0])
+
+    def beat(self, fate="ok"):
+        """Hear of the others and send a heartbeat; return how one that is late is written."""
+        self.rounds.tick()
         if self.cut or fate == "lost":
+            self.back_at = None
             self.fail()
             return None
-        self.members.update(self.register.hear(), self.now_ns())
-        self.clock.note(DatabaseTime(self.register.time, self.register.clock, self.now_ns()))
-        share, alone = self.members.share, self.permits.unreported or self.standing.state is not State.SHARED
-        self.standing.read(share)
-        heartbeat = Heartbeat(next(self.register.numbers), share, alone)
-        beat = Beat(self.name, heartbeat, self.register.clock, self.register.time + BEAT_MS)
+        self.members.update(self.register.hear())
+        self.time = Time(self.register.time, self.register.clock, self.now_ns())
+        said = (self.name, Heartbeat(0, self.members.share, self.alone), self.time.clock, self.time.now)
         if fate == "late":
             self.fail()
-            return beat
-        self.register.put(beat)
-        if fate == "lost answer":
-            self.fail()
-            return None
-        self.standing.written()
-        if self.standing.share_again():
-            self.permits.end_alone()
-        elif self.standing.state is not State.SHARED:
-            self.permits.report_uncounted()
+            return said
+        self.register.put(*said)
+        if self.alone:
+            self.alone_at = self.register.now
+            self.back_at = self.back_at or self.register.now
+            if self.register.now - self.back_at >= RETURN_MS:
+                self.back_at = None
+                self.rounds.end_alone()
         return None
 
     def fail(self):
-        """The database does not answer: decide alone, if that may be."""
-        if self.standing.may_be_alone:
-            self.standing.lose()
-            self.permits.begin_alone(self.standing.alone)
-
-    def read(self):
-        """Begin a round, and plan it by what the database says now."""
-        self.plan(self.begin())
+        """The database does not answer: decide alone."""
+        self.rounds.begin_alone(self.members.share)
+        self.alone_at = self.register.now
 
     def begin(self):
-        return Round.begin(self.permits, timed=self.clock.read() is not None)
-
-    def plan(self, round_):
-        if round_ is not None:
-            snapshot = self.register.read(round_.names, self.now_ns())
-            if not round_.names:
-                snapshot = Snapshot({}, *self.clock.read())
-            changes = round_.plan(snapshot)
-            self.flights.append((round_, changes, self.register.seen(changes), snapshot))
+        """Send the changes of the next round; they arrive with `write`."""
+        if self.flight is None:
+            round_ = self.rounds.begin(self.time.at(self.now_ns()))
+            if round_ is not None:
+                about = self.time.at(self.now_ns())
+                self.flight = (round_.names, [(change, about, self.time.clock) for change in round_.to_send])
 
     def write(self):
-        """Have the round's writes arrive; the answer is on its way until `finish`."""
-        if self.flights and self.outcome is None:
-            _, changes, seen, _ = self.flights[0]
-            # The ledgers that something is added to are read at the same time: it may be before or after.
-            early = next(self.register.numbers) % 2
-            outcome = self.register.write(changes, self.name)
-            self.outcome = outcome._replace(seen=seen if early else self.register.seen(changes))
+        if self.flight is not None:
+            self.register.write(self.flight[1])
 
-    def finish(self, *, written=True, answered=True):
-        if self.flights:
-            if written:
-                self.write()
-            round_, changes, _, snapshot = self.flights.pop(0)
-            outcome, self.outcome = self.outcome or Outcome(), None
-            if answered:
-                if round_.names:
-                    self.clock.note(DatabaseTime(snapshot.now, snapshot.clock, snapshot.read_at))
-                round_.settle(outcome)
-            else:
-                round_.fail()
-            return changes
-        return []
+    def read(self):
+        """What the ledgers say when the answer is sent."""
+        if self.flight is None:
+            return None
+        return self.register.read(self.flight[0]), Time(self.register.time, self.register.clock, self.now_ns())
+
+    def finish(self, answer):
+        """Decide by an answer; None is that there was none, and the round is made again."""
+        self.flight = None
+        if answer is None:
+            self.failures += 1
+            if self.failures > 1:
+                self.fail()
+            return
+        self.failures = 0
+        ledgers, self.time = answer
+        self.rounds.settle(ledgers, self.time.now, self.time.read_at)
 
     def run(self, rounds=50):
-        while self.permits.pending and rounds:
-            self.read()
-            self.finish()
+        """Make rounds until there is nothing to do."""
+        while self.rounds.pending and rounds:
+            self.begin()
+            self.write()
+            self.finish(self.read())
             rounds -= 1
         assert rounds
 

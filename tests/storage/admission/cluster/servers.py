@@ -9,9 +9,7 @@ from uuid import uuid4
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
 from storage.admission.cluster import ClusterAuthority, uptime_ns
-from storage.admission.kinds.parameters import MS
-from storage.admission.ledger_store import BEAT_MS
-from storage.admission.round import Snapshot
+from storage.admission.ledger import MS
 from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.conditions import until
 
@@ -20,7 +18,6 @@ LONG_ROUND_SECONDS = 30.0
 SHORT_ROUND_SECONDS = 0.5
 # As heartbeats are sent only when a test says so.
 MISSING_SECONDS = 60.0
-HIDDEN_NS = round(1000 * (MISSING_SECONDS + SHORT_ROUND_SECONDS)) * MS + 2 * BEAT_MS * MS
 ALONE = r"^WARNING storage\.admission\.cluster: limits are server-local until the database is available: "
 
 
@@ -43,22 +40,13 @@ def budget(maximum, key="user:u"):
 @asynccontextmanager
 async def servers(number, database, *, round_seconds=LONG_ROUND_SECONDS, missing=MISSING_SECONDS, **options):
     """So many servers of a cluster, which know of one another. They send heartbeats when `beat` is called."""
-    started, opening = [], True
-
-    async def pause(seconds):
-        if not opening:
-            await asyncio.sleep(seconds)
-        for one in started if opening else ():
-            await one._beat()
-
+    started = []
     for _ in range(number):
-        one = ClusterAuthority(
-            database, process=uuid4(), round_seconds=round_seconds, missing=missing, pause=pause, **options
-        )
+        one = ClusterAuthority(database, process=uuid4(), round_seconds=round_seconds, missing=missing, **options)
         await one.open(lambda: {"holding": 0})
         started.append(one)
-    await pause(0)  # all know of all
-    opening = False
+    for one in started * 2:  # all know of all
+        await one.beat()
     yield started
     for one in started:
         await one.close()
@@ -66,10 +54,8 @@ async def servers(number, database, *, round_seconds=LONG_ROUND_SECONDS, missing
 
 async def beat(*authorities):
     for one in authorities:
-        one._permits.tick()
-        await one._beat()
-        one._rounds.work()
-    await until(lambda: not any(one._rounds._task for one in authorities))
+        await one.beat()
+    await until(lambda: not any(one.busy for one in authorities))
 
 
 async def burst(authorities, number, limits):
@@ -92,14 +78,11 @@ async def commands(database):
 class Cut:
     """The database as a server sees it that is cut off from it."""
 
-    def __init__(self, clock):
-        self.clock = clock
-        self.requests = 0
+    time = None
 
-    async def snapshot(self, names):
-        """What time it is can be known without the database."""
-        result = self.clock.read()
-        return Snapshot({}, *result) if result is not None and not names else await self.read(names)
+    def __init__(self, time):
+        self.time = time
+        self.requests = 0
 
     def __getattr__(self, name):
         async def send(*_):
@@ -110,8 +93,8 @@ class Cut:
 
 
 def cut_off(server):
-    cut = Cut(server._store.clock)
-    server._store = server._presence._store = server._rounds._store = cut
+    cut = Cut(server._store.time)
+    server._store = cut
     return cut
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from itertools import count
 
 import pytest
 
@@ -11,8 +10,8 @@ from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
 from limits.protection.overload import OverloadProtection
 from storage.admission.cluster import uptime_ns
-from storage.admission.kinds.amount_account import PARTS, REPORTED_NS, AmountAccount
-from storage.admission.kinds.parameters import MS, Server, Times
+from storage.admission.ledger import MS
+from storage.admission.rounds import RESTORED_NS
 from tests.storage.admission.cluster.servers import (
     ALONE,
     SHORT_ROUND_SECONDS,
@@ -61,7 +60,7 @@ async def test_every_server_tells_what_all_of_them_have_used(database):
 
 @pytest.mark.gen_test
 async def test_the_budgets_of_many_users_hide_no_other_limit(database, monkeypatch):
-    monkeypatch.setattr("storage.admission.ledger_store.MAX_LEDGERS_READ", 2)
+    monkeypatch.setattr("storage.admission.store.MAX_LEDGERS_READ", 2)
     async with servers(1, database) as (ada,):
         for user in "abc":
             limits = [slots(50), rate(12), tokens(1_000), budget(5_000, f"user:{user}")]
@@ -94,7 +93,7 @@ async def test_what_the_records_say_of_a_budget_counts_once_for_all_servers(data
         await beat(*three)
         assert [state.used for state in await three[1].usage(5)] == [700]
         assert (await three[1].start([budget(3_100)])).refused_by.used == 3_100  # it knows better already
-        later[0] = REPORTED_NS
+        later[0] = RESTORED_NS
         await beat(*three)
         assert [state.used for state in await three[1].usage(5)] == [3_100]
         three[0].charge(ticket, Amounts(0, 1_700))
@@ -113,12 +112,12 @@ async def test_a_budget_that_was_only_restored_is_told_of_when_it_is_used(databa
     later = [0]
     async with servers(2, database, now_ns=lambda: uptime_ns() + later[0]) as (ada, bob):
         ada.restore(budget(UNLIMITED), 3_000, this_month())
-        later[0] += REPORTED_NS
+        later[0] += RESTORED_NS
         await beat(ada)
         assert list(await bob.usage(5)) == []
         assert (await bob.start([budget(5_000)])).states[0].used == 3_000
         bob.restore(budget(UNLIMITED), 3_500, this_month())
-        later[0] += REPORTED_NS
+        later[0] += RESTORED_NS
         await beat(bob)
         assert [(state.limit, state.used) for state in await ada.usage(5)] == [(budget(5_000), 3_500)]
 
@@ -133,7 +132,7 @@ async def test_a_budget_is_restored_when_the_database_is_back(private_database, 
         await ada.start([budget(5_000)])
         private_mongodb.freeze()
         ada.restore(budget(5_000), 5_000, this_month())
-        later[0] = REPORTED_NS
+        later[0] = RESTORED_NS
         while not ada.unavailable:
             await beat(ada)
         assert (await ada.start([budget(5_000)])).refused_by.used == 5_000
@@ -167,20 +166,12 @@ async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
             seen.append([state.used for state in (await ada.start(limits)).states])
         assert seen == [[1_000, 5_000], [0, 5_000], [0, 0]]
         ada.charge(ticket, Amounts(1_200, 5_600))
-        ada._store = ada._presence._store = ada._rounds._store = store
+        ada._store = store
         while ada.unavailable:
             await beat(ada)
             later[0] += 100 * MS
         await beat(ada)
-        assert sorted(state.used for state in await ada.usage(9)) == [200, 600]
-
-
-def test_what_the_ledger_does_not_know_takes_little_room():
-    now = [0]
-    account = AmountAccount(tokens(1_000), Server("ada", lambda: now[0], count(1).__next__, Times()))
-    for now[0] in range(0, 60_000 * MS, 10 * MS):
-        account.charge(1)
-    assert (account.state(tokens(1_000), 0).used, len(account._charges)) == (6_000, 2 * PARTS - 2)
+        assert next(state.used for state in await ada.usage(9) if state.limit.kind is Kind.TOKENS) == 200
 
 
 @pytest.mark.gen_test

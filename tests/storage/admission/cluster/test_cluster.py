@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec import structs
 
 from limits.limit import SLOT_RETRY_NS, Kind
-from storage.admission.kinds.parameters import MS
+from storage.admission.ledger import MS
 from tests.storage.admission.cluster.servers import (
     admitted,
-    beat,
     budget,
     burst,
-    commands,
     rate,
     servers,
     slots,
@@ -34,75 +33,15 @@ async def test_of_a_burst_on_three_servers_the_limit_is_admitted(database):
 
 
 @pytest.mark.gen_test
-async def test_far_from_a_limit_nobody_is_asked(database):
-    async with servers(1, database) as (one,):
-        await burst([one], 50, [rate(100_000)])
-        await burst([one], 50, [rate(100_000)])
-        before = await commands(database)
-        for _ in range(2_000):
-            assert (await one.start([rate(100_000)])).ticket is not None
-        assert await commands(database) - before < 200
-
-
-@pytest.mark.gen_test
-async def test_a_new_or_rare_key_and_one_near_its_limit_cost_one_round_trip(database, monkeypatch):
-    async with servers(2, database) as (ada, bob):
-        looks = []
-        for one in (ada, bob):
-            look = one._store.snapshot
-            monkeypatch.setattr(
-                one._store, "snapshot", lambda names, look=look: looks.append(list(names)) or look(names)
-            )
-        limits = [slots(50), tokens(1_000), budget(5_000), rate(12)]
-        both = [await one.start(limits) for one in (ada, bob)]  # new to each of them
-        assert [decision.states[3].remaining for decision in both] == [11, 10]
-        assert looks == [[], []]
-        for nth, one in enumerate((ada, bob, ada, bob, ada), 3):  # each changes once what the other one remembers
-            assert (await one.start([rate(12)])).states[0].used == nth
-        assert looks == [[]] * (2 + 2 + 2 + 3)
-        before = ada.commands
-        for nth in range(8, 13):  # nobody else changes it any more
-            assert (await ada.start([rate(12)])).states[0].used == nth
-        assert ada.commands - before == 6
-        looks.clear()
-        assert (await ada.start([rate(12)])).refused_by.remaining == 0
-        assert (await bob.start([rate(12)])).refused_by.remaining == 0
-        name = "rate:60000:token:a"
-        assert [one for one in looks if one] == [[name], [name]]
-
-
-@pytest.mark.gen_test
-async def test_what_is_taken_ahead_and_not_used_is_given_back(database):
-    async with servers(2, database) as (ada, bob):
-        await burst([ada], 4, [rate(1_000, 4)])
-        await burst([ada], 4, [rate(1_000, 4)])
-        (account,) = ada._permits._accounts.values()
-        ahead = account.left()
-        assert ahead > 0
-        await until(lambda: not account.left())
-        await beat(ada)
-        assert admitted(await burst([bob], 1_000, [rate(1_000, 4)])) == 992
-
-
-@pytest.mark.gen_test
-async def test_a_server_that_leaves_gives_back_what_it_has_taken_ahead(database):
-    async with servers(2, database) as (ada, bob):
-        for _ in range(2):
-            await burst([ada], 4, [rate(1_000)])
-        (account,) = ada._permits._accounts.values()
-        assert account.left() > 0
-        await ada.close()
-        assert admitted(await burst([bob], 1_000, [rate(1_000)])) == 992
-
-
-@pytest.mark.gen_test
 async def test_a_request_that_one_limit_refuses_counts_for_none(database):
     async with servers(2, database) as (ada, bob):
         both = [rate(5), slots(50)]
         assert admitted(await burst([ada], 9, both)) == 5
+        await until(lambda: not ada.busy)
         refused = (await burst([bob], 1, both))[0]
         assert (refused.refused_by.limit.kind, refused.refused_by.remaining) == (Kind.RATE, 0)
         assert refused.states[1].used >= 5
+        await until(lambda: not bob.busy)
         assert admitted(await burst([bob], 60, [slots(50)])) == 45
 
 
@@ -132,5 +71,53 @@ async def test_slots_are_shared_and_those_given_back_near_the_limit_are_free_at_
         for one, decision in zip([ada] * 10 + [bob] * 10, held, strict=True):
             if decision.ticket is not None:
                 one.end(decision.ticket)
-        await until(lambda: not (ada._rounds._task or bob._rounds._task))
+        await until(lambda: not (ada.busy or bob.busy))
         assert admitted(await burst([bob], 9, [slots(8)])) == 8
+
+
+@pytest.mark.gen_test
+async def test_a_burst_costs_two_commands_for_each_of_its_rounds(database):
+    async with servers(2, database) as (ada, bob):
+        limits = [slots(500), tokens(1_000), budget(5_000), rate(1_200)]
+        before = ada.commands
+        assert admitted(await burst([ada], 100, limits)) == 100
+        assert ada.commands - before <= 4
+        decisions = await burst([ada], 3, limits)
+        assert [decision.states[3].remaining for decision in decisions] == [1_099, 1_098, 1_097]
+        assert (await bob.start(limits)).states[3].used == 104
+
+
+@pytest.mark.gen_test
+async def test_what_another_limit_refuses_is_given_back_by_the_next_round(database):
+    async with servers(2, database) as (ada, bob):
+        await burst([ada], 5, [rate(100), slots(5)])
+        assert admitted(await burst([ada], 50, [rate(100), slots(5)])) == 0
+        await until(lambda: not ada.busy)
+        assert admitted(await burst([bob], 100, [rate(100)])) == 95
+
+
+@pytest.mark.gen_test
+async def test_limits_of_one_ledger_count_a_request_once_each_with_its_own_maximum(database):
+    async with servers(2, database) as (ada, bob):
+        both = [rate(8), rate(5)]
+        assert admitted(await burst([ada], 4, both)) == 4
+        assert admitted(await burst([bob], 4, both)) == 1
+        assert admitted(await burst([ada], 9, [rate(8)])) == 3
+
+
+@pytest.mark.gen_test
+async def test_a_shadow_limit_refuses_nothing_and_is_told(database):
+    async with servers(1, database) as (ada,):
+        limits = [structs.replace(rate(2), shadow=True), slots(9)]
+        decisions = await burst([ada], 3, limits)
+        assert [len(decision.shadow) for decision in decisions] == [0, 0, 1]
+        assert admitted(decisions) == 3
+        assert decisions[2].shadow[0].retry_after_ns > 0
+
+
+@pytest.mark.gen_test
+async def test_a_maximum_of_nothing_refuses_and_is_not_written(database):
+    async with servers(1, database) as (ada,):
+        refused = await ada.start([rate(0), slots(5)])
+        assert (refused.ticket, refused.refused_by.limit.kind) == (None, Kind.RATE)
+        assert await database.limit_ledgers.count_documents({"members": {"$exists": True}}) == 0

@@ -9,9 +9,8 @@ from uuid import uuid4
 import pytest
 
 from storage.admission.cluster import ClusterAuthority, uptime_ns
-from storage.admission.kinds.parameters import MS
+from storage.admission.ledger import MS
 from tests.storage.admission.cluster.servers import (
-    LONG_ROUND_SECONDS,
     MISSING_SECONDS,
     admitted,
     beat,
@@ -34,31 +33,18 @@ async def test_the_slots_of_a_dead_server_are_free_when_its_lease_is_over(databa
 
 
 @pytest.mark.gen_test
-async def test_one_that_starts_in_place_of_the_only_server_waits_until_that_is_dead(database):
-    async with servers(1, database) as (gone,):
-        assert admitted(await burst([gone], 4, [slots(8), rate(200)])) == 4
-        began = time.monotonic()
-        other = ClusterAuthority(database, process=uuid4(), round_seconds=LONG_ROUND_SECONDS, lease=0.6)
-        await other.open()
-        assert time.monotonic() - began >= 0.6
-        assert admitted(await burst([other], 200, [rate(200)])) == 196
-        assert admitted(await burst([other], 9, [slots(8)])) == 8
-        await other.close()
-
-
-@pytest.mark.gen_test
 async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_folder(database, tmp_path):
     later = [0]
     async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
-        killed = ClusterAuthority(database, process=uuid4(), folder=tmp_path, pause=lambda _: ada._beat())
+        killed = ClusterAuthority(database, process=uuid4(), folder=tmp_path)
         await killed.open()
-        await beat(ada)
+        await beat(ada, killed, ada)
         assert admitted(await burst([killed], 8, [slots(8)])) == 8
         later[0] = round(MISSING_SECONDS * 1000) * MS
         assert admitted(await burst([ada], 8, [slots(8)])) == 0
         assert admitted(await burst([ada], 100, [rate(100)])) == 50
-        killed._presence.close()
-        again = ClusterAuthority(database, process=uuid4(), folder=tmp_path, pause=lambda _: ada._beat())
+        killed._last.close()
+        again = ClusterAuthority(database, process=uuid4(), folder=tmp_path)
         await again.open()
         await beat(again, ada, again, ada)
         assert admitted(await burst([ada], 8, [slots(8)])) == 8
@@ -70,9 +56,9 @@ async def test_a_server_that_was_killed_frees_its_share_when_one_starts_in_its_f
 async def test_what_is_left_to_a_dead_server_is_free_when_its_heartbeat_is_removed(database):
     later = [0]
     async with servers(1, database, now_ns=lambda: uptime_ns() + later[0]) as (ada,):
-        killed = ClusterAuthority(database, process=uuid4(), pause=lambda _: ada._beat())
+        killed = ClusterAuthority(database, process=uuid4())
         await killed.open()
-        await beat(ada)
+        await beat(ada, killed, ada)
         assert admitted(await burst([killed], 8, [slots(8)])) == 8
         later[0] = round(MISSING_SECONDS * 1000) * MS
         assert admitted(await burst([ada], 100, [slots(8), rate(100)])) == 0

@@ -10,11 +10,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from storage.admission.presence.shares import Absent, Share
 from storage.mongo.clocks import MonotonicNs
 
 FORGET_NS = 3_600_000_000_000
 """How long a server that left is remembered, in nanoseconds."""
+
+
+class Share(NamedTuple):
+    """One of `servers` shares that together are the limit. The first ones, by `rank` from 0, get the remainder."""
+
+    servers: int = 1
+    rank: int = 0
+
+    def of(self, maximum: int) -> int:
+        """The share of a limit with this maximum."""
+        return max(0, (maximum + self.servers - 1 - self.rank) // self.servers)
 
 
 class Heartbeat(NamedTuple):
@@ -23,7 +33,7 @@ class Heartbeat(NamedTuple):
     Attributes:
         beat: A number that is never used twice.
         share: What the server may admit when it decides alone.
-        alone: Whether it decides alone, or the ledgers do not know yet what it admitted alone.
+        alone: Whether it decides alone.
         age_ms: The age of the heartbeat by the database's clock; None if another member's clock gave its time.
     """
 
@@ -35,10 +45,7 @@ class Heartbeat(NamedTuple):
 
 @dataclass(slots=True)
 class _Known:
-    """A server: its last heartbeat (None if it has none), since when that has not changed, and whether it left.
-
-    It certainly did not decide alone before `heard_until`.
-    """
+    """A server: its last heartbeat (None if it has none), since when that has not changed, and whether it left."""
 
     heartbeat: Heartbeat | None
     since: int
@@ -63,7 +70,6 @@ class Members:
         self._dead_ns = dead_ns
         self._known: dict[str, _Known] = {}
         self._checked_at = now_ns()
-        self._check_began = self._checked_at
 
     @property
     def share(self) -> Share:
@@ -72,34 +78,22 @@ class Members:
         alive = sorted({self._own, *known})
         return Share(len(alive), alive.index(self._own))
 
-    @property
-    def has_unaware(self) -> bool:
-        """Whether there is a server that knows of no other. Such a server may use the whole limit."""
-        return any(
-            one.heartbeat is not None
-            and one.heartbeat.share.servers == 1
-            and name != self._own
-            and not self.is_dead(name)
-            for name, one in self._known.items()
-        )
-
-    def update(self, heartbeats: Mapping[str, Heartbeat], began: int) -> None:
-        """Note all current heartbeats; `began` is when the read of them began. Servers without one have left."""
+    def update(self, heartbeats: Mapping[str, Heartbeat]) -> None:
+        """Note all current heartbeats. Servers without one have left."""
         now = self._now_ns()
         slept = now - self._checked_at > self._lease_ns // 2
         for name in heartbeats.keys() | self._known.keys():
             one, known = heartbeats.get(name), self._known.get(name)
             if known is None or (one is None) != (known.heartbeat is None):
-                self._known[name] = self._first(one, began, now, left=known is not None)
+                self._known[name] = self._first(one, now, left=known is not None)
                 continue
             if known.heartbeat is not None and one is not None and one.beat != known.heartbeat.beat:
-                # It was sent after the check before this one had begun, no matter how long ago that is.
-                known.heard_until = self._check_began + self._missing_ns
+                known.heard_until = now + self._missing_ns
                 known.since = now
             elif slept and not known.left:
                 known.since = now
             known.heartbeat = one
-        self._checked_at, self._check_began = now, began
+        self._checked_at = now
         for name in [
             name for name, one in self._known.items() if one.heartbeat is None and now - one.since > FORGET_NS
         ]:
@@ -116,26 +110,29 @@ class Members:
         only_one = known.heartbeat is None or known.heartbeat.share.servers == 1
         return self._checked_at - known.since >= (self._lease_ns if only_one else self._dead_ns)
 
+    def dead(self) -> tuple[str, ...]:
+        """The servers that are known to be dead."""
+        return tuple([name for name in list(self._known) if name != self._own and self.is_dead(name)])
+
     def is_heard(self, name: str) -> bool:
         """Whether the heartbeats of a server are recent."""
         known = self._known.get(name)
         return known is not None and known.heartbeat is not None and self._now_ns() < known.heard_until
 
-    def absent(self) -> Absent:
-        """The servers that may be deciding alone now. What they may admit alone is left to them."""
+    def absent(self) -> Mapping[str, Share]:
+        """The servers that may be deciding alone now, with their shares. What they may admit alone is left to them."""
         now = self._now_ns()
         return {
             name: one.heartbeat.share
             for name, one in self._known.items()
             if one.heartbeat is not None
             and name != self._own
-            # A server that knows of no other uses the whole limit when it decides alone.
-            and (one.heartbeat.alone or now >= one.heard_until or one.heartbeat.share.servers == 1)
+            and (one.heartbeat.alone or now >= one.heard_until)
             and not self.is_dead(name)
         }
 
-    def _first(self, heartbeat: Heartbeat | None, began: int, now: int, *, left: bool) -> _Known:
+    def _first(self, heartbeat: Heartbeat | None, now: int, *, left: bool) -> _Known:
         if heartbeat is None:
             return _Known(None, now, left=left)
         age = self._missing_ns if heartbeat.age_ms is None else max(0, heartbeat.age_ms * 1_000_000)
-        return _Known(heartbeat, now, began - age + self._missing_ns)
+        return _Known(heartbeat, now, now - age + self._missing_ns)

@@ -8,17 +8,9 @@ import os
 from pathlib import Path
 from uuid import UUID
 
-import msgspec
-from msgspec import Struct
-
 MAX_BYTES = 1_000
 
 _log = logging.getLogger(__name__)
-
-
-class _Last(Struct):
-    server: UUID
-    alone: bool
 
 
 class LastMember:
@@ -33,11 +25,7 @@ class LastMember:
         self._file: int | None = None
 
     def take_over(self, server: UUID) -> UUID | None:
-        """Note that this server uses the folder now.
-
-        Returns:
-            The server that used it before, if it certainly ended, and the ledgers know all that it admitted.
-        """
+        """Note that this server uses the folder now. Return the server that used it before, if that certainly ended."""
         if self._path is None:
             return None
         try:
@@ -45,36 +33,22 @@ class LastMember:
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             note = os.pread(self._file, MAX_BYTES, 0)
+            os.pwrite(self._file, str(server).encode(), 0)
+            os.ftruncate(self._file, len(str(server)))
         except BlockingIOError:
             self.close()
             return None
         except OSError as error:
-            self._give_up(error)
+            _log.warning("%s cannot be written: %s", self._path, error)
+            self.close()
             return None
-        self.note(server, alone=False)
         try:
-            last = msgspec.json.decode(note, type=_Last)
-        except msgspec.DecodeError:  # there was none, or it ended while it wrote
+            return UUID(note.decode())
+        except ValueError:  # there was none, or it ended while it wrote
             return None
-        return None if last.alone else last.server
-
-    def note(self, server: UUID, *, alone: bool) -> None:
-        """Note whether this server admits requests that the ledgers do not know."""
-        if self._file is None:
-            return
-        note = msgspec.json.encode(_Last(server, alone))
-        try:
-            os.pwrite(self._file, note, 0)
-            os.ftruncate(self._file, len(note))
-        except OSError as error:
-            self._give_up(error)
 
     def close(self) -> None:
         """Release the folder for another server."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
-
-    def _give_up(self, error: OSError) -> None:
-        _log.warning("%s cannot be written: %s", self._path, error)
-        self.close()

@@ -1,1 +1,0 @@
-"""Which servers of a cluster are there, and what one of them may do alone."""
