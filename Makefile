@@ -11,7 +11,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test check night coverage slow properties fuzz faults mutants lint lock audit docs docs-tables bench bench-api soak clean
+.PHONY: help run test check night coverage slow properties fuzz faults mutants lint lock audit docs docs-tables bench bench-api bench-micro soak clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -71,11 +71,14 @@ audit: .venv/dev ## ask for known vulnerabilities of what is pinned; the indexes
 docs-tables: .venv/runtime ## write the values of constants and settings into the documents
 	@$(BIN)/python -m docs.tables
 
-bench: .venv/runtime ## compare with nginx, SMG and Ferro, and write docs/performance.md: about twenty minutes
+bench: .venv/runtime ## compare with SMG and Ferro, and write docs/performance.md: about twenty minutes
 	@exec $(BIN)/python -m benchmarks.gateways $(ARGS)
 
 bench-api: .venv/runtime ## measure lists, searches and sums of the API on a million interceptions; the first time fills data/bench-api
 	@exec $(BIN)/python -m benchmarks.api $(ARGS)
+
+bench-micro: .venv/runtime ## measure the pure parts, and write docs/performance.md
+	@exec $(BIN)/python -m benchmarks.micro
 
 soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)

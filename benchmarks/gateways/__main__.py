@@ -23,7 +23,6 @@ from benchmarks.gateways.measurer import Measurer
 from benchmarks.gateways.runners.bridge import Bridge, BridgeBeside, embedded_mongodb
 from benchmarks.gateways.runners.direct import Direct
 from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
-from benchmarks.gateways.runners.nginx import Nginx
 from benchmarks.gateways.runners.runner import Runner, Setup, UnavailableError, free_port
 from benchmarks.gateways.runners.smg import SMG
 from benchmarks.report import Results, write_section
@@ -102,7 +101,7 @@ def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ..
         results = comparison.results
         if (load := os.getloadavg()[0]) > BUSY_LOAD:
             results.note(f"The machine had other work: its load average was {load:.1f} at the start.")
-        every = (Direct(), Nginx(), Bridge(mongodb), SMG(), Ferro(), FerroWithLog())
+        every = (Direct(), Bridge(mongodb), SMG(), Ferro(), FerroWithLog())
         known = [one for one in every if not only or one.name in only]
         there = list(filter(comparison.prepare, [*known, *(BridgeBeside(mongodb, folder) for folder in beside)]))
         for number in range(1, rounds + 1):
