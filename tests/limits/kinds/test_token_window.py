@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from limits.kinds import token_window, windows
@@ -9,6 +9,8 @@ WINDOW = 1000
 
 
 @given(charges=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 9)), min_size=1, max_size=200))
+@example([(10, 1)] * 200)
+@example([(1, 1)] * 200)
 def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
     before = token_window.MAX_CHARGES, token_window.GROUPS
     token_window.MAX_CHARGES, token_window.GROUPS = 8, 10
