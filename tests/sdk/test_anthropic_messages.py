@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from tests.sdk.libraries import anthropic_sdk
 from tests.sdk.wiring import essence, record, stream, tokens, typed_events, whole
 
 STARTED_USAGE = {
@@ -134,18 +133,6 @@ async def test_the_sdk_assembles_a_stream_to_the_message_it_stands_for(running, 
 
 
 @pytest.mark.gen_test
-async def test_tool_results_are_no_prompt(running, anthropic):
-    running.upstream.play(*whole(MESSAGE | {"content": [CONTENT[1]]}))
-    results = [
-        {"type": "tool_result", "tool_use_id": call_id, "content": "sunny"} for call_id in ("toolu_a", "toolu_b")
-    ]
-    turns = [*REQUEST["messages"], {"role": "assistant", "content": CONTENT}, {"role": "user", "content": results}]
-    await anthropic.messages.create(model="m", max_tokens=9, messages=turns)
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == RECORD | {"user_prompts": [], "model_thoughts": []}
-
-
-@pytest.mark.gen_test
 async def test_the_beta_route_is_recorded_with_its_query(running, anthropic):
     running.upstream.play(*whole(MESSAGE | {"content": [CONTENT[1]]}))
     message = await anthropic.beta.messages.create(
@@ -178,28 +165,6 @@ BATCH = {
     "created_at": "2026-11-26T10:00:00Z",
     "expires_at": "2026-11-27T10:00:00Z",
 }
-
-
-@pytest.mark.gen_test
-async def test_a_batch_is_recorded_when_it_is_created_and_is_its_users_own(running, wiring, anthropic):
-    one = {"custom_id": "a", "params": {"model": "m", "max_tokens": 9, "messages": REQUEST["messages"]}}
-    running.upstream.play(*whole(BATCH))
-    created = await anthropic.messages.batches.create(requests=[one])
-    assert created.to_dict(mode="json") == BATCH
-    assert json.loads(running.upstream.requests[0].body) == {"requests": [one]}
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == record("anthropic", model="default")
-    running.upstream.play(*whole(BATCH))
-    assert (await anthropic.messages.batches.retrieve("msgbatch_1")).id == "msgbatch_1"
-    others = (await running.user("grace"))["Authorization"].removeprefix("Bearer ")
-    with pytest.raises(anthropic_sdk.NotFoundError):
-        await wiring.anthropic(api_key=others).messages.batches.retrieve("msgbatch_1")
-    with pytest.raises(anthropic_sdk.PermissionDeniedError):
-        await anthropic.messages.batches.list()
-    assert [one.target for one in running.upstream.requests] == [
-        "/v1/messages/batches",
-        "/v1/messages/batches/msgbatch_1",
-    ]
 
 
 def _results(*named):
@@ -235,19 +200,6 @@ async def test_the_results_of_a_batch_are_recorded_once_each(running, anthropic)
         for one in recorded
     ) == [("m", "completed", "msgbatch_1", "msg_a"), ("n", "completed", "msgbatch_1", "msg_b")]
     assert all(essence(one)["token_usages"] == RECORD["token_usages"] for one in recorded)
-
-
-@pytest.mark.gen_test
-async def test_many_results_are_recorded_though_their_client_leaves_at_once(running):
-    client = await running.client()
-    names = [(f"r{number}", "m") for number in range(250)]
-    head, body = _results(*names)
-    running.upstream.play(head, body)
-    path = "/api/v2/aibridge/anthropic/v1/messages/batches/msgbatch_2/results"
-    response = await client.request("GET", path, running.own_key)
-    client.close()
-    assert response.body == body
-    assert len(await running.ended(250)) == 250
 
 
 @pytest.mark.parametrize("credential", ["api_key", "auth_token"])

@@ -8,7 +8,6 @@ from google.oauth2.credentials import Credentials
 
 from settings import ProviderSettings
 from tests.intercept.dialects.gemini.test_generate_content import WHOLE
-from tests.intercept.dialects.gemini.test_interactions import WHOLE as INTERACTION
 from tests.sdk.libraries import anthropic_sdk, genai, openai_sdk
 from tests.sdk.test_anthropic_messages import MESSAGE
 from tests.sdk.wiring import stream, whole
@@ -136,26 +135,6 @@ async def test_googles_client_for_vertex(clouds):
     assert credentials == [("Authorization", "Bearer ya29.token")]
     (recorded,) = await clouds.ended(1)
     assert (recorded["model"], recorded["end_reason"]) == ("gemini-3-pro", "completed")
-
-
-@pytest.mark.gen_test
-async def test_googles_client_for_vertex_creates_and_fetches_interactions(clouds):
-    running = {"id": "v1_a", "agent": "deep-research", "status": "in_progress"}
-    clouds.upstream.play(*whole(running))
-    client = google_client(clouds).aio
-    begun = await client.interactions.create(agent="deep-research", input="Hello", background=True)
-    await clouds.ended(1)
-    clouds.upstream.scripts[:] = [whole(INTERACTION)]
-    assert (await client.interactions.get(begun.id)).status == "requires_action"
-    await client.aclose()
-    place = "/v1beta1/projects/mine/locations/us-east5/interactions"
-    assert [request.target for request in clouds.upstream.requests] == [place, f"{place}/v1_a?stream=false"]
-    fetched, created = await clouds.ended(2)
-    assert (created["model"], fetched["model"], clouds.tokens(fetched)["output_tokens"]) == (
-        "deep-research",
-        "gemini-3",
-        12,
-    )
 
 
 @pytest.mark.gen_test

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -28,7 +27,7 @@ from tests.sdk.bedrock import (
 from tests.sdk.libraries import anthropic_sdk, boto3
 from tests.sdk.wiring import essence, record, tokens
 from upstream.credentials.aws import AwsAuthorizer
-from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys
+from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.keys import KeyPool
 from upstream.credentials.sigv4 import Scope
 from upstream.providers.presets import ProviderType
@@ -145,16 +144,6 @@ async def test_boto3_invokes_claude(running, runtime):
 
 
 @pytest.mark.gen_test
-async def test_boto3_invokes_another_model_whose_tokens_stand_in_the_head(running, runtime):
-    counts = {"X-Amzn-Bedrock-Input-Token-Count": "7", "X-Amzn-Bedrock-Output-Token-Count": "3"}
-    running.upstream.play(*reply({"generation": "Hi"}, **counts))
-    body = json.dumps({"prompt": "Hello"}).encode()
-    await runtime("invoke_model", lambda response: response["body"].read(), modelId=ARN, body=body)
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == record_of(user_prompts=["Hello"], token_usages=[tokens(7, 3, read=None)])
-
-
-@pytest.mark.gen_test
 async def test_boto3_invokes_nova_whose_cached_tokens_have_names_of_their_own(running, runtime):
     usage = {"inputTokens": 7, "outputTokens": 3, "cacheReadInputTokenCount": 4}
     said = {"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}}, "usage": usage}
@@ -208,17 +197,6 @@ async def test_an_exception_in_a_stream_reaches_boto3_and_the_record(running, ru
 
 
 @pytest.mark.gen_test
-async def test_an_error_of_bedrock_is_relayed_and_recorded_by_its_type(running, runtime):
-    error_type = "AccessDeniedException:http://internal.amazon.com/coral/com.amazon.bedrock/"
-    running.upstream.play(*reply({"message": "No access to the model."}, 403, **{"x-amzn-ErrorType": error_type}))
-    with pytest.raises(ClientError) as raised:
-        await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
-    assert raised.value.response["Error"] == {"Code": "AccessDeniedException", "Message": "No access to the model."}
-    (recorded,) = await running.ended(1)
-    assert recorded["error"] == {"type": "AccessDeniedException", "message": "No access to the model."}
-
-
-@pytest.mark.gen_test
 @pytest.mark.expects_log(
     "provider refuses: provider=bedrock reason=\"the clock of the bridge's server is 60 minutes behind"
 )
@@ -257,49 +235,6 @@ async def test_a_refusal_of_the_bridge_is_one_that_boto3_reads(running, runtime,
     }
     assert re.fullmatch(r"[0-9a-f-]{36}", raised.value.response["ResponseMetadata"]["RequestId"])
     assert running.upstream.requests == []
-
-
-def find_none():
-    raise NoAwsKeysError("none were found in /root/.aws")
-
-
-@pytest.mark.gen_test
-@pytest.mark.expects_log("no AWS credentials: NoAwsKeysError: none were found in /root/.aws")
-async def test_without_credentials_a_call_is_refused_and_the_log_says_why(running, bedrock):
-    authorizer = AwsAuthorizer(
-        FoundKeys(find_none, lambda: 0.0), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC)
-    )
-    running.bridge.providers["bedrock"] = replace(bedrock, authorizer=authorizer)
-    client = await running.client()
-    answered = await client.request(
-        "POST", "/api/v2/aibridge/bedrock/model/m/converse", running.headers, b'{"messages":[]}'
-    )
-    message = "bedrock: the bridge has no AWS credentials; its log says why."
-    assert (answered.status, json.loads(answered.body)) == (
-        502,
-        {"__type": "ServiceUnavailableException", "message": message},
-    )
-    assert running.upstream.requests == []
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["credential_hint"]) == ("upstream_unreachable", "")
-
-
-@pytest.mark.gen_test
-async def test_where_nothing_can_sign_the_client_is_told_what_to_set(running, bedrock):
-    running.bridge.providers["bedrock"] = replace(bedrock, authorizer=None, keys_setting="provider-0-keys")
-    client = await running.client()
-    answered = await client.request("POST", "/api/v2/aibridge/bedrock/model/m/converse", running.headers, b"{}")
-    assert (answered.status, json.loads(answered.body)["message"]) == (
-        400,
-        "The provider bedrock has no AWS credentials: set provider-0-keys on the server.",
-    )
-
-
-@pytest.mark.gen_test
-async def test_a_provider_whose_requests_are_signed_is_one_with_a_credential(running, bedrock):
-    _, listed = await running.get("/api/v2/aibridge/providers/configured")
-    described = {"name": "bedrock", "type": "bedrock", "key_state": "key", "keys": []}
-    assert listed[-1] == described | {"source": "environment", "state": "ready"}
 
 
 @pytest.mark.gen_test
@@ -381,18 +316,3 @@ async def test_messages_on_aws_are_signed_for_their_service(running, kind, servi
     assert received.header("anthropic-workspace-id") == ["workspace-1"]
     (recorded,) = await running.ended(1)
     assert (recorded["model"], recorded["end_reason"]) == ("m", "completed")
-
-
-@pytest.mark.gen_test
-async def test_a_stream_with_a_wrong_checksum_is_relayed_unchanged_and_recorded_as_broken(running, bedrock):
-    messages = [event(*each) for each in CONVERSE_EVENTS]
-    messages[3] = messages[3][:-1] + bytes([messages[3][-1] ^ 1])
-    running.upstream.play(*event_stream(messages))
-    client = await running.client()
-    answered = await client.request(
-        "POST", "/api/v2/aibridge/bedrock/model/m/converse-stream", running.headers, b'{"messages":[]}'
-    )
-    assert answered.body == b"".join(messages)
-    assert answered.header("Content-Type") == "application/vnd.amazon.eventstream"
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["error"]["type"]) == ("upstream_stream_error", "broken_event_stream")

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 
-from handlers.dataplane.services import ownership
 from limits.policies.policy import Models, SharedPolicy
 from limits.policies.sources import Level, Source
 from settings import ProviderSettings
@@ -87,29 +86,6 @@ async def test_an_agent_in_the_background_is_recorded_once_when_it_has_ended(run
     fetched, created = await running.ended(2)
     assert [one["model"] for one in (fetched, created)] == ["deep-research"] * 2
     assert ((created["token_usages"]), running.tokens(fetched)) == ([], TOKENS)
-
-
-@pytest.mark.gen_test
-async def test_what_one_user_began_no_other_reads_stops_or_deletes(running, client, monkeypatch):
-    monkeypatch.setattr(ownership, "WRITTEN_SECONDS", 0)
-    running.upstream.play(*whole(QUEUED))
-    begun = await client.interactions.create(agent="deep-research", input="Compare", background=True)
-    await running.ended(1)
-    others = await running.user("eve")
-    path = f"/api/v2/aibridge/gemini/v1/interactions/{begun.id}"
-    raw = await running.client()
-    refused = [
-        (await raw.request(*one, others)).status
-        for one in (("GET", path), ("DELETE", path), ("POST", f"{path}/cancel"))
-    ]
-    assert refused == [404, 404, 404]
-    running.upstream.scripts[:] = [whole(QUEUED | {"status": "cancelled"}), whole({})]
-    assert (await client.interactions.cancel(begun.id)).status == "cancelled"
-    await client.interactions.delete(begun.id)
-    assert [request.target for request in running.upstream.requests[1:]] == [
-        f"/v1/interactions/{begun.id}/cancel",
-        f"/v1/interactions/{begun.id}",
-    ]
 
 
 @pytest.mark.gen_test

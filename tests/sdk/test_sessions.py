@@ -1,7 +1,5 @@
 """Conversations of the SDKs, which name no session: their turns are one session each."""
 
-from uuid import uuid4
-
 import pytest
 
 from runtime.process import now
@@ -80,24 +78,6 @@ async def test_five_turns_are_one_session(wiring, sessions):
 
 
 @pytest.mark.gen_test
-async def test_questions_of_their_own_are_sessions_of_their_own(wiring, sessions):
-    for number, (sdk, converse) in enumerate(CONVERSATIONS):
-        client = getattr(wiring, sdk)("demo")
-        for question in ("Hello", "Hello", "Goodbye"):
-            await converse(client, [question])
-        assert (await sessions())[3 * number :] == [(1, 1)] * 3, converse.__name__
-
-
-@pytest.mark.gen_test
-async def test_another_opening_is_another_session(wiring, sessions):
-    for number, (sdk, converse) in enumerate(CONVERSATIONS):
-        client = getattr(wiring, sdk)("demo")
-        await converse(client, ["Hello", "Go on."])
-        await converse(client, ["Hi", "Go on."])
-        assert (await sessions())[2 * number :] == [(2, 2), (2, 2)], converse.__name__
-
-
-@pytest.mark.gen_test
 async def test_another_user_or_another_client_never_joins_a_conversation(running, wiring, sessions):
     grace = (await running.user("grace"))["Authorization"].removeprefix("Bearer ")
     mine, hers = wiring.openai("demo"), wiring.openai("demo", api_key=grace)
@@ -127,13 +107,3 @@ async def test_an_agent_s_steps_are_in_the_session_of_its_conversation(wiring, s
             completion = await client.chat.completions.create(model="demo", messages=messages, tools=tools)
             messages.append(completion.choices[0].message.to_dict())
     assert await sessions() == [(4, 3)]
-
-
-@pytest.mark.gen_test
-async def test_a_cache_key_that_is_a_uuid_names_the_session_and_another_one_does_not(wiring, sessions):
-    client = wiring.openai("demo")
-    conversation = str(uuid4())
-    for question in ("Hello", "Go on."):
-        await client.responses.create(model="demo", input=question, prompt_cache_key=conversation)
-        await client.responses.create(model="demo", input=question, prompt_cache_key="my-program")
-    assert await sessions() == [(2, 2), (1, 1), (1, 1)]

@@ -10,7 +10,6 @@ import pytest
 
 from handlers.operation.metrics import NAMES_KEPT, OTHER, SPENDERS_KEPT, Metrics, Spent
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
-from limits.protection.circuit_breaker import CircuitKey, State
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 
@@ -92,47 +91,6 @@ def test_people_beyond_the_number_kept_count_as_other():
     found = samples(metrics, "cost_usd_total")
     assert len(found) == SPENDERS_KEPT + 1
     assert found[OTHER, "m", "azure", OTHER] == 2
-
-
-def test_durations_and_first_bytes_are_counted_in_seconds():
-    metrics = Metrics()
-    metrics.started(interception())
-    metrics.ended(
-        interception(), ending(after=timedelta(seconds=20), first_byte_after=timedelta(milliseconds=200)), SPENT
-    )
-    metrics.started(interception())
-    metrics.ended(interception(), ending(EndReason.UPSTREAM_UNREACHABLE, after=timedelta(seconds=1)), SPENT)
-    assert samples(metrics, "interceptions_duration_seconds_sum") == {("m", "azure"): 21}
-    assert samples(metrics, "interceptions_duration_seconds_bucket") == {
-        (bound, "m", "azure"): count
-        for bound, count in zip(
-            ("0.5", "2.0", "5.0", "15.0", "30.0", "60.0", "120.0", "+Inf"), (0, 1, 1, 1, 2, 2, 2, 2), strict=True
-        )
-    }
-    assert samples(metrics, "time_to_first_byte_seconds_sum") == {("azure",): 0.2}
-    assert samples(metrics, "time_to_first_byte_seconds_count") == {("azure",): 1}
-
-
-def test_a_call_is_in_flight_from_its_start_to_its_end():
-    metrics = Metrics()
-    metrics.started(interception())
-    metrics.started(interception())
-    assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 2}
-    metrics.ended(interception(), ending(), SPENT)
-    metrics.ended(interception(), ending(), SPENT)
-    assert samples(metrics, "interceptions_inflight") == {("m", "azure", "/v1/responses"): 0}
-
-
-def test_how_often_circuits_opened_and_what_they_refused_is_counted():
-    metrics = Metrics()
-    key = CircuitKey("azure", "/v1/responses", "m")
-    labels = ("/v1/responses", "m", "azure")
-    for state in (State.OPEN, State.HALF_OPEN, State.OPEN, State.CLOSED):
-        metrics.circuits.changed(key, state)
-    metrics.started(interception())
-    metrics.ended(interception(), ending(EndReason.CIRCUIT_OPEN), SPENT)
-    assert samples(metrics, "circuit_breaker_trips_total") == {labels: 2}
-    assert samples(metrics, "circuit_breaker_rejects_total") == {labels: 1}
 
 
 def test_a_watched_value_is_read_whenever_the_metrics_are():

@@ -1,6 +1,5 @@
 import json
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
@@ -20,15 +19,8 @@ from intercept.dialects.drafts import (
     read_error,
 )
 from intercept.dialects.texts import CharacterBudget, Text
-from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
+from intercept.records import ModelThought, ProviderError, Reading, ToolUsage
 from tests.cases import for_each
-
-
-def test_text_grows_by_pieces_that_may_be_missing():
-    text = Text(100, CharacterBudget(100))
-    for piece in ("né", None, "", " 🚀"):
-        text.add(piece)
-    assert (str(text), text.truncated, bool(text)) == ("né 🚀", False, True)
 
 
 @given(pieces=st.lists(st.text()), cap=st.integers(0, 20), allowed=st.integers(0, 20))
@@ -43,27 +35,6 @@ def test_text_is_the_beginning_of_its_pieces_and_says_when_it_is_cut(pieces, cap
     assert allowance.characters == allowed - len(str(text))
     text.release()
     assert allowance.characters == allowed
-
-
-def test_nothing_follows_a_cut_even_if_there_is_room_again():
-    allowance = CharacterBudget(3)
-    other, text = Text(100, allowance), Text(100, allowance)
-    other.add("ab")
-    text.add("xyz")
-    other.release()
-    text.add("more")
-    assert (str(text), text.truncated) == ("x", True)
-
-
-def test_an_empty_draft_is_an_empty_reading():
-    assert Draft().reading() == Reading()
-
-
-def test_the_first_id_that_is_one_stays():
-    draft = Draft()
-    for value in (None, "", "resp_1", "resp_2"):
-        draft.identify(value)
-    assert draft.reading() == Reading(response_id="resp_1")
 
 
 def test_the_first_error_stays():
@@ -84,47 +55,6 @@ def test_a_usage_is_an_object_of_a_bounded_size():
     assert draft.truncated
 
 
-@pytest.mark.parametrize(("complete", "source"), [(True, UsageSource.PROVIDER), (False, UsageSource.PARTIAL)])
-def test_figures_are_the_provider_s_last_word_when_the_response_is_complete(complete, source):
-    draft = Draft()
-    draft.tokens = TokenUsage(provider_response_id="", input_tokens=0)
-    draft.identify("resp_1")
-    draft.complete = complete
-    assert draft.reading() == Reading(
-        response_id="resp_1",
-        complete=complete,
-        token_usages=(TokenUsage(provider_response_id="resp_1", input_tokens=0, source=source),),
-    )
-
-
-def test_calls_and_thoughts_come_in_the_order_in_which_they_began():
-    draft = Draft()
-    draft.identify("r")
-    for key in "ab":
-        draft.begin_tool_call(key).identify(f"call_{key}", key)
-        draft.begin_thought((key, 0), "thinking").text.add(f"thought {key}")
-    draft.part("b").input.add("{}")
-    draft.part("a").input.add("[]")
-    assert draft.reading() == Reading(
-        response_id="r",
-        tool_usages=(
-            ToolUsage(provider_response_id="r", provider_tool_call_id="call_a", tool="a", input="[]"),
-            ToolUsage(provider_response_id="r", provider_tool_call_id="call_b", tool="b", input="{}"),
-        ),
-        model_thoughts=(
-            ModelThought(content="thought a", source="thinking"),
-            ModelThought(content="thought b", source="thinking"),
-        ),
-    )
-
-
-def test_a_call_without_a_name_and_a_thought_without_text_are_not_recorded():
-    draft = Draft()
-    draft.begin_tool_call(0).identify("call_1", "")
-    draft.begin_thought(1, "thinking")
-    assert draft.reading() == Reading()
-
-
 def test_a_call_keeps_the_id_and_the_name_it_had_first():
     draft = Draft()
     call = draft.begin_tool_call(0)
@@ -133,17 +63,6 @@ def test_a_call_keeps_the_id_and_the_name_it_had_first():
     assert draft.reading().tool_usages == (
         ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input=""),
     )
-
-
-@pytest.mark.parametrize(("pieces", "text"), [([], "{}"), ([""], "{}"), (["[1", "]"], "[1]")])
-def test_the_input_a_call_was_announced_with_stands_if_no_more_comes(pieces, text):
-    draft = Draft()
-    call = draft.begin_tool_call(0)
-    call.identify("call_1", "f")
-    call.initial.add("{}")
-    for piece in pieces:
-        call.input.add(piece)
-    assert [usage.input for usage in draft.reading().tool_usages] == [text]
 
 
 @for_each(
@@ -215,15 +134,6 @@ def test_a_part_begun_again_is_replaced_and_gives_its_room_back():
         ),
         model_thoughts=(ModelThought(content="x" * MAX_THOUGHT, source="thinking"),),
     )
-
-
-def test_cleared_parts_leave_all_the_room():
-    draft = Draft()
-    for key in range(MAX_PARTS):
-        draft.begin_thought(key, "thinking").text.add("x" * MAX_THOUGHT)
-    draft.clear_parts()
-    draft.begin_thought("new", "thinking").text.add("y" * MAX_THOUGHT)
-    assert draft.reading() == Reading(model_thoughts=(ModelThought(content="y" * MAX_THOUGHT, source="thinking"),))
 
 
 @for_each(

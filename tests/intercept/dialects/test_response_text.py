@@ -12,17 +12,12 @@ from intercept.apis import EVENT_STREAM, EVENTS
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS, CONVERSE, GENERATE_CONTENT, INVOKE, MESSAGES, RESPONSES
 from intercept.dialects import texts
 from intercept.dialects.openai.chat_completions import MAX_CONTENT_PARTS
-from intercept.formats import json_text
 from intercept.formats.content_encoding import decoded
 from intercept.records import ModelResponse
 from tests.cases import for_each
 from tests.intercept.formats.streams.event_streams import chunk, event
 
 JSON = "application/json"
-
-
-def json_bytes(value):
-    return json.dumps(value).encode()
 
 
 def sse(*events):
@@ -164,29 +159,6 @@ BODIES = {
 }
 ALL = STREAMS | {f"{name}, blocking": (api, JSON, json.dumps(body).encode()) for name, (api, body) in BODIES.items()}
 
-NO_TEXT: dict[str, dict[str, str]] = {"text": {}}
-CALL = {"toolUse": {"toolUseId": "t", "name": "Bash"}}
-NO_TEXTS = {
-    "chat, blocking": (
-        CHAT_COMPLETIONS,
-        JSON,
-        json_bytes(
-            {"choices": [{"message": {"content": {}, "tool_calls": [{"id": "t", "function": {"name": "Bash"}}]}}]}
-        ),
-    ),
-    "messages, blocking": (
-        MESSAGES,
-        JSON,
-        json_bytes({"content": [NO_TEXT, {"type": "tool_use", "id": "t", "name": "Bash"}]}),
-    ),
-    "converse, blocking": (CONVERSE, JSON, json_bytes({"output": {"message": {"content": [NO_TEXT, CALL]}}})),
-    "converse": (
-        CONVERSE,
-        EVENT_STREAM,
-        event("contentBlockStart", {"start": CALL})
-        + event("contentBlockDelta", {"contentBlockIndex": 1, "delta": NO_TEXT}),
-    ),
-}
 """Texts that are no texts."""
 
 
@@ -255,26 +227,6 @@ def test_of_a_content_of_very_many_parts_the_first_are_kept():
         assert kept == ModelResponse(text="x" * MAX_CONTENT_PARTS, truncated=True)
 
 
-def test_empty_text_is_no_response():
-    for content in ("", [], None, 1):
-        body = json.dumps({"choices": [{"message": {"content": content}}]}).encode()
-        assert reading(CHAT_COMPLETIONS, JSON, [body]).response is None
-    blocks = {"output": {"message": {"content": [{"text": "a"}, {"text": ""}, {"text": "b"}, {"image": {}}]}}}
-    assert reading(CONVERSE, JSON, [json.dumps(blocks).encode()]).response == ModelResponse(text="ab")
-
-
 def test_a_finished_response_replaces_the_text_that_was_assembled():
     first = {"type": "response.output_text.delta", "output_index": 0, "delta": "another order"}
     assert reading(RESPONSES, EVENTS, [sse(first, COMPLETED)]).response == ModelResponse(text=TEXT)
-
-
-@pytest.mark.parametrize("name", ["chat, blocking", "messages, blocking", "converse", "converse, blocking"])
-def test_text_that_is_not_kept_is_not_decoded_whatever_it_is(name, monkeypatch):
-    api, content_type, body = NO_TEXTS[name]
-    fitted = []
-    monkeypatch.setattr(json_text, "_fitted", lambda *_: fitted.append(name))
-    found = reading(api, content_type, [body], keep_text=False)
-    assert [(call.provider_tool_call_id, call.tool) for call in found.tool_usages] == [("t", "Bash")]
-    assert fitted == []
-    reading(api, content_type, [body])
-    assert fitted != []

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.formats.content_encoding import MAX_INFLATED_BYTES, MAX_RATIO, MAX_STEP_BYTES, decoded
+from intercept.formats.content_encoding import MAX_INFLATED_BYTES, MAX_STEP_BYTES, decoded
 from intercept.records import Reading
 from tests.cases import for_each
 
@@ -45,21 +45,6 @@ ENCODERS = {
 def pieces(body, cuts):
     cuts = sorted(cut % (len(body) + 1) for cut in cuts)
     return [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
-
-
-@pytest.mark.parametrize("encoding", ["", "identity", " Identity "])
-def test_a_body_without_an_encoding_is_read_as_it_is(encoding):
-    reader = Collector()
-    assert decoded(reader, encoding) is reader
-
-
-@for_each("encoding", ["br", "zstd", "gzip, gzip", "compress", "?"])
-def test_a_body_in_an_unknown_encoding_is_opaque(encoding):
-    collector = Collector()
-    reader = decoded(collector, encoding)
-    reader.feed(b"anything.")
-    assert collector.pieces == []
-    assert reader.result() == Reading(open_ended=True)
 
 
 @pytest.mark.parametrize("encoding", ENCODERS)
@@ -104,15 +89,6 @@ def test_a_gzip_body_may_have_several_members_and_padding(cuts):
     assert reader.result() == Reading(complete=True)
 
 
-def test_what_follows_a_deflate_body_is_not_read():
-    collector = Collector()
-    reader = decoded(collector, "deflate")
-    for _ in range(3):
-        reader.feed(zlib.compress(b"one."))
-    assert collector.body == b"one."
-    assert reader.result() == Reading(complete=True)
-
-
 @for_each("encoding", ["gzip", "deflate"])
 @for_each("body", [b"neither of them", b"\xff\xff\xff\xff"])
 def test_a_body_that_is_not_compressed_as_it_says_is_opaque(encoding, body):
@@ -132,15 +108,6 @@ def test_a_cut_compressed_body_is_incomplete_and_not_opaque():
     assert reader.result() == Reading()
 
 
-def test_junk_after_the_end_leaves_a_complete_body_complete():
-    collector = Collector()
-    reader = decoded(collector, "gzip")
-    reader.feed(gzip.compress(b"whole.") + b"junk")
-    reader.feed(gzip.compress(b"more"))
-    assert collector.body == b"whole."
-    assert reader.result() == Reading(complete=True)
-
-
 def test_a_bomb_is_inflated_no_further_than_the_most():
     collector = Collector()
     reader = decoded(collector, "gzip")
@@ -148,16 +115,6 @@ def test_a_bomb_is_inflated_no_further_than_the_most():
     assert len(collector.body) == MAX_INFLATED_BYTES
     reader.feed(gzip.compress(b"more."))
     assert len(collector.body) == MAX_INFLATED_BYTES
-    assert reader.result() == Reading(open_ended=True)
-
-
-def test_no_more_is_inflated_than_a_body_of_text_would_have():
-    collector = Collector()
-    reader = decoded(collector, "gzip")
-    bomb = gzip.compress(bytes(16 * 2**20))
-    for start in range(0, len(bomb), 1000):
-        reader.feed(bomb[start : start + 1000])
-    assert len(collector.body) <= MAX_RATIO * 1000 + 2 * MAX_STEP_BYTES
     assert reader.result() == Reading(open_ended=True)
 
 
@@ -183,12 +140,3 @@ def test_inflating_a_bomb_takes_little_memory():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1024 * 1024
-
-
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
-@given(chunks=st.lists(st.binary(max_size=50)))
-def test_no_bytes_raise(encoding, chunks):
-    reader = decoded(Collector(), encoding)
-    for chunk in chunks:
-        reader.feed(chunk)
-    assert reader.result().token_usages == ()

@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from handlers.dataplane.services import batch_files, ownership
-from storage.mongo.database import DatabaseUnavailableError
+from handlers.dataplane.services import ownership
 from tests.bridge import until
 from tests.sdk.libraries import openai_sdk
 from tests.sdk.wiring import essence, record, tokens, whole
@@ -95,43 +94,6 @@ async def test_the_output_of_a_batch_is_recorded_once_for_each_request(running, 
 
 
 @pytest.mark.gen_test
-async def test_a_user_reaches_no_file_and_no_batch_of_another(running, wiring, openai):
-    await _make_batch(running, openai)
-    await _retrieve(running, openai, DONE)
-    await _play(running, *_output("a"))
-    await openai.files.content("file-out")
-    await running.ended(3)
-    requested = len(running.upstream.requests)
-    other = wiring.openai(api_key=(await running.user("grace"))["Authorization"].removeprefix("Bearer "))
-    for refused in (
-        other.files.retrieve("file-in"),
-        other.files.content("file-in"),
-        other.files.content("file-out"),
-        other.files.delete("file-out"),
-        other.batches.retrieve("batch_1"),
-        other.batches.cancel("batch_1"),
-        other.batches.create(input_file_id="file-in", endpoint="/v1/responses", completion_window="24h"),
-    ):
-        with pytest.raises(openai_sdk.NotFoundError):
-            await refused
-    for listed in (openai.files.list(), openai.batches.list()):
-        with pytest.raises(openai_sdk.PermissionDeniedError):
-            await listed
-    assert len(running.upstream.requests) == requested
-
-
-@pytest.mark.gen_test
-async def test_the_content_of_a_file_that_a_user_has_written_is_no_output(running, openai):
-    await _make_batch(running, openai)
-    await _play(running, *_output("forged"))
-    assert (await openai.files.content("file-in")).content == _output("forged")[1]
-    await _play(running, *whole(FILE | {"object": "file", "deleted": True}))
-    await openai.files.delete("file-in")
-    await running.bridge.recorder.flush(5)
-    assert len(await running.ended(2)) == 2
-
-
-@pytest.mark.gen_test
 async def test_a_batch_that_names_its_file_twice_is_refused(running, openai):
     await _make_batch(running, openai)
     made = {"endpoint": "/v1/responses", "completion_window": "24h"}
@@ -145,19 +107,6 @@ async def test_a_batch_that_names_its_file_twice_is_refused(running, openai):
 
 
 @pytest.mark.gen_test
-async def test_who_brings_a_key_reaches_what_the_key_reaches(running, wiring):
-    headers = {"X-Coder-AI-Governance-Token": running.token}
-    openai = wiring.openai(api_key="sk-own", default_headers=headers)
-    await _play(running, *whole(DONE))
-    assert (await openai.batches.retrieve("batch_1")).id == "batch_1"
-    await _play(running, *_output("a"))
-    assert (await openai.files.content("file-out")).content == _output("a")[1]
-    await _play(running, *whole({"object": "list", "data": [], "has_more": False}))
-    assert (await openai.files.list()).data == []
-    assert {tuple(one.header("Authorization")) for one in running.upstream.requests} == {("Bearer sk-own",)}
-
-
-@pytest.mark.gen_test
 async def test_a_file_is_the_output_of_a_batch_once_the_batch_tells_so(running, openai):
     await _make_batch(running, openai)
     await _retrieve(running, openai, BATCH)
@@ -168,28 +117,5 @@ async def test_a_file_is_the_output_of_a_batch_once_the_batch_tells_so(running, 
         await openai.files.content("file-out")
     await _retrieve(running, openai, DONE)
     await _play(running, *_output("a"))
-    await openai.files.content("file-out")
-    assert len(await running.ended(3)) == 3
-
-
-@pytest.mark.expects_log(
-    r"the files of a batch are stored at its next request", r"the results of a batch file are recorded"
-)
-@pytest.mark.gen_test
-async def test_what_cannot_be_noted_or_recorded_is_so_when_it_is_fetched_again(running, openai, monkeypatch):
-    async def unavailable(*_):
-        raise DatabaseUnavailableError("MongoDB is unavailable: gone")
-
-    await _make_batch(running, openai)
-    with monkeypatch.context() as patch:
-        patch.setattr(batch_files, "note_files", unavailable)
-        assert (await _retrieve(running, openai, DONE)).id == "batch_1"
-    await _retrieve(running, openai, DONE)
-    await _play(running, *_output("a"))
-    with monkeypatch.context() as patch:
-        patch.setattr(batch_files, "batch_of_file", unavailable)
-        assert (await openai.files.content("file-out")).content == _output("a")[1]
-    await running.bridge.recorder.flush(5)
-    assert len(await running.ended(2)) == 2
     await openai.files.content("file-out")
     assert len(await running.ended(3)) == 3

@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from settings import ChatStreamUsage
 from tests.sdk.wiring import data_events, essence, record, stream, tokens, whole
 
 ENVELOPE = {"id": "chatcmpl-1", "created": 1790000000, "model": "m-2026", "service_tier": "default"}
@@ -121,27 +120,6 @@ async def test_a_stream_that_the_sdk_asks_for_as_usual_has_its_tokens_recorded(r
     assert [chunk.to_dict() async for chunk in received] == CHUNKS[:-1]
     (recorded,) = await running.ended(1)
     assert essence(recorded) == RECORD | {"streaming": True}
-
-
-@pytest.mark.bridge(chat_stream_usage=ChatStreamUsage.AS_ASKED)
-@pytest.mark.gen_test
-async def test_a_stream_without_usage_leaves_no_token_record(running, openai):
-    chunks = [{name: value for name, value in chunk.items() if name != "usage"} for chunk in CHUNKS[:-1]]
-    running.upstream.play(*stream(data_events(chunks)))
-    received = await openai.chat.completions.create(**REQUEST, stream=True)
-    assert [chunk.to_dict() async for chunk in received] == chunks
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == RECORD | {"streaming": True, "token_usages": []}
-
-
-@pytest.mark.gen_test
-async def test_a_tool_result_is_no_prompt(running, openai):
-    running.upstream.play(*whole(COMPLETION))
-    tool_result = {"role": "tool", "tool_call_id": "call_a", "content": "sunny"}
-    turns = [*PROMPT, {"role": "assistant", "content": None, "tool_calls": CALLS}, tool_result]
-    await openai.chat.completions.create(model="m", messages=turns)
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == RECORD | {"user_prompts": []}
 
 
 @pytest.mark.gen_test

@@ -40,16 +40,6 @@ async def test_embeddings_are_recorded_with_their_tokens_and_price(running, open
 
 
 @pytest.mark.gen_test
-async def test_the_usage_behind_a_megabyte_of_vectors_is_found(running, openai):
-    vector = {"object": "embedding", "index": 0, "embedding": [0.1234567890123456] * 3072}
-    running.upstream.play(*whole(VECTORS | {"data": [vector] * 24, "usage": VECTORS["usage"]}))
-    vectors = await openai.embeddings.create(model="m", input=["a"] * 24, encoding_format="float")
-    assert len(vectors.data) == 24
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == record("openai", token_usages=[tokens(8, None, read=None)])
-
-
-@pytest.mark.gen_test
 async def test_a_legacy_completion_is_recorded_like_a_chat(running, openai):
     running.upstream.play(*whole(COMPLETION))
     completion = await openai.completions.create(model="m", prompt="Say hello", max_tokens=9)

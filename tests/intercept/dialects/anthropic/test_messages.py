@@ -1,11 +1,6 @@
 import json
-from typing import Any
 
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import to_builtins
-
-from intercept.apis import InvalidRequestError, RequestSummary
+from intercept.apis import RequestSummary
 from intercept.dialects.anthropic.messages import MAX_SESSION_HINT, body_reader, parse_request, stream_reader
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, Reading, TokenUsage, ToolUsage, UsageSource, UserPrompt
@@ -13,15 +8,6 @@ from intercept.tokens import MAX_USAGE_WEIGHT
 from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
-
-NAMES = (
-    "type id index message usage input_tokens output_tokens cache_read_input_tokens cache_creation_input_tokens"
-    " content_block content name input thinking delta partial_json error role text tool_use_id metadata user_id"
-)
-TEXTS = (
-    "message_start content_block_start content_block_delta message_delta message_stop error tool_use thinking text"
-    " input_json_delta thinking_delta tool_result user"
-)
 
 
 def request(**fields):
@@ -91,18 +77,6 @@ def test_the_user_id_in_the_metadata_hints_at_the_session(metadata, hint):
     assert plain(parse_request(request(metadata=metadata))) == RequestSummary(model="m", session_hint=hint)
 
 
-@given(
-    body=malformed_responses.bodies(NAMES, TEXTS)
-    | malformed_responses.json_values(NAMES, TEXTS).map(lambda value: request(messages=[value], metadata=value))
-)
-def test_any_request_is_summed_up_or_refused(body):
-    try:
-        summary = parse_request(body)
-    except InvalidRequestError:
-        return
-    assert malformed_responses.is_storable(to_builtins(summary))
-
-
 def test_a_block_begun_again_starts_over():
     body = stream(
         start(0, type="tool_use", id="toolu_1", name="f", input={}),
@@ -153,14 +127,6 @@ def test_blocks_beyond_the_most_are_left_out():
     assert from_body == Reading(complete=True, truncated=True, tool_usages=kept)
 
 
-def test_a_zero_replaces_a_figure():
-    assert malformed_responses.read(
-        stream_reader(), stream(usage(output_tokens=5), usage(output_tokens=0))
-    ).token_usages == (
-        TokenUsage(provider_response_id="", output_tokens=0, source=UsageSource.PARTIAL, usage={"output_tokens": 0}),
-    )
-
-
 def test_the_counts_go_on_when_the_usage_object_becomes_too_heavy_to_keep():
     body = stream(usage(input_tokens=5, output_tokens=1), usage(essay="x" * MAX_USAGE_WEIGHT), usage(output_tokens=9))
     assert malformed_responses.read(stream_reader(), body).token_usages == (
@@ -172,30 +138,3 @@ def test_the_counts_go_on_when_the_usage_object_becomes_too_heavy_to_keep():
             usage={"input_tokens": 5, "output_tokens": 9},
         ),
     )
-
-
-def test_memory_stays_bounded_however_many_names_a_usage_gets():
-    reader: Any = stream_reader()
-    for number in range(1000):
-        reader.feed(stream(usage(**{f"a name of fifty characters {number:23}": number})))
-        assert len(reader._usage) < MAX_USAGE_WEIGHT / 50
-    assert reader.result() == Reading()
-
-
-@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: message_stop\ndata: {}\n\n", b"\xff"])
-def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert malformed_responses.read(body_reader(), body) == Reading()
-
-
-@given(body=malformed_responses.streams(NAMES, TEXTS), cut=st.integers(0, 500))
-def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = malformed_responses.read(stream_reader(), body)
-    assert malformed_responses.read(stream_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))
-
-
-@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
-def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = malformed_responses.read(body_reader(), body)
-    assert malformed_responses.read(body_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))

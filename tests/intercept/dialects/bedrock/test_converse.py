@@ -1,21 +1,12 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import to_builtins
 
 from intercept.dialects.bedrock.converse import body_reader, event_stream_reader
-from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
 from tests.intercept import malformed_responses
 from tests.intercept.formats.streams.event_streams import error, event, exception
 
-NAMES = (
-    "contentBlockIndex start delta usage error toolUse toolUseId name type input reasoningContent reasoningText text"
-    " output message content inputTokens outputTokens cacheReadInputTokens cacheWriteInputTokens"
-)
-TEXTS = "contentBlockStart contentBlockDelta messageStop metadata server_tool_use tool_use exception"
 USAGE = {
     "inputTokens": 392,
     "outputTokens": 90,
@@ -155,29 +146,3 @@ def test_what_is_not_reported_is_absent():
         ),
     )
     assert malformed_responses.read(event_stream_reader(), event("metadata", {})).token_usages == ()
-
-
-def test_tool_calls_beyond_the_most_are_left_out():
-    stream = b"".join(start(number, toolUseId=str(number), name="f") for number in range(MAX_PARTS + 1))
-    reading = malformed_responses.read(event_stream_reader(), stream)
-    assert (len(reading.tool_usages), reading.truncated) == (MAX_PARTS, True)
-
-
-@given(
-    events=st.lists(
-        st.tuples(st.sampled_from(TEXTS.split()), malformed_responses.json_values(NAMES, TEXTS)), max_size=5
-    ),
-    cut=st.integers(0, 500),
-)
-def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(events, cut):
-    body = b"".join(event(kind, payload) for kind, payload in events)
-    reading = malformed_responses.read(event_stream_reader(), body)
-    assert malformed_responses.read(event_stream_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))
-
-
-@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
-def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = malformed_responses.read(body_reader(), body)
-    assert malformed_responses.read(body_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))

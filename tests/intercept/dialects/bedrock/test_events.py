@@ -1,5 +1,3 @@
-import json
-
 import msgspec
 import pytest
 
@@ -39,19 +37,6 @@ def test_a_message_is_an_event(stream, expected):
 def test_an_exception_without_words_is_an_error_all_the_same():
     headers = b"\x0d:message-type\x07\x00\x09exception"
     assert BedrockEvents().feed(event_streams.message(headers, b"<html>")) == [error_event("", "")]
-
-
-def test_a_broken_stream_is_an_error_and_the_last_event():
-    events = BedrockEvents()
-    good = event_streams.event("a", {})
-    broken = bytearray(good)
-    broken[-1] ^= 1
-    first, last = events.feed(good + bytes(broken) + good)
-    assert first == Event(b"{}", "a")
-    result = json.loads(last.data)
-    assert result["error"]["type"] == "broken_event_stream"
-    assert result["error"]["message"].startswith("the checksum of a message is ")
-    assert events.feed(good) == []
 
 
 @for_each(

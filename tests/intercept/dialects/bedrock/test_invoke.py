@@ -2,25 +2,16 @@ import json
 from functools import partial
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import structs, to_builtins
+from msgspec import structs
 
 from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
-from intercept.dialects.bedrock.invoke import body_reader, event_stream_reader, metered_body_reader
+from intercept.dialects.bedrock.invoke import event_stream_reader, metered_body_reader
 from intercept.formats.streams.sse import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
-from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.formats.streams.event_streams import chunk, exception
 from tests.wire.conversations import conversations
 
-NAMES = (
-    "type id index message usage input_tokens output_tokens content_block content name input delta partial_json error"
-    " amazon-bedrock-invocationMetrics inputTokenCount outputTokenCount contentBlockDelta contentBlockStart metadata"
-    " inputTokens toolUse output"
-)
-TEXTS = "message_start content_block_start content_block_delta message_delta message_stop error tool_use thinking"
 METRICS = {
     "inputTokenCount": 392,
     "outputTokenCount": 90,
@@ -193,23 +184,3 @@ def test_a_body_is_read_with_the_tokens_of_its_head_where_it_tells_none(body, re
     data = json.dumps(body).encode()
     for at in range(len(data) + 1):
         assert malformed_responses.read(metered_body_reader(lambda name: counted.get(name, "")), data, at) == reading
-
-
-@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"\xff"])
-def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert malformed_responses.read(body_reader(), body) == Reading()
-
-
-@given(chunks=st.lists(malformed_responses.json_values(NAMES, TEXTS), max_size=5), cut=st.integers(0, 500))
-def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(chunks, cut):
-    body = b"".join(map(chunk, chunks))
-    reading = malformed_responses.read(event_stream_reader(), body)
-    assert malformed_responses.read(event_stream_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))
-
-
-@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
-def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = malformed_responses.read(body_reader(), body)
-    assert malformed_responses.read(body_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))

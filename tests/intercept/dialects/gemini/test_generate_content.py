@@ -79,7 +79,6 @@ DUMPED = [json.dumps(each, ensure_ascii=False).encode() for each in CHUNKS]
 SSE = b"".join(b"data: " + each + b"\r\n\r\n" for each in DUMPED)
 ARRAY = b"[" + b"\r\n,\r\n".join(DUMPED) + b"\n]\n"
 BODY = json.dumps(WHOLE, ensure_ascii=False, indent=2).encode()
-BODY_ARGS = json.dumps(CALL["functionCall"]["args"], ensure_ascii=False, indent=2).replace("\n", "\n" + " " * 12)
 FRAMINGS = {
     "events": (stream_reader, SSE, reading(source=Source.PARTIAL, args=ARGS, open_ended=True)),
     "array": (body_reader, ARRAY, reading(source=Source.PROVIDER, args=ARGS, complete=True)),
@@ -96,13 +95,6 @@ def read(reader, body, cuts=()):
 
 def events(*chunks):
     return b"".join(b"data: " + json.dumps(each).encode() + b"\r\n\r\n" for each in chunks)
-
-
-@each_framing
-def test_a_stream_reads_the_same_cut_at_every_byte(reader, body, result):
-    for at in range(0, len(body) + 1, 7):
-        assert read(reader, body, [at]) == result
-    assert read(reader, body, range(1, len(body))) == result
 
 
 @each_framing

@@ -10,7 +10,6 @@ from intercept.catalog import INTERACTIONS
 from intercept.dialects.gemini.interactions import tokens
 from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.cases import for_each
-from tests.intercept.malformed_responses import json_values
 
 USAGE = {
     "total_input_tokens": 50,
@@ -170,16 +169,3 @@ def test_an_error_event_fails_the_call():
 def test_thoughts_are_output_and_what_is_cached_is_no_input(usage, counts):
     found = tokens(usage)
     assert counts == (found and (found.input_tokens, found.output_tokens, found.cache_read_input_tokens))
-
-
-NAMES = "id status usage steps type name arguments summary content text errors error total_input_tokens"
-WORDS = "completed failed thought function_call model_output text arguments_delta thought_summary"
-
-
-@given(
-    json_values(NAMES, WORDS), st.sampled_from(["interaction.completed", "step.start", "step.delta", "error", "other"])
-)
-def test_whatever_a_provider_sends_is_read_without_an_error(value, kind):
-    for name in ("interaction", "step", "delta", "usage", "index"):
-        read(b"data: " + json.dumps({"event_type": kind, name: value}).encode() + b"\n\n")
-    read(json.dumps({"steps": value, "usage": value, "id": value}).encode(), "application/json")

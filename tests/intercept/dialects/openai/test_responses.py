@@ -1,27 +1,14 @@
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from msgspec import to_builtins
 
-from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.drafts import MAX_NAME, MAX_PARTS
+from intercept.apis import RequestSummary
+from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai.responses import body_reader, parse_request, stream_reader
 from intercept.records import ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from tests.cases import for_each
 from tests.intercept import malformed_responses
 from tests.intercept.summaries import plain
-
-NAMES = (
-    "type id response item output output_index summary summary_index content content_index delta arguments input call_id"
-    " name phase text error code message status usage input_tokens output_tokens input_tokens_details cached_tokens role"
-)
-TEXTS = (
-    "response.created response.output_item.added response.output_item.done response.function_call_arguments.delta"
-    " response.reasoning_summary_text.delta response.output_text.delta response.completed response.failed error"
-    " function_call custom_tool_call reasoning message commentary failed user input_text function_call_output"
-)
 
 
 def request(**fields):
@@ -84,18 +71,6 @@ def test_an_output_at_the_end_answers_a_tool_call(item, answered):
     assert plain(parse_request(request(input=items))) == RequestSummary(model="m", answered_tool_call_id=answered)
 
 
-@given(
-    body=malformed_responses.bodies(NAMES, TEXTS)
-    | malformed_responses.json_values(NAMES, TEXTS).map(lambda value: request(input=value))
-)
-def test_any_request_is_summed_up_or_refused(body):
-    try:
-        summary = parse_request(body)
-    except InvalidRequestError:
-        return
-    assert malformed_responses.is_storable(to_builtins(summary))
-
-
 def test_every_list_of_tools_of_an_input_item_counts_however_it_is_named():
     for item, others in (
         (b'{"tools":[{"model":"n"}]}', ("n",)),
@@ -147,20 +122,6 @@ def test_a_finished_response_replaces_all_items():
     )
 
 
-def test_items_beyond_the_most_are_left_out():
-    reading = malformed_responses.read(
-        body_reader(), json.dumps({"output": [call(n) for n in range(MAX_PARTS + 1)]}).encode()
-    )
-    assert reading == Reading(
-        complete=True,
-        truncated=True,
-        tool_usages=tuple(
-            ToolUsage(provider_response_id="", provider_tool_call_id=f"call_{n}", tool="f", input="{}")
-            for n in range(MAX_PARTS)
-        ),
-    )
-
-
 def test_every_part_of_a_commentary_is_a_thought():
     parts = [{"type": "output_text", "text": "a"}, {"type": "refusal"}, {"type": "output_text", "text": "b"}]
     output = [{"type": "message", "phase": "commentary", "content": parts}]
@@ -191,22 +152,3 @@ def test_a_last_event_too_large_to_read_ends_the_response_by_its_name(name, erro
         error=error,
         tool_usages=(ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input="{}"),),
     )
-
-
-@for_each("body", [b"", b"[]", b"null", b'{"id":"r"', b"<html>", b"event: response.completed\ndata: {}\n\n", b"\xff"])
-def test_a_body_that_is_not_one_whole_object_says_nothing(body):
-    assert malformed_responses.read(body_reader(), body) == Reading()
-
-
-@given(body=malformed_responses.streams(NAMES, TEXTS), cut=st.integers(0, 500))
-def test_any_stream_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = malformed_responses.read(stream_reader(), body)
-    assert malformed_responses.read(stream_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))
-
-
-@given(body=malformed_responses.bodies(NAMES, TEXTS), cut=st.integers(0, 500))
-def test_any_body_is_read_the_same_for_every_cut_and_can_be_stored(body, cut):
-    reading = malformed_responses.read(body_reader(), body)
-    assert malformed_responses.read(body_reader(), body, cut) == reading
-    assert malformed_responses.is_storable(to_builtins(reading))

@@ -32,15 +32,6 @@ def test_an_array_comes_apart_wherever_it_is_cut(values, indent, ascii_only, dat
     assert ([json.loads(event.data) for event in events], decoder.closed) == (values, True)
 
 
-def test_every_cut_gives_the_same_elements():
-    text = b' [{"a":"]},\\"{["} ,\r\n{"b":[1,[2,{}]]},3,"\\\\"]'
-    elements = [Event(b'{"a":"]},\\"{["}'), Event(b'{"b":[1,[2,{}]]}'), Event(b"3"), Event(b'"\\\\"')]
-    for at in range(len(text) + 1):
-        decoder, events = decoded(text, [at])
-        assert (events, decoder.closed) == (elements, True)
-    assert decoded(text, range(1, len(text)))[1] == elements
-
-
 @for_each(
     ("text", "elements", "closed"),
     [

@@ -51,12 +51,6 @@ def cut(body, places):
     return [body[a:b] for a, b in zip([0, *places], [*places, len(body)], strict=True)]
 
 
-@pytest.mark.parametrize("end", LINE_ENDS, ids=["LF", "CR", "CRLF"])
-def test_a_blank_line_ends_an_event_whatever_ends_the_lines(end):
-    stream = "data: one\n\nevent: named\ndata: two\n\n".replace("\n", end).encode()
-    assert decode(stream) == [Event(b"one"), Event(b"two", "named")]
-
-
 @for_each(
     ("stream", "events"),
     [
@@ -100,10 +94,6 @@ def test_an_event_is_dispatched_at_the_carriage_return_that_may_be_half_a_line_e
     assert decoder.feed(b"data: b\n\n") == [Event(b"b")]
 
 
-def test_an_empty_chunk_does_not_separate_a_carriage_return_from_its_line_feed():
-    assert decode(b"data: a\r", b"", b"\ndata: b\n\n") == [Event(b"a\nb")]
-
-
 @given(stream=STREAMS, places=st.lists(st.integers(0, 1000), max_size=10), limit=st.integers(3, 300))
 @example(stream=b"\xef\xbb\xbfx\n\n", places=[], limit=3)
 @example(stream=b"data: long\ndata: a\n\n", places=[11], limit=9)
@@ -111,12 +101,6 @@ def test_the_events_are_the_same_for_every_cut(stream, places, limit):
     whole = decode(stream, max_event_bytes=limit)
     assert decode(*cut(stream, places), max_event_bytes=limit) == whole
     assert decode(*cut(stream, range(len(stream))), max_event_bytes=limit) == whole
-
-
-@given(stream=STREAMS)
-def test_the_line_end_makes_no_difference(stream):
-    lines = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    assert decode(lines.replace(b"\n", b"\r")) == decode(lines.replace(b"\n", b"\r\n")) == decode(lines)
 
 
 @given(

@@ -14,10 +14,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
-from handlers.dataplane.services.sockets.session import NOT_AN_EVENT
 from handlers.problems import Problem
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS
-from intercept.records import EndReason
 from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
 from tests.handlers.dataplane.services.sockets.socket_provider import event
 from tests.handlers.dataplane.test_policies import hold
@@ -51,10 +49,6 @@ def opened(running, provider, io_loop):
     yield open_one
     for client in clients:
         io_loop.run_sync(client.close)
-
-
-def create(**fields):
-    return json.dumps({"type": "response.create", **fields})
 
 
 def done(response, status="completed"):
@@ -177,29 +171,6 @@ async def test_a_response_that_began_by_itself_with_a_revoked_token_is_cancelled
     assert running.bridge.overload.holding == 0
 
 
-@pytest.mark.bridge(rate_limit=2, rate_window=timedelta(hours=1))
-@pytest.mark.gen_test
-async def test_a_refused_request_is_told_as_an_error_event_and_not_sent(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create(event_id="one"))
-    await provider.received.get()
-    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
-    await client.send(create(event_id="two"))
-    result = json.loads(await client.recv())
-    assert (result["type"], result["error"]["event_id"], result["error"]["code"]) == (
-        "error",
-        "two",
-        "rate_limit_exceeded",
-    )
-    await client.send(typed("goes on"))
-    assert await provider.received.get() == typed("goes on")
-    await running.ended(1)
-    # what is no event is told as such
-    await client.send("no event")
-    result = json.loads(await client.recv())
-    assert (result["type"], result["error"]["event_id"], result["error"]["message"]) == ("error", None, NOT_AN_EVENT)
-
-
 @pytest.mark.gen_test
 async def test_policies_hold_for_each_model_that_the_address_names(running, provider, opened):
     hold(running, SharedPolicy(models=Models(deny=["dear"])))
@@ -302,44 +273,6 @@ async def test_of_a_provider_that_is_disabled_a_response_that_began_is_cancelled
     await is_refused(client, upstream, provider, "resp_1", "The provider openai is disabled.")
     assert {one["end_reason"] for one in await running.ended(1)} == {"completed"}
     assert running.bridge.overload.holding == 0
-
-
-@pytest.mark.gen_test
-async def test_an_error_of_the_provider_ends_the_request_that_it_names(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create(event_id="mine"))
-    await provider.received.get()
-    other = json.dumps({"type": "error", "error": {"type": "invalid_request_error", "event_id": "other"}})
-    error = {"type": "invalid_request_error", "message": "one is active", "event_id": "mine"}
-    await exchange(client, upstream, other, json.dumps({"type": "error", "error": error}))
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["error"]["message"]) == ("upstream_stream_error", "one is active")
-
-
-@pytest.mark.gen_test
-async def test_a_response_that_is_cut_is_recorded_so(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create())
-    await provider.received.get()
-    await exchange(client, upstream, event("response.created", "resp_1"))
-    await client.close(1000, "bye")
-    assert await provider.closed.get() == (1000, "bye")
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "client_disconnected"
-
-
-@pytest.mark.gen_test
-async def test_a_server_that_stops_lets_a_response_end_and_closes(running, provider, opened):
-    client, upstream = await opened()
-    await client.send(create())
-    await provider.received.get()
-    draining = asyncio.create_task(running.bridge.lifecycle.drain(10))
-    await exchange(client, upstream, event("response.created", "resp_1"), done("resp_1"))
-    with pytest.raises(ConnectionClosed) as closed:
-        await client.recv()
-    assert (closed.value.rcvd.code, await draining) == (1001, 0)
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == EndReason.COMPLETED
 
 
 @pytest.mark.gen_test
