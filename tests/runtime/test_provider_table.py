@@ -88,6 +88,12 @@ def test_its_keys_are_hidden_from_now_on_in_records_and_in_the_log(load, secrets
     assert secrets.hide(SECRET) == "[scrubbed]"
 
 
+@pytest.mark.expects_log(r"the provider openai of the environment replaces the one in the database")
+def test_one_of_the_environment_stands_in_the_place_of_one_of_its_name(routing, load):
+    load([stored("openai", SECRET)])
+    assert routing.table.providers == {"openai": FIXED}
+
+
 @pytest.mark.expects_log(r"key 1 of the provider east cannot be opened: the sealed key was changed, or moved")
 def test_a_key_that_was_moved_from_another_provider_is_left_out(routing, load):
     moved = structs.replace(stored("west", SECRET, number=2), id=UUID(int=1), spec=ProviderSpec("east", "openai"))
