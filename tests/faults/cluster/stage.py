@@ -204,11 +204,21 @@ def _check_limits(report: Report, traffic: Traffic, provider: TimedProvider, hap
         ]
         spans = [Span(sent_at[number], at) for number, at in provider.received_at.items() if group_of(number) == group]
         counts = admitted(spans, MEASURED_SECONDS)
-        report.over_rate += exceeding(counts, RATE)
+        report.over_rate += [count for count in counts if count.number > RATE + _shares(count, happened)]
         report.over_slots += exceeding(at_once(provider.running(group)), USER_MAX_CONCURRENCY)
         if group == GREEDY:
             report.most_in_a_window = max(count.number for count in counts)
             report.full_windows = _full_windows(spans, refused, happened)
+
+
+def _shares(count: Count, happened: list[Happened]) -> int:
+    """By how much a window may exceed the rate: the shares of the servers that may have been cut off in it."""
+    window = Span(count.end - WINDOW_SECONDS, count.end)
+    touching = [one for one in happened if Span(one.begin, one.end + RETURNED_SECONDS).touches(window)]
+    if any(one.whom == "primary" for one in touching):
+        return RATE
+    cut = {one.whom for one in touching if one.what in {"cut off", "killed", "hung"}}
+    return len(cut) * -(-RATE // SERVERS)
 
 
 def _full_windows(requests: list[Span], refused: list[Span], happened: list[Happened]) -> list[Count]:
