@@ -63,6 +63,8 @@ async def test_a_webhook_is_added_with_a_secret_changed_by_one_owner_and_told_of
         assert await send(method, path, body) == (404, unknown)
     _, trail = await running.get("/api/v2/aibridge/audit")
     assert secret not in json.dumps(trail)
+    actions = [one["action"] for one in trail["results"] if one["action"].startswith("webhook.")]
+    assert actions == ["webhook.removed", "webhook.changed", "webhook.added"]
     await running.afresh("webhooks")
     # of two owners who change a webhook the second gets 412
     _, added = await send("POST", WEBHOOKS, {"url": URL})
