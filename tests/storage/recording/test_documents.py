@@ -19,6 +19,7 @@ from intercept.records import (
     TokenUsage,
     ToolResult,
     ToolUsage,
+    Try,
     UsageSource,
 )
 from resources.recorded.interceptions import Interception
@@ -42,6 +43,30 @@ def resource(start, end=None):
 
 def number(id_):
     return str(UUID(int=id_))
+
+
+def test_a_call_of_two_providers_shows_who_answered_and_each_try():
+    start = interception(requested_provider_name="openai-eu")
+    refused = Try(provider_name="openai-eu", credential_hint="sk-a...wxyz", status=429, seconds=0.0126)
+    left_out = Try(provider_name="spare", error=ProviderError(type="circuit_open", message="circuit breaker is open"))
+    succeeded = Try(provider_name="azure", credential_hint="ab...yz", status=200, seconds=1.5)
+    end = ending(provider="azure", provider_name="azure", tries=(refused, left_out, succeeded))
+    result = resource(start, end)
+    assert (result["provider"], result["provider_name"], result["requested_provider_name"]) == (
+        *("azure", "azure"),
+        "openai-eu",
+    )
+    assert result["tries"] == [
+        {"provider_name": "openai-eu", "credential_hint": "sk-a...wxyz", "status": 429, "error": None, "ms": 13},
+        {
+            "provider_name": "spare",
+            "credential_hint": "",
+            "status": None,
+            "error": {"type": "circuit_open", "message": "circuit breaker is open"},
+            "ms": 0,
+        },
+        {"provider_name": "azure", "credential_hint": "ab...yz", "status": 200, "error": None, "ms": 1500},
+    ]
 
 
 def test_a_new_connection_is_shown_in_milliseconds_to_the_microsecond():
