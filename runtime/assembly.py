@@ -25,8 +25,7 @@ from runtime.factories.edge import known_secrets, make_openid
 from runtime.factories.limits import make_breakers, make_cluster, make_overload
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers, make_managed_providers
-from runtime.restored_budgets import restore_budgets
-from runtime.restored_policy_budgets import PolicyBudgets, open_policies
+from runtime.restored_budgets import RestoredBudgets, open_policies
 from runtime.storage import (
     make_identities,
     open_access,
@@ -193,12 +192,13 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     recosting = Recosting(database, bridge.recorder.cost_of, newest_prices, holder=process.id, now=now)
     process.start("recosting", recosting.run)
     process.start("demo", bridge.demo.run)
-    budgets = PolicyBudgets(
-        *(database, bridge.policies, bridge.identities, bridge.overload.authority),
+    overload = bridge.overload
+    budgets = RestoredBudgets(
+        *(database, overload.limits, bridge.policies, bridge.identities, overload.authority),
         zone=process.settings.budget_timezone,
         now=now,
     )
-    process.start("policy_budgets", budgets.run)
+    process.start("budgets", budgets.run)
     start_alerts(process, bridge)
     process.start("access_trail", bridge.access.trail.run)
     process.start("token_uses", bridge.token_uses.run)
@@ -211,8 +211,6 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
-    overload = bridge.overload
-    process.start("budgets", partial(restore_budgets, database, overload.limits, overload.authority, now))
 
 
 async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:

@@ -14,8 +14,7 @@ from handlers.lifecycle import Lifecycle
 from limits.protection.overload import OverloadProtection
 from runtime.process import now
 from runtime.provider_table import make_managed_providers
-from runtime.restored_budgets import restore_budgets
-from runtime.restored_policy_budgets import PolicyBudgets
+from runtime.restored_budgets import RestoredBudgets
 from storage.accounts.group_names import follow_group_names
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
@@ -85,9 +84,8 @@ class DemoView:
         bridge = replace(self.make(real), access=unwritten)
         overload, zone = bridge.overload, real.settings.budget_timezone
         await bridge.policies.followed.refresh()
-        parts = bridge.database, bridge.policies, bridge.identities, overload.authority
-        await PolicyBudgets(*parts, zone=zone, now=now).restore()
-        await restore_budgets(bridge.database, overload.limits, overload.authority, now)
+        parts = bridge.database, overload.limits, bridge.policies, bridge.identities, overload.authority
+        await RestoredBudgets(*parts, zone=zone, now=now).restore()
         name = company().auditor.partition(" ")[0].lower()
         auditor, _ = await bridge.identities.existing(f"{name}@{DOMAIN}")
         return bridge, Identity(user=auditor)

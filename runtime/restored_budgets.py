@@ -1,40 +1,176 @@
-"""Budgets that are new, or after a restart: what users have spent in the present period is read from the records."""
+"""Budgets that are new, and all after a restart: reads from the records what was spent in the current period."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from msgspec import UNSET, structs
 
 from intercept.ids import format_id
 from limits.authority import Authority
 from limits.charges import micro_dollars_of
 from limits.kinds.calendar import bounds_of, from_ns, to_ns
+from limits.limit import UNLIMITED, Of, Period
+from limits.policies.compiled import budget_limit, group_key, member_key, token_key
+from limits.policies.policy import AnyPolicy, Budget, Policy
+from limits.policies.sources import Level, Source
 from limits.request_limits import Client, RequestLimits
+from resources.fields import word
+from storage.accounts.identities import Identities
+from storage.accounts.users import User
 from storage.mongo.database import Database
-from storage.queries.money.spend import read_spend
+from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
+from storage.queries.money.spend import read_spend_by_token
 
 UNRESTORED = "budgets do not count what was spent before the start"
 
 
-async def restore_budgets(
-    database: Database, limits: RequestLimits, authority: Authority, now: Callable[[], datetime]
-) -> None:
-    """Increase the counts to what was recorded, as soon as the database has answered.
+async def open_policies(database: Database, zone: str, now: Callable[[], datetime]) -> FollowedPolicies:
+    """Read the policies, if the database is available; a job follows them from then on."""
+    policies = FollowedPolicies(database, zone=zone, now=now)
+    await policies.followed.try_refresh()
+    return policies
 
-    Ended calls that are not recorded yet are missing in it.
 
-    Raises:
-        DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
+class RestoredBudgets:
+    """Increases the count of each budget to what was recorded, as soon as the database has answered.
+
+    Ended calls that are not recorded yet are missing in it. A group has what its current members have spent.
+
+    Args:
+        database: Where calls are recorded.
+        limits: Say whether each user has a budget by the settings.
+        policies: Says which budgets there are.
+        identities: Say who is in which group.
+        authority: Who counts.
+        zone: The time zone in which periods begin.
+        now: The wall clock, in UTC.
     """
-    settings = limits.settings
-    if not settings.user_budget:
-        return
-    while True:
-        await database.health.wait_until_back()
-        begin = bounds_of(settings.budget_period, settings.budget_zone, to_ns(now())).begin_ns
-        with database.health.tolerate(UNRESTORED):
-            spend = await read_spend(database, from_ns(begin))
-            break
-    for user_id, usd in spend.items():
-        for limit in limits.budgets_of(Client("", format_id(user_id))):
-            authority.restore(limit, micro_dollars_of(usd), begin)
+
+    def __init__(
+        self,
+        database: Database,
+        limits: RequestLimits,
+        policies: FollowedPolicies,
+        identities: Identities,
+        authority: Authority,
+        *,
+        zone: str,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._limits = limits
+        self._policies = policies
+        self._identities = identities
+        self._authority = authority
+        self._zone = zone
+        self._now = now
+        self._changed = asyncio.Event()
+        self._restored: frozenset[tuple[Source | None, str, Period]] = frozenset()
+        policies.on_change = self._changed.set
+
+    async def run(self) -> None:
+        """Restore budgets that are new, until cancelled or `restore` raises."""
+        while True:
+            self._changed.clear()
+            await self.restore()
+            await self._changed.wait()
+
+    async def restore(self) -> None:
+        """Restore the budgets that were not there before.
+
+        Raises:
+            DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
+        """
+        settings = self._limits.settings
+        budgets: set[tuple[Source | None, str, Period]] = set()
+        if settings.user_budget:
+            budgets.add((None, "", settings.budget_period))
+        with suppress(PoliciesUnknownError):
+            budgets |= {(source, part, one.calendar) for source, part, one in budgets_of(self._policies.book)}
+        while new := budgets - self._restored:
+            await self._database.health.wait_until_back()
+            with self._database.health.tolerate(UNRESTORED):
+                for period in sorted({period for _, _, period in new}):
+                    await self._restore(period, {(source, part) for source, part, one in new if one is period})
+                self._restored |= new
+        self._restored &= budgets
+
+    async def _restore(self, period: Period, new: Collection[tuple[Source | None, str]]) -> None:
+        begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
+        spend = await read_spend_by_token(self._database, from_ns(begin))
+        if (None, "") in new:
+            self._restore_users(spend, begin)
+        of_policies = [(source, part) for source, part in new if source is not None]
+        users = await self._identities.users_by_id({user for user, _ in spend})
+        binding = await self._identities.binding_of({token for _, token in spend})
+        budget = Budget(0, word(period))
+        for (of, key), usd in spend_by_key(spend, users, of_policies, binding).items():
+            limit = structs.replace(budget_limit(budget, of, key, self._zone), maximum=UNLIMITED)
+            self._authority.restore(limit, micro_dollars_of(usd), begin)
+
+    def _restore_users(self, spend: Mapping[tuple[UUID, str], Decimal], begin: int) -> None:
+        """Restore the budget that each user has by the settings."""
+        spent: defaultdict[UUID, Decimal] = defaultdict(Decimal)
+        for (user, _), usd in spend.items():
+            spent[user] += usd
+        for user, usd in spent.items():
+            for limit in self._limits.budgets_of(Client("", format_id(user))):
+                self._authority.restore(limit, micro_dollars_of(usd), begin)
+
+
+def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[Source, str, Budget]]:
+    """Every budget of policies, with whose it is and in which part."""
+    for source, policy in policies:
+        if policy.limits is UNSET:
+            continue
+        if isinstance(policy, Policy):
+            parts = [("", policy.limits)]
+        else:
+            shared = policy.limits
+            parts = [
+                (name, one) for name, one in (("each_member", shared.each_member), ("together", shared.together)) if one
+            ]
+        for name, limits in parts:
+            if limits.budget is not UNSET:
+                yield source, name, limits.budget
+
+
+def spend_by_key(
+    spend: Mapping[tuple[UUID, str], Decimal],
+    users: Mapping[UUID, User],
+    wanted: Collection[tuple[Source, str]],
+    binding: Mapping[str, Sequence[str]],
+) -> Mapping[tuple[Of, str], Decimal]:
+    """What was spent, by what the limits of policies count it under. Of members all who spent something are there.
+
+    Args:
+        spend: In dollars, by user and token.
+        users: Those users.
+        wanted: Whose budgets, and of which part.
+        binding: The tokens by which others are bound.
+    """
+    levels = {source.level for source, part in wanted if part != "together"}
+    groups = {source.key for source, part in wanted if part == "together"}
+    of_members = bool(levels - {Level.TOKEN})
+    spent: defaultdict[tuple[Of, str], Decimal] = defaultdict(Decimal)
+    for (user_id, token), usd in spend.items():
+        keys = []
+        if of_members:
+            keys.append((Of.USER, member_key(format_id(user_id))))
+        if Level.TOKEN in levels:
+            keys += [(Of.TOKEN, token_key(one)) for one in (token, *binding.get(token, ()))]
+        if "" in groups:
+            keys.append((Of.GROUP, group_key(Level.EVERYONE)))
+        user = users.get(user_id)
+        own = set(map(format_id, user.group_ids)) if user else set()
+        keys += [(Of.GROUP, group_key(group)) for group in own & groups]
+        for key in keys:
+            spent[key] += usd
+    return spent

@@ -21,11 +21,6 @@ SPEND_SECONDS = 120.0
 """How long the queries may take; no request waits for them."""
 
 
-async def read_spend(database: Database, since: datetime) -> dict[UUID, Decimal]:
-    """Return US dollars by user, of calls since then with a key of the bridge. Users without any are left out."""
-    return dict(await _sums(database, since, "$initiator_id"))
-
-
 async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: datetime) -> dict[UUID, Decimal]:
     """Sum up by user what calls cost that started since the beginning of a day in UTC, in US dollars, from the rollups.
 
@@ -43,17 +38,15 @@ async def spend_by_user(database: Database, user_ids: Sequence[UUID], since: dat
 
 
 async def read_spend_by_token(database: Database, since: datetime) -> dict[tuple[UUID, str], Decimal]:
-    """Return the same by user and the public part of the token."""
-    sums = await _sums(database, since, {"user": "$initiator_id", "token": "$api_key_id"})
-    return {(of["user"], of["token"]): usd for of, usd in sums}
+    """US dollars of calls since then with a key of the bridge, by user and the public part of the token.
 
-
-async def _sums(database: Database, since: datetime, by: Any) -> list[tuple[Any, Decimal]]:
-    """Return US dollars of calls with a key of the bridge, grouped by `by`. Groups that cost nothing are left out."""
+    Those that cost nothing are left out.
+    """
+    by = {"user": "$initiator_id", "token": "$api_key_id"}
     pipeline: list[dict[str, Any]] = [
         {"$match": {"started_at": {"$gte": since}, "credential_kind": CredentialKind.CENTRALIZED.value}},
         {"$group": {"_id": by, "usd": {"$sum": "$cost.usd"}}},
     ]
     async with database.within(SPEND_SECONDS, "sum up costs"):
         sums = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(None)
-    return [(one["_id"], usd) for one in sums if (usd := read_sum(one["usd"]))]
+    return {(one["_id"]["user"], one["_id"]["token"]): usd for one in sums if (usd := read_sum(one["usd"]))}

@@ -7,23 +7,10 @@ from uuid import UUID
 import pytest
 
 from storage.aggregation.rollup_job import RollupJob
-from storage.queries.money.spend import read_spend, read_spend_by_token, spend_by_user
+from storage.queries.money.spend import read_spend_by_token, spend_by_user
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB, CARL = UUID(int=0xADA), UUID(int=0xB0B), UUID(int=0xCA)
-
-
-@pytest.mark.gen_test
-async def test_the_spend_of_each_user_is_the_sum_of_their_calls_since_then(database):
-    calls = [Call(1, initiator=ADA), Call(2, 5, initiator=ADA), Call(3, 5, initiator=BOB), Call(4, 5, initiator=BOB)]
-    await write(database, *(call.start for call in calls))
-    await write(database, *(call.end(tokens=10 * call.number) for call in calls[:3]), calls[3].end(priced=False))
-    assert await read_spend(database, MIDNIGHT) == {ADA: Decimal("0.00003"), BOB: Decimal("0.00003")}
-    assert await read_spend(database, MIDNIGHT + timedelta(seconds=1)) == {
-        ADA: Decimal("0.00002"),
-        BOB: Decimal("0.00003"),
-    }
-    assert await read_spend(database, MIDNIGHT + timedelta(seconds=6)) == {}
 
 
 @pytest.mark.gen_test
