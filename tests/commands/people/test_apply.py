@@ -32,7 +32,8 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
     assert json.loads(output("users", "list", "--json")) == []
     assert output("people", "apply", str(file)).splitlines() == difference
     bob = json.loads(output("users", "list", "--json"))[1]
-    assert (bob["display_name"], bob["role"], bob["groups"]) == ("Bob", "member", ["ops", "research"])
+    groups = [group["name"] for group in bob["groups"]]
+    assert (bob["name"], bob["role"], groups) == ("Bob", "member", ["ops", "research"])
     budget = {"usd": "50.00", "period": "month"}
     assert json.loads(output("policies", "show", "groups/research")) == {"limits": {"together": {"budget": budget}}}
     assert output("people", "apply", str(file)) == "Nothing is different.\n"
