@@ -210,6 +210,7 @@ def test_a_server_that_is_paused_loses_what_it_was_granted_meanwhile_and_exceeds
     servers[1].run()
     assert len(admitted) == 84
     servers[0].finish(answer)
+    assert len(admitted) == 84
     servers[0].run()
     assert len(admitted) == 100
 
