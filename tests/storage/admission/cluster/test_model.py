@@ -13,10 +13,11 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from limits.limit import Kind
-from storage.admission.ledger import GRANT_MS
+from limits.limit import Amounts, Kind
+from storage.admission.ledger import GRANT_MS, name_of
 from tests.examples import examples
 from tests.storage.admission.cluster.model import MISSING_MS, Register, Server, rate, slots
+from tests.storage.admission.cluster.servers import tokens
 
 WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
 FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "late answer", "late answer", "slow", "slow", "hangs"]
@@ -259,3 +260,22 @@ def test_a_round_without_an_answer_is_made_once():
     other.start([rate(11, 60_000), slots(11)], admitted.append)
     other.run()
     assert len(admitted) == 11
+
+
+def test_what_was_charged_when_the_database_was_lost_is_reported_later():
+    register = Register([0, 0, 0])
+    one = three_of(register)[0]
+    limit = tokens(1_000)
+    one.start([limit], lambda _: None)
+    one.run()
+    one.rounds.charge(one.tickets[0][0], Amounts(700))
+    one.rounds.tick()
+    one.begin()
+    for _ in range(2):
+        one.finish(None)
+    assert one.alone
+    for _ in range(4):
+        register.now += 1_000
+        one.beat()
+    one.run()
+    assert [entry["n"] for entry in register.ledgers[name_of(limit)]["log"]] == [700]
