@@ -17,7 +17,6 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 import handlers.dataplane.relay
 import handlers.operation.otel
 from handlers.operation.otel import Tracing
-from handlers.timer import RequestTimer
 from tests.fake_upstream import RESET, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
 from version import VERSION
@@ -157,21 +156,6 @@ async def test_a_call_belongs_to_the_clients_trace_and_the_provider_to_the_calls
 
 
 @pytest.mark.gen_test
-async def test_what_is_no_context_begins_a_trace_and_does_not_go_upstream(running, collector):
-    contexts = ("nonsense", f"00-{TRACE}-{PARENT}-01, 00-{TRACE}-{PARENT}-01", f"ff-{TRACE}")
-    for number, context in enumerate(contexts, 1):
-        running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-        await send(running, headers={"traceparent": context})
-        await running.ended(number)
-    _, spans = await collector.told()
-    roots, tries = ([span for span in spans if span.name == name] for name in ("chat m", "upstream"))
-    for context, request, root, one in zip(contexts, running.upstream.requests, roots, tries, strict=True):
-        assert root.parent_span_id == b"", context
-        (received,) = request.header("traceparent")
-        assert TRACEPARENT.fullmatch(received).groups() == (root.trace_id.hex(), one.span_id.hex()), context
-
-
-@pytest.mark.gen_test
 async def test_a_client_that_does_not_sample_is_followed_by_nobody_and_its_trace_goes_on(running, collector):
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
     await send(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
@@ -180,19 +164,6 @@ async def test_a_client_that_does_not_sample_is_followed_by_nobody_and_its_trace
     assert collector.requests == []
     (context,) = running.upstream.requests[0].header("traceparent")
     assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", context)
-
-
-@pytest.mark.bridge(anthropic_key=("sk-first-key-0123456789", "sk-second-key-012345678"))
-@pytest.mark.gen_test
-async def test_each_try_has_a_span_of_its_own(running, collector):
-    running.upstream.play(b"HTTP/1.1 429 X\r\nContent-Length: 2\r\n\r\n{}")
-    running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
-    await send(running, MESSAGES)
-    await running.ended(1)
-    _, spans = await collector.told()
-    assert [span.name for span in spans[1:]] == ["admission", "recording", "upstream", "upstream", "relay"]
-    contexts = [TRACEPARENT.fullmatch(request.header("traceparent")[0])[2] for request in running.upstream.requests]
-    assert contexts == [spans[3].span_id.hex(), spans[4].span_id.hex()]
 
 
 @pytest.mark.bridge(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
@@ -261,35 +232,6 @@ async def test_a_client_that_leaves_ends_its_span(running, collector):
     assert (said["http.response.status_code"], said["error.type"]) == (200, "client_disconnected")
 
 
-@pytest.mark.gen_test
-async def test_a_client_that_takes_nothing_and_is_cut_has_its_end_in_the_trace(running, collector, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.05)
-    running.upstream.play(STREAM, *[b"10000\r\n" + b"x" * 0x10000 + b"\r\n"] * 500)
-    client = await running.client(receive_buffer=4096)
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    await running.ended(1)
-    _, spans = await collector.told()
-    said = attributes(spans[0])
-    assert (said["http.response.status_code"], said["error.type"]) == (200, "client_disconnected")
-
-
-@pytest.mark.gen_test
-async def test_what_clients_and_providers_name_is_told_whatever_it_is(running, collector):
-    body = CHAT.body.replace(b'"chatcmpl-1"', b'"\\udc00' + b"x" * 300 + b'"')
-    running.upstream.play(HEAD % len(body) + body)
-    headers = {"User-Agent": "codex_cli_rs/0.169", "Session_id": "s" * 10_000}
-    await send(running, headers=headers, model="\N{SNOWMAN}" * 256)
-    await running.ended(1)
-    _, spans = await collector.told()
-    said = attributes(spans[0])
-    assert spans[0].name == "chat " + "\N{SNOWMAN}" * 256
-    assert (said["gen_ai.request.model"], said["gen_ai.response.id"], said["gen_ai.conversation.id"]) == (
-        "\N{SNOWMAN}" * 256,
-        "\N{REPLACEMENT CHARACTER}" + "x" * 255,
-        "s" * 256,
-    )
-
-
 @pytest.mark.expects_log(r"handlers.operation.otel:.* traces: the collector took no spans, which are lost; calls go on")
 @pytest.mark.gen_test
 async def test_a_collector_that_takes_nothing_is_said_once_and_calls_go_on(running, collector):
@@ -317,25 +259,6 @@ async def test_a_collector_that_does_not_answer_is_not_waited_for_at_the_end(run
     await asyncio.to_thread(thread.join)
 
 
-class Broken:
-    """A tracer of an operator's that fails."""
-
-    def start_span(self, *_args, **_more):
-        raise RuntimeError("no span today")
-
-
-@pytest.mark.expects_log(r"handlers.operation.otel:.* traces: a request cannot be traced")
-@pytest.mark.gen_test
-async def test_what_goes_wrong_with_a_trace_is_said_once_and_calls_go_on(running, collector, monkeypatch):
-    monkeypatch.setattr(collector.tracing, "_tracer", Broken())
-    running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    for number in range(1, 3):
-        response = await send(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"})
-        assert (response.status, response.body) == (200, CHAT.body)
-        await running.ended(number)
-    assert running.upstream.requests[0].header("traceparent") == [f"00-{TRACE}-{PARENT}-01"]
-
-
 @pytest.mark.parametrize("disabled", ["", "true"])
 @pytest.mark.gen_test
 async def test_the_environment_names_the_service_and_turns_everything_off(collector, monkeypatch, disabled):
@@ -361,8 +284,3 @@ class TestOff:
         await running.ended(1)
         (received,) = running.upstream.requests
         assert (received.header("traceparent"), received.header("tracestate")) == (["nonsense"], ["theirs=1"])
-
-    def test_phases_that_nobody_follows_have_nothing_to_tell(self):
-        timer = RequestTimer(monotonic)
-        headers = [("traceparent", "nonsense")]
-        assert timer.outgoing(headers) is headers

@@ -102,20 +102,3 @@ async def test_a_call_has_what_it_asked_for_also_where_a_fallback_answered(datab
     assert await read_named(database, ids=frozenset()) == []
     some = frozenset({UUID(int=number).bytes for number in (1, 3, 4, 9)})
     assert await read_named(database, ids=some) == [expected[0], expected[2]]
-
-
-@pytest.mark.gen_test
-async def test_of_calls_that_were_found_few_are_read_by_their_ids_and_many_among_all(database, calls, monkeypatch):
-    for number in range(1, 8):
-        await calls.start(number, **({"initiator_id": BOB} if number == 3 else {}))
-        await calls.end(number, ended_at=at(20))
-    ids = frozenset(UUID(int=number).bytes for number in (2, 3, 5, 7))
-    for most in (4, 3):
-        monkeypatch.setattr(past_calls, "PAGE", most)
-        found = {}
-        for visible_to in (None, ADA.id):
-            read_of = await read(database, ids=ids, visible_to=visible_to)
-            found[visible_to] = [UUID(bytes=one[1]).int for one in read_of]
-        assert found == {None: [2, 3, 5, 7], ADA.id: [2, 5, 7]}
-        assert [one[0].id for one in await read_named(database, ids=ids)] == [UUID(int=n).bytes for n in (2, 3, 5, 7)]
-    assert await read(database, ids=frozenset()) == []

@@ -4,29 +4,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, StaticKeys, botocore_finder
+from upstream.credentials.aws_credentials import FoundKeys, NoAwsKeysError, botocore_finder
 from upstream.credentials.sigv4 import AwsKeys
 
 FIRST, SECOND = AwsKeys("FIRST", "secret"), AwsKeys("SECOND", "secret", "token")
-
-
-@pytest.mark.gen_test
-async def test_given_keys_are_given(io_loop):
-    assert await StaticKeys(FIRST).keys() is FIRST
-
-
-@pytest.mark.gen_test
-async def test_found_keys_are_looked_for_ahead_and_anew_when_aws_takes_them_for_ended(io_loop):
-    found, time = [FIRST, SECOND, FIRST], 1000.0
-    source = FoundKeys(lambda: found.pop(0), lambda: time)
-    assert await source.keys() is FIRST
-    time += 600
-    assert await source.keys() is SECOND
-    source.expire()
-    assert await source.keys() is SECOND
-    time += 5
-    source.expire()
-    assert await source.keys() is FIRST
 
 
 @pytest.fixture

@@ -7,29 +7,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import external_account
 
-from upstream.client import CredentialError
-from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token, google_fetcher
+from upstream.credentials.bearer_tokens import google_fetcher
 
 START = 1_000_000.0
-
-
-@pytest.mark.gen_test
-@pytest.mark.expects_log(r"no credential: OSError: away$")
-async def test_a_token_is_used_to_its_end_and_not_beyond_while_it_cannot_be_renewed(io_loop):
-    now, tokens = START, [Token("first", START + 3600)]
-
-    def fetch():
-        if not tokens:
-            raise OSError("away\nmore")
-        return tokens.pop()
-
-    authorizer = BearerAuthorizer(fetch, lambda: now)
-    for passed in (0, 3299, 290):
-        now += passed
-        assert await authorizer.authorize("POST", "https://h/", [], b"") == [("Authorization", "Bearer first")]
-    now += 1
-    with pytest.raises(CredentialError, match=NO_TOKEN):
-        await authorizer.authorize("POST", "https://h/", [], b"")
 
 
 class TokenServer(BaseHTTPRequestHandler):
