@@ -259,19 +259,6 @@ async def test_a_collector_that_does_not_answer_is_not_waited_for_at_the_end(run
     await asyncio.to_thread(thread.join)
 
 
-@pytest.mark.parametrize("disabled", ["", "true"])
-@pytest.mark.gen_test
-async def test_the_environment_names_the_service_and_turns_everything_off(collector, monkeypatch, disabled):
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "gateway")
-    monkeypatch.setenv("OTEL_SDK_DISABLED", disabled)
-    collector.tracing = Tracing(instance_id=INSTANCE, clock=monotonic)
-    assert collector.tracing._provider.resource.attributes["service.name"] == "gateway"
-    with collector.tracing._tracer.start_as_current_span("one"):
-        pass
-    await collector.tracing.close()
-    assert len(collector.requests) == (0 if disabled else 1)
-
-
 class TestOff:
     @pytest.fixture
     def bridge_parts(self):
