@@ -155,17 +155,6 @@ async def test_a_call_belongs_to_the_clients_trace_and_the_provider_to_the_calls
     assert received.header("tracestate") == ["theirs=1"]
 
 
-@pytest.mark.gen_test
-async def test_a_client_that_does_not_sample_is_followed_by_nobody_and_its_trace_goes_on(running, collector):
-    running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)
-    await send(running, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
-    await running.ended(1)
-    await collector.tracing.close()
-    assert collector.requests == []
-    (context,) = running.upstream.requests[0].header("traceparent")
-    assert re.fullmatch(f"00-{TRACE}-[0-9a-f]{{16}}-00", context)
-
-
 @pytest.mark.bridge(circuit_breaker_enabled=True, circuit_breaker_failure_threshold=1)
 @pytest.mark.gen_test
 async def test_a_call_that_failed_says_why(running, collector):

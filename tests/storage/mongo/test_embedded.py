@@ -5,9 +5,11 @@ import signal
 import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from pymongo.errors import PyMongoError
 
 from storage.mongo import embedded
 from storage.mongo.database import Database
@@ -112,7 +114,11 @@ async def test_a_mongod_that_is_killed_is_started_again_with_its_data(data_dir, 
     mongodb._program = program
     keeping = asyncio.create_task(mongodb.keep())
     await until(lambda: mongodb.pid != first)
-    await write(mongodb, 2)
+    for _ in range(500):  # until it is the primary
+        with suppress(PyMongoError):
+            await write(mongodb, 2)
+            break
+        await asyncio.sleep(embedded.WATCH_SECONDS)
     assert await read(mongodb) == [1, 2]
     keeping.cancel()
     with pytest.raises(asyncio.CancelledError):
