@@ -10,7 +10,7 @@ from limits.limiter import Limiter
 
 
 class AuthorityUnavailableError(Exception):
-    """Those who count for all do not answer, and this process does not decide alone."""
+    """Who counts for several processes or servers does not answer, and this process does not decide alone."""
 
 
 class Authority(Protocol):

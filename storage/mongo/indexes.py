@@ -112,10 +112,10 @@ SPENDERS: Keys = (*ROLLUPS, *_SPENT)
 """To find who spends most on what, of days, from the index alone."""
 
 SPENDING_USERS: Keys = (*ROLLUPS[:4], *_SPENT)
-"""The same of users."""
+"""To find which users spend most, of days, from the index alone."""
 
 SPENDING_TOKENS: Keys = (*BY_TOKEN, *_SPENT)
-"""The same of tokens."""
+"""To find which tokens spend most, of days, from the index alone."""
 
 TAGGED: Keys = ascending(
     *("level", "bucket", "tag", "tag_value", "at"),

@@ -86,7 +86,7 @@ class PastCalls:
     async def named_pages(
         self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None = None
     ) -> AsyncGenerator[_Named, None]:
-        """The same, each call with what it requested, which takes several times as long."""
+        """Read the calls page by page, each with what it requested, which takes several times as long."""
         found = self._within(start, end, ids)
         if found is None:
             return
@@ -105,7 +105,7 @@ class PastCalls:
         return replace(found, values={**found.values, "_id": {"$in": [UUID(bytes=one) for one in ids]}})
 
     async def _read(self, found: Selection, figures: Mapping[str, Any]) -> AsyncGenerator[_Rows, None]:
-        """Those that have ended, page by page, with their figures in the order of `PastCall`."""
+        """Read the calls that have ended, page by page, with their figures in the order of `PastCall`."""
         index = BY_ID if "_id" in found.values else found.index
         behind: list[dict[str, Any]] = []
         while True:

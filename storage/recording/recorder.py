@@ -35,7 +35,7 @@ MAX_REDACTING = 256
 """Calls whose texts are being redacted, or wait for it. Beyond this number no restricted text is recorded."""
 
 MAX_REDACTING_OF_USER = 32
-"""The same of one user, so that nobody's calls make the texts of others disappear."""
+"""Calls of one user whose texts are being redacted, or wait for it: nobody makes the texts of others disappear."""
 
 TEXT_SECONDS = 5.0
 """How long a stopping server waits until texts are redacted."""

@@ -176,7 +176,7 @@ class _Page(IndexReading):
     async def _checked(
         self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED
     ) -> tuple[list[Key], Key | None]:
-        """Those whose texts match, of the newest first; and the last one that was read where time was over.
+        """Return the keys whose texts match, of the newest first; and the last one that was read where time was over.
 
         Reading ends when `enough` are found.
         """

@@ -46,7 +46,7 @@ class GroupQuery:
 
     @property
     def previous(self) -> GroupQuery:
-        """The same of the time range before."""
+        """This query of the time range before."""
         start, end = calendar.previous(self.start, self.end, self.zone)
         return replace(self, start=start, end=end, compare=False)
 
