@@ -40,10 +40,10 @@ from storage.accounts.tokens.active import ActiveTokens
 from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import Identity, User
 from storage.admission.cluster import ClusterAuthority
-from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.costs.prices import Cost
 from storage.demo.state import Demo
 from storage.demo.store import DemoStore
+from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed

@@ -44,9 +44,9 @@ from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.admission.cluster import ClusterAuthority
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import Threads
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
+from storage.derived.sessions.threads import Threads
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
 from storage.prices.documents import NO_VERSION, KeptPrices

@@ -17,8 +17,8 @@ from storage.accounts.identities import Identities
 from storage.accounts.sign_in.access_trail import AccessTrail
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.tokens.uses import TokenUses
-from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.costs.prices import Prices
+from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB

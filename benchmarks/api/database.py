@@ -21,13 +21,13 @@ from intercept.records import UserPrompt
 from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
 from storage.costs.prices import Prices
 from storage.demo.company import company
 from storage.demo.days import calls_of
 from storage.demo.filling import PROVIDERS
 from storage.demo.sessions import Call, Person, new_id
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.recording.documents import ending_fields, start_document
 from storage.search.job import SearchJob

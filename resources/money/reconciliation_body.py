@@ -11,7 +11,7 @@ from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read
 from resources.fields import doc
 from resources.money.prices import read_day_or_time
 from resources.ranges import Problems, range_of
-from storage.aggregation.rollup import Bucket
+from storage.derived.rollup import Bucket
 from storage.queries.filters.time_ranges import ceiling
 from upstream.reports.sources import READABLE, SOURCES
 

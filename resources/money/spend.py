@@ -21,7 +21,7 @@ from intercept.times import format_time
 from resources.names import Names
 from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
-from storage.aggregation.rollup import TOKENS, Bucket
+from storage.derived.rollup import TOKENS, Bucket
 from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
 

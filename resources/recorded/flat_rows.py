@@ -15,8 +15,8 @@ from resources.fields import micro_dollars
 from resources.names import Names, SeriesGroup
 from resources.recorded.export_formats import write_csv
 from resources.recorded.prompt_cache import Cache
-from storage.aggregation.histograms import quantiles
-from storage.aggregation.rollup import KINDS, TOKENS
+from storage.derived.histograms import quantiles
+from storage.derived.rollup import KINDS, TOKENS
 from storage.mongo.codec import EPOCH
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Subject

@@ -15,7 +15,7 @@ from limits.protection.circuit_breaker import State as CircuitState
 from resources.fields import Count, Time, doc, of_fields
 from resources.providers import ConfiguredProvider, ProviderKey
 from resources.recorded.statistics import GroupTotals, Milliseconds
-from storage.aggregation.performance import Health, ModelUse, Performance
+from storage.derived.performance import Health, ModelUse, Performance
 from storage.queries.filters.grouped.dimensions import Subject
 from upstream.providers.provider import Availability
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from intercept.blocks import BlockKind
 from resources.fields import Count, doc
-from storage.aggregation.sessions.prompt_cache import saved_usd
+from storage.derived.sessions.prompt_cache import saved_usd
 
 _USD = "US dollars; null if the price of a token is unknown."
 _TOKENS = ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens")

@@ -1,6 +1,6 @@
 """Sessions: calls that belong together, and their threads.
 
-Made of documents, see `storage.aggregation.sessions.session_documents`.
+Made of documents, see `storage.derived.sessions.session_documents`.
 """
 
 from __future__ import annotations

@@ -16,8 +16,8 @@ from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
 from resources.names import Names, SeriesGroup
 from resources.recorded.parts import RecordedSince
 from resources.recorded.prompt_cache import Cache
-from storage.aggregation.histograms import buckets, quantiles
-from storage.aggregation.rollup import KINDS, TOKENS
+from storage.derived.histograms import buckets, quantiles
+from storage.derived.rollup import KINDS, TOKENS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import By, Order, Subject, has_many
 from storage.queries.filters.grouped.groups import Found, GroupResult, rest_of

@@ -13,8 +13,8 @@ from resources.fields import Count, Time, doc, format_decimal, of_fields
 from resources.recorded.parts import ToolResult
 from resources.recorded.refusals import Refusal
 from storage.accounts.users import User
-from storage.aggregation.sessions.loops import Loop as FoundLoop
-from storage.aggregation.sessions.loops import find_loops
+from storage.derived.sessions.loops import Loop as FoundLoop
+from storage.derived.sessions.loops import find_loops
 
 
 class ToolCall(Struct):

@@ -11,8 +11,8 @@ from uuid import UUID
 from intercept.times import format_time
 from runtime.alerts.watch import Alert, Source
 from storage.accounts.users import User
-from storage.aggregation.rollup import TOKENS, Bucket
 from storage.alerts.documents import AlertType
+from storage.derived.rollup import TOKENS, Bucket
 from storage.queries.filters.grouped.spending import Dimension, Span, SpendQuery, SpendRow
 from storage.queries.money.spend_rows import Spending
 

@@ -19,12 +19,12 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import Identity, Role, User
-from storage.aggregation.refusal_recorder import RefusalRecorder
 from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import Prices
 from storage.demo.company import DOMAIN, company
 from storage.demo.days import Refused, calls_of, refusals_of
 from storage.demo.sessions import Call, Person, new_id
+from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore
 from storage.prices.store import PriceStore

@@ -14,10 +14,10 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
 from storage.demo.filling import Filling
 from storage.demo.state import Demo, DemoState
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.search.job import SearchJob

@@ -109,12 +109,12 @@ class Database:
     webhooks: Collection  # one document per webhook, see `storage.alerts.documents`
     webhook_deliveries: Collection  # one document for each alert and webhook, see `storage.alerts.outbox`
     alerts: Collection  # one document per alert that was raised
-    rollups: Collection  # one document per rollup, see `storage.aggregation.rollup`, and the state of its job
+    rollups: Collection  # one document per rollup, see `storage.derived.rollup`, and the state of its job
     sessions: Collection  # one document per session, see `storage.queries.sessions.sessions`
-    cache_lines: Collection  # the latest calls of sessions, see `storage.aggregation.sessions.prompt_cache`
+    cache_lines: Collection  # the latest calls of sessions, see `storage.derived.sessions.prompt_cache`
     search_segments: Collection  # of the search index, see `storage.search.documents`, and the state of its job
     search_parts: Collection  # what is in them
-    refusals: Collection  # rows about requests that were refused, see `storage.aggregation.refusal_recorder`
+    refusals: Collection  # rows about requests that were refused, see `storage.derived.refusal_recorder`
     refusal_totals: Collection  # how many requests were refused, by rule, user and time range
     demo: Collection  # of the demo company's own database: its state, see `storage.demo.store`
 

@@ -2,7 +2,7 @@
 
 One process at a time has the job, by a lease; if it dies, another one continues after the last batch. A batch is one
 transaction: the costs of its calls, and how far the job is. A call whose cost changes is marked like one whose end was
-presumed (see `storage.aggregation.job`): with what it was counted with before, so that rollups and sessions take that away
+presumed (see `storage.derived.job`): with what it was counted with before, so that rollups and sessions take that away
 and add what it is now.
 
 A call that waits to be counted must not be changed: a run may have read it already. So the job begins when no call that
@@ -28,14 +28,14 @@ from pymongo import ReturnDocument, UpdateOne
 
 from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
-from storage.aggregation.job import BATCH_SECONDS
-from storage.aggregation.rollup import TOKENS, document_of
-from storage.aggregation.rollup_job import JOB_STATE as COUNTING
-from storage.aggregation.sessions.session_documents import share
-from storage.aggregation.sessions.session_job import CALL
-from storage.aggregation.sessions.session_job import JOB_STATE as GROUPING
-from storage.aggregation.totals import row_of, rows
 from storage.costs.prices import Cost
+from storage.derived.job import BATCH_SECONDS
+from storage.derived.rollup import TOKENS, document_of
+from storage.derived.rollup_job import JOB_STATE as COUNTING
+from storage.derived.sessions.session_documents import share
+from storage.derived.sessions.session_job import CALL
+from storage.derived.sessions.session_job import JOB_STATE as GROUPING
+from storage.derived.totals import row_of, rows
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids

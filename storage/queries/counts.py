@@ -1,6 +1,6 @@
 """Counts interceptions exactly, and finds rare ones, without reading each: most counts come from rollups.
 
-They are corrected by the interceptions that the rollups do not have yet, see `storage.aggregation.uncounted`. Both are
+They are corrected by the interceptions that the rollups do not have yet, see `storage.derived.uncounted`. Both are
 read as they were at one moment, since an interception passes from one to the other.
 
 RollupTotals outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 
-from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.totals import UNCOUNTED_ONES
-from storage.aggregation.uncounted import Uncounted, read_uncounted
+from storage.derived.rollup import Breakdown, Bucket
+from storage.derived.totals import UNCOUNTED_ONES
+from storage.derived.uncounted import Uncounted, read_uncounted
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import BY_COMBINATION, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.filters.selection import ENDED, Selection

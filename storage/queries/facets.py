@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.totals import UNCOUNTED_ONES
+from storage.derived.rollup import Breakdown, Bucket
+from storage.derived.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import NAMES, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
 from storage.queries.paging import visible

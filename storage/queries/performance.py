@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from storage.aggregation.performance import ALIKE, ModelUse, Performance, add_calls, add_calls_of
+from storage.derived.performance import ALIKE, ModelUse, Performance, add_calls, add_calls_of
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
 from storage.queries.filters.selection import ENDED

@@ -13,11 +13,11 @@ by `storage.recording.parts`. These fields differ from the resource:
 - `blocks` are packed checksums of what the provider may cache (`intercept.blocks`), and `fingerprint` is a digest of them with
   user and model.
 - `texts_until` and `response_until` say when texts are removed before the call is (`storage.recording.text_retention`).
-- `attempt`, `attempts`, `retry_of` and `retried` are as `storage.aggregation.sessions.retries` finds them.
-- `storage.aggregation.sessions.threads` works with `tool_call_ids`, `tool_results`, `conversation`, `continues`,
+- `attempt`, `attempts`, `retry_of` and `retried` are as `storage.derived.sessions.retries` finds them.
+- `storage.derived.sessions.threads` works with `tool_call_ids`, `tool_results`, `conversation`, `continues`,
   `previous_response_id` and `unlinked`.
-- Marks say that others have not taken note of the end, with its time: `uncounted` (`storage.aggregation.rollup_job`),
-  `ungrouped` (`storage.aggregation.sessions.session_job`) and `unindexed` (`storage.search.job`).
+- Marks say that others have not taken note of the end, with its time: `uncounted` (`storage.derived.rollup_job`),
+  `ungrouped` (`storage.derived.sessions.session_job`) and `unindexed` (`storage.search.job`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The job that adds every ended interception to the search index, exactly once (see `storage.aggregation.job`).
+"""The job that adds every ended interception to the search index, exactly once (see `storage.derived.job`).
 
 Each run makes a segment of what has ended since. Several small segments are merged into a larger one, so that there are never
 many. A call that changes after it was indexed (its presumed end is replaced, it is priced again, its texts are removed) is
@@ -19,7 +19,7 @@ from bson.binary import Binary
 from msgspec.structs import replace
 from pymongo import UpdateMany, UpdateOne
 
-from storage.aggregation.job import ExactlyOnceJob, Pending
+from storage.derived.job import ExactlyOnceJob, Pending
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNINDEXED

@@ -6,8 +6,8 @@ Somebody who looks at a page is told of a call within a second or two; a test wo
 import runpy
 
 from runtime.alerts import sender
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo import event_counts
 from storage.search.job import SearchJob
 from tests.mongodb.database_timeouts import lengthen_timeouts

@@ -16,9 +16,9 @@ from typing import Any
 
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
 from storage.demo.filling import Filling
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.dashboard.page import PHONE, WIDE, Page, start_chromium

@@ -15,7 +15,7 @@ from storage.accounts import audit as changes
 from storage.accounts import authentication, groups, user_accounts
 from storage.accounts.sign_in import sign_ins
 from storage.accounts.tokens import uses as token_uses
-from storage.aggregation.sessions import threads
+from storage.derived.sessions import threads
 from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store
 from storage.prices import store as prices

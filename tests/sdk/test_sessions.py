@@ -3,8 +3,8 @@
 import pytest
 
 from runtime.process import now
-from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import Threads
+from storage.derived.sessions.session_job import SessionJob
+from storage.derived.sessions.threads import Threads
 
 pytestmark = pytest.mark.night
 

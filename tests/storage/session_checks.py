@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 from pymongo import UpdateOne
 
 from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
-from storage.aggregation.rollup import TOKENS
 from storage.costs.prices import Cost
+from storage.derived.rollup import TOKENS
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch

@@ -16,9 +16,9 @@ from pymongo import MongoClient
 
 from benchmarks.gateways.runners.runner import Program, Runner, Setup, UnavailableError
 from benchmarks.stand.load import Target
-from storage.aggregation.job import ExactlyOnceJob
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.job import ExactlyOnceJob
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from version import VERSION
 

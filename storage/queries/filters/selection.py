@@ -9,7 +9,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from intercept.records import Status
-from storage.aggregation.rollup import BUCKETS, DIMENSIONS, Breakdown, Bucket
+from storage.derived.rollup import BUCKETS, DIMENSIONS, Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME, Keys
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from pymongo.errors import OperationFailure
 
-from storage.aggregation.rollup import Bucket
+from storage.derived.rollup import Bucket
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.queries.filters.grouped.dimensions import Subject
 from storage.queries.filters.grouped.grouping import GroupQuery

@@ -9,9 +9,9 @@ from typing import NamedTuple, TypeVar
 
 from msgspec.structs import replace as replace_found
 
-from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.rollup_job import JOB_STATE
-from storage.aggregation.uncounted import count_uncounted
+from storage.derived.rollup import Breakdown, Bucket
+from storage.derived.rollup_job import JOB_STATE
+from storage.derived.uncounted import count_uncounted
 from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from storage.aggregation.rollup import Breakdown, Bucket
+from storage.derived.rollup import Breakdown, Bucket
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ROLLUPS
 from storage.queries.filters.time_ranges import TimeRange

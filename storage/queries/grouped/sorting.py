@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from heapq import heappush, heappushpop
 from typing import Any, Final, TypeAlias
 
-from storage.aggregation.histograms import longest, quantiles
+from storage.derived.histograms import longest, quantiles
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.filters.grouped.groups import Key, least_first

@@ -7,7 +7,7 @@ from typing import Any
 
 from bson.decimal128 import Decimal128
 
-from storage.aggregation.rollup import NO_GROUP, Totals
+from storage.derived.rollup import NO_GROUP, Totals
 from storage.mongo.codec import read_decimal
 from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
 from storage.queries.filters.grouped.groups import Found, Key, TooManyPointsError

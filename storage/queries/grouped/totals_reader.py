@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from storage.aggregation.rollup import add
+from storage.derived.rollup import add
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.grouping import GroupQuery

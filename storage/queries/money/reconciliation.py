@@ -7,9 +7,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from intercept.records import CredentialKind, Status
-from storage.aggregation.recorded_day import RecordedDay
-from storage.aggregation.rollup import TOKENS
-from storage.aggregation.totals import HAS_TOKENS, tokens_of_call
+from storage.derived.recorded_day import RecordedDay
+from storage.derived.rollup import TOKENS
+from storage.derived.totals import HAS_TOKENS, tokens_of_call
 from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from intercept.records import CredentialKind
-from storage.aggregation.rollup import Breakdown, Bucket
+from storage.derived.rollup import Breakdown, Bucket
 from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from intercept.records import Status
-from storage.aggregation.rollup import Breakdown, Bucket
-from storage.aggregation.totals import HAS_TOKENS, tokens_of_call
+from storage.derived.rollup import Breakdown, Bucket
+from storage.derived.totals import HAS_TOKENS, tokens_of_call
 from storage.mongo.codec import read_sum
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME, ROLLUPS

@@ -46,7 +46,7 @@ _NUMBER: Final = "interceptions"
 OF_SEVERAL: Mapping[str, Any] = {_NUMBER: {"$gt": 1}}
 """Finds sessions with more than one call."""
 
-# True of every session, and false of the state of `storage.aggregation.sessions.session_job`. An index is bounded by it and
+# True of every session, and false of the state of `storage.derived.sessions.session_job`. An index is bounded by it and
 # all other conditions, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 

@@ -94,7 +94,7 @@ def call_search(search: Search) -> Search | None:
 
 
 class Sessions:
-    """The sessions of a database, as `storage.aggregation.sessions.session_job` keeps them.
+    """The sessions of a database, as `storage.derived.sessions.session_job` keeps them.
 
     Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
     """

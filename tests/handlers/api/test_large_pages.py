@@ -11,7 +11,7 @@ import pytest
 
 from handlers.api import control
 from handlers.api.control import PIECE_BYTES
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.documents.rows import PAGE_BYTES
 from tests.bridge import until
 from tests.storage.calls import Calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.accounts.users import Role
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions.session_job import SessionJob
 from tests.handlers.api.recorded.conftest import calls
 from tests.handlers.api.recorded.test_live import Source, listen
 from tests.handlers.conversations import MESSAGES

@@ -14,7 +14,7 @@ from intercept.recording import Keep, Recording
 from intercept.records import EndReason, ModelResponse, ProviderError, Reading, Status, ToolUsage, UserPrompt
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.queries.filters.texts import TextQuery
 from storage.search.find import SearchIndex
 from storage.search.job import SearchJob

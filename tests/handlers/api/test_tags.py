@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from tests.handlers.conversations import CHAT
 
 API = "/api/v2/aibridge"

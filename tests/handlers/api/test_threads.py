@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from runtime.process import now
-from storage.aggregation.sessions.threads import Threads
+from storage.derived.sessions.threads import Threads
 
 QUESTION = {"role": "user", "content": "What time is it?"}
 

@@ -11,7 +11,7 @@ import pytest
 from storage.accounts.audit import Author
 from storage.accounts.views.documents import Page
 from storage.accounts.views.views import Views
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions.session_job import SessionJob
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES
 

@@ -20,9 +20,9 @@ from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.group_lookup import service_of
 from storage.accounts.identities import Identities
 from storage.accounts.users import Group, Role
-from storage.aggregation.rollup_job import RollupJob
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
+from storage.derived.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.money.spend_rows import Spending

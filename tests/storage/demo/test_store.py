@@ -11,12 +11,12 @@ import pytest
 
 from intercept.refusals import Rule
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.aggregation.sessions.threads import Threads
 from storage.demo.company import company
 from storage.demo.days import refusals_of
 from storage.demo.sessions import Person
 from storage.demo.state import DemoState
 from storage.demo.store import STALE, DemoStore
+from storage.derived.sessions.threads import Threads
 
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC)  # a Friday
 LINKS = ("parent_id", "root_id", "session_id")

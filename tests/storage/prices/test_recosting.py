@@ -13,11 +13,11 @@ from bson.decimal128 import Decimal128
 
 from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.aggregation.rollup import TOKENS
-from storage.aggregation.rollup_job import JOB_STATE, RollupJob
-from storage.aggregation.sessions.session_job import JOB_STATE as GROUPING
-from storage.aggregation.sessions.session_job import SessionJob
 from storage.costs.prices import PRECISION, Cost
+from storage.derived.rollup import TOKENS
+from storage.derived.rollup_job import JOB_STATE, RollupJob
+from storage.derived.sessions.session_job import JOB_STATE as GROUPING
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
 from storage.prices.recost_documents import RecostState

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
-from storage.aggregation.rollup_job import BATCH, RollupJob
+from storage.derived.rollup_job import BATCH, RollupJob
 from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
 from storage.queries.filters.search_language import Search

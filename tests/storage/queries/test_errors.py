@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason, ProviderError
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import Errors
 from storage.queries.filters.error_groups import ErrorGroup, Kind

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.facets import Facet, find_facet
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason, Reading, Status, TokenUsage
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries import counts
 from storage.queries.filters.search_language import Search

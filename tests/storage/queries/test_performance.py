@@ -9,7 +9,7 @@ import pytest
 
 from limits.protection.circuit_breaker import State
 from resources.recorded.performance import ProviderPerformance, Up, Wait, worst_of
-from storage.aggregation.performance import Health, Performance
+from storage.derived.performance import Health, Performance
 from storage.queries import performance
 from storage.queries.performance import read_performance, read_provider
 from tests.storage.records import NOON

@@ -20,7 +20,7 @@ from intercept.records import (
     Try,
     UserPrompt,
 )
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.recording import text_retention
 from storage.recording.text_retention import PRESUMED_PAUSE, SESSION_PAUSE, TextRetention
 from storage.search.documents import read_part_id
@@ -28,8 +28,8 @@ from storage.search.entries import word_digest
 from storage.search.job import SearchJob
 from storage.search.segments import IDS, find
 from tests.intercept.packed import read_blocks
-from tests.storage.aggregation.linking import Clock
 from tests.storage.calls import Calls
+from tests.storage.derived.linking import Clock
 from tests.storage.records import NOON
 from tests.storage.search_checks import has_indexed_all
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from handlers.api.choices import choice, refuse, time_range
 from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
 from resources.ranges import OUT_OF_RANGE
-from storage.aggregation.rollup import Bucket
+from storage.derived.rollup import Bucket
 from storage.queries.filters.grouped import calendar
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import OF_SUBJECT, By, Order, Subject, names_of, parse_by

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from storage.aggregation.rollup import Totals, add
+from storage.derived.rollup import Totals, add
 
 Key: TypeAlias = tuple[Any, ...]
 """The values that a group has in common."""

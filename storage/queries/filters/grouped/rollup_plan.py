@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace as replace_struct
 
 from intercept.records import EndReason
-from storage.aggregation.rollup import (
+from storage.derived.rollup import (
     BUCKETS,
     DIMENSIONS,
     OF_OUTCOMES,

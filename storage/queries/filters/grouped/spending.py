@@ -13,7 +13,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from storage.aggregation.rollup import TOKENS, Breakdown
+from storage.derived.rollup import TOKENS, Breakdown
 
 COUNTS: Final = ("interceptions", *TOKENS, "unpriced")
 """The whole numbers of a row."""

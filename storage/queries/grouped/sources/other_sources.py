@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from storage.aggregation.refusal_recorder import SHADOW
-from storage.aggregation.rollup import TOKENS, Breakdown
+from storage.derived.refusal_recorder import SHADOW
+from storage.derived.rollup import TOKENS, Breakdown
 from storage.mongo.indexes import (
     BY_LOSS,
     REFUSALS_BY_INITIATOR,

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from intercept.records import EndReason
-from storage.aggregation.histograms import DIGIT_BITS
-from storage.aggregation.rollup import HISTOGRAMS
-from storage.aggregation.totals import tokens_of_call, value_stages
+from storage.derived.histograms import DIGIT_BITS
+from storage.derived.rollup import HISTOGRAMS
+from storage.derived.totals import tokens_of_call, value_stages
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.dimensions import Order
 from storage.queries.filters.grouped.grouping import GroupQuery

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Final
 
-from storage.aggregation.histograms import unpack
-from storage.aggregation.rollup import HISTOGRAMS, OF_TAGS, Breakdown, Bucket
+from storage.derived.histograms import unpack
+from storage.derived.rollup import HISTOGRAMS, OF_TAGS, Breakdown, Bucket
 from storage.mongo.indexes import (
     BY_TOKEN,
     ROLLUPS,

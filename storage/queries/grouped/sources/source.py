@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from intercept.records import EndReason
-from storage.aggregation.rollup import MONEY, NO_GROUP, PLAIN, TOKENS
+from storage.derived.rollup import MONEY, NO_GROUP, PLAIN, TOKENS
 from storage.mongo.indexes import Keys
 from storage.queries.filters.grouped.dimensions import Order, expression, has_many
 from storage.queries.filters.grouped.grouping import GroupQuery

@@ -13,7 +13,7 @@ from intercept.times import format_time
 from limits.policies.reading import read_policy
 from limits.policies.sources import Level
 from storage.accounts.users import Role
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.policies.documents import kind_of
 from tests.handlers.dataplane.test_call_usage import OPUS, TOKENS_OF, call, whole
 

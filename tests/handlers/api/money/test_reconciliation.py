@@ -16,8 +16,8 @@ from intercept.records import CredentialKind, Ending, EndReason, Interception, R
 from resources.money.prices import NOT_A_TIME
 from resources.money.reconciliation_body import READ_FROM_FILES
 from storage.accounts.users import Role
-from storage.aggregation.rollup import TOKENS
 from storage.costs.prices import Cost
+from storage.derived.rollup import TOKENS
 from storage.recording.documents import ending_fields, start_document
 from tests.bridge import until
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from resources.money.spend import GONE
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.filters.grouped.spending import Dimension
 from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 

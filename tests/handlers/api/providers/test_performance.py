@@ -10,7 +10,7 @@ import pytest
 
 from handlers.api.control import too_much
 from storage.accounts.identities import Role
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.filters.grouped.groups import TooMuchError
 from storage.queries.grouped.grouped import Grouped
 from tests.handlers.conversations import CHAT

@@ -11,7 +11,7 @@ import pytest
 from intercept.times import format_time
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.grouped import slices as slices_module
 from tests.handlers.api.test_search import record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.accounts.users import Role
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from tests.handlers.api.calls import record
 
 PREFIX = "/api/v2/aibridge/"

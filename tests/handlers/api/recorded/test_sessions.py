@@ -10,8 +10,8 @@ import pytest
 
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import Threads
+from storage.derived.sessions.session_job import SessionJob
+from storage.derived.sessions.threads import Threads
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}

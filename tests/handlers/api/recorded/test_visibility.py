@@ -10,8 +10,8 @@ import pytest
 from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from tests.handlers.conversations import MESSAGES
 from tests.storage.records import ending, interception
 

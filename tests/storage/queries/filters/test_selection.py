@@ -1,5 +1,5 @@
 from intercept.records import Status
-from storage.aggregation.rollup import Breakdown, Bucket
+from storage.derived.rollup import Breakdown, Bucket
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
 from storage.queries.filters.keys import Term
 from storage.queries.filters.search_language import Search

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
 
 from intercept.records import EndReason, Status
-from storage.aggregation.rollup import TOKENS, add, summed
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup import TOKENS, add, summed
+from storage.derived.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.grouped.calendar import Period, floor
 from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, has_many, parse_by

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.filters.grouped.dimensions import Order, parse_by
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.grouped.grouped import Grouped

@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from storage.aggregation.recorded_day import RecordedDay
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.recorded_day import RecordedDay
+from storage.derived.rollup_job import RollupJob
 from storage.queries.filters.grouped.spending import NotRecordedError
 from storage.queries.money.reconciliation import read_recorded
 from tests.storage.rollup_checks import MIDNIGHT, Call, write

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.money.spend import read_spend_by_token, spend_by_user
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery
 from storage.queries.money import spend_rows as module
 from storage.queries.money.spend_rows import Spending

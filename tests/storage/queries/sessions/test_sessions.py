@@ -8,7 +8,7 @@ from bson.decimal128 import Decimal128
 from pymongo import UpdateOne
 
 from intercept.records import Status
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.indexes import (
     SESSIONS_BY_CLIENT,
     SESSIONS_BY_FAILURES,

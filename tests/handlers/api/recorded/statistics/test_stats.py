@@ -14,7 +14,7 @@ from handlers.api.control import too_much
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.statistics.group_request import PARAMETERS
 from storage.accounts.users import Role
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.rollup_job import RollupJob
 from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError
 from storage.queries.grouped.grouped import Grouped
 from tests.handlers.api.calls import record

@@ -12,16 +12,16 @@ from random import Random
 import pytest
 from pymongo.errors import DocumentTooLarge, ExecutionTimeout, OperationFailure
 
-from storage.aggregation import job as job_module
-from storage.aggregation import rollup_job as rollup_job_module
-from storage.aggregation.sessions import session_job as session_job_module
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived import job as job_module
+from storage.derived import rollup_job as rollup_job_module
+from storage.derived.sessions import session_job as session_job_module
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.codec import binary
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.outbox.batch import write_batch
-from tests.storage.aggregation.interruptions import Interrupted
-from tests.storage.aggregation.job_worker import BATCH
-from tests.storage.aggregation.tasks import ALL
+from tests.storage.derived.interruptions import Interrupted
+from tests.storage.derived.job_worker import BATCH
+from tests.storage.derived.tasks import ALL
 from tests.storage.rollup_checks import marked, write
 
 
@@ -165,7 +165,7 @@ async def test_who_comes_too_late_for_a_turn_leaves_it_to_the_next(database, tas
 async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database, monkeypatch):
     database, random = private_database, Random(7)
     where = private_mongodb.uri, database.rollups.database.name
-    command = (sys.executable, "-m", "tests.storage.aggregation.job_worker", *where)
+    command = (sys.executable, "-m", "tests.storage.derived.job_worker", *where)
     worker = await asyncio.create_subprocess_exec(*command, stdin=PIPE, stdout=PIPE)
     for name, task in ALL.items():
         # So small that a process is killed at any point of a run, not always in the transaction of its first one.

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import CONVERSATION_PAUSE, RETRY_SECONDS, Threads
-from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
+from storage.derived.sessions.session_job import SessionJob
+from storage.derived.sessions.threads import CONVERSATION_PAUSE, RETRY_SECONDS, Threads
+from tests.storage.derived.linking import Call, Clock, documents, keep, write
 
 BOB = UUID(int=7)
 FIRST = Call(1, session=None, says=b"1")

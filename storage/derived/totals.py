@@ -11,9 +11,10 @@ from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason
-from storage.aggregation.details import Detail
-from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
-from storage.aggregation.rollup import (
+from storage.costs.prices import MAX_TOKENS
+from storage.derived.details import Detail
+from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
+from storage.derived.rollup import (
     DIMENSIONS,
     HISTOGRAMS,
     KINDS,
@@ -26,7 +27,6 @@ from storage.aggregation.rollup import (
     Totals,
     totals_of,
 )
-from storage.costs.prices import MAX_TOKENS
 from storage.mongo.codec import read_decimal
 
 _DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.histograms import (
+from storage.derived.histograms import (
     GROWTH,
     LAST_BUCKET,
     histogram,

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from intercept.refusals import Refusal
-from storage.aggregation.rollup import MINUTES_KEPT, Bucket
+from storage.derived.rollup import MINUTES_KEPT, Bucket
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id

@@ -20,7 +20,7 @@ from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from intercept.blocks import Blocks, first_difference, shared_messages, unpack
-from storage.aggregation.rollup import TOKENS
+from storage.derived.rollup import TOKENS
 from storage.mongo.codec import EXACT, read_decimal
 
 MAX_LINES: Final = 4

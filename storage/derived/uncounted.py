@@ -1,6 +1,6 @@
 """Interceptions that are marked as uncounted: rollups do not have them yet, or have an earlier state.
 
-A run of `storage.aggregation.rollup_job` adds to the rollups and notes what it added, and then removes the marks. So
+A run of `storage.derived.rollup_job` adds to the rollups and notes what it added, and then removes the marks. So
 what is marked and in the note is counted all the same.
 """
 
@@ -13,8 +13,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from intercept.records import Status
-from storage.aggregation.rollup_job import JOB_STATE
-from storage.aggregation.totals import UNCOUNTED_ONES
+from storage.derived.rollup_job import JOB_STATE
+from storage.derived.totals import UNCOUNTED_ONES
 from storage.mongo.database import Collection, Database, Session
 from storage.mongo.indexes import UNCOUNTED
 

@@ -10,12 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import ToolResult
-from storage.aggregation.sessions import threads as threads_module
-from storage.aggregation.sessions.session_job import SessionJob
-from storage.aggregation.sessions.threads import RETRY_SECONDS, Threads
+from storage.derived.sessions import threads as threads_module
+from storage.derived.sessions.session_job import SessionJob
+from storage.derived.sessions.threads import RETRY_SECONDS, Threads
 from storage.recording.documents import MAX_ID
 from tests.examples import examples
-from tests.storage.aggregation.linking import Call, Clock, documents, keep, write
+from tests.storage.derived.linking import Call, Clock, documents, keep, write
 from tests.storage.profiling import profiling
 
 PENDING = "pending"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.blocks import Blocks
-from storage.aggregation.sessions.prompt_cache import (
+from storage.derived.sessions.prompt_cache import (
     KEPT,
     LIFETIME,
     LONG_LIFETIME,

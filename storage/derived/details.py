@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from intercept.records import EndReason
-from storage.aggregation.rollup import (
+from storage.derived.rollup import (
     DIMENSIONS,
     OF_OUTCOMES,
     OF_TAGS,

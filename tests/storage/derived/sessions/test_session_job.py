@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from storage.aggregation.sessions import session_job as session_job_module
-from storage.aggregation.sessions.session_documents import MAX_PROMPT
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.sessions import session_job as session_job_module
+from storage.derived.sessions.session_documents import MAX_PROMPT
+from storage.derived.sessions.session_job import SessionJob
 from tests.examples import examples
 from tests.intercept.packed import read_blocks
 from tests.storage.records import ADA

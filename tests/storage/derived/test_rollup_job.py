@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason
-from storage.aggregation.histograms import histogram, pack
-from storage.aggregation.rollup_job import RollupJob
+from storage.derived.histograms import histogram, pack
+from storage.derived.rollup_job import RollupJob
 from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, read_rollups, write
 

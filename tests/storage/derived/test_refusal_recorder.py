@@ -8,12 +8,12 @@ from uuid import UUID
 import pytest
 
 from intercept.refusals import Refusal, Rule
-from storage.aggregation import refusal_recorder
-from storage.aggregation.refusal_recorder import (
+from storage.derived import refusal_recorder
+from storage.derived.refusal_recorder import (
     MAX_UNKNOWN_ROWS,
     RefusalRecorder,
 )
-from storage.aggregation.rollup import MINUTES_KEPT, Bucket
+from storage.derived.rollup import MINUTES_KEPT, Bucket
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
 from tests.storage.records import ADA, NOON

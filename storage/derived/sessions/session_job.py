@@ -1,11 +1,11 @@
-"""The job that adds every ended interception to its session, exactly once (see `storage.aggregation.job`).
+"""The job that adds every ended interception to its session, exactly once (see `storage.derived.job`).
 
-A call that may still be linked to a thread (see `storage.aggregation.sessions.threads`) waits, because its session is
+A call that may still be linked to a thread (see `storage.derived.sessions.threads`) waits, because its session is
 not known yet. A presumed end is added with what it then says, and its document keeps that as `grouped`.
 
 Before that, each call is compared with the one before it, to find what the prompt cache lost (see
-`storage.aggregation.sessions.prompt_cache`): its document keeps that as `cache_loss`. And calls that repeat one that
-failed are found (see `storage.aggregation.sessions.retries`): their documents keep `attempt`, `attempts` and
+`storage.derived.sessions.prompt_cache`): its document keeps that as `cache_loss`. And calls that repeat one that
+failed are found (see `storage.derived.sessions.retries`): their documents keep `attempt`, `attempts` and
 `retry_of`, those of the others `retried`.
 """
 
@@ -21,11 +21,11 @@ from bson.binary import Binary
 from pymongo import InsertOne, ReplaceOne, UpdateMany, UpdateOne
 
 from intercept.records import Status
-from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
-from storage.aggregation.rollup import NO_USAGE, TOKENS
-from storage.aggregation.sessions.prompt_cache import compare, lines_id
-from storage.aggregation.sessions.retries import MAX_PAUSE, find_retries, is_open
-from storage.aggregation.sessions.session_documents import MAX_PROMPT, session_of, share, with_calls
+from storage.derived.job import AT_ONCE, ExactlyOnceJob, Pending
+from storage.derived.rollup import NO_USAGE, TOKENS
+from storage.derived.sessions.prompt_cache import compare, lines_id
+from storage.derived.sessions.retries import MAX_PAUSE, find_retries, is_open
+from storage.derived.sessions.session_documents import MAX_PROMPT, session_of, share, with_calls
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import BY_FINGERPRINT, UNGROUPED

@@ -1,4 +1,4 @@
-"""The job that adds every ended interception to its rollups, exactly once (see `storage.aggregation.job`).
+"""The job that adds every ended interception to its rollups, exactly once (see `storage.derived.job`).
 
 The database cannot add histograms: they are read, added here and written back. A presumed end is added with what it then
 says, and its document keeps that as `counted`, with the provider, as the true end may name another one.
@@ -16,10 +16,10 @@ from typing import Any, TypeAlias
 
 from pymongo import UpdateOne
 
-from storage.aggregation.details import rollups_of_details
-from storage.aggregation.histograms import pack, unpack
-from storage.aggregation.job import AT_ONCE, ExactlyOnceJob, Pending
-from storage.aggregation.rollup import (
+from storage.derived.details import rollups_of_details
+from storage.derived.histograms import pack, unpack
+from storage.derived.job import AT_ONCE, ExactlyOnceJob, Pending
+from storage.derived.rollup import (
     HISTOGRAMS,
     MINUTES_KEPT,
     Bucket,
@@ -29,7 +29,7 @@ from storage.aggregation.rollup import (
     increments,
     rollups_of,
 )
-from storage.aggregation.totals import UNCOUNTED_ONES, Row, pipeline, row_of
+from storage.derived.totals import UNCOUNTED_ONES, Row, pipeline, row_of
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import UNCOUNTED

@@ -8,7 +8,7 @@ from bson.decimal128 import Decimal128
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.sessions.session_documents import MAX_NAMES, share, with_calls
+from storage.derived.sessions.session_documents import MAX_NAMES, share, with_calls
 from storage.mongo.codec import binary
 from tests.storage.records import ADA, NOON
 

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.aggregation.sessions.loops import MAX_APART, MIN_TIMES, Loop, find_loops
+from storage.derived.sessions.loops import MAX_APART, MIN_TIMES, Loop, find_loops
 
 
 def call(number, *tools, agent=None):

@@ -4,9 +4,9 @@ from uuid import UUID
 
 import pytest
 
-from storage.aggregation.histograms import GROWTH, LAST_BUCKET, histogram
-from storage.aggregation.totals import UNCOUNTED_ONES, pipeline, row_of
 from storage.costs.prices import MAX_TOKENS
+from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
+from storage.derived.totals import UNCOUNTED_ONES, pipeline, row_of
 from storage.mongo.database import with_plain_ids
 from tests.storage.rollup_checks import MIDNIGHT, Call, bucket_index, marked, write
 

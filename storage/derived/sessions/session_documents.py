@@ -1,7 +1,7 @@
 """What a session is: calls of one user that belong together, and what they add up to. Pure: no I/O, no clock.
 
 Calls that name the same session of their client are one session, of that user alone; without such a name a conversation is
-one (see `storage.aggregation.sessions.threads`), and a call that goes on with no other is one by itself.
+one (see `storage.derived.sessions.threads`), and a call that goes on with no other is one by itself.
 
 A session has one document: the sums of `SUMS` and `MONEY` over its calls that have ended, what those calls were made
 with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are
@@ -20,9 +20,9 @@ from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
 from intercept.records import Status
-from storage.aggregation.rollup import TOKENS
-from storage.aggregation.sessions.prompt_cache import saved_usd
 from storage.costs.prices import MAX_TOKENS
+from storage.derived.rollup import TOKENS
+from storage.derived.sessions.prompt_cache import saved_usd
 from storage.mongo.codec import EXACT, binary, read_decimal, write_decimal
 from storage.recording.documents import session_id_of
 
@@ -54,7 +54,7 @@ def share(call: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         call: The document of an interception, with the sums of its token usages in place of these, and
             `no_usage`, whether it has none and should. `loss` is what the prompt cache lost, where it lost something;
-            `retry` and `retried` are as `storage.aggregation.sessions.retries` gives them.
+            `retry` and `retried` are as `storage.derived.sessions.retries` gives them.
     """
     tokens = {name: min(int(call[name]), MAX_TOKENS) for name in TOKENS}
     cost, loss, read = call.get("cost"), call.get("loss") or {}, tokens["cache_read_input_tokens"]

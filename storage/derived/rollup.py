@@ -12,7 +12,7 @@ The totals are a flat mapping from names to numbers:
 - `saved`: US dollars that tokens from the prompt cache would have cost more outside it, of the same calls;
 - `no_usage`: calls without reported tokens, of APIs that are billed;
 - `durations`, `first_bytes`, `bridges`: how many calls took how long to their end, to the first byte and until the provider was
-  asked; `speeds`: how many streams had how many tokens of output a second. See `storage.aggregation.histograms`.
+  asked; `speeds`: how many streams had how many tokens of output a second. See `storage.derived.histograms`.
 
 A field that is absent is zero, and one that is zero may be there. Pure: no I/O, no clock.
 """
@@ -29,7 +29,7 @@ from uuid import UUID
 
 import msgspec
 
-from storage.aggregation.histograms import pack, unpack
+from storage.derived.histograms import pack, unpack
 from storage.mongo.codec import read_decimal, write_decimal
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
@@ -141,7 +141,7 @@ OF_OUTCOMES = frozenset({Breakdown.OUTCOME, Breakdown.MODEL_OUTCOME, Breakdown.U
 OF_TOOLS = frozenset({Breakdown.TOOL, Breakdown.MODEL_TOOL})
 OF_TAGS = frozenset({Breakdown.TAG, Breakdown.MODEL_TAG, Breakdown.USER_TAG})
 DETAILS = OF_OUTCOMES | OF_TOOLS | OF_TAGS
-"""The breakdowns by how calls ended, what they called and how they are tagged: see `storage.aggregation.details`."""
+"""The breakdowns by how calls ended, what they called and how they are tagged: see `storage.derived.details`."""
 
 BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
     dict.fromkeys(Breakdown, tuple(Bucket))

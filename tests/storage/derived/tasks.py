@@ -8,9 +8,9 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from storage.aggregation.job import ExactlyOnceJob
-from storage.aggregation.rollup_job import RollupJob
-from storage.aggregation.sessions.session_job import SessionJob
+from storage.derived.job import ExactlyOnceJob
+from storage.derived.rollup_job import RollupJob
+from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.search.job import SearchJob
 from tests.storage import rollup_checks, search_checks, session_checks

@@ -1,4 +1,4 @@
-"""Processes that do a task until they are killed: `python -m tests.storage.aggregation.job_worker URI DATABASE`.
+"""Processes that do a task until they are killed: `python -m tests.storage.derived.job_worker URI DATABASE`.
 
 For each name of a task that it reads, it begins such a process, which prints `added` and its id after its first calls,
 and when that has ended it prints `ended`. All is imported once, as that takes longer than such a process lives.
@@ -11,7 +11,7 @@ import os
 import sys
 
 from storage.mongo.database import Database
-from tests.storage.aggregation.tasks import ALL
+from tests.storage.derived.tasks import ALL
 
 BATCH = 6
 """Most calls that it adds at once."""
