@@ -2,53 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.apis import Dialect
-from intercept.refusals import Rule
+from intercept.refusals import Problem, Rule
 from intercept.secrets.scrub import scrub_quoted
 from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
+__all__ = [
+    "DATABASE_UNAVAILABLE",
+    "Problem",
+    "ValidationProblem",
+    "body_too_large",
+    "database_unavailable",
+    "problem_body",
+    "problem_event",
+    "sentence",
+    "stopping",
+]
+
 DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
-
-
-class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is a response, not a fault of the program
-    """A response of the bridge's own: an HTTP status, a message for the client, and headers that explain it.
-
-    `rule` is what refused a call to a provider; None elsewhere, and where the call is recorded as an interception. `policy`
-    says whose policy has that rule, if one has.
-    """
-
-    def __init__(
-        self,
-        status: int,
-        message: str,
-        headers: Mapping[str, str] | None = None,
-        *,
-        rule: Rule | None = None,
-        policy: str | None = None,
-    ) -> None:
-        super().__init__(message)
-        self.status = status
-        self.message = message
-        self.headers = dict(headers or {})
-        self.rule = rule
-        self.policy = policy
-
-    @property
-    def retry_after_ms(self) -> int | None:
-        """The wait in the response, in milliseconds; None without one."""
-        if (milliseconds := self.headers.get("retry-after-ms")) is not None:
-            return int(milliseconds)
-        seconds = self.headers.get("Retry-After")
-        return None if seconds is None else int(seconds) * 1000
-
-    def scrubbed(self) -> Problem:
-        """The same without anything that looks like a credential: nothing sent by the client is repeated."""
-        return Problem(self.status, scrub_quoted(self.message), self.headers, rule=self.rule, policy=self.policy)
 
 
 class ValidationProblem(Problem):

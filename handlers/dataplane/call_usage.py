@@ -7,7 +7,6 @@ from functools import partial
 from typing import Protocol
 
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.refused import problem_of
 from handlers.problems import Problem
 from intercept.apis import RequestedModels, RequestSummary
 from intercept.records import CredentialKind, Interception, Reading, TokenUsage
@@ -15,7 +14,6 @@ from intercept.refusals import Rule
 from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
 from limits.policies.effective import Effective, Refused
-from limits.protection.overload import OverloadedError
 from storage.costs.prices import Cost
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
@@ -134,13 +132,9 @@ class CallUsage:
         Raises:
             Problem: 429 or 403, a limit refuses it; 403 or 400, a policy does; 400, what is to be reserved cannot be read.
         """
-        handler = self._handler
         if (policy := self._limited.policy) is not None:
             self._check(policy)
-        try:
-            await self._limited.count_call(self._reserve)
-        except OverloadedError as error:
-            raise problem_of(error, handler.dialect, handler.bridge.now()) from error
+        await self._limited.count_call(self._reserve)
 
     def _check(self, policy: Effective) -> None:
         """Refuse what no waiting helps, before anything is counted."""

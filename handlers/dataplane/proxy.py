@@ -15,7 +15,6 @@ from handlers.bridge import Bridge
 from handlers.dataplane import states
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
-from handlers.dataplane.refused import problem_headers, problem_of, refusal_of, shadow_refusals
 from handlers.dataplane.service import Service
 from handlers.dataplane.states import BEING_CANCELLED, NOT_SERVED, SERVE_RUNS, STOPS, Event, State, next_state
 from handlers.identity.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
@@ -26,12 +25,15 @@ from handlers.tornado_private import headers_of, serve_before_the_body
 from intercept.apis import Dialect
 from intercept.ids import format_id
 from intercept.records import EndReason
-from intercept.refusals import Rule
+from intercept.refusals import Refusal
+from intercept.secrets.scrub import scrub_quoted
+from limits.headers import dialect_headers
 from limits.held import Held
-from limits.limit import LimitState
+from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
-from limits.protection.mixin import OverloadProtectionMixin
-from limits.protection.overload import OverloadedError, at_capacity
+from limits.protection.mixin import OverloadProtectionMixin, client_key
+from limits.protection.overload import OverloadedError, at_capacity, refusal
+from resources.errors import aws_error_type
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
@@ -47,6 +49,18 @@ NO_PAGE_HEADERS = (
 # A whole request body has to arrive within this time.
 BODY_SECONDS = 300.0
 BAD_GATEWAY = 502
+# The official SDKs and Claude Code obey it; without it some repeat a 401.
+RETRY_HEADER = "x-should-retry"
+# By which clients of a dialect read the request id; the others read X-Request-Id.
+REQUEST_ID_HEADERS = {Dialect.ANTHROPIC: "Request-Id", Dialect.BEDROCK: "x-amzn-RequestId"}
+# Where Amazon's clients read the type of an error.
+ERROR_TYPE_HEADER = "x-amzn-ErrorType"
+# What no repetition mends.
+FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
+# Characters of a refused request's path, and of the message, that are recorded. More of the path is read, so that no half
+# of a credential is kept.
+KEPT_OF_PATH, KEPT_OF_MESSAGE = 200, 1_000
+READ_OF_PATH = 1_000
 
 
 class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
@@ -119,7 +133,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         if cycle.wants_body:
             cycle.set_max_body_size(sys.maxsize)
             cycle.set_body_timeout(BODY_SECONDS)
-        cycle.on_refusal = lambda error: self._note_refusal(Problem(error.status, error.message), error.rule)
+        cycle.on_refusal = lambda error: self.note_refusal(Problem(error.status, error.message, rule=error.rule))
         self.bridge.lifecycle.enter(self)
         self.timer.enter(ADMISSION)
         try:
@@ -130,8 +144,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             self.timer.enter(None)
             for phase, seconds in self.timer.seconds.items():
                 self.bridge.metrics.overhead(phase).observe(seconds)
-        except (Problem, OverloadedError) as refusal:
-            self._refuse(refusal)
+        except Problem as problem:
+            self._refuse(problem)
 
     def add_known(self, **facts: Any) -> None:
         """Add details to the active request, under the names of `ActiveRequest`."""
@@ -269,37 +283,69 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.bridge.lifecycle.leave(self)
         self.move(states.FINISH)
 
-    def _refuse(self, refusal: Problem | OverloadedError) -> None:
+    def _refuse(self, problem: Problem) -> None:
         """Respond now, and give back what the request holds; of its body nothing more is wanted."""
         self._arriving.clear()
         if self.form is not None:
             self.form.stream.close()
-        self.write_problem(
-            problem_of(refusal, self.dialect, self.bridge.now()) if isinstance(refusal, OverloadedError) else refusal
-        )
+        self.write_problem(problem)
         self.finish()
 
     def write_problem(self, problem: Problem) -> None:
-        """Note a refusal. Name the request under the name that the dialect's clients read, and say where the time went."""
+        """Note a refusal, and add the headers that the dialect's clients read. Say where the time went."""
         if self.stand_in is not None:
             self.set_header(PROVIDER_HEADER, self.stand_in)
         if self.interception_id is not None:
             self.set_header(INTERCEPTION_HEADER, format_id(self.interception_id))
-        elif problem.rule is not None:
-            self._note_refusal(problem, problem.rule)
+        else:
+            self.note_refusal(problem)
         self.timer.enter(None)
         self.set_server_timing()
-        for name, value in problem_headers(problem.status, self.dialect, self.request_id).items():
-            self.set_header(name, value)
+        if problem.status in FINAL_STATUSES:
+            self.set_header(RETRY_HEADER, "false")
+        self.set_header(REQUEST_ID_HEADERS.get(self.dialect, "X-Request-Id"), self.request_id)
+        if self.dialect is Dialect.BEDROCK:
+            self.set_header(ERROR_TYPE_HEADER, aws_error_type(problem.status))
+        if isinstance(problem, OverloadedError):
+            for name, value in dialect_headers(self.dialect, problem.states, self.bridge.now()).items():
+                self.set_header(name, value)
         super().write_problem(problem)
 
-    def _note_refusal(self, problem: Problem, rule: Rule) -> None:
-        self.bridge.note_refusal(refusal_of(self, self.active_request, problem, rule))
+    def note_refusal(self, problem: Problem, *, shadow: bool = False) -> None:
+        """Record and count a refusal that has a rule; of who has no valid token with the address.
+
+        Args:
+            problem: What the client is told.
+            shadow: Whether the rule only counts, and refused nothing.
+        """
+        if problem.rule is None:
+            return
+        known, identity = self.active_request, getattr(self, "identity", None)
+        self.bridge.note_refusal(
+            Refusal(
+                rule=problem.rule,
+                status=problem.status,
+                initiator_id=known.user_id,
+                api_key_id=identity.token_id if identity else self.refused_token_id,
+                client_ip=None if identity else client_key(self.client_ip),
+                method=self.request.method,
+                path=scrub_quoted(self.request.path[:READ_OF_PATH])[:KEPT_OF_PATH],
+                provider=known.provider,
+                route=known.route,
+                model=known.model,
+                retry_after_ms=problem.retry_after_ms,
+                policy=problem.policy,
+                shadow=shadow,
+                message=problem.scrubbed().message[:KEPT_OF_MESSAGE],
+                request_id=UUID(self.request_id),
+            )
+        )
 
     def note_shadow(self, states: Sequence[LimitState]) -> None:
         """Record what limits that only count would have refused."""
-        for one in shadow_refusals(self, self.active_request, states, self.policy):
-            self.bridge.note_refusal(one)
+        for state in states:
+            decision = Decision(None, (), state, state.retry_after_ns)
+            self.note_refusal(refusal(state, decision, self.policy), shadow=True)
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""

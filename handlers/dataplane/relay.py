@@ -11,8 +11,7 @@ from tornado.iostream import StreamClosedError
 from deadline import Deadline
 from handlers.base import STALL_SECONDS
 from handlers.dataplane.pings import PINGS, Pings
-from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.refused import RETRY_HEADER
+from handlers.dataplane.proxy import RETRY_HEADER, ProxyHandler
 from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.states import RELAY_ENDS
 from handlers.timer import RELAY

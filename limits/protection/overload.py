@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from intercept.refusals import Rule
+from intercept.refusals import Problem, Rule
 from limits.authority import Authority, AuthorityUnavailableError, LocalAuthority
 from limits.headers import dollars, explain, limit_headers, retry_headers
 from limits.held import Held
@@ -44,12 +44,8 @@ _NOBODY: Final = Limit(Kind.RATE, Rule.RATE, Of.SERVER, "nobody", 0, window_ns=1
 _UNLIMITED: Final = Decision(None)
 
 
-class OverloadedError(Exception):
-    """A request may not start.
-
-    It has the limit that refuses, an HTTP status, the message for the client, and the headers that say when to retry.
-    `states` are the states of all limits that were decided together; `policy` names the policy of the limit, if it has one.
-    """
+class OverloadedError(Problem):
+    """A limit refuses a request: the headers say when to retry. `states` are those of all limits that were decided together."""
 
     def __init__(
         self,
@@ -61,13 +57,8 @@ class OverloadedError(Exception):
         *,
         policy: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.rule = rule
-        self.status = status
-        self.message = message
-        self.headers = headers
+        super().__init__(status, message, headers, rule=rule, policy=policy)
         self.states = states
-        self.policy = policy
 
 
 def at_capacity() -> OverloadedError:

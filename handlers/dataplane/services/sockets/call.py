@@ -13,7 +13,6 @@ from handlers.dataplane.admission import check_again, client_of
 from handlers.dataplane.call_usage import CallUsage
 from handlers.dataplane.observation import Observation
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.refused import shadow_refusals
 from handlers.dataplane.services.recorded import CHECKPOINT_SECONDS, NOT_RECORDABLE
 from handlers.dataplane.summary import is_priced_by_response, start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
@@ -106,9 +105,7 @@ class SocketCall:
     def _hold(self, held: Held) -> None:
         self._held += (held,)
         if held.shadow:
-            known = self._handler.active_request
-            for refusal in shadow_refusals(self._handler, known, held.shadow, self.policy):
-                self._bridge.note_refusal(refusal)
+            self._handler.note_shadow(held.shadow)
 
     def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:
         """Charge all that the call has used since its start."""

@@ -25,7 +25,6 @@ from intercept.dialects.openai.realtime import (
     read_server_event,
 )
 from intercept.records import SocketOrigin
-from limits.protection.overload import OverloadedError
 from resources.errors import OpenAIError
 
 OVER_LIMIT = "AI Bridge refuses further responses"
@@ -107,8 +106,8 @@ class RealtimeSession(SocketSession):
         try:
             try:
                 await call.admit(takes_slot=not event.is_heard)
-            except (Problem, OverloadedError) as error:
-                refusal = self._problem_of(error)
+            except Problem as error:
+                refusal = error
             summary = self._lanes.summarize_heard() if event.is_heard else self._lanes.summarize()
             await call.start(summary, is_begun=True)
         except BaseException:

@@ -14,7 +14,6 @@ import msgspec
 
 from handlers.dataplane.admission import check_again, client_of
 from handlers.dataplane.proxy import BODY_SECONDS, ProxyHandler
-from handlers.dataplane.refused import problem_of, refusal_of
 from handlers.dataplane.relay import REST_SECONDS
 from handlers.dataplane.services.ownership import check_references
 from handlers.dataplane.services.sockets.call import SocketCall
@@ -39,7 +38,6 @@ from intercept.ids import format_id
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
 from limits.held import Held
-from limits.protection.overload import OverloadedError
 from resources.errors import OpenAIError
 from upstream.client import UpstreamError, UpstreamTruncatedError
 
@@ -160,8 +158,8 @@ class SocketSession:
         """Wait for the next message of the client. If one may not arrive, no more are read, and the WebSocket is closed."""
         try:
             return await self._client.receive(self._holding_slots)
-        except (Problem, OverloadedError) as error:
-            problem = self._problem_of(error)
+        except Problem as error:
+            problem = error
         await self._refuse(problem, None)
         self._closing = TRY_AGAIN_LATER, problem.message
         self.stop(EndReason.CLIENT_DISCONNECTED)
@@ -287,9 +285,9 @@ class SocketSession:
             self._check_room()
             await call.admit()
             await call.start(await self._summarize(event, message))
-        except (Problem, OverloadedError) as error:
+        except Problem as problem:
             call.release()
-            await self._refuse(self._problem_of(error), event)
+            await self._refuse(problem, event)
             return False
         except BaseException:
             call.release()
@@ -347,11 +345,6 @@ class SocketSession:
         lane = {"stream_id": event.stream_id} if event is not None and event.stream_id else {}
         return {"type": ERROR, "status": problem.status, **lane, **body}
 
-    def _problem_of(self, error: Problem | OverloadedError) -> Problem:
-        if isinstance(error, Problem):
-            return error
-        return problem_of(error, self._handler.dialect, self._bridge.now())
-
     def _check_room(self) -> None:
         if self._is_draining:
             raise stopping()
@@ -368,8 +361,7 @@ class SocketSession:
     async def _refuse(self, problem: Problem, event: Any) -> None:
         problem = problem.scrubbed()
         self._handler.note_denied(problem)
-        if problem.rule is not None:
-            self._bridge.note_refusal(refusal_of(self._handler, self._handler.active_request, problem, problem.rule))
+        self._handler.note_refusal(problem)
         await self._client.send(msgspec.json.encode(self._error_event(problem, event)))
 
     @property
