@@ -10,7 +10,6 @@ from handlers.lifecycle import SHUTTING_DOWN
 from intercept.apis import Dialect
 from intercept.refusals import Problem, Rule
 from intercept.secrets.scrub import scrub_quoted
-from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 
 __all__ = [
     "DATABASE_UNAVAILABLE",
@@ -66,24 +65,10 @@ def problem_body(
     dialect: Dialect, status: int, message: str, request_id: str, retry_after_ms: int | None = None
 ) -> bytes:
     """The JSON body of an error response."""
-    return msgspec.json.encode(_error(dialect, status, message, request_id, retry_after_ms))
+    return msgspec.json.encode(dialect.error.of(status, message, request_id, retry_after_ms))
 
 
 def problem_event(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:
     """The same as a server-sent event, for a stream that has begun and that the bridge has to break off."""
-    data = msgspec.json.encode(_error(dialect, status, message, request_id))
-    # Google's events have no names.
-    return b"data: " + data + b"\r\n\r\n" if dialect is Dialect.GEMINI else b"event: error\ndata: " + data + b"\n\n"
-
-
-def _error(
-    dialect: Dialect, status: int, message: str, request_id: str, retry_after_ms: int | None = None
-) -> OpenAIError | AnthropicError | GeminiError | BedrockError:
-    match dialect:
-        case Dialect.ANTHROPIC:
-            return AnthropicError.of(status, message, request_id)
-        case Dialect.GEMINI:
-            return GeminiError.of(status, message, retry_after_ms)
-        case Dialect.BEDROCK:
-            return BedrockError.of(status, message)
-    return OpenAIError.of(status, message)
+    before, behind = dialect.error_event
+    return before + problem_body(dialect, status, message, request_id) + behind

@@ -2,30 +2,85 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
+from dataclasses import dataclass, field
+from enum import Enum, auto
 from types import MappingProxyType
-from typing import Final, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, Protocol, Self, TypeAlias, runtime_checkable
 
 from msgspec import Struct
 
 from intercept.records import Conversation, Reading, ToolResult, UserPrompt
 
-
-class Dialect(StrEnum):
-    """Whose conventions a route follows, in errors and credentials."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-    GEMINI = "gemini"
-    BEDROCK = "bedrock"
-
-
 EVENTS = "text/event-stream"
 """The content type of server-sent events."""
 EVENT_STREAM = "application/vnd.amazon.eventstream"
 """The content type of AWS's event stream."""
+
+
+class ErrorBody(Protocol):
+    """The body of an error of the bridge's own, encoded as JSON."""
+
+    @classmethod
+    def of(cls, status: int, message: str, request_id: Any = "", retry_after_ms: int | None = None) -> Self:
+        """Word the error of an HTTP status. `request_id` is a UUID or its text, which is the same in JSON."""
+
+
+class KeyRefusal(NamedTuple):
+    """What a refusal's body says: whether the key is not valid, and after how many seconds to try again; None for nothing."""
+
+    is_invalid_key: bool = False
+    retry_after: float | None = None
+
+
+def without_words(_body: bytes) -> KeyRefusal:
+    """Read nothing: the status and the head of a refusal say everything."""
+    return KeyRefusal()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dialect:
+    """Whose conventions a route follows. Each is declared once, in its file in `intercept.dialects`, and listed in the catalog.
+
+    Attributes:
+        name: Short, as in the names of what `/openapi.json` describes.
+        error: The errors of the bridge.
+        error_event: What stands before and behind the JSON of an error in a stream of server-sent events that has begun.
+        request_id_header: Where clients read the id of a request.
+        error_type_header: Where clients read the type of an error, which the body has as `type`; "" for nowhere.
+        limit_header: How the headers about a limit are called, with `{what}` and `{unit}` in it; "" where there are none.
+        limit_reset_is_instant: Whether such a header says when a limit is free again, not how long that takes.
+        ping: What may be sent between two events of a stream; b"" for nothing.
+        paths: How paths begin that no other dialect has.
+        base_path: What the base URL of its clients ends with.
+        key_in_query: Whether clients may send a key in the query.
+        system_parameters: Whether there are parameters of the query that change a response in ways that are not read.
+        models_path: Where the models of a provider are listed; "" for nowhere.
+        check_headers: What a request for them needs besides a credential.
+        explaining_statuses: Those of refusals of which the body says more, which `read_refusal` reads.
+        stream_type: The content type of its streams.
+        example: What a request that is recorded may have in its body.
+    """
+
+    name: str
+    error: type[ErrorBody]
+    error_event: tuple[bytes, bytes] = (b"event: error\ndata: ", b"\n\n")
+    request_id_header: str = "X-Request-Id"
+    error_type_header: str = ""
+    limit_header: str = ""
+    limit_reset_is_instant: bool = False
+    ping: bytes = b""
+    paths: re.Pattern[str] = re.compile("(?!)")
+    base_path: str = ""
+    key_in_query: bool = False
+    system_parameters: bool = False
+    models_path: str = ""
+    check_headers: tuple[tuple[str, str], ...] = ()
+    explaining_statuses: frozenset[int] = frozenset()
+    read_refusal: Callable[[bytes], KeyRefusal] = without_words
+    stream_type: str = EVENTS
+    example: Mapping[str, Any] = field(default_factory=dict)
 
 
 NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})

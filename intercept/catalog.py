@@ -1,23 +1,33 @@
-"""The APIs that are recorded."""
+"""The dialects, and the APIs that are recorded."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Final
 
-from intercept.apis import Api, Dialect, RequestedModels
-from intercept.dialects.anthropic import messages
+from intercept.apis import Api, RequestedModels
+from intercept.dialects import anthropic
 from intercept.dialects.bedrock import converse, invoke
+from intercept.dialects.bedrock import dialect as bedrock_dialect
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.gemini import contents, interaction_inputs, interactions, predictions
+from intercept.dialects.gemini import dialect as gemini_dialect
 from intercept.dialects.gemini import generate_content as gemini
 from intercept.dialects.openai import batches, chat_completions, completions, realtime, responses, usage_only
+from intercept.dialects.openai import dialect as openai_dialect
 from intercept.formats.content_encoding import OpaqueReader
+
+OPENAI: Final = openai_dialect.DIALECT
+ANTHROPIC: Final = anthropic.DIALECT
+GEMINI: Final = gemini_dialect.DIALECT
+BEDROCK: Final = bedrock_dialect.DIALECT
+DIALECTS: Final = (OPENAI, ANTHROPIC, BEDROCK, GEMINI)
+"""All of them. The first one that has a path refuses it, and OpenAI's what none has."""
 
 CHAT_COMPLETIONS: Final = Api(
     name="chat_completions",
     path="/v1/chat/completions",
-    dialect=Dialect.OPENAI,
+    dialect=OPENAI,
     parse_request=chat_completions.parse_request,
     stream_reader=chat_completions.stream_reader,
     body_reader=chat_completions.body_reader,
@@ -34,7 +44,7 @@ COMPLETIONS: Final = replace(
 RESPONSES: Final = Api(
     name="responses",
     path="/v1/responses",
-    dialect=Dialect.OPENAI,
+    dialect=OPENAI,
     parse_request=responses.parse_request,
     stream_reader=responses.stream_reader,
     body_reader=responses.body_reader,
@@ -43,17 +53,17 @@ RESPONSES: Final = Api(
 MESSAGES: Final = Api(
     name="messages",
     path="/v1/messages",
-    dialect=Dialect.ANTHROPIC,
-    parse_request=messages.parse_request,
-    stream_reader=messages.stream_reader,
-    body_reader=messages.body_reader,
+    dialect=ANTHROPIC,
+    parse_request=anthropic.parse_request,
+    stream_reader=anthropic.stream_reader,
+    body_reader=anthropic.body_reader,
     caches_prompts=True,
 )
 # The bodies of these are read for the model and the usage alone.
 EMBEDDINGS: Final = Api(
     name="embeddings",
     path="/v1/embeddings",
-    dialect=Dialect.OPENAI,
+    dialect=OPENAI,
     parse_request=usage_only.parse_request,
     stream_reader=usage_only.stream_reader,
     body_reader=usage_only.body_reader,
@@ -74,7 +84,7 @@ TRANSCRIPTIONS: Final = replace(
 TRANSLATIONS: Final = replace(TRANSCRIPTIONS, name="translations", path="/v1/audio/translations")
 SPEECH: Final = replace(EMBEDDINGS, name="speech", path="/v1/audio/speech")
 MESSAGES_COUNT_TOKENS: Final = replace(
-    MODERATIONS, name="messages_count_tokens", path="/v1/messages/count_tokens", dialect=Dialect.ANTHROPIC
+    MODERATIONS, name="messages_count_tokens", path="/v1/messages/count_tokens", dialect=ANTHROPIC
 )
 MESSAGE_BATCHES: Final = replace(
     MESSAGES_COUNT_TOKENS,
@@ -106,7 +116,7 @@ _UNREAD: Final = tuple(api.path.removeprefix("/v1") for api in (MESSAGE_BATCHES,
 GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",
-    dialect=Dialect.GEMINI,
+    dialect=GEMINI,
     parse_request=contents.parse_request,
     stream_reader=gemini.stream_reader,
     body_reader=gemini.body_reader,
@@ -128,7 +138,7 @@ PREDICT: Final = replace(
 INTERACTIONS: Final = Api(
     name="interactions",
     path="/{version}/interactions",
-    dialect=Dialect.GEMINI,
+    dialect=GEMINI,
     parse_request=interaction_inputs.parse_request,
     stream_reader=interactions.stream_reader,
     body_reader=interactions.body_reader,
@@ -138,7 +148,7 @@ INTERACTIONS: Final = Api(
 INVOKE: Final = Api(
     name="invoke",
     path="/model/{model}/invoke",
-    dialect=Dialect.BEDROCK,
+    dialect=BEDROCK,
     parse_request=bedrock_requests.parse_request,
     stream_reader=OpaqueReader,
     body_reader=invoke.body_reader,
@@ -149,7 +159,7 @@ INVOKE: Final = Api(
 CONVERSE: Final = Api(
     name="converse",
     path="/model/{model}/converse",
-    dialect=Dialect.BEDROCK,
+    dialect=BEDROCK,
     parse_request=bedrock_requests.parse_request,
     stream_reader=OpaqueReader,
     body_reader=converse.body_reader,

@@ -55,23 +55,21 @@ def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
 def dialect_headers(dialect: Dialect, states: Sequence[LimitState], now: datetime) -> dict[str, str]:
     """The same in the headers of a provider, for a refusal of the bridge's own.
 
-    Other dialects have none. OpenAI: `x-ratelimit-limit-requests` and so on, with a duration for the reset (API
-    reference, "Rate limits"); Anthropic: `anthropic-ratelimit-requests-limit` and so on, with an instant (API
-    reference, "Rate limits").
+    Some dialects have none. OpenAI has `x-ratelimit-limit-requests` and so on, with a duration for the reset, Anthropic
+    `anthropic-ratelimit-requests-limit` and so on, with an instant.
     """
     headers: dict[str, str] = {}
     for kind, unit in _UNITS.items():
         state = _tightest(states, kind)
-        if state is None or dialect not in (Dialect.OPENAI, Dialect.ANTHROPIC):
+        if state is None or not dialect.limit_header:
             continue
-        if dialect is Dialect.ANTHROPIC:
-            reset = now + timedelta(seconds=_round_up(state.reset_ns, _SECOND_NS))
-            numbers = state.limit.maximum, state.remaining, f"{reset:%Y-%m-%dT%H:%M:%SZ}"
-            names = [f"anthropic-ratelimit-{unit}-{what}" for what in ("limit", "remaining", "reset")]
+        if dialect.limit_reset_is_instant:
+            instant = now + timedelta(seconds=_round_up(state.reset_ns, _SECOND_NS))
+            reset = f"{instant:%Y-%m-%dT%H:%M:%SZ}"
         else:
-            numbers = state.limit.maximum, state.remaining, duration(state.reset_ns)
-            names = [f"x-ratelimit-{what}-{unit}" for what in ("limit", "remaining", "reset")]
-        headers |= dict(zip(names, map(str, numbers), strict=True))
+            reset = duration(state.reset_ns)
+        said = {"limit": str(state.limit.maximum), "remaining": str(state.remaining), "reset": reset}
+        headers |= {dialect.limit_header.format(what=what, unit=unit): text for what, text in said.items()}
     return headers
 
 

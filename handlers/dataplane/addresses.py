@@ -139,9 +139,8 @@ def dialect_of_unknown(name: str, path: str) -> Dialect:
 def _use(bridge: Bridge, provider: Provider | None, dialect: Dialect, request: HTTPServerRequest) -> str:
     """The base URL to set, as the client reached the server. OpenAI's has the version, Anthropic's has not."""
     name = provider.name if provider else "PROVIDER"
-    version = OPENAI_PREFIX if dialect is Dialect.OPENAI else ""
     scheme = scheme_of(request, bridge.settings.trusted_proxies)
-    return f"set the base URL to {scheme}://{request.host}{CONTROL_PLANE}{name}{version}"
+    return f"set the base URL to {scheme}://{request.host}{CONTROL_PLANE}{name}{dialect.base_path}"
 
 
 def _pick(providers: Mapping[str, Provider], dialect: Dialect) -> Provider | None:

@@ -1,19 +1,11 @@
-"""Pings between two events of a stream, for proxies that close silent connections.
-
-Sources: Anthropic's API reference, "Streaming messages", by which a `ping` may come anywhere among the events; WHATWG
-HTML, section 9.2.7, which recommends comments for this purpose.
-"""
+"""Pings between two events of a stream, for proxies that close silent connections."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Container
 
-from intercept.apis import Dialect
 from upstream.connections.connection import OnChunk
-
-PINGS = {Dialect.OPENAI: b": ping\n\n", Dialect.ANTHROPIC: b'event: ping\ndata: {"type": "ping"}\n\n'}
-"""The ping of each dialect, to be sent between two events. Google's SDKs take a comment for an invalid response."""
 
 # Headers of a stream in which nothing can be put between two events.
 _WITHOUT_ROOM = ("Content-Length", "Content-Encoding")

@@ -33,7 +33,6 @@ from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
 from limits.protection.mixin import OverloadProtectionMixin, client_key
 from limits.protection.overload import OverloadedError, at_capacity, refusal
-from resources.errors import aws_error_type
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
@@ -51,10 +50,6 @@ BODY_SECONDS = 300.0
 BAD_GATEWAY = 502
 # The official SDKs and Claude Code obey it; without it some repeat a 401.
 RETRY_HEADER = "x-should-retry"
-# By which clients of a dialect read the request id; the others read X-Request-Id.
-REQUEST_ID_HEADERS = {Dialect.ANTHROPIC: "Request-Id", Dialect.BEDROCK: "x-amzn-RequestId"}
-# Where Amazon's clients read the type of an error.
-ERROR_TYPE_HEADER = "x-amzn-ErrorType"
 # What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 # Characters of a refused request's path, and of the message, that are recorded. More of the path is read, so that no half
@@ -113,7 +108,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     @property
     def query_key(self) -> str:
         """The key in the query; only Google's clients may send one."""
-        return read_query_key(self.request.query) if self.dialect is Dialect.GEMINI else ""
+        return read_query_key(self.request.query) if self.dialect.key_in_query else ""
 
     @property
     def protocol_key(self) -> str:
@@ -303,9 +298,10 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.set_server_timing()
         if problem.status in FINAL_STATUSES:
             self.set_header(RETRY_HEADER, "false")
-        self.set_header(REQUEST_ID_HEADERS.get(self.dialect, "X-Request-Id"), self.request_id)
-        if self.dialect is Dialect.BEDROCK:
-            self.set_header(ERROR_TYPE_HEADER, aws_error_type(problem.status))
+        dialect = self.dialect
+        self.set_header(dialect.request_id_header, self.request_id)
+        if dialect.error_type_header:
+            self.set_header(dialect.error_type_header, getattr(dialect.error.of(problem.status, ""), "type", ""))
         if isinstance(problem, OverloadedError):
             for name, value in dialect_headers(self.dialect, problem.states, self.bridge.now()).items():
                 self.set_header(name, value)

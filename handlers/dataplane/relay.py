@@ -10,7 +10,7 @@ from tornado.iostream import StreamClosedError
 
 from deadline import Deadline
 from handlers.base import STALL_SECONDS
-from handlers.dataplane.pings import PINGS, Pings
+from handlers.dataplane.pings import Pings
 from handlers.dataplane.proxy import RETRY_HEADER, ProxyHandler
 from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.states import RELAY_ENDS
@@ -98,7 +98,7 @@ class Relay:
         handler.timer.enter(RELAY)
         stall = Deadline(asyncio.get_running_loop(), self._abandon, STALL_SECONDS)
         interval = handler.bridge.settings.keepalive_interval.total_seconds()
-        pings = Pings(interval if handler.dialect in PINGS else 0, self._ping)
+        pings = Pings(interval if handler.dialect.ping else 0, self._ping)
         try:
             first = response.buffered()  # what has come with the head leaves with it
             visible = first if usage_filter is None else usage_filter.feed(first)
@@ -145,7 +145,7 @@ class Relay:
     def _ping(self) -> None:
         """Say that the stream is alive, but only if the client has read everything so far, pings included."""
         if self._handler.gaps.has_room and self.delivered and (self._pinged is None or self._pinged.done()):
-            self._pinged = self._handler.cycle.write(PINGS[self._handler.dialect])
+            self._pinged = self._handler.cycle.write(self._handler.dialect.ping)
 
     def _abandon(self) -> None:
         """Stop the request of a client that reads nothing. It holds what it holds until its use is charged."""

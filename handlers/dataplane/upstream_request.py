@@ -17,8 +17,6 @@ from handlers.identity.credentials import GOVERNANCE_HEADER, hides_token, own_he
 from handlers.key_health import report_change
 from handlers.problems import Problem
 from handlers.timer import UPSTREAM
-from intercept.apis import Dialect
-from intercept.dialects.gemini.refusals import MAX_REFUSAL_BYTES, read_refusal
 from intercept.ids import format_id
 from intercept.records import CredentialKind, ProviderError, Try
 from intercept.refusals import Rule
@@ -34,8 +32,8 @@ logger = logging.getLogger(__name__)
 # How often a request is sent to a provider that was not reached, and the pause in between, in seconds.
 TRIES = 2
 RETRY_PAUSE_SECONDS = 0.25
-# A wrong key of Google's is a bad request, and the wait after a limit is in the body.
-GOOGLES_REFUSALS = frozenset({400, 429})
+# How much of a refusal is read, where the body says more than the head.
+MAX_REFUSAL_BYTES = 16 * 1024
 ACTOR_ID_HEADER = "X-AI-Bridge-Actor-ID"
 ACTOR_NAME_HEADER = "X-AI-Bridge-Actor-Metadata-Username"
 
@@ -288,10 +286,8 @@ class UpstreamRequest:
 
     async def _key_status(self, response: UpstreamResponse) -> KeyStatus:
         """What a response means for the key that was sent. Google says some of it only in the body."""
-        status = response.status
-        explains_in_body = (
-            self._key is not None and self._to.route.dialect is Dialect.GEMINI and status in GOOGLES_REFUSALS
-        )
+        status, dialect = response.status, self._to.route.dialect
+        explains_in_body = self._key is not None and status in dialect.explaining_statuses
         if status not in REFUSALS and not explains_in_body:
             return KeyStatus(status, None)
         retry_after = retry_after_seconds(
@@ -299,7 +295,7 @@ class UpstreamRequest:
         )
         if not explains_in_body:
             return KeyStatus(status, retry_after)
-        said = read_refusal(await response.peek(MAX_REFUSAL_BYTES))
+        said = dialect.read_refusal(await response.peek(MAX_REFUSAL_BYTES))
         return KeyStatus(UNAUTHORIZED if said.is_invalid_key else status, said.retry_after or retry_after)
 
     def _other_key(self, key_status: KeyStatus, tried: list[str]) -> str | None:

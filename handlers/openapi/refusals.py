@@ -29,6 +29,7 @@ from handlers.openapi.operations import JSON, Described, body, header, response
 from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC, DIALECTS, OPENAI
 from intercept.dialects.request_bodies import MAX_MODEL
 from limits.protection.overload import (
     AT_CAPACITY,
@@ -38,27 +39,21 @@ from limits.protection.overload import (
     USER_AT_CAPACITY,
     USER_RATE_LIMITED,
 )
-from resources.errors import AnthropicError, BedrockError, GeminiError, OpenAIError
 from upstream.providers.provider import Availability
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
 
 
-SCHEMAS = (OpenAIError, AnthropicError, GeminiError, BedrockError)
-# By the dialects of a route: which they are, and where its errors have the id of the request.
-_KINDS: dict[str, tuple[tuple[Dialect, ...], str]] = {
-    "OpenAI": ((Dialect.OPENAI,), "X-Request-Id"),
-    "Anthropic": ((Dialect.ANTHROPIC,), "Request-Id"),
-    "Gemini": ((Dialect.GEMINI,), "X-Request-Id"),
-    "Bedrock": ((Dialect.BEDROCK,), "x-amzn-RequestId"),
-    "Either": ((Dialect.OPENAI, Dialect.ANTHROPIC), "X-Request-Id"),
-}
-KIND_OF = {dialects[0]: kind for kind, (dialects, _) in _KINDS.items() if len(dialects) == 1}
-_TYPES = {
-    Dialect.OPENAI: OpenAIError,
-    Dialect.ANTHROPIC: AnthropicError,
-    Dialect.GEMINI: GeminiError,
-    Dialect.BEDROCK: BedrockError,
+def kind_of(dialect: Dialect) -> str:
+    """How the errors of a dialect are called."""
+    return dialect.error.__name__.removesuffix("Error")
+
+
+SCHEMAS = tuple(dialect.error for dialect in DIALECTS)
+# The dialects of a route, by what its errors are called.
+_KINDS: dict[str, tuple[Dialect, ...]] = {
+    **{kind_of(dialect): (dialect,) for dialect in DIALECTS},
+    "Either": (OPENAI, ANTHROPIC),
 }
 _REQUESTS: dict[str, str] = {
     "X-RateLimit-Limit": "Requests per window, while there is a rate limit.",
@@ -72,17 +67,18 @@ _BUDGET = {
 }
 # Every response after the limits were counted has them.
 RATE: tuple[str, ...] = (*_REQUESTS, "RateLimit", "RateLimit-Policy", *_BUDGET)
-_OF_OPENAI = {
-    f"x-ratelimit-{what}-{unit}": example
-    for unit in ("requests", "tokens")
-    for what, example in (("limit", "60"), ("remaining", "0"), ("reset", "12.5s"))
-}
-_OF_ANTHROPIC = {
-    f"anthropic-ratelimit-{unit}-{what}": example
-    for unit in ("requests", "tokens")
-    for what, example in (("limit", "60"), ("remaining", "0"), ("reset", "2026-11-25T00:31:41Z"))
-}
-_FAMILIES = {Dialect.OPENAI: _OF_OPENAI, Dialect.ANTHROPIC: _OF_ANTHROPIC}
+
+
+def _limit_headers(dialect: Dialect) -> dict[str, str]:
+    """The headers of a dialect about limits, each with an example."""
+    reset = "2026-11-25T00:31:41Z" if dialect.limit_reset_is_instant else "12.5s"
+    return {
+        dialect.limit_header.format(what=what, unit=unit): example
+        for unit in (("requests", "tokens") if dialect.limit_header else ())
+        for what, example in (("limit", "60"), ("remaining", "0"), ("reset", reset))
+    }
+
+
 _WAIT = {
     "Retry-After": "Seconds, rounded up, after which to try again.",
     "retry-after-ms": "Milliseconds, rounded up, of a refusal by a limit.",
@@ -101,9 +97,9 @@ HEADERS = {
         str, "How much it is altogether, in how many seconds; tokens where it says so.", '"rate";q=60;w=60'
     ),
     **{
-        name: header(str, f"Of a refusal by a limit: as {vendor} says it.", example)
-        for vendor, names in (("OpenAI", _OF_OPENAI), ("Anthropic", _OF_ANTHROPIC))
-        for name, example in names.items()
+        name: header(str, f"Of a refusal by a limit: as {kind_of(dialect)} says it.", example)
+        for dialect in DIALECTS
+        for name, example in _limit_headers(dialect).items()
     },
     "WWW-Authenticate": header(str, "How to authenticate.", "Bearer"),
     INTERCEPTION_HEADER: header(
@@ -114,10 +110,15 @@ HEADERS = {
         "Milliseconds that verifying the token, limits, the record and the provider's head took; beside the provider's own.",
         "auth;dur=0.041, admission;dur=0.112, record;dur=1.873, upstream;dur=412.650",
     ),
-    "X-Request-Id": header(UUID, "The id of the request, of an error of the bridge.", _REQUEST_ID),
-    "Request-Id": header(UUID, "The same, by the name that Anthropic's clients read.", _REQUEST_ID),
-    "x-amzn-RequestId": header(UUID, "The same, by the name that Amazon's clients read.", _REQUEST_ID),
-    "x-amzn-ErrorType": header(str, "The type of an error, where Amazon's clients read it.", "ValidationException"),
+    **{
+        dialect.request_id_header: header(UUID, "The id of the request, of an error of the bridge.", _REQUEST_ID)
+        for dialect in DIALECTS
+    },
+    **{
+        dialect.error_type_header: header(str, "The type of an error.", "ValidationException")
+        for dialect in DIALECTS
+        if dialect.error_type_header
+    },
 }
 
 _FINAL = ("x-should-retry",)
@@ -199,20 +200,26 @@ _REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
 
 def _refusal(kind: str, status: int) -> Described:
     """An error of the bridge; the provider's own response may have the same status, and any body."""
-    dialects, request_id = _KINDS[kind]
+    dialects = _KINDS[kind]
     why, messages, headers = _REFUSALS[status]
-    ours = [{"$ref": f"#/components/schemas/{_TYPES[dialect].__name__}"} for dialect in dialects]
+    ours = [{"$ref": f"#/components/schemas/{dialect.error.__name__}"} for dialect in dialects]
     examples = {
-        f"{dialect}{number}": msgspec.json.decode(problem_body(dialect, status, message, _REQUEST_ID))
+        f"{dialect.name}{number}": msgspec.json.decode(problem_body(dialect, status, message, _REQUEST_ID))
         for dialect in dialects
         for number, message in enumerate(messages, start=1)
     }
     content = {JSON: body({"anyOf": [*ours, {"description": "The provider's own."}]}, **examples)}
-    family = (
-        [name for dialect in dialects for name in _FAMILIES.get(dialect, ())] if status == TOO_MANY_REQUESTS else []
+    family = [name for dialect in dialects for name in _limit_headers(dialect)] if status == TOO_MANY_REQUESTS else []
+    kinds = list(filter(None, [dialect.error_type_header for dialect in dialects]))
+    described_as = (
+        dialects[0].request_id_header,
+        INTERCEPTION_HEADER,
+        SERVER_TIMING_HEADER,
+        *headers,
+        *kinds,
+        *RATE,
+        *family,
     )
-    amazons = ["x-amzn-ErrorType"] if kind == "Bedrock" else []
-    described_as = (request_id, INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *headers, *amazons, *RATE, *family)
     return response(why, content, named(*described_as))
 
 

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime
 
-from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC
 from limits.headers import dialect_headers, dollars, duration, explain, limit_headers, retry_headers
 from limits.limit import NEVER_NS, LimitState
 from tests.cases import for_each
@@ -54,7 +54,7 @@ def test_a_budget_of_which_the_end_of_the_period_is_unknown_is_told_without_it()
 
 
 def test_a_refusal_speaks_as_anthropic_does():
-    assert dialect_headers(Dialect.ANTHROPIC, [RATE, TOKENS, *OTHER], NOW) == {
+    assert dialect_headers(ANTHROPIC, [RATE, TOKENS, *OTHER], NOW) == {
         "anthropic-ratelimit-requests-limit": "100",
         "anthropic-ratelimit-requests-remaining": "60",
         "anthropic-ratelimit-requests-reset": "2026-11-26T19:00:00Z",

@@ -4,8 +4,7 @@ from functools import partial
 
 import pytest
 
-from handlers.dataplane.pings import PINGS
-from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC, OPENAI
 from tests.sdk import test_anthropic_messages as messages
 from tests.sdk.openai import test_chat_completions as chat
 from tests.sdk.openai import test_responses as responses
@@ -13,7 +12,7 @@ from tests.sdk.wiring import data_events, stream, typed_events
 
 
 def with_pings(dialect, events):
-    ping = PINGS[dialect]
+    ping = dialect.ping
     return stream([ping, *(event + ping for event in events)])
 
 
@@ -27,7 +26,7 @@ def with_pings(dialect, events):
 )
 @pytest.mark.gen_test
 async def test_events_of_openai_are_read_without_them(running, openai, api, events, encoded):
-    running.upstream.play(*with_pings(Dialect.OPENAI, encoded(events)))
+    running.upstream.play(*with_pings(OPENAI, encoded(events)))
     received = await api(openai)(stream=True)
     assert [event.to_dict() async for event in received] == events
     await running.ended(1)
@@ -35,7 +34,7 @@ async def test_events_of_openai_are_read_without_them(running, openai, api, even
 
 @pytest.mark.gen_test
 async def test_messages_are_read_and_assembled_without_them(running, anthropic):
-    running.upstream.play(*with_pings(Dialect.ANTHROPIC, typed_events(messages.EVENTS)))
+    running.upstream.play(*with_pings(ANTHROPIC, typed_events(messages.EVENTS)))
     received = await anthropic.messages.create(**messages.REQUEST, stream=True)
     assert [event.to_dict() async for event in received] == messages.EVENTS
     async with anthropic.messages.stream(**messages.REQUEST) as events:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.apis import Dialect
 from settings import kinds
 from settings.kinds import Address, RecordPolicy, choice, scrub_uri
 from tests.cases import for_each
@@ -74,7 +73,6 @@ def refuses(kind, text):
         (kinds.PROFILE, "my profile", "my profile"),
         (kinds.KEYS, "sk-one, sk-two", ("sk-one", "sk-two")),
         (choice(RecordPolicy), "strict", RecordPolicy.STRICT),
-        (choice(Dialect), "anthropic", Dialect.ANTHROPIC),
     ],
 )  # fmt: skip
 def test_a_text_is_read(kind, text, value):

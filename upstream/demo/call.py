@@ -13,7 +13,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import StreamClosedError
 from tornado.web import RequestHandler, stream_request_body
 
-from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC, OPENAI
 from upstream.demo import models
 from upstream.demo.api_call import ApiCall, Stamp
 from upstream.demo.chat_completions import ChatCompletion
@@ -27,8 +27,7 @@ MAX_BODY_BYTES = 2**20
 TOO_LARGE = f"The request body is larger than the {MAX_BODY_BYTES} bytes that the demo provider reads."
 
 _MODELS = "/v1/models"
-_REQUEST_ID_HEADERS = {Dialect.OPENAI: "x-request-id", Dialect.ANTHROPIC: "request-id"}
-_FAILURE_STATUSES = {Dialect.OPENAI: 500, Dialect.ANTHROPIC: 529}
+_FAILURE_STATUSES = {OPENAI: 500, ANTHROPIC: 529}
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises for a body that is not JSON, not UTF-8, nested too deeply, or not of the expected shape."""
 
@@ -45,8 +44,8 @@ class CallHandler(RequestHandler):
         self._responding: asyncio.Task[None] | None = None
         self._request_id = f"req_{self._stamp.key}"
         anthropic = self.request.path.startswith("/v1/messages") or "anthropic-version" in self.request.headers
-        self._dialect = Dialect.ANTHROPIC if anthropic else Dialect.OPENAI
-        self.set_header(_REQUEST_ID_HEADERS[self._dialect], self._request_id)
+        self._dialect = ANTHROPIC if anthropic else OPENAI
+        self.set_header(self._dialect.request_id_header, self._request_id)
 
     def prepare(self) -> None:
         """Send chunks at once, and accept bodies of any size: a client whose body is too large is told so."""
@@ -133,7 +132,7 @@ class CallHandler(RequestHandler):
                 await self.flush()
 
     def _models(self, model: str) -> None:
-        openai = self._dialect is Dialect.OPENAI
+        openai = self._dialect is OPENAI
         if not model:
             self._json(models.openai_models() if openai else models.anthropic_models())
         elif model not in models.NAMES:
@@ -143,7 +142,7 @@ class CallHandler(RequestHandler):
 
     def _refuse(self, status: int, message: str = "") -> None:
         self.set_status(status)
-        if self._dialect is Dialect.ANTHROPIC:
+        if self._dialect is ANTHROPIC:
             self._json(anthropic_error(status, message, request_id=self._request_id))
         else:
             self._json(openai_error(status, message))

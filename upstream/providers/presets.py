@@ -8,6 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from upstream.credentials.access import Credential
 from upstream.routes.route import Route
 from upstream.routes.route_tables import (
@@ -80,6 +81,11 @@ class Preset:
         """All dialects that are spoken."""
         return frozenset({self.dialect, *(route.dialect for route in self.routes)})
 
+    @cached_property
+    def has_system_parameters(self) -> bool:
+        """Whether there are parameters of the query that change a response in ways that are not read."""
+        return any(dialect.system_parameters for dialect in self.dialects)
+
     def url_in(self, region: str) -> str:
         """The vendor's address in a region; empty where there is none, or where it takes a region and none is given."""
         if "{region}" in self.base_url and not region:
@@ -101,7 +107,7 @@ _VERSION_IN_BASE = (("/v1/", "/"),)
 PRESETS = MappingProxyType(
     {
         ProviderType.OPENAI: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=OPENAI_ROUTES,
             base_url="https://api.openai.com/v1/",
             rewrites=_VERSION_IN_BASE,
@@ -109,21 +115,21 @@ PRESETS = MappingProxyType(
             prices="openai",
         ),
         ProviderType.ANTHROPIC: Preset(
-            dialect=Dialect.ANTHROPIC,
+            dialect=ANTHROPIC,
             routes=ANTHROPIC_ROUTES,
             base_url="https://api.anthropic.com/",
             credential=Credential.X_API_KEY,
             prices="anthropic",
         ),
         ProviderType.GEMINI: Preset(
-            dialect=Dialect.GEMINI,
+            dialect=GEMINI,
             routes=GEMINI_ROUTES,
             base_url="https://generativelanguage.googleapis.com/",
             credential=Credential.X_GOOG_API_KEY,
             prices="google",
         ),
         ProviderType.VERTEX: Preset(
-            dialect=Dialect.GEMINI,
+            dialect=GEMINI,
             routes=VERTEX_ROUTES,
             base_url="https://{region}-aiplatform.googleapis.com/",
             credential=Credential.GOOGLE,
@@ -131,7 +137,7 @@ PRESETS = MappingProxyType(
             prices="google",
         ),
         ProviderType.AZURE: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=AZURE_ROUTES,
             credential=Credential.API_KEY,
             rewrites=(("/v1/", "/openai/v1/"),),
@@ -139,54 +145,54 @@ PRESETS = MappingProxyType(
             prices="azure",
         ),
         ProviderType.FOUNDRY: Preset(
-            dialect=Dialect.ANTHROPIC,
+            dialect=ANTHROPIC,
             routes=(MESSAGES_ROUTE, COUNT_TOKENS_ROUTE),  # it lists no models, and has no batches
             credential=Credential.X_API_KEY,
             prices="anthropic",
         ),
         ProviderType.OPENROUTER: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=(*OPENAI_ROUTES, RERANK_ROUTE, MESSAGES_ROUTE),
             base_url="https://openrouter.ai/api/v1/",
             rewrites=_VERSION_IN_BASE,
             prices="openrouter",
         ),
         ProviderType.COPILOT: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=COPILOT_ROUTES,
             base_url="https://api.individual.githubcopilot.com/",
             rewrites=(("/v1/messages", "/v1/messages"), ("/v1/", "/")),
             is_own_key_only=True,
         ),
         ProviderType.CHATGPT: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=CHATGPT_ROUTES,
             base_url="https://chatgpt.com/backend-api/codex/",
             rewrites=_VERSION_IN_BASE,
             is_own_key_only=True,
         ),
         ProviderType.OLLAMA: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=(*OPENAI_ROUTES, MESSAGES_ROUTE),
             base_url="http://127.0.0.1:11434/v1/",
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,
         ),
         ProviderType.VLLM: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=(*OPENAI_ROUTES, RERANK_ROUTE, MESSAGES_ROUTE, COUNT_TOKENS_ROUTE),
             base_url="http://127.0.0.1:8000/v1/",
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,
         ),
         ProviderType.OPENAI_COMPATIBLE: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=(*OPENAI_ROUTES, RERANK_ROUTE),
             rewrites=_VERSION_IN_BASE,
             is_own_server=True,
         ),
         ProviderType.BEDROCK: Preset(
-            dialect=Dialect.BEDROCK,
+            dialect=BEDROCK,
             routes=BEDROCK_ROUTES,
             base_url="https://bedrock-runtime.{region}.amazonaws.com/",
             credential=Credential.AWS,
@@ -194,7 +200,7 @@ PRESETS = MappingProxyType(
             prices="aws",
         ),
         ProviderType.BEDROCK_MANTLE: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=MANTLE_ROUTES,
             base_url="https://bedrock-mantle.{region}.api.aws/",
             credential=Credential.AWS,
@@ -203,7 +209,7 @@ PRESETS = MappingProxyType(
             prices="aws",
         ),
         ProviderType.CLAUDE_AWS: Preset(
-            dialect=Dialect.ANTHROPIC,
+            dialect=ANTHROPIC,
             routes=ANTHROPIC_ROUTES,
             base_url="https://aws-external-anthropic.{region}.api.aws/",
             credential=Credential.X_API_KEY,
@@ -211,7 +217,7 @@ PRESETS = MappingProxyType(
             prices="anthropic",
         ),
         ProviderType.DEMO: Preset(
-            dialect=Dialect.OPENAI,
+            dialect=OPENAI,
             routes=OPENAI_ROUTES + ANTHROPIC_ROUTES,
             credential=Credential.NONE,
             is_own_server=True,

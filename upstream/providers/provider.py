@@ -127,7 +127,7 @@ class Provider:
         """
         url = self.base_url + self.preset.upstream_path(path).removeprefix("/")
         query = without_credentials(query)
-        if query and (Dialect.GEMINI in self.preset.dialects or ".googleapis.com/" in self.base_url):
+        if query and (self.preset.has_system_parameters or ".googleapis.com/" in self.base_url):
             query = _without_system_parameters(query, any_format=bool(find_routes(self.extra_routes, path)))
         return f"{url}?{query}" if query else url
 

@@ -9,8 +9,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct, structs
 
-from intercept.apis import Dialect
-from intercept.dialects.gemini.refusals import read_refusal
 from upstream.client import UpstreamClient, UpstreamError, UpstreamResponse
 from upstream.credentials.access import credential_header, credential_hint
 from upstream.headers import Headers
@@ -24,8 +22,6 @@ MAX_LIST_BYTES = 1024 * 1024
 """How much of a list of models is read."""
 
 _TOO_LATE = f"the provider did not answer within {CHECK_SECONDS:.0f} s"
-_ANTHROPIC_VERSION = ("anthropic-version", "2023-06-01")
-_MODELS = {Dialect.OPENAI: "/v1/models", Dialect.ANTHROPIC: "/v1/models", Dialect.GEMINI: "/v1beta/models"}
 _OK, _REDIRECT, _BAD_REQUEST, _SERVER_ERROR = 200, 300, 400, 500
 
 
@@ -54,9 +50,7 @@ async def _check(provider: Provider, key: str | None, client: UpstreamClient) ->
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             url = provider.url(path or "/", "")
-            headers: Headers = [("Accept", "application/json")]
-            if provider.preset.dialect is Dialect.ANTHROPIC:
-                headers.append(_ANTHROPIC_VERSION)
+            headers: Headers = [("Accept", "application/json"), *provider.preset.dialect.check_headers]
             if key is not None:
                 headers.append(credential_header(provider.expects, key))
             elif provider.authorizer is not None:
@@ -96,7 +90,7 @@ def _models_path(provider: Provider) -> str | None:
     """
     if provider.type is ProviderType.OPENROUTER:
         return "/v1/key"
-    path = _MODELS.get(provider.preset.dialect)
+    path = provider.preset.dialect.models_path
     return path if path and any("GET" in route.methods for route in provider.find_routes(path)) else None
 
 
@@ -105,7 +99,7 @@ def _judge(
 ) -> CheckResult:
     status = response.status
     refused = status == 401 or (  # noqa: PLR2004 - of HTTP, here and below
-        status == _BAD_REQUEST and provider.preset.dialect is Dialect.GEMINI and read_refusal(body).is_invalid_key
+        status == _BAD_REQUEST and provider.preset.dialect.read_refusal(body).is_invalid_key
     )
     if refused and not hint and provider.authorizer is None:
         if provider.preset.is_own_key_only or not provider.keyless:

@@ -13,11 +13,7 @@ from enum import StrEnum
 from urllib.parse import unquote
 
 from intercept.apis import Api, Dialect
-
-# What is Google's and nobody else's: these versions, methods behind a colon, projects and publishers.
-_OF_GOOGLE = re.compile(
-    r"(/v1)*/v1(?:beta1?|alpha)/|(/v1)*/models/[^/]+(?::|%3A)\w+$|(/v1)*/(?:projects|publishers)/", re.IGNORECASE
-)
+from intercept.catalog import DIALECTS, OPENAI
 
 READ = ("GET", "HEAD")
 POST = ("POST",)
@@ -101,8 +97,4 @@ def find_routes(routes: Iterable[Route], path: str) -> list[Route]:
 
 def guess_dialect(path: str) -> Dialect:
     """The dialect in which to refuse a path of a provider that speaks several, or of none."""
-    if re.match(r"(/anthropic)?(/v1)*/messages|/api/|.*/publishers/anthropic/", path):
-        return Dialect.ANTHROPIC
-    if path.startswith("/model/"):
-        return Dialect.BEDROCK
-    return Dialect.GEMINI if _OF_GOOGLE.match(path) else Dialect.OPENAI
+    return next((dialect for dialect in DIALECTS if dialect.paths.match(path)), OPENAI)

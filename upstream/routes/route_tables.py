@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from intercept import catalog
 from intercept.apis import Api, Dialect
+from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from upstream.routes.route import POST, READ, Audience, Route
 
 
@@ -13,7 +14,7 @@ def _recorded(api: Api) -> Route:
     return Route(api.path, api.dialect, POST, api)
 
 
-def _own(pattern: str, audience: Audience, *methods: str, dialect: Dialect = Dialect.OPENAI) -> Route:
+def _own(pattern: str, audience: Audience, *methods: str, dialect: Dialect = OPENAI) -> Route:
     return Route(pattern, dialect, methods, audience=audience)
 
 
@@ -39,13 +40,13 @@ FILE_CONTENTS = frozenset(f"{begins}/files/{{id}}/content" for begins in _AS_OPE
 
 
 def _own_interaction(begins: str, prefix: str = "") -> tuple[Route, ...]:
-    of_one = _own(begins + _INTERACTION, Audience.OWN_RESPONSE, *READ, "DELETE", dialect=Dialect.GEMINI)
-    cancelled = _own(f"{begins}{_INTERACTION}/cancel", Audience.OWN_RESPONSE, *POST, dialect=Dialect.GEMINI)
+    of_one = _own(begins + _INTERACTION, Audience.OWN_RESPONSE, *READ, "DELETE", dialect=GEMINI)
+    cancelled = _own(f"{begins}{_INTERACTION}/cancel", Audience.OWN_RESPONSE, *POST, dialect=GEMINI)
     return replace(of_one, prefix=prefix), replace(cancelled, prefix=prefix)
 
 
 def _own_batch(rest: str, *methods: str) -> Route:
-    return _own(f"/v1/messages/batches/{{id}}{rest}", Audience.OWN_RESPONSE, *methods, dialect=Dialect.ANTHROPIC)
+    return _own(f"/v1/messages/batches/{{id}}{rest}", Audience.OWN_RESPONSE, *methods, dialect=ANTHROPIC)
 
 
 # What takes no conversation, and works on files: of OpenAI, and below a deployment of Azure.
@@ -62,8 +63,8 @@ _MEDIA = (
 OPENAI_ROUTES = (
     _recorded(catalog.CHAT_COMPLETIONS),
     _recorded(catalog.RESPONSES),
-    Route("/v1/responses/compact", Dialect.OPENAI, POST, catalog.RESPONSES),
-    Route("/v1/responses/input_tokens", Dialect.OPENAI, POST),
+    Route("/v1/responses/compact", OPENAI, POST, catalog.RESPONSES),
+    Route("/v1/responses/input_tokens", OPENAI, POST),
     _own("/v1/responses/{id}", Audience.OWN_RESPONSE, *READ, "DELETE"),
     _own("/v1/responses/{id}/cancel", Audience.OWN_RESPONSE, *POST),
     _own("/v1/responses/{id}/input_items", Audience.OWN_RESPONSE, *READ),
@@ -71,8 +72,8 @@ OPENAI_ROUTES = (
     _own("/v1/conversations/{id}", Audience.OWN_KEY, *READ, "POST", "DELETE"),
     _own("/v1/conversations/{id}/items", Audience.OWN_KEY, *READ, "POST"),
     _own("/v1/conversations/{id}/items/*", Audience.OWN_KEY, *READ, "DELETE"),
-    Route("/v1/models", Dialect.OPENAI, READ),
-    Route("/v1/models/*", Dialect.OPENAI, READ),
+    Route("/v1/models", OPENAI, READ),
+    Route("/v1/models/*", OPENAI, READ),
     _recorded(catalog.EMBEDDINGS),
     _recorded(catalog.COMPLETIONS),
     _recorded(catalog.MODERATIONS),
@@ -97,21 +98,21 @@ ANTHROPIC_ROUTES = (
     MESSAGES_ROUTE,
     COUNT_TOKENS_ROUTE,
     _recorded(catalog.MESSAGE_BATCHES),
-    _own(catalog.MESSAGE_BATCHES.path, Audience.OWN_KEY, *READ, dialect=Dialect.ANTHROPIC),
+    _own(catalog.MESSAGE_BATCHES.path, Audience.OWN_KEY, *READ, dialect=ANTHROPIC),
     _own_batch("", *READ, "DELETE"),
     _own_batch("/cancel", *POST),
     _own_batch("/results", *READ),
-    Route("/v1/models", Dialect.ANTHROPIC, READ),
-    Route("/v1/models/*", Dialect.ANTHROPIC, READ),
-    Route("/api/event_logging/*", Dialect.ANTHROPIC, POST),
+    Route("/v1/models", ANTHROPIC, READ),
+    Route("/v1/models/*", ANTHROPIC, READ),
+    Route("/api/event_logging/*", ANTHROPIC, POST),
 )
 
 # Below `/openai/v1` Azure is as OpenAI; a client may leave the first segment to the bridge.
 AZURE_ROUTES = (
     *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
-    Route("/openai/deployments/{deployment}/chat/completions", Dialect.OPENAI, POST, catalog.CHAT_COMPLETIONS),
-    Route("/openai/deployments/{deployment}/embeddings", Dialect.OPENAI, POST, catalog.EMBEDDINGS),
-    Route("/openai/deployments/{deployment}/completions", Dialect.OPENAI, POST, catalog.COMPLETIONS),
+    Route("/openai/deployments/{deployment}/chat/completions", OPENAI, POST, catalog.CHAT_COMPLETIONS),
+    Route("/openai/deployments/{deployment}/embeddings", OPENAI, POST, catalog.EMBEDDINGS),
+    Route("/openai/deployments/{deployment}/completions", OPENAI, POST, catalog.COMPLETIONS),
     *(
         replace(_recorded(api), pattern=api.path.replace("/v1/", "/openai/deployments/{deployment}/"))
         for api in _MEDIA
@@ -124,11 +125,11 @@ AZURE_ROUTES = (
     ),
 )
 COPILOT_ROUTES = (
-    Route("/chat/completions", Dialect.OPENAI, POST, catalog.CHAT_COMPLETIONS, prefix="/v1"),
-    Route("/responses", Dialect.OPENAI, POST, catalog.RESPONSES, prefix="/v1"),
-    Route("/embeddings", Dialect.OPENAI, POST, catalog.EMBEDDINGS, prefix="/v1"),
-    Route("/models", Dialect.OPENAI, READ, prefix="/v1"),
-    Route("/models/*", Dialect.OPENAI, READ, prefix="/v1"),
+    Route("/chat/completions", OPENAI, POST, catalog.CHAT_COMPLETIONS, prefix="/v1"),
+    Route("/responses", OPENAI, POST, catalog.RESPONSES, prefix="/v1"),
+    Route("/embeddings", OPENAI, POST, catalog.EMBEDDINGS, prefix="/v1"),
+    Route("/models", OPENAI, READ, prefix="/v1"),
+    Route("/models/*", OPENAI, READ, prefix="/v1"),
     MESSAGES_ROUTE,
     COUNT_TOKENS_ROUTE,
 )
@@ -138,15 +139,15 @@ CHATGPT_ROUTES = tuple(
 _GEMINI = "/{version}/models"
 GEMINI_ROUTES = (
     _recorded(catalog.GENERATE_CONTENT),
-    Route(_GEMINI + "/{model}:streamGenerateContent", Dialect.GEMINI, POST, catalog.GENERATE_CONTENT, streams=True),
+    Route(_GEMINI + "/{model}:streamGenerateContent", GEMINI, POST, catalog.GENERATE_CONTENT, streams=True),
     _recorded(catalog.COUNT_TOKENS),
     _recorded(catalog.EMBED_CONTENT),
-    Route(_GEMINI + "/{model}:batchEmbedContents", Dialect.GEMINI, POST, catalog.EMBED_CONTENT),
+    Route(_GEMINI + "/{model}:batchEmbedContents", GEMINI, POST, catalog.EMBED_CONTENT),
     _recorded(catalog.PREDICT),
     _recorded(catalog.INTERACTIONS),
     *_own_interaction("/{version}"),
-    Route(_GEMINI, Dialect.GEMINI, READ),
-    Route(_GEMINI + "/{id}", Dialect.GEMINI, READ),
+    Route(_GEMINI, GEMINI, READ),
+    Route(_GEMINI + "/{id}", GEMINI, READ),
 )
 
 
@@ -156,39 +157,39 @@ def _on_vertex(publisher: str, method: str, dialect: Dialect, api: Api | None, *
 
 
 _OF_VERTEX = (
-    _on_vertex("google", "{model}:generateContent", Dialect.GEMINI, catalog.GENERATE_CONTENT),
-    _on_vertex("google", "{model}:streamGenerateContent", Dialect.GEMINI, catalog.GENERATE_CONTENT, streams=True),
-    _on_vertex("google", "{model}:countTokens", Dialect.GEMINI, catalog.COUNT_TOKENS),
-    _on_vertex("google", "{model}:embedContent", Dialect.GEMINI, catalog.EMBED_CONTENT),
-    _on_vertex("google", "{model}:batchEmbedContents", Dialect.GEMINI, catalog.EMBED_CONTENT),
-    _on_vertex("google", "{model}:predict", Dialect.GEMINI, catalog.PREDICT),
+    _on_vertex("google", "{model}:generateContent", GEMINI, catalog.GENERATE_CONTENT),
+    _on_vertex("google", "{model}:streamGenerateContent", GEMINI, catalog.GENERATE_CONTENT, streams=True),
+    _on_vertex("google", "{model}:countTokens", GEMINI, catalog.COUNT_TOKENS),
+    _on_vertex("google", "{model}:embedContent", GEMINI, catalog.EMBED_CONTENT),
+    _on_vertex("google", "{model}:batchEmbedContents", GEMINI, catalog.EMBED_CONTENT),
+    _on_vertex("google", "{model}:predict", GEMINI, catalog.PREDICT),
 )
 EXPRESS_ROUTES = tuple(replace(route, pattern=route.pattern.removeprefix(_OF_PROJECT)) for route in _OF_VERTEX)
 """Those of Vertex AI in express mode, where the key stands for the project."""
 VERTEX_ROUTES = (
     *_OF_VERTEX,
     *EXPRESS_ROUTES,
-    Route(f"{_OF_PROJECT}/interactions", Dialect.GEMINI, POST, catalog.INTERACTIONS, prefix="/{version}"),
+    Route(f"{_OF_PROJECT}/interactions", GEMINI, POST, catalog.INTERACTIONS, prefix="/{version}"),
     *_own_interaction(_OF_PROJECT, "/{version}"),
     Route(
         f"{_OF_PROJECT}/endpoints/openapi/chat/completions",
-        Dialect.OPENAI,
+        OPENAI,
         POST,
         catalog.CHAT_COMPLETIONS,
         prefix="/{version}",
         vendor="google/",
     ),
-    _on_vertex("anthropic", "count-tokens:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES_COUNT_TOKENS),
-    _on_vertex("anthropic", "{model}:rawPredict", Dialect.ANTHROPIC, catalog.MESSAGES),
-    _on_vertex("anthropic", "{model}:streamRawPredict", Dialect.ANTHROPIC, catalog.MESSAGES, streams=True),
+    _on_vertex("anthropic", "count-tokens:rawPredict", ANTHROPIC, catalog.MESSAGES_COUNT_TOKENS),
+    _on_vertex("anthropic", "{model}:rawPredict", ANTHROPIC, catalog.MESSAGES),
+    _on_vertex("anthropic", "{model}:streamRawPredict", ANTHROPIC, catalog.MESSAGES, streams=True),
 )
 # A model may be an ARN, with encoded slashes.
 BEDROCK_ROUTES = (
     _recorded(catalog.INVOKE),
-    Route("/model/{model}/invoke-with-response-stream", Dialect.BEDROCK, POST, catalog.INVOKE, streams=True),
+    Route("/model/{model}/invoke-with-response-stream", BEDROCK, POST, catalog.INVOKE, streams=True),
     _recorded(catalog.CONVERSE),
-    Route("/model/{model}/converse-stream", Dialect.BEDROCK, POST, catalog.CONVERSE, streams=True),
-    Route("/model/{model}/count-tokens", Dialect.BEDROCK, POST, catalog.MESSAGES_COUNT_TOKENS),
+    Route("/model/{model}/converse-stream", BEDROCK, POST, catalog.CONVERSE, streams=True),
+    Route("/model/{model}/count-tokens", BEDROCK, POST, catalog.MESSAGES_COUNT_TOKENS),
 )
 # Mantle has the APIs of both vendors, each below its name; a client may leave that segment to the bridge.
 MANTLE_ROUTES = (

@@ -23,7 +23,7 @@ from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.identity.credentials import secrets_of
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import MESSAGES
-from intercept.dialects.anthropic import message_batches
+from intercept.dialects import anthropic
 from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLine
 from intercept.formats.request_encoding import IDENTITY
 from intercept.records import Ending, EndReason, Interception, Reading
@@ -47,7 +47,7 @@ class BatchResults(Passthrough):
 
     tells_usage = True
     api: Api = MESSAGES
-    read_line: ReadLine = staticmethod(message_batches.read_line)
+    read_line: ReadLine = staticmethod(anthropic.read_line)
 
     async def find_batch(self, handler: ProxyHandler) -> str | None:  # noqa: ARG002 - not all need it
         """The id of the batch of these results; None if they are not results."""

@@ -11,10 +11,10 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.identity.credentials import KEY_HEADERS
 from handlers.openapi.operations import JSON, Described, body, in_path, response, shared
-from handlers.openapi.refusals import KIND_OF, RATE
+from handlers.openapi.refusals import RATE, kind_of
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER
-from intercept.apis import EVENT_STREAM, Dialect
+from intercept.apis import EVENTS
 from intercept.catalog import BY_PATH, INTERACTIONS, REALTIME, RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.form_data import FORM_DATA
@@ -63,8 +63,6 @@ PARAMETERS = {
 }
 
 _ANY: dict[str, Described] = {"*/*": {}}
-_STREAMS: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, "text/event-stream": {"schema": str}}
-_EVENT_STREAM: dict[str, Described] = {JSON: {"schema": dict[str, Any]}, EVENT_STREAM: {"schema": bytes}}
 _OWN = {"description": "The provider's own response: status, headers and body unchanged.", "content": _ANY}
 
 
@@ -72,10 +70,8 @@ def _call_body(route: Route, example: dict[str, Any]) -> Described:
     """The body of a recorded call. Where the path names the model, the body need not."""
     if route.api is INTERACTIONS:
         return body(dict[str, Any], call={"model": "gemini-3-flash-preview", "input": "Hello"})
-    if route.dialect is Dialect.GEMINI:
-        return body(dict[str, Any], call={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]})
-    if route.dialect is Dialect.BEDROCK:
-        return body(dict[str, Any], call={"messages": [{"role": "user", "content": [{"text": "Hello"}]}]})
+    if route.dialect.example:
+        return body(dict[str, Any], call=route.dialect.example)
     names_model = "{" not in route.pattern and route.api in BY_PATH.values()
     return body(Call if names_model else dict[str, Any], call=example)
 
@@ -89,8 +85,11 @@ def _recorded(route: Route, kind: str) -> Described:
     recorded = headers_named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
     responses["408"] = shared("LateBody")
-    streams = _EVENT_STREAM if route.dialect is Dialect.BEDROCK else _STREAMS
-    responses["200"] = response("The provider's response, each piece as soon as it arrives.", streams, recorded)
+    kinds: Described = {
+        JSON: {"schema": dict[str, Any]},
+        route.dialect.stream_type: {"schema": str if route.dialect.stream_type == EVENTS else bytes},
+    }
+    responses["200"] = response("The provider's response, each piece as soon as it arrives.", kinds, recorded)
     files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
         "summary": "A recorded call",
@@ -126,7 +125,7 @@ _SOCKET: Described = {
 def _path_item(pattern: str, routes: list[Route]) -> tuple[str, Described]:
     """A path template and what is served there; the rest that `*` stands for is a parameter."""
     (dialect, *others) = {route.dialect for route in routes}
-    kind = "Either" if others else KIND_OF[dialect]
+    kind = "Either" if others else kind_of(dialect)
     item: Described = {}
     for route in reversed(routes):
         item |= _recorded(route, kind) if route.api else _passed_on(kind, route)

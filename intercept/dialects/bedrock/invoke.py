@@ -15,7 +15,7 @@ from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.apis import Header, Reader, no_header
-from intercept.dialects.anthropic import messages
+from intercept.dialects import anthropic
 from intercept.dialects.bedrock import converse
 from intercept.dialects.bedrock.events import BedrockEvents, unwrap_chunk
 from intercept.dialects.drafts import Draft
@@ -49,7 +49,7 @@ _CHUNK: Final = Decoder(_Chunk)
 _CLAUDES: Final = b'{"type":'
 
 
-class _Stream(messages.MessageStream):
+class _Stream(anthropic.MessageStream):
     """Reads a stream of chunks. The metrics of the last one have the counts that the model did not report itself.
 
     With tools Claude's usage and Bedrock's metrics differ, and the usage is what is billed.
@@ -75,7 +75,7 @@ def metered_body_reader(header: Header) -> Reader:
     """Return a reader for a blocking response, whose head has the token counts."""
 
     def add(body: bytes, draft: Draft) -> bool:
-        if not messages.add_body(body, draft):
+        if not anthropic.add_body(body, draft):
             return False
         if draft.tokens is None and b'"output"' in body:
             converse.add_body(body, draft)

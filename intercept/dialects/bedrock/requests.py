@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
-from intercept.dialects.anthropic.messages import read_session_hint, tool_result
+from intercept.dialects.anthropic import read_session_hint, tool_result
 from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
 from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
 from intercept.formats.json_text import read_array, read_struct, text_of

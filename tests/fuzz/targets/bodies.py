@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.catalog import BY_PATH, CONVERSE
-from intercept.dialects.anthropic.messages import MAX_SESSION_HINT
+from intercept.dialects.anthropic import MAX_SESSION_HINT
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.prompts import MAX_PROMPT
 from intercept.dialects.request_bodies import MAX_MODEL

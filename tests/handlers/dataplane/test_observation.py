@@ -8,8 +8,9 @@ from uuid import UUID
 import pytest
 
 from handlers.dataplane.observation import Observation, _scrubbed
-from intercept.apis import Api, Dialect
-from intercept.dialects.anthropic.messages import parse_request
+from intercept.apis import Api
+from intercept.catalog import OPENAI
+from intercept.dialects.anthropic import parse_request
 from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.records import Connecting, EndReason, ProviderError, Reading, TokenUsage
 from intercept.secrets.known import KnownSecrets
@@ -79,7 +80,7 @@ def second(number):
 
 
 def observe(stream=None, body=None, api=None):
-    api = api or Api("test", "/", Dialect.OPENAI, parse_request, lambda: stream, lambda: body)
+    api = api or Api("test", "/", OPENAI, parse_request, lambda: stream, lambda: body)
     return Observation(ID, api, now=Clock(), secrets=KnownSecrets())
 
 

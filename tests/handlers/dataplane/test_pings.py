@@ -10,8 +10,8 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.dataplane.pings import PINGS, EventGaps, Pings
-from intercept.apis import Dialect
+from handlers.dataplane.pings import EventGaps, Pings
+from intercept.catalog import ANTHROPIC, OPENAI
 from settings import ProviderSettings
 from tests.bridge import until
 from tests.cases import for_each
@@ -22,7 +22,7 @@ from tests.intercept.dialects.gemini.test_generate_content import CHUNKS
 from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(keepalive_interval=timedelta(milliseconds=10))
-PING = PINGS[Dialect.ANTHROPIC]
+PING = ANTHROPIC.ping
 FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
 REST = MESSAGES.stream[len(FIRST) :]
 
@@ -143,7 +143,7 @@ async def test_who_has_not_taken_what_came_is_sent_no_pings_on_top(running, cloc
     gate.set()
     await client.rest(response)
     # One may come when all is taken, before the end.
-    assert (response.whole, response.body.removesuffix(PINGS[Dialect.OPENAI])) == (True, large)
+    assert (response.whole, response.body.removesuffix(OPENAI.ping)) == (True, large)
 
 
 @pytest.mark.gen_test

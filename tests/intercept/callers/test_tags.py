@@ -8,7 +8,7 @@ from tornado.httputil import HTTPHeaders
 
 from intercept.apis import InvalidRequestError
 from intercept.callers.tags import HEADER, MAX_TAGS, MAX_VALUE, metadata_tags, read_tags, together
-from intercept.dialects.anthropic import messages
+from intercept.dialects import anthropic as messages
 from intercept.dialects.openai import chat_completions, responses
 from tests.cases import for_each
 

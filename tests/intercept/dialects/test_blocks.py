@@ -5,7 +5,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.dialects.anthropic import messages
+from intercept.dialects import anthropic as messages
 from intercept.dialects.bedrock import requests
 from intercept.dialects.gemini import contents
 from intercept.dialects.openai import chat_completions, responses

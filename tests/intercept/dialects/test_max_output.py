@@ -2,7 +2,7 @@
 
 import json
 
-from intercept.dialects.anthropic import messages
+from intercept.dialects import anthropic as messages
 from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.gemini import contents as gemini
 from intercept.dialects.openai import chat_completions, responses

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from intercept.apis import Dialect
+from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from tests.cases import for_each
 from upstream.credentials.access import Credential, credential_header, credential_hint
 from upstream.providers.presets import ProviderType
@@ -63,15 +63,15 @@ def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, qu
 def test_the_demo_provider_and_vllm_serve_both_dialects():
     for kind in (ProviderType.DEMO, ProviderType.VLLM):
         provider = Provider("p", kind, "http://127.0.0.1:1/")
-        assert [route.dialect for route in provider.find_routes("/v1/chat/completions")] == [Dialect.OPENAI]
+        assert [route.dialect for route in provider.find_routes("/v1/chat/completions")] == [OPENAI]
         for path in ("/v1/messages", "/v1/messages/count_tokens"):
-            assert [route.dialect for route in provider.find_routes(path)] == [Dialect.ANTHROPIC]
+            assert [route.dialect for route in provider.find_routes(path)] == [ANTHROPIC]
 
 
 def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path():
     for path in ("/v1/messages/batches", "/messages", "/v1/v1/messages", "/api/x", "/v1/files", "/"):
-        guessed = Dialect.ANTHROPIC if "messages" in path or "api" in path else Dialect.OPENAI
-        for kind, dialect in (("openai", Dialect.OPENAI), ("anthropic", Dialect.ANTHROPIC), ("demo", guessed)):
+        guessed = ANTHROPIC if "messages" in path or "api" in path else OPENAI
+        for kind, dialect in (("openai", OPENAI), ("anthropic", ANTHROPIC), ("demo", guessed)):
             assert Provider("p", ProviderType(kind), "http://h/").dialect_of(path) is dialect
 
 
@@ -85,8 +85,8 @@ def test_the_providers_of_aws_refuse_in_the_dialect_of_what_is_served_there():
         ("claude-aws", "/"),
     ]
     dialects = [Provider("p", ProviderType(kind), "http://h/").dialect_of(path) for kind, path in requested]
-    anthropic, openai = Dialect.ANTHROPIC, Dialect.OPENAI
-    assert dialects == [Dialect.BEDROCK, Dialect.BEDROCK, anthropic, anthropic, openai, anthropic]
+    anthropic, openai = ANTHROPIC, OPENAI
+    assert dialects == [BEDROCK, BEDROCK, anthropic, anthropic, openai, anthropic]
 
 
 class NoAuthorizer:
@@ -108,7 +108,7 @@ def test_a_path_leads_to_the_own_project_and_names_it_where_no_key_does():
         "the provider v needs the project and the location in the path; give them to your client",
     ]
     assert [fault(express, path) for path in (inside, outside, model)] == ["", "", ""]
-    assert express.dialect_of(f"/v1{model}x") is Dialect.GEMINI
+    assert express.dialect_of(f"/v1{model}x") is GEMINI
 
 
 @for_each(
@@ -169,7 +169,7 @@ def test_what_hides_the_usage_or_does_another_request_does_not_go_to_google(quer
 
 
 def test_a_route_of_an_operators_own_has_any_format_of_googles():
-    route = Route("/download/*", Dialect.GEMINI, ("GET",))
+    route = Route("/download/*", GEMINI, ("GET",))
     google = Provider("g", ProviderType.GEMINI, "http://h/", extra_routes=(route,))
     assert google.url("/download/a", "alt=media&fields=b") == "http://h/download/a?alt=media"
     assert google.url("/v1beta/models", "alt=media") == "http://h/v1beta/models"

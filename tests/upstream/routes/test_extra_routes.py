@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.apis import Dialect
-from intercept.catalog import CHAT_COMPLETIONS, RERANK
+from intercept.catalog import CHAT_COMPLETIONS, OPENAI, RERANK
 from tests.cases import for_each
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider
@@ -59,11 +58,11 @@ def test_a_route_that_is_allowed_begins_with_a_segment_of_its_own(text):
         return
     for route in routes:
         assert route.pattern[1].isalnum()
-        assert not route.of(Dialect.OPENAI).matches("/other/path")
+        assert not route.of(OPENAI).matches("/other/path")
 
 
 def test_they_are_served_beside_those_of_the_type_which_stay_as_they_are():
-    added = tuple(one.of(Dialect.OPENAI) for one in parse_routes("GET /v1/vector_stores, GET /v1/conversations/{id}"))
+    added = tuple(one.of(OPENAI) for one in parse_routes("GET /v1/vector_stores, GET /v1/conversations/{id}"))
     provider = Provider("p", ProviderType.OPENAI, "http://p/v1/", extra_routes=added)
     assert provider.find_routes("/v1/vector_stores") == [added[0]]
     assert provider.find_routes("/v1/conversations/c")[0].audience is Audience.OWN_KEY

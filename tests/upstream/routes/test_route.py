@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from intercept.apis import Dialect
+from intercept.catalog import OPENAI
 from tests.cases import for_each
 from upstream.routes.route import Audience, Route, find_routes
 from upstream.routes.route_tables import (
@@ -125,7 +125,7 @@ def test_what_one_key_stores_for_all_is_not_for_everybody():
 
 
 def test_what_stands_for_the_names_in_a_path_is_decoded():
-    route = Route("/{version}/models/{model}:run", Dialect.OPENAI, ("POST",))
+    route = Route("/{version}/models/{model}:run", OPENAI, ("POST",))
     for path in ("/v1beta/models/ft%2Fa%3Ab:run", "/v1beta/models/ft%2Fa:b%3Arun", "/v1beta/models/ft%2Fa%3ab%3arun"):
         assert route.names_in(path) == {"version": "v1beta", "model": "ft/a:b"}
     for path in ("/v2/models/a:run", "/v1/models/:run", "/v1/models/a/b:run", "/v1/models/a:running", "/v1/models/run"):
@@ -139,7 +139,7 @@ def test_the_model_of_bedrock_and_whether_it_streams_stand_in_the_path():
 
 
 def test_a_prefix_may_stand_before_a_path_or_not():
-    route = Route("/chat", Dialect.OPENAI, ("POST",), prefix="/v1")
+    route = Route("/chat", OPENAI, ("POST",), prefix="/v1")
     assert [route.matches(path) for path in ("/chat", "/v1/chat", "/v1/v1/chat", "/v1chat")] == [
         True,
         True,

@@ -15,6 +15,7 @@ from handlers.dataplane.upstream_request import Destination
 from handlers.problems import Problem
 from intercept.apis import RequestSummary
 from intercept.catalog import REALTIME
+from intercept.dialects.openai.dialect import OpenAIError
 from intercept.dialects.openai.realtime import (
     CANCEL,
     ERROR,
@@ -25,7 +26,6 @@ from intercept.dialects.openai.realtime import (
     read_server_event,
 )
 from intercept.records import SocketOrigin
-from resources.errors import OpenAIError
 
 OVER_LIMIT = "AI Bridge refuses further responses"
 

@@ -26,6 +26,7 @@ from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, stopping
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import RESPONSES
+from intercept.dialects.openai.dialect import OpenAIError
 from intercept.dialects.openai.responses_socket import (
     CREATE,
     ERROR,
@@ -38,7 +39,6 @@ from intercept.ids import format_id
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
 from limits.held import Held
-from resources.errors import OpenAIError
 from upstream.client import UpstreamError, UpstreamTruncatedError
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from intercept.apis import Dialect
+from intercept import catalog
 from upstream.routes.extra_routes import parse_routes
 
 OBJECT = b'{"results":[],"usage":{"total_tokens":5}}'
@@ -17,7 +17,7 @@ OPENAI = "/api/v2/aibridge/openai"
 def routes(running):
     added = parse_routes("GET /v1/vector_stores, POST /v1/score=rerank, POST /v1/run/{model}=embeddings")
     providers = running.bridge.providers
-    providers["openai"] = replace(providers["openai"], extra_routes=tuple(route.of(Dialect.OPENAI) for route in added))
+    providers["openai"] = replace(providers["openai"], extra_routes=tuple(route.of(catalog.OPENAI) for route in added))
 
 
 @pytest.mark.usefixtures("routes")

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.anthropic import messages
+from intercept.dialects import anthropic as messages
 from intercept.dialects.bedrock.requests import parse_request
 from intercept.records import UserPrompt
 from tests.cases import for_each

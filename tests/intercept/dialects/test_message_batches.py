@@ -1,7 +1,6 @@
 import json
 
-from intercept.dialects.anthropic.message_batches import read_line
-from intercept.dialects.anthropic.messages import usages_of
+from intercept.dialects.anthropic import read_line, usages_of
 from intercept.dialects.batch_lines import BatchResult
 from intercept.records import TokenUsage
 from tests.cases import for_each

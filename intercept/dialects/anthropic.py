@@ -1,21 +1,25 @@
-"""Anthropic's messages: `POST /v1/messages`.
+"""Anthropic's dialect: messages, the results of batches of them, and errors.
 
-Source: the Anthropic API reference, "Messages" and "Streaming messages".
+Source: the Anthropic API reference, "Messages", "Streaming messages", "Retrieve Message Batch results", "Errors" and "Rate
+limits".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Literal, Self
+from uuid import UUID
 
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 from msgspec.structs import replace
 
-from intercept.apis import RequestSummary
+from intercept.apis import Dialect, RequestSummary
 from intercept.callers.conversations import read_conversation
 from intercept.callers.tags import metadata_tags
+from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
@@ -29,8 +33,54 @@ from intercept.tokens import BATCH_TIER, SERVICE_TIER, count, disjoint_tokens, p
 MAX_SESSION_HINT: Final = 4 * 1024
 """Characters of `metadata.user_id`; a longer one hints at nothing."""
 
+_INVALID: Final = "invalid_request_error"
+_ERRORS: Final = {
+    **dict.fromkeys((400, 405, 415, 426), _INVALID),
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+}
+_OTHER_ERROR: Final = "api_error"
 _UNUSUAL: Final = ((SERVICE_TIER, BATCH_TIER), ("speed", "fast"))
 _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+
+
+class AnthropicErrorDetail(Struct):
+    """As Anthropic words it."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(Struct):
+    """An error of the bridge on the routes of the type `anthropic`."""
+
+    type: Literal["error"]
+    error: AnthropicErrorDetail
+    message: str
+    request_id: UUID
+
+    @classmethod
+    def of(cls, status: int, message: str, request_id: Any = "", retry_after_ms: int | None = None) -> Self:  # noqa: ARG003
+        """Word the error of an HTTP status."""
+        return cls("error", AnthropicErrorDetail(_ERRORS.get(status, _OTHER_ERROR), message), message, request_id)
+
+
+DIALECT: Final = Dialect(
+    name="anthropic",
+    error=AnthropicError,
+    request_id_header="Request-Id",
+    limit_header="anthropic-ratelimit-{unit}-{what}",
+    limit_reset_is_instant=True,
+    ping=b'event: ping\ndata: {"type": "ping"}\n\n',
+    paths=re.compile(r"(/anthropic)?(/v1)*/messages|/api/|.*/publishers/anthropic/"),
+    models_path="/v1/models",
+    check_headers=(("anthropic-version", "2023-06-01"),),
+)
 
 
 class _Request(RequestBody):
@@ -58,6 +108,7 @@ class _TextBlock(_Block):
 
 class _Message(Struct):
     id: str | None = None
+    model: str | None = None
     content: list[_Block] | None = None
     usage: Raw = Raw()
     error: Raw = Raw()
@@ -255,6 +306,28 @@ def _further_tokens(iteration: dict[str, Any], usage: dict[str, Any]) -> TokenUs
 def tokens(usage: dict[str, Any]) -> TokenUsage | None:
     """Read the usage of a message; None where it has no count."""
     return disjoint_tokens(usage, _COUNTS, provider_price(usage))
+
+
+class _Result(Struct):
+    type: str = ""
+    message: _Message = field(default_factory=_Message)
+
+
+class _Line(Struct):
+    custom_id: str = ""
+    result: _Result = field(default_factory=_Result)
+
+
+_LINE: Final = Decoder(_Line)
+
+
+def read_line(line: bytes) -> BatchResult | None:
+    """Read a line of a batch's results; None for a request that got no message, or one without tokens."""
+    result_line = read_struct(line, _LINE)
+    if result_line is None or result_line.result.type != "succeeded":
+        return None
+    message = result_line.result.message
+    return make_result(result_line.custom_id, message.id or "", message.model or "", message.usage, usages_of)
 
 
 stream_reader: Final = MessageStream

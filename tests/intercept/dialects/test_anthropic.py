@@ -1,7 +1,7 @@
 import json
 
 from intercept.apis import RequestSummary
-from intercept.dialects.anthropic.messages import MAX_SESSION_HINT, body_reader, parse_request, stream_reader
+from intercept.dialects.anthropic import MAX_SESSION_HINT, body_reader, parse_request, stream_reader
 from intercept.dialects.drafts import MAX_PARTS
 from intercept.records import ModelThought, Reading, TokenUsage, ToolUsage, UsageSource, UserPrompt
 from intercept.tokens import MAX_USAGE_WEIGHT

@@ -1,6 +1,7 @@
 import json
 
-from intercept.dialects.gemini.refusals import GeminiRefusal, read_refusal
+from intercept.apis import KeyRefusal
+from intercept.dialects.gemini.dialect import read_refusal
 from tests.cases import for_each
 
 INFO, RETRY = "type.googleapis.com/google.rpc.ErrorInfo", "type.googleapis.com/google.rpc.RetryInfo"
@@ -13,13 +14,13 @@ LIMITED = {"error": {"code": 429, "details": [{"@type": "other"}, {"@type": RETR
 @for_each(
     ("body", "said"),
     [
-        (INVALID, GeminiRefusal(is_invalid_key=True)),
-        ([INVALID], GeminiRefusal(is_invalid_key=True)),
-        (LIMITED, GeminiRefusal(retry_after=34.5)),
-        ({"error": {"code": 400, "details": [{"reason": "OTHER", "retryDelay": "soon"}]}}, GeminiRefusal()),
-        ({"error": {"code": 400, "message": "API_KEY_INVALID"}}, GeminiRefusal()),
-        ({"error": "no"}, GeminiRefusal()),
-        ([], GeminiRefusal()),
+        (INVALID, KeyRefusal(is_invalid_key=True)),
+        ([INVALID], KeyRefusal(is_invalid_key=True)),
+        (LIMITED, KeyRefusal(retry_after=34.5)),
+        ({"error": {"code": 400, "details": [{"reason": "OTHER", "retryDelay": "soon"}]}}, KeyRefusal()),
+        ({"error": {"code": 400, "message": "API_KEY_INVALID"}}, KeyRefusal()),
+        ({"error": "no"}, KeyRefusal()),
+        ([], KeyRefusal()),
     ],
 )
 def test_a_refusal_says_whether_the_key_is_wrong_and_when_to_come_back(body, said):

@@ -1,1 +1,0 @@
-"""What Anthropic's API speaks: messages, and batches of them."""
