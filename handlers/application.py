@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from typing import Any
 
@@ -22,8 +23,6 @@ from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
 from handlers.api.accounts.tokens import TokenHandler, TokensHandler
 from handlers.api.accounts.usage import UsageHandler
 from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
-from handlers.api.accounts.views import ViewHandler, ViewsHandler
-from handlers.api.alerts.webhooks import DeliveriesHandler, WebhookHandler, WebhooksHandler, WebhookTestHandler
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoCompanyHandler, DemoUnchangedHandler
 from handlers.api.limits import LimitsHandler
@@ -63,6 +62,8 @@ from handlers.dataplane.services.stored_response import StoredResponse
 from handlers.dataplane.upstream_request import Destination
 from handlers.openapi.handler import OpenAPIHandler
 from handlers.operation.health import HealthHandler, MetricsHandler, ReadinessHandler
+from handlers.operations.catalogue import BY_PATH
+from handlers.operations.handler import OperationHandler
 from handlers.problems import Problem
 from intercept.apis import Dialect
 from limits.policies.sources import Level
@@ -129,14 +130,12 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("prices/recosts/([^/]+)", RecostHandler),
     ("spend/export", SpendExportHandler),
     ("spend/reconciliation", ReconciliationHandler),
-    ("views", ViewsHandler),
-    ("views/([^/]+)", ViewHandler),
-    ("webhooks", WebhooksHandler),
-    ("webhooks/([^/]+)", WebhookHandler),
-    ("webhooks/([^/]+)/deliveries", DeliveriesHandler),
-    ("webhooks/([^/]+)/test", WebhookTestHandler),
     ("demo-company", DemoCompanyHandler),
     ("audit", AuditHandler),
+    *(
+        (re.sub(r"\{\w+\}", "([^/]+)", path), OperationHandler, {"operations": operations})
+        for path, operations in BY_PATH.items()
+    ),
 )
 # Below it are the page and what is read of the control plane, of the demo company.
 DEMO = "/demo-company/"
@@ -206,7 +205,12 @@ class BridgeApplication(Application):
         of_demo = {"bridge": self._demo}
         if not issubclass(handler, IdentifiedHandler) or issubclass(handler, _NOT_OF_DEMO):
             return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
-        if request.method not in _READING and handler is not WhatIfHandler:  # which reads by POST
+        if handler is OperationHandler:
+            operation = found.handler_kwargs["operations"].get("GET" if request.method == "HEAD" else request.method)
+            allowed = operation is None or operation.is_in_demo
+        else:
+            allowed = request.method in _READING or handler is WhatIfHandler
+        if not allowed:  # which reads by POST
             return self.get_handler_delegate(request, DemoUnchangedHandler, of_demo)
         found.handler_kwargs = {**found.handler_kwargs, **of_demo}
         return found

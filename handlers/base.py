@@ -82,8 +82,13 @@ class BridgeHandler(RequestHandler):
         """Receive the running bridge."""
         self.bridge = bridge
         self.request_id = format_id(bridge.new_id())
-        if self.request.method not in self.BODY_METHODS:
+        if not self.takes_body:
             self.cycle.refuse_body()
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the request is answered after its body was read."""
+        return self.request.method in self.BODY_METHODS
 
     def clear(self) -> None:
         """Reset the response without Tornado's default headers: the handler sets them, and `RequestCycle` the date."""
@@ -216,14 +221,14 @@ class BridgeHandler(RequestHandler):
         problem = self.problem_of(error)
         if problem is None:
             message = responses.get(status_code, "Error") if isinstance(error, HTTPError) else "Internal Server Error"
-            headers = {"Allow": self._allowed} if status_code == METHOD_NOT_ALLOWED else {}
+            headers = {"Allow": self.allowed} if status_code == METHOD_NOT_ALLOWED else {}
             rule = Rule.WRONG_METHOD if status_code == METHOD_NOT_ALLOWED else None
             problem = Problem(status_code, message, headers, rule=rule)
         self.write_problem(problem)
         self.finish()
 
     @property
-    def _allowed(self) -> str:
+    def allowed(self) -> str:
         """The methods that are served, for the header that a 405 must have (RFC 9110 section 15.5.6)."""
 
         def is_served(name: str) -> bool:

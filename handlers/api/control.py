@@ -181,6 +181,13 @@ class IdentifiedHandler(BridgeHandler):
             raise StreamClosedError from error
         await asyncio.sleep(0)
 
+    async def finish_large(self) -> None:
+        """Wait until the client has read a large response: the request holds its share until then."""
+        if self._unsent >= PIECE_BYTES:
+            if not self.cycle.started:
+                self.set_header("Content-Length", str(self._unsent))
+            await self.send()
+
     def problem_of(self, error: BaseException | None) -> Problem | None:
         """Say also that it would take too long to add up calls."""
         if isinstance(error, TooMuchError):
@@ -211,14 +218,7 @@ class ControlHandler(IdentifiedHandler):
         """Respond."""
         with suppress(StreamClosedError):
             await self.respond()
-            await self._finish_large()
-
-    async def _finish_large(self) -> None:
-        """Wait until the client has read a large response: the request holds its share until then."""
-        if self._unsent >= PIECE_BYTES:
-            if not self.cycle.started:
-                self.set_header("Content-Length", str(self._unsent))
-            await self.send()
+            await self.finish_large()
 
 
 def too_much(error: TooMuchError) -> str:

@@ -75,6 +75,13 @@ RESPONSES = {
         TOO_MANY_REQUESTS.format(DEFAULT_REQUESTS),
         TOO_MANY_FAILURES,
     ),
+    "NotFound": problem(
+        "There is nothing of this name or id, or the caller may not see it.", "There is no user named ada."
+    ),
+    "ChangedMeanwhile": problem(
+        "It has another version.",
+        "The group research was changed meanwhile; read it again, and make the change to that.",
+    ),
     "InternalError": problem("An internal error; the log has the details.", "Internal Server Error"),
     "Unavailable": retriable("The database is unavailable.", DATABASE_UNAVAILABLE, IDENTITIES_UNAVAILABLE),
 }

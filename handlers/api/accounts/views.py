@@ -1,85 +1,96 @@
-"""`/api/v2/aibridge/views`: views of the dashboard under a name, one's own and shared ones."""
+"""Views of the dashboard under a name: one's own, and those that others share."""
 
 from __future__ import annotations
 
+from typing import Annotated
+from uuid import UUID
+
 from msgspec import UNSET
 
-from handlers.api.accounts.changes import ChangeHandler, id_of
-from handlers.api.choices import choice, refuse
-from handlers.api.pagination import parse_page
-from handlers.problems import Problem
+from handlers.operations.operation import Ask, Tagged, Versions, operation
+from handlers.operations.problems import NOT_YOUR_VIEW
+from handlers.operations.query import Paged
 from resources.accounts.views import NewView, SavedView, ViewChange
-from resources.fields import ListPage
-from resources.ranges import Problems
+from resources.fields import ListPage, doc
 from storage.accounts.views.documents import Page, View
-from storage.accounts.views.views import UNKNOWN, NotYourViewError, Views
+from storage.accounts.views.views import UNKNOWN, Views
 
-NOT_YOURS_TO_CHANGE = "Only the user who saved a view and owners may change it."
-
-
-class _ViewHandler(ChangeHandler):
-    @property
-    def _views(self) -> Views:
-        return Views(self.bridge.database, self.bridge.identities, now=self.bridge.now)
-
-    def problem_of(self, error: BaseException | None) -> Problem | None:
-        """Say also whose view it is not."""
-        return Problem(403, NOT_YOURS_TO_CHANGE) if isinstance(error, NotYourViewError) else super().problem_of(error)
-
-    async def show(self, view: View, status: int = 200) -> None:
-        """Respond with a view and its version as `ETag`."""
-        users = await self._views.owners([view])
-        self.write_json(SavedView.of(view, users), status, version=view.version)
+Id = Annotated[UUID, doc("The id of the view.")]
 
 
-class ViewsHandler(_ViewHandler):
-    """All views that the caller sees."""
+class ViewQuery(Paged, frozen=True):
+    """Which views."""
 
-    async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by name."""
-        await self.identify()
-        values = self.parameters("limit", "offset", "page")
-        problems: Problems = []
-        rows, page = parse_page(values), choice(Page, "page", values, problems)
-        refuse(problems)
-        count, views = await self._views.page(self.identity.user, page=page, limit=rows.limit, offset=rows.offset)
-        users = await self._views.owners(views)
-        self.write_json(ListPage(count, [SavedView.of(view, users) for view in views]))
-
-    async def post(self) -> None:
-        """Save one: 201."""
-        await self.identify(fresh=True)
-        body = self.read_body(NewView)
-        view = await self._views.add(
-            self.author,
-            name=body.name,
-            page=body.page,
-            query={} if body.query is UNSET else body.query,
-            shared=body.shared is True,
-        )
-        self.set_header("Location", f"{self.request.path}/{view.id}")
-        await self.show(view, 201)
+    page: Annotated[Page | None, doc("Only those that open this view of the dashboard.")] = None
 
 
-class ViewHandler(_ViewHandler):
-    """One view."""
+def _views(ask: Ask) -> Views:
+    return Views(ask.bridge.database, ask.bridge.identities, now=ask.bridge.now)
 
-    async def get(self, id_: str) -> None:
-        """Send it, with its version as `ETag`."""
-        await self.identify()
-        self.parameters()
-        view = await self._views.find(id_of(id_, UNKNOWN), self.identity.user)
-        await self.show(view)
 
-    async def patch(self, id_: str) -> None:
-        """Change the given fields; respond with the result."""
-        await self.identify(fresh=True)
-        changes = self.read_body(ViewChange).changes
-        view = await self._views.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
-        await self.show(view)
+async def _shown(ask: Ask, view: View) -> Tagged[SavedView]:
+    return Tagged(SavedView.of(view, await _views(ask).owners([view])), view.version)
 
-    async def delete(self, id_: str) -> None:
-        """Remove it: 204."""
-        await self.identify(fresh=True)
-        await self._views.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
-        self.set_status(204)
+
+@operation("GET", "views")
+async def list_views(ask: Ask, query: ViewQuery) -> ListPage[SavedView]:
+    """List saved views.
+
+    The caller's own, and those that others share, by name.
+    """
+    count, views = await _views(ask).page(ask.user, page=query.page, limit=query.limit, offset=query.offset)
+    users = await _views(ask).owners(views)
+    return ListPage(count, [SavedView.of(view, users) for view in views])
+
+
+@operation(
+    "POST",
+    "views",
+    status=201,
+    located="id",
+    raises={409: "The caller has one of this name, or too many."},
+    example=NewView(
+        name="Spend of research", page=Page.EXPLORE, query={"q": "group:research", "by": "user"}, shared=True
+    ),
+)
+async def save_view(ask: Ask, body: NewView) -> Tagged[SavedView]:
+    """Save a view.
+
+    It belongs to the caller. A view is an address, so each reader sees only what they may see.
+    """
+    query = {} if body.query is UNSET else body.query
+    view = await _views(ask).add(ask.author, name=body.name, page=body.page, query=query, shared=body.shared is True)
+    return await _shown(ask, view)
+
+
+@operation("GET", "views/{id}", unknown=UNKNOWN)
+async def get_view(ask: Ask, id_: Id) -> Tagged[SavedView]:
+    """Read a saved view.
+
+    The caller's own, or a shared one.
+    """
+    return await _shown(ask, await _views(ask).find(id_, ask.user))
+
+
+@operation(
+    "PATCH",
+    "views/{id}",
+    unknown=UNKNOWN,
+    raises={403: NOT_YOUR_VIEW, 409: "The user has another view of this name."},
+    example=ViewChange(shared=False),
+)
+async def change_view(ask: Ask, id_: Id, body: ViewChange, versions: Versions) -> Tagged[SavedView]:
+    """Change a saved view.
+
+    For the user who saved it; owners may change shared ones. Fields that are not given stay unchanged.
+    """
+    return await _shown(ask, await _views(ask).change(id_, body.changes, versions=versions, author=ask.author))
+
+
+@operation("DELETE", "views/{id}", unknown=UNKNOWN, raises={403: NOT_YOUR_VIEW})
+async def remove_view(ask: Ask, id_: Id, versions: Versions) -> None:
+    """Remove a saved view.
+
+    For the user who saved it; owners may remove shared ones.
+    """
+    await _views(ask).remove(id_, versions=versions, author=ask.author)

@@ -1,96 +1,104 @@
-"""`/api/v2/aibridge/webhooks`: webhooks for alerts. For owners."""
+"""Webhooks, which receive alerts."""
 
 from __future__ import annotations
 
+from typing import Annotated
+from uuid import UUID
+
 from msgspec import UNSET
 
-from handlers.api.accounts.changes import ChangeHandler, id_of
+from handlers.operations.operation import OWNERS, Ask, Tagged, Versions, operation
 from resources.alerts.webhooks import Delivery, NewWebhook, SentTest, Webhook, WebhookChange
-from resources.fields import WholeList
+from resources.fields import WholeList, doc
 from storage.alerts import documents
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import UNKNOWN, Webhooks
 
-NOT_YOURS = "Only owners may see and change webhooks."
+Id = Annotated[UUID, doc("The id of the webhook.")]
 
 
-class _WebhookHandler(ChangeHandler):
-    @property
-    def _webhooks(self) -> Webhooks:
-        return Webhooks(self.bridge.database, self.bridge.managed.sealer, now=self.bridge.now)
-
-    @property
-    def _outbox(self) -> Outbox:
-        return Outbox(self.bridge.database, now=self.bridge.now)
-
-    async def show(self, webhook: documents.Webhook) -> None:
-        """Respond with a webhook and its version as `ETag`."""
-        waiting = await self._outbox.waiting()
-        self.write_json(Webhook.of(webhook, waiting.get(webhook.id, 0)), version=webhook.version)
+def _webhooks(ask: Ask) -> Webhooks:
+    return Webhooks(ask.bridge.database, ask.bridge.managed.sealer, now=ask.bridge.now)
 
 
-class WebhooksHandler(_WebhookHandler):
-    """All webhooks."""
-
-    async def get(self) -> None:
-        """Respond with all webhooks and the result of the last delivery of each."""
-        await self.identify_owner(NOT_YOURS)
-        self.parameters()
-        webhooks, waiting = await self._webhooks.list_all(), await self._outbox.waiting()
-        self.write_json(WholeList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks]))
-
-    async def post(self) -> None:
-        """Add one: 201, with its secret, which is never shown again."""
-        await self.identify_owner(NOT_YOURS)
-        given = self.read_body(NewWebhook)
-        types = list(AlertType) if given.types is UNSET else given.types
-        webhook, secret = await self._webhooks.add(given.url, types, description=given.description, author=self.author)
-        self.set_header("Location", f"{self.request.path}/{webhook.id}")
-        self.write_json(Webhook.of(webhook, secret=secret), 201, version=webhook.version)
+def _outbox(ask: Ask) -> Outbox:
+    return Outbox(ask.bridge.database, now=ask.bridge.now)
 
 
-class WebhookHandler(_WebhookHandler):
-    """One webhook."""
-
-    async def get(self, id_: str) -> None:
-        """Send it, with its version as `ETag`."""
-        await self.identify_owner(NOT_YOURS)
-        self.parameters()
-        await self.show(await self._webhooks.find(id_of(id_, UNKNOWN)))
-
-    async def patch(self, id_: str) -> None:
-        """Change the given fields; respond with the result."""
-        await self.identify_owner(NOT_YOURS)
-        changes = self.read_body(WebhookChange).changes
-        webhook = await self._webhooks.change(id_of(id_, UNKNOWN), changes, versions=self.versions, author=self.author)
-        await self.show(webhook)
-
-    async def delete(self, id_: str) -> None:
-        """Remove it with its waiting deliveries: 204."""
-        await self.identify_owner(NOT_YOURS)
-        await self._webhooks.remove(id_of(id_, UNKNOWN), versions=self.versions, author=self.author)
-        self.set_status(204)
+async def _shown(ask: Ask, webhook: documents.Webhook) -> Tagged[Webhook]:
+    waiting = await _outbox(ask).waiting()
+    return Tagged(Webhook.of(webhook, waiting.get(webhook.id, 0)), webhook.version)
 
 
-class DeliveriesHandler(_WebhookHandler):
-    """The last deliveries of a webhook."""
+@operation("GET", "webhooks", OWNERS)
+async def list_webhooks(ask: Ask) -> WholeList[Webhook]:
+    """List webhooks.
 
-    async def get(self, id_: str) -> None:
-        """Respond with the newest deliveries, newest first."""
-        await self.identify_owner(NOT_YOURS)
-        self.parameters()
-        webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
-        deliveries = await self._outbox.latest(webhook.id)
-        self.write_json(WholeList([Delivery.of(one) for one in deliveries]))
+    Each with the result of its last delivery.
+    """
+    webhooks, waiting = await _webhooks(ask).list_all(), await _outbox(ask).waiting()
+    return WholeList([Webhook.of(one, waiting.get(one.id, 0)) for one in webhooks])
 
 
-class WebhookTestHandler(_WebhookHandler):
-    """A test of a webhook."""
+@operation(
+    "POST",
+    "webhooks",
+    OWNERS,
+    status=201,
+    located="id",
+    raises={409: "There are too many."},
+    example=NewWebhook(url="https://hooks.example.com/aibridge"),
+)
+async def add_webhook(ask: Ask, body: NewWebhook) -> Tagged[Webhook]:
+    """Add a webhook.
 
-    async def post(self, id_: str) -> None:
-        """Send a test message: 202, it is being delivered."""
-        await self.identify_owner(NOT_YOURS)
-        webhook = await self._webhooks.find(id_of(id_, UNKNOWN))
-        event_id = await self._outbox.send_test(webhook.id)
-        self.write_json(SentTest(event_id), 202)
+    Messages are signed as in Standard Webhooks. Only this response has the secret.
+    """
+    types = list(AlertType) if body.types is UNSET else body.types
+    webhook, secret = await _webhooks(ask).add(body.url, types, description=body.description, author=ask.author)
+    return Tagged(Webhook.of(webhook, secret=secret), webhook.version)
+
+
+@operation("GET", "webhooks/{id}", OWNERS, unknown=UNKNOWN)
+async def get_webhook(ask: Ask, id_: Id) -> Tagged[Webhook]:
+    """Read a webhook."""
+    return await _shown(ask, await _webhooks(ask).find(id_))
+
+
+@operation("PATCH", "webhooks/{id}", OWNERS, unknown=UNKNOWN, example=WebhookChange(disabled=True))
+async def change_webhook(ask: Ask, id_: Id, body: WebhookChange, versions: Versions) -> Tagged[Webhook]:
+    """Change a webhook.
+
+    Fields that are not given stay unchanged.
+    """
+    return await _shown(ask, await _webhooks(ask).change(id_, body.changes, versions=versions, author=ask.author))
+
+
+@operation("DELETE", "webhooks/{id}", OWNERS, unknown=UNKNOWN)
+async def remove_webhook(ask: Ask, id_: Id, versions: Versions) -> None:
+    """Remove a webhook.
+
+    Its waiting deliveries are removed too.
+    """
+    await _webhooks(ask).remove(id_, versions=versions, author=ask.author)
+
+
+@operation("GET", "webhooks/{id}/deliveries", OWNERS, unknown=UNKNOWN)
+async def list_deliveries(ask: Ask, id_: Id) -> WholeList[Delivery]:
+    """List the last deliveries of a webhook.
+
+    The newest, the last one first.
+    """
+    webhook = await _webhooks(ask).find(id_)
+    return WholeList([Delivery.of(one) for one in await _outbox(ask).latest(webhook.id)])
+
+
+@operation("POST", "webhooks/{id}/test", OWNERS, status=202, unknown=UNKNOWN)
+async def test_webhook(ask: Ask, id_: Id) -> SentTest:
+    """Send a test to a webhook.
+
+    The result is in `last_delivery` of the webhook, a few seconds later.
+    """
+    webhook = await _webhooks(ask).find(id_)
+    return SentTest(await _outbox(ask).send_test(webhook.id))

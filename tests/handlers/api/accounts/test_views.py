@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handlers.api.accounts.views import NOT_YOURS_TO_CHANGE
+from handlers.operations.problems import NOT_YOUR_VIEW
 from resources.accounts.views import NOT_A_NAME, NOT_A_QUERY, SECRET, NewView
 from resources.bodies import NOT_A_SWITCH, InvalidBodyError
 from storage.accounts.users import Role
@@ -79,7 +79,7 @@ async def test_a_view_is_saved_shown_and_changed_by_its_user_and_seen_by_others_
     for method, body in (("PATCH", {"name": "x"}), ("DELETE", None)):
         assert summary(await send(method, f"{VIEWS}/{ours['id']}", body, rhea)) == (
             403,
-            {"message": NOT_YOURS_TO_CHANGE},
+            {"message": NOT_YOUR_VIEW},
         )
         assert (await send(method, f"{VIEWS}/{mine['id']}", body)).status == 404
     _, changed = summary(await send("PATCH", f"{VIEWS}/{ours['id']}", {"name": "theirs"}))

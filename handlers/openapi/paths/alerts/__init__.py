@@ -1,1 +1,0 @@
-"""Webhooks that receive alerts."""

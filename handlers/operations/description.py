@@ -1,0 +1,103 @@
+"""What `/openapi.json` says of operations, all of it from their declarations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from msgspec import Meta, structs
+
+from handlers.openapi.errors import problem
+from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
+from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, header, in_path, json_response, query, shared
+from handlers.operations.operation import EVERYONE, Operation, by_path
+
+_META = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra_json_schema")
+
+
+def paths(operations: Iterable[Operation]) -> dict[str, Described]:
+    """The paths of the document with their methods."""
+    found: dict[str, Described] = {}
+    for methods in by_path(operations).values():
+        for one in methods.values():
+            item = found.setdefault(one.address, {})
+            item[one.method.lower()] = described = _described(one)
+            if one.method == "GET":
+                head = {"operationId": described["operationId"] + "Head", "description": "The same, without a body."}
+                item["head"] = described | head
+    return found
+
+
+def _described(operation: Operation) -> Described:
+    summary, text = operation.text
+    described: Described = {
+        "operationId": re.sub(r"_(\w)", lambda found: found[1].upper(), operation.function.__name__),
+        "tags": [operation.tag or operation.path.partition("/")[0]],
+        "summary": summary,
+        "description": f"{text} {_for_whom(operation)}".strip(),
+        "parameters": [
+            *(in_path(name, *_parted(kind)[:2]) for name, kind in operation.path_parameters.items()),
+            *(_in_query(one) for one in structs.fields(operation.query)),
+            *([IF_MATCH] if "versions" in operation.hints else []),
+        ],
+        "responses": dict(sorted(_responses(operation).items())),
+    }
+    if operation.body is not None:
+        content: Described = {"schema": operation.body[0]}
+        if operation.example is not None:
+            content["examples"] = {"example": {"value": operation.example}}
+        described["requestBody"] = {"required": True, "content": {JSON: content}}
+    return described
+
+
+def _for_whom(operation: Operation) -> str:
+    if operation.who is EVERYONE:
+        return ""
+    return f"For {operation.who.plural}" + ("; for others their own." if operation.own else ".")
+
+
+def _responses(operation: Operation) -> dict[str, Described]:
+    """The answer, and the errors that follow from what is declared."""
+    found = dict(CHANGE if operation.body is None else CHANGE_WITH_BODY)
+    if operation.is_reading:
+        found["400"] = shared("InvalidQuery")
+    if operation.who is not EVERYONE:
+        found["403"] = problem("The caller may not.", operation.refusal)
+    if operation.path_parameters:
+        found["404"] = shared("NotFound")
+    if "versions" in operation.hints:
+        found["412"] = shared("ChangedMeanwhile")
+    found |= {str(status): problem(why) for status, why in operation.raises.items()}
+    kind, is_tagged = operation.answer
+    headers = dict(ETAG) if is_tagged else {}
+    if operation.located:
+        headers["Location"] = header(str, "Where it is.", f"{operation.address}/2f0c7d4b-8a35-4f0e-9d1e-6a1b7c0e5d21")
+    answer = {"description": "It is done."} if kind is NoneType else json_response("The answer.", kind, headers)
+    return found | {str(int(operation.success)): answer}
+
+
+def _in_query(field: structs.FieldInfo) -> Described:
+    kind, text, examples = _parted(field.type)
+    more = {"default": field.default} if field.default not in (None, "", ()) else {}
+    return query(field.encode_name, kind, text, **more, **({"example": examples[0]} if examples else {}))
+
+
+def _parted(kind: Any) -> tuple[Any, str, list[Any]]:
+    """The type of a parameter without the word that it may be left out, what is said of it, and examples."""
+    text = ""
+    notes: list[Any] = []
+    examples: list[Any] = []
+    while get_origin(kind) in {Annotated, Union, UnionType}:
+        if get_origin(kind) is Annotated:
+            kind, *more = get_args(kind)
+            notes += more
+        else:
+            kind = next(one for one in get_args(kind) if one is not NoneType)
+    for note in notes:
+        text, examples = text or note.description or "", examples or note.examples or []
+    rules = [{name: value for name in _META if (value := getattr(note, name)) is not None} for note in notes]
+    for one in filter(None, rules):
+        kind = Annotated[kind, Meta(**one)]
+    return kind, text, examples

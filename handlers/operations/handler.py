@@ -1,0 +1,172 @@
+"""The request handler that runs operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from types import NoneType
+from typing import Any, get_args
+from uuid import UUID
+
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
+
+from handlers.api.control import IdentifiedHandler
+from handlers.base import METHOD_NOT_ALLOWED
+from handlers.bridge import Bridge
+from handlers.operations.operation import Ask, Operation, Tagged, argument
+from handlers.operations.problems import problem_of
+from handlers.operations.query import read_query
+from handlers.problems import Problem, sentence
+from storage.accounts.users import is_meant
+
+ME = "me"
+"""The caller, in a path."""
+
+SWALLOWED_BYTES = 1024 * 1024
+"""How much more of a body is read and thrown away, so that a client gets to see the response."""
+
+NOT_JSON = "Send JSON, with Content-Type: application/json."
+TOO_LARGE = "The request body is larger than the allowed {} bytes."
+NOTE_HEADER = "X-AI-Bridge-Note"
+SERVICE = "A service token, which belongs to a group, changes nothing."
+
+_ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
+
+
+class OperationHandler(IdentifiedHandler):
+    """The operations of one path.
+
+    The caller is identified when the body has been read. Who asks for a change is looked up afresh, so that nobody
+    changes anything who may no longer.
+    """
+
+    def initialize(self, bridge: Bridge, operations: Mapping[str, Operation]) -> None:  # type: ignore[override]
+        """Receive the running bridge, and the operations by method."""
+        self._operations = operations
+        self._operation = operations.get("GET" if self.request.method == "HEAD" else self.request.method or "")
+        self._body = bytearray()
+        super().initialize(bridge)
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the operation has a body."""
+        return self._operation is not None and self._operation.body is not None
+
+    @property
+    def allowed(self) -> str:
+        """The methods that are served."""
+        return ", ".join(
+            method
+            for method in self.SUPPORTED_METHODS
+            if method in self._operations or (method == "HEAD" and "GET" in self._operations)
+        )
+
+    async def prepare(self) -> None:
+        """Bound the body. More is read than is used, so that a body that is too large gets an error with the allowed size."""
+        if self._operation is None:
+            raise HTTPError(METHOD_NOT_ALLOWED)
+        if self.cycle.wants_body:
+            self.cycle.set_max_body_size(SWALLOWED_BYTES)
+
+    def data_received(self, chunk: bytes) -> None:
+        """Collect the body, as far as it may be used."""
+        if self._operation is not None and len(self._body) <= self._operation.max_body:
+            self._body += chunk
+
+    async def run(self, *path: str) -> None:
+        """Run the operation, and send what it returns."""
+        operation = self._operation
+        if operation is None:
+            raise HTTPError(METHOD_NOT_ALLOWED)
+        await self.identify(fresh=not operation.is_reading)
+        parts = dict(zip(operation.path_parameters, path, strict=True))
+        if operation.own:
+            self._find_own(operation, parts)
+        elif self.identity.user.role not in operation.who.roles:
+            raise Problem(403, operation.refusal)
+        arguments = {argument(name): self._part(operation, name, text) for name, text in parts.items()}
+        with suppress(StreamClosedError):
+            self._write_answer(operation, await operation.function(**arguments, **self._further(operation)))
+            await self.finish_large()
+
+    get = post = put = patch = delete = head = run
+
+    def _find_own(self, operation: Operation, parts: dict[str, str]) -> None:
+        """Put the name of the caller in the place of `me`, and check that the caller may ask for those of others.
+
+        Raises:
+            Problem: 403, they may not; or it is a change, and the caller is no person.
+        """
+        me = self.identity.user
+        if not operation.is_reading and me.is_service:
+            raise Problem(403, SERVICE)
+        first = next(iter(parts))
+        if parts[first] == ME or is_meant(parts[first], me):
+            parts[first] = me.username
+        elif me.role not in operation.who.roles:
+            raise Problem(403, operation.refusal)
+
+    def _part(self, operation: Operation, name: str, text: str) -> str | UUID:
+        """Read a part of the path.
+
+        Raises:
+            Problem: 404, it should be an id and is none.
+        """
+        kind = operation.path_parameters[name]
+        if UUID not in {kind, *get_args(kind)}:
+            return text
+        try:
+            return UUID(text)
+        except ValueError:
+            raise Problem(404, sentence(operation.unknown)) from None
+
+    def _further(self, operation: Operation) -> dict[str, Any]:
+        """What an operation is given beside the parts of its path: those that it names."""
+        found: dict[str, Any] = {}
+        if operation.is_reading or "query" in operation.hints:
+            found["query"] = read_query(operation.query, self.request.query_arguments, self.bridge.now())
+        if operation.body is not None:
+            found["body"] = self._read_body(operation)
+        found["ask"] = Ask(self.bridge, self.identity, self.client_ip)
+        found["versions"] = self._versions
+        return {name: value for name, value in found.items() if name in operation.hints}
+
+    def _read_body(self, operation: Operation) -> Any:
+        """Read the body.
+
+        Raises:
+            Problem: 413, it is too large; 415, it is not declared as JSON.
+            ValidationProblem: It is invalid.
+        """
+        _, read = operation.body or (None, bytes)
+        if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
+            raise Problem(415, NOT_JSON)
+        if len(self._body) > operation.max_body:
+            raise Problem(413, TOO_LARGE.format(operation.max_body))
+        return read(bytes(self._body))
+
+    @property
+    def _versions(self) -> frozenset[str] | None:
+        given = ",".join(self.request.headers.get_list("If-Match")).strip()
+        if given in {"", "*"}:
+            return None
+        return frozenset(tag for weak, tag in _ENTITY_TAG.findall(given) if not weak)  # a weak one never matches
+
+    def _write_answer(self, operation: Operation, answer: Any) -> None:
+        version = ""
+        if isinstance(answer, Tagged):
+            for note in answer.notes:
+                self.add_header(NOTE_HEADER, note)
+            answer, version = answer.value, answer.version
+        if operation.answer[0] is NoneType:
+            self.set_status(operation.success)
+            return
+        if operation.located:
+            self.set_header("Location", f"{self.request.path}/{getattr(answer, operation.located)}")
+        self.write_json(answer, operation.success, version=version)
+
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say what cannot be done."""
+        return problem_of(error) or super().problem_of(error)

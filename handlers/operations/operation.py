@@ -1,0 +1,210 @@
+"""The declaration of an operation: everything that is known of it beside what its function does."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from http import HTTPStatus
+from types import ModuleType, NoneType
+from typing import Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+
+from handlers.bridge import Bridge
+from handlers.dataplane.addresses import CONTROL_PLANE
+from handlers.operations.query import NoQuery, Query
+from storage.accounts.audit import Author
+from storage.accounts.users import Identity, Role, User
+
+MAX_BODY_BYTES = 4096
+READING = frozenset({"GET", "HEAD"})
+
+Answer = TypeVar("Answer")
+
+Versions: TypeAlias = Collection[str] | None
+"""The versions that may be changed, by `If-Match` (RFC 9110, section 13.1.1); None is any."""
+
+
+class Who(NamedTuple):
+    """Who may ask for an operation: callers with one of some roles."""
+
+    roles: frozenset[Role]
+    plural: str
+
+
+EVERYONE = Who(frozenset(Role), "users")
+READERS = Who(frozenset(Role) - {Role.MEMBER}, "owners, auditors and readers")
+AUDITORS = Who(frozenset({Role.OWNER, Role.AUDITOR}), "owners and auditors")
+OWNERS = Who(frozenset({Role.OWNER}), "owners")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Who asks, and the bridge that is asked."""
+
+    bridge: Bridge
+    identity: Identity
+    client_ip: str
+
+    @property
+    def user(self) -> User:
+        """The caller."""
+        return self.identity.user
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether the caller is an owner."""
+        return self.user.role is Role.OWNER
+
+    @property
+    def author(self) -> Author:
+        """The caller as the author of a change."""
+        return Author(self.user, self.client_ip, self.identity.token_id or None, self.identity.expires_at)
+
+
+@dataclass(frozen=True)
+class Tagged(Generic[Answer]):
+    """An answer with its version, which is sent as `ETag`, and notes for who made the change."""
+
+    value: Answer
+    version: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReadBy:
+    """How a body is read that is no struct of its own: `Annotated[type, ReadBy(read, schema)]`."""
+
+    read: Callable[[bytes], Any]
+    schema: Any
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """Declares a function as an operation of the control plane.
+
+    The function is given what it names: `ask` (an `Ask`), `query` (a `Query`), `body` (a `Body`, or see `ReadBy`),
+    `versions` (`Versions`), and the parts of the path. It returns a struct, a list, a `Tagged` one, or None. Its
+    docstring is what `/openapi.json` says, and its first line also what others are told that they may not do.
+
+    Attributes:
+        path: Its address below the control plane, such as `views/{id}`.
+        own: Whether everybody may ask for their own. The path then names a user, and `me` is the caller; a change is
+            made by people alone.
+        status: The status of its answer; by default 200, or 204 without one.
+        located: The field of the answer that names what was made, for the header `Location`; empty without one.
+        unknown: What is said where an id in the path is none.
+        raises: When it answers with other errors than those that follow from its declaration, by status.
+        tag: The part of the description it is in; by default the first word of the path.
+        max_body: The largest body, in bytes.
+        example: An example of its body.
+        in_demo: Whether it is served of the demo company too; by default what is read.
+    """
+
+    method: str
+    path: str
+    who: Who = EVERYONE
+    own: bool = field(default=False, kw_only=True)
+    status: int = field(default=0, kw_only=True)
+    located: str = field(default="", kw_only=True)
+    unknown: str = field(default="", kw_only=True)
+    raises: Mapping[int, str] = field(default_factory=dict, kw_only=True)
+    tag: str = field(default="", kw_only=True)
+    max_body: int = field(default=MAX_BODY_BYTES, kw_only=True)
+    example: Any = field(default=None, kw_only=True)
+    in_demo: bool | None = field(default=None, kw_only=True)
+
+    def __call__(self, function: Callable[..., Awaitable[Any]]) -> Operation:
+        """Declare the function."""
+        return Operation(**vars(self), function=function)
+
+
+operation = Declaration
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(Declaration):
+    """A declared function."""
+
+    function: Callable[..., Awaitable[Any]]
+
+    @property
+    def address(self) -> str:
+        """Its whole path."""
+        return CONTROL_PLANE + self.path
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether it changes nothing, by its method."""
+        return self.method in READING
+
+    @property
+    def is_in_demo(self) -> bool:
+        """Whether it is served of the demo company too."""
+        return self.is_reading if self.in_demo is None else self.in_demo
+
+    @cached_property
+    def hints(self) -> dict[str, Any]:
+        """The types of what the function is given, and as `return` of what it returns."""
+        return get_type_hints(self.function, include_extras=True)
+
+    @cached_property
+    def answer(self) -> tuple[Any, bool]:
+        """The type of its answer, `NoneType` without one, and whether a version comes with it."""
+        returned = self.hints["return"]
+        return (get_args(returned)[0], True) if get_origin(returned) is Tagged else (returned, False)
+
+    @property
+    def success(self) -> int:
+        """The status of its answer."""
+        return self.status or (HTTPStatus.NO_CONTENT if self.answer[0] is NoneType else HTTPStatus.OK)
+
+    @cached_property
+    def query(self) -> type[Query]:
+        """The struct of its query."""
+        found: type[Query] = self.hints.get("query", NoQuery)
+        return found
+
+    @cached_property
+    def body(self) -> tuple[Any, Callable[[bytes], Any]] | None:
+        """The type of its body for the description, and what reads it; None without one."""
+        body = self.hints.get("body")
+        if get_origin(body) is Annotated:
+            made = next(one for one in get_args(body) if isinstance(one, ReadBy))
+            return made.schema, made.read
+        return body and (body, body.read)
+
+    @cached_property
+    def path_parameters(self) -> dict[str, Any]:
+        """The types of the parts of its path by name, in order."""
+        return {part[1:-1]: self.hints[argument(part[1:-1])] for part in self.path.split("/") if part.startswith("{")}
+
+    @cached_property
+    def text(self) -> tuple[str, str]:
+        """What it does, in a few words, and what else is said of it."""
+        first, _, rest = inspect.cleandoc(self.function.__doc__ or "").partition("\n")
+        return first.rstrip("."), " ".join(rest.split())
+
+    @property
+    def refusal(self) -> str:
+        """What is said to who may not ask."""
+        what = self.text[0][:1].lower() + self.text[0][1:]
+        return f"Only {self.who.plural} may {what.replace('a user', 'another user') if self.own else what}."
+
+
+def argument(name: str) -> str:
+    """The argument for a part of a path: none is called as a function of Python is."""
+    return "id_" if name == "id" else name
+
+
+def operations_of(modules: Iterable[ModuleType]) -> list[Operation]:
+    """All operations that are declared in modules."""
+    return [one for module in modules for one in vars(module).values() if isinstance(one, Operation)]
+
+
+def by_path(operations: Iterable[Operation]) -> dict[str, dict[str, Operation]]:
+    """Operations by path and method. A path with a word in some place comes before one with a parameter there."""
+    found: dict[str, dict[str, Operation]] = {}
+    for one in sorted(operations, key=lambda one: [(part.startswith("{"), part) for part in one.path.split("/")]):
+        found.setdefault(one.path, {})[one.method] = one
+    return found
