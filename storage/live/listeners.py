@@ -11,8 +11,8 @@ from typing import Any
 from msgspec import Struct
 
 from storage.accounts.users import User
-from storage.live.change_stream import ChangeStream
 from storage.live.filter_eval import TEXTS, matches
+from storage.mongo.change_stream import ChangeStream
 
 QUEUED_EVENTS = 256
 """The most events that wait for a listener; one that is slower is dropped."""

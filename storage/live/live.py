@@ -14,13 +14,13 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from storage.accounts.identities import Identities, User
-from storage.live.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
+from storage.mongo.change_stream import Change, ChangeStream, Followed, ForgottenPositionError, InvalidPositionError
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
@@ -45,7 +45,32 @@ USERS_KEPT = 10_000
 USERS_SECONDS = 60.0
 """How long names are cached; a changed name may appear that much later."""
 
+# A true end may have the status of the presumed end that it replaces; what it always does is to take that mark away.
+_STARTS_AND_ENDS = {
+    "$or": [
+        {"operationType": {"$in": ["insert", "replace"]}},
+        {
+            "operationType": "update",
+            "$or": [
+                {"updateDescription.updatedFields.status": {"$exists": True}},
+                {"updateDescription.removedFields": "presumed"},
+            ],
+        },
+    ]
+}
+_READ = dict.fromkeys(("fullDocument", "documentKey", "clusterTime"), True)
+
+STARTS_AND_ENDS = Followed(({"$match": _STARTS_AND_ENDS}, {"$project": _READ}), look_up=True)
+"""The changes that listeners hear of."""
+
 _log = logging.getLogger(__name__)
+
+
+class _Current(NamedTuple):
+    """An interception that started or ended: the position of the event, and its current document."""
+
+    position: str
+    document: dict[str, Any]
 
 
 class TooManyListenersError(Exception):
@@ -110,7 +135,7 @@ class Live:
             if after is None:
                 listener.join(self._position)
             else:
-                listener.behind = await ChangeStream.open(self._database, after)
+                listener.behind = await ChangeStream.open(self._database, STARTS_AND_ENDS, after)
                 await self._read_missed(listener, listener.behind)
             yield listener
         finally:
@@ -144,7 +169,7 @@ class Live:
     async def _open(self) -> None:
         async with self._opening:
             if self._reading is None:
-                stream = await ChangeStream.open(self._database)
+                stream = await ChangeStream.open(self._database, STARTS_AND_ENDS)
                 self._position = stream.position
                 self._reading = asyncio.create_task(self._read(stream))  # noqa: TID251 - its waiters get its failure
 
@@ -155,7 +180,7 @@ class Live:
         try:
             while self._listeners:
                 try:
-                    await self._publish(await stream.read(), stream)
+                    await self._publish(_documents(await stream.read()), stream)
                 except DatabaseUnavailableError:
                     await stream.close()
                     stream = await self._reopened() or stream
@@ -171,7 +196,7 @@ class Live:
             self._users = {}
             await stream.close()
 
-    async def _publish(self, changes: Sequence[Change], stream: ChangeStream) -> None:
+    async def _publish(self, changes: Sequence[_Current], stream: ChangeStream) -> None:
         users = await self._users_of(changes)
         await _read_texts(changes, self._listeners)
         for position, document in changes:
@@ -190,7 +215,7 @@ class Live:
         while self._listeners:
             await self._database.health.wait_until_back()
             try:
-                return await ChangeStream.open(self._database, self._position)
+                return await ChangeStream.open(self._database, STARTS_AND_ENDS, self._position)
             except DatabaseUnavailableError:
                 await self._pause(RETRY_SECONDS)
         return None
@@ -199,7 +224,7 @@ class Live:
         """Read a batch of the events that a listener missed; merge it with the others when it has caught up."""
         before = stream.position, self._position
         async with self._catch_up_slots:
-            changes = await stream.read(MISSED_WAIT_MILLISECONDS)
+            changes = _documents(await stream.read(MISSED_WAIT_MILLISECONDS))
         # A stream that has just begun stands ahead of everything there is. In a quiet database nothing brings another one
         # there but the next thing that happens, so that is waited for.
         listener.missed(more=before != (stream.position, self._position))
@@ -214,7 +239,7 @@ class Live:
             listener.behind = None
             await stream.close()
 
-    async def _users_of(self, changes: Iterable[Change]) -> Mapping[UUID, User]:
+    async def _users_of(self, changes: Iterable[_Current]) -> Mapping[UUID, User]:
         if self._clock() - self._users_since >= USERS_SECONDS or len(self._users) > USERS_KEPT:
             self._users, self._users_since = {}, self._clock()
         users = self._users  # also when others start over while these are read
@@ -239,7 +264,12 @@ class Live:
             listener.end(reason)
 
 
-async def _read_texts(changes: Sequence[Change], listeners: Iterable[Listener]) -> None:
+def _documents(changes: Iterable[Change]) -> list[_Current]:
+    """Leave out what was removed since it changed."""
+    return [_Current(one.position, one.document) for one in changes if one.document is not None]
+
+
+async def _read_texts(changes: Sequence[_Current], listeners: Iterable[Listener]) -> None:
     """Read in a thread what texts say, once for all listeners, of interceptions of which a filter depends on that."""
     read = [
         (document, said_in)

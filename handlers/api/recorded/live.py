@@ -18,10 +18,10 @@ from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import Problem
 from resources.errors import Error
 from storage.accounts.events import Way
-from storage.live.change_stream import ForgottenPositionError, InvalidPositionError
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
 from storage.live.live import TooManyListenersError
+from storage.mongo.change_stream import ForgottenPositionError, InvalidPositionError
 
 PARAMETERS = ("q",)
 LAST_EVENT = "Last-Event-ID"

@@ -11,10 +11,10 @@ from intercept.records import UserPrompt
 from resources.recorded.interceptions import interception_as_json
 from runtime.process import now
 from storage.accounts.identities import Identities
-from storage.live.change_stream import ChangeStream
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
-from storage.live.live import RETRY_SECONDS, Live
+from storage.live.live import RETRY_SECONDS, STARTS_AND_ENDS, Live
+from storage.mongo.change_stream import ChangeStream
 from storage.mongo.database import OPTIONS, DatabaseUnavailableError
 from storage.queries.filters.texts import TextQuery
 from tests.bridge import until
@@ -151,7 +151,7 @@ async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(p
 
 @pytest.mark.gen_test
 async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(live, calls, listen, database):
-    stream = await ChangeStream.open(database)
+    stream = await ChangeStream.open(database, STARTS_AND_ENDS)
     await stream.close()
     await calls.start(1)
     ear = await listen(live, after=stream.position)
@@ -190,7 +190,7 @@ async def test_who_resumes_where_the_shared_stream_has_not_been_yet_hears_nothin
 async def test_whoever_comes_and_goes_under_load_hears_everything_once_and_in_order(
     make_live, calls, listen, database, monkeypatch
 ):
-    monkeypatch.setattr("storage.live.change_stream.BATCH", 40)
+    monkeypatch.setattr("storage.mongo.change_stream.BATCH", 40)
     total, processes = 30, [make_live(database) for _ in range(2)]
     chance = random.Random(7)
     whole = await listen(processes[0])

@@ -1,4 +1,4 @@
-"""The interceptions that start and end, as MongoDB's change stream reports them: batch by batch, from any position.
+"""The changes of interceptions, as MongoDB's change stream reports them: batch by batch, from any position.
 
 Made of commands rather than of the driver's own class: that takes an executor's thread for every single event (80 us of
 CPU instead of 18), and says only after its first wait where it stands.
@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import pymongo
+from bson.timestamp import Timestamp
 from pymongo.errors import OperationFailure, PyMongoError
 
-from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 
 BATCH = 100
 """Most events that are read at a time; of all together MongoDB sends 16 MiB."""
@@ -29,23 +31,6 @@ CLOSE_SECONDS = 1.0
 
 MAX_POSITION = 1_024
 """Longest text that can be a position, in characters. Today's have up to 150."""
-
-# A true end may have the status of the presumed end that it replaces; what it always does is to take that mark away.
-_STARTS_AND_ENDS = {
-    "$or": [
-        {"operationType": "insert"},
-        {
-            "operationType": "update",
-            "$or": [
-                {"updateDescription.updatedFields.status": {"$exists": True}},
-                {"updateDescription.removedFields": "presumed"},
-            ],
-        },
-    ]
-}
-
-# Without the projection an event could be larger than MongoDB can send: it has what was written twice.
-_PIPELINE = ({"$match": _STARTS_AND_ENDS}, {"$project": {"fullDocument": True}})
 
 _POSITION = re.compile(rf"[0-9A-F]{{2,{MAX_POSITION}}}")
 
@@ -62,35 +47,60 @@ class ForgottenPositionError(LookupError):
     """The database no longer has the events after this position."""
 
 
+class Followed(NamedTuple):
+    """Which changes a stream reports.
+
+    Attributes:
+        pipeline: Selects them, and projects their events to what is needed. Without a projection an event could be larger
+            than MongoDB can send: it has what was written twice.
+        look_up: Whether an update comes with the document as it is when it is read.
+        plain_ids: Whether ids are read as `with_plain_ids` does.
+    """
+
+    pipeline: tuple[Mapping[str, Any], ...]
+    look_up: bool = False
+    plain_ids: bool = False
+
+
 class Change(NamedTuple):
-    """An interception that started or ended: its current document, and the position of the event."""
+    """A change of an interception.
+
+    Attributes:
+        position: Where its event is.
+        time: The database's time of it.
+        id: Of the interception.
+        document: The whole document, as it was written or is; None of an update that is not looked up, and where the
+            document was removed since then.
+        updated: The fields that an update has set, None of other changes.
+    """
 
     position: str
-    document: dict[str, Any]
+    time: Timestamp
+    id: Any
+    document: dict[str, Any] | None
+    updated: dict[str, Any] | None
 
 
 class ChangeStream:
-    """One change stream, made by `open` and to be closed. `position` is behind everything that was read."""
+    """One change stream, made by `open` and to be closed.
 
-    def __init__(
-        self,
-        database: Database,
-        session: Session,
-        after: str | None,
-    ) -> None:
+    Attributes:
+        position: Behind everything that was read.
+        time: The database's time of that position.
+    """
+
+    def __init__(self, database: Database, session: Session, followed: Followed, after: str | None) -> None:
         self._database = database
-        self._collection = database.interceptions
+        self._followed = followed
+        self._collection = with_plain_ids(database.interceptions) if followed.plain_ids else database.interceptions
         self._session = session
         self._after = after
         self._cursor_id = 0
         self.position = ""
+        self.time = Timestamp(0, 0)
 
     @classmethod
-    async def open(
-        cls,
-        database: Database,
-        after: str | None = None,
-    ) -> Self:
+    async def open(cls, database: Database, followed: Followed, after: str | None = None) -> Self:
         """Begin behind a position, or now. A position may turn out to be none, or too old, at the first `read` only.
 
         Raises:
@@ -102,7 +112,7 @@ class ChangeStream:
             raise InvalidPositionError("not the hexadecimal text of a resume token")
         async with database.within(None):
             session = await database.interceptions.database.client.start_session()
-        stream = cls(database, session, after)
+        stream = cls(database, session, followed, after)
         try:
             await stream._begin()
         except BaseException:
@@ -124,13 +134,14 @@ class ChangeStream:
             "batchSize": BATCH,
             "maxTimeMS": wait_ms,
         }
-        cursor = await self._run_command(more)
+        reply = await self._run_command(more)
+        cursor = reply["cursor"]
         if not cursor["id"]:
             raise ForgottenPositionError("the collection was dropped")
+        changes = [_change(event) for event in cursor["nextBatch"]]
         self.position = cursor["postBatchResumeToken"]["_data"]
-        # One that was removed since then has no document.
-        events = (event for event in cursor["nextBatch"] if event.get("fullDocument"))
-        return [Change(event["_id"]["_data"], event["fullDocument"]) for event in events]
+        self.time = changes[-1].time if changes else reply["operationTime"]
+        return changes
 
     async def close(self) -> None:
         """Close the stream in the database, if that is available."""
@@ -141,12 +152,14 @@ class ChangeStream:
 
     async def _begin(self) -> None:
         after = {} if self._after is None else {"resumeAfter": {"_data": self._after}}
-        pipeline = [{"$changeStream": {"fullDocument": "updateLookup", **after}}, *_PIPELINE]
-        cursor = await self._run_command(
+        look_up = {"fullDocument": "updateLookup"} if self._followed.look_up else {}
+        pipeline = [{"$changeStream": {**look_up, **after}}, *self._followed.pipeline]
+        reply = await self._run_command(
             {"aggregate": self._collection.name, "pipeline": pipeline, "cursor": {"batchSize": 0}}
         )
-        self._cursor_id = cursor["id"]
-        self.position = cursor["postBatchResumeToken"]["_data"]
+        self._cursor_id = reply["cursor"]["id"]
+        self.position = reply["cursor"]["postBatchResumeToken"]["_data"]
+        self.time = reply["operationTime"]
 
     async def _run_command(self, command: dict[str, Any]) -> dict[str, Any]:
         """Send a command of cursors. The socket's own timeout bounds it; the driver's would replace `maxTimeMS`."""
@@ -157,8 +170,13 @@ class ChangeStream:
                 )
         except OperationFailure as error:
             raise _meaning(error, resumed=self._after is not None) or error from error
-        cursor: dict[str, Any] = reply["cursor"]
-        return cursor
+        return reply
+
+
+def _change(event: Mapping[str, Any]) -> Change:
+    document, id_ = event.get("fullDocument"), event["documentKey"]["_id"]
+    updated = event.get("updateDescription", {}).get("updatedFields")
+    return Change(event["_id"]["_data"], event["clusterTime"], id_, document, updated)
 
 
 def _meaning(error: OperationFailure, *, resumed: bool) -> Exception | None:

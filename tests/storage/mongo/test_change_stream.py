@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo import MongoClient
 
-from storage.live.change_stream import (
+from storage.live.live import STARTS_AND_ENDS
+from storage.mongo.change_stream import (
     ChangeStream,
     ForgottenPositionError,
     InvalidPositionError,
@@ -31,7 +32,7 @@ def opened(io_loop, database):
     streams = []
 
     async def opened(after=None):
-        streams.append(await ChangeStream.open(database, after))
+        streams.append(await ChangeStream.open(database, STARTS_AND_ENDS, after))
         return streams[-1]
 
     yield opened
@@ -71,7 +72,7 @@ async def test_each_start_and_each_end_is_told_once_with_the_whole_document(call
 async def test_a_position_of_another_database_is_refused(opened, calls, mongodb_uri):
     other = Database.connect(mongodb_uri, f"test-{uuid4().hex}")
     await other.interceptions.insert_one({"_id": 0})
-    stream = await ChangeStream.open(other)
+    stream = await ChangeStream.open(other, STARTS_AND_ENDS)
     await other.interceptions.insert_one({"_id": 1})
     (change,) = await stream.read()
     await stream.close()
@@ -86,14 +87,14 @@ async def test_a_position_of_another_database_is_refused(opened, calls, mongodb_
 @given(at=st.integers(min_value=0), digits=st.text("0123456789ABCDEF", max_size=6), cut=st.integers(0, 8))
 def test_a_position_that_was_tampered_with_is_refused_or_taken_but_breaks_nothing(io_loop, database, at, digits, cut):
     async def resume():
-        stream = await ChangeStream.open(database)
+        stream = await ChangeStream.open(database, STARTS_AND_ENDS)
         await database.interceptions.insert_one({"_id": uuid4()})
         (change,) = await stream.read()
         await stream.close()
         at_ = at % len(change.position)
         position = change.position[:at_] + digits + change.position[at_ + cut :]
         with suppress(InvalidPositionError, ForgottenPositionError):
-            stream = await ChangeStream.open(database, position)
+            stream = await ChangeStream.open(database, STARTS_AND_ENDS, position)
             try:
                 await stream.read(1)
             finally:
@@ -106,7 +107,7 @@ def test_a_position_that_was_tampered_with_is_refused_or_taken_but_breaks_nothin
 async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
     mongodb = await EmbeddedMongoDB.start(tmp_path)
     database = Database.connect(mongodb.uri, "test")
-    stream = await ChangeStream.open(database)
+    stream = await ChangeStream.open(database, STARTS_AND_ENDS)
     for number in (1, 2):
         await database.interceptions.insert_one({"_id": number})
     database.close()
@@ -118,7 +119,7 @@ async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
     mongodb = await EmbeddedMongoDB.start(tmp_path)
     database = Database.connect(mongodb.uri, "test")
     with pytest.raises(ForgottenPositionError, match=r"^events after this position are no longer available$"):
-        await (await ChangeStream.open(database, stream.position)).read()
+        await (await ChangeStream.open(database, STARTS_AND_ENDS, stream.position)).read()
     database.close()
     os.kill(mongodb.pid, signal.SIGKILL)
     await mongodb.stop()
