@@ -100,9 +100,6 @@ class _Block(Struct):
     name: str | None = None
     input: Raw = Raw()
     thinking: str | None = None
-
-
-class _TextBlock(_Block):
     text: str | None = None
 
 
@@ -114,17 +111,10 @@ class _Message(Struct):
     error: Raw = Raw()
 
 
-class _TextMessage(_Message):
-    content: list[_TextBlock] | None = None  # type: ignore[assignment]  # nobody adds others
-
-
 class _Delta(Struct):
     stop_reason: str | None = None
     partial_json: str | None = None
     thinking: str | None = None
-
-
-class _TextDelta(_Delta):
     text: str | None = None
 
 
@@ -138,16 +128,9 @@ class _Event(Struct):
     error: Raw = Raw()
 
 
-class _TextEvent(_Event):
-    content_block: _TextBlock | None = None
-    delta: _TextDelta | None = None
-
-
 _METADATA: Final = Decoder(_Metadata)
 _MESSAGE: Final = Decoder(_Message)
 _EVENT: Final = Decoder(_Event)
-_TEXT_MESSAGE: Final[Decoder[_Message]] = Decoder(_TextMessage)
-_TEXT_EVENT: Final[Decoder[_Event]] = Decoder(_TextEvent)
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
@@ -201,7 +184,7 @@ class MessageStream(StreamReader):
         self._open_blocks = 0
 
     def _add_event(self, event: Event) -> None:
-        data = read_struct(event.data, _EVENT if self._draft.text is None else _TEXT_EVENT)
+        data = read_struct(event.data, _EVENT)
         if data is None:
             return
         match data.type or event.name:
@@ -236,7 +219,7 @@ class MessageStream(StreamReader):
             part.input.add(delta.partial_json)
         elif isinstance(part, Thought):
             part.text.add(delta.thinking)
-        elif self._draft.text is not None and isinstance(delta, _TextDelta):
+        elif self._draft.text is not None:
             self._draft.text.add(delta.text)
 
     def _add_usage(self, usage: Raw) -> None:
@@ -250,7 +233,7 @@ class MessageStream(StreamReader):
 
 def add_body(body: bytes, draft: Draft) -> bool:
     """Add a blocking message to a draft; return whether it is one whole JSON object."""
-    message = read_struct(body, _MESSAGE if draft.text is None else _TEXT_MESSAGE)
+    message = read_struct(body, _MESSAGE)
     if message is None:
         return False
     draft.identify(message.id)
@@ -269,7 +252,7 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
     elif block.type == "thinking" and (thought := draft.begin_thought(index, "thinking")):
         thought.text.add(block.thinking)
     elif draft.text is not None:
-        if isinstance(block, _TextBlock) and block.type == "text":
+        if block.type == "text":
             draft.text.add(block.text)
         else:
             draft.text.interrupt()

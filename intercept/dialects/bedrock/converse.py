@@ -61,9 +61,6 @@ class _Citations(Struct):
 class _Block(Struct, rename="camel"):
     tool_use: _ToolUse | None = None
     reasoning_content: _Reasoning | None = None
-
-
-class _TextBlock(_Block, rename="camel"):
     text: str | None = None
     citations_content: _Citations | None = None
 
@@ -71,9 +68,6 @@ class _TextBlock(_Block, rename="camel"):
 class _Delta(Struct, rename="camel"):
     tool_use: _ToolInput | None = None
     reasoning_content: _ReasoningText | None = None
-
-
-class _TextDelta(_Delta, rename="camel"):
     text: str | None = None
 
 
@@ -85,25 +79,12 @@ class _Event(Struct, rename="camel"):
     error: Raw = Raw()
 
 
-class _TextEvent(_Event, rename="camel"):
-    start: _TextBlock | None = None
-    delta: _TextDelta | None = None
-
-
 class _Message(Struct):
     content: list[_Block] | None = None
 
 
-class _TextMessage(_Message):
-    content: list[_TextBlock] | None = None  # type: ignore[assignment]  # nobody adds others
-
-
 class _Output(Struct):
     message: _Message | None = None
-
-
-class _TextOutput(_Output):
-    message: _TextMessage | None = None
 
 
 class _Response(Struct):
@@ -111,14 +92,8 @@ class _Response(Struct):
     usage: Raw = Raw()
 
 
-class _TextResponse(_Response):
-    output: _TextOutput | None = None
-
-
 _EVENT: Final = Decoder(_Event)
 _RESPONSE: Final = Decoder(_Response)
-_TEXT_EVENT: Final[Decoder[_Event]] = Decoder(_TextEvent)
-_TEXT_RESPONSE: Final[Decoder[_Response]] = Decoder(_TextResponse)
 
 
 class _Stream(StreamReader):
@@ -133,7 +108,7 @@ class _Stream(StreamReader):
 
 def add_event(kind: str, data: bytes | Raw, draft: Draft) -> None:
     """Add an event to a draft. After `messageStop` a stream is open-ended, and `metadata` completes it."""
-    event = read_struct(data, _EVENT if draft.text is None else _TEXT_EVENT) or _Event()
+    event = read_struct(data, _EVENT) or _Event()
     index = event.content_block_index or 0
     match kind:
         case "contentBlockDelta":
@@ -151,7 +126,7 @@ def add_event(kind: str, data: bytes | Raw, draft: Draft) -> None:
 
 def add_body(body: bytes, draft: Draft) -> bool:
     """Add a blocking response to a draft; return whether it is one whole JSON object."""
-    response = read_struct(body, _RESPONSE if draft.text is None else _TEXT_RESPONSE)
+    response = read_struct(body, _RESPONSE)
     if response is None:
         return False
     draft.tokens = _tokens(draft.read_usage(response.usage))
@@ -174,9 +149,9 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
 
 
 def _add_text(block: _Block, text: ResponseText) -> None:
-    if isinstance(block, _TextBlock) and block.text is not None:
+    if block.text is not None:
         text.add(block.text)
-    elif isinstance(block, _TextBlock) and block.citations_content:
+    elif block.citations_content:
         for piece in block.citations_content.content or ():
             text.add(piece.text)
     else:
@@ -189,7 +164,7 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     part = draft.part(index)
     if delta.tool_use and isinstance(part, ToolCall):
         part.input.add(delta.tool_use.input)
-    if draft.text is not None and isinstance(delta, _TextDelta):
+    if draft.text is not None:
         draft.text.add(delta.text)
 
 

@@ -54,16 +54,14 @@ class _Call(Struct):
 
 
 class _Message(Struct):
-    """A whole message, or a delta of one. llama.cpp, vLLM and DeepSeek have `reasoning_content`, OpenRouter `reasoning`."""
+    """A whole message, or a delta of one. llama.cpp, vLLM and DeepSeek have `reasoning_content`, OpenRouter `reasoning`.
+
+    Its text is a string or, as Mistral has it, a list of parts.
+    """
 
     tool_calls: list[_Call] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
-
-
-class _TextMessage(_Message):
-    """The same with its text, which is a string or, as Mistral has it, a list of parts."""
-
     content: str | list[Raw] | None = None
     refusal: str | None = None
 
@@ -73,17 +71,12 @@ class _Part(Struct):
 
 
 class _Choice(Struct):
+    """A choice. Legacy completions have their text here."""
+
     index: int | None = None
     message: _Message | None = None
     delta: _Message | None = None
     finish_reason: str | None = None
-
-
-class _TextChoice(_Choice):
-    """The same with its text, which legacy completions have here."""
-
-    message: _TextMessage | None = None
-    delta: _TextMessage | None = None
     text: str | None = None
 
 
@@ -98,12 +91,7 @@ class _Completion(Struct):
     error: Raw = Raw()
 
 
-class _TextCompletion(_Completion):
-    choices: list[_TextChoice] | None = None  # type: ignore[assignment]  # nobody adds others
-
-
 _COMPLETION: Final = Decoder(_Completion)
-_TEXT_COMPLETION: Final[Decoder[_Completion]] = Decoder(_TextCompletion)
 _PART: Final = Decoder(_Part)
 _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
@@ -160,13 +148,13 @@ class _Stream(StreamReader):
     def _add_event(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
             self._draft.complete = True
-        elif chunk := read_struct(event.data, _COMPLETION if self._draft.text is None else _TEXT_COMPLETION):
+        elif chunk := read_struct(event.data, _COMPLETION):
             _add_envelope(chunk, self._draft)
             if choice := _first_choice(chunk):
                 self._add_choice(choice)
 
     def _add_choice(self, choice: _Choice) -> None:
-        if self._draft.text is not None and isinstance(choice, _TextChoice):
+        if self._draft.text is not None:
             _add_text(choice, self._draft.text)
         if choice.delta:
             if thought := choice.delta.reasoning_content or choice.delta.reasoning:
@@ -192,12 +180,12 @@ class _Stream(StreamReader):
 
 
 def _add_body(body: bytes, draft: Draft) -> bool:
-    completion = read_struct(body, _COMPLETION if draft.text is None else _TEXT_COMPLETION)
+    completion = read_struct(body, _COMPLETION)
     if completion is None:
         return False
     _add_envelope(completion, draft)
     choice = _first_choice(completion)
-    if draft.text is not None and isinstance(choice, _TextChoice):
+    if draft.text is not None and choice:
         _add_text(choice, draft.text)
     if choice and choice.message:
         draft.add_reasoning(_THOUGHT, choice.message.reasoning_content or choice.message.reasoning)
@@ -225,7 +213,7 @@ def _first_choice(completion: _Completion) -> _Choice | None:
     return None
 
 
-def _add_text(choice: _TextChoice, text: ResponseText) -> None:
+def _add_text(choice: _Choice, text: ResponseText) -> None:
     text.add(choice.text)
     for message in filter(None, (choice.message, choice.delta)):
         if isinstance(message.content, list):
