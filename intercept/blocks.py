@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 from zlib import crc32
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 
 from intercept.formats.json_text import ARRAY, UNWEIGHED_BYTES
 
@@ -75,18 +75,10 @@ class Blocks(Struct, frozen=True):
         return counts + b"".join((*self.tools, *self.system, *self.messages))
 
 
-class BeforeMessages(Struct):
-    """What a provider caches before the messages, by the names of all APIs."""
-
-    tools: Raw = field(default_factory=Raw)
-    functions: Raw = field(default_factory=Raw)
-    toolConfig: Raw = field(default_factory=Raw)  # noqa: N815 - as Converse has it
-    system: Raw = field(default_factory=Raw)
-    instructions: Raw = field(default_factory=Raw)
-    systemInstruction: Raw = field(default_factory=Raw)  # noqa: N815 - as Gemini has it
-    system_instruction: Raw = field(default_factory=Raw)
-
-
+NO_MEMBER: Final = Raw()
+_TOOLS: Final = ("tools", "functions", "toolConfig")
+_SYSTEM: Final = ("system", "instructions", "systemInstruction", "system_instruction")
+"""What a provider caches before the messages, by the names of all APIs."""
 _MARKED: Final = b'"cache'
 """What both marks of what is to be cached begin with."""
 _MARK: Final = re.compile(
@@ -110,19 +102,18 @@ _NEXT_PART: Final = (b'"},{"', b'"}, {"')
 _END_BYTES: Final = 128
 
 
-def pack_blocks(body: bytes, first: BeforeMessages, messages: Sequence[Raw]) -> bytes | None:
+def pack_blocks(body: bytes, members: Mapping[str, Raw], messages: Sequence[Raw]) -> bytes | None:
     """Return the blocks of a request body, as `Blocks.pack` does; None where it has no messages, or too much to read at once.
 
     Args:
         body: The whole body.
-        first: What of it comes before the messages.
+        members: Its members.
         messages: Its messages.
     """
     if len(body) > MAX_BYTES or (len(body) > UNWEIGHED_BYTES and body.count(b",") > MAX_COMMAS):
         return None
-    tools = _elements(first.tools, first.functions, first.toolConfig)[:MAX_BLOCKS]
-    system = _elements(first.system, first.instructions, first.systemInstruction, first.system_instruction)
-    system = system[: MAX_BLOCKS - len(tools)]
+    tools = _elements(members, _TOOLS)[:MAX_BLOCKS]
+    system = _elements(members, _SYSTEM)[: MAX_BLOCKS - len(tools)]
     messages = messages[: MAX_BLOCKS - len(tools) - len(system)]
     if not messages:
         return None
@@ -195,14 +186,14 @@ def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:
     return common > 0 and old[:common] == new[:common]
 
 
-def _elements(*values: Raw) -> list[Raw]:
-    """Return the elements of arrays, and what is none but there; in their order.
+def _elements(members: Mapping[str, Raw], names: Iterable[str]) -> list[Raw]:
+    """Return the elements of those members that are arrays, and those that are none but there; in the order of the names.
 
     Raises:
         ValueError: One is an array with something that is not JSON in it.
     """
     elements: list[Raw] = []
-    for value in values:
+    for value in (members.get(name, NO_MEMBER) for name in names):
         begin = bytes(memoryview(value)[:5])
         if begin.startswith(b"["):
             elements += ARRAY.decode(value)

@@ -85,26 +85,30 @@ _PART: Final = Decoder(Part)
 
 
 class Items(Sequence[Item]):
-    """The items of a conversation, each read at its first use."""
+    """The items of a conversation, each read at its first use.
+
+    Attributes:
+        all: Their bytes.
+    """
 
     def __init__(self, items: Sequence[Raw]) -> None:
-        self._raw = items
+        self.all = items
         self._read: dict[int, Item] = {}
 
     def __len__(self) -> int:
         """How many there are."""
-        return len(self._raw)
+        return len(self.all)
 
     def __getitem__(self, at: int) -> Item:  # type: ignore[override]
         """The item at a place, 0 or more."""
         item = self._read.get(at)
         if item is None:
-            item = self._read[at] = self._decode(self._raw[at])
+            item = self._read[at] = self._decode(self.all[at])
         return item
 
     def raw(self, at: int) -> Raw:
         """The bytes of the item at an index."""
-        return self._raw[at]
+        return self.all[at]
 
     def _decode(self, raw: Raw) -> Item:
         return read_struct(raw, _ITEM) or Item()

@@ -17,13 +17,11 @@ from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from intercept.apis import Dialect, RequestSummary
-from intercept.callers.conversations import read_conversation
-from intercept.callers.tags import metadata_tags
 from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
-from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
+from intercept.dialects.request_bodies import MAX_MODEL, Wording, decode_request
+from intercept.dialects.tool_results import result, results_of_parts
 from intercept.formats.json_text import as_object, read_array, read_struct, text_of
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items, Part
@@ -83,11 +81,6 @@ DIALECT: Final = Dialect(
 )
 
 
-class _Request(RequestBody):
-    messages: Raw = field(default_factory=Raw)
-    metadata: Raw = field(default_factory=Raw)
-
-
 class _Metadata(Struct):
     user_id: Raw = Raw()
 
@@ -135,22 +128,9 @@ _EVENT: Final = Decoder(_Event)
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _Request, model)
-    raw = read_array(request.messages)
-    messages = Items(raw)
-    last = last_message(messages)
-    message = last if last and last.role == "user" else None
-    blocks = message.parts if message else []
-    texts = [message.text if message else "", *(block.text for block in blocks if block.type == "text")]
-    return request.summary(
-        texts,
-        answered_tool_call_id=answered_call(last, _results),
-        session_hint=read_session_hint(request.metadata),
-        tags=metadata_tags(request.metadata),
-        conversation=read_conversation(messages, _conversation_texts),
-        tool_results=read_results(messages, _results),
-        blocks=known_blocks(body, request, raw),
-    )
+    request = decode_request(body, model)
+    messages = Items(read_array(request["messages"]))
+    return request.summary_of(messages, _WORDING, session_hint=read_session_hint(request["metadata"]))
 
 
 def read_session_hint(metadata: Raw) -> str | None:
@@ -171,8 +151,15 @@ def tool_result(part: Part) -> ToolResult | None:
     return result(part.tool_use_id, part.content, part.is_error)
 
 
-def _conversation_texts(message: Item) -> list[str]:
+def _texts(message: Item) -> list[str]:
+    return [message.text, *(block.text for block in message.parts if block.type == "text")]
+
+
+def _compared(message: Item) -> list[str]:
     return [message.text, *(block.text or block.tool_use_id for block in message.parts)]
+
+
+_WORDING: Final = Wording(_texts, _compared, _results)
 
 
 class MessageStream(StreamReader):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import cache, cached_property
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.blocks import BeforeMessages, pack_blocks
+from intercept.apis import NO_TAGS, InvalidRequestError, RequestSummary
+from intercept.blocks import NO_MEMBER, pack_blocks
+from intercept.callers.conversations import ItemTexts, read_conversation
+from intercept.callers.tags import metadata_tags
 from intercept.dialects.prompts import read_prompt
 from intercept.dialects.strict import MODELS, StrictReading, plain
+from intercept.dialects.tool_results import ResultsOf, answered_call, read_results
 from intercept.formats.json_text import (
     MAX_VALUES,
     UNWEIGHED_BYTES,
@@ -22,6 +24,7 @@ from intercept.formats.json_text import (
     decode,
     read_members,
     read_struct,
+    text_of,
     weigh,
 )
 from intercept.items import Item, Items
@@ -78,62 +81,86 @@ _OTHERS: Final = Decoder(list[str | _Fallback] | None)
 _TOOLS: Final = Decoder(list[_Tool] | None)
 _PLUGINS: Final = Decoder(list[Raw] | None)
 _NAMING: Final = Decoder(Naming | None)
+_NOTHING: Final = (b"", b"null")
 _STRING: Final = Decoder(str)
 _FLAG: Final = Decoder(bool | None)
 
 
-class RequestBody(BeforeMessages, dict=True):
-    """What every API has in its request body, and what a provider caches of it before the messages.
+class Wording(NamedTuple):
+    """How an API words the messages of a request, or its input items.
 
-    Subclasses add members that they read, as `Raw`. Of several members of one name the last counts.
+    `texts` returns the texts of a message of the user, `compared` those by which conversations are recognised, with the ids
+    of the tool calls that are answered, and `results` the results of tool calls in it.
     """
 
-    model: str = ""
-    stream: bool | None = None
-    stream_options: Raw = field(default_factory=Raw)
-    members: Members = field(default_factory=dict)
-    unread: frozenset[str] = frozenset()
-    """Names of members that are not read: the large ones of a body with too much in it."""
+    texts: ItemTexts
+    compared: ItemTexts
+    results: ResultsOf
 
-    @property
-    def named(self) -> str:
-        """Which model it is for; "" where it says nothing."""
-        return self.model
 
-    @property
-    def other_models(self) -> tuple[str, ...] | None:
+class RequestBody:
+    """A request body, read no deeper than its members. Of several members of one name the last counts.
+
+    Attributes:
+        model: Which model it is for.
+        stream: Whether a stream is requested; None where it does not say.
+        unread: Names of members that are not read: the large ones of a body with too much in it.
+        strict: What policies and reservations read.
+    """
+
+    def __init__(self, body: bytes, members: Members, unread: frozenset[str], other_name: str) -> None:
+        self.unread = unread
+        self.strict = StrictReading(members)
+        self._body = body
+        self._members = {str(name): raw for name, raw in members.items()}
+        self.stream: bool | None = self._typed("stream", _FLAG, None)
+        named: str = self._typed("model", _STRING, "")
+        self._other_name = text_of(self[other_name]) if other_name else ""
+        self.model = _checked(named or self._other_name)
+
+    def __getitem__(self, name: str) -> Raw:
+        """Return the JSON of a member; empty where there is none, or where it is not read."""
+        return NO_MEMBER if name in self.unread else self._members.get(name, NO_MEMBER)
+
+    def text(self, *names: str) -> str:
+        """Return the first text among members; "" where none is one."""
+        return next(filter(None, (text_of(self[name]) for name in names)), "")
+
+    def is_(self, name: str, value: bytes) -> bool:
+        """Whether a member is written like this."""
+        return bytes(memoryview(self[name])[: len(value) + 1]) == value
+
+    def has_any(self, *names: str) -> bool:
+        """Whether one of some members is there, and not null."""
+        return any(bytes(memoryview(self[name])[:5]) not in _NOTHING for name in names)
+
+    def other_models(self, added_tools: Iterable[Raw] = ()) -> tuple[str, ...] | None:
         """Models that the provider may use too; None if they cannot be read.
 
         Sources: OpenRouter, "Model fallbacks" (`models`, names; `fallbacks`, objects with a `model`, as Anthropic has them);
         Anthropic, "Advisor tool", and OpenAI, "Image generation" (the `model` of a tool, and of its `svg`), "Create image"
         (`svg`); Google, "Interactions API" (`agent_config`). Tools and plugins of OpenRouter name models in several ways,
         which are not read, and "Fusion" has some of its own.
+
+        Args:
+            added_tools: Further lists of tools, in what was said before. May raise `ValueError` if they cannot be read.
         """
         if not self.unread.isdisjoint(MODELS):
             return None
+        names = [self._other_name] if self._other_name not in ("", self.model) else []
         try:
-            names = [name for place in self.strict.places for one in place.items() for name in _named_by(*one)]
-            names += [name for tools in self.added_tools for name in _named(tools)]
+            names += [name for place in self.strict.places for one in place.items() for name in _named_by(*one)]
+            names += [name for tools in added_tools for name in _named(tools)]
         except ValueError:
             return None
         is_read = len(names) <= MAX_OTHER_MODELS and all(0 < len(name) <= MAX_MODEL for name in names)
         return tuple(names) if is_read else None
 
-    @property
-    def added_tools(self) -> Iterable[Raw]:
-        """Further lists of tools, in what was said before. Raises `ValueError` if they cannot be read."""
-        return ()
-
-    @cached_property
-    def strict(self) -> StrictReading:
-        """What policies and reservations read."""
-        return StrictReading(self.members)
-
-    def summary(self, texts: Sequence[str] = (), **more: Any) -> RequestSummary:
+    def summary(self, texts: Sequence[str] = (), *, added_tools: Iterable[Raw] = (), **more: Any) -> RequestSummary:
         """Sum it up: what all APIs have, the prompt that is in the texts of the last message, and `more`."""
         return RequestSummary(
             model=self.model,
-            other_models=self.other_models,
+            other_models=self.other_models(added_tools),
             stream=bool(self.stream),
             max_output_tokens=self.strict.token_limit,
             odd_model=self.strict.odd_model,
@@ -141,6 +168,60 @@ class RequestBody(BeforeMessages, dict=True):
             user_prompt=UserPrompt(prompt="", truncated=True) if self.unread else read_prompt(texts),
             **more,
         )
+
+    def summary_of(
+        self,
+        items: Items | str,
+        wording: Wording,
+        *,
+        blocks: Sequence[Raw] | None = None,
+        texts: Sequence[str] = (),
+        tags: str = "metadata",
+        **more: Any,
+    ) -> RequestSummary:
+        """Sum up a request with messages, or input items.
+
+        Args:
+            items: All of them; a text is the only message.
+            wording: How they are worded.
+            blocks: What of them a provider caches, where that is not each item.
+            texts: What a user may say elsewhere.
+            tags: The name of the member with tags; "" for none.
+            more: What else is known of it.
+        """
+        last = None if isinstance(items, str) else last_message(items)
+        if isinstance(items, str):
+            texts = [*texts, items]
+        elif last is not None and last.role == "user":
+            texts = [*texts, *wording.texts(last)]
+        return self.summary(
+            texts,
+            answered_tool_call_id=answered_call(last, wording.results),
+            conversation=read_conversation(items, wording.compared),
+            tags=metadata_tags(self[tags]) if tags else NO_TAGS,
+            tool_results=read_results(items, wording.results),
+            blocks=self._blocks(items.all if blocks is None and not isinstance(items, str) else blocks or ()),
+            **more,
+        )
+
+    def _blocks(self, messages: Sequence[Raw]) -> bytes | None:
+        """Return the blocks, packed; None where it has no messages, or not all of it was read."""
+        if self.unread:
+            return None
+        try:
+            return pack_blocks(self._body, self._members, messages)
+        except (ValueError, RecursionError):
+            return None
+
+    def _typed(self, name: str, decoder: Decoder[Any], otherwise: Any) -> Any:
+        if name not in self._members:
+            return otherwise
+        if len(memoryview(self._members[name])) > UNWEIGHED_BYTES:
+            raise InvalidRequestError(f"{name} is too long")
+        try:
+            return decode(self._members[name], decoder)
+        except msgspec.ValidationError as error:
+            raise InvalidRequestError(f"request body is not usable: {error} - at `$.{name}`") from error
 
 
 def _named_by(name: str, value: Raw) -> Iterable[str]:
@@ -172,14 +253,13 @@ def _may_name_models(parameters: Raw) -> bool:
     return b"model" in text or _FUSION.encode() in text or rb"\u" in text
 
 
-R = TypeVar("R", bound=RequestBody)
 S = TypeVar("S", bound=Struct)
 
 
-def decode_request(body: bytes, kind: type[R], model: str = "") -> R:
+def decode_request(body: bytes, model: str = "", *, other_name: str = "") -> RequestBody:
     """Decode a request body, once and no deeper than its members.
 
-    `model` is what the path names, for a body that names none.
+    `model` is what the path names, for a body that names none. `other_name` is a member that may stand in the place of `model`.
 
     Raises:
         InvalidRequestError: The body is not a JSON object, has no usable `model` or `stream`, has too many values,
@@ -197,39 +277,12 @@ def decode_request(body: bytes, kind: type[R], model: str = "") -> R:
     except ValueError as error:
         raise InvalidRequestError(f"request body is not valid JSON: {error}") from error
     _check_once(members)
-    unread = frozenset(_large(members) if weight is Weight.PASSED else ())
-    known = _raw_fields(kind)
-    read_ones: dict[str, Any] = {
-        name: raw for each, raw in members.items() if (name := str(each)) in known and name not in unread
-    }
-    request = kind(members=members, unread=unread, **read_ones)
-    by_name = {str(name): raw for name, raw in members.items()}
-    request.stream = _typed(by_name, "stream", _FLAG, None)
-    request.model = _typed(by_name, "model", _STRING, "")
-    request.model = _checked(request.named) or model
+    large = [str(name) for name, raw in members.items() if len(memoryview(raw)) > UNWEIGHED_BYTES]
+    request = RequestBody(body, members, frozenset(large if weight is Weight.PASSED else ()), other_name)
+    request.model = request.model or model
     if not request.model:
         raise InvalidRequestError("model is required: a non-empty string")
     return request
-
-
-@cache
-def _raw_fields(kind: type[RequestBody]) -> frozenset[str]:
-    return frozenset(one.encode_name for one in msgspec.structs.fields(kind) if one.type is Raw)
-
-
-def _large(members: Members) -> list[str]:
-    return [str(name) for name, raw in members.items() if len(memoryview(raw)) > UNWEIGHED_BYTES]
-
-
-def _typed(members: dict[str, Raw], name: str, decoder: Decoder[Any], otherwise: Any) -> Any:
-    if name not in members:
-        return otherwise
-    if len(memoryview(members[name])) > UNWEIGHED_BYTES:
-        raise InvalidRequestError(f"{name} is too long")
-    try:
-        return decode(members[name], decoder)
-    except msgspec.ValidationError as error:
-        raise InvalidRequestError(f"request body is not usable: {error} - at `$.{name}`") from error
 
 
 def _checked(model: str) -> str:
@@ -262,19 +315,6 @@ def read_event(message: bytes, decoder: Decoder[S]) -> S | None:
     names = [str(name) for name in members]
     is_clear = "type" in names and len(set(map(plain, names))) == len(names)
     return read_struct(message, decoder) if is_clear else None
-
-
-def known_blocks(body: bytes, request: RequestBody, messages: Sequence[Raw]) -> bytes | None:
-    """Return the blocks of a request that `decode_request` returned, packed (see `intercept.blocks`).
-
-    None where it has no messages, or not all of it was read.
-    """
-    if request.unread:
-        return None
-    try:
-        return pack_blocks(body, request, messages)
-    except (ValueError, RecursionError):
-        return None
 
 
 def last_message(items: Items) -> Item | None:

@@ -13,21 +13,12 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.callers.conversations import read_conversation
-from intercept.callers.tags import metadata_tags
 from intercept.dialects.anthropic import read_session_hint, tool_result
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
-from intercept.dialects.tool_results import answered_call, read_results, result, results_of_parts
-from intercept.formats.json_text import read_array, read_struct, text_of
+from intercept.dialects.request_bodies import Wording, decode_request
+from intercept.dialects.tool_results import result, results_of_parts
+from intercept.formats.json_text import read_array, read_struct
 from intercept.items import Item, Items, Part
 from intercept.records import ToolResult
-
-
-class _Request(RequestBody):
-    messages: Raw = field(default_factory=Raw)
-    metadata: Raw = field(default_factory=Raw)
-    prompt: Raw = field(default_factory=Raw)
-    inputText: Raw = field(default_factory=Raw)  # noqa: N815 - as Amazon Titan has it
 
 
 class _ToolResult(Struct):
@@ -42,21 +33,12 @@ _ERROR: Final = "error"
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _Request, model)
-    raw = read_array(request.messages)
-    messages = Items(raw)
-    last = last_message(messages)
-    message = last if last and last.role == "user" else None
-    parts = message.parts if message else []
-    texts = [message.text if message else "", *map(_text, parts)]
-    return request.summary(
-        [text_of(request.prompt), text_of(request.inputText), *texts],
-        answered_tool_call_id=answered_call(last, _results),
-        session_hint=read_session_hint(request.metadata),
-        tags=metadata_tags(request.metadata),
-        conversation=read_conversation(messages, _conversation_texts),
-        tool_results=read_results(messages, _results),
-        blocks=known_blocks(body, request, raw),
+    request = decode_request(body, model)
+    return request.summary_of(
+        Items(read_array(request["messages"])),
+        _WORDING,
+        texts=[request.text("prompt"), request.text("inputText")],
+        session_hint=read_session_hint(request["metadata"]),
     )
 
 
@@ -72,13 +54,13 @@ def _result(part: Part) -> ToolResult | None:
     return result(found.id, found.content, found.status == _ERROR)
 
 
-def _conversation_texts(message: Item) -> list[str]:
+def _texts(message: Item) -> list[str]:
+    """The texts of a user's message. Those of Converse have no type."""
+    return [message.text, *(part.text for part in message.parts if part.type in {"", "text"})]
+
+
+def _compared(message: Item) -> list[str]:
     return [message.text, *(part.text or _tool_result_id(part) for part in message.parts)]
-
-
-def _text(part: Part) -> str:
-    """The text of a part. Converse's have no type."""
-    return part.text if part.type in {"", "text"} else ""
 
 
 def _tool_result_id(part: Part) -> str:
@@ -87,3 +69,6 @@ def _tool_result_id(part: Part) -> str:
         return part.tool_use_id
     found = read_struct(part.tool_result, _TOOL_RESULT)
     return found.id if found else ""
+
+
+_WORDING: Final = Wording(_texts, _compared, _results)

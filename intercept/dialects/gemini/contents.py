@@ -12,18 +12,13 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.callers.conversations import read_conversation
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
-from intercept.dialects.tool_results import answered_call, read_results, result
+from intercept.dialects.request_bodies import Wording, decode_request
+from intercept.dialects.tool_results import result
 from intercept.formats.json_text import read_array, read_struct, text_of
 from intercept.items import Item, Items
 from intercept.records import ToolResult
 
 _NOTHING: Final = (b"", b"null")
-
-
-class _Request(RequestBody):
-    contents: Raw = field(default_factory=Raw)
 
 
 class _Content(Struct):
@@ -78,23 +73,13 @@ class _Contents(Items):
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request to generate content, as `RequestParser` says."""
-    request = decode_request(body, _Request, model)
-    raw = read_array(request.contents)
-    contents = _Contents(raw)
-    last = last_message(contents)
-    parts = _parts(last) if last else []
-    return request.summary(
-        [part.text for part in parts] if last and last.role == "user" else (),
-        answered_tool_call_id=answered_call(last, _results),
-        conversation=read_conversation(contents, _conversation_texts),
-        tool_results=read_results(contents, _results),
-        blocks=known_blocks(body, request, raw),
-    )
+    request = decode_request(body, model)
+    return request.summary_of(_Contents(read_array(request["contents"])), _WORDING, tags="")
 
 
 def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request without a prompt, as `RequestParser` says: to count tokens, or to embed."""
-    return decode_request(body, RequestBody, model).summary()
+    return decode_request(body, model).summary()
 
 
 def _parts(item: Item) -> list[_RequestPart]:
@@ -110,9 +95,16 @@ def _results(item: Item, _raw: Raw) -> Iterator[ToolResult]:
             yield result(found.id, found.response, is_error)
 
 
-def _conversation_texts(item: Item) -> list[str]:
+def _texts(item: Item) -> list[str]:
+    return [part.text for part in _parts(item)]
+
+
+def _compared(item: Item) -> list[str]:
     return [part.text or _result_key(part.result) for part in _parts(item)]
 
 
 def _result_key(result: _FunctionResponse | None) -> str:
     return (result.id or result.name) if result else ""
+
+
+_WORDING: Final = Wording(_texts, _compared, _results)

@@ -13,62 +13,18 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.callers.conversations import read_conversation
-from intercept.callers.tags import metadata_tags
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.request_bodies import MAX_MODEL, RequestBody, decode_request, known_blocks, last_message
-from intercept.dialects.tool_results import answered_call, read_results, result
+from intercept.dialects.request_bodies import Wording, decode_request
+from intercept.dialects.tool_results import result
 from intercept.formats.json_text import read_array, read_struct, starts_with, text_of
 from intercept.items import Item, Items
 from intercept.records import ToolResult
 
-_DECLINED: Final = b"false"
-_NOTHING: Final = (b"", b"null")
 _USER: Final = "user_input"
 _RESULT: Final = "function_result"
 _OF_MODEL: Final = ("model_output", "thought")
 _OF_TOOLS: Final = ("_call", "_result")
 """How the types of steps end that are a call of a tool, or what it gave."""
-
-
-class _Request(RequestBody):
-    """`agent` is in the place of `model` where an agent of Google's is asked. Some names may be written in either way."""
-
-    agent: Raw = field(default_factory=Raw)
-    input: Raw = field(default_factory=Raw)
-    previous_interaction_id: Raw = field(default_factory=Raw)
-    previousInteractionId: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
-    environment: Raw = field(default_factory=Raw)
-    continuation_token: Raw = field(default_factory=Raw)
-    continuationToken: Raw = field(default_factory=Raw)  # noqa: N815 - the member's name
-    store: Raw = field(default_factory=Raw)
-    background: Raw = field(default_factory=Raw)
-    labels: Raw = field(default_factory=Raw)
-
-    @property
-    def named(self) -> str:
-        """The model or the agent."""
-        return self.model or text_of(self.agent)
-
-    @property
-    def other_models(self) -> tuple[str, ...] | None:
-        """What is named beside that; None if it cannot be read."""
-        others, agent = super().other_models, text_of(self.agent)
-        if others is None or agent in ("", self.model):
-            return others
-        return (agent, *others) if len(agent) <= MAX_MODEL else None
-
-    @property
-    def previous_id(self) -> str:
-        """The interaction that it goes on with."""
-        return text_of(self.previous_interaction_id) or text_of(self.previousInteractionId)
-
-    @property
-    def uses_state(self) -> bool:
-        """Whether the provider stores the interaction (the default), or it goes on with what is stored."""
-        others = self.environment, self.continuation_token, self.continuationToken
-        is_kept = bytes(self.store) != _DECLINED
-        return is_kept or bool(self.previous_id) or any(bytes(one) not in _NOTHING for one in others)
 
 
 class _Input(Struct):
@@ -115,20 +71,20 @@ class _Message(Items):
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says. The model is the agent where one is asked."""
-    request = decode_request(body, _Request, model)
-    items, raw = _items_of(request.input)
-    last = None if isinstance(items, str) else last_message(items)
-    texts = [items] if isinstance(items, str) else _texts(last) if last and last.role == "user" else []
-    return request.summary(
-        texts,
-        answered_tool_call_id=answered_call(last, _results),
-        conversation=read_conversation(items, _conversation_texts),
-        tags=metadata_tags(request.labels),
-        previous_response_id=request.previous_id[:MAX_NAME] or None,
-        uses_state=request.uses_state,
-        in_background=bytes(request.background) == b"true",
-        tool_results=read_results(items, _results),
-        blocks=known_blocks(body, request, raw),
+    request = decode_request(body, model, other_name="agent")
+    items, blocks = _items_of(request["input"])
+    previous = request.text("previous_interaction_id", "previousInteractionId")
+    # Unless the request declines, the provider stores the interaction.
+    is_stored = not request.is_("store", b"false")
+    goes_on = bool(previous) or request.has_any("environment", "continuation_token", "continuationToken")
+    return request.summary_of(
+        items,
+        _WORDING,
+        blocks=blocks,
+        tags="labels",
+        previous_response_id=previous[:MAX_NAME] or None,
+        uses_state=is_stored or goes_on,
+        in_background=request.is_("background", b"true"),
     )
 
 
@@ -154,5 +110,8 @@ def _texts(item: Item) -> list[str]:
     return [item.text] if item.text else [part.text for part in item.parts if part.type == "text"]
 
 
-def _conversation_texts(item: Item) -> list[str]:
+def _compared(item: Item) -> list[str]:
     return [item.call_id, *_texts(item)]
+
+
+_WORDING: Final = Wording(_texts, _compared, _results)

@@ -15,16 +15,12 @@ from intercept.apis import RequestSummary
 from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.openai import usage_only
-from intercept.dialects.request_bodies import UNNAMED_MODEL, RequestBody, decode_request
-from intercept.formats.json_text import read_struct, text_of
+from intercept.dialects.request_bodies import UNNAMED_MODEL, decode_request
+from intercept.formats.json_text import read_struct
 from intercept.records import Reading, TokenUsage
 
 MAX_BATCH_BYTES: Final = 64 * 1024
 """How much of a batch's description is searched for its files."""
-
-
-class _BatchRequest(RequestBody):
-    input_file_id: Raw = field(default_factory=Raw)
 
 
 class _Batch(Struct):
@@ -65,8 +61,8 @@ _LINE: Final = Decoder(_Line)
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read the request for a batch, as `RequestParser` says. It names a file and no model."""
-    request = decode_request(body, _BatchRequest, model or UNNAMED_MODEL)
-    return request.summary(used_file_id=text_of(request.input_file_id) or None)
+    request = decode_request(body, model or UNNAMED_MODEL)
+    return request.summary(used_file_id=request.text("input_file_id") or None)
 
 
 class _WithoutTokens(usage_only.UsageReader):

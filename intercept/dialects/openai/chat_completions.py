@@ -8,32 +8,25 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.callers.conversations import conversation_id, read_conversation
-from intercept.callers.tags import metadata_tags
+from intercept.blocks import NO_MEMBER
+from intercept.callers.conversations import conversation_id
 from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
 from intercept.dialects.openai.stream_usage import INCLUDE_USAGE, MAX_OPTIONS_BYTES
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.request_bodies import RequestBody, decode_request, known_blocks, last_message
+from intercept.dialects.request_bodies import RequestBody, Wording, decode_request
 from intercept.dialects.texts import ResponseText
-from intercept.dialects.tool_results import answered_call, read_results, results_of_message
-from intercept.formats.json_text import read_array, read_members, read_struct, starts_with
+from intercept.dialects.tool_results import results_of_message
+from intercept.formats.json_text import read_array, read_members, read_struct
 from intercept.formats.streams.sse import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
 MAX_CONTENT_PARTS: Final = 64
 """Parts of the content of a message whose text is kept, where it is a list."""
-
-
-class _Request(RequestBody):
-    messages: Raw = field(default_factory=Raw)
-    prompt_cache_key: Raw = field(default_factory=Raw)
-    store: Raw = field(default_factory=Raw)
-    metadata: Raw = field(default_factory=Raw)
 
 
 class _Function(Struct):
@@ -98,20 +91,13 @@ _THOUGHT: Final = "reasoning"  # the key of a message's only thought
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _Request, model)
-    raw = read_array(request.messages)
-    messages = Items(raw)
-    message = last_message(messages)
-    return request.summary(
-        _texts(message) if message and message.role == "user" else (),
-        answered_tool_call_id=answered_call(message, results_of_message),
-        conversation_id=conversation_id(Raw(), request.prompt_cache_key),
-        conversation=read_conversation(messages, _conversation_texts),
+    request = decode_request(body, model)
+    return request.summary_of(
+        Items(read_array(request["messages"])),
+        _WORDING,
+        conversation_id=conversation_id(NO_MEMBER, request["prompt_cache_key"]),
         stream_options=read_stream_options(request),
-        uses_state=bytes(request.store) == b"true",
-        tags=metadata_tags(request.metadata),
-        tool_results=read_results(messages, results_of_message),
-        blocks=known_blocks(body, request, raw),
+        uses_state=request.is_("store", b"true"),
     )
 
 
@@ -121,21 +107,24 @@ def read_stream_options(request: RequestBody) -> bytes | None:
     Raises:
         InvalidRequestError: It is too large, or says twice whether the usage is wanted.
     """
-    options = bytes(request.stream_options)
+    options = bytes(request["stream_options"])
     if len(options) > MAX_OPTIONS_BYTES or "stream_options" in request.unread:
         raise InvalidRequestError(f"stream_options is too large: at most {MAX_OPTIONS_BYTES} bytes")
-    members = read_members(request.stream_options) if starts_with(request.stream_options, b"{") else {}
+    members = read_members(options) if options.startswith(b"{") else {}
     if sum(name.casefold() == INCLUDE_USAGE for name in members) > 1:
         raise InvalidRequestError(f"{INCLUDE_USAGE} is there more than once: parsers differ in which one counts")
     return options or None
 
 
-def _conversation_texts(message: Item) -> list[str]:
+def _compared(message: Item) -> list[str]:
     return [message.tool_call_id, *_texts(message)]
 
 
 def _texts(message: Item) -> list[str]:
     return [message.text, *[part.text for part in message.parts if part.type == "text"]]
+
+
+_WORDING: Final = Wording(_texts, _compared, results_of_message)
 
 
 class _Stream(StreamReader):

@@ -5,19 +5,12 @@ Source: OpenAI API reference, "Completions".
 
 from __future__ import annotations
 
-from msgspec import Raw, field
-
 from intercept.apis import RequestSummary
 from intercept.dialects.openai.chat_completions import read_stream_options
-from intercept.dialects.request_bodies import RequestBody, decode_request
-from intercept.formats.json_text import text_of
-
-
-class _Request(RequestBody):
-    prompt: Raw = field(default_factory=Raw)
+from intercept.dialects.request_bodies import decode_request
 
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says. Of several prompts none is recorded."""
-    request = decode_request(body, _Request, model)
-    return request.summary([text_of(request.prompt)], stream_options=read_stream_options(request))
+    request = decode_request(body, model)
+    return request.summary([request.text("prompt")], stream_options=read_stream_options(request))

@@ -7,26 +7,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cached_property, partial
+from functools import partial
 from typing import Final
 
-from msgspec import Raw, Struct, field
+from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.callers.conversations import conversation_id, read_conversation
-from intercept.callers.tags import metadata_tags
+from intercept.callers.conversations import conversation_id
 from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
     UNNAMED_MODEL,
-    RequestBody,
+    Wording,
     decode_request,
-    known_blocks,
-    last_message,
 )
-from intercept.dialects.tool_results import answered_call, read_results, results_of_item
+from intercept.dialects.tool_results import results_of_item
 from intercept.formats.json_text import read_array, read_members, read_struct, starts_with, text_of
 from intercept.formats.last_members import read_last_members
 from intercept.formats.streams.sse import Event
@@ -41,40 +38,7 @@ _ENDED: Final = frozenset({"completed", "incomplete", "failed", "cancelled"})
 
 _EVENT_END: Final = re.compile(rb'\}\s*(?:,\s*"sequence_number"\s*:\s*\d+\s*)?\}\s*\Z')
 
-_DECLINED: Final = b"false"
 _NOTHING: Final = (b"", b"null")
-
-
-class _Request(RequestBody):
-    input: Raw = field(default_factory=Raw)
-    conversation: Raw = field(default_factory=Raw)
-    previous_response_id: Raw = field(default_factory=Raw)
-    prompt_cache_key: Raw = field(default_factory=Raw)
-    store: Raw = field(default_factory=Raw)
-    background: Raw = field(default_factory=Raw)
-    metadata: Raw = field(default_factory=Raw)
-
-    @cached_property
-    def items(self) -> list[Raw]:
-        """The items of the input, none where it is a text."""
-        return read_array(self.input) if starts_with(self.input, b"[") else []
-
-    @property
-    def added_tools(self) -> Iterator[Raw]:
-        """Those of input items: `additional_tools`, and what a search for tools gave."""
-        whole = bytes(self.input)
-        if b'"tools"' not in whole and b"\\u00" not in whole:  # the name may be written with escapes
-            return
-        for raw in self.items:
-            data = bytes(raw)
-            if starts_with(raw, b"{") and (b'"tools"' in data or b"\\u00" in data):
-                yield from [value for name, value in read_members(raw).items() if str(name) == "tools"]
-
-    @property
-    def uses_state(self) -> bool:
-        """Whether the provider stores the response (the default), or it continues a stored one."""
-        is_kept = bytes(self.store) != _DECLINED
-        return is_kept or any(bytes(one) not in _NOTHING for one in (self.conversation, self.previous_response_id))
 
 
 class _Part(Struct):
@@ -138,30 +102,47 @@ _EVENT: Final = Decoder(_Event)
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    request = decode_request(body, _Request, model)
-    items = text_of(request.input) if starts_with(request.input, b'"') else Items(request.items)
-    item = None if isinstance(items, str) else last_message(items)
-    texts = [items] if isinstance(items, str) else [_text(item)] if item and item.role == "user" else []
-    return request.summary(
-        texts,
-        answered_tool_call_id=answered_call(item, results_of_item),
-        conversation_id=conversation_id(request.conversation, request.prompt_cache_key),
-        conversation=read_conversation(items, _conversation_texts),
-        tags=metadata_tags(request.metadata),
-        previous_response_id=text_of(request.previous_response_id)[:MAX_NAME] or None,
-        uses_state=request.uses_state,
-        in_background=bytes(request.background) == b"true",
-        tool_results=read_results(items, results_of_item),
-        blocks=known_blocks(body, request, [request.input] if isinstance(items, str) else request.items),
+    request = decode_request(body, model)
+    given = request["input"]
+    raw = read_array(given) if starts_with(given, b"[") else []
+    # Unless the request declines, the provider stores the response.
+    is_stored = not request.is_("store", b"false")
+    return request.summary_of(
+        text_of(given) if starts_with(given, b'"') else Items(raw),
+        _WORDING,
+        blocks=[given] if starts_with(given, b'"') else raw,
+        added_tools=_added_tools(given, raw),
+        conversation_id=conversation_id(request["conversation"], request["prompt_cache_key"]),
+        previous_response_id=request.text("previous_response_id")[:MAX_NAME] or None,
+        uses_state=is_stored or request.has_any("conversation", "previous_response_id"),
+        in_background=request.is_("background", b"true"),
     )
 
 
-def _conversation_texts(item: Item) -> list[str]:
+def _added_tools(given: Raw, items: list[Raw]) -> Iterator[Raw]:
+    """The tools of input items: `additional_tools`, and what a search for tools gave."""
+    whole = bytes(given)
+    if b'"tools"' not in whole and b"\\u00" not in whole:  # the name may be written with escapes
+        return
+    for raw in items:
+        data = bytes(raw)
+        if starts_with(raw, b"{") and (b'"tools"' in data or b"\\u00" in data):
+            yield from [value for name, value in read_members(raw).items() if str(name) == "tools"]
+
+
+def _compared(item: Item) -> list[str]:
     return [item.call_id, _text(item)]
+
+
+def _texts(item: Item) -> list[str]:
+    return [_text(item)]
 
 
 def _text(item: Item) -> str:
     return item.text or "\n".join(part.text for part in item.parts if part.type == "input_text")
+
+
+_WORDING: Final = Wording(_texts, _compared, results_of_item)
 
 
 class _Stream(StreamReader):

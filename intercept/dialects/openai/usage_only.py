@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from intercept.apis import FURTHER_MODELS, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import StreamReader
-from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL, RequestBody, decode_request
+from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL, decode_request
 from intercept.formats.json_text import as_object, read_struct
 from intercept.formats.last_members import MAX_TAIL_BYTES, read_first_members, read_last_members
 from intercept.formats.streams.sse import Event
@@ -53,7 +53,7 @@ _META: Final = Decoder(_Meta)
 
 def parse_request(body: bytes, model: str = "") -> RequestSummary:
     """Read a request, as `RequestParser` says."""
-    return decode_request(body, RequestBody, model or UNNAMED_MODEL).summary()
+    return decode_request(body, model or UNNAMED_MODEL).summary()
 
 
 def parse_form(fields: Mapping[str, str], model: str = "") -> RequestSummary:
