@@ -12,15 +12,13 @@ from uuid import UUID
 from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.dataplane.shared.fetched import FetchedCalls
 from handlers.dataplane.shared.provider_log import ProviderLog
-from handlers.dataplane.shared.record_log import log_end, log_start
 from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.limits_state import Workers
-from handlers.operation.metrics import Metrics, Spent
+from handlers.operation.metrics import Metrics
 from handlers.timer import TimerFactory
 from http1.errors import InvalidRequestError
-from intercept.records import Ending, Interception
 from intercept.refusals import Refusal
 from intercept.secrets.known import KnownSecrets
 from limits.protection.circuit_breaker import CircuitBreakers
@@ -30,7 +28,6 @@ from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from settings import Settings
-from storage.accounts.group_names import names_together
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.devices import Devices
@@ -38,9 +35,8 @@ from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.accounts.tokens.uses import TokenUses
-from storage.accounts.users import Identity, User
+from storage.accounts.users import Identity
 from storage.admission.cluster import ClusterAuthority
-from storage.costs.prices import Cost
 from storage.demo.state import Demo
 from storage.demo.store import DemoStore
 from storage.derived.refusal_recorder import RefusalRecorder
@@ -160,22 +156,6 @@ class Bridge:
     def key_pools(self) -> Mapping[str, KeyPool]:
         """Their keys, by name of the provider."""
         return self.routing.table.key_pools
-
-    def begin(self, start: Interception) -> None:
-        """Count and log the start of a call, which is recorded."""
-        self.metrics.started(start)
-        if self.settings.structured_logging:
-            log_start(start)
-
-    def end(self, user: User, start: Interception, ending: Ending) -> Cost | None:
-        """Record, count and log the end of a user's call; return its cost. Never waits."""
-        self.fetched.ended(start, ending)
-        cost = self.recorder.end(start, ending)
-        spent = Spent(user.username, names_together(self.group_names.value, start.group_ids), cost and cost.usd)
-        self.metrics.ended(start, ending, spent)
-        if self.settings.structured_logging:
-            log_end(start, ending)
-        return cost
 
     def note_refusal(self, refusal: Refusal) -> None:
         """Record and count a request that was refused. Returns at once."""

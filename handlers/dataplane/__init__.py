@@ -13,11 +13,12 @@ The path of a request, in the order in which it takes it:
 4.  Read       `ProxyHandler.get`, `post` and so on call the service's `serve`. That of a recorded call reads the body
                (`summary.py`) and makes the record of its start.
 5.  Choose     `fallback/destinations.py` finds the providers that may serve it, `upstream_request.py` chooses a key.
-6.  Record     The start is recorded: `services/recorded.py`.
+6.  Record     Policies and the limits that need the body decide, then the start is recorded: `policy.py`, and `count` and
+               `begin` in `call.py`.
 7.  Connect    `fallback/tries.py` asks the circuit breaker, and one provider after the other. `upstream_request.py` sends the
                request. It tries again where nothing was sent, or with another key.
-8.  Relay      `relay.py` passes each piece on to the client. `observation.py` reads a copy; `pings.py` fills silence.
-9.  End        `services/recorded.py` works out how the call ended, and hands that to the recorder.
+8.  Relay      `relay.py` passes each piece on to the client. The call reads a copy; `pings.py` fills silence.
+9.  End        `end` in `call.py`: how the call ended is recorded, and what it used is charged.
 10. Finish     `ProxyHandler.on_finish` gives back what the request held.
 
 Where a request is on this path, and what stops it, is a table: `states.py`.

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from handlers.bridge import Bridge
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
@@ -24,7 +23,6 @@ from intercept.provider_state import references, windows
 from intercept.records import Interception
 from intercept.refusals import Rule
 from upstream.providers.presets import ProviderType
-from upstream.providers.provider import Provider
 
 # User agents are recorded for people to look at; a hostile one is cut.
 USER_AGENT_CHARACTERS = 512
@@ -159,11 +157,6 @@ def _by_deployment(to: Destination, summary: RequestSummary) -> RequestSummary:
         return summary
     others = None if summary.other_models is None else (*summary.other_models, summary.model)
     return replace(summary, model=named, other_models=others)
-
-
-def is_priced_by_response(bridge: Bridge, provider: Provider, model: str) -> bool:
-    """Whether only the response says what a call costs: Azure's deployments have names of their operator's own."""
-    return provider.type is ProviderType.AZURE and not bridge.recorder.has_price(provider.name, model, bridge.now())
 
 
 def start_of(

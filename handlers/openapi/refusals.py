@@ -20,10 +20,10 @@ from handlers.base import (
 )
 from handlers.dataplane.addresses import IN_ADDRESS, UNAVAILABLE
 from handlers.dataplane.admission import BYOK_DISABLED
+from handlers.dataplane.call import NOT_RECORDABLE
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.dataplane.services.ownership import NOT_YOURS
 from handlers.dataplane.services.passthrough import OWN_KEY_ONLY
-from handlers.dataplane.services.recorded import NOT_RECORDABLE
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.openapi.operations import JSON, Described, body, header, response
 from handlers.problems import problem_body

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-from handlers.dataplane.call_usage import find_refused
+from handlers.dataplane.policy import find_refused
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.summary import encoding_of
 from handlers.dataplane.upstream_request import Destination
@@ -43,7 +42,7 @@ def find_destinations(
 
 def _find_others(handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary) -> Iterator[Destination]:
     """Those that serve the same path and model and that the caller may use."""
-    table, method, policy = handler.bridge.routing.table, handler.request.method, handler.policy
+    table, method = handler.bridge.routing.table, handler.request.method
     for name in to.provider.fallback:
         provider, keys = table.providers.get(name), table.key_pools.get(name)
         if provider is None or provider.availability is not Availability.READY or provider.preset.is_own_key_only:
@@ -54,12 +53,5 @@ def _find_others(handler: ProxyHandler, to: Destination, api: Api, summary: Requ
         route = next(routes, None)
         if route is None or route.api is None or route.api.name != api.name or provider.find_fault(route, to.path):
             continue
-        has_price = partial(_has_price, handler, api, name)
-        if policy is not None and find_refused(policy, name, summary.model, summary, has_price) is not None:
-            continue
-        yield Destination(provider, route, to.path, keys)
-
-
-def _has_price(handler: ProxyHandler, api: Api, provider: str, model: str) -> bool:
-    """Whether a call that starts now has a price there, or costs the bridge nothing."""
-    return not api.billed or handler.bridge.recorder.has_price(provider, model, handler.bridge.now())
+        if find_refused(handler, name, summary, is_billed=api.billed) is None:
+            yield Destination(provider, route, to.path, keys)

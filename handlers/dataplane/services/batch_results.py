@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from handlers.dataplane.call_usage import charge_fetched
+from handlers.dataplane.call import Call
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
@@ -20,14 +21,13 @@ from handlers.dataplane.shared.fetched import fetched_id
 from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
-from handlers.identity.credentials import secrets_of
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import MESSAGES
 from intercept.dialects import anthropic
 from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLine
 from intercept.formats.request_encoding import IDENTITY
-from intercept.records import Ending, EndReason, Interception, Reading
-from limits.limit import NOTHING
+from intercept.records import Interception, Reading
+from limits.limit import NOTHING, Amounts
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.client import UpstreamResponse
 
@@ -69,18 +69,18 @@ class BatchResults(Passthrough):
         template = start_of(handler, self._to, self.api, RequestSummary(model=self.api.name), sent)
         # All of a batch are one session.
         template = replace(template, client_session_id=batch_id)
-        await self.relay_teller(handler, response, lambda _: _Results(handler, template, self.read_line))
+        await self.relay_teller(handler, response, lambda _: _Results(handler, self.api, template, self.read_line))
 
 
 class _Results(Teller):
-    """Watches results, and records them."""
+    """Watches results, and records them. What all of them used is charged to the request that fetches them."""
 
-    def __init__(self, handler: ProxyHandler, template: Interception, read_line: ReadLine) -> None:
+    def __init__(self, handler: ProxyHandler, api: Api, template: Interception, read_line: ReadLine) -> None:
         self._handler = handler
-        self._bridge = bridge = handler.bridge
+        self._bridge = handler.bridge
+        self._api = api
         self._batch_id = template.client_session_id or ""
-        self._secrets = secrets = bridge.secrets.together_with(secrets_of(handler.credentials))
-        self._template: Interception = secrets.hide(template)
+        self._template = template
         self._lines = BatchResultLines(read_line)
         self._unrecorded: list[BatchResult] = []
         self._used = NOTHING
@@ -114,16 +114,14 @@ class _Results(Teller):
         named = {id_: result for result in results if self._bridge.fetched.claim(id_ := self._id_of(result))}
         for id_ in await self._recorded(list(named)):
             named.pop(id_, None)
-        pairs = [
-            (self._secrets.hide(replace(self._template, id=id_, model=one.model)), one) for id_, one in named.items()
-        ]
-        starts = [self._bridge.recorder.start(start) for start, _ in pairs]
-        failures = await asyncio.gather(*starts, return_exceptions=True)
-        for (start, result), failure in zip(pairs, failures, strict=True):
+        calls = [self._call(id_, result) for id_, result in named.items()]
+        failures = await asyncio.gather(*[call.begin() for call in calls], return_exceptions=True)
+        for call, result, failure in zip(calls, named.values(), failures, strict=True):
             if failure is None:
-                self._end(start, result)
+                reading = Reading(response_id=result.response_id, complete=True, token_usages=result.usages)
+                call.end(call.ending(reading=reading))
             else:
-                self._bridge.fetched.give_back(start.id)
+                self._bridge.fetched.give_back(call.start.id)
         if failed := list(filter(None, failures)):
             logger.warning(
                 "results of a batch cannot be recorded now; they are when it is fetched again: %d", len(failed),
@@ -141,16 +139,21 @@ class _Results(Teller):
         except DatabaseUnavailableError:
             return set()
 
-    def _end(self, start: Interception, result: BatchResult) -> None:
-        bridge = self._bridge
-        reading = Reading(response_id=result.response_id, complete=True, token_usages=result.usages)
-        ending = Ending(
-            interception_id=start.id,
-            end_reason=EndReason.COMPLETED,
-            ended_at=bridge.now(),
-            upstream_status=OK,
-            reading=self._secrets.hide(reading),
-        )
-        bridge.begin(start)
-        cost = bridge.end(self._handler.identity.user, start, ending)
-        self._used = charge_fetched(self._handler, ending.reading, cost, self._used)
+    def _call(self, id_: UUID, result: BatchResult) -> Call:
+        call = Call(self._handler, replace(self._template, id=id_, model=result.model), self._api, self)
+        call.status = OK
+        return call
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether a limit counts what the batch has used."""
+        return self._handler.is_charged
+
+    async def count_call(self, reserve: Callable[[], Amounts]) -> None:
+        """Nothing: the request that fetches the results was counted."""
+
+    def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:  # noqa: ARG002 - nothing is reserved
+        """Charge what one more request of the batch has used."""
+        used = self._used
+        self._used = Amounts(used.tokens + amounts.tokens, used.micro_dollars + amounts.micro_dollars)
+        self._handler.charge(self._used)

@@ -13,21 +13,19 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
-from handlers.dataplane.call_usage import charge_fetched
-from handlers.dataplane.observation import Observation
+from handlers.dataplane.call import Call
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.services.ownership import WRITTEN_SECONDS
 from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
 from handlers.dataplane.shared.fetched import background_id
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
-from handlers.identity.credentials import secrets_of
+from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
 from intercept.callers.tags import together
 from intercept.dialects.request_bodies import UNNAMED_MODEL
 from intercept.records import Interception, Reading
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamResponse
 from upstream.routes.route_tables import STORED_RESPONSES
 
@@ -54,7 +52,7 @@ class StoredResponse(Passthrough):
         def watch(fetched: UpstreamResponse) -> Teller:
             summary = RequestSummary(model=api.name, stream=fetched.is_event_stream, previous_response_id=response_id)
             teller = _Fetched(handler, api, start_of(handler, self._to, api, summary, sent), response_id)
-            teller.observation.head(fetched)
+            teller.call.head(fetched)
             return teller
 
         await self.relay_teller(handler, response, watch)
@@ -70,22 +68,18 @@ class _Fetched(Teller):
         response_id: Which response it is.
 
     Attributes:
-        observation: Of the response.
+        call: That of the response.
     """
 
     def __init__(self, handler: ProxyHandler, api: Api, template: Interception, response_id: str) -> None:
         self._handler = handler
         self._response_id = response_id
-        self._secrets = handler.bridge.secrets.together_with(secrets_of(handler.credentials))
         id_ = background_id(template.initiator_id, template.provider_name, response_id)
-        self._template = replace(template, id=id_)
-        self.observation = Observation(
-            id_, api, now=handler.bridge.now, secrets=self._secrets, keep_text=template.keeps_response
-        )
+        self.call = Call(handler, replace(template, id=id_), api)
 
     def watch(self, piece: bytes) -> bool:
         """Read a piece."""
-        self.observation.chunk(piece)
+        self.call.watch(piece)
         return True
 
     async def wants_rest(self) -> bool:
@@ -94,23 +88,23 @@ class _Fetched(Teller):
 
     async def finish(self) -> bool:
         """Record the response if it has ended and nobody else has recorded what it used."""
-        reading = self.observation.reading()
+        reading = self.call.reading()
         if reading.background_model and reading.token_usages and reading.response_id == self._response_id:
             await self._record_once(reading)
         return reading.complete or reading.open_ended or self._handler.request.method == "HEAD"
 
     async def _record_once(self, reading: Reading) -> None:
         fetched = self._handler.bridge.fetched
-        if not fetched.claim(self._template.id):
+        if not fetched.claim(self.call.start.id):
             return
         try:
             await self._record(reading)
-        except (DatabaseUnavailableError, RecordingUnavailableError) as error:
-            fetched.give_back(self._template.id)
-            logger.warning("a background response is recorded when it is fetched again: %s", error)
+        except (DatabaseUnavailableError, Problem) as error:
+            fetched.give_back(self.call.start.id)
+            logger.warning("a background response is recorded when it is fetched again: %s", error.__cause__ or error)
 
     async def _record(self, reading: Reading) -> None:
-        handler, bridge, template = self._handler, self._handler.bridge, self._template
+        bridge, call, template = self._handler.bridge, self.call, self.call.start
         names = template.initiator_id, template.provider_name, self._response_id
         usage = await bridge.interceptions.find_usage(*names)
         if usage.is_awaited:  # by a stream of the response: another process may not have written down its end yet
@@ -119,16 +113,12 @@ class _Fetched(Teller):
         if usage.is_told:
             return
         named = reading.background_model if reading.background_model != UNNAMED_MODEL else ""
-        start: Interception = self._secrets.hide(
-            replace(
-                template,
-                model=named or usage.model or UNNAMED_MODEL,
-                client_session_id=usage.client_session_id or template.client_session_id,
-                tags=together(template.tags, usage.tags),
-            )
+        call.start = replace(
+            template,
+            model=named or usage.model or UNNAMED_MODEL,
+            client_session_id=usage.client_session_id or template.client_session_id,
+            tags=together(template.tags, usage.tags),
         )
-        await bridge.recorder.start(start)
-        bridge.begin(start)
+        await call.begin()
         # The times are those of the fetch, and tell nothing of how fast the provider was.
-        ending = replace(self.observation.ending(None), first_byte_at=None)
-        charge_fetched(handler, ending.reading, bridge.end(handler.identity.user, start, ending))
+        call.end(replace(call.ending(), first_byte_at=None))

@@ -12,7 +12,7 @@ from decimal import Decimal
 
 import pytest
 
-import handlers.dataplane.services.recorded
+import handlers.dataplane.call
 from intercept.records import Reading, TokenUsage
 from limits.limit import Kind
 from storage.costs.prices import Cost
@@ -216,7 +216,7 @@ def cost_of_opus(running):
 @pytest.mark.bridge(user_token_limit=1_000_000)
 @pytest.mark.gen_test
 async def test_what_a_long_stream_has_used_so_far_counts_while_it_goes_on(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.services.recorded, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(handlers.dataplane.call, "CHECKPOINT_SECONDS", 0)
     gate = asyncio.Event()
     start = MESSAGES.stream[: MESSAGES.stream.index(b"event: content_block_stop")]
     running.upstream.play(STREAM + chunk(start), gate, chunk(MESSAGES.stream[len(start) :]) + LAST)

@@ -116,7 +116,7 @@ async def answered(client, request):
 
 @pytest.mark.parametrize("seed", range(examples(1, 10)))
 @pytest.mark.bridge(max_concurrency=120, user_max_concurrency=90, upstream_idle_timeout=timedelta(seconds=0.5))
-@pytest.mark.expects_log("ERROR handlers.dataplane.observation: a reader failed and was dropped: ")
+@pytest.mark.expects_log("ERROR handlers.dataplane.call: a reader failed and was dropped: ")
 @pytest.mark.gen_test(timeout=60)
 async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(running, monkeypatch, seed):
     random = Random(seed)

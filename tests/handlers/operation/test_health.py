@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from handlers.dataplane.services.recorded import NOT_RECORDABLE
+from handlers.dataplane.call import NOT_RECORDABLE
 from settings import RecordPolicy
 from storage.mongo import database
 from tests.bridge import until

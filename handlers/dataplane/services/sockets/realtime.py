@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from handlers.dataplane.call_usage import check_models
+from handlers.dataplane.policy import check_models
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.session import POLICY_VIOLATION, SocketSession
@@ -36,16 +36,6 @@ def _models_in(query: str) -> list[str]:
     return [value for key in ("model", "deployment") for name, value in given if name == key]
 
 
-def _check_models(handler: ProxyHandler, to: Destination, summary: RequestSummary) -> None:
-    if handler.policy is None:
-        return
-    recorder, name, now = handler.bridge.recorder, to.provider.name, handler.bridge.now()
-    pays = handler.credentials.own_key is not None
-    check_models(
-        handler.policy, name, summary.model, summary, lambda model: pays or recorder.has_price(name, model, now)
-    )
-
-
 class RealtimeSession(SocketSession):
     """Records each response and each transcription. With voice detection the provider begins them by itself.
 
@@ -63,7 +53,7 @@ class RealtimeSession(SocketSession):
             Problem: 403, a policy refuses one.
         """
         if models := _models_in(handler.request.query):
-            _check_models(handler, to, RealtimeCalls[SocketCall](*models).summarize())
+            check_models(handler, to.provider.name, RealtimeCalls[SocketCall](*models).summarize())
 
     def _make_lanes(self) -> RealtimeCalls[SocketCall]:
         return RealtimeCalls(*_models_in(self._handler.request.query))
@@ -71,7 +61,7 @@ class RealtimeSession(SocketSession):
     async def _may_pass(self, event: ClientEvent) -> bool:
         try:
             for model in event.models:
-                _check_models(self._handler, self._to, RequestSummary(model=model))
+                check_models(self._handler, self._to.provider.name, RequestSummary(model=model))
         except Problem as problem:
             await self._refuse(problem, event)
             return False

@@ -204,7 +204,7 @@ class SocketSession:
                 await self._client.flush()
             if call is None:
                 continue
-            call.read()
+            await call.catch_up()
             if is_end:
                 self._lanes.forget(call)
                 call.end(is_delivered=self._client.is_drained)
@@ -238,7 +238,7 @@ class SocketSession:
             await self._read_undelivered(message)
         with suppress(UpstreamError, TimeoutError):
             async with asyncio.timeout(REST_SECONDS):
-                while any(call.wants_rest for call in self._lanes.calls):
+                while any([await call.wants_rest() for call in self._lanes.calls]):
                     if (next_message := await self._provider.receive()) is None:
                         return
                     await self._read_undelivered(next_message)
@@ -246,7 +246,7 @@ class SocketSession:
     async def _read_undelivered(self, message: bytes) -> None:
         call, is_end = await self._feed(message)
         if call is not None:
-            call.read()
+            await call.catch_up()
             if is_end:
                 self._lanes.forget(call)
                 self._end_call(call, is_delivered=False)

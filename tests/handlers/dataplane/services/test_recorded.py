@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-import handlers.dataplane.services.recorded
+import handlers.dataplane.call
 from settings import RecordPolicy
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox import tail
@@ -104,7 +104,7 @@ BACKGROUND = replace(
 @pytest.mark.parametrize("conversation", [MESSAGES, BACKGROUND], ids=lambda one: one.path)
 @pytest.mark.gen_test
 async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(running, monkeypatch, conversation):
-    monkeypatch.setattr(handlers.dataplane.services.recorded, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(handlers.dataplane.call, "CHECKPOINT_SECONDS", 0)
     first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
     gate = asyncio.Event()
     running.upstream.play(STREAM, chunk(first), gate, chunk(conversation.stream[len(first) :]) + LAST)
