@@ -50,13 +50,8 @@ class BedrockEvents:
     tail = b""
 
     def __init__(self, unwrap: Callable[[bytes], bytes] = bytes) -> None:
-        self._messages = MessageDecoder(MAX_PAYLOAD_BYTES)
+        self._messages = MessageDecoder()
         self._unwrap = unwrap
-
-    @property
-    def held_bytes(self) -> int:
-        """How many bytes of the unfinished message are held."""
-        return self._messages.held_bytes
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events they end. A broken stream is an error, and the last event."""
@@ -67,16 +62,16 @@ class BedrockEvents:
         return events
 
     def _event(self, message: Message) -> Event:
+        oversized = len(message.payload) > MAX_PAYLOAD_BYTES
+        payload = b"" if oversized else message.payload
         match message.text(_MESSAGE_TYPE):
             case "exception":
-                data = read_struct(message.payload, _EXCEPTION)
+                data = read_struct(payload, _EXCEPTION)
                 return _error(message.text(_EXCEPTION_TYPE), text_of(data.message) if data else "")
             case "error":
                 return _error(message.text(_ERROR_CODE), message.text(_ERROR_MESSAGE))
         name = message.text(_EVENT_TYPE)
-        if message.oversized:
-            return Event(b"", name, oversized=True)
-        return Event(self._unwrap(message.payload), name)
+        return Event(b"", name, oversized=True) if oversized else Event(self._unwrap(payload), name)
 
 
 def unwrap_chunk(payload: bytes) -> bytes:

@@ -9,7 +9,6 @@ headers is ours.
 
 from __future__ import annotations
 
-from enum import Enum, auto
 from struct import Struct as Layout
 from typing import Final, TypeAlias
 from zlib import crc32
@@ -35,11 +34,10 @@ _UUID_BYTES: Final = 16
 
 
 class Message(Struct, frozen=True):
-    """A message whose checksums are right. An `oversized` one has lost its payload and kept its headers."""
+    """A message whose checksums are right."""
 
     headers: dict[str, Value]
     payload: bytes
-    oversized: bool = False
 
     def text(self, name: str) -> str:
         """A header that is a text; "" where there is none."""
@@ -51,33 +49,16 @@ class _BrokenError(ValueError):
     """The stream is broken. Its text says how."""
 
 
-class _Part(Enum):
-    """The parts of a message, in their order."""
-
-    PRELUDE = auto()
-    HEADERS = auto()
-    PAYLOAD = auto()
-    CHECKSUM = auto()
-
-
 class MessageDecoder:
     """Turns chunks into messages, the same messages wherever the chunks were cut. Holds no more than one message.
 
     A broken message ends the decoding: `fault` then says what is wrong with it, and what follows is passed over. It is ""
     until then.
-
-    Args:
-        max_kept_bytes: The largest payload that is kept.
     """
 
-    def __init__(self, max_kept_bytes: int = MAX_PAYLOAD_BYTES) -> None:
+    def __init__(self) -> None:
         self.fault = ""
-        self._max_kept_bytes = max_kept_bytes
-        self._part = _Part.PRELUDE
-        self._missing = _PRELUDE.size  # bytes of that part
-        self._held = bytearray()  # of the message that is arriving
-        self._headers_bytes = self._payload_bytes = 0
-        self._crc = 0
+        self._held = bytearray()
 
     @property
     def held_bytes(self) -> int:
@@ -87,47 +68,27 @@ class MessageDecoder:
     def feed(self, chunk: bytes) -> list[Message]:
         """Take the next bytes; return the messages they end."""
         messages: list[Message] = []
+        if self.fault:
+            return messages
+        self._held += chunk
         at = 0
         try:
-            while at < len(chunk) and not self.fault:
-                piece = chunk[at : at + self._missing]
-                at += len(piece)
-                self._add_event(piece)
-                while not self._missing:
-                    if message := self._end_part():
-                        messages.append(message)
+            while len(self._held) - at >= _PRELUDE.size:
+                total, headers = self._lengths(at)
+                if len(self._held) - at < total:
+                    break
+                messages.append(_read_message(bytes(memoryview(self._held)[at : at + total]), headers))
+                at += total
         except _BrokenError as error:
             self.fault = str(error)
-            self._held = bytearray()
+            at = len(self._held)
+        del self._held[:at]
         return messages
 
-    def _add_event(self, piece: bytes) -> None:
-        self._missing -= len(piece)
-        if self._part is not _Part.PAYLOAD or self._payload_bytes <= self._max_kept_bytes:
-            self._held += piece
-        if self._part is not _Part.CHECKSUM:
-            self._crc = crc32(piece, self._crc)
-
-    def _end_part(self) -> Message | None:
-        """Go on to the next part; return the message that has come whole."""
-        match self._part:
-            case _Part.PRELUDE:
-                self._read_lengths()
-                self._part, self._missing = _Part.HEADERS, self._headers_bytes
-            case _Part.HEADERS:
-                self._part, self._missing = _Part.PAYLOAD, self._payload_bytes
-            case _Part.PAYLOAD:
-                self._part, self._missing = _Part.CHECKSUM, _CRC.size
-            case _Part.CHECKSUM:
-                message = self._message()
-                self._part, self._missing = _Part.PRELUDE, _PRELUDE.size
-                self._held, self._crc = bytearray(), 0
-                return message
-        return None
-
-    def _read_lengths(self) -> None:
-        total, headers, crc = _PRELUDE.unpack(self._held)
-        _check(crc32(self._held[: -_CRC.size]), crc, "a message's lengths")
+    def _lengths(self, at: int) -> tuple[int, int]:
+        """Read the length of the message that begins there, and that of its headers."""
+        total, headers, crc = _PRELUDE.unpack_from(self._held, at)
+        _check(crc32(self._held[at : at + _PRELUDE.size - _CRC.size]), crc, "a message's lengths")
         payload = total - headers - _PRELUDE.size - _CRC.size
         if headers > MAX_HEADERS_BYTES:
             raise _BrokenError(f"a message has {headers} bytes of headers: at most {MAX_HEADERS_BYTES} are allowed")
@@ -135,15 +96,14 @@ class MessageDecoder:
             raise _BrokenError(f"a message has a payload of {payload} bytes: at most {MAX_PAYLOAD_BYTES} are allowed")
         if payload < 0:
             raise _BrokenError(f"a message of {total} bytes has no room for {headers} bytes of headers")
-        self._headers_bytes, self._payload_bytes = headers, payload
+        return total, headers
 
-    def _message(self) -> Message:
-        held = memoryview(self._held)
-        _check(self._crc, _CRC.unpack(held[-_CRC.size :])[0], "a message")
-        headers_end = _PRELUDE.size + self._headers_bytes
-        headers = _headers(bytes(held[_PRELUDE.size : headers_end]))
-        payload = bytes(held[headers_end : -_CRC.size])
-        return Message(headers, payload, oversized=len(payload) < self._payload_bytes)
+
+def _read_message(message: bytes, headers_bytes: int) -> Message:
+    content = memoryview(message)[: -_CRC.size]
+    _check(crc32(content), _CRC.unpack_from(message, len(content))[0], "a message")
+    headers_end = _PRELUDE.size + headers_bytes
+    return Message(_headers(message[_PRELUDE.size : headers_end]), bytes(content[headers_end:]))
 
 
 def _check(found: int, expected: int, what: str) -> None:

@@ -138,19 +138,6 @@ def test_most_headers_and_the_largest_payload_are_decoded():
     assert (len(found[0].headers), len(found[0].payload), fault) == (MAX_HEADERS, MAX_PAYLOAD_BYTES, "")
 
 
-def test_a_payload_that_is_too_large_to_be_kept_is_not_held():
-    stream = message(header("a", b"", 0), bytes(9)) + message(b"", bytes(8)) + EMPTY
-    for size in (1, 5, len(stream)):
-        decoder = MessageDecoder(max_kept_bytes=8)
-        found = []
-        for at in range(0, len(stream), size):
-            found += decoder.feed(stream[at : at + size])
-            assert decoder.held_bytes <= 24
-        assert found == [Message({"a": True}, b"", oversized=True), Message({}, bytes(8)), Message({}, b"")]
-    broken = stream[:16] + b"\1" + stream[17:]
-    assert MessageDecoder(max_kept_bytes=8).feed(broken) == []
-
-
 def test_only_the_unfinished_message_is_held():
     decoder = MessageDecoder()
     decoder.feed(EMPTY * 3 + EMPTY[:13])
