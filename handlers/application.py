@@ -9,26 +9,9 @@ from typing import Any
 from tornado.httputil import HTTPMessageDelegate, HTTPServerRequest
 from tornado.web import Application
 
-from handlers.api.accounts.all_tokens import (
-    AllTokensHandler,
-    AnyTokenHandler,
-    ServiceTokensHandler,
-    TokenLookupHandler,
-    TokenReplacementHandler,
-)
-from handlers.api.accounts.audit import AuditHandler
-from handlers.api.accounts.explanation import ExplanationHandler
-from handlers.api.accounts.groups import GroupHandler, GroupsHandler, MemberHandler, MembersHandler
-from handlers.api.accounts.policies import PoliciesHandler, PolicyHandler
-from handlers.api.accounts.tokens import TokenHandler, TokensHandler
-from handlers.api.accounts.usage import UsageHandler
-from handlers.api.accounts.users import MeHandler, UserHandler, UsersHandler
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
-from handlers.api.demo_company import DemoCompanyHandler, DemoUnchangedHandler
-from handlers.api.limits import LimitsHandler
-from handlers.api.money.prices import PricesHandler
+from handlers.api.demo_company import DemoUnchangedHandler
 from handlers.api.money.reconciliation import ReconciliationHandler
-from handlers.api.money.recosts import RecostHandler, RecostsHandler
 from handlers.api.money.spend import SpendExportHandler
 from handlers.api.providers.checked import ProviderCheckHandler
 from handlers.api.providers.configured import ConfiguredProvidersHandler
@@ -42,9 +25,8 @@ from handlers.api.recorded.live import LiveHandler
 from handlers.api.recorded.refusals import RefusalsHandler
 from handlers.api.recorded.sessions import SessionHandler, SessionsHandler, TimelineHandler
 from handlers.api.recorded.statistics.stats import StatisticsHandler
-from handlers.api.sign_in.devices import DeviceAnswerHandler, DeviceCodeHandler, DeviceLookupHandler, DeviceTokenHandler
+from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
-from handlers.api.sign_in.sign_ins import SignInEndHandler, SignInsHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
@@ -66,7 +48,6 @@ from handlers.operations.catalogue import BY_PATH
 from handlers.operations.handler import OperationHandler
 from handlers.problems import Problem
 from intercept.apis import Dialect
-from limits.policies.sources import Level
 from storage.queries.facets import Facet
 from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, STORED_RESPONSES
 
@@ -92,46 +73,15 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("errors", ErrorsHandler),
     ("refusals", RefusalsHandler),
     ("stats", StatisticsHandler),
-    ("limits", LimitsHandler),
     ("limits/what-if", WhatIfHandler),
     ("sign-in", SignInWaysHandler),
     ("sign-in/oidc", BeginHandler),
     ("sign-in/oidc/callback", CallbackHandler),
     ("device/code", DeviceCodeHandler),
     ("device/token", DeviceTokenHandler),
-    ("device/lookup", DeviceLookupHandler),
-    ("device/answer", DeviceAnswerHandler),
-    ("users", UsersHandler),
-    ("users/me", MeHandler),
     ("users/me/session", SignInHandler),
-    ("users/([^/]+)", UserHandler),
-    ("users/([^/]+)/tokens", TokensHandler),
-    ("users/([^/]+)/tokens/([^/]+)", TokenHandler),
-    ("users/([^/]+)/sessions", SignInsHandler),
-    ("users/([^/]+)/sessions/([^/]+)", SignInEndHandler),
-    ("groups", GroupsHandler),
-    ("groups/([^/]+)", GroupHandler),
-    ("groups/([^/]+)/members", MembersHandler),
-    ("groups/([^/]+)/members/([^/]+)", MemberHandler),
-    ("groups/([^/]+)/tokens", ServiceTokensHandler),
-    ("tokens", AllTokensHandler),
-    ("tokens/lookup", TokenLookupHandler),
-    ("tokens/([^/]+)", AnyTokenHandler),
-    ("tokens/([^/]+)/replace", TokenReplacementHandler),
-    ("policies", PoliciesHandler),
-    ("policies/everyone", PolicyHandler, {"level": Level.EVERYONE}),
-    ("policies/groups/([^/]+)", PolicyHandler, {"level": Level.GROUP}),
-    ("policies/users/([^/]+)", PolicyHandler, {"level": Level.USER}),
-    ("policies/tokens/([^/]+)", PolicyHandler, {"level": Level.TOKEN}),
-    ("users/([^/]+)/policy", ExplanationHandler),
-    ("users/([^/]+)/usage", UsageHandler),
-    ("prices", PricesHandler),
-    ("prices/recosts", RecostsHandler),
-    ("prices/recosts/([^/]+)", RecostHandler),
     ("spend/export", SpendExportHandler),
     ("spend/reconciliation", ReconciliationHandler),
-    ("demo-company", DemoCompanyHandler),
-    ("audit", AuditHandler),
     *(
         (re.sub(r"\{\w+\}", "([^/]+)", path), OperationHandler, {"operations": operations})
         for path, operations in BY_PATH.items()
@@ -139,7 +89,6 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
 )
 # Below it are the page and what is read of the control plane, of the demo company.
 DEMO = "/demo-company/"
-_NOT_OF_DEMO = (LiveHandler, DemoCompanyHandler)
 _READING = frozenset({"GET", "HEAD"})
 # First words of these paths; no provider may be called like one.
 CONTROL_RESOURCES = frozenset(path.partition("/")[0] for path, *_ in _CONTROL)
@@ -203,10 +152,12 @@ class BridgeApplication(Application):
         if handler is DashboardHandler:
             return found
         of_demo = {"bridge": self._demo}
-        if not issubclass(handler, IdentifiedHandler) or issubclass(handler, _NOT_OF_DEMO):
+        if not issubclass(handler, IdentifiedHandler) or handler is LiveHandler:
             return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
         if handler is OperationHandler:
             operation = found.handler_kwargs["operations"].get("GET" if request.method == "HEAD" else request.method)
+            if operation is not None and operation.is_reading and not operation.is_in_demo:
+                return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
             allowed = operation is None or operation.is_in_demo
         else:
             allowed = request.method in _READING or handler is WhatIfHandler

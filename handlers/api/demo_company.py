@@ -1,4 +1,4 @@
-"""`/api/v2/aibridge/demo-company`: whether the demo company is there. Owners fill it in and remove it.
+"""Whether the demo company is there. Owners fill it in and remove it.
 
 Owners read it below `/demo-company/`: there is the page, and the resources of the API that are read, each as the company's
 own auditor sees them.
@@ -6,54 +6,77 @@ own auditor sees them.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from handlers.api.accounts.changes import ChangeHandler
 from handlers.api.control import IdentifiedHandler
+from handlers.operations.operation import OWNERS, Ask, operation
 from handlers.problems import Problem, sentence
 from resources.demo_company import DemoCompany
 from storage.demo.state import Demo
-from storage.demo.store import DemoStore
 from storage.mongo.errors import DatabaseRefusalError
 
-NOT_YOURS_TO_CHANGE = "Only owners may fill in the demo company, or remove it."
 ONLY_READ = "The demo company is only looked at: this cannot be done there."
 REFUSED = "{}. The bridge needs the role readWrite on that database too; its name is that of its own with -demo behind."
 
 
-class DemoCompanyHandler(ChangeHandler):
-    """The demo company of the database."""
+@contextmanager
+def _other_database() -> Iterator[None]:
+    """Say that the bridge may not write to the other database.
 
-    BODY_METHODS: ClassVar[tuple[str, ...]] = ()
+    Raises:
+        Problem: 409.
+    """
+    try:
+        yield
+    except DatabaseRefusalError as error:
+        raise Problem(409, REFUSED.format(sentence(str(error)).rstrip("."))) from error
 
-    def problem_of(self, error: BaseException | None) -> Problem | None:
-        """Say also that the bridge may not write to the other database: 409."""
-        if isinstance(error, DatabaseRefusalError):
-            return Problem(409, REFUSED.format(sentence(str(error)).rstrip(".")))
-        return super().problem_of(error)
 
-    @property
-    def _store(self) -> DemoStore:
-        return self.bridge.demo.store
+@operation("GET", "demo-company", tag="demo company", in_demo=False, raises={409: "MongoDB refuses to."})
+async def get_demo_company(ask: Ask) -> DemoCompany:
+    """Read whether there is a demo company.
 
-    async def get(self) -> None:
-        """Say whether it is there."""
-        await self.identify()
-        self.parameters()
-        self.write_json(DemoCompany.of(await self._store.read()))
+    It is in a database of its own. Owners see it at `/demo-company/`, and read it below `/demo-company/api/v2/aibridge/`.
+    """
+    with _other_database():
+        return DemoCompany.of(await ask.bridge.demo.store.read())
 
-    async def post(self) -> None:
-        """Begin to fill it in anew: 202. This process goes on with it."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        demo = await self._store.begin(author=self.author)
-        self.bridge.demo.fill(demo)
-        self.write_json(DemoCompany.of(demo), 202)
 
-    async def delete(self) -> None:
-        """Remove it."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        await self._store.remove(author=self.author)
-        self.write_json(DemoCompany.of(Demo()))
+@operation(
+    "POST",
+    "demo-company",
+    OWNERS,
+    status=202,
+    tag="demo company",
+    raises={409: "It is being filled in, or MongoDB refuses to."},
+)
+async def fill_demo_company(ask: Ask) -> DemoCompany:
+    """Fill in the demo company.
+
+    Two months of calls of 25 people, up to now, in the place of those that are there. It takes about half a minute.
+    """
+    with _other_database():
+        demo = await ask.bridge.demo.store.begin(author=ask.author)
+    ask.bridge.demo.fill(demo)
+    return DemoCompany.of(demo)
+
+
+@operation(
+    "DELETE",
+    "demo-company",
+    OWNERS,
+    tag="demo company",
+    raises={404: "There is none.", 409: "MongoDB refuses to."},
+)
+async def remove_demo_company(ask: Ask) -> DemoCompany:
+    """Remove the demo company.
+
+    All of its database, also while it is being filled in.
+    """
+    with _other_database():
+        await ask.bridge.demo.store.remove(author=ask.author)
+    return DemoCompany.of(Demo())
 
 
 class DemoUnchangedHandler(IdentifiedHandler):

@@ -10,18 +10,16 @@ from uuid import UUID
 
 import msgspec
 
-from handlers.api.control import ControlHandler
+from handlers.bridge import Bridge
 from handlers.lifecycle import ActiveRequest, Lifecycle
 from handlers.limits_state import scope_of_limits, state_of_limits
-from handlers.problems import Problem
+from handlers.operations.operation import READERS, Ask, operation
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.protection.overload import OverloadProtection
 from resources import limits as resources
 from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
 from storage.mongo.database import DatabaseUnavailableError
-
-NOT_YOURS = "Only owners, auditors and readers may see the limits."
 
 
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
@@ -48,51 +46,49 @@ def merge_reports(
     return merged | ({"since": min(since)} if since else {})
 
 
-class LimitsHandler(ControlHandler):
-    """The limits, for owners, auditors and readers. Queries and the response are bounded."""
+@operation("GET", "limits", READERS)
+async def get_limits(ask: Ask) -> resources.Limits:
+    """Read how much of each limit is used.
 
-    async def respond(self) -> None:
-        """Respond with `{"scope", "state", "at", "refused_since", "limits": [..], "holding": n, "holders": [..]}`."""
-        if not self.identity.user.role.sees_everyone:
-            raise Problem(403, NOT_YOURS)
-        self.parameters()
-        overload, cluster, workers = self.bridge.overload, self.bridge.cluster, self.bridge.workers
-        usage, now = await overload.usage(MAX_KEYS), self.bridge.now()
-        reports = [report(self.bridge.lifecycle, overload)]
-        if cluster is not None:
-            reports += cluster.reports()
-        elif workers is not None:
-            reports += [msgspec.json.decode(one) for one in workers.reports]
-        merged = merge_reports(reports, max_requests=None)
-        settings = overload.settings
-        slots_by_user = (
-            {user: state.used for user, state in usage.users.items()}
-            if settings.user_max_concurrency
-            else _slots_by_user(self.bridge.lifecycle)
-        )
-        names = await self._usernames({*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
-        names |= {request["user_id"]: request["username"] for request in merged["holders"]}
-        self.write_json(
-            resources.Limits(
-                scope=scope_of_limits(cluster, workers),
-                state=state_of_limits(cluster, workers),
-                at=format_time(now),
-                refused_since=merged["since"],
-                limits=resources.limit_usages(
-                    settings, usage, now, slots_by_user=slots_by_user, names=names, refused=merged["refused"]
-                ),
-                holding=merged["holding"],
-                holders=[resources.ActiveRequest.of(request) for request in merged["holders"]],
-            )
-        )
+    By user, and when more is available.
+    """
+    bridge = ask.bridge
+    overload, cluster, workers = bridge.overload, bridge.cluster, bridge.workers
+    usage, now = await overload.usage(MAX_KEYS), bridge.now()
+    reports = [report(bridge.lifecycle, overload)]
+    if cluster is not None:
+        reports += cluster.reports()
+    elif workers is not None:
+        reports += [msgspec.json.decode(one) for one in workers.reports]
+    merged = merge_reports(reports, max_requests=None)
+    settings = overload.settings
+    slots_by_user = (
+        {user: state.used for user, state in usage.users.items()}
+        if settings.user_max_concurrency
+        else _slots_by_user(bridge.lifecycle)
+    )
+    names = await _usernames(bridge, {*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
+    names |= {request["user_id"]: request["username"] for request in merged["holders"]}
+    return resources.Limits(
+        scope=scope_of_limits(cluster, workers),
+        state=state_of_limits(cluster, workers),
+        at=format_time(now),
+        refused_since=merged["since"],
+        limits=resources.limit_usages(
+            settings, usage, now, slots_by_user=slots_by_user, names=names, refused=merged["refused"]
+        ),
+        holding=merged["holding"],
+        holders=[resources.ActiveRequest.of(request) for request in merged["holders"]],
+    )
 
-    async def _usernames(self, ids: Iterable[str]) -> dict[str, str]:
-        """Names of users by their ids; none while the database is unavailable."""
-        try:
-            users = await self.bridge.identities.users_by_id(map(UUID, ids))
-        except DatabaseUnavailableError:
-            return {}
-        return {format_id(id_): user.username for id_, user in users.items()}
+
+async def _usernames(bridge: Bridge, ids: Iterable[str]) -> dict[str, str]:
+    """Names of users by their ids; none while the database is unavailable."""
+    try:
+        users = await bridge.identities.users_by_id(map(UUID, ids))
+    except DatabaseUnavailableError:
+        return {}
+    return {format_id(id_): user.username for id_, user in users.items()}
 
 
 def _slots_by_user(lifecycle: Lifecycle) -> Mapping[str, int]:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts import views
+from handlers.api import demo_company, limits
+from handlers.api.accounts import audit, explanation, groups, policies, tokens, usage, users, views
 from handlers.api.alerts import webhooks
+from handlers.api.money import prices, recosts
+from handlers.api.sign_in import devices, sign_ins
 from handlers.operations.operation import by_path, operations_of
 
-OPERATIONS = operations_of((views, webhooks))
+OPERATIONS = [
+    *operations_of(
+        (
+            *(audit, demo_company, devices, explanation, groups, limits, policies, prices),
+            *(recosts, sign_ins, tokens, usage, users, views, webhooks),
+        )
+    ),
+    *policies.OPERATIONS,
+]
 BY_PATH = by_path(OPERATIONS)

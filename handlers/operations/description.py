@@ -12,7 +12,7 @@ from msgspec import Meta, structs
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
 from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, header, in_path, json_response, query, shared
-from handlers.operations.operation import EVERYONE, Operation, by_path
+from handlers.operations.operation import EVERYONE, NOTE_HEADER, Noted, Operation, by_path
 
 _META = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra_json_schema")
 
@@ -53,7 +53,7 @@ def _described(operation: Operation) -> Described:
 
 
 def _for_whom(operation: Operation) -> str:
-    if operation.who is EVERYONE:
+    if operation.who.roles == EVERYONE.roles:
         return ""
     return f"For {operation.who.plural}" + ("; for others their own." if operation.own else ".")
 
@@ -63,15 +63,19 @@ def _responses(operation: Operation) -> dict[str, Described]:
     found = dict(CHANGE if operation.body is None else CHANGE_WITH_BODY)
     if operation.is_reading:
         found["400"] = shared("InvalidQuery")
-    if operation.who is not EVERYONE:
-        found["403"] = problem("The caller may not.", operation.refusal)
+    if operation.refusals:
+        found["403"] = problem("The caller may not.", *operation.refusals)
     if operation.path_parameters:
         found["404"] = shared("NotFound")
     if "versions" in operation.hints:
         found["412"] = shared("ChangedMeanwhile")
     found |= {str(status): problem(why) for status, why in operation.raises.items()}
-    kind, is_tagged = operation.answer
-    headers = dict(ETAG) if is_tagged else {}
+    kind, around = operation.answer
+    headers = {} if around is None else dict(ETAG)
+    if around is Noted:
+        headers[NOTE_HEADER] = header(
+            str, "Warnings, one header for each.", "prices[0].provider: no provider has a name"
+        )
     if operation.located:
         headers["Location"] = header(str, "Where it is.", f"{operation.address}/2f0c7d4b-8a35-4f0e-9d1e-6a1b7c0e5d21")
     answer = {"description": "It is done."} if kind is NoneType else json_response("The answer.", kind, headers)
@@ -95,6 +99,8 @@ def _parted(kind: Any) -> tuple[Any, str, list[Any]]:
             notes += more
         else:
             kind = next(one for one in get_args(kind) if one is not NoneType)
+    if get_origin(kind) is tuple:  # words with commas
+        kind = str
     for note in notes:
         text, examples = text or note.description or "", examples or note.examples or []
     rules = [{name: value for name in _META if (value := getattr(note, name)) is not None} for note in notes]

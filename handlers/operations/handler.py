@@ -15,7 +15,7 @@ from tornado.web import HTTPError
 from handlers.api.control import IdentifiedHandler
 from handlers.base import METHOD_NOT_ALLOWED
 from handlers.bridge import Bridge
-from handlers.operations.operation import Ask, Operation, Tagged, argument
+from handlers.operations.operation import NOTE_HEADER, SERVICE, Ask, Noted, Operation, Tagged, argument
 from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
 from handlers.problems import Problem, sentence
@@ -29,8 +29,6 @@ SWALLOWED_BYTES = 1024 * 1024
 
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
-NOTE_HEADER = "X-AI-Bridge-Note"
-SERVICE = "A service token, which belongs to a group, changes nothing."
 
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
@@ -82,6 +80,8 @@ class OperationHandler(IdentifiedHandler):
             raise HTTPError(METHOD_NOT_ALLOWED)
         await self.identify(fresh=not operation.is_reading)
         parts = dict(zip(operation.path_parameters, path, strict=True))
+        if operation.is_for_people and self.identity.user.is_service:
+            raise Problem(403, SERVICE)
         if operation.own:
             self._find_own(operation, parts)
         elif self.identity.user.role not in operation.who.roles:
@@ -97,11 +97,9 @@ class OperationHandler(IdentifiedHandler):
         """Put the name of the caller in the place of `me`, and check that the caller may ask for those of others.
 
         Raises:
-            Problem: 403, they may not; or it is a change, and the caller is no person.
+            Problem: 403, they may not.
         """
         me = self.identity.user
-        if not operation.is_reading and me.is_service:
-            raise Problem(403, SERVICE)
         first = next(iter(parts))
         if parts[first] == ME or is_meant(parts[first], me):
             parts[first] = me.username
@@ -157,7 +155,7 @@ class OperationHandler(IdentifiedHandler):
     def _write_answer(self, operation: Operation, answer: Any) -> None:
         version = ""
         if isinstance(answer, Tagged):
-            for note in answer.notes:
+            for note in answer.notes if isinstance(answer, Noted) else ():
                 self.add_header(NOTE_HEADER, note)
             answer, version = answer.value, answer.version
         if operation.answer[0] is NoneType:

@@ -25,14 +25,20 @@ Versions: TypeAlias = Collection[str] | None
 """The versions that may be changed, by `If-Match` (RFC 9110, section 13.1.1); None is any."""
 
 
+NOTE_HEADER = "X-AI-Bridge-Note"
+SERVICE = "A service token, which belongs to a group, changes nothing."
+
+
 class Who(NamedTuple):
-    """Who may ask for an operation: callers with one of some roles."""
+    """Who may ask for an operation: callers with one of some roles, and maybe no service tokens."""
 
     roles: frozenset[Role]
     plural: str
+    are_people: bool = False
 
 
 EVERYONE = Who(frozenset(Role), "users")
+PEOPLE = Who(frozenset(Role), "users", are_people=True)
 READERS = Who(frozenset(Role) - {Role.MEMBER}, "owners, auditors and readers")
 AUDITORS = Who(frozenset({Role.OWNER, Role.AUDITOR}), "owners and auditors")
 OWNERS = Who(frozenset({Role.OWNER}), "owners")
@@ -64,11 +70,17 @@ class Ask:
 
 @dataclass(frozen=True)
 class Tagged(Generic[Answer]):
-    """An answer with its version, which is sent as `ETag`, and notes for who made the change."""
+    """An answer with its version, which is sent as `ETag`."""
 
     value: Answer
     version: str
-    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Noted(Tagged[Answer]):
+    """An answer with notes for who made a change, each in a header of its own."""
+
+    notes: Collection[str]
 
 
 @dataclass(frozen=True)
@@ -149,10 +161,11 @@ class Operation(Declaration):
         return get_type_hints(self.function, include_extras=True)
 
     @cached_property
-    def answer(self) -> tuple[Any, bool]:
-        """The type of its answer, `NoneType` without one, and whether a version comes with it."""
+    def answer(self) -> tuple[Any, type[Tagged[Any]] | None]:
+        """The type of its answer, `NoneType` without one, and whether it comes with a version or with notes too."""
         returned = self.hints["return"]
-        return (get_args(returned)[0], True) if get_origin(returned) is Tagged else (returned, False)
+        around = get_origin(returned)
+        return (get_args(returned)[0], around) if around in {Tagged, Noted} else (returned, None)
 
     @property
     def success(self) -> int:
@@ -186,8 +199,19 @@ class Operation(Declaration):
         return first.rstrip("."), " ".join(rest.split())
 
     @property
+    def is_for_people(self) -> bool:
+        """Whether no service token may ask for it."""
+        return self.who.are_people or (self.own and not self.is_reading)
+
+    @property
+    def refusals(self) -> list[str]:
+        """What is said to those who may not ask."""
+        roles = [] if self.who.roles == EVERYONE.roles else [self.refusal]
+        return roles + ([SERVICE] if self.is_for_people else [])
+
+    @property
     def refusal(self) -> str:
-        """What is said to who may not ask."""
+        """What is said to who has another role."""
         what = self.text[0][:1].lower() + self.text[0][1:]
         return f"Only {self.who.plural} may {what.replace('a user', 'another user') if self.own else what}."
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handlers.problems import Problem, ValidationProblem, sentence
+from limits.policies.reading import InvalidPolicyError
 from resources.bodies import InvalidBodyError
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.accounts.users import ChangedMeanwhileError
@@ -26,6 +27,9 @@ def problem_of(error: BaseException | None) -> Problem | None:
             return Problem(409, sentence(str(error)))
         case IdentityError():
             return ValidationProblem(INVALID_BODY, sentence(str(error)))
+        case InvalidPolicyError():
+            detail, validations = (error.rule, []) if not error.field else ("", [(error.field, error.rule)])
+            return ValidationProblem(INVALID_BODY, detail, validations)
         case NotYourViewError():
             return Problem(403, NOT_YOUR_VIEW)
     return None

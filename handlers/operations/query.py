@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, Union, get_args, get_origin
@@ -14,8 +14,10 @@ from msgspec import Meta, Struct, UnsetType, structs
 from handlers.problems import ValidationProblem
 from resources.bodies import NOT_A_SWITCH, ONLY_ONCE, Readers, one_of
 from resources.fields import doc
-from resources.ranges import NOT_AFTER, Problems
+from resources.ranges import NOT_AFTER, Problems, range_of
+from storage.derived.rollup import Bucket
 from storage.queries.filters.kinds import parse_timestamp
+from storage.queries.filters.time_ranges import ceiling
 
 MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**31 - 1
@@ -65,6 +67,35 @@ class Ranged(Query, frozen=True):
         """Find an end that is not after the start."""
         is_wrong = self.from_ and self.to and self.from_ >= self.to
         return [*super().check(now), *([("to", NOT_AFTER)] if is_wrong else [])]
+
+
+class InHours(Query, frozen=True):
+    """A time range that is made larger to whole hours: without `from` 24 of them, without `to` until the present one ends."""
+
+    from_: Annotated[
+        Timestamp | None, doc("From then on, made earlier to a whole hour; without it 24 hours before `to`.")
+    ] = None
+    to: Annotated[
+        Timestamp | None, doc("Until before then, made later to a whole hour; without it the end of the present hour.")
+    ] = None
+
+    def check(self, now: datetime) -> Problems:
+        """Find what is wrong with the range."""
+        problems = super().check(now)
+        self._range(now, problems)
+        return problems
+
+    def range(self, now: datetime) -> tuple[datetime, datetime]:
+        """The range, at the time `now`."""
+        start, end = self._range(now, [])
+        return Bucket.HOUR.floor(start), ceiling(Bucket.HOUR, end)
+
+    def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        hour = Bucket.HOUR
+        usual_end = hour.floor(now) + hour.length
+        return range_of(
+            self.from_, self.to, problems, now=usual_end, usual=lambda end: ceiling(hour, end) - timedelta(hours=24)
+        )
 
 
 class _NumberError(ValueError):

@@ -33,7 +33,7 @@ def test_head_is_served_where_get_is_except_for_a_sign_in_at_a_provider():
     heads = {one.__name__ for one in handler_classes() if one.head is not RequestHandler.head}
     assert served - heads == {"BeginHandler", "CallbackHandler"}
     assert heads < served
-    assert "PolicyHandler" in heads
+    assert "OperationHandler" in heads
 
 
 def test_no_provider_can_be_called_like_a_resource():

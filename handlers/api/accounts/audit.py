@@ -1,59 +1,72 @@
-"""`GET /api/v2/aibridge/audit`: who changed what of users and tokens."""
+"""The audit trail: who changed what of users and tokens, who signed in, and who was refused."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import Annotated, ClassVar, Final
+from uuid import UUID
 
-from handlers.api.choices import refuse, time
-from handlers.api.control import ControlHandler
-from handlers.api.pagination import INVALID, parse_page
-from handlers.problems import Problem, ValidationProblem
+from msgspec import Meta
+
+from handlers.operations.operation import AUDITORS, Ask, operation
+from handlers.operations.query import INVALID, Limit, Ranged
+from handlers.problems import ValidationProblem
 from resources.accounts.audit import Entry
-from resources.fields import WholeList
+from resources.bodies import Readers
+from resources.fields import WholeList, doc
 from storage.accounts.events import Action
 from storage.queries.accounts.audit import AuditQuery, audit_page
 from storage.queries.paging import UnknownCursorError
 
-NOT_YOURS = "Only owners and auditors may see the audit trail."
 KINDS: Final = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
 """What actions are of: each stands for all of it."""
 
 UNKNOWN_CURSOR = "no entry with this id"
 
 
-class AuditHandler(ControlHandler):
-    """The audit trail, for owners and auditors."""
-
-    async def respond(self) -> None:
-        """Respond with `{"results": [..]}`, newest first."""
-        if not self.identity.user.role.sees_everything:
-            raise Problem(403, NOT_YOURS)
-        values = self.parameters("limit", "after_id", "from", "to", "action", "user")
-        page = parse_page(values)
-        query = read_query(values)
-        try:
-            entries = await audit_page(self.bridge.database, query, limit=page.limit, after_id=page.after_id)
-        except UnknownCursorError as error:
-            raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
-        self.write_json(WholeList([Entry.of(entry) for entry in entries]))
-
-
-def read_query(values: Mapping[str, str]) -> AuditQuery:
-    """Read which entries are requested; an empty value counts as not given.
+def read_actions(text: str) -> tuple[Action, ...]:
+    """Read actions and kinds of them, separated by commas.
 
     Raises:
-        ValidationProblem: with every parameter that is wrong.
+        ValueError: With one that there is not.
     """
-    problems: list[tuple[str, str]] = []
-    start, end = time("from", values, problems), time("to", values, problems)
-    if start and end and start >= end:
-        problems.append(("to", "must be after from"))
     actions: list[Action] = []
-    for name in filter(None, values.get("action", "").split(",")):
+    for name in filter(None, text.split(",")):
         found = [action for action in Action if name in {action.value, action.partition(".")[0]}]
         if not found:
-            problems.append(("action", f"has {name!r}; it may have {', '.join((*KINDS, *Action))}"))
+            raise ValueError(f"has {name!r}; it may have {', '.join((*KINDS, *Action))}")
         actions += found
-    refuse(problems)
-    return AuditQuery(start=start, end=end, actions=actions, user=values.get("user", ""))
+    return tuple(actions)
+
+
+class EntryQuery(Ranged, frozen=True):
+    """Which entries."""
+
+    readers: ClassVar[Readers] = {"action": read_actions}
+
+    limit: Limit = 100
+    after_id: Annotated[UUID | None, doc("Start after this one: the last of the previous page.")] = None
+    action: Annotated[
+        tuple[Action, ...],
+        Meta(
+            description=f"What was done: one or several of {', '.join(Action)}, with commas; or all of a kind: "
+            f"{', '.join(KINDS)}.",
+            examples=["policy,token.created"],
+        ),
+    ] = ()
+    user: Annotated[
+        str, Meta(description="Who did it or whom it concerned: a username in any case, or an id.", examples=["ada"])
+    ] = ""
+
+
+@operation("GET", "audit", AUDITORS)
+async def list_audit(ask: Ask, query: EntryQuery) -> WholeList[Entry]:
+    """List the entries of the audit trail.
+
+    Changes to users and tokens, sign-ins and refused accesses, newest first.
+    """
+    wanted = AuditQuery(start=query.from_, end=query.to, actions=query.action, user=query.user)
+    try:
+        entries = await audit_page(ask.bridge.database, wanted, limit=query.limit, after_id=query.after_id)
+    except UnknownCursorError as error:
+        raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
+    return WholeList([Entry.of(entry) for entry in entries])

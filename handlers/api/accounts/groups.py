@@ -1,97 +1,100 @@
-"""`/api/v2/aibridge/groups`: groups of users, and their members."""
+"""Groups of users, and their members."""
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import ChangeHandler
-from handlers.problems import Problem
+from typing import Annotated
+
+from handlers.operations.operation import OWNERS, READERS, Ask, Tagged, Versions, operation
+from handlers.operations.query import Paged
 from resources.accounts.groups import Group, GroupChange, NewGroup
 from resources.accounts.users import User
-from resources.fields import ListPage
-from storage.accounts import users
+from resources.fields import ListPage, doc
+from storage.accounts.groups import MAX_GROUPS_OF_USER
 
-NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see groups."
-NOT_YOURS_TO_CHANGE = "Only owners may change groups."
-
-
-class _GroupsHandler(ChangeHandler):
-    async def identify_reader(self) -> dict[str, int]:
-        """Authenticate the caller, and return the requested page.
-
-        Raises:
-            Problem: 403, the caller is a member.
-            ValidationProblem: a parameter cannot be used.
-        """
-        await self.identify()
-        if not self.identity.user.role.sees_everyone:
-            raise Problem(403, NOT_YOURS_TO_SEE)
-        return self.page()
-
-    def show(self, group: users.Group, members: int, status: int = 200) -> None:
-        """Respond with a group and its version as `ETag`."""
-        self.write_json(Group.of(group, members), status, version=group.version)
+GroupName = Annotated[str, doc("The name of the group, in any case, or its id.")]
+_UserName = Annotated[str, doc("The username, in any case, or the id of the user.")]
 
 
-class GroupsHandler(_GroupsHandler):
-    """All groups."""
+@operation("GET", "groups", READERS)
+async def list_groups(ask: Ask, query: Paged) -> ListPage[Group]:
+    """List groups.
 
-    async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by name."""
-        count, groups = await self.bridge.groups.page(**await self.identify_reader())
-        self.write_json(ListPage(count, [Group.of(group, members) for group, members in groups]))
-
-    async def post(self) -> None:
-        """Add a group: 201."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        body = self.read_body(NewGroup)
-        group = await self.bridge.groups.add(body.name, display_name=body.display_name or "", author=self.author)
-        self.show(group, 0, 201)
+    By name. `everyone`, which is built in and has all users, is not among them.
+    """
+    count, groups = await ask.bridge.groups.page(limit=query.limit, offset=query.offset)
+    return ListPage(count, [Group.of(group, members) for group, members in groups])
 
 
-class GroupHandler(_GroupsHandler):
-    """A group."""
-
-    async def get(self, group: str) -> None:
-        """Respond with a group."""
-        await self.identify_reader()
-        found, members = await self.bridge.groups.existing(group)
-        self.show(found, members)
-
-    async def patch(self, group: str) -> None:
-        """Change a group; respond with the changed group."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        changes = self.read_body(GroupChange).changes
-        after = await self.bridge.groups.change(group, **changes, versions=self.versions, author=self.author)
-        _, members = await self.bridge.groups.existing(str(after.id))
-        self.show(after, members)
-
-    async def delete(self, group: str) -> None:
-        """Remove a group; its members stay users: 204."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        await self.bridge.groups.remove(group, versions=self.versions, author=self.author)
-        self.set_status(204)
+@operation(
+    "POST", "groups", OWNERS, status=201, raises={409: "The name is taken."}, example=NewGroup("research", "Research")
+)
+async def add_group(ask: Ask, body: NewGroup) -> Tagged[Group]:
+    """Add a group."""
+    group = await ask.bridge.groups.add(body.name, display_name=body.display_name or "", author=ask.author)
+    return Tagged(Group.of(group, 0), group.version)
 
 
-class MembersHandler(_GroupsHandler):
-    """The members of a group."""
-
-    async def get(self, group: str) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by username."""
-        page = await self.identify_reader()
-        count, members = await self.bridge.groups.members_page(group, **page)
-        self.write_json(ListPage(count, [User.of(user) for user in members]))
+@operation("GET", "groups/{group}", READERS)
+async def get_group(ask: Ask, group: GroupName) -> Tagged[Group]:
+    """Read a group."""
+    found, members = await ask.bridge.groups.existing(group)
+    return Tagged(Group.of(found, members), found.version)
 
 
-class MemberHandler(_GroupsHandler):
-    """A user in a group."""
+@operation(
+    "PATCH",
+    "groups/{group}",
+    OWNERS,
+    raises={409: "The name is taken."},
+    example=GroupChange(display_name="Research"),
+)
+async def change_group(ask: Ask, group: GroupName, body: GroupChange, versions: Versions) -> Tagged[Group]:
+    """Change a group.
 
-    async def put(self, group: str, user: str) -> None:
-        """Add a user to a group: 204, also if they are in it."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        await self.bridge.groups.add_members(group, [user], author=self.author)
-        self.set_status(204)
+    Fields that are not given stay unchanged.
+    """
+    after = await ask.bridge.groups.change(group, **body.changes, versions=versions, author=ask.author)
+    _, members = await ask.bridge.groups.existing(str(after.id))
+    return Tagged(Group.of(after, members), after.version)
 
-    async def delete(self, group: str, user: str) -> None:
-        """Remove a user from a group: 204, also if they are not in it."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        await self.bridge.groups.remove_members(group, [user], author=self.author)
-        self.set_status(204)
+
+@operation("DELETE", "groups/{group}", OWNERS, raises={409: "It has a policy: remove that first."})
+async def remove_group(ask: Ask, group: GroupName, versions: Versions) -> None:
+    """Remove a group.
+
+    Its members stay users, and calls stay recorded with it.
+    """
+    await ask.bridge.groups.remove(group, versions=versions, author=ask.author)
+
+
+@operation("GET", "groups/{group}/members", READERS)
+async def list_members(ask: Ask, group: GroupName, query: Paged) -> ListPage[User]:
+    """List the members of a group.
+
+    By username.
+    """
+    count, members = await ask.bridge.groups.members_page(group, limit=query.limit, offset=query.offset)
+    return ListPage(count, [User.of(user) for user in members])
+
+
+@operation(
+    "PUT",
+    "groups/{group}/members/{user}",
+    OWNERS,
+    raises={409: f"The user is in the maximum number of groups, which is {MAX_GROUPS_OF_USER}."},
+)
+async def add_member(ask: Ask, group: GroupName, user: _UserName) -> None:
+    """Add a user to a group.
+
+    Nothing happens if they are in it. No body is needed.
+    """
+    await ask.bridge.groups.add_members(group, [user], author=ask.author)
+
+
+@operation("DELETE", "groups/{group}/members/{user}", OWNERS)
+async def remove_member(ask: Ask, group: GroupName, user: _UserName) -> None:
+    """Remove a user from a group.
+
+    Nothing happens if they are not in it.
+    """
+    await ask.bridge.groups.remove_members(group, [user], author=ask.author)

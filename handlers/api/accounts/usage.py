@@ -13,10 +13,11 @@ from handlers.api.accounts.applied import (
     limits_of_user,
     states_of,
 )
-from handlers.api.accounts.tokens import OwnHandler
-from handlers.api.pagination import MAX_LIMIT
-from handlers.api.recorded.statistics.group_request import whole_hours
+from handlers.api.accounts.tokens import UserOrMe
+from handlers.bridge import Bridge
 from handlers.limits_state import scope_of_limits, state_of_limits
+from handlers.operations.operation import READERS, Ask, operation
+from handlers.operations.query import MAX_LIMIT, InHours
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.accounts.policies import LimitRule
@@ -29,79 +30,73 @@ from storage.queries.accounts.tokens import TokenDetails
 from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
 from storage.queries.filters.grouped.grouping import GroupQuery
 
-NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see what others use."
-
-
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class UsageHandler(OwnHandler):
-    """The usage of a user by limit, and their calls and refusals in a time range."""
+@operation("GET", "users/{name}/usage", READERS, own=True, tag="limits")
+async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
+    """Read the usage of a user.
 
-    async def get(self, username: str) -> None:
-        """Send it."""
-        await self.identify()
-        role = self.identity.user.role
-        name = self._name(username, NOT_YOURS_TO_SEE, may=role.sees_everyone)
-        bridge, values = self.bridge, self.parameters("from", "to")
-        start, end = whole_hours(values, bridge.now())
-        user = await find_user(bridge, name, self.identity.user)
-        spend = await bridge.people.spend_of(user)
-        sees_tokens = role.sees_everything or user.id == self.identity.user.id
-        tokens = await self._tokens(user) if sees_tokens else []
-        refusals = await self._refusals(user, start, end, is_given=any(values.values()))
-        # A user has totals of hours and days, so that it takes no time to speak of.
-        total = await bridge.grouped.read(GroupQuery(start, end, visible_to=user.id))
-        own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
-        of_tokens = [limits_of_token(bridge, user, one.token) for one in tokens]
-        states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
-        now = bridge.now()
-        rules = iter([LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in states])
-        self.write_json(
-            UserUsage(
-                user=Initiator.of_user(user),
-                at=format_time(now),
-                from_=format_time(start),
-                to=format_time(end),
-                total=GroupTotals.of(Subject.CALLS, total.total.total),
-                scope=scope_of_limits(bridge.cluster, bridge.workers),
-                state=state_of_limits(bridge.cluster, bridge.workers),
-                spend_usd=float(spend),
-                limits=[next(rules) for _ in own],
-                tokens=[
-                    TokenUsage.of(one.token, one.last_use, limits=[next(rules) for _ in limits])
-                    for one, limits in zip(tokens, of_tokens, strict=True)
-                ]
-                if sees_tokens
-                else None,
-                refusals=refusals,
-            )
-        )
-
-    async def _tokens(self, user: User) -> list[TokenDetails]:
-        """The active tokens, those that were used last first; of many those among the newest."""
-        now = self.bridge.now()
-        if user.is_service:
-            _, found = await self.bridge.tokens.search(self.identity.token_id, limit=1, offset=0)
-        else:
-            _, found = await self.bridge.tokens.of_user(user.username, limit=MAX_LIMIT, offset=0)
-        active = [
-            one
-            for one in found
-            if one.token.revoked_at is None and (one.token.expires_at is None or one.token.expires_at > now)
+    By limit what is used, what is left and when there will be more; their active tokens; and of a time range, what their
+    calls add up to and what was refused. Readers see no tokens of others.
+    """
+    bridge = ask.bridge
+    start, end = query.range(bridge.now())
+    user = await find_user(bridge, name, ask.user)
+    spend = await bridge.people.spend_of(user)
+    sees_tokens = ask.user.role.sees_everything or user.id == ask.user.id
+    tokens = await _tokens(ask, user) if sees_tokens else []
+    refusals = await _refusals(bridge, user, start, end, is_given=bool(query.from_ or query.to))
+    # A user has totals of hours and days, so that it takes no time to speak of.
+    total = await bridge.grouped.read(GroupQuery(start, end, visible_to=user.id))
+    own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
+    of_tokens = [limits_of_token(bridge, user, one.token) for one in tokens]
+    states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
+    now = bridge.now()
+    rules = iter([LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in states])
+    return UserUsage(
+        user=Initiator.of_user(user),
+        at=format_time(now),
+        from_=format_time(start),
+        to=format_time(end),
+        total=GroupTotals.of(Subject.CALLS, total.total.total),
+        scope=scope_of_limits(bridge.cluster, bridge.workers),
+        state=state_of_limits(bridge.cluster, bridge.workers),
+        spend_usd=float(spend),
+        limits=[next(rules) for _ in own],
+        tokens=[
+            TokenUsage.of(one.token, one.last_use, limits=[next(rules) for _ in limits])
+            for one, limits in zip(tokens, of_tokens, strict=True)
         ]
-        active.sort(key=lambda one: one.last_use.at if one.last_use else _NEVER, reverse=True)
-        return active[:MAX_TOKENS]
+        if sees_tokens
+        else None,
+        refusals=refusals,
+    )
 
-    async def _refusals(self, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
-        """Those of a time range; the latest are of it if the request gives it, else whenever they were."""
-        by_rule = GroupQuery(
-            start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id
-        )
-        rules = {one.key[0]: one.total["refusals"] for one in (await self.bridge.grouped.read(by_rule)).groups}
-        refused: dict[str, Any] = {"shadow": {"$ne": True}}
-        if is_given:
-            refused["at"] = {"$gte": start, "$lt": end}
-        _, rows = await self.bridge.refusals.page(refused, visible_to=user.id, limit=MAX_REFUSALS)
-        latest = [Refusal.of(row, {user.id: user}) for row in rows]
-        return UserRefusals(since=format_time(start), latest=latest, **count_rules(rules))
+
+async def _tokens(ask: Ask, user: User) -> list[TokenDetails]:
+    """The active tokens, those that were used last first; of many those among the newest."""
+    bridge, now = ask.bridge, ask.bridge.now()
+    if user.is_service:
+        _, found = await bridge.tokens.search(ask.identity.token_id, limit=1, offset=0)
+    else:
+        _, found = await bridge.tokens.of_user(user.username, limit=MAX_LIMIT, offset=0)
+    active = [
+        one
+        for one in found
+        if one.token.revoked_at is None and (one.token.expires_at is None or one.token.expires_at > now)
+    ]
+    active.sort(key=lambda one: one.last_use.at if one.last_use else _NEVER, reverse=True)
+    return active[:MAX_TOKENS]
+
+
+async def _refusals(bridge: Bridge, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
+    """Those of a time range; the latest are of it if the request gives it, else whenever they were."""
+    by_rule = GroupQuery(start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
+    rules = {one.key[0]: one.total["refusals"] for one in (await bridge.grouped.read(by_rule)).groups}
+    refused: dict[str, Any] = {"shadow": {"$ne": True}}
+    if is_given:
+        refused["at"] = {"$gte": start, "$lt": end}
+    _, rows = await bridge.refusals.page(refused, visible_to=user.id, limit=MAX_REFUSALS)
+    latest = [Refusal.of(row, {user.id: user}) for row in rows]
+    return UserRefusals(since=format_time(start), latest=latest, **count_rules(rules))

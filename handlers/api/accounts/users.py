@@ -1,86 +1,93 @@
-"""`/api/v2/aibridge/users`: the caller, and for owners all users."""
+"""The caller, and all users."""
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import ChangeHandler
-from handlers.api.control import ControlHandler
-from handlers.problems import Problem
+from typing import Annotated
+
+from handlers.operations.operation import OWNERS, READERS, Ask, Tagged, Versions, operation
+from handlers.operations.query import Paged
 from intercept.times import format_time
 from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange
-from resources.fields import ListPage
+from resources.fields import ListPage, doc
 from settings import TokenCreation
-from storage.accounts.users import Role, is_meant
+from storage.accounts.users import Role
 
-NOT_YOURS_TO_SEE = "Only owners, auditors and readers may see users."
-NOT_YOURS_TO_CHANGE = "Only owners may change users."
-
-
-class MeHandler(ControlHandler):
-    """The user whose token it is."""
-
-    async def respond(self) -> None:
-        """Respond with the user, and the tokens that they may create."""
-        self.parameters()
-        self.write_json(Me.of(self.identity.user, self._tokens()))
-
-    def _tokens(self) -> TokenRules:
-        settings, is_owner = self.bridge.settings, self.identity.user.role is Role.OWNER
-        may_create = is_owner or settings.token_creation is TokenCreation.MEMBERS
-        return TokenRules(
-            may_create=may_create and not self.identity.user.is_service,
-            limit=None if is_owner else settings.tokens_per_user or None,
-            expire_by=format_time(self.identity.expires_at),
-        )
+UserName = Annotated[str, doc("The username, in any case, or the id of the user.")]
 
 
-class UsersHandler(ChangeHandler):
-    """All users."""
+@operation("GET", "users/me")
+async def get_me(ask: Ask) -> Me:
+    """Read who is calling.
 
-    async def get(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`, by name."""
-        await self.identify()
-        if not self.identity.user.role.sees_everyone:
-            raise Problem(403, NOT_YOURS_TO_SEE)
-        count, people = await self.bridge.people.page(**self.page())
-        self.write_json(ListPage(count, [ListedUser.listed(person) for person in people]))
-
-    async def post(self) -> None:
-        """Add a user: 201."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        body = self.read_body(NewUser)
-        user = await self.bridge.identities.add_user(
-            body.username,
-            role=body.role,
-            display_name=body.display_name or None,
-            cost_centre=body.cost_centre or "",
-            author=self.author,
-        )
-        self.write_json(User.of(user), 201, version=user.version)
+    The user whose token it is, and which tokens they may create.
+    """
+    settings = ask.bridge.settings
+    may_create = ask.is_owner or settings.token_creation is TokenCreation.MEMBERS
+    tokens = TokenRules(
+        may_create=may_create and not ask.user.is_service,
+        limit=None if ask.is_owner else settings.tokens_per_user or None,
+        expire_by=format_time(ask.identity.expires_at),
+    )
+    return Me.of(ask.user, tokens)
 
 
-class UserHandler(ChangeHandler):
-    """A user."""
+@operation("GET", "users", READERS)
+async def list_users(ask: Ask, query: Paged) -> ListPage[ListedUser]:
+    """List users.
 
-    async def get(self, username: str) -> None:
-        """Respond with a user."""
-        await self.identify()
-        me = self.identity.user
-        if not (me.role.sees_everyone or is_meant(username, me)):
-            raise Problem(403, NOT_YOURS_TO_SEE)
-        self.parameters()
-        person = await self.bridge.people.find(username)
-        self.write_json(ListedUser.listed(person), version=person.user.version)
+    By username.
+    """
+    count, people = await ask.bridge.people.page(limit=query.limit, offset=query.offset)
+    return ListPage(count, [ListedUser.listed(person) for person in people])
 
-    async def patch(self, username: str) -> None:
-        """Change a user; respond with the changed user."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        changes = self.read_body(UserChange).changes
-        identities = self.bridge.identities
-        user = await identities.change_user(username, **changes, versions=self.versions, author=self.author)
-        self.write_json(User.of(user), version=user.version)
 
-    async def delete(self, username: str) -> None:
-        """Remove a user, and revoke their tokens: 204."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        await self.bridge.identities.remove_user(username, author=self.author)
-        self.set_status(204)
+@operation(
+    "POST",
+    "users",
+    OWNERS,
+    status=201,
+    raises={409: "The username is taken."},
+    example=NewUser("grace", Role.AUDITOR, "Grace H."),
+)
+async def add_user(ask: Ask, body: NewUser) -> Tagged[User]:
+    """Add a user.
+
+    Users sign in with a token.
+    """
+    user = await ask.bridge.identities.add_user(
+        body.username,
+        role=body.role,
+        display_name=body.display_name or None,
+        cost_centre=body.cost_centre or "",
+        author=ask.author,
+    )
+    return Tagged(User.of(user), user.version)
+
+
+@operation("GET", "users/{name}", READERS, own=True)
+async def get_user(ask: Ask, name: UserName) -> Tagged[ListedUser]:
+    """Read a user."""
+    person = await ask.bridge.people.find(name)
+    return Tagged(ListedUser.listed(person), person.user.version)
+
+
+@operation(
+    "PATCH", "users/{name}", OWNERS, raises={409: "The last owner would be gone."}, example=UserChange(Role.AUDITOR)
+)
+async def change_user(ask: Ask, name: UserName, body: UserChange, versions: Versions) -> Tagged[User]:
+    """Change a user.
+
+    Fields that are not given stay unchanged.
+    """
+    identities = ask.bridge.identities
+    user = await identities.change_user(name, **body.changes, versions=versions, author=ask.author)
+    return Tagged(User.of(user), user.version)
+
+
+@operation("DELETE", "users/{name}", OWNERS, raises={409: "Owners cannot remove themselves."})
+async def remove_user(ask: Ask, name: UserName) -> None:
+    """Remove a user.
+
+    Their tokens are revoked. Their calls stay recorded.
+    """
+    await ask.bridge.identities.remove_user(name, author=ask.author)

@@ -1,52 +1,61 @@
-"""`/api/v2/aibridge/prices/recosts`: jobs that price past calls again. For owners to request, for auditors to see."""
+"""Jobs that price past calls again. For owners to request, for auditors to see."""
 
 from __future__ import annotations
 
-from handlers.api.accounts.changes import ChangeHandler, id_of
-from handlers.api.money.prices import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE
+from typing import Annotated, Any
+from uuid import UUID
+
+from handlers.operations.operation import AUDITORS, OWNERS, Ask, ReadBy, operation
 from resources.bodies import read_fields
-from resources.fields import WholeList
-from resources.money.recosts import Recost, read_range
+from resources.fields import WholeList, doc
+from resources.money.recosts import Recost, RecostBody, read_range
 from storage.prices.recosts import UNKNOWN, Recosts
 
-
-class _RecostHandler(ChangeHandler):
-    @property
-    def _recosts(self) -> Recosts:
-        return Recosts(self.bridge.database, now=self.bridge.now)
+Id = Annotated[UUID, doc("The id of the job.")]
 
 
-class RecostsHandler(_RecostHandler):
-    """The jobs that there are and were."""
-
-    async def get(self) -> None:
-        """Respond with the newest."""
-        await self.identify_auditor(NOT_YOURS_TO_SEE)
-        self.parameters()
-        jobs = await self._recosts.list_newest()
-        self.write_json(WholeList([Recost.of(job) for job in jobs]))
-
-    async def post(self) -> None:
-        """Request a job: 202. The servers on the database do it, also when this one stops."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        start, end = self.read_with(lambda body: read_range(read_fields(body), self.bridge.now()))
-        job = await self._recosts.request(start, end, author=self.author)
-        self.set_header("Location", f"{self.request.path}/{job.id}")
-        self.write_json(Recost.of(job), 202)
+def _recosts(ask: Ask) -> Recosts:
+    return Recosts(ask.bridge.database, now=ask.bridge.now)
 
 
-class RecostHandler(_RecostHandler):
-    """One job."""
+@operation("GET", "prices/recosts", AUDITORS)
+async def list_recosts(ask: Ask) -> WholeList[Recost]:
+    """List the jobs that price past calls again.
 
-    async def get(self, id_: str) -> None:
-        """Say how far it is."""
-        await self.identify_auditor(NOT_YOURS_TO_SEE)
-        self.parameters()
-        job = await self._recosts.find(id_of(id_, UNKNOWN))
-        self.write_json(Recost.of(job))
+    The newest 100.
+    """
+    return WholeList([Recost.of(job) for job in await _recosts(ask).list_newest()])
 
-    async def delete(self, id_: str) -> None:
-        """Cancel it. What was priced again stays so, and the job stays listed."""
-        await self.identify_owner(NOT_YOURS_TO_CHANGE)
-        job = await self._recosts.cancel(id_of(id_, UNKNOWN), author=self.author)
-        self.write_json(Recost.of(job))
+
+@operation(
+    "POST",
+    "prices/recosts",
+    OWNERS,
+    status=202,
+    located="id",
+    raises={409: "Another job has not ended."},
+    example=RecostBody("2026-11-01", "2026-12-01"),
+)
+async def request_recost(ask: Ask, body: Annotated[dict[str, Any], ReadBy(read_fields, RecostBody)]) -> Recost:
+    """Price past calls again.
+
+    At the prices that hold now. The servers on the database do it, one job at a time. Totals and sessions follow exactly;
+    each call keeps its earlier costs.
+    """
+    start, end = read_range(body, ask.bridge.now())
+    return Recost.of(await _recosts(ask).request(start, end, author=ask.author))
+
+
+@operation("GET", "prices/recosts/{id}", AUDITORS, unknown=UNKNOWN)
+async def get_recost(ask: Ask, id_: Id) -> Recost:
+    """Read the progress of a job that prices calls again."""
+    return Recost.of(await _recosts(ask).find(id_))
+
+
+@operation("DELETE", "prices/recosts/{id}", OWNERS, unknown=UNKNOWN, raises={409: "It has ended."})
+async def cancel_recost(ask: Ask, id_: Id) -> Recost:
+    """Cancel a job that prices calls again.
+
+    Calls that were priced again keep their new cost, and the job stays listed.
+    """
+    return Recost.of(await _recosts(ask).cancel(id_, author=ask.author))

@@ -6,13 +6,16 @@ which names the program and its address, and allows or denies it.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import parse_qsl
 
 import msgspec
 
-from handlers.api.accounts.tokens import TokenChangeHandler
+from handlers.api.accounts.tokens import OWNERS_CREATE, check_creation
 from handlers.api.sign_in.sign_in import SmallBodyHandler
 from handlers.base import TOO_MANY_FAILURES
+from handlers.operations.operation import PEOPLE, Ask, operation
 from handlers.problems import Problem
 from intercept.callers.clients import client_name
 from limits.headers import retry_headers
@@ -26,7 +29,7 @@ from resources.accounts.devices import (
     DeviceLookup,
     DeviceToken,
 )
-from storage.accounts.events import Reason
+from storage.accounts.events import Plane, Reason
 from storage.accounts.sign_in.device_states import PollError
 from storage.accounts.sign_in.devices import DEVICE_SECONDS, POLL_SECONDS, NoTokenError, TooManyDevicesError
 from storage.accounts.users import UnknownIdentityError
@@ -104,50 +107,55 @@ class DeviceTokenHandler(_ProgramHandler):
         self.send_json(DeviceToken(text, "Bearer", max(expires_in, 0)))
 
 
-class _AnswerHandler(TokenChangeHandler):
-    """Requests of the signed-in user of a program."""
-
-    async def identify_user(self) -> None:
-        """Authenticate the caller, and check that they may have tokens.
-
-        Raises:
-            Problem: 403, they may not; 429, the address sent too many wrong codes.
-        """
-        await self.identify_person()
-        self.check_creation()
-        if wait_ns := self.bridge.access.wait_ns(lambda: self.client_ip):
-            raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
-
-    def count_guess(self) -> None:
-        """Count a wrong code: codes are short."""
-        self.note_failure(Reason.UNKNOWN)
+_RAISES = {403: OWNERS_CREATE, 404: "No waiting program has this code."}
 
 
-class DeviceLookupHandler(_AnswerHandler):
-    """Says which program shows a code."""
+@asynccontextmanager
+async def _answering(ask: Ask) -> AsyncIterator[None]:
+    """Check that the caller may have tokens, and count wrong codes: they are short.
 
-    async def post(self) -> None:
-        """Respond with the program."""
-        await self.identify_user()
-        body = self.read_body(DeviceLookup)
-        try:
-            device = await self.bridge.devices.look_up(body.user_code)
-        except UnknownIdentityError:
-            self.count_guess()
-            raise
-        self.write_json(Device.of(device))
+    Raises:
+        Problem: 403, they may not; 429, the address sent too many wrong codes.
+    """
+    check_creation(ask)
+    if wait_ns := ask.bridge.access.wait_ns(lambda: ask.client_ip):
+        raise Problem(429, TOO_MANY_FAILURES, retry_headers(wait_ns))
+    try:
+        yield
+    except UnknownIdentityError:
+        ask.bridge.access.failed(Reason.UNKNOWN, Plane.CONTROL, ask.client_ip)
+        raise
 
 
-class DeviceAnswerHandler(_AnswerHandler):
-    """Allows a program a token, or not."""
+@operation(
+    "POST",
+    "device/lookup",
+    PEOPLE,
+    tag="users",
+    raises=_RAISES,
+    example=DeviceLookup("WDJB-MJHT"),
+)
+async def look_up_device(ask: Ask, body: DeviceLookup) -> Device:
+    """Find the program of a code.
 
-    async def post(self) -> None:
-        """Respond with 204; the program gets its token at its next request."""
-        await self.identify_user()
-        body = self.read_body(DeviceAnswer)
-        try:
-            await self.bridge.devices.answer(body.user_code, allow=body.answer == "allow", author=self.author)
-        except UnknownIdentityError:
-            self.count_guess()
-            raise
-        self.set_status(204)
+    For its user, before they allow it.
+    """
+    async with _answering(ask):
+        return Device.of(await ask.bridge.devices.look_up(body.user_code))
+
+
+@operation(
+    "POST",
+    "device/answer",
+    PEOPLE,
+    tag="users",
+    raises=_RAISES,
+    example=DeviceAnswer("WDJB-MJHT", "allow"),
+)
+async def answer_device(ask: Ask, body: DeviceAnswer) -> None:
+    """Allow or deny a program a token.
+
+    For its user. The token belongs to this user; it is created when the program fetches it.
+    """
+    async with _answering(ask):
+        await ask.bridge.devices.answer(body.user_code, allow=body.answer == "allow", author=ask.author)

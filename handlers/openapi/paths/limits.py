@@ -1,24 +1,16 @@
-"""The limits: how much of each is used, and by whom."""
+"""What proposed limits would have refused."""
 
 from __future__ import annotations
 
-from handlers.api.limits import NOT_YOURS
 from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
-from handlers.openapi.errors import WORDS, not_members, retriable
-from handlers.openapi.methods import get, post
-from handlers.openapi.operations import JSON, Described, body, json_response, lines, response
-from resources.limits import Limits
+from handlers.openapi.errors import WORDS, retriable
+from handlers.openapi.methods import post
+from handlers.openapi.operations import JSON, Described, body, lines, response
 from resources.what_if import WhatIf, WhatIfBody
 
 _LINES = lines('{"progress":{"calls":1000,"at":"2026-11-17T03:20:00.000Z","share":0.1627}}')
 
 PATHS: dict[str, Described] = {
-    "/api/v2/aibridge/limits": get(
-        "getLimits",
-        "How much of each limit is used",
-        "By user, and when more is available. For owners, auditors and readers.",
-        responses={"200": json_response("The limits.", Limits)} | not_members(NOT_YOURS),
-    ),
     "/api/v2/aibridge/limits/what-if": post(
         "tryLimits",
         "Replay calls through proposed limits",

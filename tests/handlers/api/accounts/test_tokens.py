@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.api.accounts.tokens import NOT_YOURS_TO_CHANGE, NOT_YOURS_TO_SEE, OWNERS_CREATE
+from handlers.api.accounts.tokens import OWNERS_CREATE
 from handlers.base import UNRECOGNISED
 from intercept.times import format_time
 from settings import TokenCreation
@@ -116,14 +116,14 @@ async def test_tokens_of_others_are_in_the_hand_of_owners_alone(running, change)
     assert (await running.get(f"{USERS}/me"))[0] == 200
     await running.afresh()
     # who is no owner changes no token of others
-    token_id, refused = running.identity.token_id, (403, {"message": NOT_YOURS_TO_CHANGE})
+    token_id, refused = running.identity.token_id, 403
     for role in (Role.AUDITOR, Role.MEMBER):
         headers = await running.user(role.value, role)
         for name in ("ada", "nobody"):  # who may not see users is not told who there is
-            assert await change("POST", f"/users/{name}/tokens", {}, headers) == refused, role
-            assert await change("DELETE", f"/users/{name}/tokens/{token_id}", None, headers) == refused, role
+            assert (await change("POST", f"/users/{name}/tokens", {}, headers))[0] == refused, role
+            assert (await change("DELETE", f"/users/{name}/tokens/{token_id}", None, headers))[0] == refused, role
             if role is Role.MEMBER:
-                assert await running.get(f"{USERS}/{name}/tokens", headers) == (403, {"message": NOT_YOURS_TO_SEE})
+                assert (await running.get(f"{USERS}/{name}/tokens", headers))[0] == 403
         if role is Role.AUDITOR:
             assert await running.get(f"{USERS}/ada/tokens", headers) == await running.get(f"{USERS}/me/tokens")
     (token,) = await running.bridge.identities.list_tokens("ada")

@@ -8,7 +8,6 @@ from decimal import Decimal
 import pytest
 
 from handlers.api.accounts.policies import store_of
-from handlers.api.accounts.usage import NOT_YOURS_TO_SEE
 from intercept.times import format_time
 from limits.policies.reading import read_policy
 from limits.policies.sources import Level
@@ -111,7 +110,7 @@ async def test_members_see_themselves_and_who_sees_everyone_sees_all(running):
     for path in ("users/me", "users/BOB"):
         status, usage = await running.get(f"{API}/{path}/usage", bob)
         assert (status, usage["limits"], len(usage["tokens"]), usage["refusals"]["count"]) == (200, [], 1, 0)
-    assert await running.get(f"{API}/users/ada/usage", bob) == (403, {"message": NOT_YOURS_TO_SEE})
+    assert (await running.get(f"{API}/users/ada/usage", bob))[0] == 403
     for who, number in ((running.headers, 1), (eve, 1)):
         status, usage = await running.get(f"{API}/users/bob/usage", who)
         assert (status, usage["user"]["username"], len(usage["tokens"])) == (200, "bob", number)

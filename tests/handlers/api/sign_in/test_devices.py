@@ -8,8 +8,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from handlers.api.accounts.tokens import OWNERS_CREATE, SERVICE
+from handlers.api.accounts.tokens import OWNERS_CREATE
 from handlers.api.sign_in.devices import TOO_MANY_STARTS
+from handlers.operations.operation import SERVICE
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS
 from storage.accounts.sign_in import devices

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.base import SESSION_ENDED
 from runtime.process import now
 from storage.accounts.identities import Role
@@ -77,10 +76,10 @@ async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(runnin
     (session,) = await listed(running, auditor, path)
     assert await listed(running, running.headers, path) == [session]
     other = await running.user("mallory")
-    assert await send(running, "GET", path, other) == (403, {"message": NOT_YOURS_TO_SEE})
+    assert (await send(running, "GET", path, other))[0] == 403
     for headers in (other, auditor):
         refused = await send(running, "DELETE", f"{path}/{session['id']}", headers)
-        assert refused == (403, {"message": NOT_YOURS_TO_END})
+        assert refused[0] == 403
     assert (await send(running, "DELETE", f"{SESSIONS}/{session['id']}", running.headers))[0] == 404
     assert (await send(running, "DELETE", f"{path}/{session['id']}", running.headers))[0] == 204
     assert (await running.get(ME, cookie))[0] == 401

@@ -1,17 +1,13 @@
-"""Sessions: where a user is signed in to the dashboard."""
+"""How a browser signs in at an OpenID provider."""
 
 from __future__ import annotations
 
-from handlers.api.sign_in.sign_ins import NOT_YOURS_TO_END, NOT_YOURS_TO_SEE
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.identity.credentials import FLOW_COOKIE
 from handlers.openapi.errors import problem
-from handlers.openapi.methods import delete, get
-from handlers.openapi.operations import Described, header, in_path, json_response, query
-from handlers.openapi.paths.accounts.users import NOBODY, WHOSE
-from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
-from resources.accounts.sign_ins import SignInSession, SignInWays
-from resources.fields import ListPage
+from handlers.openapi.methods import get
+from handlers.openapi.operations import Described, header, json_response, query
+from resources.accounts.sign_ins import SignInWays
 
 _REDIRECT = {
     "Location": header(str, "Where the browser is redirected.", "/#/overview"),
@@ -61,26 +57,4 @@ PATHS: dict[str, Described] = {
             },
         }
     },
-    "/api/v2/aibridge/users/{name}/sessions": get(
-        "listSignIns",
-        "The sessions of a user",
-        "The last used session first. Users see their own; owners and auditors see those of all.",
-        parameters=(WHOSE, LIMIT, OFFSET),
-        responses={
-            "200": json_response("The page.", ListPage[SignInSession]),
-            "403": problem("Members may only request their own sessions.", NOT_YOURS_TO_SEE),
-            "404": NOBODY,
-        },
-    ),
-    "/api/v2/aibridge/users/{name}/sessions/{id}": delete(
-        "endSignIn",
-        "End a session",
-        "Users end their own sessions, owners any session. The cookie stops working within seconds on every server.",
-        parameters=(WHOSE, in_path("id", str, "The id of the session.")),
-        responses={
-            "204": {"description": "The session is ended."},
-            "403": problem("It is the session of another user.", NOT_YOURS_TO_END),
-            "404": problem("There is no such session.", "There is no such session; it may have ended."),
-        },
-    ),
 }
