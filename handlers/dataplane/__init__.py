@@ -21,7 +21,7 @@ The path of a request, in the order in which it takes it:
 9.  End        `end` in `call.py`: how the call ended is recorded, and what it used is charged.
 10. Finish     `ProxyHandler.on_finish` gives back what the request held.
 
-Where a request is on this path, and what stops it, is a table: `states.py`.
+How far a request is on this path, and what stopped it, is in `states.py`.
 
 `ProxyHandler` is the only Tornado handler here. It knows one object that says what is done for the request (`service.py`).
 All others are plain objects and functions that are given the handler; it does not refer to them. `shared/` has what is made

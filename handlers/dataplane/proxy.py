@@ -12,11 +12,10 @@ from msgspec.structs import replace
 
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
-from handlers.dataplane import states
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
 from handlers.dataplane.service import Service
-from handlers.dataplane.states import BEING_CANCELLED, NOT_SERVED, SERVE_RUNS, STOPS, Event, State, next_state
+from handlers.dataplane.states import ARRIVING, OVER, SERVED, SERVING, Progress
 from handlers.identity.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, body_too_large, problem_body, problem_event, stopping
@@ -67,7 +66,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         gaps: Whether the response is between two events, so that the bridge can add one.
         body: The whole body of the request. Who needs it last empties it, for a stream may go on for hours.
         form: The body, if it goes to the provider while it arrives; else None.
-        state: How far the request is.
+        progress: How far the request is.
         policy: What policies say of the caller; None if they say nothing.
         interception_id: Of the record, once the start is recorded. Then its end says how the call ended.
         active_request: What is known of it so far.
@@ -91,12 +90,13 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.gaps = EventGaps()
         self.body = b""
         self.form: IncomingForm | None = None
-        self.state: State = states.ADMITTING
+        self.progress = Progress()
         self.policy: Effective | None = None
         self.interception_id: UUID | None = None
         self.stand_in: str | None = None
         self._service = service
         self._arriving = bytearray()
+        self._may_give_way = False
         self.active_request = ActiveRequest(
             request_id=self.request_id, since=bridge.now(), provider=service.provider_name, route=service.route_pattern
         )
@@ -135,7 +135,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
             await self._service.admit(self)
             if cycle.wants_body and not cycle.body_arrived and self.holds_slots:
                 self.overload.arriving.enter(format_id(self.identity.user.id), self)
-                self.move(states.BODY_AWAITED)
+                self._may_give_way = True
             self.timer.enter(None)
             for phase, seconds in self.timer.seconds.items():
                 self.bridge.metrics.overhead(phase).observe(seconds)
@@ -169,7 +169,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         try:
             room = form.feed(chunk)
         except Problem as problem:
-            if self.state in NOT_SERVED:
+            if self.progress.state is ARRIVING:
                 self._refuse(problem)
             else:
                 form.stream.fail(problem)
@@ -190,7 +190,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.cycle.set_body_timeout(max(min(seconds, left), 0.0))
 
     def _form_arrived(self, arrived: asyncio.Future[None]) -> None:
-        if self.form is None or self.state not in SERVE_RUNS or arrived.cancelled() or arrived.exception() is not None:
+        if self.form is None or not self.progress.is_served or arrived.cancelled() or arrived.exception() is not None:
             return  # it did not arrive, or nobody waits for it
         try:
             self.form.end()
@@ -204,28 +204,29 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         return slot
 
     async def _run(self) -> None:
-        if self.state is states.OVER or self.cycle.closed:
+        if self.progress.state is OVER or self.cycle.closed:
             return  # refused or stopped while the body arrived; Tornado finishes what is not finished
         if self.form is not None and self.form.stage is not Stage.GOING:
             self.form.end()
         self.body = bytes(self._arriving)
         self._arriving = bytearray()
         self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
-        self.move(states.SERVE_STARTS)
+        self._keep_slot()
+        self.progress.move(SERVING)
         try:
             await self._service.serve(self)
             await self.in_step()
         except asyncio.CancelledError:
-            if self.state not in BEING_CANCELLED:
+            if not self.progress.is_cancelled:
                 raise
             work.uncancel()
-            if self.state is states.SHUT_DOWN:
+            if self.stopped is EndReason.SERVER_SHUTDOWN:
                 raise stopping() from None
         finally:
             del self._work  # it refers back
             if self.form is not None:
                 self.form.stream.close()
-            self.move(states.SERVE_ENDS)
+            self.progress.move(SERVED)
 
     get = head = post = put = patch = delete = options = _run
 
@@ -245,23 +246,16 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     @property
     def stopped(self) -> EndReason | None:
         """Why the request was stopped; None if it was not, or if the client was given the whole response before."""
-        return states.STOPPED.get(self.state)
-
-    def move(self, event: Event) -> None:
-        """Move to the next state. An event that is not possible now raises `InvalidTransitionError`."""
-        before, self.state = self.state, next_state(self.state, event)
-        if before is states.RECEIVING:
-            self.overload.arriving.leave(format_id(self.identity.user.id), self)
-        if self.state is states.OVER is not before:
-            self.timer.over(self.get_status() if event not in STOPS.values() else None, self.active_request)
+        return self.progress.stopped
 
     def stop(self, reason: EndReason) -> None:
         """End the request: the client left, or the server stops."""
-        before = self.state
-        self.move(STOPS[reason])
-        if before in SERVE_RUNS:
+        was_arriving = self.progress.state is ARRIVING
+        self.progress.stop(reason)
+        if self.progress.is_served:
             self._work.cancel()
-        elif before in NOT_SERVED:
+        elif was_arriving:
+            self.timer.over(None, self.active_request)
             if reason is EndReason.SERVER_SHUTDOWN:
                 self.break_off()
             else:  # Tornado finishes no request whose body never came whole
@@ -276,7 +270,16 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """Give back what the request held."""
         super().on_finish()
         self.bridge.lifecycle.leave(self)
-        self.move(states.FINISH)
+        self._keep_slot()
+        if self.progress.state is not OVER:
+            self.timer.over(self.get_status(), self.active_request)
+        self.progress.move(OVER)
+
+    def _keep_slot(self) -> None:
+        """From now on no other request gets the slot: the body has arrived, or the request is over."""
+        if self._may_give_way:
+            self._may_give_way = False
+            self.overload.arriving.leave(format_id(self.identity.user.id), self)
 
     def _refuse(self, problem: Problem) -> None:
         """Respond now, and give back what the request holds; of its body nothing more is wanted."""

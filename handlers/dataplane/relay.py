@@ -13,7 +13,7 @@ from handlers.base import STALL_SECONDS
 from handlers.dataplane.pings import Pings
 from handlers.dataplane.proxy import RETRY_HEADER, ProxyHandler
 from handlers.dataplane.shared.finishing import finish
-from handlers.dataplane.states import RELAY_ENDS
+from handlers.dataplane.states import RELAYED
 from handlers.timer import RELAY
 from handlers.tornado_private import headers_of
 from http1.headers import add_checked
@@ -116,7 +116,7 @@ class Relay:
                 self._last_write = handler.cycle.write(rest)
                 with stall:
                     await self._last_write
-            handler.move(RELAY_ENDS)
+            handler.progress.move(RELAYED)
         except StreamClosedError:
             handler.stop(EndReason.CLIENT_DISCONNECTED)
         finally:

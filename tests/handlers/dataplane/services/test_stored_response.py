@@ -11,7 +11,6 @@ from datetime import timedelta
 import pytest
 
 from handlers.dataplane.services import stored_response as module
-from handlers.dataplane.states import State
 from intercept.apis import EVENTS
 from intercept.recording import Keep
 from limits.limit import Kind
@@ -159,7 +158,7 @@ async def test_a_client_that_leaves_once_it_has_the_response_is_charged_for_it(r
     await asked.wait()
     client.reset()
     (handler,) = running.bridge.lifecycle._under_way
-    await until(lambda: handler.state is not State.RELAYED)
+    await until(lambda: handler.progress.is_cancelled)
     for _ in range(10):
         await asyncio.sleep(0)
     answered.set()
