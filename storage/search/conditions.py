@@ -1,86 +1,58 @@
-"""The conditions of a search on the calls of a segment, and which of them meet these. Pure.
-
-The calls of a segment that are so are a whole number with a byte for each call, 0 or 1: so they are combined all at once.
-"""
+"""The conditions of a search on the calls of a segment, and which of them meet these. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID
 
 from msgspec import Struct
 
 from intercept.records import Status
 from storage.queries.filters.keys import KEYS, Term
-from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.queries.filters.kinds import StatusClass
 from storage.queries.filters.search_language import Search
-from storage.recording.figures import FIGURES
+from storage.recording.figures import COMPARISONS
 from storage.search.entries import value_digest, word_digest
-from storage.search.segments import FIRST_FIGURE, Segment, compared, find
-
-Calls: TypeAlias = int
-"""Some calls of a segment."""
-
-_FIGURE_PARTS: Final = {name: FIRST_FIGURE + index for index, name in enumerate(FIGURES)}
+from storage.search.segments import Fields, Segment
 
 
-class Values(Struct, frozen=True):
-    """The calls have one of these digests; if it is negated, none of them."""
+class Condition(Struct, frozen=True):
+    """What is so of some calls of a segment.
 
-    digests: tuple[int, ...]
+    Attributes:
+        names: The digests of which they have one; or the one figure that is known of them and compares so.
+        negated: Whether it is so of the others.
+        operator: How the figure compares with the number; empty for digests.
+    """
+
+    names: tuple[str, ...]
     negated: bool = False
+    operator: str = ""
+    number: float = 0
 
-    def parts(self, segment: Segment) -> Iterable[int]:
-        """The parts of a segment that it needs."""
-        return {segment.bucket(digest) for digest in self.digests}
-
-    def calls(self, segment: Segment, parts: Mapping[int, bytes]) -> Calls:
-        """The calls that are so."""
-        found = bytearray(segment.calls)
-        for digest in self.digests:
-            if (part := parts.get(segment.bucket(digest))) is not None:
-                for position in find(part, digest):
-                    found[position] = 1
-        return calls_of(found, negated=self.negated)
+    def positions(self, fields: Fields) -> set[int]:
+        """Return the positions of the calls, without regard to the negation."""
+        if self.operator:
+            compare, figures = COMPARISONS[self.operator], array("d", fields.get(self.names[0], b""))
+            # A figure that is not known is NaN, which compares with nothing.
+            return {position for position, figure in enumerate(figures) if compare(figure, self.number)}
+        return set().union(*[array("H", fields[name]) for name in self.names if name in fields])
 
 
-class Figures(Struct, frozen=True):
-    """A figure of the calls is known and compares so; if it is negated, the others."""
-
-    name: str
-    operator: str
-    number: float
-    negated: bool = False
-
-    def parts(self, _segment: Segment) -> Iterable[int]:
-        """The parts of a segment that it needs."""
-        return (_FIGURE_PARTS[self.name],)
-
-    def calls(self, segment: Segment, parts: Mapping[int, bytes]) -> Calls:
-        """The calls that are so."""
-        part = parts.get(_FIGURE_PARTS[self.name])
-        found = [False] * segment.calls if part is None else compared(part, self.operator, self.number)
-        return calls_of(bytes(found), negated=self.negated)
-
-
-Condition: TypeAlias = Values | Figures
-
-
-def calls_of(found: bytes | bytearray, *, negated: bool = False) -> Calls:
-    """Make calls of a byte for each, 0 or 1."""
-    calls = int.from_bytes(found, "little")
-    return calls ^ all_calls(len(found)) if negated else calls
-
-
-def all_calls(number: int) -> Calls:
-    """Return all calls of a segment of so many."""
-    return int.from_bytes(b"\1" * number, "little")
-
-
-def flags(calls: Calls, number: int) -> bytes:
-    """Return a byte for each call of a segment of so many."""
-    return calls.to_bytes(number, "little")
+def positions_of(conditions: Iterable[Condition], segment: Segment, fields: Fields) -> set[int]:
+    """Return the positions of the calls of a segment that meet all conditions and are not gone."""
+    found: set[int] | None = None
+    for condition in sorted(conditions, key=lambda one: one.negated):
+        positions = condition.positions(fields)
+        if condition.negated:
+            found = (set(range(segment.calls)) if found is None else found) - positions
+        else:
+            found = positions if found is None else found & positions
+        if not found:
+            return found
+    return (set(range(segment.calls)) if found is None else found).difference(segment.gone)
 
 
 def is_indexed(search: Search) -> bool:
@@ -92,14 +64,13 @@ def is_indexed(search: Search) -> bool:
     return search.request_id is None and "request_id" not in keys and Status.IN_FLIGHT not in statuses
 
 
-def conditions_of(search: Search, *, initiator_id: UUID | None, visible_to: UUID | None) -> list[Condition] | None:
-    """Return the conditions of a search, aside from times and the order of words; None if nobody can be meant.
+def conditions_of(search: Search, users: Iterable[UUID | None]) -> list[Condition]:
+    """Return the conditions of a search, aside from times and the order of words.
 
-    The search `is_indexed`, and has ids in place of names.
+    Args:
+        search: One that `is_indexed`, with ids in place of names.
+        users: Of whom the calls have to be; None is everybody.
     """
-    users = {user for user in (initiator_id, visible_to) if user is not None}
-    if len(users) > 1:
-        return None
     wanted: Sequence[tuple[str, Any]] = (
         *(("initiator_id", user) for user in users),
         ("provider", search.provider),
@@ -109,27 +80,24 @@ def conditions_of(search: Search, *, initiator_id: UUID | None, visible_to: UUID
         ("client_session_id", search.session_id),
         ("status", search.status),
     )
-    found: list[Condition] = [Values((value_digest(field, value),)) for field, value in wanted if value is not None]
+    found = [Condition((value_digest(field, value),)) for field, value in wanted if value is not None]
     for term in search.terms:
         found += _conditions(term)
     if search.texts is not None:
-        found += [Values((word_digest(word),)) for phrase in search.texts.phrases for word in phrase]
+        found += [Condition((word_digest(word),)) for phrase in search.texts.phrases for word in phrase]
         # Of others only those of one word: where several follow one another, only the text shows it.
-        found += [
-            Values((word_digest(phrase[0]),), negated=True) for phrase in search.texts.without if len(phrase) == 1
-        ]
+        alone = [phrase[0] for phrase in search.texts.without if len(phrase) == 1]
+        found += [Condition((word_digest(word),), negated=True) for word in alone]
     return list(dict.fromkeys(found))
 
 
-def _conditions(term: Term) -> Iterable[Condition]:
+def _conditions(term: Term) -> list[Condition]:
     key = KEYS[term.key]
     if key.figure:
-        for value in term.values:
-            comparison: Comparison = value
-            yield Figures(key.figure, comparison.operator, float(comparison.number), term.negated)
-        return
+        return [Condition((key.figure,), term.negated, one.operator, float(one.number)) for one in term.values]
     if key.is_tag:
-        yield Values(tuple(value_digest(f"tags.{tag.name}", tag.value) for tag in term.values), term.negated)
-        return
-    values = [f"{value.hundreds}xx" if isinstance(value, StatusClass) else value for value in term.values]
-    yield Values(tuple(value_digest(field, value) for field in key.fields for value in values), term.negated)
+        pairs = [(f"tags.{tag.name}", tag.value) for tag in term.values]
+    else:
+        values = [f"{value.hundreds}xx" if isinstance(value, StatusClass) else value for value in term.values]
+        pairs = [(field, value) for field in key.fields for value in values]
+    return [Condition(tuple([value_digest(*pair) for pair in pairs]), term.negated)]

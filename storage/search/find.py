@@ -1,7 +1,7 @@
 """Searches that the search index answers: what was said in calls, and rare values of theirs.
 
-All is read as it was at one moment. Calls that wait to be indexed are looked at themselves. The index is exact but for
-the order of words: where that matters, the texts of the newest calls are read, see `MAX_CHECKED`.
+All is read as it was at one moment. The index is exact but for the order of words: where that matters, the texts of the newest
+calls are read, see `MAX_CHECKED`.
 """
 
 from __future__ import annotations
@@ -11,33 +11,38 @@ import math
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from bson.binary import UUID_SUBTYPE, Binary
 from msgspec import Struct
 
 from storage.mongo.clocks import Monotonic
-from storage.mongo.database import Database, Session
+from storage.mongo.codec import write_ms
+from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.documents.rows import Rows, as_sent
-from storage.queries.filters.selection import Selection
-from storage.queries.filters.texts import TEXT_FIELDS, Match, TextQuery
+from storage.mongo.indexes import SESSION_OF
+from storage.queries.filters.texts import Match
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls
 from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
 from storage.search.conditions import is_indexed
-from storage.search.every import EveryReading, each
-from storage.search.positions import Key, key_at
-from storage.search.reading import (
-    MAX_CHECKED,
-    TEXT_SECONDS,
-    TEXTS_AT_ONCE,
-    IndexReading,
-    Query,
-    TextTime,
-)
-from storage.search.sessions import FoundSessions, SessionReading
+from storage.search.reading import IndexReading, Query, TextTime
+from storage.search.segments import ID_BYTES, IDS, Key, id_at
+from storage.search.writing import read_fields
+
+MAX_CALLS: Final = 10_000
+"""How many of the latest calls that match are read for their sessions."""
+
+MAX_CHECKED: Final = 1_000
+"""How many calls, the newest, have their texts read where the order of words matters."""
+
+TEXT_SECONDS: Final = 4.0
+"""How long a search reads texts. What it found until then is the answer."""
+
+_LEAST_ID: Final = Binary(bytes(ID_BYTES), UUID_SUBTYPE)
 
 
 class Found(Struct):
@@ -54,22 +59,19 @@ class Found(Struct):
     next_after: UUID | None = None
 
 
+class FoundIds(NamedTuple):
+    """Calls that match, or their sessions, and whether these are all. There may be thousands: ids are as BSON holds them."""
+
+    ids: list[Binary]
+    is_exact: bool
+
+
 def is_for_index(query: Query) -> bool:
     """Whether no other index and no rollup answers a search by keys, so that the search index does it best."""
-    selection = Selection.of(query.conditions, query.visible_to)
-    return (
-        selection is not None
-        and selection.breakdown is None
-        and "client_session_id" not in selection.values
-        and is_indexed(query.search)
-    )
-
-
-class FoundIds(NamedTuple):
-    """Calls that match, and whether these are all of them."""
-
-    ids: list[UUID]
-    is_exact: bool = True
+    selection = query.selection
+    if selection is None or selection.breakdown is not None or "client_session_id" in selection.values:
+        return False
+    return is_indexed(query.search)
 
 
 class SearchIndex:
@@ -84,30 +86,47 @@ class SearchIndex:
         self._monotonic = monotonic
         self._of_users: WeakValueDictionary[UUID | None, asyncio.Lock] = WeakValueDictionary()
 
-    def _time(self, user_id: UUID | None, seconds: float = TEXT_SECONDS) -> TextTime:
-        return TextTime(self._of_users.setdefault(user_id, asyncio.Lock()), self._monotonic, seconds)
-
-    async def sessions(self, query: Query) -> FoundSessions:
-        """Find the sessions of the calls that match, of `storage.search.sessions.MAX_CALLS` of the latest."""
-        async with self._database.query(), self._database.snapshot() as session:
-            return await SessionReading(self._database, session, query, self._time(query.searcher_id)).sessions()
-
     async def latest(self, query: Query, most: int) -> FoundIds:
         """Find the ids of the latest calls that match, `most` of them.
 
         Where words have to follow one another, those of `MAX_CHECKED` at most are found.
         """
         async with self._database.query(), self._database.snapshot() as session:
-            reading = EveryReading(self._database, session, query, self._time(query.searcher_id))
-            ids, is_exact = await reading.latest(most)
-            return FoundIds(each(ids), is_exact)
+            return await self._latest(self._reading(session, query), most)
+
+    async def sessions(self, query: Query) -> FoundIds:
+        """Find the ids of the sessions of the latest calls that match, of `MAX_CALLS`; calls that have none are left out."""
+        async with self._database.query(), self._database.snapshot() as session:
+            found, is_exact = await self._latest(self._reading(session, query), MAX_CALLS)
+            # What is said of the session lets MongoDB read the index alone.
+            match = {"_id": {"$in": found}, "session_id": {"$gte": _LEAST_ID}}
+            pipeline: list[dict[str, Any]] = [
+                {"$match": match},
+                {"$group": {"_id": None, "ids": {"$addToSet": "$session_id"}}},
+            ]
+            interceptions = with_plain_ids(self._interceptions)
+            cursor = interceptions.aggregate(pipeline, hint=dict(SESSION_OF), session=session)
+            return FoundIds([id_ for group in await cursor.to_list(1) for id_ in group["ids"]], is_exact)
 
     def every(self, query: Query) -> CallFinder:
-        """Find all calls that match, for what is made of them as of one moment."""
+        """Find all calls that match, for what is made of them as of one moment.
+
+        Where words have an order, the texts of all calls that have the words are read.
+        """
 
         async def find(rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
-            reading = EveryReading(self._database, session, query, self._time(query.searcher_id, math.inf))
-            return await reading.every(rows, start, end)
+            reading, selection = self._reading(session, query, math.inf), query.selection
+            hits = await reading.hits(selection and selection.within(start, end))
+            if query.has_order:
+                await rows.report_progress(of=sum([len(positions) for _, positions in hits]))
+            found: list[bytes] = []
+            for segment, positions in hits:
+                fields = (await read_fields(self._database, [segment], [IDS], session))[segment.number]
+                keys = [Key(0, id_at(fields, position)) for position in positions if fields]
+                if query.has_order:
+                    keys, _ = await reading.saying(keys, rows=rows)
+                found.append(b"".join([key.id for key in keys]))
+            return FoundCalls(b"".join(found))
 
         return find
 
@@ -138,65 +157,50 @@ class SearchIndex:
             before = None
             if after_id is not None:
                 cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
-                before = key_at(cursor)
+                before = Key(write_ms(cursor.at), cursor.id.bytes)
             async with self._database.snapshot() as session:
-                reading = _Page(self._database, session, query, self._time(query.searcher_id))
-                return await reading.page(limit, before, offset)
+                return await self._page(self._reading(session, query), limit, before, offset)
 
     async def matches(self, query: Query, documents: Sequence[Mapping[str, Any]]) -> list[list[Match]]:
         """Find where calls say what a search is for: in each of the first ones, as many as there is time for."""
         texts = query.search.texts
-        return [] if texts is None else await self._time(query.searcher_id).each(texts.find_matches, documents)
+        return [] if texts is None else await self._time(query).each(texts.find_matches, documents)
 
+    def _reading(self, session: Session, query: Query, seconds: float = TEXT_SECONDS) -> IndexReading:
+        return IndexReading(self._database, session, query, self._time(query, seconds))
 
-class _Page(IndexReading):
-    """A page of the calls that match."""
+    def _time(self, query: Query, seconds: float = TEXT_SECONDS) -> TextTime:
+        one_at_a_time = self._of_users.setdefault(query.searcher_id, asyncio.Lock())
+        return TextTime(one_at_a_time, self._monotonic, self._monotonic() + seconds)
 
-    async def page(self, limit: int, before: Key | None, offset: int) -> Found:
-        matches = await self.matches()
-        count = matches.calls
-        if self.texts is None or not self.texts.has_order:
-            keys = (await self.newest(matches, offset + limit, before))[offset:]
-            return Found(count, matches.is_exact, await self._rows(keys))
-        has_few = count <= MAX_CHECKED
-        candidates = await self.newest(matches, MAX_CHECKED, before)
-        found, ended_at = await self._checked(candidates, self.texts, MAX_CHECKED if has_few else offset + limit)
-        rows = await self._rows(found[offset : offset + limit])
-        if has_few and ended_at is None:
-            newer = [] if before is None else [key for key in await self.newest(matches, count) if key >= before]
-            counted, ended_at = await self._checked(newer, self.texts)
-            if ended_at is None:
-                return Found(len(found) + len(counted), matches.is_exact, rows)
-            return Found(count, False, rows)
-        if ended_at is None and len(candidates) == MAX_CHECKED:
-            ended_at = candidates[-1]
-        has_more = len(found) < offset + limit and ended_at is not None
-        return Found(count, False, rows, UUID(bytes=ended_at.id) if has_more and ended_at else None)
+    async def _latest(self, reading: IndexReading, most: int) -> FoundIds:
+        hits, has_order, ended_at = await reading.hits(reading.query.selection), reading.query.has_order, None
+        keys = await reading.newest(hits, min(most, MAX_CHECKED) if has_order else most)
+        is_exact = len(keys) == sum([len(positions) for _, positions in hits])
+        if has_order:
+            keys, ended_at = await reading.saying(keys)
+        return FoundIds([Binary(key.id, UUID_SUBTYPE) for key in keys], is_exact and ended_at is None)
 
-    async def _checked(
-        self, keys: Sequence[Key], texts: TextQuery, enough: int = MAX_CHECKED
-    ) -> tuple[list[Key], Key | None]:
-        """Return the keys whose texts match, of the newest first; and the last one that was read where time was over.
+    async def _page(self, reading: IndexReading, limit: int, before: Key | None, offset: int) -> Found:
+        hits = await reading.hits(reading.query.selection)
+        most, wanted = sum([len(positions) for _, positions in hits]), offset + limit
+        if not reading.query.has_order:
+            keys = await reading.newest(hits, wanted, before)
+            return Found(most, True, await self._rows(reading, keys[offset:]))
+        has_few = most <= MAX_CHECKED
+        keys = await reading.newest(hits, MAX_CHECKED, None if has_few else before)
+        # What the page may have is read first, the rest for the count alone.
+        keys.sort(key=lambda key: before is not None and key >= before)
+        said, ended_at = await reading.saying(keys, None if has_few else wanted)
+        page = [key for key in said if before is None or key < before][offset:wanted]
+        is_exact = has_few and ended_at is None
+        if not has_few and ended_at is None and len(keys) == MAX_CHECKED:
+            ended_at = keys[-1]
+        goes_on = len(page) < limit and ended_at is not None and (before is None or ended_at < before)
+        next_after = UUID(bytes=ended_at.id) if goes_on and ended_at else None
+        return Found(len(said) if is_exact else most, is_exact, await self._rows(reading, page), next_after)
 
-        Reading ends when `enough` are found.
-        """
-        found: list[Key] = []
-        for begin in range(0, len(keys), TEXTS_AT_ONCE):
-            if len(found) >= enough:
-                break
-            some = {UUID(bytes=key.id): key for key in keys[begin : begin + TEXTS_AT_ONCE]}
-            cursor = self.database.interceptions.find({"_id": {"$in": list(some)}}, TEXT_FIELDS, session=self.session)
-            documents = await cursor.to_list(TEXTS_AT_ONCE)
-            documents.sort(key=lambda document: some[document["_id"]], reverse=True)
-            say = await self.time.each(texts.matches, documents)
-            found += [some[document["_id"]] for document, says in zip(documents, say, strict=False) if says]
-            if len(say) < len(documents):
-                return found, some[documents[len(say) - 1]["_id"]]
-        return found, None
-
-    async def _rows(self, keys: Sequence[Key]) -> Rows:
-        collection = self.database.interceptions
-        ids = [UUID(bytes=key.id) for key in keys]
-        cursor = as_sent(collection).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=self.session)
-        cursor = cursor.sort(INTERCEPTIONS.order)
-        return await Rows(collection).read(cursor, max(len(keys), 1))
+    async def _rows(self, reading: IndexReading, keys: Sequence[Key]) -> Rows:
+        ids = [Binary(key.id, UUID_SUBTYPE) for key in keys]
+        cursor = as_sent(self._interceptions).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=reading.session)
+        return await Rows(self._interceptions).read(cursor.sort(INTERCEPTIONS.order), max(len(keys), 1))

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from intercept.records import Conversation, Reading, ToolResult, ToolUsage
-from storage.recording.documents import ended_document, start_document
+from storage.recording.documents import ending_fields, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox.batch import write_batch
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -40,7 +39,7 @@ class Call:
         return NOON + timedelta(seconds=self.number if self.second is None else self.second)
 
     @property
-    def document(self) -> dict[str, Any]:
+    def start(self) -> Operation:
         record = interception(
             id=UUID(int=self.number),
             initiator_id=self.initiator,
@@ -52,11 +51,8 @@ class Call:
             previous_response_id=self.previous,
             tool_results=self.results,
         )
-        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
-
-    @property
-    def start(self) -> Operation:
-        return Operation.of(Action.START, UUID(int=self.number), self.document)
+        document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+        return Operation(Action.START, document.pop("_id"), document)
 
     @property
     def end(self) -> Operation:
@@ -67,8 +63,7 @@ class Call:
             interception_id=UUID(int=self.number),
             reading=Reading(response_id=self.responds, tool_usages=tools, complete=True),
         )
-        document = ended_document(self.document, record, new_id=counting_ids())
-        return Operation.of(Action.END, record.interception_id, document)
+        return Operation(Action.END, record.interception_id, ending_fields(record, new_id=counting_ids()))
 
 
 class Clock:

@@ -22,16 +22,14 @@ from intercept.records import (
 )
 from storage.derived.sessions.session_job import SessionJob
 from storage.recording import text_retention
-from storage.recording.text_retention import SESSION_PAUSE, TextRetention
-from storage.search.documents import read_part_id
+from storage.recording.text_retention import PRESUMED_PAUSE, SESSION_PAUSE, TextRetention
 from storage.search.entries import word_digest
 from storage.search.job import SearchJob
-from storage.search.segments import IDS, find
 from tests.intercept.packed import read_blocks
 from tests.storage.calls import Calls
 from tests.storage.derived.linking import Clock
 from tests.storage.records import NOON
-from tests.storage.search_checks import has_indexed_all
+from tests.storage.search_checks import has_indexed_all, read_index
 
 SECRET = "attack at dawn"
 READING = Reading(
@@ -150,7 +148,7 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
     assert await retention.remove_due() == 3
     assert SECRET not in str([await document(database, number) for number in (1, 3)])
     late = await document(database, 4)
-    assert late.keys().isdisjoint(("response_until", "response"))
+    assert (late["response_until"], "response" in late) == (clock.time + PRESUMED_PAUSE, False)
     assert removed == [2, 1, 2]
 
 
@@ -201,9 +199,8 @@ async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(databa
 
 async def indexed(database):
     """The numbers among the words of the search index."""
-    parts = [(read_part_id(part["_id"])[1], part["data"]) async for part in database.search_parts.find()]
-    buckets = [data for part, data in parts if part < IDS]
-    return [word for word in "12345" if any(find(data, word_digest(word)) for data in buckets)]
+    _, entries = await read_index(database)
+    return [word for word in "12345" if any(word_digest(word) in entry.digests for entry in entries)]
 
 
 @pytest.mark.gen_test
@@ -252,9 +249,11 @@ async def test_what_a_late_true_end_brings_is_removed_too(database, calls, reten
     await SessionJob(database).add_pending()
     clock.pass_(2 * DAY.total_seconds())
     assert await retention.remove_due() == 1
+    assert (await document(database, 1))["texts_until"] == clock.time + PRESUMED_PAUSE
     await calls.end(1, reading=READING)
     assert SECRET in str(await document(database, 1))
-    await SessionJob(database).add_pending()
+    assert await retention.remove_due() == 0
+    clock.pass_(PRESUMED_PAUSE.total_seconds())
     assert await retention.remove_due() == 1
     assert SECRET not in str(await document(database, 1))
 

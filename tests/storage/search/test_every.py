@@ -13,7 +13,6 @@ from storage.live.filter_eval import matches
 from storage.queries.filters.grouped.dimensions import By, Dimension
 from storage.queries.filters.grouped.grouping import GroupQuery
 from storage.queries.grouped.grouped import Grouped
-from storage.queries.grouped.sources import found as found_module
 from storage.search.find import SearchIndex
 from tests.examples import examples
 from tests.storage.records import NOON
@@ -76,21 +75,20 @@ def test_groups_of_a_search_for_words_have_what_reading_every_call_finds(io_loop
 
 
 @pytest.mark.gen_test
-async def test_it_is_told_how_many_texts_and_calls_are_read(database, monkeypatch):
-    monkeypatch.setattr(found_module, "AT_ONCE", 2)
+async def test_it_is_told_how_many_texts_and_calls_are_read(database):
     documents = [made(number, prompt="b a" if number == 2 else "a b", initiator_id=BOB_ID) for number in range(1, 5)]
     await database.interceptions.insert_many(documents)
+    await index(database)
     result = []
 
     async def on_progress(progress):
         result.append(tuple(progress))
 
     await grouped(database, query_of(texts=says("a")), replace(AN_HOUR, by=()), on_progress)
-    assert result == [(0, 4), (2, 4), (4, 4)]
+    assert result == [(0, 4), (4, 4)]
     result.clear()
     await grouped(database, query_of(texts=says("a b")), replace(AN_HOUR, by=()), on_progress)
-    # The order of words is known of calls that wait, and read once more with those that are indexed.
-    assert result == [(0, 3), (3, 3), (3, 6), (5, 6), (6, 6)]
+    assert result == [(0, 4), (4, 4), (4, 7), (7, 7)]
 
 
 @pytest.mark.gen_test
@@ -101,18 +99,3 @@ async def test_calls_that_retention_removes_meanwhile_are_in_no_group(database):
     await database.search_parts.delete_many({})
     await database.interceptions.delete_many({"_id": UUID(int=1)})
     assert numbers(await grouped(database, query_of(texts=says("word")))) == {}
-
-
-@pytest.mark.gen_test
-async def test_the_latest_of_the_calls_that_match_are_told_by_their_ids(database):
-    for number in (1, 2, 3):
-        await database.interceptions.insert_one(made(number, prompt="b a" if number == 3 else "a b"))
-        await index(database)
-
-    async def latest(query, most):
-        found = await SearchIndex(database).latest(query, most)
-        return {one.int for one in found.ids}, found.is_exact
-
-    assert await latest(query_of(texts=says("a")), 3) == ({1, 2, 3}, True)
-    assert await latest(query_of(texts=says("a")), 1) == ({3}, False)
-    assert await latest(query_of(texts=says("a b")), 3) == ({1, 2}, True)

@@ -1,7 +1,7 @@
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -25,11 +25,10 @@ from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
-from storage.recording.documents import ended_document, start_document
+from storage.recording.documents import ending_fields, start_document
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
-from storage.search import reading as reading_module
-from storage.search.find import Found, SearchIndex, is_for_index
+from storage.search.find import MAX_CHECKED, Found, SearchIndex, is_for_index
 from storage.search.job import SearchJob
 from storage.search.reading import Query
 from tests.cases import for_each
@@ -66,7 +65,7 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
     )
     cost = Cost(Decimal(number) / 2, "made up") if number % 2 else None
     ids = counting_ids()
-    return ended_document(start_document(start, instance_id=INSTANCE, new_id=ids), end, new_id=ids, cost=cost)
+    return start_document(start, instance_id=INSTANCE, new_id=ids) | ending_fields(end, new_id=ids, cost=cost)
 
 
 def query_of(*, visible_to=None, initiator_id=None, **fields):
@@ -79,15 +78,13 @@ def says(*phrases, without=()):
 
 
 async def kept_in_segments(database, documents, cut):
-    """Keep these calls only, so many of them in two segments; return all as they are kept."""
+    """Keep these calls only, in two segments; return all as they are kept."""
     for collection in (database.interceptions, database.search_segments, database.search_parts):
         await collection.delete_many({})
-    for some in (documents[: cut // 2], documents[cut // 2 : cut]):
+    for some in (documents[:cut], documents[cut:]):
         if some:
             await database.interceptions.insert_many(some)
         await index(database)
-    if documents[cut:]:
-        await database.interceptions.insert_many(documents[cut:])
     return await database.interceptions.find({}).to_list(None)
 
 
@@ -103,50 +100,53 @@ async def index(database):
 
 
 @pytest.mark.gen_test
-async def test_where_the_order_of_words_matters_only_the_newest_are_checked(database, monkeypatch):
-    monkeypatch.setattr(find_module, "MAX_CHECKED", 3)
-    await database.interceptions.insert_many(
-        [made(number, prompt="b a" if number == 4 else "a b") for number in range(1, 6)]
+async def test_where_the_order_of_words_matters_only_the_newest_are_checked(database):
+    wrong, oldest = MAX_CHECKED, 1
+    documents = [
+        made(number, prompt="a b" if number in {wrong + 1, oldest} else "b a", client_session_id=f"s{number}")
+        for number in range(1, MAX_CHECKED + 2)
+    ]
+    await database.interceptions.insert_many(documents)
+    await index(database)
+    searching, query = SearchIndex(database), query_of(texts=says("a b"))
+    found = await searching.page(query, limit=10)
+    assert (found.count, found.is_exact, [one["_id"].int for one in found.rows]) == (
+        MAX_CHECKED + 1,
+        False,
+        [wrong + 1],
     )
-    await index(database)
-    found = await SearchIndex(database).page(query_of(texts=says("a b")), limit=10)
-    assert (found.count, found.is_exact, [one["_id"].int for one in found.rows]) == (5, False, [5, 3])
+    assert found.next_after == UUID(int=2)
+    rest = await searching.page(query, limit=10, after_id=found.next_after)
+    assert ([one["_id"].int for one in rest.rows], rest.next_after) == ([oldest], None)
+    assert [[one["_id"].int for one in page] async for page in searching.pages(query)] == [[wrong + 1], [oldest]]
+    every = query_of(texts=says("a"))
+    assert [len(page) async for page in searching.pages(every, limit=450)] == [200, 200, 50]
+    assert [len(page) async for page in searching.pages(every, after_id=UUID(int=300))] == [200, 99]
+    assert [page async for page in searching.pages(query_of(texts=says("nothing")))] == []
+    for sought, most, expected in (
+        (every, 2_000, (MAX_CHECKED + 1, True)),
+        (every, 3, (3, False)),
+        (query, 2_000, (1, False)),
+        (query_of(texts=says("a b"), started_before=NOON + timedelta(seconds=10)), 2_000, (1, True)),
+    ):
+        ids, is_exact = await searching.latest(sought, most)
+        assert (len(ids), is_exact) == expected
+    ids, is_exact = await searching.sessions(query)
+    assert ([one.as_uuid() for one in ids], is_exact) == ([uuid5(ADA.id, f"s{wrong + 1}")], False)
 
 
 @pytest.mark.gen_test
-async def test_no_count_is_exact_while_more_calls_wait_than_are_looked_at(database, monkeypatch):
-    await database.interceptions.insert_many([made(number, prompt="hello") for number in range(1, 4)])
-    query = query_of(texts=says("hello"))
-    found = await SearchIndex(database).page(query, limit=10)
-    assert (found.count, found.is_exact) == (3, True)
-    monkeypatch.setattr(reading_module, "MAX_WAITING", 2)
-    found = await SearchIndex(database).page(query, limit=10)
-    assert (found.count, found.is_exact) == (2, False)
-    await index(database)
-    found = await SearchIndex(database).page(query, limit=10)
-    assert (found.count, found.is_exact) == (3, True)
-
-
-@pytest.mark.gen_test
-async def test_all_that_match_are_read_page_by_page_behind_pages_that_are_cut_too(database, monkeypatch):
-    monkeypatch.setattr(find_module, "MAX_CHECKED", 2)
-    monkeypatch.setattr(find_module, "PAGE", 2)
+async def test_pages_of_a_few_calls_are_counted_whole_and_those_of_few_bytes_go_on(database, monkeypatch):
     documents = [made(number, prompt="b a" if number in {4, 5} else "a b") for number in range(1, 7)]
     await database.interceptions.insert_many(documents)
     await index(database)
-
-    async def read(query, **more):
-        return [[one["_id"].int for one in page] async for page in SearchIndex(database).pages(query, **more)]
-
-    assert await read(query_of(texts=says("a"))) == [[6, 5], [4, 3], [2, 1]]
-    assert await read(query_of(texts=says("a")), limit=3) == [[6, 5], [4]]
-    assert await read(query_of(texts=says("a b"))) == [[6], [3], [2, 1]]
-    assert await read(query_of(texts=says("a b")), after_id=UUID(int=3)) == [[2, 1]]
-    assert await read(query_of(texts=says("nothing"))) == []
-    monkeypatch.setattr(find_module, "MAX_CHECKED", 4)
-    monkeypatch.setattr(find_module, "PAGE", 4)
+    query = query_of(texts=says("a b"))
+    assert await listed(database, query, limit=2) == (4, [6, 3])
+    assert await listed(database, query, limit=2, after_id=UUID(int=3)) == (4, [2, 1])
+    assert await listed(database, query, limit=2, offset=1) == (4, [3, 2])
     monkeypatch.setattr(find_module, "Rows", partial(Rows, max_bytes=1))
-    assert await read(query_of(texts=says("a b"))) == [[6], [3], [2], [1]]
+    pages = SearchIndex(database).pages(query)
+    assert [[one["_id"].int for one in page] async for page in pages] == [[6], [3], [2], [1]]
 
 
 @for_each(

@@ -37,8 +37,7 @@ from storage.queries.filters.grouped.groups import Found, GroupResult, TooManyPo
 from storage.queries.filters.refusals import parse_refusal_search
 from storage.queries.grouped.row_reader import OnProgress
 from storage.queries.grouped.sources.found import CallFinder
-from storage.search.reading import MAX_CHECKED
-from storage.search.sessions import MAX_CALLS
+from storage.search.find import MAX_CALLS, MAX_CHECKED
 
 TOO_MANY_CALLS: Final = (
     f"more than {MAX_CALLS:,} calls match it, or {MAX_CHECKED:,} where words have to follow one another; ask for less"
