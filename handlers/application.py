@@ -13,13 +13,9 @@ from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
 from handlers.api.money.reconciliation import ReconciliationHandler
 from handlers.api.money.spend import SpendExportHandler
-from handlers.api.providers.checked import ProviderCheckHandler
-from handlers.api.providers.configured import ConfiguredProvidersHandler
-from handlers.api.providers.managed import ProviderHandler, ProvidersHandler
 from handlers.api.providers.performance import PerformanceHandler, ProviderUsageHandler
 from handlers.api.recorded.errors import ErrorsHandler
 from handlers.api.recorded.export import ExportHandler
-from handlers.api.recorded.facets import FacetHandler
 from handlers.api.recorded.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.recorded.live import LiveHandler
 from handlers.api.recorded.refusals import RefusalsHandler
@@ -48,7 +44,6 @@ from handlers.operations.catalogue import BY_PATH
 from handlers.operations.handler import OperationHandler
 from handlers.problems import Problem
 from intercept.apis import Dialect
-from storage.queries.facets import Facet
 from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, STORED_RESPONSES
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
@@ -61,14 +56,7 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("sessions", SessionsHandler),
     ("sessions/([^/]+)", SessionHandler),
     ("sessions/([^/]+)/timeline", TimelineHandler),
-    ("models", FacetHandler, {"facet": Facet.MODEL}),
-    ("clients", FacetHandler, {"facet": Facet.CLIENT}),
-    ("tags", FacetHandler, {"facet": Facet.TAG}),
-    ("providers", ProvidersHandler),
-    ("providers/configured", ConfiguredProvidersHandler),
     ("providers/performance", PerformanceHandler),
-    ("providers/([^/]+)", ProviderHandler),
-    ("providers/([^/]+)/check", ProviderCheckHandler),
     ("providers/([^/]+)/usage", ProviderUsageHandler),
     ("errors", ErrorsHandler),
     ("refusals", RefusalsHandler),

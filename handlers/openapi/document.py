@@ -21,7 +21,7 @@ from handlers.openapi.operations import Described
 from handlers.openapi.paths import calls, dashboard, limits, probes, providers
 from handlers.openapi.paths.accounts import devices, session, single_sign_on
 from handlers.openapi.paths.money import reconciliation, spend
-from handlers.openapi.paths.recorded import facets, interceptions, refused, sessions, statistics
+from handlers.openapi.paths.recorded import interceptions, refused, sessions, statistics
 from handlers.operations import description
 from handlers.operations.catalogue import OPERATIONS
 
@@ -49,7 +49,7 @@ SECURITY_SCHEMES = {
 TAGS: Mapping[str, tuple[str, tuple[ModuleType, ...]]] = {
     "interceptions": ("What was recorded.", (interceptions,)),
     "sessions": ("Calls that belong together.", (sessions,)),
-    "names": ("Which models, clients, providers and tags there are.", (facets,)),
+    "names": ("Which models, clients, providers and tags there are.", ()),
     "providers": ("Where calls go.", (providers,)),
     "refusals": ("Calls that the bridge refused.", (refused,)),
     "statistics": ("Statistics.", (statistics,)),

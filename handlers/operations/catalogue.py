@@ -6,13 +6,15 @@ from handlers.api import demo_company, limits
 from handlers.api.accounts import audit, explanation, groups, policies, tokens, usage, users, views
 from handlers.api.alerts import webhooks
 from handlers.api.money import prices, recosts
+from handlers.api.providers import configured, managed
+from handlers.api.recorded import facets
 from handlers.api.sign_in import devices, sign_ins
 from handlers.operations.operation import by_path, operations_of
 
 OPERATIONS = [
     *operations_of(
         (
-            *(audit, demo_company, devices, explanation, groups, limits, policies, prices),
+            *(audit, configured, demo_company, devices, explanation, facets, groups, limits, managed, policies, prices),
             *(recosts, sign_ins, tokens, usage, users, views, webhooks),
         )
     ),

@@ -9,6 +9,7 @@ from functools import cached_property
 from http import HTTPStatus
 from types import ModuleType, NoneType
 from typing import Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from uuid import UUID
 
 from handlers.bridge import Bridge
 from handlers.dataplane.addresses import CONTROL_PLANE
@@ -61,6 +62,11 @@ class Ask:
     def is_owner(self) -> bool:
         """Whether the caller is an owner."""
         return self.user.role is Role.OWNER
+
+    @property
+    def visible_to(self) -> UUID | None:
+        """The user whose calls alone the caller may see; None for all."""
+        return None if self.user.role.sees_everyone else self.user.id
 
     @property
     def author(self) -> Author:

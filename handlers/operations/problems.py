@@ -2,34 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 from handlers.problems import Problem, ValidationProblem, sentence
 from limits.policies.reading import InvalidPolicyError
 from resources.bodies import InvalidBodyError
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.accounts.users import ChangedMeanwhileError
 from storage.accounts.views.views import NotYourViewError
+from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
 
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
 NOT_YOUR_VIEW = "Only the user who saved a view and owners may change it."
 
 
+def _of_policy(error: InvalidPolicyError) -> Problem:
+    if not error.field:
+        return ValidationProblem(INVALID_BODY, error.rule)
+    return ValidationProblem(INVALID_BODY, validations=[(error.field, error.rule)])
+
+
+# The first kind that an error is of says what is sent.
+_PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
+    InvalidBodyError: lambda error: ValidationProblem(
+        INVALID_BODY, "" if error.problems else NO_OBJECT, error.problems
+    ),
+    InvalidPolicyError: _of_policy,
+    UnknownIdentityError: lambda error: Problem(404, sentence(str(error))),
+    ChangedMeanwhileError: lambda error: Problem(412, sentence(str(error))),
+    IdentityConflictError: lambda error: Problem(409, sentence(str(error))),
+    IdentityError: lambda error: ValidationProblem(INVALID_BODY, sentence(str(error))),
+    NotYourViewError: lambda _: Problem(403, NOT_YOUR_VIEW),
+    UnknownProviderError: lambda error: Problem(404, sentence(str(error.args[0]))),
+    ProviderConflictError: lambda error: Problem(409, sentence(str(error.args[0]))),
+    ProviderError: lambda error: ValidationProblem(INVALID_BODY, validations=error.problems),
+}
+
+
 def problem_of(error: BaseException | None) -> Problem | None:
     """What is said of an error; None if it is unexpected."""
-    match error:
-        case InvalidBodyError():
-            return ValidationProblem(INVALID_BODY, "" if error.problems else NO_OBJECT, error.problems)
-        case UnknownIdentityError():
-            return Problem(404, sentence(str(error)))
-        case ChangedMeanwhileError():
-            return Problem(412, sentence(str(error)))
-        case IdentityConflictError():
-            return Problem(409, sentence(str(error)))
-        case IdentityError():
-            return ValidationProblem(INVALID_BODY, sentence(str(error)))
-        case InvalidPolicyError():
-            detail, validations = (error.rule, []) if not error.field else ("", [(error.field, error.rule)])
-            return ValidationProblem(INVALID_BODY, detail, validations)
-        case NotYourViewError():
-            return Problem(403, NOT_YOUR_VIEW)
-    return None
+    return next((make(error) for kind, make in _PROBLEMS.items() if isinstance(error, kind)), None)

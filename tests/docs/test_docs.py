@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from docs import tables
-from handlers.api.recorded import export, facets, interceptions, live, refusals, sessions
+from handlers.api.recorded import export, interceptions, live, refusals, sessions
 from handlers.api.recorded.statistics import group_request
 from handlers.application import BridgeApplication
 from handlers.operation.metrics import PREFIX
@@ -143,10 +143,6 @@ def test_every_parameter_and_key_of_sessions_is_described():
     assert first_cells(section(API, f"{path}`"), "parameter") == list(sessions.PARAMETERS)
     assert first_cells(section(API, f"{path}/{{id}}`"), "parameter") == list(sessions.DETAIL_PARAMETERS)
     assert first_cells(section(API, "Session"), "key") == list(Session.__struct_fields__)
-
-
-def test_every_parameter_of_the_names_is_described():
-    assert first_cells(section(API, "`GET /api/v2/aibridge/models`"), "parameter") == list(facets.PARAMETERS)
 
 
 def test_every_key_of_a_search_is_described():

@@ -1,9 +1,9 @@
-"""`GET /api/v2/aibridge/providers/configured`: the providers that clients may call, and how the bridge's keys fare."""
+"""The providers that clients may call, and how the bridge's keys fare."""
 
 from __future__ import annotations
 
-from handlers.api.control import ControlHandler
 from handlers.bridge import Bridge
+from handlers.operations.operation import Ask, operation
 from intercept.times import format_time
 from resources.providers import ConfiguredProvider, KeyState, ProviderKey, RefusedKey
 from upstream.credentials.access import credential_hint
@@ -11,13 +11,16 @@ from upstream.credentials.keys import KeyPool, KeyRefusal
 from upstream.providers.provider import Provider
 
 
-class ConfiguredProvidersHandler(ControlHandler):
-    """All providers, for all users with a token: all may call every provider."""
+@operation("GET", "providers/configured")
+async def list_configured_providers(ask: Ask) -> list[ConfiguredProvider]:
+    """List all providers.
 
-    async def respond(self) -> None:
-        """Respond with an array: those of the settings in their order, the demo provider, those of the database."""
-        self.parameters()
-        self.write_json([configured(self.bridge, provider) for provider in self.bridge.providers.values()])
+    Those of the settings in their order, then those of the database, whether they were called or not. `key_state` is `key`
+    where the bridge holds a key, `keyless` where the provider is called without one, `no_key` where only clients with a
+    key of their own are served. `refused` covers all server processes on the database, `cooldowns` only the one that
+    answers.
+    """
+    return [configured(ask.bridge, provider) for provider in ask.bridge.providers.values()]
 
 
 def configured(bridge: Bridge, provider: Provider) -> ConfiguredProvider:

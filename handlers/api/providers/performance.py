@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from handlers.api.control import ControlHandler
-from handlers.api.providers.checked import UNKNOWN
 from handlers.api.providers.configured import configured
+from handlers.api.providers.managed import UNKNOWN
 from handlers.api.recorded.statistics.group_request import whole_hours
 from handlers.problems import Problem
 from limits.protection.circuit_breaker import State

@@ -1,39 +1,58 @@
-"""`GET /api/v2/aibridge/models`, `/clients`, `/providers` and `/tags`: the names that occur."""
+"""The names that occur in the calls that the caller may see."""
 
 from __future__ import annotations
 
-from uuid import UUID
+from typing import Annotated
 
-from handlers.api.control import IdentifiedHandler
-from handlers.api.pagination import parse_page
-from handlers.api.recorded.visibility import VisibilityHandler
-from handlers.bridge import Bridge
+from msgspec import Meta
+
+from handlers.operations.operation import Ask, operation
+from handlers.operations.query import Paged
 from storage.queries.facets import Facet, find_facet
 
-PARAMETERS = ("q", "limit", "offset")
+
+class NameQuery(Paged, frozen=True):
+    """Which names."""
+
+    q: Annotated[str, Meta(description="Only those that begin with it; case matters.", examples=["gpt"])] = ""
 
 
-class FacetHandler(VisibilityHandler):
-    """The distinct values of a field, in the calls that the user may see."""
-
-    def initialize(self, bridge: Bridge, facet: Facet) -> None:  # type: ignore[override]
-        """Receive the running bridge and the field."""
-        super().initialize(bridge)
-        self._facet = facet
-
-    async def respond(self) -> None:
-        """Respond with a sorted list of the values that begin with `q`."""
-        self.write_json(await find_names(self, self._facet, visible_to=self.visible_to))
+async def _names(ask: Ask, facet: Facet, query: NameQuery) -> list[str]:
+    names = await find_facet(ask.bridge.database, facet, query.q, visible_to=ask.visible_to)
+    return names[query.offset : query.offset + query.limit]
 
 
-async def find_names(handler: IdentifiedHandler, facet: Facet, *, visible_to: UUID | None) -> list[str]:
-    """Return the values of the requested field.
+@operation("GET", "models", tag="names")
+async def list_models(ask: Ask, query: NameQuery) -> list[str]:
+    """List the models that occur.
 
-    Raises:
-        ValidationProblem: a parameter cannot be used.
-        DatabaseUnavailableError: the database is unavailable.
+    Each once, sorted; only from calls that the caller may see.
     """
-    values = handler.parameters(*PARAMETERS)
-    page = parse_page(values)
-    names = await find_facet(handler.bridge.database, facet, values.get("q", ""), visible_to=visible_to)
-    return names[page.offset : page.offset + page.limit]
+    return await _names(ask, Facet.MODEL, query)
+
+
+@operation("GET", "clients", tag="names")
+async def list_clients(ask: Ask, query: NameQuery) -> list[str]:
+    """List the clients that occur.
+
+    Each once, sorted; only from calls that the caller may see.
+    """
+    return await _names(ask, Facet.CLIENT, query)
+
+
+@operation("GET", "tags", tag="names")
+async def list_tags(ask: Ask, query: NameQuery) -> list[str]:
+    """List the names of tags that occur.
+
+    Each once, sorted; only from calls that the caller may see.
+    """
+    return await _names(ask, Facet.TAG, query)
+
+
+@operation("GET", "providers", tag="names")
+async def list_providers(ask: Ask, query: NameQuery) -> list[str]:
+    """List the names of providers that occur.
+
+    Each once, sorted; only from calls that the caller may see.
+    """
+    return await _names(ask, Facet.PROVIDER, query)
