@@ -28,7 +28,7 @@ from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore
 from storage.prices.store import PriceStore
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 
 WRITE_SECONDS: Final = 30.0
 """How long the database may take for the calls of a day."""
@@ -149,7 +149,7 @@ class Filling:
             usages = ending.reading.token_usages
             cost = self._prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
             document = start_document(start, instance_id=instance, new_id=make_id)
-            document |= ending_fields(ending, new_id=make_id, cost=cost)
+            document = ended_document(document, ending, new_id=make_id, cost=cost)
             document.pop("unlinked", None)
             if parent_id is not None:
                 document |= {"parent_id": parent_id, "root_id": root or parent_id}

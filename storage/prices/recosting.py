@@ -42,6 +42,7 @@ from storage.mongo.database import Database, DatabaseUnavailableError, Session, 
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState
+from storage.recording.figures import COST_PARTS, cost_figures_of
 
 BATCH: Final = 100
 """Most calls of one batch."""
@@ -78,7 +79,7 @@ NOT_COUNTED: Final = "calls still wait to be counted"
 
 _MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
-    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "presumed", *dict(_MARKS)), True),
+    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "billed", "presumed", *dict(_MARKS)), True),
     **{f"token_usages.{name}": True for name in ("model", "metadata.usage", *TOKENS)},
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
@@ -311,11 +312,15 @@ def _is_another(call: Mapping[str, Any], cost: Cost | None) -> bool:
 
 def _update(call: Mapping[str, Any], cost: Cost | None, at: datetime, marks: Mapping[str, Any]) -> UpdateOne:
     before = call.get("cost") or {"usd": None, "prices": None}
-    fields: dict[str, Any] = {"cost": cost and cost.stored, **marks}
+    stored = cost and cost.stored
+    figures = cost_figures_of({**call, "cost": stored})
+    fields: dict[str, Any] = {"cost": stored, **figures, **marks}
     if marks:
         fields |= {"uncounted": at, "ungrouped": at, "unindexed": at, "indexed": True}
     earlier = {"$each": [{**before, "replaced_at": at}], "$slice": -MAX_EARLIER}
-    return UpdateOne({"_id": call["_id"]}, {"$set": fields, "$push": {"earlier_costs": earlier}})
+    gone = {name: "" for name in COST_PARTS if name not in figures}
+    change = {"$set": fields, "$push": {"earlier_costs": earlier}, **({"$unset": gone} if gone else {})}
+    return UpdateOne({"_id": call["_id"]}, change)
 
 
 def _progress(

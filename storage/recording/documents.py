@@ -16,13 +16,14 @@ by `storage.recording.parts`. These fields differ from the resource:
 - `attempt`, `attempts`, `retry_of` and `retried` are as `storage.derived.sessions.retries` finds them.
 - `storage.derived.sessions.threads` works with `tool_call_ids`, `tool_results`, `conversation`, `continues`,
   `previous_response_id` and `unlinked`.
+- What has ended has `storage.recording.figures`.
 - Marks say that others have not taken note of the end, with its time: `uncounted` (`storage.derived.rollup_job`),
   `ungrouped` (`storage.derived.sessions.session_job`) and `unindexed` (`storage.search.job`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
@@ -38,6 +39,7 @@ from intercept.records import Ending, Interception, Status, TokenUsage, Try
 from storage.costs.prices import Cost
 from storage.mongo.codec import binary
 from storage.recording import parts
+from storage.recording.figures import figures_of
 
 SCHEMA_VERSION = 1
 """The version of what is written here."""
@@ -152,8 +154,17 @@ def prompts_of(interception: Interception, new_id: Callable[[], UUID]) -> list[d
     return [] if prompt is None else [parts.user_prompt(prompt, new_id, interception.started_at)]
 
 
+def ended_document(
+    started: Mapping[str, Any], ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None
+) -> dict[str, Any]:
+    """Make the document of an interception that has ended from that of its start. `cost` is None where it is unknown."""
+    fields = ending_fields(ending, new_id=new_id, cost=cost)
+    document = {**started, **fields, "request_ids": list(dict.fromkeys(fields["request_ids"] + started["request_ids"]))}
+    return document | figures_of(document)
+
+
 def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
-    """Make the fields to set in the document of an interception that has ended. `cost` is None where it is unknown."""
+    """Make the fields that an end brings, aside from figures. `cost` is None where it is unknown."""
     reading, at = ending.reading, ending.ended_at
     usages, calls, thoughts = reading.token_usages, reading.tool_usages, reading.model_thoughts
     fields = {

@@ -1,9 +1,9 @@
 """The operations on the document of an interception. Every operation may be repeated, and late ones do no harm.
 
-A start makes the document unless it is there. An amendment changes it only while it is in flight. An end replaces
-nothing but the state in flight and a presumed end: one that was concluded from silence, not reported by the server that
-relayed the call. So the true end wins, whichever is written first, and the first true end stays. A start and an end that
-are written together make the whole document, and are no more than an end where it is there already.
+A start makes the document unless it is there. A checkpoint changes it only while it is in flight. An end is the whole document:
+it takes the place of the one in flight, or makes it, so it needs nothing before it. A presumed end, which was concluded from
+silence and not reported by the server that relayed the call, does the same. A document that has ended stays as it is, but for
+one whose end is presumed: the true end wins, whichever is written first, and the first true end stays.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 from bson.errors import InvalidBSON
 from bson.raw_bson import RawBSONDocument
-from pymongo import InsertOne, UpdateOne
+from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from intercept.records import Status
-from storage.mongo.codec import binary
+from storage.recording.figures import FIGURES_OF_SOME
 from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 
 IN_FLIGHT: Mapping[str, Any] = {"status": Status.IN_FLIGHT.value}
 """Finds documents without any end."""
 
 PRESUMED: Mapping[str, Any] = {"presumed": True}
-"""What an amendment sets beside the fields of an end that is presumed."""
+"""What a document has beside the fields of an end that is presumed."""
 
 _RAW = CodecOptions[RawBSONDocument](
     document_class=RawBSONDocument, uuid_representation=UuidRepresentation.STANDARD, tz_aware=True
@@ -41,7 +41,7 @@ class Action(StrEnum):
     Attributes:
         code: Its code in a record.
         max_bytes: The maximum bytes of text in such an operation.
-        makes: Whether it creates the document.
+        makes: Whether it makes the document where there is none.
     """
 
     code: bytes
@@ -49,9 +49,9 @@ class Action(StrEnum):
     makes: bool
 
     START = "start", b"s", START_BYTES, True
-    AMEND = "amend", b"a", END_BYTES, False
-    END = "end", b"e", END_BYTES, False
-    WHOLE = "whole", b"w", START_BYTES + END_BYTES, True
+    CHECKPOINT = "checkpoint", b"c", END_BYTES, False
+    END = "end", b"e", START_BYTES + END_BYTES, True
+    PRESUMED_END = "presumed end", b"p", START_BYTES + END_BYTES, True
 
     def __new__(cls, name: str, code: bytes, max_bytes: int, makes: bool) -> Self:
         """Make one of the above."""
@@ -60,6 +60,11 @@ class Action(StrEnum):
         action.code, action.max_bytes, action.makes = code, max_bytes, makes
         return action
 
+    @property
+    def ends(self) -> bool:
+        """Whether it ends the call."""
+        return self in {Action.END, Action.PRESUMED_END}
+
 
 _ACTIONS = {action.code: action for action in Action}
 
@@ -67,24 +72,22 @@ _ACTIONS = {action.code: action for action in Action}
 class Operation:
     """One change of one document.
 
-    Args:
-        action: What it does.
-        id_: Whose document.
-        fields: What it writes, aside from `_id`.
-        record: The same as it is written, where that is known.
-
     Attributes:
-        record: All of it, encoded once for spool and database: a byte for the action, the id, and the fields as
-            BSON, with `_id` before them where they are a document.
+        action: What it does.
+        id: Whose document.
+        record: All of it, encoded once for spool and database: a byte for the action, the id, and as BSON the document, or the
+            fields that a checkpoint sets.
     """
 
-    __slots__ = ("_fields", "action", "id", "record")
+    __slots__ = ("action", "id", "record")
 
-    def __init__(self, action: Action, id_: UUID, fields: Mapping[str, Any], record: bytes = b"") -> None:
-        if action.makes and "_id" not in fields:
-            fields = {"_id": binary(id_), **fields}
-        self.action, self.id, self._fields = action, id_, fields
-        self.record = record or action.code + id_.bytes + encoded(fields, action.max_bytes)
+    def __init__(self, action: Action, id_: UUID, record: bytes) -> None:
+        self.action, self.id, self.record = action, id_, record
+
+    @classmethod
+    def of(cls, action: Action, id_: UUID, fields: Mapping[str, Any]) -> Self:
+        """Make an operation that writes these fields, `_id` among them unless it is a checkpoint."""
+        return cls(action, id_, action.code + id_.bytes + encoded(fields, action.max_bytes))
 
     @classmethod
     def decode(cls, record: bytes) -> Self:
@@ -101,7 +104,7 @@ class Operation:
             len(fields)  # looks at all of them
         except IndexError as error:  # the driver's own, of a length below zero
             raise InvalidBSON(str(error)) from error
-        return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), fields, record)
+        return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), record)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Operation) and self.record == other.record
@@ -111,30 +114,31 @@ class Operation:
         return hash(self.record[:_HEAD_BYTES])
 
     @property
-    def makes(self) -> bool:
-        """Whether it makes the document."""
-        return self.action.makes
-
-    @property
     def instance_id(self) -> UUID | None:
-        """The server that relays the call, of a start that was decoded; else None."""
+        """The server that relays the call, of a start; else None."""
         return self._fields.get("instance_id") if self.action is Action.START else None
 
-    def ended_by(self, end: Operation) -> Operation:
-        """Put this start and its end together."""
-        return Operation(Action.WHOLE, self.id, {**self._fields, **end._fields})
-
-    def write(self) -> InsertOne[Any] | UpdateOne:
-        """The operation for the driver. If it creates a document that exists, it fails; then `write_again` is used."""
-        return InsertOne(self._written) if self.makes else self.write_again()
-
-    def write_again(self) -> UpdateOne:
-        """The operation for the driver if the document exists. A start does nothing then."""
-        if self.action is Action.AMEND:
-            return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._written})
-        without_true_end = {"_id": self.id, "$or": [IN_FLIGHT, PRESUMED]}
-        return UpdateOne(without_true_end, {"$set": self._written, "$unset": dict.fromkeys(PRESUMED, "")})
+    @property
+    def insertion(self) -> InsertOne[Any]:
+        """Has the driver make the document. It fails if that is there."""
+        return InsertOne(self._fields)
 
     @property
-    def _written(self) -> RawBSONDocument:
+    def replacement(self) -> ReplaceOne[Any]:
+        """Has the driver put an end in the place of what is in flight, or of nothing. It fails if the call has ended."""
+        return ReplaceOne({"_id": self.id, **IN_FLIGHT}, self._fields, upsert=True)
+
+    @property
+    def change(self) -> UpdateOne:
+        """Has the driver set a checkpoint while the call is in flight."""
+        return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._fields})
+
+    @property
+    def correction(self) -> UpdateOne:
+        """Has the driver put a true end in the place of a presumed one."""
+        gone = [*PRESUMED, *(name for name in FIGURES_OF_SOME if name not in self._fields)]
+        return UpdateOne({"_id": self.id, **PRESUMED}, {"$set": self._fields, "$unset": dict.fromkeys(gone, "")})
+
+    @property
+    def _fields(self) -> RawBSONDocument:
         return RawBSONDocument(self.record[_HEAD_BYTES:], _RAW)

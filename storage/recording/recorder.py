@@ -18,7 +18,7 @@ from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import Cost, Prices
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.recording.documents import ending_fields, prompts_of, start_document, websocket_ids
+from storage.recording.documents import ended_document, ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
@@ -81,6 +81,7 @@ class Recorder:
         self._texts = texts or Texts()
         self._redactor = asyncio.Semaphore(1)  # the other threads are for what does not wait for the interpreter
         self._redacting: dict[asyncio.Task[None], _Ended] = {}
+        self._started: dict[UUID, dict[str, Any]] = {}
         self._ended: list[_Ended] = []
         self._ends_due: asyncio.TimerHandle | None = None
 
@@ -97,17 +98,20 @@ class Recorder:
         Raises:
             RecordingUnavailableError: It is not durable.
         """
-        document = start_document(self._texts.start(interception), instance_id=self._instance_id, new_id=self._new_id)
-        operation = Operation(Action.START, document.pop("_id"), document)
+        document = self._start_document(self._texts.start(interception))
         try:
-            await self._writer.write(operation)
+            await self._writer.write(Operation.of(Action.START, interception.id, document))
         except asyncio.CancelledError:
-            self._presume_end(operation, EndReason.CLIENT_DISCONNECTED)
+            self._presume_end(document, EndReason.CLIENT_DISCONNECTED)
             raise
         except RecordingUnavailableError as error:
             if error.maybe_written:
-                self._presume_end(operation, EndReason.UPSTREAM_UNREACHABLE, error=_NOT_CALLED)
+                self._presume_end(document, EndReason.UPSTREAM_UNREACHABLE, error=_NOT_CALLED)
             raise
+        self._started[interception.id] = document
+
+    def _start_document(self, interception: Interception) -> dict[str, Any]:
+        return start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
 
     def end(self, interception: Interception, ending: Ending) -> Cost | None:
         """Record an end, and return what the call cost. Never waits; it is on its way within `END_SECONDS`.
@@ -154,13 +158,13 @@ class Recorder:
         usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
         seen = Reading(response_id=reading.response_id, token_usages=usages)
         cost = self.cost(interception, seen)
-        fields = self._end_now(interception.id, EndReason.SERVER_CRASHED, cost, reading=seen)
+        fields = ending_fields(self._ending(interception.id, reading=seen), new_id=self._new_id, cost=cost)
         checkpoint = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         checkpoint["checkpointed_at"] = fields["ended_at"]
         checkpoint["request_ids"] += websocket_ids(interception)
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
-        self._writer.enqueue(Operation(Action.AMEND, interception.id, checkpoint), optional=True)
+        self._writer.enqueue(Operation.of(Action.CHECKPOINT, interception.id, checkpoint), optional=True)
         return cost
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
@@ -243,25 +247,24 @@ class Recorder:
                 _log.exception("the end of interception %s cannot be recorded", interception.id)
 
     def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
-        fields = ending_fields(ending, new_id=self._new_id, cost=cost)
-        fields["request_ids"] += websocket_ids(interception)
+        started = self._started.pop(interception.id, None) or self._start_document(interception)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
-            fields["user_prompts"] = prompts_of(interception, self._new_id)
-        if fields.get("credential_hint") == interception.credential_hint:
-            del fields["credential_hint"]  # the start has it
-        self._writer.enqueue(Operation(Action.END, ending.interception_id, fields))
+            started["user_prompts"] = prompts_of(interception, self._new_id)
+        document = ended_document(started, ending, new_id=self._new_id, cost=cost)
+        self._writer.enqueue(Operation.of(Action.END, interception.id, document))
 
-    def _presume_end(self, start: Operation, end_reason: EndReason, **details: Any) -> None:
-        # The start goes with it, so that it is there to be ended, and one that arrives late finds it there.
-        fields = self._end_now(start.id, end_reason, **details)
-        self._writer.enqueue(start)
-        self._writer.enqueue(Operation(Action.AMEND, start.id, {**fields, **PRESUMED}))
+    def _presume_end(
+        self, started: Mapping[str, Any], end_reason: EndReason, error: ProviderError | None = None
+    ) -> None:
+        # A start that arrives late finds the document there.
+        ending = self._ending(started["_id"], end_reason, error=error)
+        document = {**ended_document(started, ending, new_id=self._new_id), **PRESUMED}
+        self._writer.enqueue(Operation.of(Action.PRESUMED_END, ending.interception_id, document))
 
-    def _end_now(
-        self, interception_id: UUID, end_reason: EndReason, cost: Cost | None = None, **details: Any
-    ) -> dict[str, Any]:
-        ending = Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **details)
-        return ending_fields(ending, new_id=self._new_id, cost=cost)
+    def _ending(
+        self, interception_id: UUID, end_reason: EndReason = EndReason.SERVER_CRASHED, **details: Any
+    ) -> Ending:
+        return Ending(interception_id=interception_id, end_reason=end_reason, ended_at=self._now(), **details)
 
 
 def _without_texts(interception: Interception, ending: Ending) -> tuple[Interception, Ending]:

@@ -7,8 +7,8 @@ any number of servers may run at the same time, stop and go on.
 Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
 calls.
 Their checksums and digests go too: with them somebody could test a guess at the text. A call in flight waits for its
-end. One whose end is presumed is looked at again: its true end may still bring texts, out of a spool. So is one that waits to
-be added to its session: a run may have read its prompt, and have it there a moment later.
+end. A true end that comes after a presumed one brings the mark with the texts. A call that waits to be added to its session is
+looked at again: a run may have read its prompt, and have it there a moment later.
 """
 
 from __future__ import annotations
@@ -36,9 +36,6 @@ BATCH_PAUSE_SECONDS: Final = 0.1
 
 BATCH_SECONDS: Final = 10.0
 """How long the database may take for one."""
-
-PRESUMED_PAUSE: Final = timedelta(days=1)
-"""When a call with a presumed end is checked again."""
 
 SESSION_PAUSE: Final = timedelta(minutes=1)
 """When a call that waits to be added to its session is checked again."""
@@ -103,7 +100,7 @@ class TextRetention:
         # Of each batch: what marks a call for the search index again must not be equal to the mark before.
         until = self._now()
         due = {removal.mark: {"$lte": until}, "status": {"$in": _ENDED}}
-        wanted = dict.fromkeys(("session_id", "started_at", "presumed", "ungrouped"), True)
+        wanted = dict.fromkeys(("session_id", "started_at", "ungrouped"), True)
         async with self._database.within(BATCH_SECONDS, _OPERATION):
             cursor = self._database.interceptions.find(due, wanted, sort=list(removal.by), hint=list(removal.by))
             calls = await cursor.limit(BATCH).to_list(BATCH)
@@ -128,8 +125,6 @@ def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime) 
     dropped = list(removal.dropped)
     if removal.is_of_prompts and "ungrouped" in call:
         fields[removal.mark] = until + SESSION_PAUSE
-    elif call.get("presumed"):
-        fields[removal.mark] = until + PRESUMED_PAUSE
     else:
         dropped.append(removal.mark)
     marked = {"_id": call["_id"], removal.mark: {"$lte": until}, "ungrouped": call.get("ungrouped")}

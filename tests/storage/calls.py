@@ -4,7 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from intercept.records import EndReason
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
@@ -16,29 +16,39 @@ class Calls:
     def __init__(self, database):
         self._database = database
         self._interceptions = database.interceptions
+        self._started = {}
 
     async def start(self, number, **changes):
         await self.start_all([number], **changes)
 
     async def start_all(self, numbers, **changes):
         """Write them at once."""
-        await self._write(*(_start(number, **changes) for number in numbers))
+        started = [self._begin(number, **changes) for number in numbers]
+        await self._write(*(Operation.of(Action.START, one["_id"], one) for one in started))
 
     async def end(self, number, reason=EndReason.COMPLETED, **changes):
-        await self._write(_end(number, reason, **changes))
+        await self._write(_end(self._begun(number), reason, **changes))
 
     async def made(self, numbers, **changes):
         """Write them at once, from their start to their end."""
         numbers = list(numbers)
-        await self._write(*(_start(number, **changes) for number in numbers), *map(_end, numbers))
+        await self._write(*(_end(self._begin(number, **changes)) for number in numbers))
 
     async def presume(self, number):
         """End it as that of a server that died."""
         crashed = ending(interception_id=UUID(int=number), end_reason=EndReason.SERVER_CRASHED)
-        await self.amend(number, {**ending_fields(crashed, new_id=counting_ids()), **PRESUMED})
+        document = ended_document(self._begun(number), crashed, new_id=counting_ids())
+        await self._write(Operation.of(Action.PRESUMED_END, UUID(int=number), {**document, **PRESUMED}))
 
-    async def amend(self, number, fields):
-        await self._write(Operation(Action.AMEND, UUID(int=number), fields))
+    async def checkpoint(self, number, fields):
+        await self._write(Operation.of(Action.CHECKPOINT, UUID(int=number), fields))
+
+    def _begin(self, number, **changes):
+        self._started[number] = document = _started(number, **changes)
+        return document
+
+    def _begun(self, number):
+        return self._started.get(number) or self._begin(number)
 
     async def change(self, number, change):
         """Change it as what works in the background does."""
@@ -48,12 +58,11 @@ class Calls:
         assert await write_batch(self._database, operations, seconds=10) == []
 
 
-def _start(number, **changes):
+def _started(number, **changes):
     fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
-    document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
-    return Operation(Action.START, document.pop("_id"), document)
+    return start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
 
 
-def _end(number, reason=EndReason.COMPLETED, **changes):
-    end = ending(interception_id=UUID(int=number), end_reason=reason, **changes)
-    return Operation(Action.END, UUID(int=number), ending_fields(end, new_id=counting_ids()))
+def _end(started, reason=EndReason.COMPLETED, **changes):
+    end = ending(interception_id=started["_id"], end_reason=reason, **changes)
+    return Operation.of(Action.END, started["_id"], ended_document(started, end, new_id=counting_ids()))

@@ -12,7 +12,8 @@ from intercept.records import EndReason, ProviderError, Reading, TokenUsage, Too
 from storage.costs.prices import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.derived.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
+from storage.recording.figures import figures_of
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
@@ -57,7 +58,7 @@ class Call:
         return MIDNIGHT + timedelta(seconds=self.second)
 
     @property
-    def start(self):
+    def document(self):
         record = interception(
             id=self.id,
             initiator_id=self.initiator,
@@ -69,22 +70,26 @@ class Call:
             group_ids=self.groups,
             tags=dict(self.tags),
         )
-        document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
-        return Operation(Action.START, document.pop("_id"), document)
+        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+
+    @property
+    def start(self):
+        return Operation.of(Action.START, self.id, self.document)
 
     def checkpoint(self, tokens):
         fields = self._ending(tokens)
         kept = {name: fields[name] for name in ("token_usages", "cost")}
-        return Operation(Action.AMEND, self.id, kept)
+        return Operation.of(Action.CHECKPOINT, self.id, kept)
 
     def presumed_end(self, took=2):
         fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
         times = ("upstream_asked_at", "first_byte_at", "ended_at", "uncounted", "ungrouped", "unindexed")
         kept = {name: fields[name] for name in ("schema_version", "status", "end_reason", *times)}
-        return Operation(Action.AMEND, self.id, {**kept, **PRESUMED})
+        document = {**self.document, **kept, **PRESUMED}
+        return Operation.of(Action.PRESUMED_END, self.id, document | figures_of(document))
 
     def end(self, tokens=7, **changes):
-        return Operation(Action.END, self.id, self._ending(tokens, **changes))
+        return Operation.of(Action.END, self.id, self._ending(tokens, **changes))
 
     def _ending(
         self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True, cached=0, served_by=""
@@ -114,7 +119,7 @@ class Call:
             if priced and tokens is not None
             else None
         )
-        return ending_fields(record, new_id=counting_ids(), cost=cost)
+        return ended_document(self.document, record, new_id=counting_ids(), cost=cost)
 
 
 async def write(database, *operations):

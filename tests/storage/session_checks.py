@@ -12,7 +12,7 @@ from pymongo import UpdateOne
 from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
 from storage.costs.prices import Cost
 from storage.derived.rollup import TOKENS
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -56,8 +56,7 @@ class Call:
 
     @property
     def start(self):
-        document = self.document
-        return Operation(Action.START, document.pop("_id"), document)
+        return Operation.of(Action.START, self.id, self.document)
 
     @property
     def link(self):
@@ -68,10 +67,10 @@ class Call:
 
     def presumed_end(self):
         fields = {**self._ending(3, took=1, end_reason=EndReason.SERVER_CRASHED), **PRESUMED}
-        return Operation(Action.AMEND, self.id, fields)
+        return Operation.of(Action.PRESUMED_END, self.id, fields)
 
     def end(self, tokens=7, **changes):
-        return Operation(Action.END, self.id, self._ending(tokens, **changes))
+        return Operation.of(Action.END, self.id, self._ending(tokens, **changes))
 
     def _ending(self, tokens, *, took=2, end_reason=EndReason.COMPLETED, priced=True):
         usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
@@ -82,7 +81,7 @@ class Call:
             reading=Reading(token_usages=() if tokens is None else (usage,)),
         )
         cost = Cost(Decimal(tokens).scaleb(-6), "table 1") if priced and tokens is not None else None
-        return ending_fields(record, new_id=counting_ids(), cost=cost)
+        return ended_document(self.document, record, new_id=counting_ids(), cost=cost)
 
 
 async def write(database, *changes):

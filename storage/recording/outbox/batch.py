@@ -1,10 +1,11 @@
-"""Writes operations to the database, many at a time: first what makes documents, then what changes them, in their order."""
+"""Writes operations to the database, many at a time: first whole documents, then checkpoints."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from pymongo import InsertOne, ReplaceOne, UpdateOne
 from pymongo.errors import BulkWriteError, OperationFailure
 
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
@@ -35,17 +36,35 @@ async def write_batch(database: Database, operations: Sequence[Operation], *, se
 
 
 async def _write(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
-    rejected, existing = await _make(collection, [operation for operation in operations if operation.makes])
-    ended = [operation for operation in existing if operation.action is Action.WHOLE]
-    return rejected + await _change(collection, ended + [operation for operation in operations if not operation.makes])
+    """Make and replace documents, then apply the checkpoints of calls whose end is not among them, in their order."""
+    ended = {operation.id for operation in operations if operation.action.ends}
+    begun = {operation.id for operation in operations if operation.action is Action.START}
+    starts = [operation for operation in operations if operation.action is Action.START and operation.id not in ended]
+    ends = [operation for operation in operations if operation.action.ends]
+    quick = [operation for operation in ends if operation.id in begun]
+    slow = [operation for operation in ends if operation.id not in begun]
+    checkpoints = [one for one in operations if one.action is Action.CHECKPOINT and one.id not in ended]
+
+    rejected, existing = await _make(
+        collection, [*starts, *quick], [operation.insertion for operation in (*starts, *quick)]
+    )
+    again = [operation for operation in existing if operation.action.ends]
+    refused, existing = await _make(
+        collection, [*again, *slow], [operation.replacement for operation in (*again, *slow)]
+    )
+    late = [operation for operation in existing if operation.action is Action.END]
+    rejected += refused + await _change(collection, late, [operation.correction for operation in late])
+    return rejected + await _change(collection, checkpoints, [operation.change for operation in checkpoints])
 
 
-async def _make(collection: Collection, operations: Sequence[Operation]) -> tuple[list[RejectedWrite], list[Operation]]:
-    """Insert documents; return the rejected writes, and the operations whose document exists already."""
+async def _make(
+    collection: Collection, operations: Sequence[Operation], writes: Sequence[InsertOne[Any] | ReplaceOne[Any]]
+) -> tuple[list[RejectedWrite], list[Operation]]:
+    """Make documents; return the rejected writes, and the operations whose document exists already."""
     if not operations:
         return [], []
     try:
-        await collection.bulk_write([operation.write() for operation in operations], ordered=False)
+        await collection.bulk_write(writes, ordered=False)
     except BulkWriteError as error:
         failures = [(operations[index], code) for index, code in _failures(error.details)]
         rejected = [failure for failure in failures if failure[1] != DUPLICATE_KEY]
@@ -56,29 +75,32 @@ async def _make(collection: Collection, operations: Sequence[Operation]) -> tupl
         if len(operations) == 1:
             return [(operations[0], error.code)], []
         half = len(operations) // 2
-        halves = [await _make(collection, chunk) for chunk in (operations[:half], operations[half:])]
-        return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+        first = await _make(collection, operations[:half], writes[:half])
+        second = await _make(collection, operations[half:], writes[half:])
+        return first[0] + second[0], first[1] + second[1]
     return [], []
 
 
-async def _change(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
+async def _change(
+    collection: Collection, operations: Sequence[Operation], writes: Sequence[UpdateOne]
+) -> list[RejectedWrite]:
     """Update documents, one after the other; return the rejected writes."""
     rejected: list[RejectedWrite] = []
     while operations:
         try:
-            await collection.bulk_write([operation.write_again() for operation in operations], ordered=True)
+            await collection.bulk_write(writes, ordered=True)
         except BulkWriteError as error:
             index, code = next(_failures(error.details))
             rejected.append((operations[index], code))
-            operations = operations[index + 1 :]
+            operations, writes = operations[index + 1 :], writes[index + 1 :]
         except OperationFailure as error:
             if error.code not in _DOCUMENT_CODES:
                 raise
             if len(operations) == 1:
                 return [*rejected, (operations[0], error.code)]
             half = len(operations) // 2
-            rejected += await _change(collection, operations[:half])
-            operations = operations[half:]
+            rejected += await _change(collection, operations[:half], writes[:half])
+            operations, writes = operations[half:], writes[half:]
         else:
             break
     return rejected

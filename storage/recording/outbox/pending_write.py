@@ -37,7 +37,7 @@ class PendingWrite(Struct, eq=False):
         optional: It may be dropped.
         tried: It was sent to the database before.
         spooled: The spool has all of it.
-        positions: Its positions in the spool; for a start merged with its end, both.
+        positions: Its positions in the spool.
         due_at: When a start stops to wait for its end, in seconds of the event loop.
     """
 
@@ -63,12 +63,6 @@ class PendingWrite(Struct, eq=False):
     def urgent(self) -> bool:
         """Whether it must be kept, as no caller would learn of its loss."""
         return not self.optional and not self.waited_for
-
-    def end_with(self, end: PendingWrite) -> None:
-        """Merge the end of the interception into this start."""
-        self.operation = self.operation.ended_by(end.operation)
-        self.positions += end.positions
-        self.spooled = end.spooled
 
     def accept(self) -> None:
         """Set the result: it is durable."""

@@ -1,7 +1,7 @@
 """The operations in memory, which are written to the database next.
 
-A start waits a moment for its end, so that a short call is one write. Everything else is due. A batch stays here while
-it is written.
+A start waits a moment for its end, so that a short call is one write, see `write_batch`. Everything else is due. A batch
+stays here while it is written.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import OrderedDict, deque
 from contextlib import suppress
 from uuid import UUID
 
-from storage.recording.operations import Action
 from storage.recording.outbox.pending_write import PendingWrite
 
 TAIL_BYTES = 16 * 1024**2
@@ -62,15 +61,11 @@ class Tail:
         self.size += write.size
 
     def add(self, write: PendingWrite) -> None:
-        """Add an operation that is due, and its start with it or before it, if that still waits."""
+        """Add an operation that is due, and its start before it, if that still waits."""
         start = self._starts.pop(write.operation.id, None)
         if start is not None:
             self.size -= start.size
-            if write.operation.action is Action.END:
-                start.end_with(write)
-                write = start
-            else:
-                self._make_due(start)
+            self._make_due(start)
         self._make_due(write)
 
     async def gather(self) -> None:
@@ -88,7 +83,7 @@ class Tail:
         size = 0
         while self._due and len(self.batch) < BATCH_RECORDS and size < BATCH_BYTES:
             write = self._due.popleft()
-            if only_makers and not write.operation.makes:
+            if only_makers and not write.operation.action.makes:
                 passed.append(write)
                 continue
             write.tried = True

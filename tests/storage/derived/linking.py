@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from intercept.records import Conversation, Reading, ToolResult, ToolUsage
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox.batch import write_batch
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -39,7 +40,7 @@ class Call:
         return NOON + timedelta(seconds=self.number if self.second is None else self.second)
 
     @property
-    def start(self) -> Operation:
+    def document(self) -> dict[str, Any]:
         record = interception(
             id=UUID(int=self.number),
             initiator_id=self.initiator,
@@ -51,8 +52,11 @@ class Call:
             previous_response_id=self.previous,
             tool_results=self.results,
         )
-        document = start_document(record, instance_id=INSTANCE, new_id=counting_ids())
-        return Operation(Action.START, document.pop("_id"), document)
+        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+
+    @property
+    def start(self) -> Operation:
+        return Operation.of(Action.START, UUID(int=self.number), self.document)
 
     @property
     def end(self) -> Operation:
@@ -63,7 +67,8 @@ class Call:
             interception_id=UUID(int=self.number),
             reading=Reading(response_id=self.responds, tool_usages=tools, complete=True),
         )
-        return Operation(Action.END, record.interception_id, ending_fields(record, new_id=counting_ids()))
+        document = ended_document(self.document, record, new_id=counting_ids())
+        return Operation.of(Action.END, record.interception_id, document)
 
 
 class Clock:

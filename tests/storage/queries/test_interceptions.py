@@ -11,7 +11,7 @@ from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_S
 from storage.queries import counts
 from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from tests.storage.calls import Calls
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
@@ -30,7 +30,7 @@ def made(number, *, end_reason=EndReason.COMPLETED, **changes):
     end = ending(
         interception_id=fields["id"], end_reason=end_reason, upstream_request_id=f"req_{number}", reading=reading
     )
-    return kept(document | ending_fields(end, new_id=counting_ids()))
+    return kept(ended_document(document, end, new_id=counting_ids()))
 
 
 async def keep(database, *documents):

@@ -26,8 +26,8 @@ from resources.recorded.interceptions import Interception
 from resources.recorded.parts import ToolResult as ShownResult
 from storage.costs.prices import Cost
 from storage.recording import documents, parts
-from storage.recording import truncation as fitting
-from storage.recording.documents import MAX_ID, ending_fields, start_document
+from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document
+from storage.recording.operations import Action
 from tests.cases import for_each
 from tests.storage import any_records
 from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
@@ -37,8 +37,10 @@ ENDED_AT = "2026-03-01T12:00:02.250Z"
 
 def resource(start, end=None):
     new_id = counting_ids()
-    document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id), fitting.START_BYTES)
-    return as_json(Interception.of, document | (kept(ending_fields(end, new_id=new_id)) if end else {}), {ADA.id: ADA})
+    document = start_document(start, instance_id=INSTANCE, new_id=new_id)
+    if end:
+        document = ended_document(document, end, new_id=new_id)
+    return as_json(Interception.of, kept(document, Action.END.max_bytes), {ADA.id: ADA})
 
 
 def number(id_):
@@ -180,7 +182,7 @@ def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     assert document["tool_results"] == [{"id": "call_1", "bytes": 7, "is_error": True}]
     assert document["unlinked"] == {"due": NOON, "tries": 0}
     call = ToolUsage(provider_response_id="r", provider_tool_call_id="call_1", tool="ls", input="{}")
-    document |= ending_fields(ending(reading=Reading(tool_usages=(call,))), new_id=counting_ids())
+    document = ended_document(document, ending(reading=Reading(tool_usages=(call,))), new_id=counting_ids())
     document["tool_usages"][0]["result"] = {"bytes": Int64(7), "is_error": True}
     assert Interception.of(document, {}).tool_usages[0].result == ShownResult(bytes=7, is_error=True)
 
@@ -230,7 +232,7 @@ def test_counts_beyond_64_bits_are_cut():
 
 
 def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
-    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * fitting.END_BYTES)
+    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * Action.END.max_bytes)
     thought = ModelThought(content="short", source="thinking")
     result = resource(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
     assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]
@@ -252,7 +254,7 @@ def test_a_reading_that_is_not_all_says_so():
 @given(any_records.interceptions, any_records.endings)
 def test_any_record_is_the_same_after_the_database_had_it_and_can_be_written_as_json(start, end):
     new_id = counting_ids()
-    document = kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
+    document = kept(ended_document(start_document(start, instance_id=INSTANCE, new_id=new_id), end, new_id=new_id))
     read = kept(document)
     assert read == document
     assert as_json(Interception.of, read, {}) == as_json(Interception.of, document, {})

@@ -14,6 +14,7 @@ import pytest
 from intercept.records import EndReason, Reading, TokenUsage
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording import instances as instances_module
+from storage.recording.figures import figures_of
 from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import Recorder, RecordPolicy
@@ -141,12 +142,13 @@ async def test_a_heartbeat_that_stands_still_means_dead_in_less_than_a_minute(da
     assert await look(watcher, clock, times=3) == [0, 0, 0]
     assert await call_of(database) == before
     assert await watcher.reap() == 1
-    assert await call_of(database) == before | {
+    ended = before | {
         "status": "failed",
         "end_reason": "server_crashed",
         **dict.fromkeys(("ended_at", "uncounted", "ungrouped", "unindexed"), NOON + timedelta(seconds=7)),
         "presumed": True,
     }
+    assert await call_of(database) == ended | figures_of(ended)
     assert await ids(database) == set()
     assert DEAD_SECONDS + 2 * HEARTBEAT_SECONDS < 60
 
@@ -164,7 +166,7 @@ async def test_a_call_does_not_end_before_it_started(database, watcher, clock):
 async def test_calls_that_ended_and_calls_of_the_living_are_left_alone(database, watcher, clock):
     async with recording(database, OTHER) as recorder:
         await recorder.start(interception(id=CALL))
-        recorder.end(interception(), ending(interception_id=CALL))
+        recorder.end(interception(id=CALL), ending(interception_id=CALL))
     await begin_call(database, SELF, call=UUID(int=101))
     await begin_call(database, THIRD, call=UUID(int=102))
     before = await database.interceptions.find().to_list(None)
@@ -182,7 +184,7 @@ async def test_the_true_end_of_an_instance_that_was_only_slow_wins(database, wat
         await leave_heartbeat(database, OTHER)
         await look(watcher, clock, times=4)
         assert (await call_of(database))["end_reason"] == "server_crashed"
-        recorder.end(interception(), ending(interception_id=CALL))
+        recorder.end(interception(id=CALL), ending(interception_id=CALL))
         assert await recorder.flush(5)
     document = await call_of(database)
     assert (document["status"], document["end_reason"], "presumed" in document) == ("completed", "completed", False)

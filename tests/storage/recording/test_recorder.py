@@ -12,7 +12,7 @@ import pytest
 
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
 from tests.storage.conditions import until
@@ -70,23 +70,23 @@ async def test_an_end_completes_its_document(database, tmp_path):
         recorder.end(interception(), ended)
         ids = counting_ids()
         ids()  # the first went to the prompt
-        expected = kept(ending_fields(ended, new_id=ids))
-        assert await settled(database, recorder) == started() | expected
+        assert await settled(database, recorder) == kept(ended_document(started(), ended, new_id=ids))
 
 
 def end_some(recorder, numbers):
     for number in numbers:
-        recorder.end(interception(), ending(interception_id=UUID(int=number)))
+        recorder.end(interception(id=UUID(int=number)), ending(interception_id=UUID(int=number)))
 
 
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
 @pytest.mark.gen_test
 async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
     async with opened(database, tmp_path / "spool") as recorder:
-        await recorder.start(interception())
+        start = interception(user_prompt=None)
+        await recorder.start(start)
         monkeypatch.setattr(recorder, "_new_id", iter(()).__next__)  # ids are made for usages alone
-        recorder.end(interception(), ending(reading=Reading(token_usages=(USAGE,))))
-        recorder.end(interception(), ending(reading=Reading(response_id="resp_1")))
+        recorder.end(start, ending(reading=Reading(token_usages=(USAGE,))))
+        recorder.end(start, ending(reading=Reading(response_id="resp_1")))
         assert (await settled(database, recorder))["response_id"] == "resp_1"
 
 
@@ -218,7 +218,7 @@ async def test_a_call_is_recorded_wherever_in_it_the_database_goes_and_comes(
                 elif step == "checkpoint":
                     recorder.checkpoint(interception(id=id_), Reading(token_usages=(USAGE,)))
                 elif step == "end":
-                    recorder.end(interception(), ending(interception_id=id_))
+                    recorder.end(interception(id=id_), ending(interception_id=id_))
                 if step == went:
                     await until(lambda: recorder.reason)
         assert await recorder.flush(10)
@@ -240,7 +240,7 @@ async def test_the_death_of_a_primary_under_load_loses_and_doubles_nothing(repli
         for number in numbers:
             await recorder.start(interception(id=UUID(int=number)))
             acknowledged.append(number)
-            recorder.end(interception(), ending(interception_id=UUID(int=number)))
+            recorder.end(interception(id=UUID(int=number)), ending(interception_id=UUID(int=number)))
 
     primary = await replica_set.primary(database)
     async with opened(database, tmp_path / "spool") as recorder:
@@ -277,7 +277,7 @@ async def main(uri, name, spool):
     async def call(number):
         await recorder.start(interception(id=UUID(int=number)))
         print(number, flush=True)
-        recorder.end(interception(), ending(interception_id=UUID(int=number)))
+        recorder.end(interception(id=UUID(int=number)), ending(interception_id=UUID(int=number)))
     number = 0
     while True:
         await asyncio.gather(*[call(number + i) for i in range(20)])

@@ -25,7 +25,7 @@ from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
 from storage.search.find import MAX_CHECKED, Found, SearchIndex, is_for_index
@@ -65,7 +65,7 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
     )
     cost = Cost(Decimal(number) / 2, "made up") if number % 2 else None
     ids = counting_ids()
-    return start_document(start, instance_id=INSTANCE, new_id=ids) | ending_fields(end, new_id=ids, cost=cost)
+    return ended_document(start_document(start, instance_id=INSTANCE, new_id=ids), end, new_id=ids, cost=cost)
 
 
 def query_of(*, visible_to=None, initiator_id=None, **fields):

@@ -18,7 +18,7 @@ from resources.money.reconciliation_body import READ_FROM_FILES
 from storage.accounts.users import Role
 from storage.costs.prices import Cost
 from storage.derived.rollup import TOKENS
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from tests.bridge import until
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
@@ -73,7 +73,7 @@ async def record(running, model, usage, usd, kind=CredentialKind.CENTRALIZED):
     reading = Reading(token_usages=(TokenUsage(provider_response_id="r", **counts),))
     ending = Ending(interception_id=start.id, end_reason=EndReason.COMPLETED, ended_at=DAY, reading=reading)
     document = start_document(start, instance_id=uuid4(), new_id=uuid4)
-    document |= ending_fields(ending, new_id=uuid4, cost=Cost(Decimal(usd), "table 1"))
+    document = ended_document(document, ending, new_id=uuid4, cost=Cost(Decimal(usd), "table 1"))
     await running.bridge.database.interceptions.insert_one(document)
 
 

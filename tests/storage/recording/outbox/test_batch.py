@@ -9,7 +9,7 @@ from pymongo import WriteConcern
 
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.outbox.batch import write_batch
-from tests.storage.recording.writes import amend, end, nested, start
+from tests.storage.recording.writes import checkpoint, end, nested, start
 
 TOO_DEEP = 15
 EMPTY_NAME = 56
@@ -20,8 +20,8 @@ async def ids(database, matching=None):
     return {document["_id"].int async for document in database.interceptions.find(matching, ["_id"])}
 
 
-def amended(number, **fields):
-    return amend(number, tokens=5, **fields)
+def changed(number, **fields):
+    return checkpoint(number, tokens=5, **fields)
 
 
 async def validated(database):
@@ -33,10 +33,10 @@ async def validated(database):
 
 @pytest.mark.gen_test
 async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in_another(private_database, commands):
-    operations = [start(1), end(1), start(2), amend(1, tokens=5), amend(2, tokens=5)]
+    operations = [start(1), end(1), start(2), checkpoint(1, tokens=5), checkpoint(2, tokens=5)]
     assert await write_batch(private_database, operations, seconds=5) == []
-    assert commands.sent == [("insert", 2), ("update", 3)]
-    assert await private_database.interceptions.find().to_list(None) == [
+    assert commands.sent == [("insert", 2), ("update", 1)]
+    assert await private_database.interceptions.find().sort("_id").to_list(None) == [
         {"_id": UUID(int=1), "status": "completed"},
         {"_id": UUID(int=2), "status": "in_flight", "tokens": 5},
     ]
@@ -44,12 +44,12 @@ async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in
 
 @pytest.mark.gen_test
 async def test_what_was_made_before_is_no_refusal(private_database, commands):
-    again = [start(1), start(2).ended_by(end(2)), start(3)]
+    again = [start(1), start(2), end(2), start(3)]
     await write_batch(private_database, [start(1), start(2)], seconds=5)
     commands.sent.clear()
     assert await write_batch(private_database, again, seconds=5) == []
     assert commands.sent == [("insert", 3), ("update", 1)]
-    assert await private_database.interceptions.find().to_list(None) == [
+    assert await private_database.interceptions.find().sort("_id").to_list(None) == [
         {"_id": UUID(int=1), "status": "in_flight"},
         {"_id": UUID(int=2), "status": "completed"},
         {"_id": UUID(int=3), "status": "in_flight"},
@@ -65,10 +65,10 @@ async def test_an_acknowledgement_means_a_majority_has_it_on_disk(private_databa
 
 
 BAD = {
-    "a name it does not allow": (amended, {"": 1}, EMPTY_NAME),
+    "a name it does not allow": (changed, {"": 1}, EMPTY_NAME),
     "what the collection does not allow": (start, {"status": "unheard of"}, NOT_VALID),
     "so deep that the whole command fails": (start, {"deep": nested(300)}, TOO_DEEP),
-    "a change so deep": (amended, {"deep": nested(300)}, TOO_DEEP),
+    "a change so deep": (changed, {"deep": nested(300)}, TOO_DEEP),
 }
 
 
@@ -79,7 +79,7 @@ async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(da
         await database.interceptions.delete_many({})
         made = [start(number) for number in range(10, 17)]
         assert await write_batch(database, made, seconds=10) == [], case
-        operations = [make(number + (10 if make is amended else 0)) for number in range(7)]
+        operations = [make(number + (10 if make is changed else 0)) for number in range(7)]
         operations[position] = bad = make(operations[position].id.int, **fields)
         assert await write_batch(database, operations, seconds=10) == [(bad, code)], (case, position)
         written = {operation.id.int for operation in operations if operation is not bad}

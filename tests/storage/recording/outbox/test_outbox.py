@@ -26,25 +26,21 @@ FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d
 
 
 def operation(action, number):
-    encoded = Operation(action, UUID(int=number), {"padding": ""})
+    encoded = Operation.of(action, UUID(int=number), {"padding": ""})
     padding = "x" * (SIZE - len(encoded.record))
-    return Operation(action, UUID(int=number), {"padding": padding})
+    return Operation.of(action, UUID(int=number), {"padding": padding})
 
 
 def start(number):
     return operation(Action.START, number)
 
 
-def amend(number):
-    return operation(Action.AMEND, number)
+def checkpoint(number):
+    return operation(Action.CHECKPOINT, number)
 
 
 def end(number):
     return operation(Action.END, number)
-
-
-def whole(number):
-    return start(number).ended_by(end(number))
 
 
 def waiting(number):
@@ -104,9 +100,9 @@ async def read(outbox):
 async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_database_has_it(tmp_path):
     async with opened(tmp_path) as outbox:
         write = add_start(outbox, 1)
-        add(outbox, amend(1), end(1))
+        add(outbox, checkpoint(1), end(1))
         assert write.result.result() is None
-        assert on_disk(tmp_path) == [start(1), amend(1), end(1)]
+        assert on_disk(tmp_path) == [start(1), checkpoint(1), end(1)]
         outbox.next_batch()
         outbox.acknowledge()
         assert (outbox.queued, on_disk(tmp_path), outbox._tail.size) == (0, [], 0)
@@ -131,7 +127,7 @@ async def test_a_start_and_its_end_make_one_operation(tmp_path):
     async with opened(tmp_path) as outbox:
         add_start(outbox, 1)
         add(outbox, end(1))
-        assert outbox.next_batch() == [whole(1)]
+        assert outbox.next_batch() == [start(1), end(1)]
         assert on_disk(tmp_path) == [start(1), end(1)]
         outbox.acknowledge()
         assert (on_disk(tmp_path), outbox._tail.size) == ([], 0)
@@ -144,13 +140,13 @@ async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tm
         await add_start(outbox, 1).result
         await outbox._spool.synced()
         outbox.mark_available()
-        add(outbox, amend(1), end(1))
+        add(outbox, checkpoint(1), end(1))
         add_start(outbox, 2)
         add_start(outbox, 3)
         add(outbox, end(3))
-        assert tail(outbox) == [whole(3), start(2)]
+        assert tail(outbox) == [end(1), start(3), end(3), start(2)]
         assert await read(outbox) == [start(1)]
-        assert tail(outbox) == [whole(3), start(2), amend(1), end(1)]
+        assert tail(outbox) == [end(1), start(3), end(3), start(2), checkpoint(1)]
         outbox.next_batch()
         outbox.acknowledge()
         assert (outbox.queued, on_disk(tmp_path)) == (0, [])
@@ -261,9 +257,9 @@ async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_pat
             [start(1), end(9)],
         )
         outbox.mark_unavailable()
-        assert (outbox.queued, outbox.spooled) == (1, 1)
-        assert await read(outbox) == [end(9)]
-        assert outbox.next_batch() == [whole(1)]
+        assert (outbox.queued, outbox.spooled) == (1, 2)
+        assert await read(outbox) == [start(1), end(9)]
+        assert outbox.next_batch() == [end(1)]
         outbox.acknowledge()
         await outbox._spool.synced()
         assert on_disk(tmp_path) == []
@@ -290,7 +286,7 @@ class Calls:
     async def amend(self):
         running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
         if running:
-            self.outbox.add(PendingWrite(amend(running[0]), optional=True))
+            self.outbox.add(PendingWrite(checkpoint(running[0]), optional=True))
 
     async def commit(self):
         self._write(self.outbox.next_batch())
@@ -364,9 +360,7 @@ class Calls:
         for operation in operations:
             if operation.action is Action.START:
                 self.database.setdefault(operation.id.int, "in flight")
-            elif operation.action is Action.WHOLE or (
-                operation.action is Action.END and operation.id.int in self.database
-            ):
+            elif operation.action is Action.END:
                 self.database[operation.id.int] = "ended"
 
     def check(self):

@@ -18,7 +18,7 @@ async def leave_behind(folder, number):
         (Action.START, {"status": "in_flight"}),
         (Action.END, {"status": "completed", "end_reason": "completed"}),
     ):
-        await spool.append_synced(Operation(action, UUID(int=number), fields).record)
+        await spool.append_synced(Operation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields}).record)
     await spool.close()
 
 

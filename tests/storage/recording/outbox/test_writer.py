@@ -18,7 +18,7 @@ from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.writer import Writer
 from tests.storage.conditions import until
 from tests.storage.recording.disks import largest_file
-from tests.storage.recording.writes import amend, end, nested, start
+from tests.storage.recording.writes import checkpoint, end, nested, start
 
 STRICT, SPOOL = RecordPolicy.STRICT, RecordPolicy.SPOOL
 UNAVAILABLE = (
@@ -179,7 +179,7 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
             number = next(numbers)
             await writer.write(start(number, made_by=number))
             acknowledged.append(number)
-            writer.enqueue(end(number, tokens=number))
+            writer.enqueue(end(number, made_by=number, tokens=number))
 
     def begin(count):
         nonlocal made
@@ -331,12 +331,12 @@ async def test_without_a_spool_memory_is_bounded_too(
         writer.enqueue(start(0))
         commands.sent.clear()
         await committing(writer, commands)
-        note, ending = amend(1, note="fits"), end(1)
+        note, ending = checkpoint(1, note="fits"), end(1)
         monkeypatch.setattr(tail, "TAIL_BYTES", len(note.record) + len(ending.record))
         monkeypatch.setattr(tail, "MEMORY_BYTES", len(note.record) + 2 * len(ending.record))
         writer.enqueue(note, optional=True)
         writer.enqueue(ending)
-        writer.enqueue(amend(1, note="left out"), optional=True)
+        writer.enqueue(checkpoint(1, note="left out"), optional=True)
         (refusal,) = await asyncio.gather(writer.write(start(9)), return_exceptions=True)
         assert str(refusal) == "Recording is unavailable: too much waits to be recorded."
         assert not refusal.maybe_written
@@ -346,7 +346,7 @@ async def test_without_a_spool_memory_is_bounded_too(
         await until(lambda: writer.queued == 0)
         assert await found(private_database) == {
             0: {"status": "in_flight"},
-            1: {"status": "completed", "note": "fits"},
+            1: {"status": "completed"},
             2: {"status": "completed"},
             3: {"status": "in_flight"},
         }
