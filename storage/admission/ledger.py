@@ -7,6 +7,7 @@
   log: [{at, n}, ..],                      starts, tokens or money, in milliseconds since 1970
   members: {<server>: {number, held, granted, at}},
   limit: [..],                             the limit as it was last requested, to show it
+  window: ms, busy: bool,                  whether half of the limit is used: only then is the whole log read
   expires_at: date                         when nothing in it counts any more; a TTL index removes it
 }
 ```
@@ -43,7 +44,7 @@ GRANT_MS = 500
 MAX_SKEW_MS = 60_000
 """The clocks of two members of a replica set may differ by so many milliseconds."""
 
-MAX_ENTRIES = 256
+MAX_ENTRIES = 100
 """So many entries of a log are kept one by one. With more, those of one of as many parts of a window are merged."""
 
 HELD_MS = 7 * 86_400_000
@@ -158,6 +159,7 @@ class Change(NamedTuple):
         server: The server.
         number: The number of the change among all of this server.
         limit: The limit, with the largest maximum of those who ask.
+        least: The smallest one.
         wanted: How much it wants: starts, slots, or an amount to reserve.
         held: What it holds without that.
         charge: What was used and the ledger does not know of.
@@ -170,6 +172,7 @@ class Change(NamedTuple):
     server: str
     number: int
     limit: Limit
+    least: int
     wanted: int = 0
     held: int = 0
     charge: int = 0
@@ -191,6 +194,7 @@ def statement_of(change: Change, now: int, clock: str) -> Document:
         "charge": change.charge,
         "atLeast": change.at_least,
         "maximum": limit.maximum,
+        "half": Int64(change.least // 2),
         "keep": Int64(_keep(change, span)),
         "shown": [*limit_fields(limit)],
     }
@@ -257,18 +261,20 @@ def _update(shape: _Shape) -> RawBSONDocument:
     }
     if kind is not Kind.CONCURRENCY:
         fields["log"] = _logged(kind, window, more)
+        fields["window"] = window
+        fields["busy"] = {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]}
     if is_shown:
         fields["limit"] = "$$shown"
     changed: Document = {"$mergeObjects": ["$$ROOT", fields]}
-    others = 0 if is_rate and not has_absent else _others(shape)
-    free = {"$subtract": ["$$maximum", {"$add": ["$$used", "$$add", "$$holding", others]}]}
+    free = {"$subtract": ["$$maximum", {"$add": ["$$used", "$$add", "$$holding", "$$others"]}]}
     granted = {"$cond": ["$$wanted", {"$max": [0, {"$min": ["$$wanted", free]}]}, 0]}
     add: Any = "$$charge"
     if kind is Kind.BUDGET:
         add = {"$cond": ["$$atLeast", {"$max": ["$$charge", {"$subtract": ["$$atLeast", "$$used"]}]}, "$$charge"]}
     changed = _let({"add": add}, _let({"granted": granted}, changed))
     kept = [] if kind is Kind.CONCURRENCY else _kept(window, has_returned=has_returned)
-    changed = _let({"kept": kept}, _let({"used": {"$sum": "$$kept.n"}}, changed))
+    others = 0 if is_rate and not has_absent else _others(shape)
+    changed = _let({"kept": kept}, _let({"used": {"$sum": "$$kept.n"}, "others": others}, changed))
     both = {"$cond": [{"$and": [is_new, in_time]}, changed, unchanged]}
     update = {"$replaceWith": _let({"now": {"$toLong": "$$NOW"}, "log": {"$ifNull": ["$log", []]}}, both)}
     return RawBSONDocument(bson.encode(update))

@@ -296,7 +296,7 @@ class Rounds:
             return None
         changes = []
         for name in names:
-            change = self._change(name, limits.get(name), wanted.get(name, 0), now)
+            change = self._change(name, limits.get(name, []), wanted.get(name, 0), now)
             if name in due or change.wanted or change.charge or change.returned or change.at_least:
                 changes.append(change)
         self._unanswered = Round(changes, list(names), waiting)
@@ -322,11 +322,11 @@ class Rounds:
             for one in again:
                 self._decide_alone(one, self.alone)
 
-    def _waiting(self) -> tuple[list[Waiting], dict[str, int], dict[str, Limit], dict[str, None]]:
+    def _waiting(self) -> tuple[list[Waiting], dict[str, int], dict[str, list[Limit]], dict[str, None]]:
         """The requests of the next round, how much they want of which limits, and all ledgers that they need."""
         waiting: list[Waiting] = []
         wanted: dict[str, int] = {}
-        limits: dict[str, Limit] = {}
+        limits: dict[str, list[Limit]] = {}
         names: dict[str, None] = {}
         while self._queue and len(names) < ROUND_LEDGERS:
             one = self._queue.popleft()
@@ -335,17 +335,16 @@ class Rounds:
             waiting.append(one)
             names |= {need.name: None for need in one.needs}
             for need in one.needs:
-                known = limits.get(need.name)
-                if known is None or need.limit.maximum > known.maximum:
-                    limits[need.name] = need.limit
+                limits.setdefault(need.name, []).append(need.limit)
                 self._account(need.name, need.limit)
             for need in _once(one.needs) if one.asks else ():
                 wanted[need.name] = wanted.get(need.name, 0) + need.amount
         return waiting, wanted, limits, names
 
-    def _change(self, name: str, limit: Limit | None, wanted: int, now: int) -> Change:
+    def _change(self, name: str, limits: Sequence[Limit], wanted: int, now: int) -> Change:
         account = self._accounts[name]
-        limit = limit or account.limit
+        by_maximum = sorted(limits or [account.limit], key=lambda limit: limit.maximum)
+        least, limit = by_maximum[0].maximum, by_maximum[-1]
         charge, account.pending = self._charge(account), 0
         returned, account.returned = tuple(account.returned.items()), {}
         used, begin, due_at = account.restored
@@ -357,7 +356,9 @@ class Rounds:
             self._late.add(name)
         absent = {name: share.of(limit.maximum) for name, share in self._members.absent().items()}
         number, dead = next(self._numbers), self._members.dead()
-        return Change(self._server, number, limit, wanted, account.held, charge, at_least, returned, absent, dead)
+        return Change(
+            self._server, number, limit, least, wanted, account.held, charge, at_least, returned, absent, dead
+        )
 
     def _charge(self, account: _Account) -> int:
         """What was charged and still counts."""

@@ -172,4 +172,8 @@ class LedgerStore:
 _BEATS: Document = dict.fromkeys(("beat", "servers", "rank", "alone", "clock", "report", "expires_at"), 1) | {
     "now": "$$NOW"
 }
-_PROJECTION: Document = {"log": 1, "members": 1, "now": "$$NOW"}
+_LEFT: Document = {"$lte": [{"$first": "$log.at"}, {"$subtract": [{"$toLong": "$$NOW"}, "$window"]}]}
+_SUM: Document = {"at": {"$last": "$log.at"}, "n": {"$sum": "$log.n"}}
+# The whole log only where it says more than its sum: how long to wait, and what has left the window since.
+_LOG: Document = {"$cond": [{"$or": ["$busy", _LEFT, {"$eq": ["$log", []]}]}, "$log", [_SUM]]}
+_PROJECTION: Document = {"log": _LOG, "members": 1, "now": "$$NOW"}

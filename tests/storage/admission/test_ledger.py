@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from itertools import count
 from random import Random
+from uuid import UUID
 
 import pytest
 
@@ -17,7 +20,9 @@ from storage.admission.ledger import (
     span_of,
     state_of,
     statement_of,
+    window_of,
 )
+from storage.admission.store import LedgerStore
 from tests.storage.admission.cluster.model import changed
 from tests.storage.admission.cluster.servers import budget, rate, slots, tokens
 
@@ -31,6 +36,7 @@ def any_change(random, limit, number):
         random.choice(["ada", "bob"]),
         number + random.choice([0, 1, 1, 1]),
         limit,
+        limit.maximum,
         wanted=random.choice([0, 1, 3, 400]),
         held=held,
         charge=0 if limit.kind == "concurrency" else random.choice([0, 0, 7, 800]),
@@ -85,12 +91,33 @@ async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
     limit, total = tokens(10**9), 0
     for number in range(1, 3 * MAX_ENTRIES):
         now = await now_of(database)
-        update = statement_of(Change("ada", number, limit, charge=number), now, "a:1")
+        update = statement_of(Change("ada", number, limit, limit.maximum, charge=number), now, "a:1")
         await database._database.command("update", "limit_ledgers", updates=[update])
         total += number
     ledger = Ledger.of(await database.limit_ledgers.find_one({"_id": name_of(limit)}))
     assert len(ledger.log) < 2 * MAX_ENTRIES
     assert sum(amount for _, amount in ledger.log) == total
+
+
+@pytest.mark.gen_test
+async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(database):
+    store, limit, number = LedgerStore(database, UUID(int=1), time.monotonic_ns), rate(10, 0.5), count(1)
+    name = name_of(limit)
+
+    async def write(wanted):
+        change = Change("ada", next(number), limit, limit.maximum, wanted)
+        return (await store.change([change], [name])).ledgers[name].log
+
+    await write(1)
+    ((_, used),) = await write(1)
+    assert used == 2
+    assert [n for _, n in await write(4)] == [1, 1, 4]
+    others = rate(1_000, 0.5, "token:b")
+    change = Change("ada", next(number), others, others.maximum, 7)
+    read = await store.change([change], [name_of(others)])
+    while read.ledgers[name_of(others)].counted(span_of(others, read.time.now)).log:
+        read = await store.change([], [name_of(others)])
+    assert read.time.now >= read.ledgers[name_of(others)].log[0][0] + window_of(others)
 
 
 @pytest.mark.parametrize(
