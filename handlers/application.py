@@ -28,11 +28,10 @@ from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
 from handlers.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
-from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.service import Service
+from handlers.dataplane.proxy import ProxyHandler, Service
 from handlers.dataplane.services.batch_files import BatchState, FileContent
 from handlers.dataplane.services.batch_results import BatchResults
-from handlers.dataplane.services.not_served import Misdirected, NotServed, ProviderRoot
+from handlers.dataplane.services.not_served import NotServed
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.services.recorded import Recorded
 from handlers.dataplane.services.sockets.service import ApiSocket
@@ -125,7 +124,7 @@ class BridgeApplication(Application):
             return self._of_demo(request)
         if (misdirection := find_misdirection(self._bridge, request)) is not None:
             problem, dialect = misdirection
-            return self._serve(request, dialect, Misdirected(problem))
+            return self._serve(request, dialect, NotServed(problem, needs_token=False))
         return super().find_handler(request, **kwargs)
 
     @cached_property
@@ -158,11 +157,12 @@ class BridgeApplication(Application):
         table = self._bridge.routing.table
         provider = table.providers.get(name)
         if provider and request.method == "HEAD" and path in ROOTS:
-            return self._serve(request, provider.dialect_of(path), ProviderRoot())
+            return self._serve(request, provider.dialect_of(path), NotServed(None, needs_token=False))
         route = find_route(self._bridge, name, request, path)
         if isinstance(route, Problem):
             dialect = provider.dialect_of(path) if provider else dialect_of_unknown(name, path)
-            return self._serve(request, dialect, NotServed(route, provider.name if provider else None))
+            name_of = provider.name if provider else None
+            return self._serve(request, dialect, NotServed(route, name_of, needs_token=True))
         provider = table.providers[name]
         to = Destination(provider, route, path, table.key_pools.get(name))
         if not route.methods:
@@ -172,8 +172,6 @@ class BridgeApplication(Application):
             return self._serve(request, route.dialect, service(to))
         return self._serve(request, route.dialect, Recorded(to, route.api))
 
-    def _serve(
-        self, request: HTTPServerRequest, dialect: Dialect, service: Service[ProxyHandler]
-    ) -> HTTPMessageDelegate:
+    def _serve(self, request: HTTPServerRequest, dialect: Dialect, service: Service) -> HTTPMessageDelegate:
         arguments = {"bridge": self._bridge, "dialect": dialect, "service": service}
         return self.get_handler_delegate(request, ProxyHandler, arguments)

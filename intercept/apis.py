@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol, Self, TypeAlias, runtime_ch
 from msgspec import Struct
 
 from intercept.records import Conversation, Reading, ToolResult, UserPrompt
+from intercept.refusals import Problem, Rule
 
 EVENTS = "text/event-stream"
 """The content type of server-sent events."""
@@ -87,8 +88,11 @@ NO_TAGS: Final[Mapping[str, str]] = MappingProxyType({})
 """What most calls have."""
 
 
-class InvalidRequestError(ValueError):
-    """The request body cannot be relayed: not JSON, or without a usable model. Its text is meant for the client."""
+class InvalidRequestError(Problem, ValueError):
+    """A request cannot be relayed: its body is not JSON, say, or has no usable model. Its text is meant for the client."""
+
+    def __init__(self, message: str, status: int = 400, *, rule: Rule = Rule.UNUSABLE_BODY) -> None:
+        super().__init__(status, message, rule=rule)
 
 
 class RequestSummary(Struct, frozen=True, kw_only=True):

@@ -8,7 +8,6 @@ from handlers.dataplane.incoming_form import IncomingForm
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem, body_too_large, stopping
 from handlers.timer import ADMISSION, AUTHENTICATION
-from intercept.apis import InvalidRequestError
 from intercept.callers.tags import read_tags
 from intercept.ids import format_id
 from intercept.refusals import Rule
@@ -31,7 +30,8 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
     is refused only after it was identified.
 
     Raises:
-        Problem: The server stops, no valid token, an own key is not allowed, or the body is too large.
+        Problem: The server stops, no valid token, tags that cannot be recorded, an own key is not allowed, or the body is too
+            large.
         OverloadedError: Concurrency or rate.
     """
     if handler.bridge.lifecycle.draining:
@@ -41,7 +41,7 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
     user_key = format_id(identity.user.id)
     if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
         raise no_slot
-    check_tags(handler)
+    read_tags(handler.request.headers)  # raises where they cannot be recorded
     await handler.count_request(client_of(handler, cancels=cancels))
     if no_slot is not None:
         await _acquire_slow_slot(handler, user_key)
@@ -68,18 +68,6 @@ async def check_again(handler: ProxyHandler, provider_name: str) -> None:
     handler.identity = await handler.authenticate(handler.credentials)
     _find_policies(handler)
     check_own_key(handler, handler.policy)
-
-
-def check_tags(handler: ProxyHandler) -> None:
-    """Check that the tags of a request can be recorded.
-
-    Raises:
-        Problem: 400, they cannot.
-    """
-    try:
-        read_tags(handler.request.headers)
-    except InvalidRequestError as error:
-        raise Problem(400, str(error), rule=Rule.INVALID_TAGS) from error
 
 
 def check_own_key(handler: ProxyHandler, policy: Effective | None) -> None:

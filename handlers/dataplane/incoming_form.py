@@ -101,7 +101,7 @@ class IncomingForm:
         self._allowed = names
         for field in FURTHER_MODELS:
             if self.found.get(field, "") not in ("", *names):
-                raise Problem(400, OTHER_BEHIND_FILE.format(field), rule=Rule.UNUSABLE_BODY)
+                raise InvalidRequestError(OTHER_BEHIND_FILE.format(field))
 
     def end(self) -> None:
         """Note that all of it has arrived.
@@ -110,16 +110,13 @@ class IncomingForm:
             Problem: 400, it is no whole form.
         """
         if self._reads_fields and (self._fields is None or not self._fields.has_ended):
-            raise Problem(400, NO_END, rule=Rule.UNUSABLE_BODY)
+            raise InvalidRequestError(NO_END)
         self.stream.end()
 
     def _read(self, piece: bytes) -> None:
-        try:
-            if self._fields is None:
-                self._fields = FormFields(self._content_type, FORM_FIELDS)
-            self._fields.feed(piece)
-        except InvalidRequestError as error:
-            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+        if self._fields is None:
+            self._fields = FormFields(self._content_type, FORM_FIELDS)
+        self._fields.feed(piece)
         if self._allowed is not None:
             self.allow_models(self._allowed)
         has_model = not self._needs_model or "model" in self._fields.found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -14,7 +14,6 @@ from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
-from handlers.dataplane.service import Service
 from handlers.dataplane.states import ARRIVING, OVER, SERVED, SERVING, Progress
 from handlers.identity.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
 from handlers.lifecycle import ActiveRequest
@@ -57,6 +56,36 @@ KEPT_OF_PATH, KEPT_OF_MESSAGE = 200, 1_000
 READ_OF_PATH = 1_000
 
 
+class Service(Protocol):
+    """What is done for one request. Its methods are called in this order, and the second only if the first raised nothing."""
+
+    @property
+    def takes_body(self) -> bool:
+        """Whether the request may have a body."""
+
+    @property
+    def provider_name(self) -> str | None:
+        """The provider of the request; None without one."""
+
+    @property
+    def route_pattern(self) -> str | None:
+        """The route of the request; None without one."""
+
+    async def admit(self, handler: ProxyHandler) -> None:
+        """Decide whether the request may start. Its body has not been read.
+
+        Raises:
+            Problem: It may not, and why.
+        """
+
+    async def serve(self, handler: ProxyHandler) -> None:
+        """Respond to the admitted request, whose body is whole. Cancelled when the request is stopped.
+
+        Raises:
+            Problem: A response of the bridge's own.
+        """
+
+
 class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     """Admits a request, collects its body, serves it, and ends it when the client leaves or the server stops.
 
@@ -79,7 +108,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     _work: asyncio.Task[None]
     _form_due: float
 
-    def initialize(self, bridge: Bridge, dialect: Dialect, service: Service[ProxyHandler]) -> None:  # type: ignore[override]
+    def initialize(self, bridge: Bridge, dialect: Dialect, service: Service) -> None:  # type: ignore[override]
         """Receive the running bridge, the dialect of errors, and the service of the request."""
         super().initialize(bridge)
         if not service.takes_body:

@@ -18,7 +18,7 @@ from intercept.callers.retries import retry_count
 from intercept.callers.tags import read_tags, together
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.form_data import is_form, read_fields
-from intercept.formats.request_encoding import ENCODINGS, IDENTITY, InflatedTooLargeError, check_utf8, inflated
+from intercept.formats.request_encoding import ENCODINGS, IDENTITY, check_utf8, inflated
 from intercept.provider_state import references, windows
 from intercept.records import Interception
 from intercept.refusals import Rule
@@ -60,23 +60,11 @@ async def read_summary(handler: ProxyHandler, to: Destination, api: Api) -> Requ
     if encoding not in (IDENTITY, *ENCODINGS):
         message = f"Content-Encoding {encoding!r} is not supported in requests: allowed are {', '.join(ENCODINGS)}."
         raise Problem(415, message, rule=Rule.COMPRESSED_BODY)
-    try:
-        body = await plain_body(body, encoding, bridge.settings.max_body_bytes)
-    except InflatedTooLargeError as error:
-        raise Problem(413, str(error), rule=Rule.BODY_TOO_LARGE) from error
-    except InvalidRequestError as error:
-        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    body = await plain_body(body, encoding, bridge.settings.max_body_bytes)
     content_type = handler.request.headers.get("Content-Type", "")
     if api.parse_form is not None and is_form(content_type):
-        try:
-            fields = read_fields(body, content_type, FORM_FIELDS)
-        except InvalidRequestError as error:
-            raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-        return _by_deployment(to, _parse_form(fields, to, api))
-    try:
-        check_utf8(body)
-    except InvalidRequestError as error:
-        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+        return _by_deployment(to, _parse_form(read_fields(body, content_type, FORM_FIELDS), to, api))
+    check_utf8(body)
     if len(body) > READ_AT_ONCE_BYTES:
         await asyncio.sleep(0)
     return await parse_body(to, api, body)
@@ -96,19 +84,10 @@ async def plain_body(body: bytes, encoding: str, max_bytes: int) -> bytes:
 
 
 def _parse_form(fields: Mapping[str, str], to: Destination, api: Api) -> RequestSummary:
-    """Read the fields of a form, and what the path says of the model.
-
-    Raises:
-        Problem: 400, they cannot be used.
-    """
-    named = to.route.names_in(to.path)
-    if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
-        raise Problem(400, LONG_PATH, rule=Rule.UNUSABLE_BODY)
+    """Read the fields of a form, and what the path says of the model."""
+    named = _names_in(to)
     assert api.parse_form is not None  # noqa: S101 - only such a body is read as a form
-    try:
-        summary = api.parse_form(fields, named.get("deployment", ""))
-    except InvalidRequestError as error:
-        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
+    summary = api.parse_form(fields, named.get("deployment", ""))
     return replace(summary, model=named.get("model") or summary.model, deployment=named.get("deployment", ""))
 
 
@@ -116,13 +95,9 @@ async def parse_body(to: Destination, api: Api, body: bytes) -> RequestSummary:
     """Read a body that is not compressed.
 
     Raises:
-        Problem: 400, it cannot be read.
+        InvalidRequestError: It cannot be read.
     """
-    try:
-        summary = _by_deployment(to, _parse(body, to, api))
-    except InvalidRequestError as error:
-        raise Problem(400, str(error), rule=Rule.UNUSABLE_BODY) from error
-    return replace(summary, references=await _references(body))
+    return replace(_by_deployment(to, _parse(body, to, api)), references=await _references(body))
 
 
 async def _references(body: bytes) -> frozenset[str]:
@@ -137,10 +112,8 @@ async def _references(body: bytes) -> frozenset[str]:
 
 def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
     """Read the body, and what the path says of the model and of streaming."""
-    named = to.route.names_in(to.path)
+    named = _names_in(to)
     model, deployment = named.get("model", ""), named.get("deployment", "")
-    if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
-        raise InvalidRequestError(LONG_PATH)
     summary = api.parse_request(body, model or deployment)
     if (vendor := to.route.vendor) and summary.model.lower().startswith(vendor):
         summary = replace(summary, model=summary.model[len(vendor) :])
@@ -148,6 +121,14 @@ def _parse(body: bytes, to: Destination, api: Api) -> RequestSummary:
         stream = summary.stream or to.route.streams
         return replace(summary, model=model or summary.model, stream=stream, deployment=deployment)
     return summary
+
+
+def _names_in(to: Destination) -> dict[str, str]:
+    """What the path names, by what it is."""
+    named = to.route.names_in(to.path)
+    if max(map(len, named.values()), default=0) > MAX_PATH_MODEL:
+        raise InvalidRequestError(LONG_PATH)
+    return named
 
 
 def _by_deployment(to: Destination, summary: RequestSummary) -> RequestSummary:

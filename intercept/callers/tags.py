@@ -19,6 +19,7 @@ from msgspec import Raw
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.json_text import OBJECT, TEXT, read, starts_with
+from intercept.refusals import Rule
 
 HEADER: Final = "X-AIBridge-Tags"
 MAX_TAGS: Final = 16
@@ -46,19 +47,21 @@ def read_tags(headers: Mapping[str, str]) -> dict[str, str]:
     for part in filter(None, map(str.strip, headers[HEADER].split(","))):
         name, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not _NAME.fullmatch(name):
-            raise InvalidRequestError(
-                f"{HEADER}: {part[:60]!r} is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"
+            raise _invalid(
+                f"{part[:60]!r} is no tag. A tag is NAME=VALUE; a name has up to 40 characters of a-z 0-9 _ -"
             )
         if not (_VALUE.fullmatch(value) and _ASCII.fullmatch(value)):
-            raise InvalidRequestError(
-                f"{HEADER}: the value of {name} must have 1 to {MAX_VALUE} characters of ASCII, and no comma"
-            )
+            raise _invalid(f"the value of {name} must have 1 to {MAX_VALUE} characters of ASCII, and no comma")
         if name.lower() in tags:
-            raise InvalidRequestError(f"{HEADER}: {name} is there more than once")
+            raise _invalid(f"{name} is there more than once")
         tags[name.lower()] = value
     if len(tags) > MAX_TAGS:
-        raise InvalidRequestError(f"{HEADER}: has {len(tags)} tags; at most {MAX_TAGS} are allowed")
+        raise _invalid(f"has {len(tags)} tags; at most {MAX_TAGS} are allowed")
     return tags
+
+
+def _invalid(message: str) -> InvalidRequestError:
+    return InvalidRequestError(f"{HEADER}: {message}", rule=Rule.INVALID_TAGS)
 
 
 def metadata_tags(metadata: Raw) -> dict[str, str]:

@@ -15,6 +15,7 @@ from zstandard import ZstdDecompressor, ZstdError
 
 from intercept.apis import InvalidRequestError
 from intercept.formats.content_encoding import MAX_RATIO, MAX_STEP_BYTES
+from intercept.refusals import Rule
 
 IDENTITY: Final = "identity"
 """The encoding of a body that is not compressed."""
@@ -56,7 +57,11 @@ def check_utf8(body: bytes) -> None:
 
 
 class InflatedTooLargeError(InvalidRequestError):
-    """The body is larger than allowed when it is inflated, or many times its size. Its text is meant for the client."""
+    """The body is larger than allowed when it is inflated, or many times its size."""
+
+    def __init__(self, most: int) -> None:
+        message = f"The inflated request body is larger than the allowed {most} bytes."
+        super().__init__(message, 413, rule=Rule.BODY_TOO_LARGE)
 
 
 def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -72,7 +77,7 @@ def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
         for piece in _unzstd(body) if encoding == "zstd" else _gunzip(body):
             whole += piece
             if len(whole) > most:
-                raise InflatedTooLargeError(f"The inflated request body is larger than the allowed {most} bytes.")
+                raise InflatedTooLargeError(most)
     except (zlib.error, ZstdError) as error:
         raise InvalidRequestError(f"request body is not valid {encoding}: {error}") from error
     return bytes(whole)

@@ -9,71 +9,35 @@ from limits.protection.mixin import client_key
 from limits.request_limits import Client
 
 
-class _Refusing:
-    """A service that serves nothing."""
+class NotServed:
+    """The service of a request that is answered by what its path is alone.
 
-    takes_body = True
+    Args:
+        problem: What to say; None for who only asks whether anybody is there, and is told so.
+        provider_name: The provider that the path is below, if there is one.
+        needs_token: Whether only who may use the bridge is told. Others are counted by address and hold no slot.
+    """
+
     route_pattern = None
 
-    def __init__(self, problem: Problem, provider_name: str | None = None) -> None:
+    def __init__(self, problem: Problem | None, provider_name: str | None = None, *, needs_token: bool) -> None:
+        self.takes_body = problem is not None
         self.provider_name = provider_name
         self._problem = problem
-
-    async def serve(self, handler: ProxyHandler) -> None:
-        """Nothing is admitted, so nothing is served."""
-
-
-class NotServed(_Refusing):
-    """A path that leads nowhere; only who may use the bridge is told so.
-
-    Args:
-        problem: What to say.
-        provider_name: The provider that the path is below, if there is one.
-    """
+        self._needs_token = needs_token
 
     async def admit(self, handler: ProxyHandler) -> None:
-        """Refuse, after everybody who would be refused anyway.
+        """Refuse the request, once it may be told anything; let in who only asks whether anybody is there.
 
         Raises:
-            Problem: always.
-            OverloadedError: concurrency or rate.
+            Problem: The one to say, or as `admission.admit`.
         """
-        await admit(handler)
-        raise self._problem
-
-
-class Misdirected(_Refusing):
-    """A path of a provider's API where no provider is; everybody is told where one is.
-
-    Args:
-        problem: What to say.
-    """
-
-    async def admit(self, handler: ProxyHandler) -> None:
-        """Refuse, counted by address.
-
-        Raises:
-            Problem: always.
-            OverloadedError: rate.
-        """
-        await handler.count_request(Client(client_key(handler.client_ip)))
-        raise self._problem
-
-
-class ProviderRoot:
-    """`HEAD` on a provider's root: clients ask whether anybody is there before they show a credential."""
-
-    takes_body = False
-    provider_name = None
-    route_pattern = None
-
-    async def admit(self, handler: ProxyHandler) -> None:
-        """Let in without a token and without a slot, which nobody who is unknown may hold; counted by address.
-
-        Raises:
-            OverloadedError: rate.
-        """
-        await handler.count_request(Client(client_key(handler.client_ip)))
+        if self._needs_token:
+            await admit(handler)
+        else:
+            await handler.count_request(Client(client_key(handler.client_ip)))
+        if self._problem is not None:
+            raise self._problem
 
     async def serve(self, handler: ProxyHandler) -> None:
         """Respond with 200 without a body."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from msgspec.structs import replace
@@ -37,8 +37,7 @@ class SocketCall:
         origin: Which WebSocket it is, and where on it.
 
     Attributes:
-        refusal: What a limit says to a response that has begun already; None where it is within all limits.
-        sent_at: When the request went to the provider; None before.
+        refusal: What is said to a response that has begun already; None where it is within all limits.
     """
 
     def __init__(
@@ -51,19 +50,54 @@ class SocketCall:
         self._api = api
         self._origin = origin
         self.refusal: Problem | None = None
-        self.sent_at: datetime | None = None
+        self._sent_at: datetime | None = None
         self._held: tuple[Held, ...] = ()
         self._permit: Permit | None = None
 
-    async def admit(self, *, takes_slot: bool = True) -> None:
-        """Take a slot, and count for the limits of the client, who has to be allowed still.
+    async def begin(
+        self, summarize: Callable[[], Awaitable[RequestSummary]], *, is_made: bool = False, takes_slot: bool = True
+    ) -> None:
+        """Take a slot, count like any call of a client, who has to be allowed still, and record the start.
+
+        Of a response that the provider has begun by itself nothing is refused any more, and it is recorded in any case.
 
         Args:
+            summarize: Reads the request.
+            is_made: Whether the response has begun.
             takes_slot: False for what the provider does beside a response, which would have to wait for it.
 
         Raises:
-            Problem: As `check_again`, or a limit refuses it.
+            Problem: The client or the request is refused, the call cannot be recorded, or its circuit is open. Nothing is held.
         """
+        try:
+            await self._allow(self._admit(takes_slot=takes_slot), is_made=is_made)
+            summary = await summarize()
+            start = start_of(self._handler, self._to, self._api, summary, self._sent)
+            # Nothing else can be requested over a WebSocket than a stream.
+            start = replace(start, streaming=True, websocket=self._origin)
+            self._call = call = Call(self._handler, start, self._api, self)
+            call.accept(ACCEPTED)
+            call.answered_by(self._to.provider)
+            await self._allow(call.count(summary), is_made=is_made)
+            await call.begin(is_made=is_made)
+            self._bridge.lifecycle.enter(self)
+            call.expect_checkpoints()
+            if not is_made:
+                self._check_breaker()
+        except BaseException:
+            self.release()
+            raise
+        self._sent_at = self._bridge.now()
+
+    async def _allow(self, check: Awaitable[None], *, is_made: bool) -> None:
+        try:
+            await check
+        except Problem as problem:
+            if not is_made:
+                raise
+            self.refusal = self.refusal or problem
+
+    async def _admit(self, *, takes_slot: bool) -> None:
         await check_again(self._handler, self._to.provider.name)
         overload = self._bridge.overload
         if takes_slot:
@@ -92,30 +126,6 @@ class SocketCall:
     def _hold(self, held: Held) -> None:
         self._held += (held,)
         self._handler.note_shadow(held.shadow)
-
-    async def start(self, summary: RequestSummary, *, is_begun: bool = False) -> None:
-        """Record the start. Of a response that has begun nothing is refused any more, and it is recorded in any case.
-
-        Raises:
-            Problem: A limit refuses the call, it cannot be recorded, or its circuit is open.
-        """
-        start = start_of(self._handler, self._to, self._api, summary, self._sent)
-        # Nothing else can be requested over a WebSocket than a stream.
-        start = replace(start, streaming=True, websocket=self._origin)
-        self._call = call = Call(self._handler, start, self._api, self)
-        call.accept(ACCEPTED)
-        call.answered_by(self._to.provider)
-        try:
-            await call.count(summary)
-        except Problem as problem:
-            if not is_begun:
-                raise
-            self.refusal = problem
-        await call.begin(is_made=is_begun)
-        self._bridge.lifecycle.enter(self)
-        call.expect_checkpoints()
-        if not is_begun:
-            self._check_breaker()
 
     @property
     def model(self) -> str:
@@ -152,7 +162,7 @@ class SocketCall:
                 stopped,
                 undelivered=not is_delivered,
                 credential_hint=self._sent.credential_hint,
-                upstream_asked_at=self.sent_at,
+                upstream_asked_at=self._sent_at,
             )
             if self._permit is not None:
                 self._permit.settle(outcome_of(ending))

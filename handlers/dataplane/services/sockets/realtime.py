@@ -92,20 +92,14 @@ class RealtimeSession(SocketSession):
         if not (event.begins_response or event.is_heard) or not event.responds_to:
             return None
         call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(None))
-        refusal: Problem | None = None
-        try:
-            try:
-                await call.admit(takes_slot=not event.is_heard)
-            except Problem as error:
-                refusal = error
-            summary = self._lanes.summarize_heard() if event.is_heard else self._lanes.summarize()
-            await call.start(summary, is_begun=True)
-        except BaseException:
-            call.release()
-            raise
-        call.sent_at = self._bridge.now()
+
+        async def summarize() -> RequestSummary:
+            summary: RequestSummary = self._lanes.summarize_heard() if event.is_heard else self._lanes.summarize()
+            return summary
+
+        await call.begin(summarize, is_made=True, takes_slot=not event.is_heard)
         self._lanes.begin_by_provider(event.responds_to, call)
-        if self._over_limit is None and (problem := refusal or call.refusal) is not None:
+        if self._over_limit is None and (problem := call.refusal) is not None:
             self._over_limit = problem
             await self._refuse(problem, None)
             if event.begins_response:

@@ -283,18 +283,12 @@ class SocketSession:
         self._beginning += 1
         try:
             self._check_room()
-            await call.admit()
-            await call.start(await self._summarize(event, message))
+            await call.begin(partial(self._summarize, event, message))
         except Problem as problem:
-            call.release()
             await self._refuse(problem, event)
             return False
-        except BaseException:
-            call.release()
-            raise
         finally:
             self._beginning -= 1
-        call.sent_at = self._bridge.now()
         self._lanes.begin(self._lane_of(event), call, event)
         return True
 
