@@ -29,7 +29,7 @@ from storage.demo.sessions import Call, Person, new_id
 from storage.derived.rollup_job import RollupJob
 from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.database import Database
-from storage.recording.documents import ending_fields, start_document
+from storage.recording.documents import ended_document, start_document
 from storage.search.job import SearchJob
 
 NAME = "aibridge"
@@ -95,8 +95,8 @@ def _document(call: Call, random: Random, prices: Prices, make_id: partial[UUID]
         words = " ".join(f"word{one}" for one in random.choices(range(RARE_WORDS), cum_weights=_WEIGHTS, k=8))
         start = replace(start, user_prompt=UserPrompt(prompt=f"{start.user_prompt.prompt} {words}"))
     cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
-    document = start_document(start, instance_id=_INSTANCE, new_id=make_id)
-    document |= ending_fields(ending, new_id=make_id, cost=cost)
+    started = start_document(start, instance_id=_INSTANCE, new_id=make_id)
+    document = ended_document(started, ending, new_id=make_id, cost=cost)
     document.pop("unlinked", None)
     if call.parent_id is not None:
         document |= {"parent_id": call.parent_id, "root_id": call.root or call.parent_id}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from storage.recording.figures import evaluate
+from bson.decimal128 import Decimal128
+
+from storage.mongo.codec import read_decimal
+from storage.queries.filters.kinds import COMPARISONS
 
 TEXTS = "$texts"
 """Under this name a filter has what the texts of a call must say: an object with `said_in` and `match`. MongoDB knows no such.
 
 A document may have there what was read by `said_in` before."""
-
-_COMPARISONS: Mapping[str, Callable[[Any, Any], bool]] = {
-    "$in": lambda value, several: value in several,
-    "$gte": operator.ge,
-    "$lte": operator.le,
-}
 
 
 def matches(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
@@ -25,9 +21,9 @@ def matches(document: Mapping[str, Any], conditions: Mapping[str, Any]) -> bool:
 
     Args:
         document: As the driver reads it.
-        conditions: What each field must be: a value, one of several (`$in`) or none of them (`$nin`), or a time not
-            before and not after others (`$gte`, `$lte`). A list in the document needs one element that is so. Also
-            `$and`, `$or`, and `$expr` of `storage.recording.figures`.
+        conditions: What each field must be: a value, one of several (`$in`) or none of them (`$nin`), or what compares so with
+            a number or a time (`$gte`), or does not (`$not`). A list in the document needs one element that is so. Also `$and`
+            and `$or`.
 
     Raises:
         KeyError: A condition has another operator.
@@ -43,8 +39,6 @@ def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
     if field == TEXTS:
         found: bool = condition.match(document[TEXTS] if TEXTS in document else condition.said_in(document))
         return found
-    if field == "$expr":
-        return evaluate(document, condition)
     values = list(values_of(document, field.split(".")))
     if not isinstance(condition, Mapping):
         return condition in values
@@ -52,10 +46,16 @@ def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
 
 
 def _compares(values: list[Any], name: str, bound: Any) -> bool:
-    if name == "$nin":
-        return not any(value in bound for value in values)
-    compare = _COMPARISONS[name]
-    return any(value is not None and compare(value, bound) for value in values)
+    if name == "$not":
+        return not any(_compares(values, *one) for one in bound.items())
+    if name in {"$in", "$nin"}:
+        return any(value in bound for value in values) == (name == "$in")
+    compare = COMPARISONS[name]
+    return any(value is not None and compare(_plain(value), _plain(bound)) for value in values)
+
+
+def _plain(value: Any) -> Any:
+    return read_decimal(value) if isinstance(value, Decimal128) else value
 
 
 def values_of(value: Any, path: Sequence[str]) -> Iterator[Any]:

@@ -11,9 +11,8 @@ from msgspec import Struct
 
 from intercept.records import Status
 from storage.queries.filters.keys import KEYS, Term
-from storage.queries.filters.kinds import StatusClass
+from storage.queries.filters.kinds import COMPARISONS, StatusClass
 from storage.queries.filters.search_language import Search
-from storage.recording.figures import COMPARISONS
 from storage.search.entries import value_digest, word_digest
 from storage.search.segments import Fields, Segment
 
@@ -94,7 +93,7 @@ def conditions_of(search: Search, users: Iterable[UUID | None]) -> list[Conditio
 def _conditions(term: Term) -> list[Condition]:
     key = KEYS[term.key]
     if key.figure:
-        return [Condition((key.figure,), term.negated, one.operator, float(one.number)) for one in term.values]
+        return [Condition((term.key,), term.negated, one.operator, float(one.number)) for one in term.values]
     if key.is_tag:
         pairs = [(f"tags.{tag.name}", tag.value) for tag in term.values]
     else:

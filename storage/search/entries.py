@@ -10,25 +10,29 @@ from string import ascii_letters, digits
 from typing import Any, Final
 from uuid import UUID
 
+from bson.decimal128 import Decimal128
 from msgspec import Struct
 
 from storage.live.filter_eval import values_of
-from storage.mongo.codec import write_ms
+from storage.mongo.codec import read_decimal, write_ms
 from storage.queries.filters.keys import KEYS
 from storage.queries.filters.texts import texts_of, words_of
-from storage.recording.figures import FIGURES
 
 MAX_WORDS: Final = 5_000
 """Most different words of a call that are indexed, the first ones."""
 
-FIELDS: Final = tuple(dict.fromkeys(field for key in KEYS.values() for field in key.fields if field != "request_ids"))
+FIGURES: Final = {name: key.fields[0].split(".") for name, key in KEYS.items() if key.figure}
+"""Where the figures that are indexed stand, by their keys."""
+
+FIELDS: Final = {
+    field: field.split(".") for key in KEYS.values() if not key.figure for field in key.fields if field != "request_ids"
+}
 """The fields whose values are indexed. Ids of requests have an index of their own, in which each is found."""
 
 DIGEST_CHARACTERS: Final = ascii_letters + digits + "-_"
 """The characters that a digest is made of."""
 
 _REMEMBERED: Final = 50_000
-_PATHS: Final = tuple((field, tuple(field.split("."))) for field in FIELDS)
 _DIGEST_BYTES: Final = 6
 _UUID_BYTES: Final = 16
 
@@ -62,7 +66,7 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
         if len(words) >= MAX_WORDS:
             break
     found = set(map(word_digest, list(words)[:MAX_WORDS]))
-    for field, path in _PATHS:
+    for field, path in FIELDS.items():
         for value in values_of(document, path):
             if isinstance(value, bytes) and len(value) == _UUID_BYTES:
                 found.add(value_digest(field, UUID(bytes=bytes(value))))
@@ -71,13 +75,17 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
                 if field == "upstream_status":  # its class too, see `StatusClass`
                     found.add(value_digest(field, f"{value // 100}xx"))
     found.update([value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items()])
-    figures = tuple([figure.of(document) for figure in FIGURES.values()])
+    figures = tuple([_number(next(values_of(document, path))) for path in FIGURES.values()])
     return Entry(write_ms(document["started_at"]), id_bytes(document["_id"]), frozenset(found), figures)
 
 
 def id_bytes(id_: UUID | bytes) -> bytes:
     """Return the bytes of an id, also as BSON holds it."""
     return id_.bytes if isinstance(id_, UUID) else bytes(id_)
+
+
+def _number(figure: Decimal128 | float | None) -> float | None:
+    return None if figure is None else float(read_decimal(figure) if isinstance(figure, Decimal128) else figure)
 
 
 def _digest(kind: str, text: str) -> str:

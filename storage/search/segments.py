@@ -13,8 +13,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from msgspec import Struct
 
-from storage.recording.figures import FIGURES
-from storage.search.entries import Entry
+from storage.search.entries import FIGURES, Entry
 
 LARGE_CALLS: Final = 4_096
 """From so many calls on a segment is large."""

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from storage.search.entries import entry_of
+from storage.search.job import SearchJob
 from storage.search.segments import entries_of
 from storage.search.writing import read_segments
+
+
+async def index(database):
+    """Add what has ended to the search index."""
+    await SearchJob(database).add_pending()
 
 
 async def read_index(database):

@@ -5,10 +5,12 @@ A new key is one more entry of `KEYS`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, Final
 
+from bson.decimal128 import Decimal128
 from msgspec import Struct
 
 from intercept.ids import in_any_case
@@ -25,23 +27,23 @@ from storage.queries.filters.kinds import (
     read_switch,
     read_tag,
 )
-from storage.recording.figures import compared
 
 
 class Key(Struct, frozen=True, kw_only=True):
     """A key that may have several values, and be negated.
 
     Attributes:
-        fields: Of the document; a value may be in any of them. Empty for a figure.
+        fields: Of the document; a value may be in any of them.
         kind: What reads a value.
-        figure: The name of the figure that is compared, see `storage.recording.figures`. Such a key has one value each time.
+        figure: Of a figure (see `storage.recording.figures`) the type of the number with which MongoDB compares it. Such a key
+            has one value each time.
         is_tag: Whether its values are tags, of which a call may have several.
         named: Whether its values name something whose id has to be found first.
     """
 
     fields: tuple[str, ...] = ()
     kind: Kind = str
-    figure: str = ""
+    figure: Callable[[Decimal], Any] | None = None
     named: bool = False
     is_tag: bool = False
 
@@ -64,10 +66,10 @@ KEYS: Final[Mapping[str, Key]] = {
     "error": Key(fields=("error.type",)),
     "http": Key(fields=("upstream_status",), kind=read_status_or_class),
     "streaming": Key(fields=("streaming",), kind=read_switch),
-    "cost": Key(kind=read_dollars, figure="cost"),
-    "took": Key(kind=read_milliseconds, figure="took"),
-    "tokens": Key(kind=read_count, figure="tokens"),
-    "cache": Key(kind=read_fraction, figure="cache"),
+    "cost": Key(fields=("cost.usd",), kind=read_dollars, figure=Decimal128),
+    "took": Key(fields=("took",), kind=read_milliseconds, figure=float),
+    "tokens": Key(fields=("tokens",), kind=read_count, figure=float),
+    "cache": Key(fields=("cache_share",), kind=read_fraction, figure=float),
 }
 """Every key of a search for calls, aside from those of time."""
 
@@ -103,7 +105,6 @@ class Conditions:
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = dict(fields)
         self._more: list[dict[str, Any]] = []
-        self._expressions: list[dict[str, Any]] = []
 
     def add(self, term: Term) -> None:
         """Add the condition of a term."""
@@ -111,7 +112,9 @@ class Conditions:
         if key.is_tag:
             self._add_tags(term)
         elif key.figure:
-            self._add_figure(key.figure, term)
+            for value in term.values:
+                compared = {value.operator: key.figure(value.number)}
+                self._more.append({key.fields[0]: {"$not": compared} if term.negated else compared})
         elif len(key.fields) == 1:
             self.add_to(key.fields[0], term)
         elif term.negated:
@@ -130,8 +133,6 @@ class Conditions:
         made = dict(self.fields)
         if self._more:
             made["$and"] = self._more
-        if self._expressions:
-            made["$expr"] = {"$and": self._expressions}
         return made
 
     def _add_to(self, field: str, operator: str, values: Sequence[Any]) -> None:
@@ -156,11 +157,6 @@ class Conditions:
                 self._add_to(field, "$nin" if term.negated else "$in", values)
         else:
             self._more.append({"$or": [{field: {"$in": values}} for field, values in by_name.items()]})
-
-    def _add_figure(self, figure: str, term: Term) -> None:
-        for value in term.values:
-            one = compared(figure, value.operator, float(value.number))
-            self._expressions.append({"$not": [one]} if term.negated else one)
 
 
 def _numbers(values: Sequence[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -29,6 +30,16 @@ _OPERATORS: Final[Mapping[str, str]] = {">": "$gt", ">=": "$gte", "<": "$lt", "<
 _TAG_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}", re.ASCII)
 _STATUS = re.compile(r"[0-9]{3}")
 _CLASS = re.compile(r"[1-5]xx", re.ASCII)
+
+
+COMPARISONS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "$gt": operator.gt,
+    "$gte": operator.ge,
+    "$lt": operator.lt,
+    "$lte": operator.le,
+    "$eq": operator.eq,
+}
+"""How MongoDB's operators compare."""
 
 
 class Comparison(Struct, frozen=True):

@@ -18,7 +18,7 @@ from storage.accounts.users import Role
 from storage.derived.sessions.session_job import SessionJob
 from storage.queries.filters.texts import TextQuery
 from storage.search.find import SearchIndex
-from storage.search.job import SearchJob
+from tests.storage import search_checks
 from tests.storage.records import ending, interception
 
 LIST = "/api/v2/aibridge/interceptions"
@@ -50,7 +50,7 @@ async def record(running, number, prompt, *, initiator_id=None, tool="", error=N
 
 
 async def index(running):
-    await SearchJob(running.bridge.database).add_pending()
+    await search_checks.index(running.bridge.database)
 
 
 async def with_secrets(running):

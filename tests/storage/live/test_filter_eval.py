@@ -9,16 +9,14 @@ from hypothesis import strategies as st
 from intercept.records import EndReason, Status
 from storage.live.filter_eval import matches
 from storage.queries.filters.keys import Term
-from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.queries.filters.kinds import COMPARISONS, Comparison, StatusClass
 from storage.queries.filters.search_language import Search
-from storage.recording.figures import COMPARISONS
 from tests.examples import examples
 from tests.storage.records import ADA, NOON
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 IDS = [ADA.id, BOB_ID]
 NAMES = ["a", "b", ""]
-COUNTS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 TIMES = [NOON + timedelta(milliseconds=number) for number in range(3)]
 
 names = st.none() | st.sampled_from(NAMES)
@@ -38,7 +36,7 @@ values = {
             "cost": ["0", "0.5", "1"],
             "took": ["0", "1", "2000"],
             "tokens": ["0", "1", "10"],
-            "cache": ["0", "0.5", "1"],
+            "cache": ["0", "0.3", "0.5", "1"],
         }.items()
     },
 }
@@ -77,10 +75,9 @@ documents = st.fixed_dictionaries(
         "upstream_status": st.none() | st.sampled_from([200, 400, 429, 503]),
         "streaming": st.booleans(),
         "cost": st.none() | st.sampled_from(["0", "0.5", "2"]).map(lambda usd: {"usd": Decimal128(usd)}),
-        "ended_at": st.none() | st.sampled_from(TIMES),
-        "token_usages": st.lists(
-            st.fixed_dictionaries(dict.fromkeys(COUNTS, st.sampled_from([None, 0, 1, 9]))), max_size=2
-        ),
+        "took": st.sampled_from([0, 1, 2]),
+        "tokens": st.sampled_from([0, 1, 9, 10]),
+        "cache_share": st.sampled_from([0.0, 0.3, 0.5, 1.0]),
     },
 )
 

@@ -19,7 +19,6 @@ from tests.storage.records import NOON
 from tests.storage.search.test_find import (
     BOB_ID,
     calls,
-    index,
     kept_in_segments,
     made,
     people,
@@ -27,6 +26,7 @@ from tests.storage.search.test_find import (
     says,
     searches,
 )
+from tests.storage.search_checks import index
 
 MODEL, USER = By(Dimension.MODEL), By(Dimension.USER)
 AN_HOUR = GroupQuery(NOON, NOON + timedelta(hours=1), by=(MODEL,))

@@ -29,12 +29,11 @@ from storage.recording.documents import ended_document, start_document
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
 from storage.search.find import MAX_CHECKED, Found, SearchIndex, is_for_index
-from storage.search.job import SearchJob
 from storage.search.reading import Query
 from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
-from tests.storage.search_checks import has_indexed_all
+from tests.storage.search_checks import has_indexed_all, index
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 GROUP = UUID("00009009-0000-4000-8000-000000000000")
@@ -92,11 +91,6 @@ async def listed(database, query, *, limit=100, **paging):
     found = await SearchIndex(database).page(query, limit=limit, **paging)
     assert isinstance(found, Found)
     return found.count, [document["_id"].int for document in found.rows]
-
-
-async def index(database):
-    """Index what waits for it."""
-    return await SearchJob(database).add_pending()
 
 
 @pytest.mark.gen_test

@@ -2,8 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from storage.recording.figures import FIGURES
-from storage.search.entries import Entry
+from storage.search.entries import FIGURES, Entry
 from storage.search.segments import build, entries_of
 
 entries = st.lists(

@@ -8,7 +8,8 @@ import pytest
 from storage.queries.filters.keys import Term
 from storage.search.find import SearchIndex
 from tests.storage.records import ADA, NOON
-from tests.storage.search.test_find import BOB_ID, index, made, query_of, says
+from tests.storage.search.test_find import BOB_ID, made, query_of, says
+from tests.storage.search_checks import index
 
 
 async def sessions(database, query):

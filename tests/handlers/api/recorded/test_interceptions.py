@@ -12,6 +12,7 @@ import pytest
 from storage.accounts.users import Role
 from storage.queries.filters.search_language import SEARCH_KEYS
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+from tests.storage.search_checks import index
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LIST = "/api/v2/aibridge/interceptions"
@@ -132,6 +133,7 @@ async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(
 @pytest.mark.gen_test
 async def test_the_list_is_searched(running, call):
     chat, messages = await call(CHAT, model="gpt"), await call(MESSAGES, model="claude two")
+    await index(running.bridge.database)
     for query, ids in {
         "provider:openai": [chat],
         "provider_name:anthropic": [messages],
@@ -207,6 +209,7 @@ async def test_tokens_and_groups_are_found_by_names_that_the_caller_may_know(run
     named, secret = await identities.create_token("grace", name="ci")
     by_ci = await call(CHAT, headers={"Authorization": f"Bearer {secret}"})
     by_other = await call(CHAT, headers=member)
+    await index(running.bridge.database)
     for headers in (running.headers, member):
         assert await listed(running, "q=token:ci", headers=headers) == (1, [by_ci])
         assert await listed(running, "q=-token:ci", headers=headers) == (1, [by_other])
