@@ -39,9 +39,8 @@ BY_COMBINATION: Keys = (
     *(*ascending("status", "provider_name", "model", "client"), *_NEWEST_FIRST),
     *ascending("provider"),
 )
-BY_SESSION: Keys = (*ascending("client_session_id"), *_NEWEST_FIRST, *ascending("status"))
 BY_REQUEST: Keys = (*ascending("request_ids"), *_NEWEST_FIRST)
-IN_FLIGHT_BY_TIME: Keys = (*_NEWEST_FIRST, *(key for key in _COVERED if key[0] != "status"))
+IN_FLIGHT: Keys = (*_NEWEST_FIRST, *(key for key in _COVERED if key[0] != "status"), *ascending("instance_id"))
 
 # Of the calls that the prompt cache failed alone: what that cost is added up from the index.
 BY_LOSS: Keys = ascending(
@@ -49,16 +48,14 @@ BY_LOSS: Keys = ascending(
     *("cache_loss.lost_tokens", "cache_loss.lost"),
 )
 
-BY_TOOL_CALL: Keys = (*ascending("initiator_id", "tool_call_ids"), *_NEWEST_FIRST)
-BY_CONVERSATION: Keys = (*ascending("initiator_id", "conversation"), *_NEWEST_FIRST)
+BY_LINK: Keys = (*ascending("links"), *_NEWEST_FIRST)
 UNLINKED: Keys = ascending("unlinked.due", "started_at")
 
 # Failed calls alone, for who repeats them.
 BY_FINGERPRINT: Keys = ascending("fingerprint", "ended_at")
 
-# Whose texts are to be removed, and when.
-TEXTS_UNTIL: Keys = ascending("texts_until", "_id")
-RESPONSE_UNTIL: Keys = ascending("response_until", "_id")
+# Whose texts are to be removed, and when next.
+REMOVAL: Keys = ascending("removal_at", "_id")
 
 # What waits to be counted, and to be given to a session: oldest first.
 UNCOUNTED: Keys = ascending("uncounted", "_id")
@@ -66,10 +63,9 @@ UNGROUPED: Keys = ascending("ungrouped", "_id")
 UNINDEXED: Keys = ascending("unindexed", "_id")
 
 _OLDEST_FIRST: Keys = ascending("started_at", "_id")
-OF_SESSION: Keys = (*ascending("session_id"), *_OLDEST_FIRST)
+OF_SESSION: Keys = (*ascending("session_id", "root_id"), *_OLDEST_FIRST)
 # Of thousands of calls in which session each is, to read none of them.
 SESSION_OF: Keys = ascending("_id", "session_id")
-OF_THREAD: Keys = (*ascending("root_id"), *_OLDEST_FIRST)
 
 _SESSIONS_COVERED: Keys = ascending("initiator_id", "client")
 SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)

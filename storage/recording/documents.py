@@ -12,10 +12,11 @@ by `storage.recording.parts`. These fields differ from the resource:
   were tries before), and `websocket` (it came over one).
 - `blocks` are packed checksums of what the provider may cache (`intercept.blocks`), and `fingerprint` is a digest of them with
   user and model.
-- `texts_until` and `response_until` say when texts are removed before the call is (`storage.recording.text_retention`).
+- `texts_until`, `response_until` and `removal_at` say when texts are removed before the call is
+  (`storage.recording.text_retention`).
 - `attempt`, `attempts`, `retry_of` and `retried` are as `storage.derived.sessions.retries` finds them.
-- `storage.derived.sessions.threads` works with `tool_call_ids`, `tool_results`, `conversation`, `continues`,
-  `previous_response_id` and `unlinked`.
+- `links` are digests by which calls that belong together are found (`storage.recording.links`).
+- `storage.derived.sessions.threads` works with `tool_results`, `continues`, `previous_response_id` and `unlinked`.
 - What has ended has `storage.recording.figures`.
 - Marks say that others have not taken note of the end, with its time: `uncounted` (`storage.derived.rollup_job`),
   `ungrouped` (`storage.derived.sessions.session_job`) and `unindexed` (`storage.search.job`).
@@ -40,6 +41,7 @@ from storage.costs.prices import Cost
 from storage.mongo.codec import binary
 from storage.recording import parts
 from storage.recording.figures import figures_of
+from storage.recording.links import Link
 
 SCHEMA_VERSION = 1
 """The version of what is written here."""
@@ -92,6 +94,8 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     document |= _fields_of_some(interception)
     conversation = _conversation_fields(interception)
     document |= conversation
+    if links := _links(interception):
+        document["links"] = links
     is_tool_result = bool(_distinct_ids(interception.answered_tool_call_id))
     continues = is_tool_result or not conversation.keys().isdisjoint(("continues", "previous_response_id"))
     results = [parts.tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
@@ -133,13 +137,13 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
 
 
 def _times_of_removal(recording: Recording, interception: Interception) -> dict[str, datetime]:
-    """Return when texts are removed, and when the response is if that is earlier."""
+    """Return when texts are removed, when the response is if that is earlier, and which comes first."""
     times, texts, response = {}, recording.retention, recording.responses_retention
     if texts is not None:
         times["texts_until"] = interception.started_at + timedelta(days=texts)
     if response is not None and interception.keeps_response and (texts is None or response < texts):
         times["response_until"] = interception.started_at + timedelta(days=response)
-    return times
+    return {**times, "removal_at": min(times.values())} if times else {}
 
 
 def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
@@ -159,7 +163,15 @@ def ended_document(
 ) -> dict[str, Any]:
     """Make the document of an interception that has ended from that of its start. `cost` is None where it is unknown."""
     fields = ending_fields(ending, new_id=new_id, cost=cost)
-    document = {**started, **fields, "request_ids": list(dict.fromkeys(fields["request_ids"] + started["request_ids"]))}
+    fields["request_ids"] = list(dict.fromkeys(fields["request_ids"] + started["request_ids"]))
+    initiator_id, tool_usages = started["initiator_id"], ending.reading.tool_usages[:MAX_LIST]
+    issued = _distinct_ids(*[call.provider_tool_call_id for call in tool_usages])
+    links = started.get("links", []) + [Link.TOOL_CALL.of(id_, initiator_id) for id_ in issued]
+    if "fingerprint" in started and ending.end_reason.status is Status.FAILED:
+        links.append(Link.FAILURE.of(started["fingerprint"]))
+    if links:
+        fields["links"] = links
+    document = {**started, **fields}
     return document | figures_of(document)
 
 
@@ -199,8 +211,6 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         fields["connecting"] = {"dns_ms": _ms(made.dns), "connect_ms": _ms(made.connect), "tls_ms": _ms(made.tls)}
     if ending.tries:
         fields["tries"] = [_try(one) for one in ending.tries[:MAX_LIST]]
-    if call_ids := _distinct_ids(*[call.provider_tool_call_id for call in calls[:MAX_LIST]]):
-        fields["tool_call_ids"] = call_ids
     if reading.truncated or max(len(usages), len(calls), len(thoughts)) > MAX_LIST:
         fields["truncated"] = True
     return fields
@@ -226,11 +236,20 @@ def _conversation_fields(interception: Interception) -> dict[str, Any]:
         return {}
     position = interception.conversation
     conversation = {
-        "conversation": position and position.key,
         "continues": position and position.continues,
         "previous_response_id": next(iter(_distinct_ids(interception.previous_response_id)), None),
     }
     return {name: value for name, value in conversation.items() if value}
+
+
+def _links(interception: Interception) -> list[bytes]:
+    """Return the links of a call that has just started: that of its session, else that of its conversation."""
+    if interception.client_session_id:
+        return [Link.SESSION.of(interception.client_session_id)]
+    position = interception.conversation
+    return (
+        [] if position is None or not position.key else [Link.CONVERSATION.of(position.key, interception.initiator_id)]
+    )
 
 
 def _request_ids(ending: Ending) -> list[str]:

@@ -26,7 +26,8 @@ from uuid import UUID
 
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.left_calls import BY_INSTANCE, end_calls_left
+from storage.mongo.indexes import IN_FLIGHT as CALLS_IN_FLIGHT
+from storage.recording.left_calls import end_calls_left
 from storage.recording.operations import IN_FLIGHT
 
 HEARTBEAT_SECONDS = 10.0
@@ -182,7 +183,7 @@ class Instances:
         registered = {document["_id"]: document async for document in self._instances.find({"_id": {"$ne": self._id}})}
         with_calls = self._interceptions.aggregate(
             [{"$match": {**IN_FLIGHT, "instance_id": {"$ne": self._id}}}, {"$group": {"_id": "$instance_id"}}],
-            hint=BY_INSTANCE,
+            hint=dict(CALLS_IN_FLIGHT),
         )
         return {document["_id"]: document async for document in with_calls} | registered
 

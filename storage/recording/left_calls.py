@@ -15,12 +15,10 @@ from pymongo import ReplaceOne
 
 from intercept.records import EndReason
 from storage.mongo.database import Database
+from storage.mongo.indexes import IN_FLIGHT as CALLS_IN_FLIGHT
 from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.figures import figures_of
 from storage.recording.operations import IN_FLIGHT, PRESUMED
-
-BY_INSTANCE: Final = "in_flight"
-"""The index of calls in flight by server, see `storage.mongo.index_models`."""
 
 BATCH: Final = 50
 """How many calls are ended at a time."""
@@ -39,7 +37,7 @@ async def end_calls_left(database: Database, instance: Mapping[str, Any]) -> int
     heartbeat_at = instance.get("heartbeat_at")
     left = {"instance_id": instance["_id"], **IN_FLIGHT}
     ended = 0
-    while documents := await database.interceptions.find(left, hint=BY_INSTANCE).limit(BATCH).to_list(BATCH):
+    while documents := await database.interceptions.find(left, hint=list(CALLS_IN_FLIGHT)).limit(BATCH).to_list(BATCH):
         replacements = [
             ReplaceOne({"_id": one["_id"], **IN_FLIGHT}, _presumed_end(one, heartbeat_at)) for one in documents
         ]

@@ -1,8 +1,8 @@
 """Removes the texts of calls when a policy says they have been kept for long enough. What is counted of the calls stays.
 
 A call under such a policy has `texts_until` in its document from its start on, and `response_until` where the text of its
-response goes earlier. A run finds those whose time has come by an index, empties their texts, and takes the mark away: so
-any number of servers may run at the same time, stop and go on.
+response goes earlier; `removal_at` is the next of both, and in an index. A run empties the texts whose time has come, and takes
+the mark away or on: so any number of servers may run at the same time, stop and go on.
 
 Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
 calls.
@@ -16,14 +16,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from pymongo import UpdateOne
 
 from intercept.records import Status
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
-from storage.mongo.indexes import RESPONSE_UNTIL, TEXTS_UNTIL, Keys
+from storage.mongo.indexes import REMOVAL
+from storage.recording.links import Link
 
 PASS_SECONDS: Final = 60.0
 """From the end of one pass to the beginning of the next."""
@@ -42,17 +43,10 @@ SESSION_PAUSE: Final = timedelta(minutes=1)
 
 _OPERATION: Final = "remove texts"
 _ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value]
-_DIGESTS: Final = ("blocks", "fingerprint", "conversation", "continues")
-
-
-class _Removal(NamedTuple):
-    """What is removed at a time: the mark that says when, its index, and the changes, see `_without_texts`."""
-
-    mark: str
-    by: Keys
-    fields: Mapping[str, Any]
-    dropped: tuple[str, ...] = ()
-    is_of_prompts: bool = False
+_DIGESTS: Final = ("blocks", "fingerprint", "continues")
+_READ: Final = dict.fromkeys(
+    ("client_session_id", "session_id", "started_at", "ungrouped", "removal_at", "texts_until"), True
+)
 
 
 class TextRetention:
@@ -90,45 +84,59 @@ class TextRetention:
             DatabaseUnavailableError: Not all were removed.
         """
         removed = 0
-        for removal in _REMOVALS:
-            while number := await self._batch(removal):
-                removed += number
-                await self._pause(BATCH_PAUSE_SECONDS)
+        while number := await self._batch():
+            removed += number
+            await self._pause(BATCH_PAUSE_SECONDS)
         return removed
 
-    async def _batch(self, removal: _Removal) -> int:
+    async def _batch(self) -> int:
         # Of each batch: what marks a call for the search index again must not be equal to the mark before.
         until = self._now()
-        due = {removal.mark: {"$lte": until}, "status": {"$in": _ENDED}}
-        wanted = dict.fromkeys(("session_id", "started_at", "ungrouped"), True)
+        due = {"removal_at": {"$lte": until}, "status": {"$in": _ENDED}}
         async with self._database.within(BATCH_SECONDS, _OPERATION):
-            cursor = self._database.interceptions.find(due, wanted, sort=list(removal.by), hint=list(removal.by))
+            cursor = self._database.interceptions.find(due, _READ, sort=list(REMOVAL), hint=list(REMOVAL))
             calls = await cursor.limit(BATCH).to_list(BATCH)
             if not calls:
                 return 0
             # Sessions first: should this stop in between, the marks are still there.
-            of_sessions = (
-                [change for call in calls for change in _without_prompts(call)] if removal.is_of_prompts else []
-            )
+            of_sessions = [change for call in calls if _are_all_due(call, until) for change in _without_prompts(call)]
             if of_sessions:
                 await self._database.sessions.bulk_write(of_sessions, ordered=False)
-            changes = [_without_texts(removal, call, until) for call in calls]
+            changes = [_without_texts(call, until) for call in calls]
             done = await self._database.interceptions.bulk_write(changes, ordered=False)
         self._removed(done.modified_count)
         return len(calls)
 
 
-def _without_texts(removal: _Removal, call: Mapping[str, Any], until: datetime) -> UpdateOne:
+def _are_all_due(call: Mapping[str, Any], until: datetime) -> bool:
+    """Whether all texts of a call are to be removed, and not its response alone."""
+    return "texts_until" in call and call["texts_until"] <= until
+
+
+def _without_texts(call: Mapping[str, Any], until: datetime) -> UpdateOne:
     """Empty the texts of a call, unless another server was first, or it was added to its session meanwhile."""
     # The search index has digests of its words until it was indexed again.
-    fields = {**removal.fields, "unindexed": until, "indexed": True}
-    dropped = list(removal.dropped)
-    if removal.is_of_prompts and "ungrouped" in call:
-        fields[removal.mark] = until + SESSION_PAUSE
+    fields: dict[str, Any] = {"unindexed": until, "indexed": True}
+    dropped = ["response_until"]
+    if not _are_all_due(call, until):
+        fields |= _RESPONSE
+        next_at = call.get("texts_until")
     else:
-        dropped.append(removal.mark)
-    marked = {"_id": call["_id"], removal.mark: {"$lte": until}, "ungrouped": call.get("ungrouped")}
-    return UpdateOne(marked, [{"$set": fields}, *([{"$unset": dropped}] if dropped else [])])
+        fields |= _TEXTS
+        next_at = until + SESSION_PAUSE if "ungrouped" in call else None
+        dropped += _DIGESTS
+        if call["client_session_id"]:
+            fields["links"] = [Link.SESSION.of(call["client_session_id"])]
+        else:
+            dropped.append("links")
+        if next_at is None:
+            dropped.append("texts_until")
+    if next_at is None:
+        dropped.append("removal_at")
+    else:
+        fields["removal_at"] = next_at
+    marked = {"_id": call["_id"], "removal_at": call["removal_at"], "ungrouped": call.get("ungrouped")}
+    return UpdateOne(marked, [{"$set": fields}, {"$unset": dropped}])
 
 
 def _each(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,10 +178,6 @@ _TEXTS: Final = {
     "error": _without_message("$error"),
     **_RESPONSE,
 }
-_REMOVALS: Final = (
-    _Removal("response_until", RESPONSE_UNTIL, _RESPONSE),
-    _Removal("texts_until", TEXTS_UNTIL, _TEXTS, _DIGESTS, is_of_prompts=True),
-)
 
 
 def _without_prompts(call: Mapping[str, Any]) -> list[UpdateOne]:

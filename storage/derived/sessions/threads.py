@@ -29,7 +29,8 @@ from pymongo import DESCENDING
 from intercept.ids import in_any_case
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
-from storage.mongo.indexes import BY_CONVERSATION, BY_REQUEST, BY_TOOL_CALL, UNLINKED, Keys
+from storage.mongo.indexes import BY_LINK, BY_REQUEST, UNLINKED, Keys
+from storage.recording.links import Link
 
 PASS_SECONDS = 2.0
 """From the end of one pass to the beginning of the next."""
@@ -150,13 +151,17 @@ def _wanted(child: Mapping[str, Any]) -> tuple[dict[str, Any], Keys]:
     same = {"initiator_id": child["initiator_id"], "client_session_id": child["client_session_id"]}
     earlier = {"$lt": child["started_at"]}
     if tool_call_id := child["answered_tool_call_id"] or _result_id(child):
-        return {**same, "tool_call_ids": tool_call_id, "started_at": earlier}, BY_TOOL_CALL
+        return {**same, "links": Link.TOOL_CALL.of(tool_call_id, child["initiator_id"]), "started_at": earlier}, BY_LINK
     same["client"] = child["client"]
     if response_id := child.get("previous_response_id"):
         return {**same, "request_ids": in_any_case(response_id), "started_at": earlier}, BY_REQUEST
     recent = {"$gte": child["started_at"] - CONVERSATION_PAUSE, **earlier}
     # A policy may have removed it with the texts. No call has an empty one, so the search ends.
-    return {**same, "conversation": child.get("continues", b""), "started_at": recent}, BY_CONVERSATION
+    return {
+        **same,
+        "links": Link.CONVERSATION.of(child.get("continues", b""), child["initiator_id"]),
+        "started_at": recent,
+    }, BY_LINK
 
 
 def _result_id(child: Mapping[str, Any]) -> str | None:

@@ -10,13 +10,14 @@ from uuid import UUID
 
 from intercept.records import Status
 from storage.derived.rollup import BUCKETS, DIMENSIONS, Breakdown, Bucket
-from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME, Keys
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, IN_FLIGHT, Keys
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
+from storage.recording.links import Link
 
 ENDED = (Status.COMPLETED.value, Status.FAILED.value)
 
 _MILLISECOND = timedelta(milliseconds=1)
-_INDEX_OF = {"request_ids": BY_REQUEST, "client_session_id": BY_SESSION, "initiator_id": BY_INITIATOR}
+_INDEX_OF = {"request_ids": BY_REQUEST, "client_session_id": BY_LINK, "initiator_id": BY_INITIATOR}
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Selection:
         The database would choose by samples, and now and then one by which it has to sort.
         """
         if "request_ids" not in self.values and self.statuses == (Status.IN_FLIGHT,):
-            return IN_FLIGHT_BY_TIME
+            return IN_FLIGHT
         return next((index for name, index in _INDEX_OF.items() if is_one_of(self.values.get(name))), BY_TIME)
 
     @property
@@ -72,6 +73,10 @@ class Selection:
         Without, the database would bound the index by its first key alone, and fetch every document to filter it.
         """
         conditions = {**self.values, "started_at": {"$gte": self.start, "$lt": self.end}}
+        if self.index is BY_LINK:
+            named = self.values["client_session_id"]
+            names = named["$in"] if isinstance(named, Mapping) else [named]
+            conditions["links"] = {"$in": list(map(Link.SESSION.of, names))}
         if self.statuses is not None:
             conditions["status"] = self.statuses[0] if len(self.statuses) == 1 else {"$in": list(self.statuses)}
         return conditions

@@ -14,7 +14,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from storage.mongo.database import Database
 from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
-from storage.mongo.indexes import OF_SESSION, OF_THREAD, Keys
+from storage.mongo.indexes import OF_SESSION, Keys
 from storage.queries.filters.keys import Conditions, plain_conditions
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.words import InvalidSearchError, Validation
@@ -147,7 +147,7 @@ class Sessions:
             threads: list[Thread] = []
             listed = size = 0
             for raw, first in zip(firsts.raw, firsts, strict=True):
-                thread = await self._thread(first["_id"], raw, PAGE_BYTES - size)
+                thread = await self._thread(first, raw, PAGE_BYTES - size)
                 threads.append(thread)
                 listed += len(thread.interceptions)
                 size += thread.interceptions.size
@@ -155,14 +155,14 @@ class Sessions:
                     break
         return threads, firsts.is_cut or len(threads) < len(firsts)
 
-    async def _thread(self, id_: UUID, first: bytes, max_bytes: int) -> Thread:
-        others = {"root_id": id_}
+    async def _thread(self, first: Mapping[str, Any], raw: bytes, max_bytes: int) -> Thread:
+        others = {"session_id": first["session_id"], "root_id": first["_id"]}
         rows = Rows(self._interceptions, max_bytes)
-        rows.add(first)
-        await rows.read(self._find(others, OF_THREAD, THREAD_INTERCEPTIONS), THREAD_INTERCEPTIONS)
+        rows.add(raw)
+        await rows.read(self._find(others, OF_SESSION, THREAD_INTERCEPTIONS), THREAD_INTERCEPTIONS)
         latest = Rows(self._interceptions)
         if rows.is_cut:
-            await latest.read(self._find(others, OF_THREAD, 1, direction=DESCENDING), 1)
+            await latest.read(self._find(others, OF_SESSION, 1, direction=DESCENDING), 1)
         ends = [document.get("ended_at") or document["started_at"] for document in chain(rows, latest)]
         return Thread(rows, rows.is_cut, max(ends))
 

@@ -12,7 +12,7 @@ from uuid import UUID
 from pymongo import ASCENDING, DESCENDING
 
 from storage.mongo.database import Database
-from storage.mongo.indexes import OF_SESSION, OF_THREAD, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
+from storage.mongo.indexes import OF_SESSION, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR
 from storage.queries.paging import Paging, Position
 
 MAX_CALLS = 1_000
@@ -48,8 +48,9 @@ class Neighbours(NamedTuple):
 async def session_calls(database: Database, id_: UUID) -> SessionCalls:
     """Read the calls of a session; the caller may see it."""
     async with database.query():
-        firsts = await _find(database, {"session_id": id_, "root_id": None, "unlinked": None}, OF_SESSION)
-        others = await _find(database, {"root_id": {"$in": [call["_id"] for call in firsts]}}, OF_THREAD)
+        firsts = await _find(database, {"session_id": id_, "root_id": None, "unlinked": None})
+        roots = [call["_id"] for call in firsts]
+        others = await _find(database, {"session_id": id_, "root_id": {"$in": roots}}) if roots else []
     calls = sorted([*firsts, *others], key=lambda call: (call["started_at"], call["_id"]))
     return SessionCalls(calls[:MAX_CALLS], len(calls) > MAX_CALLS)
 
@@ -76,9 +77,9 @@ async def neighbours_of(database: Database, session: dict[str, Any]) -> Neighbou
         return Neighbours(earlier, await _next(database, session, Paging("session", "started_at", ASCENDING)))
 
 
-async def _find(database: Database, conditions: dict[str, Any], index: Keys) -> list[dict[str, Any]]:
+async def _find(database: Database, conditions: dict[str, Any]) -> list[dict[str, Any]]:
     cursor = database.interceptions.find(conditions, _SHORT, sort=[("started_at", ASCENDING), ("_id", ASCENDING)])
-    return await cursor.hint(list(index)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
+    return await cursor.hint(list(OF_SESSION)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
 
 
 async def _next(database: Database, session: dict[str, Any], paging: Paging) -> UUID | None:

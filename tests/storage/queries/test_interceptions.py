@@ -7,7 +7,7 @@ import pytest
 
 from intercept.records import EndReason, Reading, Status, TokenUsage
 from storage.derived.rollup_job import RollupJob
-from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, IN_FLIGHT
 from storage.queries import counts
 from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
@@ -45,18 +45,18 @@ def numbers(page):
 
 SHAPES = [
     (Search(), None, BY_TIME),
-    (Search(status=Status.IN_FLIGHT), None, IN_FLIGHT_BY_TIME),
-    (Search(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT_BY_TIME),
+    (Search(status=Status.IN_FLIGHT), None, IN_FLIGHT),
+    (Search(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT),
     (Search(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
     (Search(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
     (Search(user="ada"), None, BY_INITIATOR),
     (Search(model="gpt-5", started_after=NOON), None, BY_TIME),
-    (Search(session_id="session-1"), None, BY_SESSION),
+    (Search(session_id="session-1"), None, BY_LINK),
     (Search(request_id="resp_7"), None, BY_REQUEST),
     (Search(request_id="resp_7", session_id="session-1", model="gpt-5"), None, BY_REQUEST),
     (Search(), ADA.id, BY_INITIATOR),
     (Search(model="gpt-5", client="Codex", status=Status.FAILED), ADA.id, BY_INITIATOR),
-    (Search(session_id="session-1"), ADA.id, BY_SESSION),
+    (Search(session_id="session-1"), ADA.id, BY_LINK),
 ]
 
 
@@ -119,13 +119,13 @@ async def test_every_query_runs_on_an_index_without_sorting(filled, monkeypatch)
                     assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK")), case
                     assert not query.get("hasSortStage"), case
                 lists = [query for query in work if query["command"].get("limit") == 5]
-                assert len(lists) == bool(documents) or index in {BY_SESSION, BY_REQUEST, IN_FLIGHT_BY_TIME}, case
+                assert len(lists) == bool(documents) or index in {BY_LINK, BY_REQUEST, IN_FLIGHT}, case
                 for query in lists:
                     used = set(query["planSummary"].removeprefix("IXSCAN ").split(", IXSCAN "))
                     in_order = index if scanned or index is not BY_TIME or not narrows else BY_COMBINATION
                     assert used == {plan(in_order)}, case
                     read_in = len(query["command"]["filter"].get("$or", [index]))
-                    assert query["docsExamined"] <= len(documents) + read_in or index in {BY_SESSION, BY_REQUEST}, case
+                    assert query["docsExamined"] <= len(documents) + read_in or index in {BY_LINK, BY_REQUEST}, case
 
 
 @pytest.mark.gen_test

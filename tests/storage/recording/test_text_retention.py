@@ -106,7 +106,7 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert await retention.remove_due() == 1
     after = await document(database, 1)
     assert SECRET not in str(after)
-    gone = {"blocks", "fingerprint", "texts_until"}
+    gone = {"blocks", "fingerprint", "texts_until", "removal_at"}
     assert set(before[1]) - set(after) == gone
     assert after["user_prompts"] == [before[1]["user_prompts"][0] | {"prompt": "", "metadata": {"removed": True}}]
     usage = before[1]["tool_usages"][0]
@@ -118,7 +118,18 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert after["error"] == {"type": "overloaded", "message": ""}
     assert [one["error"] for one in after["tries"]] == [{"type": "overloaded", "message": ""}, None]
     assert (after["unindexed"], after["indexed"]) == (clock.time, True)
-    changed = {"user_prompts", "tool_usages", "model_thoughts", "response", "error", "tries", "unindexed", "indexed"}
+    assert after["links"] == before[1]["links"][:1], "of its session alone"
+    changed = {
+        "user_prompts",
+        "tool_usages",
+        "model_thoughts",
+        "response",
+        "error",
+        "tries",
+        "unindexed",
+        "indexed",
+        "links",
+    }
     assert {name: after[name] for name in after.keys() - changed} == {
         name: before[1][name] for name in before[1].keys() - changed - gone
     }
@@ -141,15 +152,15 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
     assert await retention.remove_due() == 2
     changes = {"unindexed": clock.time, "indexed": True}
     changes["response"] = {"text": "", "metadata": {"truncated": True, "removed": True}}
-    for number in (1, 2):
-        after = await document(database, number)
-        assert after == {name: value for name, value in before[number].items() if name != "response_until"} | changes
+    for number, later in ((1, {"removal_at": before[1]["texts_until"]}), (2, {})):
+        stays = {name: value for name, value in before[number].items() if name not in {"response_until", "removal_at"}}
+        assert await document(database, number) == stays | changes | later
     clock.time = NOON + timedelta(seconds=4) + 3 * DAY
     assert await retention.remove_due() == 3
     assert SECRET not in str([await document(database, number) for number in (1, 3)])
     late = await document(database, 4)
     assert late.keys().isdisjoint(("response_until", "response"))
-    assert removed == [2, 1, 2]
+    assert removed == [2, 3]
 
 
 @pytest.mark.gen_test
@@ -204,7 +215,7 @@ async def indexed(database):
 
 
 @pytest.mark.gen_test
-async def test_the_search_index_has_no_words_of_texts_that_go_while_it_takes_them_in(database, calls, clock):
+async def test_the_search_index_has_no_words_of_texts_that_go_while_it_takes_them_in(database, calls, retention, clock):
     response_too = Recording(responses=Keep.FULL, responses_retention=1, retention=2)
     await keep(calls, 1)
     await keep(calls, 2, end=False)
@@ -215,16 +226,9 @@ async def test_the_search_index_has_no_words_of_texts_that_go_while_it_takes_the
     await calls.presume(4)
     clock.pass_(3 * DAY.total_seconds())
     job = SearchJob(database)
-    seen = []
-
-    async def pause(seconds):
-        clock.pass_(seconds)
-        if not seen:  # once responses are removed, and before the other texts are
-            await job._transact(await job._next_run(), partial(job._add_noted, 10))
-        seen.append(await indexed(database))
-
-    assert await TextRetention(database, now=clock, pause=pause).remove_due() == 6
-    assert seen == [[*"12345"], [*"12345"]]
+    await job._transact(await job._next_run(), partial(job._add_noted, 10))
+    assert await indexed(database) == [*"12345"]
+    assert await retention.remove_due() == 4
     await job.add_pending()
     assert await indexed(database) == ["5"]
     await has_indexed_all(database)
@@ -267,5 +271,5 @@ async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database
     monkeypatch.setattr(text_retention, "BATCH_PAUSE_SECONDS", 0)
     await asyncio.gather(*(one.remove_due() for one in both))
     assert sum(counted) == 10
-    assert await database.interceptions.count_documents({"texts_until": {"$exists": True}}) == 0
+    assert await database.interceptions.count_documents({"removal_at": {"$exists": True}}) == 0
     assert SECRET not in str([one async for one in database.interceptions.find()])

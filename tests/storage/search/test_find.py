@@ -163,7 +163,7 @@ def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expect
 @pytest.mark.gen_test
 async def test_texts_whose_retention_is_over_are_not_found_any_more(database):
     documents = [made(number, prompt="word", tool='{"a": "word"}') for number in (1, 2)]
-    await database.interceptions.insert_many([documents[0], documents[1] | {"texts_until": NOON}])
+    await database.interceptions.insert_many([documents[0], documents[1] | {"texts_until": NOON, "removal_at": NOON}])
     await index(database)
     assert await listed(database, query_of(texts=says("word"))) == (2, [2, 1])
     assert await TextRetention(database, now=now).remove_due() == 1

@@ -1,6 +1,6 @@
 from intercept.records import Status
 from storage.derived.rollup import Breakdown, Bucket
-from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_REQUEST, BY_SESSION, BY_TIME, IN_FLIGHT_BY_TIME
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, IN_FLIGHT
 from storage.queries.filters.keys import Term
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import Selection
@@ -27,8 +27,8 @@ def selected(search, visible_to=None):
         (Search(user="ada"), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (Search(), ADA.id, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (Search(model="m", status=Status.COMPLETED), ADA.id, Breakdown.USER_COMBINATION, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
-        (Search(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (IN_FLIGHT_BY_TIME,) * 2),
-        (Search(session_id="s", model="m"), None, None, "interceptions", [], (BY_SESSION, BY_SESSION)),
+        (Search(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (IN_FLIGHT,) * 2),
+        (Search(session_id="s", model="m"), None, None, "interceptions", [], (BY_LINK, BY_LINK)),
         (Search(request_id="r", session_id="s"), ADA.id, None, "interceptions", [], (BY_REQUEST, BY_REQUEST)),
         (Search(request_id="r", status=Status.IN_FLIGHT), None, None, "in_flight", [], (BY_REQUEST, BY_REQUEST)),
     ],
