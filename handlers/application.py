@@ -29,8 +29,7 @@ from handlers.bridge import Bridge
 from handlers.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
 from handlers.dataplane.proxy import ProxyHandler, Service
-from handlers.dataplane.services.batch_files import BatchState, FileContent
-from handlers.dataplane.services.batch_results import BatchResults
+from handlers.dataplane.services.batches import BatchResults, BatchState, FileContent
 from handlers.dataplane.services.not_served import NotServed
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.services.recorded import Recorded

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
+from collections.abc import Coroutine
 from contextlib import suppress
 
 from tornado.iostream import StreamClosedError
@@ -12,7 +13,6 @@ from deadline import Deadline
 from handlers.base import STALL_SECONDS
 from handlers.dataplane.pings import Pings
 from handlers.dataplane.proxy import RETRY_HEADER, ProxyHandler
-from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.states import RELAYED
 from handlers.timer import RELAY
 from handlers.tornado_private import headers_of
@@ -81,7 +81,7 @@ class Relay:
         Raises:
             UpstreamError: the provider cut the response; the response to the client is still open.
         """
-        handler, gaps = self._handler, self._handler.gaps
+        handler, gaps, cycle = self._handler, self._handler.gaps, self._handler.cycle
         watcher = watcher or Watcher()
         watch = watcher.watch
         if not response.has_events:
@@ -90,7 +90,7 @@ class Relay:
         def pass_on(piece: bytes) -> bool:
             visible = piece if usage_filter is None else usage_filter.feed(piece)
             if visible:
-                self._last_write = handler.cycle.write(visible)
+                self._last_write = cycle.write(visible)
                 gaps.passed(visible)
             return watch(piece) and self.delivered
 
@@ -113,7 +113,7 @@ class Relay:
                 await watcher.catch_up()
                 caught_up = True
             if usage_filter is not None and (rest := usage_filter.end()):
-                self._last_write = handler.cycle.write(rest)
+                self._last_write = cycle.write(rest)
                 with stall:
                     await self._last_write
             handler.progress.move(RELAYED)
@@ -170,3 +170,21 @@ class Relay:
             handler.set_header("Cache-Control", "no-cache, no-transform")
             handler.set_header("X-Accel-Buffering", "no")
         handler.gaps.begin(headers, is_event_stream=response.is_event_stream)
+
+
+async def finish(work: Coroutine[None, None, None]) -> None:
+    """Do some work to its end, also where the request is stopped meanwhile: until then it holds what the work is charged to.
+
+    Raises:
+        CancelledError: The request was stopped. The work is done.
+    """
+    task = asyncio.create_task(work)  # noqa: TID251 - waited for below
+    stopped: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            stopped = error
+    if stopped is not None:
+        raise stopped
+    task.result()

@@ -11,9 +11,8 @@ from msgspec.structs import replace
 
 from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay, Watcher
+from handlers.dataplane.relay import Relay, Watcher, finish
 from handlers.dataplane.services.ownership import check_own
-from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import streams_form
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.problems import Problem

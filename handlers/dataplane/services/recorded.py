@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from handlers.dataplane.admission import admit, expect_form
 from handlers.dataplane.call import Call
-from handlers.dataplane.fallback.destinations import find_destinations
-from handlers.dataplane.fallback.tries import Tries
+from handlers.dataplane.fallback import Tries, find_destinations
 from handlers.dataplane.proxy import INTERCEPTION_HEADER, PROVIDER_HEADER, ProxyHandler
 from handlers.dataplane.relay import Relay
 from handlers.dataplane.services.ownership import check_own, check_references

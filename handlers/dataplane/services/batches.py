@@ -1,7 +1,11 @@
-"""The results of batches: passed on, and each request of the batch recorded as a call, once.
+"""Batches: their results are passed on, and each request of a batch is recorded as a call, once.
 
 A batch costs what its messages cost, which its results alone tell. They may be fetched again, by any process: the id of each
 record follows from what names the request, so that a second fetch finds the records there.
+
+Of OpenAI's the output is a file, whose id the state of the batch has. The record of the call that made a batch is given the
+ids of its files. So they are the user's own, and when one is fetched, what it tells is known to be the output of a batch, not
+what a user has written.
 """
 
 from __future__ import annotations
@@ -9,26 +13,29 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from urllib.parse import unquote
 from uuid import UUID
 
 from msgspec.structs import replace
 
 from handlers.dataplane.call import Call
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.relay import Relay
+from handlers.dataplane.relay import Relay, Watcher, finish
 from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
 from handlers.dataplane.shared.fetched import fetched_id
-from handlers.dataplane.shared.finishing import finish
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from intercept.apis import Api, RequestSummary
-from intercept.catalog import MESSAGES
+from intercept.catalog import CHAT_COMPLETIONS, MESSAGES
 from intercept.dialects import anthropic
 from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLine
+from intercept.dialects.openai import batches
+from intercept.dialects.openai.batches import MAX_BATCH_BYTES
 from intercept.formats.request_encoding import IDENTITY
 from intercept.records import Interception, Reading
 from limits.limit import NOTHING, Amounts
 from storage.mongo.database import DatabaseUnavailableError
+from storage.recording.batch_files import batch_of_file, note_files
 from upstream.client import UpstreamResponse
 
 logger = logging.getLogger(__name__)
@@ -157,3 +164,56 @@ class _Results(Teller):
         used = self._used
         self._used = Amounts(used.tokens + amounts.tokens, used.micro_dollars + amounts.micro_dollars)
         self._handler.charge(self._used)
+
+
+class BatchState(Passthrough):
+    """The service of the route for the state of a batch."""
+
+    async def relay(
+        self,
+        handler: ProxyHandler,
+        response: UpstreamResponse,
+        sent: UpstreamRequest,  # noqa: ARG002 - nothing is recorded
+    ) -> None:
+        """Relay, and note the files that the batch has put out."""
+        beginning = _Beginning()
+        await Relay(handler).run(response, beginning)
+        if response.status != OK:
+            return
+        batch_id, files = batches.read_files(bytes(beginning.body))
+        if files and batch_id == unquote(self._to.route.id_in(self._to.path)):
+            # A client that has the whole response may leave now.
+            await asyncio.shield(self._note(handler, batch_id, files))
+
+    async def _note(self, handler: ProxyHandler, batch_id: str, files: list[str]) -> None:
+        try:
+            await note_files(handler.bridge.database, handler.identity.user.id, self.provider_name, batch_id, files)
+        except DatabaseUnavailableError as error:
+            logger.warning("the files of a batch are stored at its next request: %s", error)
+
+
+class FileContent(BatchResults):
+    """The service of the route that has the content of a file, which may be the output of a batch."""
+
+    api = CHAT_COMPLETIONS
+    read_line = staticmethod(batches.read_line)
+
+    async def find_batch(self, handler: ProxyHandler) -> str | None:
+        """The batch whose output the file is, as far as that is known."""
+        file_id = unquote(self._to.route.id_in(self._to.path))
+        try:
+            return await batch_of_file(handler.bridge.database, handler.identity.user.id, self.provider_name, file_id)
+        except DatabaseUnavailableError as error:
+            logger.warning("the results of a batch file are recorded when it is fetched again: %s", error)
+            return None
+
+
+class _Beginning(Watcher):
+    """Watches a response, and keeps its beginning."""
+
+    def __init__(self) -> None:
+        self.body = bytearray()
+
+    def watch(self, piece: bytes) -> bool:
+        self.body += piece[: MAX_BATCH_BYTES - len(self.body)]
+        return True

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from handlers.dataplane.shared.finishing import finish
+from handlers.dataplane.relay import finish
 
 
 @pytest.mark.gen_test

@@ -1,1 +1,0 @@
-"""Other providers for a call whose own provider cannot answer: which ones, and the tries."""
