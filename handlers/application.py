@@ -11,7 +11,6 @@ from tornado.web import Application
 
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
-from handlers.api.money.reconciliation import ReconciliationHandler
 from handlers.api.money.spend import SpendExportHandler
 from handlers.api.providers.performance import PerformanceHandler, ProviderUsageHandler
 from handlers.api.recorded.errors import ErrorsHandler
@@ -24,7 +23,6 @@ from handlers.api.recorded.statistics.stats import StatisticsHandler
 from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
-from handlers.api.what_if import WhatIfHandler
 from handlers.bridge import Bridge
 from handlers.dashboard import DOCS, DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
@@ -59,7 +57,6 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("errors", ErrorsHandler),
     ("refusals", RefusalsHandler),
     ("stats", StatisticsHandler),
-    ("limits/what-if", WhatIfHandler),
     ("sign-in", SignInWaysHandler),
     ("sign-in/oidc", BeginHandler),
     ("sign-in/oidc/callback", CallbackHandler),
@@ -67,7 +64,6 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("device/token", DeviceTokenHandler),
     ("users/me/session", SignInHandler),
     ("spend/export", SpendExportHandler),
-    ("spend/reconciliation", ReconciliationHandler),
     *(
         (re.sub(r"\{\w+\}", "([^/]+)", path), OperationHandler, {"operations": operations})
         for path, operations in BY_PATH.items()
@@ -146,7 +142,7 @@ class BridgeApplication(Application):
                 return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
             allowed = operation is None or operation.is_in_demo
         else:
-            allowed = request.method in _READING or handler is WhatIfHandler
+            allowed = request.method in _READING
         if not allowed:  # which reads by POST
             return self.get_handler_delegate(request, DemoUnchangedHandler, of_demo)
         found.handler_kwargs = {**found.handler_kwargs, **of_demo}

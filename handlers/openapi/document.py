@@ -18,9 +18,9 @@ from handlers.identity.credentials import (
 from handlers.openapi import errors, refusals
 from handlers.openapi.methods import tagged
 from handlers.openapi.operations import Described
-from handlers.openapi.paths import calls, dashboard, limits, probes, providers
+from handlers.openapi.paths import calls, dashboard, probes, providers
 from handlers.openapi.paths.accounts import devices, session, single_sign_on
-from handlers.openapi.paths.money import reconciliation, spend
+from handlers.openapi.paths.money import spend
 from handlers.openapi.paths.recorded import interceptions, refused, sessions, statistics
 from handlers.operations import description
 from handlers.operations.catalogue import OPERATIONS
@@ -53,9 +53,9 @@ TAGS: Mapping[str, tuple[str, tuple[ModuleType, ...]]] = {
     "providers": ("Where calls go.", (providers,)),
     "refusals": ("Calls that the bridge refused.", (refused,)),
     "statistics": ("Statistics.", (statistics,)),
-    "limits": ("How much of the limits is used.", (limits,)),
+    "limits": ("How much of the limits is used.", ()),
     "policies": ("Which models users may call, and how much.", ()),
-    "prices": ("Own prices, spend, and comparison with bills.", (spend, reconciliation)),
+    "prices": ("Own prices, spend, and comparison with bills.", (spend,)),
     "webhooks": ("Webhooks that receive alerts.", ()),
     "users": ("Users, groups, tokens and sign-in.", (session, single_sign_on, devices)),
     "groups": ("Groups of users.", ()),

@@ -10,9 +10,9 @@ from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON
 from handlers.api.control import TOO_MANY_REQUESTS
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS
-from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.openapi.operations import JSON, Described, body, header, response
+from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS

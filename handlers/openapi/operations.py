@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta
 
-from handlers.api.recorded.watched import LINES
+from handlers.operations.long_response import LINES
 
 # An object of the OpenAPI document, by its keys.
 Described = dict[str, Any]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from handlers.api import demo_company, limits
+from handlers.api import demo_company, limits, what_if
 from handlers.api.accounts import audit, explanation, groups, policies, tokens, usage, users, views
 from handlers.api.alerts import webhooks
-from handlers.api.money import prices, recosts
+from handlers.api.money import prices, reconciliation, recosts
 from handlers.api.providers import configured, managed
 from handlers.api.recorded import facets
 from handlers.api.sign_in import devices, sign_ins
@@ -15,7 +15,7 @@ OPERATIONS = [
     *operations_of(
         (
             *(audit, configured, demo_company, devices, explanation, facets, groups, limits, managed, policies, prices),
-            *(recosts, sign_ins, tokens, usage, users, views, webhooks),
+            *(reconciliation, recosts, sign_ins, tokens, usage, users, views, webhooks, what_if),
         )
     ),
     *policies.OPERATIONS,

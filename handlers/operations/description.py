@@ -11,8 +11,9 @@ from msgspec import Meta, structs
 
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
-from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, header, in_path, json_response, query, shared
-from handlers.operations.operation import EVERYONE, NOTE_HEADER, Noted, Operation, by_path
+from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, header, in_path, query, response, shared
+from handlers.operations.long_response import LINES
+from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted, Operation, by_path
 
 _META = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra_json_schema")
 
@@ -78,8 +79,23 @@ def _responses(operation: Operation) -> dict[str, Described]:
         )
     if operation.located:
         headers["Location"] = header(str, "Where it is.", f"{operation.address}/2f0c7d4b-8a35-4f0e-9d1e-6a1b7c0e5d21")
-    answer = {"description": "It is done."} if kind is NoneType else json_response("The answer.", kind, headers)
-    return found | {str(int(operation.success)): answer}
+    return found | {str(int(operation.success)): _answer(operation, kind, headers)}
+
+
+def _answer(operation: Operation, kind: Any, headers: dict[str, Described]) -> Described:
+    """The answer by its media types: JSON, a file, or lines."""
+    if kind is NoneType:
+        return {"description": "It is done."}
+    content: dict[str, Described] = {media: {"schema": str} for media in operation.media}
+    if operation.media:
+        headers["Content-Disposition"] = header(str, "A file name.", 'attachment; filename="spend.csv"')
+    if get_origin(kind) in {Union, UnionType}:
+        (kind,) = [one for one in get_args(kind) if one is not Download]
+    if kind is not Download:
+        content[JSON] = {"schema": kind}
+    if "report" in operation.hints:
+        content[LINES] = {"schema": str, "example": '{"progress":{}}\n{"result":{}}\n'}
+    return response("The answer.", content, headers)
 
 
 def _in_query(field: structs.FieldInfo) -> Described:

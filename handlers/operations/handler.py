@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from types import NoneType
 from typing import Any, get_args
 from uuid import UUID
 
+from msgspec import structs
 from tornado.iostream import StreamClosedError
 from tornado.web import HTTPError
 
 from handlers.api.control import IdentifiedHandler
 from handlers.base import METHOD_NOT_ALLOWED
 from handlers.bridge import Bridge
-from handlers.operations.operation import NOTE_HEADER, SERVICE, Ask, Noted, Operation, Tagged, argument
+from handlers.operations.long_response import LongResponse
+from handlers.operations.operation import NOTE_HEADER, SERVICE, Ask, Download, Noted, Operation, Tagged, argument
 from handlers.operations.problems import problem_of
-from handlers.operations.query import read_query
-from handlers.problems import Problem, sentence
+from handlers.operations.query import INVALID, read_query
+from handlers.problems import Problem, ValidationProblem, sentence
 from storage.accounts.users import is_meant
+from storage.queries.paging import UnknownCursorError
 
 ME = "me"
 """The caller, in a path."""
@@ -27,6 +30,7 @@ ME = "me"
 SWALLOWED_BYTES = 1024 * 1024
 """How much more of a body is read and thrown away, so that a client gets to see the response."""
 
+NO_CURSOR = "no {} with this id that you may see"
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
 
@@ -45,6 +49,7 @@ class OperationHandler(IdentifiedHandler):
         self._operations = operations
         self._operation = operations.get("GET" if self.request.method == "HEAD" else self.request.method or "")
         self._body = bytearray()
+        self._long = LongResponse(self)
         super().initialize(bridge)
 
     @property
@@ -87,8 +92,19 @@ class OperationHandler(IdentifiedHandler):
         elif self.identity.user.role not in operation.who.roles:
             raise Problem(403, operation.refusal)
         arguments = {argument(name): self._part(operation, name, text) for name, text in parts.items()}
+        arguments |= self._further(operation)
         with suppress(StreamClosedError):
-            self._write_answer(operation, await operation.function(**arguments, **self._further(operation)))
+            if operation.is_long and self.request.method != "HEAD":
+                await self._long.run(operation, arguments)
+            else:
+                await self.answer(operation, await operation.function(**arguments))
+
+    async def answer(self, operation: Operation, answer: Any) -> None:
+        """Send what an operation returned."""
+        if isinstance(answer, Download):
+            await self._send_download(answer)
+        else:
+            self._write_answer(operation, answer)
             await self.finish_large()
 
     get = post = put = patch = delete = head = run
@@ -127,7 +143,8 @@ class OperationHandler(IdentifiedHandler):
             found["query"] = read_query(operation.query, self.request.query_arguments, self.bridge.now())
         if operation.body is not None:
             found["body"] = self._read_body(operation)
-        found["ask"] = Ask(self.bridge, self.identity, self.client_ip)
+        found["ask"] = Ask(self.bridge, self.identity, self.client_ip, is_head=self.request.method == "HEAD")
+        found["report"] = self._long
         found["versions"] = self._versions
         return {name: value for name, value in found.items() if name in operation.hints}
 
@@ -165,6 +182,31 @@ class OperationHandler(IdentifiedHandler):
             self.set_header("Location", f"{self.request.path}/{getattr(answer, operation.located)}")
         self.write_json(answer, operation.success, version=version)
 
+    async def _send_download(self, download: Download) -> None:
+        self.set_header("Content-Type", download.content_type)
+        self.set_header("Content-Disposition", f'attachment; filename="{download.name}"')
+        async with aclosing(download.pieces) as pieces:
+            if self.request.method == "HEAD":
+                await self.flush()
+                return
+            async for piece in pieces:
+                self.write(piece)
+                await self.send()
+
     def problem_of(self, error: BaseException | None) -> Problem | None:
         """Say what cannot be done."""
+        if isinstance(error, UnknownCursorError) and self._operation is not None:
+            fields = [one.encode_name for one in structs.fields(self._operation.query)]
+            after = next(name for name in fields if name.startswith("after_"))
+            return ValidationProblem(INVALID, validations=[(after, NO_CURSOR.format(error.noun))])
         return problem_of(error) or super().problem_of(error)
+
+    def on_connection_close(self) -> None:
+        """The client left: nothing more is read for it."""
+        super().on_connection_close()
+        self._long.leave()
+
+    def on_finish(self) -> None:
+        """The response has ended."""
+        super().on_finish()
+        self.bridge.lifecycle.leave(self._long)

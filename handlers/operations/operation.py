@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from http import HTTPStatus
 from types import ModuleType, NoneType
-from typing import Annotated, Any, Generic, NamedTuple, TypeAlias, TypeVar, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 from uuid import UUID
+
+from msgspec import Struct
 
 from handlers.bridge import Bridge
 from handlers.dataplane.addresses import CONTROL_PLANE
@@ -52,6 +65,8 @@ class Ask:
     bridge: Bridge
     identity: Identity
     client_ip: str
+    is_head: bool = False
+    """Whether only the head of the answer is sent."""
 
     @property
     def user(self) -> User:
@@ -90,6 +105,32 @@ class Noted(Tagged[Answer]):
 
 
 @dataclass(frozen=True)
+class Download:
+    """An answer that is a file, sent piece by piece as the client takes it."""
+
+    content_type: str
+    name: str
+    pieces: AsyncGenerator[bytes, None]
+
+
+class Report(Protocol):
+    """What an operation says while it works: how far it is.
+
+    Attributes:
+        in_lines: Whether the client takes lines of progress; the answer may take longer then.
+    """
+
+    in_lines: bool
+
+    async def __call__(self, progress: Struct | None = None) -> None:
+        """Send how far it is, if the client wants to know.
+
+        Raises:
+            StreamClosedError: The client has left.
+        """
+
+
+@dataclass(frozen=True)
 class ReadBy:
     """How a body is read that is no struct of its own: `Annotated[type, ReadBy(read, schema)]`."""
 
@@ -102,8 +143,11 @@ class Declaration:
     """Declares a function as an operation of the control plane.
 
     The function is given what it names: `ask` (an `Ask`), `query` (a `Query`), `body` (a `Body`, or see `ReadBy`),
-    `versions` (`Versions`), and the parts of the path. It returns a struct, a list, a `Tagged` one, or None. Its
-    docstring is what `/openapi.json` says, and its first line also what others are told that they may not do.
+    `versions` (`Versions`), `report` (a `Report`), and the parts of the path. It returns a struct, a list, a `Tagged` one,
+    a `Download`, or None. With a `report` or a download it may take long: it ends with the server, when the client leaves,
+    and when its user may no longer ask for it.
+
+    Its docstring is what `/openapi.json` says, and its first line also what others are told that they may not do.
 
     Attributes:
         path: Its address below the control plane, such as `views/{id}`.
@@ -116,6 +160,8 @@ class Declaration:
         tag: The part of the description it is in; by default the first word of the path.
         max_body: The largest body, in bytes.
         example: An example of its body.
+        shares: Whether it holds the caller's share of long requests: each user has one of these at a time.
+        media: The media types of a download, for the description.
         in_demo: Whether it is served of the demo company too; by default what is read.
     """
 
@@ -131,6 +177,8 @@ class Declaration:
     max_body: int = field(default=MAX_BODY_BYTES, kw_only=True)
     example: Any = field(default=None, kw_only=True)
     in_demo: bool | None = field(default=None, kw_only=True)
+    shares: bool = field(default=False, kw_only=True)
+    media: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __call__(self, function: Callable[..., Awaitable[Any]]) -> Operation:
         """Declare the function."""
@@ -172,6 +220,11 @@ class Operation(Declaration):
         returned = self.hints["return"]
         around = get_origin(returned)
         return (get_args(returned)[0], around) if around in {Tagged, Noted} else (returned, None)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it may take long."""
+        return self.shares or "report" in self.hints or bool(self.media)
 
     @property
     def success(self) -> int:

@@ -12,9 +12,11 @@ from storage.accounts.identities import IdentityConflictError, IdentityError, Un
 from storage.accounts.users import ChangedMeanwhileError
 from storage.accounts.views.views import NotYourViewError
 from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
+from storage.queries.filters.words import InvalidSearchError
 
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
+INVALID_SEARCH = "Invalid interception search query."
 NOT_YOUR_VIEW = "Only the user who saved a view and owners may change it."
 
 
@@ -29,6 +31,7 @@ _PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     InvalidBodyError: lambda error: ValidationProblem(
         INVALID_BODY, "" if error.problems else NO_OBJECT, error.problems
     ),
+    InvalidSearchError: lambda error: ValidationProblem(INVALID_SEARCH, validations=error.validations),
     InvalidPolicyError: _of_policy,
     UnknownIdentityError: lambda error: Problem(404, sentence(str(error))),
     ChangedMeanwhileError: lambda error: Problem(412, sentence(str(error))),

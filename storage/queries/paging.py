@@ -22,7 +22,11 @@ HIDDEN_FIELDS = {"blocks": False}
 
 
 class UnknownCursorError(LookupError):
-    """There is no document with this id that the caller may see, so no page begins after it."""
+    """There is no document with this id that the caller may see, so no page begins after it. `noun` is what is listed."""
+
+    def __init__(self, noun: str, id_: UUID) -> None:
+        super().__init__(f"there is no {noun} {id_} that the caller may see")
+        self.noun = noun
 
 
 class Position(NamedTuple):
@@ -68,7 +72,7 @@ class Paging(NamedTuple):
         """
         document = await collection.find_one({"_id": id_, **visible}, {self.by: True})
         if document is None:
-            raise UnknownCursorError(f"there is no {self.noun} {id_} that the caller may see")
+            raise UnknownCursorError(self.noun, id_)
         return Position(document.get(self.by), id_)
 
 

@@ -8,7 +8,8 @@ from typing import ClassVar, TypeAlias
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from handlers.api.recorded.watched import LINES, WatchedHandler
+from handlers.api.recorded.watched import WatchedHandler
+from handlers.operations.long_response import LINES
 from handlers.problems import stopping
 from resources.recorded.statistics import ReadingProgress
 from storage.queries.grouped.grouped import STREAM_SECONDS

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from handlers.api.control import ControlHandler
 from handlers.api.pagination import INVALID
+from handlers.operations.operation import Ask
+from handlers.operations.problems import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets.scrub import scrub_quoted
 from resources.recorded.figures import has_texts, session_without_texts, without_texts
@@ -25,7 +27,6 @@ from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
 from storage.search.reading import Query
 
-INVALID_SEARCH = "Invalid interception search query."
 WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
 )
@@ -44,38 +45,26 @@ class SessionSearch(NamedTuple):
     is_exact: bool = True
 
 
-class VisibilityHandler(ControlHandler):
-    """A resource: owners and auditors see all of it, readers all without texts, members their own.
+class Sight:
+    """What a caller sees of calls and sessions: owners and auditors all of it, readers all without texts, members their own.
 
-    Only this class decides what a caller sees of a call and of a session.
+    Only this class decides that.
+
+    Args:
+        ask: Who asks.
+        way: How the caller reads calls of others, for the audit trail.
+        detail: What else that says.
     """
 
-    way = Way.LIST
-    """How the caller reads calls of others."""
-    read_detail: tuple[tuple[str, str], ...] = ()
-    """What else the audit trail says of that."""
-    unknown_cursor: ClassVar[tuple[str, str] | None] = None
-    """Of a list: the parameter that names the row behind which a page begins, and what is said if there is no such row."""
-
-    def problem_of(self, error: BaseException | None) -> Problem | None:
-        """Say also what is wrong with a search or a page."""
-        match error:
-            case InvalidSearchError():
-                return ValidationProblem(INVALID_SEARCH, validations=error.validations)
-            case UnknownCursorError() if self.unknown_cursor is not None:
-                return ValidationProblem(INVALID, validations=[self.unknown_cursor])
-        return super().problem_of(error)
-
-    @property
-    def visible_to(self) -> UUID | None:
-        """The user whose calls alone may be seen; None sees all."""
-        user = self.identity.user
-        return None if user.role.sees_everyone else user.id
+    def __init__(self, ask: Ask, way: Way = Way.LIST, detail: tuple[tuple[str, str], ...] = ()) -> None:
+        self._ask = ask
+        self._way = way
+        self._detail = detail
 
     @property
     def shows_texts(self) -> bool:
         """Whether the caller may read prompts, inputs of tools, thoughts and errors."""
-        return self.identity.user.role.reads_texts
+        return self._ask.user.role.reads_texts
 
     def resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
         """The resource of a call, with what the caller may see of it."""
@@ -95,11 +84,11 @@ class VisibilityHandler(ControlHandler):
 
     def note_read(self, initiator_id: UUID, users: Mapping[UUID, User]) -> None:
         """Record in the audit trail that the caller reads texts of another user. Returns at once."""
-        if initiator_id == self.identity.user.id or self.request.method == "HEAD":
+        if initiator_id == self._ask.user.id or self._ask.is_head:
             return
         user = users.get(initiator_id)
         subject = initiator_id, user.username if user else ""
-        self.bridge.access.read(self.way, self.client_ip, self.identity, subject, *self.read_detail)
+        self._ask.bridge.access.read(self._way, self._ask.client_ip, self._ask.identity, subject, *self._detail)
 
     async def query(self, q: str, *, in_flight: bool = False) -> Query:
         """The query of a search for interceptions. A search for words leaves an audit entry.
@@ -113,7 +102,7 @@ class VisibilityHandler(ControlHandler):
             InvalidSearchError: it cannot be understood.
             ValidationProblem: its user is nobody that the caller may see.
         """
-        search = await self.resolved(parse_search(q, now=self.bridge.now()))
+        search = await self.resolved(parse_search(q, now=self._ask.bridge.now()))
         initiator_id = await self.initiator_of(search)
         if search.texts is not None:
             refuse_texts_of_others(search)
@@ -123,7 +112,7 @@ class VisibilityHandler(ControlHandler):
                 raise Problem(403, NOT_FOR_READERS)
             self._note_search(search, initiator_id)
         conditions = search.filter(initiator_id=initiator_id, in_flight=in_flight)
-        return Query(search, conditions, initiator_id, self.visible_to, self.identity.user.id)
+        return Query(search, conditions, initiator_id, self._ask.visible_to, self._ask.user.id)
 
     async def session_search(self, q: str) -> SessionSearch:
         """The filter of a search for sessions. The search index answers what it asks of calls.
@@ -138,15 +127,15 @@ class VisibilityHandler(ControlHandler):
         if (calls := call_search(query.search)) is None:
             return SessionSearch(conditions)
         of_calls = query._replace(search=calls, conditions=calls.filter(initiator_id=query.initiator_id))
-        found = await self.bridge.search.sessions(of_calls)
+        found = await self._ask.bridge.search.sessions(of_calls)
         return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact)
 
     def _note_search(self, search: Search, initiator_id: UUID | None) -> None:
-        me = self.identity.user
+        me = self._ask.user
         if not me.role.sees_everyone or initiator_id == me.id:
             return
         subject = None if initiator_id is None else (initiator_id, search.user or "")
-        self.bridge.access.searched(self.client_ip, self.identity, subject)
+        self._ask.bridge.access.searched(self._ask.client_ip, self._ask.identity, subject)
 
     async def resolved(self, search: Search) -> Search:
         """Return the search with ids instead of names of users, groups and tokens.
@@ -170,23 +159,23 @@ class VisibilityHandler(ControlHandler):
         return None if search.user is None else await self._user(search.user)
 
     async def _user(self, name: str) -> UUID:
-        me = self.identity.user
+        me = self._ask.user
         user_id = read_id(name)
         if user_id == me.id or name == ME or is_same_name(name, me.username):
             return me.id
         if me.role.sees_everyone:
             if user_id is not None:
                 return user_id
-            user = await self.bridge.identities.find_initiator(name)
+            user = await self._ask.bridge.identities.find_initiator(name)
             if user is not None:
                 return user.id
         raise _unknown("user", f'user "{name}"')
 
     async def _group(self, name: str) -> UUID:
-        me = self.identity.user
-        group = await self.bridge.groups.find(name)
+        me = self._ask.user
+        group = await self._ask.bridge.groups.find(name)
         if group is None and me.role.sees_everyone:
-            group = await self.bridge.groups.find(name, removed=True)
+            group = await self._ask.bridge.groups.find(name, removed=True)
         if group is None or not (group.id in me.group_ids or me.role.sees_everyone):
             raise _unknown("group", f'group "{name}"')
         return group.id
@@ -195,13 +184,75 @@ class VisibilityHandler(ControlHandler):
         """The id of a token by that or its name, which must be of one token only."""
         if scrub_quoted(name) != name:
             raise ValidationProblem(INVALID_SEARCH, validations=[("token", TOKEN_IN_ADDRESS)])
-        found = await self.bridge.tokens.named(name, of=self.visible_to)
+        found = await self._ask.bridge.tokens.named(name, of=self._ask.visible_to)
         if len(found) > 1:
             detail = f'{len(found)} tokens are named "{name}"; give the id of one: {", ".join(found)}'
             raise ValidationProblem(INVALID_SEARCH, validations=[("token", detail)])
         if not found:
             raise _unknown("token", f'token "{name}"')
         return found[0]
+
+
+class VisibilityHandler(ControlHandler):
+    """A resource of recorded calls."""
+
+    way = Way.LIST
+    """How the caller reads calls of others."""
+    read_detail: tuple[tuple[str, str], ...] = ()
+    """What else the audit trail says of that."""
+    unknown_cursor: ClassVar[tuple[str, str] | None] = None
+    """Of a list: the parameter that names the row behind which a page begins, and what is said if there is no such row."""
+
+    def problem_of(self, error: BaseException | None) -> Problem | None:
+        """Say also what is wrong with a search or a page."""
+        match error:
+            case InvalidSearchError():
+                return ValidationProblem(INVALID_SEARCH, validations=error.validations)
+            case UnknownCursorError() if self.unknown_cursor is not None:
+                return ValidationProblem(INVALID, validations=[self.unknown_cursor])
+        return super().problem_of(error)
+
+    @property
+    def sight(self) -> Sight:
+        """What the caller sees."""
+        is_head = self.request.method == "HEAD"
+        ask = Ask(self.bridge, self.identity, self.client_ip, is_head=is_head)
+        return Sight(ask, self.way, self.read_detail)
+
+    @property
+    def visible_to(self) -> UUID | None:
+        """The user whose calls alone may be seen; None sees all."""
+        user = self.identity.user
+        return None if user.role.sees_everyone else user.id
+
+    @property
+    def shows_texts(self) -> bool:
+        """Whether the caller may read texts."""
+        return self.sight.shows_texts
+
+    def resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
+        """The resource of a call, with what the caller may see of it."""
+        return self.sight.resource_of(document, users)
+
+    def session_resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Session:
+        """The resource of a session, with what the caller may see of it."""
+        return self.sight.session_resource_of(document, users)
+
+    def note_read(self, initiator_id: UUID, users: Mapping[UUID, User]) -> None:
+        """Record in the audit trail that the caller reads texts of another user."""
+        self.sight.note_read(initiator_id, users)
+
+    async def query(self, q: str, *, in_flight: bool = False) -> Query:
+        """The query of a search for interceptions; raises as `Sight.query`."""
+        return await self.sight.query(q, in_flight=in_flight)
+
+    async def session_search(self, q: str) -> SessionSearch:
+        """The filter of a search for sessions; raises as `Sight.session_search`."""
+        return await self.sight.session_search(q)
+
+    async def initiator_of(self, search: Search | RefusalSearch) -> UUID | None:
+        """The user of a search; raises as `Sight.initiator_of`."""
+        return await self.sight.initiator_of(search)
 
 
 def refuse_texts_of_others(search: Search) -> None:

@@ -6,24 +6,14 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final
 
 from handlers.api.recorded.visibility import VisibilityHandler
 from handlers.lifecycle import ActiveRequest
+from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER, WATCH_SECONDS
 from handlers.problems import Problem, stopping
 from intercept.records import EndReason
 
 logger = logging.getLogger(__name__)
-
-LINES: Final = "application/x-ndjson"
-"""The media type of lines of progress, and at last the result."""
-
-TOO_MANY_EXPORTS_OF_USER = (
-    "You have {} export in progress, the maximum for one user. Please try again when it has ended."
-)
-
-WATCH_SECONDS = 5.0
-"""How often the token or session and the user of a long response are checked again."""
 
 
 class WatchedHandler(VisibilityHandler):

@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 
 from handlers.api import what_if
-from handlers.api.recorded.watched import TOO_MANY_EXPORTS_OF_USER
 from handlers.lifecycle import SHUTTING_DOWN
+from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER
 from handlers.problems import DATABASE_UNAVAILABLE
 from intercept.records import CredentialKind
 from intercept.times import format_time

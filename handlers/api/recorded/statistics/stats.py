@@ -16,7 +16,7 @@ from handlers.api.names import read_names
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.progress import ProgressHandler
 from handlers.api.recorded.statistics.group_request import PARAMETERS, parse_group_request
-from handlers.api.recorded.visibility import INVALID_SEARCH
+from handlers.operations.problems import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from resources.names import Names

