@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from types import ModuleType
 from typing import Any
 
 import msgspec
@@ -15,11 +14,10 @@ from handlers.identity.credentials import (
     SESSION_COOKIE,
     SESSION_HEADER,
 )
-from handlers.openapi import errors, refusals
+from handlers.openapi import errors, others, refusals
 from handlers.openapi.methods import tagged
-from handlers.openapi.operations import Described
-from handlers.openapi.paths import calls, dashboard, probes, providers
-from handlers.openapi.paths.accounts import devices, session, single_sign_on
+from handlers.openapi.parts import Described
+from handlers.openapi.paths import calls, providers
 from handlers.openapi.paths.money import spend
 from handlers.openapi.paths.recorded import interceptions, refused, sessions, statistics
 from handlers.operations import description
@@ -45,26 +43,26 @@ SECURITY_SCHEMES = {
     **{name.replace("-", ""): {"type": "apiKey", "in": "header", "name": name} for name in KEY_HEADERS},
 }
 
-# By tag: what it is of, and the modules that describe it.
-TAGS: Mapping[str, tuple[str, tuple[ModuleType, ...]]] = {
-    "interceptions": ("What was recorded.", (interceptions,)),
-    "sessions": ("Calls that belong together.", (sessions,)),
+# By tag: what it is of, and what describes beside operations what is of it.
+TAGS: Mapping[str, tuple[str, tuple[dict[str, Described], ...]]] = {
+    "interceptions": ("What was recorded.", (interceptions.PATHS,)),
+    "sessions": ("Calls that belong together.", (sessions.PATHS,)),
     "names": ("Which models, clients, providers and tags there are.", ()),
-    "providers": ("Where calls go.", (providers,)),
-    "refusals": ("Calls that the bridge refused.", (refused,)),
-    "statistics": ("Statistics.", (statistics,)),
+    "providers": ("Where calls go.", (providers.PATHS,)),
+    "refusals": ("Calls that the bridge refused.", (refused.PATHS,)),
+    "statistics": ("Statistics.", (statistics.PATHS,)),
     "limits": ("How much of the limits is used.", ()),
     "policies": ("Which models users may call, and how much.", ()),
-    "prices": ("Own prices, spend, and comparison with bills.", (spend,)),
+    "prices": ("Own prices, spend, and comparison with bills.", (spend.PATHS,)),
     "webhooks": ("Webhooks that receive alerts.", ()),
-    "users": ("Users, groups, tokens and sign-in.", (session, single_sign_on, devices)),
+    "users": ("Users, groups, tokens and sign-in.", (others.SIGN_IN,)),
     "groups": ("Groups of users.", ()),
     "views": ("Saved views of the dashboard.", ()),
     "audit": ("Who changed what.", ()),
     "demo company": ("An invented company, to look around in.", ()),
-    "data plane": ("Calls to providers, for AI clients.", (calls,)),
-    "operation": ("Health and metrics, for operators; without a token.", (probes,)),
-    "dashboard": ("A web page.", (dashboard,)),
+    "data plane": ("Calls to providers, for AI clients.", (calls.PATHS,)),
+    "operation": ("Health and metrics, for operators; without a token.", (others.PROBES,)),
+    "dashboard": ("A web page.", (others.PAGES,)),
 }
 
 ABOUT = """A self-hosted gateway between AI clients and AI providers.
@@ -78,7 +76,7 @@ def openapi_document(version: str) -> Described:
     paths = description.paths(OPERATIONS)
     for tag, (_, parts) in TAGS.items():
         for part in parts:
-            for path, item in part.PATHS.items():
+            for path, item in part.items():
                 paths[path] = paths.get(path, {}) | tagged(tag, item)
     document: Described = {
         "openapi": "3.1.0",

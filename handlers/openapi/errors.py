@@ -6,13 +6,15 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from handlers.api.accounts.changes import INVALID_BODY, MAX_BODY_BYTES, NOT_JSON, TOO_LARGE
 from handlers.api.control import TOO_MANY_REQUESTS
 from handlers.api.pagination import INVALID
 from handlers.api.recorded.visibility import NOT_FOR_READERS
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
-from handlers.openapi.operations import JSON, Described, body, header, response
+from handlers.openapi.parts import JSON, Described, body, header, response
+from handlers.operations.handler import NOT_JSON, TOO_LARGE
 from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER
+from handlers.operations.operation import MAX_BODY_BYTES
+from handlers.operations.problems import INVALID_BODY
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from handlers.openapi.operations import JSON, Described, shared
+from handlers.openapi.parts import JSON, Described, shared
 
 METHODS = frozenset({"get", "head", "post", "put", "patch", "delete"})
 # The errors of every change, of those with a body, and of every resource that is read.

@@ -25,7 +25,7 @@ from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.dataplane.services.ownership import NOT_YOURS
 from handlers.dataplane.services.passthrough import OWN_KEY_ONLY
 from handlers.lifecycle import SHUTTING_DOWN
-from handlers.openapi.operations import JSON, Described, body, header, response
+from handlers.openapi.parts import JSON, Described, body, header, response
 from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
 from intercept.apis import Dialect

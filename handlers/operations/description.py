@@ -11,7 +11,7 @@ from msgspec import Meta, structs
 
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
-from handlers.openapi.operations import ETAG, IF_MATCH, JSON, Described, header, in_path, query, response, shared
+from handlers.openapi.parts import ETAG, IF_MATCH, JSON, Described, header, in_path, query, response, shared
 from handlers.operations.long_response import LINES
 from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted, Operation, by_path
 

@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.identity.credentials import KEY_HEADERS
-from handlers.openapi.operations import JSON, Described, body, in_path, response, shared
+from handlers.openapi.parts import JSON, Described, body, in_path, response, shared
 from handlers.openapi.refusals import RATE, kind_of
 from handlers.openapi.refusals import named as headers_named
 from handlers.timer import SERVER_TIMING_HEADER

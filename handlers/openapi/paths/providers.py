@@ -6,7 +6,7 @@ from handlers.api.providers.managed import UNKNOWN
 from handlers.api.providers.performance import NOT_YOURS_TO_SEE as NOT_YOURS
 from handlers.openapi.errors import not_members, problem
 from handlers.openapi.methods import get
-from handlers.openapi.operations import JSON, Described, in_path, json_response, response
+from handlers.openapi.parts import JSON, Described, in_path, json_response, response
 from handlers.openapi.paths.recorded.statistics import IN_HOURS
 from resources.recorded.performance import ProviderPerformance, ProviderUsage
 from storage.queries.performance import MAX_CALLS

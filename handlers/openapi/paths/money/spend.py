@@ -7,7 +7,7 @@ from typing import Literal
 from handlers.api.money.spend import TOO_SLOW
 from handlers.openapi.errors import BUSY, retriable
 from handlers.openapi.methods import get
-from handlers.openapi.operations import Described, header, query, response
+from handlers.openapi.parts import Described, header, query, response
 from storage.queries.filters.grouped.spending import Dimension
 
 PATHS: dict[str, Described] = {

@@ -16,7 +16,7 @@ from handlers.api.recorded.live import TOO_MANY as TOO_MANY_LISTENERS
 from handlers.api.recorded.live import TOO_MANY_OF_USER as TOO_MANY_LIVE_TAILS_OF_USER
 from handlers.openapi.errors import BUSY, WORDS, problem, retriable
 from handlers.openapi.methods import get
-from handlers.openapi.operations import (
+from handlers.openapi.parts import (
     Described,
     body,
     header,

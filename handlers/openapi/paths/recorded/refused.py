@@ -6,7 +6,7 @@ from datetime import datetime
 
 from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
-from handlers.openapi.operations import JSON, Described, json_response, lines, query, response
+from handlers.openapi.parts import JSON, Described, json_response, lines, query, response
 from handlers.openapi.paths.recorded.interceptions import AFTER, LIMIT, OFFSET, SEARCH
 from resources.fields import ListPage
 from resources.recorded.errors import ErrorList

@@ -10,7 +10,7 @@ from msgspec import Meta
 from handlers.api.recorded.sessions import DEFAULT_THREADS, MAX_THREADS, UNKNOWN_SESSION
 from handlers.openapi.errors import WORDS, problem
 from handlers.openapi.methods import get
-from handlers.openapi.operations import Described, in_path, json_response, query
+from handlers.openapi.parts import Described, in_path, json_response, query
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET
 from resources.recorded.sessions import SessionDetail, SessionList
 from resources.recorded.timelines import Timeline

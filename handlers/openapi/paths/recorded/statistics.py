@@ -11,7 +11,7 @@ from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
-from handlers.openapi.operations import JSON, Described, lines, query, response
+from handlers.openapi.parts import JSON, Described, lines, query, response
 from resources.recorded.statistics import Statistics
 from storage.queries.filters.grouped.calendar import Period
 from storage.queries.filters.grouped.dimensions import Order, Subject, names_of

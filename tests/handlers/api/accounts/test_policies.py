@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.api.accounts.changes import TOO_LARGE
 from handlers.api.accounts.policies import (
     MAX_POLICY_BYTES,
 )
+from handlers.operations.handler import TOO_LARGE
 from storage.queries.accounts.audit import audit_page
 
 POLICIES = "/api/v2/aibridge/policies"

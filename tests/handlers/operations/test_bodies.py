@@ -11,15 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import UNSET, UnsetType
 
-from handlers.api.accounts.changes import (
-    INVALID_BODY,
-    MAX_BODY_BYTES,
-    NO_OBJECT,
-    NOT_JSON,
-    SWALLOWED_BYTES,
-    TOO_LARGE,
-)
 from handlers.base import IDENTITIES_UNAVAILABLE, UNIDENTIFIED
+from handlers.operations.handler import NOT_JSON, SWALLOWED_BYTES, TOO_LARGE
+from handlers.operations.operation import MAX_BODY_BYTES
+from handlers.operations.problems import INVALID_BODY, NO_OBJECT
 from handlers.problems import DATABASE_UNAVAILABLE
 from resources.bodies import ONLY_ONCE, Body, InvalidBodyError, Readers
 from tests.bridge import until
