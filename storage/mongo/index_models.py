@@ -52,7 +52,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             # Without what waits for its thread to be known.
             _of_some(indexes.UNGROUPED, "ungrouped", {"ungrouped": _THERE, "unlinked": None}),
             _of_those_with(indexes.OF_SESSION, "of_session", "session_id"),
-            _of_those_with(indexes.SESSION_OF, "session_of", "session_id"),
         ),
         "rollups": (
             IndexModel(indexes.ROLLUPS, name="cell"),

@@ -64,8 +64,6 @@ UNINDEXED: Keys = ascending("unindexed", "_id")
 
 _OLDEST_FIRST: Keys = ascending("started_at", "_id")
 OF_SESSION: Keys = (*ascending("session_id", "root_id"), *_OLDEST_FIRST)
-# Of thousands of calls in which session each is, to read none of them.
-SESSION_OF: Keys = ascending("_id", "session_id")
 
 _SESSIONS_COVERED: Keys = ascending("initiator_id", "client")
 SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)

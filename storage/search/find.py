@@ -22,7 +22,6 @@ from storage.mongo.clocks import Monotonic
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.documents.rows import Rows, as_sent
-from storage.mongo.indexes import SESSION_OF
 from storage.queries.filters.texts import Match
 from storage.queries.grouped.row_reader import RowReader
 from storage.queries.grouped.sources.found import CallFinder, FoundCalls
@@ -30,7 +29,7 @@ from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
 from storage.search.conditions import is_indexed
 from storage.search.reading import IndexReading, Query, TextTime
-from storage.search.segments import ID_BYTES, IDS, Key, id_at
+from storage.search.segments import IDS, Key, id_at
 from storage.search.writing import read_fields
 
 MAX_CALLS: Final = 10_000
@@ -41,8 +40,6 @@ MAX_CHECKED: Final = 1_000
 
 TEXT_SECONDS: Final = 4.0
 """How long a search reads texts. What it found until then is the answer."""
-
-_LEAST_ID: Final = Binary(bytes(ID_BYTES), UUID_SUBTYPE)
 
 
 class Found(Struct):
@@ -98,15 +95,9 @@ class SearchIndex:
         """Find the ids of the sessions of the latest calls that match, of `MAX_CALLS`; calls that have none are left out."""
         async with self._database.query(), self._database.snapshot() as session:
             found, is_exact = await self._latest(self._reading(session, query), MAX_CALLS)
-            # What is said of the session lets MongoDB read the index alone.
-            match = {"_id": {"$in": found}, "session_id": {"$gte": _LEAST_ID}}
-            pipeline: list[dict[str, Any]] = [
-                {"$match": match},
-                {"$group": {"_id": None, "ids": {"$addToSet": "$session_id"}}},
-            ]
-            interceptions = with_plain_ids(self._interceptions)
-            cursor = interceptions.aggregate(pipeline, hint=dict(SESSION_OF), session=session)
-            return FoundIds([id_ for group in await cursor.to_list(1) for id_ in group["ids"]], is_exact)
+            calls = with_plain_ids(self._interceptions)
+            ids = await calls.distinct("session_id", {"_id": {"$in": found}}, session=session)
+            return FoundIds(ids, is_exact)
 
     def every(self, query: Query) -> CallFinder:
         """Find all calls that match, for what is made of them as of one moment.
