@@ -12,7 +12,6 @@ from tornado.web import Application
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
 from handlers.api.money.spend import SpendExportHandler
-from handlers.api.providers.performance import PerformanceHandler, ProviderUsageHandler
 from handlers.api.recorded.errors import ErrorsHandler
 from handlers.api.recorded.export import ExportHandler
 from handlers.api.recorded.interceptions import InterceptionHandler, InterceptionsHandler
@@ -52,8 +51,6 @@ _CONTROL: tuple[tuple[Any, ...], ...] = (
     ("sessions", SessionsHandler),
     ("sessions/([^/]+)", SessionHandler),
     ("sessions/([^/]+)/timeline", TimelineHandler),
-    ("providers/performance", PerformanceHandler),
-    ("providers/([^/]+)/usage", ProviderUsageHandler),
     ("errors", ErrorsHandler),
     ("refusals", RefusalsHandler),
     ("stats", StatisticsHandler),

@@ -49,10 +49,9 @@ from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
-from storage.queries.errors import Errors
-from storage.queries.grouped.grouped import Grouped
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
+from storage.queries.questions.questions import Questions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.recording.recorder import Recorder
@@ -120,9 +119,8 @@ class Bridge:
     search: SearchIndex
     refusal_recorder: RefusalRecorder
     refusals: Refusals
-    errors: Errors
     sessions: Sessions
-    grouped: Grouped
+    questions: Questions
     live: Live
     upstream: UpstreamClient
     chat_usage: ChatUsage

@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType, field
 from intercept.ids import format_id
 from resources.fields import doc
 from storage.accounts.users import Group, Token, User
-from storage.queries.filters.grouped.dimensions import Dimension
+from storage.queries.questions.question import Dimension
 
 
 class SeriesGroup(Struct):

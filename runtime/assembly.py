@@ -54,10 +54,9 @@ from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
-from storage.queries.errors import Errors
-from storage.queries.grouped.grouped import Grouped
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
+from storage.queries.questions.questions import Questions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.recording.recorder import Recorder
@@ -150,9 +149,8 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         search=SearchIndex(database),
         refusal_recorder=refusal_recorder,
         refusals=Refusals(database),
-        errors=Errors(database),
         sessions=Sessions(database),
-        grouped=Grouped(database),
+        questions=Questions(database),
         live=live,
         upstream=upstream,
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),

@@ -31,10 +31,9 @@ from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
-from storage.queries.errors import Errors
-from storage.queries.grouped.grouped import Grouped
 from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
+from storage.queries.questions.questions import Questions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.search.find import SearchIndex
@@ -124,9 +123,8 @@ class DemoView:
             interception_reader=InterceptionReader(database),
             search=SearchIndex(database),
             refusals=Refusals(database),
-            errors=Errors(database),
             sessions=Sessions(database),
-            grouped=Grouped(database),
+            questions=Questions(database),
             overload=OverloadProtection(real.overload.settings),
             policies=FollowedPolicies(database, zone=real.settings.budget_timezone, now=now),
             breakers=None,

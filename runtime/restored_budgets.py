@@ -26,7 +26,8 @@ from storage.accounts.identities import Identities
 from storage.accounts.users import User
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
-from storage.queries.money.spend import read_spend_by_token
+from storage.queries.money import spend_by_token
+from storage.queries.questions.questions import Questions
 
 UNRESTORED = "budgets do not count what was spent before the start"
 
@@ -104,7 +105,7 @@ class RestoredBudgets:
 
     async def _restore(self, period: Period, new: Collection[tuple[Source | None, str]]) -> None:
         begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
-        spend = await read_spend_by_token(self._database, from_ns(begin))
+        spend = await spend_by_token(Questions(self._database), from_ns(begin), self._now())
         if (None, "") in new:
             self._restore_users(spend, begin)
         of_policies = [(source, part) for source, part in new if source is not None]

@@ -20,8 +20,9 @@ from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
 from settings.reports import report_access
 from storage.mongo.database import Database
-from storage.queries.filters.grouped.spending import NotRecordedError
-from storage.queries.money.reconciliation import read_recorded
+from storage.queries.money import read_recorded
+from storage.queries.questions.groups import NotRecordedError
+from storage.queries.questions.questions import Questions
 from upstream.client import UpstreamClient
 from upstream.reports.exports import read_exports
 from upstream.reports.reader import read_report
@@ -71,7 +72,7 @@ def reconcile(
     settings = settings_of(click.get_current_context())
 
     async def work(database: Database) -> list[Reconciled]:
-        recorded = await read_recorded(database, source.types, names, first, behind)
+        recorded = await read_recorded(Questions(database), source.types, names, first, behind)
         if source.is_file:
             reported = read_exports(provider, files, first.date(), behind.date())
         else:

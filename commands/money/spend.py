@@ -11,12 +11,15 @@ import click
 from commands.command import command, groups_of, identities_of, now, run, tokens_of
 from commands.export import STANDARD_OUTPUT, file_argument, force_option, opened
 from commands.money.prices import TIME, refuse_range
-from resources.money.spend import GONE, SPEND_FORMATS, spend_days
+from resources.money.spend import GONE, SPANS, SPEND_BY, SPEND_FORMATS, spend_days, values_of
 from resources.names import Names
 from resources.ranges import Problems
 from storage.mongo.database import Database
-from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
-from storage.queries.money.spend_rows import Spending
+from storage.queries.found import SPEND
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.groups import NotRecordedError, Row
+from storage.queries.questions.question import By, Dimension, Question
+from storage.queries.questions.questions import Questions
 
 
 @click.group()
@@ -30,14 +33,14 @@ def spend() -> None:
 @click.option("--to", "end", type=TIME, help="The day after the last one; default: tomorrow.")
 @click.option(
     "--group-by",
-    type=click.Choice([one.value for one in Dimension]),
+    type=click.Choice(list(SPEND_BY)),
     multiple=True,
     help="Dimension to group calls by; repeatable.",
 )
 @click.option(
     "--span",
-    type=click.Choice([one.value for one in Span]),
-    default=Span.MONTH.value,
+    type=click.Choice([one.value for one in SPANS]),
+    default=Period.MONTH.value,
     show_default=True,
     help="Of a row.",
 )
@@ -62,14 +65,15 @@ def export_spend(
     written, problems = SPEND_FORMATS[format_], Problems()
     first, behind = spend_days(start, end, problems, now())
     refuse_range(problems)
-    query = written.change(SpendQuery(first, behind, tuple(dict.fromkeys(map(Dimension, group_by))), Span(span)))
+    by = tuple([By(SPEND_BY[one]) for one in dict.fromkeys(group_by)])
+    question = written.change(Question(first, behind, by=by, period=Period(span)))
 
     async def work(database: Database) -> int:
         count = 0
-        out.write(written.begin(query))
-        async with aclosing(Spending(database).pages(query)) as pages:
+        out.write(written.begin(question))
+        async with aclosing(Questions(database).pages(question, SPEND, if_recorded=True)) as pages:
             async for rows in pages:
-                out.write(written.write(query, rows, await _names(database, rows)))
+                out.write(written.write(question, rows, await _names(database, question, rows)))
                 count += len(rows)
         out.flush()
         return count
@@ -83,10 +87,10 @@ def export_spend(
         click.echo(f"Rows in {file}: {count}")
 
 
-async def _names(database: Database, rows: list[SpendRow]) -> Names:
-    found = {one: {row.values[one] for row in rows if one in row.values} for one in Dimension}
+async def _names(database: Database, question: Question, rows: list[Row]) -> Names:
+    values = values_of(question, rows)
     return Names(
-        await identities_of(database).users_by_id(found[Dimension.USER]),
-        await groups_of(database).by_id({id_ for ids in found[Dimension.GROUP] for id_ in ids}),
-        await tokens_of(database).by_id(found[Dimension.TOKEN]),
+        await identities_of(database).users_by_id(values[Dimension.USER]),
+        await groups_of(database).by_id({id_ for ids in values[Dimension.GROUPS] for id_ in ids}),
+        await tokens_of(database).by_id(values[Dimension.TOKEN]),
     )

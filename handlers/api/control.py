@@ -26,7 +26,7 @@ from storage.accounts.identities import Identity, Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.filters.grouped.groups import TooMuchError
+from storage.queries.questions.groups import TooMuchError
 
 # Bytes of a response that are written before the client has to read them.
 PIECE_BYTES = 256 * 1024

@@ -17,7 +17,7 @@ from handlers.identity.credentials import (
 from handlers.openapi import errors, others, refusals
 from handlers.openapi.methods import tagged
 from handlers.openapi.parts import Described
-from handlers.openapi.paths import calls, providers
+from handlers.openapi.paths import calls
 from handlers.openapi.paths.money import spend
 from handlers.openapi.paths.recorded import interceptions, refused, sessions, statistics
 from handlers.operations import description
@@ -48,7 +48,7 @@ TAGS: Mapping[str, tuple[str, tuple[dict[str, Described], ...]]] = {
     "interceptions": ("What was recorded.", (interceptions.PATHS,)),
     "sessions": ("Calls that belong together.", (sessions.PATHS,)),
     "names": ("Which models, clients, providers and tags there are.", ()),
-    "providers": ("Where calls go.", (providers.PATHS,)),
+    "providers": ("Where calls go.", ()),
     "refusals": ("Calls that the bridge refused.", (refused.PATHS,)),
     "statistics": ("Statistics.", (statistics.PATHS,)),
     "limits": ("How much of the limits is used.", ()),

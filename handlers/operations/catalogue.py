@@ -7,6 +7,7 @@ from handlers.api.accounts import audit, explanation, groups, policies, tokens, 
 from handlers.api.alerts import webhooks
 from handlers.api.money import prices, reconciliation, recosts
 from handlers.api.providers import configured, managed
+from handlers.api.providers import usage as provider_usage
 from handlers.api.recorded import facets
 from handlers.api.sign_in import devices, sign_ins
 from handlers.operations.operation import by_path, operations_of
@@ -15,7 +16,7 @@ OPERATIONS = [
     *operations_of(
         (
             *(audit, configured, demo_company, devices, explanation, facets, groups, limits, managed, policies, prices),
-            *(reconciliation, recosts, sign_ins, tokens, usage, users, views, webhooks, what_if),
+            *(provider_usage, reconciliation, recosts, sign_ins, tokens, usage, users, views, webhooks, what_if),
         )
     ),
     *policies.OPERATIONS,

@@ -11,7 +11,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, field
 
 from resources.fields import doc
-from storage.derived.recorded_day import RecordedDay
+from storage.queries.found import RecordedDay
 from upstream.reports.names import model_key
 from upstream.reports.reported import STANDARD, Reported, Tokens
 

@@ -8,9 +8,11 @@ columns of unit prices.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
 from uuid import UUID
@@ -18,17 +20,37 @@ from uuid import UUID
 import msgspec
 
 from intercept.times import format_time
+from resources.fields import micro_dollars
 from resources.names import Names
 from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
 from storage.derived.rollup import TOKENS, Bucket
-from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
 from storage.queries.filters.time_ranges import ceiling
+from storage.queries.found import SPEND
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.groups import Row
+from storage.queries.questions.question import By, Dimension, Question
 
 GONE: Final = "calls of before {:%Y-%m-%d} are not recorded any more; begin then, or group by user, provider, model and client alone"
 
 GROUP_SEPARATOR: Final = ", "
 
+SPEND_BY: Final[Mapping[str, Dimension]] = MappingProxyType(
+    {
+        "user": Dimension.USER,
+        "group": Dimension.GROUPS,
+        "token": Dimension.TOKEN,
+        "provider": Dimension.PROVIDER,
+        "model": Dimension.MODEL,
+        "client": Dimension.CLIENT,
+    }
+)
+"""By what rows may be grouped. A call is in one row, so the groups of its user are one value together."""
+
+SPANS: Final = (Period.DAY, Period.MONTH)
+"""How much time a row may be about."""
+
+_COUNTS: Final = SPEND[:-1]
 
 Cells = Sequence[object]
 
@@ -38,22 +60,32 @@ class SpendFormat:
     """A format of rows.
 
     Attributes:
-        change: Adapts a query to the format.
+        change: Adapts a question to the format.
         head: The names of the columns.
         cells: Their values.
     """
 
-    change: Callable[[SpendQuery], SpendQuery]
-    head: Callable[[SpendQuery], Cells]
-    cells: Callable[[SpendQuery, SpendRow, Names], Cells]
+    change: Callable[[Question], Question]
+    head: Callable[[Question], Cells]
+    cells: Callable[[Question, Row, Names], Cells]
 
-    def begin(self, query: SpendQuery) -> bytes:
+    def begin(self, question: Question) -> bytes:
         """Write the names of the columns."""
-        return write_csv([self.head(query)])
+        return write_csv([self.head(question)])
 
-    def write(self, query: SpendQuery, rows: Iterable[SpendRow], names: Names) -> bytes:
+    def write(self, question: Question, rows: Iterable[Row], names: Names) -> bytes:
         """Write rows."""
-        return write_csv(self.cells(query, row, names) for row in rows)
+        return write_csv(self.cells(question, row, names) for row in rows)
+
+
+def values_of(question: Question, rows: Iterable[Row]) -> Mapping[Dimension, set[Any]]:
+    """Return the values in rows by dimension, of which names are looked up."""
+    found: defaultdict[Dimension, set[Any]] = defaultdict(set)
+    for row in rows:
+        for one, value in zip(question.by, row.key, strict=True):
+            if value:
+                found[one.dimension].add(value)
+    return found
 
 
 def spend_days(
@@ -67,36 +99,37 @@ def spend_days(
 _COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(
     {
         Dimension.USER: ("user_id", "username", "user_name", "cost_centre"),
-        Dimension.GROUP: ("group_ids", "groups"),
+        Dimension.GROUPS: ("group_ids", "groups"),
         Dimension.TOKEN: ("token_id", "token_name"),
         Dimension.PROVIDER: ("provider_name",),
         Dimension.MODEL: ("model",),
         Dimension.CLIENT: ("client",),
     }
 )
-_FIGURES: Final = (*COUNTS, "cost_micro_usd", "cost_usd")
+_FIGURES: Final = (*_COUNTS, "cost_micro_usd", "cost_usd")
 _RENAMED: Final = MappingProxyType({"interceptions": "calls", "unpriced": "unpriced_calls"})
 
 
-def _plain_head(query: SpendQuery) -> Cells:
-    named = [name for one in query.group_by for name in _COLUMNS[one]]
+def _plain_head(question: Question) -> Cells:
+    named = [name for one in question.by for name in _COLUMNS[one.dimension]]
     return ["period_start", "period_end", *named, *(_RENAMED.get(name, name) for name in _FIGURES)]
 
 
-def _plain_cells(query: SpendQuery, row: SpendRow, names: Names) -> Cells:
-    start, end = _period(query, row.at)
-    named = [cell for one in query.group_by for cell in _named(one, row.values[one], names)]
-    figures = [row.counts[name] for name in COUNTS]
-    return [f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}", *named, *figures, row.micro_dollars, f"{row.usd:f}"]
+def _plain_cells(question: Question, row: Row, names: Names) -> Cells:
+    start, end = _period(question, row.at)
+    named = [cell for one, value in zip(question.by, row.key, strict=True) for cell in _named(one, value, names)]
+    figures = [row.totals.get(name, 0) for name in _COUNTS]
+    usd = Decimal(row.totals.get("cost", 0))
+    return [f"{start:%Y-%m-%d}", f"{end:%Y-%m-%d}", *named, *figures, micro_dollars(usd), f"{usd:f}"]
 
 
-def _named(dimension: Dimension, value: Any, names: Names) -> Iterator[object]:
-    yield " ".join(map(str, value)) if dimension is Dimension.GROUP else value
-    match dimension:
+def _named(by: By, value: Any, names: Names) -> Iterator[object]:
+    yield " ".join(map(str, value)) if by.dimension is Dimension.GROUPS else value
+    match by.dimension:
         case Dimension.USER:
             user = names.users.get(value)
             yield from (user.username, user.display_name, user.cost_centre) if user else ("", "", "")
-        case Dimension.GROUP:
+        case Dimension.GROUPS:
             yield _group_names(names, value)
         case Dimension.TOKEN:
             token = names.tokens.get(value)
@@ -109,10 +142,10 @@ def _group_names(names: Names, ids: Iterable[UUID]) -> str:
     return GROUP_SEPARATOR.join(sorted(known[id_].name if id_ in known else str(id_) for id_ in ids))
 
 
-def _period(query: SpendQuery, at: datetime) -> tuple[datetime, datetime]:
+def _period(question: Question, at: datetime) -> tuple[datetime, datetime]:
     """The days of a row within the requested range."""
-    end = at + timedelta(days=1) if query.span is Span.DAY else _next_month(at)
-    return max(at, query.start), min(end, query.end)
+    end = at + timedelta(days=1) if question.period is Period.DAY else _next_month(at)
+    return max(at, question.start), min(end, question.end)
 
 
 def _next_month(at: datetime) -> datetime:
@@ -130,22 +163,23 @@ _FOCUS_COLUMNS: Final = (
     *("Tags", "x_Calls", "x_UnpricedCalls", "x_InputTokens", "x_OutputTokens"),
     *("x_CacheReadInputTokens", "x_CacheWriteInputTokens"),
 )
-_FOCUS_NEEDS: Final = (Dimension.USER, Dimension.PROVIDER, Dimension.MODEL)
+_FOCUS_NEEDS: Final = (By(Dimension.USER), By(Dimension.PROVIDER), By(Dimension.MODEL))
 
 
-def _focus_query(query: SpendQuery) -> SpendQuery:
+def _focus_question(question: Question) -> Question:
     """A charge has one day, user, model and provider."""
-    more = tuple(one for one in query.group_by if one not in _FOCUS_NEEDS)
-    return SpendQuery(query.start, query.end, _FOCUS_NEEDS + more, Span.DAY, query.visible_to)
+    more = tuple(one for one in question.by if one not in _FOCUS_NEEDS)
+    return replace(question, by=_FOCUS_NEEDS + more, period=Period.DAY)
 
 
-def _focus_cells(query: SpendQuery, row: SpendRow, names: Names) -> Cells:
-    start, end = _period(query, row.at)
+def _focus_cells(question: Question, row: Row, names: Names) -> Cells:
+    start, end = _period(question, row.at)
     month = row.at.replace(day=1)
-    provider, model, user_id = (row.values[one] for one in (Dimension.PROVIDER, Dimension.MODEL, Dimension.USER))
+    user_id, provider, model, *_ = row.key
     user = names.users.get(user_id)
-    tokens = sum(row.counts[name] for name in TOKENS)
-    usd = f"{row.usd:f}"
+    get = row.totals.get
+    tokens = sum(get(name, 0) for name in TOKENS)
+    usd = f"{Decimal(get('cost', 0)):f}"
     values = {
         "BilledCost": usd,
         "BillingAccountId": "aibridge",
@@ -179,26 +213,26 @@ def _focus_cells(query: SpendQuery, row: SpendRow, names: Names) -> Cells:
         "SubAccountId": str(user_id),
         "SubAccountName": user.username if user else "",
         "SubAccountType": "User",
-        "Tags": _tags(row, names),
-        "x_Calls": row.counts["interceptions"],
-        "x_UnpricedCalls": row.counts["unpriced"],
-        "x_InputTokens": row.counts["input_tokens"],
-        "x_OutputTokens": row.counts["output_tokens"],
-        "x_CacheReadInputTokens": row.counts["cache_read_input_tokens"],
-        "x_CacheWriteInputTokens": row.counts["cache_write_input_tokens"],
+        "Tags": _tags(question, row, names),
+        "x_Calls": get("interceptions", 0),
+        "x_UnpricedCalls": get("unpriced", 0),
+        "x_InputTokens": get("input_tokens", 0),
+        "x_OutputTokens": get("output_tokens", 0),
+        "x_CacheReadInputTokens": get("cache_read_input_tokens", 0),
+        "x_CacheWriteInputTokens": get("cache_write_input_tokens", 0),
     }
     return [values.get(name, "") for name in _FOCUS_COLUMNS]
 
 
-def _tags(row: SpendRow, names: Names) -> str:
+def _tags(question: Question, row: Row, names: Names) -> str:
+    values = {one.dimension: value for one, value in zip(question.by, row.key, strict=True)}
     tags: dict[str, str] = {}
-    user = names.users.get(row.values[Dimension.USER])
+    user = names.users.get(values[Dimension.USER])
     if user and user.cost_centre:
         tags["cost_centre"] = user.cost_centre
-    for one in (Dimension.GROUP, Dimension.TOKEN, Dimension.CLIENT):
-        if one in row.values:
-            value = row.values[one]
-            tags[one.value] = _group_names(names, value) if one is Dimension.GROUP else str(value or "")
+    for name in ("group", "token", "client"):
+        if (one := SPEND_BY[name]) in values:
+            tags[name] = _group_names(names, values[one]) if one is Dimension.GROUPS else str(values[one] or "")
     return msgspec.json.encode(tags).decode()
 
 
@@ -208,8 +242,8 @@ def _focus_time(time: datetime) -> str:
 
 SPEND_FORMATS: Mapping[str, SpendFormat] = MappingProxyType(
     {
-        "csv": SpendFormat(lambda query: query, _plain_head, _plain_cells),
-        "focus": SpendFormat(_focus_query, lambda _: _FOCUS_COLUMNS, _focus_cells),
+        "csv": SpendFormat(lambda question: question, _plain_head, _plain_cells),
+        "focus": SpendFormat(_focus_question, lambda _: _FOCUS_COLUMNS, _focus_cells),
     }
 )
 """The formats by name, the default first."""

@@ -14,7 +14,7 @@ from intercept.records import EndReason
 from intercept.refusals import Rule
 from resources.fields import Count, Initiator, Time, doc, of_fields
 from storage.accounts.users import User
-from storage.queries.filters.error_groups import ErrorGroup
+from storage.queries.found import ErrorGroup
 
 NEW_SPAN = timedelta(hours=24)
 """A kind is new if it first appeared in this last part of the range."""

@@ -5,7 +5,7 @@ A row is a group, or with several buckets a group in one of them. Every row has 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any, Final
@@ -18,9 +18,9 @@ from resources.recorded.prompt_cache import Cache
 from storage.derived.histograms import quantiles
 from storage.derived.rollup import KINDS, TOKENS
 from storage.mongo.codec import EPOCH
-from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Subject
-from storage.queries.filters.grouped.groups import Found
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.groups import Answer, Group
+from storage.queries.questions.question import By, Question, Subject
 
 Cell = str | int | float | bool | Decimal | None
 Figure = Callable[[Mapping[str, Any]], Cell]
@@ -89,40 +89,39 @@ _OF_SUBJECT: Final[Mapping[Subject, Mapping[str, Figure]]] = MappingProxyType(
 """The columns of figures, and how each is read of totals."""
 
 
-def flat_rows(
-    subject: Subject, period: Period, by: Sequence[By], groups: Sequence[Found], names: Names, *, compare: bool
-) -> Iterator[dict[str, Cell]]:
-    """Yield the row of each group, or with several buckets of each group and bucket, by column. Without `by`, that is one.
+def csv_of(question: Question, answer: Answer, names: Names) -> bytes:
+    """Write the groups of an answer as CSV (RFC 4180). Dollars are exact, and no text is taken for a formula.
 
-    With `compare` and one bucket there are columns of the time range before too.
+    With several buckets a row is of a group and a bucket. Without dimensions all is one group. With `compare` and one bucket
+    there are columns of the time range before too.
     """
-    figures = _OF_SUBJECT[subject]
-    for found in groups:
-        named: dict[str, Cell] = {}
-        for one, value in zip(by, found.key, strict=True):
-            named |= _named(one, names.show(one.dimension, value))
-        if period is not Period.ALL:
-            for at in sorted(found.points):
-                read = {name: figure(found.points[at]) for name, figure in figures.items()}
-                yield {"at": format_time(at), **named, **read}
-            continue
-        row: dict[str, Cell] = {**named, **{name: figure(found.total) for name, figure in figures.items()}}
-        if compare:
-            before = found.previous or {}
-            compared = [name for name in ("refusals", "sessions", "calls", "failed", "cost_usd") if name in figures]
-            row |= {f"previous_{name}": figures[name](before) for name in compared}
-        yield row
-
-
-def csv_text(head: Sequence[str], rows: Sequence[Mapping[str, Cell]]) -> bytes:
-    """Write rows as CSV (RFC 4180). Dollars are exact, and no text is taken for a formula."""
+    nobody = Group(tuple(None for _ in question.by), {}, {EPOCH: {}})
+    head = list(next(_rows(question, nobody, Names())))
+    groups = answer.groups if question.by else [answer.total]
+    rows = (row for group in groups for row in _rows(question, group, names))
     return write_csv([head, *([row.get(name) for name in head] for row in rows)])
 
 
-def columns(subject: Subject, period: Period, by: Sequence[By], *, compare: bool) -> list[str]:
-    """Return the names of all columns, in order."""
-    nobody = Found(tuple(None for _ in by), {}, {EPOCH: {}})
-    return list(next(flat_rows(subject, period, by, [nobody], Names(), compare=compare)))
+def _rows(question: Question, group: Group, names: Names) -> Iterator[dict[str, Cell]]:
+    """Yield the rows of a group by column."""
+    figures = _OF_SUBJECT[question.of]
+    named: dict[str, Cell] = {}
+    for one, value in zip(question.by, group.key, strict=True):
+        named |= _named(one, names.show(one.dimension, value))
+    if question.period is not Period.ALL:
+        for at in sorted(group.points):
+            yield {
+                "at": format_time(at),
+                **named,
+                **{name: figure(group.points[at]) for name, figure in figures.items()},
+            }
+        return
+    row = {**named, **{name: figure(group.total) for name, figure in figures.items()}}
+    if question.compare:
+        before = group.previous or {}
+        compared = [name for name in ("refusals", "sessions", "calls", "failed", "cost_usd") if name in figures]
+        row |= {f"previous_{name}": figures[name](before) for name in compared}
+    yield row
 
 
 def _named(by: By, value: Any) -> dict[str, Cell]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from types import MappingProxyType
@@ -18,9 +18,9 @@ from resources.recorded.parts import RecordedSince
 from resources.recorded.prompt_cache import Cache
 from storage.derived.histograms import buckets, quantiles
 from storage.derived.rollup import KINDS, TOKENS
-from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import By, Order, Subject, has_many
-from storage.queries.filters.grouped.groups import Found, GroupResult, rest_of
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.groups import Answer, Group
+from storage.queries.questions.question import Order, Question, Subject, has_many
 
 Milliseconds = Annotated[float, Meta(ge=0)]
 FAILURES: Final = MappingProxyType(
@@ -177,13 +177,14 @@ class StatisticsGroup(Struct):
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
 
     @classmethod
-    def show(cls, of: Subject, period: Period, by: Sequence[By], found: Found, names: Names) -> Self:
+    def of(cls, question: Question, group: Group, names: Names) -> Self:
         """Show a group."""
+        of, period = question.of, question.period
         return cls(
-            {str(one): names.show(one.dimension, value) for one, value in zip(by, found.key, strict=True)},
-            GroupTotals.of(of, found.total),
-            UNSET if found.previous is None else GroupTotals.of(of, found.previous),
-            GroupPoint.all_of(of, period, found.points),
+            {str(one): names.show(one.dimension, value) for one, value in zip(question.by, group.key, strict=True)},
+            GroupTotals.of(of, group.total),
+            UNSET if group.previous is None else GroupTotals.of(of, group.previous),
+            GroupPoint.all_of(of, period, group.points),
         )
 
 
@@ -194,14 +195,15 @@ class OtherGroups(Struct):
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
 
     @classmethod
-    def show(cls, of: Subject, period: Period, by: Sequence[By], result: GroupResult) -> Self | UnsetType:
+    def of(cls, question: Question, answer: Answer) -> Self | UnsetType:
         """Show it; nothing where all is in a group, or something may be in several."""
-        if not by or any(has_many(of, one) for one in by):
+        if not question.by or any(has_many(question.of, one) for one in question.by):
             return UNSET
-        rest = rest_of(result)
-        if not any(rest.total.values()):
+        others = answer.others
+        if not any(others.total.values()):
             return UNSET
-        return cls(GroupTotals.of(of, rest.total), GroupPoint.all_of(of, period, rest.points))
+        points = GroupPoint.all_of(question.of, question.period, others.points)
+        return cls(GroupTotals.of(question.of, others.total), points)
 
 
 class TimeBefore(Struct):
@@ -211,6 +213,18 @@ class TimeBefore(Struct):
     to: Time
     total: GroupTotals
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
+
+    @classmethod
+    def of(cls, question: Question, total: Group) -> Self | UnsetType:
+        """Show it; nothing where it is not asked for."""
+        if total.previous is None:
+            return UNSET
+        return cls(
+            format_time(question.previous.start),
+            format_time(question.previous.end),
+            GroupTotals.of(question.of, total.previous),
+            GroupPoint.all_of(question.of, question.period, total.points_before),
+        )
 
 
 class Statistics(Struct, kw_only=True):
@@ -234,6 +248,29 @@ class Statistics(Struct, kw_only=True):
     other: Annotated[
         OtherGroups | UnsetType, doc("Absent if all is in a group, or one call, refusal or session may be in several.")
     ] = UNSET
+
+    @classmethod
+    def of_answer(cls, question: Question, tz: str, answer: Answer, names: Names) -> Self:
+        """Show an answer, whose zone was given by this name."""
+        total = answer.total
+        return cls(
+            of=question.of,
+            from_=format_time(question.start),
+            to=format_time(question.end),
+            bucket=question.period,
+            tz=tz,
+            group_by=list(map(str, question.by)),
+            order_by=question.order,
+            count=answer.count,
+            uncounted=answer.uncounted,
+            total=GroupTotals.of(question.of, total.total),
+            points=GroupPoint.all_of(question.of, question.period, total.points),
+            previous=TimeBefore.of(question, total),
+            histograms=Histograms.of(total.total) if question.of is Subject.CALLS else UNSET,
+            recorded_since=UNSET if answer.recorded_since is None else format_time(answer.recorded_since),
+            groups=[StatisticsGroup.of(question, group, names) for group in answer.groups],
+            other=OtherGroups.of(question, answer),
+        )
 
 
 class ReadingProgress(Struct):

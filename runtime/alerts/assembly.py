@@ -15,7 +15,7 @@ from runtime.process import Process, now
 from settings.network import network_to
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
-from storage.queries.money.spend_rows import Spending
+from storage.queries.questions.questions import Questions
 
 
 def start_alerts(process: Process, bridge: Bridge) -> None:
@@ -30,7 +30,7 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         open_circuits(bridge.breakers, now),
         new_owners(database, now),
     )
-    digest = weekly_digest(Spending(database), bridge.identities.users_by_id, now)
+    digest = weekly_digest(Questions(database), bridge.identities.users_by_id, now)
     process.start("digest", Watch(database, outbox, (digest,), seconds=POLL_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -9,12 +10,15 @@ from typing import Any, Final
 from uuid import UUID
 
 from intercept.times import format_time
+from resources.fields import micro_dollars
 from runtime.alerts.watch import Alert, Source
 from storage.accounts.users import User
 from storage.alerts.documents import AlertType
-from storage.derived.rollup import TOKENS, Bucket
-from storage.queries.filters.grouped.spending import Dimension, Span, SpendQuery, SpendRow
-from storage.queries.money.spend_rows import Spending
+from storage.derived.rollup import TOKENS, Bucket, Totals, add
+from storage.queries.found import SPEND
+from storage.queries.questions.groups import Row
+from storage.queries.questions.question import By, Dimension, Question
+from storage.queries.questions.questions import Questions
 
 POLL_SECONDS: Final = 60.0
 """Time between two checks of the calendar."""
@@ -26,7 +30,7 @@ DELAY: Final = timedelta(minutes=5)
 """From the end of a week to its digest, so that its last calls are counted."""
 
 
-def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Callable[[], datetime]) -> Source:
+def weekly_digest(questions: Questions, users: Callable[[set[UUID]], Any], now: Callable[[], datetime]) -> Source:
     """The digest of the week before the present one, Monday to Sunday in UTC. It is summed up once by a process."""
     known: list[datetime] = []
 
@@ -36,50 +40,49 @@ def weekly_digest(spending: Spending, users: Callable[[set[UUID]], Any], now: Ca
         if known == [end]:
             return []
         start = end - timedelta(days=7)
-        rows = await _rows(spending, start, end)
-        by_user, by_model = _summed(rows, Dimension.USER), _summed(rows, Dimension.MODEL)
-        names = await users({row.values[Dimension.USER] for row in by_user[:MAX_ROWS]})
+        week = Question(start, end, by=(By(Dimension.USER), By(Dimension.MODEL)))
+        rows = await questions.every(week, SPEND)
+        by_user, by_model = _summed(rows, 0), _summed(rows, 1)
+        names = await users({user for user, _ in by_user[:MAX_ROWS]})
         known[:] = [end]
         if not by_model:
             return []
         data = {
             "from": format_time(start),
             "to": format_time(end),
-            **_figures(by_model),
-            "users": [_of_user(row, names) for row in by_user[:MAX_ROWS]],
-            "models": [{"model": row.values[Dimension.MODEL], **_figures([row])} for row in by_model[:MAX_ROWS]],
+            **_figures(_all(totals for _, totals in by_model)),
+            "users": [_of_user(user, totals, names) for user, totals in by_user[:MAX_ROWS]],
+            "models": [{"model": model, **_figures(totals)} for model, totals in by_model[:MAX_ROWS]],
         }
         return [Alert(AlertType.WEEKLY_DIGEST, f"digest:{start:%Y-%m-%d}", data)]
 
     return find
 
 
-async def _rows(spending: Spending, start: datetime, end: datetime) -> list[SpendRow]:
-    """The totals of a week by user and model. A week in two months has two rows."""
-    query = SpendQuery(start, end, (Dimension.USER, Dimension.MODEL), Span.MONTH)
-    return [row async for page in spending.pages(query) for row in page]
-
-
-def _summed(rows: Iterable[SpendRow], dimension: Dimension) -> list[SpendRow]:
-    """The same by one of both, those that cost most first."""
-    totals: dict[Any, SpendRow] = {}
+def _summed(rows: Iterable[Row], position: int) -> list[tuple[Any, Totals]]:
+    """Add rows up by one value of their keys, those that cost most first."""
+    totals: defaultdict[Any, Totals] = defaultdict(dict)
     for row in rows:
-        value = row.values[dimension]
-        before = totals.get(value, SpendRow(row.at, {dimension: value}, {}, Decimal()))
-        counts = {name: number + before.counts.get(name, 0) for name, number in row.counts.items()}
-        totals[value] = SpendRow(before.at, before.values, counts, row.usd + before.usd)
-    return sorted(totals.values(), key=lambda row: (-row.usd, str(row.values[dimension])))
+        add(totals[row.key[position]], row.totals)
+    return sorted(totals.items(), key=lambda one: (-one[1].get("cost", 0), str(one[0])))
 
 
-def _of_user(row: SpendRow, names: Mapping[UUID, User]) -> dict[str, Any]:
-    user = names.get(row.values[Dimension.USER])
-    return {"id": str(row.values[Dimension.USER]), "username": user and user.username, **_figures([row])}
+def _all(some: Iterable[Totals]) -> Totals:
+    total: Totals = {}
+    for totals in some:
+        add(total, totals)
+    return total
 
 
-def _figures(rows: list[SpendRow]) -> dict[str, Any]:
+def _of_user(user: UUID, totals: Totals, names: Mapping[UUID, User]) -> dict[str, Any]:
+    known = names.get(user)
+    return {"id": str(user), "username": known and known.username, **_figures(totals)}
+
+
+def _figures(totals: Totals) -> dict[str, Any]:
     return {
-        "calls": sum(row.counts["interceptions"] for row in rows),
-        "tokens": sum(row.counts[name] for row in rows for name in TOKENS),
-        "cost_micro_usd": sum(row.micro_dollars for row in rows),
-        "unpriced_calls": sum(row.counts["unpriced"] for row in rows),
+        "calls": totals.get("interceptions", 0),
+        "tokens": sum(totals.get(name, 0) for name in TOKENS),
+        "cost_micro_usd": micro_dollars(Decimal(totals.get("cost", 0))),
+        "unpriced_calls": totals.get("unpriced", 0),
     }

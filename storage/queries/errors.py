@@ -3,187 +3,105 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
-from itertools import chain
-from typing import Any, Final, TypeVar
-from uuid import UUID
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 from intercept.errors.error_templates import MAX_READ, template_of
-from intercept.records import EndReason, Status
+from intercept.records import EndReason
 from intercept.restricted_texts import HASH
-from storage.mongo.database import Database
-from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, REFUSALS_BY_INITIATOR, REFUSALS_BY_TIME
-from storage.queries.filters.error_groups import ErrorGroup, Kind
-from storage.queries.filters.selection import Selection
-from storage.queries.grouped.grouped import ignore_progress
-from storage.queries.grouped.row_reader import OnProgress, Progress
-from storage.queries.grouped.slices import Slice, slices_of_failed
-from storage.queries.paging import visible
-from storage.queries.side_by_side import side_by_side
-
-T = TypeVar("T")
+from storage.queries.found import ErrorGroup, Kind
+from storage.queries.questions.groups import Key
+from storage.queries.questions.question import By, Dimension, Question, Subject
+from storage.queries.questions.questions import Questions
+from storage.queries.questions.reading import OnProgress, ignore_progress
 
 MAX_DISTINCT: Final = 20_000
 """Most different messages, and most different refusals, that are put into groups: those of most calls."""
 
-SCANS: Final = 2
-"""How many slices of failed calls a process reads at a time."""
+_OF_CALLS: Final = tuple(
+    map(By, (Dimension.PROVIDER, Dimension.MODEL, Dimension.HTTP_STATUS, Dimension.END_REASON, Dimension.ERROR_TYPE))
+)
+_OF_REFUSALS: Final = tuple(map(By, (Dimension.PROVIDER, Dimension.MODEL, Dimension.HTTP_STATUS, Dimension.RULE)))
 
 
-class Errors:
-    """The errors of a database."""
+async def read_errors(
+    questions: Questions,
+    failed: Question,
+    refused: Mapping[str, Any] | None,
+    *,
+    texts: bool,
+    on_progress: OnProgress = ignore_progress,
+    seconds: float | None = None,
+) -> tuple[list[ErrorGroup], bool]:
+    """Group what went wrong, the most frequent first; and say whether some different messages were left out.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._scans = asyncio.Semaphore(SCANS)
+    Args:
+        questions: Of the database.
+        failed: Which failed calls are meant.
+        refused: What refusals of the same time match; None where none can be meant.
+        texts: Whether messages may be read; without them errors are grouped by their type.
+        on_progress: Called with how far that is; what it raises ends the reading.
+        seconds: How long the database may take; None is the usual time.
 
-    async def groups(
-        self,
-        calls: Mapping[str, Any],
-        refusals: Mapping[str, Any] | None,
-        *,
-        visible_to: UUID | None,
-        texts: bool,
-        on_progress: OnProgress = ignore_progress,
-        seconds: float | None = None,
-    ) -> tuple[list[ErrorGroup], bool]:
-        """Group what went wrong, the most frequent first; and say whether some different messages were left out.
-
-        Args:
-            calls: The filter of the failed calls, see `storage.queries.filters.search_language`; it bounds the time.
-            refusals: The filter of the refusals, with `at`; None where none can be meant.
-            visible_to: The user whose errors alone may be seen; None sees all.
-            texts: Whether messages may be read; without them errors are grouped by their type.
-            on_progress: Called with how far that is, where it is not all read at once; what it raises ends the reading.
-            seconds: How long the database may take; None is the usual time.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer.
-        """
-        groups: dict[Kind, ErrorGroup] = {}
-        selection = Selection.of(calls, visible_to)
-        async with self._database.query(seconds):
-            refused, failed = await side_by_side(
-                self._read_refused(refusals, visible_to, texts), self._read_all_failed(selection, texts, on_progress)
-            )
-        different: dict[tuple[Kind, str], ErrorGroup] = {}
-        for one in failed:
-            _add(different, (one.kind, one.message), one)
-        found = sorted(different.values(), key=lambda one: -one.calls)
-        for one in (*found[:MAX_DISTINCT], *refused[:MAX_DISTINCT]):
-            _add(groups, one.kind, one)
-        ordered = sorted(groups.values(), key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
-        return ordered, max(len(found), len(refused)) > MAX_DISTINCT
-
-    async def _read_all_failed(
-        self, selection: Selection | None, texts: bool, on_progress: OnProgress
-    ) -> list[ErrorGroup]:
-        """Read failed calls slice by slice, of which MongoDB reads some at a time."""
-        if selection is None:
-            return []
-        slices = await slices_of_failed(self._database, selection.start, selection.end)
-        total = sum(one.calls for one in slices)
-        read = 0
-        if len(slices) > 1:
-            await on_progress(Progress(read, total))
-
-        async def groups_of(one: Slice) -> list[ErrorGroup]:
-            nonlocal read
-            async with self._scans:
-                found = await self._read_failed(selection.within(one.start, one.end), texts)
-            read += one.calls
-            if len(slices) > 1:
-                await on_progress(Progress(read, total))
-            return found
-
-        return list(chain(*await side_by_side(*map(groups_of, slices))))
-
-    async def _read_failed(self, selection: Selection, texts: bool) -> list[ErrorGroup]:
-        message: Any = {"$substrCP": [{"$ifNull": ["$error.message", ""]}, 0, MAX_READ]} if texts else {"$literal": ""}
-        fields = ("provider_name", "model", "upstream_status", "end_reason")
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {"$and": [selection.filter, {"status": Status.FAILED.value}]}},
-            {
-                "$group": {
-                    "_id": {**{name: f"${name}" for name in fields}, "type": "$error.type", "message": message},
-                    **_SUMS,
-                }
-            },
-            {"$sort": {"calls": -1}},
-            {"$limit": MAX_DISTINCT + 1},
-        ]
-        index = BY_INITIATOR if "initiator_id" in selection.values else BY_COMBINATION
-        cursor = self._database.interceptions.aggregate(pipeline, hint=dict(index))
-        documents = await cursor.to_list(None)
-        # In a thread: what messages have in common takes 0.1 ms for each, and thousands may differ by the id of their request.
-        return await asyncio.to_thread(lambda: list(map(_group_of_call, documents)))
-
-    async def _read_refused(
-        self, refusals: Mapping[str, Any] | None, visible_to: UUID | None, texts: bool
-    ) -> list[ErrorGroup]:
-        if refusals is None:
-            return []
-        fields = ("provider", "model", "status", "rule")
-        last = _last("$at", **({"message": "$message"} if texts else {}))
-        sums = {**_SUMS, "calls": {"$sum": "$count"}, "first_at": {"$min": "$at"}, "last": last}
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {"$and": [refusals, visible(visible_to), {"shadow": {"$ne": True}}]}},
-            {"$group": {"_id": {name: f"${name}" for name in fields}, **sums}},
-            {"$sort": {"calls": -1}},
-            {"$limit": MAX_DISTINCT + 1},
-        ]
-        index = REFUSALS_BY_TIME if visible_to is None else REFUSALS_BY_INITIATOR
-        cursor = self._database.refusals.aggregate(pipeline, hint=dict(index))
-        return [_group_of_refusal(document) for document in await cursor.to_list(None)]
+    Raises:
+        TooMuchError: It takes too long.
+        DatabaseUnavailableError: The database is unavailable.
+    """
+    by = (*_OF_CALLS, By(Dimension.MESSAGE)) if texts else _OF_CALLS
+    rows = await questions.scan(replace(failed, by=by), _sums("$started_at"), on_progress, seconds)
+    # In a thread: what messages have in common takes 0.1 ms for each, and thousands may differ by the id of their request.
+    found = await asyncio.to_thread(lambda: [_failed(*row) for row in rows])
+    different = _merged(found, lambda one: (one.kind, one.message))
+    refusals: list[ErrorGroup] = []
+    if refused is not None:
+        question = replace(failed, of=Subject.REFUSALS, conditions=refused, by=_OF_REFUSALS)
+        sums = _sums("$at", **({"message": "$message"} if texts else {})) | {"calls": {"$sum": "$count"}}
+        refusals = [_refused(*row) for row in await questions.scan(question, sums, ignore_progress, seconds)]
+    each = [sorted(some, key=lambda one: -one.calls) for some in (different, refusals)]
+    groups = _merged((one for some in each for one in some[:MAX_DISTINCT]), lambda one: one.kind)
+    ordered = sorted(groups, key=lambda group: (-group.calls, group.first_at, str(group.example_id)))
+    return ordered, max(map(len, each)) > MAX_DISTINCT
 
 
-def _add(groups: dict[T, ErrorGroup], key: T, one: ErrorGroup) -> None:
-    if key in groups:
-        groups[key].add(one)
-    else:
-        groups[key] = one
+def _merged(some: Iterable[ErrorGroup], key: Callable[[ErrorGroup], Any]) -> list[ErrorGroup]:
+    groups: dict[Any, ErrorGroup] = {}
+    for one in some:
+        if (known := groups.setdefault(key(one), one)) is not one:
+            known.add(one)
+    return list(groups.values())
 
 
-def _last(time: str, **more: str) -> dict[str, Any]:
-    return {"$max": {"at": time, "id": "$_id", "user": "$initiator_id", **more}}
+def _sums(time: str, **more: str) -> dict[str, Any]:
+    return {
+        "calls": {"$sum": 1},
+        "users": {"$addToSet": "$initiator_id"},
+        "first_at": {"$min": time},
+        "last": {"$max": {"at": time, "id": "$_id", "user": "$initiator_id", **more}},
+    }
 
 
-_SUMS: Final[Mapping[str, Any]] = {
-    "calls": {"$sum": 1},
-    "users": {"$addToSet": "$initiator_id"},
-    "first_at": {"$min": "$started_at"},
-    "last": _last("$started_at"),
-}
+def _failed(key: Key, row: Mapping[str, Any]) -> ErrorGroup:
+    provider, model, status, reason, type_, *texts = key
+    message = "".join(text for text in texts if not text.startswith(HASH))
+    code = None if status is None else int(status)
+    crashed = EndReason.SERVER_CRASHED.value
+    return _group(Kind(provider, model, code, reason or crashed, type_ or "", template_of(message)), row, message)
 
 
-def _group_of_call(document: Mapping[str, Any]) -> ErrorGroup:
-    key = document["_id"]
-    message = key["message"] if not key["message"].startswith(HASH) else ""
-    status = key.get("upstream_status")
-    kind = Kind(
-        provider=key["provider_name"],
-        model=key["model"],
-        status=None if status is None else int(status),
-        reason=key.get("end_reason") or EndReason.SERVER_CRASHED.value,
-        type=key.get("type") or "",
-        template=template_of(message),
-    )
-    return _group(kind, document, message)
+def _refused(key: Key, row: Mapping[str, Any]) -> ErrorGroup:
+    provider, model, status, rule = key
+    kind = Kind(provider, model, int(status), "refused", "", "", rule)
+    return _group(kind, row, (row["last"].get("message") or "")[:MAX_READ])
 
 
-def _group_of_refusal(document: Mapping[str, Any]) -> ErrorGroup:
-    key = document["_id"]
-    kind = Kind(key.get("provider"), key.get("model"), int(key["status"]), "refused", "", "", key["rule"])
-    return _group(kind, document, (document["last"].get("message") or "")[:MAX_READ])
-
-
-def _group(kind: Kind, document: Mapping[str, Any], message: str) -> ErrorGroup:
-    last = document["last"]
+def _group(kind: Kind, row: Mapping[str, Any], message: str) -> ErrorGroup:
+    last = row["last"]
     return ErrorGroup(
         kind=kind,
-        calls=int(document["calls"]),
-        users={user for user in document["users"] if user is not None},
-        first_at=document["first_at"],
+        calls=int(row["calls"]),
+        users={user for user in row["users"] if user is not None},
+        first_at=row["first_at"],
         last_at=last["at"],
         example_id=last["id"],
         example_user=last.get("user"),

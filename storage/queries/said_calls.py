@@ -12,9 +12,8 @@ from pymongo import ASCENDING
 
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_TIME
-from storage.queries.grouped.grouped import ignore_progress
-from storage.queries.grouped.row_reader import RowReader
-from storage.queries.grouped.sources.found import CallFinder, FoundCalls
+from storage.queries.questions.questions import CallFinder, FoundCalls
+from storage.queries.questions.reading import RowReader, ignore_progress
 
 SECONDS: Final = 60.0
 """How long the calls of a day may take to be found. Where the order of words matters, their texts are read."""

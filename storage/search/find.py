@@ -23,10 +23,10 @@ from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.filters.texts import Match
-from storage.queries.grouped.row_reader import RowReader
-from storage.queries.grouped.sources.found import CallFinder, FoundCalls
 from storage.queries.interception_reader import PAGE
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
+from storage.queries.questions.questions import CallFinder, FoundCalls
+from storage.queries.questions.reading import RowReader
 from storage.search.conditions import is_indexed
 from storage.search.reading import IndexReading, Query, TextTime
 from storage.search.segments import IDS, Key, id_at

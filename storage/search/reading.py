@@ -19,7 +19,7 @@ from storage.mongo.indexes import BY_TIME
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS
-from storage.queries.grouped.row_reader import RowReader
+from storage.queries.questions.reading import RowReader
 from storage.search.conditions import conditions_of, positions_of
 from storage.search.segments import IDS, TIMES, Key, Segment, keys_at
 from storage.search.writing import read_fields, read_segments

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from resources.money.reconciliation import reconcile
-from storage.derived.recorded_day import RecordedDay
+from storage.queries.found import RecordedDay
 from upstream.reports.reported import Reported, Tokens
 
 DAY = date(2026, 9, 1)

@@ -9,10 +9,13 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.money.spend import SPEND_FORMATS
+from resources.money.spend import SPEND_BY, SPEND_FORMATS
 from resources.names import Names
 from storage.accounts.users import Group, Role, Token, User
-from storage.queries.filters.grouped.spending import COUNTS, Dimension, Span, SpendQuery, SpendRow
+from storage.queries.found import SPEND
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.groups import Row
+from storage.queries.questions.question import By, Question
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -22,16 +25,9 @@ NAMES = Names(
     {LAB: Group(id=LAB, name="lab", display_name="", created_at=MAY)},
     {"t1": Token(id="t1", user_id=ADA, name="laptop", created_at=MAY, expires_at=None, revoked_at=None)},
 )
-FIGURES = dict(zip(COUNTS, (2, 10, 20, 30, 40, 1), strict=True))
-VALUES = {
-    Dimension.USER: ADA,
-    Dimension.GROUP: (OPS, LAB),
-    Dimension.TOKEN: "t1",
-    Dimension.PROVIDER: "openai",
-    Dimension.MODEL: "+gpt",
-    Dimension.CLIENT: None,
-}
-ROW = SpendRow(MAY, VALUES, FIGURES, Decimal("1.2345675"))
+USER, GROUP, TOKEN, PROVIDER, MODEL, CLIENT = map(By, SPEND_BY.values())
+TOTALS = dict(zip(SPEND, (2, 10, 20, 30, 40, 1, Decimal("1.2345675")), strict=True))
+ROW = Row(MAY, (ADA, "openai", "+gpt", (OPS, LAB), "t1", None), TOTALS)
 
 
 def table(name, query, *rows):
@@ -51,13 +47,9 @@ FOCUS_MANDATORY = (
 
 
 def test_focus_has_a_charge_of_a_day_with_the_columns_that_it_demands():
-    query = SpendQuery(MAY, MAY + 40 * DAY, (Dimension.GROUP, Dimension.TOKEN, Dimension.CLIENT))
+    query = Question(MAY, MAY + 40 * DAY, by=(GROUP, TOKEN, CLIENT), period=Period.MONTH)
     changed = SPEND_FORMATS["focus"].change(query)
-    assert changed.span is Span.DAY
-    assert changed.group_by == (
-        *(Dimension.USER, Dimension.PROVIDER, Dimension.MODEL),
-        *(Dimension.GROUP, Dimension.TOKEN, Dimension.CLIENT),
-    )
+    assert (changed.period, changed.by) == (Period.DAY, (USER, PROVIDER, MODEL, GROUP, TOKEN, CLIENT))
     (row,) = table("focus", query, ROW)
     assert {name: value for name, value in row.items() if not name.startswith("x_")} == {
         "BilledCost": "1.2345675",
@@ -103,6 +95,6 @@ def test_focus_has_a_charge_of_a_day_with_the_columns_that_it_demands():
 
 @given(st.text(), st.sampled_from(list(SPEND_FORMATS)))
 def test_whatever_a_model_is_called_a_row_is_one_row_and_no_cell_a_formula(model, name):
-    row = SpendRow(MAY, VALUES | {Dimension.MODEL: model}, FIGURES, Decimal(1))
-    (cells,) = table(name, SpendQuery(MAY, MAY + DAY, tuple(Dimension)), row)
+    row = Row(MAY, (ADA, "openai", model, (OPS, LAB), "t1", None), TOTALS)
+    (cells,) = table(name, Question(MAY, MAY + DAY, by=(USER, PROVIDER, MODEL, GROUP, TOKEN, CLIENT)), row)
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells.values())

@@ -27,8 +27,7 @@ from resources.recorded.refusals import Refusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
 from storage.queries.accounts.tokens import TokenDetails
-from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
-from storage.queries.filters.grouped.grouping import GroupQuery
+from storage.queries.questions.question import By, Dimension, Question, Subject
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -48,7 +47,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
     tokens = await _tokens(ask, user) if sees_tokens else []
     refusals = await _refusals(bridge, user, start, end, is_given=bool(query.from_ or query.to))
     # A user has totals of hours and days, so that it takes no time to speak of.
-    total = await bridge.grouped.read(GroupQuery(start, end, visible_to=user.id))
+    total = await bridge.questions.answer(Question(start, end, visible_to=user.id))
     own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))
     of_tokens = [limits_of_token(bridge, user, one.token) for one in tokens]
     states = await states_of(bridge, [*own, *(limit for limits in of_tokens for limit in limits)])
@@ -92,8 +91,8 @@ async def _tokens(ask: Ask, user: User) -> list[TokenDetails]:
 
 async def _refusals(bridge: Bridge, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
     """Those of a time range; the latest are of it if the request gives it, else whenever they were."""
-    by_rule = GroupQuery(start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
-    rules = {one.key[0]: one.total["refusals"] for one in (await bridge.grouped.read(by_rule)).groups}
+    by_rule = Question(start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
+    rules = {one.key[0]: one.total["refusals"] for one in (await bridge.questions.answer(by_rule)).groups}
     refused: dict[str, Any] = {"shadow": {"$ne": True}}
     if is_given:
         refused["at"] = {"$gte": start, "$lt": end}

@@ -12,8 +12,8 @@ from resources.money.reconciliation import Reconciliation, reconcile
 from resources.money.reconciliation_body import ReconciliationBody
 from resources.money.spend import GONE
 from settings.reports import report_access
-from storage.queries.filters.grouped.spending import NotRecordedError
-from storage.queries.money.reconciliation import read_recorded
+from storage.queries.money import read_recorded
+from storage.queries.questions.groups import NotRecordedError
 from upstream.reports.reader import MissingKeyError, read_report
 from upstream.reports.reported import ReportError
 from upstream.reports.sources import SOURCES
@@ -47,7 +47,7 @@ async def reconcile_spend(ask: Ask, body: Annotated[bytes, ReadBy(bytes, Reconci
     bridge = ask.bridge
     provider, start, end, names = ReconciliationBody.request_of(body, bridge.now())
     try:
-        recorded = await read_recorded(bridge.database, SOURCES[provider].types, names, start, end)
+        recorded = await read_recorded(bridge.questions, SOURCES[provider].types, names, start, end)
         async with asyncio.timeout(RECONCILE_SECONDS):
             reported = await read_report(bridge.upstream, report_access(bridge.settings), provider, start, end)
     except NotRecordedError as error:

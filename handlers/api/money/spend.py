@@ -16,12 +16,14 @@ from handlers.api.recorded.watched import WatchedHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem, ValidationProblem
 from resources.money.prices import read_day_or_time
-from resources.money.spend import GONE, SPEND_FORMATS, SpendFormat, spend_days
+from resources.money.spend import GONE, SPANS, SPEND_BY, SPEND_FORMATS, SpendFormat, spend_days, values_of
 from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
 from storage.mongo.errors import DatabaseRefusalError
-from storage.queries.filters.grouped.spending import Dimension, NotRecordedError, Span, SpendQuery, SpendRow
-from storage.queries.money.spend_rows import Spending
+from storage.queries.found import SPEND
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.groups import NotRecordedError, Row
+from storage.queries.questions.question import By, Dimension, Question
 
 TOO_SLOW = "Summing up takes the database too long. Ask for a shorter range."
 
@@ -32,7 +34,7 @@ class SpendExportHandler(WatchedHandler):
     async def respond(self) -> None:
         """Respond with a row for each period and combination of groups."""
         values = self.parameters("from", "to", "group_by", "span", "format")
-        query, written = parse_spend(values, self.bridge.now(), self.visible_to)
+        question, written = parse_spend(values, self.bridge.now(), self.visible_to)
         self.set_header("Content-Type", CSV_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="spend.csv"')
         if self.request.method == "HEAD":
@@ -40,14 +42,15 @@ class SpendExportHandler(WatchedHandler):
             return
         self.begin_export()
         with suppress(StreamClosedError):
-            await self._export(query, written)
+            await self._export(question, written)
 
-    async def _export(self, query: SpendQuery, written: SpendFormat) -> None:
-        self.write(written.begin(query))
+    async def _export(self, question: Question, written: SpendFormat) -> None:
+        self.write(written.begin(question))
         try:
-            async with aclosing(Spending(self.bridge.database).pages(query)) as pages, self.watched():
+            pages = self.bridge.questions.pages(question, SPEND, if_recorded=True)
+            async with aclosing(pages), self.watched():
                 async for rows in pages:
-                    self.write(written.write(query, rows, await _names_of(self.bridge, rows)))
+                    self.write(written.write(question, rows, await _names_of(self.bridge, question, rows)))
                     await self.send()
         except NotRecordedError as error:
             raise ValidationProblem(INVALID, validations=[("from", GONE.format(error.since))]) from error
@@ -55,15 +58,15 @@ class SpendExportHandler(WatchedHandler):
             raise Problem(503, TOO_SLOW, {"Retry-After": "60"}) from error
 
 
-async def _names_of(bridge: Bridge, rows: Sequence[SpendRow]) -> Names:
-    found = {one: {row.values[one] for row in rows if row.values.get(one)} for one in Dimension}
-    groups = {id_ for ids in found[Dimension.GROUP] for id_ in ids}
-    return await read_names(bridge, found[Dimension.USER], groups, found[Dimension.TOKEN])
+async def _names_of(bridge: Bridge, question: Question, rows: Sequence[Row]) -> Names:
+    values = values_of(question, rows)
+    groups = {id_ for ids in values[Dimension.GROUPS] for id_ in ids}
+    return await read_names(bridge, values[Dimension.USER], groups, values[Dimension.TOKEN])
 
 
 def parse_spend(
     values: Mapping[str, str], now: datetime, visible_to: UUID | None = None
-) -> tuple[SpendQuery, SpendFormat]:
+) -> tuple[Question, SpendFormat]:
     """Read the parameters; an empty value counts as not given.
 
     Raises:
@@ -73,11 +76,11 @@ def parse_spend(
     last, first = (time(name, values, problems, read_day_or_time) for name in ("to", "from"))
     start, end = (now, now) if problems else spend_days(first, last, problems, now)
     group_by = [one for one in values.get("group_by", "").split(",") if one]
-    if unknown := [one for one in group_by if one not in list(Dimension)]:
-        problems.append(("group_by", f"has {unknown[0]!r}; it may have {', '.join(Dimension)}, separated by commas"))
-    span = choice(Span, "span", values, problems) or Span.MONTH
+    if unknown := [one for one in group_by if one not in SPEND_BY]:
+        problems.append(("group_by", f"has {unknown[0]!r}; it may have {', '.join(SPEND_BY)}, separated by commas"))
+    span = choice(SPANS, "span", values, problems) or Period.MONTH
     name = choice(SPEND_FORMATS, "format", values, problems) or next(iter(SPEND_FORMATS))
     refuse(problems)
-    dimensions = tuple(dict.fromkeys(map(Dimension, group_by)))
+    by = tuple([By(SPEND_BY[one]) for one in dict.fromkeys(group_by)])
     written = SPEND_FORMATS[name]
-    return written.change(SpendQuery(start, end, dimensions, span, visible_to)), written
+    return written.change(Question(start, end, by=by, period=span, visible_to=visible_to)), written

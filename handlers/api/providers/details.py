@@ -10,7 +10,7 @@ from intercept.times import format_time
 from limits.protection.circuit_breaker import State
 from resources.fields import of_fields
 from resources.providers import DetailedKey, DetailedProvider, KeyCondition, KeyState, RefusedKey
-from resources.recorded.performance import worst_of
+from resources.recorded.provider_usage import worst_of
 from storage.providers.documents import StoredKey, StoredProvider
 from storage.providers.sealing import SealError
 from upstream.credentials.access import Credential, credential_hint

@@ -15,10 +15,12 @@ from intercept.records import Status
 from intercept.times import format_time
 from resources.recorded.errors import ErrorKind, ErrorList, named
 from storage.accounts.events import Way
+from storage.queries.errors import read_errors
 from storage.queries.filters.keys import Term
 from storage.queries.filters.refusals import conditions_of
 from storage.queries.filters.search_language import Search
-from storage.queries.grouped.row_reader import OnProgress
+from storage.queries.questions.question import Question
+from storage.queries.questions.reading import OnProgress
 from storage.search.find import FoundIds
 from storage.search.reading import Query
 
@@ -60,10 +62,10 @@ class ErrorsHandler(ProgressHandler):
         calls, refusals = query.conditions, conditions_of(query.search, initiator_id=query.initiator_id)
         if found is not None:
             calls, refusals = {**calls, "_id": {"$in": found.ids}}, None  # no words are kept of what was refused
-        groups, is_cut = await self.bridge.errors.groups(
-            calls,
+        groups, is_cut = await read_errors(
+            self.bridge.questions,
+            Question(*within, calls, visible_to=self.visible_to),
             refusals,
-            visible_to=self.visible_to,
             texts=self.shows_texts,
             on_progress=on_progress,
             seconds=seconds,

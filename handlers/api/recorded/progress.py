@@ -12,8 +12,8 @@ from handlers.api.recorded.watched import WatchedHandler
 from handlers.operations.long_response import LINES
 from handlers.problems import stopping
 from resources.recorded.statistics import ReadingProgress
-from storage.queries.grouped.grouped import STREAM_SECONDS
-from storage.queries.grouped.row_reader import OnProgress, Progress
+from storage.queries.questions.questions import STREAM_SECONDS
+from storage.queries.questions.reading import OnProgress, Progress
 
 Read: TypeAlias = Callable[[OnProgress, float | None], Awaitable[msgspec.Struct]]
 """Reads a result. It reports its progress and may take this many seconds; None is the usual time."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from decimal import Decimal
+from uuid import UUID
 
 from storage.accounts.groups import Groups
 from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import Group, Person, User
+from storage.derived.rollup import Bucket
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.queries.money.spend import spend_by_user
+from storage.queries.money import spend_by_user
+from storage.queries.questions.questions import Questions
 
 
 class People:
@@ -27,7 +29,7 @@ class People:
         *,
         now: Now,
     ) -> None:
-        self._database = database
+        self._questions = Questions(database)
         self._accounts = accounts
         self._groups = groups
         self._uses = uses
@@ -49,17 +51,17 @@ class People:
 
     async def spend_of(self, user: User) -> Decimal:
         """What the calls of a user, or of the service tokens of a group, cost since the month began, in US dollars."""
-        return (await spend_by_user(self._database, [user.id], self._month)).get(user.id, Decimal(0))
+        return (await self._spend([user.id])).get(user.id, Decimal(0))
 
-    @property
-    def _month(self) -> datetime:
-        return self._now().replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    async def _spend(self, ids: Sequence[UUID]) -> dict[UUID, Decimal]:
+        today = Bucket.DAY.floor(self._now())
+        return await spend_by_user(self._questions, ids, today.replace(day=1), today + Bucket.DAY.length)
 
     async def _persons(self, users: Sequence[tuple[User, int]]) -> list[Person]:
         ids = [user.id for user, _ in users]
         groups = await self._groups.by_id(id_ for user, _ in users for id_ in user.group_ids)
         seen = await self._uses.last_seen(ids)
-        spend = await spend_by_user(self._database, ids, self._month)
+        spend = await self._spend(ids)
         return [
             Person(
                 user=user,

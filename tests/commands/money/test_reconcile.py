@@ -12,6 +12,7 @@ import pytest
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
 from storage.costs.prices import Cost
 from storage.recording.documents import ending_fields, start_document
+from storage.recording.figures import figures_of
 from tests.command_line import refused
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
@@ -55,6 +56,7 @@ def call(database, io_loop):
         document = start_document(start, instance_id=uuid4(), new_id=uuid4)
         cost = None if usd is None else Cost(Decimal(usd), "table 1")
         document |= ending_fields(ending, new_id=uuid4, cost=cost)
+        document |= figures_of(document)
         io_loop.run_sync(lambda: database.interceptions.insert_one(document))
 
     return call

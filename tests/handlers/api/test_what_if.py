@@ -20,7 +20,7 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import past_calls
-from storage.queries.grouped.sources.found import FoundCalls
+from storage.queries.questions.questions import FoundCalls
 from tests.handlers.api.test_search import index
 from tests.handlers.api.test_search import record as say
 from tests.storage.calls import Calls

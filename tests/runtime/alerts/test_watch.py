@@ -25,7 +25,7 @@ from storage.alerts.outbox import Outbox
 from storage.derived.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
-from storage.queries.money.spend_rows import Spending
+from storage.queries.questions.questions import Questions
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -181,7 +181,7 @@ async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
     async def users(ids):
         return {ADA.id: ADA}
 
-    find = weekly_digest(Spending(database), users, clock)
+    find = weekly_digest(Questions(database), users, clock)
     clock.time = monday + timedelta(days=7)
     assert await find() == []  # not yet, and nothing of the week before
     clock.time += DELAY

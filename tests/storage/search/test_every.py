@@ -10,9 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from storage.live.filter_eval import matches
-from storage.queries.filters.grouped.dimensions import By, Dimension
-from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.grouped.grouped import Grouped
+from storage.queries.questions.question import By, Dimension, Question
+from storage.queries.questions.questions import Questions
 from storage.search.find import SearchIndex
 from tests.examples import examples
 from tests.storage.records import NOON
@@ -29,14 +28,14 @@ from tests.storage.search.test_find import (
 from tests.storage.search_checks import index
 
 MODEL, USER = By(Dimension.MODEL), By(Dimension.USER)
-AN_HOUR = GroupQuery(NOON, NOON + timedelta(hours=1), by=(MODEL,))
+AN_HOUR = Question(NOON, NOON + timedelta(hours=1), by=(MODEL,))
 
 
 async def grouped(database, query, asked_for=AN_HOUR, on_progress=None):
     """What the calls add up to that a search finds."""
     asked_for = replace(asked_for, conditions=query.conditions, visible_to=query.visible_to)
     options = {} if on_progress is None else {"on_progress": on_progress}
-    return await Grouped(database).read(asked_for, finder=SearchIndex(database).every(query), **options)
+    return await Questions(database).answer(asked_for, finder=SearchIndex(database).every(query), **options)
 
 
 def numbers(response):

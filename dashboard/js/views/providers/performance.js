@@ -8,11 +8,11 @@ export function waits({ p50, p95 }) {
 }
 
 /** Which share of the requests to a provider it answered with 429; empty where it did so with none. */
-export function limitedShare(performance) {
-  return performance?.rate_limited ? percent(performance.rate_limited, performance.requests) : "";
+export function limitedShare(of) {
+  return of.rate_limited ? percent(of.rate_limited, of.requests) : "";
 }
 
-/** How fast a provider writes; empty where no stream says. */
-export function speed({ tokens_per_second: rate }) {
-  return rate === null ? "" : `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tokens/s`;
+/** How fast half of all streams are at least. */
+export function speed({ p50: rate }) {
+  return `${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tokens/s`;
 }

@@ -24,7 +24,7 @@ const RESULTS = { up: "answered", down: "failed", unknown: "" };
  * `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is
  * opened, `keys` the state of the keys in a word or two.
  */
-export function ProviderPane({ listed, latest, me, keys, span, range, model, tz, onClose, onChanged, onRemoved }) {
+export function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });
@@ -54,7 +54,6 @@ export function ProviderPane({ listed, latest, me, keys, span, range, model, tz,
           </section>
         `
       }
-      ${latest?.requests > 0 && html`<section><h3>Latest calls</h3><${Performance} performance=${latest} /></section>`}
       ${usage.data?.models.length > 0 && html`<section><h3>Models</h3>${usage.data.models.map((one) => html`<${Model} key=${one.model} provider=${name} model=${one} keys=${keys} range=${range} open=${one.model === model} />`)}</section>`}
       ${data && html`<section><h3>Keys</h3><${Keys} provider=${data} /></section>`}
       ${data && isOwner && html`<section><h3>Check</h3><${Check} path=${path} /></section>`}
@@ -106,7 +105,7 @@ function Total({ usage, range, tz }) {
     ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
   ];
   return html`
-    <p class="quiet">${rangeText({ from: Date.parse(from), to: Date.parse(to) }, tz)}${since > from && `; what is below is of the latest calls, since ${time(since)}`}</p>
+    <p class="quiet">${rangeText({ from: Date.parse(from), to: Date.parse(to) }, tz)}${since > from && `; requests are those of the latest calls, since ${time(since)}`}</p>
     <${Facts} facts=${facts} />
   `;
 }
@@ -117,16 +116,18 @@ function Model({ provider, model: one, keys, range, open }) {
   useEffect(() => {
     if (open) shown.current.scrollIntoView({ block: "nearest" });
   }, [open]);
-  const { model, up, calls, requests, failed, circuit, total, bridge_ms: bridge, provider_ms: wait, answered_at: answered, failed_at: failedAt } = one;
+  const { model, up, requests, failed, circuit, total, answered_at: answered, failed_at: failedAt } = one;
+  const wait = total.first_byte_ms;
   const facts = [
-    ["Calls", whole(Math.max(calls, total.interceptions))], // the latest ones are counted a little later
-    ["Requests", requests === calls ? "" : requests],
-    ["Failed", failed && `${failed}, last ${time(failedAt)}`],
+    ["Calls", whole(total.interceptions)],
+    ["Requests", requests],
+    ["Failed requests", failed && `${failed}, last ${time(failedAt)}`],
     ["Answered last", answered && time(answered)],
     ["Answered with 429", limitedShare(one) || "none"],
-    ["Wait for the bridge", bridge && waits(bridge)],
-    ["Wait for the provider", wait && waits(wait)],
-    ["Speed", speed(one)],
+    ["Whole call", total.duration_ms && waits(total.duration_ms)],
+    ["First byte", wait && waits(wait)],
+    ["Of that the bridge", total.bridge_ms && waits(total.bridge_ms)],
+    ["Speed", total.tokens_per_second && speed(total.tokens_per_second)],
     ["Cost", total.cost_usd !== null && usd(total.cost_usd)],
     ["Circuit", circuit && words(circuit)],
     ["Keys", keys],
@@ -138,20 +139,6 @@ function Model({ provider, model: one, keys, range, open }) {
       <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ provider_name: provider, model }), ...range })}>Calls of ${model}</a></p>
     </details>
   `;
-}
-
-function Performance({ performance }) {
-  const { calls, requests, models, bridge_ms: bridge, provider_ms: provider } = performance;
-  const facts = [
-    ["Calls", calls],
-    ["Requests", requests === calls ? "" : requests],
-    ["Answered with 429", limitedShare(performance) || "none"],
-    ["Wait for the bridge", bridge && waits(bridge)],
-    ["Wait for the provider", provider && waits(provider)],
-    ["Speed", speed(performance)],
-    ["Models", models.join(", ")],
-  ];
-  return html`<${Facts} facts=${facts} />`;
 }
 
 function Keys({ provider: { keys, key_state: state } }) {

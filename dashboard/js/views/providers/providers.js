@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { percent, plural } from "../../text/format.js";
-import { limitedShare, waits } from "./performance.js";
+import { waits } from "./performance.js";
 import { useOpenRow } from "../../frame/keys.js";
 import { searchFor } from "../../bar/query.js";
 import { Empty, NotForYou, Pending } from "../../parts/states.js";
@@ -32,7 +32,6 @@ function List({ chosen: opened, route, me }) {
   const range = chosenRange(route.params, USUAL);
   const span = hoursOf(range, Date.now());
   const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MAX_PROVIDERS }, { every: EVERY_MS });
-  const latest = useResource("providers/performance", span, { every: EVERY_MS });
   const kept = { ...rangeParams(route.params), tz: route.params.tz };
   const { model } = route.params;
   // Of a model alone the page of the provider opens that has most of its calls.
@@ -51,7 +50,6 @@ function List({ chosen: opened, route, me }) {
     listed.reload();
   };
   const totals = Object.fromEntries((stats.data?.groups ?? []).map(({ group, total }) => [group.provider, total]));
-  const performance = Object.fromEntries((latest.data ?? []).map((one) => [one.name, one]));
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
     <div class="toolbar">
@@ -64,10 +62,10 @@ function List({ chosen: opened, route, me }) {
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label="Providers">
         <ol class="rows">
-          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} latest=${performance[one.name]} chosen=${one === found} kept=${kept} />`)}
+          ${rows.map((one) => html`<${Row} key=${one.name} provider=${one} total=${totals[one.name]} chosen=${one === found} kept=${kept} />`)}
         </ol>
       </section>
-      ${found && html`<${ProviderPane} key=${found.name} listed=${found} latest=${performance[found.name]} me=${me} keys=${keysOf(found)} span=${span} range=${rangeParams(route.params, USUAL)} model=${model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
+      ${found && html`<${ProviderPane} key=${found.name} listed=${found} me=${me} keys=${keysOf(found)} span=${span} range=${rangeParams(route.params, USUAL)} model=${model} tz=${range.tz} onClose=${close} onChanged=${listed.reload} onRemoved=${removed} />`}
       ${chosen &&
       !found &&
       listed.data &&
@@ -87,7 +85,7 @@ function keysOf({ key_state: state, keys }) {
   return { key: "signed", keyless: "needs no key", no_key: "users' keys" }[state];
 }
 
-function Row({ provider, total, latest, chosen, kept }) {
+function Row({ provider, total, chosen, kept }) {
   const { name, type, state, source } = provider;
   const failed = total?.failed ?? 0;
   return html`
@@ -97,7 +95,7 @@ function Row({ provider, total, latest, chosen, kept }) {
         <span class="role">${state}</span>
         <span class="quiet">${keysOf(provider)}</span>
         <span class="quiet">${total ? plural(total.interceptions, "call") : "no calls"}${failed ? `, ${percent(failed, total.interceptions)} failed` : ""}</span>
-        <span class="quiet">${latest?.provider_ms ? `waits ${waits(latest.provider_ms)}` : ""}${limitedShare(latest) && `; 429: ${limitedShare(latest)}`}</span>
+        <span class="quiet">${total?.first_byte_ms ? `first byte ${waits(total.first_byte_ms)}` : ""}</span>
       </a>
     </li>
   `;

@@ -13,12 +13,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from handlers.api.choices import choice, refuse, time_range
 from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
 from resources.ranges import OUT_OF_RANGE
-from storage.derived.rollup import Bucket
-from storage.queries.filters.grouped import calendar
-from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import OF_SUBJECT, By, Order, Subject, names_of, parse_by
-from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.time_ranges import ceiling
+from storage.queries.questions import calendar
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.question import OF_SUBJECT, By, Order, Question, Subject, names_of, parse_by
 
 PARAMETERS: Final = (
     *("from", "to", "bucket", "group_by", "of", "q", "order_by", "limit", "offset", "tz", "compare", "format"),
@@ -39,7 +36,7 @@ CHANGE_OF_NOTHING: Final = "may be change only with compare=previous: it is the 
 class GroupRequest:
     """What is requested, and the format of the response."""
 
-    query: GroupQuery
+    question: Question
     format: str
     tz: str
     q: str
@@ -67,7 +64,7 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
         problems.append(("order_by", CHANGE_OF_NOTHING))
     start, end = _range(values, period, zone, now, problems)
     refuse(problems)
-    query = GroupQuery(
+    question = Question(
         start,
         end,
         of=of,
@@ -79,7 +76,7 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
         offset=offset_of(values),
         compare=values.get("compare") == PREVIOUS,
     )
-    return GroupRequest(query, written, tz, values.get("q", ""))
+    return GroupRequest(question, written, tz, values.get("q", ""))
 
 
 def _by(text: str, of: Subject, problems: list[tuple[str, str]]) -> tuple[By, ...]:
@@ -136,18 +133,3 @@ def _range(
         which = "minutes, also of the time before," if compares else "minutes"
         problems.append(("from", f"{which} are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
     return start, end
-
-
-def whole_hours(values: Mapping[str, str], now: datetime) -> tuple[datetime, datetime]:
-    """Read `from` and `to`, made larger to whole hours: without them the last 24 hours with the present one.
-
-    Raises:
-        ValidationProblem: With every parameter that is wrong.
-    """
-    problems: list[tuple[str, str]] = []
-    hour = Bucket.HOUR
-    start, to = time_range(
-        values, problems, now=hour.floor(now) + hour.length, usual=lambda to: ceiling(hour, to) - USUAL_SPAN
-    )
-    refuse(problems)
-    return hour.floor(start), ceiling(hour, to)

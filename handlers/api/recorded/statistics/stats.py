@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
-
-from msgspec import UNSET, UnsetType
 
 from handlers.api.control import READ_PER_SECOND
 from handlers.api.names import read_names
@@ -18,25 +16,15 @@ from handlers.api.recorded.progress import ProgressHandler
 from handlers.api.recorded.statistics.group_request import PARAMETERS, parse_group_request
 from handlers.operations.problems import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
-from intercept.times import format_time
 from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
-from resources.recorded.flat_rows import columns, csv_text, flat_rows
-from resources.recorded.statistics import (
-    GroupPoint,
-    GroupTotals,
-    Histograms,
-    OtherGroups,
-    Statistics,
-    StatisticsGroup,
-    TimeBefore,
-)
-from storage.queries.filters.grouped.dimensions import By, Dimension, Subject
-from storage.queries.filters.grouped.grouping import MAX_POINTS, GroupQuery
-from storage.queries.filters.grouped.groups import Found, GroupResult, TooManyPointsError, UnsupportedOrderError
+from resources.recorded.flat_rows import csv_of
+from resources.recorded.statistics import Statistics
 from storage.queries.filters.refusals import parse_refusal_search
-from storage.queries.grouped.row_reader import OnProgress
-from storage.queries.grouped.sources.found import CallFinder
+from storage.queries.questions.groups import MAX_POINTS, Answer, TooManyPointsError, UnsupportedOrderError
+from storage.queries.questions.question import Dimension, Question, Subject
+from storage.queries.questions.questions import CallFinder
+from storage.queries.questions.reading import OnProgress
 from storage.search.find import MAX_CALLS, MAX_CHECKED
 
 TOO_MANY_CALLS: Final = (
@@ -52,26 +40,23 @@ class StatisticsHandler(ProgressHandler):
     async def respond(self) -> None:
         """Respond with the groups, and what all of it adds up to."""
         request = parse_group_request(self.parameters(*PARAMETERS), self.bridge.now())
-        conditions, finder = await self._narrowed(request.query.of, request.q)
-        query = replace(request.query, visible_to=self.visible_to, conditions=conditions)
+        conditions, finder = await self._narrowed(request.question.of, request.q)
+        question = replace(request.question, visible_to=self.visible_to, conditions=conditions)
         if request.format == "json":
-            await self.write_with_progress(partial(self._statistics, query, request.tz, finder))
+            await self.write_with_progress(partial(self._statistics, question, request.tz, finder))
             return
-        result = await self.bridge.grouped.read(query, self.check_client, finder=finder)
-        names = await self._names_of(query.by, result)
-        groups = result.groups if query.by else [result.total]
-        rows = list(flat_rows(query.of, query.period, query.by, groups, names, compare=query.compare))
+        answer = await self.bridge.questions.answer(question, self.check_client, finder=finder)
         self.set_header("Content-Type", CSV_TYPE)
         self.set_header("Content-Disposition", 'attachment; filename="stats.csv"')
-        self.finish(csv_text(columns(query.of, query.period, query.by, compare=query.compare), rows))
+        self.finish(csv_of(question, answer, await self._names_of(question, answer)))
 
     async def _statistics(
-        self, query: GroupQuery, tz: str, finder: CallFinder | None, on_progress: OnProgress, seconds: float | None
+        self, question: Question, tz: str, finder: CallFinder | None, on_progress: OnProgress, seconds: float | None
     ) -> Statistics:
-        result = await self.bridge.grouped.read(query, on_progress, seconds=seconds, finder=finder)
-        names = await self._names_of(query.by, result)
+        answer = await self.bridge.questions.answer(question, on_progress, seconds=seconds, finder=finder)
+        names = await self._names_of(question, answer)
         # In a thread, as ten thousand buckets take some 100 ms.
-        return await asyncio.to_thread(_to_json, query, tz, result, names)
+        return await asyncio.to_thread(Statistics.of_answer, question, tz, answer, names)
 
     def problem_of(self, error: BaseException | None) -> Problem | None:
         """Say also why there are no groups."""
@@ -106,43 +91,10 @@ class StatisticsHandler(ProgressHandler):
         refused = parse_refusal_search(q)
         return refused.filter(initiator_id=await self.initiator_of(refused)), None
 
-    async def _names_of(self, by: Sequence[By], result: GroupResult) -> Names:
+    async def _names_of(self, question: Question, answer: Answer) -> Names:
         found: dict[Dimension, set[Any]] = defaultdict(set)
-        for position, one in enumerate(by):
-            found[one.dimension] = {group.key[position] for group in result.groups} - {None}
+        for position, one in enumerate(question.by):
+            found[one.dimension] = {group.key[position] for group in answer.groups} - {None}
         return await read_names(
             self.bridge, *(found[one] for one in (Dimension.USER, Dimension.GROUP, Dimension.TOKEN))
         )
-
-
-def _to_json(query: GroupQuery, tz: str, result: GroupResult, names: Names) -> Statistics:
-    of, period, by, total = query.of, query.period, query.by, result.total
-    return Statistics(
-        of=of,
-        from_=format_time(query.start),
-        to=format_time(query.end),
-        bucket=period,
-        tz=tz,
-        group_by=list(map(str, by)),
-        order_by=query.order,
-        count=result.count,
-        uncounted=result.uncounted,
-        total=GroupTotals.of(of, total.total),
-        points=GroupPoint.all_of(of, period, total.points),
-        previous=_before(query, total),
-        histograms=Histograms.of(total.total) if of is Subject.CALLS else UNSET,
-        recorded_since=UNSET if result.recorded_since is None else format_time(result.recorded_since),
-        groups=[StatisticsGroup.show(of, period, by, found, names) for found in result.groups],
-        other=OtherGroups.show(of, period, by, result),
-    )
-
-
-def _before(query: GroupQuery, total: Found) -> TimeBefore | UnsetType:
-    if total.previous is None:
-        return UNSET
-    return TimeBefore(
-        format_time(query.previous.start),
-        format_time(query.previous.end),
-        GroupTotals.of(query.of, total.previous),
-        GroupPoint.all_of(query.of, query.period, total.points_before),
-    )

@@ -8,7 +8,7 @@ from handlers.api.money.spend import TOO_SLOW
 from handlers.openapi.errors import BUSY, retriable
 from handlers.openapi.methods import get
 from handlers.openapi.parts import Described, header, query, response
-from storage.queries.filters.grouped.spending import Dimension
+from resources.money.spend import SPEND_BY
 
 PATHS: dict[str, Described] = {
     "/api/v2/aibridge/spend/export": get(
@@ -23,7 +23,7 @@ PATHS: dict[str, Described] = {
             query(
                 "group_by",
                 str,
-                f"Some of {', '.join(Dimension)}, separated by commas. `group` is all groups of the user together.",
+                f"Some of {', '.join(SPEND_BY)}, separated by commas. `group` is all groups of the user together.",
                 example="user,model",
             ),
             query("span", Literal["day", "month"], "The period of a row.", default="month"),

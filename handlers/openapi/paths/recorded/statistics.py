@@ -13,15 +13,11 @@ from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
 from handlers.openapi.parts import JSON, Described, lines, query, response
 from resources.recorded.statistics import Statistics
-from storage.queries.filters.grouped.calendar import Period
-from storage.queries.filters.grouped.dimensions import Order, Subject, names_of
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.question import Order, Subject, names_of
 
 Timestamp = Annotated[datetime, Meta(tz=True)]
 _LINES = lines('{"progress":{"read":20000,"of":180000,"seconds_left":9.6}}')
-IN_HOURS = (
-    query("from", Timestamp, "From then on, made earlier to a whole hour; without it 24 hours before `to`."),
-    query("to", Timestamp, "Until before then, made later to a whole hour; without it the end of the present hour."),
-)
 """The time range of what is told by hours."""
 
 PATHS: dict[str, Described] = {

@@ -83,17 +83,15 @@ def test_each_model_says_whether_it_is_up_and_what_a_provider_did_in_a_range(pag
     page.open("overview", owner)
     page.click("nav a", "Providers")
     page.click(".provider-row[data-name='demo']")
-    page.find(".detail section", "Latest calls")
     page.find(".detail p", "It is one of the server's environment, and is changed there.")
     assert page.texts(".detail form") == []
-    waits = page.until(lambda: page.facts("Wait for the "), "the waits were to be told")
-    assert list(waits) == ["Wait for the bridge", "Wait for the provider"]
+    waits = page.until(lambda: page.facts("First byte"), "the waits were to be told")
     for wait in waits.values():
         assert re.fullmatch(r"[\d.]+ m?s, p95 [\d.]+ m?s", wait)
     page.click(".detail summary", model)
     opened = "details[open] "
     assert page.texts(f"{opened}.role") == ["up"]
-    assert page.texts(f"{opened}dt")[:3] == ["Calls", "Answered last", "Answered with 429"]
+    assert page.texts(f"{opened}dt")[:4] == ["Calls", "Requests", "Answered last", "Answered with 429"]
     page.click(f"{opened}a", f"Calls of {model}")
     page.until(lambda: len(page.texts(".rows > li")) == 1, "its call was to be listed")
     assert page.address == f"interceptions?q=provider_name%3Ademo+model%3A{model}&range=24h"
@@ -109,6 +107,6 @@ def test_each_model_says_whether_it_is_up_and_what_a_provider_did_in_a_range(pag
     page.click(".provider-row[data-name='openai']")
     page.until(lambda: page.address == "providers/openai?range=last-month&tz=UTC", "the range was to stay")
     page.go(f"providers/demo?model={model}")
-    page.find("details.model[open]", "Wait for the provider")
+    page.find("details.model[open]", "First byte")
     page.find(".detail p a", f"Calls of {model} by user")
     page.find(".detail section h3", "Check")

@@ -201,7 +201,7 @@ async def test_reports_that_take_too_long_and_days_without_records_are_refused(c
     assert silent.left.is_set()
     await running.afresh()
     # days that are not recorded any more are refused
-    rollup = {"_id": b"x", "level": "everyone", "bucket": "day", "at": DAY, "interceptions": 3}
+    rollup = {"_id": b"x", "level": "everyone", "bucket": "hour", "at": DAY, "interceptions": 3}
     await running.bridge.database.rollups.insert_one(rollup)
     status, problem = await compare()
     assert (status, [one["field"] for one in problem["validations"]]) == (400, ["from"])

@@ -8,9 +8,8 @@ import json
 
 import pytest
 
-from resources.money.spend import GONE
+from resources.money.spend import GONE, SPEND_BY
 from storage.derived.rollup_job import RollupJob
-from storage.queries.filters.grouped.spending import Dimension
 from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 
 EXPORT = "/api/v2/aibridge/spend/export"
@@ -59,7 +58,7 @@ async def test_what_calls_cost_is_taken_away_by_whom_and_for_what_and_by_members
     response = await export("?from=x&to=2026-13-01&group_by=user,moon&span=year&format=xml")
     result = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     assert (response.status, result.keys()) == (400, {"from", "to", "group_by", "span", "format"})
-    assert result["group_by"] == f"has 'moon'; it may have {', '.join(Dimension)}, separated by commas"
+    assert result["group_by"] == f"has 'moon'; it may have {', '.join(SPEND_BY)}, separated by commas"
     for query, field in (("?from=2026-11-02&to=2026-11-02", "to"), ("?to=9999-12-31T23:59:59Z", "to")):
         response = await export(query)
         assert (response.status, json.loads(response.body)["validations"][0]["field"]) == (400, field)

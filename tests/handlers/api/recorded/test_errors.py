@@ -12,7 +12,7 @@ from intercept.times import format_time
 from runtime.process import now
 from storage.accounts.users import Role
 from storage.derived.rollup_job import RollupJob
-from storage.queries.grouped import slices as slices_module
+from storage.queries.questions import reading
 from tests.handlers.api.test_search import record
 
 ERRORS = "/api/v2/aibridge/errors"
@@ -79,7 +79,7 @@ async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_n
     ]
     await running.afresh()
     # progress is told in lines before the same answer
-    monkeypatch.setattr(slices_module, "SLICE_FAILED", 1)
+    monkeypatch.setattr(reading, "SLICE_CALLS", 1)
     for number, days in ((1, 1), (2, 3)):
         await record(running, number, "a", error="Limit reached")
         times = {"started_at": now() - timedelta(days=days)}

@@ -16,6 +16,7 @@ async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rig
     # names are searched and paged
     for model in ("a", "gpt-5", "gpt-5-mini", "GPT", "ü"):
         await record(running, model=model)
+    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
     for query, names in {
         "q=gpt": ["gpt-5", "gpt-5-mini"],
         "q=gpt&limit=1": ["gpt-5"],
@@ -27,13 +28,13 @@ async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rig
         "offset=2147483647": [],
     }.items():
         assert await running.get(f"{PREFIX}models?{query}") == (200, names), query
-    await running.afresh()
+    await running.afresh("rollups")
     # names are those of calls that the caller may see
     member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     await record(running, model="gpt-5")
     await record(running, member, model="m:1", user_agent="codex_cli_rs/0.1")
-    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
     await record(running, member, model="gpt-6")
+    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
     for headers, models, clients in (
         (running.headers, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),
         (auditor, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),

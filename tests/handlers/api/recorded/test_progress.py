@@ -13,24 +13,24 @@ from handlers.api.pagination import INVALID
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.problems import DATABASE_UNAVAILABLE
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.filters.grouped.groups import TooMuchError, UnsupportedOrderError
-from storage.queries.grouped import slices
-from storage.queries.grouped.grouped import STREAM_SECONDS, Grouped
-from storage.queries.grouped.row_reader import Progress
+from storage.queries.questions import reading
+from storage.queries.questions.groups import TooMuchError, UnsupportedOrderError
+from storage.queries.questions.questions import STREAM_SECONDS, Questions
+from storage.queries.questions.reading import Progress
 from tests.handlers.api.calls import record
 from tests.handlers.api.recorded.statistics.test_stats import STATS, counted, stats
 
 
 @pytest.mark.gen_test
 async def test_progress_is_told_in_lines_while_records_are_read(running, monkeypatch):
-    monkeypatch.setattr(slices, "SLICE_CALLS", 1)
+    monkeypatch.setattr(reading, "SLICE_CALLS", 1)
     await record(running, model="a")
     await counted(running)
     lines = {"Accept": "application/x-ndjson", **running.headers}
     response = await running.request("GET", f"{STATS}?group_by=agent&q=model:a", lines)
     assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
     *progress, last = map(json.loads, response.body.splitlines())
-    assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 3), (1, 3), (1, 2), (2, 2)]
+    assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 3), (1, 3), (2, 3), (3, 3)]
     assert progress[-1]["progress"]["seconds_left"] == 0
     assert last["result"] == await stats(running, group_by="agent", q="model:a")
     (only,) = (await running.request("GET", f"{STATS}?group_by=model&bucket=all", lines)).body.splitlines()
@@ -43,7 +43,7 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
         await on_progress(Progress(0, 40_000))
         raise TooMuchError(3, STREAM_SECONDS)
 
-    monkeypatch.setattr(Grouped, "read", fails)
+    monkeypatch.setattr(Questions, "answer", fails)
     lines = {"Accept": "application/x-ndjson", **running.headers}
     response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
@@ -57,7 +57,7 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     async def refuses(*_, **_options):
         raise UnsupportedOrderError("sessions cannot be sorted by p95")
 
-    monkeypatch.setattr(Grouped, "read", refuses)
+    monkeypatch.setattr(Questions, "answer", refuses)
     assert (await running.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
     running.bridge.lifecycle.draining = True
     response = await running.request("GET", f"{STATS}?group_by=agent", lines)
@@ -70,7 +70,7 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, mon
         await on_progress(Progress(0, 40_000))
         raise DatabaseUnavailableError("gone")
 
-    monkeypatch.setattr(Grouped, "read", fails)
+    monkeypatch.setattr(Questions, "answer", fails)
     lines = {"Accept": "application/x-ndjson", **running.headers}
     response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
@@ -93,7 +93,7 @@ async def test_a_client_that_leaves_ends_the_reading(running, monkeypatch, accep
                 raise
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Grouped, "read", reads)
+    monkeypatch.setattr(Questions, "answer", reads)
     client = await running.client()
     requested = asyncio.ensure_future(
         client.request("GET", f"{STATS}?group_by=agent", {"Accept": accept, **running.headers})

@@ -16,8 +16,8 @@ from handlers.api.recorded.statistics.group_request import (
     parse_group_request,
 )
 from handlers.problems import ValidationProblem
-from storage.queries.filters.grouped.calendar import Period, starts
-from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject
+from storage.queries.questions.calendar import Period, starts
+from storage.queries.questions.question import By, Dimension, Order, Subject
 from tests.cases import for_each
 
 NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
@@ -38,7 +38,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         },
         NOW,
     )
-    query = requested.query
+    query = requested.question
     assert query.start == datetime(2026, 1, 31, 23, tzinfo=UTC)
     assert query.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
     assert query.by == (By(Dimension.USER), By(Dimension.TAG, "project"))
@@ -47,7 +47,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         *(5, 10, True),
     )
     assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
-    usual = parse_group_request({"of": ""}, NOW).query
+    usual = parse_group_request({"of": ""}, NOW).question
     assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
 
 
@@ -101,7 +101,7 @@ texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_s
 @given(st.dictionaries(st.sampled_from(PARAMETERS), texts))
 def test_any_values_are_a_bounded_question_or_are_refused(values):
     try:
-        query = parse_group_request(values, NOW).query
+        query = parse_group_request(values, NOW).question
     except ValidationProblem:
         return
     assert 1 <= sum(1 for _ in starts(query.period, query.start, query.end, query.zone)) <= MAX_BUCKETS

@@ -15,8 +15,8 @@ from handlers.api.pagination import INVALID
 from handlers.api.recorded.statistics.group_request import PARAMETERS
 from storage.accounts.users import Role
 from storage.derived.rollup_job import RollupJob
-from storage.queries.filters.grouped.groups import TooManyPointsError, TooMuchError
-from storage.queries.grouped.grouped import Grouped
+from storage.queries.questions.groups import TooManyPointsError, TooMuchError
+from storage.queries.questions.questions import Questions
 from tests.handlers.api.calls import record
 
 STATS = "/api/v2/aibridge/stats"
@@ -166,7 +166,7 @@ async def test_what_is_too_much_is_told(running, monkeypatch, error, field, deta
     async def fails(*_, **_options):
         raise error
 
-    monkeypatch.setattr(Grouped, "read", fails)
+    monkeypatch.setattr(Questions, "answer", fails)
     assert await running.get(f"{STATS}?bucket=all") == (
         400,
         {"message": INVALID, "validations": [{"field": field, "detail": detail}]},

@@ -19,30 +19,21 @@ from intercept.records import EndReason, Status
 from storage.derived.rollup import TOKENS, add, summed
 from storage.derived.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.filters.grouped.calendar import Period, floor
-from storage.queries.filters.grouped.dimensions import By, Dimension, Order, Subject, has_many, parse_by
-from storage.queries.filters.grouped.grouping import GroupQuery
-from storage.queries.filters.grouped.groups import (
-    TooManyPointsError,
-    TooMuchError,
-    UnsupportedOrderError,
-    rest_of,
-    sum_of,
-)
 from storage.queries.filters.search_language import parse_search
-from storage.queries.grouped import grouped as grouped_module
-from storage.queries.grouped import ranking as ranking_module
-from storage.queries.grouped import row_reader as row_reader_module
-from storage.queries.grouped import slices as slices_module
-from storage.queries.grouped import totals as totals_module
-from storage.queries.grouped.grouped import Grouped
+from storage.queries.questions import questions as questions_module
+from storage.queries.questions import reading as reading_module
+from storage.queries.questions.calendar import Period, floor
+from storage.queries.questions.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError, sum_of
+from storage.queries.questions.plan import selection_of
+from storage.queries.questions.question import By, Dimension, Order, Question, Subject, has_many, parse_by
+from storage.queries.questions.questions import Questions
 from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 RESEARCH, OPS = UUID(int=0xE5), UUID(int=0x095)
 DAY, HOUR = 86_400, 3_600
-THREE_DAYS = GroupQuery(MIDNIGHT, MIDNIGHT + timedelta(days=3))
+THREE_DAYS = Question(MIDNIGHT, MIDNIGHT + timedelta(days=3))
 USER, MODEL = By(Dimension.USER), By(Dimension.MODEL)
 
 
@@ -85,7 +76,7 @@ def points_of(response):
 def check_rest(query, pages, groups):
     """What is in no group of a page is in the others, where no call is in two."""
     for page in pages if not any(has_many(Subject.CALLS, one) for one in query.by) else ():
-        assert nonzero(rest_of(page).total) == nonzero(sum_of(groups).total)
+        assert nonzero(page.others.total) == nonzero(sum_of(groups).total)
 
 
 def keys_of(document, dimensions):
@@ -184,7 +175,7 @@ def test_every_group_is_what_its_calls_add_up_to(
     io_loop, database, monkeypatch, *, calls, names, visible_to, q, period, zone, order, has_prices, data
 ):
     ends = [data.draw(ENDS) for _ in calls]
-    monkeypatch.setattr(slices_module, "SLICE_CALLS", 2)
+    monkeypatch.setattr(reading_module, "SLICE_CALLS", 2)
 
     async def compare():
         await database.interceptions.delete_many({})
@@ -192,7 +183,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         made = [Call(number, *row) for number, row in enumerate(calls)]
         await count(database, *made, ends=[{**end, "priced": has_prices} for end in ends])
         start = floor(period, MIDNIGHT - timedelta(hours=data.draw(st.sampled_from([0, 5]))), zone)
-        query = GroupQuery(
+        query = Question(
             start=start,
             end=floor(period, MIDNIGHT + timedelta(days=8), zone),
             conditions=parse_search(q).filter(initiator_id=None),
@@ -204,8 +195,8 @@ def test_every_group_is_what_its_calls_add_up_to(
             compare=True,
             visible_to=visible_to,
         )
-        response = await Grouped(database).read(query)
-        selection = query.selection
+        response = await Questions(database).answer(query)
+        selection = selection_of(query)
         before = query.previous
         groups, points, earlier, over_time = {}, {}, {}, {}
         async for document in database.interceptions.find({**selection.values, "status": {"$in": selection.statuses}}):
@@ -230,7 +221,9 @@ def test_every_group_is_what_its_calls_add_up_to(
         most = partial(measured, order, priced=bool(total.get("cost")))
         found = [most(one.total, one.previous) for one in response.groups]
         assert found == sorted((most(one, earlier.get(key)) for key, one in groups.items()), reverse=True)
-        pages = [await Grouped(database).read(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)]
+        pages = [
+            await Questions(database).answer(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)
+        ]
         assert [one.key for page in pages for one in page.groups] == [one.key for one in response.groups]
         for one in response.groups:
             assert nonzero(one.previous) == nonzero(earlier.get(one.key, {}))
@@ -247,7 +240,7 @@ async def test_the_slowest_groups_come_first(database):
         ends=[{"took": 5}, {"took": 50}, {"took": 2}],
     )
     for names in (("model",), ("model", "end_reason")):
-        response = await Grouped(database).read(replace(THREE_DAYS, by=by(*names), order=Order.P95, limit=2))
+        response = await Questions(database).answer(replace(THREE_DAYS, by=by(*names), order=Order.P95, limit=2))
         assert [group.key[0] for group in response.groups] == ["b", "a"]
         assert response.count == 3
 
@@ -266,7 +259,7 @@ async def test_tools_tags_and_errors_beside_agents_are_told_by_records(database)
     found = {}
     for name in ("tool", "tag.project", "error_type", "http_status", "agent"):
         names = (name,) if name == "agent" else (name, "agent")
-        response = await Grouped(database).read(replace(THREE_DAYS, by=by(*names)))
+        response = await Questions(database).answer(replace(THREE_DAYS, by=by(*names)))
         found[name] = Counter()
         for group in response.groups:
             found[name][group.key[0]] += group.total["interceptions"]
@@ -288,14 +281,14 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
     loss = {"lost_tokens": 30, "lost": 0.25, "cause": "evicted"}
     await database.interceptions.update_many({"model": "a"}, {"$set": {"cache_loss": loss}})
     for names in (("model",), ("model", "streaming")):
-        response = await Grouped(database).read(replace(THREE_DAYS, by=by(*names)))
+        response = await Questions(database).answer(replace(THREE_DAYS, by=by(*names)))
         lost = {group.key[0]: (group.total.get("lost_tokens"), group.total.get("lost")) for group in response.groups}
         assert lost == {"a": (60, 0.5), "b": (None, None)}
         assert response.total.total["lost_tokens"] == 60
-    mine = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), visible_to=BOB))
+    mine = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), visible_to=BOB))
     assert mine.total.total["lost_tokens"] == 30
     for status in (Status.COMPLETED, Status.FAILED):
-        some = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), conditions={"status": status.value}))
+        some = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), conditions={"status": status.value}))
         assert some.total.total["lost_tokens"] == 30
 
 
@@ -303,12 +296,12 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
 async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
     await count(database, Call(1, second=60), Call(2, second=2 * DAY))
     await write(database, Call(3).start, Call(3).end())
-    by_model = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
+    by_model = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,)))
     assert (by_model.uncounted, by_model.total.total["interceptions"], by_model.recorded_since) == (1, 2, None)
     by_end = replace(THREE_DAYS, by=by("agent"))
-    assert (await Grouped(database).read(by_end)).total.total["interceptions"] == 3
+    assert (await Questions(database).answer(by_end)).total.total["interceptions"] == 3
     await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + timedelta(days=1)}})
-    response = await Grouped(database).read(by_end)
+    response = await Questions(database).answer(by_end)
     assert (response.recorded_since, response.total.total["interceptions"]) == (MIDNIGHT + timedelta(days=2), 1)
 
 
@@ -316,9 +309,9 @@ async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
 async def test_a_rollup_that_has_expired_before_others_of_its_time_is_no_error(database):
     await count(database, *(Call(number, model=f"model-{number % 2}") for number in range(1, 4)))
     await database.rollups.delete_many({"level": "everyone", "bucket": "day"})
-    response = await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), limit=1, period=Period.DAY))
+    response = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), limit=1, period=Period.DAY))
     assert [(one.key, one.points[MIDNIGHT]["interceptions"]) for one in response.groups] == [(("model-1",), 2)]
-    assert rest_of(response).points == {}
+    assert response.others.points == {}
 
 
 @pytest.mark.gen_test
@@ -336,7 +329,7 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     refusals = replace(THREE_DAYS, of=Subject.REFUSALS, period=Period.DAY)
 
     async def numbers(query):
-        response = await Grouped(database).read(query)
+        response = await Questions(database).answer(query)
         assert all(one.points == {MIDNIGHT: one.total} for one in response.groups)
         return {one.key: one.total["refusals"] for one in response.groups}, response.total.total["refusals"]
 
@@ -344,16 +337,16 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     assert await numbers(by_rule) == ({("rate", ADA): 3, ("rate", BOB): 1, ("concurrency", ADA): 2}, 6)
     assert await numbers(replace(by_rule, conditions={"rule": "rate"}, visible_to=BOB)) == ({("rate", BOB): 1}, 1)
     part = replace(by_rule, start=at, period=Period.HOUR, zone=ZoneInfo("Europe/Berlin"), by=by("rule"))
-    response = await Grouped(database).read(part)
+    response = await Questions(database).answer(part)
     assert [(one.key, one.points) for one in response.groups] == [
         (("rate",), {at: {"refusals": 4}}),
         (("concurrency",), {at: {"refusals": 2}}),
     ]
     assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
-    assert (await Grouped(database).read(replace(refusals, by=by("model"), visible_to=BOB))).groups == []
+    assert (await Questions(database).answer(replace(refusals, by=by("model"), visible_to=BOB))).groups == []
     for order in (Order.COST, Order.CACHE):
         with pytest.raises(UnsupportedOrderError, match=f"refusals cannot be sorted by {order}"):
-            await Grouped(database).read(replace(refusals, order=order))
+            await Questions(database).answer(replace(refusals, order=order))
     shadow = {"at": at, "rule": "tokens", "shadow": True, "initiator_id": ADA, "count": 9}
     await database.refusals.insert_one(shadow)
     assert await numbers(replace(refusals, by=by("model", "http_status"))) == ({("a", 429): 3}, 3)
@@ -361,7 +354,7 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     assert await numbers(only_shadow) == ({("tokens",): 9}, 9)
     day_before = {"bucket": "day", "at": MIDNIGHT - timedelta(days=1), "rule": "rate", "count": 1}
     await database.refusal_totals.insert_one(day_before | {"initiator_id": ADA})
-    changed = await Grouped(database).read(replace(by_rule, order=Order.CHANGE, compare=True))
+    changed = await Questions(database).answer(replace(by_rule, order=Order.CHANGE, compare=True))
     assert [one.key for one in changed.groups] == [("concurrency", ADA), ("rate", BOB), ("rate", ADA)]
 
 
@@ -373,57 +366,54 @@ async def test_sessions_are_added_up_by_when_they_started(database):
         {"_id": UUID(int=n), **session, "initiator_id": user, "models": models[n]} for n, user in enumerate([ADA, BOB])
     )
     sessions = replace(THREE_DAYS, of=Subject.SESSIONS, by=(MODEL,), order=Order.TOKENS)
-    response = await Grouped(database).read(sessions)
+    response = await Questions(database).answer(sessions)
     found = {one.key[0]: (one.total["sessions"], one.total["interceptions"]) for one in response.groups}
     assert (found, response.total.total["sessions"]) == ({"a": (2, 6), "b": (1, 3)}, 2)
     cached = {"$set": {"cache_read_input_tokens": 5}}
     await database.sessions.update_one({"_id": UUID(int=1)}, cached)
     for order, expected in ((Order.CACHE, ["b", "a"]), (Order.CHANGE, ["a", "b"])):
-        ranked = await Grouped(database).read(replace(sessions, order=order, compare=True))
+        ranked = await Questions(database).answer(replace(sessions, order=order, compare=True))
         assert [one.key[0] for one in ranked.groups] == expected
-    mine = await Grouped(database).read(replace(sessions, by=(USER,), visible_to=ADA, conditions={"client": "x"}))
+    mine = await Questions(database).answer(replace(sessions, by=(USER,), visible_to=ADA, conditions={"client": "x"}))
     assert [one.key for one in mine.groups] == [(ADA,)]
 
 
 @pytest.mark.gen_test
 async def test_what_takes_too_long_or_is_too_much_is_given_up(database, monkeypatch):
     await count(database, Call(1), Call(2, model="b"))
-    monkeypatch.setattr(totals_module, "MAX_POINTS", 1)
+    monkeypatch.setattr(questions_module, "MAX_POINTS", 1)
     with pytest.raises(TooManyPointsError):
-        await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
-    monkeypatch.setattr(ranking_module, "MAX_HISTOGRAMS", 0)
-    with pytest.raises(TooMuchError):
-        await Grouped(database).read(replace(THREE_DAYS, by=by("agent"), order=Order.P95))
-    monkeypatch.setattr(ranking_module, "MAX_RANKED", 1)
+        await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), period=Period.DAY))
+    monkeypatch.setattr(questions_module, "MAX_RANKED", 1)
     for order in (Order.CACHE, Order.CHANGE):
         with pytest.raises(TooMuchError):
-            await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,), order=order, compare=True))
+            await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), order=order, compare=True))
     for code in (50, 10334):
 
         async def fails(*_, code=code):
             raise OperationFailure("of the database", code)
 
         with monkeypatch.context() as patch:
-            patch.setattr(row_reader_module.RowReader, "aggregate", fails)
+            patch.setattr(reading_module.RowReader, "aggregate", fails)
             with pytest.raises(TooMuchError) as result:
-                await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")))
+                await Questions(database).answer(replace(THREE_DAYS, by=by("end_reason")))
         # A query that MongoDB gives up took 9 s; what is too large for it is told with the bound of all.
         assert (result.value.calls, result.value.seconds) == (2, {50: 9.0, 10334: 20.0}[code])
     with pytest.raises(TooMuchError):
-        await Grouped(database).read(replace(THREE_DAYS, by=by("agent", "model")))
+        await Questions(database).answer(replace(THREE_DAYS, by=by("agent", "model")))
 
     async def gives_up(*_):
         raise OperationFailure("of the database", 50)
 
     with monkeypatch.context() as patch:
-        patch.setattr(row_reader_module.RowReader, "aggregate", gives_up)
+        patch.setattr(reading_module.RowReader, "aggregate", gives_up)
         for seconds, told_seconds in ((5.0, 5.0), (0.0, 0.0), (100.0, 9.0)):
             with pytest.raises(TooMuchError) as result:
-                await Grouped(database).read(replace(THREE_DAYS, by=by("end_reason")), seconds=seconds)
+                await Questions(database).answer(replace(THREE_DAYS, by=by("end_reason")), seconds=seconds)
             assert result.value.seconds == told_seconds
-    monkeypatch.setattr(grouped_module, "SECONDS", -2.0)
+    monkeypatch.setattr(questions_module, "SECONDS", -2.0)
     with pytest.raises(TooMuchError):
-        await Grouped(database).read(replace(THREE_DAYS, by=(MODEL,)))
+        await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,)))
     database.health.lose("gone")
     with pytest.raises(DatabaseUnavailableError, match="gone"):
-        await Grouped(database).read(THREE_DAYS)
+        await Questions(database).answer(THREE_DAYS)

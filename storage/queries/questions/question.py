@@ -1,12 +1,18 @@
-"""What calls, refusals and sessions are grouped by, and where their documents have it. Pure."""
+"""A question: what is added up, by what it is grouped, and over what time. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+
+from intercept.errors.error_templates import MAX_READ
+from storage.queries.questions import calendar
+from storage.queries.questions.calendar import Period
 
 
 class Subject(StrEnum):
@@ -35,6 +41,12 @@ class Dimension(StrEnum):
     RULE = "rule"
     STREAMING = "streaming"
     TAG = "tag"
+    GROUPS = "groups"
+    """All groups of users together, so that a call is in one row of a bill."""
+    LATE = "late"
+    """Whether a call ended on a later day, in UTC."""
+    MESSAGE = "message"
+    """The beginning of the message of an error."""
 
 
 class Order(StrEnum):
@@ -50,7 +62,7 @@ class Order(StrEnum):
 
 
 class By(NamedTuple):
-    """One dimension of a query; `tag` is the name of a tag where it is one."""
+    """One dimension of a question; `tag` is the name of a tag where it is one."""
 
     dimension: Dimension
     tag: str = ""
@@ -60,9 +72,7 @@ class By(NamedTuple):
         return f"{self.dimension}.{self.tag}" if self.tag else self.dimension.value
 
 
-TAG_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
-"""A name of a tag."""
-
+_TAG_NAME: Final = re.compile(r"[a-z0-9_-]{1,40}", re.ASCII)
 _TAG: Final = "tag."
 _ALIASES: Final = MappingProxyType(
     {
@@ -74,7 +84,7 @@ _ALIASES: Final = MappingProxyType(
     }
 )
 
-CALLS: Final[Mapping[Dimension, Any]] = MappingProxyType(
+OF_CALLS: Final[Mapping[Dimension, Any]] = MappingProxyType(
     {
         Dimension.USER: "$initiator_id",
         Dimension.GROUP: {"$ifNull": ["$group_ids", []]},
@@ -92,9 +102,9 @@ CALLS: Final[Mapping[Dimension, Any]] = MappingProxyType(
         Dimension.TAG: "$tags",
     }
 )
-"""Expressions of the document of an interception; of a tag that of all of them."""
+"""By what calls may be grouped, as an expression of the document of an interception; of a tag that of all of them."""
 
-REFUSALS: Final[Mapping[Dimension, Any]] = MappingProxyType(
+OF_REFUSALS: Final[Mapping[Dimension, Any]] = MappingProxyType(
     {
         Dimension.USER: "$initiator_id",
         Dimension.RULE: "$rule",
@@ -104,9 +114,9 @@ REFUSALS: Final[Mapping[Dimension, Any]] = MappingProxyType(
         Dimension.HTTP_STATUS: "$status",
     }
 )
-"""Expressions of a row about refusals."""
+"""By what refusals may be grouped, as an expression of their rows."""
 
-SESSIONS: Final[Mapping[Dimension, Any]] = MappingProxyType(
+OF_SESSIONS: Final[Mapping[Dimension, Any]] = MappingProxyType(
     {
         Dimension.USER: "$initiator_id",
         Dimension.CLIENT: "$client",
@@ -114,9 +124,21 @@ SESSIONS: Final[Mapping[Dimension, Any]] = MappingProxyType(
         Dimension.PROVIDER: "$provider_names",
     }
 )
-"""Expressions of the document of a session, which has several models and providers."""
+"""By what sessions may be grouped, as an expression of their documents. A session has several models and providers."""
 
-OF_SUBJECT: Final = MappingProxyType({Subject.CALLS: CALLS, Subject.REFUSALS: REFUSALS, Subject.SESSIONS: SESSIONS})
+OF_SUBJECT: Final = MappingProxyType(
+    {Subject.CALLS: OF_CALLS, Subject.REFUSALS: OF_REFUSALS, Subject.SESSIONS: OF_SESSIONS}
+)
+
+_DAY_OF: Final = {name: {"$dateTrunc": {"date": f"${name}", "unit": "day"}} for name in ("started_at", "ended_at")}
+_INTERNAL: Final[Mapping[Dimension, Any]] = MappingProxyType(
+    {
+        Dimension.GROUPS: {"$ifNull": ["$group_ids", []]},
+        Dimension.LATE: {"$gt": [_DAY_OF["ended_at"], _DAY_OF["started_at"]]},
+        Dimension.MESSAGE: {"$substrCP": [{"$ifNull": ["$error.message", ""]}, 0, MAX_READ]},
+    }
+)
+"""By what calls are grouped that nobody asks for by name."""
 
 
 def parse_by(text: str) -> By:
@@ -125,7 +147,7 @@ def parse_by(text: str) -> By:
     Raises:
         ValueError: There is none of this name.
     """
-    if text.startswith(_TAG) and TAG_NAME.fullmatch(name := text.removeprefix(_TAG)):
+    if text.startswith(_TAG) and _TAG_NAME.fullmatch(name := text.removeprefix(_TAG)):
         return By(Dimension.TAG, name)
     if text == Dimension.TAG:
         raise ValueError("a tag has a name, as in tag.project")
@@ -138,13 +160,47 @@ def names_of(subject: Subject) -> list[str]:
 
 
 def expression(subject: Subject, by: By) -> Any:
-    """Have MongoDB read it of a document."""
+    """Have MongoDB read a dimension of a document."""
     if by.dimension is Dimension.TAG:
         return {"$ifNull": [f"$tags.{by.tag}", None]}
-    return OF_SUBJECT[subject][by.dimension]
+    return _INTERNAL.get(by.dimension) or OF_SUBJECT[subject][by.dimension]
 
 
 def has_many(subject: Subject, by: By) -> bool:
     """Whether one document may be in several groups."""
     of_session = {Dimension.MODEL, Dimension.PROVIDER} if subject is Subject.SESSIONS else set()
     return by.dimension in {Dimension.GROUP, Dimension.TOOL, *of_session}
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked.
+
+    Attributes:
+        start: From then on. An answer over time needs the start of a bucket.
+        end: Until before then.
+        conditions: What the documents must match beside their time, see `storage.queries.filters`.
+        period: How long buckets are.
+        zone: Whose days these are.
+        compare: Whether the time range before is asked for too.
+        visible_to: The user whose calls alone count; None are all.
+    """
+
+    start: datetime
+    end: datetime
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    of: Subject = Subject.CALLS
+    by: tuple[By, ...] = ()
+    period: Period = Period.ALL
+    zone: tzinfo = UTC
+    order: Order = Order.CALLS
+    limit: int = 20
+    offset: int = 0
+    compare: bool = False
+    visible_to: Any = None
+
+    @property
+    def previous(self) -> Question:
+        """This question about the time range before."""
+        start, end = calendar.previous(self.start, self.end, self.zone)
+        return replace(self, start=start, end=end, compare=False)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.queries.filters.grouped.calendar import (
+from storage.queries.questions.calendar import (
     Period,
     ceiling,
     floor,

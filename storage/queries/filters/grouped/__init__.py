@@ -1,1 +1,0 @@
-"""What calls are grouped by, and how groups are added up."""

@@ -1,1 +1,0 @@
-"""What calls cost, and whether a bill agrees."""
