@@ -152,7 +152,7 @@ def _named(row: tuple[Any, ...]) -> tuple[PastCall, RequestedModel]:
 
 def _figures(counted: tuple[str, ...]) -> dict[str, Any]:
     """Have MongoDB work out the figures of a call, in the order of `PastCall`."""
-    tokens = {"$add": [{"$sum": f"$token_usages.{name}"} for name in counted]}
+    tokens = {"$add": [f"${name}" for name in counted]}
     # As a call is charged: rounded up.
     micro_dollars = {"$ceil": {"$multiply": [{"$ifNull": ["$cost.usd", 0]}, _MICRO]}}
     return {

@@ -12,6 +12,7 @@ from limits.what_if.past_calls import PastCall, RequestedModel
 from storage.queries import past_calls
 from storage.queries.filters.search_language import Search
 from storage.queries.past_calls import PastCalls
+from storage.recording.figures import cost_figures_of
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 
@@ -56,7 +57,8 @@ async def test_a_call_has_what_limits_count_of_it(database, calls):
         usage | {"cache_write_input_tokens": 5, "output_tokens": None},
     ]
     cost = {"usd": Decimal128(Decimal("0.0000012")), "prices": "list"}
-    await calls.change(1, {"$set": {"token_usages": usages, "cost": cost, "credential_kind": "byok"}})
+    changed = {"token_usages": usages, "cost": cost, "credential_kind": "byok"}
+    await calls.change(1, {"$set": changed | cost_figures_of(changed)})
     expected = past(1, NOON_MS + 3 * SECOND, 15, 2, pays=True)
     assert await read(database) == [expected]
     assert await read(database, cache_reads=True) == [expected._replace(tokens=1015)]
