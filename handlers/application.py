@@ -13,11 +13,7 @@ from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
 from handlers.api.money.spend import SpendExportHandler
 from handlers.api.recorded.errors import ErrorsHandler
-from handlers.api.recorded.export import ExportHandler
-from handlers.api.recorded.interceptions import InterceptionHandler, InterceptionsHandler
 from handlers.api.recorded.live import LiveHandler
-from handlers.api.recorded.refusals import RefusalsHandler
-from handlers.api.recorded.sessions import SessionHandler, SessionsHandler, TimelineHandler
 from handlers.api.recorded.statistics.stats import StatisticsHandler
 from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
@@ -44,15 +40,8 @@ from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTE
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # Paths of the control plane, what serves each, and with which arguments.
 _CONTROL: tuple[tuple[Any, ...], ...] = (
-    ("interceptions", InterceptionsHandler),
-    ("interceptions/export", ExportHandler),
     ("interceptions/live", LiveHandler),
-    ("interceptions/([^/]+)", InterceptionHandler),
-    ("sessions", SessionsHandler),
-    ("sessions/([^/]+)", SessionHandler),
-    ("sessions/([^/]+)/timeline", TimelineHandler),
     ("errors", ErrorsHandler),
-    ("refusals", RefusalsHandler),
     ("stats", StatisticsHandler),
     ("sign-in", SignInWaysHandler),
     ("sign-in/oidc", BeginHandler),

@@ -19,7 +19,7 @@ from handlers.openapi.methods import tagged
 from handlers.openapi.parts import Described
 from handlers.openapi.paths import calls
 from handlers.openapi.paths.money import spend
-from handlers.openapi.paths.recorded import interceptions, refused, sessions, statistics
+from handlers.openapi.paths.recorded import interceptions, refused, statistics
 from handlers.operations import description
 from handlers.operations.catalogue import OPERATIONS
 
@@ -46,7 +46,7 @@ SECURITY_SCHEMES = {
 # By tag: what it is of, and what describes beside operations what is of it.
 TAGS: Mapping[str, tuple[str, tuple[dict[str, Described], ...]]] = {
     "interceptions": ("What was recorded.", (interceptions.PATHS,)),
-    "sessions": ("Calls that belong together.", (sessions.PATHS,)),
+    "sessions": ("Calls that belong together.", ()),
     "names": ("Which models, clients, providers and tags there are.", ()),
     "providers": ("Where calls go.", ()),
     "refusals": ("Calls that the bridge refused.", (refused.PATHS,)),

@@ -8,15 +8,16 @@ from handlers.api.alerts import webhooks
 from handlers.api.money import prices, reconciliation, recosts
 from handlers.api.providers import configured, managed
 from handlers.api.providers import usage as provider_usage
-from handlers.api.recorded import facets
+from handlers.api.recorded import export, facets, interceptions, refusals, sessions
 from handlers.api.sign_in import devices, sign_ins
 from handlers.operations.operation import by_path, operations_of
 
 OPERATIONS = [
     *operations_of(
         (
-            *(audit, configured, demo_company, devices, explanation, facets, groups, limits, managed, policies, prices),
-            *(provider_usage, reconciliation, recosts, sign_ins, tokens, usage, users, views, webhooks, what_if),
+            *(audit, configured, demo_company, devices, explanation, export, facets, groups),
+            *(interceptions, limits, managed, policies, prices, provider_usage, reconciliation, recosts),
+            *(refusals, sessions, sign_ins, tokens, usage, users, views, webhooks, what_if),
         )
     ),
     *policies.OPERATIONS,

@@ -13,7 +13,7 @@ from handlers.openapi.errors import problem
 from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
 from handlers.openapi.parts import ETAG, IF_MATCH, JSON, Described, header, in_path, query, response, shared
 from handlers.operations.long_response import LINES
-from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted, Operation, by_path
+from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted, Operation, Tagged, by_path
 
 _META = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra_json_schema")
 
@@ -72,7 +72,7 @@ def _responses(operation: Operation) -> dict[str, Described]:
         found["412"] = shared("ChangedMeanwhile")
     found |= {str(status): problem(why) for status, why in operation.raises.items()}
     kind, around = operation.answer
-    headers = {} if around is None else dict(ETAG)
+    headers = dict(ETAG) if around in {Tagged, Noted} else {}
     if around is Noted:
         headers[NOTE_HEADER] = header(
             str, "Warnings, one header for each.", "prices[0].provider: no provider has a name"

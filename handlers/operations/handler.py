@@ -17,7 +17,17 @@ from handlers.api.control import IdentifiedHandler
 from handlers.base import METHOD_NOT_ALLOWED
 from handlers.bridge import Bridge
 from handlers.operations.long_response import LongResponse
-from handlers.operations.operation import NOTE_HEADER, SERVICE, Ask, Download, Noted, Operation, Tagged, argument
+from handlers.operations.operation import (
+    NOTE_HEADER,
+    SERVICE,
+    Ask,
+    Download,
+    Noted,
+    Operation,
+    Pieces,
+    Tagged,
+    argument,
+)
 from handlers.operations.problems import problem_of
 from handlers.operations.query import INVALID, read_query
 from handlers.problems import Problem, ValidationProblem, sentence
@@ -84,6 +94,8 @@ class OperationHandler(IdentifiedHandler):
         if operation is None:
             raise HTTPError(METHOD_NOT_ALLOWED)
         await self.identify(fresh=not operation.is_reading)
+        if operation.is_reading and self.cycle.ended:
+            return
         parts = dict(zip(operation.path_parameters, path, strict=True))
         if operation.is_for_people and self.identity.user.is_service:
             raise Problem(403, SERVICE)
@@ -103,6 +115,12 @@ class OperationHandler(IdentifiedHandler):
         """Send what an operation returned."""
         if isinstance(answer, Download):
             await self._send_download(answer)
+        elif isinstance(answer, Pieces):
+            self.set_header("Content-Type", "application/json")
+            async with aclosing(answer.pieces) as pieces:
+                async for piece in pieces:
+                    await self.write_piece(piece)
+            await self.finish_large()
         else:
             self._write_answer(operation, answer)
             await self.finish_large()

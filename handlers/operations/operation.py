@@ -105,6 +105,13 @@ class Noted(Tagged[Answer]):
 
 
 @dataclass(frozen=True)
+class Pieces(Generic[Answer]):
+    """An answer whose JSON is sent piece by piece, as the client takes it."""
+
+    pieces: AsyncGenerator[bytes, None]
+
+
+@dataclass(frozen=True)
 class Download:
     """An answer that is a file, sent piece by piece as the client takes it."""
 
@@ -143,9 +150,9 @@ class Declaration:
     """Declares a function as an operation of the control plane.
 
     The function is given what it names: `ask` (an `Ask`), `query` (a `Query`), `body` (a `Body`, or see `ReadBy`),
-    `versions` (`Versions`), `report` (a `Report`), and the parts of the path. It returns a struct, a list, a `Tagged` one,
-    a `Download`, or None. With a `report` or a download it may take long: it ends with the server, when the client leaves,
-    and when its user may no longer ask for it.
+    `versions` (`Versions`), `report` (a `Report`), and the parts of the path. It returns a struct, a list, a `Tagged` or
+    `Noted` one, `Pieces` of one, a `Download`, or None. With a `report` or a download it may take long: it ends with the
+    server, when the client leaves, and when its user may no longer ask for it.
 
     Its docstring is what `/openapi.json` says, and its first line also what others are told that they may not do.
 
@@ -215,11 +222,11 @@ class Operation(Declaration):
         return get_type_hints(self.function, include_extras=True)
 
     @cached_property
-    def answer(self) -> tuple[Any, type[Tagged[Any]] | None]:
-        """The type of its answer, `NoneType` without one, and whether it comes with a version or with notes too."""
+    def answer(self) -> tuple[Any, Any]:
+        """The type of its answer, `NoneType` without one, and which of `Tagged`, `Noted` and `Pieces` is around it."""
         returned = self.hints["return"]
         around = get_origin(returned)
-        return (get_args(returned)[0], around) if around in {Tagged, Noted} else (returned, None)
+        return (get_args(returned)[0], around) if around in {Tagged, Noted, Pieces} else (returned, None)
 
     @property
     def is_long(self) -> bool:

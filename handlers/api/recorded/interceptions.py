@@ -1,82 +1,75 @@
-"""`GET /api/v2/aibridge/interceptions` and `/interceptions/{id}`: the recorded calls, newest first, and one of them."""
+"""The recorded calls, newest first, and one of them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from handlers.api.pagination import parse_page
-from handlers.api.recorded.pages import PageHandler
-from handlers.api.recorded.visibility import VisibilityHandler
-from handlers.problems import Problem
+from handlers.api.recorded.pages import page_of
+from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
+from handlers.operations.operation import Ask, Pieces, operation
+from handlers.operations.query import Paged
+from handlers.problems import Problem, sentence
 from intercept.ids import format_id
-from resources.recorded.interceptions import InterceptionList
+from resources.fields import doc
+from resources.recorded.interceptions import Interception, InterceptionList
 from storage.accounts.events import Way
-from storage.search.find import Found, is_for_index
-from storage.search.reading import Query
+from storage.search.find import is_for_index
 
-PARAMETERS = ("q", "limit", "after_id", "offset")
-UNKNOWN_CURSOR = "after_id", "no interception with this id that you may see"
-UNKNOWN_INTERCEPTION = "There is no interception with this id that you may see."
+UNKNOWN_INTERCEPTION = "there is no interception with this id that you may see"
+
+AfterId = Annotated[
+    UUID | None, doc("Start after this one: the last of the previous page. Not together with `offset`.")
+]
 
 
-class InterceptionsHandler(PageHandler):
-    """The list of interceptions."""
+class InterceptionQuery(Paged, frozen=True):
+    """Which interceptions."""
 
-    unknown_cursor = UNKNOWN_CURSOR
-    _query: Query | None = None
+    q: SearchText = ""
+    after_id: AfterId = None
 
-    async def respond(self) -> None:
-        """Respond with `{"count": n, "results": [..], "next_after_id": id}`; `count` is all that the caller may see."""
-        values = self.parameters(*PARAMETERS)
-        paging = parse_page(values)._asdict()
-        query = await self.query(values.get("q", ""))
-        if found := await self._found(query, paging):
-            await self._write(query, found)
-            return
-        count, rows = await self.bridge.interceptions.page(query.conditions, visible_to=self.visible_to, **paging)
-        await self.write_page(lambda last: InterceptionList(count, [], last), rows, self.resource_of)
 
-    async def _found(self, query: Query, paging: Mapping[str, Any]) -> Found | None:
-        """What the search index finds; None where it is not needed."""
-        if query.search.texts is None and not is_for_index(query):
-            return None
-        return await self.bridge.search.page(query, **paging)
+@operation("GET", "interceptions", raises={403: NOT_FOR_READERS})
+async def list_interceptions(ask: Ask, query: InterceptionQuery) -> Pieces[InterceptionList]:
+    """List interceptions.
 
-    async def _write(self, query: Query, found: Found) -> None:
-        if query.search.texts is not None:
-            self._query, self.way = query, Way.SEARCH
-        await self.write_page(
+    What was recorded, newest first. Calls in flight are left out unless the search has a `status`.
+    """
+    search = await Sight(ask).query(query.q)
+    paging: dict[str, Any] = {"limit": query.limit, "after_id": query.after_id, "offset": query.offset}
+    if search.search.texts is None and not is_for_index(search):
+        count, rows = await ask.bridge.interceptions.page(search.conditions, visible_to=ask.visible_to, **paging)
+        pieces = page_of(ask, lambda last: InterceptionList(count, [], last), rows, Sight(ask).resource_of)
+        return Pieces(pieces)
+    found = await ask.bridge.search.page(search, **paging)
+    is_by_words = search.search.texts is not None
+
+    async def add_matches(documents: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> None:
+        """Add what matches, as far as there is time for it."""
+        for row, matches in zip(rows, await ask.bridge.search.matches(search, documents), strict=False):
+            row.matches = matches
+
+    return Pieces(
+        page_of(
+            ask,
             lambda last: InterceptionList(found.count, [], last or found.next_after, found.is_exact),
             found.rows,
-            self.resource_of,
+            Sight(ask, Way.SEARCH if is_by_words else Way.LIST).resource_of,
+            add_matches if is_by_words else None,
         )
-
-    async def complete(self, documents: Sequence[Mapping[str, Any]], rows: Sequence[Any]) -> None:
-        """Add what matches to rows, as far as there is time for it."""
-        if self._query is not None:
-            found = await self.bridge.search.matches(self._query, documents)
-            for row, matches in zip(rows, found, strict=False):
-                row.matches = matches
+    )
 
 
-class InterceptionHandler(VisibilityHandler):
-    """One interception, in flight or ended."""
+@operation("GET", "interceptions/{id}", unknown=UNKNOWN_INTERCEPTION)
+async def get_interception(ask: Ask, id_: Annotated[UUID, doc("The id of the interception.")]) -> Interception:
+    """Read an interception.
 
-    way = Way.DETAIL
-
-    async def respond(self) -> None:
-        """Respond with the interception."""
-        self.parameters()
-        try:
-            id_ = UUID(self.path_args[0])
-        except ValueError:
-            document = None
-        else:
-            document = await self.bridge.interception_reader.find(id_, visible_to=self.visible_to)
-        if document is None:
-            raise Problem(404, UNKNOWN_INTERCEPTION)
-        self.read_detail = (("interception_id", format_id(document["_id"])),)
-        initiators = await self.bridge.identities.users_by_id([document["initiator_id"]])
-        self.write_json(self.resource_of(document, initiators))
+    Calls in flight have one too.
+    """
+    document = await ask.bridge.interception_reader.find(id_, visible_to=ask.visible_to)
+    if document is None:
+        raise Problem(404, sentence(UNKNOWN_INTERCEPTION))
+    sight = Sight(ask, Way.DETAIL, (("interception_id", format_id(document["_id"])),))
+    return sight.resource_of(document, await ask.bridge.identities.users_by_id([document["initiator_id"]]))

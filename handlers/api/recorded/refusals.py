@@ -1,37 +1,55 @@
-"""`GET /api/v2/aibridge/refusals`: which calls the bridge refused, newest first."""
+"""Which calls the bridge refused before they became interceptions, newest first."""
 
 from __future__ import annotations
 
-from handlers.api.pagination import parse_page
-from handlers.api.recorded.visibility import VisibilityHandler
+from typing import Annotated
+
+from msgspec import Meta
+
+from handlers.api.recorded.interceptions import AfterId
+from handlers.api.recorded.visibility import Sight
+from handlers.operations.operation import Ask, operation
+from handlers.operations.query import Paged
 from handlers.problems import ValidationProblem
 from resources.fields import ListPage
 from resources.recorded.refusals import Refusal
-from storage.queries.filters.refusals import parse_refusal_search
+from storage.queries.filters.refusals import RefusalSearch, parse_refusal_search
 from storage.queries.filters.words import InvalidSearchError
 
-PARAMETERS = ("q", "limit", "after_id", "offset")
 INVALID_SEARCH = "Invalid refusal search query."
 
 
-class RefusalsHandler(VisibilityHandler):
-    """The list of refusals."""
+class RefusalQuery(Paged, frozen=True):
+    """Which refusals."""
 
-    unknown_cursor = "after_id", "no refusal with this id that you may see"
+    q: Annotated[
+        str,
+        Meta(
+            description="A search: words separated by spaces, `key:value`, values with a space or a colon in double quotes, "
+            f"each key once. Keys are {', '.join(RefusalSearch.__struct_fields__)}.",
+            examples=["user:me rule:rate"],
+        ),
+    ] = ""
+    after_id: AfterId = None
 
-    async def respond(self) -> None:
-        """Respond with `{"count": n, "results": [..]}`; `count` is all rows that match and that the caller may see."""
-        values = self.parameters(*PARAMETERS)
-        page = parse_page(values)
-        try:
-            search = parse_refusal_search(values.get("q", ""))
-        except InvalidSearchError as error:
-            raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
-        count, rows = await self.bridge.refusals.page(
-            search.filter(initiator_id=await self.initiator_of(search)),
-            visible_to=self.visible_to,
-            **page._asdict(),
-        )
-        known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
-        initiators = await self.bridge.identities.users_by_id(known)
-        self.write_json(ListPage(count, [Refusal.of(row, initiators) for row in rows]))
+
+@operation("GET", "refusals")
+async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[Refusal]:
+    """List refused calls.
+
+    Newest first. Equal refusals within a minute are one row; the statistics count each of them.
+    """
+    try:
+        search = parse_refusal_search(query.q)
+    except InvalidSearchError as error:
+        raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
+    count, rows = await ask.bridge.refusals.page(
+        search.filter(initiator_id=await Sight(ask).initiator_of(search)),
+        visible_to=ask.visible_to,
+        limit=query.limit,
+        after_id=query.after_id,
+        offset=query.offset,
+    )
+    known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
+    initiators = await ask.bridge.identities.users_by_id(known)
+    return ListPage(count, [Refusal.of(row, initiators) for row in rows])

@@ -1,17 +1,21 @@
-"""`GET /api/v2/aibridge/sessions`, newest first, `/sessions/{id}` and its `/timeline`: calls that belong together."""
+"""Sessions: calls that belong together, newest first; one of them with its threads, and its time axis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from handlers.api.choices import choice, refuse
-from handlers.api.pagination import limit_of, parse_page, uuid_of
-from handlers.api.recorded.pages import PageHandler, around_list
-from handlers.problems import Problem
+from msgspec import Meta
+
+from handlers.api.recorded.pages import around_list, page_of, rows_of
+from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
+from handlers.operations.operation import Ask, Pieces, operation
+from handlers.operations.query import Paged, Query
+from handlers.problems import Problem, sentence
 from intercept.ids import format_id
 from intercept.times import format_time
+from resources.fields import doc
 from resources.recorded import sessions as resources
 from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from resources.recorded.timelines import Timeline
@@ -20,108 +24,114 @@ from storage.queries.sessions.session_list import OF_SEVERAL, Order
 from storage.queries.sessions.sessions import Thread
 from storage.queries.sessions.timelines import neighbours_of, refusals_of, session_calls
 
-PARAMETERS = ("q", "limit", "several", "order_by", "after_session_id", "offset")
-DETAIL_PARAMETERS = ("limit", "after_thread_id")
-DEFAULT_THREADS, MAX_THREADS = 10, 50
-UNKNOWN_SESSION = "There is no session with this id that you may see."
+MAX_THREADS: Final = 50
+UNKNOWN_SESSION = "there is no session with this id that you may see"
+
+Id = Annotated[UUID, doc("The id of the session.")]
 
 
-class SessionsHandler(PageHandler):
-    """The list of sessions."""
+class SessionQuery(Paged, frozen=True):
+    """Which sessions, and in which order."""
 
-    unknown_cursor = "after_session_id", "no session with this id that you may see"
+    q: Annotated[
+        str,
+        Meta(
+            description="A search, as for interceptions, without `request_id`; `status` is `failed` where a call of the "
+            "session failed, else `completed`. Words, and keys that only calls have, find sessions with a call of which all "
+            "of them are true.",
+            examples=["user:me model:gpt-5"],
+        ),
+    ] = ""
+    several: Annotated[bool, doc("Whether to leave out sessions with a single call.")] = False
+    order_by: Annotated[Order, doc("The sort order, largest first; `lost` is the cost of broken prompt caches.")] = (
+        Order.STARTED
+    )
+    after_session_id: Annotated[
+        UUID | None, doc("Start after this one: the last of the previous page. Not together with `offset`.")
+    ] = None
 
-    async def respond(self) -> None:
-        """Respond with `{"count": n, "results": [..], "next_after_session_id": id}`; `count` is all that may be seen."""
-        values = self.parameters(*PARAMETERS)
-        page = parse_page(values, after="after_session_id")
-        order, several = _order_and_filter(values)
-        found = await self.session_search(values.get("q", ""))
-        count, rows = await self.bridge.sessions.page(
-            found.conditions | several, visible_to=self.visible_to, order=order, **page._asdict()
-        )
-        await self.write_page(lambda last: SessionList(count, [], last, found.is_exact), rows, self.session_resource_of)
+
+class ThreadQuery(Query, frozen=True):
+    """Which threads of a session."""
+
+    limit: Annotated[int, Meta(ge=1, le=MAX_THREADS, description="The maximum number of threads.")] = 10
+    after_thread_id: Annotated[UUID | None, doc("Start after this thread: the last of the previous page.")] = None
 
 
-def _order_and_filter(values: Mapping[str, str]) -> tuple[Order, dict[str, Any]]:
-    """Read what to sort by, by default the start, and the filter of sessions with several calls, where only these are wanted.
+@operation("GET", "sessions", raises={403: NOT_FOR_READERS})
+async def list_sessions(ask: Ask, query: SessionQuery) -> Pieces[SessionList]:
+    """List sessions.
+
+    Calls that belong together, newest first, or in another order.
+    """
+    sight = Sight(ask)
+    found = await sight.session_search(query.q)
+    count, rows = await ask.bridge.sessions.page(
+        found.conditions | (dict(OF_SEVERAL) if query.several else {}),
+        visible_to=ask.visible_to,
+        order=query.order_by,
+        limit=query.limit,
+        after_id=query.after_session_id,
+        offset=query.offset,
+    )
+    pieces = page_of(ask, lambda last: SessionList(count, [], last, found.is_exact), rows, sight.session_resource_of)
+    return Pieces(pieces)
+
+
+async def _find(ask: Ask, id_: UUID) -> dict[str, Any]:
+    """Find the document of a session.
 
     Raises:
-        ValidationProblem: With every parameter that is wrong.
+        Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
     """
-    problems: list[tuple[str, str]] = []
-    order = choice(Order, "order_by", values, problems) or Order.STARTED
-    several = values.get("several", "")
-    if several not in {"", "true", "false"}:
-        problems.append(("several", "must be true or false"))
-    refuse(problems)
-    return order, dict(OF_SEVERAL) if several == "true" else {}
+    session = await ask.bridge.sessions.find(id_, visible_to=ask.visible_to)
+    if session is None:
+        raise Problem(404, sentence(UNKNOWN_SESSION))
+    return session
 
 
-class OneSessionHandler(PageHandler):
-    """Something of one session."""
+@operation("GET", "sessions/{id}", unknown=UNKNOWN_SESSION)
+async def get_session(ask: Ask, id_: Id, query: ThreadQuery) -> Pieces[SessionDetail]:
+    """Read a session, with its threads.
 
-    way = Way.SESSION
-
-    async def find_session(self) -> dict[str, Any]:
-        """Return the document of the session in the path.
-
-        Raises:
-            Problem: 404, it is unknown or not to be seen by the caller, who cannot tell which.
-        """
-        try:
-            session = await self.bridge.sessions.find(UUID(self.path_args[0]), visible_to=self.visible_to)
-        except ValueError:
-            session = None
-        if session is None:
-            raise Problem(404, UNKNOWN_SESSION)
-        return session
+    A session appears when its first call has ended.
+    """
+    session = await _find(ask, id_)
+    threads, more = await ask.bridge.sessions.threads(session["_id"], limit=query.limit, after_id=query.after_thread_id)
+    return Pieces(_with_threads(ask, session, threads, more))
 
 
-class TimelineHandler(OneSessionHandler):
-    """The time axis of a session. It has no texts."""
-
-    async def respond(self) -> None:
-        """Respond with all calls of the session in short, with what happened beside them."""
-        self.parameters()
-        session = await self.find_session()
-        database = self.bridge.database
-        calls, more = await session_calls(database, session["_id"])
-        tokens = sorted({call["api_key_id"] for call in calls})
-        of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
-        refusals = await refusals_of(database, *of)
-        neighbours = await neighbours_of(database, session)
-        users = await self.bridge.identities.users_by_id([session["initiator_id"]])
-        self.write_json(Timeline.of(calls, more, refusals, users, neighbours))
-
-
-class SessionHandler(OneSessionHandler):
-    """One session, with a page of its threads."""
-
-    unknown_cursor = "after_thread_id", "no thread with this id in the session"
-
-    async def respond(self) -> None:
-        """Respond with the session."""
-        values = self.parameters(*DETAIL_PARAMETERS)
-        most, after_id = limit_of(values, MAX_THREADS, DEFAULT_THREADS), uuid_of(values, "after_thread_id")
-        session = await self.find_session()
-        self.read_detail = (("session_id", format_id(session["_id"])),)
-        threads, more = await self.bridge.sessions.threads(session["_id"], limit=most, after_id=after_id)
-        initiators = await self.bridge.identities.users_by_id([session["initiator_id"]])
-        self.set_header("Content-Type", "application/json")
-        head, tail = around_list(
-            SessionDetail.with_threads(self.session_resource_of(session, initiators), ThreadPage([], more))
-        )
-        await self.write_piece(head)
-        for number, thread in enumerate(threads):
-            await self.write_piece(b"," * bool(number))
-            await self._write_thread(thread)
-        await self.write_piece(tail)
-
-    async def _write_thread(self, thread: Thread) -> None:
+async def _with_threads(
+    ask: Ask, session: Mapping[str, Any], threads: Sequence[Thread], more: bool
+) -> AsyncGenerator[bytes, None]:
+    sight = Sight(ask, Way.SESSION, (("session_id", format_id(session["_id"])),))
+    initiators = await ask.bridge.identities.users_by_id([session["initiator_id"]])
+    shown = sight.session_resource_of(session, initiators)
+    head, tail = around_list(SessionDetail.with_threads(shown, ThreadPage([], more)))
+    yield head
+    for number, thread in enumerate(threads):
         first = next(iter(thread.interceptions))
         times = format_time(first["started_at"]), format_time(thread.last_active_at)
-        head, tail = around_list(resources.Thread(first["_id"], *times, thread.more, []))
-        await self.write_piece(head)
-        await self.write_rows(thread.interceptions, self.resource_of)
-        await self.write_piece(tail)
+        begin, end = around_list(resources.Thread(first["_id"], *times, thread.more, []))
+        yield b"," * bool(number) + begin
+        async for piece in rows_of(ask, thread.interceptions, sight.resource_of):
+            yield piece
+        yield end
+    yield tail
+
+
+@operation("GET", "sessions/{id}/timeline", unknown=UNKNOWN_SESSION)
+async def get_timeline(ask: Ask, id_: Id) -> Timeline:
+    """Read the timeline of a session.
+
+    Its calls, the tools of its agents and their results, loops, and refusals in this time. It has no texts.
+    """
+    session = await _find(ask, id_)
+    database = ask.bridge.database
+    calls, more = await session_calls(database, session["_id"])
+    tokens = sorted({call["api_key_id"] for call in calls})
+    of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
+    refusals = await refusals_of(database, *of)
+    neighbours = await neighbours_of(database, session)
+    users = await ask.bridge.identities.users_by_id([session["initiator_id"]])
+    return Timeline.of(calls, more, refusals, users, neighbours)

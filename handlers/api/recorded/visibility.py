@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 from uuid import UUID
 
+from msgspec import Meta
 from msgspec.structs import replace
 
 from handlers.api.control import ControlHandler
@@ -20,7 +21,7 @@ from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.refusals import RefusalSearch
-from storage.queries.filters.search_language import Search, parse_search
+from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
@@ -36,6 +37,18 @@ NOT_FOR_READERS = (
 CREDENTIAL_AS_WORD = "looks like a token or a key, which must not stand in an address; POST /api/v2/aibridge/tokens/lookup tells whose a token is"
 TOKEN_IN_ADDRESS = "is the id of a token, the part before its hyphen, or its name; never the token itself"  # noqa: S105 - a sentence
 ME = "me"
+
+
+SearchText = Annotated[
+    str,
+    Meta(
+        description="A search: words separated by spaces. `key:value`, `key:a,b` for one of several values, `-key:value` for "
+        "what is not so; values with a space, a comma or a colon in double quotes. Words without a key are searched for in "
+        "prompts, inputs of tools, thoughts, responses and errors; those in double quotes have to follow one another, and "
+        f"`-word` leaves calls out. Keys are {', '.join(SEARCH_KEYS)}.",
+        examples=['user:me model:claude-sonnet-4-5 started_after:"2026-01-01T00:00:00Z"'],
+    ),
+]
 
 
 class SessionSearch(NamedTuple):

@@ -264,7 +264,7 @@ async def test_what_cannot_be_asked_of_sessions_is_refused_by_name(running, call
         },
         f"after_thread_id={UUID(int=1)}": {
             "message": INVALID,
-            "validations": [{"field": "after_thread_id", "detail": "no thread with this id in the session"}],
+            "validations": [{"field": "after_thread_id", "detail": "no thread with this id that you may see"}],
         },
         "q=x": {
             "message": INVALID,
@@ -307,4 +307,4 @@ async def test_a_timeline_has_the_calls_with_tools_loops_and_refusals(running, c
     several = {"field": "several", "detail": "must be true or false"}
     assert (await running.get(f"{LIST}?several=1"))[1]["validations"] == [several]
     order = {"field": "order_by", "detail": "must be one of started, last_active, cost, lost, failed, calls"}
-    assert (await running.get(f"{LIST}?several=1&order_by=x"))[1]["validations"] == [order, several]
+    assert (await running.get(f"{LIST}?order_by=x&several=1"))[1]["validations"] == [order, several]
