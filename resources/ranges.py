@@ -1,13 +1,18 @@
-"""The time ranges that requests ask for."""
+"""The time ranges that requests ask for, by two times or by a name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Final
+
+from storage.queries.filters.named_ranges import ALLOWED, NamedRange, named_range, read_zone
 
 NOT_AFTER: Final = "must be after from"
 OUT_OF_RANGE: Final = "is out of range"
+NOT_BESIDE: Final = "cannot be used beside from and to"
+RANGE: Final = f"The range by a name, in place of `from` and `to`: {ALLOWED}."
+ZONE: Final = "The time zone of days, by its name of IANA."
 
 Problems = list[tuple[str, str]]
 
@@ -36,3 +41,29 @@ def range_of(
     if start >= end:
         problems.append(("to", NOT_AFTER))
     return start, end
+
+
+def zone_of(tz: str, problems: Problems) -> tzinfo:
+    """Return the time zone of that name; UTC where there is none, which becomes a problem."""
+    try:
+        return read_zone(tz)
+    except ValueError as error:
+        problems.append(("tz", str(error)))
+        return UTC
+
+
+def range_named(name: str, zone: tzinfo, problems: Problems, *, now: datetime, beside: bool) -> NamedRange | None:
+    """Return the range of a name as it is `now`; None where it is not given, or is none, which becomes a problem.
+
+    So does one that is given beside `from` or `to`, which `beside` says.
+    """
+    if not name:
+        return None
+    if beside:
+        problems.append(("range", NOT_BESIDE))
+        return None
+    try:
+        return named_range(name, zone, now)
+    except ValueError as error:
+        problems.append(("range", str(error)))
+        return None

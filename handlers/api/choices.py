@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 
 from handlers.api.pagination import INVALID
 from handlers.problems import ValidationProblem
 from resources.bodies import Word, one_of
-from resources.ranges import Problems, range_of
+from resources.ranges import Problems, range_named, range_of
 from storage.queries.filters.kinds import parse_timestamp
 
 ReadTime = Callable[[str], datetime]
@@ -56,9 +56,22 @@ def time(name: str, values: Mapping[str, str], problems: Problems, read: ReadTim
 
 
 def time_range(
-    values: Mapping[str, str], problems: Problems, *, now: datetime, usual: Callable[[datetime], datetime]
-) -> tuple[datetime, datetime]:
-    """Read `from` and `to` as `range_of` does; what is wrong with them becomes problems."""
+    values: Mapping[str, str],
+    problems: Problems,
+    *,
+    zone: tzinfo,
+    now: datetime,
+    usual: Callable[[datetime], datetime],
+) -> tuple[datetime, datetime, bool]:
+    """Read `from` and `to` as `range_of` does, or `range`; what is wrong with them becomes problems.
+
+    Return the start, the end, and whether it is a length of time before now.
+    """
     wrong = len(problems)
     last, first = time("to", values, problems), time("from", values, problems)
-    return (now, now) if len(problems) > wrong else range_of(first, last, problems, now=now, usual=usual)
+    named = range_named(values.get("range", ""), zone, problems, now=now, beside=bool(first or last))
+    if named is not None:
+        first, last = named.start, named.end
+    if len(problems) > wrong:
+        return now, now, False
+    return *range_of(first, last, problems, now=now, usual=usual), named is not None and named.is_length

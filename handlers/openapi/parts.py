@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from msgspec import UNSET, Meta
 
 from handlers.operations.long_response import LINES
+from resources.ranges import RANGE
+from resources.ranges import ZONE as ZONE_OF_DAYS
 
 # An object of the OpenAPI document, by its keys.
 Described = dict[str, Any]
@@ -32,6 +34,10 @@ def header_parameter(name: str, type_: Any, description: str) -> Described:
     """A header of a request that may be left out."""
     return {"name": name, "in": "header", "description": description, "schema": type_}
 
+
+NAMED_RANGE = query("range", str, RANGE, example="last-month")
+ZONE = query("tz", str, ZONE_OF_DAYS, default="UTC", example="Europe/Berlin")
+"""The time zone of a named range."""
 
 IF_MATCH = header_parameter(
     "If-Match",

@@ -14,9 +14,10 @@ from msgspec import Meta, Struct, UnsetType, structs
 from handlers.problems import ValidationProblem
 from resources.bodies import NOT_A_SWITCH, ONLY_ONCE, Readers, one_of
 from resources.fields import doc
-from resources.ranges import NOT_AFTER, Problems, range_of
+from resources.ranges import NOT_AFTER, RANGE, ZONE, Problems, range_named, range_of, zone_of
 from storage.derived.rollup import Bucket
 from storage.queries.filters.kinds import parse_timestamp
+from storage.queries.filters.named_ranges import NamedRange
 from storage.queries.filters.time_ranges import ceiling
 
 MAX_LIMIT: Final = 1000
@@ -33,7 +34,7 @@ Timestamp = Annotated[datetime, Meta(tz=True)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many.")]
 
 
-class Query(Struct, frozen=True, kw_only=True, rename={"from_": "from"}):
+class Query(Struct, frozen=True, kw_only=True, rename={"from_": "from", "range_": "range"}):
     """The parameters of a query, each at most once; an empty value counts as not given.
 
     `readers` make a value of some, or raise ValueError with what is wrong. The others are read as their types say.
@@ -62,14 +63,28 @@ class Ranged(Query, frozen=True):
 
     from_: Annotated[Timestamp | None, doc("From then on.")] = None
     to: Annotated[Timestamp | None, doc("Until before then.")] = None
+    range_: Annotated[str, doc(RANGE)] = ""
+    tz: Annotated[str, doc(ZONE)] = "UTC"
 
     def check(self, now: datetime) -> Problems:
-        """Find an end that is not after the start."""
-        is_wrong = self.from_ and self.to and self.from_ >= self.to
-        return [*super().check(now), *([("to", NOT_AFTER)] if is_wrong else [])]
+        """Find an end that is not after the start, and names of nothing."""
+        problems = super().check(now)
+        self._named(now, problems)
+        if self.from_ and self.to and self.from_ >= self.to:
+            problems.append(("to", NOT_AFTER))
+        return problems
+
+    def within(self, now: datetime) -> tuple[datetime | None, datetime | None]:
+        """Return the start and the end, at the time `now`."""
+        named = self._named(now, [])
+        return (named.start, named.end) if named else (self.from_, self.to)
+
+    def _named(self, now: datetime, problems: Problems) -> NamedRange | None:
+        zone, beside = zone_of(self.tz, problems), bool(self.from_ or self.to)
+        return range_named(self.range_, zone, problems, now=now, beside=beside)
 
 
-class InHours(Query, frozen=True):
+class InHours(Ranged, frozen=True):
     """A time range that is made larger to whole hours: without `from` 24 of them, without `to` until the present one ends."""
 
     from_: Annotated[
@@ -81,21 +96,24 @@ class InHours(Query, frozen=True):
 
     def check(self, now: datetime) -> Problems:
         """Find what is wrong with the range."""
-        problems = super().check(now)
+        problems: Problems = []
         self._range(now, problems)
         return problems
 
     def range(self, now: datetime) -> tuple[datetime, datetime]:
-        """The range, at the time `now`."""
-        start, end = self._range(now, [])
-        return Bucket.HOUR.floor(start), ceiling(Bucket.HOUR, end)
+        """Return the range, at the time `now`. The hours of a length of time are the present one and those before."""
+        return self._range(now, [])
 
     def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
-        hour = Bucket.HOUR
+        hour, named = Bucket.HOUR, self._named(now, problems)
+        if named is not None:
+            start = ceiling(hour, named.start) if named.is_length else hour.floor(named.start)
+            return start, ceiling(hour, named.end or now)
         usual_end = hour.floor(now) + hour.length
-        return range_of(
+        start, end = range_of(
             self.from_, self.to, problems, now=usual_end, usual=lambda end: ceiling(hour, end) - timedelta(hours=24)
         )
+        return hour.floor(start), ceiling(hour, end)
 
 
 class _NumberError(ValueError):

@@ -18,7 +18,7 @@ from resources.recorded.parts import RecordedSince
 from resources.recorded.prompt_cache import Cache
 from storage.derived.histograms import buckets, quantiles
 from storage.derived.rollup import KINDS, TOKENS
-from storage.queries.questions.calendar import Period
+from storage.queries.questions.calendar import Period, starts
 from storage.queries.questions.groups import Answer, Group
 from storage.queries.questions.question import Order, Question, Subject, has_many
 
@@ -165,6 +165,7 @@ class Histograms(Struct):
         return cls(*([HistogramBucket(*one) for one in buckets(totals.get(name, 0))] for name in _HISTOGRAMS.values()))
 
 
+_BUCKETS = doc("When each bucket begins. Absent if there is one.")
 _POINTS = doc("Only buckets that are not empty, in order of time. Absent if there is one bucket.")
 
 
@@ -212,6 +213,7 @@ class TimeBefore(Struct):
     from_: Time = field(name="from")
     to: Time
     total: GroupTotals
+    buckets: Annotated[list[Time] | UnsetType, _BUCKETS] = UNSET
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
 
     @classmethod
@@ -223,6 +225,7 @@ class TimeBefore(Struct):
             format_time(question.previous.start),
             format_time(question.previous.end),
             GroupTotals.of(question.of, total.previous),
+            _buckets(question.previous),
             GroupPoint.all_of(question.of, question.period, total.points_before),
         )
 
@@ -240,6 +243,7 @@ class Statistics(Struct, kw_only=True):
     count: Annotated[Count, doc("The number of all groups.")]
     uncounted: Annotated[Count, doc("Ended calls that are not counted yet.")]
     total: Annotated[GroupTotals, doc("The totals of all matches, each counted once.")]
+    buckets: Annotated[list[Time] | UnsetType, _BUCKETS] = UNSET
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
     previous: Annotated[TimeBefore | UnsetType, doc("With `compare`.")] = UNSET
     histograms: Annotated[Histograms | UnsetType, doc("Of all calls.")] = UNSET
@@ -264,6 +268,7 @@ class Statistics(Struct, kw_only=True):
             count=answer.count,
             uncounted=answer.uncounted,
             total=GroupTotals.of(question.of, total.total),
+            buckets=_buckets(question),
             points=GroupPoint.all_of(question.of, question.period, total.points),
             previous=TimeBefore.of(question, total),
             histograms=Histograms.of(total.total) if question.of is Subject.CALLS else UNSET,
@@ -285,3 +290,10 @@ class ReadingProgress(Struct):
         """Work out how long the rest takes, at `usual` calls a second in the beginning."""
         speed = read / seconds if read and seconds > 0 else usual
         return cls(read, of, round(max(of - read, 0) / speed, 1))
+
+
+def _buckets(question: Question) -> list[str] | UnsetType:
+    """When each bucket begins; nothing where there is one."""
+    if question.period is Period.ALL:
+        return UNSET
+    return [format_time(at) for at in starts(question.period, question.start, question.end, question.zone)]

@@ -74,6 +74,8 @@ export const KEYS = {
   request_id: [],
   since: ["1h", "24h", "7d", "4w"],
   until: ["1h", "24h", "7d", "4w"],
+  range: ["today", "yesterday", "this-week", "last-week", "this-month", "last-month", "this-quarter", "last-quarter", "24h", "30d"],
+  tz: ["UTC"],
   token: [],
   group: [],
   agent: [],

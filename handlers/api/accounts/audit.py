@@ -64,7 +64,8 @@ async def list_audit(ask: Ask, query: EntryQuery) -> WholeList[Entry]:
 
     Changes to users and tokens, sign-ins and refused accesses, newest first.
     """
-    wanted = AuditQuery(start=query.from_, end=query.to, actions=query.action, user=query.user)
+    start, end = query.within(ask.bridge.now())
+    wanted = AuditQuery(start=start, end=end, actions=query.action, user=query.user)
     try:
         entries = await audit_page(ask.bridge.database, wanted, limit=query.limit, after_id=query.after_id)
     except UnknownCursorError as error:

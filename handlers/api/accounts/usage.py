@@ -45,7 +45,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
     spend = await bridge.people.spend_of(user)
     sees_tokens = ask.user.role.sees_everything or user.id == ask.user.id
     tokens = await _tokens(ask, user) if sees_tokens else []
-    refusals = await _refusals(bridge, user, start, end, is_given=bool(query.from_ or query.to))
+    refusals = await _refusals(bridge, user, start, end, is_given=bool(query.from_ or query.to or query.range_))
     # A user has totals of hours and days, so that it takes no time to speak of.
     total = await bridge.questions.answer(Question(start, end, visible_to=user.id))
     own: list[AppliedLimit] = limits_of_user(bridge, user, effective_of(bridge, user))

@@ -13,6 +13,7 @@ from handlers.api.pagination import Page, parse_page
 from handlers.api.recorded.progress import ProgressHandler
 from intercept.records import Status
 from intercept.times import format_time
+from resources.ranges import zone_of
 from resources.recorded.errors import ErrorKind, ErrorList, named
 from storage.accounts.events import Way
 from storage.queries.errors import read_errors
@@ -39,7 +40,7 @@ class ErrorsHandler(ProgressHandler):
 
     async def respond(self) -> None:
         """Respond with the groups, the most frequent first."""
-        values = self.parameters("from", "to", "q", "provider", "limit", "offset")
+        values = self.parameters("from", "to", "range", "tz", "q", "provider", "limit", "offset")
         page = parse_page(values)
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))
@@ -93,9 +94,10 @@ def read_range(values: Mapping[str, str], now: datetime) -> tuple[datetime, date
         ValidationProblem: it is none; every parameter that is wrong is named.
     """
     problems: list[tuple[str, str]] = []
-    within = time_range(values, problems, now=now, usual=lambda to: to - USUAL_SPAN)
+    zone = zone_of(values.get("tz") or "UTC", problems)
+    start, end, _ = time_range(values, problems, zone=zone, now=now, usual=lambda to: to - USUAL_SPAN)
     refuse(problems)
-    return within
+    return start, end
 
 
 def narrowed(search: Search, provider: str, start: datetime, end: datetime) -> Search:

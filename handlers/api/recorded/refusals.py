@@ -13,7 +13,7 @@ from handlers.operations.query import Paged
 from handlers.problems import ValidationProblem
 from resources.fields import ListPage
 from resources.recorded.refusals import Refusal
-from storage.queries.filters.refusals import RefusalSearch, parse_refusal_search
+from storage.queries.filters.refusals import REFUSAL_KEYS, parse_refusal_search
 from storage.queries.filters.words import InvalidSearchError
 
 INVALID_SEARCH = "Invalid refusal search query."
@@ -26,7 +26,7 @@ class RefusalQuery(Paged, frozen=True):
         str,
         Meta(
             description="A search: words separated by spaces, `key:value`, values with a space or a colon in double quotes, "
-            f"each key once. Keys are {', '.join(RefusalSearch.__struct_fields__)}.",
+            f"each key once. Keys are {', '.join(REFUSAL_KEYS)}.",
             examples=["user:me rule:rate"],
         ),
     ] = ""
@@ -40,7 +40,7 @@ async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[Refusal]:
     Newest first. Equal refusals within a minute are one row; the statistics count each of them.
     """
     try:
-        search = parse_refusal_search(query.q)
+        search = parse_refusal_search(query.q, now=ask.bridge.now())
     except InvalidSearchError as error:
         raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
     count, rows = await ask.bridge.refusals.page(

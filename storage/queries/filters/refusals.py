@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from msgspec import Struct
@@ -16,7 +16,7 @@ from intercept.records import Status
 from intercept.refusals import Rule
 from storage.queries.filters.keys import Conditions, plain_conditions
 from storage.queries.filters.kinds import Kind, one_of, read_first_time, read_status, read_switch, read_time, read_uuid
-from storage.queries.filters.search_language import Search, read_values
+from storage.queries.filters.search_language import RANGE_KINDS, Search, read_values
 
 
 class RefusalSearch(Struct, frozen=True, kw_only=True):
@@ -59,13 +59,13 @@ class RefusalSearch(Struct, frozen=True, kw_only=True):
         return plain_conditions(wanted, "at", self.started_after, self.started_before)
 
 
-def parse_refusal_search(q: str) -> RefusalSearch:
-    """Read a search.
+def parse_refusal_search(q: str, *, now: datetime | None = None) -> RefusalSearch:
+    """Read a search. `range` is that of `now`; without it of the time of the clock.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
-    return RefusalSearch(**read_values(q, _KINDS))
+    return RefusalSearch(**read_values(q, _KINDS, now=now))
 
 
 _KINDS: Mapping[str, Kind] = {
@@ -76,7 +76,12 @@ _KINDS: Mapping[str, Kind] = {
     "shadow": read_switch,
     "started_after": read_first_time,
     "started_before": read_time,
+    **RANGE_KINDS,
 }
+
+
+REFUSAL_KEYS: Final = tuple(_KINDS)
+"""Every key of a search for refusals."""
 
 
 def conditions_of(search: Search, *, initiator_id: UUID | None) -> dict[str, Any] | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from intercept.records import Status
 from storage.mongo.codec import EPOCH
 from storage.queries.filters.keys import KEYS, Conditions, Term, plain_conditions
 from storage.queries.filters.kinds import Kind, one_of, read_ago, read_first_time, read_time
+from storage.queries.filters.named_ranges import named_range, read_zone
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
 
@@ -90,7 +91,7 @@ class Search(Struct, frozen=True, kw_only=True):
 
 
 def parse_search(q: str, *, now: datetime | None = None) -> Search:
-    """Read a search. `since` and `until` count back from `now`; without it from the time of the clock.
+    """Read a search. `since`, `until` and `range` are those of `now`; without it of the time of the clock.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
@@ -112,8 +113,10 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
     return Search(**values, terms=tuple(terms), texts=texts)
 
 
-def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def read_values(q: str, kinds: Mapping[str, Kind], *, now: datetime | None = None) -> dict[str, Any]:
     """Read the words of a search that has one value for each key, by key; bare words that are no id together name the user.
+
+    A range is that of `now`; without it of the time of the clock.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
@@ -129,6 +132,7 @@ def read_values(q: str, kinds: Mapping[str, Kind]) -> dict[str, Any]:
             problems.append(_single(key))
         else:
             values[key] = _single_value(key, [word.text for word in words], kinds, problems)
+    _make_absolute(values, now or datetime.now(UTC), problems)
     _check_order(values, problems)
     if problems:
         raise InvalidSearchError(problems)
@@ -188,8 +192,13 @@ def _read(key: str, kind: Kind, text: str, problems: list[Validation]) -> Any:
 
 
 def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validation]) -> None:
-    """Turn `since` and `until` into times."""
+    """Turn `since`, `until` and `range` into times."""
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
+    zone, name = values.pop("tz", None) or UTC, values.pop("range", None)
+    if others := [key for key in _OTHER_TIMES if key in values] if name else []:
+        problems.append(Validation("range", f'Query params "range" and "{others[0]}" cannot be used together'))
+    elif name:
+        _add_range(values, name, zone, now, problems)
     for relative, absolute in (("since", "started_after"), ("until", "started_before")):
         if relative not in values:
             continue
@@ -198,6 +207,17 @@ def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validat
             problems.append(Validation(relative, f'Query params "{relative}" and "{absolute}" cannot be used together'))
         elif ago is not None:
             values[absolute] = now - min(ago, now - EPOCH)
+
+
+def _add_range(values: dict[str, Any], name: str, zone: tzinfo, now: datetime, problems: list[Validation]) -> None:
+    try:
+        start, end, _ = named_range(name, zone, now)
+    except ValueError as error:
+        problems.append(Validation("range", f'Query param "range" {error}'))
+        return
+    values["started_after"] = start
+    if end is not None:
+        values["started_before"] = end - timedelta(milliseconds=1)
 
 
 def _check_order(values: Mapping[str, Any], problems: list[Validation]) -> None:
@@ -218,6 +238,10 @@ def _repeated(key: str, times: int) -> Validation:
     return Validation(key, f'Query param "{key}" provided more than once, found {times} times')
 
 
+RANGE_KINDS: Final[Mapping[str, Kind]] = {"range": str, "tz": read_zone}
+"""The keys of a named range, and what reads them."""
+
+_OTHER_TIMES: Final = ("since", "until", "started_after", "started_before")
 _READERS: Final[Mapping[str, Kind]] = {
     **{name: str for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
     "status": one_of(Status),
@@ -226,6 +250,7 @@ _READERS: Final[Mapping[str, Kind]] = {
     "started_before": read_time,
     "since": read_ago,
     "until": read_ago,
+    **RANGE_KINDS,
 }
 SEARCH_KEYS: Final = tuple(dict.fromkeys((*_READERS, *KEYS)))
 """Every key of a search, those of times too."""

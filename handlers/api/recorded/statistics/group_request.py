@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
+from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 from typing import Final
-from zoneinfo import ZoneInfo, available_timezones
 
 from handlers.api.choices import choice, refuse, time_range
 from handlers.api.pagination import MAX_LIMIT, limit_of, offset_of
-from resources.ranges import OUT_OF_RANGE
+from resources.ranges import OUT_OF_RANGE, zone_of
 from storage.queries.questions import calendar
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.question import OF_SUBJECT, By, Order, Question, Subject, names_of, parse_by
 
 PARAMETERS: Final = (
-    *("from", "to", "bucket", "group_by", "of", "q", "order_by", "limit", "offset", "tz", "compare", "format"),
+    *("from", "to", "range", "bucket", "group_by", "of", "q", "order_by", "limit", "offset", "tz", "compare", "format"),
 )
 MAX_BUCKETS: Final = 1_500
 MAX_DIMENSIONS: Final = 2
@@ -54,7 +52,7 @@ def parse_group_request(values: Mapping[str, str], now: datetime) -> GroupReques
     order = choice(Order, "order_by", values, problems) or Order.CALLS
     by = _by(values.get("group_by", ""), of, problems)
     tz = values.get("tz") or "UTC"
-    zone = _zone(tz, problems)
+    zone = zone_of(tz, problems)
     written = values.get("format") or FORMATS[0]
     if written not in FORMATS:
         problems.append(("format", f"must be one of {', '.join(FORMATS)}"))
@@ -98,30 +96,18 @@ def _by(text: str, of: Subject, problems: list[tuple[str, str]]) -> tuple[By, ..
     return tuple(found)
 
 
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
-
-
-def _zone(name: str, problems: list[tuple[str, str]]) -> tzinfo:
-    if name == "UTC":
-        return UTC
-    if name in _zones():
-        return ZoneInfo(name)
-    problems.append(("tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'))
-    return UTC
-
-
 def _range(
     values: Mapping[str, str], period: Period, zone: tzinfo, now: datetime, problems: list[tuple[str, str]]
 ) -> tuple[datetime, datetime]:
     """Read the time range, made larger to whole buckets; its errors are added to the problems."""
     wrong = len(problems)
-    first, to = time_range(values, problems, now=now, usual=lambda to: to - USUAL_SPAN)
+    first, to, is_length = time_range(values, problems, zone=zone, now=now, usual=lambda to: to - USUAL_SPAN)
     if len(problems) > wrong:
         return now, now
     try:
-        start, end = calendar.floor(period, first, zone), calendar.ceiling(period, to, zone)
+        # The buckets of a length of time are the present one and those before.
+        start = (calendar.ceiling if is_length else calendar.floor)(period, first, zone)
+        end = calendar.ceiling(period, to, zone)
         if len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
             problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
         earliest, _ = calendar.previous(start, end, zone)

@@ -88,7 +88,7 @@ class StatisticsHandler(ProgressHandler):
             if not found.is_exact:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", TOO_MANY_CALLS)])
             return found.conditions, None
-        refused = parse_refusal_search(q)
+        refused = parse_refusal_search(q, now=self.bridge.now())
         return refused.filter(initiator_id=await self.initiator_of(refused)), None
 
     async def _names_of(self, question: Question, answer: Answer) -> Names:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
-from handlers.openapi.parts import JSON, Described, lines, query, response
+from handlers.openapi.parts import JSON, NAMED_RANGE, ZONE, Described, lines, query, response
 from handlers.openapi.paths.recorded.interceptions import LIMIT, OFFSET, SEARCH
 from resources.recorded.errors import ErrorList
 
@@ -23,7 +23,7 @@ PATHS: dict[str, Described] = {
         "Failed calls by provider, model, status, type and message, and refusals by provider, model, status and rule; the most "
         "frequent first. Refusals are left out where the search asks for what they do not have. With "
         "`Accept: application/x-ndjson` lines of progress come before the result, where there is much to read.",
-        parameters=(_FROM, _TO, SEARCH, _PROVIDER, LIMIT, OFFSET),
+        parameters=(_FROM, _TO, NAMED_RANGE, ZONE, SEARCH, _PROVIDER, LIMIT, OFFSET),
         responses={"200": response("A page.", {JSON: {"schema": ErrorList}} | _LINES)} | WORDS,
     ),
 }

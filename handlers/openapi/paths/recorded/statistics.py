@@ -11,7 +11,7 @@ from handlers.api.pagination import MAX_LIMIT, MAX_OFFSET
 from handlers.api.recorded.statistics.group_request import DEFAULT_GROUPS, MAX_BUCKETS
 from handlers.openapi.errors import WORDS
 from handlers.openapi.methods import get
-from handlers.openapi.parts import JSON, Described, lines, query, response
+from handlers.openapi.parts import JSON, NAMED_RANGE, Described, lines, query, response
 from resources.recorded.statistics import Statistics
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.question import Order, Subject, names_of
@@ -29,6 +29,7 @@ PATHS: dict[str, Described] = {
         parameters=(
             query("from", Timestamp, "From then on, made earlier to a whole bucket; without it 24 hours before `to`."),
             query("to", Timestamp, "Until before then, made later to a whole bucket; without it now."),
+            NAMED_RANGE,
             query(
                 "bucket",
                 Period,
@@ -61,7 +62,7 @@ PATHS: dict[str, Described] = {
             query(
                 "tz",
                 str,
-                "The time zone of days, weeks and months, by its IANA name.",
+                "The time zone of `range` and of days, weeks and months, by its name of IANA.",
                 default="UTC",
                 example="Europe/Berlin",
             ),

@@ -106,7 +106,11 @@ async def test_the_trail_is_for_owners_and_auditors_in_pages_by_time_kind_and_us
     for query, field, detail in (
         (f"after_id={uuid4()}", "after_id", "no entry with this id"),
         ("after_id=x", "after_id", "must be a UUID"),
-        ("offset=1", "offset", "unknown query parameter; allowed are action, after_id, from, limit, to, user"),
+        (
+            "offset=1",
+            "offset",
+            "unknown query parameter; allowed are action, after_id, from, limit, range, to, tz, user",
+        ),
     ):
         validation = {"field": field, "detail": detail}
         assert await running.get(f"{PATH}?{query}") == (400, {"message": INVALID, "validations": [validation]})
@@ -141,6 +145,8 @@ async def test_entries_are_asked_for_by_time_kind_and_user(running, change):
     )
     assert await found("user=grace&from=2100-01-01T00:00:00Z") == []
     assert await found("user=grace&to=2100-01-01T00:00:00Z&action=user.added") == ["user.added"]
+    assert await found("user=grace&range=last-month") == []
+    assert await found("user=grace&range=7d&tz=Europe/Berlin&action=user.added") == ["user.added"]
     wrong = "from=2100-01-01T00:00:00Z&to=2000-01-01T00:00:00Z&action=cake"
     status, refused = await running.get(f"{PATH}?{wrong}")
     assert (status, refused["message"]) == (400, INVALID)

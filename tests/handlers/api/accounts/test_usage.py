@@ -79,6 +79,8 @@ async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
         "",
         f"?from={now:%Y-%m-%dT%H}:59:59Z",
         f"?from={now:%Y-%m-%d}T00:00:00Z&to={now + timedelta(days=1):%Y-%m-%d}T00:00:00Z",
+        "?range=today",
+        "?range=7d&tz=Europe/Berlin",
     ):
         status, usage = await running.get(path + parameters)
         total, refusals = usage["total"], usage["refusals"]
@@ -94,7 +96,9 @@ async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     assert before["spend_usd"] == usual["spend_usd"] > 0
     for parameters, field, detail in (
         ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to", "must be after from"),
-        ("tz=UTC", "tz", "unknown query parameter; allowed are from, to"),
+        ("at=1", "at", "unknown query parameter; allowed are from, range, to, tz"),
+        ("range=today&to=2026-01-01T00:00:00Z", "range", "cannot be used beside from and to"),
+        ("tz=Mars", "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
     ):
         status, refused = await running.get(f"{path}?{parameters}")
         assert (status, refused["validations"]) == (400, [{"field": field, "detail": detail}]), parameters

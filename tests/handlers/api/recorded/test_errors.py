@@ -91,6 +91,11 @@ async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_n
     *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["read"], one["progress"]["of"]) for one in progress] == [(0, 2), (1, 2), (2, 2)]
     assert (last["result"], last["result"]["calls"]) == ((await running.get(path))[1], 2)
+    assert [(await running.get(f"{ERRORS}?range={name}"))[1]["calls"] for name in ("2d", "30d", "last-quarter")] == [
+        1,
+        2,
+        0,
+    ]
     await running.afresh()
     # bad parameters are named
     for query, field in (
@@ -98,6 +103,8 @@ async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_n
         ("to=2026-01-01T00:00:00Z&from=2026-01-02T00:00:00Z", "to"),
         ("to=0001-01-01T00:00:00Z", "to"),
         ("from=0001-01-01T00:00:00Z&to=0001-01-01T00:00:00.0005Z", "to"),
+        ("range=never", "range"),
+        ("range=today&tz=Mars", "tz"),
         ("q=colour:red", "colour"),
         ("limits=1", "limits"),
     ):

@@ -170,6 +170,36 @@ def test_what_has_no_meaning_is_named(q, expected):
     assert problems(q) == expected
 
 
+@for_each(
+    ("q", "first", "last"),
+    [
+        ("range:24h", "2026-11-24T12:00:00.123", None),
+        ("range:yesterday tz:Europe/Berlin", "2026-11-23T23:00:00.000", "2026-11-24T22:59:59.999"),
+        ("tz:Europe/Berlin range:this-month", "2026-10-31T23:00:00.000", None),
+        ("range:2026-11-01..2026-11-02", "2026-11-01T00:00:00.000", "2026-11-02T23:59:59.999"),
+        ("tz:UTC", None, None),
+    ],
+)
+def test_a_named_range_is_two_times(q, first, last):
+    found = parse_search(q, now=datetime(2026, 11, 25, 12, 0, 0, 123_456, tzinfo=UTC))
+    times = [at and at.isoformat(timespec="milliseconds")[:23] for at in (found.started_after, found.started_before)]
+    assert times == [first, last]
+
+
+@for_each(
+    ("q", "field", "detail"),
+    [
+        ("range:someday", "range", 'Query param "range" must be one of today, yesterday'),
+        ("range:today tz:Mars", "tz", 'Query param "tz" must be the name of a time zone of IANA, like "Europe/Berlin"'),
+        ("range:today since:1h", "range", 'Query params "range" and "since" cannot be used together'),
+        ("-range:today", "range", 'Query param "range" has one value, and cannot be negated'),
+    ],
+)
+def test_a_named_range_that_is_none_or_beside_other_times_is_refused(q, field, detail):
+    ((found, said),) = problems(q)
+    assert (found, said[: len(detail)]) == (field, detail)
+
+
 def test_everything_that_is_wrong_is_named_at_once():
     assert problems("status:x colour:y model:a model:b :z") == [
         ("q", "Query element :z cannot start or end with ':'"),

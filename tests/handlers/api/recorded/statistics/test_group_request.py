@@ -52,8 +52,24 @@ def test_a_question_is_read_in_the_zone_it_names():
 
 
 @for_each(
+    ("values", "start", "end"),
+    [
+        ({"range": "24h", "bucket": "hour"}, "2026-03-04T13:00", "2026-03-05T13:00"),
+        ({"range": "30d", "bucket": "day", "tz": "Europe/Berlin"}, "2026-02-03T23:00", "2026-03-05T23:00"),
+        ({"range": "last-month", "bucket": "day", "tz": "Europe/Berlin"}, "2026-01-31T23:00", "2026-02-28T23:00"),
+        ({"range": "this-week", "tz": "Asia/Kolkata"}, "2026-03-01T18:30", "2026-03-05T13:30"),
+        ({"range": "2026-03-01..2026-03-01"}, "2026-03-01T00:00", "2026-03-02T00:00"),
+    ],
+)
+def test_a_named_range_is_resolved_in_the_zone_and_a_length_has_as_many_buckets(values, start, end):
+    query = parse_group_request(values, NOW).question
+    assert [at.isoformat()[:16] for at in (query.start, query.end)] == [start, end]
+
+
+@for_each(
     ("values", "field", "detail"),
     [
+        ({"range": "24h", "from": "2026-02-26T12:00:00Z"}, "range", "cannot be used beside from and to"),
         ({"of": "money"}, "of", "must be one of calls, refusals, sessions"),
         ({"tz": "Mars/Olympus"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
         ({"tz": "../../etc/passwd"}, "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),

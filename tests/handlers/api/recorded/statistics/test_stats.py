@@ -195,6 +195,9 @@ async def test_over_time_every_figure_stands_beside_the_time_before(running):
         (point,) = before["points"]
         point.pop("at")
         assert (before["total"], point["interceptions"]) == (found["total"], calls)
+    found = await stats(running, bucket="hour", range="24h", compare="previous")
+    assert (len(found["buckets"]), found["buckets"][0], found["total"]["interceptions"]) == (24, found["from"], 4)
+    assert (len(found["previous"]["buckets"]), found["previous"]["to"]) == (24, found["from"])
     assert "points" not in await stats(running)
     assert "points" not in (await stats(running, compare="previous"))["previous"]
 
