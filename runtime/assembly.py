@@ -13,7 +13,7 @@ from handlers.api.limits import report
 from handlers.bridge import Bridge
 from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
-from handlers.operation.loop_lag import LoopLag
+from handlers.operation.metrics import LoopLag
 from handlers.timer import TimerFactory
 from limits.protection.failures import Failures
 from limits.protection.overload import OverloadProtection

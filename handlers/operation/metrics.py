@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from prometheus_client import (
@@ -21,9 +21,9 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from handlers.operation.circuit_metrics import LABELS, CircuitMetrics
 from intercept.ids import format_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
+from limits.protection.circuit_breaker import CircuitKey, State
 from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"
@@ -44,6 +44,11 @@ FIRST_BYTE_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15, 60)
 OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 # How often a process publishes watched values to the others.
 PUBLISH_SECONDS = 1.0
+
+CIRCUIT_STATES: Final = (State.CLOSED, State.HALF_OPEN, State.OPEN)
+CIRCUIT_LABELS: Final = "provider endpoint model"
+# How often the delay of the event loop is measured.
+SAMPLE_SECONDS = 0.5
 
 # A series for the creation time of each counter would double their number and is useless.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -101,6 +106,79 @@ class Spent(Struct, frozen=True):
     user: str
     groups: str
     usd: Decimal | None
+
+
+class CircuitMetrics:
+    """Shows the circuits of one process.
+
+    Args:
+        state: The state of a circuit, by `CIRCUIT_LABELS`.
+        counter: Makes a counter of a name, a help text and the names of its labels.
+        model: Bounds the names of models.
+        is_shared: Whether series are in a file that several processes read and that only ever grows.
+    """
+
+    def __init__(
+        self,
+        state: Gauge,
+        counter: Callable[[str, str, str], Callable[..., Counter]],
+        model: Callable[[str], str],
+        *,
+        is_shared: bool,
+    ) -> None:
+        self._state = state
+        self._trips = counter("circuit_breaker_trips", "Times a circuit opened.", CIRCUIT_LABELS)
+        self._rejects = counter("circuit_breaker_rejects", "Calls refused by an open circuit.", CIRCUIT_LABELS)
+        self._model = model
+        self._is_shared = is_shared
+        self._states: Callable[[], Mapping[CircuitKey, State]] = dict
+        self._shown: set[tuple[str, str, str]] = set()
+
+    def watch(self, states: Callable[[], Mapping[CircuitKey, State]]) -> None:
+        """Expose the states of circuits, which time alone may change."""
+        self._states = states
+
+    def changed(self, key: CircuitKey, state: State) -> None:
+        """A circuit changed its state."""
+        if state is State.OPEN:
+            self._trips(*self._labels(key)).inc()
+
+    def rejected(self, provider: str, endpoint: str, model: str) -> None:
+        """An open circuit refused a call; `model` is as labels have it."""
+        self._rejects(provider, endpoint, model).inc()
+
+    def read(self) -> None:
+        """Show the worst state of the circuits that share a label, and of those that are forgotten nothing."""
+        circuits: dict[tuple[str, str, str], int] = {}
+        for key, state in self._states().items():
+            labels = self._labels(key)
+            circuits[labels] = max(circuits.get(labels, 0), CIRCUIT_STATES.index(state))
+        for labels in self._shown - circuits.keys():
+            if self._is_shared:
+                self._state.labels(*labels).set(0)
+            else:
+                self._state.remove(*labels)
+        for labels, value in circuits.items():
+            self._state.labels(*labels).set(value)
+        self._shown = set(circuits)
+
+    def _labels(self, key: CircuitKey) -> tuple[str, str, str]:
+        return key.provider, key.endpoint, self._model(key.model)
+
+
+class LoopLag:
+    """Measures by how much a short sleep is exceeded. `seconds` is the latest sample."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    async def watch(self) -> None:
+        """Sample until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + SAMPLE_SECONDS
+            await asyncio.sleep(SAMPLE_SECONDS)
+            self.seconds = max(0.0, loop.time() - due)
 
 
 class Metrics:
@@ -197,7 +275,10 @@ class Metrics:
             FIRST_BYTE_BUCKETS,
         )
         circuit_state = self._gauge(
-            "circuit_breaker_state", "State of a circuit: 0 closed, 1 half-open, 2 open.", LABELS, across="livemax"
+            "circuit_breaker_state",
+            "State of a circuit: 0 closed, 1 half-open, 2 open.",
+            CIRCUIT_LABELS,
+            across="livemax",
         )
         self.circuits = CircuitMetrics(circuit_state, self._counter, self._model, is_shared=folder is not None)
 
