@@ -1,7 +1,7 @@
 """Which keys of the bridge providers refuse: in the log and a metric when it changes, in `/readyz` while it lasts.
 
 A process knows its own responses at once, and those of the other processes on its database from their heartbeats, see
-`storage.recording.instances`.
+`storage.members.membership`.
 """
 
 from __future__ import annotations

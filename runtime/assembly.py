@@ -28,8 +28,8 @@ from runtime.provider_table import follow_providers, make_managed_providers
 from runtime.restored_budgets import RestoredBudgets, open_policies
 from runtime.storage import (
     make_identities,
+    make_membership,
     open_access,
-    open_heartbeat,
     open_live,
     open_recorder,
     open_refusal_recorder,
@@ -47,6 +47,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.derived.rollup_job import RollupJob
 from storage.derived.sessions.session_job import SessionJob
 from storage.derived.sessions.threads import Threads
+from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
 from storage.prices.documents import NO_VERSION, KeptPrices
@@ -59,6 +60,7 @@ from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
+from storage.recording import left_calls
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
@@ -101,9 +103,14 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     """Open the parts in the order of their dependencies, with the jobs that serving needs. Raises as `open_bridge`."""
     settings, database, metrics = process.settings, process.database, process.metrics
     process.start("database", database.health.watch)
-    overload, cluster = await open_admission(process)
+    membership = make_membership(settings, database, process.id, is_server=settings.workers == 1)
+    process.stack.push_async_callback(membership.close)
+    overload, cluster = open_admission(process, membership)
     routing = Routing(providers, monotonic, now, is_complete=False)
-    instances = await open_heartbeat(process, partial(report_refused_keys, routing))
+    membership.refused_keys = partial(report_refused_keys, routing)
+    await membership.open()
+    process.start("heartbeat", membership.run)
+    process.start("left_calls", partial(left_calls.watch, database, membership))
     recorder = await open_recorder(process, providers)
     secrets = known_secrets(settings)
     managed = make_managed_providers(settings, database, now)
@@ -124,7 +131,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         managed=managed,
         followed=followed,
         secrets=secrets,
-        key_health=KeyHealth(routing, lambda: instances.refused_elsewhere),
+        key_health=KeyHealth(routing, lambda: membership.refused_elsewhere),
         database=database,
         demo=DemoView(database),
         identities=identities,
@@ -211,19 +218,18 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("metrics", metrics.publish)
 
 
-async def open_admission(process: Process) -> tuple[OverloadProtection, ClusterAuthority | None]:
+def open_admission(process: Process, membership: Membership) -> tuple[OverloadProtection, ClusterAuthority | None]:
     """Open what admits requests, and what counts for all servers where that is set and no supervisor does it."""
     workers, cluster = process.workers, None
     if workers is None:
-        cluster = make_cluster(process.settings, process.database, process.id)
+        cluster = make_cluster(process.settings, process.database, membership)
     overload = make_overload(process.settings, process.metrics, cluster or workers)
     if workers is not None:
         workers.scope = "cluster" if process.settings.limits_scope is LimitsScope.CLUSTER else "server"
         workers.report = lambda: msgspec.json.encode(report(process.lifecycle, overload))
     if cluster is not None:
-        await cluster.open(lambda: report(process.lifecycle, overload))
+        cluster.open(lambda: report(process.lifecycle, overload))
         process.stack.push_async_callback(cluster.close)
-        process.start("limits", cluster.run)
     return overload, cluster
 
 

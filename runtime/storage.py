@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from time import monotonic, monotonic_ns
-from typing import Any
+from uuid import UUID
 
 from handlers.identity.access_recorder import AccessRecorder
 from intercept.restricted_texts import Texts
@@ -20,9 +19,9 @@ from storage.accounts.tokens.uses import TokenUses
 from storage.costs.prices import Prices
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
+from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.recording.instances import Instances
 from storage.recording.outbox.segments import SpoolOpenError
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.spool_folders import SpoolFolders
@@ -59,19 +58,10 @@ def open_database(uri: str, settings: Settings, stack: AsyncExitStack) -> Databa
     return database
 
 
-async def open_heartbeat(process: Process, refused_keys: Callable[[], Sequence[dict[str, Any]]]) -> Instances:
-    """Register this server, report refused keys to the others, and watch their heartbeats."""
-    instances = Instances(
-        process.database,
-        instance_id=process.id,
-        version=VERSION,
-        refused_keys=refused_keys,
-        clock=monotonic,
-    )
-    await instances.open()
-    process.stack.push_async_callback(instances.close)
-    process.start("heartbeat", instances.run)
-    return instances
+def make_membership(settings: Settings, database: Database, process: UUID, *, is_server: bool) -> Membership:
+    """The heartbeats of a process. One that is a whole server also has its data-dir, unless the embedded MongoDB has it."""
+    has_folder = is_server and bool(settings.mongodb_uri)
+    return Membership(database, process=process, folder=settings.data_dir if has_folder else None, version=VERSION)
 
 
 async def open_recorder(process: Process, providers: list[Provider]) -> Recorder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from time import monotonic_ns
-from uuid import UUID
 
 from handlers.operation.metrics import Metrics
 from limits.authority import Authority
@@ -12,6 +11,7 @@ from limits.protection.overload import OverloadProtection
 from limits.request_limits import LimitSettings
 from settings import LimitsScope, Settings
 from storage.admission.cluster import ClusterAuthority
+from storage.members.membership import Membership
 from storage.mongo.database import Database
 
 
@@ -30,11 +30,11 @@ def make_breakers(settings: Settings, metrics: Metrics) -> CircuitBreakers | Non
     return breakers
 
 
-def make_cluster(settings: Settings, database: Database, process: UUID) -> ClusterAuthority | None:
+def make_cluster(settings: Settings, database: Database, membership: Membership) -> ClusterAuthority | None:
     """Who counts for all servers on the database; None where each server counts for itself."""
     if settings.limits_scope is not LimitsScope.CLUSTER:
         return None
-    return ClusterAuthority(database, process=process, folder=settings.data_dir)
+    return ClusterAuthority(database, membership)
 
 
 def make_limit_settings(settings: Settings) -> LimitSettings:

@@ -16,6 +16,7 @@ from runtime.factories.limits import make_cluster
 from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from runtime.processes.server import SWITCH_SECONDS
+from runtime.storage import make_membership
 from settings import Settings
 from storage.mongo.database import Database
 
@@ -25,7 +26,8 @@ async def open_server_authority(settings: Settings, database: Database, stack: A
 
     With scope `cluster` it reports to the other servers until then.
     """
-    cluster = make_cluster(settings, database, next(time_ordered_ids()))
+    membership = make_membership(settings, database, next(time_ordered_ids()), is_server=True)
+    cluster = make_cluster(settings, database, membership)
     if cluster is None:
         return ServerAuthority(LocalAuthority())
     authority = ServerAuthority(cluster, lambda: [msgspec.json.encode(one) for one in cluster.reports()])
@@ -34,7 +36,9 @@ async def open_server_authority(settings: Settings, database: Database, stack: A
         return merge_reports([msgspec.json.decode(one) for one in authority.reports()])
 
     sys.setswitchinterval(SWITCH_SECONDS)  # the driver computes in threads, and workers wait for this one
-    await cluster.open(report, authority.send_state)
+    cluster.open(report, authority.send_state)
+    stack.push_async_callback(membership.close)
     stack.push_async_callback(cluster.close)
-    stack.push_async_callback(Jobs(clock=monotonic).start("limits", cluster.run).stop)
+    await membership.open()
+    stack.push_async_callback(Jobs(clock=monotonic).start("heartbeat", membership.run).stop)
     return authority

@@ -11,113 +11,68 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from heapq import nsmallest
-from pathlib import Path
-from typing import Any, TypeVar
-from uuid import UUID
 
 import pymongo
 
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
-from storage.admission.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
-from storage.admission.last_member import LastMember
 from storage.admission.ledger import MS, Document
-from storage.admission.members import Heartbeat, Members
 from storage.admission.rounds import Rounds, Waiting
 from storage.admission.store import LedgerStore
-from storage.mongo.clocks import MonotonicNs, Pause
+from storage.members.membership import Membership
+from storage.mongo.clocks import MonotonicNs, Pause, uptime_ns
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
+from storage.mongo.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
 
 ROUND_SECONDS = 0.4
 """How long a round may take, in seconds in which this process was running."""
 
-HEARTBEAT_SECONDS = 1.0
-"""The time between two heartbeats, in seconds. Charges are reported as often."""
-
-HEARTBEAT_FACTOR = 4
-"""A heartbeat may take so many times as long as a round: nobody waits for it."""
-
 RETURN_SECONDS = 2.0
 """For how many seconds heartbeats must succeed before a server that decided alone uses the ledgers again."""
 
-LEASE_SECONDS = 5.0
-"""A server that knew of no other, or sent no heartbeat yet, is dead so many seconds after its last heartbeat."""
-
-MISSING_SECONDS = 4.0
-"""So many seconds after its last heartbeat a server may be deciding alone. The others then leave it its share."""
-
-DEAD_SECONDS = 600.0
-"""A server is dead when its heartbeat has not changed for so many seconds. Its share is then free."""
+LATE_SECONDS = 2.5
+"""So late a heartbeat makes the others forget what this server holds. It then reports all of it again."""
 
 REPORT_SECONDS = 2.0
 """How many seconds the database may take to report the usage."""
 
-T = TypeVar("T")
-
 _log = logging.getLogger(__name__)
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-
-def uptime_ns() -> int:
-    """A clock in nanoseconds that never goes back, and goes on while the machine sleeps."""
-    return time.clock_gettime_ns(_CLOCK)
 
 
 class ClusterAuthority:
-    """Decides for one server of a cluster, on one event loop. `open` before use, `run` meanwhile, `close` after.
+    """Decides for one server of a cluster, on one event loop, between `open` and `close`.
 
     Args:
-        process: This server; a new id each time it starts.
+        membership: The heartbeats of this server. It is opened and closed after this.
         round_seconds: How long a round may take, in seconds.
-        lease: After how many seconds without a heartbeat a server that knew of no other is dead.
-        missing: So many seconds after its last heartbeat a server may be deciding alone.
-        dead: After how many seconds without a heartbeat a server is dead.
-        folder: The data folder of this server. If it is killed, the next server in this folder frees at once what it held.
     """
 
     def __init__(
         self,
         database: Database,
+        membership: Membership,
         *,
-        process: UUID,
         round_seconds: float = ROUND_SECONDS,
-        lease: float = LEASE_SECONDS,
-        missing: float = MISSING_SECONDS,
-        dead: float = DEAD_SECONDS,
-        folder: Path | None = None,
         now_ns: MonotonicNs = uptime_ns,
         pause: Pause = asyncio.sleep,
     ) -> None:
-        lease_ns, missing_ns, dead_ns = (round(1000 * seconds) * MS for seconds in (lease, missing, dead))
-        self._server = process
-        self._store = LedgerStore(database, process, now_ns)
-        self._members = Members(
-            str(process), now_ns, lease_ns=lease_ns, missing_ns=missing_ns, dead_ns=max(dead_ns, lease_ns)
-        )
-        self._rounds = Rounds(str(process), now_ns, self._members, self._wall_ns)
-        self._last = LastMember(folder)
-        self._lease_ns = lease_ns
+        self._membership = membership
+        self._members = membership.members
+        self._store = LedgerStore(database, now_ns)
+        self._rounds = Rounds(str(membership.id), now_ns, self._members, self._wall_ns)
         self._round_seconds = round_seconds
         self._now_ns = now_ns
         self._pause = pause
         self._beaten_at = now_ns()
         self._back_at: int | None = None
         self._task: asyncio.Task[None] | None = None
-        self._report: Callable[[], Document] = dict
-        self._reports: Mapping[str, Document] = {}
         self._on_change: Callable[[], None] = lambda: None
 
     @property
     def unavailable(self) -> bool:
         """Whether this server decides alone: the database is unavailable, or was until a moment ago."""
         return self._rounds.alone is not None
-
-    @property
-    def servers(self) -> int:
-        """The number of servers that share the limits, this one included."""
-        return self._members.share.servers
 
     @property
     def commands(self) -> int:
@@ -129,40 +84,30 @@ class ClusterAuthority:
         """Whether a round is under way."""
         return self._task is not None
 
-    async def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
-        """Send a first heartbeat, unless the database is unavailable. `run` does the rest.
+    def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
+        """Share limits with those that share them with this server.
 
         Args:
             report: Returns this server's report about itself, for BSON. Every heartbeat carries it.
             on_change: Called when `unavailable` has changed.
         """
-        self._report, self._on_change = report, on_change
-        before = self._last.take_over(self._server)
-        if before is not None:
-            with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
-                await self._call(self._store.leave_for(str(before)), HEARTBEAT_FACTOR)
-        await self.beat()
-        if not self.unavailable:  # the first one could not say by which clock it is
-            await self.beat()
+        self._on_change = on_change
+        self._membership.limits = lambda: {
+            **self._members.share._asdict(),
+            "alone": self.unavailable,
+            "report": report(),
+        }
+        self._membership.on_beat = self._beaten
 
     async def close(self) -> None:
-        """Report what is not yet in the ledgers and leave the cluster, after `run` has ended."""
+        """Report what is not yet in the ledgers."""
         if not self.unavailable:
             self._rounds.tick()
             self._work()
             if self._task is not None:
                 await asyncio.wait({self._task})
-            with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
-                await self._call(self._store.leave())
         elif self._task is not None:
             self._task.cancel()
-        self._last.close()
-
-    async def run(self) -> None:
-        """Send heartbeats and report charges, until cancelled."""
-        while True:
-            await self._pause(HEARTBEAT_SECONDS)
-            await self.beat()
 
     # -- decisions
 
@@ -202,9 +147,10 @@ class ClusterAuthority:
         """The reports in the recent heartbeats of the other servers. Empty while this server decides alone."""
         if self.unavailable:
             return []
-        own = str(self._server)
         return [
-            report for name, report in self._reports.items() if report and name != own and self._members.is_heard(name)
+            one["limits"]["report"]
+            for id_, one in self._membership.others.items()
+            if self._members.is_heard(str(id_)) and one.get("limits", {}).get("report")
         ]
 
     async def _decided(self, waiting: Waiting) -> Decision:
@@ -245,7 +191,7 @@ class ClusterAuthority:
             if round_ is None:
                 break
             try:
-                read = await self._call(self._store.change(round_.to_send, round_.names))
+                read = await call_database(self._round_seconds, self._store.change(round_.to_send, round_.names))
             except (OwnPauseError, DatabaseUnavailableError) as error:
                 if silence.note(error):
                     self._begin_alone(error)
@@ -257,23 +203,16 @@ class ClusterAuthority:
 
     # -- the other servers
 
-    async def beat(self) -> None:
-        """Read the heartbeats of the others, send one, and report charges."""
+    def _beaten(self, began: int, error: Exception | None) -> None:
+        """Report charges after a heartbeat. Decide alone if there was no answer, until there are answers again."""
         self._rounds.tick()
-        silence = Silence()
-        while True:
-            began = self._now_ns()
-            try:
-                await self._call(self._exchange(), HEARTBEAT_FACTOR)
-                break
-            except (OwnPauseError, DatabaseUnavailableError) as error:
-                self._back_at = None
-                if silence.note(error) or self.unavailable:
-                    self._begin_alone(error)
-                    return
-                await self._pause(RETRY_SECONDS)
-        late, self._beaten_at = began - self._beaten_at > self._lease_ns // 2, began
-        if late:  # the others may have forgotten what it holds
+        if error is not None:
+            self._back_at = None
+            self._begin_alone(error)
+            return
+        self._store.time = self._membership.time
+        late, self._beaten_at = began - self._beaten_at > round(1000 * LATE_SECONDS) * MS, began
+        if late:
             self._rounds.report_all()
         if self.unavailable:
             if self._back_at is None:
@@ -285,11 +224,6 @@ class ClusterAuthority:
                 self._on_change()
         self._work()
 
-    async def _exchange(self) -> None:
-        beats, self._reports, read = await self._store.heartbeats()
-        self._members.update(beats)
-        await self._store.beat(Heartbeat(0, self._members.share, self.unavailable), self._report(), read)
-
     def _begin_alone(self, error: Exception) -> None:
         """Decide alone, with this server's share."""
         changed = not self.unavailable
@@ -297,9 +231,6 @@ class ClusterAuthority:
         if changed:
             _log.warning("limits are server-local until the database is available: %s", str(error) or "no answer")
             self._on_change()
-
-    async def _call(self, operation: Coroutine[Any, Any, T], times: int = 1) -> T:
-        return await call_database(times * self._round_seconds, operation)
 
     def _wall_ns(self) -> int:
         """The time since 1970, by the database as far as that is known."""

@@ -21,7 +21,7 @@ from msgspec import structs
 from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
 from storage.admission.ledger import GRANT_MS, MS, Change, Ledger, Member, Use, name_of, span_of, state_of
-from storage.admission.members import Members, Share
+from storage.members.members import Members, Share
 from storage.mongo.clocks import MonotonicNs
 
 ROUND_LEDGERS = 500

@@ -100,8 +100,8 @@ class Database:
     providers: Collection  # one document per provider of the database, see `storage.providers.documents`
     views: Collection  # one document per saved view, see `storage.accounts.views.documents`
     audit: Collection  # one document per change, and entries of `storage.accounts.sign_in.access_trail`
-    instances: Collection  # one document per running server
-    limit_ledgers: Collection  # of a cluster, with the heartbeats of its servers, see `storage.admission.ledger`
+    members: Collection  # one document per running process, see `storage.members.membership`
+    limit_ledgers: Collection  # of a cluster, see `storage.admission.ledger`
     policies: Collection  # one document per policy, see `storage.policies.documents`
     versions: Collection  # how often policies were changed, see `storage.mongo.followed`
     prices: Collection  # the own prices, one document, see `storage.prices.documents`
@@ -145,11 +145,10 @@ class Database:
         other.health = self.health
         return other
 
-    @property
-    def is_sharded(self) -> bool:
-        """Whether it is reached through routers: then times are theirs, and each has a clock of its own."""
+    def clock_of(self, cursor: Any) -> str:
+        """Name the member whose clock gave the times that a cursor read; empty where any of several routers did."""
         topology: Any = self._client.topology_description
-        return bool(topology.topology_type_name == "Sharded")
+        return "" if topology.topology_type_name == "Sharded" else ":".join(map(str, cursor.address or ()))
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
@@ -241,7 +240,7 @@ class Database:
     async def _probe(self) -> None:
         """Write nothing, with the acknowledgement of a write: only a primary that reaches a majority gives that."""
         async with self.within(PING_SECONDS, "take writes"):
-            await self.instances.find_one_and_update({"_id": None}, {"$set": {"probed": True}})
+            await self.members.find_one_and_update({"_id": None}, {"$set": {"probed": True}})
 
     async def prepare(self, *, retention: timedelta | None) -> None:
         """Create missing indexes; MongoDB removes what is older than `retention` from now on.

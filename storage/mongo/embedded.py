@@ -23,6 +23,7 @@ from urllib.parse import quote_plus
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from storage.locked_folder import FolderInUseError, LockedFolder
 from storage.mongo.mongod import Mongod, arguments, find_program
 
 START_SECONDS = 60
@@ -143,30 +144,23 @@ def _claim(data_dir: Path, stack: contextlib.AsyncExitStack) -> tuple[Path, Path
     """Create missing folders and lock them until `stack` closes; return the socket and the folder of the data."""
     address, database_dir = _socket_address(data_dir), data_dir.resolve() / "mongodb"
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    stack.callback(os.close, _lock(data_dir))
+    stack.callback(_lock(data_dir).close)
     database_dir.mkdir(mode=0o700, exist_ok=True)
     _make_private(address.parent)
     stack.callback(_remove, address)
     return address, database_dir
 
 
-def _lock(data_dir: Path) -> int:
-    """Take `data_dir` for this process and return the descriptor that holds it."""
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+def _lock(data_dir: Path) -> LockedFolder:
+    """Take `data_dir` for this process."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        holder = os.read(descriptor, 20).decode(errors="replace").strip()
-        os.close(descriptor)
-        if not isinstance(error, BlockingIOError):
-            raise
+        return LockedFolder(data_dir, str(os.getpid()))
+    except FolderInUseError as error:
+        holder = str(error).partition(" ")[0]
         raise EmbeddedUnavailableError(
             f"the data-dir {data_dir} is in use by another server (process {holder or 'unknown'}): "
             "stop it, or set data-dir to another folder"
         ) from None
-    os.truncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
 
 
 async def _released(lock_file: Path) -> None:

@@ -1,24 +1,35 @@
-"""Ends the calls that a dead server left in flight: as `server_crashed`, when it was last heard of.
+"""Ends the calls that a dead process left in flight: as `server_crashed`, when it was last heard of.
 
-They keep the usage of their last checkpoint. The end is presumed: should the server live after all, or its spool be
-found, the end that it reports wins.
+They keep the usage of their last checkpoint. The end is presumed: should the process live after all, or its spool be
+found, the end that it reports wins. Whoever writes the records that a process left on this host's disk ends those calls
+too that only then come to light.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from pymongo import ReplaceOne
 
 from intercept.records import EndReason
+from storage.members.membership import Membership
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import IN_FLIGHT as CALLS_IN_FLIGHT
 from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.figures import figures_of
 from storage.recording.operations import IN_FLIGHT, PRESUMED
+
+WATCH_SECONDS: Final = 10.0
+"""From one look for what dead processes left to the next."""
+
+ANSWER_SECONDS: Final = 5.0
+"""How long the database may take for a look."""
 
 BATCH: Final = 50
 """How many calls are ended at a time."""
@@ -26,16 +37,49 @@ BATCH: Final = 50
 _log = logging.getLogger(__name__)
 
 
-async def end_calls_left(database: Database, instance: Mapping[str, Any]) -> int:
-    """End the calls of a dead server, and remove its document. Return the number of these calls.
+async def watch(database: Database, membership: Membership, *, pause: Pause = asyncio.sleep) -> None:
+    """End what dead processes left, every `WATCH_SECONDS`, until cancelled.
 
-    `instance` is its document as it was read, or its `_id` alone where it has none.
+    Raises:
+        DatabaseRefusalError: The database does not take that.
+    """
+    while True:
+        with database.health.tolerate("calls that dead processes left do not end"):
+            await end_what_is_left(database, membership)
+        await pause(WATCH_SECONDS)
+
+
+async def end_what_is_left(database: Database, membership: Membership) -> int:
+    """End the calls of those that are dead by now, and remove their heartbeats. Return the number of these calls.
+
+    Any number of processes may do this at the same time.
+
+    Raises:
+        DatabaseUnavailableError: Not all are ended.
+    """
+    ended, members = 0, membership.members
+    async with database.within(ANSWER_SECONDS, "end calls that dead processes left"):
+        others = {**IN_FLIGHT, "instance_id": {"$ne": membership.id}}
+        with_calls = database.interceptions.aggregate(
+            [{"$match": others}, {"$group": {"_id": "$instance_id"}}], hint=dict(CALLS_IN_FLIGHT)
+        )
+        for process in [one["_id"] async for one in with_calls]:
+            if members.is_silent(str(process)):
+                ended += await end_calls_left(database, process)
+        for process, heartbeat in membership.others.items():
+            if members.is_silent(str(process)) and members.is_dead(str(process)):  # not if it has just come back
+                await database.members.delete_one({"_id": process, "beat": heartbeat.get("beat")})
+    return ended
+
+
+async def end_calls_left(database: Database, process: UUID) -> int:
+    """End the calls of a dead process. Return the number of these calls.
 
     Raises:
         PyMongoError: They are not all ended.
     """
-    heartbeat_at = instance.get("heartbeat_at")
-    left = {"instance_id": instance["_id"], **IN_FLIGHT}
+    heartbeat_at = (await database.members.find_one({"_id": process}) or {}).get("heartbeat_at")
+    left = {"instance_id": process, **IN_FLIGHT}
     ended = 0
     while documents := await database.interceptions.find(left, hint=list(CALLS_IN_FLIGHT)).limit(BATCH).to_list(BATCH):
         replacements = [
@@ -43,9 +87,7 @@ async def end_calls_left(database: Database, instance: Mapping[str, Any]) -> int
         ]
         ended += (await database.interceptions.bulk_write(replacements, ordered=False)).modified_count
     if ended:
-        _log.warning("calls that instance %s left in flight: %d", instance["_id"], ended)
-    # Not if it has just come back.
-    await database.instances.delete_one({"_id": instance["_id"], "heartbeat_at": heartbeat_at})
+        _log.warning("calls that instance %s left in flight: %d", process, ended)
     return ended
 
 

@@ -2,9 +2,9 @@
 
 import runpy
 
-from storage.recording import instances
+from storage.recording import left_calls
 from tests.server_process import ROOT
 
 if __name__ == "__main__":
-    instances.HEARTBEAT_SECONDS = 1
+    left_calls.WATCH_SECONDS = 1
     runpy.run_path(str(ROOT / "server.py"), run_name="__main__")

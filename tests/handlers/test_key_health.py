@@ -16,7 +16,6 @@ from handlers.application import BridgeApplication
 from handlers.key_health import MAX_REPORTED_KEYS, KeyHealth, report_refused_keys
 from http1.server import BridgeServer
 from intercept.times import format_time
-from storage.recording import instances
 from tests.bridge import assemble_bridge
 from tests.handlers.dataplane.test_upstream_request import KEYS, OK, UNAUTHORIZED, ask, play
 from tests.handlers.operation.test_metrics import samples
@@ -78,13 +77,6 @@ async def test_a_refused_key_of_a_client_is_no_fault_of_ours(running):
     assert (await ask(running, own)).status == 401
     assert (await running.get("/readyz", {}))[1]["providers"] == "ok"
     await running.ended(1)
-
-
-@pytest.fixture
-def bridge_settings(bridge_settings, monkeypatch):
-    """Those of the test's marks, where heartbeats come faster."""
-    monkeypatch.setattr(instances, "HEARTBEAT_SECONDS", 0.05)
-    return bridge_settings
 
 
 @pytest.fixture

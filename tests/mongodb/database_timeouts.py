@@ -20,7 +20,7 @@ from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store
 from storage.prices import store as prices
 from storage.queries.accounts import audit
-from storage.recording import instances
+from storage.recording import left_calls
 from storage.recording.outbox import writer
 
 SECONDS = 30.0
@@ -32,7 +32,7 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (event_counts, "BATCH_SECONDS"),
     (user_accounts, "ANSWER_SECONDS"),
     (groups, "ANSWER_SECONDS"),
-    (instances, "ANSWER_SECONDS"),
+    (left_calls, "ANSWER_SECONDS"),
     (followed, "READ_SECONDS"),
     (store, "ANSWER_SECONDS"),
     (prices, "ANSWER_SECONDS"),

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import UUID
 
 import pytest
 
 from runtime.jobs import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Jobs
-from storage.recording.instances import DEAD_SECONDS, HEARTBEAT_SECONDS, Instances, process_space
 from tests.bridge import until
 from version import VERSION
 
@@ -143,25 +141,4 @@ async def test_readiness_and_metrics_name_a_job_that_failed(running):
     ):
         assert f"coder_aibridged_{line}\n" in exposed
     await well.stop()
-    await job.stop()
-
-
-@pytest.mark.expects_log(r"^ERROR runtime.jobs: the background job heartbeat failed and is restarted$")
-@pytest.mark.gen_test
-async def test_a_heartbeat_goes_on_whatever_it_meets(database, jobs, pauses):
-    me, strange = UUID(int=1), {"_id": UUID(int=2), "process_space": process_space()}  # without the id of a process
-    await database.instances.insert_one(strange)
-    beats = asyncio.Event()
-
-    async def pause(_):
-        beats.set()
-        await asyncio.Event().wait()
-
-    instances = Instances(database, instance_id=me, clock=pauses.clock, pause=pause)
-    job = jobs.start("heartbeat", instances.run)
-    await until(lambda: len(pauses.taken) >= 3)
-    assert max(pauses.taken) + HEARTBEAT_SECONDS < DEAD_SECONDS
-    await database.instances.delete_one({"_id": strange["_id"]})
-    await beats.wait()
-    assert await database.instances.count_documents({"_id": me, "heartbeat_at": {"$exists": True}}) == 1
     await job.stop()

@@ -21,7 +21,7 @@ def unreachable():
 
             async def probe():
                 async with database.within(0.25):
-                    await database.instances.find_one()
+                    await database.members.find_one()
 
             within = database.within
 

@@ -6,7 +6,6 @@ crash it is read again from its beginning.
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from storage.locked_folder import FolderInUseError, LockedFolder
 from storage.recording.outbox.segment import SUFFIX, Boundary, Segment
 
 _NUMBER = "[0-9]" * 16
@@ -54,7 +54,7 @@ class Segments:
         try:
             self._find_segments()
         except OSError:
-            os.close(self._lock)  # whoever looks at the folder next may be able to read it
+            self._lock.close()  # whoever looks at the folder next may be able to read it
             raise
 
     def _find_segments(self) -> None:
@@ -205,16 +205,11 @@ class Segments:
         self.seal()
         if segment is not None:
             self.drop_unless_needed(segment)
-        os.close(self._lock)
+        self._lock.close()
 
 
-def _locked(folder: Path) -> int:
-    descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+def _locked(folder: Path) -> LockedFolder:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        if not isinstance(error, BlockingIOError):
-            raise
+        return LockedFolder(folder)
+    except FolderInUseError:
         raise SpoolLockedError(f"another process uses the spool in {folder}: give each its own data-dir") from None
-    return descriptor

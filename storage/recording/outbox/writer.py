@@ -149,13 +149,13 @@ class Writer:
             await self._end_calls_left()
 
     async def _end_calls_left(self) -> None:
-        """End what the dead left. Where the database does not do that now, `Instances` of any server does it later."""
+        """End what the dead left. Where the database does not do that now, another process does it later."""
         dead, self._dead = self._dead, set()
         with suppress(DatabaseUnavailableError):
             async with self._database.within(COMMIT_SECONDS, "end calls that dead servers left"):
                 for id_ in dead:
-                    instance = await self._database.instances.find_one({"_id": id_})
-                    await end_calls_left(self._database, instance or {"_id": id_})
+                    await end_calls_left(self._database, id_)
+                    await self._database.members.delete_one({"_id": id_})
 
     async def _probe(self) -> None:
         if not await self._database.health.check():

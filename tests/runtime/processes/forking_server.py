@@ -22,6 +22,7 @@ from prometheus_client import values
 from runtime.logs import RECORDS
 from runtime.processes import serving, worker  # noqa: F401 - loaded once for all workers
 from storage.admission import cluster
+from storage.members import membership
 from tests.server_process import ROOT
 
 
@@ -89,5 +90,5 @@ def become(program, stdin, pass_fds, env):
 
 if __name__ == "__main__":
     asyncio.create_subprocess_exec = fork
-    cluster.HEARTBEAT_SECONDS, cluster.RETURN_SECONDS = 0.25, 0.5
+    membership.HEARTBEAT_SECONDS, cluster.RETURN_SECONDS = 0.25, 0.5
     runpy.run_path(str(ROOT / "server.py"), run_name="__main__")

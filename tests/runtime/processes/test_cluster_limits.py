@@ -25,7 +25,7 @@ SERVER_LOCAL = "server-local: the database is unavailable"
 async def heartbeats(server):
     """What the servers of the cluster say of themselves, in the database."""
     with server.database() as database:
-        return await database.limit_ledgers.find({"_id": {"$regex": "^process:"}}).to_list(None)
+        return await database.members.find({"limits": {"$exists": True}}).to_list(None)
 
 
 async def until_limits(server, holding, refused):
@@ -103,7 +103,7 @@ async def test_two_servers_share_one_limit_and_one_that_is_killed_leaves_no_proc
     another.send(signal.SIGTERM)
     assert await another.ended() == 0
     (left,) = await heartbeats(server)
-    await until_limits(server, holding=0, refused=left["report"]["refused"].get("concurrency", 0))
+    await until_limits(server, holding=0, refused=left["limits"]["report"]["refused"].get("concurrency", 0))
     upstream.gate.clear()
     admitted = await burst(server, 10)
     assert len(admitted) == 6

@@ -87,7 +87,7 @@ class TwoWorkers(ServerOfForks):
         with self.database() as database:
             while not (record := await database.interceptions.find_one({"_id": id_})):  # noqa: ASYNC110 - a start waits a moment
                 await asyncio.sleep(PAUSE_SECONDS)
-            instance = await database.instances.find_one({"_id": record["instance_id"]})
+            instance = await database.members.find_one({"_id": record["instance_id"]})
         return client, response, instance["pid"]
 
     async def streams(self):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from itertools import count
 from random import Random
-from uuid import UUID
 
 import pytest
 
@@ -82,8 +81,8 @@ async def test_mongodb_changes_ledgers_as_the_model_does(database, seed):
 
 async def now_of(database):
     """The database's time in milliseconds."""
-    await database.instances.update_one({"_id": None}, [{"$set": {"now": {"$toLong": "$$NOW"}}}], upsert=True)
-    return (await database.instances.find_one({"_id": None}))["now"]
+    await database.members.update_one({"_id": None}, [{"$set": {"now": {"$toLong": "$$NOW"}}}], upsert=True)
+    return (await database.members.find_one({"_id": None}))["now"]
 
 
 @pytest.mark.gen_test
@@ -101,7 +100,7 @@ async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
 
 @pytest.mark.gen_test
 async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(database):
-    store, limit, number = LedgerStore(database, UUID(int=1), time.monotonic_ns), rate(10, 0.5), count(1)
+    store, limit, number = LedgerStore(database, time.monotonic_ns), rate(10, 0.5), count(1)
     name = name_of(limit)
 
     async def write(wanted):

@@ -13,15 +13,18 @@ import sys
 from uuid import uuid4
 
 from storage.admission.cluster import ClusterAuthority
+from storage.members.membership import Membership
 from storage.mongo.database import Database
 from tests.storage.admission.cluster.servers import admitted, burst, rate
 
 
 async def serve(uri, name):
     database = Database.connect(uri, name)
-    authority = ClusterAuthority(database, process=uuid4())
-    await authority.open()
-    running = asyncio.create_task(authority.run())
+    membership = Membership(database, process=uuid4())
+    authority = ClusterAuthority(database, membership)
+    authority.open()
+    await membership.open()
+    running = asyncio.create_task(membership.run())
     stopping = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
     said = {"admitted": 0, "alone": 0}

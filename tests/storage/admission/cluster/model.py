@@ -15,9 +15,10 @@ from storage.admission.ledger import (
     span_of,
     window_of,
 )
-from storage.admission.members import Heartbeat, Members
 from storage.admission.rounds import Rounds
-from storage.admission.store import BEAT_MS, Time
+from storage.members.members import Heartbeat, Members, Waits
+from storage.members.membership import WRITE_MS
+from storage.mongo.clocks import DatabaseTime
 
 LEASE_MS = 5_000
 RETURN_MS = 2_000
@@ -101,7 +102,7 @@ class Register:
 
     def put(self, name, heartbeat, clock, read_at):
         """Write a heartbeat, unless it is too late."""
-        if self.time <= read_at + BEAT_MS:
+        if self.time <= read_at + WRITE_MS:
             self.number += 1
             self.beats[name] = (heartbeat._replace(beat=self.number), self.time, clock)
 
@@ -113,10 +114,10 @@ class Server:
         self.name = f"server {number}"
         self.register = register
         self.start_ns = 1_000_000_007 * (number + 1) - register.now * MS
-        times = {"lease_ns": LEASE_MS * MS, "missing_ns": MISSING_MS * MS, "dead_ns": DEAD_MS * MS}
-        self.members = Members(self.name, self.now_ns, **times)
+        waits = Waits(lease=LEASE_MS / 1000, missing=MISSING_MS / 1000, dead=DEAD_MS / 1000)
+        self.members = Members(self.name, self.now_ns, waits)
         self.rounds = Rounds(self.name, self.now_ns, self.members, lambda: register.now * MS)
-        self.time = Time(register.time, register.clock, self.now_ns())
+        self.time = DatabaseTime(register.time, register.clock, self.now_ns())
         self.cut = False
         self.back_at = None
         self.alone_at = None
@@ -159,7 +160,7 @@ class Server:
             self.fail()
             return None
         self.members.update(self.register.hear())
-        self.time = Time(self.register.time, self.register.clock, self.now_ns())
+        self.time = DatabaseTime(self.register.time, self.register.clock, self.now_ns())
         said = (self.name, Heartbeat(0, self.members.share, self.alone), self.time.clock, self.time.now)
         if fate == "late":
             self.fail()
@@ -194,7 +195,7 @@ class Server:
         """What the ledgers say when the answer is sent."""
         if self.flight is None:
             return None
-        return self.register.read(self.flight[0]), Time(self.register.time, self.register.clock, self.now_ns())
+        return self.register.read(self.flight[0]), DatabaseTime(self.register.time, self.register.clock, self.now_ns())
 
     def finish(self, answer):
         """Decide by an answer; None is that there was none, and the round is made again."""

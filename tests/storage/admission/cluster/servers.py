@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of, Period
-from storage.admission.cluster import ClusterAuthority, uptime_ns
+from storage.admission.cluster import ClusterAuthority
 from storage.admission.ledger import MS
+from storage.members.members import Waits
+from storage.members.membership import Membership
+from storage.mongo.clocks import uptime_ns
 from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.conditions import until
 
@@ -18,6 +22,8 @@ LONG_ROUND_SECONDS = 30.0
 SHORT_ROUND_SECONDS = 0.5
 # As heartbeats are sent only when a test says so.
 MISSING_SECONDS = 60.0
+MEMBERSHIPS = WeakKeyDictionary()
+DATABASES = WeakKeyDictionary()
 ALONE = r"^WARNING storage\.admission\.cluster: limits are server-local until the database is available: "
 
 
@@ -37,24 +43,43 @@ def budget(maximum, key="user:u"):
     return Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=Period.MONTH)
 
 
+async def join(database, *, round_seconds=LONG_ROUND_SECONDS, now_ns=uptime_ns, folder=None, waits=None):
+    """A server of a cluster, which sends heartbeats when `beat` is called."""
+    database = database.beside("")
+    membership = Membership(
+        database,
+        process=uuid4(),
+        folder=folder,
+        answer_seconds=4 * round_seconds,
+        waits=waits or Waits(missing=MISSING_SECONDS),
+        now_ns=now_ns,
+    )
+    one = ClusterAuthority(database, membership, round_seconds=round_seconds, now_ns=now_ns)
+    one.open(lambda: {"holding": 0})
+    await membership.open()
+    MEMBERSHIPS[one], DATABASES[one] = membership, database
+    return one
+
+
+async def leave(one):
+    await one.close()
+    await MEMBERSHIPS[one].close()
+
+
 @asynccontextmanager
-async def servers(number, database, *, round_seconds=LONG_ROUND_SECONDS, missing=MISSING_SECONDS, **options):
-    """So many servers of a cluster, which know of one another. They send heartbeats when `beat` is called."""
-    started = []
-    for _ in range(number):
-        one = ClusterAuthority(database, process=uuid4(), round_seconds=round_seconds, missing=missing, **options)
-        await one.open(lambda: {"holding": 0})
-        started.append(one)
-    for one in started * 2:  # all know of all
-        await one.beat()
+async def servers(number, database, **options):
+    """So many servers of a cluster, which know of one another."""
+    started = [await join(database, **options) for _ in range(number)]
+    await beat(*started, *started)  # all know of all
     yield started
     for one in started:
-        await one.close()
+        await leave(one)
 
 
 async def beat(*authorities):
     for one in authorities:
-        await one.beat()
+        with suppress(DatabaseUnavailableError):
+            await MEMBERSHIPS[one].beat()
     await until(lambda: not any(one.busy for one in authorities))
 
 
@@ -75,27 +100,20 @@ async def commands(database):
     return sum(status["metrics"]["commands"][name]["total"] for name in ("find", "update", "insert"))
 
 
-class Cut:
-    """The database as a server sees it that is cut off from it."""
-
-    time = None
-
-    def __init__(self, time):
-        self.time = time
-        self.requests = 0
+class Unreachable:
+    """A collection as a server sees it that is cut off from the database."""
 
     def __getattr__(self, name):
-        async def send(*_):
-            self.requests += 1
-            raise DatabaseUnavailableError("it is cut off")
-
-        return send
+        raise DatabaseUnavailableError("it is cut off")
 
 
 def cut_off(server):
-    cut = Cut(server._store.time)
-    server._store = cut
-    return cut
+    DATABASES[server].members = DATABASES[server].limit_ledgers = Unreachable()
+
+
+def join_again(server, database):
+    """Let a server that was cut off reach the database."""
+    DATABASES[server].members, DATABASES[server].limit_ledgers = database.members, database.limit_ledgers
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from tests.storage.admission.cluster.servers import (
     beat,
     burst,
     cut_off,
+    join_again,
     rate,
     servers,
     slots,
@@ -59,7 +60,6 @@ async def test_without_the_database_each_server_has_its_share_and_reports_what_i
 @pytest.mark.gen_test(timeout=60)
 async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database):
     async with two_with_a_clock(database) as (ada, bob, later):
-        store = bob._store
         await beat(ada)
         cut_off(bob)
         await beat(bob)
@@ -68,7 +68,7 @@ async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database)
         limits = [rate(100), slots(8)]
         assert [admitted(await burst([one], 100, limits)) for one in (ada, bob)] == [4, 4]
         assert [admitted(await burst([one], 100, limits[:1])) for one in (ada, bob)] == [46, 46]
-        bob._store = store
+        join_again(bob, database)
         while bob.unavailable:
             await beat(bob, ada)
             later[0] += 500 * MS

@@ -9,15 +9,16 @@ import pytest
 from limits.kinds.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
 from limits.protection.overload import OverloadProtection
-from storage.admission.cluster import uptime_ns
 from storage.admission.ledger import MS
 from storage.admission.rounds import RESTORED_NS
+from storage.mongo.clocks import uptime_ns
 from tests.storage.admission.cluster.servers import (
     ALONE,
     SHORT_ROUND_SECONDS,
     beat,
     budget,
     cut_off,
+    join_again,
     ledgers,
     rate,
     servers,
@@ -150,7 +151,6 @@ async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
     async with servers(1, database, **options) as (ada,):
         limits = [tokens(1_000), budget(5_000)]
         ticket = (await ada.start(limits)).ticket
-        store = ada._store
         ada.charge(ticket, Amounts(700, 3_000))  # a round that fails has it
         cut_off(ada)
         while not ada.unavailable:
@@ -166,7 +166,7 @@ async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
             seen.append([state.used for state in (await ada.start(limits)).states])
         assert seen == [[1_000, 5_000], [0, 5_000], [0, 0]]
         ada.charge(ticket, Amounts(1_200, 5_600))
-        ada._store = store
+        join_again(ada, database)
         while ada.unavailable:
             await beat(ada)
             later[0] += 100 * MS

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from storage.admission.database_calls import SLICES, OwnPauseError, result_within
-from tests.storage.admission.cluster.servers import admitted, burst, rate, servers, slots
+from storage.mongo.database_calls import SLICES, OwnPauseError, result_within
+from tests.storage.admission.cluster.servers import MEMBERSHIPS, admitted, burst, rate, servers, slots
 from tests.storage.conditions import until
 
 ROOT = Path(__file__).parents[4]
@@ -84,7 +84,7 @@ async def test_a_server_that_is_paused_again_and_again_never_opens_a_limit(mongo
         cwd=ROOT,
     )
     async with servers(1, database) as (ada,):
-        running = asyncio.create_task(ada.run())
+        running = asyncio.create_task(MEMBERSHIPS[ada].run())
         limits, mine = [rate(100, 60)], 0
         for _ in range(2):
             await paused.stdout.readline()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -449,4 +448,4 @@ async def die(spool):
     await spool.synced()  # what the disk is about to have when the process dies
     await asyncio.sleep(0)  # who waited for that hears of it
     spool._thread.shutdown()
-    os.close(spool._segments._lock)
+    spool._segments._lock.close()

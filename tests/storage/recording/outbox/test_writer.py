@@ -457,7 +457,7 @@ async def test_a_closed_writer_takes_nothing(database, tmp_path):
 @pytest.mark.gen_test
 async def test_calls_of_a_dead_server_end_once_its_spool_is_written(database, tmp_path, monkeypatch):
     monkeypatch.setattr(outbox, "BATCH_RECORDS", 2)
-    await database.instances.insert_one({"_id": DEAD, "heartbeat_at": NOON})
+    await database.members.insert_one({"_id": DEAD, "heartbeat_at": NOON})
     begun = {"instance_id": DEAD, "started_at": NOON - timedelta(seconds=9)}
     ends_last = [start(1, **begun), start(2, **begun), start(3, **begun), end(2)]
     await left_behind(tmp_path, *[operation.record for operation in ends_last])
@@ -468,7 +468,7 @@ async def test_calls_of_a_dead_server_end_once_its_spool_is_written(database, tm
     ends = {number: (one["status"], one.get("end_reason"), one.get("ended_at")) for number, one in documents.items()}
     crashed = ("failed", "server_crashed", NOON)
     assert ends == {1: crashed, 2: ("completed", None, None), 3: crashed, 4: ("in_flight", None, None)}
-    assert await database.instances.find_one({}) is None
+    assert await database.members.find_one({}) is None
 
 
 @pytest.mark.gen_test

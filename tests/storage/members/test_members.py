@@ -1,11 +1,11 @@
-from storage.admission.members import FORGET_NS, Heartbeat, Members, Share
+from storage.members.members import FORGET_NS, Heartbeat, Members, Share, Waits
 from tests.limits.clock import SECOND, Clock
 
-LEASE, MISSING, DEAD = 5, 4, 60
+LEASE, MISSING, SILENT, DEAD = 5, 4, 30, 60
 
 
 def members_at(clock):
-    return Members("own", clock, lease_ns=LEASE * SECOND, missing_ns=MISSING * SECOND, dead_ns=DEAD * SECOND)
+    return Members("own", clock, Waits(LEASE, MISSING, SILENT, DEAD))
 
 
 def heartbeat(beat, servers=3, rank=0, **more):

@@ -1,0 +1,267 @@
+"""The heartbeat of a process among all that use a database, and what those of the others say.
+
+```
+{
+  _id: <the process>,
+  host, pid, process_space, version,       where it runs, and what
+  started_at: date, heartbeat_at: date,    by the database's clock
+  beat: 7, clock: "<host>:<port>",         a number never used twice; the member of the replica set whose clock it was
+  refused_keys: [..],                      keys of this bridge that providers refuse to it
+  limits: {servers, rank, alone, report},  of one that shares limits: its share, and what it says of its requests
+  gone: true                               said by another one that is sure: it has its data folder now
+}
+```
+
+A process reads the documents of all others and then writes its own, once a second. That is written only soon after the
+others were read: so no heartbeat appears late of a process that cannot reach the database any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from storage.locked_folder import FolderInUseError, LockedFolder
+from storage.members.members import Heartbeat, Members, Share, Waits
+from storage.mongo.clocks import DatabaseTime, MonotonicNs, Pause, uptime_ns
+from storage.mongo.codec import write_ms
+from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
+
+HEARTBEAT_SECONDS = 1.0
+"""The time between two heartbeats, in seconds."""
+
+ANSWER_SECONDS = 1.6
+"""How long a heartbeat may take, in seconds in which this process was running."""
+
+WRITE_MS = 1_000
+"""A heartbeat may be written until so many milliseconds after the read of the others."""
+
+Document: TypeAlias = dict[str, Any]
+
+_log = logging.getLogger(__name__)
+
+
+def process_space() -> str | None:
+    """Name the set of processes in which this one's id is unique: the boot and the namespace; None where unknown.
+
+    See random(4) and pid_namespaces(7).
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return None
+
+
+class Membership:
+    """One process among those on a database, from `open` to `close`, and its watch over the others.
+
+    Args:
+        process: This process; a new id each time it starts.
+        folder: The data folder of this server. A process that had it before, and was killed, is then known to be gone.
+        host: Where it runs, for people.
+        version: What it runs, for people.
+        answer_seconds: How long a heartbeat may take.
+        waits: When others are taken for dead.
+
+    Attributes:
+        id: This process.
+        members: Who is alive.
+        time: The database's time when the others were read last; None before that.
+        refused_keys: Returns this process's keys that providers refuse, for BSON. Every heartbeat carries them.
+        limits: Returns what the others have to know if they share limits with this process; None if they do not.
+        on_beat: Called after each heartbeat with the time at which it began, and the error if there was no answer.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        process: UUID,
+        folder: Path | None = None,
+        host: str | None = None,
+        version: str = "",
+        answer_seconds: float = ANSWER_SECONDS,
+        waits: Waits | None = None,
+        now_ns: MonotonicNs = uptime_ns,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
+        self.id = process
+        self.members = Members(str(process), now_ns, waits or Waits())
+        self.time: DatabaseTime | None = None
+        self.refused_keys: Callable[[], Sequence[Document]] = list
+        self.limits: Callable[[], Document] | None = None
+        self.on_beat: Callable[[int, Exception | None], None] = lambda _began, _error: None
+        self._database = database
+        self._folder = folder
+        self._lock: LockedFolder | None = None
+        self._space = process_space()
+        self._about = {
+            "host": socket.gethostname() if host is None else host,
+            "pid": os.getpid(),
+            "process_space": self._space,
+            "version": version,
+        }
+        self._answer_seconds = answer_seconds
+        self._now_ns = now_ns
+        self._pause = pause
+        self._beat = 0
+        self._is_lost = False
+        self._others: Mapping[UUID, Document] = {}
+
+    @property
+    def others(self) -> Mapping[UUID, Document]:
+        """The documents of the others when they were read last; none while the database is unavailable."""
+        return self._others
+
+    @property
+    def refused_elsewhere(self) -> list[Document]:
+        """The refused keys of the others that are alive."""
+        return [
+            key
+            for id_, one in self._others.items()
+            if not self.members.is_silent(str(id_))
+            for key in one.get("refused_keys", ())
+        ]
+
+    async def open(self) -> None:
+        """Send a first heartbeat, unless the database is unavailable. `run` does the rest."""
+        with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
+            await self._take_folder()
+            await self.beat()
+            await self.beat()  # the first one could not say by which clock it is
+
+    async def close(self) -> None:
+        """Leave, once `run` has ended, if the database is available."""
+        if not self._is_lost:
+            with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
+                await self._call(self._database.members.delete_one({"_id": self.id}))
+        if self._lock is not None:
+            self._lock.close()
+
+    async def run(self) -> None:
+        """Send heartbeats, until cancelled."""
+        while True:
+            await self._pause(HEARTBEAT_SECONDS)
+            with self._database.health.tolerate("there are no heartbeats"):
+                await self.beat()
+
+    async def beat(self) -> None:
+        """Read the heartbeats of the others and send one.
+
+        Raises:
+            DatabaseUnavailableError: There was no answer, twice; or this process was paused all the time.
+        """
+        silence = Silence()
+        while True:
+            began = self._now_ns()
+            try:
+                await self._call(self._exchange())
+                break
+            except (OwnPauseError, DatabaseUnavailableError) as error:
+                if silence.note(error) or self._is_lost:
+                    self._is_lost, self._others = True, {}
+                    self.on_beat(began, error)
+                    await self._database.health.check()
+                    raise DatabaseUnavailableError(str(error) or "no answer") from error
+                await self._pause(RETRY_SECONDS)
+        self._is_lost = False
+        self.on_beat(began, None)
+
+    async def _exchange(self) -> None:
+        sent_at = self._now_ns()
+        cursor = self._database.members.find({}, _READ)
+        found = {one["_id"]: one async for one in cursor}
+        clock = self._database.clock_of(cursor)
+        if found:
+            now = write_ms(next(iter(found.values()))["now"])
+            self.time = DatabaseTime(now, clock, sent_at)
+        own = found.pop(self.id, None)
+        self.members.update({str(id_): self._heartbeat(one, clock) for id_, one in found.items()})
+        self._others = found
+        await self._write(self.time if own else None)
+
+    async def _write(self, read: DatabaseTime | None) -> None:
+        """Write the heartbeat of this process.
+
+        Args:
+            read: When the heartbeats of the others were read, if that of this process was among them. Much later than
+                that, nothing is written.
+
+        Raises:
+            TimeoutError: It is too late.
+        """
+        self._beat += 1
+        said = {
+            **self._about,
+            "beat": self._beat,
+            "clock": read.clock if read else "",
+            "refused_keys": list(self.refused_keys()),
+            **({} if self.limits is None else {"limits": self.limits()}),
+        }
+        fields = {name: {"$literal": value} for name, value in said.items()}
+        times = {"started_at": {"$ifNull": ["$started_at", "$$NOW"]}, "heartbeat_at": "$$NOW"}
+        which: Document = {"_id": self.id}
+        if read is not None:
+            which["$expr"] = {"$lte": [{"$toLong": "$$NOW"}, read.now + WRITE_MS]}
+        stages: list[Document] = [{"$set": fields | times}, {"$unset": "gone"}]
+        done = await self._database.members.update_one(which, stages, upsert=read is None)
+        if read is not None and not done.matched_count:
+            raise TimeoutError
+
+    def _heartbeat(self, one: Document, clock: str) -> Heartbeat:
+        limits, age_ms = one.get("limits"), None
+        if one.get("clock") == clock and "heartbeat_at" in one:
+            age_ms = (one["now"] - one["heartbeat_at"]) // timedelta(milliseconds=1)
+        share = limits and Share(limits["servers"], limits["rank"])
+        gone = one.get("gone", False) or self._has_exited(one)
+        return Heartbeat(one.get("beat", 0), share, bool(limits and limits["alone"]), age_ms, gone)
+
+    def _has_exited(self, one: Document) -> bool:
+        is_here = self._space is not None and one.get("process_space") == self._space
+        return is_here and "pid" in one and not _runs(one["pid"])
+
+    async def _take_folder(self) -> None:
+        """Take the data folder, and say that the process which had it before is gone."""
+        if self._folder is None:
+            return
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = LockedFolder(self._folder, f"{os.getpid()} {self.id}")
+        except FolderInUseError:  # who has it is not gone
+            return
+        except OSError as error:
+            _log.warning("%s cannot be locked: %s", self._folder, error.strerror)
+            return
+        with contextlib.suppress(ValueError):  # no note, or one without an id
+            before = UUID(self._lock.before.partition(" ")[2])
+            await self._call(self._database.members.find_one_and_update({"_id": before}, {"$set": {"gone": True}}))
+
+    async def _call(self, operation: Any) -> None:
+        await call_database(self._answer_seconds, operation)
+
+
+_READ: Document = dict.fromkeys(
+    ("beat", "clock", "heartbeat_at", "pid", "process_space", "refused_keys", "limits", "gone"), 1
+) | {"now": "$$NOW"}
+
+
+def _runs(pid: int) -> bool:
+    """Whether the process exists and is not a zombie, which has exited and was not reaped (proc_pid_stat(5)).
+
+    Called only where `process_space` is known, so there is a /proc.
+    """
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state not in {"Z", "X"}
