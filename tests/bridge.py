@@ -248,7 +248,7 @@ def running(io_loop, database, owner_of_bridges, *, bridge_settings, bridge_part
     stack = AsyncExitStack()
 
     async def start() -> Running:
-        upstream = await FakeUpstream.start()
+        upstream = await FakeUpstream().start()
         stack.push_async_callback(upstream.stop)
         bridge = await assemble_bridge(stack, database, upstream.url, data_dir, bridge_settings)
         bridge = replace(bridge, **bridge_parts)

@@ -39,7 +39,7 @@ _ERRORS: Final = {
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",
-    503: "overloaded_error",
+    **dict.fromkeys((503, 529), "overloaded_error"),
     504: "timeout_error",
 }
 _OTHER_ERROR: Final = "api_error"

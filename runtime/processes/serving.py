@@ -135,9 +135,9 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
 
 async def open_demo(stack: AsyncExitStack) -> str:
     """Start the demo provider, stopped with the stack, and say where it is."""
-    provider = await DemoProvider.start()
+    provider = await DemoProvider().start()
     stack.push_async_callback(provider.stop)
-    return provider.base_url
+    return provider.url
 
 
 async def open_supervisor(

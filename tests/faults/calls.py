@@ -11,13 +11,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tests.handlers.conversations import ALL, Conversation
+from upstream.demo.scripted import LAST_CHUNK, chunk
 
 PROMPT = re.compile(rb"call (\d+)")
 # The one count that differs from call to call: of the output, in the last word on usage.
 OUTPUT_TOKENS = b'_tokens": 2'
 STREAM_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 BODY_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,3 @@ class Call:
         else:
             yield BODY_HEAD % len(self.response)
             yield self.response
-
-
-def chunk(data: bytes) -> bytes:
-    """A piece of a chunked body, see RFC 9112, section 7.1."""
-    return b"%x\r\n%s\r\n" % (len(data), data)

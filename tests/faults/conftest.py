@@ -38,7 +38,7 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture
 def provider(io_loop):
     """The provider that answers the load."""
-    provider = io_loop.run_sync(Provider.start)
+    provider = io_loop.run_sync(Provider().start)
     yield provider
     io_loop.run_sync(provider.stop)
 

@@ -40,10 +40,10 @@ class Provider(FakeUpstream):
         super().__init__()
         self.requested: Counter[int] = Counter()
 
-    async def received(self, request: Received) -> Iterable[Step]:  # type: ignore[override]  # paced as it is played
+    def script_of(self, request: Received) -> Iterable[Step]:
         call = Call.requested(request.body)
         self.requested[call.number] += 1
-        return await super().received(request) if self.scripts else self._paced(call)
+        return super().script_of(request) if self.scripts else self._paced(call)
 
     @staticmethod
     def _paced(call: Call) -> Iterator[Step]:

@@ -9,11 +9,12 @@ import signal
 import pytest
 
 from tests.faults.audit import COMPLETED, Audit, usage
-from tests.faults.calls import STREAM_HEAD, Call, chunk
+from tests.faults.calls import STREAM_HEAD, Call
 from tests.faults.database.outages import frozen, killed
 from tests.faults.deployment import DATABASE_UNAVAILABLE, LEFT_IN_FLIGHT, Deployment, all_written, metric, spooled
 from tests.faults.load import CLIENTS, PACE_SECONDS
 from tests.faults.waiting import until
+from upstream.demo.scripted import chunk
 
 SEED = 20_240_229
 # A kill comes this long after the first calls, in seconds: in the middle of any stage of some of them.

@@ -9,8 +9,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from tests.sdk.wiring import LAST_CHUNK, chunk
 from upstream.credentials.sigv4 import AwsKeys
+from upstream.demo.scripted import LAST_CHUNK, chunk
 
 KEYS = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -30,7 +30,7 @@ def anthropic(wiring):
 @pytest.fixture
 def demo(io_loop, running):
     """The demo provider behind the bridge, which knows it as `demo`."""
-    demo = io_loop.run_sync(lambda: DemoProvider.start(pace=0))
-    running.bridge.providers["demo"] = Provider("demo", ProviderType.DEMO, demo.base_url, keyless=True)
+    demo = io_loop.run_sync(lambda: DemoProvider(pace=0).start())
+    running.bridge.providers["demo"] = Provider("demo", ProviderType.DEMO, demo.url, keyless=True)
     yield demo
     io_loop.run_sync(demo.stop)

@@ -10,11 +10,11 @@ from typing import Any
 from tests.bridge import Running
 from tests.fake_upstream import Step
 from tests.sdk.libraries import Library, anthropic_sdk, openai_sdk
+from upstream.demo import scripted
+from upstream.demo.scripted import LAST_CHUNK, chunk
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """What an SDK gets for https, which no bridge here speaks. Its own one reads all authorities: 7 ms for each client."""
-
-LAST_CHUNK = b"0\r\n\r\n"
 
 
 class Wiring:
@@ -61,18 +61,12 @@ class Wiring:
 
 def whole(response: Mapping[str, Any], status: int = 200, **headers: str) -> list[Step]:
     """Steps that answer with one JSON object; `_` in a header's name stands for `-`."""
-    body = json.dumps(response).encode()
-    return [_head(status, headers | {"Content-Type": "application/json", "Content-Length": str(len(body))}), body]
+    return [*scripted.whole(status, _spelled(headers), json.dumps(response).encode())]
 
 
 def stream(events: Iterable[bytes], *end: Step, **headers: str) -> list[Step]:
     """Steps that answer with a stream of events, each in a chunk of its own, and end it in order unless told how."""
-    head = _head(200, headers | {"Content-Type": "text/event-stream; charset=utf-8", "Transfer-Encoding": "chunked"})
-    return [head, *(chunk(event) for event in events), *(end or (LAST_CHUNK,))]
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
+    return [scripted.stream_head(_spelled(headers)), *map(chunk, events), *(end or (LAST_CHUNK,))]
 
 
 def data_events(chunks: Iterable[Mapping[str, Any]]) -> list[bytes]:
@@ -85,9 +79,8 @@ def typed_events(events: Iterable[Mapping[str, Any]]) -> list[bytes]:
     return [f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events]
 
 
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    lines = [f"HTTP/1.1 {status} Whatever", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+def _spelled(headers: Mapping[str, str]) -> dict[str, str]:
+    return {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 def tokens(

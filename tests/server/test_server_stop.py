@@ -15,16 +15,13 @@ from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
 from tests.server_process import ServerProcess, await_end, remove_sockets
+from upstream.demo.scripted import chunk
 from version import VERSION
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
 REST = MESSAGES.stream[len(FIRST) :]
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def gate():
 @pytest.fixture
 def upstream(io_loop, gate):
     """Sends the first event of a stream at once."""
-    upstream = io_loop.run_sync(FakeUpstream.start)
+    upstream = io_loop.run_sync(FakeUpstream().start)
     upstream.play(HEAD + chunk(FIRST), gate, chunk(REST) + b"0\r\n\r\n")
     yield upstream
     io_loop.run_sync(upstream.stop)

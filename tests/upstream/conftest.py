@@ -8,7 +8,7 @@ from upstream.client import UpstreamClient
 
 @pytest.fixture
 def provider(io_loop):
-    provider = io_loop.run_sync(FakeUpstream.start)
+    provider = io_loop.run_sync(FakeUpstream().start)
     yield provider
     io_loop.run_sync(provider.stop)
 

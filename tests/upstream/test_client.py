@@ -34,7 +34,7 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
 @pytest.fixture
 def upstream(io_loop):
-    upstream = io_loop.run_sync(FakeUpstream.start)
+    upstream = io_loop.run_sync(FakeUpstream().start)
     yield upstream
     io_loop.run_sync(upstream.stop)
 

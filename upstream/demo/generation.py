@@ -1,12 +1,15 @@
-"""What the demo reads of a request and what it generates, without the shape that an API gives to either."""
+"""What the demo reads of a request and what it generates, whatever the API."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
+
+from intercept.apis import Api
+from intercept.formats.json_text import as_object, as_text, read_object
 
 QUOTE_LIMIT = 200
 """Characters of the prompt that are quoted back."""
@@ -26,7 +29,6 @@ _FAREWELL = (
     "Look at /api/v2/aibridge/interceptions with the same token to see what was recorded of this exchange: "
     "your prompt, the tokens, and how it ended."
 )
-_CLOCK, _CLOCK_END = "<current_datetime>", "</current_datetime>"
 _CALLING = "You named {}, so here is how a model would call it."
 _AFTER_CALL = "Thank you, the result of tool call {} has arrived. A model would now put it into words."
 
@@ -39,20 +41,6 @@ _SAMPLES: Mapping[str, Any] = {
     "object": {},
     "null": None,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class GenerationRequest:
-    """The request in the terms that all APIs share.
-
-    `size` is its body in bytes, `tools` the JSON schema of each offered tool by name.
-    """
-
-    size: int
-    prompt: str = ""
-    tool_result_id: str = ""
-    tools: Mapping[str, Any] = field(default_factory=dict)
-    wants_thought: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,15 +77,61 @@ class Generation:
         return self.thought_tokens + sum(count_tokens(len(text)) for text in texts)
 
 
-def generate(request: GenerationRequest) -> Generation:
-    """Generate something pleasant for any request."""
-    calls = tuple(_called_tools(request))
-    return Generation(
-        thought=_THOUGHT if request.wants_thought else "",
-        text=_text(request, calls),
-        tool_calls=calls,
-        input_tokens=count_tokens(request.size),
-    )
+@dataclass(frozen=True)
+class DemoCall:
+    """A request, and what is generated for it.
+
+    Attributes:
+        data: The request as it was sent.
+        model: The requested model.
+        streams: Whether the response is a stream of events.
+        generation: What the response says.
+        key: Letters and digits that make the ids of a response unique.
+        created: When it began, in seconds since 1970.
+    """
+
+    data: Mapping[str, Any]
+    model: str
+    streams: bool
+    generation: Generation
+    key: str
+    created: int
+
+    @classmethod
+    def of(cls, api: Api, body: bytes, key: str, created: int) -> DemoCall:
+        """Read a request, as the bridge does for its record, and generate something pleasant.
+
+        Raises:
+            InvalidRequestError: It is none of the API.
+        """
+        summary, data = api.parse_request(body), read_object(body)
+        prompt = summary.user_prompt.prompt if summary.user_prompt else ""
+        calls = tuple(_called_tools(prompt, _tools(data)))
+        generation = Generation(
+            thought=_THOUGHT if _wants_thought(data) else "",
+            text=_text(prompt, summary.answered_tool_call_id, calls),
+            tool_calls=calls,
+            input_tokens=count_tokens(len(body)),
+        )
+        return cls(data, summary.model, summary.stream, generation, key, created)
+
+
+def _tools(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The JSON schema of each offered tool by name. Tools that a provider runs itself come without."""
+    offered: dict[str, Any] = {}
+    given = data.get("tools")
+    for tool in map(as_object, given if isinstance(given, list) else ()):
+        function = as_object(tool.get("function")) or tool
+        if tool.get("type") == "function" or "input_schema" in tool:
+            offered[as_text(function.get("name"))] = function.get("parameters", function.get("input_schema"))
+    return offered
+
+
+def _wants_thought(data: Mapping[str, Any]) -> bool:
+    """Whether a thought is requested: as thinking of messages, or as a summary of responses."""
+    thinking = as_object(data.get("thinking")) or {"type": "disabled"}
+    is_shown = thinking.get("type") != "disabled" and thinking.get("display") != "omitted"
+    return is_shown or bool(as_object(data.get("reasoning")).get("summary"))
 
 
 def count_tokens(characters: int) -> int:
@@ -128,28 +162,20 @@ def sample(schema: Any, depth: int = SAMPLE_DEPTH) -> Any:
             return "demo"
 
 
-def _called_tools(request: GenerationRequest) -> Iterable[ToolCall]:
-    for tool, schema in request.tools.items():
-        if tool and re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", request.prompt):
+def _called_tools(prompt: str, tools: Mapping[str, Any]) -> Iterable[ToolCall]:
+    for tool, schema in tools.items():
+        if tool and re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", prompt):
             arguments = sample(schema)
             yield ToolCall(tool, json.dumps(arguments if isinstance(arguments, dict) else {}))
 
 
-def _text(request: GenerationRequest, calls: tuple[ToolCall, ...]) -> str:
-    if request.tool_result_id:
-        return _AFTER_CALL.format(_quotable(request.tool_result_id))
+def _text(prompt: str, answered_call: str | None, calls: tuple[ToolCall, ...]) -> str:
+    if answered_call:
+        return _AFTER_CALL.format(_quotable(answered_call))
     if calls:
         return _CALLING.format(" and ".join(_quotable(call.tool) for call in calls))
-    prompt = _without_clock(request.prompt)
     quote = [_QUOTE.format(_quotable(prompt))] if prompt else []
     return " ".join([_GREETING, *quote, _FAREWELL])
-
-
-def _without_clock(prompt: str) -> str:
-    """The prompt without the time that GitHub Copilot puts before it."""
-    if not prompt.startswith(_CLOCK):
-        return prompt
-    return prompt.partition(_CLOCK_END)[2].lstrip() or prompt
 
 
 def _quotable(text: str) -> str:

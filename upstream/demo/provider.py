@@ -1,63 +1,176 @@
-"""The demo's HTTP server."""
+"""The demo as a provider: what it answers to a request, and how fast."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
-from collections.abc import Awaitable, Callable
-from functools import partial
-from typing import Self
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
-from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
-from tornado.web import Application
+import msgspec
 
-from upstream.demo.api_call import Stamp
-from upstream.demo.call import CallHandler
+from intercept.apis import Api, Dialect, InvalidRequestError
+from intercept.catalog import ANTHROPIC, CHAT_COMPLETIONS, MESSAGES, MESSAGES_COUNT_TOKENS, OPENAI, RESPONSES
+from upstream.demo import chat_completions, messages, responses
+from upstream.demo.generation import DemoCall, count_tokens
+from upstream.demo.scripted import CLOSE, LAST_CHUNK, Received, ScriptedProvider, Step, chunk, stream_head, whole
 
-PACE = 0.03
+PACE: Final = 0.03
 """Seconds between two events: slow enough to see the words come, fast enough not to wait for them."""
 
+MAX_BODY_BYTES: Final = 2**20
+"""The largest body that is accepted: it is decoded at once, in the process of the bridge."""
 
-class DemoProvider:
-    """A provider on an unused loopback port, made by `start` and ended by `stop`.
+TOO_LARGE: Final = f"The request body is larger than the {MAX_BODY_BYTES} bytes that the demo provider reads."
+FAILS: Final = "The demo provider fails for this model, as you asked."
 
-    Attributes:
-        base_url: where it listens, with a slash at the end; the routes below it begin with `v1/`.
+FAILING: Final = "demo-error"
+FAILING_STREAM: Final = "demo-stream-error"
+CUT: Final = "demo-cut"
+NAMES: Final = {
+    "demo": "Demo",
+    FAILING: "Demo that fails",
+    FAILING_STREAM: "Demo that fails half way",
+    CUT: "Demo that breaks half way",
+}
+"""What to call each model, by id."""
+
+_MODELS: Final = "/v1/models"
+_CREATED, _CREATED_AT = 1767225600, "2026-01-01T00:00:00Z"
+
+
+class _Shape(NamedTuple):
+    """The shape that an API gives to a response: whole, in events, and the event that ends a failed stream at a number."""
+
+    api: Api
+    body: Callable[[DemoCall], Mapping[str, Any]]
+    events: Callable[[DemoCall], Iterator[bytes]]
+    error_event: Callable[[DemoCall, int, str], bytes]
+
+
+_SHAPES: Final = {
+    api.path: _Shape(api, module.body, module.events, module.error_event)
+    for api, module in ((CHAT_COMPLETIONS, chat_completions), (RESPONSES, responses), (MESSAGES, messages))
+}
+_FAILURE_STATUSES: Final = {OPENAI: 500, ANTHROPIC: 529}
+
+
+class DemoProvider(ScriptedProvider):
+    """Answers in the three APIs.
+
+    Args:
+        pace: Seconds between two events.
+        sleep: Waits that long.
+        clock: Seconds since 1970.
+        new_key: Letters and digits that no other response has, for its ids.
     """
 
-    def __init__(self, server: HTTPServer, port: int) -> None:
-        self._server = server
-        self.base_url = f"http://127.0.0.1:{port}/"
-
-    @classmethod
-    async def start(
-        cls,
+    def __init__(
+        self,
         *,
         pace: float = PACE,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.time,
         new_key: Callable[[], str] = lambda: secrets.token_hex(12),
-    ) -> Self:
-        """Start serving.
+    ) -> None:
+        super().__init__(sleep)
+        self._pace = pace
+        self._clock = clock
+        self._new_key = new_key
 
-        Args:
-            pace: seconds between two events.
-            sleep: waits that long.
-            clock: seconds since 1970.
-            new_key: letters and digits that no other response has, for its ids.
+    def script_of(self, request: Received) -> Iterator[Step]:
+        """Return the answer, piece by piece."""
+        steps = _Answer(request, self._new_key(), int(self._clock())).steps()
+        for step in steps:
+            if step in (LAST_CHUNK, CLOSE):
+                yield step
+                continue
+            yield self._pace
+            yield step
 
-        Raises:
-            OSError: no port could be opened.
-        """
-        call = {"new_stamp": lambda: Stamp(new_key(), int(clock())), "pause": partial(sleep, pace)}
-        server = HTTPServer(Application([(".*", CallHandler, call)], log_function=lambda _handler: None))
-        sockets = bind_sockets(0, "127.0.0.1")
-        server.add_sockets(sockets)
-        return cls(server, sockets[0].getsockname()[1])
 
-    async def stop(self) -> None:
-        """Stop listening and cut every stream that is still open."""
-        self._server.stop()
-        await self._server.close_all_connections()
+class _Answer:
+    """The answer to one request."""
+
+    def __init__(self, request: Received, key: str, created: int) -> None:
+        self._request = request
+        self._key = key
+        self._created = created
+        self._path = urlsplit(request.target).path
+        is_anthropic = self._path.startswith(MESSAGES.path) or bool(request.header("anthropic-version"))
+        self._dialect: Dialect = ANTHROPIC if is_anthropic else OPENAI
+        self._headers = {self._dialect.request_id_header: f"req_{key}"}
+
+    def steps(self) -> list[Step]:
+        """Return what is written, one after the other."""
+        if len(self._request.body) > MAX_BODY_BYTES:
+            return self._refuse(413, TOO_LARGE)
+        try:
+            return self._route()
+        except InvalidRequestError as error:
+            return self._refuse(400, str(error))
+
+    def _route(self) -> list[Step]:
+        body = self._request.body
+        match self._request.method, self._path:
+            case "POST", path if path in _SHAPES:
+                return self._call(_SHAPES[path])
+            case "POST", MESSAGES_COUNT_TOKENS.path:
+                MESSAGES.parse_request(body)
+                return self._json({"input_tokens": count_tokens(len(body))})
+            case "GET" | "HEAD", path if path == _MODELS or path.startswith(f"{_MODELS}/"):
+                return self._models(path.removeprefix(_MODELS).removeprefix("/"))
+            case method, path:
+                return self._refuse(404, f"Unknown request URL: {method} {path}.")
+
+    def _call(self, shape: _Shape) -> list[Step]:
+        call = DemoCall.of(shape.api, self._request.body, self._key, self._created)
+        if call.model == FAILING or (call.model == FAILING_STREAM and not call.streams):
+            return self._refuse(_FAILURE_STATUSES[self._dialect], FAILS)
+        if call.streams:
+            first, pieces = stream_head(self._headers), list(shape.events(call))
+        else:
+            first, body = whole(200, self._headers, msgspec.json.encode(shape.body(call)))
+            pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
+        half = len(pieces) // 2
+        if call.model == FAILING_STREAM:
+            pieces[half:] = [shape.error_event(call, half, FAILS)]
+        if call.model == CUT:
+            del pieces[half:]
+        if call.streams:
+            pieces = [chunk(piece) for piece in pieces]
+        end = [CLOSE] if call.model == CUT else [LAST_CHUNK] if call.streams else []
+        return [first + pieces[0], *pieces[1:], *end]
+
+    def _models(self, model: str) -> list[Step]:
+        of = _openai_model if self._dialect is OPENAI else _anthropic_model
+        if model in NAMES:
+            return self._json(of(model))
+        if model:
+            return self._refuse(404, f"The model '{model}' does not exist.")
+        models = [of(one) for one in NAMES]
+        page = {"has_more": False, "first_id": models[0]["id"], "last_id": models[-1]["id"]}
+        return self._json({"data": models} | ({"object": "list"} if self._dialect is OPENAI else page))
+
+    def _refuse(self, status: int, message: str) -> list[Step]:
+        return self._json(self._dialect.error.of(status, message, f"req_{self._key}"), status)
+
+    def _json(self, data: Any, status: int = 200) -> list[Step]:
+        head, body = whole(status, self._headers, msgspec.json.encode(data))
+        return [head if self._request.method == "HEAD" else head + body]
+
+
+def _openai_model(model: str) -> dict[str, Any]:
+    return {"id": model, "object": "model", "created": _CREATED, "owned_by": "demo"}
+
+
+def _anthropic_model(model: str) -> dict[str, Any]:
+    return {
+        "type": "model",
+        "id": model,
+        "display_name": NAMES[model],
+        "created_at": _CREATED_AT,
+        "lifecycle": "active",
+    }

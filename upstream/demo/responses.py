@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-from msgspec import Struct, field
-
-from upstream.demo.api_call import ApiCall, Content, last_message, last_text, typed_event
-from upstream.demo.errors import openai_error
-from upstream.demo.generation import GenerationRequest, pieces
+from upstream.demo.generation import DemoCall, Generation, pieces
+from upstream.demo.scripted import typed_event
 
 _ECHOED: dict[str, Any] = {
     "background": False,
@@ -36,123 +32,84 @@ _ECHOED: dict[str, Any] = {
 """What a response object repeats of its request, and its defaults."""
 
 
-class _Tool(Struct, frozen=True):
-    type: str = ""
-    name: str = ""
-    parameters: Any = None
+def body(call: DemoCall) -> dict[str, Any]:
+    """Return the completed `response` object."""
+    return _response(call, "completed") | {
+        "completed_at": call.created,
+        "output": _output(call),
+        "usage": _usage(call.generation),
+    }
 
 
-class _Item(Struct, frozen=True):
-    type: str = "message"
-    role: str = ""
-    content: Content = None
-    call_id: str = ""
+def events(call: DemoCall) -> Iterator[bytes]:
+    """Return the response as it begins, each output item as it grows, and the completed response."""
+    for number, event in enumerate(_events(call)):
+        yield _numbered_event(number, event)
 
 
-class _Reasoning(Struct, frozen=True):
-    summary: str | None = None
+def error_event(call: DemoCall, number: int, message: str) -> bytes:
+    """Return the `response.failed` event, where it is event `number`, counted from 0."""
+    failed = _response(call, "failed") | {"error": {"code": "server_error", "message": message}}
+    return _numbered_event(number, {"type": "response.failed", "response": failed})
 
 
-class _Request(Struct, frozen=True):
-    model: str
-    input: str | list[_Item] = ""
-    stream: bool | None = False
-    reasoning: _Reasoning | None = None
-    tools: list[_Tool] = field(default_factory=list)
-
-    def generation_request(self, size: int) -> GenerationRequest:
-        items = [_Item(role="user", content=self.input)] if isinstance(self.input, str) else self.input
-        last = last_message(items, _Item())
-        return GenerationRequest(
-            size=size,
-            prompt=last_text(last.content) if last.role == "user" else "",
-            tool_result_id=last.call_id if last.type == "function_call_output" else "",
-            tools={tool.name: tool.parameters for tool in self.tools if tool.type == "function"},
-            wants_thought=bool(self.reasoning and self.reasoning.summary),
-        )
+def _events(call: DemoCall) -> Iterator[dict[str, Any]]:
+    yield {"type": "response.created", "response": _response(call, "in_progress")}
+    yield {"type": "response.in_progress", "response": _response(call, "in_progress")}
+    for index, item in enumerate(_output(call)):
+        empty, growth = _unfold(item)
+        yield {"type": "response.output_item.added", "output_index": index, "item": empty}
+        for event in growth:
+            yield event | {"item_id": item["id"], "output_index": index}
+        yield {"type": "response.output_item.done", "output_index": index, "item": item}
+    yield {"type": "response.completed", "response": body(call)}
 
 
-class Response(ApiCall):
-    """One response."""
+def _output(call: DemoCall) -> list[dict[str, Any]]:
+    generation, key = call.generation, call.key
+    summary = [{"type": "summary_text", "text": generation.thought}]
+    text = {"type": "output_text", "text": generation.text, "annotations": [], "logprobs": []}
+    return [
+        *([{"id": f"rs_{key}", "type": "reasoning", "summary": summary}] if generation.thought else []),
+        {"id": f"msg_{key}", "type": "message", "status": "completed", "role": "assistant", "content": [text]},
+        *(
+            {
+                "id": f"fc_{key}{index}",
+                "type": "function_call",
+                "status": "completed",
+                "call_id": f"call_{key}{index}",
+                "name": one.tool,
+                "arguments": one.arguments,
+            }
+            for index, one in enumerate(generation.tool_calls)
+        ),
+    ]
 
-    decoder = msgspec.json.Decoder(_Request)
 
-    def body(self) -> dict[str, Any]:
-        """The completed `response` object."""
-        return self._response("completed") | {
-            "completed_at": self._stamp.created,
-            "output": self._output(),
-            "usage": self._usage(),
-        }
+def _response(call: DemoCall, status: str) -> dict[str, Any]:
+    return {
+        "id": f"resp_{call.key}",
+        "object": "response",
+        "created_at": call.created,
+        "status": status,
+        "completed_at": None,
+        "error": None,
+        "incomplete_details": None,
+        "model": call.model,
+        "output": [],
+        "usage": None,
+        "user": None,
+    } | {name: call.data.get(name, default) for name, default in _ECHOED.items()}
 
-    def events(self) -> Iterator[bytes]:
-        """The response as it begins, each output item as it grows, and the completed response."""
-        for number, event in enumerate(self._events()):
-            yield _numbered_event(number, event)
 
-    def error_event(self, number: int) -> bytes:
-        """The `response.failed` event."""
-        error = openai_error(500)["error"]
-        failed = self._response("failed") | {"error": {"code": "server_error", "message": error["message"]}}
-        return _numbered_event(number, {"type": "response.failed", "response": failed})
-
-    def _events(self) -> Iterator[dict[str, Any]]:
-        yield {"type": "response.created", "response": self._response("in_progress")}
-        yield {"type": "response.in_progress", "response": self._response("in_progress")}
-        for index, item in enumerate(self._output()):
-            empty, growth = _unfold(item)
-            yield {"type": "response.output_item.added", "output_index": index, "item": empty}
-            for event in growth:
-                yield event | {"item_id": item["id"], "output_index": index}
-            yield {"type": "response.output_item.done", "output_index": index, "item": item}
-        yield {"type": "response.completed", "response": self.body()}
-
-    def _output(self) -> list[dict[str, Any]]:
-        generation, key = self._generation, self._stamp.key
-        summary = [{"type": "summary_text", "text": generation.thought}]
-        text = {"type": "output_text", "text": generation.text, "annotations": [], "logprobs": []}
-        return [
-            *([{"id": f"rs_{key}", "type": "reasoning", "summary": summary}] if generation.thought else []),
-            {"id": f"msg_{key}", "type": "message", "status": "completed", "role": "assistant", "content": [text]},
-            *(
-                {
-                    "id": f"fc_{key}{index}",
-                    "type": "function_call",
-                    "status": "completed",
-                    "call_id": f"call_{key}{index}",
-                    "name": call.tool,
-                    "arguments": call.arguments,
-                }
-                for index, call in enumerate(generation.tool_calls)
-            ),
-        ]
-
-    def _response(self, status: str) -> dict[str, Any]:
-        requested = msgspec.json.decode(self._raw)
-        echoed = {name: requested.get(name, default) for name, default in _ECHOED.items()}
-        return {
-            "id": f"resp_{self._stamp.key}",
-            "object": "response",
-            "created_at": self._stamp.created,
-            "status": status,
-            "completed_at": None,
-            "error": None,
-            "incomplete_details": None,
-            "model": self.model,
-            "output": [],
-            "usage": None,
-            "user": None,
-        } | echoed
-
-    def _usage(self) -> dict[str, Any]:
-        generation = self._generation
-        return {
-            "input_tokens": generation.input_tokens,
-            "input_tokens_details": {"cached_tokens": generation.cached_tokens, "cache_write_tokens": 0},
-            "output_tokens": generation.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": generation.thought_tokens},
-            "total_tokens": generation.input_tokens + generation.output_tokens,
-        }
+def _usage(generation: Generation) -> dict[str, Any]:
+    return {
+        "input_tokens": generation.input_tokens,
+        "input_tokens_details": {"cached_tokens": generation.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": generation.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": generation.thought_tokens},
+        "total_tokens": generation.input_tokens + generation.output_tokens,
+    }
 
 
 def _numbered_event(number: int, event: dict[str, Any]) -> bytes:

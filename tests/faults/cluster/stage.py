@@ -91,7 +91,7 @@ class Stage:
             members = ReplicaSet(self._folder / "members", self._places(machines), ELECTION_MS)
             stack.push_async_callback(members.kill)
             await members.start()
-            provider = await TimedProvider.start(host=self._network.front)
+            provider = await TimedProvider().start(host=self._network.front)
             stack.push_async_callback(provider.stop)
             servers = [self._server(number, members.uri, provider.url) for number in range(SERVERS)]
             tokens = await _tokens(members.uri)

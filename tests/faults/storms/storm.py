@@ -11,11 +11,12 @@ from random import Random
 from uuid import UUID
 
 from tests.fake_upstream import CLOSE, RESET, Received, Step
-from tests.faults.calls import BODY_HEAD, STREAM_HEAD, Call, chunk
+from tests.faults.calls import BODY_HEAD, STREAM_HEAD, Call
 from tests.faults.load import Provider
 from tests.faults.sabotage.marks import HEADER, MARK
 from tests.raw_client import RawClient
 from tests.server_process import ServerProcess
+from upstream.demo.scripted import chunk
 
 CLIENTS = 150
 # Each comes to pass as often as the others.
@@ -105,7 +106,7 @@ class StormProvider(Provider):
         super().__init__()
         self.fates: dict[int, Fate] = {}
 
-    async def received(self, request: Received) -> Sequence[Step]:
+    def script_of(self, request: Received) -> Sequence[Step]:
         number = Call.requested(request.body).number
         self.requested[number] += 1
         return self.fates[number].script

@@ -39,7 +39,7 @@ pytestmark = [
 class SlowProvider(FakeUpstream):
     """Answers each call after a while, always the same."""
 
-    async def received(self, request):
+    def script_of(self, request):
         due = asyncio.Event()
         asyncio.get_running_loop().call_later(ANSWER_SECONDS, due.set)
         return (due, whole(OPUS))
@@ -47,7 +47,7 @@ class SlowProvider(FakeUpstream):
 
 @pytest.fixture
 def provider(io_loop):
-    provider = io_loop.run_sync(SlowProvider.start)
+    provider = io_loop.run_sync(SlowProvider().start)
     yield provider
     io_loop.run_sync(provider.stop)
 

@@ -54,7 +54,7 @@ pytestmark = [
 @pytest.fixture
 def provider(io_loop):
     """In place of the one that answers every call."""
-    provider = io_loop.run_sync(StormProvider.start)
+    provider = io_loop.run_sync(StormProvider().start)
     yield provider
     io_loop.run_sync(provider.stop)
 

@@ -23,10 +23,11 @@ from tests.handlers.conversations import MESSAGES
 from tests.intercept.dialects.gemini.test_generate_content import ARRAY
 from tests.intercept.formats.streams.event_streams import event, message
 from tests.sdk.bedrock import CONVERSE_EVENTS, KEYS, event_stream, reply
-from tests.sdk.wiring import LAST_CHUNK, chunk, whole
+from tests.sdk.wiring import whole
 from upstream.credentials.aws import AwsAuthorizer
 from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.sigv4 import Scope
+from upstream.demo.scripted import LAST_CHUNK, chunk
 from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(

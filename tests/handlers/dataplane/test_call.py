@@ -11,7 +11,9 @@ from intercept.dialects.readers import StreamReader
 from intercept.restricted_texts import MAX_SPLIT
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 
 @pytest.mark.gen_test

@@ -18,15 +18,12 @@ from limits.limit import Kind
 from storage.costs.prices import Cost
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-LAST = b"0\r\n\r\n"
 OPUS = replace(MESSAGES, request=MESSAGES.request | {"model": "claude-opus-4-1"})
 TOKENS_OF = {CHAT.path: 7, MESSAGES.path: 10}
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def whole(conversation, headers=b""):

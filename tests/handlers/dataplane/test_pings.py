@@ -16,9 +16,11 @@ from settings import ProviderSettings
 from tests.bridge import until
 from tests.cases import for_each
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM
 from tests.handlers.dataplane.timer_loop import Loop
 from tests.intercept.dialects.gemini.test_generate_content import CHUNKS
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(keepalive_interval=timedelta(milliseconds=10))

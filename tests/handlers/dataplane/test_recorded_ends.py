@@ -15,8 +15,10 @@ from handlers.dataplane import relay
 from handlers.dataplane.proxy import ProxyHandler
 from tests.fake_upstream import RESET
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
 from tests.raw_client import RawClient
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 
 @pytest.mark.expects_log("provider key refused")

@@ -16,15 +16,12 @@ from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.raw_client import RawClient
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 EVENT_STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
-LAST = b"0\r\n\r\n"
-
-
-def chunk(data: bytes) -> bytes:
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 def cut(data: bytes, size: int) -> list[bytes]:

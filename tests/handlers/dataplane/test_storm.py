@@ -137,13 +137,13 @@ async def test_after_any_storm_nothing_is_held_and_every_start_has_one_end(runni
         assert INJECTED_FAULT not in data
         feed(reader, data)
 
-    async def script_of(request):
+    def script_of(request):
         upstream.requests.append(request)
         return fates[int(request.header("X-Number")[0])].script
 
     monkeypatch.setattr(bridge.recorder, "start", counted_start)
     monkeypatch.setattr(bridge.recorder, "end", counted_end)
-    monkeypatch.setattr(upstream, "received", script_of)
+    monkeypatch.setattr(upstream, "script_of", script_of)
     monkeypatch.setattr(StreamReader, "feed", fallible_feed)
 
     statuses = Counter(await asyncio.gather(*(live(running, number, drawn) for number, drawn in enumerate(fates))))

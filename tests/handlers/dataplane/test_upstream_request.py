@@ -16,7 +16,7 @@ import pytest
 
 from handlers.dataplane import upstream_request
 from tests.cases import for_each
-from tests.fake_upstream import CLOSE, RESET, Connection, FakeUpstream
+from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider, Source
@@ -237,7 +237,7 @@ async def test_a_provider_that_is_back_at_the_second_try_answers_normally(runnin
     upstream.play(CHAT_OK)
     asking = asyncio.create_task(call(running))
     await retrying.wait()
-    upstream._server = await asyncio.get_running_loop().create_server(lambda: Connection(upstream), sock=closed)
+    await upstream.start(sock=closed)
     response = await asking
     assert (response.status, response.body) == (200, CHAT.body)
     assert [request.body for request in upstream.requests] == [CHAT.request_body(stream=False)]

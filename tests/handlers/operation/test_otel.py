@@ -52,7 +52,7 @@ class Collector(FakeUpstream):
 @pytest.fixture
 def collector(io_loop, monkeypatch):
     async def start():
-        collector = await Collector.start()
+        collector = await Collector().start()
         collector.play(TAKEN)
         return collector
 

@@ -17,6 +17,7 @@ from tests.fake_upstream import FakeUpstream
 from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
 from tests.server_process import ServerOfForks, command_line
+from upstream.demo.scripted import chunk
 
 PATH = "/api/v2/aibridge/anthropic/v1/messages"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -24,10 +25,6 @@ BLOCKING = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length
 LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 FIRST = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
 REST = MESSAGES.stream[len(FIRST) :]
-
-
-def chunk(data):
-    return b"%x\r\n%s\r\n" % (len(data), data)
 
 
 class Upstream(FakeUpstream):
@@ -38,7 +35,7 @@ class Upstream(FakeUpstream):
         self.gate = asyncio.Event()
         self.is_limited = False
 
-    async def received(self, request):
+    def script_of(self, request):
         self.requests.append(request)
         if self.is_limited:
             return (LIMITED,)

@@ -10,7 +10,7 @@ from tests.server_process import remove_sockets
 
 @pytest.fixture
 def upstream(io_loop):
-    upstream = io_loop.run_sync(Upstream.start)
+    upstream = io_loop.run_sync(Upstream().start)
     yield upstream
     io_loop.run_sync(upstream.stop)
 

@@ -68,7 +68,7 @@ def proxy(io_loop):
 
 @pytest.fixture
 def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
-    provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
+    provider = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
     yield provider
     io_loop.run_sync(provider.stop)
 

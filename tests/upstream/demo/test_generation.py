@@ -1,18 +1,15 @@
+import json
+
+from intercept.catalog import MESSAGES
 from tests.cases import for_each
-from upstream.demo.generation import (
-    GenerationRequest,
-    generate,
-    sample,
-)
-
-
-def send(prompt="", **rest):
-    return generate(GenerationRequest(size=10, prompt=prompt, **rest))
+from upstream.demo.generation import DemoCall, sample
 
 
 @for_each("tool", ["get", "weather", "", "get_weather(", "GET_WEATHER"])
 def test_a_tool_that_is_not_named_as_a_word_is_not_called(tool):
-    assert send("get_weather of readers", tools={tool: {}}).tool_calls == ()
+    request = {"model": "demo", "messages": [{"role": "user", "content": "get_weather of readers"}]}
+    body = json.dumps(request | {"tools": [{"name": tool, "input_schema": {}}]}).encode()
+    assert DemoCall.of(MESSAGES, body, "key", 0).generation.tool_calls == ()
 
 
 @for_each(
@@ -38,9 +35,3 @@ def test_a_tool_that_is_not_named_as_a_word_is_not_called(tool):
 )
 def test_a_sample_fits_its_schema(schema, value):
     assert sample(schema) == value
-
-
-def test_the_time_that_copilot_puts_before_a_prompt_is_not_repeated():
-    clock = "<current_datetime>2026-11-26T13:07:43Z</current_datetime>"
-    for prompt, quoted in ((f"{clock}\n\nHi", "Hi"), (clock, clock), ("<current_datetime>Hi", "<current_datetime>Hi")):
-        assert f"You asked: “{quoted}”." in generate(GenerationRequest(size=0, prompt=prompt)).text

@@ -17,10 +17,10 @@ async def test_every_event_waits_for_its_pace():
     async def sleep(seconds):
         pauses.append(seconds)
 
-    demo = await DemoProvider.start(sleep=sleep)
+    demo = await DemoProvider(sleep=sleep).start()
     async with (
         aiohttp.ClientSession() as session,
-        session.post(demo.base_url + CHAT, json=STREAM) as response,
+        session.post(demo.url + CHAT, json=STREAM) as response,
     ):
         events = (await response.read()).count(b"\n\n")
     assert pauses == [PACE] * events
@@ -30,29 +30,29 @@ async def test_every_event_waits_for_its_pace():
 @pytest.mark.gen_test
 async def test_stopping_cuts_the_streams_that_are_open():
     gate = asyncio.Semaphore(1)
-    demo = await DemoProvider.start(sleep=lambda _: gate.acquire())
+    demo = await DemoProvider(sleep=lambda _: gate.acquire()).start()
     async with aiohttp.ClientSession() as session:
-        async with session.post(demo.base_url + CHAT, json=STREAM) as response:
+        async with session.post(demo.url + CHAT, json=STREAM) as response:
             await response.content.readuntil(b"\n\n")
             await demo.stop()
             with pytest.raises(aiohttp.ClientPayloadError):
                 await response.content.read()
         with pytest.raises(aiohttp.ClientConnectionError):
-            await session.get(demo.base_url + "v1/models")
+            await session.get(demo.url + "v1/models")
 
 
 @pytest.mark.gen_test
 async def test_a_client_that_leaves_is_not_worth_a_word(caplog):
     gate = asyncio.Semaphore(1)
-    demo = await DemoProvider.start(sleep=lambda _: gate.acquire())
+    demo = await DemoProvider(sleep=lambda _: gate.acquire()).start()
     async with aiohttp.ClientSession() as session:
-        response = await session.post(demo.base_url + CHAT, json=STREAM)
+        response = await session.post(demo.url + CHAT, json=STREAM)
         await response.content.readuntil(b"\n\n")
         response.close()
         # Whatever the demo still has to say meets a closed connection.
         for _ in range(1000):
             gate.release()
-        async with session.get(demo.base_url + "v1/models") as other:
+        async with session.get(demo.url + "v1/models") as other:
             assert other.status == 200
     await demo.stop()
     assert caplog.records == []

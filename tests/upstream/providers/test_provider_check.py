@@ -179,7 +179,7 @@ async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, 
 
 @pytest.fixture
 def over_tls(io_loop, server_tls):  # noqa: F811 - a fixture
-    provider = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
+    provider = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
     yield provider
     io_loop.run_sync(provider.stop)
 

@@ -37,7 +37,7 @@ def tls_upstream(io_loop, authority, server_tls):  # noqa: F811 - the fixtures
     """An upstream that asks for a certificate of its authority."""
     server_tls.verify_mode = ssl.CERT_REQUIRED
     server_tls.load_verify_locations(authority / "ca.pem")
-    upstream = io_loop.run_sync(lambda: FakeUpstream.start(server_tls))
+    upstream = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
     upstream.play(OK)
     yield upstream
     io_loop.run_sync(upstream.stop)

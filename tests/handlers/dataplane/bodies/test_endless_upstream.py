@@ -13,7 +13,9 @@ from intercept.formats.last_members import MAX_TAIL_BYTES
 from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 PIECE = b"x" * 2**16

@@ -12,8 +12,10 @@ from limits.limit import Kind
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.dataplane.test_call_usage import used
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
 from upstream.connections.connection import READ_BUFFER_BYTES
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 EVENT = b'data: {"x": "' + b"x" * 65_000 + b'"}\n\n'
 RECEIVE_BUFFER = 4096

@@ -30,7 +30,7 @@ OK = reply(200, MESSAGES.body.decode())
 @pytest.fixture
 def others(io_loop):
     """Two more upstreams."""
-    started = [io_loop.run_sync(FakeUpstream.start) for _ in range(2)]
+    started = [io_loop.run_sync(FakeUpstream().start) for _ in range(2)]
     yield started
     for one in started:
         io_loop.run_sync(one.stop)

@@ -12,8 +12,10 @@ from handlers.dataplane.services import ownership
 from intercept.records import Reading
 from storage.mongo.database import DatabaseUnavailableError
 from tests.handlers.conversations import RESPONSES
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM
 from tests.storage.calls import Calls
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
 OPENAI = "/api/v2/aibridge/openai/v1"

@@ -16,7 +16,9 @@ from settings import ChatStreamUsage
 from tests.bridge import until
 from tests.fake_upstream import CLOSE
 from tests.handlers.conversations import CHAT
-from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON, LAST, chunk
+from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
+from upstream.demo.scripted import LAST_CHUNK as LAST
+from upstream.demo.scripted import chunk
 
 BODY = b'{"model": "gpt-5", "stream": true, "messages": [{"role": "user", "content": "Hello"}]}'
 ASKING = BODY[:-1] + b',"stream_options":{"include_usage":true}}'
