@@ -19,8 +19,7 @@ from upstream.headers import Headers
 from upstream.openid.documents import Metadata, read_metadata
 from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import Flow
-from upstream.openid.id_tokens import Expected, verify
-from upstream.openid.keys import SigningKey, read_keys
+from upstream.openid.id_tokens import Expected, SigningKey, read_keys, verify
 from upstream.openid.profiles import Profile, Rules, find_claim, read_profile
 from upstream.refreshed import Refreshed
 

@@ -21,8 +21,7 @@ from tests.upstream.openid.tokens import (
 )
 from upstream.openid.errors import SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import LEEWAY_SECONDS
-from upstream.openid.id_tokens import Expected, verify
-from upstream.openid.keys import read_keys
+from upstream.openid.id_tokens import Expected, read_keys, verify
 
 EXPECTED = Expected(ISSUER, CLIENT, NONCE)
 JSON = st.recursive(
@@ -88,31 +87,32 @@ def test_extensions_that_are_not_known_are_refused(keys, header):
 @for_each(
     ("change", "why"),
     [
-        ({"iss": "https://id.example/"}, "from another issuer"),
-        ({"iss": None}, "from another issuer"),
-        ({"aud": "another"}, "for another client"),
-        ({"aud": []}, "for another client"),
-        ({"aud": None}, "for another client"),
-        ({"aud": {"ai-bridge": 1}}, "for another client"),
-        ({"aud": [CLIENT, "another"]}, "given to another client"),
-        ({"azp": "another"}, "given to another client"),
-        ({"azp": ""}, "given to another client"),
-        ({"nonce": "another"}, "of another sign-in"),
-        ({"nonce": None}, "of another sign-in"),
-        ({"nonce": "é"}, "of another sign-in"),
+        ({"iss": "https://id.example/"}, "iss"),
+        ({"iss": None}, "iss"),
+        ({"aud": "another"}, "aud"),
+        ({"aud": []}, "aud"),
+        ({"aud": None}, "aud"),
+        ({"aud": {"ai-bridge": 1}}, "aud"),
+        ({"aud": [CLIENT, "another"]}, "azp"),
+        ({"azp": "another"}, "azp"),
+        ({"azp": ""}, "azp"),
+        ({"nonce": "another"}, "nonce"),
+        ({"nonce": None}, "nonce"),
+        ({"nonce": [NONCE]}, "nonce"),
+        ({"nonce": "é"}, "nonce"),
         ({"exp": NOW - LEEWAY_SECONDS}, "expired"),
-        ({"exp": None}, "does not say when"),
-        ({"iat": None}, "does not say when"),
-        ({"iat": NOW + LEEWAY_SECONDS + 1}, "not valid yet"),
-        ({"nbf": NOW + LEEWAY_SECONDS + 1}, "not valid yet"),
-        ({"nbf": 10**400}, "not valid yet"),
+        ({"exp": None}, "exp"),
+        ({"iat": None}, "iat"),
+        ({"iat": NOW + LEEWAY_SECONDS + 1}, "in the future"),
+        ({"nbf": NOW + LEEWAY_SECONDS + 1}, "not yet valid"),
+        ({"nbf": 10**400}, "not yet valid"),
         ({"exp": -(10**400)}, "expired"),
-        ({"exp": True}, "a time that is none: exp"),
-        ({"exp": "2030-01-01"}, "a time that is none: exp"),
-        ({"sub": ""}, "whose it is"),
-        ({"sub": None}, "whose it is"),
-        ({"sub": 5}, "whose it is"),
-        ({"sub": "x" * 256}, "whose it is"),
+        ({"exp": True}, "exp"),
+        ({"exp": "2030-01-01"}, "exp"),
+        ({"sub": ""}, "sub"),
+        ({"sub": None}, "sub"),
+        ({"sub": 5}, "sub"),
+        ({"sub": "x" * 256}, "sub"),
     ],
 )
 def test_claims_that_are_not_for_this_sign_in_are_refused(keys, change, why):

@@ -12,7 +12,7 @@ from joserfc.jwk import OctKey
 from tests.cases import for_each
 from tests.upstream.openid.tokens import private_key, published
 from upstream.openid.errors import ProviderUnavailableError
-from upstream.openid.keys import MAX_KEYS, read_keys
+from upstream.openid.id_tokens import MAX_KEYS, read_keys
 
 _NUMBER = rsa.generate_private_key(65537, 1024).public_key().public_numbers().n
 WEAK = urlsafe_b64encode(_NUMBER.to_bytes(128)).decode().rstrip("=")
@@ -31,17 +31,13 @@ def test_no_bytes_break_the_reader(body):
 
 def test_public_keys_that_sign_are_read():
     keys = read_keys(published(private_key(), private_key("EC"), private_key("OKP")))
-    assert [(key.kty, key.curve, key.id) for key in keys] == [
-        ("RSA", "", "rsa-0"),
-        ("EC", "P-256", "ec-0"),
-        ("OKP", "Ed25519", "okp-0"),
-    ]
+    assert [(key.key_type, key.kid) for key in keys] == [("RSA", "rsa-0"), ("EC", "ec-0"), ("OKP", "okp-0")]
 
 
 def test_private_parts_that_a_provider_shows_by_mistake_are_not_read():
     body = json.dumps({"keys": [private_key().as_dict(private=True)]}).encode()
     (key,) = read_keys(body)
-    assert not key.key.is_private
+    assert not key.is_private
 
 
 @for_each(

@@ -187,9 +187,9 @@ async def test_after_a_failure_sign_ins_fail_at_once_and_it_is_tried_again_a_mom
 @for_each(
     ("claims", "why"),
     [
-        ({"nonce": "another"}, "of another sign-in"),
-        ({"iss": "https://evil.example"}, "from another issuer"),
-        ({"aud": "another"}, "for another client"),
+        ({"nonce": "another"}, "'nonce'"),
+        ({"iss": "https://evil.example"}, "'iss'"),
+        ({"aud": "another"}, "'aud'"),
         ({"exp": NOW - 3600}, "expired"),
     ],
 )
