@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import click
+from msgspec.structs import replace
 
 from commands.command import Command, command, identities_of, run
 from commands.export import STANDARD_OUTPUT, export, file_argument, force_option, opened
@@ -117,12 +118,15 @@ async def _found(database: Database, search: Search, *, after_id: UUID | None, l
 
 
 async def _filter(search: Search, identities: Identities) -> dict[str, Any]:
-    return search.filter(initiator_id=await _initiator(identities, search.user))
+    """The filter of a search, in which an id takes the place of a user's name."""
+    terms = [
+        term.found([await _user(identities, one) for one in term.values]) if term.key == "user" else term
+        for term in search.terms
+    ]
+    return replace(search, terms=tuple(terms)).filter()
 
 
-async def _initiator(identities: Identities, name: str | None) -> UUID | None:
-    if name is None:
-        return None
+async def _user(identities: Identities, name: str) -> UUID:
     try:
         return UUID(name)
     except ValueError:

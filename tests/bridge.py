@@ -148,7 +148,7 @@ class Running:
 
     async def _exported(self) -> list[dict[str, Any]]:
         """What an export has, without a request: to list them by the API takes eleven commands of MongoDB more."""
-        bridge, ended = self.bridge, parse_search("", now=self.bridge.now()).filter(initiator_id=None)
+        bridge, ended = self.bridge, parse_search("", now=self.bridge.now()).filter()
         documents: list[dict[str, Any]] = []
         async with aclosing(bridge.interception_reader.pages(ended, visible_to=None)) as pages:
             async for page in pages:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 from uuid import UUID
 
 from msgspec import Struct
@@ -56,32 +55,20 @@ def positions_of(conditions: Iterable[Condition], segment: Segment, fields: Fiel
 
 def is_indexed(search: Search) -> bool:
     """Whether the index knows all conditions of a search, aside from times and the order of words."""
-    statuses = {search.status} - {None} | {
-        value for term in search.terms if term.key == "status" and not term.negated for value in term.values
-    }
-    keys = {term.key for term in search.terms}
-    return search.request_id is None and "request_id" not in keys and Status.IN_FLIGHT not in statuses
+    of_status = [term for term in search.terms if term.key == "status" and not term.negated]
+    is_in_flight = any(Status.IN_FLIGHT in term.values for term in of_status)
+    return not is_in_flight and all(term.key != "request_id" for term in search.terms)
 
 
-def conditions_of(search: Search, users: Iterable[UUID | None]) -> list[Condition]:
+def conditions_of(search: Search, visible_to: UUID | None) -> list[Condition]:
     """Return the conditions of a search, aside from times and the order of words.
 
     Args:
         search: One that `is_indexed`, with ids in place of names.
-        users: Of whom the calls have to be; None is everybody.
+        visible_to: Of whom the calls have to be; None is everybody.
     """
-    wanted: Sequence[tuple[str, Any]] = (
-        *(("initiator_id", user) for user in users),
-        ("provider", search.provider),
-        ("provider_name", search.provider_name),
-        ("model", search.model),
-        ("client", search.client),
-        ("client_session_id", search.session_id),
-        ("status", search.status),
-    )
-    found = [Condition((value_digest(field, value),)) for field, value in wanted if value is not None]
-    for term in search.terms:
-        found += _conditions(term)
+    own = [] if visible_to is None else [Term("user", (visible_to,))]
+    found = [condition for term in (*own, *search.terms) for condition in _conditions(term)]
     if search.texts is not None:
         found += [Condition((word_digest(word),)) for phrase in search.texts.phrases for word in phrase]
         # Of others only those of one word: where several follow one another, only the text shows it.

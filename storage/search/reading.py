@@ -40,14 +40,12 @@ class Query(NamedTuple):
     Attributes:
         search: The search, with ids in place of names.
         conditions: The MongoDB filter of it, without the texts.
-        initiator_id: Who its `initiator` was found to be.
         visible_to: The user whose calls alone may be seen; None sees all.
         searcher_id: Whose search it is.
     """
 
     search: Search
     conditions: Mapping[str, Any]
-    initiator_id: UUID | None
     visible_to: UUID | None
     searcher_id: UUID | None = None
 
@@ -113,7 +111,7 @@ class IndexReading(Struct):
         """Find the calls in the time of the selection that match, aside from the order of words: the latest segment first."""
         if selection is None:
             return []
-        conditions = conditions_of(self.query.search, {self.query.initiator_id, self.query.visible_to})
+        conditions = conditions_of(self.query.search, self.query.visible_to)
         start, end = max(write_ms(selection.start), await self._oldest()), write_ms(selection.end)
         segments = await read_segments(self.database, {}, self.session)
         meant = [one for one in segments if one.last >= start and one.first < end]

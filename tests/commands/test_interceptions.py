@@ -1,9 +1,7 @@
 import json
 from uuid import uuid4
 
-from commands.interceptions import SEARCH_OPTIONS
 from intercept.records import UserPrompt
-from storage.queries.filters.search_language import Search
 from tests.cases import for_each
 from tests.command_line import refused
 
@@ -27,11 +25,6 @@ def test_each_option_narrows_the_list(output, record, ada):
     assert listed(output, "--model", "claude opus: 5", "--provider", "anthropic") == [other]
     assert listed(output, "--started-after", "2026-01-01T01:00:00Z") == [other]
     assert listed(output, "--started-before", "2026-01-01T01:00:00+01:00") == [first]
-
-
-def test_each_field_of_a_search_is_an_option_except_lists_of_terms_and_texts():
-    fields = [name for name in Search.__struct_fields__ if name not in {"terms", "texts"}]
-    assert [name.replace("-", "_") for name in SEARCH_OPTIONS] == fields
 
 
 def test_what_clients_wrote_reaches_no_terminal_as_control_characters(output, record):

@@ -16,8 +16,9 @@ from intercept.errors.explanations import ENDS
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from intercept.secrets.scrub import _SHAPES
-from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
+from storage.queries.filters.search_language import SEARCH_KEYS, parse_search
 from tests.server_process import ROOT
+from tests.storage.searches import search_of
 
 HERE = Path(__file__).parent
 TESTS = sorted(HERE.rglob("*.test.mjs"))
@@ -83,7 +84,7 @@ VALUES = st.text(st.characters(exclude_characters='"', exclude_categories=["Cs"]
 
 def sought(values):
     """The search for these values; ids are found in any case."""
-    return Search(**{name: text.lower() if name == "request_id" else text for name, text in values.items()})
+    return search_of(**{name: text.lower() if name == "request_id" else text for name, text in values.items()})
 
 
 @given(values=st.dictionaries(KEYS, VALUES), change=st.tuples(KEYS, st.one_of(st.just(""), VALUES)))

@@ -24,8 +24,7 @@ from runtime.assembly import open_bridge
 from settings import Settings, declared
 from storage.accounts.events import Action
 from storage.alerts.documents import AlertType
-from storage.queries.filters.refusals import REFUSAL_KEYS
-from storage.queries.filters.search_language import SEARCH_KEYS
+from storage.queries.filters.search_language import REFUSAL_SEARCH_KEYS, SEARCH_KEYS
 from storage.recording.documents import ending_fields, start_document
 from tests.cases import for_each
 from tests.docs.pages import PAGES, ROOT, blocks, first_cells, headings, page, rows, section
@@ -123,7 +122,7 @@ def test_every_parameter_and_figure_of_the_statistics_is_described():
 
 def test_every_key_and_rule_of_refusals_is_described():
     described = section(API, "`GET /api/v2/aibridge/refusals`")
-    assert first_cells(described, "key of the search") == list(REFUSAL_KEYS)
+    assert first_cells(described, "key of the search") == list(REFUSAL_SEARCH_KEYS)
     assert first_cells(described, "key of a row") == list(Refusal.__struct_fields__)
     assert first_cells(described, "rule") == list(Rule)
 

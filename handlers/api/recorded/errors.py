@@ -18,8 +18,7 @@ from resources.recorded.errors import ErrorKind, ErrorList, named
 from storage.accounts.events import Way
 from storage.queries.errors import read_errors
 from storage.queries.filters.keys import Term
-from storage.queries.filters.refusals import conditions_of
-from storage.queries.filters.search_language import Search
+from storage.queries.filters.search_language import Search, refusals_of
 from storage.queries.questions.question import Question
 from storage.queries.questions.reading import OnProgress
 from storage.search.find import FoundIds
@@ -45,7 +44,7 @@ class ErrorsHandler(ProgressHandler):
         start, end = read_range(values, self.bridge.now())
         query = await self.query(values.get("q", ""))
         search = narrowed(query.search, values.get("provider", ""), start, end)
-        query = query._replace(search=search, conditions=search.filter(initiator_id=query.initiator_id))
+        query = query._replace(search=search, conditions=search.filter())
         found = None if search.texts is None else await self.bridge.search.latest(query, MAX_SAYING)
         await self.write_with_progress(partial(self._errors, query, found, (start, end), page=page))
 
@@ -60,7 +59,7 @@ class ErrorsHandler(ProgressHandler):
         page: Page,
     ) -> ErrorList:
         """Read the groups; `found` are the calls that say the words of the query, None if it has none."""
-        calls, refusals = query.conditions, conditions_of(query.search, initiator_id=query.initiator_id)
+        calls, refusals = query.conditions, refusals_of(query.search)
         if found is not None:
             calls, refusals = {**calls, "_id": {"$in": found.ids}}, None  # no words are kept of what was refused
         groups, is_cut = await read_errors(
@@ -106,6 +105,9 @@ def narrowed(search: Search, provider: str, start: datetime, end: datetime) -> S
         search,
         started_after=max(start, search.started_after or start),
         started_before=min(end - _MILLISECOND, search.started_before or end),
-        status=search.status or Status.FAILED,
-        terms=(*search.terms, *([Term("provider_name", (provider,))] if provider else [])),
+        terms=(
+            *search.terms,
+            *([] if search.asks_for("status") else [Term("status", (Status.FAILED,))]),
+            *([Term("provider_name", (provider,))] if provider else []),
+        ),
     )

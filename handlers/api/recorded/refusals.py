@@ -13,7 +13,7 @@ from handlers.operations.query import Paged
 from handlers.problems import ValidationProblem
 from resources.fields import ListPage
 from resources.recorded.refusals import Refusal
-from storage.queries.filters.refusals import REFUSAL_KEYS, parse_refusal_search
+from storage.queries.filters.search_language import REFUSAL_SEARCH_KEYS, parse_refusal_search
 from storage.queries.filters.words import InvalidSearchError
 
 INVALID_SEARCH = "Invalid refusal search query."
@@ -25,8 +25,8 @@ class RefusalQuery(Paged, frozen=True):
     q: Annotated[
         str,
         Meta(
-            description="A search: words separated by spaces, `key:value`, values with a space or a colon in double quotes, "
-            f"each key once. Keys are {', '.join(REFUSAL_KEYS)}.",
+            description="A search as that for calls: `key:value`, `key:a,b` for one of several values, `-key:value` for what "
+            f"is not so. Words without a key name the user. Keys are {', '.join(REFUSAL_SEARCH_KEYS)}.",
             examples=["user:me rule:rate"],
         ),
     ] = ""
@@ -44,7 +44,7 @@ async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[Refusal]:
     except InvalidSearchError as error:
         raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
     count, rows = await ask.bridge.refusals.page(
-        search.filter(initiator_id=await Sight(ask).initiator_of(search)),
+        (await Sight(ask).resolved(search)).refusal_filter(),
         visible_to=ask.visible_to,
         limit=query.limit,
         after_id=query.after_id,

@@ -20,7 +20,6 @@ from resources.recorded.interceptions import Interception
 from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
-from storage.queries.filters.refusals import RefusalSearch
 from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.paging import UnknownCursorError
@@ -115,17 +114,16 @@ class Sight:
             InvalidSearchError: it cannot be understood.
             ValidationProblem: its user is nobody that the caller may see.
         """
-        search = await self.resolved(parse_search(q, now=self._ask.bridge.now()))
-        initiator_id = await self.initiator_of(search)
+        asked = parse_search(q, now=self._ask.bridge.now())
+        search = await self.resolved(asked)
         if search.texts is not None:
             refuse_texts_of_others(search)
             if scrub_quoted(q) != q:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", CREDENTIAL_AS_WORD)])
             if not self.shows_texts:
                 raise Problem(403, NOT_FOR_READERS)
-            self._note_search(search, initiator_id)
-        conditions = search.filter(initiator_id=initiator_id, in_flight=in_flight)
-        return Query(search, conditions, initiator_id, self._ask.visible_to, self._ask.user.id)
+            self._note_search(search.only("user"), asked.only("user"))
+        return Query(search, search.filter(in_flight=in_flight), self._ask.visible_to, self._ask.user.id)
 
     async def session_search(self, q: str) -> SessionSearch:
         """The filter of a search for sessions. The search index answers what it asks of calls.
@@ -136,18 +134,18 @@ class Sight:
             ValidationProblem: its user is nobody that the caller may see.
         """
         query = await self.query(q)
-        conditions = session_filter(query.search, initiator_id=query.initiator_id)
+        conditions = session_filter(query.search)
         if (calls := call_search(query.search)) is None:
             return SessionSearch(conditions)
-        of_calls = query._replace(search=calls, conditions=calls.filter(initiator_id=query.initiator_id))
+        of_calls = query._replace(search=calls, conditions=calls.filter())
         found = await self._ask.bridge.search.sessions(of_calls)
         return SessionSearch({**conditions, "_id": {"$in": found.ids}}, found.is_exact)
 
-    def _note_search(self, search: Search, initiator_id: UUID | None) -> None:
+    def _note_search(self, initiator_id: UUID | None, name: str | None) -> None:
         me = self._ask.user
         if not me.role.sees_everyone or initiator_id == me.id:
             return
-        subject = None if initiator_id is None else (initiator_id, search.user or "")
+        subject = None if initiator_id is None else (initiator_id, name or "")
         self._ask.bridge.access.searched(self._ask.client_ip, self._ask.identity, subject)
 
     async def resolved(self, search: Search) -> Search:
@@ -162,14 +160,6 @@ class Sight:
             for term in search.terms
         ]
         return replace(search, terms=tuple(terms))
-
-    async def initiator_of(self, search: Search | RefusalSearch) -> UUID | None:
-        """The user of a search. For members, all other users are unknown.
-
-        Raises:
-            ValidationProblem: there is no such user that the caller may see.
-        """
-        return None if search.user is None else await self._user(search.user)
 
     async def _user(self, name: str) -> UUID:
         me = self._ask.user
@@ -263,9 +253,9 @@ class VisibilityHandler(ControlHandler):
         """The filter of a search for sessions; raises as `Sight.session_search`."""
         return await self.sight.session_search(q)
 
-    async def initiator_of(self, search: Search | RefusalSearch) -> UUID | None:
-        """The user of a search; raises as `Sight.initiator_of`."""
-        return await self.sight.initiator_of(search)
+    async def resolved(self, search: Search) -> Search:
+        """The search with ids instead of names; raises as `Sight.resolved`."""
+        return await self.sight.resolved(search)
 
 
 def refuse_texts_of_others(search: Search) -> None:

@@ -1,12 +1,8 @@
-"""The keys of a search for calls: what each reads, and what MongoDB finds by it. Pure.
-
-A new key is one more entry of `KEYS`.
-"""
+"""The keys of searches for calls and for refusals: what each reads, and what MongoDB finds by it. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
@@ -15,6 +11,7 @@ from msgspec import Struct
 
 from intercept.ids import in_any_case
 from intercept.records import EndReason, Status
+from intercept.refusals import Rule
 from storage.queries.filters.kinds import (
     Kind,
     StatusClass,
@@ -26,6 +23,7 @@ from storage.queries.filters.kinds import (
     read_status_or_class,
     read_switch,
     read_tag,
+    read_uuid,
 )
 
 
@@ -71,11 +69,24 @@ KEYS: Final[Mapping[str, Key]] = {
     "tokens": Key(fields=("tokens",), kind=read_count, figure=float),
     "cache": Key(fields=("cache_share",), kind=read_fraction, figure=float),
 }
-"""Every key of a search for calls, aside from those of time."""
+"""The keys of a search for calls, aside from those of time."""
+
+REFUSAL_KEYS: Final[Mapping[str, Key]] = {
+    "user": Key(fields=("initiator_id",), named=True),
+    "api_key_id": Key(fields=("api_key_id",)),
+    "provider": Key(fields=("provider",)),
+    "route": Key(fields=("route",)),
+    "model": Key(fields=("model",)),
+    "rule": Key(fields=("rule",), kind=one_of(Rule)),
+    "status": Key(fields=("status",), kind=read_status_or_class),
+    "request_id": Key(fields=("request_ids",), kind=read_uuid),
+    "shadow": Key(fields=("shadow",), kind=lambda text: read_switch(text) or None),  # rows that count say nothing
+}
+"""The keys of a search for refusals, aside from those of time."""
 
 
 class Term(Struct, frozen=True):
-    """A key with its values, one of which a call has to have, or if it is negated none of them.
+    """A key with its values, one of which a document has to have, or if it is negated none of them.
 
     Values are as their kind reads them; those of a key that names something become ids, see `found`.
     """
@@ -89,16 +100,6 @@ class Term(Struct, frozen=True):
         return Term(self.key, tuple(ids), self.negated)
 
 
-def plain_conditions(
-    fields: Mapping[str, Any], time: str, first: datetime | None, last: datetime | None
-) -> dict[str, Any]:
-    """Return what finds documents with these values, and a time in [first, last]; None is no condition."""
-    found = {field: value for field, value in fields.items() if value is not None}
-    times = {"$gte": first, "$lte": last}
-    bounds = {operator: at for operator, at in times.items() if at is not None}
-    return found | ({time: bounds} if bounds else {})
-
-
 class Conditions:
     """Collects what a document must be, as a MongoDB filter in which no value acts as an operator."""
 
@@ -106,9 +107,8 @@ class Conditions:
         self.fields = dict(fields)
         self._more: list[dict[str, Any]] = []
 
-    def add(self, term: Term) -> None:
-        """Add the condition of a term."""
-        key = KEYS[term.key]
+    def add(self, key: Key, term: Term) -> None:
+        """Add the condition of a term with this key."""
         if key.is_tag:
             self._add_tags(term)
         elif key.figure:
@@ -130,15 +130,13 @@ class Conditions:
     @property
     def filter(self) -> dict[str, Any]:
         """All of it."""
-        made = dict(self.fields)
-        if self._more:
-            made["$and"] = self._more
-        return made
+        return {**self.fields, "$and": self._more} if self._more else dict(self.fields)
 
     def _add_to(self, field: str, operator: str, values: Sequence[Any]) -> None:
         there = self.fields.get(field)
         if there is None:
-            self.fields[field] = {operator: list(values)}
+            is_one = operator == "$in" and len(values) == 1
+            self.fields[field] = values[0] if is_one else {operator: list(values)}
             return
         if not isinstance(there, dict):
             there = {"$in": [there]}

@@ -1,9 +1,9 @@
-"""The search language of the list of interceptions. Pure: text in, a MongoDB filter out.
+"""The search language of the lists of interceptions and refusals. Pure: text in, a MongoDB filter out.
 
 Words outside double quotes are separated by spaces. `key:value` narrows the list, `key:a,b` asks for one of several values, and
 `-key:value` for what is not so. A value may be quoted; it must be if it has a colon, a comma or a space, as timestamps do. Keys
 and ids are read in any case; `initiator` is another name of `user`. A bare word that has the form of an id finds the call of
-that id; the other bare words are searched for in texts, see `storage.queries.filters.texts`.
+that id; the other bare words are searched for in texts, see `storage.queries.filters.texts`. Of refusals they name the user.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from intercept.ids import in_any_case
 from intercept.records import Status
 from storage.mongo.codec import EPOCH
-from storage.queries.filters.keys import KEYS, Conditions, Term, plain_conditions
-from storage.queries.filters.kinds import Kind, one_of, read_ago, read_first_time, read_time
+from storage.queries.filters.keys import KEYS, REFUSAL_KEYS, Conditions, Key, Term
+from storage.queries.filters.kinds import Kind, read_ago, read_first_time, read_time
 from storage.queries.filters.named_ranges import named_range, read_zone
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
@@ -39,104 +38,100 @@ _ID = re.compile(
 
 
 class Search(Struct, frozen=True, kw_only=True):
-    """What interceptions must have in common; None is any value. Both times belong to what is found.
+    """What calls or refusals must have in common. Both times belong to what is found; None is any.
 
-    `user` is as it was written: `me`, a UUID or a username. `request_id` is our id or any the provider gave.
-    `terms` are all keys that have several values or are negated, and those that have no field here. `texts` is what the
-    call must say.
+    `texts` is what a call must say.
     """
 
-    user: str | None = None
-    provider: str | None = None
-    provider_name: str | None = None
-    model: str | None = None
-    client: str | None = None
-    session_id: str | None = None
-    status: Status | None = None
     started_after: datetime | None = None
     started_before: datetime | None = None
-    request_id: str | None = None
     terms: tuple[Term, ...] = ()
     texts: TextQuery | None = None
 
-    def filter(self, *, initiator_id: UUID | None, in_flight: bool = False) -> dict[str, Any]:
-        """Return the MongoDB filter, for the id that `user` was found to be. It leaves `texts` out.
+    def only(self, key: str) -> Any:
+        """Return the one value that a key has to have; None where there is none, or several are allowed."""
+        values = [value for term in self.terms if term.key == key and not term.negated for value in term.values]
+        return values[0] if len(values) == 1 else None
+
+    def asks_for(self, key: str) -> bool:
+        """Whether a key has to have one of some values."""
+        return any(term.key == key and not term.negated for term in self.terms)
+
+    def during(self, field: str) -> dict[str, Any]:
+        """Return what finds documents by their time."""
+        times = {"$gte": self.started_after, "$lte": self.started_before}
+        bounds = {operator: at for operator, at in times.items() if at is not None}
+        return {field: bounds} if bounds else {}
+
+    def filter(self, *, in_flight: bool = False) -> dict[str, Any]:
+        """Return the MongoDB filter of calls; names have become ids. It leaves `texts` out.
 
         No value in it can act as an operator. Interceptions in flight are left out unless a status or an id is requested, or
         `in_flight` says that they are not to be.
 
         Raises:
-            ValueError: There is a `user`, and it was not found out who that is.
+            ValueError: It names a user, and it was not found out who that is.
         """
-        if self.user is not None and initiator_id is None:
-            raise ValueError(f"nobody was found for the user {self.user}")
-        wanted = {
-            "initiator_id": initiator_id,
-            "provider": self.provider,
-            "provider_name": self.provider_name,
-            "model": self.model,
-            "client": self.client,
-            "client_session_id": self.session_id,
-            "request_ids": self.request_id,
-            "status": self.status and self.status.value,
-        }
-        fields = plain_conditions(wanted, "started_at", self.started_after, self.started_before)
-        keys = {term.key for term in self.terms if not term.negated}
-        if self.status is None and self.request_id is None and not in_flight and not keys & {"status", "request_id"}:
+        fields = self.during("started_at")
+        if not (in_flight or self.asks_for("status") or self.asks_for("request_id")):
             fields["status"] = {"$in": list(_ENDED)}
+        return self._filter(fields, KEYS)
+
+    def refusal_filter(self) -> dict[str, Any]:
+        """Return the MongoDB filter of a search for refusals, of `parse_refusal_search`.
+
+        Raises:
+            ValueError: It names a user, and it was not found out who that is.
+        """
+        return self._filter(self.during("at"), REFUSAL_KEYS)
+
+    def _filter(self, fields: Mapping[str, Any], keys: Mapping[str, Key]) -> dict[str, Any]:
         conditions = Conditions(fields)
         for term in self.terms:
-            conditions.add(term)
+            if term.key == "user" and not all(isinstance(one, UUID) for one in term.values):
+                raise ValueError(f"it was not found out who is {', '.join(map(str, term.values))}")
+            conditions.add(keys[term.key], term)
         return conditions.filter
 
 
 def parse_search(q: str, *, now: datetime | None = None) -> Search:
-    """Read a search. `since`, `until` and `range` are those of `now`; without it of the time of the clock.
+    """Read a search for calls. `since`, `until` and `range` are those of `now`; without it of the time of the clock.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
     problems: list[Validation] = []
-    values: dict[str, Any] = {}
-    terms: list[Term] = []
     by_key = _by_key(read_words(q, problems))
     texts = TextQuery.of(by_key.pop("", ()), problems)
-    for key, words in by_key.items():
-        if key in _READERS and not any(word.negated or len(word.values) > 1 for word in words):
-            values[key] = _single_value(key, [word.text for word in words], _READERS, problems)
-        else:
-            terms += _terms(key, words, problems)
-    _make_absolute(values, now or datetime.now(UTC), problems)
-    _check_order(values, problems)
-    if problems:
-        raise InvalidSearchError(problems)
-    return Search(**values, terms=tuple(terms), texts=texts)
+    return _search(by_key, KEYS, problems, now, texts)
 
 
-def read_values(q: str, kinds: Mapping[str, Kind], *, now: datetime | None = None) -> dict[str, Any]:
-    """Read the words of a search that has one value for each key, by key; bare words that are no id together name the user.
-
-    A range is that of `now`; without it of the time of the clock.
+def parse_refusal_search(q: str, *, now: datetime | None = None) -> Search:
+    """Read a search for refusals, in which bare words that are no id together name the user.
 
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
     problems: list[Validation] = []
-    values: dict[str, Any] = {}
     by_key = _by_key(read_words(q, problems))
     if bare := by_key.pop("", None):
         name = " ".join("-" * word.negated + word.text for word in bare)
         by_key.setdefault("user", []).append(Word("user", (name,)))
-    for key, words in by_key.items():
-        if key in kinds and any(word.negated or len(word.values) > 1 for word in words):
-            problems.append(_single(key))
-        else:
-            values[key] = _single_value(key, [word.text for word in words], kinds, problems)
-    _make_absolute(values, now or datetime.now(UTC), problems)
-    _check_order(values, problems)
-    if problems:
-        raise InvalidSearchError(problems)
-    return values
+    return _search(by_key, REFUSAL_KEYS, problems, now)
+
+
+def refusals_of(search: Search) -> dict[str, Any] | None:
+    """Return the filter of the refusals that a search for calls means too; None if it has terms that refusals do not have.
+
+    A search for failed calls means refusals as well.
+    """
+    made = Conditions(search.during("at"))
+    for term in search.terms:
+        if (field := _REFUSALS_OF_CALLS.get(term.key)) is not None:
+            made.add_to(field, term)
+        elif not (term.negated or (term.key == "status" and Status.FAILED in term.values)):
+            return None
+    return made.filter
 
 
 def _by_key(words: Sequence[Word]) -> dict[str, list[Word]]:
@@ -148,53 +143,62 @@ def _by_key(words: Sequence[Word]) -> dict[str, list[Word]]:
     return by_key
 
 
-def _terms(key: str, words: Sequence[Word], problems: list[Validation]) -> list[Term]:
-    """Read the words of a key that may have several values."""
-    if key not in KEYS:
-        if key in _READERS:
-            problems.append(_single(key))
-        else:
-            problems.append(_unknown(key, SEARCH_KEYS))
-        return []
-    several = [word for word in words if not word.negated]
-    if len(several) > 1 and not (KEYS[key].figure or KEYS[key].is_tag):
-        problems.append(_repeated(key, len(several)))
-        return []
-    if KEYS[key].figure and any(len(word.values) > 1 for word in words):
-        detail = f'Query param "{key}" has one value; give it again to ask for a range, as in {key}:>1 {key}:<5'
-        problems.append(Validation(key, detail))
-        return []
+def _search(
+    by_key: Mapping[str, Sequence[Word]],
+    keys: Mapping[str, Key],
+    problems: list[Validation],
+    now: datetime | None,
+    texts: TextQuery | None = None,
+) -> Search:
+    times: dict[str, Any] = {}
     terms: list[Term] = []
-    for word in words:
-        values = [_read(key, KEYS[key].kind, value, problems) for value in word.values]
-        if not any(value is None for value in values):
-            terms.append(Term(key, tuple(values), word.negated))
-    return terms
+    for key, words in by_key.items():
+        if key in keys:
+            terms += _terms(key, keys[key], words, problems)
+        elif key not in _TIMES:
+            allowed = ", ".join((*keys, *_TIMES))
+            problems.append(Validation(key, f'"{key}" is not a valid query param: allowed are {allowed}'))
+        elif any(word.negated or len(word.values) > 1 for word in words):
+            problems.append(Validation(key, f'Query param "{key}" has one value, and cannot be negated'))
+        elif len(words) > 1:
+            problems.append(_repeated(key, len(words)))
+        else:
+            times.update(zip([key], _read(key, _TIMES[key], [words[0].text], problems), strict=False))
+    _make_absolute(times, now or datetime.now(UTC), problems)
+    _check_order(times, problems)
+    if problems:
+        raise InvalidSearchError(problems)
+    return Search(**times, terms=tuple(terms), texts=texts)
 
 
-def _single_value(key: str, texts: Sequence[str], kinds: Mapping[str, Kind], problems: list[Validation]) -> Any:
-    """Give the text of a key its type; what has none becomes None and a problem."""
-    if key not in kinds:
-        problems.append(_unknown(key, tuple(kinds)))
-    elif len(texts) > 1:
-        problems.append(_repeated(key, len(texts)))
-    else:
-        return _read(key, kinds[key], texts[0], problems)
-    return None
+def _terms(name: str, key: Key, words: Sequence[Word], problems: list[Validation]) -> list[Term]:
+    """Read the words of a key that may have several values."""
+    several = [word for word in words if not word.negated]
+    if len(several) > 1 and not (key.figure or key.is_tag):
+        problems.append(_repeated(name, len(several)))
+        return []
+    if key.figure and any(len(word.values) > 1 for word in words):
+        detail = f'Query param "{name}" has one value; give it again to ask for a range, as in {name}:>1 {name}:<5'
+        problems.append(Validation(name, detail))
+        return []
+    return [Term(name, tuple(_read(name, key.kind, word.values, problems)), word.negated) for word in words]
 
 
-def _read(key: str, kind: Kind, text: str, problems: list[Validation]) -> Any:
-    try:
-        return kind(text)
-    except ValueError as error:
-        problems.append(Validation(key, f'Query param "{key}" {error}'))
-    return None
+def _read(key: str, kind: Kind, texts: Sequence[str], problems: list[Validation]) -> list[Any]:
+    """Give texts their type; those that have none become problems."""
+    values: list[Any] = []
+    for text in texts:
+        try:
+            values.append(kind(text))
+        except ValueError as error:
+            problems.append(Validation(key, f'Query param "{key}" {error}'))
+    return values
 
 
 def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validation]) -> None:
     """Turn `since`, `until` and `range` into times."""
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
-    zone, name = values.pop("tz", None) or UTC, values.pop("range", None)
+    zone, name = values.pop("tz", UTC), values.pop("range", None)
     if others := [key for key in _OTHER_TIMES if key in values] if name else []:
         problems.append(Validation("range", f'Query params "range" and "{others[0]}" cannot be used together'))
     elif name:
@@ -202,10 +206,10 @@ def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validat
     for relative, absolute in (("since", "started_after"), ("until", "started_before")):
         if relative not in values:
             continue
-        ago: timedelta | None = values.pop(relative)
+        ago: timedelta = values.pop(relative)
         if absolute in values:
             problems.append(Validation(relative, f'Query params "{relative}" and "{absolute}" cannot be used together'))
-        elif ago is not None:
+        else:
             values[absolute] = now - min(ago, now - EPOCH)
 
 
@@ -226,31 +230,28 @@ def _check_order(values: Mapping[str, Any], problems: list[Validation]) -> None:
         problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
 
 
-def _unknown(key: str, allowed: Sequence[str]) -> Validation:
-    return Validation(key, f'"{key}" is not a valid query param: allowed are {", ".join(allowed)}')
-
-
-def _single(key: str) -> Validation:
-    return Validation(key, f'Query param "{key}" has one value, and cannot be negated')
-
-
 def _repeated(key: str, times: int) -> Validation:
     return Validation(key, f'Query param "{key}" provided more than once, found {times} times')
 
 
-RANGE_KINDS: Final[Mapping[str, Kind]] = {"range": str, "tz": read_zone}
-"""The keys of a named range, and what reads them."""
-
 _OTHER_TIMES: Final = ("since", "until", "started_after", "started_before")
-_READERS: Final[Mapping[str, Kind]] = {
-    **{name: str for name in Search.__struct_fields__ if name not in {"terms", "texts"}},
-    "status": one_of(Status),
-    "request_id": in_any_case,
+_TIMES: Final[Mapping[str, Kind]] = {
     "started_after": read_first_time,
     "started_before": read_time,
     "since": read_ago,
     "until": read_ago,
-    **RANGE_KINDS,
+    "range": str,
+    "tz": read_zone,
 }
-SEARCH_KEYS: Final = tuple(dict.fromkeys((*_READERS, *KEYS)))
-"""Every key of a search, those of times too."""
+_REFUSALS_OF_CALLS: Final[Mapping[str, str]] = {
+    "user": "initiator_id",
+    "provider_name": "provider",
+    "model": "model",
+    "token": "api_key_id",
+    "http": "status",
+}
+SEARCH_KEYS: Final = (*KEYS, *_TIMES)
+"""Every key of a search for calls, those of times too."""
+
+REFUSAL_SEARCH_KEYS: Final = (*REFUSAL_KEYS, *_TIMES)
+"""The same of a search for refusals."""

@@ -15,7 +15,7 @@ from pymongo import ASCENDING, DESCENDING
 from storage.mongo.database import Database
 from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
 from storage.mongo.indexes import OF_SESSION, Keys
-from storage.queries.filters.keys import Conditions, plain_conditions
+from storage.queries.filters.keys import Conditions
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.words import InvalidSearchError, Validation
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
@@ -38,7 +38,6 @@ _SESSION_FIELDS = {
     "client": "client",
     "session_id": "session_ids",
 }
-_OF_ONE_CALL = frozenset({"status", "request_id"})
 
 
 class Thread(NamedTuple):
@@ -49,8 +48,8 @@ class Thread(NamedTuple):
     last_active_at: datetime
 
 
-def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, Any]:
-    """Return the MongoDB filter of a search, for the id that `search.user` was found to be; without `call_search`.
+def session_filter(search: Search) -> dict[str, Any]:
+    """Return the MongoDB filter of a search whose names have become ids; without `call_search`.
 
     Every value of the search in it is a string, a UUID or a time, so none can act as an operator.
 
@@ -58,39 +57,30 @@ def session_filter(search: Search, *, initiator_id: UUID | None) -> dict[str, An
         InvalidSearchError: It has a term that sessions do not have.
     """
     problems = []
-    if search.status is not None and search.status not in OF_STATUS:
-        detail = f'Query param "status" cannot be "{search.status}" for sessions: they contain only ended calls'
-        problems.append(Validation("status", detail))
-    if search.request_id is not None:
-        problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
+    made = Conditions(search.during("started_at"))
     for term in search.terms:
-        if term.key in _OF_ONE_CALL:
-            detail = f'Query param "{term.key}" cannot be used so for sessions'
-            problems.append(Validation(term.key, detail))
+        if term.key == "request_id":
+            problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
+        elif term.key != "status":
+            if term.key in _SESSION_FIELDS:
+                made.add_to(_SESSION_FIELDS[term.key], term)
+        elif (status := search.only("status")) in OF_STATUS and not term.negated:
+            made.fields |= OF_STATUS[status]
+        else:
+            detail = 'Query param "status" is completed or failed for sessions, which contain only ended calls'
+            problems.append(Validation("status", detail))
     if problems:
         raise InvalidSearchError(problems)
-    wanted = {
-        "initiator_id": initiator_id,
-        "providers": search.provider,
-        "provider_names": search.provider_name,
-        "models": search.model,
-        "client": search.client,
-        "session_ids": search.session_id,
-    }
-    conditions = plain_conditions(wanted, "started_at", search.started_after, search.started_before)
-    made = Conditions(conditions | (OF_STATUS[search.status] if search.status else {}))
-    for term in search.terms:
-        if term.key in _SESSION_FIELDS:
-            made.add_to(_SESSION_FIELDS[term.key], term)
     return made.filter
 
 
 def call_search(search: Search) -> Search | None:
     """Return the conditions of a search for sessions on their calls: words, and keys that only calls have; None if none."""
-    terms = tuple(term for term in search.terms if term.key not in _SESSION_FIELDS)
+    terms = tuple(term for term in search.terms if term.key not in {*_SESSION_FIELDS, "status"})
     if not terms and search.texts is None:
         return None
-    return Search(started_after=search.started_after, terms=terms, texts=search.texts)
+    users = tuple(term for term in search.terms if term.key == "user")
+    return Search(started_after=search.started_after, terms=(*users, *terms), texts=search.texts)
 
 
 class Sessions:

@@ -13,6 +13,7 @@ from storage.queries.filters.kinds import COMPARISONS, Comparison, StatusClass
 from storage.queries.filters.search_language import Search
 from tests.examples import examples
 from tests.storage.records import ADA, NOON
+from tests.storage.searches import search_of
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 IDS = [ADA.id, BOB_ID]
@@ -44,7 +45,7 @@ terms = st.sampled_from(sorted(values)).flatmap(
     lambda key: st.builds(Term, st.just(key), st.lists(values[key], min_size=1, max_size=2).map(tuple), st.booleans())
 )
 searches = st.builds(
-    Search,
+    search_of,
     provider=names,
     provider_name=names,
     model=names,
@@ -89,7 +90,7 @@ async def found(database, kept, conditions):
     return {document["_id"] async for document in database.interceptions.find(conditions)}
 
 
-filters = st.builds(Search.filter, searches, initiator_id=st.none() | st.sampled_from(IDS), in_flight=st.booleans())
+filters = st.builds(Search.filter, searches, in_flight=st.booleans())
 
 
 @settings(max_examples=examples(5, 120), suppress_health_check=[HealthCheck.function_scoped_fixture])

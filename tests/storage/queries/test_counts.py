@@ -15,15 +15,15 @@ from intercept.records import EndReason, Status
 from storage.derived.rollup_job import BATCH, RollupJob
 from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
-from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
 from tests.examples import examples
 from tests.storage.queries.decoded import Decoded
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
+from tests.storage.searches import search_of
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 DAY, HOUR = 86_400, 3_600
-EVERYTHING = Search().filter(initiator_id=None)
+EVERYTHING = search_of().filter()
 FAILED = EndReason.UPSTREAM_ERROR
 SCANNED_KEYS = counts_module.SCANNED_KEYS
 
@@ -41,7 +41,7 @@ calls = st.lists(st.tuples(moments, initiators, models, provider_names, clients)
 )
 times = st.none() | moments.map(lambda second: MIDNIGHT + timedelta(seconds=second))
 searches = st.builds(
-    Search,
+    search_of,
     provider=st.sampled_from([None, None, "openai", "anthropic"]),
     provider_name=st.none() | provider_names,
     model=st.none() | models,
@@ -135,7 +135,7 @@ def test_however_much_is_counted_each_count_and_page_is_right(
         oldest = await database.interceptions.find({}, {"_id": True}).sort("started_at").limit(gone).to_list(None)
         await database.interceptions.delete_many({"_id": {"$in": [document["_id"] for document in oldest]}})
         for search, initiator, visible_to in requested:
-            search_filter = search.filter(initiator_id=initiator) | ({"initiator_id": initiator} if initiator else {})
+            search_filter = search.filter() | ({"initiator_id": initiator} if initiator else {})
             for scanned in (0, SCANNED_KEYS):
                 monkeypatch.setattr(counts_module, "SCANNED_KEYS", scanned)
                 await agrees(database, search_filter, visible_to)

@@ -7,8 +7,7 @@ from intercept.records import EndReason, ProviderError, Status
 from storage.derived.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import read_errors
-from storage.queries.filters.refusals import conditions_of
-from storage.queries.filters.search_language import Search
+from storage.queries.filters.search_language import refusals_of
 from storage.queries.found import ErrorGroup, Kind
 from storage.queries.questions import reading as reading_module
 from storage.queries.questions.question import Question
@@ -16,6 +15,7 @@ from storage.queries.questions.questions import Questions
 from storage.queries.questions.reading import Progress
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
+from tests.storage.searches import search_of
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 DAY = 86_400
@@ -34,9 +34,9 @@ async def fail(database, number, message, *, status=429, **changes):
 
 
 async def groups(database, search=None, *, visible_to=None, texts=True, **more):
-    search = search or Search(**RANGE, status=Status.FAILED)
-    failed = Question(NOON, NOON + timedelta(days=3), search.filter(initiator_id=None), visible_to=visible_to)
-    refused = conditions_of(search, initiator_id=None)
+    search = search or search_of(**RANGE, status=Status.FAILED)
+    failed = Question(NOON, NOON + timedelta(days=3), search.filter(), visible_to=visible_to)
+    refused = refusals_of(search)
     return await read_errors(Questions(database), failed, refused, texts=texts, **more)
 
 
@@ -61,7 +61,7 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
             kind._replace(template="other"), 1, {ADA.id}, at(later), at(later), UUID(int=later), ADA.id, "other"
         ),
     ]
-    three_days = Search(started_after=NOON, started_before=NOON + timedelta(days=3), status=Status.FAILED)
+    three_days = search_of(started_after=NOON, started_before=NOON + timedelta(days=3), status=Status.FAILED)
     assert await groups(database, three_days, on_progress=tell, seconds=60) == (expected, False)
     assert (result[0], result[-1]) == (Progress(0, 6), Progress(6, 6))
     assert len(result) > 2

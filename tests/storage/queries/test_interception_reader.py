@@ -7,12 +7,12 @@ import pytest
 
 from intercept.records import Status
 from storage.queries import interception_reader as reader_module
-from storage.queries.filters.search_language import Search
 from storage.queries.interception_reader import PAGE, InterceptionReader
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
+from tests.storage.searches import search_of
 
-EVERYTHING = Search().filter(initiator_id=None)
+EVERYTHING = search_of().filter()
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ async def test_nothing_is_left_open_in_the_database_between_pages(private_databa
 
 SEARCHES = [
     {},
-    {"user": "ada"},
+    {"user": ADA.id},
     {"model": "m"},
     {"client": "Codex", "provider": "openai", "provider_name": "openai-eu"},
     {"session_id": "session-1"},
@@ -84,7 +84,7 @@ async def test_every_page_stands_in_an_index_in_its_order(database, small_pages)
     requested, seen = {"op": "query", "ns": database.interceptions.full_name}, 0
     await profiled.command({"profile": 2})
     for search, visible_to in product(SEARCHES, (None, ADA.id)):
-        search_filter, case = Search(**search).filter(initiator_id=ADA.id if "user" in search else None), search
+        search_filter, case = search_of(**search).filter(), search
         pages = await numbers(recorded.pages(search_filter, visible_to=visible_to))
         plans = await profiled["system.profile"].find(requested).skip(seen).to_list(None)
         seen += len(plans)

@@ -9,15 +9,15 @@ from intercept.records import EndReason, Reading, Status, TokenUsage
 from storage.derived.rollup_job import RollupJob
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, IN_FLIGHT
 from storage.queries import counts
-from storage.queries.filters.search_language import Search
 from storage.queries.interceptions import Interceptions
 from storage.recording.documents import ended_document, start_document
 from tests.storage.calls import Calls
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
+from tests.storage.searches import search_of
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
-EVERYTHING = Search().filter(initiator_id=None)
+EVERYTHING = search_of().filter()
 
 
 def made(number, *, end_reason=EndReason.COMPLETED, **changes):
@@ -44,19 +44,19 @@ def numbers(page):
 
 
 SHAPES = [
-    (Search(), None, BY_TIME),
-    (Search(status=Status.IN_FLIGHT), None, IN_FLIGHT),
-    (Search(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT),
-    (Search(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
-    (Search(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
-    (Search(user="ada"), None, BY_INITIATOR),
-    (Search(model="gpt-5", started_after=NOON), None, BY_TIME),
-    (Search(session_id="session-1"), None, BY_LINK),
-    (Search(request_id="resp_7"), None, BY_REQUEST),
-    (Search(request_id="resp_7", session_id="session-1", model="gpt-5"), None, BY_REQUEST),
-    (Search(), ADA.id, BY_INITIATOR),
-    (Search(model="gpt-5", client="Codex", status=Status.FAILED), ADA.id, BY_INITIATOR),
-    (Search(session_id="session-1"), ADA.id, BY_LINK),
+    (search_of(), None, BY_TIME),
+    (search_of(status=Status.IN_FLIGHT), None, IN_FLIGHT),
+    (search_of(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, IN_FLIGHT),
+    (search_of(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
+    (search_of(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
+    (search_of(user=ADA.id), None, BY_INITIATOR),
+    (search_of(model="gpt-5", started_after=NOON), None, BY_TIME),
+    (search_of(session_id="session-1"), None, BY_LINK),
+    (search_of(request_id="resp_7"), None, BY_REQUEST),
+    (search_of(request_id="resp_7", session_id="session-1", model="gpt-5"), None, BY_REQUEST),
+    (search_of(), ADA.id, BY_INITIATOR),
+    (search_of(model="gpt-5", client="Codex", status=Status.FAILED), ADA.id, BY_INITIATOR),
+    (search_of(session_id="session-1"), ADA.id, BY_LINK),
 ]
 
 
@@ -108,8 +108,8 @@ async def profiled(database):
 async def test_every_query_runs_on_an_index_without_sorting(filled, monkeypatch):
     pages = [*product([counts.SCANNED_KEYS], ({}, {"after_id": UUID(int=90)})), (0, {})]
     for search, visible_to, index in SHAPES:
-        search_filter = search.filter(initiator_id=ADA.id if search.user else None)
-        narrows = search.status or search_filter.keys() - {"started_at", "status"}
+        search_filter = search.filter()
+        narrows = search.only("status") or search_filter.keys() - {"started_at", "status"}
         async with profiled(filled) as page:
             for scanned, cursor in pages:
                 monkeypatch.setattr(counts, "SCANNED_KEYS", scanned)
@@ -133,14 +133,14 @@ async def test_counting_looks_at_few_keys_and_only_at_documents_that_are_not_cou
     counted = []
     async with profiled(filled) as page:
         for search, visible_to, keys in (
-            (Search(), None, 40),
-            (Search(status=Status.FAILED), None, 40),
-            (Search(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
-            (Search(model="gpt-5"), None, 40),
-            (Search(model="gpt-5", client="Codex"), ADA.id, 40),
-            (Search(), ADA.id, 40),
+            (search_of(), None, 40),
+            (search_of(status=Status.FAILED), None, 40),
+            (search_of(provider="openai", provider_name="openai-eu", client="Codex"), None, 60),
+            (search_of(model="gpt-5"), None, 40),
+            (search_of(model="gpt-5", client="Codex"), ADA.id, 40),
+            (search_of(), ADA.id, 40),
         ):
-            search_filter, case = search.filter(initiator_id=None), (search, visible_to)
+            search_filter, case = search.filter(), (search, visible_to)
             work, (count, _) = await page(search_filter, visible_to=visible_to, limit=1)
             assert sum(query["keysExamined"] for query in work) <= keys, case
             counting = [query for query in work if query["ns"] == filled.interceptions.full_name][:-1]

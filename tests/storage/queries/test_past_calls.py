@@ -10,11 +10,11 @@ from bson.decimal128 import Decimal128
 from intercept.records import CredentialKind
 from limits.what_if.past_calls import PastCall, RequestedModel
 from storage.queries import past_calls
-from storage.queries.filters.search_language import Search
 from storage.queries.past_calls import PastCalls
 from storage.recording.figures import cost_figures_of
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
+from tests.storage.searches import search_of
 
 BOB = UUID("00000b0b-0000-4000-8000-000000000000")
 NOON_MS = round(NOON.timestamp() * 1000)
@@ -27,14 +27,14 @@ def calls(database):
 
 
 async def read(database, *, visible_to=None, cache_reads=False, hours=1, q=None, ids=None):
-    conditions = (q or Search()).filter(initiator_id=None)
+    conditions = (q or search_of()).filter()
     past_of = PastCalls(database, conditions, visible_to=visible_to, cache_reads=cache_reads)
     pages = past_of.pages(NOON, NOON + timedelta(hours=hours), ids)
     return [PastCall(*one) async for page in pages for one in page]
 
 
 async def read_named(database, *, ids=None, **options):
-    past_of = PastCalls(database, Search().filter(initiator_id=None), visible_to=None, cache_reads=False, **options)
+    past_of = PastCalls(database, search_of().filter(), visible_to=None, cache_reads=False, **options)
     return [one async for page in past_of.named_pages(NOON, NOON + timedelta(hours=1), ids) for one in page]
 
 

@@ -23,7 +23,6 @@ from storage.live.filter_eval import matches
 from storage.mongo.documents.rows import Rows
 from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
-from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
 from storage.recording.documents import ended_document, start_document
 from storage.recording.text_retention import TextRetention
@@ -34,6 +33,7 @@ from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 from tests.storage.search_checks import has_indexed_all, index
+from tests.storage.searches import search_of
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
 GROUP = UUID("00009009-0000-4000-8000-000000000000")
@@ -68,8 +68,8 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
 
 
 def query_of(*, visible_to=None, initiator_id=None, **fields):
-    search = Search(user=None if initiator_id is None else "somebody", **fields)
-    return Query(search, search.filter(initiator_id=initiator_id), initiator_id, visible_to)
+    search = search_of(**fields, **({} if initiator_id is None else {"user": initiator_id}))
+    return Query(search, search.filter(), visible_to)
 
 
 def says(*phrases, without=()):
@@ -146,18 +146,18 @@ async def test_pages_of_a_few_calls_are_counted_whole_and_those_of_few_bytes_go_
 @for_each(
     ("search", "expected"),
     [
-        (Search(), False),
-        (Search(model="m", status=Status.FAILED), False),
-        (Search(session_id="s"), False),
-        (Search(request_id="r"), False),
-        (Search(status=Status.IN_FLIGHT, terms=(Term("tool", ("Bash",)),)), False),
-        (Search(terms=(Term("status", (Status.IN_FLIGHT,)), Term("tool", ("Bash",)))), False),
-        (Search(terms=(Term("tool", ("Bash",)),)), True),
-        (Search(terms=(Term("cost", (Comparison("$gt", Decimal(1)),)),), model="m"), True),
+        (search_of(), False),
+        (search_of(model="m", status=Status.FAILED), False),
+        (search_of(session_id="s"), False),
+        (search_of(request_id="r"), False),
+        (search_of(status=Status.IN_FLIGHT, terms=(Term("tool", ("Bash",)),)), False),
+        (search_of(terms=(Term("status", (Status.IN_FLIGHT,)), Term("tool", ("Bash",)))), False),
+        (search_of(terms=(Term("tool", ("Bash",)),)), True),
+        (search_of(terms=(Term("cost", (Comparison("$gt", Decimal(1)),)),), model="m"), True),
     ],
 )
 def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expected):
-    assert is_for_index(Query(search, search.filter(initiator_id=None), None, None)) == expected
+    assert is_for_index(Query(search, search.filter(), None, None)) == expected
 
 
 @pytest.mark.gen_test

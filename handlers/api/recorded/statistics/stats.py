@@ -20,7 +20,7 @@ from resources.names import Names
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.flat_rows import csv_of
 from resources.recorded.statistics import Statistics
-from storage.queries.filters.refusals import parse_refusal_search
+from storage.queries.filters.search_language import parse_refusal_search
 from storage.queries.questions.groups import MAX_POINTS, Answer, TooManyPointsError, UnsupportedOrderError
 from storage.queries.questions.question import Dimension, Question, Subject
 from storage.queries.questions.questions import CallFinder
@@ -88,8 +88,7 @@ class StatisticsHandler(ProgressHandler):
             if not found.is_exact:
                 raise ValidationProblem(INVALID_SEARCH, validations=[("q", TOO_MANY_CALLS)])
             return found.conditions, None
-        refused = parse_refusal_search(q, now=self.bridge.now())
-        return refused.filter(initiator_id=await self.initiator_of(refused)), None
+        return (await self.resolved(parse_refusal_search(q, now=self.bridge.now()))).refusal_filter(), None
 
     async def _names_of(self, question: Question, answer: Answer) -> Names:
         found: dict[Dimension, set[Any]] = defaultdict(set)

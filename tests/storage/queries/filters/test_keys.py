@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from intercept.records import EndReason, Status
 from storage.queries.filters.keys import KEYS, Term
@@ -144,6 +145,7 @@ def names_in(conditions):
 def test_nothing_of_a_search_becomes_an_operator_or_a_field(q):
     with suppress(InvalidSearchError):
         search = parse_search(q, now=NOW)
-        conditions = search.filter(initiator_id=None if search.user is None else ADA)
+        terms = [term.found([ADA]) if term.key == "user" else term for term in search.terms]
+        conditions = replace(search, terms=tuple(terms)).filter()
         fields = {field for key in KEYS.values() for field in key.fields} | {"started_at"}
         assert set(names_in(conditions)) <= operators | fields

@@ -9,6 +9,7 @@ from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_s
 from storage.queries.filters.texts import TextQuery, words_of
 from storage.queries.filters.words import InvalidSearchError
 from tests.cases import for_each
+from tests.storage.searches import search_of
 
 ALLOWED = f"allowed are {', '.join(SEARCH_KEYS)}"
 ENDED = {"status": {"$in": ["completed", "failed"]}}
@@ -22,8 +23,8 @@ def problems(q):
 
 @for_each("q", ["", " ", "   "])
 def test_an_empty_search_finds_everything_that_has_ended(q):
-    assert parse_search(q) == Search()
-    assert Search().filter(initiator_id=None) == ENDED
+    assert parse_search(q) == search_of()
+    assert search_of().filter() == ENDED
 
 
 def test_every_key_is_read():
@@ -31,7 +32,7 @@ def test_every_key_is_read():
         "initiator:ada provider:openai provider_name:openai-eu model:gpt-5 client:Codex session_id:s1 status:failed "
         'started_after:"2026-01-01T00:00:00Z" started_before:"2026-01-01T02:00:00.5+01:00" request_id:resp_1'
     )
-    assert parse_search(q) == Search(
+    assert parse_search(q) == search_of(
         user="ada",
         provider="openai",
         provider_name="openai-eu",
@@ -59,7 +60,7 @@ def test_every_key_is_read():
     ],
 )
 def test_bare_words_are_searched_for_in_texts(q, texts):
-    assert parse_search(q) == Search(texts=texts)
+    assert parse_search(q) == search_of(texts=texts)
 
 
 @for_each("q", ['""', "--", "!?", "model:m !!"])
@@ -87,8 +88,8 @@ def test_a_bare_word_without_letters_and_digits_is_refused(q):
     ],
 )
 def test_a_bare_id_finds_its_call(text):
-    assert parse_search(text) == parse_search(f'"{text}"') == Search(request_id=text.lower())
-    assert parse_search(f"initiator:ada {text} model:m") == Search(user="ada", request_id=text.lower(), model="m")
+    assert parse_search(text) == parse_search(f'"{text}"') == search_of(request_id=text.lower())
+    assert parse_search(f"initiator:ada {text} model:m") == search_of(user="ada", request_id=text.lower(), model="m")
 
 
 @for_each(
@@ -99,7 +100,7 @@ def test_a_bare_id_finds_its_call(text):
     ],
 )
 def test_a_word_that_only_begins_like_an_id_is_searched_for_in_texts(name):
-    assert parse_search(name) == Search(texts=TextQuery((tuple(words_of(name)),)))
+    assert parse_search(name) == search_of(texts=TextQuery((tuple(words_of(name)),)))
 
 
 @for_each(
@@ -107,7 +108,7 @@ def test_a_word_that_only_begins_like_an_id_is_searched_for_in_texts(name):
     [('model:"a b"', "a b"), ('model:"a:b"', "a:b"), ('mo"de"l:x', "x"), ('model:a" "b', "a b"), ("model:$ne", "$ne")],
 )
 def test_quotes_keep_spaces_and_colons(q, model):
-    assert parse_search(q) == Search(model=model)
+    assert parse_search(q) == search_of(model=model)
 
 
 @for_each(

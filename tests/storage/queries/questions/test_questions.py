@@ -186,7 +186,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         query = Question(
             start=start,
             end=floor(period, MIDNIGHT + timedelta(days=8), zone),
-            conditions=parse_search(q).filter(initiator_id=None),
+            conditions=parse_search(q).filter(),
             by=by(*names),
             period=period,
             zone=zone,

@@ -21,7 +21,6 @@ from storage.mongo.indexes import (
     SESSIONS_WITH_FAILURES,
 )
 from storage.queries.filters.keys import Term
-from storage.queries.filters.search_language import Search
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.sessions import session_list as session_list_module
@@ -30,9 +29,12 @@ from storage.queries.sessions.session_list import Order
 from storage.queries.sessions.sessions import Sessions, call_search, session_filter
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
+from tests.storage.searches import search_of
 from tests.storage.session_checks import Call, keep, write
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
+
+ONE_STATUS = 'Query param "status" is completed or failed for sessions, which contain only ended calls'
 
 
 @pytest.fixture
@@ -53,7 +55,7 @@ def numbers(page):
 
 
 def found_by(**terms):
-    return session_filter(Search(**terms), initiator_id=BOB_ID if "user" in terms else None)
+    return session_filter(search_of(**terms))
 
 
 @pytest.mark.gen_test
@@ -87,10 +89,7 @@ async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(
     ("terms", "detail"),
     [
         ({"request_id": "r"}, 'Query param "request_id" cannot be used for sessions'),
-        (
-            {"status": Status.IN_FLIGHT},
-            'Query param "status" cannot be "in_flight" for sessions: they contain only ended calls',
-        ),
+        ({"status": Status.IN_FLIGHT}, ONE_STATUS),
     ],
 )
 def test_what_sessions_do_not_have_is_refused_by_name(terms, detail):
@@ -103,17 +102,17 @@ def test_a_term_of_a_status_is_refused_and_what_only_calls_have_is_asked_of_them
     several = Term("status", (Status.FAILED, Status.COMPLETED))
     with pytest.raises(InvalidSearchError) as refused:
         found_by(terms=(several,))
-    assert refused.value.validations == [("status", 'Query param "status" cannot be used so for sessions')]
+    assert refused.value.validations == [("status", ONE_STATUS)]
     tool, model = Term("tool", ("Bash",)), Term("model", ("m", "n"))
     words = TextQuery((("word",),))
-    search = Search(terms=(tool, model), texts=words, client="Zed", started_after=NOON, started_before=NOON)
-    assert call_search(search) == Search(terms=(tool,), texts=words, started_after=NOON)
-    assert session_filter(search, initiator_id=None) == {
+    search = search_of(terms=(tool, model), texts=words, client="Zed", started_after=NOON, started_before=NOON)
+    assert call_search(search) == search_of(terms=(tool,), texts=words, started_after=NOON)
+    assert session_filter(search) == {
         "client": "Zed",
         "models": {"$in": ["m", "n"]},
         "started_at": {"$gte": NOON, "$lte": NOON},
     }
-    assert call_search(Search(terms=(model,), client="Zed")) is None
+    assert call_search(search_of(terms=(model,), client="Zed")) is None
 
 
 SHAPES = [
@@ -123,8 +122,8 @@ SHAPES = [
     ({"status": Status.FAILED, "client": "Codex"}, None, SESSIONS_BY_CLIENT),
     ({"status": Status.COMPLETED}, None, SESSIONS_BY_TIME),
     ({"started_after": NOON, "started_before": NOON + timedelta(hours=1)}, None, SESSIONS_BY_TIME),
-    ({"user": "bob"}, None, SESSIONS_BY_INITIATOR),
-    ({"user": "bob", "model": "gpt-5", "provider": "openai"}, None, SESSIONS_BY_INITIATOR),
+    ({"user": BOB_ID}, None, SESSIONS_BY_INITIATOR),
+    ({"user": BOB_ID, "model": "gpt-5", "provider": "openai"}, None, SESSIONS_BY_INITIATOR),
     ({"model": "gpt-5", "started_after": NOON, "client": "Codex"}, None, SESSIONS_BY_MODEL),
     ({"provider_name": "openai-eu", "client": "Codex"}, None, SESSIONS_BY_PROVIDER_NAME),
     ({"client": "Codex", "provider": "openai"}, None, SESSIONS_BY_CLIENT),
