@@ -18,8 +18,8 @@ from msgspec.structs import replace
 
 from handlers.dataplane.policy import check_policy, refuse_odd_count
 from handlers.dataplane.proxy import ProxyHandler
+from handlers.dataplane.record_log import log_end, log_start
 from handlers.dataplane.relay import Watcher
-from handlers.dataplane.shared.record_log import log_end, log_start
 from handlers.identity.credentials import secrets_of
 from handlers.operation.metrics import Spent
 from handlers.problems import Problem

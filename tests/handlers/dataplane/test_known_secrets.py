@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from handlers.dataplane.shared.record_log import logger
+from handlers.dataplane.record_log import logger
 from tests.handlers.conversations import MESSAGES
 
 KEY = "plain/Provider+key=0123456789"  # no vendor's prefix

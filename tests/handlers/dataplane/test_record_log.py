@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from handlers.dataplane.shared.record_log import logger
+from handlers.dataplane.record_log import logger
 from intercept.recording import Keep
 from limits.policies.policy import SharedPolicy
 from limits.policies.recording_rules import RecordingRules
