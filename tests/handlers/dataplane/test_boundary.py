@@ -172,3 +172,4 @@ async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running
         record.getMessage() for record in caplog.records if record.name == "handlers.dataplane.shared.provider_log"
     ]
     assert line.startswith(f"provider failed: provider=openai reason='{why}")
+    assert line.endswith("' new=1 total=1")

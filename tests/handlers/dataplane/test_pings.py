@@ -7,17 +7,15 @@ import json
 import re
 from dataclasses import replace
 from datetime import timedelta
+from itertools import product
 
 import pytest
 
-from handlers.dataplane.pings import EventGaps, Pings
 from intercept.catalog import ANTHROPIC, OPENAI
 from settings import ProviderSettings
 from tests.bridge import until
-from tests.cases import for_each
 from tests.handlers.conversations import ALL, CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM
-from tests.handlers.dataplane.timer_loop import Loop
 from tests.intercept.dialects.gemini.test_generate_content import CHUNKS
 from upstream.demo.scripted import LAST_CHUNK as LAST
 from upstream.demo.scripted import chunk
@@ -35,28 +33,6 @@ async def send(running, conversation, receive_buffer=None):
     headers, body = running.headers, conversation.request_body(stream=True)
     await client.send("POST", running.path(conversation), headers, body)
     return client, await client.head()
-
-
-@for_each("piece", [b"data: 1\n\n", b"data: 1\r\n\r\n", b"data: 1\r\r"])
-def test_between_two_events_of_an_open_stream_is_room_for_another(piece):
-    gaps = EventGaps()
-    gaps.passed(piece)
-    assert not gaps.has_room
-    gaps.begin(("Content-Type",), is_event_stream=True)
-    assert gaps.has_room
-    gaps.passed(piece[:-1])
-    assert not gaps.has_room
-    for byte in piece[-1:], piece[:-2], piece[-2:]:
-        gaps.passed(byte)
-        assert gaps.has_room is (byte != piece[:-2])
-
-
-@for_each(("headers", "is_event_stream"), [(("Content-Length",), True), (("Content-Encoding",), True), ((), False)])
-def test_elsewhere_is_no_room(headers, is_event_stream):
-    gaps = EventGaps()
-    gaps.begin(headers, is_event_stream=is_event_stream)
-    gaps.passed(b"data: 1\n\n")
-    assert not gaps.has_room
 
 
 async def new_clock(running):
@@ -80,10 +56,11 @@ def clock(io_loop, running):
 @pytest.mark.gen_test
 async def test_a_silent_stream_is_sent_pings_between_events_where_they_spoil_nothing(running):
     # a silent stream is sent pings between two events and recorded without them
-    for calls, conversation in enumerate(ALL, start=1):
-        case, gate = conversation.path, asyncio.Event()
-        first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
-        rest = chunk(conversation.stream[len(first) :])
+    for calls, (conversation, line_end) in enumerate(product(ALL, (b"\n", b"\r\n", b"\r")), start=1):
+        case, gate = (conversation.path, line_end), asyncio.Event()
+        stream = conversation.stream.replace(b"\n", line_end)
+        first = stream[: stream.index(2 * line_end) + 2 * len(line_end)]
+        rest = chunk(stream[len(first) :])
         running.upstream.scripts[:] = [[EVENT_STREAM + CHUNKED, chunk(first), gate, rest, LAST]]
         client, response = await send(running, conversation)
         ping = PING if conversation is MESSAGES else b": ping\n\n"
@@ -91,7 +68,7 @@ async def test_a_silent_stream_is_sent_pings_between_events_where_they_spoil_not
         gate.set()
         await client.rest(response)
         assert response.whole, case
-        assert re.sub(re.escape(ping), b"", response.body) == conversation.stream, case
+        assert re.sub(re.escape(ping), b"", response.body) == stream, case
         recorded, *_ = await running.ended(calls)
         assert (recorded["end_reason"], running.tokens(recorded)) == ("completed", conversation.tokens), case
     await running.afresh()
@@ -165,36 +142,3 @@ async def test_a_ping_that_is_not_taken_is_the_last_and_changes_no_end(running, 
     await running.bridge.recorder.flush(5)
     _, listed = await running.get("/api/v2/aibridge/interceptions")
     assert [one["end_reason"] for one in listed["results"]] == ["completed"]
-
-
-@pytest.fixture
-def loop(monkeypatch):
-    loop = Loop()
-    monkeypatch.setattr("asyncio.get_running_loop", lambda: loop)
-    return loop
-
-
-def test_a_ping_comes_each_time_that_nothing_has_come_for_so_long(loop):
-    sent, came = [], []
-    pings = Pings(10, lambda: sent.append(loop.now - 1000))
-    sink = pings.before(lambda piece: came.append(piece) or len(came) == 1)
-    loop.pass_(9)
-    assert sink(b"1")
-    loop.pass_(9)
-    assert sent == []
-    loop.pass_(22)
-    assert sent == [19, 29, 39]
-    assert not sink(b"2")
-    assert came == [b"1", b"2"]
-    loop.pass_(9)
-    pings.close()
-    pings.close()
-    loop.pass_(100)
-    assert (sent, loop.timers) == ([19, 29, 39], [])
-
-
-def test_without_an_interval_there_is_no_ping_and_no_timer(loop):
-    pings = Pings(0, lambda: pytest.fail("a ping"))
-    assert pings.before(print) is print
-    assert loop.timers == []
-    pings.close()
