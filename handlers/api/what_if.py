@@ -74,12 +74,12 @@ async def _replay(
     if whole.names_models:
         async with aclosing(past.named_pages(within.start, within.end, ids)) as named:
             async for some in named:
-                await _step_through(replay.decide_named(some))
+                await _step_through(replay.decide(some))
                 await _report(replay, whole, some[-1][0] if some else None, report)
         return
     async with aclosing(past.pages(within.start, within.end, ids)) as pages:
         async for page in pages:
-            await _step_through(replay.decide(page))
+            await _step_through(replay.decide((call, None) for call in page))
             await _report(replay, whole, page[-1] if page else None, report)
 
 

@@ -18,6 +18,7 @@ from time import time_ns
 
 from msgspec import structs
 
+from limits.counters import reported_of
 from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
 from storage.admission.ledger import GRANT_MS, MS, Change, Ledger, Member, Use, name_of, span_of, state_of
@@ -427,9 +428,7 @@ class Rounds:
                     for need, use in zip(waiting.needs, uses, strict=True)
                 ]
             )
-            refused_by = max(
-                against.values(), key=lambda state: (state.limit.kind is Kind.CONCURRENCY, state.retry_after_ns)
-            )
+            refused_by = reported_of(list(against.values()))
             longest = max(state.retry_after_ns for state in against.values())
             shadow = tuple([state for need, state in blocked if need.limit.shadow])
             waiting.decide(Decision(None, states, refused_by, longest, shadow))

@@ -13,7 +13,7 @@ INFO = re.compile(r"^\S+ \S+ INFO ")
 # What a server may say of a database that is away, and of another server that has died.
 DATABASE_UNAVAILABLE = (
     r"WARNING storage\.recording\.outbox\.writer: (worker \d+: )?records wait: ",
-    r"WARNING storage\.(aggregation|search)\.[\w.]+: (worker \d+: )?a batch of \d+ took longer than ",
+    r"WARNING storage\.(derived|search)\.[\w.]+: (worker \d+: )?a batch of \d+ took longer than ",
     r"WARNING storage\.mongo\.health: ",
     r"WARNING storage\.mongo\.event_counts: (worker \d+: )?\w+ could not be written and are lost: ",
 )

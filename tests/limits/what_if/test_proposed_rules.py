@@ -28,7 +28,7 @@ def call(number, user=ADA, *, pays=False):
 
 def replayed(policy, calls, **options):
     replay = Replay(policy, **options)
-    steps = sum(1 for _ in replay.decide_named(calls)) + sum(1 for _ in replay.finish(10_000 * SECOND))
+    steps = sum(1 for _ in replay.decide(calls)) + sum(1 for _ in replay.finish(10_000 * SECOND))
     return replay.outcome, steps
 
 
@@ -89,7 +89,7 @@ def test_limits_decide_on_what_rules_admit_as_if_nothing_else_was_called(unprice
     others = [past for past, model in calls if not is_refused(past, model)]
     assert [one.id.bytes for one in outcome.first if one.rule] == refused
     alone = Replay(SharedPolicy(limits=limits))
-    for _ in alone.decide(others):
+    for _ in alone.decide((one, None) for one in others):
         pass
     assert [one for one in outcome.first if not one.rule] == alone.outcome.first
     assert outcome.refused == len(refused) + alone.outcome.refused

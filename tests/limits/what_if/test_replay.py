@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from heapq import heappop, heappush
 from uuid import UUID
 
-import hypothesis.strategies as st
-import msgspec
-from hypothesis import given, settings
-
-from limits.limit import NEVER_NS, Amounts, Of
-from limits.limiter import Limiter
-from limits.policies.compiled import CompiledPolicy
-from limits.policies.effective import Effective
 from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPolicy, Tokens
-from limits.policies.sources import Level, Source
-from limits.what_if.past_calls import LimitName, Outcome, PastCall, RefusalTotals, RefusedCall
-from limits.what_if.replay import Replay
-from tests.examples import examples
+from limits.what_if.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall
+from limits.what_if.replay import STEP, Replay
 
 SECOND = 1000  # of a past call; limits are told nanoseconds
 SECOND_NS, MILLISECOND_NS = 10**9, 10**6
@@ -30,7 +19,7 @@ def call(number, started, ended, user=ADA, *, tokens=0, micro_dollars=0, pays=Fa
 
 
 def decide(replay, calls, until):
-    for _ in replay.decide(calls):
+    for _ in replay.decide((call, None) for call in calls):
         pass
     for _ in replay.finish(until):
         pass
@@ -39,104 +28,6 @@ def decide(replay, calls, until):
 
 def replayed(limits, calls, *, retry=False, until=10 * DAY):
     return decide(Replay(SharedPolicy(limits=limits), retry=retry), calls, until)
-
-
-class ByLimiter:
-    """The same, with the limiter that requests have, and its states."""
-
-    def __init__(self, limits, *, retry):
-        self.at = self.order = 0
-        self.limiter = Limiter(lambda: self.at, lambda: self.at)
-        self.policy = CompiledPolicy(Source(Level.EVERYONE), SharedPolicy(limits=limits), "UTC")
-        self.retry = retry
-        self.outcome = Outcome()
-        self.events = []
-
-    def decide(self, calls):
-        for one in calls:
-            self.run_until(one.started_ms * MILLISECOND_NS)
-            self.at = one.started_ms * MILLISECOND_NS
-            user = UUID(bytes=one.user)
-            self.outcome.calls[user] += 1
-            refused = self.admit(one)
-            if refused is None:
-                continue
-            state, wait_ns = refused
-            name = LimitName("each_member" if state.limit.of is Of.USER else "together", state.limit.kind.value)
-            totals = self.outcome.totals.setdefault((name, user), RefusalTotals())
-            totals.refused += 1
-            totals.never += 1
-            helps = wait_ns != NEVER_NS
-            result = state.limit.maximum, state.used, wait_ns if helps else None
-            self.outcome.first.append(RefusedCall(UUID(bytes=one.id), one.started_ms, user, name, *result))
-            if helps and self.retry:
-                self.later(self.at + wait_ns, 1, [one, totals, 1])
-            elif helps:
-                totals.longest_ns = max(totals.longest_ns, wait_ns)
-        yield
-
-    def finish(self, until):
-        yield self.run_until(until * MILLISECOND_NS)
-
-    def run_until(self, at):
-        while self.events and self.events[0][0] <= at:
-            self.at, is_try, _, what = heappop(self.events)
-            if is_try:
-                self.try_again(*what)
-            else:
-                ticket, used = what
-                self.limiter.charge(ticket, used)
-                self.limiter.end(ticket)
-
-    def try_again(self, one, totals, tries):
-        refused, tries = self.admit(one), tries + 1
-        if refused is None:
-            totals.never -= 1
-            totals.longest_ns = max(totals.longest_ns, self.at - one.started_ms * MILLISECOND_NS)
-        elif refused[1] != NEVER_NS and tries < 10:
-            self.later(self.at + refused[1], 1, [one, totals, tries])
-
-    def admit(self, one):
-        effective = Effective([self.policy], str(UUID(bytes=one.user)))
-        limits = effective.before_body(pays=one.pays) + effective.after_body(pays=one.pays)
-        decision = self.limiter.start([msgspec.structs.replace(one, reserve=False, shadow=False) for one in limits])
-        if decision.ticket is None:
-            return decision.refused_by, decision.retry_after_ns
-        took = max(0, one.ended_ms - one.started_ms) * MILLISECOND_NS
-        self.later(self.at + took, 0, (decision.ticket, Amounts(one.tokens, one.micro_dollars)))
-        return None
-
-    def later(self, at, is_try, what):
-        self.order += 1
-        heappush(self.events, (at, is_try, self.order, what))
-
-
-seconds = st.integers(1, 30).map(lambda number: f"{number}s")
-limits = st.builds(
-    Limits,
-    concurrency=st.integers(1, 3),
-    rate=st.builds(Rate, st.integers(1, 4), seconds),
-    tokens=st.builds(Tokens, st.integers(1, 200), seconds),
-    budget=st.builds(Budget, st.integers(1, 3).map(lambda cents: cents / 1000), st.just("day")),
-)
-past = st.lists(
-    st.tuples(
-        st.integers(0, 60), st.integers(0, 20), st.sampled_from([ADA, BOB]), st.integers(0, 100), st.integers(0, 1000), st.booleans()
-    ),
-    max_size=40,
-).map(
-    lambda rows: [
-        call(number, DAY - 30 * SECOND + at * SECOND, DAY - 30 * SECOND + (at + took) * SECOND, user, tokens=tokens, micro_dollars=money, pays=pays)
-        for number, (at, took, user, tokens, money, pays) in enumerate(sorted(rows, key=lambda row: row[0]))
-    ]
-)  # fmt: skip
-
-
-@settings(max_examples=examples(30, 300))
-@given(st.builds(SharedLimits, each_member=limits, together=limits), past, st.booleans())
-def test_the_limiter_of_requests_says_the_same(proposed, calls, retry):
-    expected = decide(ByLimiter(proposed, retry=retry), calls, 10 * DAY)
-    assert replayed(proposed, calls, retry=retry) == expected
 
 
 def test_the_wait_is_the_one_that_the_client_would_have_been_told():
@@ -164,24 +55,42 @@ def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():
     assert [(one.id, one.used, one.maximum) for one in replay.first] == [(UUID(int=102), 2000, 1000)]
 
 
-def test_only_the_first_refused_are_named_and_only_so_many_wait(monkeypatch):
-    monkeypatch.setattr("limits.what_if.replay.MAX_WAITING", 1)
+def test_only_the_first_refused_are_named():
     calls = [call(number, DAY + number, DAY + number) for number in range(110)]
-    replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "1s"))), calls, retry=True)
+    replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "1s"))), calls)
     assert len(replay.first) == 100
     (totals,) = replay.totals.values()
-    assert (totals.refused, totals.never) == (109, 108)
+    assert (totals.refused, totals.never) == (109, 109)
 
 
-def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(monkeypatch):
-    monkeypatch.setattr("limits.what_if.replay.STEP", 10)
+def test_slots_tokens_and_budgets_are_free_again_when_a_call_ends_or_a_window_is_over():
+    together = Limits(concurrency=1, tokens=Tokens(100, "60s"), budget=Budget("0.001", "day"))
+    calls = [
+        call(0, DAY, DAY + 10 * SECOND, tokens=100, micro_dollars=10),
+        call(1, DAY + 5 * SECOND, DAY + 6 * SECOND, BOB),  # the slot
+        call(2, DAY + 11 * SECOND, DAY + 12 * SECOND, BOB),  # the tokens
+        call(3, DAY + 71 * SECOND, DAY + 72 * SECOND, BOB, tokens=1, micro_dollars=990),
+        call(4, DAY + 80 * SECOND, DAY + 80 * SECOND),  # the budget
+        call(5, 2 * DAY, 2 * DAY),
+    ]
+    refused = replayed(SharedLimits(together=together), calls).first
+    assert [(one.started_ms - DAY, one.limit.kind, one.used) for one in refused] == [
+        (5 * SECOND, "concurrency", 1),
+        (11 * SECOND, "tokens", 100),
+        (80 * SECOND, "budget", 1_000),
+    ]
+    assert refused[1].wait_ns == 59 * SECOND_NS
+
+
+def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between():
     replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(1, "60s")))), retry=True)
-    assert sum(1 for _ in replay.decide([call(number, DAY, DAY) for number in range(20)])) == 2
-    assert replay.calls == 20
+    calls = [(call(number, DAY, DAY), None) for number in range(2 * STEP)]
+    assert sum(1 for _ in replay.decide(calls)) == 2
+    assert replay.calls == 2 * STEP
     assert sum(1 for _ in replay.finish(2 * DAY)) > 10
     (totals,) = replay.outcome.totals.values()
-    # Of 19 that wait, one is admitted each minute, until the others have been tried ten times.
-    assert (totals.refused, totals.never, totals.longest_ns) == (19, 10, 9 * 60 * SECOND_NS)
+    # Of those that wait, one is admitted each minute, until the others have been tried ten times.
+    assert (totals.refused, totals.never, totals.longest_ns) == (2 * STEP - 1, 2 * STEP - 10, 9 * 60 * SECOND_NS)
 
 
 def test_a_call_that_comes_late_is_decided_on_when_it_comes():
