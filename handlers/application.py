@@ -11,10 +11,6 @@ from tornado.web import Application
 
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
-from handlers.api.money.spend import SpendExportHandler
-from handlers.api.recorded.errors import ErrorsHandler
-from handlers.api.recorded.live import LiveHandler
-from handlers.api.recorded.statistics.stats import StatisticsHandler
 from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
@@ -40,16 +36,12 @@ from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTE
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # Paths of the control plane, what serves each, and with which arguments.
 _CONTROL: tuple[tuple[Any, ...], ...] = (
-    ("interceptions/live", LiveHandler),
-    ("errors", ErrorsHandler),
-    ("stats", StatisticsHandler),
     ("sign-in", SignInWaysHandler),
     ("sign-in/oidc", BeginHandler),
     ("sign-in/oidc/callback", CallbackHandler),
     ("device/code", DeviceCodeHandler),
     ("device/token", DeviceTokenHandler),
     ("users/me/session", SignInHandler),
-    ("spend/export", SpendExportHandler),
     *(
         (re.sub(r"\{\w+\}", "([^/]+)", path), OperationHandler, {"operations": operations})
         for path, operations in BY_PATH.items()
@@ -120,7 +112,7 @@ class BridgeApplication(Application):
         if handler is DashboardHandler:
             return found
         of_demo = {"bridge": self._demo}
-        if not issubclass(handler, IdentifiedHandler) or handler is LiveHandler:
+        if not issubclass(handler, IdentifiedHandler):
             return self.get_handler_delegate(request, UnknownResourceHandler, of_demo)
         if handler is OperationHandler:
             operation = found.handler_kwargs["operations"].get("GET" if request.method == "HEAD" else request.method)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 from abc import abstractmethod
 from contextlib import suppress
-from typing import Final
 
 import msgspec
 from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
-from handlers.api.pagination import INVALID, parse_page, single_values
+from handlers.api.pagination import parse_page, single_values
 from handlers.base import STALL_SECONDS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.identity.credentials import Credentials
@@ -26,12 +25,9 @@ from storage.accounts.identities import Identity, Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.questions.groups import TooMuchError
 
 # Bytes of a response that are written before the client has to read them.
 PIECE_BYTES = 256 * 1024
-READ_PER_SECOND: Final = 20_000
-"""About how many records the database adds up in a second."""
 TOO_MANY_REQUESTS = "You have {} requests in progress, the maximum for one user. Please try again when one has ended."
 NOT_YOUR_DEMO = "Only owners may look at the demo company."
 NO_DEMO = "There is no demo company. An owner can fill it in."
@@ -188,12 +184,6 @@ class IdentifiedHandler(BridgeHandler):
                 self.set_header("Content-Length", str(self._unsent))
             await self.send()
 
-    def problem_of(self, error: BaseException | None) -> Problem | None:
-        """Say also that it would take too long to add up calls."""
-        if isinstance(error, TooMuchError):
-            return ValidationProblem(INVALID, validations=[("from", too_much(error))])
-        return super().problem_of(error)
-
     def error_body(self, problem: Problem) -> bytes:
         """Errors are `{message, detail?, validations?}`."""
         error = Error(problem.message)
@@ -219,19 +209,6 @@ class ControlHandler(IdentifiedHandler):
         with suppress(StreamClosedError):
             await self.respond()
             await self.finish_large()
-
-
-def too_much(error: TooMuchError) -> str:
-    """Say that it would take longer than it may, and about how long."""
-    calls = error.calls
-    about = (
-        f"about {calls:,} calls are read one by one for it, which may take {-(-calls // READ_PER_SECOND)} s or longer"
-    )
-    of_it = f": {about}" if calls else ""
-    return (
-        f"takes longer than the {error.seconds:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
-        "by user, provider, model and client alone, in whole hours"
-    )
 
 
 class UnknownResourceHandler(BridgeHandler):

@@ -18,8 +18,6 @@ from handlers.openapi import errors, others, refusals
 from handlers.openapi.methods import tagged
 from handlers.openapi.parts import Described
 from handlers.openapi.paths import calls
-from handlers.openapi.paths.money import spend
-from handlers.openapi.paths.recorded import interceptions, refused, statistics
 from handlers.operations import description
 from handlers.operations.catalogue import OPERATIONS
 
@@ -45,15 +43,15 @@ SECURITY_SCHEMES = {
 
 # By tag: what it is of, and what describes beside operations what is of it.
 TAGS: Mapping[str, tuple[str, tuple[dict[str, Described], ...]]] = {
-    "interceptions": ("What was recorded.", (interceptions.PATHS,)),
+    "interceptions": ("What was recorded.", ()),
     "sessions": ("Calls that belong together.", ()),
     "names": ("Which models, clients, providers and tags there are.", ()),
     "providers": ("Where calls go.", ()),
-    "refusals": ("Calls that the bridge refused.", (refused.PATHS,)),
-    "statistics": ("Statistics.", (statistics.PATHS,)),
+    "refusals": ("Calls that the bridge refused.", ()),
+    "statistics": ("Statistics.", ()),
     "limits": ("How much of the limits is used.", ()),
     "policies": ("Which models users may call, and how much.", ()),
-    "prices": ("Own prices, spend, and comparison with bills.", (spend.PATHS,)),
+    "prices": ("Own prices, spend, and comparison with bills.", ()),
     "webhooks": ("Webhooks that receive alerts.", ()),
     "users": ("Users, groups, tokens and sign-in.", (others.SIGN_IN,)),
     "groups": ("Groups of users.", ()),

@@ -11,10 +11,23 @@ from msgspec import Meta, structs
 
 from handlers.openapi.errors import problem
 from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
-from handlers.openapi.parts import ETAG, IF_MATCH, JSON, Described, header, in_path, query, response, shared
+from handlers.openapi.parts import (
+    ETAG,
+    IF_MATCH,
+    JSON,
+    Described,
+    header,
+    header_parameter,
+    in_path,
+    query,
+    response,
+    shared,
+)
 from handlers.operations.long_response import LINES
 from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted, Operation, Tagged, by_path
+from resources.bodies import Readers
 
+LAST_EVENT_ID = header_parameter("Last-Event-ID", str, "Continue after the event with this id.")
 _META = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra_json_schema")
 
 
@@ -40,7 +53,8 @@ def _described(operation: Operation) -> Described:
         "description": f"{text} {_for_whom(operation)}".strip(),
         "parameters": [
             *(in_path(name, *_parted(kind)[:2]) for name, kind in operation.path_parameters.items()),
-            *(_in_query(one) for one in structs.fields(operation.query)),
+            *(_in_query(one, operation.query.readers) for one in structs.fields(operation.query)),
+            *([LAST_EVENT_ID] if operation.is_stream else []),
             *([IF_MATCH] if "versions" in operation.hints else []),
         ],
         "responses": dict(sorted(_responses(operation).items())),
@@ -84,6 +98,8 @@ def _responses(operation: Operation) -> dict[str, Described]:
 
 def _answer(operation: Operation, kind: Any, headers: dict[str, Described]) -> Described:
     """The answer by its media types: JSON, a file, or lines."""
+    if operation.is_stream:
+        return response("Events, until the client leaves.", {"text/event-stream": {"schema": str}})
     if kind is NoneType:
         return {"description": "It is done."}
     content: dict[str, Described] = {media: {"schema": str} for media in operation.media}
@@ -98,8 +114,10 @@ def _answer(operation: Operation, kind: Any, headers: dict[str, Described]) -> D
     return response("The answer.", content, headers)
 
 
-def _in_query(field: structs.FieldInfo) -> Described:
+def _in_query(field: structs.FieldInfo, readers: Readers) -> Described:
     kind, text, examples = _parted(field.type)
+    if field.encode_name in readers and get_origin(kind) is not Annotated and kind is not str:
+        kind = str  # which its reader makes another thing of
     more = {"default": field.default} if field.default not in (None, "", ()) else {}
     return query(field.encode_name, kind, text, **more, **({"example": examples[0]} if examples else {}))
 
@@ -115,8 +133,6 @@ def _parted(kind: Any) -> tuple[Any, str, list[Any]]:
             notes += more
         else:
             kind = next(one for one in get_args(kind) if one is not NoneType)
-    if get_origin(kind) is tuple:  # words with commas
-        kind = str
     for note in notes:
         text, examples = text or note.description or "", examples or note.examples or []
     rules = [{name: value for name in _META if (value := getattr(note, name)) is not None} for note in notes]

@@ -44,6 +44,8 @@ NO_CURSOR = "no {} with this id that you may see"
 NOT_JSON = "Send JSON, with Content-Type: application/json."
 TOO_LARGE = "The request body is larger than the allowed {} bytes."
 
+STREAM_HEADERS = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", "Connection": "close"}
+
 _ENTITY_TAG = re.compile(r'(W/)?"([^"]*)"')
 
 
@@ -105,6 +107,9 @@ class OperationHandler(IdentifiedHandler):
             raise Problem(403, operation.refusal)
         arguments = {argument(name): self._part(operation, name, text) for name, text in parts.items()}
         arguments |= self._further(operation)
+        if operation.is_stream:
+            for name, value in STREAM_HEADERS.items():
+                self.set_header(name, value)
         with suppress(StreamClosedError):
             if operation.is_long and self.request.method != "HEAD":
                 await self._long.run(operation, arguments)
@@ -113,7 +118,9 @@ class OperationHandler(IdentifiedHandler):
 
     async def answer(self, operation: Operation, answer: Any) -> None:
         """Send what an operation returned."""
-        if isinstance(answer, Download):
+        if operation.is_stream:
+            await self.flush()
+        elif isinstance(answer, Download):
             await self._send_download(answer)
         elif isinstance(answer, Pieces):
             self.set_header("Content-Type", "application/json")
@@ -162,7 +169,7 @@ class OperationHandler(IdentifiedHandler):
         if operation.body is not None:
             found["body"] = self._read_body(operation)
         found["ask"] = Ask(self.bridge, self.identity, self.client_ip, is_head=self.request.method == "HEAD")
-        found["report"] = self._long
+        found["report"] = found["stream"] = self._long
         found["versions"] = self._versions
         return {name: value for name, value in found.items() if name in operation.hints}
 

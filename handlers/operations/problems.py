@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Final
 
+from handlers.operations.query import INVALID
 from handlers.problems import Problem, ValidationProblem, sentence
 from limits.policies.reading import InvalidPolicyError
 from resources.bodies import InvalidBodyError
@@ -13,11 +14,33 @@ from storage.accounts.users import ChangedMeanwhileError
 from storage.accounts.views.views import NotYourViewError
 from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
 from storage.queries.filters.words import InvalidSearchError
+from storage.queries.questions.groups import MAX_POINTS, TooManyPointsError, TooMuchError, UnsupportedOrderError
+
+READ_PER_SECOND: Final = 20_000
+"""About how many records the database adds up in a second."""
 
 INVALID_BODY = "The request body has invalid values."
 NO_OBJECT = "It must be a JSON object."
+TOO_MANY_POINTS = f"asks for more than {MAX_POINTS:,} buckets; choose fewer groups or longer buckets"
 INVALID_SEARCH = "Invalid interception search query."
 NOT_YOUR_VIEW = "Only the user who saved a view and owners may change it."
+
+
+def too_much(error: TooMuchError) -> str:
+    """Say that it would take longer than it may, and about how long."""
+    calls = error.calls
+    about = (
+        f"about {calls:,} calls are read one by one for it, which may take {-(-calls // READ_PER_SECOND)} s or longer"
+    )
+    of_it = f": {about}" if calls else ""
+    return (
+        f"takes longer than the {error.seconds:.0f} s that it may take{of_it}. Choose a shorter range, or group and search "
+        "by user, provider, model and client alone, in whole hours"
+    )
+
+
+def _of_query(name: str, detail: str) -> Problem:
+    return ValidationProblem(INVALID, validations=[(name, detail)])
 
 
 def _of_policy(error: InvalidPolicyError) -> Problem:
@@ -41,6 +64,9 @@ _PROBLEMS: Mapping[type[BaseException], Callable[[Any], Problem]] = {
     UnknownProviderError: lambda error: Problem(404, sentence(str(error.args[0]))),
     ProviderConflictError: lambda error: Problem(409, sentence(str(error.args[0]))),
     ProviderError: lambda error: ValidationProblem(INVALID_BODY, validations=error.problems),
+    TooMuchError: lambda error: _of_query("from", too_much(error)),
+    UnsupportedOrderError: lambda error: _of_query("order_by", str(error)),
+    TooManyPointsError: lambda _: _of_query("limit", TOO_MANY_POINTS),
 }
 
 

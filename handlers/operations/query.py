@@ -33,6 +33,8 @@ Q = TypeVar("Q", bound="Query")
 Timestamp = Annotated[datetime, Meta(tz=True)]
 Limit = Annotated[int, Meta(ge=1, le=MAX_LIMIT, description="How many.")]
 
+Offset = Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="How many to skip.")]
+
 
 class Query(Struct, frozen=True, kw_only=True, rename={"from_": "from", "range_": "range"}):
     """The parameters of a query, each at most once; an empty value counts as not given.
@@ -55,7 +57,7 @@ class Paged(Query, frozen=True):
     """A page of a list."""
 
     limit: Limit = 100
-    offset: Annotated[int, Meta(ge=0, le=MAX_OFFSET, description="How many to skip.")] = 0
+    offset: Offset = 0
 
 
 class Ranged(Query, frozen=True):
@@ -78,6 +80,19 @@ class Ranged(Query, frozen=True):
         """Return the start and the end, at the time `now`."""
         named = self._named(now, [])
         return (named.start, named.end) if named else (self.from_, self.to)
+
+    def bounded(
+        self, now: datetime, problems: Problems, usual: Callable[[datetime], datetime]
+    ) -> tuple[datetime, datetime, bool]:
+        """Return the start, the end, and whether that is a length of time before `now`; what is wrong becomes problems.
+
+        Without an end it is `now`. Without a start it is what `usual` makes of the end.
+        """
+        wrong, named = len(problems), self._named(now, problems)
+        if len(problems) > wrong:
+            return now, now, False
+        first, last = (named.start, named.end) if named else (self.from_, self.to)
+        return *range_of(first, last, problems, now=now, usual=usual), named is not None and named.is_length
 
     def _named(self, now: datetime, problems: Problems) -> NamedRange | None:
         zone, beside = zone_of(self.tz, problems), bool(self.from_ or self.to)
@@ -165,7 +180,8 @@ def reader_of(kind: Any) -> Callable[[str], Any]:
     if get_origin(kind) in {Union, UnionType}:
         return reader_of(next(one for one in get_args(kind) if one not in {NoneType, UnsetType}))
     if get_origin(kind) is Literal:
-        return one_of(get_args(kind))
+        words = get_args(kind)
+        return one_of(words, f"must be {words[0]}" if len(words) == 1 else "")
     if issubclass(kind, StrEnum):
         return one_of(kind)
     return _READERS[kind]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from msgspec import Meta
 from msgspec.structs import replace
 
-from handlers.api.control import ControlHandler
-from handlers.api.pagination import INVALID
 from handlers.operations.operation import Ask
 from handlers.operations.problems import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
@@ -21,8 +19,6 @@ from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
-from storage.queries.filters.words import InvalidSearchError
-from storage.queries.paging import UnknownCursorError
 from storage.queries.sessions.sessions import call_search, session_filter
 from storage.search.conditions import is_indexed
 from storage.search.reading import Query
@@ -194,68 +190,6 @@ class Sight:
         if not found:
             raise _unknown("token", f'token "{name}"')
         return found[0]
-
-
-class VisibilityHandler(ControlHandler):
-    """A resource of recorded calls."""
-
-    way = Way.LIST
-    """How the caller reads calls of others."""
-    read_detail: tuple[tuple[str, str], ...] = ()
-    """What else the audit trail says of that."""
-    unknown_cursor: ClassVar[tuple[str, str] | None] = None
-    """Of a list: the parameter that names the row behind which a page begins, and what is said if there is no such row."""
-
-    def problem_of(self, error: BaseException | None) -> Problem | None:
-        """Say also what is wrong with a search or a page."""
-        match error:
-            case InvalidSearchError():
-                return ValidationProblem(INVALID_SEARCH, validations=error.validations)
-            case UnknownCursorError() if self.unknown_cursor is not None:
-                return ValidationProblem(INVALID, validations=[self.unknown_cursor])
-        return super().problem_of(error)
-
-    @property
-    def sight(self) -> Sight:
-        """What the caller sees."""
-        is_head = self.request.method == "HEAD"
-        ask = Ask(self.bridge, self.identity, self.client_ip, is_head=is_head)
-        return Sight(ask, self.way, self.read_detail)
-
-    @property
-    def visible_to(self) -> UUID | None:
-        """The user whose calls alone may be seen; None sees all."""
-        user = self.identity.user
-        return None if user.role.sees_everyone else user.id
-
-    @property
-    def shows_texts(self) -> bool:
-        """Whether the caller may read texts."""
-        return self.sight.shows_texts
-
-    def resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Interception:
-        """The resource of a call, with what the caller may see of it."""
-        return self.sight.resource_of(document, users)
-
-    def session_resource_of(self, document: Mapping[str, Any], users: Mapping[UUID, User]) -> Session:
-        """The resource of a session, with what the caller may see of it."""
-        return self.sight.session_resource_of(document, users)
-
-    def note_read(self, initiator_id: UUID, users: Mapping[UUID, User]) -> None:
-        """Record in the audit trail that the caller reads texts of another user."""
-        self.sight.note_read(initiator_id, users)
-
-    async def query(self, q: str, *, in_flight: bool = False) -> Query:
-        """The query of a search for interceptions; raises as `Sight.query`."""
-        return await self.sight.query(q, in_flight=in_flight)
-
-    async def session_search(self, q: str) -> SessionSearch:
-        """The filter of a search for sessions; raises as `Sight.session_search`."""
-        return await self.sight.session_search(q)
-
-    async def resolved(self, search: Search) -> Search:
-        """The search with ids instead of names; raises as `Sight.resolved`."""
-        return await self.sight.resolved(search)
 
 
 def refuse_texts_of_others(search: Search) -> None:

@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from handlers.api.control import too_much
+from handlers.operations.problems import too_much
 from storage.derived.rollup_job import RollupJob
 from storage.queries.questions.groups import TooMuchError
 from storage.queries.questions.questions import Questions

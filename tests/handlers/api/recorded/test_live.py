@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers.api.recorded import watched
+from handlers.operations import long_response
 from intercept.records import EndReason
 from storage.accounts.users import Role
 from storage.live import listeners
@@ -292,7 +292,7 @@ async def test_a_heartbeat_comes_with_where_to_go_on(running, listen, pauses):
 @pytest.fixture
 def watched_closely(monkeypatch):
     """Who listens is looked at all the time."""
-    monkeypatch.setattr(watched, "WATCH_SECONDS", 0.01)
+    monkeypatch.setattr(long_response, "WATCH_SECONDS", 0.01)
 
 
 @pytest.mark.gen_test

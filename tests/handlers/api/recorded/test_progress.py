@@ -8,9 +8,9 @@ import json
 import pytest
 from tornado.iostream import StreamClosedError
 
-from handlers.api.control import too_much
 from handlers.api.pagination import INVALID
 from handlers.lifecycle import SHUTTING_DOWN
+from handlers.operations.problems import too_much
 from handlers.problems import DATABASE_UNAVAILABLE
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.questions import reading
@@ -18,7 +18,7 @@ from storage.queries.questions.groups import TooMuchError, UnsupportedOrderError
 from storage.queries.questions.questions import STREAM_SECONDS, Questions
 from storage.queries.questions.reading import Progress
 from tests.handlers.api.calls import record
-from tests.handlers.api.recorded.statistics.test_stats import STATS, counted, stats
+from tests.handlers.api.recorded.test_statistics import STATS, counted, stats
 
 
 @pytest.mark.gen_test

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from handlers.api.control import too_much
 from handlers.api.pagination import INVALID
-from handlers.api.recorded.statistics.group_request import PARAMETERS
+from handlers.api.recorded.question_query import QuestionQuery
+from handlers.operations.problems import too_much
 from storage.accounts.users import Role
 from storage.derived.rollup_job import RollupJob
 from storage.queries.questions.groups import TooManyPointsError, TooMuchError
@@ -277,7 +277,11 @@ async def test_how_far_a_search_is_read_is_told_in_lines(running):
 @pytest.mark.gen_test
 async def test_what_is_asked_wrongly_is_answered_by_name(running):
     for query, field, detail in (
-        ("x=1", "x", f"unknown query parameter; allowed are {', '.join(sorted(PARAMETERS))}"),
+        (
+            "x=1",
+            "x",
+            f"unknown query parameter; allowed are {', '.join(sorted(QuestionQuery.__struct_encode_fields__))}",
+        ),
         ("bucket=year", "bucket", "must be one of minute, hour, day, week, month, all"),
     ):
         assert await running.get(f"{STATS}?{query}") == (

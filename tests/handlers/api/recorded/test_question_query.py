@@ -1,4 +1,4 @@
-"""The parameters of groups, and the time ranges of other resources."""
+"""The parameters of statistics, and the question that they ask."""
 
 from __future__ import annotations
 
@@ -8,13 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.api.pagination import INVALID
-from handlers.api.recorded.statistics.group_request import (
-    CHANGE_OF_NOTHING,
-    MAX_BUCKETS,
-    PARAMETERS,
-    parse_group_request,
-)
+from handlers.api.recorded.question_query import CHANGE_OF_NOTHING, MAX_BUCKETS, QuestionQuery
+from handlers.operations.query import INVALID, read_query
 from handlers.problems import ValidationProblem
 from storage.queries.questions.calendar import Period, starts
 from storage.queries.questions.question import By, Dimension, Order, Subject
@@ -23,8 +18,12 @@ from tests.cases import for_each
 NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
 
 
+def read(values):
+    return read_query(QuestionQuery, {name: [value.encode()] for name, value in values.items()}, NOW)
+
+
 def test_a_question_is_read_in_the_zone_it_names():
-    requested = parse_group_request(
+    requested = read(
         {
             "from": "2026-02-10T00:00:00Z",
             "bucket": "month",
@@ -35,10 +34,9 @@ def test_a_question_is_read_in_the_zone_it_names():
             "offset": "10",
             "compare": "previous",
             "format": "csv",
-        },
-        NOW,
+        }
     )
-    query = requested.question
+    query = requested.question(NOW)
     assert query.start == datetime(2026, 1, 31, 23, tzinfo=UTC)
     assert query.end == datetime(2026, 3, 31, 22, tzinfo=UTC)
     assert query.by == (By(Dimension.USER), By(Dimension.TAG, "project"))
@@ -47,7 +45,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         *(5, 10, True),
     )
     assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
-    usual = parse_group_request({"of": ""}, NOW).question
+    usual = read({"of": ""}).question(NOW)
     assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
 
 
@@ -62,7 +60,7 @@ def test_a_question_is_read_in_the_zone_it_names():
     ],
 )
 def test_a_named_range_is_resolved_in_the_zone_and_a_length_has_as_many_buckets(values, start, end):
-    query = parse_group_request(values, NOW).question
+    query = read(values).question(NOW)
     assert [at.isoformat()[:16] for at in (query.start, query.end)] == [start, end]
 
 
@@ -105,7 +103,7 @@ def test_a_named_range_is_resolved_in_the_zone_and_a_length_has_as_many_buckets(
 )
 def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
     with pytest.raises(ValidationProblem) as refused:
-        parse_group_request(values, NOW)
+        read(values)
     assert (refused.value.message, list(refused.value.validations)) == (INVALID, [(field, detail)])
 
 
@@ -114,10 +112,10 @@ words = st.sampled_from([*Period, *Order, *Subject, "user,model", "Europe/Berlin
 texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=20))
 
 
-@given(st.dictionaries(st.sampled_from(PARAMETERS), texts))
+@given(st.dictionaries(st.sampled_from(QuestionQuery.__struct_encode_fields__), texts))
 def test_any_values_are_a_bounded_question_or_are_refused(values):
     try:
-        query = parse_group_request(values, NOW).question
+        query = read(values).question(NOW)
     except ValidationProblem:
         return
     assert 1 <= sum(1 for _ in starts(query.period, query.start, query.end, query.zone)) <= MAX_BUCKETS

@@ -1,1 +1,0 @@
-"""`/api/v2/aibridge/stats`: what calls, refusals and sessions add up to."""

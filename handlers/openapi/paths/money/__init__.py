@@ -1,1 +1,0 @@
-"""Money: own prices, jobs that price calls again, and what calls cost."""

@@ -1,1 +1,0 @@
-"""What was recorded: interceptions, sessions, refusals, statistics, and the values that filters offer."""
