@@ -22,7 +22,6 @@ _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
 _DATA: Final = b"data"
 _EVENT: Final = b"event"
-_LARGE_LINE_BYTES: Final = 64 * 1024
 _LINE_FEED: Final = 10  # to look for a byte takes a fifth of the time that bytes take
 
 
@@ -74,7 +73,6 @@ class Decoder:
         self._after_cr = False
         self._line = bytearray()
         self._data = bytearray()
-        self._large: memoryview | None = None  # the only line of data so far, not copied: that alone takes milliseconds
         self._name = b""
         self._oversized = False
         self._unfinished = False
@@ -82,8 +80,7 @@ class Decoder:
     @property
     def held_bytes(self) -> int:
         """How many bytes of the unfinished event are held."""
-        large = 0 if self._large is None else len(self._large) + 1
-        return len(self._line) + len(self._data) + large
+        return len(self._line) + len(self._data)
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next bytes; return the events they end. What a stream leaves unfinished at its end is no event."""
@@ -167,30 +164,20 @@ class Decoder:
         if self.held_bytes + len(value) > self._max_event_bytes:
             self._drop_data()
             self.tail = bytes(value[-self._tail_bytes :])
-        elif len(value) > _LARGE_LINE_BYTES and not self._data and self._large is None:
-            self._large = value
         else:
-            if self._large is not None:
-                self._data += self._large
-                self._data += b"\n"
-                self._large = None
             self._data += value
             self._data += b"\n"
 
     def _drop_data(self) -> None:
         self._oversized = True
         self._data.clear()
-        self._large = None
 
     def _dispatch(self) -> Event | None:
         event = None
-        if self._data or self._large is not None or self._oversized:
+        if self._data or self._oversized:
             name = self._name.decode("utf-8", "replace") or "message"
-            data = memoryview(self._data)[:-1] if self._large is None else self._large
-            event = Event(bytes(data), name, self._oversized)
-            del data  # of which the buffer could not be cleared
+            event = Event(bytes(self._data[:-1]), name, self._oversized)
         self._data.clear()
-        self._large = None
         self._name = b""
         self._oversized = False
         return event

@@ -170,15 +170,3 @@ def test_what_is_held_of_an_event_is_never_more_than_its_unfinished_size(stream)
     decoder = Decoder()
     decoder.feed(stream)
     assert len(decoder._line) + len(decoder._data) <= unfinished(stream)
-
-
-@for_each("step", [1 << 20, 65_537, 4_096])
-@for_each("most", [1 << 20, 199_999])
-def test_large_lines_of_data_are_joined_as_small_ones_are(step, most):
-    one, other = b"x" * 100_000, b"y" * 99_999
-    stream = b"data: " + one + b"\ndata:" + other + b"\ndata\n\n" + b"event: z\ndata: " + one + b"\n\n"
-    decoder = Decoder(max_event_bytes=most)
-    events = [event for start in range(0, len(stream), step) for event in decoder.feed(stream[start : start + step])]
-    first = Event(one + b"\n" + other + b"\n") if most > 200_000 else Event(b"", oversized=True)
-    assert events == [first, Event(one, "z")]
-    assert decoder.held_bytes == 0
