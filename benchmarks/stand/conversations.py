@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
+from types import ModuleType
 from typing import Any, NamedTuple
+
+import msgspec
+
+from intercept.apis import Api
+from intercept.catalog import CHAT_COMPLETIONS, MESSAGES
+from upstream.demo import chat_completions, messages
+from upstream.demo.generation import DemoCall
 
 MARK = b"@"
 """Begins the time at which an event was sent; stands nowhere else in a response."""
@@ -79,77 +88,34 @@ class Conversation(NamedTuple):
     closing: bytes
 
 
-def _events(*events: dict[str, Any], named: bool) -> bytes:
-    name = "event: {type}\n" if named else ""
-    return "".join(name.format(**event) + f"data: {json.dumps(event)}\n\n" for event in events).encode()
+def _conversation(api: Api, shape: ModuleType, request_fields: dict[str, Any]) -> Conversation:
+    """What the demo provider would answer in an API, with `TEXT` in a body and one event that says when it was sent."""
+    request = json.dumps(request_fields | {"stream": True, "stream_options": {"include_usage": True}})
+    call = DemoCall.of(api, request.encode(), key="B4nchmark0123456789", created=1760000000)
 
+    def saying(text: str) -> DemoCall:
+        return replace(call, generation=replace(call.generation, text=text))
 
-def _text() -> str:
-    return f" some words {MARK.decode()}%019d"
-
-
-def _chat() -> Conversation:
-    common = {"id": "chatcmpl-B4nchmark0123456789", "created": 1760000000, "model": "gpt-4o", "service_tier": "default"}
-    usage = {"prompt_tokens": 120, "completion_tokens": 200, "total_tokens": 320}
-    chunk = common | {"object": "chat.completion.chunk", "system_fingerprint": "fp_0123456789"}
-
-    def delta(finish_reason: str | None = None, **fields: str) -> dict[str, Any]:
-        choice = {"index": 0, "delta": fields, "logprobs": None, "finish_reason": finish_reason}
-        return chunk | {"choices": [choice], "usage": None}
-
-    message = {"role": "assistant", "content": TEXT, "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
-    body = common | {"object": "chat.completion", "choices": [choice], "usage": usage}
+    events = list(shape.events(saying(f"some_words_{MARK.decode()}%019d")))
+    at = next(number for number, event in enumerate(events) if MARK in event)
     return Conversation(
-        path="/chat/completions",
-        request_fields={
-            "model": "gpt-4o",
-            "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": PROMPT}],
-        },
-        body=json.dumps(body).encode(),
-        opening=_events(delta(role="assistant", content=""), named=False),
-        event=_events(delta(content=_text()), named=False),
-        closing=_events(delta("stop"), chunk | {"choices": [], "usage": usage}, named=False) + b"data: [DONE]\n\n",
+        path=api.path.removeprefix("/v1"),
+        request_fields=request_fields,
+        body=msgspec.json.encode(shape.body(saying(TEXT))),
+        opening=b"".join(events[:at]),
+        event=events[at],
+        closing=b"".join(events[at + 1 :]),
     )
 
 
-def _messages() -> Conversation:
-    begun: dict[str, Any] = {
-        "id": "msg_B4nchmark0123456789",
-        "type": "message",
-        "role": "assistant",
-        "model": "claude-sonnet-4-5",
-        "content": [],
-        "stop_reason": None,
-        "stop_sequence": None,
-        "usage": {"input_tokens": 120, "output_tokens": 1},
-    }
-    usage = {"input_tokens": 120, "output_tokens": 200}
-    ended = {"stop_reason": "end_turn", "stop_sequence": None}
-    body = begun | ended | {"content": [{"type": "text", "text": TEXT}], "usage": usage}
-    return Conversation(
-        path="/messages",
-        request_fields={
-            "model": "claude-sonnet-4-5",
-            "max_tokens": 1024,
-            "messages": [{"role": "user", "content": PROMPT}],
-        },
-        body=json.dumps(body).encode(),
-        opening=_events(
-            {"type": "message_start", "message": begun},
-            {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
-            named=True,
-        ),
-        event=_events(
-            {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": _text()}}, named=True
-        ),
-        closing=_events(
-            {"type": "content_block_stop", "index": 0},
-            {"type": "message_delta", "delta": ended, "usage": {"output_tokens": 200}},
-            {"type": "message_stop"},
-            named=True,
-        ),
-    )
-
-
-CONVERSATIONS = {"chat": _chat(), "messages": _messages()}
+_SAID = {"role": "user", "content": PROMPT}
+CONVERSATIONS = {
+    "chat": _conversation(
+        CHAT_COMPLETIONS,
+        chat_completions,
+        {"model": "gpt-4o", "messages": [{"role": "system", "content": "Be brief."}, _SAID]},
+    ),
+    "messages": _conversation(
+        MESSAGES, messages, {"model": "claude-sonnet-4-5", "max_tokens": 1024, "messages": [_SAID]}
+    ),
+}
