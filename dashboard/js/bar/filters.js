@@ -15,10 +15,10 @@ const STATUSES = [
   ["in_flight", "In flight"],
 ];
 
-/** The search of an address, as the API takes it: a range stays relative there, and means the moment at which it was opened. */
+/** The search of an address, as the API takes it: a range stays relative there. */
 export function useSearch(params, usual = "") {
   const { q = "", range, from, to, tz } = params;
-  return useMemo(() => searchWithin(q, chosenRange(params, usual), Date.now()), [q, range, from, to, tz]);
+  return useMemo(() => searchWithin(q, chosenRange(params, usual)), [q, range, from, to, tz]);
 }
 
 /**

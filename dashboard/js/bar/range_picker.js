@@ -2,33 +2,34 @@
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { PRESETS } from "./ranges.js";
-import { aboutNow, betweenDays, daysOf, isOfDays, rangeText } from "./range.js";
+import { betweenDays, daysOf, PRESETS } from "./ranges.js";
+import { aboutNow, rangeText } from "./range.js";
 
 const DAYS = "days";
+const DRAWN = "drawn";
 const IN_SEARCH = "search";
 const ZONES = Intl.supportedValuesOf?.("timeZone") ?? [];
 
 /** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
 export function RangePicker({ chosen, isEver, isTimed, choose }) {
   const { preset, custom, tz } = chosen;
-  const value = isTimed ? IN_SEARCH : custom ? DAYS : preset;
-  const days = custom && isOfDays(custom, tz) ? daysOf(custom, tz) : null;
-  const put = ({ from, to }, more) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString(), ...more });
+  const days = daysOf(preset);
+  const value = isTimed ? IN_SEARCH : custom ? DRAWN : days ? DAYS : preset;
+  const put = (range) => choose({ range, from: "", to: "" });
   const pick = (name) => {
     if (name === DAYS) put(aboutNow(chosen, Date.now()));
-    else if (name !== IN_SEARCH) choose({ range: name, from: "", to: "" });
+    else if (name !== IN_SEARCH && name !== DRAWN) put(name);
   };
-  const pickZone = (name) => (days && !isTimed ? put(betweenDays(...days, name), { tz: name }) : choose({ tz: name }));
   return html`
     <select aria-label="Time range" class=${isEver && value ? "chosen" : undefined} value=${value} onChange=${({ target }) => pick(target.value)}>
       ${isTimed && html`<option value=${IN_SEARCH}>As filtered</option>`}
       ${isEver && html`<option value="">All time</option>`}
       ${Object.entries(PRESETS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}
-      <option value=${DAYS}>${custom && !days ? rangeText(custom, tz) : "Between days"}</option>
+      <option value=${DAYS}>Between days</option>
+      ${custom && html`<option value=${DRAWN}>${rangeText(custom, tz)}</option>`}
     </select>
-    ${!isTimed && custom && html`<${Days} range=${custom} tz=${tz} put=${put} />`}
-    <${Zones} tz=${tz} pick=${pickZone} />
+    ${!isTimed && days && html`<${Days} days=${days} put=${put} />`}
+    <${Zones} tz=${tz} pick=${(name) => choose({ tz: name })} />
   `;
 }
 
@@ -42,11 +43,10 @@ function Zones({ tz, pick }) {
   return html`<select ref=${list} aria-label="Time zone" onChange=${({ target }) => pick(target.value)} />`;
 }
 
-function Days({ range, tz, put }) {
-  const [first, last] = daysOf(range, tz);
-  const change = (days) => days.every(Boolean) && put(betweenDays(...days, tz));
+function Days({ days: [first, last], put }) {
+  const change = (days) => days.every(Boolean) && put(betweenDays(...days));
   return html`
-    <span class="days" title=${rangeText(range, tz)}>
+    <span class="days">
       <input type="date" aria-label="First day" value=${first} onChange=${({ target }) => change([target.value, last])} />
       <input type="date" aria-label="Last day" value=${last} onChange=${({ target }) => change([first, target.value])} />
     </span>

@@ -1,37 +1,21 @@
 /** From statistics to what a chart draws. Pure; times are seconds since the epoch. */
 
-import { betweenDays, daysOf, isOfDays, spanOfRange } from "../bar/range.js";
-import { isRolling } from "../bar/ranges.js";
 import { termOf, valueName } from "./groups.js";
 
-export const BUCKETS = { minute: 60, hour: 3600, day: 86_400 };
 const MAX_SERIES = 7;
 const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
-const MINUTES_KEPT = 7 * BUCKETS.day;
-
-/** The bucket that shows a span of seconds best; those of a minute are kept for a week only, which has to do for the time before too. */
-export function bucketFor(from, to, now) {
-  if (to - from <= 6 * BUCKETS.hour && now - from < MINUTES_KEPT - 7 * BUCKETS.hour) return "minute";
-  return to - from <= 14 * BUCKETS.day ? "hour" : "day";
-}
+const HOUR = 3_600_000;
+const DAY = 24 * HOUR;
+const MINUTES_KEPT = 7 * DAY;
+const BUCKETS = { minute: 60_000, hour: HOUR, day: DAY };
 
 /**
- * The parameters of the statistics for a range at a time in milliseconds, and the zone of its days: buckets of a day
- * are days of UTC. `to` is empty if the range is open.
+ * The bucket that shows so many milliseconds best, that began `age` before now. Those of a minute are kept for a week only, which has to
+ * do for the time before too.
  */
-export function spanOf(chosen, now) {
-  const inZone = spanIn(chosen, chosen.tz, now);
-  if (inZone.bucket !== "day") return inZone;
-  const { custom, tz } = chosen;
-  return spanIn(!custom || isOfDays(custom, "UTC") ? chosen : { ...chosen, custom: betweenDays(...daysOf(custom, tz), "UTC") }, "UTC", now);
-}
-
-function spanIn(chosen, tz, now) {
-  const { from, to } = spanOfRange({ ...chosen, tz }, now);
-  const bucket = bucketFor(from / 1000, (to ?? now) / 1000, now / 1000);
-  const step = BUCKETS[bucket];
-  const start = isRolling(chosen.preset) ? Math.floor(from / 1000 / step) * step + step : from / 1000;
-  return { from: iso(start), to: to === null ? "" : iso(to / 1000), bucket, tz };
+export function bucketFor(length, age = length) {
+  if (length <= 6 * HOUR && age < MINUTES_KEPT - 7 * HOUR) return "minute";
+  return length <= 14 * DAY ? "hour" : "day";
 }
 
 /** The time of the API for so many seconds. */
@@ -58,18 +42,14 @@ export function dayTicks(times, step) {
   };
 }
 
-/** The start of every bucket between `from` and `to` of statistics. */
-export function timeline({ from, to, bucket }) {
-  const step = BUCKETS[bucket];
-  const start = Date.parse(from) / 1000;
-  const length = Math.max(0, Math.round((Date.parse(to) / 1000 - start) / step));
-  return Array.from({ length }, (_, index) => start + index * step);
+/** The start of every bucket of statistics. */
+export function timeline({ buckets }) {
+  return buckets.map((at) => Date.parse(at) / 1000);
 }
 
-/** How many groups are asked for over so many buckets: the more buckets, the fewer. */
-export function mostGroups({ from, to, bucket }, now) {
-  const buckets = ((to ? Date.parse(to) : now) - Date.parse(from)) / 1000 / BUCKETS[bucket];
-  return Math.min(20, Math.max(8, Math.floor(1000 / Math.max(1, buckets))));
+/** How many groups are asked for over a length of time: the more buckets, the fewer. */
+export function mostGroups(length, bucket) {
+  return Math.min(20, Math.max(8, Math.floor((1000 * BUCKETS[bucket]) / Math.max(BUCKETS[bucket], length))));
 }
 
 /** The groups of statistics by one dimension as series, and last what is in none of them. */
@@ -99,7 +79,7 @@ export function parts(stats, series, picks, blank = 0) {
 export function earlier(stats, pick) {
   const { previous } = stats;
   if (!previous?.total.interceptions) return null;
-  const { values } = row(timeline({ ...previous, bucket: stats.bucket }), previous, pick, 0);
+  const { values } = row(timeline(previous), previous, pick, 0);
   return { name: "Time before", values: timeline(stats).map((_, index) => values[index] ?? null), total: pick(previous.total) };
 }
 

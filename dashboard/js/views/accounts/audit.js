@@ -1,9 +1,8 @@
 /** Changes of users and tokens, sign-ins, refused accesses, reads of other users' calls. For owners and auditors. */
 
 import { html } from "htm/preact";
-import { useMemo } from "preact/hooks";
 import { Bar, chooser } from "../../bar/bar.js";
-import { chosenRange, spanOfRange } from "../../bar/range.js";
+import { asked, chosenRange } from "../../bar/range.js";
 import { time } from "../../text/format.js";
 import { End } from "../../parts/end.js";
 import { Empty, NotForYou } from "../../parts/states.js";
@@ -22,10 +21,10 @@ export function Audit({ route, user }) {
 function Trail({ route, user }) {
   const { params } = route;
   const chosen = chosenRange(params);
-  const span = useMemo(() => timesOf(chosen), [JSON.stringify(chosen)]);
+  const span = asked(chosen);
   const pages = usePages("audit", { ...span, action: params.action, user: params.user }, "after_id", PAGE);
   const choose = chooser(route);
-  const isNarrowed = Boolean(span.from || params.action || params.user);
+  const isNarrowed = Boolean(chosen.preset || chosen.custom || params.action || params.user);
   return html`
     <p class="back"><a href=${href("users")}>← Users</a></p>
     <${Bar} route=${route} user=${user} chosen=${chosen} isEver>
@@ -37,12 +36,6 @@ function Trail({ route, user }) {
     </ol>
     <${End} pages=${pages}><${Nothing} isNarrowed=${isNarrowed} /><//>
   `;
-}
-
-function timesOf(chosen) {
-  const span = spanOfRange(chosen, Date.now());
-  const text = (at) => (at == null ? undefined : new Date(at).toISOString());
-  return span ? { from: text(span.from), to: text(span.to) } : {};
 }
 
 function Nothing({ isNarrowed }) {

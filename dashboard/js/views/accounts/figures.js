@@ -5,7 +5,7 @@ import { useEffect } from "preact/hooks";
 import { Bar, chooser } from "../../bar/bar.js";
 import { Choice } from "../../bar/filters.js";
 import { searchFor } from "../../bar/query.js";
-import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { exactUsd } from "../../charts/groups.js";
 import { Failure } from "../../parts/states.js";
 import { ago, plural, short } from "../../text/format.js";
@@ -23,9 +23,9 @@ const MAX_GROUPS = 1000;
  */
 export function useFigures(params, by, q = "") {
   const chosen = chosenRange(params, USUAL);
-  const wanted = { ...hoursOf(chosen, Date.now()), group_by: by, bucket: "all", q, order_by: orderOf(params.sort), limit: MAX_GROUPS };
+  const wanted = { ...asked(chosen), group_by: by, bucket: "all", q, order_by: orderOf(params.sort), limit: MAX_GROUPS };
   const { data, error, reload } = useResource("stats", wanted);
-  const text = data ? `${rangeText({ from: Date.parse(data.from), to: Date.parse(data.to) }, chosen.tz)}, ${chosen.tz}` : "";
+  const text = data ? `${rangeText(timesOf(data), chosen.tz)}, ${chosen.tz}` : "";
   return { totals: data && totalsOf(data.groups, by), text, error, reload };
 }
 

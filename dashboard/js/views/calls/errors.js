@@ -1,7 +1,8 @@
 /** Why calls failed and were refused: a line for each kind of error, which leads to its calls. */
 
 import { html } from "htm/preact";
-import { chosenRange, rangeParams, spanOfRange } from "../../bar/range.js";
+import { chosenRange, rangeParams } from "../../bar/range.js";
+import { lengthOf } from "../../bar/ranges.js";
 import { fromTo, plural, whole } from "../../text/format.js";
 import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
@@ -68,9 +69,7 @@ function Row({ error, params, mayLook }) {
 }
 
 function isLong(params) {
-  const now = Date.now();
-  const span = spanOfRange(chosenRange(params, USUAL), now);
-  return (span.to ?? now) - span.from >= LONG;
+  return lengthOf(chosenRange(params, USUAL)) >= LONG;
 }
 
 /** Where the calls of an error are listed. */

@@ -5,7 +5,7 @@ import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
 import { Gauge } from "./gauge.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { Bar } from "../../bar/bar.js";
-import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { isTokenId } from "../../charts/groups.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
@@ -57,13 +57,12 @@ function OfAll({ route, user }) {
 function Now({ user, chosen, range }) {
   const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
   const tokens = useTokens(data?.limits, user);
-  const span = hoursOf(chosen, Date.now());
-  const refused = useResource("stats", { ...span, of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
+  const refused = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
   const numbers = refused.data && Object.fromEntries(refused.data.groups.map(({ group, total }) => [group.rule, total.refusals]));
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    <p class="quiet range-text">${refused.data ? `Refused calls: ${rangeText({ from: Date.parse(refused.data.from), to: Date.parse(refused.data.to) }, chosen.tz)}, ${chosen.tz}` : ""}</p>
+    <p class="quiet range-text">${refused.data ? `Refused calls: ${rangeText(timesOf(refused.data), chosen.tz)}, ${chosen.tz}` : ""}</p>
     <p class="quiet">
       ${SCOPES[data.scope]}, at ${time(data.at)}. <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
@@ -71,7 +70,7 @@ function Now({ user, chosen, range }) {
     <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} inRange=${numbers && (numbers[limit.name] ?? 0)} range=${range} />`)}</div>
     <${RefusedInRange} refused=${refused} range=${range} />
     <${Holders} holding=${data.holding} holders=${data.holders} />
-    <${WhatIf} span=${span} tz=${chosen.tz} />
+    ${refused.data && html`<${WhatIf} from=${refused.data.from} to=${refused.data.to} tz=${chosen.tz} />`}
   `;
 }
 

@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { Bar } from "../../bar/bar.js";
-import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { ago, time, usd, whole } from "../../text/format.js";
 import { refusedText } from "../../text/limits_text.js";
 import { LimitRules } from "./limit_rule.js";
@@ -33,12 +33,12 @@ export function Usage({ route, user }) {
 /** Without a range, the latest refusals are shown, whatever their time. */
 function Shown({ of, isMine, me, chosen, params }) {
   const { tz } = chosen;
-  const span = chosenRange(params).preset || chosen.custom ? hoursOf(chosen, Date.now()) : {};
+  const span = chosenRange(params).preset || chosen.custom ? asked(chosen) : {};
   const { data, error, reload } = useResource(`users/${encodeURIComponent(of)}/usage`, span, { every: EVERY_MS });
   if (error?.status === 404) return html`<${NoUser} username=${of} />`;
   if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
-  const { user, at, from, to, total, state, spend_usd: spend, limits, tokens, refusals } = data;
-  const range = { from: Date.parse(from), to: Date.parse(to) };
+  const { user, at, total, state, spend_usd: spend, limits, tokens, refusals } = data;
+  const range = timesOf(data);
   const whose = { user: isMine ? "me" : user.username };
   const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
   return html`

@@ -6,7 +6,7 @@ import { tryLimits } from "./proposal.js";
 import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
 import { TextField } from "../../parts/field.js";
 import { Failure } from "../../parts/states.js";
-import { rangeText } from "../../bar/range.js";
+import { rangeText, timesOf } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
 import { modelsOf } from "./proposed_models.js";
 
@@ -22,14 +22,14 @@ const SLIDERS = [
   { id: "budget", label: "Dollars a day, each user", unit: 1 },
 ];
 
-/** `span` is the range as the API takes it, `tz` whose days it has. */
-export function WhatIf({ span, tz }) {
+/** Of calls between two times of the API, told in the zone `tz`. */
+export function WhatIf({ from, to, tz }) {
   const [chosen, setChosen] = useState({});
   const [{ allowed, denied, q }, setTyped] = useState({ allowed: "", denied: "", q: "" });
   const [{ result, share, error }, setState] = useState({});
   const limits = proposed(chosen);
   const models = modelsOf(allowed, denied);
-  const body = { ...span, ...(q && { q }), ...(Object.keys(limits).length && { limits: { each_member: limits } }), ...(models && { models }) };
+  const body = { from, to, ...(q && { q }), ...(Object.keys(limits).length && { limits: { each_member: limits } }), ...(models && { models }) };
   const key = body.limits || models ? JSON.stringify(body) : "";
   const typed = (change) => setTyped((before) => ({ ...before, ...change }));
   useEffect(() => {
@@ -50,7 +50,7 @@ export function WhatIf({ span, tz }) {
   return html`
     <section class="card what-if">
       <h2>What if</h2>
-      <p class="quiet">Which calls of ${rangeText({ from: Date.parse(span.from), to: Date.parse(span.to) }, tz)} other limits would have refused. Nothing is changed.</p>
+      <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits would have refused. Nothing is changed.</p>
       <div class="sliders">
         ${SLIDERS.map(({ id, label, unit }) => {
           const step = chosen[id] ?? 0;

@@ -2,9 +2,10 @@
 
 import { html } from "htm/preact";
 import { duration, short, usd } from "../../text/format.js";
+import { bucketsOf, timesBetween } from "../../bar/ranges.js";
 import { Chart } from "../../charts/chart.js";
 import { go } from "../../frame/router.js";
-import { BUCKETS, earlier, groupHref, groups, iso, justBefore, leaders, parts, quantiles, timeline } from "../../charts/series.js";
+import { earlier, groupHref, groups, iso, justBefore, leaders, parts, quantiles } from "../../charts/series.js";
 
 const KINDS = [
   { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
@@ -25,10 +26,13 @@ const QUANTILES = ["p50", "p95", "p99"].map((name, index) => ({
 
 /** `split` is false where there are to be no groups. */
 export function Charts({ all, split, drill, onZoom }) {
-  const times = timeline(all);
-  const step = BUCKETS[all.bucket];
-  const onPick = (from, to) => go(drill({ started_after: iso(from), started_before: justBefore(to) }));
-  const common = { times, step, onPick, onZoom };
+  const { at, drawn, step } = bucketsOf(all);
+  const between = (from, to) => timesBetween({ at, drawn }, from, to, Date.parse(all.to));
+  const onPick = (...ends) => {
+    const { from, to } = between(...ends);
+    go(drill({ started_after: iso(from / 1000), started_before: justBefore(to / 1000) }));
+  };
+  const common = { times: drawn, step, onPick, onZoom: (...ends) => onZoom(between(...ends)) };
   const rows = split ? ofGroups(split, drill) : ofAll(all, drill);
   const before = Object.fromEntries(Object.entries(AMOUNTS).map(([name, pick]) => [name, earlier(all, pick)]));
   return html`

@@ -2,14 +2,15 @@
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
-import { chosenRange, rangeParams, rangeText } from "../../bar/range.js";
+import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
+import { goesOn, lengthOf } from "../../bar/ranges.js";
 import { plural } from "../../text/format.js";
 import { Segmented } from "../../parts/segmented.js";
 import { Empty, Loading, StatsState } from "../../parts/states.js";
 import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
-import { iso, justBefore, mostGroups, spanOf } from "../../charts/series.js";
+import { bucketFor, iso, justBefore, mostGroups } from "../../charts/series.js";
 import { seesEveryone } from "../../frame/shell.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
@@ -34,13 +35,15 @@ export function Overview({ route, user }) {
   const { q = "" } = params;
   const chosen = chosenRange(params, "24h");
   const compares = params.compare !== "no";
-  const { tz, ...span } = spanOf(chosen, Date.now());
-  const custom = Boolean(span.to);
+  const { tz } = chosen;
+  const isOver = !goesOn(chosen);
+  const length = lengthOf(chosen);
+  const bucket = bucketFor(length, chosen.custom && Date.now() - chosen.custom.from);
   // A search may have to read calls one by one, so it is not repeated by itself.
-  const every = (data) => (data?.uncounted ? COUNTING_MS : custom || q ? 0 : EVERY_MS);
-  const query = { ...span, q };
+  const every = (data) => (data?.uncounted ? COUNTING_MS : isOver || q ? 0 : EVERY_MS);
+  const query = { ...asked(chosen), tz, bucket, q };
   const all = useResource("stats", { ...query, compare: compares ? "previous" : "" }, { every, withProgress: Boolean(q) });
-  const split = useResource("stats", { ...query, group_by: params.by || "model", limit: mostGroups(span, Date.now()) }, { every, withProgress: Boolean(q) });
+  const split = useResource("stats", { ...query, group_by: params.by || "model", limit: mostGroups(length, bucket) }, { every, withProgress: Boolean(q) });
   const refused = useResource(isOfUsers(q) ? "stats" : null, { ...query, of: "refusals", group_by: "rule", limit: 100 }, { every });
   const loaded = all.data && split.data;
   const failure = all.error ?? split.error;
@@ -53,10 +56,9 @@ export function Overview({ route, user }) {
   };
   const sessions = href("sessions", "", { q, order: "lost", single: "show", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "user" || seesEveryone(user));
-  const { from, to } = all.data ?? span; // whole buckets, which days of a zone may not begin with
-  const ends = { from: Date.parse(from), to: custom ? Date.parse(to) : Date.now() };
+  const ends = all.data && { ...timesOf(all.data), ...(isOver ? {} : { to: Date.now() }) };
   const drillInto = (view, within) => (terms) => {
-    const added = Object.entries({ ...boundsOf(all.data, custom), ...terms });
+    const added = Object.entries({ ...boundsOf(all.data, isOver), ...terms });
     return href(view, "", { q: added.reduce((found, [key, value]) => withTerm(found, key, value), within) });
   };
   return html`
@@ -64,9 +66,9 @@ export function Overview({ route, user }) {
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
       <button type="button" aria-pressed=${compares} onClick=${() => choose({ compare: compares ? "no" : "" })}>Compare</button>
     <//>
-    <p class="quiet range-text">${`${rangeText(ends, tz)}, ${tz}`}</p>
+    <p class="quiet range-text">${ends ? `${rangeText(ends, tz)}, ${tz}` : ""}</p>
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
-    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from: iso(from), to: iso(to) })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${({ from, to }) => choose({ range: "", from: iso(from / 1000), to: iso(to / 1000) })} />`}
   `;
 }
 
@@ -81,8 +83,8 @@ function ofUser(q) {
 }
 
 /** A search for the calls that a response counts: whole buckets, the end of the last one not included. */
-function boundsOf({ from, to }, custom) {
-  return { started_after: from, started_before: custom ? justBefore(Date.parse(to) / 1000) : "" };
+function boundsOf({ from, to }, isOver) {
+  return { started_after: from, started_before: isOver ? justBefore(Date.parse(to) / 1000) : "" };
 }
 
 function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, drillRefused, onZoom }) {

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { send } from "../../server/api.js";
-import { rangeText } from "../../bar/range.js";
+import { rangeText, timesOf } from "../../bar/range.js";
 import { itemsOf, percent, plural, time, usd, whole, words } from "../../text/format.js";
 import { SpeedTable } from "../explore/speed.js";
 import { limitedShare, speed, waits } from "./performance.js";
@@ -105,7 +105,7 @@ function Total({ usage, range, tz }) {
     ["First byte", total.first_byte_ms && waits(total.first_byte_ms)],
   ];
   return html`
-    <p class="quiet">${rangeText({ from: Date.parse(from), to: Date.parse(to) }, tz)}${since > from && `; requests are those of the latest calls, since ${time(since)}`}</p>
+    <p class="quiet">${rangeText(timesOf(usage), tz)}${since > from && `; requests are those of the latest calls, since ${time(since)}`}</p>
     <${Facts} facts=${facts} />
   `;
 }

@@ -11,7 +11,7 @@ import { Pane } from "../../parts/pane.js";
 import { useResource } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
 import { Bar } from "../../bar/bar.js";
-import { chosenRange, hoursOf, rangeParams, rangeText } from "../../bar/range.js";
+import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { seesEverything } from "../../frame/shell.js";
 import { AddProvider } from "./add_provider.js";
 import { ProviderPane } from "./provider.js";
@@ -30,7 +30,7 @@ function List({ chosen: opened, route, me }) {
   const [adding, setAdding] = useState(false);
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
   const range = chosenRange(route.params, USUAL);
-  const span = hoursOf(range, Date.now());
+  const span = asked(range);
   const stats = useResource("stats", { ...span, group_by: "provider", bucket: "all", limit: MAX_PROVIDERS }, { every: EVERY_MS });
   const kept = { ...rangeParams(route.params), tz: route.params.tz };
   const { model } = route.params;
@@ -53,7 +53,7 @@ function List({ chosen: opened, route, me }) {
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
     <div class="toolbar">
-      <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText({ from: Date.parse(stats.data.from), to: Date.parse(stats.data.to) }, range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
+      <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
       <a href=${href("audit")}>Audit trail</a>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
     </div>
