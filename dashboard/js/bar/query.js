@@ -69,13 +69,7 @@ export const KEYS = {
   client: [],
   session_id: [],
   status: ["completed", "failed", "in_flight"],
-  started_after: [],
-  started_before: [],
   request_id: [],
-  since: ["1h", "24h", "7d", "4w"],
-  until: ["1h", "24h", "7d", "4w"],
-  range: ["today", "yesterday", "this-week", "last-week", "this-month", "last-month", "this-quarter", "last-quarter", "24h", "30d"],
-  tz: ["UTC"],
   token: [],
   group: [],
   agent: [],
@@ -99,6 +93,12 @@ export const KEYS = {
   took: [">10s", ">1m"],
   tokens: [">10k", ">100k"],
   cache: ["<50%"],
+  started_after: [],
+  started_before: [],
+  since: ["1h", "24h", "7d", "4w"],
+  until: ["1h", "24h", "7d", "4w"],
+  range: ["today", "yesterday", "this-week", "last-week", "this-month", "last-month", "this-quarter", "last-quarter", "24h", "30d"],
+  tz: ["UTC"],
 };
 
 const MAX_COMPLETIONS = 12;
