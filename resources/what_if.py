@@ -164,9 +164,6 @@ class WhatIf(Struct, kw_only=True):
     refused: Annotated[Count, doc("Each call once, whatever refused it and how often.")]
     by: Annotated[list[RefusedOfUser], doc(f"Those that refused most first, at most {MAX_ROWS}.")]
     first_refused: Annotated[list[RefusedOnce], doc(f"At most {MAX_NAMED}.")]
-    uncounted: Annotated[
-        Count | UnsetType, doc("With words in `q`: ended calls that cannot be searched for them yet.")
-    ] = UNSET
 
     @classmethod
     def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:

@@ -44,9 +44,7 @@ from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.tokens.active import ActiveTokens
 from storage.admission.cluster import ClusterAuthority
-from storage.derived.rollup_job import RollupJob
-from storage.derived.sessions.session_job import SessionJob
-from storage.derived.sessions.threads import Threads
+from storage.derived.job import DerivedJob
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
@@ -64,7 +62,7 @@ from storage.recording import left_calls
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
-from storage.search.job import SearchJob
+from storage.search.writing import add_entries, remove_entries
 from upstream.client import UpstreamClient
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
@@ -209,11 +207,9 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("token_uses", bridge.token_uses.run)
     process.start("group_names", bridge.group_names.run)
     process.start("refusals", bridge.refusal_recorder.run)
-    process.start("threads", Threads(database, now=now).run)
-    process.start("counting", RollupJob(database, now=now).run)
-    process.start("sessions", SessionJob(database, busy=lambda: lifecycle.in_flight > 0).run)
+    derived = DerivedJob(database, add_entries, remove_entries, now=now, busy=lambda: lifecycle.in_flight > 0)
+    process.start("derived", derived.run)
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
-    process.start("search", SearchJob(database, busy=lambda: lifecycle.in_flight > 0).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)
 

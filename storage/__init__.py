@@ -1,4 +1,4 @@
 """MongoDB: the only package that imports motor, pymongo or bson.
 
-queries | live -> aggregation -> recording | accounts | admission -> mongo: packages between bars never import one another.
+queries | live -> derived -> recording | accounts | admission -> mongo: packages between bars never import one another.
 """

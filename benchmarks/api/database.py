@@ -26,11 +26,10 @@ from storage.demo.company import company
 from storage.demo.days import calls_of
 from storage.demo.filling import PROVIDERS
 from storage.demo.sessions import Call, Person, new_id
-from storage.derived.rollup_job import RollupJob
-from storage.derived.sessions.session_job import SessionJob
+from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
 from storage.recording.documents import ended_document, start_document
-from storage.search.job import SearchJob
+from storage.search.writing import add_entries, remove_entries
 
 NAME = "aibridge"
 OWNER, MEMBER = "owner", "user-0001"
@@ -65,10 +64,9 @@ async def fill(uri: str, records: int) -> None:
             await client[NAME]["interceptions"].insert_many(together, ordered=False)
             recorded += len(together)
             print(f"recorded {recorded:,} of {records:,} in {monotonic() - began:.0f} s", flush=True)
-        for job in (RollupJob(database, now=now), SessionJob(database), SearchJob(database)):
-            began = monotonic()
-            await job.add_pending()
-            print(f"{type(job).__name__}: {monotonic() - began:.0f} s", flush=True)
+        began = monotonic()
+        await DerivedJob(database, add_entries, remove_entries, now=now).catch_up()
+        print(f"derived in {monotonic() - began:.0f} s", flush=True)
         await client[NAME]["benchmark"].insert_one({"records": records})
     finally:
         database.close()
@@ -97,7 +95,6 @@ def _document(call: Call, random: Random, prices: Prices, make_id: partial[UUID]
     cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
     started = start_document(start, instance_id=_INSTANCE, new_id=make_id)
     document = ended_document(started, ending, new_id=make_id, cost=cost)
-    document.pop("unlinked", None)
     if call.parent_id is not None:
         document |= {"parent_id": call.parent_id, "root_id": call.root or call.parent_id}
     return document

@@ -43,22 +43,17 @@ async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)]
     past = PastCalls(
         bridge.database, query.conditions, visible_to=ask.visible_to, cache_reads=settings.count_cache_reads
     )
-    waiting = 0
     if query.search.texts is None:
         await _replay(replay, proposal, proposal, past, report)
     else:
         days = said_calls(bridge.database, bridge.search.every(query), proposal.start, proposal.end)
         async with aclosing(days):
             async for start, end, found in days:
-                waiting += found.waiting
                 within = proposal._replace(start=start, end=end)
                 await _replay(replay, proposal, within, past, report, ids=frozenset(found.each))
     await _step_through(replay.finish(write_ms(proposal.end)))
     users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
-    result = WhatIf.of(proposal, replay.outcome, users)
-    if query.search.texts is not None:
-        result.uncounted = waiting
-    return result
+    return WhatIf.of(proposal, replay.outcome, users)
 
 
 async def _replay(

@@ -241,7 +241,12 @@ class Statistics(Struct, kw_only=True):
     group_by: list[str]
     order_by: Order
     count: Annotated[Count, doc("The number of all groups.")]
-    uncounted: Annotated[Count, doc("Ended calls that are not counted yet.")]
+    counted_until: Annotated[
+        Time | None,
+        doc(
+            "Calls that ended before are in the figures; null where these are read from records, or counted again just now."
+        ),
+    ]
     total: Annotated[GroupTotals, doc("The totals of all matches, each counted once.")]
     buckets: Annotated[list[Time] | UnsetType, _BUCKETS] = UNSET
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
@@ -266,7 +271,7 @@ class Statistics(Struct, kw_only=True):
             group_by=list(map(str, question.by)),
             order_by=question.order,
             count=answer.count,
-            uncounted=answer.uncounted,
+            counted_until=None if answer.counted_until is None else format_time(answer.counted_until),
             total=GroupTotals.of(question.of, total.total),
             buckets=_buckets(question),
             points=GroupPoint.all_of(question.of, question.period, total.points),

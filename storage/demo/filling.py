@@ -150,7 +150,6 @@ class Filling:
             cost = self._prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
             document = start_document(start, instance_id=instance, new_id=make_id)
             document = ended_document(document, ending, new_id=make_id, cost=cost)
-            document.pop("unlinked", None)
             if parent_id is not None:
                 document |= {"parent_id": parent_id, "root_id": root or parent_id}
                 waiting[parent_id] += document.get("tool_results", [])

@@ -16,11 +16,10 @@ from storage.accounts.events import Action
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.demo.filling import Filling
 from storage.demo.state import Demo, DemoState
-from storage.derived.rollup_job import RollupJob
-from storage.derived.sessions.session_job import SessionJob
+from storage.derived.job import DerivedJob
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.search.job import SearchJob
+from storage.search.writing import add_entries, remove_entries
 
 SUFFIX: Final = "-demo"
 """What the name of the demo company's database has behind that of the bridge's."""
@@ -118,10 +117,8 @@ class DemoStore(Changes):
                 calls += await filling.add_day(number)
                 await advance(_RECORDED * number / self._days)
             await filling.add_policies()
-            jobs = (RollupJob(self.records, now=self._now), SessionJob(self.records), SearchJob(self.records))
-            for number, job in enumerate(jobs, start=1):
-                await job.add_pending()
-                await advance(_RECORDED + (1 - _RECORDED) * number / len(jobs))
+            job = DerivedJob(self.records, add_entries, remove_entries, now=self._now)
+            await job.catch_up()
             await advance(1.0, state=DemoState.FILLED)
         except _LostError:
             if (await self._find()).fill == demo.fill:

@@ -5,11 +5,10 @@ There are more of these than of others, so they are of hours and days alone, and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from intercept.records import EndReason
 from storage.derived.rollup import (
     DIMENSIONS,
     OF_OUTCOMES,
@@ -41,13 +40,6 @@ class Detail(NamedTuple):
     outcome: tuple[str, int | None, str | None, bool | None]
     tools: tuple[str, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
-
-    def counted_as(self, counted: Mapping[str, Any]) -> Detail:
-        """Return it as it was counted: with a presumed end, nothing else of the end was known."""
-        crashed = EndReason.SERVER_CRASHED.value
-        if crashed in counted.get("ends", {}) and self.outcome[0] != crashed:
-            return self._replace(outcome=(crashed, None, None, self.outcome[3]), tools=())
-        return self
 
 
 def rollups_of_details(parts: Iterable[tuple[Detail, Totals]]) -> RollupTotals:

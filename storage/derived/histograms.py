@@ -28,7 +28,11 @@ def histogram(buckets: Iterable[int]) -> int:
 
 
 def pack(histogram: int) -> bytes:
-    """Return a histogram as the database has it: a byte for its first bucket, then the digits, lowest first."""
+    """Return a histogram as the database has it: a byte for its first bucket, then the digits, lowest first.
+
+    One below zero, of calls that were taken away from a rollup that had just expired, is empty.
+    """
+    histogram = max(histogram, 0)
     first = _first_bucket(histogram)
     digits = histogram >> DIGIT_BITS * first
     return bytes([first]) + digits.to_bytes((digits.bit_length() + 7) // 8, "little")

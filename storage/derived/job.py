@@ -1,21 +1,14 @@
-"""Exactly-once jobs: each ended interception is added to something else once, whichever server stops and whenever.
+"""The job that derives figures from ended calls: rollups, sessions and the search index, each call exactly once.
 
-1. An end marks its document.
-2. A run reads marked documents, adds them, and writes into the job state, a document of its own, which ones these were (the
-   note). All of that is one transaction: either it has happened or it has not.
-3. Then the run removes the marks, and last the note. A run that finds a note of an earlier one first finishes that one's work.
+It follows the database's own order of changes (see `storage.derived.changes`), batch by batch. A batch is one transaction:
+what its calls add, and the position behind it. Either both have happened or neither has, so the job may stop anywhere. It is
+the only one that writes these figures, and a lease says which process does it.
 
-So a run may stop anywhere, and remove marks twice, or late: no true end is marked again meanwhile (`storage.search` differs).
+Without a position, or where the database no longer has the changes behind it, the days since are counted again from the
+records (see `storage.derived.recount`).
 
-The job state is the lock as well: of several servers one gets the run, and the others try again at their next. So what the
-database cannot add may be read, added here and written back. The marks are not part of the transaction: there MongoDB takes
-six times as long for them (240 instead of 40 us), and others write to the same documents.
-
-A presumed end is added with what it then says, and its document keeps that. When the true end comes, it marks the document
-again; then what was kept is subtracted and the true end is added.
-
-An interception that cannot be added for what is in it keeps no other one waiting: a batch with it fails, and is halved until
-it stands alone. This process then leaves it out, and says so once.
+A call that cannot be added for what is in it keeps no other one waiting: a batch with it fails, and is halved until it stands
+alone. Then it is left out, which is logged.
 """
 
 from __future__ import annotations
@@ -23,306 +16,386 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from abc import ABC, abstractmethod
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, TypeAlias
+from uuid import UUID, uuid4
 
-from bson.binary import Binary
-from pymongo import UpdateMany, UpdateOne
-from pymongo.errors import OperationFailure
+from bson.timestamp import Timestamp
 
 from intercept.ids import format_id
-from storage.mongo.clocks import Pause
-from storage.mongo.database import (
-    Collection,
-    Database,
-    DatabaseUnavailableError,
-    Session,
-    with_plain_ids,
-)
-from storage.mongo.errors import is_of_content, is_slow
-from storage.mongo.indexes import Keys
-from storage.recording.operations import PRESUMED
+from storage.derived.changes import ENDS, Ended, ended_by
+from storage.derived.recount import Recount, after_batch, begin_recount, clear, read_recorded, recount_since
+from storage.derived.rollup_writing import add_to_rollups
+from storage.derived.sessions.grouping import add_to_sessions, parents_of
+from storage.derived.state import JOB, read_state
+from storage.members.lease import has_lease
+from storage.mongo.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
+from storage.mongo.clocks import Monotonic, Now, Pause
+from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
+from storage.mongo.errors import is_of_content
 
-AT_ONCE = 100
-"""Most documents that are read or written with one command: while they are decoded or encoded, nothing else runs."""
+BATCH: Final = 1_000
+"""Most changes of one transaction."""
 
-BATCH_SECONDS = 10.0
-"""Bound of one run, in seconds. MongoDB ends a transaction after 60 s."""
+BATCH_SECONDS: Final = 10.0
+"""How long a transaction may take. MongoDB ends one after 60 s."""
 
-GROWTH_STEPS = 20
-"""A batch that was too slow is halved. Each one that succeeds adds this part of a whole batch to the next."""
+GROWTH_STEPS: Final = 20
+"""A batch that was too much is halved. Each one that succeeds adds this part of a whole batch to the next."""
 
-MAX_ASIDE = 20
-"""Interceptions that a process leaves out. If it cannot add more than that, something else is wrong, and the job fails."""
+PAUSE_SECONDS: Final = 1.0
+"""The pause while nothing more waits."""
 
-TRIES = 3
-"""Tries of a transaction in one run."""
+BUSY_SECONDS: Final = 0.2
+"""The pause between two batches while calls are in progress, which have priority."""
 
-_WRITE_CONFLICT = 112
+LEASE_SECONDS: Final = 15.0
+"""How long a process has the job after it renewed the lease."""
 
-T = TypeVar("T")
+RENEWAL_SECONDS: Final = 5.0
+"""How often it is renewed, and others look whether it is free."""
 
-Pending: TypeAlias = dict[str, Any]
-"""The note of a run: `true` has the ids of what was added for good, `presumed` the others, with what they keep."""
+RETRY_SECONDS: Final = 0.02
+"""The pause between two steps of who waits for the figures."""
 
+WAIT_MILLISECONDS: Final = 1
+"""How long the database waits for a change."""
 
-class TooSlowError(DatabaseUnavailableError):
-    """A batch took longer than `BATCH_SECONDS`. The next one is smaller."""
+_log = logging.getLogger(__name__)
 
-
-class _TakenError(Exception):
-    """Another server has the run."""
-
-
-class _ContentError(Exception):
-    """A batch cannot be added for what is in it. `id` is that of the interception if it is the only one."""
-
-    def __init__(self, id_: Binary | None, error: Exception) -> None:
-        super().__init__(type(error).__name__)
-        self.id = id_
-        self.error = error
+Write: TypeAlias = Callable[[Database, Sequence[Mapping[str, Any]], Session], Awaitable[None]]
 
 
-class ExactlyOnceJob(ABC):
-    """Runs a task again and again; a subclass is the task.
+class _LostError(Exception):
+    """Another process has the job, or it is not known whether the last transaction was done."""
+
+
+class DerivedJob:
+    """Derives the figures of a database.
 
     Args:
-        job_states: The collection of the job state.
-        busy: Whether calls are running, which have priority.
+        database: The database.
+        add_to_search: Adds calls to the search index, in the transaction of a session.
+        remove_from_search: Takes calls out of it.
+        holder: Who holds the lease.
+        busy: Whether calls are in progress, which have priority.
 
     Attributes:
-        log: Where a failure is logged.
-        verb: What MongoDB fails to do, for the message.
-        waiting: What waits while MongoDB takes too long.
-        job_state: The filter of the job state.
-        mark: The field that marks a document as not added yet.
-        kept: The field that keeps what a presumed end has added.
-        marked: The filter of marked documents that may be added.
-        index: The index of the marked documents, the one that waits longest first.
-        batch: Most interceptions of one transaction.
-        seconds: The pause between two runs.
-        behind_seconds: The pause while more waits than one run adds and the server is busy. If it is not busy, the
-            next run begins at once.
+        counted_until: Until when all that ended is in the figures, as far as this process has seen; None while that is unknown.
     """
-
-    log: ClassVar[logging.Logger]
-    verb: ClassVar[str]
-    waiting: ClassVar[str]
-    job_state: ClassVar[Mapping[str, Any]]
-    mark: ClassVar[str]
-    kept: ClassVar[str]
-    marked: ClassVar[Mapping[str, Any]]
-    index: ClassVar[Keys]
-    batch: ClassVar[int]
-    seconds: ClassVar[float]
-    behind_seconds: ClassVar[float] = 0
 
     def __init__(
         self,
         database: Database,
-        job_states: Collection,
+        add_to_search: Write,
+        remove_from_search: Write,
         *,
-        pause: Pause,
+        now: Now,
+        holder: UUID | None = None,
+        pause: Pause = asyncio.sleep,
+        clock: Monotonic = time.monotonic,
         busy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._database = database
-        self._interceptions = with_plain_ids(database.interceptions)
-        self._job_states = with_plain_ids(job_states)
+        self._add_to_search = add_to_search
+        self._remove_from_search = remove_from_search
+        self._now = now
+        self._holder = holder or uuid4()
         self._pause = pause
+        self._clock = clock
         self._busy = busy
-        self._batch_limit = self.batch
-        self._is_slow = False
-        self._aside: list[Binary] = []
-
-    @property
-    def _waiting(self) -> dict[str, Any]:
-        """The filter of marked documents that may be added, without those that are left out."""
-        return {**self.marked, "_id": {"$nin": self._aside}} if self._aside else dict(self.marked)
-
-    @abstractmethod
-    async def _add(self, limit: int, session: Session) -> Pending:
-        """Add some of the marked documents, the oldest first; return which ones, see `Pending`."""
+        self._limit = BATCH
+        self._renewed_at: float | None = None
+        self._stream: ChangeStream | None = None
+        self._position: str | None = None
+        self._recount: Recount | None = None
+        self.counted_until: datetime | None = None
 
     async def run(self) -> None:
-        """Run again and again until cancelled.
+        """Derive until cancelled, and give the lease back then.
 
         Raises:
             DatabaseRefusalError: The database does not do it.
         """
-        while True:
-            is_all = True
-            with self._database.health.tolerate(self.waiting):
-                is_all = await self._run_in_time()
-            behind = self.behind_seconds if self._busy() else 0
-            await self._pause(self.seconds if is_all else behind)
-            await self._database.health.wait_until_back()
-
-    async def _run_in_time(self) -> bool:
-        """Run once; say whether nothing is left. A run that is too slow is logged, the first of several in a row."""
         try:
-            _, is_all = await self._run_once()
-        except TooSlowError as error:
-            if not self._is_slow:
-                self.log.warning("%s", error)
-            self._is_slow = True
+            while True:
+                seconds = RENEWAL_SECONDS
+                with self._database.health.tolerate("no figures are derived"):
+                    seconds = await self.step()
+                await self._pause(seconds)
+                await self._database.health.wait_until_back()
+        finally:
+            await self.close()
+
+    async def step(self) -> float:
+        """Do a step; return the seconds until the next.
+
+        Raises:
+            DatabaseUnavailableError: It was not done.
+        """
+        try:
+            stream = await self._lead()
+            if stream is None:
+                return RENEWAL_SECONDS
+            is_all = await (self._replay(stream, self._recount) if self._recount else self._follow(stream))
+        except _LostError:
+            await self._forget()
+            return 0.0
+        except BaseException:
+            await self._forget()
+            raise
+        if is_all:
+            return PAUSE_SECONDS
+        return BUSY_SECONDS if self._busy() else 0.0
+
+    async def catch_up(self) -> None:
+        """Derive all that has ended until now, and give the lease back.
+
+        Raises:
+            DatabaseUnavailableError: Not all was done.
+        """
+        try:
+            async with self._database.within(BATCH_SECONDS):
+                until: Timestamp = (await self._database.derived.database.command("ping"))["operationTime"]
+            while True:
+                seconds = await self.step()
+                if self._stream is not None and self._recount is None and self._stream.time >= until:
+                    return
+                await self._pause(RETRY_SECONDS if seconds else 0.0)
+        finally:
+            await self.close()
+
+    async def recount(
+        self, start: datetime, end: datetime | None, on_progress: Callable[[datetime], None] = lambda _: None
+    ) -> None:
+        """Have days counted again, by whichever process has the job; return when it is done, see `begin_recount`.
+
+        Raises:
+            DatabaseUnavailableError: It is not known to be done. If it was begun, it goes on.
+        """
+        async with self._database.within(BATCH_SECONDS, "count days again"):
+            await begin_recount(self._database, start, end)
+        while True:
+            seconds = await self.step()
+            async with self._database.within(BATCH_SECONDS, "count days again"):
+                state = await read_state(self._database)
+            recount = Recount.of(state)
+            if recount is None:
+                return
+            on_progress(recount.done[0] if recount.done else recount.start)
+            await self._pause(min(seconds, RETRY_SECONDS))
+
+    async def close(self) -> None:
+        """Give the lease back, if the database is available."""
+        await self._forget()
+        if self._database.health.available:
+            with contextlib.suppress(DatabaseUnavailableError):
+                async with self._database.within(1.0):
+                    await self._database.derived.update_one(self._own, {"$unset": {"lease": ""}})
+
+    @property
+    def _own(self) -> dict[str, Any]:
+        return {**JOB, "lease.holder": self._holder}
+
+    async def _forget(self) -> None:
+        """Go on with what the database has."""
+        self._renewed_at = None
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            await stream.close()
+
+    async def _lead(self) -> ChangeStream | None:
+        """Take or renew the lease; return the changes behind the position, None where another process has the lease."""
+        now = self._clock()
+        if self._renewed_at is not None and now - self._renewed_at < RENEWAL_SECONDS:
+            return self._stream
+        async with self._database.within(BATCH_SECONDS, "derive figures"):
+            has = await has_lease(self._database.derived, str(JOB["_id"]), self._holder, LEASE_SECONDS)
+            state = await read_state(self._database)
+        self.counted_until = None if "recount" in state else state.get("time")
+        self._recount = Recount.of(state)
+        if not has:
+            await self._forget()
+            return None
+        if self._stream is None:
+            await self._open(state)
+        elif self._stream.position != self._position:
+            # Keep the position also while nothing ends: the database forgets old ones.
+            async with self._database.within(BATCH_SECONDS, "derive figures"):
+                await self._move(self._stream.position, self._stream.time, None)
+        self._renewed_at = now
+        return self._stream
+
+    async def _open(self, state: Mapping[str, Any]) -> None:
+        """Follow the changes behind the position, or from now on, and then count again what is missing."""
+        self._position = state.get("position")
+        try:
+            self._stream = await ChangeStream.open(self._database, ENDS, self._position)
+            if self._position is not None:
+                return
+        except (ForgottenPositionError, InvalidPositionError):
+            self._stream = await ChangeStream.open(self._database, ENDS)
+        async with self._database.within(BATCH_SECONDS, "derive figures"):
+            self._recount = await recount_since(self._database, state)
+            fields = {"position": self._stream.position, **({"recount": self._recount.stored} if self._recount else {})}
+            await self._database.derived.update_one(self._own, {"$set": fields})
+        self._position = self._stream.position
+        if self._recount:
+            level = logging.INFO if "time" not in state else logging.WARNING
+            _log.log(level, "figures since %s are derived again from the records", self._recount.start)
+
+    async def _replay(self, stream: ChangeStream, recount: Recount) -> bool:
+        """Add the next calls of the days that are counted again, and then what has ended; return whether that was all."""
+        if not recount.is_cleared:
+            async with self._database.within(None, "count days again"):
+                await clear(self._database, recount)
+            await self._keep(recount._replace(is_cleared=True))
             return False
-        self._is_slow = False
+        if recount.time is not None and stream.time < recount.time:
+            await self._follow(stream)
+            return False
+        async with self._database.within(BATCH_SECONDS, "count days again", may_be_slow=True):
+            documents, at = await read_recorded(self._database, recount, self._limit)
+            if documents:
+                ended = [Ended(None, document) for document in documents]
+                parents = await parents_of(self._database, ended)
+                after = after_batch(recount, documents, at)
+
+                async def add(session: Session) -> None:
+                    await self._derive(ended, ended if recount.is_whole else (), parents, session, again=True)
+                    await self._keep(after, session)
+
+                try:
+                    await self._database.together(add)
+                except Exception as error:  # noqa: BLE001 - what is of no call is raised again
+                    if self._leaves_out(error, [document["_id"] for document in documents]):
+                        await self._keep(after)
+                else:
+                    self._grow()
+            else:
+                await self._keep(None)
+        return False
+
+    async def _keep(self, recount: Recount | None, session: Session | None = None) -> None:
+        change = {"$unset": {"recount": ""}} if recount is None else {"$set": {"recount": recount.stored}}
+        kept = await self._database.derived.update_one(
+            {**self._own, "position": self._position}, change, session=session
+        )
+        if not kept.matched_count:
+            raise _LostError
+        self._recount = recount
+
+    async def _follow(self, stream: ChangeStream) -> bool:
+        """Add what has ended; return whether that was all."""
+        changes: list[Change] = []
+        try:
+            while len(changes) < BATCH:
+                some = await stream.read(WAIT_MILLISECONDS)
+                changes += some
+                if not some:
+                    break
+        except ForgottenPositionError:
+            await self._database.derived.update_one(self._own, {"$unset": {"position": ""}})
+            raise _LostError from None
+        is_all = len(changes) < BATCH
+        await self._add_all(changes)
+        if is_all and not self._recount:
+            self.counted_until = _utc(stream.time)
         return is_all
 
-    async def add_pending(self, on_added: Callable[[int], None] = lambda _: None) -> int:
-        """Add the marked documents; return the number of added interceptions, None if another server is doing it.
-
-        Args:
-            on_added: Called after each run with the number that it added.
-
-        Raises:
-            DatabaseUnavailableError: Not all was added.
-        """
-        added, is_all = 0, False
-        while not is_all:
-            with contextlib.suppress(TooSlowError):
-                number, is_all = await self._run_once()
-                added += number
-                on_added(number)
-        return added
-
-    async def _run_once(self) -> tuple[int, bool]:
-        """Run once; return how many were added, and whether nothing more waits.
-
-        Raises:
-            TooSlowError: Nothing was added, and fewer will be tried next.
-            DatabaseUnavailableError: It takes too long even for a single one, or the database is unavailable.
-        """
-        limit = self._batch_limit
-        try:
-            number = await self._in_time(self._run_batch)
-        except _ContentError as error:
-            self._leave_out(error)
-            return 0, False
-        return number, number < limit
-
-    def _leave_out(self, failed: _ContentError) -> None:
-        """Leave out what stood alone in a failed batch; what stood with others is tried again with fewer."""
-        if failed.id is None:
-            return
-        if len(self._aside) == MAX_ASIDE:
-            raise failed.error
-        self._aside.append(failed.id)
-        call = format_id(failed.id.as_uuid())
-        self.log.error("cannot %s the call %s, which is left out until a restart: %s", self.verb, call, failed)
-
-    async def _in_time(self, work: Callable[[int], Awaitable[T]]) -> T:
-        """Do work of about so many interceptions within `BATCH_SECONDS`; what is raised is in `_run_once`."""
-        limit = self._batch_limit
-        try:
-            # It is not the database's fault if what is done here takes long, or so many changes do.
-            async with self._database.within(BATCH_SECONDS, self.verb, may_be_slow=True):
-                return await work(limit)
-        except DatabaseUnavailableError as error:
-            is_lost = not self._database.health.available
-            if limit == self._batch_limit or is_lost or not is_slow(error.__cause__):
-                raise
-            text = f"a batch of {limit} took longer than {BATCH_SECONDS:g} s: the next one has {self._batch_limit}"
-            raise TooSlowError(text) from error
-
-    async def _run_batch(self, limit: int) -> int:
-        if await self._interceptions.find_one(self._waiting, {"_id": True}, hint=self.index) is None:
-            # Re-costing waits for what a run left that was killed.
-            if left := await self._job_states.find_one({**self.job_state, "note": {"$exists": True}}):
-                await self._unmark(left["turn"], left["note"])
-            return 0
-        # Fewer next time, should this not succeed.
-        self._batch_limit = max(limit // 2, 1)
-        run = await self._next_run()
-        pending = await self._try_to_transact(run, partial(self._add_noted, limit))
-        self._batch_limit = min(limit + max(self.batch // GROWTH_STEPS, 1), self.batch)
-        if pending is None:  # another server has this run
-            return 0
-        await self._unmark(run, pending)
-        return self._number_of(pending)
-
-    async def _next_run(self) -> int:
-        """Finish the run before, if it left work; return the number of the next one."""
-        job_state = await self._job_states.find_one(self.job_state)
-        if job_state is None:
-            # Not in the transaction, where it would fail if another server did the same.
-            await self._job_states.update_one(self.job_state, {"$setOnInsert": {"turn": 0}}, upsert=True)
-            return 1
-        run: int = job_state["turn"]
-        if "note" in job_state:
-            await self._unmark(run, job_state["note"])
-        return run + 1
-
-    async def _try_to_transact(self, run: int, change: Callable[[Session], Awaitable[T]]) -> T | None:
-        """Do a change as this run, in one transaction; return what it returns, None if another server has this run.
-
-        Repeat where MongoDB requests it, as it may just after an index was made; not where another server has the run.
-
-        Raises:
-            TooSlowError: It is too much for MongoDB's cache.
-        """
-        for _ in range(TRIES):
+    async def _add_all(self, changes: Sequence[Change]) -> None:
+        """Add changes in their order, in as many transactions as it takes."""
+        while changes:
+            some = changes[: self._limit]
             try:
-                return await self._transact(run, change)
-            except _TakenError:
-                break
-            except OperationFailure as error:
-                if not error.has_error_label("TransientTransactionError"):
-                    raise
-                if error.code == _WRITE_CONFLICT:
-                    # Nobody else has this run: MongoDB gives up what fills its cache with changes, and calls it so.
-                    text = f"a batch was too much for MongoDB's cache: the next one has {self._batch_limit}"
-                    raise TooSlowError(text) from error
-        return None
+                await self._add(some)
+            except Exception as error:  # noqa: BLE001 - what is of no call is raised again
+                if not self._leaves_out(error, [one.id for one in some]):
+                    continue
+                await self._move(some[-1].position, some[-1].time, None)
+            self._grow()
+            changes = changes[len(some) :]
 
-    async def _transact(self, run: int, change: Callable[[Session], Awaitable[T]]) -> T | None:
-        async with self._database.transaction() as session:
-            before = {**self.job_state, "turn": run - 1}
-            try:
-                changed = await self._job_states.update_one(before, {"$set": {"turn": run}}, session=session)
-            except OperationFailure as error:
-                if error.code == _WRITE_CONFLICT:
-                    raise _TakenError from error
-                raise
-            return await change(session) if changed.modified_count else None
+    def _leaves_out(self, error: Exception, ids: Sequence[Any]) -> bool:
+        """After a batch failed, take fewer next time; return whether it is a single call, which cannot be added at all.
 
-    async def _add_noted(self, limit: int, session: Session) -> Pending:
-        first = {"hint": self.index, "session": session}
-        only = await self._interceptions.find_one(self._waiting, {"_id": True}, **first) if limit == 1 else None
+        Raises:
+            Exception: It is this error, and fewer would not help.
+        """
+        is_content = is_of_content(error) and not isinstance(error, (DatabaseUnavailableError, _LostError))
+        if not is_content and (isinstance(error, _LostError) or not self._database.health.available):
+            raise error
+        if len(ids) > 1:
+            self._limit = len(ids) // 2
+            return False
+        if not is_content:
+            raise error
+        _log.error("the call %s is left out of all figures: %r", format_id(UUID(bytes=bytes(ids[0]))), error)
+        return True
+
+    def _grow(self) -> None:
+        self._limit = min(self._limit + max(BATCH // GROWTH_STEPS, 1), BATCH)
+
+    async def _add(self, changes: Sequence[Change]) -> None:
+        last, before = changes[-1], self._position
+
+        async def add(session: Session) -> None:
+            self._position = before  # this may be another try
+            await self._move(last.position, last.time, session)
+            updated = [one.id for one in changes if one.updated is not None]
+            found = with_plain_ids(self._database.interceptions).find({"_id": {"$in": updated}}, session=session)
+            current = {document["_id"]: document for document in await found.to_list(None)} if updated else {}
+            recount = self._recount
+            later = [one for one in changes if recount and recount.has(one, one.document or current.get(one.id))]
+            skipped = {one.position for one in later}
+            others = ended_by([one for one in changes if one.position not in skipped], current)
+            every = others if recount and recount.is_whole else ended_by(changes, current)
+            await self._derive(others, every, parents, session)
+
         try:
-            pending = await self._add(limit, session)
-        except Exception as error:
-            if not is_of_content(error):
-                raise
-            raise _ContentError(only["_id"] if only else None, error) from error
-        await self._job_states.update_one(self.job_state, {"$set": {"note": pending}}, session=session)
-        return pending
+            async with self._database.within(BATCH_SECONDS, may_be_slow=True):
+                ends = [Ended(None, one.document) for one in changes if one.document is not None]
+                parents = await parents_of(self._database, ends)
+                await self._database.together(add)
+        except BaseException:
+            self._position = before
+            raise
 
-    async def _unmark(self, run: int, pending: Pending) -> None:
-        """Remove the marks of what a run has added, and its note. Again is harmless."""
-        changes = await asyncio.to_thread(self._unmarking, pending)
-        await self._write(self._interceptions, changes, ordered=True)
-        await self._job_states.update_one({**self.job_state, "turn": run}, {"$unset": {"note": ""}})
-
-    async def _write(
-        self, collection: Collection, changes: Sequence[Any], session: Session | None = None, *, ordered: bool
+    async def _derive(
+        self,
+        counted: Sequence[Ended],
+        ended: Sequence[Ended],
+        parents: Mapping[Any, Mapping[str, Any]],
+        session: Session,
+        *,
+        again: bool = False,
     ) -> None:
-        for begin in range(0, len(changes), AT_ONCE):
-            await collection.bulk_write(changes[begin : begin + AT_ONCE], ordered=ordered, session=session)
+        """Add calls to rollups; and to sessions and the search index, where some may be already if it is done `again`."""
+        signed = [(one.after, 1) for one in counted] + [(one.before, -1) for one in counted if one.before is not None]
+        if signed:
+            await add_to_rollups(self._database, signed, self._now(), session)
+        if ended:
+            await add_to_sessions(self._database, ended, parents, session)
+            if there := [one.after for one in ended if again or one.before is not None]:
+                await self._remove_from_search(self._database, there, session)
+            await self._add_to_search(self._database, [one.after for one in ended], session)
 
-    def _number_of(self, pending: Pending) -> int:
-        """How many interceptions a run has added."""
-        return sum(map(len, pending.values()))
+    async def _move(self, position: str, at: Timestamp, session: Session | None) -> None:
+        """Go on to a position.
 
-    def _unmarking(self, pending: Pending) -> list[UpdateMany | UpdateOne]:
-        unmark = {"$unset": {self.mark: "", self.kept: ""}}
-        changes: list[UpdateMany | UpdateOne] = [UpdateMany({"_id": {"$in": pending["true"]}}, unmark)]
-        for one in pending["presumed"]:
-            # The true end may have come in between. Then its mark stays.
-            marked = {"_id": one["_id"], **self.marked}
-            fields = {name: value for name, value in one.items() if name != "_id"}
-            changes.append(UpdateOne({**marked, self.kept: None}, {"$set": fields}))
-            changes.append(UpdateOne({**marked, **PRESUMED}, {"$unset": {self.mark: ""}}))
-        return changes
+        Raises:
+            _LostError: The job is not where this process has left it.
+        """
+        there = {**self._own, "position": self._position}
+        moved = await self._database.derived.update_one(
+            there, {"$set": {"position": position, "time": _utc(at)}}, session=session
+        )
+        if not moved.matched_count:
+            raise _LostError
+        self._position = position
+
+
+def _utc(at: Timestamp) -> datetime:
+    return at.as_datetime().astimezone(UTC)

@@ -44,11 +44,6 @@ KINDS = ("input_cost", "output_cost", "read_cost", "written_cost")
 MONEY = ("cost", *KINDS, "saved")
 """The totals in US dollars, which are decimals."""
 
-NO_USAGE: Mapping[str, Any] = {
-    "$and": [{"$eq": [{"$size": {"$ifNull": ["$token_usages", []]}}, 0]}, {"$ne": ["$billed", False]}]
-}
-"""Has the database say whether an interception is one of `no_usage`."""
-
 PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
 """The totals that are a number in the database too."""
 
@@ -221,8 +216,8 @@ def totals_of(document: Mapping[str, Any]) -> Totals:
     return totals
 
 
-def document_of(totals: Mapping[str, Any]) -> dict[str, Any]:
-    """Write totals as a document has them: the inverse of `totals_of`."""
+def totals_document(totals: Mapping[str, Any]) -> dict[str, Any]:
+    """Return totals as the document of a rollup has them: the inverse of `totals_of`."""
     document: dict[str, Any] = {name: pack(totals[name]) for name in HISTOGRAMS if totals.get(name)}
     for name, value in increments(totals).items():
         outer, _, key = name.partition(".")

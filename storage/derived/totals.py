@@ -1,212 +1,100 @@
-"""How interceptions that wait to be counted are read: grouped by the database, so that many alike are one row."""
+"""What ended calls add to rollups, of their figures (see `storage.recording.figures`). Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterable, Mapping
+from decimal import localcontext
+from functools import lru_cache
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from bson.binary import Binary
-from bson.decimal128 import Decimal128
-
-from intercept.records import EndReason
-from storage.costs.prices import MAX_TOKENS
-from storage.derived.details import Detail
-from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
+from intercept.records import Status
+from storage.derived.details import Detail, rollups_of_details
+from storage.derived.histograms import histogram
 from storage.derived.rollup import (
     DIMENSIONS,
-    HISTOGRAMS,
     KINDS,
-    MONEY,
-    NO_USAGE,
     TOKENS,
     Breakdown,
     Bucket,
     RollupKey,
+    RollupTotals,
     Totals,
-    totals_of,
+    rollups_of,
+    summed,
 )
-from storage.mongo.codec import read_decimal
+from storage.mongo.codec import EXACT, read_decimal
 
-_DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION]
-_OF_TOKEN = ("api_key_id", "group_ids")
-_DETAIL: Mapping[str, Any] = {
-    "end_reason": "$end_reason",
-    "upstream_status": {"$ifNull": ["$upstream_status", None]},
-    "error_type": {"$ifNull": ["$error.type", None]},
-    "streaming": "$streaming",
-    "tools": {"$setUnion": [{"$ifNull": ["$tool_usages.tool", []]}, []]},
-    "tags": {"$objectToArray": {"$ifNull": ["$tags", {}]}},
-}
-_COUNTS = ("priced", "unpriced", "no_usage")
-_EVER = datetime(1, 1, 1, tzinfo=UTC)
+REMEMBERED = 10_000
+"""Ids of users and groups that are remembered as UUIDs."""
 
-HAS_TOKENS: Mapping[str, Any] = {"$gt": [{"$add": [f"${name}" for name in TOKENS]}, 0]}
-"""Has the database say whether an interception used any, of the values of `tokens_of_call`."""
-
-UNCOUNTED_ONES: Mapping[str, Any] = {"uncounted": {"$gte": _EVER}}
-"""Finds what waits to be counted, in a way that the index answers."""
+_DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION][1:]
 
 
-class Row(NamedTuple):
-    """Interceptions of a minute that are alike, or a single one that is or was counted with a presumed end.
+class _Alike(NamedTuple):
+    """What calls have in common that add to the same rollups."""
 
-    Attributes:
-        ids: Which ones, as BSON holds them.
-        key: The smallest rollup that they belong to.
-        token_key: The smallest one by token and groups.
-        detail: How they ended, what they called and how they are tagged.
-        totals: What they add up to.
-        counted: What the single one has contributed so far, None if nothing.
-        presumed: Its end may still be replaced, so what it contributes has to be kept.
-    """
-
-    ids: list[Binary]
-    key: RollupKey
-    token_key: RollupKey
     detail: Detail
-    totals: Totals
-    counted: Mapping[str, Any] | None
-    presumed: bool
-
-    @property
-    def provider(self) -> dict[str, Any]:
-        """The fields that name the provider. A true end may name another one than the presumed end before it."""
-        values = dict(zip(_DIMENSIONS, self.key.values, strict=True))
-        return {name: values[name] for name in ("provider", "provider_name")}
-
-    @property
-    def as_counted(self) -> Row:
-        """The same as it has been counted so far, if it has."""
-        if (counted := self.counted) is None:
-            return self
-        values = tuple([counted.get(name, value) for name, value in zip(_DIMENSIONS, self.key.values, strict=True)])
-        detail = self.detail.counted_as(counted)._replace(values=values)
-        return self._replace(key=self.key._replace(values=values), detail=detail, totals=totals_of(counted))
+    token_id: str | None
+    groups: tuple[UUID, ...]
 
 
-def pipeline(waiting: Mapping[str, Any], limit: int) -> list[dict[str, Any]]:
-    """The pipeline for the oldest interceptions of a filter that wait, at most this many, as documents for `row_of`."""
-    alone = {"$or": ["$presumed", {"$ne": [{"$ifNull": ["$counted", None]}, None]}]}
-    return [
-        {"$match": waiting},
-        {"$sort": {"uncounted": 1, "_id": 1}},
-        {"$limit": limit},
-        *rows({"$cond": [alone, "$_id", None]}),
-    ]
+def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]]) -> RollupTotals:
+    """Return what each rollup changes by when calls are added to it, with the sign 1, or are taken away, with -1.
 
-
-def rows(alone: Any) -> list[dict[str, Any]]:
-    """Make documents for `row_of` of interceptions: those with the same value of the expression `alone` may share one."""
-    dimensions = {name: f"${name}" for name in (*_DIMENSIONS, *_OF_TOKEN)}
-    minute = {"$dateTrunc": {"date": "$started_at", "unit": Bucket.MINUTE.value}}
-    kept = dict.fromkeys((*_DIMENSIONS, *_OF_TOKEN, "counted", "presumed"), True)
-    details = {name: f"${name}" for name in _DETAIL}
-    return [
-        *value_stages({**kept, **_DETAIL, "at": minute, "alone": alone}),
-        {
-            "$group": {
-                "_id": {"at": "$at", **dimensions, **details, "alone": "$alone"},
-                **{name: {"$sum": f"${name}"} for name in (*TOKENS, *MONEY, *_COUNTS)},
-                **{name: {"$push": f"${name}"} for name in HISTOGRAMS},
-                "ids": {"$push": "$_id"},
-                "counted": {"$first": "$counted"},
-                "presumed": {"$first": "$presumed"},
-            }
-        },
-    ]
-
-
-def value_stages(fields: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The stages that compute the values of interceptions, by the names of totals, beside further fields.
-
-    These are `TOKENS`, `MONEY`, `HISTOGRAMS` (the bucket) and counts.
+    Args:
+        calls: Documents of calls that have ended, true or presumed, and their signs.
     """
-    cost = {"$ifNull": ["$cost.usd", None]}
-    rate = {kind: f"$rates.{kind}" for kind in ("input", "read", "written")}
-    priced = {
-        "input_cost": {"$multiply": ["$input_tokens", rate["input"]]},
-        "read_cost": {"$multiply": ["$cache_read_input_tokens", rate["read"]]},
-        "written_cost": {"$multiply": ["$cache_write_input_tokens", rate["written"]]},
-        "saved": {"$multiply": ["$cache_read_input_tokens", {"$subtract": [rate["input"], rate["read"]]}]},
+    with localcontext(EXACT):
+        alike = summed((_alike(document), _signed(totals_of_call(document), sign)) for document, sign in calls)
+        rollups = rollups_of(
+            ((_minute(one, Breakdown.USER_COMBINATION, one.detail.values), totals) for one, totals in alike.items()),
+            (
+                (_minute(one, Breakdown.TOKEN, (one.detail.values[0], one.token_id, one.groups)), totals)
+                for one, totals in alike.items()
+            ),
+        )
+        rollups |= rollups_of_details((one.detail, totals) for one, totals in alike.items())
+    return {key: totals for key, totals in rollups.items() if any(totals.values())}
+
+
+def totals_of_call(document: Mapping[str, Any]) -> Totals:
+    """Return what a call that has ended adds up to by itself."""
+    completed = document["status"] == Status.COMPLETED
+    totals: Totals = {
+        "interceptions": 1,
+        "completed" if completed else "failed": 1,
+        f"ends.{document['end_reason']}": 1,
     }
-    output = {"$subtract": ["$cost", {"$add": ["$input_cost", "$read_cost", "$written_cost"]}]}
-    speed = {"$divide": [{"$multiply": ["$output_tokens", 1000]}, "$streamed"]}
-    is_whole = {"$and": ["$streaming", {"$eq": ["$end_reason", EndReason.COMPLETED.value]}]}
-    return [
-        {
-            "$project": {
-                **fields,
-                **tokens_of_call(),
-                "cost": cost,
-                "rates": "$cost.rates",
-                "priced": _number({"$ne": [cost, None]}),
-                "no_usage": _number(NO_USAGE),
-                "durations": _bucket_index({"$subtract": ["$ended_at", "$started_at"]}),
-                "first_bytes": _bucket_index({"$subtract": ["$first_byte_at", "$started_at"]}),
-                "bridges": _bucket_index({"$subtract": ["$upstream_asked_at", "$started_at"]}),
-                "streamed": {"$cond": [is_whole, {"$subtract": ["$ended_at", "$first_byte_at"]}, None]},
-            }
-        },
-        {
-            "$set": {
-                "unpriced": _number({"$and": [HAS_TOKENS, {"$eq": ["$priced", 0]}]}),
-                "speeds": {
-                    "$cond": [
-                        {"$and": [{"$gt": ["$streamed", 0]}, {"$gt": ["$output_tokens", 0]}]},
-                        _bucket_index({"$floor": speed}),
-                        None,
-                    ]
-                },
-                **priced,
-            }
-        },
-        {"$set": {"output_cost": output}},
-    ]
+    totals |= {name: int(number) for name in TOKENS if (number := document.get(name))}
+    totals |= {name: 1 for name in ("priced", "unpriced", "no_usage") if document.get(name)}
+    if document.get("priced"):
+        totals["cost"] = read_decimal(document["cost"]["usd"])
+    totals |= {name: read_decimal(usd) for name in (*KINDS, "saved") if (usd := document.get(name)) is not None}
+    return totals | {name: histogram([bucket]) for name, bucket in (document.get("buckets") or {}).items()}
 
 
-def row_of(document: Mapping[str, Any]) -> Row:
-    """Read what `pipeline` makes."""
-    alike, ids = document["_id"], document["ids"]
-    values = {name: alike.get(name) for name in _DIMENSIONS} | {"initiator_id": alike["initiator_id"].as_uuid()}
-    key = RollupKey(Breakdown.USER_COMBINATION, Bucket.MINUTE, alike["at"], tuple(values.values()))
-    groups = tuple(group_id.as_uuid() for group_id in alike.get("group_ids") or ())
-    by_token = (values["initiator_id"], alike.get("api_key_id"), groups)
-    token_key = RollupKey(Breakdown.TOKEN, Bucket.MINUTE, alike["at"], by_token)
-    reason = alike["end_reason"]
+def _signed(totals: Totals, sign: int) -> Totals:
+    return totals if sign == 1 else {name: -value for name, value in totals.items()}
+
+
+def _minute(one: _Alike, breakdown: Breakdown, values: tuple[Any, ...]) -> RollupKey:
+    return RollupKey(breakdown, Bucket.MINUTE, one.detail.at, values)
+
+
+def _alike(document: Mapping[str, Any]) -> _Alike:
+    get = document.get
+    values = (_uuid(document["initiator_id"]), *[get(name) for name in _DIMENSIONS])
     detail = Detail(
-        alike["at"],
-        key.values,
-        (reason, alike["upstream_status"], alike["error_type"], alike.get("streaming")),
-        tuple(alike["tools"]),
-        tuple((tag["k"], tag["v"]) for tag in alike["tags"]),
+        Bucket.MINUTE.floor(document["started_at"]),
+        values,
+        (document["end_reason"], get("upstream_status"), (get("error") or {}).get("type"), get("streaming")),
+        tuple(sorted({usage["tool"] for usage in get("tool_usages") or ()})),
+        tuple((get("tags") or {}).items()),
     )
-    completed = len(ids) if reason == EndReason.COMPLETED else 0
-    totals: Totals = {"interceptions": len(ids), "completed": completed, "failed": len(ids) - completed}
-    totals[f"ends.{reason}"] = len(ids)
-    totals |= {name: document[name] for name in (*TOKENS, *_COUNTS)}
-    if document["priced"]:
-        totals["cost"] = read_decimal(document["cost"])
-    # A sum of nothing is a whole number.
-    if any(isinstance(document[name], Decimal128) for name in KINDS):
-        totals |= {name: read_decimal(document[name]) for name in MONEY}
-    totals |= {name: histogram(key for key in document[name] if key is not None) for name in HISTOGRAMS}
-    return Row(ids, key, token_key, detail, totals, document.get("counted"), bool(document.get("presumed")))
+    return _Alike(detail, get("api_key_id"), tuple(map(_uuid, get("group_ids") or ())))
 
 
-def tokens_of_call() -> dict[str, Any]:
-    """Have the database add up the tokens of an interception, of each kind."""
-    return {name: {"$max": [0, {"$min": [MAX_TOKENS, {"$sum": f"$token_usages.{name}"}]}]} for name in TOKENS}
-
-
-def _number(condition: Any) -> dict[str, Any]:
-    return {"$cond": [condition, 1, 0]}
-
-
-def _bucket_index(took: Any) -> dict[str, Any]:
-    """Return the bucket of a whole number of milliseconds (`histograms`) as an expression; None where there is none."""
-    power = {"$ceil": {"$divide": [{"$ln": "$$took"}, math.log(GROWTH)]}}
-    key = {"$cond": [{"$lte": ["$$took", 1]}, 0, {"$toInt": {"$min": [power, LAST_BUCKET]}}]}
-    known = {"$cond": [{"$eq": ["$$took", None]}, None, key]}
-    return {"$let": {"vars": {"took": took}, "in": known}}
+@lru_cache(REMEMBERED)
+def _uuid(id_: bytes) -> UUID:
+    return UUID(bytes=bytes(id_))

@@ -71,7 +71,7 @@ class Change(NamedTuple):
         id: Of the interception.
         document: The whole document, as it was written or is; None of an update that is not looked up, and where the
             document was removed since then.
-        updated: The fields that an update has set, None of other changes.
+        updated: The fields that an update has set, with None for those that it removed. None of other changes.
     """
 
     position: str
@@ -140,7 +140,7 @@ class ChangeStream:
             raise ForgottenPositionError("the collection was dropped")
         changes = [_change(event) for event in cursor["nextBatch"]]
         self.position = cursor["postBatchResumeToken"]["_data"]
-        self.time = changes[-1].time if changes else reply["operationTime"]
+        self.time = _time_of(self.position)
         return changes
 
     async def close(self) -> None:
@@ -159,7 +159,7 @@ class ChangeStream:
         )
         self._cursor_id = reply["cursor"]["id"]
         self.position = reply["cursor"]["postBatchResumeToken"]["_data"]
-        self.time = reply["operationTime"]
+        self.time = _time_of(self.position)
 
     async def _run_command(self, command: dict[str, Any]) -> dict[str, Any]:
         """Send a command of cursors. The socket's own timeout bounds it; the driver's would replace `maxTimeMS`."""
@@ -173,9 +173,16 @@ class ChangeStream:
         return reply
 
 
+def _time_of(position: str) -> Timestamp:
+    """Return the time with which a position begins, behind a byte for its type."""
+    return Timestamp(int(position[2:10], 16), int(position[10:18], 16))
+
+
 def _change(event: Mapping[str, Any]) -> Change:
     document, id_ = event.get("fullDocument"), event["documentKey"]["_id"]
-    updated = event.get("updateDescription", {}).get("updatedFields")
+    updated = None
+    if (update := event.get("updateDescription")) is not None:
+        updated = {**dict.fromkeys(update.get("removedFields", ())), **update.get("updatedFields", {})}
     return Change(event["_id"]["_data"], event["clusterTime"], id_, document, updated)
 
 

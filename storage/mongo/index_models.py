@@ -43,14 +43,8 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(indexes.BY_REQUEST, name="by_request"),
             _of_some(indexes.BY_LOSS, "by_loss", {"cache_loss.lost_tokens": {"$gt": 0}}),
             _of_those_with(indexes.BY_LINK, "by_link", "links"),
-            _of_those_with(indexes.UNLINKED, "unlinked", "unlinked.due"),
-            _of_some(indexes.BY_FINGERPRINT, "by_fingerprint", {"status": "failed", "fingerprint": _THERE}),
             _of_those_with(indexes.REMOVAL, "removal", "removal_at"),
             _of_some(indexes.IN_FLIGHT, "in_flight", {"status": "in_flight"}),
-            _of_those_with(indexes.UNCOUNTED, "uncounted"),
-            _of_those_with(indexes.UNINDEXED, "unindexed"),
-            # Without what waits for its thread to be known.
-            _of_some(indexes.UNGROUPED, "ungrouped", {"ungrouped": _THERE, "unlinked": None}),
             _of_those_with(indexes.OF_SESSION, "of_session", "session_id"),
         ),
         "rollups": (

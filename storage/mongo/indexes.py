@@ -49,18 +49,9 @@ BY_LOSS: Keys = ascending(
 )
 
 BY_LINK: Keys = (*ascending("links"), *_NEWEST_FIRST)
-UNLINKED: Keys = ascending("unlinked.due", "started_at")
-
-# Failed calls alone, for who repeats them.
-BY_FINGERPRINT: Keys = ascending("fingerprint", "ended_at")
 
 # Whose texts are to be removed, and when next.
 REMOVAL: Keys = ascending("removal_at", "_id")
-
-# What waits to be counted, and to be given to a session: oldest first.
-UNCOUNTED: Keys = ascending("uncounted", "_id")
-UNGROUPED: Keys = ascending("ungrouped", "_id")
-UNINDEXED: Keys = ascending("unindexed", "_id")
 
 _OLDEST_FIRST: Keys = ascending("started_at", "_id")
 OF_SESSION: Keys = (*ascending("session_id", "root_id"), *_OLDEST_FIRST)

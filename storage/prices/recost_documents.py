@@ -30,8 +30,6 @@ class Recost(Stored, frozen=True, kw_only=True):
 
     Attributes:
         requested_by: By whom; None is the command line.
-        counted_at: Since when no call of before the request waits to be counted; None while one does.
-        paused_at: Since when the job waits for calls to be counted; None while it does not.
         begun_at: When the first call was looked at.
         ended_at: When it was done, cancelled or given up.
         total: How many calls there are; None while that is not known.
@@ -49,8 +47,6 @@ class Recost(Stored, frozen=True, kw_only=True):
     end: datetime
     requested_at: datetime
     requested_by: str | None
-    counted_at: datetime | None = None
-    paused_at: datetime | None = None
     begun_at: datetime | None = None
     ended_at: datetime | None = None
     total: int | None = None

@@ -1,14 +1,9 @@
-"""The job that prices past calls again, in batches, and corrects rollups and sessions exactly.
+"""The job that prices past calls again, in batches.
 
 One process at a time has the job, by a lease; if it dies, another one continues after the last batch. A batch is one
-transaction: the costs of its calls, and how far the job is. A call whose cost changes is marked like one whose end was
-presumed (see `storage.derived.job`): with what it was counted with before, so that rollups and sessions take that away
-and add what it is now.
-
-A call that waits to be counted must not be changed: a run may have read it already. So the job begins when no call that
-ended before the request waits any more, and `SETTLE_SECONDS` later, when also a run that hung has taken its marks away. It
-pauses in the same way when a batch meets one that came late, from a spool, or that looks for its thread, which is not waited
-for before. Calls that end later have the new prices anyway: `FOLLOWED` after the request every server follows them.
+transaction: the costs of its calls, and how far the job is. What is derived of a call whose cost changes follows (see
+`storage.recording.changes`). Calls that end after the request have the new prices anyway: `FOLLOWED` after it every server
+follows them, and the job begins.
 """
 
 from __future__ import annotations
@@ -29,23 +24,20 @@ from pymongo import ReturnDocument, UpdateOne
 from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
 from storage.costs.prices import Cost
-from storage.derived.job import BATCH_SECONDS
-from storage.derived.rollup import TOKENS, document_of
-from storage.derived.rollup_job import JOB_STATE as COUNTING
-from storage.derived.sessions.session_documents import share
-from storage.derived.sessions.session_job import CALL
-from storage.derived.sessions.session_job import JOB_STATE as GROUPING
-from storage.derived.totals import row_of, rows
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 from storage.mongo.errors import DatabaseRefusalError
-from storage.mongo.indexes import BY_TIME, UNCOUNTED, UNGROUPED
+from storage.mongo.indexes import BY_TIME
 from storage.prices.recost_documents import ACTIVE, Recost, RecostState
-from storage.recording.figures import COST_PARTS, cost_figures_of
+from storage.recording.changes import CHANGING, changed
+from storage.recording.figures import COST_PARTS, TOKENS, cost_figures_of
 
 BATCH: Final = 100
 """Most calls of one batch."""
+
+BATCH_SECONDS: Final = 10.0
+"""How long the database may take for one."""
 
 IDLE_SECONDS: Final = 2.0
 """Time between two checks for a job."""
@@ -56,18 +48,9 @@ BATCH_PAUSE_SECONDS: Final = 0.1
 LEASE_SECONDS: Final = 30.0
 """How long a process has the job after its last batch."""
 
-SETTLE_SECONDS: Final = 15.0
-"""From all calls being counted to the first batch: longer than a run of counting may take."""
-
 FOLLOWED: Final = timedelta(seconds=10)
 """So long after the request calls may have ended at the prices before it: a server follows new ones within seconds, and the
 clocks of two may differ. The job begins later."""
-
-GIVE_UP_SECONDS: Final = 600.0
-"""How long a job waits for calls to be counted, at first or in between."""
-
-MAX_BEHIND: Final = 2_000
-"""While more re-costed calls than this wait to be counted, the job waits."""
 
 MAX_EARLIER: Final = 10
 """How many earlier costs a call keeps, the last ones."""
@@ -75,12 +58,10 @@ MAX_EARLIER: Final = 10
 COUNT_SECONDS: Final = 120.0
 """How long it may take to count the calls. If it takes longer, their number stays unknown."""
 
-NOT_COUNTED: Final = "calls still wait to be counted"
-
-_MARKS: Final = (("uncounted", UNCOUNTED), ("ungrouped", UNGROUPED))
 _PRICED: Final = {
-    **dict.fromkeys(("provider_name", "model", "started_at", "cost", "billed", "presumed", *dict(_MARKS)), True),
+    **dict.fromkeys(("model", "started_at", "billed", *CHANGING), True),
     **{f"token_usages.{name}": True for name in ("model", "metadata.usage", *TOKENS)},
+    "tool_usages": {"tool": True},
 }
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
 
@@ -137,13 +118,10 @@ class Recosting:
         if job is None:
             return IDLE_SECONDS
         try:
-            if not await self._has_settled(job):
+            if self._now() < job.requested_at + FOLLOWED:
                 return IDLE_SECONDS
             if job.state is RecostState.WAITING:
                 return await self._begin(job)
-            if await self._are_marked({"$exists": True}, MAX_BEHIND):
-                await self._pause_job(job)
-                return IDLE_SECONDS
             async with self._database.within(BATCH_SECONDS):
                 is_over = await self._database.together(lambda session: self._batch(job, session))
             if is_over:
@@ -163,26 +141,6 @@ class Recosting:
             )
         return None if document is None else Recost.of(document)
 
-    async def _has_settled(self, job: Recost) -> bool:
-        """Whether nothing of before the request waits to be counted, and has not for long enough."""
-        now = self._now()
-        is_over = job.counted_at is not None and now - job.counted_at >= timedelta(seconds=SETTLE_SECONDS)
-        if is_over:
-            return True
-        if await self._are_marked({"$lte": job.requested_at}, 1):
-            await self._pause_job(job, {"counted_at": ""})
-        elif job.counted_at is None:
-            await self._set(job, {"counted_at": now}, {"paused_at": ""})
-        return False
-
-    async def _pause_job(self, job: Recost, unset: Mapping[str, Any] | None = None) -> None:
-        """Note since when a job waits for calls to be counted, and give it up if it is long."""
-        now = self._now()
-        paused_at = job.paused_at or now
-        await self._set(job, {"paused_at": paused_at}, unset)
-        if now - paused_at > timedelta(seconds=GIVE_UP_SECONDS):
-            await self._end(job, RecostState.FAILED, error=NOT_COUNTED)
-
     async def _begin(self, job: Recost) -> float:
         await self._set(job, {"lease_until": self._now() + timedelta(seconds=COUNT_SECONDS + LEASE_SECONDS)})
         version, total = await self._refresh(), None
@@ -193,15 +151,6 @@ class Recosting:
         await self._set(job, {"state": RecostState.RUNNING.value, **began})
         _log.info("re-costing began: id=%s calls=%s prices=%s", job.id, total, version)
         return BATCH_PAUSE_SECONDS
-
-    async def _are_marked(self, when: Mapping[str, Any], number: int) -> bool:
-        """Whether so many calls or more wait to be counted since such a time, in rollups or in sessions."""
-        async with self._database.within(BATCH_SECONDS):
-            for name, index in _MARKS:
-                found = await self._database.interceptions.count_documents({name: when}, limit=number, hint=list(index))
-                if found >= number:
-                    return True
-        return False
 
     async def _batch(self, job: Recost, session: Session) -> bool:
         """Price the next calls; return whether there are no more.
@@ -220,30 +169,15 @@ class Recosting:
             return True
         costs = {call["_id"]: self._cost(call) for call in calls}
         changed = [call for call in calls if _is_another(call, costs[call["_id"]])]
-        is_marked = any(name in call for call in changed for name, _ in _MARKS)
-        if is_marked or await self._are_noted(changed, session):
-            await self._database.recosts.update_one(ours, {"$unset": {"counted_at": ""}}, session=session)
-            return False
         if changed:
-            marks = await self._marks([call["_id"] for call in changed], session)
             at = self._now()
-            updates = [_update(call, costs[call["_id"]], at, marks.get(call["_id"], {})) for call in changed]
+            updates = [_update(call, costs[call["_id"]], at) for call in changed]
             await self._interceptions.bulk_write(updates, ordered=False, session=session)
         progress = _progress(job, calls, changed, costs)
         progress["position"] = {"at": calls[-1]["started_at"], "id": calls[-1]["_id"]}
-        went_on = {"$set": progress, "$unset": {"paused_at": ""}}
-        moved = await self._database.recosts.update_one(ours, went_on, session=session)
+        moved = await self._database.recosts.update_one(ours, {"$set": progress}, session=session)
         if not moved.matched_count:
             raise _LostError
-        return False
-
-    async def _are_noted(self, calls: Sequence[Mapping[str, Any]], session: Session) -> bool:
-        """Whether the note of a run has some of these calls: whoever finishes that run would take away their new marks too."""
-        ids = [call["_id"] for call in calls]
-        noted = {"$or": [{"note.true": {"$in": ids}}, {"note.new._id": {"$in": ids}}]}
-        for states, state in ((self._database.rollups, COUNTING), (self._database.sessions, GROUPING)):
-            if await states.find_one({**state, **noted}, {"_id": True}, session=session) is not None:
-                return True
         return False
 
     def _cost(self, call: Mapping[str, Any]) -> Cost | None:
@@ -256,17 +190,6 @@ class Recosting:
         except Exception as error:  # noqa: BLE001 - whatever it is, the others are priced
             _log.error("the call %s cannot be priced: %s", format_id(call["_id"].as_uuid()), type(error).__name__)
             return None
-
-    async def _marks(self, ids: Sequence[Any], session: Session) -> dict[Any, dict[str, Any]]:
-        """What each call was counted with, in rollups and in its session."""
-        found = {"_id": {"$in": list(ids)}}
-        counted = self._interceptions.aggregate([{"$match": found}, *rows(alone="$_id")], session=session)
-        marks: dict[Any, dict[str, Any]] = {}
-        for row in map(row_of, await counted.to_list(None)):
-            marks[row.ids[0]] = {"counted": document_of(row.totals)}
-        async for call in self._interceptions.find(found, CALL, session=session):
-            marks[call["_id"]]["grouped"] = share(call)
-        return marks
 
     async def _set(self, job: Recost, fields: Mapping[str, Any], unset: Mapping[str, Any] | None = None) -> None:
         ours = {"_id": job.id, "state": {"$in": ACTIVE}, "holder": self._holder}
@@ -310,15 +233,13 @@ def _is_another(call: Mapping[str, Any], cost: Cost | None) -> bool:
     return cost is not None and (before is None or before["usd"].to_decimal() != cost.usd)
 
 
-def _update(call: Mapping[str, Any], cost: Cost | None, at: datetime, marks: Mapping[str, Any]) -> UpdateOne:
+def _update(call: Mapping[str, Any], cost: Cost | None, at: datetime) -> UpdateOne:
     before = call.get("cost") or {"usd": None, "prices": None}
     stored = cost and cost.stored
     figures = cost_figures_of({**call, "cost": stored})
-    fields: dict[str, Any] = {"cost": stored, **figures, **marks}
-    if marks:
-        fields |= {"uncounted": at, "ungrouped": at, "unindexed": at, "indexed": True}
     earlier = {"$each": [{**before, "replaced_at": at}], "$slice": -MAX_EARLIER}
     gone = {name: "" for name in COST_PARTS if name not in figures}
+    fields = {"cost": stored, **figures, **changed(call)}
     change = {"$set": fields, "$push": {"earlier_costs": earlier}, **({"$unset": gone} if gone else {})}
     return UpdateOne({"_id": call["_id"]}, change)
 

@@ -1,29 +1,27 @@
 """Counts interceptions exactly, and finds rare ones, without reading each: most counts come from rollups.
 
-They are corrected by the interceptions that the rollups do not have yet, see `storage.derived.uncounted`. Both are
-read as they were at one moment, since an interception passes from one to the other.
+Those that started since shortly before rollups have all are counted in the index. Both are read as they were at one moment.
 
-RollupTotals outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
+Rollups outlive interceptions. So the time range in which the oldest interception started, whose earlier ones may be
 gone, is counted in the index, like the rest at either end that no whole bucket makes up.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Self
 
-from storage.derived.rollup import Breakdown, Bucket
-from storage.derived.totals import UNCOUNTED_ONES
-from storage.derived.uncounted import Uncounted, read_uncounted
+from storage.derived.rollup import BUCKETS, Breakdown, Bucket
+from storage.derived.state import counted_until
 from storage.mongo.database import Collection, Database, Session
-from storage.mongo.indexes import BY_COMBINATION, ROLLUPS, ROLLUPS_BY_INITIATOR, UNCOUNTED, Keys
+from storage.mongo.indexes import BY_COMBINATION, ROLLUPS, ROLLUPS_BY_INITIATOR, Keys
 from storage.queries.filters.selection import ENDED, Selection
-from storage.queries.filters.time_ranges import CountedRange, PageLocation, TimeRange, TimeRanges, split
+from storage.queries.filters.time_ranges import EARLIEST, CountedRange, PageLocation, TimeRange, TimeRanges, split
 from storage.queries.oldest import oldest_start
 
-MAX_UNCOUNTED = 10_000
-"""When more interceptions than this wait to be counted, the rollups are of no use."""
+MARGIN = timedelta(minutes=5)
+"""So long before the time until which rollups have all that ended, calls started that the index counts. Few run longer."""
 
 SCANNED_KEYS = 10_000
 """The maximum number of index keys, about 12 ms, that are scanned for one page if ranges could be looked up instead."""
@@ -58,8 +56,8 @@ class Counts:
         self._interceptions = database.interceptions
         self._rollups = database.rollups
         self._session = snapshot
-        self._marked = 0
-        self._marks: Uncounted | None = None
+        self._recent = EARLIEST
+        """What started then or later is not counted in rollups."""
 
     async def number(self, selection: Selection) -> int:
         """Count in the index: about a second for a million."""
@@ -69,12 +67,19 @@ class Counts:
 
     async def ranges(self, selection: Selection) -> TimeRanges | None:
         """Count by the rollups, by time range; None if they do not know."""
-        if selection.breakdown is None or await self._are_behind():
+        breakdown = selection.breakdown
+        until = await counted_until(self._database, self._session)
+        if breakdown is None or until is None:
             return None
         oldest = await oldest_start(self._database, self._session)
         if oldest is None:
             return TimeRanges(())
-        ranges = list(split(max(selection.start, oldest + _INSTANT), selection.end, selection.buckets))
+        self._recent = Bucket.MINUTE.floor(until - MARGIN)
+        start, end = max(selection.start, oldest + _INSTANT), min(selection.end, self._recent)
+        hour = Bucket.HOUR.floor(end)
+        minutes = [Bucket.MINUTE] if Bucket.MINUTE in BUCKETS[breakdown] else []
+        ranges = [*split(start, min(hour, end), selection.buckets), *split(max(start, hour), end, minutes)]
+        ranges += split(max(start, self._recent), selection.end, ())
         if selection.start <= oldest < selection.end:
             # Others of the same moment may be gone, which matters where a bucket begins with it.
             ranges.append(TimeRange(None, oldest, oldest + _INSTANT))
@@ -100,26 +105,16 @@ class Counts:
             found = IndexRanges(BY_COMBINATION, await self._combinations(selection))
         return found if 0 < len(found.selections) <= MAX_INDEX_RANGES else IndexRanges.one(selection)
 
-    async def _are_behind(self) -> bool:
-        """Whether too much is marked."""
-        self._marked = await self._interceptions.count_documents(
-            UNCOUNTED_ONES, hint=UNCOUNTED, limit=MAX_UNCOUNTED + 1, session=self._session
-        )
-        return self._marked > MAX_UNCOUNTED
-
     async def _whole(self, selection: Selection, ranges: list[TimeRange]) -> list[CountedRange]:
         """Count in the buckets of some parts, which lie side by side."""
         ranges = [range_ for range_ in ranges if range_.bucket]
         if not ranges:
             return []
-        numbers: dict[tuple[Bucket, datetime], int] = {}
+        counted = []
         for row in await self._counted(selection, ranges, _BUCKET):
-            numbers[Bucket(row["_id"]["bucket"]), row["_id"]["at"]] = row["number"]
-        for row in await self._uncounted(selection.within(ranges[0].start, ranges[-1].end), _HOUR):
-            bucket = next(range_.bucket for range_ in ranges if range_.bucket and row["_id"] < range_.end)
-            key = bucket, bucket.floor(row["_id"])
-            numbers[key] = numbers.get(key, 0) + row["number"]
-        return [CountedRange(at, at + bucket.length, number) for (bucket, at), number in numbers.items()]
+            at = row["_id"]["at"]
+            counted.append(CountedRange(at, at + Bucket(row["_id"]["bucket"]).length, row["number"]))
+        return counted
 
     async def _scanned(self, selection: Selection, page: PageLocation, limit: int) -> float:
         """Estimate how many keys of the index it takes to find a page: as if what matches were spread evenly."""
@@ -129,7 +124,9 @@ class Counts:
 
     async def _hours(self, selection: Selection) -> list[Selection]:
         hours = await self._whole(selection, [_around(Bucket.HOUR, selection)])
-        return [selection.within(hour.start, hour.end) for hour in hours if hour.matching]
+        recent = Bucket.HOUR.floor(self._recent)
+        found = [selection.within(hour.start, hour.end) for hour in hours if hour.matching and hour.start < recent]
+        return [*found, *([selection.within(recent, selection.end)] if recent < selection.end else [])]
 
     async def _combinations(self, selection: Selection) -> list[Selection]:
         found = []
@@ -137,7 +134,7 @@ class Counts:
             one = replace(selection, statuses=(status,))
             days = [_around(Bucket.DAY, selection)]
             rows = await self._counted(one, days, _COMBINATION, Breakdown.COMBINATION)
-            rows += await self._uncounted(one, _COMBINATION)
+            rows += await self._recent_ones(one)
             combinations = {tuple(row["_id"].items()) for row in rows if row["number"] > 0}
             found += [replace(one, values={**one.values, **dict(each)}) for each in combinations]
         return found
@@ -153,15 +150,12 @@ class Counts:
         index = ROLLUPS_BY_INITIATOR if "initiator_id" in selection.values else ROLLUPS
         return await self._grouped(self._rollups, {"$or": rollups}, by, number, index)
 
-    async def _uncounted(self, selection: Selection, by: Any) -> list[dict[str, Any]]:
-        """Sum what the rollups lack by what the interceptions have in common."""
-        if not self._marked:
+    async def _recent_ones(self, selection: Selection) -> list[dict[str, Any]]:
+        """Count those that rollups may not have yet, by what they have in common."""
+        recent = selection.within(self._recent, selection.end)
+        if recent.start >= recent.end:
             return []
-        if self._marks is None:
-            self._marks = await read_uncounted(self._rollups, self._session)
-        marked = {**self._marks.filter, **replace(selection, statuses=None).filter}
-        missing = {"$sum": self._marks.missing(selection.count_field)}
-        return await self._grouped(self._interceptions, marked, by, missing, UNCOUNTED)
+        return await self._grouped(self._interceptions, recent.filter, _COMBINATION, {"$sum": 1}, selection.index)
 
     async def _grouped(
         self, collection: Collection, conditions: dict[str, Any], by: Any, number: Any, index: Keys
@@ -172,7 +166,6 @@ class Counts:
 
 
 _BUCKET = {"bucket": "$bucket", "at": "$at"}
-_HOUR = {"$dateTrunc": {"date": "$started_at", "unit": "hour"}}
 _COMBINATION = {name: f"${name}" for name in ("provider_name", "model", "client")}
 
 

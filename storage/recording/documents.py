@@ -16,10 +16,9 @@ by `storage.recording.parts`. These fields differ from the resource:
   (`storage.recording.text_retention`).
 - `attempt`, `attempts`, `retry_of` and `retried` are as `storage.derived.sessions.retries` finds them.
 - `links` are digests by which calls that belong together are found (`storage.recording.links`).
-- `storage.derived.sessions.threads` works with `tool_results`, `continues`, `previous_response_id` and `unlinked`.
+- `storage.derived.sessions.parents` works with `tool_results`, `continues` and `previous_response_id`.
 - What has ended has `storage.recording.figures`.
-- Marks say that others have not taken note of the end, with its time: `uncounted` (`storage.derived.rollup_job`),
-  `ungrouped` (`storage.derived.sessions.session_job`) and `unindexed` (`storage.search.job`).
+- `changed` and `was` are as `storage.recording.changes` sets them.
 """
 
 from __future__ import annotations
@@ -101,8 +100,6 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
     results = [parts.tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
     if results:
         document["tool_results"] = results
-    if continues or results:
-        document["unlinked"] = {"due": interception.started_at, "tries": 0}
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
         document["session_id"] = binary(session_id)
     elif not continues:  # it begins a session
@@ -195,9 +192,6 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "tool_usages": [parts.tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
         "model_thoughts": [parts.model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
         "cost": None if cost is None else cost.stored,
-        "uncounted": at,
-        "ungrouped": at,
-        "unindexed": at,
     }
     if (response := reading.response) is not None:
         fields["response"] = parts.model_response(response)

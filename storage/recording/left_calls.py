@@ -100,7 +100,7 @@ def _presumed_end(document: Mapping[str, Any], heartbeat_at: datetime | None) ->
         "schema_version": SCHEMA_VERSION,
         "status": reason.status.value,
         "end_reason": reason.value,
-        **dict.fromkeys(("ended_at", "uncounted", "ungrouped", "unindexed"), last_heard),
+        "ended_at": last_heard,
         **PRESUMED,
     }
     ended = {**document, **end}

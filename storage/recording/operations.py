@@ -20,6 +20,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo import InsertOne, ReplaceOne, UpdateOne
 
 from intercept.records import Status
+from storage.recording.changes import changed
 from storage.recording.figures import FIGURES_OF_SOME
 from storage.recording.truncation import END_BYTES, START_BYTES, encoded
 
@@ -133,11 +134,11 @@ class Operation:
         """Has the driver set a checkpoint while the call is in flight."""
         return UpdateOne({"_id": self.id, **IN_FLIGHT}, {"$set": self._fields})
 
-    @property
-    def correction(self) -> UpdateOne:
-        """Has the driver put a true end in the place of a presumed one."""
+    def correction(self, before: Mapping[str, Any]) -> UpdateOne:
+        """Has the driver put a true end in the place of a presumed one; `before` is the document with that."""
         gone = [*PRESUMED, *(name for name in FIGURES_OF_SOME if name not in self._fields)]
-        return UpdateOne({"_id": self.id, **PRESUMED}, {"$set": self._fields, "$unset": dict.fromkeys(gone, "")})
+        fields = {**self._fields, **changed(before)}
+        return UpdateOne({"_id": self.id, **PRESUMED}, {"$set": fields, "$unset": dict.fromkeys(gone, "")})
 
     @property
     def _fields(self) -> RawBSONDocument:

@@ -4,18 +4,17 @@ A call under such a policy has `texts_until` in its document from its start on, 
 response goes earlier; `removal_at` is the next of both, and in an index. A run empties the texts whose time has come, and takes
 the mark away or on: so any number of servers may run at the same time, stop and go on.
 
-Texts are prompts, inputs of tools, thoughts, responses and messages of errors, and the prompts that a session shows of these
-calls.
-Their checksums and digests go too: with them somebody could test a guess at the text. A call in flight waits for its
-end. A true end that comes after a presumed one brings the mark with the texts. A call that waits to be added to its session is
-looked at again: a run may have read its prompt, and have it there a moment later.
+Texts are prompts, inputs of tools, thoughts, responses and messages of errors. Their checksums and digests go too: with them
+somebody could test a guess at the text. What a session shows of the prompts, and what the search index has, follows a moment
+later (`storage.derived`). A call in flight waits for its end. A true end that comes after a presumed one brings the mark with
+the texts.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from pymongo import UpdateOne
@@ -24,6 +23,7 @@ from intercept.records import Status
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import REMOVAL
+from storage.recording.changes import changed
 from storage.recording.links import Link
 
 PASS_SECONDS: Final = 60.0
@@ -38,15 +38,10 @@ BATCH_PAUSE_SECONDS: Final = 0.1
 BATCH_SECONDS: Final = 10.0
 """How long the database may take for one."""
 
-SESSION_PAUSE: Final = timedelta(minutes=1)
-"""When a call that waits to be added to its session is checked again."""
-
 _OPERATION: Final = "remove texts"
 _ENDED: Final = [Status.COMPLETED.value, Status.FAILED.value]
 _DIGESTS: Final = ("blocks", "fingerprint", "continues")
-_READ: Final = dict.fromkeys(
-    ("client_session_id", "session_id", "started_at", "ungrouped", "removal_at", "texts_until"), True
-)
+_READ: Final = dict.fromkeys(("client_session_id", "removal_at", "texts_until"), True)
 
 
 class TextRetention:
@@ -90,7 +85,6 @@ class TextRetention:
         return removed
 
     async def _batch(self) -> int:
-        # Of each batch: what marks a call for the search index again must not be equal to the mark before.
         until = self._now()
         due = {"removal_at": {"$lte": until}, "status": {"$in": _ENDED}}
         async with self._database.within(BATCH_SECONDS, _OPERATION):
@@ -98,44 +92,31 @@ class TextRetention:
             calls = await cursor.limit(BATCH).to_list(BATCH)
             if not calls:
                 return 0
-            # Sessions first: should this stop in between, the marks are still there.
-            of_sessions = [change for call in calls if _are_all_due(call, until) for change in _without_prompts(call)]
-            if of_sessions:
-                await self._database.sessions.bulk_write(of_sessions, ordered=False)
             changes = [_without_texts(call, until) for call in calls]
             done = await self._database.interceptions.bulk_write(changes, ordered=False)
         self._removed(done.modified_count)
         return len(calls)
 
 
-def _are_all_due(call: Mapping[str, Any], until: datetime) -> bool:
-    """Whether all texts of a call are to be removed, and not its response alone."""
-    return "texts_until" in call and call["texts_until"] <= until
-
-
 def _without_texts(call: Mapping[str, Any], until: datetime) -> UpdateOne:
-    """Empty the texts of a call, unless another server was first, or it was added to its session meanwhile."""
-    # The search index has digests of its words until it was indexed again.
-    fields: dict[str, Any] = {"unindexed": until, "indexed": True}
+    """Empty the texts of a call whose time has come, all or its response alone, unless another server was first."""
+    fields: dict[str, Any] = changed()
     dropped = ["response_until"]
-    if not _are_all_due(call, until):
-        fields |= _RESPONSE
-        next_at = call.get("texts_until")
-    else:
+    texts_until = call.get("texts_until")
+    if texts_until is not None and texts_until <= until:
         fields |= _TEXTS
-        next_at = until + SESSION_PAUSE if "ungrouped" in call else None
-        dropped += _DIGESTS
+        dropped += [*_DIGESTS, "texts_until", "removal_at"]
         if call["client_session_id"]:
             fields["links"] = [Link.SESSION.of(call["client_session_id"])]
         else:
             dropped.append("links")
-        if next_at is None:
-            dropped.append("texts_until")
-    if next_at is None:
-        dropped.append("removal_at")
     else:
-        fields["removal_at"] = next_at
-    marked = {"_id": call["_id"], "removal_at": call["removal_at"], "ungrouped": call.get("ungrouped")}
+        fields |= _RESPONSE
+        if texts_until is None:
+            dropped.append("removal_at")
+        else:
+            fields["removal_at"] = texts_until
+    marked = {"_id": call["_id"], "removal_at": call["removal_at"]}
     return UpdateOne(marked, [{"$set": fields}, {"$unset": dropped}])
 
 
@@ -178,11 +159,3 @@ _TEXTS: Final = {
     "error": _without_message("$error"),
     **_RESPONSE,
 }
-
-
-def _without_prompts(call: Mapping[str, Any]) -> list[UpdateOne]:
-    """Empty what a session shows of the prompt of a call."""
-    if "session_id" not in call:
-        return []
-    id_, at = call["session_id"], call["started_at"]
-    return [UpdateOne({"_id": id_, f"{name}_at": at}, {"$set": {name: ""}}) for name in ("first_prompt", "last_prompt")]

@@ -97,8 +97,7 @@ class Site:
             database = self.connect()
             call = await database.interceptions.find_one({"_id": UUID(interception)})
             (said,) = call["user_prompts"]
-            waiting = dict.fromkeys(("uncounted", "ungrouped", "unindexed"), now())
-            again = [call | waiting | {"_id": uuid4()} | change for change in changes]
+            again = [call | {"_id": uuid4()} | change for change in changes]
             for one in again:
                 one["user_prompts"] = [{**said, "prompt": one.pop("prompt", said["prompt"])}]
             await database.interceptions.insert_many(again)

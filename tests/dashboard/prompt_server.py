@@ -6,10 +6,8 @@ Somebody who looks at a page is told of a call within a second or two; a test wo
 import runpy
 
 from runtime.alerts import sender
-from storage.derived.rollup_job import RollupJob
-from storage.derived.sessions.session_job import SessionJob
+from storage.derived import job as derived
 from storage.mongo import event_counts
-from storage.search.job import SearchJob
 from tests.mongodb.database_timeouts import lengthen_timeouts
 from tests.server_process import ROOT
 
@@ -17,9 +15,8 @@ SECONDS = 0.25
 
 if __name__ == "__main__":
     lengthen_timeouts(setattr)
-    for job in (RollupJob, SessionJob, SearchJob):
-        job.seconds = SECONDS
     for module, name in (
+        (derived, "PAUSE_SECONDS"),
         (event_counts, "WRITE_SECONDS"),
         (sender, "POLL_SECONDS"),
     ):

@@ -17,11 +17,10 @@ from typing import Any
 from runtime.process import now
 from storage.accounts.identities import Identities, Role
 from storage.demo.filling import Filling
-from storage.derived.rollup_job import RollupJob
-from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from tests.dashboard.page import PHONE, WIDE, Page, start_chromium
+from tests.derived import derive
 from tests.server_process import ROOT, ServerProcess
 
 # Two frames later: what is there then has been drawn.
@@ -59,8 +58,7 @@ async def fill(uri: str) -> str:
             await identities.create_token(name, name=client, expires_at=now() + timedelta(days=90))
     await identities.add_user("owner", role=Role.OWNER)
     _, token = await identities.create_token("owner")
-    await RollupJob(database, now=now).add_pending()
-    await SessionJob(database).add_pending()
+    await derive(database, now=now)
     database.close()
     return token
 

@@ -15,7 +15,7 @@ from storage.accounts import audit as changes
 from storage.accounts import authentication, groups, user_accounts
 from storage.accounts.sign_in import sign_ins
 from storage.accounts.tokens import uses as token_uses
-from storage.derived.sessions import threads
+from storage.derived import job as derived
 from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store
 from storage.prices import store as prices
@@ -38,7 +38,7 @@ BOUNDS: list[tuple[ModuleType, str]] = [
     (prices, "ANSWER_SECONDS"),
     (sign_ins, "ANSWER_SECONDS"),
     (token_uses, "ANSWER_SECONDS"),
-    (threads, "ANSWER_SECONDS"),
+    (derived, "BATCH_SECONDS"),
     (writer, "COMMIT_SECONDS"),
     (writer, "REPLAY_SECONDS"),
 ]

@@ -2,9 +2,7 @@
 
 import pytest
 
-from runtime.process import now
-from storage.derived.sessions.session_job import SessionJob
-from storage.derived.sessions.threads import Threads
+from tests.derived import derive
 
 pytestmark = pytest.mark.night
 
@@ -58,8 +56,7 @@ def sessions(running, demo):
 
     async def sessions():
         assert await running.bridge.recorder.flush(5)
-        await Threads(running.bridge.database, now=now).link_pending()
-        await SessionJob(running.bridge.database).add_pending()
+        await derive(running.bridge.database)
         status, listed = await running.get("/api/v2/aibridge/sessions")
         assert status == 200, listed
         return [(one["interceptions"], one["threads"]) for one in reversed(listed["results"])]

@@ -83,7 +83,7 @@ class Call:
 
     def presumed_end(self, took=2):
         fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
-        times = ("upstream_asked_at", "first_byte_at", "ended_at", "uncounted", "ungrouped", "unindexed")
+        times = ("upstream_asked_at", "first_byte_at", "ended_at")
         kept = {name: fields[name] for name in ("schema_version", "status", "end_reason", *times)}
         document = {**self.document, **kept, **PRESUMED}
         return Operation.of(Action.PRESUMED_END, self.id, document | figures_of(document))
@@ -192,7 +192,8 @@ def totals_of_call(document):
         for name, until in took.items()
         if until is not None
     }
-    if document["streaming"] and document["end_reason"] == "completed" and tokens["output_tokens"]:
+    is_whole = document["streaming"] and document["end_reason"] == "completed" and document.get("first_byte_at")
+    if is_whole and tokens["output_tokens"]:
         streamed = (document["ended_at"] - document["first_byte_at"]) // timedelta(milliseconds=1)
         if streamed > 0:
             histograms["speeds"] = histogram([bucket_index(tokens["output_tokens"] * 1000 // streamed)])
@@ -223,14 +224,6 @@ def kinds_of(usd, rates, tokens):
     return {**kinds, "output_cost": usd - sum(kinds.values()), "saved": read * (rates["input"] - rates["read"])}
 
 
-async def marked(database, name="uncounted"):
-    """The numbers of the calls that are marked."""
-    found = database.interceptions.find({name: {"$exists": True}}).sort("_id")
-    return [document["_id"].int async for document in found]
-
-
 async def has_counted_all(database):
-    """Whether each rollup is what the interceptions add up to, and nothing is left to be done."""
-    assert await marked(database) == []
+    """Whether each rollup is what the interceptions add up to."""
     assert await read_rollups(database) == await expected(database)
-    assert "note" not in (await database.rollups.find_one({"_id": "counting"}) or {})

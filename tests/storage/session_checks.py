@@ -7,9 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from pymongo import UpdateOne
-
-from intercept.records import EndReason, Reading, TokenUsage, UserPrompt
+from intercept.records import EndReason, Reading, TokenUsage, ToolUsage, UserPrompt
 from storage.costs.prices import Cost
 from storage.derived.rollup import TOKENS
 from storage.recording.documents import ended_document, start_document
@@ -20,7 +18,7 @@ from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, int
 
 @dataclass(frozen=True)
 class Call:
-    """A call by its number, that started that many seconds after noon; one with a root goes on with that one's thread."""
+    """A call by its number, that started that many seconds after noon, and calls a tool; one with a root answers that one's."""
 
     number: int
     session: str | None = None
@@ -50,20 +48,13 @@ class Call:
             client_session_id=self.session,
             started_at=self.started_at,
             user_prompt=None if self.prompt is None else UserPrompt(prompt=self.prompt, synthetic=self.synthetic),
-            answered_tool_call_id=None if self.root is None else "call_1",
+            answered_tool_call_id=None if self.root is None else f"call_{self.root}",
         )
         return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
 
     @property
     def start(self):
         return Operation.of(Action.START, self.id, self.document)
-
-    @property
-    def link(self):
-        """What finds out about its thread."""
-        root = UUID(int=self.root or 0)
-        link = {"$set": {"parent_id": root, "root_id": root}, "$unset": {"unlinked": ""}}
-        return UpdateOne({"_id": self.id, "unlinked": {"$exists": True}}, link)
 
     def presumed_end(self):
         fields = {**self._ending(3, took=1, end_reason=EndReason.SERVER_CRASHED), **PRESUMED}
@@ -74,48 +65,38 @@ class Call:
 
     def _ending(self, tokens, *, took=2, end_reason=EndReason.COMPLETED, priced=True):
         usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
+        tool = ToolUsage(provider_response_id="r", provider_tool_call_id=f"call_{self.number}", tool="ls", input="{}")
         record = ending(
             interception_id=self.id,
             end_reason=end_reason,
             ended_at=self.started_at + timedelta(seconds=took),
-            reading=Reading(token_usages=() if tokens is None else (usage,)),
+            reading=Reading(token_usages=() if tokens is None else (usage,), tool_usages=(tool,)),
         )
         cost = Cost(Decimal(tokens).scaleb(-6), "table 1") if priced and tokens is not None else None
         return ended_document(self.document, record, new_id=counting_ids(), cost=cost)
 
 
-async def write(database, *changes):
-    for change in changes:
-        if isinstance(change, Operation):
-            assert await write_batch(database, [change], seconds=10) == []
-        else:
-            await database.interceptions.bulk_write([change])
-
-
-async def record(database, *calls):
-    """Write calls from their start to their end at once."""
-    operations = [*(call.start for call in calls), *(call.end() for call in calls)]
-    assert await write_batch(database, operations, seconds=10) == []
+async def write(database, *operations):
+    for operation in operations:
+        assert await write_batch(database, [operation], seconds=10) == []
 
 
 async def keep(database, *calls):
-    """Write calls from their start to their end, those of a thread linked."""
-    await record(database, *calls)
-    if links := [call.link for call in calls if call.root is not None]:
-        await database.interceptions.bulk_write(links)
+    """Write calls from their start to their end at once."""
+    assert await write_batch(database, [call.end() for call in calls], seconds=10) == []
 
 
 async def read_sessions(database):
     """The sessions that there are."""
-    found = database.sessions.find({"initiator_id": {"$exists": True}})
+    found = database.sessions.find()
     usd = ("cost", "saved", "lost", "retry_cost")
     return {one["_id"]: one | {name: one[name].to_decimal() for name in usd} async for one in found}
 
 
 async def expected(database):
-    """What the interceptions that have ended, and whose thread is known, add up to."""
+    """What the interceptions that have ended add up to."""
     of_session = {}
-    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}, "unlinked": None}).sort("_id"):
+    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}}).sort("_id"):
         named = call["client_session_id"] and uuid5(call["initiator_id"], call["client_session_id"])
         of_session.setdefault(named or call.get("root_id") or call["_id"], []).append(call)
     return {id_: _session(id_, calls) for id_, calls in of_session.items()}
@@ -167,12 +148,8 @@ def _session(id_, calls):
 
 
 async def has_grouped_all(database):
-    """Whether each session is what its interceptions add up to, each of these knows it, and nothing is left to be done."""
-    waiting = {"ungrouped": {"$exists": True}, "unlinked": None}
-    assert await database.interceptions.count_documents(waiting) == 0
+    """Whether each session is what its interceptions add up to, and each of these knows it."""
     assert await read_sessions(database) == await expected(database)
-    assert "note" not in (await database.sessions.find_one({"_id": "grouping"}) or {})
-    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}, "unlinked": None}):
+    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}}):
         named = call["client_session_id"] and uuid5(call["initiator_id"], call["client_session_id"])
         assert call["session_id"] == (named or call.get("root_id") or call["_id"])
-        assert ("grouped" in call) == ("presumed" in call)

@@ -16,9 +16,6 @@ from pymongo import MongoClient
 
 from benchmarks.gateways.runners.runner import Program, Runner, Setup, UnavailableError
 from benchmarks.stand.load import Target
-from storage.derived.job import ExactlyOnceJob
-from storage.derived.rollup_job import RollupJob
-from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
 from version import VERSION
 
@@ -35,9 +32,6 @@ LIMITS = {
 
 STARTS = count(1)
 """Of all bridges: they share a MongoDB."""
-
-JOBS: tuple[type[ExactlyOnceJob], ...] = (RollupJob, SessionJob)
-"""What is done of each call behind its response."""
 
 
 class Bridge(Runner):
@@ -85,9 +79,12 @@ class Bridge(Runner):
         """Whether every call has ended, is counted and has its session."""
         assert self._mongodb is not None
         with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
-            interceptions = client[self._name].interceptions
-            waiting = [({"status": "in_flight"}, "in_flight"), *((one.marked, list(one.index)) for one in JOBS)]
-            return all(interceptions.find_one(what, hint=index) is None for what, index in waiting)
+            database = client[self._name]
+            if database.interceptions.find_one({"status": "in_flight"}, hint="in_flight") is not None:
+                return False
+            days = database.rollups.find({"level": "everyone", "bucket": "day"}, {"interceptions": True})
+            counted: int = sum(day["interceptions"] for day in days)
+            return counted == database.interceptions.estimated_document_count()
 
     def target(self, setup: Setup, api: str) -> Target:
         """Below the provider of the API."""
@@ -97,7 +94,7 @@ class Bridge(Runner):
 
 
 class BridgeBeside(Bridge):
-    """The server of another checkout. It runs with this interpreter and its packages; its jobs must have the same indexes."""
+    """The server of another checkout. It runs with this interpreter and its packages."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None, folder: Path) -> None:
         super().__init__(mongodb)

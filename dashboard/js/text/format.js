@@ -7,6 +7,7 @@ const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignific
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const LATE_MS = MINUTE;
 
 /** A whole number with separators: 12,345. */
 export function whole(value) {
@@ -110,6 +111,12 @@ export function itemsOf(text, separator) {
 /** A word of the API for people: client_disconnected becomes client disconnected. */
 export function words(text) {
   return text.replaceAll("_", " ");
+}
+
+/** How long figures are behind, in ms: they have what ended until a time. 0 while that is no more than they always are. */
+export function lateBy(countedUntil, now = Date.now()) {
+  const late = countedUntil ? now - Date.parse(countedUntil) : 0;
+  return late > LATE_MS ? late : 0;
 }
 
 /** The four counts of several usages added up; a count that none reported stays null. */

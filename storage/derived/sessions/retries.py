@@ -23,7 +23,9 @@ def is_open(call: Mapping[str, Any]) -> bool:
 
 
 def find_retries(calls: Sequence[dict[str, Any]], failed: Iterable[Mapping[str, Any]]) -> list[Any]:
-    """Give each call that is a retry its `retry`: the fields for its document; and `retried`, the call before, if known.
+    """Give each call that is a retry its `attempt` and `attempts`; where the call before is known, `retry_of` and `repeated`.
+
+    `repeated` is that call itself.
 
     Args:
         calls: Calls that have ended, in any order.
@@ -49,10 +51,9 @@ def find_retries(calls: Sequence[dict[str, Any]], failed: Iterable[Mapping[str, 
         if not count:
             continue
         attempts[call["_id"]] = count
-        call["retry"] = {"attempt": count, "attempts": count + 1}
+        call |= {"attempt": count, "attempts": count + 1}
         if before is not None:
-            call["retry"]["retry_of"] = before["_id"]
-            call["retried"] = before
+            call |= {"retry_of": before["_id"], "repeated": before}
     return retried
 
 

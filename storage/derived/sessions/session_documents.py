@@ -1,7 +1,7 @@
 """What a session is: calls of one user that belong together, and what they add up to. Pure: no I/O, no clock.
 
 Calls that name the same session of their client are one session, of that user alone; without such a name a conversation is
-one (see `storage.derived.sessions.threads`), and a call that goes on with no other is one by itself.
+one (see `storage.derived.sessions.parents`), and a call that goes on with no other is one by itself.
 
 A session has one document: the sums of `SUMS` and `MONEY` over its calls that have ended, what those calls were made
 with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are
@@ -20,9 +20,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id
 from intercept.records import Status
-from storage.costs.prices import MAX_TOKENS
 from storage.derived.rollup import TOKENS
-from storage.derived.sessions.prompt_cache import saved_usd
 from storage.mongo.codec import EXACT, binary, read_decimal, write_decimal
 from storage.recording.documents import session_id_of
 
@@ -44,34 +42,36 @@ _NOTHING = Decimal128("0")
 
 def session_of(call: Mapping[str, Any]) -> Binary:
     """Return the id of the session that a call belongs to, once it is known whether it is in a thread."""
-    id_: Binary | None = call.get("session_id") or _named(call)
+    id_: Binary | None = call.get("session_id") or named_session(call)
     return id_ or call.get("root_id") or call["_id"]
+
+
+def named_session(call: Mapping[str, Any]) -> Binary | None:
+    """Return the id of the session that the client of a call names; None where it names none."""
+    id_ = session_id_of(call["initiator_id"].as_uuid(), call["client_session_id"])
+    return None if id_ is None else binary(id_)
 
 
 def share(call: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a call that has ended adds to its session, as BSON can hold it.
 
     Args:
-        call: The document of an interception, with the sums of its token usages in place of these, and
-            `no_usage`, whether it has none and should. `loss` is what the prompt cache lost, where it lost something;
-            `retry` and `retried` are as `storage.derived.sessions.retries` gives them.
+        call: The document of an interception, with its figures. `repeated` is the call that it is a retry of, if that is
+            known, with its `cost`.
     """
-    tokens = {name: min(int(call[name]), MAX_TOKENS) for name in TOKENS}
-    cost, loss, read = call.get("cost"), call.get("loss") or {}, tokens["cache_read_input_tokens"]
+    loss = call.get("cache_loss") or {}
     return {
         "interceptions": 1,
         "failures": int(call["status"] == Status.FAILED),
         "threads": int("root_id" not in call),
-        **tokens,
-        "priced": int(cost is not None),
-        "unpriced": int(cost is None and any(tokens.values())),
-        "no_usage": int(call["no_usage"]),
+        **{name: int(call.get(name) or 0) for name in TOKENS},
+        **{name: int(call.get(name) or 0) for name in ("priced", "unpriced", "no_usage")},
         "lost_tokens": loss.get("lost_tokens", 0),
-        "retries": int("retry" in call),
-        "cost": cost["usd"] if cost else _NOTHING,
-        "saved": write_decimal(saved_usd(read, cost["rates"])) if read and cost and "rates" in cost else _NOTHING,
+        "retries": int("attempt" in call),
+        "cost": (call.get("cost") or {}).get("usd", _NOTHING),
+        "saved": call.get("saved") or _NOTHING,
         "lost": loss.get("lost") or _NOTHING,
-        "retry_cost": ((call.get("retried") or {}).get("cost") or {}).get("usd", _NOTHING),
+        "retry_cost": ((call.get("repeated") or {}).get("cost") or {}).get("usd", _NOTHING),
     }
 
 
@@ -81,7 +81,7 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     Args:
         session: Its document; None if there is none yet.
         calls: At least one, see `share`, all of this session. `prompt` is the beginning of the prompt, empty if there is
-            none; `grouped`, where a call was added before with an end that was only presumed, is what it added then.
+            none; `replaced`, where a call was added before, is what it added then.
     """
     any_call, known = calls[0], session or {}
     id_ = session_of(any_call)
@@ -92,6 +92,12 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
     first_prompt = min([*_pair(known, "first_prompt_at", "first_prompt"), *prompts], default=(None, None))
     last_prompt = max([*_pair(known, "last_prompt_at", "last_prompt"), *prompts], default=(None, None))
     ends = [known.get("last_active_at"), *[call[name] for call in calls for name in ("started_at", "ended_at")]]
+    for call in calls:
+        if "replaced" in call:  # its prompt may have been removed
+            first_prompt, last_prompt = (
+                (at, call["prompt"]) if at == call["started_at"] else (at, prompt)
+                for at, prompt in (first_prompt, last_prompt)
+            )
     return {
         "_id": id_,
         "initiator_id": any_call["initiator_id"],
@@ -104,17 +110,12 @@ def with_calls(session: Mapping[str, Any] | None, calls: Sequence[Mapping[str, A
         },
         "started_at": first[0],
         "last_active_at": max([end for end in ends if end]),
-        **_sums(known, [share(call) for call in calls], [call["grouped"] for call in calls if "grouped" in call]),
+        **_sums(known, [share(call) for call in calls], [call["replaced"] for call in calls if "replaced" in call]),
         "first_prompt_at": first_prompt[0],
         "first_prompt": first_prompt[1],
         "last_prompt_at": last_prompt[0],
         "last_prompt": last_prompt[1],
     }
-
-
-def _named(call: Mapping[str, Any]) -> Binary | None:
-    id_ = session_id_of(call["initiator_id"].as_uuid(), call["client_session_id"])
-    return None if id_ is None else binary(id_)
 
 
 def _pair(session: Mapping[str, Any], at: str, name: str) -> list[tuple[datetime, str]]:

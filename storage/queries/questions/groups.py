@@ -103,14 +103,14 @@ class Answer(Struct):
         count: How many groups there are.
         groups: Those that were requested, in their order.
         total: All of it as one, each document once.
-        uncounted: Calls that are in no figure yet.
+        counted_until: Until when all calls that ended are in the figures; None where that is unknown, or records were read.
         recorded_since: Where records that would be needed are gone: since when all are there.
     """
 
     count: int
     groups: list[Group]
     total: Group
-    uncounted: int = 0
+    counted_until: datetime | None = None
     recorded_since: datetime | None = None
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 from pymongo.errors import OperationFailure
 
 from storage.derived.rollup import Bucket, Totals
-from storage.derived.uncounted import count_uncounted
+from storage.derived.state import counted_until
 from storage.mongo.database import Database, DatabaseUnavailableError, Session
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.oldest import calls_in, gone_until, oldest_start
@@ -68,15 +68,9 @@ _TOO_LARGE: Final = frozenset({10334, 17419, 17420, 16945, 146, 292})
 
 
 class FoundCalls(NamedTuple):
-    """All calls that match.
-
-    Attributes:
-        ids: Their ids, one behind the other.
-        waiting: Calls that were not looked at, as they wait to be indexed.
-    """
+    """All calls that match: their ids, one behind the other."""
 
     ids: bytes
-    waiting: int = 0
 
     @property
     def each(self) -> Iterator[bytes]:
@@ -263,7 +257,7 @@ class _Answering:
             total.previous, total.points_before = total_before.total, total_before.points
             for key, group in groups.items():
                 group.previous = groups_before[key].total if key in groups_before else {}
-        answer = Answer(count, [groups[key] for key in keys if key in groups], total, found.waiting)
+        answer = Answer(count, [groups[key] for key in keys if key in groups], total)
         await self._tell_what_is_missing(answer, now)
         return answer
 
@@ -367,7 +361,7 @@ class _Answering:
         question, rows = self._question, self._rows
         span = question.start, question.end
         if now.is_of_rollups:
-            answer.uncounted = await count_uncounted(rows.database, rows.session, span, question.visible_to)
+            answer.counted_until = await counted_until(rows.database, rows.session)
         elif now.groups and question.of is Subject.CALLS and await gone_until(rows.database, rows.session, *span):
             answer.recorded_since = await oldest_start(rows.database, rows.session) or question.end
 

@@ -126,7 +126,7 @@ class Sessions:
         Raises:
             UnknownCursorError: No thread of the session begins with `after_id`.
         """
-        first_of_session = {"session_id": id_, "root_id": None, "unlinked": None}
+        first_of_session = {"session_id": id_, "root_id": None}
         async with self._database.query():
             conditions: list[dict[str, Any]] = [first_of_session]
             if after_id is not None:

@@ -48,7 +48,7 @@ class Neighbours(NamedTuple):
 async def session_calls(database: Database, id_: UUID) -> SessionCalls:
     """Read the calls of a session; the caller may see it."""
     async with database.query():
-        firsts = await _find(database, {"session_id": id_, "root_id": None, "unlinked": None})
+        firsts = await _find(database, {"session_id": id_, "root_id": None})
         roots = [call["_id"] for call in firsts]
         others = await _find(database, {"session_id": id_, "root_id": {"$in": roots}}) if roots else []
     calls = sorted([*firsts, *others], key=lambda call: (call["started_at"], call["_id"]))

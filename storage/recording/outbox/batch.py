@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError, OperationFailure
 
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
 from storage.mongo.errors import DUPLICATE_KEY, LOSS_CODES
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import PRESUMED, Action, Operation
 
 # The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
 # Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
@@ -52,8 +52,10 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> lis
     refused, existing = await _make(
         collection, [*again, *slow], [operation.replacement for operation in (*again, *slow)]
     )
-    late = [operation for operation in existing if operation.action is Action.END]
-    rejected += refused + await _change(collection, late, [operation.correction for operation in late])
+    rejected += refused
+    for operation in existing:
+        if operation.action is Action.END:
+            rejected += await _correct(collection, operation)
     return rejected + await _change(collection, checkpoints, [operation.change for operation in checkpoints])
 
 
@@ -79,6 +81,12 @@ async def _make(
         second = await _make(collection, operations[half:], writes[half:])
         return first[0] + second[0], first[1] + second[1]
     return [], []
+
+
+async def _correct(collection: Collection, operation: Operation) -> list[RejectedWrite]:
+    """Put a true end in the place of a presumed one, if that is there; return the write if it is rejected."""
+    before = await collection.find_one({"_id": operation.id, **PRESUMED})
+    return [] if before is None else await _change(collection, [operation], [operation.correction(before)])
 
 
 async def _change(

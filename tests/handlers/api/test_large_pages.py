@@ -11,9 +11,9 @@ import pytest
 
 from handlers.api import control
 from handlers.api.control import PIECE_BYTES
-from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.documents.rows import PAGE_BYTES
 from tests.bridge import until
+from tests.derived import derive
 from tests.storage.calls import Calls
 
 LIST, SESSIONS = "/api/v2/aibridge/interceptions", "/api/v2/aibridge/sessions"
@@ -33,7 +33,7 @@ def record(running):
         await calls.start_all(range(1, CALLS + 1), initiator_id=user.id, client_session_id="a")
         for number in range(1, CALLS + 1):
             await calls.end(number)
-        await SessionJob(running.bridge.database).add_pending()
+        await derive(running.bridge.database)
         await running.bridge.database.interceptions.update_many({}, {"$set": {"user_agent": LARGE}})
         return uuid5(user.id, "a")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.accounts.users import Role
-from storage.derived.sessions.session_job import SessionJob
+from tests.derived import derive
 from tests.handlers.api.recorded.conftest import calls
 from tests.handlers.api.recorded.test_live import Source, listen
 from tests.handlers.conversations import MESSAGES
@@ -38,7 +38,7 @@ async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls
     grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
     first = await call(MESSAGES, grace)
     await call(MESSAGES, grace)
-    await SessionJob(running.bridge.database).add_pending()
+    await derive(running.bridge.database)
     (_, page) = await running.get(f"{API}/sessions", grace)
     session = page["results"][0]["id"]
     for path in ("interceptions", f"interceptions/{first}", f"sessions/{session}", "interceptions/export", "stats"):

@@ -8,8 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from runtime.process import now
-from storage.derived.sessions.threads import Threads
+from tests.derived import derive
 
 QUESTION = {"role": "user", "content": "What time is it?"}
 
@@ -76,7 +75,7 @@ def call(running):
 
 async def threads_of(running):
     """The parent and the root of each interception that has them."""
-    linked = running.bridge.database.interceptions.find({"unlinked": None, "parent_id": {"$ne": None}})
+    linked = running.bridge.database.interceptions.find({"parent_id": {"$ne": None}})
     return {document["_id"]: (document["parent_id"], document["root_id"]) async for document in linked}
 
 
@@ -90,7 +89,7 @@ async def test_the_calls_of_an_agent_of_one_user_are_one_thread(running, call):
         answered = await call(path, speak, stream=stream, answered=ids[:2], issued=ids[2:])
         finished = await call(path, speak, stream=stream, answered=ids[2:])
         asked_anew = await call(path, speak, stream=stream)
-        assert await Threads(running.bridge.database, now=now).link_pending() == 2, case
+        await derive(running.bridge.database)
         expected |= {answered: (requested, requested), finished: (answered, requested)}
         assert await threads_of(running) == expected, case
         recorded = {UUID(interception["id"]): interception for interception in await running.ended(4 * number)}
@@ -102,5 +101,5 @@ async def test_the_calls_of_an_agent_of_one_user_are_one_thread(running, call):
     await call(path, speak, stream=False, issued=("call_1",))
     grace = await running.user("grace")
     await call(path, speak, stream=False, answered=("call_1",), headers=grace)
-    assert await Threads(running.bridge.database, now=now).link_pending() == 0
+    await derive(running.bridge.database)
     assert await threads_of(running) == {}

@@ -11,7 +11,7 @@ import pytest
 from storage.accounts.audit import Author
 from storage.accounts.views.documents import Page
 from storage.accounts.views.views import Views
-from storage.derived.sessions.session_job import SessionJob
+from tests.derived import derive
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES
 
@@ -61,7 +61,7 @@ async def names(running):
     body = MESSAGES.request_body(stream=False)
     assert (await client.request("POST", running.path(MESSAGES), running.headers, body)).status == 200
     assert await bridge.recorder.flush(5)
-    assert await SessionJob(bridge.database).add_pending() == 1
+    await derive(bridge.database)
     (interception,) = await running.ended(1)
     return {
         "providers/{name}": "providers/openai",

@@ -22,10 +22,10 @@ from storage.accounts.identities import Identities
 from storage.accounts.users import Group, Role
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
-from storage.derived.rollup_job import RollupJob
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.questions.questions import Questions
+from tests.derived import derive
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -176,7 +176,7 @@ async def test_the_digest_of_a_week_says_what_its_calls_cost(database, clock):
     calls = [Call(1), Call(2, second=1, model="claude"), Call(3, second=2, initiator=UUID(int=5))]
     for call in calls:
         await write(database, call.start, call.end(10 * call.number))
-    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+    await derive(database, now=lambda: MIDNIGHT)
 
     async def users(ids):
         return {ADA.id: ADA}

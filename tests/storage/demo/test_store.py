@@ -16,7 +16,7 @@ from storage.demo.days import refusals_of
 from storage.demo.sessions import Person
 from storage.demo.state import DemoState
 from storage.demo.store import STALE, DemoStore
-from storage.derived.sessions.threads import Threads
+from tests.derived import derived_job
 
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC)  # a Friday
 LINKS = ("parent_id", "root_id", "session_id")
@@ -59,8 +59,6 @@ async def test_it_is_filled_in_beside_the_database_and_removed_without_a_trace(s
     assert (counts["groups"], counts["policies"], counts["prices"]) == (5, 3, 1)
     assert demo.calls == counts["interceptions"] > 500
     assert min(counts[name] for name in ("sessions", "search_segments", "refusals", "refusal_totals", "audit")) > 0
-    waiting = {"$or": [{name: {"$exists": True}} for name in ("uncounted", "ungrouped", "unindexed", "unlinked")]}
-    assert await records.interceptions.find_one(waiting) is None
     everyone = [
         {"$match": {"level": "everyone", "bucket": "day"}},
         {"$group": {"_id": 0, "n": {"$sum": "$interceptions"}}},
@@ -88,11 +86,8 @@ async def test_what_it_leaves_no_job_to_do_is_as_the_job_would_have_done_it(stor
     linked = {one["_id"]: one async for one in calls.find({"parent_id": {"$exists": True}}).limit(200)}
     assert linked
     assert await calls.count_documents(asking) == await calls.count_documents({"parent_id": {"$exists": True}})
-    due = {"unlinked": {"due": NOW - timedelta(days=9), "tries": 0}}
-    await calls.update_many(asking, {"$set": due, "$unset": {"parent_id": 1, "root_id": 1}})
-    threads = Threads(store.records, now=lambda: NOW)
-    while await calls.find_one({"unlinked": {"$exists": True}}):
-        assert await threads.link_pending()
+    await calls.update_many(asking, {"$unset": {"parent_id": 1, "root_id": 1}})
+    await derived_job(store.records).recount(NOW - timedelta(days=90), None)
     async for one in calls.find({"_id": {"$in": list(linked)}}):
         assert {name: one.get(name) for name in LINKS} == {name: linked[one["_id"]].get(name) for name in LINKS}
 

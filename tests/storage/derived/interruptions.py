@@ -6,6 +6,8 @@ import contextlib
 
 from pymongo.errors import AutoReconnect
 
+from storage.mongo.database import Database
+
 
 class Interrupted:
     """Fails when one step is done; those that only read many documents are none.
@@ -18,7 +20,7 @@ class Interrupted:
         self.health, self.within = database.health, database.within
         self._error = error or AutoReconnect("connection closed")
         self._left = step
-        for name in ("interceptions", "rollups", "sessions", "cache_lines", "search_segments", "search_parts"):
+        for name in Database.__annotations__:
             setattr(self, name, _Collection(getattr(database, name), self))
 
     @property
@@ -31,6 +33,9 @@ class Interrupted:
             yield session
         self.step()  # the commit
 
+    async def together(self, change):
+        return await Database.together(self, change)
+
     def step(self):
         self._left -= 1
         if self._left == -1:
@@ -41,10 +46,7 @@ class _Collection:
     def __init__(self, collection, interrupted):
         self._collection = collection
         self._interrupted = interrupted
-
-    @property
-    def codec_options(self):
-        return self._collection.codec_options
+        self.name, self.database, self.codec_options = collection.name, collection.database, collection.codec_options
 
     def with_options(self, **options):
         return _Collection(self._collection.with_options(**options), self._interrupted)

@@ -11,6 +11,7 @@ from intercept.records import Conversation, Reading, ToolResult, ToolUsage
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox.batch import write_batch
+from tests.derived import derive
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
 
@@ -71,25 +72,15 @@ class Call:
         return Operation.of(Action.END, record.interception_id, document)
 
 
-class Clock:
-    """A time that passes when a test says so."""
-
-    def __init__(self):
-        self.time = NOON + timedelta(minutes=5)
-
-    def __call__(self):
-        return self.time
-
-    def pass_(self, seconds):
-        self.time += timedelta(seconds=seconds)
-
-
 async def write(database, *operations):
     assert await write_batch(database, operations, seconds=10) == []
 
 
 async def keep(database, *calls):
-    await write(database, *(operation for call in calls for operation in (call.start, call.end)))
+    """Write calls that have ended, one behind the other, and link them."""
+    for call in calls:
+        await write(database, call.end)
+    await derive(database)
 
 
 async def documents(database):

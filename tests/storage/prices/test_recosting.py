@@ -8,28 +8,26 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from bson.binary import Binary
 from bson.decimal128 import Decimal128
 
 from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.costs.prices import PRECISION, Cost
 from storage.derived.rollup import TOKENS
-from storage.derived.rollup_job import JOB_STATE, RollupJob
-from storage.derived.sessions.session_job import JOB_STATE as GROUPING
-from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
 from storage.prices.recost_documents import RecostState
 from storage.prices.recosting import (
     BATCH_PAUSE_SECONDS,
     COUNT_SECONDS,
+    FOLLOWED,
     IDLE_SECONDS,
     LEASE_SECONDS,
-    SETTLE_SECONDS,
     Recosting,
 )
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts
+from storage.recording.figures import figures_of
+from tests.derived import derive
 from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
 
 SECOND = timedelta(seconds=1)
@@ -96,8 +94,7 @@ def recosting(database, clock, prices):
 
 
 async def count(database):
-    await RollupJob(database, now=lambda: MIDNIGHT + DAY).add_pending()
-    await SessionJob(database).add_pending()
+    await derive(database, now=lambda: MIDNIGHT + DAY)
 
 
 async def recorded(database, calls=CALLS, **ends):
@@ -106,16 +103,10 @@ async def recorded(database, calls=CALLS, **ends):
 
 
 async def begin(recosting, clock):
-    """Go on until the calls settled and the job runs."""
+    """Wait until every server follows the prices, and begin."""
     assert await recosting.step() == IDLE_SECONDS
-    clock.time += SETTLE_SECONDS * SECOND
+    clock.time += FOLLOWED
     assert await recosting.step() == BATCH_PAUSE_SECONDS
-
-
-async def settle(recosting, clock):
-    """Go on until the calls of a job that runs settled again."""
-    assert await recosting.step() == IDLE_SECONDS
-    clock.time += SETTLE_SECONDS * SECOND
 
 
 async def finish(recosting, jobs):
@@ -155,12 +146,6 @@ async def test_calls_cost_what_prices_say_now_and_totals_and_sessions_follow(
     await count(database)
     await has_counted_all(database)
     assert sorted(usd * 10**6 for usd in (await sessions(database)).values()) == [12, 23]
-    assert (
-        await database.interceptions.count_documents(
-            {"$or": [{"counted": {"$exists": 1}}, {"grouped": {"$exists": 1}}]}
-        )
-        == 0
-    )
 
 
 @pytest.mark.expects_log("the call 00000000-0000-0000-0000-000000000002 cannot be priced: TypeError")
@@ -187,6 +172,8 @@ async def test_a_call_gets_a_price_that_had_none_and_keeps_one_that_is_not_known
     await database.interceptions.update_one({"_id": advised.id}, advice)
     searches = {"token_usages.0.metadata.usage": '{"server_tool_use":{"web_search_requests":2}}'}
     await database.interceptions.update_one({"_id": searched.id}, {"$set": searches})
+    document = await database.interceptions.find_one({"_id": advised.id})
+    await database.interceptions.update_one({"_id": advised.id}, {"$set": figures_of(document)})
     await count(database)
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     await begin(recosting, clock)
@@ -215,28 +202,6 @@ async def test_calls_in_flight_later_ones_and_presumed_ends_keep_their_cost(data
     await write(database, dead.end(10))
     await count(database)
     await has_counted_all(database)
-
-
-@pytest.mark.gen_test
-async def test_the_note_of_a_run_that_was_killed_takes_no_new_price_away(database, recosting, jobs, clock):
-    await recorded(database, CALLS[:3])
-    first, second, third = (Binary.from_uuid(call.id) for call in CALLS[:3])
-    session_id = (await database.interceptions.find_one({"_id": CALLS[2].id}))["session_id"]
-    noted = {"$set": {"note": {"true": [first], "presumed": []}}}
-    await database.rollups.update_one(JOB_STATE, noted)
-    noted["$set"]["note"] |= {"true": [second], "new": [{"_id": third, "session_id": session_id}], "retried": []}
-    await database.sessions.update_one(GROUPING, noted)
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    for job in (RollupJob(database, now=clock), SessionJob(database)):
-        await begin(recosting, clock) if isinstance(job, RollupJob) else await settle(recosting, clock)
-        await recosting.step()
-        assert (await jobs.list_newest())[0].done == 0
-        await job.add_pending()
-    await settle(recosting, clock)
-    assert (await finish(recosting, jobs)).changed == 3
-    await count(database)
-    await has_counted_all(database)
-    assert list((await sessions(database)).values()) == [Decimal("0.000018000000")]
 
 
 @pytest.mark.gen_test
@@ -271,7 +236,7 @@ async def test_a_process_that_lost_its_job_while_it_counted_or_within_a_batch_ch
     await recorded(database, CALLS[:1])
     await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
     assert await recosting.step() == IDLE_SECONDS
-    clock.time += SETTLE_SECONDS * SECOND
+    clock.time += FOLLOWED
     with monkeypatch.context() as patched:
         patched.setattr(recosting, "_refresh", loses)
         assert await recosting.step() == IDLE_SECONDS
@@ -324,7 +289,7 @@ async def test_the_job_goes_on_by_itself_also_where_its_calls_are_too_many_to_co
     done = asyncio.Event()
 
     async def pause(seconds):
-        clock.time += SETTLE_SECONDS * SECOND
+        clock.time += FOLLOWED
         if (await jobs.list_newest())[0].state is RecostState.DONE:
             done.set()
             await asyncio.Event().wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 from uuid import UUID
 
 import pytest
@@ -12,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
-from storage.derived.rollup_job import BATCH, RollupJob
 from storage.live.filter_eval import matches
 from storage.queries import counts as counts_module
 from storage.queries.interceptions import Interceptions
+from tests.derived import derive
 from tests.examples import examples
 from tests.storage.queries.decoded import Decoded
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
@@ -23,7 +22,7 @@ from tests.storage.searches import search_of
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
 DAY, HOUR = 86_400, 3_600
-EVERYTHING = search_of().filter()
+ENDED = search_of().filter() | {"status": {"$in": ["completed", "failed"]}}
 FAILED = EndReason.UPSTREAM_ERROR
 SCANNED_KEYS = counts_module.SCANNED_KEYS
 
@@ -55,6 +54,12 @@ lives = st.sampled_from(["completed", "failed", "presumed", "in flight"])
 
 def now():
     return MIDNIGHT
+
+
+async def counted(database, until=MIDNIGHT + timedelta(days=8)):
+    """Derive all, and have it look as if it had been then."""
+    await derive(database, now=now)
+    await database.derived.update_one({}, {"$set": {"time": until}})
 
 
 async def live(database, call, how):
@@ -101,37 +106,30 @@ async def agrees(database, search_filter, visible_to=None):
 @given(
     calls=calls,
     how=st.lists(lives, min_size=16, max_size=16),
-    counted=st.integers(0, 9),
+    until=moments,
     replaced=st.sampled_from([None, "completed", "failed"]),
-    counted_again=st.sampled_from([None, "whole", "stopped"]),
     gone=st.integers(0, 4),
     requested=st.lists(st.tuples(searches, st.none() | initiators, st.none() | initiators), min_size=3, max_size=3),
 )
 def test_however_much_is_counted_each_count_and_page_is_right(
-    *, io_loop, database, monkeypatch, calls, how, counted, replaced, counted_again, gone, requested
+    *, io_loop, database, monkeypatch, calls, how, until, replaced, gone, requested
 ):
+    until = MIDNIGHT + timedelta(seconds=until)
+
     async def compare():
-        for collection in (database.interceptions, database.rollups):
+        for collection in (database.interceptions, database.rollups, database.derived):
             await collection.delete_many({})
-        rollups = RollupJob(database, now=now)
-        for number, (call, one) in enumerate(zip(calls, how, strict=False)):
-            if number == counted:
-                await rollups.add_pending()
-            await live(database, call, one)
+        lived_by = list(zip(calls, how, strict=False))
+        for call, one in lived_by:
+            if call.started_at < until:
+                await live(database, call, one)
         if replaced:
-            await write(
-                database,
-                *(
-                    call.end(end_reason=EndReason(replaced) if replaced == "completed" else FAILED)
-                    for call in calls[::2]
-                ),
-            )
-        if counted_again == "whole":
-            await rollups.add_pending()
-        elif counted_again == "stopped":
-            # What is counted is still marked, and some of it is counted with an end that has been replaced since.
-            await rollups._transact(await rollups._next_run(), partial(rollups._add_noted, BATCH))
-            await write(database, *(call.end() for call in calls))
+            reason = EndReason(replaced) if replaced == "completed" else FAILED
+            await write(database, *(call.end(end_reason=reason) for call in calls[::2] if call.started_at < until))
+        await counted(database, until)
+        for call, one in lived_by:
+            if call.started_at >= until:  # these are in no rollup
+                await live(database, call, one)
         oldest = await database.interceptions.find({}, {"_id": True}).sort("started_at").limit(gone).to_list(None)
         await database.interceptions.delete_many({"_id": {"$in": [document["_id"] for document in oldest]}})
         for search, initiator, visible_to in requested:
@@ -149,49 +147,44 @@ async def calls_of_four_days(database, number=20):
     await write(
         database, *(one for call in made for one in lived(call, "failed" if call.number % 10 == 7 else "completed"))
     )
-    await RollupJob(database, now=now).add_pending()
+    await counted(database)
     return made
 
 
 @pytest.mark.gen_test
-async def test_a_backlog_and_what_was_recorded_before_there_were_rollups_are_counted_in_the_index(
-    database, monkeypatch
-):
-    monkeypatch.setattr(counts_module, "MAX_UNCOUNTED", 2)
+async def test_what_rollups_have_is_counted_there_and_what_began_since_in_the_index(database):
     await calls_of_four_days(database)
-    await database.rollups.update_many({"level": {"$exists": True}}, {"$inc": {"interceptions": 100}})
+    await database.rollups.update_many({}, {"$inc": {"interceptions": 100}})
     interceptions = Decoded(Interceptions(database))
-    for number, is_read_in_rollups in ((3, False), (2, True)):
-        await database.interceptions.delete_many({"_id": {"$gte": UUID(int=100)}})
-        for each in range(number):
-            await live(database, Call(100 + each, second=DAY), "completed")
-        count, _ = await interceptions.page(EVERYTHING, visible_to=None, limit=1)
-        assert (number, count > 20 + 3) == (number, is_read_in_rollups)
+    for until, is_read_in_rollups in ((MIDNIGHT, False), (MIDNIGHT + timedelta(days=8), True)):
+        await database.derived.update_one({}, {"$set": {"time": until}})
+        count, _ = await interceptions.page(ENDED, visible_to=None, limit=1)
+        assert (until, count > 20) == (until, is_read_in_rollups)
 
 
 @pytest.mark.gen_test
 async def test_pages_by_cursor_have_each_row_once_while_others_are_recorded_and_counted(database):
     made = await calls_of_four_days(database)
-    interceptions, rollups = Decoded(Interceptions(database)), RollupJob(database, now=now)
+    interceptions = Decoded(Interceptions(database))
     numbers, after_id, newer = [], None, 1_000
     while True:
-        count, documents = await interceptions.page(EVERYTHING, visible_to=None, limit=4, after_id=after_id)
+        count, documents = await interceptions.page(ENDED, visible_to=None, limit=4, after_id=after_id)
         assert count == len(made) + newer - 1_000
         if not documents:
             break
         numbers += [document["_id"].int for document in documents]
         after_id = documents[-1]["_id"]
         for _ in range(3):
-            await live(database, Call(newer, second=4 * DAY + newer), "completed")
+            await live(database, Call(newer, second=8 * DAY + newer), "completed")
             newer += 1
         if newer % 2:
-            await rollups.add_pending()
+            await counted(database)
     assert numbers == [call.number for call in reversed(made)]
 
 
 @pytest.mark.gen_test
 async def test_a_count_is_right_at_every_moment_while_others_are_counted(database):
-    interceptions, rollups = Decoded(Interceptions(database)), RollupJob(database, now=now)
+    interceptions = Decoded(Interceptions(database))
     written = 0
 
     async def record():
@@ -200,12 +193,12 @@ async def test_a_count_is_right_at_every_moment_while_others_are_counted(databas
             await live(database, Call(number, second=number * 9_000), "completed")
             written += 1
             if number % 4 == 0:
-                await rollups.add_pending()
+                await counted(database, MIDNIGHT + timedelta(seconds=number * 9_000))
 
     recording = asyncio.create_task(record())
     while not recording.done():
         before = written
-        count, _ = await interceptions.page(EVERYTHING, visible_to=None, limit=1)
+        count, _ = await interceptions.page(ENDED, visible_to=None, limit=1)
         if not before <= count <= written + 1:
             recording.cancel()
         assert before <= count <= written + 1

@@ -4,7 +4,6 @@ from uuid import UUID
 import pytest
 
 from intercept.records import EndReason, ProviderError, Status
-from storage.derived.rollup_job import RollupJob
 from storage.queries import errors as errors_module
 from storage.queries.errors import read_errors
 from storage.queries.filters.search_language import refusals_of
@@ -13,6 +12,7 @@ from storage.queries.questions import reading as reading_module
 from storage.queries.questions.question import Question
 from storage.queries.questions.questions import Questions
 from storage.queries.questions.reading import Progress
+from tests.derived import derive
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 from tests.storage.searches import search_of
@@ -47,7 +47,7 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
     for number in (1, 1_800, DAY, 2 * DAY, 2 * DAY + 1):
         await fail(database, number, "too many", initiator_id=BOB_ID if number == 1 else ADA.id)
     await fail(database, 2 * DAY + 2, "other")
-    await RollupJob(database, now=lambda: NOON).add_pending()
+    await derive(database, now=lambda: NOON)
     result = []
 
     async def tell(progress):

@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from storage.derived.rollup_job import RollupJob
 from storage.queries.facets import Facet, find_facet
+from tests.derived import derive
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
 ADA, BOB = UUID(int=0xADA), UUID(int=0xB0B)
@@ -26,7 +26,7 @@ async def record(database, *, counted):
     for some in (CALLS[:counted], CALLS[counted:]):
         await write(database, *(call.start for call in some), *(call.end() for call in some))
         if counted and some == CALLS[:counted]:
-            await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+            await derive(database, now=lambda: MIDNIGHT)
     await write(database, Call(8, model="in flight").start)
     return partial(find_facet, database)
 

@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from storage.derived.rollup_job import RollupJob
 from storage.queries.found import SPEND
 from storage.queries.money import read_recorded, spend_by_token, spend_by_user
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.groups import NotRecordedError
 from storage.queries.questions.question import By, Dimension, Question
 from storage.queries.questions.questions import Questions
+from tests.derived import derive
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
 
@@ -42,7 +42,7 @@ async def fill(database):
     await write(database, *(call.start for call in (*CALLS, flying, unpriced)), *ends)
     of_bob = {"$set": {"group_ids": list(GROUPS), "api_key_id": "bobs"}}
     await database.interceptions.update_one({"initiator_id": BOB}, of_bob)
-    await RollupJob(database, now=lambda: MIDNIGHT + DAY).add_pending()
+    await derive(database, now=lambda: MIDNIGHT + DAY)
 
 
 async def rows(database, *by, start=MIDNIGHT, days=60, **changes):
@@ -133,7 +133,7 @@ async def test_the_spend_of_some_users_is_in_the_rollups_of_days(database):
     calls = [Call(1), Call(2, 86_400), Call(3, 86_405, initiator=BOB), Call(4, 86_400, initiator=CARL)]
     await write(database, *(call.start for call in calls))
     await write(database, *(call.end(tokens=10 * call.number) for call in calls[:3]), calls[3].end(priced=False))
-    await RollupJob(database, now=lambda: MIDNIGHT + 2 * DAY).add_pending()
+    await derive(database, now=lambda: MIDNIGHT + 2 * DAY)
     users, end, questions = [ADA.id, BOB, CARL], MIDNIGHT + 3 * DAY, Questions(database)
     both = {ADA.id: Decimal("0.00003"), BOB: Decimal("0.00003")}
     assert await spend_by_user(questions, users, MIDNIGHT, end) == both
@@ -149,7 +149,7 @@ async def test_calls_that_a_provider_bills_add_up_by_day_and_model(database):
     for number, changes in ((6, {"provider": "azure"}), (7, {"credential_kind": "byok"})):
         await write(database, Call(number).start, Call(number).end(1))
         await database.interceptions.update_one({"_id": Call(number).id}, {"$set": changes})
-    await RollupJob(database, now=lambda: MIDNIGHT + 2 * DAY).add_pending()
+    await derive(database, now=lambda: MIDNIGHT + 2 * DAY)
 
     async def read(names=(), types=("openai",), start=MIDNIGHT, days=2):
         return await read_recorded(Questions(database), types, names, start, start + days * DAY)

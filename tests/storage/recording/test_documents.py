@@ -30,7 +30,7 @@ from storage.recording.documents import MAX_ID, ended_document, ending_fields, s
 from storage.recording.operations import Action
 from tests.cases import for_each
 from tests.storage import any_records
-from tests.storage.records import ADA, ID, INSTANCE, NOON, as_json, counting_ids, ending, interception, kept
+from tests.storage.records import ADA, ID, INSTANCE, as_json, counting_ids, ending, interception, kept
 
 ENDED_AT = "2026-03-01T12:00:02.250Z"
 
@@ -180,7 +180,6 @@ def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     results = (ToolResult(id="call_1", bytes=7, is_error=True), ToolResult(id="x" * (MAX_ID + 1), bytes=1))
     document = start_document(interception(tool_results=results), instance_id=INSTANCE, new_id=counting_ids())
     assert document["tool_results"] == [{"id": "call_1", "bytes": 7, "is_error": True}]
-    assert document["unlinked"] == {"due": NOON, "tries": 0}
     call = ToolUsage(provider_response_id="r", provider_tool_call_id="call_1", tool="ls", input="{}")
     document = ended_document(document, ending(reading=Reading(tool_usages=(call,))), new_id=counting_ids())
     document["tool_usages"][0]["result"] = {"bytes": Int64(7), "is_error": True}

@@ -72,7 +72,8 @@ def left_by(order):
 
 
 async def left(database, orders):
-    found = {document.pop("_id").int: document async for document in database.interceptions.find()}
+    beside = {"changed": False, "was": False}
+    found = {document.pop("_id").int: document async for document in database.interceptions.find({}, beside)}
     return [found.get(number) for number in range(len(orders))]
 
 

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
-from functools import partial
 from uuid import UUID
 
 import pytest
@@ -20,16 +19,28 @@ from intercept.records import (
     Try,
     UserPrompt,
 )
-from storage.derived.sessions.session_job import SessionJob
 from storage.recording import text_retention
-from storage.recording.text_retention import SESSION_PAUSE, TextRetention
+from storage.recording.text_retention import TextRetention
 from storage.search.entries import word_digest
-from storage.search.job import SearchJob
+from tests.derived import derive
 from tests.intercept.packed import read_blocks
 from tests.storage.calls import Calls
-from tests.storage.derived.linking import Clock
 from tests.storage.records import NOON
 from tests.storage.search_checks import has_indexed_all, read_index
+
+
+class Clock:
+    """A time that passes when a test says so."""
+
+    def __init__(self):
+        self.time = NOON + timedelta(minutes=5)
+
+    def __call__(self):
+        return self.time
+
+    def pass_(self, seconds):
+        self.time += timedelta(seconds=seconds)
+
 
 SECRET = "attack at dawn"
 READING = Reading(
@@ -98,7 +109,7 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     await keep(calls, 1)
     await keep(calls, 2, days=2)
     await keep(calls, 3, days=None)
-    await SessionJob(database).add_pending()
+    await derive(database)
     before = {number: await document(database, number) for number in (1, 2, 3)}
     assert before[1]["texts_until"] == NOON + timedelta(seconds=1) + DAY
     assert await retention.remove_due() == 0
@@ -108,6 +119,7 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert SECRET not in str(after)
     gone = {"blocks", "fingerprint", "texts_until", "removal_at"}
     assert set(before[1]) - set(after) == gone
+    assert set(after) - set(before[1]) == {"changed"}
     assert after["user_prompts"] == [before[1]["user_prompts"][0] | {"prompt": "", "metadata": {"removed": True}}]
     usage = before[1]["tool_usages"][0]
     emptied = {"input": "", "invocation_error": "", "checksum": None, "metadata": {"removed": True}}
@@ -117,7 +129,6 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
     assert after["response"] == {"text": "", "metadata": {"truncated": True, "removed": True}}
     assert after["error"] == {"type": "overloaded", "message": ""}
     assert [one["error"] for one in after["tries"]] == [{"type": "overloaded", "message": ""}, None]
-    assert (after["unindexed"], after["indexed"]) == (clock.time, True)
     assert after["links"] == before[1]["links"][:1], "of its session alone"
     changed = {
         "user_prompts",
@@ -126,8 +137,7 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
         "response",
         "error",
         "tries",
-        "unindexed",
-        "indexed",
+        "changed",
         "links",
     }
     assert {name: after[name] for name in after.keys() - changed} == {
@@ -150,11 +160,12 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
     before = {number: await document(database, number) for number in (1, 2)}
     clock.time = NOON + timedelta(seconds=2) + DAY
     assert await retention.remove_due() == 2
-    changes = {"unindexed": clock.time, "indexed": True}
-    changes["response"] = {"text": "", "metadata": {"truncated": True, "removed": True}}
+    changes = {"response": {"text": "", "metadata": {"truncated": True, "removed": True}}}
     for number, later in ((1, {"removal_at": before[1]["texts_until"]}), (2, {})):
         stays = {name: value for name, value in before[number].items() if name not in {"response_until", "removal_at"}}
-        assert await document(database, number) == stays | changes | later
+        after = await document(database, number)
+        assert after.pop("changed")
+        assert after == stays | changes | later
     clock.time = NOON + timedelta(seconds=4) + 3 * DAY
     assert await retention.remove_due() == 3
     assert SECRET not in str([await document(database, number) for number in (1, 3)])
@@ -163,32 +174,24 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
     assert removed == [2, 3]
 
 
+@pytest.mark.parametrize("is_derived", [True, False], ids=["later", "before"])
 @pytest.mark.gen_test
-async def test_a_session_that_is_just_being_made_shows_no_prompt_that_is_removed(database, calls, retention, clock):
-    await keep(calls, 1)
-    await keep(calls, 2, session=None)
-    await calls.change(2, {"$unset": {"unlinked": ""}})
-    clock.pass_(2 * DAY.total_seconds())
-    job = SessionJob(database)
-
-    async def add(session):
-        await job._add_noted(10, session)
-        assert await retention.remove_due() == 2
-
+async def test_a_session_shows_no_prompt_that_was_removed(database, calls, retention, clock, is_derived):
     async def prompts():
-        found = database.sessions.find({"first_prompt": {"$exists": True}}).sort("first_prompt_at")
+        found = database.sessions.find().sort("first_prompt_at")
         return [(session["first_prompt"], session["last_prompt"]) async for session in found]
 
-    await job._transact(await job._next_run(), add)
+    await derive(database)
+    await keep(calls, 1)
+    await keep(calls, 2, session=None)
+    if is_derived:
+        await derive(database)
+        assert await prompts() == [(f"{SECRET} 1", f"{SECRET} 1"), (f"{SECRET} 2", f"{SECRET} 2")]
+    clock.pass_(2 * DAY.total_seconds())
+    assert await retention.remove_due() == 2
     assert SECRET not in str(await database.interceptions.find().to_list(None))
-    assert await prompts() == [(f"{SECRET} 1", f"{SECRET} 1"), (f"{SECRET} 2", f"{SECRET} 2")]
-    for seen in ([("", ""), (f"{SECRET} 2", f"{SECRET} 2")], [("", ""), ("", "")]):
-        clock.pass_(SESSION_PAUSE.total_seconds())
-        assert await retention.remove_due() == 2
-        assert await prompts() == seen
-        await job.add_pending()
-    clock.pass_(SESSION_PAUSE.total_seconds())
-    assert await retention.remove_due() == 0
+    await derive(database)
+    assert SECRET not in str(await prompts())
 
 
 @pytest.mark.gen_test
@@ -202,38 +205,31 @@ async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(databa
             blocks=read_blocks(b'{"messages":[%d]}' % number),
         )
         await calls.end(number, reading=Reading(token_usages=(usage,)))
-    await SessionJob(database).add_pending()
+    await derive(database)
     (compared,) = await database.cache_lines.find().to_list(None)
     assert len(compared["lines"]) == 3
     assert compared["expires_at"] == (await document(database, 1))["texts_until"]
 
 
-async def indexed(database):
-    """The numbers among the words of the search index."""
-    _, entries = await read_index(database)
-    return [word for word in "12345" if any(word_digest(word) in entry.digests for entry in entries)]
-
-
 @pytest.mark.gen_test
-async def test_the_search_index_has_no_words_of_texts_that_go_while_it_takes_them_in(database, calls, retention, clock):
-    response_too = Recording(responses=Keep.FULL, responses_retention=1, retention=2)
+async def test_the_search_index_has_no_words_of_texts_that_are_removed(database, calls, clock, retention):
+    async def indexed():
+        _, entries = await read_index(database)
+        return [word for word in "12345" if any(word_digest(word) in entry.digests for entry in entries)]
+
+    await derive(database)
     await keep(calls, 1)
     await keep(calls, 2, end=False)
-    await keep(calls, 3, recording=response_too)
-    await keep(calls, 4, recording=response_too, end=False)
+    await keep(calls, 3, recording=Recording(responses=Keep.FULL, responses_retention=1, retention=2))
     await keep(calls, 5, days=None)
     await calls.presume(2)
-    await calls.presume(4)
+    await derive(database)
+    assert await indexed() == [*"1235"]
     clock.pass_(3 * DAY.total_seconds())
-    job = SearchJob(database)
-    await job._transact(await job._next_run(), partial(job._add_noted, 10))
-    assert await indexed(database) == [*"12345"]
-    assert await retention.remove_due() == 4
-    await job.add_pending()
-    assert await indexed(database) == ["5"]
+    assert await retention.remove_due() == 3
+    await derive(database)
+    assert await indexed() == ["5"]
     await has_indexed_all(database)
-    kept = {number: (await document(database, number)).get("indexed") for number in range(1, 6)}
-    assert kept == {1: None, 2: True, 3: None, 4: True, 5: None}
 
 
 @pytest.mark.gen_test
@@ -250,12 +246,12 @@ async def test_a_call_in_flight_waits_for_its_end(database, calls, retention, cl
 async def test_what_a_late_true_end_brings_is_removed_too(database, calls, retention, clock):
     await keep(calls, 1, end=False)
     await calls.presume(1)
-    await SessionJob(database).add_pending()
+    await derive(database)
     clock.pass_(2 * DAY.total_seconds())
     assert await retention.remove_due() == 1
     await calls.end(1, reading=READING)
     assert SECRET in str(await document(database, 1))
-    await SessionJob(database).add_pending()
+    await derive(database)
     assert await retention.remove_due() == 1
     assert SECRET not in str(await document(database, 1))
 
@@ -264,7 +260,7 @@ async def test_what_a_late_true_end_brings_is_removed_too(database, calls, reten
 async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database, calls, clock, monkeypatch):
     monkeypatch.setattr(text_retention, "BATCH", 3)
     await keep(calls, *range(1, 11))
-    await SessionJob(database).add_pending()
+    await derive(database)
     clock.pass_(2 * DAY.total_seconds())
     counted = []
     both = [TextRetention(database, now=clock, removed=counted.append) for _ in range(2)]

@@ -1,7 +1,7 @@
 /** Groups in figures; each leads to its calls. */
 
 import { html } from "htm/preact";
-import { duration, percent, UNKNOWN, whole } from "../../text/format.js";
+import { duration, lateBy, percent, UNKNOWN, whole } from "../../text/format.js";
 import { changeOf, compared, dimensionName, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../charts/groups.js";
 import { withTerm } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
@@ -38,7 +38,7 @@ export function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
           </tfoot>
         </table>
       </div>
-      <${Missing} total=${total} uncounted=${stats.uncounted} />
+      <${Missing} total=${total} late=${lateBy(stats.counted_until)} />
     </section>
   `;
 }
@@ -84,14 +84,14 @@ function Figures({ of, total, previous, whole: all, q, callsOf }) {
 }
 
 /** What the sums are without. */
-function Missing({ total, uncounted }) {
+function Missing({ total, late }) {
   const { cache, unpriced, no_usage: none, interceptions } = total;
   if (!cache) return null;
   const parts = [
     cache.saved_usd !== null && `The prompt cache saved ${exactUsd(cache.saved_usd)} and lost ${exactUsd(cache.lost_usd)}.`,
     unpriced > 0 && `${percent(unpriced, interceptions)} of calls have no known price.`,
     none > 0 && `${percent(none, interceptions)} of calls report no tokens.`,
-    uncounted > 0 && `${whole(uncounted)} calls are still to be counted.`,
+    late > 0 && `Calls of the last ${duration(late)} are still to be counted.`,
   ];
   return html`<p class="quiet">${parts.filter(Boolean).join(" ")}</p>`;
 }

@@ -4,9 +4,9 @@ import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { goesOn, lengthOf } from "../../bar/ranges.js";
-import { plural } from "../../text/format.js";
+import { duration, lateBy } from "../../text/format.js";
 import { Segmented } from "../../parts/segmented.js";
-import { Empty, Loading, StatsState } from "../../parts/states.js";
+import { Empty, StatsState } from "../../parts/states.js";
 import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
@@ -18,7 +18,7 @@ import { Failures, Refused } from "./failures.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
-const COUNTING_MS = 1000;
+const EMPTY_MS = 2000;
 const EXAMPLE = "words, model:gpt-5 client:codex tag:project=apollo";
 const SPLITS = [
   ["", "All"],
@@ -40,7 +40,7 @@ export function Overview({ route, user }) {
   const length = lengthOf(chosen);
   const bucket = bucketFor(length, chosen.custom && Date.now() - chosen.custom.from);
   // A search may have to read calls one by one, so it is not repeated by itself.
-  const every = (data) => (data?.uncounted ? COUNTING_MS : isOver || q ? 0 : EVERY_MS);
+  const every = (data) => (isOver || q ? 0 : data && !data.total.interceptions ? EMPTY_MS : EVERY_MS);
   const query = { ...asked(chosen), tz, bucket, q };
   const all = useResource("stats", { ...query, compare: compares ? "previous" : "" }, { every, withProgress: Boolean(q) });
   const split = useResource("stats", { ...query, group_by: params.by || "model", limit: mostGroups(length, bucket) }, { every, withProgress: Boolean(q) });
@@ -90,7 +90,6 @@ function boundsOf({ from, to }, isOver) {
 function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, drillRefused, onZoom }) {
   const figures = all.total;
   if (!figures.interceptions) {
-    if (all.uncounted) return html`<${Loading} what=${`Counting ${plural(all.uncounted, "call")}`} />`;
     return html`
       <${Empty} title="No calls in this time">
         ${isFiltered ? html`<p>Choose another range, or take a filter away.</p>` : html`<p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>`}
@@ -99,7 +98,9 @@ function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, 
       ${refusals?.total.refusals > 0 && html`<section class="card"><${Refused} refusals=${refusals} drill=${drillRefused} /></section>`}
     `;
   }
+  const late = lateBy(all.counted_until);
   return html`
+    ${late > 0 && html`<p class="quiet">${`Calls of the last ${duration(late)} are still to be counted.`}</p>`}
     <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} sessions=${sessions} />
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">

@@ -12,8 +12,8 @@ from intercept.times import format_time
 from limits.policies.reading import read_policy
 from limits.policies.sources import Level
 from storage.accounts.users import Role
-from storage.derived.rollup_job import RollupJob
 from storage.policies.documents import kind_of
+from tests.derived import derive
 from tests.handlers.dataplane.test_call_usage import OPUS, TOKENS_OF, call, whole
 
 API = "/api/v2/aibridge"
@@ -72,7 +72,7 @@ async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     assert [(await call(running, OPUS)).status for _ in range(2)] == [200, 429]
     await bridge.refusal_recorder.flush()
     assert await bridge.recorder.flush(5)
-    await RollupJob(bridge.database, now=bridge.now).add_pending()
+    await derive(bridge.database, now=bridge.now)
     now = bridge.now()
     path = f"{API}/users/me/usage"
     for parameters in (

@@ -9,7 +9,7 @@ import json
 import pytest
 
 from resources.money.spend import GONE, SPEND_BY
-from storage.derived.rollup_job import RollupJob
+from tests.derived import derive
 from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 
 EXPORT = "/api/v2/aibridge/spend/export"
@@ -27,7 +27,7 @@ async def record(running):
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS)).status == 200
     (recorded,) = await running.ended(1)
-    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
+    await derive(running.bridge.database, now=running.bridge.now)
     return recorded
 
 

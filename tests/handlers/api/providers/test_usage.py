@@ -9,9 +9,9 @@ from itertools import count
 import pytest
 
 from handlers.operations.problems import too_much
-from storage.derived.rollup_job import RollupJob
 from storage.queries.questions.groups import TooMuchError
 from storage.queries.questions.questions import Questions
+from tests.derived import derive
 from tests.handlers.conversations import CHAT
 
 
@@ -82,7 +82,7 @@ async def test_a_time_range_has_its_calls_in_all_and_by_model_unless_it_takes_to
     for model in ("one", "two", "two"):
         await call(running, model, 200)
     await running.ended(3)
-    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
+    await derive(running.bridge.database, now=running.bridge.now)
     now = running.bridge.now()
     status, found = await running.get(f"{USAGE}?from={now:%Y-%m-%dT%H}:30:00Z")
     assert (status, found["from"], found["since"]) == (200, f"{now:%Y-%m-%dT%H}:00:00.000Z", found["from"])

@@ -11,8 +11,8 @@ import pytest
 from intercept.times import format_time
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.derived.rollup_job import RollupJob
 from storage.queries.questions import reading
+from tests.derived import derive
 from tests.handlers.api.test_search import record
 
 ERRORS = "/api/v2/aibridge/errors"
@@ -84,7 +84,7 @@ async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_n
         await record(running, number, "a", error="Limit reached")
         times = {"started_at": now() - timedelta(days=days)}
         await running.bridge.database.interceptions.update_one({"_id": UUID(int=number)}, {"$set": times})
-    await RollupJob(running.bridge.database, now=now).add_pending()
+    await derive(running.bridge.database, now=now)
     path = f"{ERRORS}?from=1970-01-01T00:00:00Z&to={format_time(now())}"
     response = await running.request("GET", path, {"Accept": "application/x-ndjson", **running.headers})
     assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from storage.accounts.users import Role
-from storage.derived.rollup_job import RollupJob
+from tests.derived import derive
 from tests.handlers.api.calls import record
 
 PREFIX = "/api/v2/aibridge/"
@@ -16,7 +16,7 @@ async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rig
     # names are searched and paged
     for model in ("a", "gpt-5", "gpt-5-mini", "GPT", "ü"):
         await record(running, model=model)
-    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
+    await derive(running.bridge.database, now=running.bridge.now)
     for query, names in {
         "q=gpt": ["gpt-5", "gpt-5-mini"],
         "q=gpt&limit=1": ["gpt-5"],
@@ -34,7 +34,7 @@ async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rig
     await record(running, model="gpt-5")
     await record(running, member, model="m:1", user_agent="codex_cli_rs/0.1")
     await record(running, member, model="gpt-6")
-    await RollupJob(running.bridge.database, now=running.bridge.now).add_pending()
+    await derive(running.bridge.database, now=running.bridge.now)
     for headers, models, clients in (
         (running.headers, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),
         (auditor, ["gpt-5", "gpt-6", "m:1"], ["Codex", "Unknown"]),

@@ -11,6 +11,7 @@ import pytest
 
 from storage.accounts.users import Role
 from storage.queries.filters.search_language import SEARCH_KEYS
+from tests.derived import derive
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 from tests.storage.search_checks import index
 
@@ -133,6 +134,7 @@ async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(
 @pytest.mark.gen_test
 async def test_the_list_is_searched(running, call):
     chat, messages = await call(CHAT, model="gpt"), await call(MESSAGES, model="claude two")
+    await derive(running.bridge.database)
     await index(running.bridge.database)
     for query, ids in {
         "provider:openai": [chat],

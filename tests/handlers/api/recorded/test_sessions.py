@@ -8,10 +8,8 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from runtime.process import now
 from storage.accounts.users import Role
-from storage.derived.sessions.session_job import SessionJob
-from storage.derived.sessions.threads import Threads
+from tests.derived import derive
 
 LIST = "/api/v2/aibridge/sessions"
 CLAUDE_CODE = {"User-Agent": "claude-cli/2.1.0 (external, cli)"}
@@ -43,8 +41,7 @@ def call(running):
         answered = await running.request("POST", path, sent, json.dumps(request | extra).encode())
         assert answered.status == 200
         assert await running.bridge.recorder.flush(5)
-        await Threads(running.bridge.database, now=now).link_pending()
-        await SessionJob(running.bridge.database).add_pending()
+        await derive(running.bridge.database)
         return answered.header("X-AI-Bridge-Interception-Id")
 
     return call
@@ -151,7 +148,7 @@ async def test_a_session_is_named_in_the_body_or_a_thread_and_there_once_a_call_
     await client.send("POST", "/api/v2/aibridge/anthropic/v1/messages", headers, body)
     while (await running.get("/api/v2/aibridge/interceptions?q=status:in_flight"))[1]["count"] == 0:
         pass
-    await SessionJob(running.bridge.database).add_pending()
+    await derive(running.bridge.database)
     assert await listed(running) == (0, [])
     assert await running.get(f"{LIST}/{id_of(running, 's1')}") == UNKNOWN
     await running.afresh("sessions")

@@ -17,7 +17,7 @@ from pymongo.errors import OperationFailure
 
 from intercept.records import EndReason, Status
 from storage.derived.rollup import TOKENS, add, summed
-from storage.derived.rollup_job import RollupJob
+from storage.derived.state import counted_until
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.search_language import parse_search
 from storage.queries.questions import questions as questions_module
@@ -27,6 +27,7 @@ from storage.queries.questions.groups import TooManyPointsError, TooMuchError, U
 from storage.queries.questions.plan import selection_of
 from storage.queries.questions.question import By, Dimension, Order, Question, Subject, has_many, parse_by
 from storage.queries.questions.questions import Questions
+from tests.derived import derive
 from tests.examples import examples
 from tests.storage.rollup_checks import MIDNIGHT, Call, totals_of_call, write
 
@@ -44,7 +45,7 @@ async def count(database, *calls, ends=None):
         *(call.start for call in calls),
         *(call.end(**end) for call, end in zip(calls, ends, strict=True)),
     )
-    await RollupJob(database, now=lambda: MIDNIGHT).add_pending()
+    await derive(database, now=lambda: MIDNIGHT)
 
 
 def by(*names):
@@ -293,11 +294,16 @@ async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(
 
 
 @pytest.mark.gen_test
-async def test_what_waits_to_be_counted_and_what_is_gone_is_told(database):
+async def test_until_when_all_is_counted_and_what_is_gone_is_told(database):
     await count(database, Call(1, second=60), Call(2, second=2 * DAY))
+    counted = await counted_until(database)
     await write(database, Call(3).start, Call(3).end())
     by_model = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,)))
-    assert (by_model.uncounted, by_model.total.total["interceptions"], by_model.recorded_since) == (1, 2, None)
+    assert (by_model.counted_until, by_model.total.total["interceptions"], by_model.recorded_since) == (
+        counted,
+        2,
+        None,
+    )
     by_end = replace(THREE_DAYS, by=by("agent"))
     assert (await Questions(database).answer(by_end)).total.total["interceptions"] == 3
     await database.interceptions.delete_many({"started_at": {"$lt": MIDNIGHT + timedelta(days=1)}})

@@ -8,7 +8,6 @@ from bson.decimal128 import Decimal128
 from pymongo import UpdateOne
 
 from intercept.records import Status
-from storage.derived.sessions.session_job import SessionJob
 from storage.mongo.indexes import (
     SESSIONS_BY_CLIENT,
     SESSIONS_BY_FAILURES,
@@ -27,6 +26,7 @@ from storage.queries.sessions import session_list as session_list_module
 from storage.queries.sessions import sessions as sessions_module
 from storage.queries.sessions.session_list import Order
 from storage.queries.sessions.sessions import Sessions, call_search, session_filter
+from tests.derived import derive
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON
 from tests.storage.searches import search_of
@@ -43,7 +43,7 @@ def grouped(database):
 
     async def grouped(*calls):
         await keep(database, *calls)
-        await SessionJob(database).add_pending()
+        await derive(database)
         return Decoded(Sessions(database))
 
     return grouped
@@ -233,12 +233,13 @@ async def test_a_page_of_threads_ends_when_it_has_many_calls(grouped, monkeypatc
 
 
 @pytest.mark.gen_test
-async def test_calls_in_flight_are_shown_once_their_thread_is_known(database, grouped):
+async def test_calls_in_flight_are_shown_by_themselves_until_they_end(database, grouped):
     sessions = await grouped(Call(1, "a"))
     flying, answering = Call(2, "a"), Call(3, "a", root=1)
     await write(database, flying.start, answering.start)
-    assert numbers_of((await sessions.threads(ID, limit=10))[0]) == [([1], False), ([2], False)]
-    await write(database, answering.link)
+    assert numbers_of((await sessions.threads(ID, limit=10))[0]) == [([1], False), ([2], False), ([3], False)]
+    await write(database, answering.end())
+    await derive(database)
     threads, _ = await sessions.threads(ID, limit=10)
     assert numbers_of(threads) == [([1, 3], False), ([2], False)]
-    assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (3, 2)]
+    assert [thread.last_active_at for thread in threads] == [NOON + timedelta(seconds=at) for at in (5, 2)]

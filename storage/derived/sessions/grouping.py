@@ -1,0 +1,190 @@
+"""Adds ended calls to their sessions.
+
+Each call is linked to the one that it goes on with (see `storage.derived.sessions.parents`), and compared with the one before
+it, to find what the prompt cache lost (`storage.derived.sessions.prompt_cache`): its document keeps that as `cache_loss`. Calls
+that repeat one that failed are found (`storage.derived.sessions.retries`): their documents keep `attempt`, `attempts` and
+`retry_of`, those of the others `retried`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+
+from bson.binary import Binary
+from pymongo import DESCENDING, InsertOne, ReplaceOne, UpdateMany, UpdateOne
+
+from intercept.records import Status
+from storage.derived.changes import Ended
+from storage.derived.sessions.parents import find_parents, link, results_for
+from storage.derived.sessions.prompt_cache import compare, lines_id
+from storage.derived.sessions.retries import MAX_PAUSE, find_retries, is_open
+from storage.derived.sessions.session_documents import MAX_PROMPT, session_of, share, with_calls
+from storage.mongo.database import Collection, Database, Session, with_plain_ids
+from storage.mongo.indexes import BY_LINK
+from storage.recording.links import Link
+
+AT_ONCE: Final = 100
+"""Most documents that are read or written with one command: while they are decoded or encoded, nothing else runs."""
+
+MAX_FAILED: Final = 2_000
+"""The maximum number of failed calls that are read at a time."""
+
+LONGEST: Final = timedelta(hours=1)
+"""How long a call may have run that failed, to be found by who repeats it."""
+
+Parts: TypeAlias = defaultdict[Binary, list[dict[str, Any]]]
+Compared: TypeAlias = defaultdict[bytes, list[dict[str, Any]]]
+Parents: TypeAlias = Mapping[Any, Mapping[str, Any]]
+
+# Something was written to a cache for an hour: as Anthropic says it, and as Bedrock's Converse does.
+_FOR_AN_HOUR: Final = re.compile(
+    r'"ephemeral_1h_input_tokens":[1-9]|"inputTokens":[1-9][0-9]*,"ttl":"1h"|"ttl":"1h","inputTokens":[1-9]'
+)
+_WRITTEN: Final = ("parent_id", "root_id", "session_id", "cache_loss", "attempt", "attempts", "retry_of")
+
+
+async def parents_of(database: Database, ended: Iterable[Ended]) -> dict[Any, dict[str, Any]]:
+    """Find the calls that others go on with. This needs no transaction. Whatever the driver raises passes."""
+    return await find_parents(
+        with_plain_ids(database.interceptions), [one.after for one in ended if one.before is None]
+    )
+
+
+async def add_to_sessions(database: Database, ended: Sequence[Ended], parents: Parents, session: Session) -> None:
+    """Add calls, each of them once, to their sessions. `parents` are as `parents_of` finds them.
+
+    No other transaction may do it meanwhile. Whatever the driver raises passes.
+    """
+    interceptions, sessions = with_plain_ids(database.interceptions), with_plain_ids(database.sessions)
+    lines = with_plain_ids(database.cache_lines)
+    # In a thread, as all of it takes some 20 ms.
+    calls = await asyncio.to_thread(_calls, ended, parents)
+    first = [call for call in calls if not call["again"]]
+    if compared := _compared(first):
+        found = lines.find({"_id": {"$in": list(compared)}}, batch_size=AT_ONCE, session=session)
+        new_lines = await asyncio.to_thread(_compare, await found.to_list(None), compared)
+        await _write(lines, new_lines, session)
+    retried = await asyncio.to_thread(find_retries, first, await _failed(interceptions, first, session))
+    await _read_repeated(interceptions, first, session)
+    parts: Parts = defaultdict(list)
+    for call in calls:
+        parts[session_of(call)].append(call)
+    known = sessions.find({"_id": {"$in": list(parts)}}, batch_size=AT_ONCE, session=session)
+    await _write(sessions, await asyncio.to_thread(_changes, await known.to_list(None), parts), session)
+    new = [
+        UpdateOne({"_id": call["_id"]}, {"$set": fields})
+        for call, one in zip(calls, ended, strict=True)
+        if (fields := {name: call[name] for name in _WRITTEN if name in call and name not in one.after})
+    ]
+    await _write(interceptions, [*new, *results_for(calls, parents)], session)
+    if retried:
+        # After those above, of which some may have a retry by now.
+        has_retry = {"$set": {"retried": True}, "$unset": {"attempts": ""}}
+        await _write(interceptions, [UpdateMany({"_id": {"$in": retried}}, has_retry)], session)
+
+
+async def _write(collection: Collection, changes: Sequence[Any], session: Session) -> None:
+    for begin in range(0, len(changes), AT_ONCE):
+        await collection.bulk_write(changes[begin : begin + AT_ONCE], ordered=False, session=session)
+
+
+async def _failed(
+    interceptions: Collection, calls: Sequence[Mapping[str, Any]], session: Session
+) -> list[dict[str, Any]]:
+    """Read the latest calls that failed and have no retry, of which these may be retries."""
+    repeating = [call for call in calls if "fingerprint" in call and is_open(call)]
+    if not repeating:
+        return []
+    links = {Link.FAILURE.of(call["fingerprint"]) for call in repeating}
+    since = min(call["started_at"] for call in repeating) - MAX_PAUSE
+    wanted = {
+        "links": {"$in": list(links)},
+        "started_at": {"$gte": since - LONGEST},
+        "status": Status.FAILED.value,
+        "retried": None,
+        "ended_at": {"$gte": since},
+    }
+    found = dict.fromkeys(("fingerprint", "started_at", "ended_at", "attempt", "retry_count", "cost.usd"), True)
+    latest = [("started_at", DESCENDING), ("_id", DESCENDING)]
+    cursor = interceptions.find(wanted, found, sort=latest, batch_size=AT_ONCE, session=session)
+    return await cursor.hint(BY_LINK).limit(MAX_FAILED).to_list(None)
+
+
+async def _read_repeated(interceptions: Collection, calls: Iterable[dict[str, Any]], session: Session) -> None:
+    """Read what the calls before cost, of calls that were found to be retries when they were added before."""
+    retries = {call["retry_of"]: call for call in calls if "retry_of" in call and "repeated" not in call}
+    if retries:
+        async for before in interceptions.find({"_id": {"$in": list(retries)}}, {"cost.usd": True}, session=session):
+            retries[before["_id"]]["repeated"] = before
+
+
+def _calls(ended: Iterable[Ended], parents: Parents) -> list[dict[str, Any]]:
+    """Return what sessions need of calls.
+
+    `replaced` is what a call has added before; one that is added `again` with another price was compared with others then.
+    """
+    calls = []
+    for before, after in ended:
+        call = _call(after) | {"again": before is not None and not before.get("presumed")}
+        if before is not None:
+            call["replaced"] = share(before)
+        calls.append(call)
+    link(calls, parents)
+    return calls
+
+
+def _call(document: Mapping[str, Any]) -> dict[str, Any]:
+    usages = document.get("token_usages") or ()
+    typed = [one["prompt"] for one in document.get("user_prompts", ()) if not one["metadata"].get("synthetic")]
+    call = {**document, "prompt": typed[-1][:MAX_PROMPT] if typed else ""}
+    if len({usage.get("model") or "" for usage in usages}) > 1:
+        # What an advisor reads is another model's cache: with its tokens a call is compared with no other.
+        call.pop("blocks", None)
+    if "blocks" in call:
+        written = [usage["metadata"].get("usage") or "" for usage in usages if usage.get("metadata")]
+        call["long_lived"] = any(map(_FOR_AN_HOUR.search, written))
+    return call
+
+
+def _compared(calls: Sequence[dict[str, Any]]) -> Compared:
+    """Return the calls that are compared with the ones before them, oldest first, by the document with these."""
+    compared: Compared = defaultdict(list)
+    for call in sorted(calls, key=lambda call: call["started_at"]):
+        if (id_ := lines_id(session_of(call), call)) is not None:
+            compared[id_].append(call)
+    return compared
+
+
+def _compare(found: Iterable[Mapping[str, Any]], compared: Compared) -> list[ReplaceOne[dict[str, Any]]]:
+    """Give each call that lost something its `cache_loss`; return the changes of what calls are compared with."""
+    known = {one["_id"]: one for one in found}
+    changes = []
+    for id_, calls in compared.items():
+        before = known.get(id_)
+        fields, losses = compare(before, calls)
+        for call in calls:
+            if call["_id"] in losses:
+                call.setdefault("cache_loss", losses[call["_id"]])
+        if fields["lines"] or before:
+            changes.append(ReplaceOne({"_id": id_}, {"_id": id_, **fields}, upsert=True))
+    return changes
+
+
+def _changes(
+    found: Iterable[Mapping[str, Any]], parts: Parts
+) -> list[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]]:
+    known = {one["_id"]: one for one in found}
+    changes: list[InsertOne[dict[str, Any]] | ReplaceOne[dict[str, Any]]] = []
+    for id_, calls in parts.items():
+        # To insert a new one takes MongoDB 26 us, to let it replace nothing 44.
+        if before := known.get(id_):
+            changes.append(ReplaceOne({"_id": id_}, with_calls(before, calls)))
+        # One that retention has removed does not come back because of what its calls were.
+        elif new := [call for call in calls if "replaced" not in call]:
+            changes.append(InsertOne(with_calls(None, new)))
+    return changes
