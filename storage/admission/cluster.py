@@ -1,8 +1,8 @@
 """The authority of a cluster: this server's requests, and the rounds with the ledgers in MongoDB.
 
-Requests wait for a round (`storage.admission.rounds`). One without a response is repeated. The database counts as
-unavailable when a second one, sent after the first, has no response either, and this process was not paused meanwhile.
-Then this server decides alone, with its share of each limit, until heartbeats have succeeded for a moment.
+Requests wait for a round (`storage.admission.rounds`). One without a response is repeated: it may be this process that was
+paused. If the second one has no response either, this server decides alone, with its share of each limit, until
+heartbeats have succeeded for a moment.
 """
 
 from __future__ import annotations
@@ -20,13 +20,12 @@ from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from storage.admission.ledger import MS, Document
 from storage.admission.rounds import Rounds, Waiting
 from storage.admission.store import LedgerStore
-from storage.members.membership import Membership
+from storage.members.membership import FAILURES, RETRY_SECONDS, Membership
 from storage.mongo.clocks import MonotonicNs, Pause, uptime_ns
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
-from storage.mongo.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
 
-ROUND_SECONDS = 0.4
-"""How long a round may take, in seconds in which this process was running."""
+ROUND_SECONDS = 0.5
+"""How long the database may take for a round."""
 
 RETURN_SECONDS = 2.0
 """For how many seconds heartbeats must succeed before a server that decided alone uses the ledgers again."""
@@ -45,7 +44,7 @@ class ClusterAuthority:
 
     Args:
         membership: The heartbeats of this server. It is opened and closed after this.
-        round_seconds: How long a round may take, in seconds.
+        round_seconds: How long the database may take for a round.
     """
 
     def __init__(
@@ -57,6 +56,7 @@ class ClusterAuthority:
         now_ns: MonotonicNs = uptime_ns,
         pause: Pause = asyncio.sleep,
     ) -> None:
+        self._database = database
         self._membership = membership
         self._members = membership.members
         self._store = LedgerStore(database, now_ns)
@@ -184,21 +184,23 @@ class ClusterAuthority:
             self._work()
 
     async def _make_rounds(self) -> None:
-        silence = Silence()
+        failures = 0
         while self._rounds.pending and not self.unavailable:
             known = self._store.time
             round_ = self._rounds.begin(known.at(self._now_ns()) if known else self._wall_ns() // MS)
             if round_ is None:
                 break
             try:
-                read = await call_database(self._round_seconds, self._store.change(round_.to_send, round_.names))
-            except (OwnPauseError, DatabaseUnavailableError) as error:
-                if silence.note(error):
+                async with self._database.within(self._round_seconds, "count limits"):
+                    read = await self._store.change(round_.to_send, round_.names)
+            except DatabaseUnavailableError as error:
+                failures += 1
+                if failures == FAILURES:
                     self._begin_alone(error)
                 else:
                     await self._pause(RETRY_SECONDS)
                 continue
-            silence = Silence()
+            failures = 0
             self._rounds.settle(read.ledgers, read.time.now, read.time.read_at)
 
     # -- the other servers

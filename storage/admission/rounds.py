@@ -11,7 +11,7 @@ the server's share of each limit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from time import time_ns
@@ -21,7 +21,7 @@ from msgspec import structs
 from limits.counters import reported_of
 from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
-from storage.admission.ledger import GRANT_MS, MS, Change, Ledger, Member, Use, name_of, span_of, state_of
+from storage.admission.ledger import GRANT_MS, MS, Change, Ledger, Member, Span, Use, name_of, span_of, state_of
 from storage.members.members import Members, Share
 from storage.mongo.clocks import MonotonicNs
 
@@ -122,7 +122,8 @@ class Round:
 class _Granted:
     """What a ledger has granted in a round: what is left of that, and how much others use of the limit."""
 
-    ledger: Ledger
+    span: Span
+    log: Sequence[tuple[int, int]]
     members: Mapping[str, int]
     used: int
     held: int
@@ -158,6 +159,7 @@ class Rounds:
         self._due: dict[str, None] = {}
         self._late: set[str] = set()
         self._unanswered: Round | None = None
+        self._absent: Mapping[str, Share] = {}
         self._numbers = count(1)
         self._ticket_numbers = count(1)
 
@@ -296,8 +298,9 @@ class Rounds:
         if not names:
             return None
         changes = []
+        self._absent, dead = self._members.absent(), self._members.dead()
         for name in names:
-            change = self._change(name, limits.get(name, []), wanted.get(name, 0), now)
+            change = self._change(name, limits.get(name, []), wanted.get(name, 0), now, dead)
             if name in due or change.wanted or change.charge or change.returned or change.at_least:
                 changes.append(change)
         self._unanswered = Round(changes, list(names), waiting)
@@ -309,12 +312,13 @@ class Rounds:
         if round_ is None:
             return
         late = (self._now_ns() - read_at) // MS
+        self._absent = self._members.absent()
         made = {name_of(change.limit): change for change in round_.changes}
         granted: dict[str, _Granted] = {}
         for name in round_.names:
             change = made.get(name)
             granted[name] = self._granted(name, change, ledgers.get(name, Ledger()), time, late)
-        again = [one for one in round_.waiting if not one.gone and not self._conclude(one, granted, time)]
+        again = [one for one in round_.waiting if not one.gone and not self._conclude(one, granted)]
         for name, grant in granted.items():
             self._give_back(name, grant)
         if self.alone is None:
@@ -342,7 +346,7 @@ class Rounds:
                 wanted[need.name] = wanted.get(need.name, 0) + need.amount
         return waiting, wanted, limits, names
 
-    def _change(self, name: str, limits: Sequence[Limit], wanted: int, now: int) -> Change:
+    def _change(self, name: str, limits: Sequence[Limit], wanted: int, now: int, dead: Collection[str]) -> Change:
         account = self._accounts[name]
         by_maximum = sorted(limits or [account.limit], key=lambda limit: limit.maximum)
         least, limit = by_maximum[0].maximum, by_maximum[-1]
@@ -355,8 +359,8 @@ class Rounds:
             at_least = used if span_of(limit, now).begin == begin - 1 else 0
         elif used:
             self._late.add(name)
-        absent = {name: share.of(limit.maximum) for name, share in self._members.absent().items()}
-        number, dead = next(self._numbers), self._members.dead()
+        absent = {name: share.of(limit.maximum) for name, share in self._absent.items()}
+        number = next(self._numbers)
         return Change(
             self._server, number, limit, least, wanted, account.held, charge, at_least, returned, absent, dead
         )
@@ -381,7 +385,7 @@ class Rounds:
         used = sum(amount for _, amount in ledger.log)
         if account.restored[1] == span.begin + 1:
             used = max(used, account.restored[0])
-        granted = _Granted(ledger, members, used, sum(members.values()) + account.held, is_known=True)
+        granted = _Granted(span, ledger.log, members, used, sum(members.values()) + account.held, is_known=True)
         if change is None:
             return granted
         if own.number != change.number:  # it was too late, or another server made the ledger at the same time
@@ -399,12 +403,12 @@ class Rounds:
         granted.is_known = time - own.at + late <= GRANT_MS
         return granted
 
-    def _conclude(self, waiting: Waiting, granted: Mapping[str, _Granted], time: int) -> bool:
+    def _conclude(self, waiting: Waiting, granted: Mapping[str, _Granted]) -> bool:
         """Decide on a request. Return False if it has to wait for another round."""
         waiting.tries += 1
         if not all(granted[need.name].is_known for need in waiting.needs):
             return False
-        uses = [self._use(need, granted[need.name], time) for need in waiting.needs]
+        uses = [self._use(need, granted[need.name]) for need in waiting.needs]
         blocked = []
         for need, use in zip(waiting.needs, uses, strict=True):
             state = state_of(need.limit, use, need.amount)
@@ -433,7 +437,7 @@ class Rounds:
             shadow = tuple([state for need, state in blocked if need.limit.shadow])
             waiting.decide(Decision(None, states, refused_by, longest, shadow))
             return True
-        self._admit(waiting, [need for need in waiting.needs if need not in names], granted, time, blocked)
+        self._admit(waiting, [need for need in waiting.needs if need not in names], granted, blocked)
         return True
 
     def _admit(
@@ -441,7 +445,6 @@ class Rounds:
         waiting: Waiting,
         needs: Sequence[_Need],
         granted: Mapping[str, _Granted],
-        time: int,
         blocked: Sequence[tuple[_Need, LimitState]],
     ) -> None:
         needs = _once(needs)
@@ -453,19 +456,18 @@ class Rounds:
         local = self._local.start([_counting(need.limit) for need in needs], waiting.reserve)
         number = next(self._ticket_numbers)
         self._tickets[number] = _Ticket(needs, local.ticket or 0, waiting.reserve)
-        states = tuple([state_of(need.limit, self._use(need, granted[need.name], time)) for need in waiting.needs])
+        states = tuple([state_of(need.limit, self._use(need, granted[need.name])) for need in waiting.needs])
         waiting.decide(Decision(number, states, None, 0, tuple([state for _, state in blocked])))
 
-    def _use(self, need: _Need, granted: _Granted, time: int) -> Use:
-        absent = self._members.absent()
-        left = sum(max(0, one.of(need.limit.maximum) - granted.members.get(name, 0)) for name, one in absent.items())
-        used, held = granted.used, granted.held
-        log = granted.ledger.log
+    def _use(self, need: _Need, granted: _Granted) -> Use:
+        left, used, held = 0, granted.used, granted.held
+        for name, share in self._absent.items():
+            left += max(0, share.of(need.limit.maximum) - granted.members.get(name, 0))
         if need.limit.kind is Kind.RATE:
             used += granted.assigned
         else:
             held += granted.assigned
-        return Use(span_of(need.limit, time), log, used, held, left)
+        return Use(granted.span, granted.log, used, held, left)
 
     def _give_back(self, name: str, granted: _Granted) -> None:
         """Note what was granted and not used, for the next round."""

@@ -24,6 +24,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,13 +35,18 @@ from storage.members.members import Heartbeat, Members, Share, Waits
 from storage.mongo.clocks import DatabaseTime, MonotonicNs, Pause, uptime_ns
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.mongo.database_calls import RETRY_SECONDS, OwnPauseError, Silence, call_database
 
 HEARTBEAT_SECONDS = 1.0
 """The time between two heartbeats, in seconds."""
 
-ANSWER_SECONDS = 1.6
-"""How long a heartbeat may take, in seconds in which this process was running."""
+ANSWER_SECONDS = 1.0
+"""How long the database may take for a heartbeat."""
+
+FAILURES = 2
+"""The database counts as unavailable when it did not answer so often in a row. Once, it may be this process that was paused."""
+
+RETRY_SECONDS = 0.1
+"""The pause in seconds before it is asked again."""
 
 WRITE_MS = 1_000
 """A heartbeat may be written until so many milliseconds after the read of the others."""
@@ -135,7 +141,7 @@ class Membership:
 
     async def open(self) -> None:
         """Send a first heartbeat, unless the database is unavailable. `run` does the rest."""
-        with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
+        with contextlib.suppress(DatabaseUnavailableError):
             await self._take_folder()
             await self.beat()
             await self.beat()  # the first one could not say by which clock it is
@@ -143,8 +149,9 @@ class Membership:
     async def close(self) -> None:
         """Leave, once `run` has ended, if the database is available."""
         if not self._is_lost:
-            with contextlib.suppress(DatabaseUnavailableError, OwnPauseError):
-                await self._call(self._database.members.delete_one({"_id": self.id}))
+            with contextlib.suppress(DatabaseUnavailableError):
+                async with self._within_timeout():
+                    await self._database.members.delete_one({"_id": self.id})
         if self._lock is not None:
             self._lock.close()
 
@@ -159,20 +166,21 @@ class Membership:
         """Read the heartbeats of the others and send one.
 
         Raises:
-            DatabaseUnavailableError: There was no answer, twice; or this process was paused all the time.
+            DatabaseUnavailableError: There was no answer, twice.
         """
-        silence = Silence()
+        failures = 0
         while True:
             began = self._now_ns()
             try:
-                await self._call(self._exchange())
+                async with self._within_timeout():
+                    await self._exchange()
                 break
-            except (OwnPauseError, DatabaseUnavailableError) as error:
-                if silence.note(error) or self._is_lost:
+            except DatabaseUnavailableError as error:
+                failures += 1
+                if failures == FAILURES or self._is_lost:
                     self._is_lost, self._others = True, {}
                     self.on_beat(began, error)
-                    await self._database.health.check()
-                    raise DatabaseUnavailableError(str(error) or "no answer") from error
+                    raise
                 await self._pause(RETRY_SECONDS)
         self._is_lost = False
         self.on_beat(began, None)
@@ -198,7 +206,7 @@ class Membership:
                 that, nothing is written.
 
         Raises:
-            TimeoutError: It is too late.
+            DatabaseUnavailableError: It is too late.
         """
         self._beat += 1
         said = {
@@ -216,7 +224,7 @@ class Membership:
         stages: list[Document] = [{"$set": fields | times}, {"$unset": "gone"}]
         done = await self._database.members.update_one(which, stages, upsert=read is None)
         if read is not None and not done.matched_count:
-            raise TimeoutError
+            raise DatabaseUnavailableError("the database answered too late")
 
     def _heartbeat(self, one: Document, clock: str) -> Heartbeat:
         limits, age_ms = one.get("limits"), None
@@ -244,10 +252,11 @@ class Membership:
             return
         with contextlib.suppress(ValueError):  # no note, or one without an id
             before = UUID(self._lock.before.partition(" ")[2])
-            await self._call(self._database.members.find_one_and_update({"_id": before}, {"$set": {"gone": True}}))
+            async with self._within_timeout():
+                await self._database.members.update_one({"_id": before}, {"$set": {"gone": True}})
 
-    async def _call(self, operation: Any) -> None:
-        await call_database(self._answer_seconds, operation)
+    def _within_timeout(self) -> AbstractAsyncContextManager[None]:
+        return self._database.within(self._answer_seconds, "take heartbeats")
 
 
 _READ: Document = dict.fromkeys(

@@ -102,6 +102,7 @@ async def test_limits_of_one_ledger_count_a_request_once_each_with_its_own_maxim
         both = [rate(8), rate(5)]
         assert admitted(await burst([ada], 4, both)) == 4
         assert admitted(await burst([bob], 4, both)) == 1
+        await until(lambda: not bob.busy)
         assert admitted(await burst([ada], 9, [rate(8)])) == 3
 
 

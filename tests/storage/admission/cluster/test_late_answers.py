@@ -7,13 +7,11 @@ import json
 import os
 import signal
 import sys
-import time
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from storage.mongo.database_calls import SLICES, OwnPauseError, result_within
+from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.admission.cluster.servers import MEMBERSHIPS, admitted, burst, rate, servers, slots
 from tests.storage.conditions import until
 
@@ -33,7 +31,7 @@ async def test_a_round_without_an_answer_is_made_again_and_counts_once(database,
             async def change(self, changes, names):
                 if not failed:
                     failed.append(await store.change(changes, names) if written else True)
-                    raise TimeoutError
+                    raise DatabaseUnavailableError
                 return await store.change(changes, names)
 
         one._store = Late()
@@ -54,26 +52,6 @@ async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
         await asyncio.wait(waiting)
         await until(lambda: not one.busy)
         assert admitted(await burst([one], 5, [slots(3)])) == 3
-
-
-@pytest.mark.gen_test
-async def test_a_silent_other_side_is_told_from_a_pause_of_ones_own():
-    async def silent():
-        await asyncio.Event().wait()
-
-    async def fails():
-        await asyncio.sleep(0)
-        time.sleep(0.3)  # noqa: ASYNC251 - this process is paused
-        raise ConnectionError
-
-    steady = count(step=0.2 / SLICES).__next__  # the time of a process that is not paused
-    with pytest.raises(TimeoutError):
-        await result_within(0.2, silent(), steady)
-    with pytest.raises(OwnPauseError):
-        await result_within(0.2, fails())
-    asyncio.get_running_loop().call_soon(time.sleep, 0.3)
-    with pytest.raises(OwnPauseError):
-        await result_within(0.2, silent())
 
 
 @pytest.mark.gen_test(timeout=60)
