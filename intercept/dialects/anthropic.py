@@ -206,7 +206,7 @@ class MessageStream(StreamReader):
             part.input.add(delta.partial_json)
         elif isinstance(part, Thought):
             part.text.add(delta.thinking)
-        elif self._draft.text is not None:
+        else:
             self._draft.text.add(delta.text)
 
     def _add_usage(self, usage: Raw) -> None:
@@ -238,11 +238,10 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         call.initial.add(bytes(block.input).decode("utf-8", "replace"))
     elif block.type == "thinking" and (thought := draft.begin_thought(index, "thinking")):
         thought.text.add(block.thinking)
-    elif draft.text is not None:
-        if block.type == "text":
-            draft.text.add(block.text)
-        else:
-            draft.text.interrupt()
+    elif block.type == "text":
+        draft.text.add(block.text)
+    else:
+        draft.text.interrupt()
 
 
 def _add_tokens(usage: dict[str, Any], draft: Draft) -> None:

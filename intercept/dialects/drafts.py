@@ -108,8 +108,7 @@ P = TypeVar("P", ToolCall, Thought)
 class Draft:
     """A response so far. `tokens` is the last usage seen; its source is decided at the end.
 
-    `further_tokens` are those that the provider used before and does not count there. `text` is None unless the text of the
-    response is kept.
+    `further_tokens` are those that the provider used before and does not count there. `text` is the text of the response.
     """
 
     def __init__(self) -> None:
@@ -122,14 +121,14 @@ class Draft:
         self.error: ProviderError | None = None
         self.tokens: TokenUsage | None = None
         self.further_tokens: tuple[TokenUsage, ...] = ()
-        self.text: ResponseText | None = None
+        self.text = ResponseText(is_kept=False)
         self.background_model = ""
         self._parts: dict[Hashable, ToolCall | Thought] = {}
         self._allowance = CharacterBudget(MAX_TEXT)
 
     def keep_text(self) -> None:
         """Keep the text of the response too."""
-        self.text = ResponseText()
+        self.text = ResponseText(is_kept=True)
 
     def identify(self, response_id: str | None, model: str | None = None) -> None:
         """Take the response's id and its model; the first ones stay."""
@@ -183,8 +182,7 @@ class Draft:
         """Forget all tool calls and thoughts, and the text."""
         self._parts = {}
         self._allowance = CharacterBudget(MAX_TEXT)
-        if self.text is not None:
-            self.keep_text()
+        self.text = ResponseText(is_kept=self.text.is_kept)
 
     def reading(self) -> Reading:
         """Return the reading that the draft amounts to."""
@@ -206,7 +204,7 @@ class Draft:
                 [part.record(self.response_id) for part in parts if isinstance(part, ToolCall) and part.name]
             ),
             model_thoughts=tuple([part.record() for part in parts if isinstance(part, Thought) and part.text]),
-            response=None if self.text is None else self.text.record(),
+            response=self.text.record(),
             background_model=self.background_model,
         )
 
@@ -219,7 +217,7 @@ class Draft:
         replaced = self._parts.get(key)
         for text in replaced.texts if replaced else ():
             text.release()
-        if self.text is not None and replaced is None:
+        if replaced is None:
             self.text.interrupt()
         self._parts[key] = part
         return part

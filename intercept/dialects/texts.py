@@ -54,10 +54,17 @@ class Text:
 class ResponseText:
     """The text of a response, with its own allowance.
 
-    Parts that are not adjacent are separated. `truncated` says that some of it was dropped.
+    Parts that are not adjacent are separated.
+
+    Args:
+        is_kept: Whether it is recorded. If not, nothing is collected.
+
+    Attributes:
+        truncated: Whether some of it was dropped.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_kept: bool) -> None:
+        self.is_kept = is_kept
         self.truncated = False
         self._text = Text(MAX_RESPONSE, CharacterBudget(MAX_RESPONSE))
         self._is_interrupted = False
@@ -69,14 +76,14 @@ class ResponseText:
         self._is_interrupted = True
 
     def begin(self, part: int) -> bool:
-        """Start a separate part; return whether it is still empty."""
+        """Start a separate part; return whether it is still empty and may be filled."""
         if part != self._part:
             self._part, self._part_is_empty, self._is_interrupted = part, True, True
-        return self._part_is_empty
+        return self._part_is_empty and self.is_kept
 
     def add(self, piece: str | None) -> None:
         """Append a piece."""
-        if not piece:
+        if not piece or not self.is_kept:
             return
         if self._is_interrupted and self._text:
             self._text.add(_APART)

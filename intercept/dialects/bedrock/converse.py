@@ -144,8 +144,7 @@ def _add_block(block: _Block, index: int, draft: Draft) -> None:
         call.initial.add(bytes(tool.input).decode("utf-8", "replace"))
     if reasoning and reasoning.reasoning_text:
         draft.add_reasoning(index, reasoning.reasoning_text.text)
-    if draft.text is not None:
-        _add_text(block, draft.text)
+    _add_text(block, draft.text)
 
 
 def _add_text(block: _Block, text: ResponseText) -> None:
@@ -164,8 +163,7 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     part = draft.part(index)
     if delta.tool_use and isinstance(part, ToolCall):
         part.input.add(delta.tool_use.input)
-    if draft.text is not None:
-        draft.text.add(delta.text)
+    draft.text.add(delta.text)
 
 
 def _tokens(usage: dict[str, Any]) -> TokenUsage | None:

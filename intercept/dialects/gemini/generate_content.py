@@ -121,8 +121,7 @@ class _Assembly:
     def _add_text(self, text: str, *, is_thought: bool) -> None:
         if not is_thought:
             self._thought = None
-            if self._draft.text is not None:
-                self._draft.text.add(text)
+            self._draft.text.add(text)
             return
         if self._thought is None:
             self._thought = self._draft.begin_thought(self._next(), "thinking")

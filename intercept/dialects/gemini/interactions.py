@@ -142,7 +142,7 @@ def _add_step(step: _Step, index: int, draft: Draft) -> None:
         case "thought":
             for summary in step.summary or ():
                 _add_thought(summary.text, index, draft)
-        case "model_output" if draft.text is not None and draft.text.begin(index):
+        case "model_output" if draft.text.begin(index):
             for content in step.content or ():
                 draft.text.add(content.text)
 
@@ -153,7 +153,7 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
             call.input.add(delta.arguments)
         case "thought_summary" if delta.content:
             _add_thought(delta.content.text, index, draft)
-        case "text" if draft.text is not None:
+        case "text":
             draft.text.begin(index)
             draft.text.add(delta.text)
 

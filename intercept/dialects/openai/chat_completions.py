@@ -143,8 +143,7 @@ class _Stream(StreamReader):
                 self._add_choice(choice)
 
     def _add_choice(self, choice: _Choice) -> None:
-        if self._draft.text is not None:
-            _add_text(choice, self._draft.text)
+        _add_text(choice, self._draft.text)
         if choice.delta:
             if thought := choice.delta.reasoning_content or choice.delta.reasoning:
                 self._draft.add_reasoning(_THOUGHT, thought)
@@ -174,7 +173,7 @@ def _add_body(body: bytes, draft: Draft) -> bool:
         return False
     _add_envelope(completion, draft)
     choice = _first_choice(completion)
-    if draft.text is not None and choice:
+    if choice:
         _add_text(choice, draft.text)
     if choice and choice.message:
         draft.add_reasoning(_THOUGHT, choice.message.reasoning_content or choice.message.reasoning)

@@ -233,7 +233,7 @@ def _add_item(item: _Item, index: int, draft: Draft) -> None:
             _add_thoughts(item.content or [], index, "reasoning", draft)
         case "message" if item.phase == "commentary":
             _add_thoughts(item.content or [_Part()], index, "commentary", draft)
-        case "message" if draft.text is not None and draft.text.begin(index):
+        case "message" if draft.text.begin(index):
             for part in item.content or ():
                 draft.text.add(part.text or part.refusal)
 
@@ -250,7 +250,7 @@ def _add_text_delta(delta: str | None, part: ToolCall | Thought | None, index: i
     """Add to a commentary, or to the text of the response."""
     if part is not None:
         _add(delta, part)
-    elif draft.text is not None:
+    else:
         draft.text.begin(index)
         draft.text.add(delta)
 
