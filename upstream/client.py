@@ -7,8 +7,7 @@ UpstreamError
 │   ├── UpstreamNotReachedError   no connection: refused, no name, no TLS; nothing was sent
 │   └── CredentialError           no credential of the bridge's for it; nothing was sent
 ├── UpstreamTimeoutError        silent for longer than the idle timeout
-├── UpstreamTruncatedError      the response began and was cut
-└── UpstreamEventTooLargeError        an event of the response has no end
+└── UpstreamTruncatedError      the response began and was cut
 
 A request is sent once. After `UpstreamNotReachedError` the caller may send it again: the provider cannot have acted on it.
 """
@@ -20,7 +19,6 @@ from collections.abc import Callable
 from httptools import HttpParserError
 
 from intercept.apis import EVENTS
-from intercept.formats.streams.sse import MAX_EVENT_STREAM_BYTES, UnfinishedEvent
 from intercept.records import Connecting, EndReason
 from upstream.body_stream import BodyStream
 from upstream.connections.connection import Connection, OnChunk
@@ -71,12 +69,6 @@ class UpstreamTruncatedError(UpstreamError):
     end_reason = EndReason.UPSTREAM_TRUNCATED
 
 
-class UpstreamEventTooLargeError(UpstreamError):
-    """An event of the response takes up more than `MAX_EVENT_STREAM_BYTES`."""
-
-    end_reason = EndReason.UPSTREAM_STREAM_ERROR
-
-
 class UpstreamResponse:
     """A response whose body is still to come. A callback gets the body; if it pauses, the provider has to wait.
 
@@ -94,7 +86,6 @@ class UpstreamResponse:
         self._connections = connections
         self._connection: Connection | None = connection
         self._response = response
-        self._event = UnfinishedEvent()
         self._peeked = b""
         self._failure: UpstreamError | None = None
         self.status = response.status
@@ -103,7 +94,6 @@ class UpstreamResponse:
         self._first = {name.lower(): value for name, value in reversed(response.headers)}
         self.content_type = self.header("Content-Type").partition(";")[0].strip().lower()
         self.is_event_stream = self.content_type == EVENTS
-        # The ends of events cannot be seen in compressed bytes.
         self.has_events = self.is_event_stream and self.header("Content-Encoding", "identity") == "identity"
 
     def header(self, name: str, default: str = "") -> str:
@@ -111,15 +101,11 @@ class UpstreamResponse:
         return self._first.get(name.lower(), default)
 
     def buffered(self) -> bytes:
-        """Remove and return the buffered bytes; may be empty.
-
-        Raises:
-            UpstreamEventTooLargeError: as `stream_to`.
-        """
+        """Remove and return the buffered bytes; may be empty."""
         peeked, self._peeked = self._peeked, b""
         if self._connection is None or not self._response.size:
             return peeked
-        return peeked + self._checked(self._connection.read_buffered(self._response))
+        return peeked + self._connection.read_buffered(self._response)
 
     async def peek(self, size: int) -> bytes:
         """Wait for the beginning of the body: at least `size` bytes, or all of a shorter one. It stays in the buffer.
@@ -151,28 +137,18 @@ class UpstreamResponse:
         Raises:
             UpstreamTimeoutError: nothing came for longer than the idle timeout.
             UpstreamTruncatedError: the connection ended before the body did.
-            UpstreamEventTooLargeError: the bytes go on with an event that is too large already.
         """
         if self._failure is not None:
             raise self._failure
         if self._connection is None:
             return True
         try:
-            whole = await self._connection.stream_to(self._response, lambda piece: on_chunk(self._checked(piece)))
+            whole = await self._connection.stream_to(self._response, on_chunk)
         except (OSError, HttpParserError) as error:
             raise _translated(error, UpstreamTruncatedError) from error
         if whole:
             self.close()
         return whole
-
-    def _checked(self, piece: bytes) -> bytes:
-        if self.has_events:
-            self._event.feed(piece)
-            if self._event.size > MAX_EVENT_STREAM_BYTES:
-                raise UpstreamEventTooLargeError(
-                    f"the provider sent an event of more than {MAX_EVENT_STREAM_BYTES} bytes"
-                )
-        return piece
 
     async def send(self, data: bytes) -> None:
         """Send bytes of another protocol, after a 101; return when they are written.

@@ -20,13 +20,11 @@ from tests.upstream.test_response import damaged, responses
 from upstream.client import (
     UpstreamClient,
     UpstreamError,
-    UpstreamEventTooLargeError,
     UpstreamNotReachedError,
     UpstreamTimeoutError,
     UpstreamTruncatedError,
     UpstreamUnreachableError,
 )
-from upstream.connections.connection import READ_BUFFER_BYTES
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
@@ -249,37 +247,6 @@ async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(ups
         await client.open("GET", upstream.url, [], body)
     stopped = True
     await client.close()
-
-
-# Twice what is read ahead, and what comes with one look at the socket.
-MAX_IN_ONE_READ = 2 * READ_BUFFER_BYTES + 2**18
-EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
-
-
-@pytest.mark.gen_test
-async def test_an_event_may_be_as_large_as_the_bound_and_no_larger(upstream, client, monkeypatch):
-    most = 2**22
-    monkeypatch.setattr("upstream.client.MAX_EVENT_STREAM_BYTES", most)
-    piece = b"x" * 2**16
-    largest = [piece] * (most // len(piece))
-    upstream.play(EVENTS + b"\r\n", b"data: 1\n\n", *largest, b"\n\n", *largest, b"y", asyncio.Event())
-    response = await client.open("POST", upstream.url, [], b"{}")
-    left = len(b"data: 1\n\n") + most + len(b"\n\n") + most
-    while left > MAX_IN_ONE_READ:
-        left -= len(await read_piece(response))
-    with pytest.raises(UpstreamEventTooLargeError, match=r"^the provider sent an event of more than 4194304 bytes$"):
-        await read_all(response)
-    response.close()
-    await upstream.requests[0].closed.wait()
-
-
-@for_each("head", [HEAD, EVENTS + b"Content-Encoding: gzip\r\n"])
-@pytest.mark.gen_test
-async def test_where_no_events_are_seen_none_is_too_large(upstream, client, head, monkeypatch):
-    monkeypatch.setattr("upstream.client.MAX_EVENT_STREAM_BYTES", 9)
-    upstream.forget()
-    upstream.play(head + b"Content-Length: 20\r\n\r\n", b"x" * 20)
-    assert await read_all(await client.open("POST", upstream.url, [], b"{}")) == b"x" * 20
 
 
 @on_both_loops

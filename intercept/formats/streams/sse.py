@@ -14,12 +14,8 @@ from intercept.formats.last_members import MAX_TAIL_BYTES
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """The most one event may hold. Events that repeat a whole response, generated images included, stay well below."""
-MAX_EVENT_STREAM_BYTES: Final = 32 * 1024 * 1024
-"""The most one event may take up of a stream. It is no event but an upstream that has gone wrong, and never ends it."""
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-# A line ends with \n, \r or both; a blank one begins behind such an end with another.
-_BLANK_LINES: Final = (b"\n\n", b"\n\r", b"\r\r")
 _DATA: Final = b"data"
 _EVENT: Final = b"event"
 _LINE_FEED: Final = 10  # to look for a byte takes a fifth of the time that bytes take
@@ -31,25 +27,6 @@ class Event(Struct, frozen=True):
     data: bytes
     name: str = "message"
     oversized: bool = False
-
-
-class UnfinishedEvent:
-    """Measures what of a stream stands behind its last blank line, wherever the chunks are cut. `size` is in bytes."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self._last = b""
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes."""
-        if chunk.endswith(b"\n\n"):
-            self.size = 0
-            self._last = b"\n"
-            return
-        joined = self._last + chunk
-        blank = max(map(joined.rfind, _BLANK_LINES))
-        self.size = self.size + len(chunk) if blank < 0 else len(joined) - blank - 2
-        self._last = joined[-1:]
 
 
 class Decoder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from intercept.formats.streams.sse import Decoder, Event, UnfinishedEvent
+from intercept.formats.streams.sse import Decoder, Event
 from tests.fuzz.targets import cut, single_bytes
 from tests.wire.conversations import conversations
 
@@ -36,7 +36,6 @@ def check(data: bytes) -> None:
         assert _events(cut(data), most) == whole
         assert _events(single_bytes(data), most) == whole
         assert all(len(event.data) <= most and len(event.name) <= most for event in whole)
-    _check_unfinished(data)
 
 
 def _events(pieces: list[bytes], most: int) -> list[Event]:
@@ -45,14 +44,3 @@ def _events(pieces: list[bytes], most: int) -> list[Event]:
         events += decoder.feed(piece)
         assert len(decoder._line) + len(decoder._data) + len(decoder._name) <= 3 * most + 2
     return events
-
-
-def _check_unfinished(data: bytes) -> None:
-    sizes = []
-    for pieces in ([data], cut(data), single_bytes(data)):
-        unfinished = UnfinishedEvent()
-        for piece in pieces:
-            unfinished.feed(piece)
-            assert unfinished.size <= len(data)
-        sizes.append(unfinished.size)
-    assert len(set(sizes)) == 1, sizes

@@ -1,4 +1,4 @@
-"""An upstream that does not come to an end is cut, with a reason; nothing of it piles up."""
+"""Of an upstream that does not come to an end nothing piles up."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import json
 
 import pytest
 
-import upstream.client
-from intercept.dialects.readers import MAX_BODY_BYTES, BodyReader
+from intercept.dialects.readers import BodyReader
 from intercept.formats.last_members import MAX_TAIL_BYTES
-from intercept.formats.streams.sse import MAX_EVENT_BYTES
+from intercept.formats.streams.sse import MAX_EVENT_BYTES, Decoder
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
@@ -19,7 +18,7 @@ from upstream.demo.scripted import chunk
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 PIECE = b"x" * 2**16
-# What the relay, two sockets and the test's own client have taken by the time the relay breaks off.
+# More than the relay, two sockets and the test's own client hold.
 UNDER_WAY = 8 * 2**20
 
 
@@ -36,30 +35,6 @@ async def skim(client, response):
         response.pieces.clear()
         response.body.clear()
     return length
-
-
-@pytest.mark.gen_test
-async def test_an_event_without_end_breaks_the_stream_off_and_is_recorded_as_its_error(running, monkeypatch):
-    most = UNDER_WAY + 2**20  # a third of what it is takes a third of the processor
-    monkeypatch.setattr(upstream.client, "MAX_EVENT_STREAM_BYTES", most)
-    first = CHAT.stream[: CHAT.stream.index(b"\n\n") + 2]
-    running.upstream.scripts = [_then(EVENT_STREAM + CHUNKED, chunk(first + b"data: "))]
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    response = await client.head()
-    length = await skim(client, response)
-    assert (response.status, response.whole) == (200, False)
-    assert most - UNDER_WAY < length <= most + len(first)
-    await (await running.upstream.request()).closed.wait()
-    (recorded,) = await running.ended(1)
-    message = f"the provider sent an event of more than {most} bytes"
-    assert {name: recorded[name] for name in ("status", "end_reason", "upstream_status", "error")} == {
-        "status": "failed",
-        "end_reason": "upstream_stream_error",
-        "upstream_status": 200,
-        "error": {"type": "upstream_stream_error", "message": message},
-    }
-    assert running.bridge.lifecycle.in_flight == 0
 
 
 def _then(*steps):
@@ -100,23 +75,28 @@ async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end
 
 
 @pytest.mark.gen_test
-async def test_a_body_without_end_is_relayed_and_little_of_it_is_held(running, monkeypatch):
-    """A blocking body has no bound but its client; what is held for its record has one."""
-    readers, feed = set(), BodyReader.feed
-    monkeypatch.setattr(BodyReader, "feed", lambda reader, data: (readers.add(reader), feed(reader, data)))
-    running.upstream.scripts = [_then(JSON + CHUNKED)]
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    response = await client.head()
-    length = 0
-    while length < MAX_BODY_BYTES + UNDER_WAY:
-        length += len(await client.piece(response))
-        response.pieces.clear()
-        response.body.clear()
-    assert [len(reader._body) for reader in readers] == [MAX_TAIL_BYTES]
-    client.reset()
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["token_usages"]) == ("client_disconnected", [])
+async def test_a_body_and_an_event_without_end_are_relayed_and_little_of_them_is_held(running, monkeypatch):
+    """Neither has a bound but its client; what is held for the record has one."""
+    bodies, decoders, feed_body, feed_events = set(), set(), BodyReader.feed, Decoder.feed
+    monkeypatch.setattr(BodyReader, "feed", lambda reader, data: (bodies.add(reader), feed_body(reader, data)))
+    monkeypatch.setattr(Decoder, "feed", lambda one, data: (decoders.add(one), feed_events(one, data))[1])
+    for number, (stream, head) in enumerate(
+        ((False, JSON + CHUNKED), (True, EVENT_STREAM + CHUNKED + chunk(b"data: ")))
+    ):
+        running.upstream.scripts = [_then(head)]
+        client = await running.client()
+        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=stream))
+        response = await client.head()
+        length = 0
+        while length < MAX_EVENT_BYTES + UNDER_WAY:
+            length += len(await client.piece(response))
+            response.pieces.clear()
+            response.body.clear()
+        client.reset()
+        recorded = (await running.ended(number + 1))[0]
+        assert (recorded["end_reason"], recorded["token_usages"]) == ("client_disconnected", [])
+    assert [len(reader._body) for reader in bodies] == [MAX_TAIL_BYTES]
+    assert [decoder.held_bytes <= MAX_EVENT_BYTES for decoder in decoders] == [True]
 
 
 HEADS = {

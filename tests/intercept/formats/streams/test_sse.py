@@ -1,8 +1,7 @@
-import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from intercept.formats.streams.sse import Decoder, Event, UnfinishedEvent
+from intercept.formats.streams.sse import Decoder, Event
 from tests.cases import for_each
 
 LINE_ENDS = ["\n", "\r", "\r\n"]
@@ -142,31 +141,3 @@ def test_memory_stays_bounded_when_an_event_never_ends(piece):
     for _ in range(1000):
         assert decoder.feed(piece) == []
         assert len(decoder._line) + len(decoder._data) + len(decoder._name) <= 3 * 64
-
-
-def unfinished(*chunks):
-    event = UnfinishedEvent()
-    for chunk in chunks:
-        event.feed(chunk)
-    return event.size
-
-
-@pytest.mark.parametrize("end", LINE_ENDS, ids=["LF", "CR", "CRLF"])
-def test_an_unfinished_event_is_what_stands_behind_the_last_blank_line(end):
-    for stream, size in {"": 0, "data: a": 7, "data: a\n\ndata: bc": 8, "\n\n: x\n\n: yz": 4}.items():
-        assert unfinished(stream.replace("\n", end).encode()) in range(size, size + len(end))
-
-
-@given(stream=STREAMS, places=st.lists(st.integers(0, 1000), max_size=10))
-@example(stream=b"a\n\n\n", places=[3])
-@example(stream=b"a\n\n\rb", places=[3])
-def test_the_size_of_an_unfinished_event_is_the_same_for_every_cut(stream, places):
-    whole = unfinished(stream)
-    assert unfinished(*cut(stream, places)) == unfinished(*cut(stream, range(len(stream)))) == whole
-
-
-@given(stream=STREAMS)
-def test_what_is_held_of_an_event_is_never_more_than_its_unfinished_size(stream):
-    decoder = Decoder()
-    decoder.feed(stream)
-    assert len(decoder._line) + len(decoder._data) <= unfinished(stream)
