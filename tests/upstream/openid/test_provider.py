@@ -18,7 +18,6 @@ from upstream.openid import provider
 from upstream.openid.errors import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.profiles import NotAllowedError, Rules
 from upstream.openid.provider import MAX_DOCUMENT_BYTES, Client, OpenIDProvider
-from upstream.refreshed import RETRY_SECONDS
 
 REDIRECT = "https://bridge/callback"
 
@@ -139,25 +138,6 @@ async def test_keys_are_not_fetched_for_each_token_of_a_strange_key(make, stand_
 
 
 @pytest.mark.gen_test
-async def test_a_new_key_that_could_not_be_fetched_is_fetched_a_moment_later(make, stand_in, clock):
-    openid = make()
-    await sign_in(openid, stand_in)
-    new = private_key(number=7)
-
-    def rotate():
-        stand_in.give(signed(stand_in.claims(NOW), key=new))
-
-    stand_in.responses["/keys"] = (500, b"")
-    for _ in range(2):
-        await refusal(openid, stand_in, rotate, UnknownKeyError)
-    assert stand_in.paths.count("/keys") == 2
-    stand_in.responses["/keys"] = (200, published(new))
-    clock.now += RETRY_SECONDS
-    assert (await sign_in(openid, stand_in, rotate)).subject == "s"
-    assert stand_in.paths.count("/keys") == 3
-
-
-@pytest.mark.gen_test
 async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make, stand_in, clock):
     openid = make()
     await sign_in(openid, stand_in)
@@ -167,21 +147,6 @@ async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make
     clock.now = provider.STALE_SECONDS
     with pytest.raises(ProviderUnavailableError, match="the provider answers 500"):
         await openid.begin("", REDIRECT)
-
-
-@pytest.mark.gen_test
-async def test_after_a_failure_sign_ins_fail_at_once_and_it_is_tried_again_a_moment_later(make, stand_in, clock):
-    openid = make()
-    stand_in.responses["/.well-known/openid-configuration"] = (302, b"")
-    for _ in range(3):
-        with pytest.raises(
-            ProviderUnavailableError, match="the discovery document cannot be fetched: the provider answers 302"
-        ):
-            await openid.begin("", REDIRECT)
-    assert len(stand_in.paths) == 1
-    del stand_in.responses["/.well-known/openid-configuration"]
-    clock.now += RETRY_SECONDS
-    assert (await sign_in(openid, stand_in)).subject == "s"
 
 
 @for_each(
