@@ -26,8 +26,6 @@ MAX_CANDIDATE_EVENTS: Final = 1024
 """Events without choices that are checked in one stream. If a server sends more, they are not usage chunks."""
 MAX_PLACES: Final = 2
 """Places of a request where an option may stand that are tried."""
-MAX_CANDIDATE_LINES: Final = 64
-"""Line ends of such an event."""
 
 _OPTION: Final = "stream_options"
 _WITH_USAGE: Final = b'{"include_usage":true}'
@@ -162,7 +160,7 @@ def _last_event_end(data: bytes, start: int, stop: int) -> int:
 
 
 def _is_usage_only(event: bytes) -> bool:
-    if len(event) > MAX_HELD_BYTES or event.count(b"\n") + event.count(b"\r") > MAX_CANDIDATE_LINES:
+    if len(event) > MAX_HELD_BYTES:
         return False
     lines = event.splitlines()
     data = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
