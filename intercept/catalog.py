@@ -21,7 +21,7 @@ OPENAI: Final = openai_dialect.DIALECT
 ANTHROPIC: Final = anthropic.DIALECT
 GEMINI: Final = gemini_dialect.DIALECT
 BEDROCK: Final = bedrock_dialect.DIALECT
-DIALECTS: Final = (OPENAI, ANTHROPIC, BEDROCK, GEMINI)
+DIALECTS: Final = (ANTHROPIC, OPENAI, BEDROCK, GEMINI)
 """All of them. The first one that has a path refuses it, and OpenAI's what none has."""
 
 CHAT_COMPLETIONS: Final = Api(

@@ -24,6 +24,7 @@ from handlers.identity.credentials import secrets_of
 from handlers.operation.metrics import Spent
 from handlers.problems import Problem
 from intercept.apis import EVENTS, Api, Reader, RequestedModels, RequestSummary
+from intercept.catalog import DIALECTS
 from intercept.dialects.drafts import MAX_ERROR_MESSAGE
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
@@ -48,10 +49,10 @@ RESERVED = "its tokens are reserved"
 # What a long stream has used so far is written down this often, for the case that the server dies.
 CHECKPOINT_SECONDS = 5.0
 REQUEST_ID_CHARACTERS = 256
-# By which providers name a request: Anthropic, OpenAI and most others, Azure, Amazon.
-REQUEST_ID_HEADERS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid")
-# Where Amazon says what kind of error it is; an address may follow behind a colon.
-ERROR_TYPE_HEADER = "x-amzn-errortype"
+# By which providers name a request: those of each dialect, and of Azure.
+REQUEST_ID_HEADERS = (*dict.fromkeys(dialect.request_id_header for dialect in DIALECTS), "apim-request-id")
+# Where they say what kind of error it is; an address may follow behind a colon.
+ERROR_TYPE_HEADERS = tuple(dialect.error_type_header for dialect in DIALECTS if dialect.error_type_header)
 
 
 class Charged(Protocol):
@@ -317,7 +318,8 @@ class Call(Watcher):
 
     def _reader_for(self, response: UpstreamResponse) -> Reader:
         if not FIRST_SUCCESS <= response.status < FIRST_REDIRECT:
-            return ErrorReader(response.header(ERROR_TYPE_HEADER).partition(":")[0])
+            kind = next(filter(None, map(response.header, ERROR_TYPE_HEADERS)), "")
+            return ErrorReader(kind.partition(":")[0])
         return self._api.reader_for(response.content_type, response.header, keep_text=self.start.keeps_response)
 
     def _drop_reader(self, error: Exception) -> None:
