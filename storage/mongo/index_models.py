@@ -12,6 +12,7 @@ from storage.mongo import indexes
 from storage.mongo.indexes import ANY_CASE, Keys, ascending
 
 _THERE = {"$exists": True}
+_SEVERAL = {"interceptions": {"$gt": 1}}
 _EXPIRY = IndexModel("expires_at", name="expiry", expireAfterSeconds=0)
 _EXPIRY_OF_SOME = IndexModel(
     "expires_at", name="expiry", expireAfterSeconds=0, partialFilterExpression={"expires_at": {"$exists": True}}
@@ -26,6 +27,11 @@ def _of_some(keys: Keys | str, name: str, condition: Mapping[str, Any]) -> Index
 def _of_those_with(keys: Keys, name: str, field: str = "") -> IndexModel:
     """An index of the documents that have a field, of the same name where that is not given."""
     return _of_some(keys, name, {field or name: _THERE})
+
+
+def _of_several(keys: Keys, name: str) -> IndexModel:
+    """An index of the sessions with more than one call."""
+    return _of_some(keys, name, _SEVERAL)
 
 
 def _of_active_names(field: str, name: str) -> IndexModel:
@@ -61,22 +67,21 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             ),
             _EXPIRY_OF_SOME,
         ),
+        # Those with a single call are in no list: they cost no entry.
         "sessions": (
-            IndexModel(indexes.SESSIONS_BY_TIME, name="by_time"),
-            _of_some(indexes.SESSIONS_WITH_FAILURES, "with_failures", {"failures": {"$gt": 0}}),
-            _of_some(indexes.SESSIONS_OF_SEVERAL, "of_several", {"interceptions": {"$gt": 1}}),
-            IndexModel(indexes.SESSIONS_BY_INITIATOR, name="of_initiator"),
-            IndexModel(indexes.SESSIONS_BY_CLIENT, name="of_client"),
-            IndexModel(indexes.SESSIONS_BY_PROVIDER, name="by_provider"),
-            IndexModel(indexes.SESSIONS_BY_PROVIDER_NAME, name="of_provider_name"),
-            IndexModel(indexes.SESSIONS_BY_MODEL, name="of_model"),
-            _of_some(indexes.SESSIONS_OF_SEVERAL_BY_MODEL, "of_several_and_model", {"interceptions": {"$gt": 1}}),
-            IndexModel(indexes.SESSIONS_BY_NAME, name="by_name"),
-            IndexModel(indexes.SESSIONS_BY_ACTIVITY, name="by_activity"),
-            IndexModel(indexes.SESSIONS_BY_COST, name="by_cost"),
-            IndexModel(indexes.SESSIONS_BY_LOSS, name="by_loss"),
-            IndexModel(indexes.SESSIONS_BY_FAILURES, name="by_failures"),
-            IndexModel(indexes.SESSIONS_BY_CALLS, name="by_calls"),
+            _of_several(indexes.SESSIONS_BY_TIME, "by_time"),
+            _of_some(indexes.SESSIONS_WITH_FAILURES, "with_failures", {"failures": {"$gt": 0}, **_SEVERAL}),
+            _of_several(indexes.SESSIONS_BY_INITIATOR, "of_initiator"),
+            _of_several(indexes.SESSIONS_BY_CLIENT, "of_client"),
+            _of_several(indexes.SESSIONS_BY_PROVIDER, "by_provider"),
+            _of_several(indexes.SESSIONS_BY_PROVIDER_NAME, "of_provider_name"),
+            _of_several(indexes.SESSIONS_BY_MODEL, "of_model"),
+            _of_several(indexes.SESSIONS_BY_NAME, "by_name"),
+            _of_several(indexes.SESSIONS_BY_ACTIVITY, "by_activity"),
+            _of_several(indexes.SESSIONS_BY_COST, "by_cost"),
+            _of_several(indexes.SESSIONS_BY_LOSS, "by_loss"),
+            _of_several(indexes.SESSIONS_BY_FAILURES, "by_failures"),
+            _of_several(indexes.SESSIONS_BY_CALLS, "by_calls"),
         ),
         "cache_lines": (_EXPIRY,),
         "users": (

@@ -56,32 +56,29 @@ REMOVAL: Keys = ascending("removal_at", "_id")
 _OLDEST_FIRST: Keys = ascending("started_at", "_id")
 OF_SESSION: Keys = (*ascending("session_id", "root_id"), *_OLDEST_FIRST)
 
-_SESSIONS_COVERED: Keys = ascending("initiator_id", "client")
+# Of sessions with more than one call alone, also by what their lists are narrowed and sorted: so these count and sort without
+# looking at each session.
+_SESSIONS_COVERED: Keys = ascending("initiator_id", "client", "interceptions")
+_SESSIONS_SORTED: Keys = ascending("interceptions", "failures", "cost", "lost", "last_active_at")
 SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)
 SESSIONS_WITH_FAILURES: Keys = (*_NEWEST_FIRST, *ascending("failures"), *_SESSIONS_COVERED)
-SESSIONS_OF_SEVERAL: Keys = (*_NEWEST_FIRST, *ascending("interceptions"), *_SESSIONS_COVERED)
-# Also by what lists of sessions are narrowed and sorted, so that these count and sort without looking at each session.
-_SESSIONS_SORTED: Keys = ascending("interceptions", "failures", "cost", "lost", "last_active_at")
 SESSIONS_BY_INITIATOR: Keys = (*ascending("initiator_id"), *_NEWEST_FIRST, *ascending("client"), *_SESSIONS_SORTED)
 SESSIONS_BY_CLIENT: Keys = (*ascending("client"), *_NEWEST_FIRST, *ascending("initiator_id"), *_SESSIONS_SORTED)
 SESSIONS_BY_PROVIDER: Keys = (*ascending("providers"), *_NEWEST_FIRST, *_SESSIONS_COVERED)
 SESSIONS_BY_PROVIDER_NAME: Keys = (
     *(*ascending("provider_names"), *_NEWEST_FIRST),
-    *(*_SESSIONS_COVERED, *_SESSIONS_SORTED),
+    *(*ascending("initiator_id", "client"), *_SESSIONS_SORTED),
 )
-SESSIONS_BY_MODEL: Keys = (*ascending("models"), *_NEWEST_FIRST, *_SESSIONS_COVERED, *_SESSIONS_SORTED)
-# Most sessions of a model have one call, and the page folds these away. A hint tells two indexes apart by their keys
-# alone, so these are in another order.
-SESSIONS_OF_SEVERAL_BY_MODEL: Keys = (
+SESSIONS_BY_MODEL: Keys = (
     *(*ascending("models"), *_NEWEST_FIRST),
-    *(*ascending("client", "initiator_id"), *_SESSIONS_SORTED),
+    *(*ascending("initiator_id", "client"), *_SESSIONS_SORTED),
 )
 SESSIONS_BY_ACTIVITY: Keys = (("last_active_at", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_COST: Keys = (("cost", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_LOSS: Keys = (("lost", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_FAILURES: Keys = (("failures", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_CALLS: Keys = (("interceptions", DESCENDING), ("_id", DESCENDING))
-SESSIONS_BY_NAME: Keys = (*ascending("session_ids"), *_NEWEST_FIRST, *ascending("initiator_id"))
+SESSIONS_BY_NAME: Keys = (*ascending("session_ids"), *_NEWEST_FIRST, *ascending("initiator_id", "interceptions"))
 
 _IN_COMMON: Keys = ascending("provider_name", "model", "client", "provider")
 ROLLUPS: Keys = (*ascending("level", "bucket", "at", "initiator_id"), *_IN_COMMON)

@@ -104,10 +104,13 @@ class Site:
 
         self.run(repeat())
 
-    def call(self, token: str, prompt: str = "Hello", *, model: str = "demo", **more: Any) -> str:
+    def call(
+        self, token: str, prompt: str = "Hello", *, model: str = "demo", session: str | None = None, **more: Any
+    ) -> str:
         """Make a call and wait for its answer, an error or not; the id of the interception."""
         body = {"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": prompt}], **more}
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        headers |= {"X-Session-Id": session} if session else {}
         request = Request(f"{self.url}{API}/demo/v1/messages", json.dumps(body).encode(), headers)
         try:
             with urlopen(request) as response:

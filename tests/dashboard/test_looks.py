@@ -20,7 +20,7 @@ VIEWS = {
     "demo": "main button",
     "interceptions?q=user:me": "a.row",
     "interceptions/{id}?q=user:me": ".detail .facts",
-    "sessions?single=show&q=user:me": "a.session",
+    "sessions?q=user:me": "a.session",
     "sessions/{session}": ".thread",
     "limits": ".limit",
     "providers": ".provider-row",
@@ -83,9 +83,11 @@ def scene(site):
     site.send(owner, "POST", "users/me/tokens", name="W" * 128)
     ids = {
         "name": quote(name, safe=""),
-        "id": site.call(owner, f"read_file {LONG}", tools=[READ_FILE], thinking=thinking, model="m" * 200),
+        "id": site.call(
+            owner, f"read_file {LONG}", tools=[READ_FILE], thinking=thinking, model="m" * 200, session=name
+        ),
     }
-    site.call(owner, model="demo-error")
+    site.call(owner, model="demo-error", session=name)
     site.refused(owner)
     site.counted(owner, 2)
     sessions = poll(lambda: site.get(owner, "sessions", q=f"user:{name}")["results"])

@@ -20,7 +20,7 @@ from resources.recorded import sessions as resources
 from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
-from storage.queries.sessions.session_list import OF_SEVERAL, Order
+from storage.queries.sessions.session_list import Order
 from storage.queries.sessions.sessions import Thread
 from storage.queries.sessions.timelines import neighbours_of, refusals_of, session_calls
 
@@ -42,7 +42,6 @@ class SessionQuery(Paged, frozen=True):
             examples=["user:me model:gpt-5"],
         ),
     ] = ""
-    several: Annotated[bool, doc("Whether to leave out sessions with a single call.")] = False
     order_by: Annotated[Order, doc("The sort order, largest first; `lost` is the cost of broken prompt caches.")] = (
         Order.STARTED
     )
@@ -62,12 +61,12 @@ class ThreadQuery(Query, frozen=True):
 async def list_sessions(ask: Ask, query: SessionQuery) -> Pieces[SessionList]:
     """List sessions.
 
-    Calls that belong together, newest first, or in another order.
+    Calls that belong together, two or more, newest first, or in another order.
     """
     sight = Sight(ask)
     found = await sight.session_search(query.q)
     count, rows = await ask.bridge.sessions.page(
-        found.conditions | (dict(OF_SEVERAL) if query.several else {}),
+        found.conditions,
         visible_to=ask.visible_to,
         order=query.order_by,
         limit=query.limit,

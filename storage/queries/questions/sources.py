@@ -33,6 +33,7 @@ from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.paging import visible
 from storage.queries.questions.groups import Key
 from storage.queries.questions.question import Question, expression, has_many
+from storage.queries.sessions.session_list import OF_SEVERAL
 
 Stages = list[dict[str, Any]]
 
@@ -253,13 +254,13 @@ def losses(question: Question, selection: Selection) -> Source:
 
 
 def sessions(question: Question) -> Source:
-    """The documents of sessions, by when these started."""
+    """The documents of sessions of several calls, by when these started."""
     own = visible(question.visible_to)
     is_one = is_one_of({**question.conditions, **own}.get("initiator_id"))
     return Source(
         "sessions",
         [{"started_at": {"$gte": question.start, "$lt": question.end}}],
-        {"$and": [dict(question.conditions), own]},
+        {"$and": [dict(question.conditions), own, dict(OF_SEVERAL)]},
         SESSIONS_BY_INITIATOR if is_one else SESSIONS_BY_TIME,
         OF_SESSIONS,
         _keys(question),

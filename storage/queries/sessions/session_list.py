@@ -44,10 +44,9 @@ OF_STATUS: Mapping[Status, dict[str, Any]] = {
 _NUMBER: Final = "interceptions"
 
 OF_SEVERAL: Mapping[str, Any] = {_NUMBER: {"$gt": 1}}
-"""Finds sessions with more than one call."""
+"""Finds sessions with more than one call, which alone are listed and are in the indexes."""
 
-# True of every session, and false of the state of `storage.derived.sessions.session_job`. An index is bounded by it and
-# all other conditions, not by its first key alone.
+# True of every session. An index is bounded by it and all other conditions, not by its first key alone.
 _EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
 
 # The index of the first field that is requested: the one that leaves the fewest documents to look at comes first.
@@ -59,14 +58,6 @@ _INDEX_OF = {
     "client": indexes.SESSIONS_BY_CLIENT,
     "providers": indexes.SESSIONS_BY_PROVIDER,
 }
-_OF_SEVERAL_BY = {
-    indexes.SESSIONS_BY_MODEL: indexes.SESSIONS_OF_SEVERAL_BY_MODEL,
-    indexes.SESSIONS_BY_TIME: indexes.SESSIONS_OF_SEVERAL,
-}
-"""Indexes that have sessions with more than one call alone, in place of those that have all."""
-
-_OF_ALL = frozenset({indexes.SESSIONS_BY_TIME, indexes.SESSIONS_OF_SEVERAL})
-_SEVERAL_ALONE = frozenset(_OF_SEVERAL_BY.values())
 _ORDERS: Mapping[Order, tuple[Paging, Keys | None]] = {
     Order.STARTED: (Paging("session", "started_at"), None),
     Order.LAST_ACTIVE: (Paging("session", "last_active_at"), indexes.SESSIONS_BY_ACTIVITY),
@@ -106,11 +97,11 @@ class SessionList:
     ) -> tuple[int, Rows]:
         """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen."""
         paging, ordered = _ORDERS[order]
-        every = [dict(conditions), dict(own), _EVER]
+        every = [dict(conditions), dict(own), _EVER, dict(OF_SEVERAL)]
         after = [] if after_id is None else [paging.behind(await paging.locate(self._sessions, after_id, own))]
         page = _Page(every, after, paging, limit, offset)
         index = _index(every)
-        if ordered is not None and index not in _OF_ALL:
+        if ordered is not None and index != indexes.SESSIONS_BY_TIME:
             count = await self._count(every, index)
             # About how many sessions come first of all until so many of the search are among them.
             looked_at = (offset + limit) * await self._sessions.estimated_document_count() // max(count, 1)
@@ -128,7 +119,7 @@ class SessionList:
     async def _among_first(self, page: _Page, ordered: Keys) -> Rows | None:
         """Look for a page among those that come first of all sessions; None where these are not enough."""
         pipeline: list[dict[str, Any]] = [
-            {"$match": {"$and": [_EVER, *page.after]}},
+            {"$match": {"$and": [_EVER, dict(OF_SEVERAL), *page.after]}},
             {"$sort": dict(page.paging.order)},
             {"$limit": LOOKED_AT},
             {"$match": {"$and": list(page.every)}},
@@ -140,18 +131,9 @@ class SessionList:
         return rows if rows.is_cut or len(rows) == page.limit else None
 
     async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
-        others = [{name: one[name] for name in one if {name: one[name]} != OF_SEVERAL} for one in conditions]
-        if others != conditions and index not in _SEVERAL_ALONE and _NUMBER in dict(index):
-            return await self._count_of_several(others, index)
         # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
         found = await command(self._sessions, "count", query={"$and": list(conditions)}, hint=dict(index))
         return int(found["n"])
-
-    async def _count_of_several(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
-        """Count those with more than one call by how many these have: a bound on that would seek behind each that has one."""
-        by_number = {"$group": {"_id": f"${_NUMBER}", "number": {"$sum": 1}}}
-        cursor = self._sessions.aggregate([{"$match": {"$and": list(conditions)}}, by_number], hint=dict(index))
-        return sum([one["number"] for one in await cursor.to_list(None) if one["_id"] > 1])
 
 
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
@@ -162,5 +144,4 @@ def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
     single = [{field: value} for condition in conditions for field, value in condition.items()]
     if OF_STATUS[Status.FAILED] in single and fields.isdisjoint(_INDEX_OF):
         return indexes.SESSIONS_WITH_FAILURES
-    index = next((index for field, index in _INDEX_OF.items() if field in fields), indexes.SESSIONS_BY_TIME)
-    return _OF_SEVERAL_BY.get(index, index) if OF_SEVERAL in single else index
+    return next((index for field, index in _INDEX_OF.items() if field in fields), indexes.SESSIONS_BY_TIME)

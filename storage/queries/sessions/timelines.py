@@ -14,6 +14,7 @@ from pymongo import ASCENDING, DESCENDING
 from storage.mongo.database import Database
 from storage.mongo.indexes import OF_SESSION, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR
 from storage.queries.paging import Paging, Position
+from storage.queries.sessions.session_list import OF_SEVERAL
 
 MAX_CALLS = 1_000
 """Calls of a session that are read, the first ones."""
@@ -39,7 +40,7 @@ class SessionCalls(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """The sessions of the same user that started before and after one; None where there is none."""
+    """The sessions of the same user that with several calls that started before and after one; None where there is none."""
 
     earlier_id: UUID | None
     later_id: UUID | None
@@ -84,7 +85,11 @@ async def _find(database: Database, conditions: dict[str, Any]) -> list[dict[str
 
 async def _next(database: Database, session: dict[str, Any], paging: Paging) -> UUID | None:
     found = await database.sessions.find_one(
-        {"initiator_id": session["initiator_id"], **paging.behind(Position(session["started_at"], session["_id"]))},
+        {
+            "initiator_id": session["initiator_id"],
+            **paging.behind(Position(session["started_at"], session["_id"])),
+            **OF_SEVERAL,
+        },
         {"_id": True},
         sort=paging.order,
         hint=list(SESSIONS_BY_INITIATOR),

@@ -17,7 +17,7 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.queries.filters.texts import TextQuery
 from storage.search.find import SearchIndex
-from tests.derived import derive
+from tests.derived import derive_listed
 from tests.storage import search_checks
 from tests.storage.records import ending, interception
 
@@ -163,7 +163,7 @@ async def test_rare_values_and_the_latest_sessions_are_found_and_nothing_that_is
     for number in (1, 2):
         await record(running, number, "a word", client_session_id=f"s{number}")
         await index(running)
-    await derive(running.bridge.database)
+    await derive_listed(running.bridge.database)
     _, response = await running.get("/api/v2/aibridge/sessions?q=word")
     assert (response["count"], response["count_is_exact"]) == (1, False)
     status, response = await running.get(f"{STATS}?of=sessions&q=word")
@@ -183,8 +183,8 @@ async def test_sessions_are_found_by_the_words_and_keys_of_one_call_of_theirs(ru
         assert (status, response["count_is_exact"], response["count"]) == (200, True, len(response["results"]))
         return [session["client_session_id"] for session in response["results"]]
 
-    await derive(running.bridge.database)
-    await index(running)
+    await record(running, 4, "Never mind", client_session_id="s1", model="m2")
+    await derive_listed(running.bridge.database)
     assert await sessions("password") == ["s1", "s2"]
     assert await sessions('"password is"') == ["s2"]
     assert await sessions("tool:Bash") == ["s1"]

@@ -60,7 +60,7 @@ export function Explore({ route, user }) {
   };
   const range = table.data && timesOf(table.data);
   const callsOf = (terms, from = range.from, to = range.to) =>
-    href(SUBJECTS[of].view, "", { q: terms, single: of === "sessions" ? "show" : "", from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
+    href(SUBJECTS[of].view, "", { q: terms, from: new Date(from).toISOString(), to: new Date(to).toISOString(), tz: params.tz });
   const csv = address("stats", { ...wanted, limit: MAX_GROUPS, format: "csv" });
   const isCurrent = table.data && table.data.of === of && table.data.group_by.join(",") === by.join(",");
   return html`

@@ -54,7 +54,7 @@ export function Overview({ route, user }) {
     split.reload();
     refused.reload();
   };
-  const sessions = href("sessions", "", { q, order: "lost", single: "show", ...rangeParams(params, "24h") });
+  const sessions = href("sessions", "", { q, order: "lost", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "user" || seesEveryone(user));
   const ends = all.data && { ...timesOf(all.data), ...(isOver ? {} : { to: Date.now() }) };
   const drillInto = (view, within) => (terms) => {

@@ -32,9 +32,9 @@ const ORDERS = [
 const LINKS = ".rows a.session";
 
 export function Sessions({ route, user }) {
-  const { order = "", single = "" } = route.params;
+  const { order = "" } = route.params;
   const sought = useSearch(route.params);
-  const query = { q: sought, order_by: order || undefined, several: single ? undefined : "true" };
+  const query = { q: sought, order_by: order || undefined };
   const pages = usePages("sessions", query, "after_session_id", PAGE);
   const [live, setLive] = useState(false);
   const latest = useRef();
@@ -47,11 +47,10 @@ export function Sessions({ route, user }) {
   const show = chooser(route);
   useKeys(listKeys(LINKS));
   return html`
-    <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order", "single"]} />
+    <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order"]} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
-      <button type="button" aria-pressed=${Boolean(single)} onClick=${() => show({ single: single ? "" : "show" })}>Single calls</button>
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
       <${Export} query=${query} />
     </div>
@@ -63,7 +62,7 @@ export function Sessions({ route, user }) {
       <ol class="rows sessions">
         ${pages.rows.map((session) => html`<${SessionRow} key=${session.id} session=${session} />`)}
       </ol>
-      <${End} pages=${pages}><${Nothing} q=${sought} single=${single} onShow=${() => show({ single: "show" })} /><//>
+      <${End} pages=${pages}><${Nothing} q=${sought} /><//>
     </section>
   `;
 }
@@ -86,17 +85,11 @@ function Export({ query }) {
   `;
 }
 
-function Nothing({ q, single, onShow }) {
-  if (!single) {
-    return html`<${Empty} title=${q ? "Nothing matches" : "No sessions of several calls"}>
-      <p>Sessions of a single call are left out.</p>
-      <button type="button" onClick=${onShow}>Show single calls</button>
-    <//>`;
-  }
+function Nothing({ q }) {
   return q
     ? html`<${Empty} title="Nothing matches"><p>No session that you may see fits this search. <a href=${href("sessions")}>Show all</a></p><//>`
     : html`<${Empty} title="No sessions yet">
-        <p>Calls of one client that belong together become a session, a few seconds after they end. <a href=${href("connect")}>Connect a client</a>.</p>
+        <p>Calls of one client that belong together, two or more, become a session, a second after they end. <a href=${href("connect")}>Connect a client</a>.</p>
       <//>`;
 }
 

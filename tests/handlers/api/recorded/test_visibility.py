@@ -10,7 +10,7 @@ import pytest
 from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from runtime.process import now
 from storage.accounts.users import Role
-from tests.derived import derive
+from tests.derived import derive_listed
 from tests.handlers.conversations import MESSAGES
 from tests.storage.records import ending, interception
 
@@ -44,7 +44,7 @@ async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(runn
     await running.bridge.recorder.start(start)
     running.bridge.recorder.end(start, ending(interception_id=id_, error=error, reading=reading))
     assert await running.bridge.recorder.flush(5)
-    await derive(running.bridge.database, now=now)
+    await derive_listed(running.bridge.database, now=now)
     reader, client = await running.user("rhea", Role.READER), await running.client()
 
     async def responses(headers):
@@ -66,7 +66,7 @@ async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(runn
 async def test_who_was_demoted_sees_nothing_of_others_in_any_resource_from_then_on(running, call):
     headers = await running.user("audrey", Role.AUDITOR)
     call_id = await call(MESSAGES)
-    await derive(running.bridge.database, now=now)
+    await derive_listed(running.bridge.database, now=now)
     client = await running.client()
 
     async def seen():
