@@ -20,7 +20,7 @@ from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 from storage.admission.ledger import MS, Document
 from storage.admission.rounds import Rounds, Waiting
 from storage.admission.store import LedgerStore
-from storage.members.membership import FAILURES, RETRY_SECONDS, Membership
+from storage.members.membership import RETRY_SECONDS, Membership, Silence
 from storage.mongo.clocks import MonotonicNs, Pause, uptime_ns
 from storage.mongo.database import Database, DatabaseUnavailableError, database_errors
 
@@ -184,23 +184,23 @@ class ClusterAuthority:
             self._work()
 
     async def _make_rounds(self) -> None:
-        failures = 0
+        silence = Silence(self._round_seconds, self._now_ns)
         while self._rounds.pending and not self.unavailable:
             known = self._store.time
             round_ = self._rounds.begin(known.at(self._now_ns()) if known else self._wall_ns() // MS)
             if round_ is None:
                 break
+            began = self._now_ns()
             try:
                 async with self._database.within(self._round_seconds, "count limits"):
                     read = await self._store.change(round_.to_send, round_.names)
             except DatabaseUnavailableError as error:
-                failures += 1
-                if failures == FAILURES:
+                if silence.note(began):
                     self._begin_alone(error)
                 else:
                     await self._pause(RETRY_SECONDS)
                 continue
-            failures = 0
+            silence = Silence(self._round_seconds, self._now_ns)
             self._rounds.settle(read.ledgers, read.time.now, read.time.read_at)
 
     # -- the other servers

@@ -31,10 +31,10 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 from storage.locked_folder import FolderInUseError, LockedFolder
-from storage.members.members import Heartbeat, Members, Share, Waits
+from storage.members.members import SECOND_NS, Heartbeat, Members, Share, Waits
 from storage.mongo.clocks import DatabaseTime, MonotonicNs, Pause, uptime_ns
 from storage.mongo.codec import write_ms
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.database import SLACK_SECONDS, Database, DatabaseUnavailableError
 
 HEARTBEAT_SECONDS = 1.0
 """The time between two heartbeats, in seconds."""
@@ -43,7 +43,13 @@ ANSWER_SECONDS = 1.0
 """How long the database may take for a heartbeat."""
 
 FAILURES = 2
-"""The database counts as unavailable when it did not answer so often in a row. Once, it may be this process that was paused."""
+"""The database counts as unavailable when it did not answer so often in a row."""
+
+PAUSE_SECONDS = 1.0
+"""A call that took so much longer than it may was in a process that was paused or busy. That says nothing of the database."""
+
+GIVE_UP_SECONDS = 15.0
+"""So long after the first of them even such calls count as failures."""
 
 RETRY_SECONDS = 0.1
 """The pause in seconds before it is asked again."""
@@ -66,6 +72,27 @@ def process_space() -> str | None:
         return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
     except OSError:
         return None
+
+
+class Silence:
+    """How often in a row the database did not answer.
+
+    Args:
+        answer_seconds: How long it may take.
+    """
+
+    def __init__(self, answer_seconds: float, now_ns: MonotonicNs) -> None:
+        self._now_ns = now_ns
+        self._paused_ns = round((answer_seconds + SLACK_SECONDS + PAUSE_SECONDS) * SECOND_NS)
+        self._began = now_ns()
+        self._failures = 0
+
+    def note(self, began: int) -> bool:
+        """Note that a call which began then had no answer. Return whether the database counts as unavailable."""
+        now = self._now_ns()
+        was_paused = now - began > self._paused_ns
+        self._failures += not was_paused or now - self._began > GIVE_UP_SECONDS * SECOND_NS
+        return self._failures >= FAILURES
 
 
 class Membership:
@@ -168,7 +195,7 @@ class Membership:
         Raises:
             DatabaseUnavailableError: There was no answer, twice.
         """
-        failures = 0
+        silence = Silence(self._answer_seconds, self._now_ns)
         while True:
             began = self._now_ns()
             try:
@@ -176,8 +203,7 @@ class Membership:
                     await self._exchange()
                 break
             except DatabaseUnavailableError as error:
-                failures += 1
-                if failures == FAILURES or self._is_lost:
+                if silence.note(began) or self._is_lost:
                     self._is_lost, self._others = True, {}
                     self.on_beat(began, error)
                     raise

@@ -6,7 +6,9 @@ import asyncio
 import os
 import re
 import signal
+import time
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
 from tests.faults.cluster.network import Host
@@ -18,6 +20,10 @@ MAX_CONCURRENCY = 60
 USER_MAX_CONCURRENCY = 30
 RATE = 100
 WINDOW_SECONDS = 10
+ALONE, SHARED = "limits are server-local until", "limits are shared again"
+# If it was killed before it said that it does not any more.
+ALONE_SECONDS = 30.0
+TIME = "%Y-%m-%d %H:%M:%S,%f"
 SETTINGS = {
     "CODER_AIBRIDGE_WORKERS": "2",
     "CODER_AIBRIDGE_LIMITS_SCOPE": "cluster",
@@ -35,10 +41,14 @@ class Process(ServerProcess):
 
 
 class Server:
-    """One server; `url` is where clients reach it, also when it was restarted. `environ` is added to its settings."""
+    """One server; `url` is where clients reach it, also when it was restarted. `environ` is added to its settings.
 
-    def __init__(self, host: Host, data_dir: Path, **environ: str) -> None:
+    Its clock is `behind` by so many seconds.
+    """
+
+    def __init__(self, host: Host, data_dir: Path, *, behind: float = 0, **environ: str) -> None:
         self.host = host
+        self._behind = behind
         self.down: list[Span] = []
         self._data_dir = data_dir
         self._environ = {**SETTINGS, **environ}
@@ -101,6 +111,17 @@ class Server:
         for process in self._runs:
             process.kill()
             await process.leave()
+
+    def alone(self) -> list[Span]:
+        """When it decided alone, by its log: also where nobody cut it off, and the database was slow."""
+        to_loop = asyncio.get_running_loop().time() - time.time() + self._behind
+        found: list[Span] = []
+        for line in (line for process in self._runs for line in process.stderr.so_far()):
+            if ALONE in line or SHARED in line:
+                written = datetime.strptime(line[: len("2026-01-01 00:00:00,000")], TIME).astimezone()
+                at = written.timestamp() + to_loop
+                found.append(Span(at, at + ALONE_SECONDS) if ALONE in line else found.pop()._replace(end=at))
+        return found
 
     def lines(self) -> list[str]:
         """What it said beyond information."""

@@ -38,6 +38,8 @@ MOVED_SECONDS = 60
 # A refusal that took longer tells too little of when it was decided.
 SOON_SECONDS = 0.5
 RATE_LIMITED = b"rate limited"
+# So long a server gets no answer before it decides alone.
+SILENT_SECONDS = 3
 # After a server is back, its share may be used again.
 RETURNED_SECONDS = 10
 AT_REST_SECONDS = 60.0
@@ -110,7 +112,12 @@ class Stage:
             for server in servers:
                 await server.stop()
             await _check_records(report, members.uri, traffic, provider)
-            _check_limits(report, traffic, provider, faults.happened)
+            alone = [
+                Happened("cut off", f"server {number}", span.begin - SILENT_SECONDS, span.end)
+                for number, server in enumerate(servers, 1)
+                for span in server.alone()
+            ]
+            _check_limits(report, traffic, provider, faults.happened + alone)
             _check_streams(report, servers, traffic)
             report.complaints = [line for server in servers for line in server.complaints(SAID)]
             _tell(report, traffic, faults.happened, began)
@@ -148,6 +155,7 @@ class Stage:
             CODER_AIBRIDGE_ANTHROPIC_BASE_URL=provider_url,
             CODER_AIBRIDGE_ANTHROPIC_KEY="sk-of-the-faults-for-anthropic",
             CODER_AIBRIDGE_TRUSTED_PROXIES=self._network.front,  # its clients come without TLS
+            behind=WRONG_SECONDS if number == SERVERS - 1 and clock(0) else 0,
             **(clock(-WRONG_SECONDS) if number == SERVERS - 1 else {}),
         )
 
