@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 from runtime import preflight  # noqa: F401 - before what it looks for
-from runtime.processes import loading
 
 # isort: split
 
 import sys
+from importlib import import_module
 
 import click
 
 from runtime.command_line.lazy import LazyCommand, LazyGroup
 from settings import declared, flags_of, settings_of
 from version import VERSION
-
-loading.end()
 
 COMMANDS = {
     "demo": (
@@ -65,9 +63,9 @@ def main(context: click.Context, /, break_glass: str | None) -> None:
     if break_glass is not None:
         if context.invoked_subcommand is not None:
             raise click.UsageError("--break-glass takes no command")
-        loading.load("commands.local.break_glass", "break_glass")(break_glass)
+        import_module("commands.local.break_glass").break_glass(break_glass)
     elif context.invoked_subcommand is None:
-        loading.load("runtime.processes.serving", "run")(settings_of(context), flags_of(context), demo=False)
+        import_module("runtime.processes.serving").run(settings_of(context), flags_of(context), demo=False)
 
 
 if __name__ == "__main__":

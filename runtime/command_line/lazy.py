@@ -5,12 +5,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import click
 
 from commands.output import discard_output
-from runtime.processes.loading import load
 from settings import SettingsGroup
 
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -31,7 +31,7 @@ class LazyCommand(click.Command):
 
     def load(self) -> click.Command:
         """Import it. Its module calls it by the same name."""
-        command: click.Command = load(self._module, str(self.name))
+        command: click.Command = getattr(import_module(self._module), str(self.name))
         return command
 
 

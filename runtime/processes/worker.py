@@ -15,10 +15,6 @@ from typing import Any
 if __name__ == "__main__":  # a script imports from its own folder; this one needs the folder of `server.py`
     sys.path[0] = str(Path(__file__).parents[2])
 
-from runtime.processes import loading
-
-# isort: split
-
 import msgspec
 
 from runtime.authority import WorkerLink
@@ -29,8 +25,6 @@ from runtime.processes.signals import stop_signals
 from runtime.processes.supervisor import Handover
 from runtime.storage import open_database
 from settings import SettingError, Settings, load
-
-loading.end()
 
 SUPERVISOR = 0
 """The descriptor of the socket to the supervisor: standard input."""

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -58,8 +57,6 @@ WRITE_MS = 1_000
 """A heartbeat may be written until so many milliseconds after the read of the others."""
 
 Document: TypeAlias = dict[str, Any]
-
-_log = logging.getLogger(__name__)
 
 
 def process_space() -> str | None:
@@ -271,10 +268,7 @@ class Membership:
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = LockedFolder(self._folder, f"{os.getpid()} {self.id}")
-        except FolderInUseError:  # who has it is not gone
-            return
-        except OSError as error:
-            _log.warning("%s cannot be locked: %s", self._folder, error.strerror)
+        except (FolderInUseError, OSError):  # who has it is not gone; that it cannot be used the spool says
             return
         with contextlib.suppress(ValueError):  # no note, or one without an id
             before = UUID(self._lock.before.partition(" ")[2])
