@@ -237,8 +237,9 @@ class Membership:
             "beat": self._beat,
             "clock": read.clock if read else "",
             "refused_keys": list(self.refused_keys()),
-            **({} if self.limits is None else {"limits": self.limits()}),
         }
+        if self.limits is not None and read is not None:  # of its first one the others could not tell the age
+            said["limits"] = self.limits()
         fields = {name: {"$literal": value} for name, value in said.items()}
         times = {"started_at": {"$ifNull": ["$started_at", "$$NOW"]}, "heartbeat_at": "$$NOW"}
         which: Document = {"_id": self.id}

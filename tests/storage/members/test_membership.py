@@ -43,6 +43,7 @@ async def ids(database):
 async def test_a_heartbeat_is_written_in_the_database_s_time_until_the_process_leaves(database):
     before = datetime.now(UTC) - timedelta(milliseconds=1)
     one = member(database, host="$host", version="1.2")
+    one.limits = lambda: {"servers": 3}
     await one.beat()
     (first,) = await database.members.find().to_list(None)
     assert before <= first["started_at"] == first["heartbeat_at"] <= datetime.now(UTC)
@@ -64,6 +65,7 @@ async def test_a_heartbeat_is_written_in_the_database_s_time_until_the_process_l
     assert (second["started_at"], second["beat"]) == (first["started_at"], 2)
     assert second["heartbeat_at"] > first["heartbeat_at"]
     assert second["clock"]
+    assert second["limits"] == {"servers": 3}  # not before: others would take it for one that decides alone
     await one.close()
     assert await ids(database) == set()
 
