@@ -51,7 +51,7 @@ class Restoration(Struct, array_like=True, frozen=True):
 
 
 class UsageRequest(Struct, array_like=True, frozen=True):
-    """Requests how much of the limits is used, of at most `most` keys each. With 0 it only asks for an answer."""
+    """Requests how much of the limits is used, of at most `most` keys each."""
 
     number: int
     most: int

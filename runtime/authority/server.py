@@ -142,10 +142,6 @@ class Desk:
             task.cancel()
 
     def _send_usage(self, request: UsageRequest) -> None:
-        if not request.most:
-            self._outgoing.usages.append(UsageReply(request.number, ()))
-            self.wake()
-            return
         task = asyncio.create_task(self._work_out_usage(request))  # noqa: TID251 - cancelled with the desk
         self._usage_tasks.add(task)
         task.add_done_callback(self._usage_tasks.discard)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Literal
 
-from msgspec import Struct, structs
+from msgspec import structs
 
 from limits.authority import AuthorityUnavailableError
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
@@ -23,25 +23,15 @@ from runtime.authority.messages import (
 )
 
 TICK_SECONDS = 0.25
-"""Time between two checks of what waits for a reply. A pause of this process counts as one tick, however long it is."""
+"""Time between two checks for an answer. A pause of this process counts as one tick, however long it is."""
 
 ANSWER_TICKS = 4
-"""Ticks without a message after which the supervisor counts as unavailable."""
-
-DECISION_TICKS = 40
-"""Ticks that a decision may take if the supervisor is there but waits for the database."""
+"""Ticks after a report in which nothing came of the supervisor, so that it counts as unavailable."""
 
 MAX_WAITING = 10_000
 """Requests that wait for the supervisor; one more is refused."""
 
-_ALIVE = UsageRequest(0, 0)
-
 _log = logging.getLogger(__name__)
-
-
-class _Waiting(Struct, eq=False):
-    future: asyncio.Future[Decision]
-    tick: int
 
 
 class WorkerAuthority:
@@ -51,7 +41,7 @@ class WorkerAuthority:
         wake: Called when there is a message to send.
 
     Attributes:
-        report: Makes the report of this process, as JSON.
+        report: Makes the report of this process, as JSON; empty where there is none.
         unavailable: Whether the supervisor does not answer, so that nothing is admitted.
         database_unavailable: Whether the supervisor decides alone, without the database of a cluster.
         scope: Whose requests the supervisor counts together: those of this `server`, or of a `cluster`.
@@ -66,9 +56,8 @@ class WorkerAuthority:
         self.scope: Literal["server", "cluster"] = "server"
         self.reports: Sequence[bytes] = ()
         self._number = 0
-        self._tick = 0
-        self._heard = 0
-        self._undecided: dict[int, _Waiting] = {}
+        self._unheard: int | None = None
+        self._undecided: dict[int, asyncio.Future[Decision]] = {}
         self._running: set[int] = set()
         self._usages: dict[int, asyncio.Future[Sequence[LimitState]]] = {}
         # What waits to be sent. Of several charges of a request the last one counts.
@@ -83,18 +72,18 @@ class WorkerAuthority:
         """Decide on a request; see `limits.authority.Authority`.
 
         Raises:
-            AuthorityUnavailableError: The supervisor does not answer within a second.
+            AuthorityUnavailableError: The supervisor did not answer the last report within a second.
         """
         if self.unavailable or len(self._undecided) >= MAX_WAITING:
             raise AuthorityUnavailableError
         self._number += 1
         number = self._number
-        waiting = _Waiting(asyncio.get_running_loop().create_future(), self._tick)
+        waiting: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()
         self._undecided[number] = waiting
         self._starts[number] = Start(number, tuple(limits), reserve)
         self._wake()
         try:
-            return await waiting.future
+            return await waiting
         except asyncio.CancelledError:
             self.end(number)
             raise
@@ -136,20 +125,14 @@ class WorkerAuthority:
             self._usages.pop(number, None)
 
     def tick(self, *, report: bool = False) -> None:
-        """Notice a supervisor that is silent while something waits; with `report`, say how this process is."""
-        self._tick += 1
-        if report:
-            self._report = self.report()
-            self._wake()
-        if self.unavailable or not (self._undecided or self._usages):
-            self._heard = self._tick
-            return
-        oldest = next(iter(self._undecided.values()), None)
-        late = oldest is not None and self._tick - oldest.tick >= DECISION_TICKS
-        if late or self._tick - self._heard >= ANSWER_TICKS:
-            self._give_up()
-        else:
-            self._usage_requests = [one for one in self._usage_requests if one is not _ALIVE] + [_ALIVE]
+        """Notice a supervisor that does not answer a report; with `report`, say how this process is."""
+        if self._unheard is not None:
+            self._unheard += 1
+            if self._unheard == ANSWER_TICKS and not self.unavailable:
+                self._give_up()
+        if report and (said := self.report()):
+            self._report = said
+            self._unheard = self._unheard or 0
             self._wake()
 
     def take_outgoing(self) -> FromWorker | None:
@@ -176,7 +159,7 @@ class WorkerAuthority:
 
     def received(self, message: ToWorker) -> None:
         """Handle a message of the supervisor."""
-        self._heard = self._tick
+        self._unheard = None
         if self.unavailable:
             self.unavailable = False
             _log.info("the supervisor answers: requests are admitted again")
@@ -192,8 +175,8 @@ class WorkerAuthority:
             if decision.ticket is not None:
                 self._running.add(reply.number)
                 decision = structs.replace(decision, ticket=reply.number)
-            if not waiting.future.done():
-                waiting.future.set_result(decision)
+            if not waiting.done():
+                waiting.set_result(decision)
         for usage in message.usages:
             if (asked := self._usages.pop(usage.number, None)) is not None and not asked.done():
                 asked.set_result(usage.states)
@@ -206,11 +189,11 @@ class WorkerAuthority:
         for number, waiting in undecided.items():
             if self._starts.pop(number, None) is None:
                 self._ends.append(number)
-            if not waiting.future.done():
-                waiting.future.set_exception(AuthorityUnavailableError())
+            if not waiting.done():
+                waiting.set_exception(AuthorityUnavailableError())
         usages, self._usages = self._usages, {}
         for asked in usages.values():
             if not asked.done():
                 asked.set_result(())
-        self._usage_requests = [_ALIVE]  # its reply means that the supervisor is back
+        self._usage_requests = []
         self._wake()
