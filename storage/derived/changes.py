@@ -5,7 +5,7 @@ So what was added of a call before is known, in the order of the database's chan
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from intercept.records import Status
@@ -30,22 +30,30 @@ class Ended(NamedTuple):
     after: Mapping[str, Any]
 
 
+def of_different_calls(changes: Sequence[Change]) -> Sequence[Change]:
+    """Return the first changes, until one of a call that has another one before it."""
+    seen: set[Any] = set()
+    for number, change in enumerate(changes):
+        if change.id in seen:
+            return changes[:number]
+        seen.add(change.id)
+    return changes
+
+
 def ended_by(changes: Iterable[Change], current: Mapping[Any, Mapping[str, Any]]) -> list[Ended]:
-    """Return what changes of `ENDS` add and take away, each call once. Calls that are gone are left out.
+    """Return what changes of different calls add and take away. Calls that are gone are left out.
 
     Args:
-        changes: In their order.
+        changes: As `ENDS` reports them.
         current: Documents as they are now, at least of calls that were updated.
     """
-    ended: dict[Any, Ended] = {}
+    ended = []
     for change in changes:
-        one = Ended(None, change.document) if change.document else None
-        if change.updated is not None and (document := current.get(change.id)):
-            one = _changed(change.updated, document)
-        if one is not None:
-            earlier = ended.get(change.id)
-            ended[change.id] = Ended(earlier.before, one.after) if earlier else one
-    return list(ended.values())
+        if change.document is not None:
+            ended.append(Ended(None, change.document))
+        elif change.updated is not None and (document := current.get(change.id)):
+            ended.append(_changed(change.updated, document))
+    return ended
 
 
 def _changed(updated: Mapping[str, Any], document: Mapping[str, Any]) -> Ended:

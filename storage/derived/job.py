@@ -25,7 +25,7 @@ from uuid import UUID, uuid4
 from bson.timestamp import Timestamp
 
 from intercept.ids import format_id
-from storage.derived.changes import ENDS, Ended, ended_by
+from storage.derived.changes import ENDS, Ended, ended_by, of_different_calls
 from storage.derived.recount import Recount, after_batch, begin_recount, clear, read_recorded, recount_since
 from storage.derived.rollup_writing import add_to_rollups
 from storage.derived.sessions.grouping import add_to_sessions, parents_of
@@ -177,15 +177,17 @@ class DerivedJob:
         """
         async with self._database.within(BATCH_SECONDS, "count days again"):
             await begin_recount(self._database, start, end)
-        while True:
-            seconds = await self.step()
-            async with self._database.within(BATCH_SECONDS, "count days again"):
-                state = await read_state(self._database)
-            recount = Recount.of(state)
-            if recount is None:
-                return
-            on_progress(recount.done[0] if recount.done else recount.start)
-            await self._pause(min(seconds, RETRY_SECONDS))
+        try:
+            while True:
+                seconds = await self.step()
+                async with self._database.within(BATCH_SECONDS, "count days again"):
+                    recount = Recount.of(await read_state(self._database))
+                if recount is None:
+                    return
+                on_progress(recount.done[0] if recount.done else recount.start)
+                await self._pause(min(seconds, RETRY_SECONDS))
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Give the lease back, if the database is available."""
@@ -308,7 +310,7 @@ class DerivedJob:
     async def _add_all(self, changes: Sequence[Change]) -> None:
         """Add changes in their order, in as many transactions as it takes."""
         while changes:
-            some = changes[: self._limit]
+            some = of_different_calls(changes[: self._limit])
             try:
                 await self._add(some)
             except Exception as error:  # noqa: BLE001 - what is of no call is raised again

@@ -41,19 +41,18 @@ _FOUND: Final = {"session_id": True, "root_id": True}
 
 async def find_parents(interceptions: Collection, calls: Iterable[Mapping[str, Any]]) -> dict[Any, dict[str, Any]]:
     """Find the parents of calls that have one, by the ids of these calls. Whatever the driver raises passes."""
+    searches = [
+        (call["_id"], wanted)
+        for call in calls
+        if "root_id" not in call and "parent_id" not in call and (wanted := _wanted(call)) is not None
+    ]
     found: dict[Any, dict[str, Any]] = {}
-    slots = asyncio.Semaphore(SIDE_BY_SIDE)
-
-    async def find(call: Mapping[str, Any], wanted: tuple[dict[str, Any], Keys]) -> None:
-        async with slots:
-            parent = await interceptions.find_one(wanted[0], _FOUND, sort=_NEWEST_FIRST, hint=wanted[1])
-        if parent is not None:
-            found[call["_id"]] = parent
-
-    async with asyncio.TaskGroup() as group:
-        for call in calls:
-            if "root_id" not in call and "parent_id" not in call and (wanted := _wanted(call)) is not None:
-                group.create_task(find(call, wanted))
+    for begin in range(0, len(searches), SIDE_BY_SIDE):
+        some = searches[begin : begin + SIDE_BY_SIDE]
+        parents = await asyncio.gather(
+            *[interceptions.find_one(what, _FOUND, sort=_NEWEST_FIRST, hint=index) for _, (what, index) in some]
+        )
+        found |= {id_: parent for (id_, _), parent in zip(some, parents, strict=True) if parent is not None}
     return found
 
 

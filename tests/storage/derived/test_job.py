@@ -1,15 +1,35 @@
 from __future__ import annotations
 
+import asyncio
+import signal
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import suppress
+from datetime import timedelta
 from random import Random
+from uuid import UUID
 
 import pytest
+from pymongo.errors import ExecutionTimeout, OperationFailure
 
+from storage.derived import job as job_module
+from storage.derived import rollup_writing
+from storage.derived.state import counted_until
 from storage.mongo.database import DatabaseUnavailableError
 from tests.derived import derive, derived_job
 from tests.examples import examples
 from tests.storage.derived.interruptions import Interrupted
 from tests.storage.derived.world import World
+from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, read_rollups, write
+
+NOON = MIDNIGHT + timedelta(hours=12)
+HOLDER = UUID(int=1)
+LATER = "figures since 2099-0[23]-.. 00:00:00.00:00 are derived again from the records"
+
+
+async def far(database):
+    """Have the job's position be one that the database does not know."""
+    await database.derived.update_one({}, {"$set": {"position": "82" + "00" * 20}})
 
 
 @pytest.mark.parametrize("seed", range(examples(2, 20)))
@@ -17,15 +37,192 @@ from tests.storage.derived.world import World
 async def test_random_calls_add_up_wherever_the_job_stops(database, seed):
     random = Random(seed)
     world = World(database, random)
-    calls = examples(200, 500)
+    calls, stops = examples(200, 500), 0
     for part in range(10):
         await world.go_on(calls // 10)
         if part in {3, 7}:
             await world.price_again()
         if part in {4, 8}:
             await world.remove_texts()
-        job = derived_job(Interrupted(database, random.randint(0, 60)), now=world.now)
+        interrupted = Interrupted(database, random.randint(0, 60))
         with suppress(DatabaseUnavailableError):
-            await job.catch_up()
+            await derived_job(interrupted, now=world.now, holder=HOLDER).catch_up()
+        stops += interrupted.happened
+    await derived_job(database, now=world.now, holder=HOLDER).catch_up()
+    await world.adds_up()
+    assert stops >= 3
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_it_may_stop_at_every_step_and_in_its_first_count(database):
+    random = Random(5)
+    world = World(database, random)
+    await world.go_on(3)
+    for step in range(200):
+        interrupted = Interrupted(database, step)
+        with suppress(DatabaseUnavailableError):
+            await derived_job(interrupted, now=world.now, holder=HOLDER).catch_up()
+        if not interrupted.happened:
+            break
+        await world.go_on(1)
+    assert step >= 12
+    await derived_job(database, now=world.now, holder=HOLDER).catch_up()
+    await world.adds_up()
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database):
+    database, random = private_database, Random(7)
+    world = World(database, random)
+    where = private_mongodb.uri, database.rollups.database.name
+    await world.go_on(5)
+    await derive(database, now=world.now)
+    for _ in range(examples(3, 20)):
+        command = (sys.executable, "-m", "tests.storage.derived.job_worker", *where)
+        worker = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
+        assert await worker.stdout.readline() == b"derived\n"
+        await world.go_on(10)
+        await asyncio.wait({asyncio.ensure_future(worker.stdout.readline())}, timeout=random.uniform(0, 0.05))
+        worker.send_signal(signal.SIGKILL)
+        await worker.wait()
+        # Ends its transaction, with which nobody goes on. By itself MongoDB does so after a minute.
+        await database.rollups.database.client.admin.command({"killAllSessions": []})
+        await database.derived.update_one({}, {"$unset": {"lease": ""}})
     await derive(database, now=world.now)
     await world.adds_up()
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_of_several_at_the_same_time_one_derives(database):
+    world = World(database, Random(3))
+    for _ in range(3):
+        await world.go_on(5)
+        await asyncio.gather(*(derive(database, now=world.now) for _ in range(3)), world.go_on(5))
+    await derive(database, now=world.now)
+    await world.adds_up()
+
+
+@pytest.mark.expects_log(LATER)
+@pytest.mark.gen_test(timeout=120)
+async def test_what_changed_while_the_database_forgot_is_counted_from_the_records(database):
+    world = World(database, Random(11))
+    await world.go_on(40)
+    await derive(database, now=world.now)
+    await database.derived.update_one({}, {"$set": {"time": MIDNIGHT}})
+    await world.go_on(20)
+    await far(database)
+    job = derived_job(database, now=world.now)
+    while not await job.step() or await counted_until(database) is None:
+        await world.go_on(1)  # also while it is counted
+    await job.close()
+    await derive(database, now=world.now)
+    await world.adds_up()
+
+
+@pytest.mark.parametrize("days", [(0, None), (0, 1), (1, 2)], ids=["all", "one day", "another day"])
+@pytest.mark.gen_test(timeout=120)
+async def test_a_recount_puts_right_what_is_wrong_in_its_days_and_changes_nothing_else(database, days):
+    world = World(database, Random(13))
+    await world.go_on(40)
+    later = Call(9_001, second=86_400 + 60)
+    await write(database, later.start, later.end())
+    await derive(database, now=world.now)
+    first, end = days
+    start = MIDNIGHT + timedelta(days=first)
+    until = None if end is None else MIDNIGHT + timedelta(days=end)
+    wrong = {"at": {"$gte": start, **({} if until is None else {"$lt": until})}}
+    await database.rollups.update_many(wrong, {"$inc": {"interceptions": 5}})
+    said = []
+    await derived_job(database, now=world.now).recount(start, until, said.append)
+    await world.adds_up()
+    await world.go_on(5)
+    await derive(database, now=world.now)
+    await world.adds_up()
+
+
+@pytest.mark.expects_log(r"the call 00000000-0000-0000-0000-000000000004 is left out of all figures: TypeError")
+@pytest.mark.parametrize("is_begun", [True, False], ids=["followed", "counted from the records"])
+@pytest.mark.gen_test
+async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog, is_begun):
+    if is_begun:
+        await derive(database)
+    calls = [Call(number) for number in range(1, 6)]
+    for call in calls:
+        if call.number == 4:
+            await database.interceptions.insert_one({**call.document, "status": "completed", "end_reason": ["odd"]})
+        else:
+            await write(database, call.end())
+    await derive(database, now=lambda: NOON)
+    await database.interceptions.delete_one({"_id": calls[3].id})
+    await has_counted_all(database)
+    assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ExecutionTimeout("operation exceeded time limit", 50),
+        OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]}),
+    ],
+)
+@pytest.mark.gen_test(timeout=60)
+async def test_a_batch_that_is_too_much_for_the_database_is_made_smaller(database, monkeypatch, error):
+    sizes, add = [], rollup_writing.add_to_rollups
+    await derive(database)
+    await write(database, *(Call(number).end() for number in range(1, 9)))
+
+    async def add_slowly(database, calls, now, session):
+        sizes.append(len(calls))
+        if len(calls) > 3:
+            raise error
+        await add(database, calls, now, session)
+
+    monkeypatch.setattr(job_module, "add_to_rollups", add_slowly)
+    monkeypatch.setattr("storage.mongo.database.CHANGE_TRIES", 1)
+    await derive(database, now=lambda: NOON)
+    assert sizes == [8, 4, 2, 6, 3, 3]
+    await has_counted_all(database)
+
+
+@pytest.mark.gen_test
+async def test_minutes_that_are_too_old_are_not_made(database):
+    await write(database, Call(1).end())
+    await derive(database, now=lambda: MIDNIGHT + timedelta(days=8))
+    found = await read_rollups(database)
+    assert {about[1] for about in found} == {"hour", "day"}
+    assert found == {about: totals for about, totals in (await expected(database)).items() if about[1] != "minute"}
+
+
+@pytest.mark.gen_test
+async def test_a_rollup_that_has_expired_in_between_does_not_hold_up_counting(database):
+    await write(database, Call(1).presumed_end(took=80))
+    await derive(database, now=lambda: NOON)
+    await database.rollups.delete_many({"bucket": "minute"})
+    await write(database, Call(1).end(took=2))
+    await derive(database, now=lambda: NOON)
+    found, wanted = await read_rollups(database), await expected(database)
+    for about, totals in wanted.items():
+        assert about[1] == "minute" or found[about] == totals
+
+
+@pytest.mark.gen_test
+async def test_while_there_is_more_the_next_step_is_at_once_or_a_little_later_where_calls_run(database, monkeypatch):
+    monkeypatch.setattr(job_module, "BATCH", 100)
+    busy = iter([False, True, False])
+    await derive(database)
+    job = derived_job(database, busy=lambda: next(busy))
+    await write(database, *(Call(number).end() for number in range(1, 251)))
+    assert [await job.step() for _ in range(3)] == [0, job_module.BUSY_SECONDS, job_module.PAUSE_SECONDS]
+    await job.close()
+
+
+@pytest.mark.gen_test
+async def test_who_has_no_lease_knows_how_far_the_figures_are(database):
+    one, other = derived_job(database), derived_job(database)
+    await one.step()
+    await one.step()
+    assert await other.step() == job_module.RENEWAL_SECONDS
+    assert other.counted_until == await counted_until(database)
+    await one.close()
+    assert await other.step() == job_module.PAUSE_SECONDS
+    await other.close()
