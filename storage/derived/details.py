@@ -14,6 +14,8 @@ from storage.derived.rollup import (
     OF_OUTCOMES,
     OF_TAGS,
     OF_TOOLS,
+    OUTCOME,
+    TAG,
     Breakdown,
     Bucket,
     RollupKey,
@@ -54,9 +56,9 @@ def _positions(breakdown: Breakdown, own: tuple[str, ...]) -> tuple[int, ...]:
     return tuple(names.index(name) for name in DIMENSIONS[breakdown])
 
 
-_OUTCOMES = {one: _positions(one, DIMENSIONS[Breakdown.OUTCOME]) for one in sorted(OF_OUTCOMES)}
-_TOOLS = {one: _positions(one, DIMENSIONS[Breakdown.TOOL]) for one in sorted(OF_TOOLS)}
-_TAGS = {one: _positions(one, DIMENSIONS[Breakdown.TAG]) for one in sorted(OF_TAGS)}
+_OUTCOMES = {one: _positions(one, OUTCOME) for one in sorted(OF_OUTCOMES)}
+_TOOLS = {one: _positions(one, ("tool",)) for one in sorted(OF_TOOLS)}
+_TAGS = {one: _positions(one, TAG) for one in sorted(OF_TAGS)}
 
 
 def _keys(detail: Detail) -> Iterator[RollupKey]:

@@ -54,24 +54,18 @@ Totals: TypeAlias = dict[str, Any]
 
 
 class Breakdown(StrEnum):
-    """What the interceptions of a rollup have in common."""
+    """What the interceptions of a rollup have in common; those of which there are fewest come first."""
 
     ALL = "everyone"
-    MODEL = "model"
-    PROVIDER = "provider"
-    CLIENT = "client"
-    COMBINATION = "combination"
-    USER = "person"
-    USER_COMBINATION = "initiator"
-    TOKEN = "token"  # noqa: S105 - a word
     GROUP = "group"
-    OUTCOME = "outcome"
+    COMBINATION = "combination"
     MODEL_OUTCOME = "model outcome"
-    USER_OUTCOME = "user outcome"
-    TOOL = "tool"
     MODEL_TOOL = "model tool"
-    TAG = "tag"
     MODEL_TAG = "model tag"
+    USER = "person"
+    TOKEN = "token"  # noqa: S105 - a word
+    USER_COMBINATION = "initiator"
+    USER_OUTCOME = "user outcome"
     USER_TAG = "user tag"
 
 
@@ -98,49 +92,47 @@ class Bucket(StrEnum):
 NO_GROUP = UUID(int=0)
 """The group in rollups of calls whose user was in none."""
 
+OUTCOME = ("end_reason", "upstream_status", "error_type", "streaming")
+"""How a call ended."""
+
+TAG = ("tag", "tag_value")
+"""A tag of a call."""
+
 _COMBINATION = ("provider", "provider_name", "model", "client")
 _MODEL = ("provider", "provider_name", "model")
-_OUTCOME = ("end_reason", "upstream_status", "error_type", "streaming")
-_TAG = ("tag", "tag_value")
 
 DIMENSIONS: Mapping[Breakdown, tuple[str, ...]] = MappingProxyType(
     {
         Breakdown.ALL: (),
-        Breakdown.MODEL: ("model",),
-        Breakdown.PROVIDER: ("provider", "provider_name"),
-        Breakdown.CLIENT: ("client",),
-        Breakdown.COMBINATION: _COMBINATION,
-        Breakdown.USER: ("initiator_id",),
-        Breakdown.USER_COMBINATION: ("initiator_id", *_COMBINATION),
-        Breakdown.TOKEN: ("initiator_id", "api_key_id", "group_ids"),
         Breakdown.GROUP: ("group_id",),
-        Breakdown.OUTCOME: _OUTCOME,
-        Breakdown.MODEL_OUTCOME: (*_MODEL, *_OUTCOME),
-        Breakdown.USER_OUTCOME: ("initiator_id", *_OUTCOME),
-        Breakdown.TOOL: ("tool",),
+        Breakdown.COMBINATION: _COMBINATION,
+        Breakdown.MODEL_OUTCOME: (*_MODEL, *OUTCOME),
         Breakdown.MODEL_TOOL: (*_MODEL, "tool"),
-        Breakdown.TAG: _TAG,
-        Breakdown.MODEL_TAG: (*_MODEL, *_TAG),
-        Breakdown.USER_TAG: ("initiator_id", *_TAG),
+        Breakdown.MODEL_TAG: (*_MODEL, *TAG),
+        Breakdown.USER: ("initiator_id",),
+        Breakdown.TOKEN: ("initiator_id", "api_key_id", "group_ids"),
+        Breakdown.USER_COMBINATION: ("initiator_id", *_COMBINATION),
+        Breakdown.USER_OUTCOME: ("initiator_id", *OUTCOME),
+        Breakdown.USER_TAG: ("initiator_id", *TAG),
     }
 )
 """The fields of a rollup, and of its interceptions, that say what these have in common.
 
 The groups of a call are a part of `TOKEN`: they seldom change, so there are hardly more rollups, and they tell what one
 user's calls of each group add up to. A call is in as many rollups of `GROUP` as its user was in groups, at least in one.
-It is in as many of `TOOL` as it called different tools, at least in one, whose tool is None; and in as many of `TAG` as it has
-tags, in none without.
+It is in as many of `MODEL_TOOL` as it called different tools, at least in one, whose tool is None; and in as many of those of
+tags as it has tags, in none without.
 """
 
-OF_OUTCOMES = frozenset({Breakdown.OUTCOME, Breakdown.MODEL_OUTCOME, Breakdown.USER_OUTCOME})
-OF_TOOLS = frozenset({Breakdown.TOOL, Breakdown.MODEL_TOOL})
-OF_TAGS = frozenset({Breakdown.TAG, Breakdown.MODEL_TAG, Breakdown.USER_TAG})
+OF_OUTCOMES = frozenset({Breakdown.MODEL_OUTCOME, Breakdown.USER_OUTCOME})
+OF_TOOLS = frozenset({Breakdown.MODEL_TOOL})
+OF_TAGS = frozenset({Breakdown.MODEL_TAG, Breakdown.USER_TAG})
 DETAILS = OF_OUTCOMES | OF_TOOLS | OF_TAGS
 """The breakdowns by how calls ended, what they called and how they are tagged: see `storage.derived.details`."""
 
 BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
     dict.fromkeys(Breakdown, tuple(Bucket))
-    | {Breakdown.COMBINATION: (Bucket.DAY,), Breakdown.USER: (Bucket.HOUR, Bucket.DAY)}
+    | {Breakdown.USER: (Bucket.HOUR, Bucket.DAY)}
     | dict.fromkeys(DETAILS, (Bucket.HOUR, Bucket.DAY))
 )
 """The buckets of each breakdown. Where there would be almost as many rollups as interceptions, some are left out."""
@@ -184,9 +176,7 @@ def rollups_of(
     tokens = _buckets(summed(by_token))
     initiators = _buckets(summed(minutes))
     combinations = _common(initiators, Breakdown.COMBINATION)
-    rollups = initiators | combinations | _common(initiators, Breakdown.USER)
-    for breakdown in (Breakdown.MODEL, Breakdown.PROVIDER, Breakdown.CLIENT, Breakdown.ALL):
-        rollups |= _common(combinations, breakdown)
+    rollups = initiators | combinations | _common(initiators, Breakdown.USER) | _common(combinations, Breakdown.ALL)
     rollups |= tokens | summed(_by_group(tokens))
     return {key: totals for key, totals in rollups.items() if key.bucket in BUCKETS[key.breakdown]}
 

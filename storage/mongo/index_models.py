@@ -57,14 +57,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(indexes.ROLLUPS, name="cell"),
             IndexModel(indexes.ROLLUPS_BY_INITIATOR, name="by_initiator"),
             _of_some(indexes.BY_TOKEN, "by_token", {"level": "token"}),
-            _of_some(indexes.SPENDERS, "spenders", {"level": "initiator", "bucket": "day"}),
-            _of_some(indexes.SPENDING_USERS, "spending_users", {"level": "person", "bucket": "day"}),
-            _of_some(indexes.SPENDING_TOKENS, "spending_tokens", {"level": "token", "bucket": "day"}),
             _of_those_with(indexes.TAGGED, "tagged", "tag"),
-            *(
-                _of_some(keys, f"{level}_names", {"level": level, "bucket": "day"})
-                for level, keys in indexes.NAMES.items()
-            ),
             _EXPIRY_OF_SOME,
         ),
         # Those with a single call are in no list: they cost no entry.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TypeAlias
 
 from pymongo import ASCENDING, DESCENDING
@@ -86,32 +84,11 @@ ROLLUPS_BY_INITIATOR: Keys = (*ascending("level", "bucket", "initiator_id", "at"
 BY_TOKEN: Keys = ascending("level", "bucket", "at", "api_key_id")
 """To find the rollups of some tokens."""
 
-_SPENT: Keys = ascending(
-    *("interceptions", "failed", "cost", "input_tokens", "output_tokens"),
-    *("cache_read_input_tokens", "cache_write_input_tokens"),
-)
-SPENDERS: Keys = (*ROLLUPS, *_SPENT)
-"""To find who spends most on what, of days, from the index alone."""
-
-SPENDING_USERS: Keys = (*ROLLUPS[:4], *_SPENT)
-"""To find which users spend most, of days, from the index alone."""
-
-SPENDING_TOKENS: Keys = (*BY_TOKEN, *_SPENT)
-"""To find which tokens spend most, of days, from the index alone."""
-
 TAGGED: Keys = ascending(
     *("level", "bucket", "tag", "tag_value", "at"),
     *("initiator_id", "provider_name", "model", "provider"),
 )
 """To find what calls with values of a tag add up to."""
-
-NAMES: Mapping[str, Keys] = MappingProxyType(
-    {
-        level: ascending("level", "bucket", name)
-        for level, name in (("model", "model"), ("client", "client"), ("provider", "provider_name"), ("tag", "tag"))
-    }
-)
-"""Of the day rollups of these breakdowns, to find each name once."""
 
 AUDIT_BY_TIME: Keys = (("at", DESCENDING), ("_id", DESCENDING))
 AUDIT_BY_ACTION: Keys = (*ascending("action"), *AUDIT_BY_TIME)

@@ -130,14 +130,6 @@ def is_one_of(condition: Any) -> bool:
     return condition is not None and (not isinstance(condition, Mapping) or "$in" in condition)
 
 
-_BY_SIZE = (
-    Breakdown.ALL,
-    Breakdown.MODEL,
-    Breakdown.PROVIDER,
-    Breakdown.CLIENT,
-    Breakdown.COMBINATION,
-    Breakdown.USER,
-    Breakdown.USER_COMBINATION,
-)
+_BY_SIZE = (Breakdown.ALL, Breakdown.COMBINATION, Breakdown.USER, Breakdown.USER_COMBINATION)
 # Of an initiator there are many rollups beside those of others.
 _NEEDED = {breakdown: {"initiator_id"} & set(names) for breakdown, names in DIMENSIONS.items()}

@@ -57,25 +57,6 @@ _FIELDS: Final = MappingProxyType(
         Dimension.GROUPS: "group_ids",
     }
 )
-_BY_SIZE: Final = (
-    Breakdown.ALL,
-    Breakdown.PROVIDER,
-    Breakdown.MODEL,
-    Breakdown.CLIENT,
-    Breakdown.GROUP,
-    Breakdown.OUTCOME,
-    Breakdown.TOOL,
-    Breakdown.TAG,
-    Breakdown.COMBINATION,
-    Breakdown.USER,
-    Breakdown.TOKEN,
-    Breakdown.USER_COMBINATION,
-    Breakdown.MODEL_OUTCOME,
-    Breakdown.MODEL_TOOL,
-    Breakdown.MODEL_TAG,
-    Breakdown.USER_OUTCOME,
-    Breakdown.USER_TAG,
-)
 _BY_LENGTH: Final = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)
 _TAGS: Final = "tags."
 _RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages.tool": "tool"})
@@ -129,7 +110,7 @@ def _rollups(question: Question, selection: Selection) -> list[Source]:
     """The fewest rollups that have the exact answer; none where only the records do."""
     if not all(map(_is_plain, selection.values.values())):
         return []
-    for breakdown in _BY_SIZE:
+    for breakdown in Breakdown:
         fields = [_field(breakdown, one) for one in question.by]
         values = _values(breakdown, selection, question)
         if None in fields or values is None:

@@ -7,7 +7,7 @@ from tests.cases import for_each
 from tests.storage.records import ADA, INSTANCE, NOON
 from tests.storage.searches import search_of
 
-HOURS_TOO, DAYS_ALONE = [Bucket.DAY, Bucket.HOUR], [Bucket.DAY]
+HOURS_TOO = [Bucket.DAY, Bucket.HOUR]
 
 
 def selected(search, visible_to=None):
@@ -19,11 +19,11 @@ def selected(search, visible_to=None):
     [
         (search_of(), None, Breakdown.ALL, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
         (search_of(status=Status.FAILED), None, Breakdown.ALL, "failed", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (search_of(model="m"), None, Breakdown.MODEL, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
-        (search_of(client="c"), None, Breakdown.CLIENT, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
-        (search_of(provider="p"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (search_of(provider="p", provider_name="n"), None, Breakdown.PROVIDER, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
-        (search_of(model="m", provider="p"), None, Breakdown.COMBINATION, "interceptions", DAYS_ALONE, (BY_TIME, BY_COMBINATION)),
+        (search_of(model="m"), None, Breakdown.COMBINATION, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
+        (search_of(client="c"), None, Breakdown.COMBINATION, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
+        (search_of(provider="p"), None, Breakdown.COMBINATION, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (search_of(provider="p", provider_name="n"), None, Breakdown.COMBINATION, "interceptions", HOURS_TOO, (BY_TIME, BY_TIME)),
+        (search_of(model="m", provider="p"), None, Breakdown.COMBINATION, "interceptions", HOURS_TOO, (BY_TIME, BY_COMBINATION)),
         (search_of(user=ADA.id), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (search_of(), ADA.id, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (search_of(model="m", status=Status.COMPLETED), ADA.id, Breakdown.USER_COMBINATION, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
