@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum, auto
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -57,6 +58,112 @@ class Rule(StrEnum):
     UNSUPPORTED_VERSION = auto()
     LATE_HEAD = auto()
     LATE_BODY = auto()
+
+
+class RuleWords(NamedTuple):
+    """What a rule is called, with which HTTP status it refuses, and what it means."""
+
+    title: str
+    statuses: tuple[int, ...]
+    meaning: str
+
+
+RULES: Final[Mapping[Rule, RuleWords]] = {
+    Rule.CONCURRENCY: RuleWords("At capacity", (503,), "All slots of max-concurrency were taken."),
+    Rule.RATE: RuleWords("Token rate limited", (429,), "The token, or the address without one, reached rate-limit."),
+    Rule.USER_RATE: RuleWords("User rate limited", (429,), "All tokens of the user together reached user-rate-limit."),
+    Rule.USER_CONCURRENCY: RuleWords(
+        "User at capacity", (429,), "The user had user-max-concurrency calls in progress."
+    ),
+    Rule.USER_TOKENS: RuleWords(
+        "User out of tokens", (429,), "The user used user-token-limit tokens within the window."
+    ),
+    Rule.USER_BUDGET: RuleWords("Budget used up", (403,), "The user's calls cost user-budget-usd in this period."),
+    Rule.POLICY_CONCURRENCY: RuleWords("Policy: at capacity", (429,), "A policy allows no more calls in progress."),
+    Rule.POLICY_RATE: RuleWords("Policy: rate limited", (429,), "A policy allows no more calls within its window."),
+    Rule.POLICY_TOKENS: RuleWords("Policy: out of tokens", (429,), "A policy allows no more tokens within its window."),
+    Rule.POLICY_BUDGET: RuleWords(
+        "Policy: budget used up", (403,), "The budget of a policy is used up in this period."
+    ),
+    Rule.MODEL_NOT_ALLOWED: RuleWords("Model not allowed", (403,), "A policy does not allow the model."),
+    Rule.TOO_MANY_TOKENS: RuleWords(
+        "Too many tokens asked for", (400,), "The request asked for more tokens than a policy allows."
+    ),
+    Rule.STOPPING: RuleWords("Server stopping", (503,), "The server was being stopped."),
+    Rule.NO_TOKEN: RuleWords("No token", (401,), "No token was sent."),
+    Rule.INVALID_TOKEN: RuleWords("Invalid token", (401,), "The token is unknown, expired or revoked."),
+    Rule.PROVIDER_KEY_AS_TOKEN: RuleWords(
+        "Provider's key as token", (401,), "A provider's key was sent in the place of a token."
+    ),
+    Rule.TOO_MANY_FAILURES: RuleWords(
+        "Too many invalid tokens", (429,), "The address sent too many invalid tokens (authentication-failure-limit)."
+    ),
+    Rule.TOKENS_UNVERIFIABLE: RuleWords(
+        "Tokens not verifiable",
+        (503,),
+        "The database could not be reached to verify the token, and the token is not remembered.",
+    ),
+    Rule.TOKEN_IN_ADDRESS: RuleWords(
+        "Token in the address", (400,), "The address had a token in it; tokens belong in a header."
+    ),
+    Rule.OWN_KEY_NOT_ALLOWED: RuleWords(
+        "Own key not allowed", (403,), "The client sent its own key, and allow-byok is off or a policy denies it."
+    ),
+    Rule.OWN_KEY_NEEDED: RuleWords("Own key needed", (403,), "The route is only for clients that send their own key."),
+    Rule.NO_PROVIDER_KEY: RuleWords("No provider key", (400,), "The bridge has no key for the provider."),
+    Rule.UNKNOWN_PROVIDER: RuleWords("Unknown provider", (404,), "There is no provider with this name."),
+    Rule.PROVIDER_UNAVAILABLE: RuleWords(
+        "Provider unavailable",
+        (503,),
+        "The provider is disabled, its keys cannot be opened, or the providers of the database are not known yet.",
+    ),
+    Rule.UNKNOWN_ROUTE: RuleWords("Unknown route", (404,), "The provider has no such route."),
+    Rule.WRONG_BASE_URL: RuleWords(
+        "Wrong base URL", (404,), "The base URL of the client is wrong; the response named the right one."
+    ),
+    Rule.ODD_PATH: RuleWords("Odd path", (400,), "The path could mean another one to the provider."),
+    Rule.WRONG_METHOD: RuleWords("Wrong method", (405,), "The route is not served with this method."),
+    Rule.WEBSOCKET: RuleWords(
+        "WebSocket",
+        (
+            426,
+            403,
+            429,
+        ),
+        "A WebSocket is not served here, comes from a page of another origin, or the user has too many.",
+    ),
+    Rule.NOT_YOUR_RESPONSE: RuleWords("Not the user's response", (404,), "No stored response of the user has this id."),
+    Rule.INVALID_TAGS: RuleWords("Invalid tags", (400,), "The header X-AIBridge-Tags could not be read."),
+    Rule.BODY_TOO_LARGE: RuleWords(
+        "Body too large", (413,), "The body was larger than max-body-bytes or max-form-bytes, or than the route takes."
+    ),
+    Rule.COMPRESSED_BODY: RuleWords(
+        "Compressed body", (415,), "The body was compressed in a way that is not supported."
+    ),
+    Rule.UNUSABLE_BODY: RuleWords(
+        "Invalid body",
+        (
+            400,
+            415,
+        ),
+        "The body could not be read.",
+    ),
+    Rule.NOT_RECORDABLE: RuleWords("Not recordable", (503,), "The call could not be recorded, so it was not made."),
+    Rule.DATABASE_UNAVAILABLE: RuleWords(
+        "Database unavailable", (503,), "The database could not be reached to see whose response it is."
+    ),
+    Rule.MALFORMED_REQUEST: RuleWords("Malformed request", (400,), "The request was not valid HTTP."),
+    Rule.HEAD_TOO_LARGE: RuleWords("Head too large", (431,), "The request had too many or too large headers."),
+    Rule.UNSUPPORTED_CODING: RuleWords(
+        "Unsupported coding", (501,), "The request had another transfer coding than chunked."
+    ),
+    Rule.UNSUPPORTED_VERSION: RuleWords(
+        "Unsupported version", (505,), "The request was neither HTTP/1.1 nor HTTP/1.0."
+    ),
+    Rule.LATE_HEAD: RuleWords("Late head", (408,), "The head of the request did not arrive within two minutes."),
+    Rule.LATE_BODY: RuleWords("Late body", (408,), "The body of the request did not arrive in time."),
+}
+"""The rules in words."""
 
 
 class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is a response, not a fault of the program

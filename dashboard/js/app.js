@@ -9,6 +9,7 @@ import { IN_DEMO, InDemo, ROOT } from "./frame/demo.js";
 import { Shell } from "./frame/shell.js";
 import { SignIn, whyRefused } from "./views/sign_in/sign_in.js";
 import { useView, View } from "./frame/views.js";
+import { learn } from "./text/vocabulary.js";
 
 /** The whole page. */
 export function App() {
@@ -28,7 +29,8 @@ export function App() {
       setRefusal(null);
       setUser(user);
     };
-    return get("users/me").then(known, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
+    const greet = (user) => get("vocabulary").then(learn, () => {}).then(() => known(user)); // without it the API's own words are shown
+    return get("users/me").then(greet, (failure) => (failure.status === 401 ? setUser(null) : setError(failure)));
   };
   // Who is signed in stays who they are.
   const enter = (code) => get("users/me").catch(() => signIn({ code })).then(meet, signedOut);

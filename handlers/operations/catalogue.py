@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.api import demo_company, limits, what_if
+from handlers.api import demo_company, limits, vocabulary, what_if
 from handlers.api.accounts import audit, explanation, groups, policies, tokens, usage, users, views
 from handlers.api.alerts import webhooks
 from handlers.api.money import prices, reconciliation, recosts, spend
@@ -17,7 +17,20 @@ OPERATIONS = [
         (
             *(audit, configured, demo_company, devices, errors, explanation, export, facets, groups),
             *(interceptions, limits, live, managed, policies, prices, provider_usage, reconciliation, recosts),
-            *(refusals, sessions, sign_ins, spend, statistics, tokens, usage, users, views, webhooks, what_if),
+            *(
+                refusals,
+                sessions,
+                sign_ins,
+                spend,
+                statistics,
+                tokens,
+                usage,
+                users,
+                views,
+                vocabulary,
+                webhooks,
+                what_if,
+            ),
         )
     ),
     *policies.OPERATIONS,

@@ -1,4 +1,4 @@
-"""Why calls fail, in plain words. Pure. `dashboard/js/text/ends.js` says the same."""
+"""Why calls fail, in plain words. Pure."""
 
 from __future__ import annotations
 

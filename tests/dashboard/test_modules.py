@@ -12,9 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.errors.explanations import ENDS
 from intercept.records import EndReason
-from intercept.refusals import Rule
 from intercept.secrets.scrub import _SHAPES
 from storage.queries.filters.search_language import SEARCH_KEYS, parse_search
 from tests.server_process import ROOT
@@ -36,21 +34,13 @@ def test_every_test_of_every_module_passes():
     assert int(re.search(r"^# pass (\d+)$", ran.stdout, re.MULTILINE)[1]) >= len(TESTS)
 
 
-def test_every_failure_refusal_and_key_of_a_search_is_known():
-    script = """import { why } from "./dashboard/js/text/ends.js";
-        import { reasonOf, TITLES } from "./dashboard/js/text/refusals.js";
-        import { KEYS } from "./dashboard/js/bar/query.js";
-        const rules = TITLES.map(([rule]) => [rule, reasonOf(rule)])
-        console.log(JSON.stringify([process.argv.slice(1).map(why), rules, Object.entries(KEYS)]))"""
-    reasons = [reason for reason in EndReason if reason is not EndReason.COMPLETED]
-    command = ["node", "--input-type=module", "-e", script, *reasons]
-    said = json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout)
-    ends, rules, known = said[0], said[1], dict(said[2])
-    assert dict(zip(reasons, ends, strict=True)) == ENDS
-    assert [rule for rule, _ in rules] == list(Rule)
-    assert all(reason.endswith((".", ").")) for _, reason in rules)
+def test_every_key_of_a_search_is_known():
+    script = """import { KEYS } from "./dashboard/js/bar/query.js";
+        console.log(JSON.stringify(Object.entries(KEYS)))"""
+    command = ["node", "--input-type=module", "-e", script]
+    known = dict(json.loads(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout))
     assert list(known) == list(SEARCH_KEYS)
-    assert known["end"] == reasons
+    assert known["end"] == [reason for reason in EndReason if reason is not EndReason.COMPLETED]
     for key, values in known.items():
         for value in values:
             parse_search(f"{key}:{value}")

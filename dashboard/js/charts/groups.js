@@ -1,7 +1,7 @@
 /** Groups of the statistics: what they are called, which calls they lead to, and how they changed. Pure. */
 
 import { isSearchable, withTerm } from "../bar/query.js";
-import { titleOf } from "../text/refusals.js";
+import { titleOf } from "../text/vocabulary.js";
 
 /** By what calls can be grouped, and the key of a search that finds the calls of a group. */
 const DIMENSIONS = {

@@ -6,7 +6,7 @@ const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", 
 
 test("values are called what people call them", () => {
   const values = [ADA, { id: "Q3GaWIRIfD", name: "laptop", username: "ada" }, { id: "x", name: "research" }, { id: null, name: "" }, null, true, 429, "gpt-5"];
-  assert.equal(valueName("unknown_route", "rule"), "Unknown route");
+  assert.equal(valueName("unknown_route", "rule"), "unknown route");
   assert.deepEqual(values.map((value) => valueName(value)), ["ada", "ada · laptop · Q3GaWIRIfD", "research", "No group", "None", "Yes", "429", "gpt-5"]);
   assert.deepEqual(["user", "tag.project"].map(dimensionName), ["User", "Tag project"]);
 });

@@ -1,7 +1,7 @@
 /** Everything that is known of one call. */
 
 import { html } from "htm/preact";
-import { why } from "../../text/ends.js";
+import { why } from "../../text/vocabulary.js";
 import { duration, serviceTier, short, size, time, tokensIn, UNKNOWN, usd, words } from "../../text/format.js";
 import { CacheBreak } from "./cache_break.js";
 import { CopyButton } from "../../parts/copy.js";

@@ -8,7 +8,7 @@ import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
 import { Empty } from "../../parts/states.js";
 import { isSearchable, searchFor } from "../../bar/query.js";
-import { reasonOf, titleOf } from "../../text/refusals.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
 import { usePages } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything } from "../../frame/shell.js";

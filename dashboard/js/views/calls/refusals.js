@@ -6,7 +6,7 @@ import { End } from "../../parts/end.js";
 import { ListTabs } from "./list_tabs.js";
 import { Empty } from "../../parts/states.js";
 import { valueOf } from "../../bar/query.js";
-import { reasonOf, titleOf, TITLES } from "../../text/refusals.js";
+import { reasonOf, ruleTitles, titleOf } from "../../text/vocabulary.js";
 import { usePages } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { Choice, Filters, useSearch } from "../../bar/filters.js";
@@ -17,7 +17,7 @@ export function Refusals({ route, user }) {
   const { q = "" } = route.params;
   const sought = useSearch(route.params);
   const pages = usePages("refusals", { q: sought }, "after_id", PAGE);
-  const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${TITLES} onChoose=${(rule) => put("rule", rule)} />`;
+  const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${ruleTitles()} onChoose=${(rule) => put("rule", rule)} />`;
   return html`
     <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />

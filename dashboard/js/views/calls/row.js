@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { memo } from "../../parts/memo.js";
-import { problemOf } from "../../text/ends.js";
+import { problemOf } from "../../text/vocabulary.js";
 import { between, duration, time, usd, UNKNOWN } from "../../text/format.js";
 import { Status } from "../../parts/status.js";
 import { costOf, usageOf, UsageShort } from "../../parts/usage.js";

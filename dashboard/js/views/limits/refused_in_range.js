@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { searchFor } from "../../bar/query.js";
-import { reasonOf, titleOf } from "../../text/refusals.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
 import { plural, whole } from "../../text/format.js";
 import { Failure } from "../../parts/states.js";
 import { href } from "../../frame/router.js";

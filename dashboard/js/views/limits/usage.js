@@ -8,7 +8,7 @@ import { refusedText } from "../../text/limits_text.js";
 import { LimitRules } from "./limit_rule.js";
 import { Failure, NotForYou, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
-import { reasonOf, titleOf } from "../../text/refusals.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
 import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 import { seesEverything, seesEveryone } from "../../frame/shell.js";

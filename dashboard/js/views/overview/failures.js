@@ -1,9 +1,8 @@
 /** Why calls failed, and which the bridge refused. */
 
 import { html } from "htm/preact";
-import { why } from "../../text/ends.js";
 import { percent, whole, words } from "../../text/format.js";
-import { reasonOf, titleOf } from "../../text/refusals.js";
+import { reasonOf, titleOf, why } from "../../text/vocabulary.js";
 
 /** `refusals` are the statistics of refused calls by rule, undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
 export function Failures({ figures, refusals, drill, drillRefused }) {

@@ -10,7 +10,7 @@ import { TextField } from "../../parts/field.js";
 import { submitting } from "../../parts/form.js";
 import { Failure } from "../../parts/states.js";
 import { usageOf } from "../../parts/usage.js";
-import { reasonOf, titleOf } from "../../text/refusals.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
 
