@@ -24,7 +24,6 @@ MAX_BODY_BYTES: Final = 2**20
 """The largest body that is accepted: it is decoded at once, in the process of the bridge."""
 
 TOO_LARGE: Final = f"The request body is larger than the {MAX_BODY_BYTES} bytes that the demo provider reads."
-FAILS: Final = "The demo provider fails for this model, as you asked."
 
 FAILING: Final = "demo-error"
 FAILING_STREAM: Final = "demo-stream-error"
@@ -54,7 +53,10 @@ _SHAPES: Final = {
     api.path: _Shape(api, module.body, module.events, module.error_event)
     for api, module in ((CHAT_COMPLETIONS, chat_completions), (RESPONSES, responses), (MESSAGES, messages))
 }
-_FAILURE_STATUSES: Final = {OPENAI: 500, ANTHROPIC: 529}
+_FAILURES: Final = {
+    OPENAI: (500, "The demo provider fails for this model, as you asked."),
+    ANTHROPIC: (529, "Overloaded: the demo provider fails for this model, as you asked."),
+}
 
 
 class DemoProvider(ScriptedProvider):
@@ -128,7 +130,7 @@ class _Answer:
     def _call(self, shape: _Shape) -> list[Step]:
         call = DemoCall.of(shape.api, self._request.body, self._key, self._created)
         if call.model == FAILING or (call.model == FAILING_STREAM and not call.streams):
-            return self._refuse(_FAILURE_STATUSES[self._dialect], FAILS)
+            return self._refuse(*_FAILURES[self._dialect])
         if call.streams:
             first, pieces = stream_head(self._headers), list(shape.events(call))
         else:
@@ -136,7 +138,7 @@ class _Answer:
             pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
         half = len(pieces) // 2
         if call.model == FAILING_STREAM:
-            pieces[half:] = [shape.error_event(call, half, FAILS)]
+            pieces[half:] = [shape.error_event(call, half, _FAILURES[self._dialect][1])]
         if call.model == CUT:
             del pieces[half:]
         if call.streams:
