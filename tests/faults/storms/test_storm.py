@@ -41,7 +41,7 @@ pytestmark = [
     ),
     pytest.mark.server_says(
         r"WARNING storage\.recording\.left_calls: worker \d+: calls that instance \S+ left in flight: \d+$",
-        r"ERROR handlers\.dataplane\.observation: worker \d+: a reader failed and was dropped: ",
+        r"ERROR handlers\.dataplane\.call: worker \d+: a reader failed and was dropped: ",
         r"ERROR handlers\.base: worker \d+: unexpected error: ",
         # Where the machine is too busy for a decision in time.
         r"WARNING storage\.admission\.cluster: limits are server-local until the database is available: TimeoutError$",
