@@ -36,6 +36,10 @@ COMMANDS = {
     "prices": ("commands.money.recosts", "Show and set own prices, which come before list prices."),
     "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),
     "reconcile": ("commands.money.reconcile", "Compare the records with what a provider reports, by day and model."),
+    "recount": (
+        "commands.recount",
+        "Make totals of days again from the records; without --to sessions and the search, too.",
+    ),
     "serve": ("runtime.processes.serving", "Serve until SIGTERM or SIGINT; a second one exits at once."),
     "spend": ("commands.money.spend", "Write what calls cost."),
     "tokens": ("commands.tokens", "Create, find, replace and revoke tokens."),

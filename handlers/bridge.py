@@ -39,6 +39,7 @@ from storage.accounts.users import Identity
 from storage.admission.cluster import ClusterAuthority
 from storage.demo.state import Demo
 from storage.demo.store import DemoStore
+from storage.derived.job import DerivedJob
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.mongo.database import Database
@@ -122,6 +123,7 @@ class Bridge:
     sessions: Sessions
     questions: Questions
     live: Live
+    derived: DerivedJob
     upstream: UpstreamClient
     chat_usage: ChatUsage
     overload: OverloadProtection

@@ -39,3 +39,6 @@ class Readiness(Struct):
             "The time since which changes of policies are not applied, and what holds instead; absent if all are applied."
         ),
     ] = UNSET
+    figures: Annotated[
+        str | UnsetType, doc("How far totals, sessions and the search are behind, where that is more than a minute.")
+    ] = UNSET

@@ -157,6 +157,9 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         sessions=Sessions(database),
         questions=Questions(database),
         live=live,
+        derived=DerivedJob(
+            *(database, add_entries, remove_entries), now=now, busy=lambda: process.lifecycle.in_flight > 0
+        ),
         upstream=upstream,
         chat_usage=ChatUsage(ensure=settings.chat_stream_usage is ChatStreamUsage.ENSURE, monotonic=monotonic),
         overload=overload,
@@ -180,7 +183,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
 
 def start_upkeep(process: Process, bridge: Bridge) -> None:
     """Start the jobs that no request waits for: aggregation, retention, alerts, and metrics of the process."""
-    database, lifecycle, metrics = process.database, process.lifecycle, process.metrics
+    database, metrics = process.database, process.metrics
     lag = LoopLag()
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")
     process.start("event_loop_lag", lag.watch)
@@ -207,8 +210,13 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     process.start("token_uses", bridge.token_uses.run)
     process.start("group_names", bridge.group_names.run)
     process.start("refusals", bridge.refusal_recorder.run)
-    derived = DerivedJob(database, add_entries, remove_entries, now=now, busy=lambda: lifecycle.in_flight > 0)
-    process.start("derived", derived.run)
+    derived = bridge.derived
+    metrics.watch(
+        *("figures_behind_seconds", "How far totals, sessions and the search are behind."),
+        lambda: derived.behind_seconds,
+        across="livemax",
+    )
+    process.start("derived", derived.run if process.workers is None else derived.watch)
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
     process.start("spool", partial(process.spools.adopt, database))
     process.start("metrics", metrics.publish)

@@ -10,6 +10,11 @@ from handlers.limits_state import state_of_limits
 from resources.probes import Health, Readiness
 from version import VERSION
 
+LATE_SECONDS = 60.0
+"""More than figures are behind as a rule."""
+
+FIGURES = "totals, sessions and the search are {:.0f} s behind; calls are recorded, and none is lost"
+
 
 class HealthHandler(BridgeHandler):
     """`/healthz`: the process is alive."""
@@ -44,6 +49,7 @@ class ReadinessHandler(BridgeHandler):
             version=VERSION,
             limits=state_of_limits(cluster, workers) if cluster or workers else UNSET,
             policies=self.bridge.policies.problem or UNSET,
+            figures=FIGURES.format(behind) if (behind := self.bridge.derived.behind_seconds) > LATE_SECONDS else UNSET,
         )
         self.write(msgspec.json.encode(readiness))
 

@@ -25,6 +25,7 @@ from handlers.operation.metrics import FOLDER_VARIABLE
 from runtime import quickstart
 from runtime.data_folder import make_private
 from runtime.factories.edge import known_secrets
+from runtime.jobs import Jobs
 from runtime.logs import set_up_logging
 from runtime.process import now
 from runtime.processes.hosted import open_server_authority
@@ -37,7 +38,9 @@ from settings import Address, Settings, SettingsCommand, declared, flags_of, set
 from storage.accounts.identities import Identities, Role
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES
 from storage.accounts.sign_in.sign_ins import SignIns
+from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
+from storage.search.writing import add_entries, remove_entries
 from upstream.demo import DemoProvider
 
 logger = logging.getLogger("aibridge")
@@ -115,6 +118,9 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
             server = await Server.open(settings, database, sockets, demo_url, stack)
         else:
             private_uri = "" if settings.mongodb_uri else uri
+            # Not in a worker: those serve calls.
+            derived = DerivedJob(database, add_entries, remove_entries, now=now, busy=lambda: False)
+            stack.push_async_callback(Jobs(clock=monotonic).start("derived", derived.run).stop)
             handover = Handover(
                 flags=dict(flags), sockets=[one.fileno() for one in sockets], mongodb_uri=private_uri, demo_url=demo_url
             )

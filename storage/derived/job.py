@@ -129,6 +129,20 @@ class DerivedJob:
         finally:
             await self.close()
 
+    async def watch(self) -> None:
+        """Know how far the figures are, where another process of the server derives them, until cancelled."""
+        while True:
+            with self._database.health.tolerate("it is unknown how far the figures are"):
+                async with self._database.within(BATCH_SECONDS, "say how far the figures are"):
+                    self._know(await read_state(self._database))
+            await self._pause(RENEWAL_SECONDS)
+            await self._database.health.wait_until_back()
+
+    @property
+    def behind_seconds(self) -> float:
+        """How far the figures are behind, as far as this process knows; 0 where it does not."""
+        return 0.0 if self.counted_until is None else max((self._now() - self.counted_until).total_seconds(), 0.0)
+
     async def step(self) -> float:
         """Do a step; return the seconds until the next.
 
@@ -216,7 +230,7 @@ class DerivedJob:
         async with self._database.within(BATCH_SECONDS, "derive figures"):
             has = await has_lease(self._database.derived, str(JOB["_id"]), self._holder, LEASE_SECONDS)
             state = await read_state(self._database)
-        self.counted_until = None if "recount" in state else state.get("time")
+        self._know(state)
         self._recount = Recount.of(state)
         if not has:
             await self._forget()
@@ -229,6 +243,9 @@ class DerivedJob:
                 await self._move(self._stream.position, self._stream.time, None)
         self._renewed_at = now
         return self._stream
+
+    def _know(self, state: Mapping[str, Any]) -> None:
+        self.counted_until = None if "recount" in state else state.get("time")
 
     async def _open(self, state: Mapping[str, Any]) -> None:
         """Follow the changes behind the position, or from now on, and then count again what is missing."""

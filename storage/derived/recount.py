@@ -15,7 +15,7 @@ from bson.binary import Binary
 from bson.timestamp import Timestamp
 
 from intercept.records import Status
-from storage.derived.rollup import Bucket
+from storage.derived.rollup import Breakdown, Bucket
 from storage.derived.state import JOB
 from storage.mongo.change_stream import Change
 from storage.mongo.database import Database, with_plain_ids
@@ -96,6 +96,7 @@ async def begin_recount(database: Database, start: datetime, end: datetime | Non
     recount = Recount(Bucket.DAY.floor(start), end and Bucket.DAY.floor(end + timedelta(days=1) - timedelta.resolution))
     if end is None:
         recount = await _with_whole_sessions(database, recount)
+    recount = await _with_records(database, recount)
     await database.derived.update_one(JOB, {"$set": {"recount": recount.stored}}, upsert=True)
 
 
@@ -106,7 +107,8 @@ async def recount_since(database: Database, state: Mapping[str, Any]) -> Recount
     known = state.get("time")
     if known is None:
         return Recount(EVER, None)
-    return await _with_whole_sessions(database, Recount(Bucket.DAY.floor(known - MARGIN), None))
+    recount = await _with_whole_sessions(database, Recount(Bucket.DAY.floor(known - MARGIN), None))
+    return await _with_records(database, recount)
 
 
 async def _with_whole_sessions(database: Database, recount: Recount) -> Recount:
@@ -123,11 +125,24 @@ async def _with_whole_sessions(database: Database, recount: Recount) -> Recount:
         recount = recount._replace(start=Bucket.DAY.floor(first["started_at"]))
 
 
+async def _with_records(database: Database, recount: Recount) -> Recount:
+    """Begin with the first day of which all records are there: totals outlive those that retention removes."""
+    only, order = {"started_at": True}, [("started_at", 1), ("_id", 1)]
+    oldest = await database.interceptions.find_one({}, only, sort=order, hint=dict(BY_TIME))
+    first = Bucket.DAY.floor(oldest["started_at"]) if oldest else recount.start
+    earlier = {"level": Breakdown.ALL, "bucket": Bucket.DAY, "at": {"$lt": first}}
+    if oldest is None or await database.rollups.find_one(earlier, {"_id": True}) is None:
+        return recount
+    return recount._replace(start=max(recount.start, first + timedelta(days=1)))
+
+
 async def clear(database: Database, recount: Recount) -> None:
     """Remove what was derived of the days. Again is harmless; nothing may be added to them meanwhile."""
     await _remove(database, "rollups", {"level": {"$exists": True}, "at": recount.days})
     if recount.is_whole:
-        await _remove(database, "sessions", {"started_at": recount.days})
+        # Of sessions across the beginning of the first day records are gone.
+        across = {"last_active_at": recount.days, "interceptions": {"$gt": 1}}
+        await _remove(database, "sessions", {"$or": [{"started_at": recount.days}, across]})
 
 
 async def _remove(database: Database, name: str, conditions: Mapping[str, Any]) -> None:

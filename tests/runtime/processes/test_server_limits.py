@@ -96,3 +96,18 @@ class TestRates:
         assert await admit(10) == 0
         (key,) = by_name(await limits(server))["rate"]["keys"]
         assert (key["used"], key["remaining"]) == (4, 0)
+
+
+@pytest.mark.gen_test(timeout=60)
+async def test_the_supervisor_derives_figures_and_its_workers_know_how_far_these_are(server, upstream):
+    upstream.gate.set()
+    client = await server.client()
+    response = await server.call(client)
+    assert response.status == 200
+    with server.database() as database:
+        while not await database.rollups.find_one({"level": "everyone", "interceptions": 1}):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+        job = await database.derived.find_one({})
+        instances = {one["_id"] async for one in database.members.find()}
+    assert job["lease"]["holder"] not in instances
+    assert "figures_behind_seconds" in (await (await server.client()).request("GET", "/metrics", {})).body.decode()
