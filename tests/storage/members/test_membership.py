@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from storage.members.members import SILENT_SECONDS
-from storage.members.membership import Membership, process_space
+from storage.members.membership import Membership, Silence, process_space
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from tests.limits.clock import SECOND, Clock
@@ -128,6 +128,20 @@ async def test_refused_keys_are_read_by_the_others_until_their_process_is_silent
     assert one.refused_elsewhere == [KEY]
     await beats(one, clock, 1)
     assert one.refused_elsewhere == []
+
+
+def test_a_pause_of_ones_own_is_no_silence_unless_it_goes_on():
+    clock = Clock()
+    silence = Silence(1.0, clock)
+
+    def without_answer(seconds):
+        began = clock()
+        clock.advance(round(seconds * SECOND))
+        return silence.note(began)
+
+    assert [without_answer(seconds) for seconds in (3, 1.5, 3, 1.5)] == [False, False, False, True]
+    silence = Silence(1.0, clock)
+    assert [without_answer(6) for _ in range(4)] == [False, False, False, True]
 
 
 @pytest.mark.gen_test
