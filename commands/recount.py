@@ -25,8 +25,10 @@ def recount(start: datetime, end: datetime | None) -> None:
     """
 
     async def work(database: Database) -> None:
-        job = DerivedJob(database, add_entries, remove_entries, now=now)
-        await job.recount(start, end, lambda at: click.echo(f"Counted until {at:%Y-%m-%d %H:%M}."))
+        async def tell(at: datetime) -> None:
+            click.echo(f"Counted until {at:%Y-%m-%d %H:%M}.")
+
+        await DerivedJob(database, add_entries, remove_entries, now=now).recount(start, end, tell)
 
     run(work)
     click.echo("Counted again.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
 
@@ -118,7 +118,12 @@ class DemoStore(Changes):
                 await advance(_RECORDED * number / self._days)
             await filling.add_policies()
             job = DerivedJob(self.records, add_entries, remove_entries, now=self._now)
-            await job.catch_up()
+            first = until - timedelta(days=self._days)
+
+            async def add_up(at: datetime) -> None:
+                await advance(_RECORDED + (1 - _RECORDED) * max((at - first) / (until - first), 0.0))
+
+            await job.catch_up(add_up)
             await advance(1.0, state=DemoState.FILLED)
         except _LostError:
             if (await self._find()).fill == demo.fill:

@@ -65,6 +65,7 @@ WAIT_MILLISECONDS: Final = 1
 
 _log = logging.getLogger(__name__)
 
+Progress: TypeAlias = Callable[[datetime], Awaitable[object]]
 Write: TypeAlias = Callable[[Database, Sequence[Mapping[str, Any]], Session], Awaitable[None]]
 
 
@@ -164,8 +165,11 @@ class DerivedJob:
             return PAUSE_SECONDS
         return BUSY_SECONDS if self._busy() else 0.0
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, on_progress: Progress | None = None) -> None:
         """Derive all that has ended until now, and give the lease back.
+
+        Args:
+            on_progress: Is told until which start calls are counted, while that is done from the records.
 
         Raises:
             DatabaseUnavailableError: Not all was done.
@@ -177,14 +181,19 @@ class DerivedJob:
                 seconds = await self.step()
                 if self._stream is not None and self._recount is None and self._stream.time >= until:
                     return
+                if on_progress is not None and self._recount and self._recount.done:
+                    await on_progress(self._recount.done[0])
                 await self._pause(RETRY_SECONDS if seconds else 0.0)
         finally:
             await self.close()
 
-    async def recount(
-        self, start: datetime, end: datetime | None, on_progress: Callable[[datetime], None] = lambda _: None
-    ) -> None:
+    async def recount(self, start: datetime, end: datetime | None, on_progress: Progress | None = None) -> None:
         """Have days counted again, by whichever process has the job; return when it is done, see `begin_recount`.
+
+        Args:
+            start: In the first day.
+            end: After the last day; None counts all until now.
+            on_progress: See `catch_up`.
 
         Raises:
             DatabaseUnavailableError: It is not known to be done. If it was begun, it goes on.
@@ -198,7 +207,8 @@ class DerivedJob:
                     recount = Recount.of(await read_state(self._database))
                 if recount is None:
                     return
-                on_progress(recount.done[0] if recount.done else recount.start)
+                if on_progress is not None and recount.done:
+                    await on_progress(recount.done[0])
                 await self._pause(min(seconds, RETRY_SECONDS))
         finally:
             await self.close()

@@ -133,7 +133,12 @@ async def test_a_recount_puts_right_what_is_wrong_in_its_days_and_changes_nothin
     wrong = {"at": {"$gte": start, **({} if until is None else {"$lt": until})}}
     await database.rollups.update_many(wrong, {"$inc": {"interceptions": 5}})
     said = []
-    await derived_job(database, now=world.now).recount(start, until, said.append)
+
+    async def say(at):
+        said.append(at)
+
+    await derived_job(database, now=world.now).recount(start, until, say)
+    assert said == sorted(said)
     await world.adds_up()
     await world.go_on(5)
     await derive(database, now=world.now)
