@@ -280,7 +280,7 @@ class DerivedJob:
         if not recount.is_cleared:
             async with self._database.within(None, "count days again"):
                 await clear(self._database, recount)
-            await self._keep(recount._replace(is_cleared=True))
+            await self._keep(recount, recount._replace(is_cleared=True))
             return False
         if recount.time is not None and stream.time < recount.time:
             await self._follow(stream)
@@ -294,24 +294,28 @@ class DerivedJob:
 
                 async def add(session: Session) -> None:
                     await self._derive(ended, ended if recount.is_whole else (), parents, session, again=True)
-                    await self._keep(after, session)
+                    await self._keep(recount, after, session)
 
                 try:
                     await self._database.together(add)
                 except Exception as error:  # noqa: BLE001 - what is of no call is raised again
+                    self._recount = recount
                     if self._leaves_out(error, [document["_id"] for document in documents]):
-                        await self._keep(after)
+                        await self._keep(recount, after)
                 else:
                     self._grow()
             else:
-                await self._keep(None)
+                await self._keep(recount, None)
         return False
 
-    async def _keep(self, recount: Recount | None, session: Session | None = None) -> None:
+    async def _keep(self, before: Recount, recount: Recount | None, session: Session | None = None) -> None:
+        """Go on with what is counted again; None ends it.
+
+        Raises:
+            _LostError: It is not where this process has left it.
+        """
         change = {"$unset": {"recount": ""}} if recount is None else {"$set": {"recount": recount.stored}}
-        kept = await self._database.derived.update_one(
-            {**self._own, "position": self._position}, change, session=session
-        )
+        kept = await self._database.derived.update_one({**self._own, "recount": before.stored}, change, session=session)
         if not kept.matched_count:
             raise _LostError
         self._recount = recount

@@ -12,14 +12,15 @@ from storage.mongo.database import Database
 class Interrupted:
     """Fails when one step is done; those that only read many documents are none.
 
-    What fails before it is done leaves behind what the step before it left.
+    What fails before it is done leaves behind what the step before it left. With `at_commit` commits alone are steps.
     """
 
-    def __init__(self, database, step, error=None):
+    def __init__(self, database, step, error=None, *, at_commit=False):
         self._database = database
         self.health, self.within = database.health, database.within
         self._error = error or AutoReconnect("connection closed")
         self._left = step
+        self.at_commit = at_commit
         for name in Database.__annotations__:
             setattr(self, name, _Collection(getattr(database, name), self))
 
@@ -58,7 +59,8 @@ class _Collection:
 
         async def interrupted(*args, **options):
             response = await method(*args, **options)
-            self._interrupted.step()
+            if not self._interrupted.at_commit:
+                self._interrupted.step()
             return response
 
         return interrupted

@@ -44,7 +44,9 @@ async def test_random_calls_add_up_wherever_the_job_stops(database, seed):
             await world.price_again()
         if part in {4, 8}:
             await world.remove_texts()
-        interrupted = Interrupted(database, random.randint(0, 60))
+        # A database that is slow is asked again for less, also where a commit was slow that was done.
+        error = random.choice((None, ExecutionTimeout("operation exceeded time limit", 50)))
+        interrupted = Interrupted(database, random.randint(0, 60), error)
         with suppress(DatabaseUnavailableError):
             await derived_job(interrupted, now=world.now, holder=HOLDER).catch_up()
         stops += interrupted.happened
@@ -67,6 +69,19 @@ async def test_it_may_stop_at_every_step_and_in_its_first_count(database):
         await world.go_on(1)
     assert step >= 12
     await derived_job(database, now=world.now, holder=HOLDER).catch_up()
+    await world.adds_up()
+
+
+@pytest.mark.parametrize("is_begun", [True, False], ids=["followed", "counted from the records"])
+@pytest.mark.gen_test
+async def test_a_commit_that_was_slow_and_done_is_not_done_again(database, is_begun):
+    world = World(database, Random(17))
+    if is_begun:
+        await derive(database, now=world.now)
+    await world.go_on(12)
+    slow = Interrupted(database, 0, ExecutionTimeout("operation exceeded time limit", 50), at_commit=True)
+    await derived_job(slow, now=world.now).catch_up()
+    assert slow.happened
     await world.adds_up()
 
 
