@@ -182,7 +182,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
 
 
 def start_upkeep(process: Process, bridge: Bridge) -> None:
-    """Start the jobs that no request waits for: aggregation, retention, alerts, and metrics of the process."""
+    """Start the jobs that no request waits for: derived figures, retention, alerts, and metrics of the process."""
     database, metrics = process.database, process.metrics
     lag = LoopLag()
     metrics.watch("event_loop_lag_seconds", "Delay of the event loop.", lambda: lag.seconds, across="livemax")

@@ -84,7 +84,7 @@ def call_search(search: Search) -> Search | None:
 
 
 class Sessions:
-    """The sessions of a database, as `storage.derived.sessions.session_job` keeps them.
+    """The sessions of a database, as `storage.derived.sessions.grouping` keeps them.
 
     Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
     """
