@@ -176,7 +176,7 @@ def test_what_looks_like_markup_stays_text_also_in_an_address(page, site):
     for markup in MARKUP:
         tool = {"name": "read_file", "input_schema": {"properties": {markup: {"const": markup}}}}
         site.call(token, f"read_file {markup}", model=markup, tools=[tool])
-    site.recorded(token, len(MARKUP))
+    site.counted(token, len(MARKUP))
     page.open("interceptions", token)
     newest_first = MARKUP[::-1]
     page.shows("a.row .prompt", [f"read_file {markup}" for markup in newest_first])
@@ -187,7 +187,6 @@ def test_what_looks_like_markup_stays_text_also_in_an_address(page, site):
         assert page.find(".detail .user .text", markup).text == f"read_file {markup}"
         assert json.loads(page.find(".detail .tool pre", markup).text) == {markup: markup}
     page.until(lambda: set(MARKUP) < set(page.texts("select[aria-label=Model] option")), "they were to be choices")
-    site.counted(token, len(MARKUP))
     page.go("overview?by=model")
     page.find(".breakdown")
     assert sorted(page.texts(".breakdown td:first-child")) == sorted(MARKUP)
