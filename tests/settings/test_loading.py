@@ -179,14 +179,14 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
             provider(0, type="openai"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
-                "but not audit, clients, demo, demo-company, device, errors, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tags, tokens, users, views, webhooks"
+                "but not audit, clients, demo, demo-company, device, errors, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tags, tokens, users, views, vocabulary, webhooks"
             ),
         ),
         (
             provider(0, type="openai", name="sessions"),
             (
                 "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
-                "hyphens between, but not audit, clients, demo, demo-company, device, errors, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tags, tokens, users, views, webhooks"
+                "hyphens between, but not audit, clients, demo, demo-company, device, errors, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tags, tokens, users, views, vocabulary, webhooks"
             ),
         ),
         (

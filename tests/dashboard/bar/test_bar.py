@@ -53,7 +53,7 @@ def test_filters_are_chips_that_are_chosen_or_typed_and_a_click_or_a_key_takes_a
     _, token = site.user()
     site.call(token, "Hello", model="a model: with spaces")
     site.call(token, "Hello", model="demo-error")
-    site.recorded(token, 2)
+    site.counted(token, 2)  # the names to choose from are derived
     page.open("interceptions", token)
     page.find("#q").send_keys('status:failed "Hello"', Keys.ENTER)
     page.until(lambda: chips(page) == ["status:failed", '"Hello"'], "two chips")

@@ -40,7 +40,7 @@ def company(site):
 
 def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     owner, name, _ = company
-    ended = site.get(owner, "interceptions", limit=1, q="-status:in_flight")["count"]
+    ended = site.get(owner, "interceptions", limit=1, q="-status:in_flight since:30d")["count"]
     poll(lambda: site.get(owner, "stats")["total"]["interceptions"] >= ended)  # also what other tests have called
     page.open("overview", owner)
     page.click("nav a", "Explore")
