@@ -151,14 +151,14 @@ async def test_several_watchers_at_once_end_what_is_left_once(database):
     watchers = [Membership(database, process=UUID(int=50 + number)) for number in range(5)]
     for watcher in watchers:
         await watcher.beat()
-    rested = asyncio.Event()
+    all_rest = asyncio.Barrier(len(watchers) + 1)
 
     async def pause(_):
-        rested.set()
+        await all_rest.wait()
         await asyncio.Event().wait()
 
     watching = [asyncio.create_task(watch(database, one, pause=pause)) for one in watchers]
-    await rested.wait()
+    await all_rest.wait()
     for task in watching:
         task.cancel()
     await asyncio.wait(watching)

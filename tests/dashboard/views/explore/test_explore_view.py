@@ -41,7 +41,7 @@ def company(site):
 def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     owner, name, _ = company
     ended = site.get(owner, "interceptions", limit=1, q="-status:in_flight range:today")["count"]
-    poll(lambda: site.get(owner, "stats", range="today")["total"]["interceptions"] >= ended)  # also what other tests have called
+    poll(lambda: site.get(owner, "stats", range="today")["total"]["interceptions"] >= ended)
     page.open("overview", owner)
     page.click("nav a", "Explore")
     page.find(".groups tbody tr")
