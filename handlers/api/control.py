@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from abc import abstractmethod
-from contextlib import suppress
 
 import msgspec
 from msgspec import UNSET
 from tornado.iostream import StreamClosedError
 
-from handlers.api.pagination import parse_page, single_values
 from handlers.base import STALL_SECONDS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.identity.credentials import Credentials
@@ -132,15 +129,6 @@ class IdentifiedHandler(BridgeHandler):
         if self._share is not None:
             self._share.release()
 
-    def parameters(self, *allowed: str) -> dict[str, str]:
-        """The query parameters: each once, and none but these; raises as `single_values`."""
-        return single_values(self.request.query_arguments, allowed)
-
-    def page(self) -> dict[str, int]:
-        """`limit` and `offset` of a list that takes no other parameters; raises as `parse_page`."""
-        page = parse_page(self.parameters("limit", "offset"))
-        return {"limit": page.limit, "offset": page.offset}
-
     def write_json(self, value: object, status: int = 200, *, version: str = "") -> None:
         """Put a value into the response, and the version of what it shows."""
         self.set_status(status)
@@ -191,24 +179,6 @@ class IdentifiedHandler(BridgeHandler):
             error.detail = problem.detail or UNSET
             error.validations = [Validation(*one) for one in problem.validations] or UNSET
         return msgspec.json.encode(error)
-
-
-class ControlHandler(IdentifiedHandler):
-    """A resource that is read and never changed by request."""
-
-    async def prepare(self) -> None:
-        """Identify the user."""
-        await self.identify()
-
-    @abstractmethod
-    async def respond(self) -> None:
-        """Respond to a GET."""
-
-    async def get(self, *_path: str) -> None:
-        """Respond."""
-        with suppress(StreamClosedError):
-            await self.respond()
-            await self.finish_large()
 
 
 class UnknownResourceHandler(BridgeHandler):

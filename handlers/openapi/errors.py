@@ -7,18 +7,16 @@ from typing import Annotated
 from msgspec import Meta
 
 from handlers.api.control import TOO_MANY_REQUESTS
-from handlers.api.pagination import INVALID
-from handlers.api.recorded.visibility import NOT_FOR_READERS
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, TOO_MANY_FAILURES, UNIDENTIFIED, UNRECOGNISED
 from handlers.openapi.parts import JSON, Described, body, header, response
 from handlers.operations.handler import NOT_JSON, TOO_LARGE
-from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER
 from handlers.operations.operation import MAX_BODY_BYTES
 from handlers.operations.problems import INVALID_BODY
+from handlers.operations.query import INVALID
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
-from limits.protection.user_shares import DEFAULT_REQUESTS, MAX_EXPORTS
+from limits.protection.user_shares import DEFAULT_REQUESTS
 from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
@@ -34,16 +32,6 @@ def problem(description: str, *messages: str, headers: dict[str, Described] | No
 def retriable(description: str, *messages: str) -> Described:
     """An error that says when to try again."""
     return problem(description, *messages, headers={"Retry-After": RETRY_AFTER})
-
-
-def not_members(message: str) -> dict[str, Described]:
-    """The error of what members may not see."""
-    return {"403": problem("The caller is a member.", message)}
-
-
-def only_owners(message: str) -> dict[str, Described]:
-    """The error of what only owners may do."""
-    return {"403": problem("Only owners may do this.", message)}
 
 
 UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name, cost_centre")
@@ -86,11 +74,4 @@ RESPONSES = {
     ),
     "InternalError": problem("An internal error; the log has the details.", "Internal Server Error"),
     "Unavailable": retriable("The database is unavailable.", DATABASE_UNAVAILABLE, IDENTITIES_UNAVAILABLE),
-}
-
-# While the share of long requests of a user is taken.
-BUSY = retriable("Another export of the user is in progress.", TOO_MANY_EXPORTS_OF_USER.format(MAX_EXPORTS))
-# What a search for words may answer instead.
-WORDS = {
-    "403": problem("Words without a key search texts, which a reader does not see.", NOT_FOR_READERS),
 }

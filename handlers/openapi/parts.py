@@ -7,10 +7,6 @@ from typing import Annotated, Any
 
 from msgspec import UNSET, Meta
 
-from handlers.operations.long_response import LINES
-from resources.ranges import RANGE
-from resources.ranges import ZONE as ZONE_OF_DAYS
-
 # An object of the OpenAPI document, by its keys.
 Described = dict[str, Any]
 
@@ -35,10 +31,6 @@ def header_parameter(name: str, type_: Any, description: str) -> Described:
     return {"name": name, "in": "header", "description": description, "schema": type_}
 
 
-NAMED_RANGE = query("range", str, RANGE, example="last-month")
-ZONE = query("tz", str, ZONE_OF_DAYS, default="UTC", example="Europe/Berlin")
-"""The time zone of a named range."""
-
 IF_MATCH = header_parameter(
     "If-Match",
     str,
@@ -53,11 +45,6 @@ def header(type_: Any, description: str, example: object) -> Described:
 
 ETAG = {"ETag": header(str, "The version, which differs after each change.", '"9f8e1c0d7a6b5e4f"')}
 """The header of a resource that may be changed."""
-
-
-def location(path: str) -> dict[str, Described]:
-    """The header of a response to a request that made something."""
-    return {"Location": header(str, "Where it is.", path)}
 
 
 def response(
@@ -77,11 +64,6 @@ def body(type_: Any = None, /, **examples: object) -> Described:
 def json_response(description: str, type_: Any, headers: Mapping[str, Described] | None = None) -> Described:
     """A response in JSON that is of a type."""
     return response(description, {JSON: {"schema": type_}}, headers)
-
-
-def lines(progress: str) -> Described:
-    """Lines of progress, and at last the result, by media type."""
-    return {LINES: {"schema": str, "example": f'{progress}\n{{"result":{{}}}}\n'}}
 
 
 def shared(name: str) -> Described:

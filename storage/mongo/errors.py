@@ -13,7 +13,6 @@ from pymongo.errors import (
     ExecutionTimeout,
     OperationFailure,
     PyMongoError,
-    ServerSelectionTimeoutError,
     WTimeoutError,
 )
 
@@ -72,12 +71,6 @@ def is_loss(error: PyMongoError) -> bool:
     if isinstance(error, OperationFailure):
         return isinstance(error, WTimeoutError) or error.code in LOSS_CODES
     return isinstance(error, (ConnectionFailure, ConfigurationError))
-
-
-def is_slow(error: BaseException | None) -> bool:
-    """Whether it took too long, of an operation or of a block of `storage.mongo.database.Database.within`."""
-    is_operation = isinstance(error, PyMongoError) and error.timeout
-    return isinstance(error, TimeoutError) or (is_operation and not isinstance(error, ServerSelectionTimeoutError))
 
 
 def is_of_content(error: Exception) -> bool:

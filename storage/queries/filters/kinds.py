@@ -118,13 +118,6 @@ def read_switch(text: str) -> bool:
     return text == "true"
 
 
-def read_status(text: str) -> int:
-    """Read an HTTP status."""
-    if not _STATUS.fullmatch(text):
-        raise _invalid(text, "it is an HTTP status like 429")
-    return int(text)
-
-
 def read_status_or_class(text: str) -> int | StatusClass:
     """Read an HTTP status, or a class of them like `5xx`."""
     if _CLASS.fullmatch(text.lower()):

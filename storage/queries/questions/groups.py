@@ -126,14 +126,6 @@ class Answer(Struct):
         return rest
 
 
-def sum_of(groups: Iterable[Group]) -> Group:
-    """Return all groups as one, where nothing is in two of them."""
-    total = Group((), {}, {})
-    for group in groups:
-        total.add(group)
-    return total
-
-
 def check_order(question: Question, names: Iterable[str]) -> None:
     """Raise UnsupportedOrderError where groups that have these figures cannot be sorted as is requested."""
     if question.order is not Order.CHANGE and not set(_NEEDED[question.order]) <= set(names):

@@ -8,9 +8,9 @@ import json
 import pytest
 from tornado.iostream import StreamClosedError
 
-from handlers.api.pagination import INVALID
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.operations.problems import too_much
+from handlers.operations.query import INVALID
 from handlers.problems import DATABASE_UNAVAILABLE
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.questions import reading

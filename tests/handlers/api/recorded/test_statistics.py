@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from handlers.api.pagination import INVALID
 from handlers.api.recorded.question_query import QuestionQuery
 from handlers.operations.problems import too_much
+from handlers.operations.query import INVALID
 from storage.accounts.users import Role
 from storage.queries.questions.groups import TooManyPointsError, TooMuchError
 from storage.queries.questions.questions import Questions

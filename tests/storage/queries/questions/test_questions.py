@@ -23,7 +23,7 @@ from storage.queries.filters.search_language import parse_search
 from storage.queries.questions import questions as questions_module
 from storage.queries.questions import reading as reading_module
 from storage.queries.questions.calendar import Period, floor
-from storage.queries.questions.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError, sum_of
+from storage.queries.questions.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
 from storage.queries.questions.plan import selection_of
 from storage.queries.questions.question import By, Dimension, Order, Question, Subject, has_many, parse_by
 from storage.queries.questions.questions import Questions
@@ -77,7 +77,7 @@ def points_of(response):
 def check_rest(query, pages, groups):
     """What is in no group of a page is in the others, where no call is in two."""
     for page in pages if not any(has_many(Subject.CALLS, one) for one in query.by) else ():
-        assert nonzero(page.others.total) == nonzero(sum_of(groups).total)
+        assert nonzero(page.others.total) == nonzero(summed((None, group.total) for group in groups).get(None, {}))
 
 
 def keys_of(document, dimensions):
