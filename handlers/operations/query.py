@@ -144,6 +144,7 @@ def read_query(kind: type[Q], arguments: Mapping[str, list[bytes]], now: datetim
     fields = {one.encode_name: one for one in structs.fields(kind)}
     values: dict[str, Any] = {}
     problems: Problems = []
+    numbers: Problems = []
     message, detail = INVALID, ""
     for name, given in arguments.items():
         if name not in fields:
@@ -156,10 +157,12 @@ def read_query(kind: type[Q], arguments: Mapping[str, list[bytes]], now: datetim
                     values[fields[name].name] = (kind.readers.get(name) or reader_of(fields[name].type))(text)
             except UnicodeDecodeError:
                 problems.append((name, "is not UTF-8 text"))
-            except _NumberError as error:
-                message, detail = f"Invalid pagination {name} value.", f"Pagination {name} must be in range {error}"
             except ValueError as error:
-                problems.append((name, str(error)))
+                (numbers if isinstance(error, _NumberError) else problems).append((name, str(error)))
+    if numbers:
+        (name, rule), *further = numbers
+        message, detail = f"Invalid pagination {name} value.", f"Pagination {name} {rule}"
+        problems += further
     found, wrong = kind(**values), {name for name, _ in problems}
     problems += [(name, problem) for name, problem in found.check(now) if name not in wrong]
     after = next((name for name in values if name.startswith("after_")), None)
@@ -195,7 +198,7 @@ def _number_of(notes: list[Meta]) -> Callable[[str], int]:
         is_short = len(text.lstrip("0")) <= len(str(highest))
         if text.isascii() and text.isdecimal() and is_short and lowest <= int(text) <= highest:
             return int(text)
-        raise _NumberError(f"(0, {highest}]" if lowest else f"[0, {highest}]")
+        raise _NumberError(f"must be in range {'(' if lowest else '['}0, {highest}]")
 
     return read
 

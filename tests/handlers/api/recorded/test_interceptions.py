@@ -265,6 +265,14 @@ async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(runn
             "message": "Invalid pagination limit value.",
             "detail": "Pagination limit must be in range (0, 1000]",
         },
+        "limit=0&offset=-1&after_id=x": {
+            "message": "Invalid pagination limit value.",
+            "detail": "Pagination limit must be in range (0, 1000]",
+            "validations": [
+                {"field": "after_id", "detail": "must be a UUID"},
+                {"field": "offset", "detail": "must be in range [0, 2147483647]"},
+            ],
+        },
         f"offset=1&after_id={UUID(int=1)}": {
             "message": invalid,
             "detail": "Cannot use both after_id and offset pagination in the same request.",
