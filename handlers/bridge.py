@@ -149,12 +149,12 @@ class Bridge:
 
     @property
     def providers(self) -> Mapping[str, Provider]:
-        """Those that there are now, by name."""
+        """The providers that there are now, by name."""
         return self.routing.table.providers
 
     @property
     def key_pools(self) -> Mapping[str, KeyPool]:
-        """Their keys, by name of the provider."""
+        """The keys of providers, by name of the provider."""
         return self.routing.table.key_pools
 
     def note_refusal(self, refusal: Refusal) -> None:

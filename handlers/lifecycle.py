@@ -63,7 +63,7 @@ class Lifecycle:
         return len(self._under_way)
 
     def holders(self) -> Iterator[ActiveRequest]:
-        """Those that hold slots, oldest first."""
+        """Requests that hold slots, oldest first."""
         return (holder for request in self._under_way if (holder := request.holding()))
 
     def enter(self, request: Stoppable, *, long_lived: bool = False) -> None:

@@ -35,7 +35,7 @@ class ValidationProblem(Problem):
         self.validations = tuple(validations)
 
     def scrubbed(self) -> ValidationProblem:
-        """The same without anything that looks like a credential."""
+        """This problem without anything that looks like a credential."""
         validations = [(scrub_quoted(field), scrub_quoted(detail)) for field, detail in self.validations]
         return ValidationProblem(scrub_quoted(self.message), scrub_quoted(self.detail), validations)
 

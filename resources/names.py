@@ -25,7 +25,7 @@ class SeriesGroup(Struct):
 
 
 class Names(Struct, frozen=True):
-    """Those who are known: users and groups by id, tokens by the public part."""
+    """Users and groups that are known, by id, and tokens, by the public part."""
 
     users: Mapping[UUID, User] = field(default_factory=dict)
     groups: Mapping[UUID, Group] = field(default_factory=dict)

@@ -159,7 +159,7 @@ OTHER_READERS: Final[OtherReaders] = {
     "weight": _weight,
     "keys": _new_keys,
 }
-"""Those of fields that are no texts."""
+"""What reads the fields of a provider that are no texts."""
 
 Name = Annotated[str, Meta(max_length=64, pattern="^[a-z0-9]+(-[a-z0-9]+)*$", description="In the path of its calls.")]
 BaseURL = Annotated[str, Meta(max_length=MAX_URL, description="Its address; empty for that of the type's vendor.")]

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 MAX_BYTES = 1_000
-"""Of a note."""
+"""The most bytes of a note."""
 
 
 class FolderInUseError(Exception):

@@ -215,7 +215,7 @@ def find_destinations(
 
 
 def _find_others(handler: ProxyHandler, to: Destination, api: Api, summary: RequestSummary) -> Iterator[Destination]:
-    """Those that serve the same path and model and that the caller may use."""
+    """Destinations at other providers that serve the same path and model and that the caller may use."""
     table, method = handler.bridge.routing.table, handler.request.method
     for name in to.provider.fallback:
         provider, keys = table.providers.get(name), table.key_pools.get(name)

@@ -113,7 +113,7 @@ def _types(value: Any) -> Iterator[Any]:
 
 
 def _with_schemas(value: Any, schemas: Iterator[Described]) -> Any:
-    """The same with the schema of each in its place, in the same order."""
+    """A part of the document with schemas in the place of Python types, which have the same order."""
     if isinstance(value, dict):
         return {
             key: next(schemas) if _is_type(key, item) else _with_schemas(item, schemas) for key, item in value.items()

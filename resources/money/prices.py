@@ -95,7 +95,7 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
 
     @property
     def price(self) -> OwnPrice:
-        """The same as it is kept."""
+        """The price as it is kept."""
         return OwnPrice(**self.changes)
 
 

@@ -52,7 +52,7 @@ Removed: TypeAlias = Annotated[
 
 
 class TextMetadata(Metadata):
-    """Of an entry with a text."""
+    """What is said of an entry with a text."""
 
     withheld: Withheld = UNSET
     recording: Kept = UNSET
@@ -60,13 +60,13 @@ class TextMetadata(Metadata):
 
 
 class UsageMetadata(Metadata):
-    """Of a token usage: the provider's own usage object, whole."""
+    """What is said of a token usage: the provider's own usage object, whole."""
 
     usage: dict[str, Any] | UnsetType = UNSET
 
 
 class ThoughtMetadata(Struct):
-    """Of a thought: what the provider calls it."""
+    """What is said of a thought: what the provider calls it."""
 
     source: Annotated[str, doc("`thinking`, `reasoning`, `reasoning_summary` or `commentary`.")]
     truncated: Truncated = UNSET

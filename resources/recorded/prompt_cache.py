@@ -77,7 +77,7 @@ class Cache(Struct):
 
 
 class CallCache(Cache):
-    """The same of one call, and where the cache broke."""
+    """What the prompt cache did for one call, and where it broke."""
 
     broke: Annotated[Break | None, doc("Null if nothing was lost, and until the call was added to its session.")]
 

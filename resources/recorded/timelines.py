@@ -77,7 +77,7 @@ class ToolFigures(Struct):
 
 
 class Loop(Struct):
-    """The same tool with the same arguments, again and again."""
+    """A tool that was called with the same arguments again and again."""
 
     tool: str
     agent_id: str | None

@@ -90,7 +90,7 @@ async def _tokens(ask: Ask, user: User) -> list[TokenDetails]:
 
 
 async def _refusals(bridge: Bridge, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
-    """Those of a time range; the latest are of it if the request gives it, else whenever they were."""
+    """Refusals of a user in a time range. The latest are of it if the request gives it, else whenever they were."""
     by_rule = Question(start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
     rules = {one.key[0]: one.total["refusals"] for one in (await bridge.questions.answer(by_rule)).groups}
     refused: dict[str, Any] = {"shadow": {"$ne": True}}

@@ -254,4 +254,4 @@ SEARCH_KEYS: Final = (*KEYS, *_TIMES)
 """Every key of a search for calls, those of times too."""
 
 REFUSAL_SEARCH_KEYS: Final = (*REFUSAL_KEYS, *_TIMES)
-"""The same of a search for refusals."""
+"""Every key of a search for refusals, those of times too."""

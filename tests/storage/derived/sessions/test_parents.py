@@ -46,7 +46,7 @@ async def test_an_answer_to_a_tool_call_goes_on_with_the_call(database):
 
 
 def apart(user, *calls):
-    """The same calls of another user, with numbers of their own."""
+    """Calls like these, made by another user, with numbers of their own."""
     return [replace(call, number=10 * user + call.number, initiator=UUID(int=user)) for call in calls]
 
 
