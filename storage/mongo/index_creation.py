@@ -19,6 +19,7 @@ from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 from pymongo import IndexModel
 from pymongo.errors import OperationFailure
 
+from storage.mongo.errors import DatabaseUnavailableError
 from storage.mongo.index_models import INDEXES
 
 INDEX_SECONDS = 3_600.0
@@ -36,6 +37,7 @@ _MAX_SECONDS = 2**31 - 1
 
 _INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
 _INDEX_DIFFERS = 85  # IndexOptionsConflict
+_KEYS_DIFFER = 86  # IndexKeySpecsConflict
 
 _log = logging.getLogger(__name__)
 
@@ -49,8 +51,18 @@ async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention
 
 
 async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:
-    """Create the missing indexes of a collection."""
-    await database[name].create_indexes(list(INDEXES[name]))
+    """Create the missing indexes of a collection.
+
+    Raises:
+        DatabaseUnavailableError: It has another index of one of these names, so something else has written to it.
+    """
+    try:
+        await database[name].create_indexes(list(INDEXES[name]))
+    except OperationFailure as error:
+        if error.code not in {_INDEX_DIFFERS, _KEYS_DIFFER}:
+            raise
+        text = f"the collection {name} of the database {database.name} has indexes that are not of this version of AI Bridge"
+        raise DatabaseUnavailableError(f"{text}: name another database, or remove this one") from error
 
 
 async def set_retention(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:

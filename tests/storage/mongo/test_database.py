@@ -32,6 +32,16 @@ async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_s
 
 
 @pytest.mark.gen_test
+async def test_a_database_with_other_indexes_is_refused_in_a_sentence(database):
+    await database.interceptions.drop_index("in_flight")
+    await database.interceptions.create_index("instance_id", name="in_flight")
+    name = database.interceptions.database.name
+    said = f"the collection interceptions of the database {name} has indexes that are not of this version of AI Bridge"
+    with pytest.raises(DatabaseUnavailableError, match=f"^{said}: name another database, or remove this one$"):
+        await database.prepare(retention=None)
+
+
+@pytest.mark.gen_test
 async def test_a_start_does_not_wait_for_the_transaction_of_a_killed_process(database):
     async with await database._client.start_session() as session, session.start_transaction():
         for name in INDEXES:
