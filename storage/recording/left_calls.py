@@ -58,7 +58,7 @@ async def end_what_is_left(database: Database, membership: Membership) -> int:
         DatabaseUnavailableError: Not all are ended.
     """
     ended, members = 0, membership.members
-    async with database.within(ANSWER_SECONDS, "end calls that dead processes left"):
+    async with database.within(ANSWER_SECONDS, "end calls that dead processes left", may_be_slow=True):
         others = {**IN_FLIGHT, "instance_id": {"$ne": membership.id}}
         with_calls = database.interceptions.aggregate(
             [{"$match": others}, {"$group": {"_id": "$instance_id"}}], hint=dict(CALLS_IN_FLIGHT)

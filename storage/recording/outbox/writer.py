@@ -152,7 +152,7 @@ class Writer:
         """End what the dead left. Where the database does not do that now, another process does it later."""
         dead, self._dead = self._dead, set()
         with suppress(DatabaseUnavailableError):
-            async with self._database.within(COMMIT_SECONDS, "end calls that dead servers left"):
+            async with self._database.within(COMMIT_SECONDS, "end calls that dead servers left", may_be_slow=True):
                 for id_ in dead:
                     await end_calls_left(self._database, id_)
                     await self._database.members.delete_one({"_id": id_})
