@@ -28,16 +28,16 @@ class ErrorBody(Protocol):
         """Word the error of an HTTP status. `request_id` is a UUID or its text, which is the same in JSON."""
 
 
-class KeyRefusal(NamedTuple):
+class RefusalBody(NamedTuple):
     """What a refusal's body says: whether the key is not valid, and after how many seconds to try again; None for nothing."""
 
     is_invalid_key: bool = False
     retry_after: float | None = None
 
 
-def without_words(_body: bytes) -> KeyRefusal:
+def without_words(_body: bytes) -> RefusalBody:
     """Read nothing: the status and the head of a refusal say everything."""
-    return KeyRefusal()
+    return RefusalBody()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,7 +79,7 @@ class Dialect:
     models_path: str = ""
     check_headers: tuple[tuple[str, str], ...] = ()
     explaining_statuses: frozenset[int] = frozenset()
-    read_refusal: Callable[[bytes], KeyRefusal] = without_words
+    read_refusal: Callable[[bytes], RefusalBody] = without_words
     stream_type: str = EVENTS
     example: Mapping[str, Any] = field(default_factory=dict)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
-from upstream.demo.scripted import CLOSE, RESET, Connection, Received, ScriptedProvider, Step
+from upstream.demo.scripted import CLOSE, RESET, Received, ScriptedConnection, ScriptedProvider, Step
 
 __all__ = ["CLOSE", "RESET", "FakeUpstream", "Received", "Step"]
 
@@ -17,10 +17,10 @@ class FakeUpstream(ScriptedProvider):
         super().__init__()
         self.scripts: list[Iterable[Step]] = []
         self.requests: list[Received] = []
-        self.connections: list[Connection] = []
+        self.connections: list[ScriptedConnection] = []
         self._arrived = asyncio.Event()
 
-    def connect(self) -> Connection:
+    def connect(self) -> ScriptedConnection:
         connection = super().connect()
         self.connections.append(connection)
         return connection

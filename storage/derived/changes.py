@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from intercept.records import Status
-from storage.mongo.change_stream import Change, Followed
+from storage.mongo.change_stream import Change, ChangeFilter
 from storage.recording.changes import COSTS
 
 _ENDS: Final = {"operationType": {"$in": ["insert", "replace"]}, "fullDocument.status": {"$ne": Status.IN_FLIGHT.value}}
@@ -17,7 +17,7 @@ _CHANGES: Final = {"operationType": "update", "updateDescription.updatedFields.c
 _READ: Final = ("fullDocument", "documentKey", "clusterTime", "updateDescription.removedFields")
 _UPDATED: Final = [f"updateDescription.updatedFields.{name}" for name in (*COSTS, "was")]
 
-ENDS: Final = Followed(
+ENDS: Final = ChangeFilter(
     ({"$match": {"$or": [_ENDS, _CHANGES]}}, {"$project": dict.fromkeys((*_READ, *_UPDATED), True)}), plain_ids=True
 )
 """The changes of interceptions that are followed."""

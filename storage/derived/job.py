@@ -69,7 +69,7 @@ Progress: TypeAlias = Callable[[datetime], Awaitable[object]]
 Write: TypeAlias = Callable[[Database, Sequence[Mapping[str, Any]], Session], Awaitable[None]]
 
 
-class _LostError(Exception):
+class _JobLostError(Exception):
     """Another process has the job, or it is not known whether the last transaction was done."""
 
 
@@ -155,7 +155,7 @@ class DerivedJob:
             if stream is None:
                 return RENEWAL_SECONDS
             is_all = await (self._replay(stream, self._recount) if self._recount else self._follow(stream))
-        except _LostError:
+        except _JobLostError:
             await self._forget()
             return 0.0
         except BaseException:
@@ -312,12 +312,12 @@ class DerivedJob:
         """Go on with what is counted again; None ends it.
 
         Raises:
-            _LostError: It is not where this process has left it.
+            _JobLostError: It is not where this process has left it.
         """
         change = {"$unset": {"recount": ""}} if recount is None else {"$set": {"recount": recount.stored}}
         kept = await self._database.derived.update_one({**self._own, "recount": before.stored}, change, session=session)
         if not kept.matched_count:
-            raise _LostError
+            raise _JobLostError
         self._recount = recount
 
     async def _follow(self, stream: ChangeStream) -> bool:
@@ -331,7 +331,7 @@ class DerivedJob:
                     break
         except ForgottenPositionError:
             await self._database.derived.update_one(self._own, {"$unset": {"position": ""}})
-            raise _LostError from None
+            raise _JobLostError from None
         is_all = len(changes) < BATCH
         await self._add_all(changes)
         if is_all and not self._recount:
@@ -357,8 +357,8 @@ class DerivedJob:
         Raises:
             Exception: It is this error, and fewer would not help.
         """
-        is_content = is_of_content(error) and not isinstance(error, (DatabaseUnavailableError, _LostError))
-        if not is_content and (isinstance(error, _LostError) or not self._database.health.available):
+        is_content = is_of_content(error) and not isinstance(error, (DatabaseUnavailableError, _JobLostError))
+        if not is_content and (isinstance(error, _JobLostError) or not self._database.health.available):
             raise error
         if len(ids) > 1:
             self._limit = len(ids) // 2
@@ -419,14 +419,14 @@ class DerivedJob:
         """Go on to a position.
 
         Raises:
-            _LostError: The job is not where this process has left it.
+            _JobLostError: The job is not where this process has left it.
         """
         there = {**self._own, "position": self._position}
         moved = await self._database.derived.update_one(
             there, {"$set": {"position": position, "time": _utc(at)}}, session=session
         )
         if not moved.matched_count:
-            raise _LostError
+            raise _JobLostError
         self._position = position
 
 

@@ -20,7 +20,7 @@ from uuid import UUID
 from storage.accounts.identities import Identities, User
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
-from storage.mongo.change_stream import Change, ChangeStream, Followed, ForgottenPositionError, InvalidPositionError
+from storage.mongo.change_stream import Change, ChangeFilter, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
@@ -60,7 +60,7 @@ _STARTS_AND_ENDS = {
 }
 _READ = dict.fromkeys(("fullDocument", "documentKey", "clusterTime"), True)
 
-STARTS_AND_ENDS = Followed(({"$match": _STARTS_AND_ENDS}, {"$project": _READ}), look_up=True)
+STARTS_AND_ENDS = ChangeFilter(({"$match": _STARTS_AND_ENDS}, {"$project": _READ}), look_up=True)
 """The changes that listeners hear of."""
 
 _log = logging.getLogger(__name__)

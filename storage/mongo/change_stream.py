@@ -47,7 +47,7 @@ class ForgottenPositionError(LookupError):
     """The database no longer has the events after this position."""
 
 
-class Followed(NamedTuple):
+class ChangeFilter(NamedTuple):
     """Which changes a stream reports.
 
     Attributes:
@@ -89,7 +89,7 @@ class ChangeStream:
         time: The database's time of that position.
     """
 
-    def __init__(self, database: Database, session: Session, followed: Followed, after: str | None) -> None:
+    def __init__(self, database: Database, session: Session, followed: ChangeFilter, after: str | None) -> None:
         self._database = database
         self._followed = followed
         self._collection = with_plain_ids(database.interceptions) if followed.plain_ids else database.interceptions
@@ -100,7 +100,7 @@ class ChangeStream:
         self.time = Timestamp(0, 0)
 
     @classmethod
-    async def open(cls, database: Database, followed: Followed, after: str | None = None) -> Self:
+    async def open(cls, database: Database, followed: ChangeFilter, after: str | None = None) -> Self:
         """Begin behind a position, or now. A position may turn out to be none, or too old, at the first `read` only.
 
         Raises:

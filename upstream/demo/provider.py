@@ -40,7 +40,7 @@ _MODELS: Final = "/v1/models"
 _CREATED, _CREATED_AT = 1767225600, "2026-01-01T00:00:00Z"
 
 
-class _Shape(NamedTuple):
+class _ResponseShape(NamedTuple):
     """The shape that an API gives to a response: whole, in events, and the event that ends a failed stream at a number."""
 
     api: Api
@@ -50,7 +50,7 @@ class _Shape(NamedTuple):
 
 
 _SHAPES: Final = {
-    api.path: _Shape(api, module.body, module.events, module.error_event)
+    api.path: _ResponseShape(api, module.body, module.events, module.error_event)
     for api, module in ((CHAT_COMPLETIONS, chat_completions), (RESPONSES, responses), (MESSAGES, messages))
 }
 _FAILURES: Final = {
@@ -127,7 +127,7 @@ class _Answer:
             case method, path:
                 return self._refuse(404, f"Unknown request URL: {method} {path}.")
 
-    def _call(self, shape: _Shape) -> list[Step]:
+    def _call(self, shape: _ResponseShape) -> list[Step]:
         call = DemoCall.of(shape.api, self._request.body, self._key, self._created)
         if call.model == FAILING or (call.model == FAILING_STREAM and not call.streams):
             return self._refuse(*_FAILURES[self._dialect])

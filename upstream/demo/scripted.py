@@ -70,7 +70,7 @@ class ScriptedProvider(ABC):
 
     def __init__(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         self.sleep = sleep
-        self.open: set[Connection] = set()
+        self.open: set[ScriptedConnection] = set()
         self.written = 0
 
     @abstractmethod
@@ -91,9 +91,9 @@ class ScriptedProvider(ABC):
         self.url = f"{'http' if tls is None else 'https'}://{host}:{port}/"
         return self
 
-    def connect(self) -> Connection:
+    def connect(self) -> ScriptedConnection:
         """Make a connection of somebody who connects."""
-        return Connection(self)
+        return ScriptedConnection(self)
 
     async def stop(self) -> None:
         """Stop listening, and cut every connection that is still open."""
@@ -103,7 +103,7 @@ class ScriptedProvider(ABC):
         await self._server.wait_closed()
 
 
-class Connection(asyncio.Protocol):
+class ScriptedConnection(asyncio.Protocol):
     """One connection: requests in, scripts out, one after the other."""
 
     def __init__(self, provider: ScriptedProvider) -> None:

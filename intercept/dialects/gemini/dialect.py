@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from intercept.apis import Dialect, KeyRefusal
+from intercept.apis import Dialect, RefusalBody
 from intercept.formats.json_text import read_array, read_struct
 
 _ERRORS: Final = {
@@ -79,14 +79,14 @@ class _Body(Struct):
 _BODY: Final = Decoder(_Body)
 
 
-def read_refusal(body: bytes) -> KeyRefusal:
+def read_refusal(body: bytes) -> RefusalBody:
     """Read the body of a refusal, which is an object, or an array of one where an array was to be streamed."""
     decoded = read_struct(body, _BODY)
     if decoded is None:
         decoded = read_struct(next(iter(read_array(body)), b""), _BODY)
     details = (decoded.error.details if decoded and decoded.error else None) or []
     delays = [float(found[1]) for one in details if (found := _SECONDS.fullmatch(one.retryDelay))]
-    return KeyRefusal(any(one.reason == _INVALID_KEY for one in details), delays[0] if delays else None)
+    return RefusalBody(any(one.reason == _INVALID_KEY for one in details), delays[0] if delays else None)
 
 
 DIALECT: Final = Dialect(
