@@ -113,7 +113,7 @@ class Database:
     rollups: Collection  # one document per rollup, see `storage.derived.rollup`
     sessions: Collection  # one document per session, see `storage.queries.sessions.sessions`
     cache_lines: Collection  # the latest calls of sessions, see `storage.derived.sessions.prompt_cache`
-    search_segments: Collection  # of the search index, see `storage.search.documents`, and the state of its job
+    search_segments: Collection  # of the search index, see `storage.search.segments`
     search_parts: Collection  # what is in them
     refusals: Collection  # rows about requests that were refused, see `storage.derived.refusal_recorder`
     refusal_totals: Collection  # how many requests were refused, by rule, user and time range

@@ -18,7 +18,7 @@ from upstream.client import UpstreamResponse, UpstreamTruncatedError
 MAX_HELD_BYTES = 64 * 1024
 """Bytes of a client's messages that may wait before no more is read from it, and of one before it needs a slot."""
 MAX_PROVIDER_MESSAGE_BYTES = 32 * 1024 * 1024
-"""The largest message of a provider, as it is of an event over HTTP. A larger one closes the connection with 1009."""
+"""The largest message of a provider. A larger one closes the connection with 1009."""
 CUT = "the provider closed the WebSocket before the response was complete"
 
 
