@@ -84,11 +84,9 @@ class Members:
     def __init__(self, own: str, now_ns: MonotonicNs, waits: Waits) -> None:
         self._own = own
         self._now_ns = now_ns
-        lease, missing, silent, dead = (round(seconds * SECOND_NS) for seconds in waits)
-        self._lease_ns = lease
-        self._missing_ns = missing
-        self._silent_ns = silent
-        self._dead_ns = max(dead, lease)
+        self._lease_ns, self._missing_ns, self._silent_ns, self._dead_ns = (
+            round(seconds * SECOND_NS) for seconds in waits
+        )
         self._known: dict[str, _Known] = {}
         self._checked_at = now_ns()
 
