@@ -278,9 +278,13 @@ class DerivedJob:
     async def _replay(self, stream: ChangeStream, recount: Recount) -> bool:
         """Add the next calls of the days that are counted again, and then what has ended; return whether that was all."""
         if not recount.is_cleared:
-            async with self._database.within(None, "count days again"):
-                await clear(self._database, recount)
-            await self._keep(recount, recount._replace(is_cleared=True))
+
+            async def remove(session: Session) -> None:
+                is_all = await clear(self._database, recount, session)
+                await self._keep(recount, recount._replace(is_cleared=is_all), session)
+
+            async with self._database.within(BATCH_SECONDS, "count days again", may_be_slow=True):
+                await self._database.together(remove)
             return False
         if recount.time is not None and stream.time < recount.time:
             await self._follow(stream)

@@ -18,7 +18,7 @@ from intercept.records import Status
 from storage.derived.rollup import Breakdown, Bucket
 from storage.derived.state import JOB
 from storage.mongo.change_stream import Change
-from storage.mongo.database import Database, with_plain_ids
+from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import BY_TIME
 
 EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,8 +27,8 @@ EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MARGIN: Final = timedelta(days=1)
 """So long before the last known change calls may have started that ended after it."""
 
-REMOVED_AT_ONCE: Final = 5_000
-"""Documents that are removed with one command."""
+REMOVED_AT_ONCE: Final = 1_000
+"""Documents of a collection that are removed in one transaction."""
 
 _OLDEST_FIRST: Final = [("started_at", 1), ("_id", 1)]
 
@@ -136,22 +136,21 @@ async def _with_records(database: Database, recount: Recount) -> Recount:
     return recount._replace(start=max(recount.start, first + timedelta(days=1)))
 
 
-async def clear(database: Database, recount: Recount) -> None:
-    """Remove what was derived of the days. Again is harmless; nothing may be added to them meanwhile."""
-    await _remove(database, "rollups", {"level": {"$exists": True}, "at": recount.days})
+async def clear(database: Database, recount: Recount, session: Session) -> bool:
+    """Remove some of what was derived of the days, in the transaction of a session; return whether that was all."""
+    conditions: dict[str, Mapping[str, Any]] = {"rollups": {"level": {"$exists": True}, "at": recount.days}}
     if recount.is_whole:
         # Of sessions across the beginning of the first day records are gone.
         across = {"last_active_at": recount.days, "interceptions": {"$gt": 1}}
-        await _remove(database, "sessions", {"$or": [{"started_at": recount.days}, across]})
-
-
-async def _remove(database: Database, name: str, conditions: Mapping[str, Any]) -> None:
-    collection = with_plain_ids(getattr(database, name))
-    while True:
-        found = await collection.find(conditions, {"_id": True}).limit(REMOVED_AT_ONCE).to_list(None)
-        if not found:
-            return
-        await collection.delete_many({"_id": {"$in": [one["_id"] for one in found]}})
+        conditions["sessions"] = {"$or": [{"started_at": recount.days}, across]}
+    for name, condition in conditions.items():
+        collection = with_plain_ids(getattr(database, name))
+        found = await collection.find(condition, {"_id": True}, session=session).limit(REMOVED_AT_ONCE).to_list(None)
+        if found:
+            await collection.delete_many({"_id": {"$in": [one["_id"] for one in found]}}, session=session)
+        if len(found) == REMOVED_AT_ONCE:
+            return False
+    return True
 
 
 async def read_recorded(database: Database, recount: Recount, number: int) -> tuple[list[dict[str, Any]], Timestamp]:

@@ -1,7 +1,8 @@
-"""A database that fails at one of its commands."""
+"""A database that fails or waits at one of its commands."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from pymongo.errors import AutoReconnect
@@ -42,6 +43,23 @@ class Interrupted:
         if self._left == -1:
             raise self._error
 
+    async def wait(self, command):
+        """Is called before each command."""
+
+
+class Held(Interrupted):
+    """Waits before the first command of a kind until `gate` is set, as in a process that is paused."""
+
+    def __init__(self, database, command):
+        super().__init__(database, 10**9)
+        self._command = command
+        self.reached, self.gate = asyncio.Event(), asyncio.Event()
+
+    async def wait(self, command):
+        if command == self._command:
+            self.reached.set()
+            await self.gate.wait()
+
 
 class _Collection:
     def __init__(self, collection, interrupted):
@@ -58,6 +76,7 @@ class _Collection:
             return method
 
         async def interrupted(*args, **options):
+            await self._interrupted.wait(name)
             response = await method(*args, **options)
             if not self._interrupted.at_commit:
                 self._interrupted.step()
