@@ -53,7 +53,7 @@ def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
 
 
 def dialect_headers(dialect: Dialect, states: Sequence[LimitState], now: datetime) -> dict[str, str]:
-    """The same in the headers of a provider, for a refusal of the bridge's own.
+    """Say in the headers of a provider what is left of limits, for a refusal of the bridge's own.
 
     Some dialects have none. OpenAI has `x-ratelimit-limit-requests` and so on, with a duration for the reset, Anthropic
     `anthropic-ratelimit-requests-limit` and so on, with an instant.

@@ -163,5 +163,5 @@ class Limiter:
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:
-    """Of amounts what a limit counts."""
+    """What a limit counts of amounts."""
     return amounts.tokens if limit.kind is TOKENS else amounts.micro_dollars

@@ -60,5 +60,5 @@ class Process:
 
     @property
     def spools(self) -> SpoolFolders:
-        """Those in its data-dir."""
+        """The spools in its data-dir."""
         return SpoolFolders(self.settings.data_dir / "spool")

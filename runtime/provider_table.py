@@ -85,7 +85,7 @@ class ManagedRouting:
         return make_managed(self._settings, stored, keys, secrets)
 
     def _open_secrets(self, stored: StoredProvider) -> dict[str, str]:
-        """Those that can be opened, by name."""
+        """The secrets of a provider that can be opened, by name."""
         opened = {}
         for name, secret in stored.secrets.items():
             try:

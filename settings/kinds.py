@@ -119,7 +119,7 @@ def choice(options: type[E], *left_out: E) -> Kind[E]:
 
 
 def optional(kind: Kind[T]) -> Kind[T | None]:
-    """The same, or an empty text, which is None."""
+    """Make a kind that also takes an empty text, which is None."""
     return Kind(kind.name, kind.allowed, lambda text: kind.parse(text) if text else None, kind.echo)
 
 

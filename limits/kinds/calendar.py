@@ -29,7 +29,7 @@ def to_ns(moment: datetime) -> int:
 
 
 def from_ns(moment: int) -> datetime:
-    """The same back, in whole microseconds."""
+    """Return the moment of nanoseconds since 1970, in whole microseconds."""
     return _EPOCH + timedelta(microseconds=moment // 1000)
 
 

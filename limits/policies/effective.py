@@ -131,7 +131,7 @@ def _without_budgets(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
 
 
 def _with_replaced(applied: Sequence[Applied]) -> Iterator[Applied]:
-    """Of the budgets of each member leave one: the user's own, else the largest of a group's, else that of everyone.
+    """Leave one budget of each member: the user's own, else the largest of a group's, else that of everyone.
 
     Budgets that only count are left or replaced among themselves, so that a trial changes nothing.
     """

@@ -129,7 +129,7 @@ class OverloadProtection:
         return await self._count(client, limits, reserve() if any(limit.reserve for limit in limits) else NOTHING)
 
     async def _holding(self, client: Client, limits: list[Limit]) -> list[Limit]:
-        """Those of some limits that hold for a client: not what is used up, if it only cancels what would use more."""
+        """The limits of these that hold for a client: not what is used up, if it only cancels what would use more."""
         if not client.cancels or not any(limit.kind in _USED for limit in limits):
             return limits
         states = await self.states(limits)

@@ -17,7 +17,7 @@ DEFAULT_REQUESTS = 16
 """Other requests of one user at the same time, where `user-max-concurrency` is off."""
 
 MIN_REQUESTS = 8
-"""The same at least, where it is on. A dashboard sends six requests at once, as many as browsers open to a server."""
+"""At least so many, where `user-max-concurrency` is on. A dashboard sends six at once, as many as browsers open to a server."""
 
 
 class UserShares:

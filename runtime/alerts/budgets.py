@@ -112,6 +112,6 @@ def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> lis
 
 
 def _holder_id(limit: Limit) -> UUID | None:
-    """Of the user or the group whose budget it is; None of everyone and of a token."""
+    """The id of the user or the group whose budget it is; None for everyone and a token."""
     of, _, id_ = limit.key.partition(":")
     return read_id(id_) if of in {"user", "member", "group"} else None

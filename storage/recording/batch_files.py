@@ -11,7 +11,7 @@ from storage.mongo.database import Database
 ANSWER_SECONDS = 2.0
 """How long the database may take."""
 ROUTES = ("/v1/batches", "/openai/batches")
-"""Those of the calls that make a batch."""
+"""The routes of calls that make a batch."""
 
 
 async def note_files(

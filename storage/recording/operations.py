@@ -111,7 +111,7 @@ class Operation:
         return isinstance(other, Operation) and self.record == other.record
 
     def __hash__(self) -> int:
-        """Of the beginning of the record, which is quick."""
+        """Hash the beginning of the record, which is quick."""
         return hash(self.record[:_HEAD_BYTES])
 
     @property

@@ -33,7 +33,7 @@ COMMIT_SECONDS = 2.0
 """How long the database may take for operations that callers wait for; half a second later it counts as unavailable."""
 
 REPLAY_SECONDS = 10.0
-"""The same for operations without a waiter."""
+"""How long the database may take for operations that nobody waits for."""
 
 FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS = 0.1, 2.0
 """The first and the longest pause between tries to reach a database; each is twice the one before."""

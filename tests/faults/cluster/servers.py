@@ -129,7 +129,7 @@ class Server:
         return [line.rstrip() for line in said if not INFO.match(line)]
 
     def complaints(self, expected: list[str]) -> list[str]:
-        """The same without the lines that were expected."""
+        """What it said beyond information, without the lines that were expected."""
         return [line for line in self.lines() if not any(re.search(one, line) for one in expected)]
 
     async def _down(self, number: signal.Signals, seconds: float) -> None:

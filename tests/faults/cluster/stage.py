@@ -161,7 +161,7 @@ class Stage:
 
 
 async def _tokens(mongodb_uri: str) -> tuple[str, str]:
-    """Of the greedy and of the steady user."""
+    """Make tokens of the greedy and of the steady user."""
     database = Database.connect(mongodb_uri, "aibridge")
     await database.prepare(retention=None)
     identities = Identities(database, now=lambda: datetime.now(UTC), monotonic=time.monotonic)

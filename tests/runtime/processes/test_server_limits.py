@@ -8,6 +8,7 @@ import signal
 
 import pytest
 
+from tests.faults.waiting import until
 from tests.handlers.conversations import MESSAGES
 from tests.runtime.processes.bursts import begin, burst, by_name, fill, finish, held, limits, replace_worker, until_free
 
@@ -105,8 +106,11 @@ async def test_the_supervisor_derives_figures_and_its_workers_know_how_far_these
     response = await server.call(client)
     assert response.status == 200
     with server.database() as database:
-        while not await database.rollups.find_one({"level": "everyone", "interceptions": 1}):  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.05)
+
+        async def is_counted():
+            return bool(await database.rollups.find_one({"level": "everyone", "interceptions": 1}))
+
+        await until(is_counted, 30)
         job = await database.derived.find_one({})
         instances = {one["_id"] async for one in database.members.find()}
     assert job["lease"]["holder"] not in instances
