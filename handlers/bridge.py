@@ -1,7 +1,8 @@
-"""Everything the handlers work with, made once in `server.py` and handed to each through `initialize`."""
+"""Everything the handlers work with, made once in `runtime.assembly` and handed to each through `initialize`."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -42,6 +43,7 @@ from storage.demo.store import DemoStore
 from storage.derived.job import DerivedJob
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
 from storage.policies.followed import FollowedPolicies
@@ -90,7 +92,8 @@ class DemoView(Protocol):
 class Bridge:
     """The parts of a running bridge.
 
-    `now` is the wall clock in UTC, `monotonic` counts seconds. These may be None: `breakers` if they are off, `cluster`
+    `now` is the wall clock in UTC, `monotonic` counts seconds, `pause` waits for so many seconds. These may be
+    None: `breakers` if they are off, `cluster`
     if this process does not ask the database about limits, `workers` if it does not ask a supervisor, `trace` if no
     request is followed for a collector, and `openid` if nobody signs in at a provider. `real` is that of
     which this one shows the demo company: it knows the callers.
@@ -144,6 +147,7 @@ class Bridge:
     trace: TimerFactory | None = None
     openid: OpenIDProvider | None = None
     real: Bridge | None = None
+    pause: Pause = asyncio.sleep
     provider_log: ProviderLog = field(default_factory=lambda: ProviderLog(monotonic_ns))
     fetched: FetchedCalls = field(default_factory=FetchedCalls)
 

@@ -126,7 +126,7 @@ class LongResponse:
         try:
             identity = handler.identity
             while identity.user == handler.identity.user:
-                await asyncio.sleep(WATCH_SECONDS)
+                await handler.bridge.pause(WATCH_SECONDS)
                 identity = await handler.authenticate(handler.read_credentials())
         except Problem:
             pass

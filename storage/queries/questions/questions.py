@@ -35,7 +35,7 @@ from storage.queries.questions.groups import (
 )
 from storage.queries.questions.plan import NOTHING, Plan, plan
 from storage.queries.questions.question import Order, Question, Subject
-from storage.queries.questions.reading import MAX_MS, OnProgress, RowReader, ignore_progress
+from storage.queries.questions.reading import MAX_MS, SLICE_CALLS, OnProgress, RowReader, ignore_progress
 from storage.queries.questions.sources import ID_BYTES, Source
 from storage.queries.side_by_side import side_by_side
 
@@ -86,10 +86,16 @@ The `RowReader` gets how much is read beside an index, and bounds how much is re
 
 
 class Questions:
-    """Answers questions about a database."""
+    """Answers questions about a database.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: The database.
+        slice_calls: About how many calls are read in one step.
+    """
+
+    def __init__(self, database: Database, *, slice_calls: int = SLICE_CALLS) -> None:
         self._database = database
+        self._slice_calls = slice_calls
         self._scans = asyncio.Semaphore(SCANS)
 
     async def answer(
@@ -209,7 +215,9 @@ class Questions:
                 self._database.within(None),
                 self._database.snapshot() as session,
             ):
-                rows = RowReader(self._database, session, self._scans, until, on_progress)
+                rows = RowReader(
+                    self._database, session, self._scans, until, on_progress, slice_calls=self._slice_calls
+                )
                 await rows.begin()
                 yield rows
         except (TimeoutError, TooMuchError) as error:

@@ -64,6 +64,7 @@ class RowReader:
         scans: Bounds how many slices of records are read at a time. It is held while records are read.
         until: When it has to have ended, on the clock of `monotonic`.
         on_progress: Called before and after each slice of records. What it raises ends the reading.
+        slice_calls: About how many calls a slice has.
     """
 
     def __init__(
@@ -73,12 +74,15 @@ class RowReader:
         scans: asyncio.Semaphore,
         until: float,
         on_progress: OnProgress,
+        *,
+        slice_calls: int = SLICE_CALLS,
     ) -> None:
         self.database = database
         self.session = session
         self.scans = scans
         self._until = until
         self._on_progress = on_progress
+        self._slice_calls = slice_calls
         self._progress = Progress(0, 0)
         self._slices: dict[tuple[datetime, datetime], list[Slice]] = {}
         self._options: Mapping[str, Any] = {} if session is None else {"session": session}
@@ -153,7 +157,7 @@ class RowReader:
         if source.times not in self._slices:
             start, end = source.times
             hours = await calls_in(self.database, self.session, start, end, Bucket.HOUR)
-            self._slices[source.times] = list(cut(start, end, hours, SLICE_CALLS))
+            self._slices[source.times] = list(cut(start, end, hours, self._slice_calls))
         return [(source.within(start, end), calls) for start, end, calls in self._slices[source.times]]
 
 

@@ -8,7 +8,6 @@ from storage.queries import errors as errors_module
 from storage.queries.errors import read_errors
 from storage.queries.filters.search_language import refusals_of
 from storage.queries.found import ErrorGroup, Kind
-from storage.queries.questions import reading as reading_module
 from storage.queries.questions.question import Question
 from storage.queries.questions.questions import Questions
 from storage.queries.questions.reading import Progress
@@ -37,13 +36,12 @@ async def groups(database, search=None, *, visible_to=None, texts=True, **more):
     search = search or search_of(**RANGE, status=Status.FAILED)
     failed = Question(NOON, NOON + timedelta(days=3), search.filter(), visible_to=visible_to)
     refused = refusals_of(search)
-    return await read_errors(Questions(database), failed, refused, texts=texts, **more)
+    return await read_errors(Questions(database, slice_calls=2), failed, refused, texts=texts, **more)
 
 
 @pytest.mark.gen_test
 async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(database, monkeypatch):
     monkeypatch.setattr(errors_module, "MAX_DISTINCT", 2)
-    monkeypatch.setattr(reading_module, "SLICE_CALLS", 2)
     for number in (1, 1_800, DAY, 2 * DAY, 2 * DAY + 1):
         await fail(database, number, "too many", initiator_id=BOB_ID if number == 1 else ADA.id)
     await fail(database, 2 * DAY + 2, "other")

@@ -10,16 +10,22 @@ import pytest
 
 from handlers.operations.problems import too_much
 from storage.queries.questions.groups import TooMuchError
-from storage.queries.questions.questions import Questions
 from tests.derived import derive
+from tests.handlers.api.scripted_questions import ScriptedQuestions
 from tests.handlers.conversations import CHAT
 
 
 @pytest.fixture
-def bridge_parts():
+def questions(database):
+    """Those of the bridge."""
+    return ScriptedQuestions(database)
+
+
+@pytest.fixture
+def bridge_parts(questions):
     """A clock that goes on with each look: the machine's may be set back between two calls."""
     began, looks = datetime.now(UTC), count()
-    return {"now": lambda: began + timedelta(milliseconds=next(looks))}
+    return {"now": lambda: began + timedelta(milliseconds=next(looks)), "questions": questions}
 
 
 @pytest.mark.gen_test
@@ -77,7 +83,7 @@ async def test_a_provider_says_by_model_whether_it_is_up(running):
 
 
 @pytest.mark.gen_test
-async def test_a_time_range_has_its_calls_in_all_and_by_model_unless_it_takes_too_long(running, monkeypatch):
+async def test_a_time_range_has_its_calls_in_all_and_by_model_unless_it_takes_too_long(running, questions):
     # a time range has its calls in all and by model
     for model in ("one", "two", "two"):
         await call(running, model, 200)
@@ -103,10 +109,10 @@ async def test_a_time_range_has_its_calls_in_all_and_by_model_unless_it_takes_to
     await running.afresh()
 
     # a range that takes too long to add up is refused
-    async def fails(*_, **_options):
+    async def fails(*_):
         raise TooMuchError(3, 9.0)
 
-    monkeypatch.setattr(Questions, "answer", fails)
+    questions.instead = fails
     for path in (USAGE, "/api/v2/aibridge/users/me/usage"):
         status, result = await running.get(path)
         assert (status, result["validations"]) == (400, [{"field": "from", "detail": too_much(TooMuchError(3, 9.0))}])

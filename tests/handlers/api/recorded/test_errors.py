@@ -11,7 +11,6 @@ import pytest
 from intercept.times import format_time
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.queries.questions import reading
 from tests.derived import derive
 from tests.handlers.api.test_search import record
 
@@ -66,7 +65,7 @@ async def test_members_see_their_own_errors_and_readers_no_messages(running):
 
 
 @pytest.mark.gen_test
-async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_named(running, monkeypatch):
+async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_named(running):
     # messages of others errors are audited
     auditor = await running.user("audrey", Role.AUDITOR)
     await record(running, 1, "a", error="a secret of 1")
@@ -79,7 +78,6 @@ async def test_messages_of_others_are_audited_progress_told_and_bad_parameters_n
     ]
     await running.afresh()
     # progress is told in lines before the same answer
-    monkeypatch.setattr(reading, "SLICE_CALLS", 1)
     for number, days in ((1, 1), (2, 3)):
         await record(running, number, "a", error="Limit reached")
         times = {"started_at": now() - timedelta(days=days)}

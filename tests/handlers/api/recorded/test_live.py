@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 
-from handlers.operations import long_response
 from intercept.records import EndReason
 from storage.accounts.users import Role
 from storage.live import listeners
@@ -287,12 +286,6 @@ async def test_a_heartbeat_comes_with_where_to_go_on(running, listen, pauses):
     second = await source.block()
     assert first[0] == second[0] == HEARTBEAT
     assert [field[0] for field in (first[1], second[1])] == ["id", "id"]
-
-
-@pytest.fixture
-def watched_closely(monkeypatch):
-    """Who listens is looked at all the time."""
-    monkeypatch.setattr(long_response, "WATCH_SECONDS", 0.01)
 
 
 @pytest.mark.gen_test

@@ -13,17 +13,15 @@ from handlers.operations.problems import too_much
 from handlers.operations.query import INVALID
 from handlers.problems import DATABASE_UNAVAILABLE
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.questions import reading
 from storage.queries.questions.groups import TooMuchError, UnsupportedOrderError
-from storage.queries.questions.questions import STREAM_SECONDS, Questions
+from storage.queries.questions.questions import STREAM_SECONDS
 from storage.queries.questions.reading import Progress
 from tests.handlers.api.calls import record
 from tests.handlers.api.recorded.test_statistics import STATS, counted, stats
 
 
 @pytest.mark.gen_test
-async def test_progress_is_told_in_lines_while_records_are_read(running, monkeypatch):
-    monkeypatch.setattr(reading, "SLICE_CALLS", 1)
+async def test_progress_is_told_in_lines_while_records_are_read(running):
     await record(running, model="a")
     await counted(running)
     lines = {"Accept": "application/x-ndjson", **running.headers}
@@ -38,12 +36,12 @@ async def test_progress_is_told_in_lines_while_records_are_read(running, monkeyp
 
 
 @pytest.mark.gen_test
-async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
-    async def fails(_grouped, _query, on_progress, **_):
+async def test_what_is_too_much_late_is_the_last_line(running, questions):
+    async def fails(_question, on_progress):
         await on_progress(Progress(0, 40_000))
         raise TooMuchError(3, STREAM_SECONDS)
 
-    monkeypatch.setattr(Questions, "answer", fails)
+    questions.instead = fails
     lines = {"Accept": "application/x-ndjson", **running.headers}
     response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
@@ -54,10 +52,10 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
     }
     assert error == {"error": expected}
 
-    async def refuses(*_, **_options):
+    async def refuses(*_):
         raise UnsupportedOrderError("sessions cannot be sorted by p95")
 
-    monkeypatch.setattr(Questions, "answer", refuses)
+    questions.instead = refuses
     assert (await running.request("GET", f"{STATS}?group_by=agent", lines)).status == 400
     running.bridge.lifecycle.draining = True
     response = await running.request("GET", f"{STATS}?group_by=agent", lines)
@@ -65,12 +63,12 @@ async def test_what_is_too_much_late_is_the_last_line(running, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_a_database_that_becomes_unavailable_is_the_last_line(running, monkeypatch):
-    async def fails(_grouped, _query, on_progress, **_):
+async def test_a_database_that_becomes_unavailable_is_the_last_line(running, questions):
+    async def fails(_question, on_progress):
         await on_progress(Progress(0, 40_000))
         raise DatabaseUnavailableError("gone")
 
-    monkeypatch.setattr(Questions, "answer", fails)
+    questions.instead = fails
     lines = {"Accept": "application/x-ndjson", **running.headers}
     response = await running.request("GET", f"{STATS}?group_by=agent", lines)
     progress, error = map(json.loads, response.body.splitlines())
@@ -80,10 +78,10 @@ async def test_a_database_that_becomes_unavailable_is_the_last_line(running, mon
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 @pytest.mark.gen_test
-async def test_a_client_that_leaves_ends_the_reading(running, monkeypatch, accept):
+async def test_a_client_that_leaves_ends_the_reading(running, questions, accept):
     began, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
 
-    async def reads(_grouped, _query, on_progress, **_):
+    async def reads(_question, on_progress):
         began.set()
         for read in range(100_000):
             try:
@@ -93,7 +91,7 @@ async def test_a_client_that_leaves_ends_the_reading(running, monkeypatch, accep
                 raise
             await asyncio.sleep(0)
 
-    monkeypatch.setattr(Questions, "answer", reads)
+    questions.instead = reads
     client = await running.client()
     requested = asyncio.ensure_future(
         client.request("GET", f"{STATS}?group_by=agent", {"Accept": accept, **running.headers})

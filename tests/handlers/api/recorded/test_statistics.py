@@ -15,7 +15,6 @@ from handlers.operations.problems import too_much
 from handlers.operations.query import INVALID
 from storage.accounts.users import Role
 from storage.queries.questions.groups import TooManyPointsError, TooMuchError
-from storage.queries.questions.questions import Questions
 from tests.derived import derive
 from tests.handlers.api.calls import record
 
@@ -162,11 +161,11 @@ async def test_a_search_narrows_every_subject(running):
     ],
 )
 @pytest.mark.gen_test
-async def test_what_is_too_much_is_told(running, monkeypatch, error, field, detail):
-    async def fails(*_, **_options):
+async def test_what_is_too_much_is_told(running, questions, error, field, detail):
+    async def fails(*_):
         raise error
 
-    monkeypatch.setattr(Questions, "answer", fails)
+    questions.instead = fails
     assert await running.get(f"{STATS}?bucket=all") == (
         400,
         {"message": INVALID, "validations": [{"field": field, "detail": detail}]},

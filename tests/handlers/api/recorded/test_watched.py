@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from handlers.operations import long_response
 from storage.accounts.users import Role
 from tests.bridge import until
 from tests.handlers.api.recorded.test_export import PATH, numbers, recorded_large
@@ -32,9 +31,8 @@ async def test_a_stop_of_the_server_waits_for_it_and_then_breaks_it_off(running,
 
 
 @pytest.mark.gen_test
-async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, monkeypatch):
+async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, calls, watched_closely):
     await recorded_large(calls)
-    monkeypatch.setattr(long_response, "WATCH_SECONDS", 0.01)
     headers = await running.user("audrey", Role.AUDITOR)
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, headers)
@@ -77,11 +75,12 @@ async def test_one_that_waits_for_the_database_is_broken_off_as_well(running, re
 
 @pytest.mark.expects_log("unexpected error: request_id=")
 @pytest.mark.gen_test
-async def test_where_nobody_can_tell_whether_its_user_may_have_it_it_is_broken_off(running, reading, monkeypatch):
+async def test_where_nobody_can_tell_whether_its_user_may_have_it_it_is_broken_off(
+    running, reading, watched_closely, monkeypatch
+):
     async def fails(*_):
         raise RuntimeError
 
-    monkeypatch.setattr(long_response, "WATCH_SECONDS", 0)
     client, gate = await reading()
     monkeypatch.setattr(running.bridge.identities, "authenticate", fails)
     assert await client.at_end() == b""

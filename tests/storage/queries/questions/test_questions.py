@@ -173,10 +173,9 @@ SEARCHES = [
     data=st.data(),
 )
 def test_every_group_is_what_its_calls_add_up_to(
-    io_loop, database, monkeypatch, *, calls, names, visible_to, q, period, zone, order, has_prices, data
+    io_loop, database, *, calls, names, visible_to, q, period, zone, order, has_prices, data
 ):
     ends = [data.draw(ENDS) for _ in calls]
-    monkeypatch.setattr(reading_module, "SLICE_CALLS", 2)
 
     async def compare():
         await database.interceptions.delete_many({})
@@ -196,7 +195,8 @@ def test_every_group_is_what_its_calls_add_up_to(
             compare=True,
             visible_to=visible_to,
         )
-        response = await Questions(database).answer(query)
+        questions = Questions(database, slice_calls=2)
+        response = await questions.answer(query)
         selection = selection_of(query)
         before = query.previous
         groups, points, earlier, over_time = {}, {}, {}, {}
@@ -222,9 +222,7 @@ def test_every_group_is_what_its_calls_add_up_to(
         most = partial(measured, order, priced=bool(total.get("cost")))
         found = [most(one.total, one.previous) for one in response.groups]
         assert found == sorted((most(one, earlier.get(key)) for key, one in groups.items()), reverse=True)
-        pages = [
-            await Questions(database).answer(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)
-        ]
+        pages = [await questions.answer(replace(query, limit=3, offset=at)) for at in range(0, len(groups), 3)]
         assert [one.key for page in pages for one in page.groups] == [one.key for one in response.groups]
         for one in response.groups:
             assert nonzero(one.previous) == nonzero(earlier.get(one.key, {}))
