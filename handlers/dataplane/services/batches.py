@@ -76,21 +76,47 @@ class BatchResults(Passthrough):
         template = start_of(handler, self._to, self.api, RequestSummary(model=self.api.name), sent)
         # All of a batch are one session.
         template = replace(template, client_session_id=batch_id)
-        await self.relay_teller(handler, response, lambda _: _Results(handler, self.api, template, self.read_line))
+        charged = _Charged(handler)
+        await self.relay_teller(handler, response, lambda _: _Results(charged, self.api, template, self.read_line))
+
+
+class _Charged:
+    """Charges what all results of a batch used to the request that fetches them, also where it fetches them again.
+
+    Attributes:
+        handler: Of that request.
+    """
+
+    def __init__(self, handler: ProxyHandler) -> None:
+        self.handler = handler
+        self._used = NOTHING
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether a limit counts what the batch has used."""
+        return self.handler.is_charged
+
+    async def count_call(self, reserve: Callable[[], Amounts]) -> None:
+        """Nothing: the request that fetches the results was counted."""
+
+    def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:  # noqa: ARG002 - nothing is reserved
+        """Charge what one more request of the batch has used."""
+        used = self._used
+        self._used = Amounts(used.tokens + amounts.tokens, used.micro_dollars + amounts.micro_dollars)
+        self.handler.charge(self._used)
 
 
 class _Results(Teller):
-    """Watches results, and records them. What all of them used is charged to the request that fetches them."""
+    """Watches results, and records them."""
 
-    def __init__(self, handler: ProxyHandler, api: Api, template: Interception, read_line: ReadLine) -> None:
-        self._handler = handler
-        self._bridge = handler.bridge
+    def __init__(self, charged: _Charged, api: Api, template: Interception, read_line: ReadLine) -> None:
+        self._charged = charged
+        self._bridge = charged.handler.bridge
         self._api = api
         self._batch_id = template.client_session_id or ""
         self._template = template
         self._lines = BatchResultLines(read_line)
         self._unrecorded: list[BatchResult] = []
-        self._used = NOTHING
 
     def watch(self, piece: bytes) -> bool:
         """Read a piece; `catch_up` records it."""
@@ -147,23 +173,10 @@ class _Results(Teller):
             return set()
 
     def _call(self, id_: UUID, result: BatchResult) -> Call:
-        call = Call(self._handler, replace(self._template, id=id_, model=result.model), self._api, self)
+        start = replace(self._template, id=id_, model=result.model)
+        call = Call(self._charged.handler, start, self._api, self._charged)
         call.status = OK
         return call
-
-    @property
-    def is_charged(self) -> bool:
-        """Whether a limit counts what the batch has used."""
-        return self._handler.is_charged
-
-    async def count_call(self, reserve: Callable[[], Amounts]) -> None:
-        """Nothing: the request that fetches the results was counted."""
-
-    def charge(self, amounts: Amounts, reserve: Amounts | None = None) -> None:  # noqa: ARG002 - nothing is reserved
-        """Charge what one more request of the batch has used."""
-        used = self._used
-        self._used = Amounts(used.tokens + amounts.tokens, used.micro_dollars + amounts.micro_dollars)
-        self._handler.charge(self._used)
 
 
 class BatchState(Passthrough):

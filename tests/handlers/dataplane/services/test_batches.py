@@ -36,6 +36,7 @@ async def unavailable(*_):
     raise DatabaseUnavailableError("MongoDB is unavailable: gone")
 
 
+@pytest.mark.bridge(user_token_limit=1_000)
 @pytest.mark.expects_log("1 results of a batch are too long to read")
 @pytest.mark.gen_test
 async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(running, monkeypatch):
@@ -53,13 +54,15 @@ async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(run
     (recorded,) = await running.ended(1)
     assert recorded["token_usages"][0]["output_tokens"] == 4
     await running.afresh()
-    # and the one that was cut is once the bridge has fetched the results again
+    # and the one that was cut is once the bridge has fetched the results again, and both are charged
+    before = await used(running, Kind.TOKENS)
     whole = line("c") + line("d")
     told = b"HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: %d\r\n\r\n" % len(whole)
     running.upstream.scripts = [(told + whole[:-9], CLOSE), (told + whole,)]
     response = await running.request("GET", PATH, running.own_key)
     assert (response.body, response.whole) == (whole[:-9], False)
     assert len(await running.ended(2)) == 2
+    assert await used(running, Kind.TOKENS) == before + 14
     await running.afresh()
     # a result that is too long is passed on and the others are recorded without keys
     monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 1000)
