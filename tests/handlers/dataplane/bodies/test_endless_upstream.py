@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import tracemalloc
 
 import pytest
 
-from intercept.dialects.readers import BodyReader
-from intercept.formats.last_members import MAX_TAIL_BYTES
-from intercept.formats.streams.sse import MAX_EVENT_BYTES, Decoder
+from intercept.formats.streams.sse import MAX_EVENT_BYTES
 from tests.bridge import until
+from tests.cases import for_each
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.dataplane.test_relay import CHUNKED, EVENT_STREAM, JSON
 from upstream.demo.scripted import LAST_CHUNK as LAST
@@ -20,6 +20,8 @@ from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 PIECE = b"x" * 2**16
 # More than the relay, two sockets and the test's own client hold.
 UNDER_WAY = 8 * 2**20
+# So much that it would be noticed if it were held.
+ENOUGH = 3 * MAX_EVENT_BYTES
 
 
 def endless():
@@ -74,29 +76,31 @@ async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
 
 
+@for_each(
+    ("stream", "head", "held"),
+    [(False, JSON + CHUNKED, 0), (True, EVENT_STREAM + CHUNKED + chunk(b"data: "), MAX_EVENT_BYTES)],
+)
 @pytest.mark.gen_test
-async def test_a_body_and_an_event_without_end_are_relayed_and_little_of_them_is_held(running, monkeypatch):
+async def test_a_body_and_an_event_without_end_are_relayed_and_little_of_them_is_held(running, stream, head, held):
     """Neither has a bound but its client; what is held for the record has one."""
-    bodies, decoders, feed_body, feed_events = set(), set(), BodyReader.feed, Decoder.feed
-    monkeypatch.setattr(BodyReader, "feed", lambda reader, data: (bodies.add(reader), feed_body(reader, data)))
-    monkeypatch.setattr(Decoder, "feed", lambda one, data: (decoders.add(one), feed_events(one, data))[1])
-    for number, (stream, head) in enumerate(
-        ((False, JSON + CHUNKED), (True, EVENT_STREAM + CHUNKED + chunk(b"data: ")))
-    ):
-        running.upstream.scripts = [_then(head)]
-        client = await running.client()
-        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=stream))
-        response = await client.head()
+    await running.afresh()
+    running.upstream.scripts = [_then(head)]
+    client = await running.client()
+    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=stream))
+    response = await client.head()
+    tracemalloc.start()
+    try:
         length = 0
-        while length < MAX_EVENT_BYTES + UNDER_WAY:
+        while length < ENOUGH:
             length += len(await client.piece(response))
             response.pieces.clear()
             response.body.clear()
-        client.reset()
-        recorded = (await running.ended(number + 1))[0]
-        assert (recorded["end_reason"], recorded["token_usages"]) == ("client_disconnected", [])
-    assert [len(reader._body) for reader in bodies] == [MAX_TAIL_BYTES]
-    assert [decoder.held_bytes <= MAX_EVENT_BYTES for decoder in decoders] == [True]
+        assert tracemalloc.get_traced_memory()[0] < held + UNDER_WAY
+    finally:
+        tracemalloc.stop()
+    client.reset()
+    (recorded,) = await running.ended(1)
+    assert (recorded["end_reason"], recorded["token_usages"]) == ("client_disconnected", [])
 
 
 HEADS = {
