@@ -69,6 +69,6 @@ def problem_body(
 
 
 def problem_event(dialect: Dialect, status: int, message: str, request_id: str) -> bytes:
-    """The same as a server-sent event, for a stream that has begun and that the bridge has to break off."""
+    """The error as a server-sent event, for a stream that has begun and that the bridge has to break off."""
     before, behind = dialect.error_event
     return before + problem_body(dialect, status, message, request_id) + behind

@@ -68,7 +68,7 @@ class Item(Struct, dict=True):
 
     @cached_property
     def parts(self) -> list[Part]:
-        """Those of the last parts that are objects; beyond `MAX_TEXT_BYTES`, counted from the end, they have no text."""
+        """The last parts, as far as they are objects; beyond `MAX_TEXT_BYTES`, counted from the end, they have no text."""
         parts: list[Part] = []
         room = MAX_TEXT_BYTES
         for raw in reversed(self.last):

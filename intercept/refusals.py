@@ -125,11 +125,7 @@ RULES: Final[Mapping[Rule, RuleWords]] = {
     Rule.WRONG_METHOD: RuleWords("Wrong method", (405,), "The route is not served with this method."),
     Rule.WEBSOCKET: RuleWords(
         "WebSocket",
-        (
-            426,
-            403,
-            429,
-        ),
+        (426, 403, 429),
         "A WebSocket is not served here, comes from a page of another origin, or the user has too many.",
     ),
     Rule.NOT_YOUR_RESPONSE: RuleWords("Not the user's response", (404,), "No stored response of the user has this id."),
@@ -142,10 +138,7 @@ RULES: Final[Mapping[Rule, RuleWords]] = {
     ),
     Rule.UNUSABLE_BODY: RuleWords(
         "Invalid body",
-        (
-            400,
-            415,
-        ),
+        (400, 415),
         "The body could not be read.",
     ),
     Rule.NOT_RECORDABLE: RuleWords("Not recordable", (503,), "The call could not be recorded, so it was not made."),
@@ -198,7 +191,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457; it is a response
         return None if seconds is None else int(seconds) * 1000
 
     def scrubbed(self) -> Problem:
-        """The same without anything that looks like a credential: nothing sent by the client is repeated."""
+        """This problem without anything that looks like a credential: nothing sent by the client is repeated."""
         return Problem(self.status, scrub_quoted(self.message), self.headers, rule=self.rule, policy=self.policy)
 
 

@@ -14,7 +14,7 @@ from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
-from handlers.dataplane.states import ARRIVING, OVER, SERVED, SERVING, Progress
+from handlers.dataplane.states import ARRIVING, OVER, SERVED, SERVING, RequestProgress
 from handlers.identity.credentials import Credentials, read_credentials, read_protocol_key, read_query_key
 from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, body_too_large, problem_body, problem_event, stopping
@@ -119,7 +119,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.gaps = EventGaps()
         self.body = b""
         self.form: IncomingForm | None = None
-        self.progress = Progress()
+        self.progress = RequestProgress()
         self.policy: Effective | None = None
         self.interception_id: UUID | None = None
         self.stand_in: str | None = None

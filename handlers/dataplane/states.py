@@ -45,7 +45,7 @@ class InvalidTransitionError(RuntimeError):
     """A state that may not follow."""
 
 
-class Progress:
+class RequestProgress:
     """The state of one request.
 
     Attributes:

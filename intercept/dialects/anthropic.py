@@ -48,7 +48,7 @@ _COUNTS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "c
 
 
 class AnthropicErrorDetail(Struct):
-    """As Anthropic words it."""
+    """What is wrong, as Anthropic words it."""
 
     type: str
     message: str

@@ -70,7 +70,7 @@ def make_tls(ca_file: str = "", certificate_file: str = "", key_file: str = "") 
 
 
 def make_tls_of_texts(ca_certificates: str, client_certificate: str = "") -> ssl.SSLContext:
-    """The same for texts in PEM; the client certificate includes its key.
+    """What TLS needs, from texts in PEM; the client certificate includes its key.
 
     Raises:
         OSError, ValueError: A text is not what it should be.

@@ -165,7 +165,7 @@ _OF_VERTEX = (
     _on_vertex("google", "{model}:predict", GEMINI, catalog.PREDICT),
 )
 EXPRESS_ROUTES = tuple(replace(route, pattern=route.pattern.removeprefix(_OF_PROJECT)) for route in _OF_VERTEX)
-"""Those of Vertex AI in express mode, where the key stands for the project."""
+"""The routes of Vertex AI in express mode, where the key stands for the project."""
 VERTEX_ROUTES = (
     *_OF_VERTEX,
     *EXPRESS_ROUTES,

@@ -31,7 +31,7 @@ LIMITS = {
 
 
 STARTS = count(1)
-"""Of all bridges: they share a MongoDB."""
+"""Numbers the starts of all bridges, as they share a MongoDB."""
 
 
 class Bridge(Runner):

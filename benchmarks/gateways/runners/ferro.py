@@ -71,7 +71,7 @@ class Ferro(Runner):
 
 
 class FerroWithLog(Ferro):
-    """The same, with its log of requests in SQLite."""
+    """Ferro with its log of requests in SQLite."""
 
     name = "Ferro, with its log"
     configuration = CONFIGURATION + LOGGER

@@ -8,7 +8,7 @@ from benchmarks.stand.load import Target
 
 VERSION = "1.13.0"
 KEY = "sk-provider"
-"""Of clients and of the provider: it has one for both."""
+"""The key that clients send and the provider expects: it has one for both."""
 
 
 class SMG(Runner):

@@ -42,7 +42,7 @@ class RetryInfo(Struct, tag_field="@type", tag="type.googleapis.com/google.rpc.R
 
 
 class GeminiErrorDetail(Struct):
-    """As Google words it."""
+    """What is wrong, as Google words it."""
 
     code: int
     message: str

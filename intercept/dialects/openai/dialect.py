@@ -30,7 +30,7 @@ _OTHER_ERROR: Final = (_SERVER, None)
 
 
 class OpenAIErrorDetail(Struct):
-    """As OpenAI words it."""
+    """What is wrong, as OpenAI words it."""
 
     message: str
     type: str

@@ -69,7 +69,7 @@ def with_usage(body: bytes, stream_options: bytes | None) -> bytes | None:
 
 
 def _asking(options: bytes) -> bytes | None:
-    """The same options with the usage; None if they have to stay as they are."""
+    """The options of a stream with the usage; None if they have to stay as they are."""
     if options == b"null":
         return _WITH_USAGE
     members = read(options, OBJECT)
