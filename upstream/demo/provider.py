@@ -77,7 +77,7 @@ class DemoProvider(ScriptedProvider):
         clock: Callable[[], float] = time.time,
         new_key: Callable[[], str] = lambda: secrets.token_hex(12),
     ) -> None:
-        super().__init__(sleep)
+        super().__init__(sleep, kept_body_bytes=MAX_BODY_BYTES + 1)
         self._pace = pace
         self._clock = clock
         self._new_key = new_key

@@ -18,6 +18,7 @@ import re
 import socket
 import ssl
 import struct
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -58,6 +59,7 @@ class ScriptedProvider(ABC):
 
     Args:
         sleep: Waits for so many seconds.
+        kept_body_bytes: How much of the body of a request is kept at least. Of the rest little is.
 
     Attributes:
         url: Where it is.
@@ -68,8 +70,11 @@ class ScriptedProvider(ABC):
     url: str
     _server: asyncio.Server
 
-    def __init__(self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
+    def __init__(
+        self, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep, kept_body_bytes: int = sys.maxsize
+    ) -> None:
         self.sleep = sleep
+        self.kept_body_bytes = kept_body_bytes
         self.open: set[ScriptedConnection] = set()
         self.written = 0
 
@@ -149,6 +154,7 @@ class ScriptedConnection(asyncio.Protocol):
             length = _LENGTH.search(self._buffer, 0, head_end)
             self._size = head_end + (int(length[1]) if length else 0)
         if len(self._buffer) < self._size if self._size is not None else not self._buffer.endswith(LAST_CHUNK):
+            self._drop(head_end + self._provider.kept_body_bytes)
             return
         size = len(self._buffer) if self._size is None else self._size
         first, *lines = self._buffer[:head_end].decode("latin-1").removesuffix("\r\n\r\n").split("\r\n")
@@ -158,6 +164,13 @@ class ScriptedConnection(asyncio.Protocol):
         del self._buffer[:size]
         self._size = None
         self._playing = asyncio.get_running_loop().create_task(self._play(self._current))
+
+    def _drop(self, begin: int) -> None:
+        """Drop what has arrived of a body behind a place, but for its last bytes: the end may begin with them."""
+        arrived = len(self._buffer)
+        del self._buffer[begin : -len(LAST_CHUNK)]
+        if self._size is not None:
+            self._size -= arrived - len(self._buffer)
 
     async def abort(self) -> None:
         """Cut it off."""

@@ -1,10 +1,12 @@
 import asyncio
+import tracemalloc
 
 import aiohttp
 import pytest
 
+from tests.cases import for_each
 from upstream.demo import DemoProvider
-from upstream.demo.provider import PACE
+from upstream.demo.provider import MAX_BODY_BYTES, PACE, TOO_LARGE
 
 CHAT = "v1/chat/completions"
 STREAM = {"model": "demo", "stream": True, "messages": []}
@@ -56,3 +58,28 @@ async def test_a_client_that_leaves_is_not_worth_a_word(caplog):
             assert other.status == 200
     await demo.stop()
     assert caplog.records == []
+
+
+@for_each("pieces", [1, 2, 64])
+@for_each("is_chunked", [False, True])
+@pytest.mark.gen_test
+async def test_a_body_that_is_too_large_is_refused_and_not_held(pieces, is_chunked):
+    demo = await DemoProvider(pace=0).start()
+
+    async def body():
+        for _ in range(pieces):
+            yield bytes(MAX_BODY_BYTES)
+        yield b"0\r\n\r"
+
+    headers = {} if is_chunked else {"Content-Length": str(pieces * MAX_BODY_BYTES + 4)}
+    async with aiohttp.ClientSession() as session:
+        tracemalloc.start()
+        try:
+            async with session.post(demo.url + CHAT, data=body(), headers=headers) as response:
+                assert (response.status, (await response.json())["message"]) == (413, TOO_LARGE)
+            assert tracemalloc.get_traced_memory()[1] < 16 * MAX_BODY_BYTES
+        finally:
+            tracemalloc.stop()
+        async with session.get(demo.url + "v1/models") as other:
+            assert other.status == 200
+    await demo.stop()
