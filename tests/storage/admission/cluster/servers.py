@@ -95,11 +95,6 @@ async def ledgers(database):
     return await database.limit_ledgers.count_documents({"log": {"$ne": [], "$exists": True}})
 
 
-async def commands(database):
-    status = await database._client.admin.command("serverStatus")
-    return sum(status["metrics"]["commands"][name]["total"] for name in ("find", "update", "insert"))
-
-
 class Unreachable:
     """A collection as a server sees it that is cut off from the database."""
 
