@@ -31,7 +31,7 @@ RETURN_SECONDS = 2.0
 """For how many seconds heartbeats must succeed before a server that decided alone uses the ledgers again."""
 
 LATE_SECONDS = 2.5
-"""So late a heartbeat makes the others forget what this server holds. It then reports all of it again."""
+"""After a heartbeat that is so late the others may have forgotten what this server holds. It then reports all of it again."""
 
 REPORT_SECONDS = 2.0
 """How many seconds the database may take to report the usage."""
