@@ -92,11 +92,10 @@ class DemoView(Protocol):
 class Bridge:
     """The parts of a running bridge.
 
-    `now` is the wall clock in UTC, `monotonic` counts seconds, `pause` waits for so many seconds. These may be
-    None: `breakers` if they are off, `cluster`
-    if this process does not ask the database about limits, `workers` if it does not ask a supervisor, `trace` if no
-    request is followed for a collector, and `openid` if nobody signs in at a provider. `real` is that of
-    which this one shows the demo company: it knows the callers.
+    `now` is the wall clock in UTC, `monotonic` counts seconds, `pause` waits for so many seconds. These may be None:
+    `breakers` if they are off, `cluster` if this process does not ask the database about limits, `workers` if it does not
+    ask a supervisor, `trace` if no request is followed for a collector, and `openid` if nobody signs in at a provider.
+    `real` is that of which this one shows the demo company: it knows the callers.
     """
 
     settings: Settings
