@@ -82,7 +82,7 @@ class DemoStore(Changes):
         demo = Demo(state=DemoState.FILLING, fill=uuid4().hex, at=self._now())
         try:
             async with self._database.within(_STEP_SECONDS, _TAKE):
-                await self.records.clear()
+                await self.clear()
                 await self.records.demo.insert_one({"_id": _ID, **msgspec.structs.asdict(demo)})
         except DuplicateKeyError as error:
             raise IdentityConflictError(BUSY) from error
@@ -127,7 +127,7 @@ class DemoStore(Changes):
             await advance(1.0, state=DemoState.FILLED)
         except _LostError:
             if (await self._find()).fill == demo.fill:
-                await self.records.clear()
+                await self.clear()
             return False
         return True
 
@@ -144,8 +144,12 @@ class DemoStore(Changes):
             if demo.state is DemoState.FILLING:
                 await self.records.demo.update_one({"_id": _ID, "fill": demo.fill}, {"$set": {"is_cancelled": True}})
             else:
-                await self.records.clear()
+                await self.clear()
         await self._note(author, Action.DEMO_REMOVED)
+
+    async def clear(self) -> None:
+        """Drop its database. The state goes last: who fills it in anew does not begin before all is gone."""
+        await self.records.clear(last="demo")
 
     async def _note(self, author: Author, action: Action) -> None:
         async with self._database.within(_STEP_SECONDS, _TAKE):

@@ -259,9 +259,13 @@ class Database:
             await self._require_replica_set()
             await make_indexes(self._database, retention)
 
-    async def clear(self) -> None:
-        """Drop all collections, and with them the database: `dropDatabase` would take another right than `readWrite`."""
-        for name in await self._database.list_collection_names(filter={"name": {"$not": {"$regex": r"^system\."}}}):
+    async def clear(self, *, last: str) -> None:
+        """Drop all collections, one of them last, and with them the database.
+
+        `dropDatabase` would take another right than `readWrite`.
+        """
+        names = await self._database.list_collection_names(filter={"name": {"$not": {"$regex": r"^system\."}}})
+        for name in sorted(names, key=lambda name: name == last):
             await self._database.drop_collection(name)
 
     async def prepare_users(self) -> None:

@@ -23,7 +23,7 @@ IDS = {"provider": "openai", "name": "ada@example.com", "group": "platform", "mo
 def store(io_loop, running):
     store = DemoStore(running.bridge.database, now=running.bridge.now, days=3)
     yield store
-    io_loop.run_sync(store.records.clear)
+    io_loop.run_sync(store.clear)
 
 
 @pytest.fixture

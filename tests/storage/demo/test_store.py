@@ -35,7 +35,7 @@ def clock():
 def store(io_loop, database, clock):
     store = DemoStore(database, now=lambda: clock.time, days=2)
     yield store
-    io_loop.run_sync(store.records.clear)
+    io_loop.run_sync(store.clear)
 
 
 async def counts_of(database):
@@ -71,7 +71,12 @@ async def test_it_is_filled_in_beside_the_database_and_removed_without_a_trace(s
     spent = sum([one["cost"]["usd"].to_decimal() async for one in priced])
     assert (budget["period"], 0.9 < spent * 1_000_000 / budget["micro_dollars"] < 0.96) == ("month", True)
     assert await counts_of(database) == {"audit": 1}
-    await store.remove()
+    async with records.demo.database.watch([{"$match": {"operationType": "drop"}}]) as drops:
+        await store.remove()
+        dropped = [(await drops.next())["ns"]["coll"]]
+        while drop := await drops.try_next():
+            dropped.append(drop["ns"]["coll"])
+    assert dropped[-1] == "demo"  # so that nobody who fills it in anew loses anything to this removal
     assert await counts_of(records) == {}
     assert {one["action"] async for one in database.audit.find()} == {"demo.filled", "demo.removed"}
     with pytest.raises(UnknownIdentityError, match="there is no demo company"):

@@ -34,7 +34,7 @@ def filled(site):
         assert await store.fill(begun)
 
     async def remove():
-        await store_of(site).records.clear()
+        await store_of(site).clear()
 
     site.run(fill())
     yield
