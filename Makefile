@@ -56,6 +56,7 @@ lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/lint-imports
 
 docs: .venv/dev ## render the documents as pages with search, into docs/_build; a link that leads nowhere is an error
+	@$(BIN)/python -m docs.reference
 	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
 	@echo "The documents are in docs/_build/index.html"
 
@@ -84,7 +85,7 @@ soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
 clean: ## remove the virtual environment and caches; data/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* docs/_build
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* docs/_build docs/generated
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "AI Bridge needs Python 3.11 or newer: make PYTHON=python3.13 run" >&2; exit 1; }

@@ -11,14 +11,14 @@ html_theme = "furo"
 html_show_copyright = html_show_sphinx = html_show_sourcelink = html_copy_source = False
 
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/generated/*.md"]
 exclude_patterns = [".*", "dashboard", "data", "tests"]  # large folders without a page
 myst_heading_anchors = 4
 
 CHAPTERS = {
     "For everybody": ["docs/first-hour", "docs/using", "docs/clients", "docs/dashboard", "docs/not-included", "docs/glossary"],
     "For operators": ["docs/configuration", "docs/operations", "docs/limits", "docs/policies", "docs/recording", "docs/performance", "SECURITY"],
-    "For developers": ["docs/api", "docs/architecture", "CONTRIBUTING", "CHANGELOG"],
+    "For developers": ["docs/api", "docs/generated/reference", "docs/architecture", "CONTRIBUTING", "CHANGELOG"],
 }  # fmt: skip
 """The pages in the order of the navigation. Sphinx fails where one is missing here, or is not there."""
 

@@ -1,4 +1,4 @@
-"""Fills in what the documents say of the code: the values of constants, and the tables of settings and of rules.
+"""Fills in what the documents say of the code: the values of constants, and the tables of settings.
 
 `make docs-tables` rewrites the pages; a test fails while they are not what this would write. The words beside a constant
 are written by hand, where they are read.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import importlib
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
-from intercept.refusals import RULES
 from settings import Setting, declared
 
 ROOT = Path(__file__).parent.parent
@@ -19,7 +17,6 @@ SETTINGS_PAGE = ROOT / "docs" / "configuration.md"
 
 _CONSTANT = re.compile(r"^\| `(?P<name>[a-z_.0-9]+\.[A-Z][A-Z_]+)` \|(?P<value>[^|\n]*)\|", re.MULTILINE)
 _BYTES = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
-_RULES = re.compile(r"(?m)(?<=^\| rule \| status \| refused because \|\n\|---\|---\|---\|\n)(?:\|.*\n)*")
 _SETTINGS = re.compile(r"(?m)(?<=^\| setting \| value \| default \| \|\n\|---\|---\|---\|---\|\n)(?:\|.*\n)*")
 
 
@@ -34,7 +31,7 @@ def filled(page: Path, text: str) -> str:
     Raises:
         ImportError, AttributeError: a constant is named that there is not.
     """
-    text = _RULES.sub(lambda _: "".join(_rules()), _CONSTANT.sub(_row, text))
+    text = _CONSTANT.sub(_row, text)
     if page == SETTINGS_PAGE:
         tables = iter(_tables(text))
         text = _SETTINGS.sub(lambda _: next(tables), text)
@@ -44,11 +41,6 @@ def filled(page: Path, text: str) -> str:
 def constants(text: str) -> list[str]:
     """The constants that a page has a row for."""
     return [match["name"] for match in _CONSTANT.finditer(text)]
-
-
-def _rules() -> Iterator[str]:
-    for rule, (_, statuses, meaning) in RULES.items():
-        yield f"| `{rule}` | {', '.join(map(str, statuses))} | {meaning} |\n"
 
 
 def _tables(page: str) -> list[str]:
