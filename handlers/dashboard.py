@@ -32,6 +32,11 @@ LIBRARIES = (
 )
 # Placeholder in the page for the version of the server.
 _VERSION = b"{version}"
+# Placeholder in the page for the modules that its first view needs: all at once instead of one after the other as they import
+# one another.
+_PRELOAD = b"{preload}"
+_FIRST = ("js/main.js", "js/views/overview/overview.js")
+_IMPORT = re.compile(r'^import .* from "(\..+?)";$', re.MULTILINE)
 # Where a page names a file.
 _ADDRESS = re.compile(rb'"(\./)?dashboard/')
 _EDITION = re.compile(r"([0-9a-f]{16})/(.+)", re.DOTALL)
@@ -66,6 +71,7 @@ class DashboardFiles:
     """
 
     def __init__(self, root: Path = ROOT) -> None:
+        self._root = root
         own = [entry for entry in root.iterdir() if entry.name != "node_modules"]  # thousands of files
         paths = [path for entry in own for path in (entry, *entry.rglob("*")) if path.suffix in {".js", ".css", ".svg"}]
         self._paths = {path.relative_to(root).as_posix(): path for path in paths}
@@ -113,14 +119,27 @@ class DashboardFiles:
         changed_ns = path.stat().st_mtime_ns
         known = self._files.get(name)
         if known is None or (known.changed_ns, known.edition) != (changed_ns, edition):
-            self._files[name] = known = _file(path, changed_ns, edition)
+            self._files[name] = known = _file(path, changed_ns, edition, self._preload() if name == INDEX else b"")
         return known
 
+    def _preload(self) -> bytes:
+        """Links to the modules of the first view, and to the libraries."""
+        modules: dict[Path, None] = {}
+        rest = [self._root / name for name in _FIRST]
+        while rest:
+            module = rest.pop().resolve()
+            if module not in modules:
+                modules[module] = None
+                rest += [module.parent / name for name in _IMPORT.findall(module.read_text())]
+        own = [module.relative_to(self._root.resolve()).as_posix() for module in modules]
+        names = (*(name for name in LIBRARIES if name.endswith(("js", "mjs"))), *own)
+        return "\n    ".join(f'<link rel="modulepreload" href="dashboard/{name}">' for name in names).encode()
 
-def _file(path: Path, changed_ns: int, edition: str) -> File:
+
+def _file(path: Path, changed_ns: int, edition: str, preload: bytes) -> File:
     content = path.read_bytes()
     if path.suffix == ".html":
-        content = content.replace(_VERSION, VERSION.encode())
+        content = content.replace(_VERSION, VERSION.encode()).replace(_PRELOAD, preload)
         content = _ADDRESS.sub(rb'"\1dashboard/' + edition.encode() + b"/", content)
     scripts = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _IMPORT_MAP.findall(content)]
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"

@@ -2,21 +2,21 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { get, onSignedOut, signIn } from "./server/api.js";
-import { Failure } from "./parts/states.js";
-import { readCode, readRefusal, useRoute } from "./frame/router.js";
 import { IN_DEMO, InDemo, ROOT } from "./frame/demo.js";
+import { readCode, readRefusal, useRoute } from "./frame/router.js";
 import { Shell } from "./frame/shell.js";
-import { SignIn, whyRefused } from "./views/sign_in/sign_in.js";
 import { useView, View } from "./frame/views.js";
+import { Failure } from "./parts/states.js";
+import { get, onSignedOut, signIn } from "./server/api.js";
 import { learn } from "./text/vocabulary.js";
+import { SignIn, whyRefused } from "./views/sign_in/sign_in.js";
 
 /** The whole page. */
 export function App() {
   const [code] = useState(readCode); // before the route is read
   const [refusal, setRefusal] = useState(() => whyRefused(readRefusal()));
   const route = useRoute();
-  const view = useView(route);
+  const failure = useView(route);
   const [user, setUser] = useState(undefined);
   const [error, setError] = useState(null);
   const signedOut = (why) => {
@@ -54,5 +54,5 @@ export function App() {
   if (error) return html`<main class="gate"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} />${IN_DEMO && html`<${InDemo} />`}</main>`;
   if (user === undefined) return html`<header class="top"><span class="brand"><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</span></header>`;
   if (user === null) return html`<${SignIn} refusal=${refusal} onSignedIn=${meet} />`;
-  return html`<${Shell} route=${route} user=${user}><${View} view=${view} route=${route} user=${user} onMyself=${meet} /><//>`;
+  return html`<${Shell} route=${route} user=${user}><${View} failure=${failure} route=${route} user=${user} onMyself=${meet} /><//>`;
 }

@@ -84,7 +84,7 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.open(f"groups/{group}", owner)
     page.find(".detail .token-list input").send_keys(name, Keys.ENTER)
     page.find(".token b", name)
-    page.until(lambda: page.texts(f".group-row[data-name='{group}'] span")[1] == "1 member", "the list was to know")
+    page.until(lambda: page.texts(f".row[data-name='{group}'] span")[1] == "1 member", "the list was to know")
     page.click(".detail a", "Policy")
     page.find(".policy textarea")
     page.click(".field", "Models allowed")
@@ -199,7 +199,7 @@ def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, own
     page.click("button", "Send a test")
     page.find(".detail .rows b", "webhook.test delivered")
     assert "webhook.test" in [body["type"] for body in Receiver.bodies]
-    page.find(".policy-row", "delivered just now")
+    page.find(".row", "delivered just now")
     is_for_everybody(page, axe)
     page.refused.append("404")  # its deliveries may be asked for as it goes
     page.click("button", "Remove this webhook")

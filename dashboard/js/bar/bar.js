@@ -1,8 +1,8 @@
 /** The bar above lists and charts: time range, filters as chips, saved views. All of it is in the address. */
 
 import { html } from "htm/preact";
+import { viewOf } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
-import { PAGES } from "./addresses.js";
 import { useFoundCall } from "./found_call.js";
 import { isTimed, withoutTimes, withRangeApart } from "./range.js";
 import { RangePicker } from "./range_picker.js";
@@ -36,7 +36,7 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
           <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
           ${children}
         </div>
-        ${Object.hasOwn(PAGES, route.view) && html`<${SavedViews} route=${route} user=${user} />`}
+        ${viewOf(route.view)?.saved && html`<${SavedViews} route=${route} user=${user} />`}
       </div>
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
     </div>

@@ -2,12 +2,12 @@
 
 import { html } from "htm/preact";
 import { useMemo } from "preact/hooks";
+import { seesEveryone } from "../frame/registry.js";
+import { go, href } from "../frame/router.js";
 import { Bar, chooser } from "./bar.js";
-import { chosenRange, searchWithin } from "./range.js";
 import { useNames } from "./known.js";
 import { valueOf, withTerm } from "./query.js";
-import { go, href } from "../frame/router.js";
-import { seesEveryone } from "../frame/shell.js";
+import { chosenRange, searchWithin } from "./range.js";
 
 const STATUSES = [
   ["completed", "Completed"],

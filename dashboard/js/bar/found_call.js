@@ -1,9 +1,9 @@
 /** An id that is searched for opens its call, or the refusal of its request, in every view and whatever the range. */
 
 import { useEffect, useRef } from "preact/hooks";
+import { go, href } from "../frame/router.js";
 import { get } from "../server/api.js";
 import { idOf } from "./query.js";
-import { go, href } from "../frame/router.js";
 
 /** Makes what takes a search: it opens the call of an id, unless one goes elsewhere first, and does `show` with all else. */
 export function useFoundCall(route) {

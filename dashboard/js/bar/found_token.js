@@ -2,12 +2,12 @@
 
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";
+import { href } from "../frame/router.js";
+import { Confirm } from "../parts/forms.js";
+import { Failure } from "../parts/states.js";
 import { send } from "../server/api.js";
 import { time } from "../text/format.js";
-import { Confirm } from "../parts/dialog.js";
-import { Failure } from "../parts/states.js";
 import { searchFor } from "./query.js";
-import { href } from "../frame/router.js";
 
 /** Looks up tokens; `lookUp` takes the text of one, and `shown` is what is known of the last. */
 export function useFoundToken() {

@@ -1,5 +1,7 @@
 /** The search language of the API, as far as the filters write it. Pure; it is read as `storage/queries/filters/search_language.py` reads it. */
 
+import { searchKeys } from "../text/vocabulary.js";
+
 /** Ids of interceptions, and of requests and responses as providers form them. */
 const ID = new RegExp(
   "^(?:[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|[0-9a-f]{32}" +
@@ -60,47 +62,6 @@ export function searchFor(values) {
   return Object.entries(values).reduce((q, [key, value]) => withTerm(q, key, value), "");
 }
 
-/** Every key of a search for calls, and of those with a few values these. */
-export const KEYS = {
-  user: ["me"],
-  provider: ["openai", "anthropic", "demo"],
-  provider_name: [],
-  model: [],
-  client: [],
-  session_id: [],
-  status: ["completed", "failed", "in_flight"],
-  request_id: [],
-  token: [],
-  group: [],
-  agent: [],
-  tool: [],
-  tag: [],
-  end: [
-    "client_disconnected",
-    "upstream_error",
-    "upstream_stream_error",
-    "upstream_truncated",
-    "upstream_unreachable",
-    "upstream_timeout",
-    "circuit_open",
-    "server_shutdown",
-    "server_crashed",
-  ],
-  error: [],
-  http: ["4xx", "5xx", "401", "429", "529"],
-  streaming: ["true", "false"],
-  cost: [">1", ">0.1"],
-  took: [">10s", ">1m"],
-  tokens: [">10k", ">100k"],
-  cache: ["<50%"],
-  started_after: [],
-  started_before: [],
-  since: ["1h", "24h", "7d", "4w"],
-  until: ["1h", "24h", "7d", "4w"],
-  range: ["today", "yesterday", "this-week", "last-week", "this-month", "last-month", "this-quarter", "last-quarter", "24h", "30d"],
-  tz: ["UTC"],
-};
-
 const MAX_COMPLETIONS = 12;
 
 /**
@@ -112,11 +73,12 @@ export function completions(q, known = {}) {
   const [, negated, key, colon, typed] = last.match(/^(-?)([^:]*)(:?)(.*)$/s);
   const head = q.slice(0, q.length - last.length) + negated;
   if (!key) return [];
+  const keys = searchKeys();
   if (!colon) {
-    const keys = Object.keys(KEYS).filter((name) => name.startsWith(key.toLowerCase()));
-    return keys.map((name) => ({ text: `${head}${name}:`, label: `${head}${name}:` }));
+    const names = Object.keys(keys).filter((name) => name.startsWith(key.toLowerCase()));
+    return names.map((name) => ({ text: `${head}${name}:`, label: `${head}${name}:` }));
   }
-  const values = [...(KEYS[key.toLowerCase()] ?? []), ...(known[key.toLowerCase()] ?? [])].filter(isSearchable);
+  const values = [...(keys[key.toLowerCase()] ?? []), ...(known[key.toLowerCase()] ?? [])].filter(isSearchable);
   const fitting = [...new Set(values)].filter((value) => value.toLowerCase().startsWith(unquoted(typed).toLowerCase()));
   return fitting.slice(0, MAX_COMPLETIONS).map((value) => ({ text: `${head}${key}:${COMPARED.test(value) ? value : quoted(value)}`, label: `${head}${key}:${value}` }));
 }

@@ -2,8 +2,8 @@
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { betweenDays, daysOf, PRESETS } from "./ranges.js";
 import { aboutNow, rangeText } from "./range.js";
+import { betweenDays, daysOf, PRESETS } from "./ranges.js";
 
 const DAYS = "days";
 const DRAWN = "drawn";

@@ -2,14 +2,15 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { send } from "../server/api.js";
-import { Confirm } from "../parts/dialog.js";
+import { viewOf } from "../frame/registry.js";
+import { Confirm, Dialog, DialogForm, Field } from "../parts/forms.js";
 import { Pending } from "../parts/states.js";
-import { useResource } from "../server/resource.js";
-import { addressOf, inMenu, isSame, PAGES, savedOf } from "./addresses.js";
-import { ViewDialog } from "./view_dialog.js";
+import { send, sendVersioned } from "../server/api.js";
+import { useResource, useVersioned } from "../server/resource.js";
+import { addressOf, inMenu, isSame, savedOf } from "./addresses.js";
 
 const MAX_VIEWS = 1000;
+const MAX_NAME = 80;
 
 export function SavedViews({ route, user }) {
   const shown = savedOf(route);
@@ -33,8 +34,8 @@ export function SavedViews({ route, user }) {
       <//>
       <button type="button" onClick=${() => openDialog("save")}>Save view</button>
       <span class="done" role="status">${message}</span>
-      ${dialog?.what === "save" && html`<${ViewDialog} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
-      ${dialog?.what === "change" && html`<${ViewDialog} view=${dialog.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}
+      ${dialog?.what === "save" && html`<${ViewDialog} title="Save view" shown=${shown} save=${(fields) => send("POST", "views", fields)} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
+      ${dialog?.what === "change" && html`<${ChangeView} view=${dialog.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}
       ${dialog?.what === "remove" && html`<${Removal} view=${dialog.view} onClose=${close} onDone=${() => done(`Removed “${dialog.view.name}”.`)} />`}
     </div>
   `;
@@ -70,7 +71,7 @@ function Menu({ open, onOpen, children }) {
 function Line({ view, user, shown, onDialog, onChosen }) {
   const { name, page, shared, owner } = view;
   const isMine = owner.id === user.id;
-  const about = [PAGES[page], shared && (isMine ? "shared" : `shared by ${owner.username}`)].filter(Boolean).join(", ");
+  const about = [viewOf(page)?.title, shared && (isMine ? "shared" : `shared by ${owner.username}`)].filter(Boolean).join(", ");
   const mayChange = isMine || user.role === "owner";
   return html`
     <li>
@@ -91,6 +92,34 @@ function Removal({ view, onClose, onDone }) {
   return html`
     <${Confirm} title=${`Remove “${view.name}”?`} verb="Remove" act=${remove} onClose=${onClose}>
       <p>${view.shared ? "It is shared: nobody finds it in the menu any more." : "It is not found in the menu any more."} Calls and figures stay as they are.</p>
+    <//>
+  `;
+}
+
+/** A saved view as it is now, to be changed. */
+function ChangeView({ view, onClose, ...others }) {
+  const path = `views/${view.id}`;
+  const { kept, error, load } = useVersioned(path);
+  const save = async (fields) => (await sendVersioned("PATCH", path, fields, kept.version)).data;
+  if (!kept) return html`<${Dialog} title="Change a saved view" onClose=${onClose}><${Pending} error=${error} retry=${load} /><//>`;
+  return html`<${ViewDialog} key=${kept.version} title="Change a saved view" view=${kept.data} save=${save} onStale=${load} onClose=${onClose} ...${others} />`;
+}
+
+/** The name of a saved view, and who sees it. `view` is what is changed, undefined for a new one; `shown` is where one is, as it would be saved. */
+function ViewDialog({ title, view, shown, save, onStale, onClose, onDone }) {
+  const [name, setName] = useState(view?.name ?? "");
+  const [shared, setShared] = useState(view?.shared ?? false);
+  const [moved, setMoved] = useState(!view);
+  const canMove = view && viewOf(shown.page)?.saved && !isSame(view, shown);
+  const { page, query } = moved ? shown : view;
+  const opens = [viewOf(page)?.title, ...Object.entries(query).map(([key, value]) => `${key} ${value}`)].join(", ");
+  const put = async () => onDone(await save({ name: name.trim(), shared, ...(moved && shown) }));
+  return html`
+    <${DialogForm} title=${title} verb="Save" save=${put} onClose=${onClose} onStale=${onStale}>
+      <${Field} label="Name" value=${name} maxlength=${MAX_NAME} required onText=${setName} />
+      <label class="tick"><input type="checkbox" checked=${shared} onChange=${({ target }) => setShared(target.checked)} /> Share it with everybody; each sees in it what they may see anyway</label>
+      ${canMove && html`<label class="tick"><input type="checkbox" checked=${moved} onChange=${({ target }) => setMoved(target.checked)} /> Let it open what is shown now</label>`}
+      <p class="quiet">${`Opens ${opens}.`}</p>
     <//>
   `;
 }

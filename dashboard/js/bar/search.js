@@ -3,10 +3,10 @@
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";
 import { useKeys } from "../frame/keys.js";
-import { submitting } from "../parts/form.js";
-import { completions, holdsSecret, idOf, isToken, terms } from "./query.js";
+import { submitting } from "../parts/forms.js";
 import { useFoundToken } from "./found_token.js";
 import { useKnown } from "./known.js";
+import { completions, holdsSecret, idOf, isToken, terms } from "./query.js";
 
 /**
  * `onSearch` is called with the whole search; `known` has values that complete a key, or is `true`, see `useKnown`. `example` says

@@ -1,25 +1,7 @@
 /** Groups of the statistics: what they are called, which calls they lead to, and how they changed. Pure. */
 
 import { isSearchable, withTerm } from "../bar/query.js";
-import { titleOf } from "../text/vocabulary.js";
-
-/** By what calls can be grouped, and the key of a search that finds the calls of a group. */
-const DIMENSIONS = {
-  user: { name: "User", key: "user" },
-  group: { name: "Group", key: "group" },
-  token: { name: "Token", key: "token" },
-  model: { name: "Model", key: "model" },
-  provider: { name: "Provider", key: "provider_name" },
-  client: { name: "Client", key: "client" },
-  agent: { name: "Agent", key: "agent" },
-  session: { name: "Session" },
-  tool: { name: "Tool", key: "tool" },
-  end_reason: { name: "End reason", key: "end" },
-  http_status: { name: "HTTP status", key: "http" },
-  error_type: { name: "Error type", key: "error" },
-  streaming: { name: "Streaming", key: "streaming" },
-  rule: { name: "Reason", key: "rule" },
-};
+import { dimension, titleOf } from "../text/vocabulary.js";
 
 /**
  * What can be added up: what it is called, the view that lists them, by what they are grouped to begin with, by everybody and
@@ -27,17 +9,9 @@ const DIMENSIONS = {
  */
 export const SUBJECTS = {
   calls: { name: "Calls", view: "interceptions", usual: ["model", "user,model"], orders: ["calls", "failed", "tokens", "cost", "change", "cache", "p95"] },
-  refusals: { name: "Refused calls", view: "refusals", usual: ["rule", "rule,user"], orders: ["calls", "change"], by: ["user", "rule", "token", "model", "provider", "http_status"] },
-  sessions: { name: "Sessions", view: "sessions", usual: ["model", "user"], orders: ["calls", "failed", "tokens", "cost", "change", "cache"], by: ["user", "client", "model", "provider"] },
+  refusals: { name: "Refused calls", view: "refusals", usual: ["rule", "rule,user"], orders: ["calls", "change"] },
+  sessions: { name: "Sessions", view: "sessions", usual: ["model", "user"], orders: ["calls", "failed", "tokens", "cost", "change", "cache"] },
 };
-const CALLS = Object.keys(DIMENSIONS).filter((name) => name !== "rule");
-// Refusals have keys of their own.
-const REFUSAL_KEYS = { provider: "provider", token: "api_key_id", http_status: "status" };
-
-/** By what a subject can be grouped, aside from tags, which only calls have. */
-export function dimensionsOf(subject) {
-  return SUBJECTS[subject].by ?? CALLS;
-}
 
 /** How many of a subject some figures are of. */
 export function numberOf({ refusals, sessions, interceptions }) {
@@ -53,7 +27,7 @@ export function tagDimension(name) {
 
 /** What a dimension is called, a tag by its own name. */
 export function dimensionName(by) {
-  return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : (DIMENSIONS[by]?.name ?? by);
+  return by.startsWith(TAG) ? `Tag ${by.slice(TAG.length)}` : dimension(by).name;
 }
 
 /** Whether an id is the public part of a token, and none of those that users have. */
@@ -76,7 +50,7 @@ export function valueName(value, by) {
 export function termOf(by, value, subject = "calls") {
   if (value === null) return null;
   if (by.startsWith(TAG)) return isSearchable(value) ? ["tag", `${by.slice(TAG.length)}=${value}`] : null;
-  const key = (subject === "refusals" && REFUSAL_KEYS[by]) || DIMENSIONS[by]?.key;
+  const key = dimension(by).keys[subject];
   const text = { user: value.username, group: value.name, token: value.id }[by] ?? (typeof value === "object" ? "" : String(value));
   return key && isSearchable(text) ? [key, text] : null;
 }

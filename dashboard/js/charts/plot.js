@@ -1,9 +1,9 @@
 /** Options for uPlot, so that a chart looks like the rest of the page. */
 
 import uPlot from "uplot";
+import { colour } from "../frame/theme.js";
 import { day, short } from "../text/format.js";
 import { bucketAt, dayTicks, lonely, stacked } from "./series.js";
-import { colour } from "../frame/theme.js";
 
 const HEIGHT = 190;
 // Steps of an axis of counts: there is no half call.

@@ -51,13 +51,3 @@ export function useOpenRow(selector, isOpen, address) {
   useKeys({ ...listKeys(selector), ...(isOpen ? { Escape: close } : {}) });
   return close;
 }
-
-/** Behind `g`: the letter of each view. */
-export const VIEW_KEYS = { o: "overview", e: "explore", c: "interceptions", s: "sessions", l: "limits", p: "providers", u: "users", t: "tokens", a: "audit", n: "connect" };
-
-/** What each key does, shown by `?`. */
-export const KEYS = [
-  ["Everywhere", [["?", "Show these keys"], ["Esc", "Close what is open"]]],
-  ["In a list", [["j or ↓", "Go to the next line"], ["k or ↑", "Go to the line before"], ["Enter", "Open the line"], ["/", "Search"]]],
-  ["On a chart", [["← →", "Go from bar to bar"], ["Home End", "Go to the first bar, to the last"], ["Enter", "Show its calls"], ["Shift ← →", "Choose a range; Enter shows it"]]],
-];

@@ -1,8 +1,8 @@
 /** The keys of the bridge that a provider refuses, on every view: nothing else shows why all calls fail. */
 
 import { html } from "htm/preact";
-import { plural, time } from "../text/format.js";
 import { useResource } from "../server/resource.js";
+import { plural, time } from "../text/format.js";
 import { href } from "./router.js";
 
 const EVERY_MS = 15_000;

@@ -1,36 +1,14 @@
-/** Which view has which name. Each is loaded when it is first shown. */
+/** Shows the view that an address names. Each is loaded when it is first shown. */
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useState } from "preact/hooks";
+import { rangeParams } from "../bar/range.js";
+import { Segmented } from "../parts/figures.js";
+import { Empty, Failure, Loading } from "../parts/states.js";
 import { ApiError } from "../server/api.js";
-import { Failure, Loading } from "../parts/states.js";
-import { Unknown } from "../views/unknown.js";
+import { viewOf, VIEWS } from "./registry.js";
+import { go, href } from "./router.js";
 
-const LOADERS = {
-  overview: async () => (await import("../views/overview/overview.js")).Overview,
-  explore: async () => (await import("../views/explore/explore.js")).Explore,
-  interceptions: async () => (await import("../views/calls/interceptions.js")).Interceptions,
-  refusals: async () => (await import("../views/calls/refusals.js")).Refusals,
-  errors: async () => (await import("../views/calls/errors.js")).Errors,
-  sessions: async () => (await import("../views/sessions/sessions.js")).Sessions,
-  "sessions/": async () => (await import("../views/sessions/session.js")).Session,
-  limits: async () => (await import("../views/limits/limits.js")).Limits,
-  providers: async () => (await import("../views/providers/providers.js")).Providers,
-  users: async () => (await import("../views/accounts/users.js")).Users,
-  groups: async () => (await import("../views/accounts/groups.js")).Groups,
-  policies: async () => (await import("../views/limits/policies.js")).Policies,
-  prices: async () => (await import("../views/money/prices.js")).Prices,
-  bill: async () => (await import("../views/money/bill.js")).Bill,
-  webhooks: async () => (await import("../views/webhooks/webhooks.js")).Webhooks,
-  usage: async () => (await import("../views/limits/usage.js")).Usage,
-  audit: async () => (await import("../views/accounts/audit.js")).Audit,
-  tokens: async () => (await import("../views/accounts/tokens.js")).OwnTokens,
-  connect: async () => (await import("../views/start/connect.js")).Connect,
-  demo: async () => (await import("../views/start/demo.js")).Demo,
-  device: async () => (await import("../views/sign_in/device.js")).Device,
-};
-// Those that are something else for each id.
-const OF_AN_ID = ["sessions/", "device"];
 const LOAD_OTHERS_AFTER_MS = 3000;
 const loaded = new Map();
 
@@ -41,41 +19,60 @@ export function loadOthersLater() {
 
 /** Throws at the first that cannot be loaded: a browser asks for a module only once, so the others are left to who needs them. */
 async function loadAll() {
-  for (const name of Object.keys(LOADERS)) await load(name);
+  for (const one of VIEWS) await load(one);
 }
 
-/** The view that a route names: its component, or why it could not be loaded; neither while it is on its way. */
-export function useView(route) {
-  const name = nameOf(route);
+async function load({ view, from }) {
+  loaded.set(view, (await import(`../views/${from}.js`)).default);
+}
+
+/** Why the view of a route could not be loaded; null while it is on its way, and once it is there. */
+export function useView({ view }) {
   const [ended, setEnded] = useState({});
+  const known = viewOf(view);
   useLayoutEffect(() => {
-    if (!Object.hasOwn(LOADERS, name) || loaded.has(name)) return undefined;
+    if (!known || loaded.has(view)) return undefined;
     let here = true;
-    const end = (failure) => here && setEnded({ name, failure });
-    load(name).then(
+    const end = (failure) => here && setEnded({ view, failure });
+    load(known).then(
       () => end(null),
       ({ message }) => end(new ApiError(0, "This view could not be loaded.", { detail: message })),
     );
     return () => {
       here = false;
     };
-  }, [name]);
-  return { component: Object.hasOwn(LOADERS, name) ? loaded.get(name) : Unknown, failure: ended.name === name ? ended.failure : null };
+  }, [view]);
+  return ended.view === view ? ended.failure : null;
 }
 
-/** What `useView` returned, for a signed-in user. */
-export function View({ view, route, user, onMyself }) {
-  const { component: Component, failure } = view;
-  const name = nameOf(route);
-  if (Component) return html`<${Component} key=${OF_AN_ID.includes(name) ? route.id : name} id=${route.id} route=${route} user=${user} onMyself=${onMyself} />`;
+/** The view of a route, for a signed-in user; `failure` is what `useView` returned. */
+export function View({ failure, route, user, onMyself }) {
+  const { view, id } = route;
+  const { who, ofId } = viewOf(view) ?? {};
+  if (!who) return html`<${Empty} title="There is no such view"><p>Go to the <a href=${href("overview")}>overview</a>.</p><//>`;
+  if (!who.includes(user.role)) return html`<${Empty} title="Not for your role"><p>${roles(who)} may see this view.</p><//>`;
   // A browser asks for a module again only after the page was loaded again.
-  return failure ? html`<${Failure} error=${failure} retry=${() => location.reload()} />` : html`<${Loading} />`;
+  if (failure) return html`<${Failure} error=${failure} retry=${() => location.reload()} />`;
+  const Component = loaded.get(view);
+  if (!Component) return html`<${Loading} />`;
+  return html`
+    <${Beside} route=${route} user=${user} />
+    <${Component} key=${ofId ? `${view} ${id}` : view} route=${route} user=${user} onMyself=${onMyself} />
+  `;
 }
 
-function nameOf({ view, id }) {
-  return view === "sessions" && id ? "sessions/" : view;
+function roles(who) {
+  const names = who.map((role) => `${role}s`).reverse();
+  return `Only ${names.join(", ").replace(/, (\w+)$/, " and $1")}`;
 }
 
-async function load(name) {
-  loaded.set(name, await LOADERS[name]());
+/** The views of one tab, side by side. */
+function Beside({ route: { view, params }, user }) {
+  const top = viewOf(view).under ?? view;
+  const views = VIEWS.filter((one) => (one.under ?? one.view) === top && one.who.includes(user.role));
+  if (views.length < 2) return null;
+  const options = views.map(({ view: name, short, title }) => [name, short ?? title]);
+  // The time stays chosen where there is one to choose.
+  const open = (name) => name !== view && go(href(name, "", viewOf(name).saved ? rangeParams(params) : {}));
+  return html`<p class="list-tabs"><${Segmented} label="List" options=${options} value=${view} onChoose=${open} /></p>`;
 }

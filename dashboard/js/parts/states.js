@@ -39,11 +39,6 @@ export function Empty({ title, children }) {
   return html`<div class="empty"><h2>${title}</h2>${children}</div>`;
 }
 
-/** A view that is not for the role of who is signed in. */
-export function NotForYou({ what, who = "owners and auditors" }) {
-  return html`<${Empty} title="Not for your role"><p>Only ${who} may see ${what}.</p><//>`;
-}
-
 /** What went wrong, in the server's words, or the browser's where the connection broke, and what to do. */
 export function Failure({ error, retry }) {
   const { validations = [] } = error;

@@ -2,9 +2,9 @@
 
 import { html, render } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
+import { showTheme } from "../frame/theme.js";
 import { Failure, Loading } from "../parts/states.js";
 import { get } from "../server/api.js";
-import { showTheme } from "../frame/theme.js";
 import { matching, sections } from "./description.js";
 import { Operation, Text } from "./operation.js";
 

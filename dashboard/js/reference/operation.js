@@ -2,9 +2,8 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
+import { CopyButton, Json } from "../parts/texts.js";
 import { duration } from "../text/format.js";
-import { CopyButton } from "../parts/copy.js";
-import { Json } from "../parts/json.js";
 import { addressOf, exampleOf, fields, resolved, spans, typeOf } from "./description.js";
 
 export function Operation({ description, operation, open, onToggle }) {

@@ -1,8 +1,9 @@
 /** Hooks for what the server has: loaded, loading, or why not. */
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { get, getVersioned, getWithProgress } from "./api.js";
+import { get, getVersioned, getWithProgress, onSignedOut } from "./api.js";
 
+const KEPT_MS = 300_000;
 // Rows that a live tail keeps; what falls off is loaded again by who scrolls down.
 const MAX_LIVE = 1000;
 
@@ -43,6 +44,25 @@ export function useResource(path, params = {}, { every = 0, withProgress = false
     return () => clearInterval(timer);
   }, [pause, path, state.loading]);
   return { ...state, reload };
+}
+
+const kept = new Map();
+onSignedOut(() => kept.clear());
+
+/** What seldom changes, such as names to choose from: asked for once in minutes, whichever view needs it. Null until it is there. */
+export function useKept(path, params = {}) {
+  const [data, setData] = useState(null);
+  const key = path && path + JSON.stringify(params);
+  useEffect(() => {
+    if (!path) return undefined;
+    let here = true;
+    if (!(kept.get(key)?.until > Date.now())) kept.set(key, { until: Date.now() + KEPT_MS, found: get(path, params) });
+    kept.get(key).found.then((found) => here && setData(found), () => kept.delete(key));
+    return () => {
+      here = false;
+    };
+  }, [key]);
+  return data;
 }
 
 /**

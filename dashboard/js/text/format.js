@@ -108,6 +108,11 @@ export function itemsOf(text, separator) {
     .filter(Boolean);
 }
 
+/** The lines of a text, without those that are empty. */
+export function linesOf(text) {
+  return itemsOf(text, "\n");
+}
+
 /** A word of the API for people: client_disconnected becomes client disconnected. */
 export function words(text) {
   return text.replaceAll("_", " ");

@@ -1,17 +1,17 @@
-/** What the server's words mean, for people: as it says them once somebody is signed in. */
+/** What the server's words mean, for people, and which there are: as it says them once somebody is signed in. Pure. */
 
-const rules = new Map();
-const ends = new Map();
+import { plural, time, words } from "./format.js";
+
+const said = { rules: [], ends: [], roles: [], provider_types: [], alerts: [], search_keys: [], dimensions: [], actions: [] };
 
 /** Take what `GET vocabulary` says. */
 export function learn(vocabulary) {
-  for (const one of vocabulary.rules) rules.set(one.rule, one);
-  for (const one of vocabulary.ends) ends.set(one.end_reason, one.meaning);
+  Object.assign(said, vocabulary);
 }
 
 /** What an end reason means; empty for one that is not known, and for a call that completed. */
 export function why(reason) {
-  return ends.get(reason) ?? "";
+  return said.ends.find((one) => one.end_reason === reason)?.meaning ?? "";
 }
 
 /** What went wrong with a call, in a line: the provider's status if it is an error, and its message. Empty if nothing did. */
@@ -22,15 +22,71 @@ export function problemOf({ status, end_reason: reason, upstream_status: code, e
 
 /** Every rule with its title, in the order of the API's documents. */
 export function ruleTitles() {
-  return [...rules.values()].map(({ rule, title }) => [rule, title]);
+  return said.rules.map(({ rule, title }) => [rule, title]);
 }
 
 /** What a rule is called; one that is not known is called as the API does. */
 export function titleOf(rule) {
-  return rules.get(rule)?.title ?? rule.replaceAll("_", " ");
+  return said.rules.find((one) => one.rule === rule)?.title ?? words(rule);
 }
 
 /** What a rule means; empty for one that is not known. */
 export function reasonOf(rule) {
-  return rules.get(rule)?.meaning ?? "";
+  return said.rules.find((one) => one.rule === rule)?.meaning ?? "";
+}
+
+/** Every role with what it may. */
+export function roles() {
+  return said.roles.map(({ role, meaning }) => [role, `${role[0].toUpperCase()}${role.slice(1)}: ${meaning}`]);
+}
+
+/** The types of providers that can be added, with what people call them. */
+export function providerTypes() {
+  return said.provider_types.map(({ type, name }) => [type, name]);
+}
+
+/** The types of alerts, with what each tells. */
+export function alerts() {
+  return said.alerts.map(({ type, meaning }) => [type, meaning]);
+}
+
+/** Every key of a search for calls, and of those with a few values these. */
+export function searchKeys() {
+  return Object.fromEntries(said.search_keys.map(({ key, values }) => [key, values]));
+}
+
+/** By what a subject can be grouped, aside from tags. */
+export function dimensionsOf(subject) {
+  return said.dimensions.filter(({ keys }) => subject in keys).map(({ group_by: by }) => by);
+}
+
+/** A dimension with its `name`, and by subject the key of a search that finds a group of it. */
+export function dimension(by) {
+  return said.dimensions.find((one) => one.group_by === by) ?? { name: by, keys: {} };
+}
+
+/** What an entry of the audit trail says: the predicate of a sentence whose subject is the actor. */
+export function whatWasDone({ action, actor, subject, detail }) {
+  const { sentence } = said.actions.find((one) => one.action === action) ?? {};
+  if (!sentence) return [words(action), subject?.username].filter(Boolean).join(" ");
+  const values = {
+    ...detail,
+    subject: subject?.username || "others",
+    whose: actor.id === subject?.id ? "their" : `${subject?.username}'s`,
+    times: detail.count > 1 ? ` ${detail.count} times, last at ${time(detail.last_at)}` : "",
+  };
+  const names = [values.subject, values.group];
+  const isThere = (name) => values[name] != null && (name !== "name" || (values.name && !names.includes(values.name)));
+  const part = (_, text, other = "") => ([...text.matchAll(FIELD)].every(([, name]) => isThere(name)) ? text : other);
+  return sentence.replace(/\[([^|\]]*)\|?([^\]]*)\]/g, part).replace(FIELD, (_, name, as) => written(values[name], as)).replace(/[,:]$/, "");
+}
+
+const FIELD = /\{(\w+):?(\w*)\}/g;
+
+/** A field of an entry as a sentence has it. */
+function written(value, as) {
+  if (as === "time") return time(value);
+  if (as === "words") return words(value);
+  if (as) return plural(Array.isArray(value) ? value.length : (value ?? 0), as);
+  return Array.isArray(value) ? value.map(words).join(", ") : String(value ?? "");
 }

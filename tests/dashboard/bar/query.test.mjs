@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { completions, holdsSecret, idOf, isToken, valueOf, withTerm } from "../../../dashboard/js/bar/query.js";
+import "../learned.mjs";
 
 test("a word without a key is none of the initiator", () => {
   assert.equal(valueOf("ada model:x", "initiator"), "");

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeOf, chartRows, compared, dimensionName, dimensionsOf, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
+import { changeOf, chartRows, compared, dimensionName, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
+import { dimensionsOf } from "../../../dashboard/js/text/vocabulary.js";
+import "../learned.mjs";
 
 const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", username: "ada" };
 
 test("values are called what people call them", () => {
   const values = [ADA, { id: "Q3GaWIRIfD", name: "laptop", username: "ada" }, { id: "x", name: "research" }, { id: null, name: "" }, null, true, 429, "gpt-5"];
-  assert.equal(valueName("unknown_route", "rule"), "unknown route");
+  assert.equal(valueName("unknown_route", "rule"), "Unknown route");
   assert.deepEqual(values.map((value) => valueName(value)), ["ada", "ada · laptop · Q3GaWIRIfD", "research", "No group", "None", "Yes", "429", "gpt-5"]);
   assert.deepEqual(["user", "tag.project"].map(dimensionName), ["User", "Tag project"]);
 });

@@ -7,10 +7,10 @@ import { Choice } from "../../bar/filters.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { exactUsd } from "../../charts/groups.js";
-import { Failure } from "../../parts/states.js";
-import { ago, plural, short } from "../../text/format.js";
-import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
+import { Failure } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
+import { ago, plural, short } from "../../text/format.js";
 import { orderOf, SORTS, totalsOf } from "./row_figures.js";
 
 const USUAL = "this-month";
@@ -38,6 +38,7 @@ export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS
       <${Choice} label=${unsorted} value=${route.params.sort ?? ""} options=${options} onChoose=${(sort) => choose({ sort })} />
     <//>
     ${figures.error && html`<${Failure} error=${figures.error} retry=${figures.reload} />`}
+    <p class="quiet range-text">${figures.text}</p>
   `;
 }
 

@@ -1,87 +1,138 @@
-/** Groups of users: a list with what the calls of each add up to, and the chosen one beside it. For owners, auditors and readers. */
+/** Groups of users: a list with what the calls of each add up to, and the chosen one beside it, with its members. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { plural } from "../../text/format.js";
-import { useOpenRow } from "../../frame/keys.js";
-import { AdminTabs } from "../../frame/admin_tabs.js";
-import { End } from "../../parts/end.js";
-import { TextField } from "../../parts/field.js";
-import { DialogForm } from "../../parts/form.js";
-import { NotForYou } from "../../parts/states.js";
-import { usePages } from "../../server/resource.js";
+import { seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { seesEveryone } from "../../frame/shell.js";
+import { ChangeForm, Field, NewOne, Removal, submitting } from "../../parts/forms.js";
+import { End, List, Pane } from "../../parts/list.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { send, sendVersioned } from "../../server/api.js";
+import { useChange, usePages, useVersioned } from "../../server/resource.js";
+import { plural, time } from "../../text/format.js";
 import { Figures, FiguresBar, keptParams, useAllPages, useFigures } from "./figures.js";
-import { GroupPane } from "./group.js";
 import { sortRows } from "./row_figures.js";
 
 const PAGE = 100;
 // A group is used by its members, and nobody notes when.
 const SORTED_BY = ["cost", "calls", "tokens", "failed"];
-const LINKS = ".rows a.group-row";
+const COLUMNS = "minmax(0, 1.6fr) minmax(0, 0.7fr) minmax(0, 1fr)";
+const NAME = { name: "name", label: "Name", required: true, autocapitalize: "off" };
+const FIELDS = [NAME, { name: "display_name", label: "Display name", hint: "If empty, the name is shown." }];
+const FIELDS_OF_NEW = [{ ...NAME, hint: "Letters, digits and . _ + - @; case makes no difference." }, FIELDS[1]];
 
-export function Groups({ route, user }) {
-  if (!seesEveryone(user)) return html`<${NotForYou} what="groups" who="owners, auditors and readers" />`;
-  return html`<${List} chosen=${route.id} route=${route} me=${user} />`;
-}
-
-function List({ chosen, route, me }) {
-  const { params } = route;
+export default function Groups({ route: { id: chosen, params }, route, user: me }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("groups", {}, "offset", PAGE);
   const figures = useFigures(params, "group");
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort);
-  const close = useOpenRow(LINKS, chosen, href("groups", "", kept));
-  const changed = (name) => {
+  const show = (name = "") => {
     setAdding(false);
     pages.reload();
     go(href("groups", name, kept));
   };
+  const add = (given) => send("POST", "groups", given).then(({ name }) => show(name));
+  const rowOf = ({ id: key, name, display_name: shown, members }) => ({
+    id: name,
+    key,
+    cells: html`
+      <span><b>${shown}</b> ${shown !== name && html`<span class="quiet">${name}</span>`}</span>
+      <span class="quiet">${plural(members, "member")}</span>
+    `,
+    below: html`<${Figures} figures=${figures} id=${key} terms=${{ group: name }} params=${params} />`,
+  });
+  const pane = (close) => html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${show} onMembers=${pages.reload} />`;
   return html`
-    <${AdminTabs} view="groups" user=${me} />
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} />
-    <p class="quiet range-text">${figures.text}</p>
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}</p>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a group</button>`}
     </div>
-    ${adding && html`<${AddGroup} onAdded=${({ name }) => changed(name)} onClose=${() => setAdding(false)} />`}
-    <div class="split" data-open=${chosen ? "" : undefined}>
-      <section class="list" aria-label="Groups">
-        <ol class="rows">
-          ${rows.map((group) => html`<${Row} key=${group.id} group=${group} figures=${figures} params=${params} kept=${kept} chosen=${group.name.toLowerCase() === chosen.toLowerCase() || group.id === chosen} />`)}
-        </ol>
-        <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
-      </section>
-      ${chosen && html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${changed} onRemoved=${() => (pages.reload(), go(href("groups", "", kept)))} onMembers=${pages.reload} />`}
-    </div>
-  `;
-}
-
-function Row({ group: { id, name, display_name: shown, members }, figures, params, kept, chosen }) {
-  return html`
-    <li>
-      <a class="group-row" href=${href("groups", name, kept)} data-name=${name} aria-current=${chosen ? "true" : undefined}>
-        <span class="name"><b>${shown}</b> ${shown !== name && html`<span class="quiet">${name}</span>`}</span>
-        <span class="quiet">${plural(members, "member")}</span>
-      </a>
-      <${Figures} figures=${figures} id=${id} terms=${{ group: name }} params=${params} />
-    </li>
-  `;
-}
-
-function AddGroup({ onAdded, onClose }) {
-  const [name, setName] = useState("");
-  const [shown, setShown] = useState("");
-  const add = () => send("POST", "groups", { name, display_name: shown }).then(onAdded);
-  return html`
-    <${DialogForm} title="Add a group" verb="Add" save=${add} onClose=${onClose}>
-      <${TextField} label="Name" hint="Letters, digits and . _ + - @; case makes no difference." value=${name} onText=${setName} required autocapitalize="off" />
-      <${TextField} label="Display name" hint="If empty, the name is shown." value=${shown} onText=${setShown} />
+    ${adding && html`<${NewOne} title="Add a group" fields=${FIELDS_OF_NEW} add=${add} onClose=${() => setAdding(false)} />`}
+    <${List} view="groups" label="Groups" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
+      <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
     <//>
+  `;
+}
+
+/** `onChanged` gets the name that the group has now, nothing where it was removed. */
+function GroupPane({ name, me, onClose, onChanged, onMembers }) {
+  const path = `groups/${encodeURIComponent(name)}`;
+  const { kept, setKept, error, load } = useVersioned(path);
+  const group = kept?.data;
+  const isOwner = me.role === "owner";
+  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(() => onChanged());
+  const save = async (change) => {
+    const next = await sendVersioned("PATCH", path, change, kept.version);
+    setKept(next);
+    onChanged(next.data.name);
+  };
+  const counted = () => {
+    load();
+    onMembers();
+  };
+  return html`
+    <${Pane} label="Group" title=${group?.display_name ?? name} onClose=${onClose}>
+      <${Pending} data=${kept} error=${error} retry=${load} />
+      ${
+        group &&
+        html`
+          <p class="quiet">
+            ${group.name}, added ${time(group.created_at)}, ${plural(group.members, "member")}.
+            ${seesEverything(me) && html` <a href=${href("policies", `groups/${group.name}`)}>Policy</a>`}
+          </p>
+          ${isOwner && html`<${ChangeForm} fields=${FIELDS} initial=${{ name: group.name, display_name: group.display_name }} save=${save} onStale=${load} />`}
+          <section><h3>Members</h3><${Members} path=${path} mayChange=${isOwner} onChanged=${counted} /></section>
+          ${
+            isOwner &&
+            html`
+              <${Removal} what="this group" title=${`Remove ${group.name}?`} remove=${remove} onStale=${load}>
+                <p>Its members stay users, and its service tokens stop working. A group with a policy cannot be removed. This cannot be undone.</p>
+              <//>
+            `
+          }
+        `
+      }
+    <//>
+  `;
+}
+
+function Members({ path, mayChange, onChanged }) {
+  const pages = usePages(`${path}/members`, {}, "offset", PAGE);
+  const [name, setName] = useState("");
+  const { busy, error, run } = useChange();
+  const changed = () => {
+    pages.reload();
+    onChanged();
+  };
+  const put = (method, username) => send(method, `${path}/members/${encodeURIComponent(username)}`).then(changed);
+  const add = () => put("PUT", name.trim()).then(() => setName(""));
+  return html`
+    <div class="token-list">
+      ${
+        mayChange &&
+        html`
+          <form class="form across one" onSubmit=${submitting(() => run(add))}>
+            <${Field} label="Username" value=${name} onText=${setName} required autocapitalize="off" />
+            <button type="submit" disabled=${busy}>Add a member</button>
+          </form>
+          ${error && html`<${Failure} error=${error} />`}
+        `
+      }
+      <ul class="rows" aria-label="Members">
+        ${pages.rows.map(
+          ({ id, username, name: shown, role }) => html`
+            <li key=${id} class="token">
+              <b><a href=${href("users", username)}>${shown}</a></b>
+              <span class="quiet">${username !== shown && `${username}, `}${role}</span>
+              ${mayChange && html`<button type="button" disabled=${busy} aria-label=${`Take out ${username}`} onClick=${() => run(() => put("DELETE", username))}>Take out</button>`}
+            </li>
+          `,
+        )}
+      </ul>
+      <${End} pages=${pages}><p class="quiet">Nobody is in it yet.</p><//>
+    </div>
   `;
 }

@@ -2,13 +2,12 @@
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { plural, time } from "../../text/format.js";
-import { CopyButton } from "../../parts/copy.js";
-import { ChoiceField, TextField } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
+import { Field, submitting } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
+import { CopyButton } from "../../parts/texts.js";
+import { send } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
+import { plural, time } from "../../text/format.js";
 
 const DAY_MS = 86_400_000;
 const LIFETIMES = [
@@ -42,8 +41,8 @@ function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }
   };
   return html`
     <form class="form across" onSubmit=${submitting(() => run(create))}>
-      <${TextField} label="What is it for?" placeholder="laptop" value=${name} onText=${setName} required />
-      <${ChoiceField} label="Expires after" value=${expires} options=${options} onChoose=${setExpires} />
+      <${Field} label="What is it for?" placeholder="laptop" value=${name} onText=${setName} required />
+      <${Field} label="Expires after" value=${expires} options=${options} onText=${setExpires} />
       <button type="submit" class="primary" disabled=${busy}>Create token</button>
     </form>
     ${limit !== null && html`<p class="quiet">You may have ${plural(limit, "active token")}.</p>`}

@@ -2,22 +2,22 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { time } from "../../text/format.js";
-import { Confirm } from "../../parts/dialog.js";
-import { End } from "../../parts/end.js";
 import { searchFor } from "../../bar/query.js";
-import { usePages } from "../../server/resource.js";
-import { Figures, FiguresBar, useAllPages, useFigures } from "./figures.js";
 import { href } from "../../frame/router.js";
+import { Confirm } from "../../parts/forms.js";
+import { End } from "../../parts/list.js";
+import { send } from "../../server/api.js";
+import { usePages } from "../../server/resource.js";
+import { time } from "../../text/format.js";
+import { SignIns } from "../sign_in/sign_ins.js";
+import { Figures, FiguresBar, useAllPages, useFigures } from "./figures.js";
 import { CreatedToken, NewToken } from "./new_token.js";
 import { sortRows } from "./row_figures.js";
-import { SignIns } from "../sign_in/sign_ins.js";
 
 const PAGE = 50;
 
 /** One's own, for everybody. */
-export function OwnTokens({ route, user }) {
+export default function OwnTokens({ route, user }) {
   return html`
     <div class="prose">
       <h2>Your tokens</h2>
@@ -59,13 +59,7 @@ export function Tokens({ of, route, user, params, mayChange, rules, onChanged = 
     <div class="token-list">
       ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
       ${created && html`<${CreatedToken} key=${created.id} token=${created} onDone=${() => setCreated(null)} />`}
-      ${
-        route &&
-        html`
-          <${FiguresBar} route=${route} user=${user} figures=${figures} unsorted="Sort by age" />
-          <p class="quiet range-text">${figures.text}</p>
-        `
-      }
+      ${route && html`<${FiguresBar} route=${route} user=${user} figures=${figures} unsorted="Sort by age" />`}
       <ul class="rows" aria-label="Tokens">
         ${rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
       </ul>

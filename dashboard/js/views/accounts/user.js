@@ -2,22 +2,27 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { plural, time, usd } from "../../text/format.js";
-import { Confirm, Removal } from "../../parts/dialog.js";
-import { ChoiceField, TextField } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
-import { Pane } from "../../parts/pane.js";
-import { Failure, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
-import { useChange, useResource } from "../../server/resource.js";
+import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { seesEverything } from "../../frame/shell.js";
-import { ROLES } from "./add_user.js";
+import { ChangeForm, Confirm, Removal } from "../../parts/forms.js";
+import { Pane } from "../../parts/list.js";
+import { Empty, Pending } from "../../parts/states.js";
+import { send } from "../../server/api.js";
+import { useResource } from "../../server/resource.js";
+import { plural, time, usd } from "../../text/format.js";
+import { roles } from "../../text/vocabulary.js";
 import { SignIns } from "../sign_in/sign_ins.js";
 import { figuresRange } from "./figures.js";
-import { NoUser } from "./no_user.js";
 import { Tokens } from "./tokens.js";
+
+export const DISPLAY_NAME = { name: "display_name", label: "Display name", hint: "If empty, the username is shown." };
+
+/** In place of a user who is not there. Limits still count for a while what a removed one used, and records stay. */
+export function NoUser({ username }) {
+  const calls = href("interceptions", "", { q: searchFor({ user: username }) });
+  return html`<${Empty} title="There is no such user"><p>They may have been removed; their <a href=${calls}>calls</a> stay.</p><//>`;
+}
 
 /** `of` is the username. `onMyself` is called first when who is signed in has changed themselves: they may have lost what they see here. */
 export function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyself }) {
@@ -65,34 +70,19 @@ function Body({ user, me, params, onChanged, onRemoved }) {
 }
 
 function Change({ user, me, onChanged }) {
-  const [name, setName] = useState(user.name);
-  const [role, setRole] = useState(user.role);
-  const [confirming, setConfirming] = useState(false);
-  const [saved, setSaved] = useState(false);
-  const { busy, error, run } = useChange();
-  const fields = { ...(name !== user.name && { display_name: name }), ...(role !== user.role && { role }) };
-  const unchanged = !Object.keys(fields).length;
-  const save = async () => {
-    const changed = await send("PATCH", `users/${encodeURIComponent(user.username)}`, fields);
-    setConfirming(false);
-    setName(changed.name);
-    setSaved(true);
-    onChanged();
+  const [giving, setGiving] = useState(null);
+  const fields = [DISPLAY_NAME, { name: "role", label: "Role", options: roles() }];
+  const patch = (change) => send("PATCH", `users/${encodeURIComponent(user.username)}`, change).then(onChanged);
+  const giveUp = async () => {
+    await patch(giving);
+    setGiving(null);
   };
-  const submit = submitting(() => (user.id === me.id && fields.role ? setConfirming(true) : run(save)));
+  const save = (change) => (user.id === me.id && change.role ? setGiving(change) : patch(change));
   return html`
-    <form class="form" onSubmit=${submit}>
-      <${TextField} label="Display name" hint="If empty, the username is shown." value=${name} onText=${setName} />
-      <${ChoiceField} label="Role" value=${role} options=${ROLES} onChoose=${setRole} />
-      ${error && html`<${Failure} error=${error} />`}
-      <div class="buttons">
-        <span role="status" class="quiet">${saved && unchanged ? "Saved" : ""}</span>
-        <button type="submit" class="primary" disabled=${busy || unchanged}>Save</button>
-      </div>
-    </form>
-    ${confirming &&
+    <${ChangeForm} fields=${fields} initial=${{ display_name: user.name, role: user.role }} save=${save} />
+    ${giving &&
     html`
-      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${save} onClose=${() => setConfirming(false)}>
+      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${giveUp} onClose=${() => setGiving(null)}>
         <p>You can then no longer change users. Only another owner can make you an owner again.</p>
       <//>
     `}

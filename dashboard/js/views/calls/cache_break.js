@@ -1,9 +1,9 @@
 /** Where the prompt cache broke at a call, what that cost, and what usually helps. */
 
 import { html } from "htm/preact";
+import { href } from "../../frame/router.js";
 import { whole } from "../../text/format.js";
 import { breakOf, cureOf, lossOf } from "../../text/prompt_cache.js";
-import { href } from "../../frame/router.js";
 
 export function CacheBreak({ cache }) {
   return html`

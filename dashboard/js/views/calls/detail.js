@@ -1,22 +1,19 @@
 /** Everything that is known of one call. */
 
 import { html } from "htm/preact";
-import { why } from "../../text/vocabulary.js";
-import { duration, serviceTier, short, size, time, tokensIn, UNKNOWN, usd, words } from "../../text/format.js";
-import { CacheBreak } from "./cache_break.js";
-import { CopyButton } from "../../parts/copy.js";
-import { Folded } from "../../parts/folded.js";
-import { Json } from "../../parts/json.js";
-import { Pane } from "../../parts/pane.js";
-import { Pending } from "../../parts/states.js";
-import { Status } from "../../parts/status.js";
-import { Timing } from "./timing.js";
-import { costOf, UsageFigures, usageOf } from "../../parts/usage.js";
-import { cacheLine } from "../../text/prompt_cache.js";
 import { searchFor } from "../../bar/query.js";
-import { useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
+import { costOf, Status, UsageFigures, usageOf } from "../../parts/figures.js";
+import { Pane } from "../../parts/list.js";
+import { Pending } from "../../parts/states.js";
+import { CopyButton, Folded, Json } from "../../parts/texts.js";
+import { useResource } from "../../server/resource.js";
+import { duration, serviceTier, short, size, time, tokensIn, UNKNOWN, usd, words } from "../../text/format.js";
+import { cacheLine } from "../../text/prompt_cache.js";
+import { why } from "../../text/vocabulary.js";
 import { tryOf } from "../sessions/story.js";
+import { CacheBreak } from "./cache_break.js";
+import { Timing } from "./timing.js";
 
 /** `fresh` is what the list knows of it, perhaps more than was loaded. */
 export function Detail({ id, fresh, onClose }) {

@@ -1,28 +1,26 @@
 /** Why calls failed and were refused: a line for each kind of error, which leads to its calls. */
 
 import { html } from "htm/preact";
+import { Filters, useSearch } from "../../bar/filters.js";
+import { isSearchable, searchFor } from "../../bar/query.js";
 import { chosenRange, rangeParams } from "../../bar/range.js";
 import { lengthOf } from "../../bar/ranges.js";
-import { fromTo, plural, whole } from "../../text/format.js";
-import { End } from "../../parts/end.js";
-import { ListTabs } from "./list_tabs.js";
-import { Empty } from "../../parts/states.js";
-import { isSearchable, searchFor } from "../../bar/query.js";
-import { reasonOf, titleOf } from "../../text/vocabulary.js";
-import { usePages } from "../../server/resource.js";
+import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { seesEverything } from "../../frame/shell.js";
-import { Filters, useSearch } from "../../bar/filters.js";
+import { End } from "../../parts/list.js";
+import { Empty } from "../../parts/states.js";
+import { usePages } from "../../server/resource.js";
+import { fromTo, plural, whole } from "../../text/format.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
 
 const PAGE = 50;
 const USUAL = "7d";
 
-export function Errors({ route, user }) {
+export default function Errors({ route, user }) {
   const { params } = route;
   const search = useSearch(params, USUAL);
   const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
-    <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 -end:client_disconnected" />
     <div class="toolbar">
       <p role="status" class="quiet">${saidOf(pages)}</p>

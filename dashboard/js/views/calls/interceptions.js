@@ -2,26 +2,25 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { address } from "../../server/api.js";
-import { plural } from "../../text/format.js";
-import { useOpenRow } from "../../frame/keys.js";
-import { useLive } from "../../server/live.js";
-import { End } from "../../parts/end.js";
-import { ListTabs } from "./list_tabs.js";
-import { Empty } from "../../parts/states.js";
-import { usePages } from "../../server/resource.js";
-import { IN_DEMO } from "../../frame/demo.js";
-import { go, href } from "../../frame/router.js";
-import { Detail } from "./detail.js";
 import { Filters, useSearch } from "../../bar/filters.js";
 import { valueOf, withTerm } from "../../bar/query.js";
+import { IN_DEMO } from "../../frame/demo.js";
+import { useOpenRow } from "../../frame/keys.js";
+import { go, href } from "../../frame/router.js";
+import { End } from "../../parts/list.js";
+import { Empty } from "../../parts/states.js";
+import { address } from "../../server/api.js";
+import { useLive } from "../../server/live.js";
+import { usePages } from "../../server/resource.js";
+import { plural } from "../../text/format.js";
+import { Detail } from "./detail.js";
 import { Row, RowHead } from "./row.js";
 
 const PAGE = 50;
 const LINKS = ".rows a.row";
 const LIVE = { off: "", connecting: "Connecting …", live: "Live", lost: "Interrupted, trying again." };
 
-export function Interceptions({ route, user }) {
+export default function Interceptions({ route, user }) {
   const kept = href("interceptions", "", route.params).split("?")[1] ?? "";
   const sought = useSearch(route.params);
   const [tail, setTail] = useState(false);
@@ -32,7 +31,6 @@ export function Interceptions({ route, user }) {
   const live = useLive(tail, isOfRunning ? withTerm(sought, "status", "") : sought, merge, pages.reload);
   const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
   return html`
-    <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} />
     <div class="toolbar">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>

@@ -1,25 +1,23 @@
 /** Calls that the bridge refused, newest first, with the reason of each. */
 
 import { html } from "htm/preact";
-import { duration, plural, time, whole } from "../../text/format.js";
-import { End } from "../../parts/end.js";
-import { ListTabs } from "./list_tabs.js";
-import { Empty } from "../../parts/states.js";
-import { valueOf } from "../../bar/query.js";
-import { reasonOf, ruleTitles, titleOf } from "../../text/vocabulary.js";
-import { usePages } from "../../server/resource.js";
-import { href } from "../../frame/router.js";
 import { Choice, Filters, useSearch } from "../../bar/filters.js";
+import { valueOf } from "../../bar/query.js";
+import { href } from "../../frame/router.js";
+import { End } from "../../parts/list.js";
+import { Empty } from "../../parts/states.js";
+import { usePages } from "../../server/resource.js";
+import { duration, plural, time, whole } from "../../text/format.js";
+import { reasonOf, ruleTitles, titleOf } from "../../text/vocabulary.js";
 
 const PAGE = 100;
 
-export function Refusals({ route, user }) {
+export default function Refusals({ route, user }) {
   const { q = "" } = route.params;
   const sought = useSearch(route.params);
   const pages = usePages("refusals", { q: sought }, "after_id", PAGE);
   const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${ruleTitles()} onChoose=${(rule) => put("rule", rule)} />`;
   return html`
-    <${ListTabs} route=${route} />
     <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>

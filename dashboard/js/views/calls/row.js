@@ -1,14 +1,26 @@
 /** One call in a line. */
 
-import { html } from "htm/preact";
-import { memo } from "../../parts/memo.js";
-import { problemOf } from "../../text/vocabulary.js";
-import { between, duration, time, usd, UNKNOWN } from "../../text/format.js";
-import { Status } from "../../parts/status.js";
-import { costOf, usageOf, UsageShort } from "../../parts/usage.js";
+import { html, render } from "htm/preact";
+import { Component, h } from "preact";
 import { href } from "../../frame/router.js";
+import { costOf, Status, usageOf, UsageShort } from "../../parts/figures.js";
+import { between, duration, time, UNKNOWN, usd } from "../../text/format.js";
+import { problemOf } from "../../text/vocabulary.js";
 
 const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", response: "response", error: "error" };
+
+/** A component that is not drawn again while its properties, compared one by one, stay the same. */
+function memo(inner) {
+  return class Memo extends Component {
+    shouldComponentUpdate(next) {
+      return Object.keys({ ...next, ...this.props }).some((key) => next[key] !== this.props[key]);
+    }
+
+    render(properties) {
+      return h(inner, properties);
+    }
+  };
+}
 
 /** What the columns are; a row says the same to whom cannot see it. */
 export function RowHead() {

@@ -2,17 +2,17 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { address } from "../../server/api.js";
 import { chooser } from "../../bar/bar.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { plural, short } from "../../text/format.js";
-import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../../charts/groups.js";
-import { Chart } from "../../charts/chart.js";
-import { Empty, StatsState } from "../../parts/states.js";
 import { bucketOf, bucketsOf, lengthOf, timesBetween } from "../../bar/ranges.js";
-import { useResource } from "../../server/resource.js";
+import { Chart } from "../../charts/chart.js";
+import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../../charts/groups.js";
+import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { seesEverything, seesEveryone } from "../../frame/shell.js";
+import { Empty, StatsState } from "../../parts/states.js";
+import { address } from "../../server/api.js";
+import { useResource } from "../../server/resource.js";
+import { plural, short } from "../../text/format.js";
 import { ExploreBar } from "./explore_bar.js";
 import { ExploreTable } from "./explore_table.js";
 import { Speed } from "./speed.js";
@@ -39,7 +39,7 @@ function queryOf(params, user) {
   return { chosen, tz: chosen.tz, of, by, order, q: params.q ?? "", compare };
 }
 
-export function Explore({ route, user }) {
+export default function Explore({ route, user }) {
   const { params } = route;
   const [limit, setLimit] = useState(PAGE);
   const query = queryOf(params, user);

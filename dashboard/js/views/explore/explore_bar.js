@@ -2,9 +2,10 @@
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
-import { dimensionName, dimensionsOf, SUBJECTS, tagDimension } from "../../charts/groups.js";
+import { dimensionName, SUBJECTS, tagDimension } from "../../charts/groups.js";
+import { seesEveryone } from "../../frame/registry.js";
 import { useResource } from "../../server/resource.js";
-import { seesEveryone } from "../../frame/shell.js";
+import { dimensionsOf } from "../../text/vocabulary.js";
 
 const FOR_ALL = ["user", "group"];
 const MAX_TAGS = 100;

@@ -1,10 +1,10 @@
 /** Groups in figures; each leads to its calls. */
 
 import { html } from "htm/preact";
-import { duration, lateBy, percent, UNKNOWN, whole } from "../../text/format.js";
-import { changeOf, compared, dimensionName, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../charts/groups.js";
 import { withTerm } from "../../bar/query.js";
+import { changeOf, compared, dimensionName, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../charts/groups.js";
 import { href } from "../../frame/router.js";
+import { duration, lateBy, percent, UNKNOWN, whole } from "../../text/format.js";
 
 const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost", change: "Change", cache: "Cache", p95: "p95" };
 

@@ -2,13 +2,13 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
+import { Field, submitting } from "../../parts/forms.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
 import { plural, whole } from "../../text/format.js";
 import { sourceText } from "../../text/limits_text.js";
-import { submitting } from "../../parts/form.js";
-import { LimitRules } from "./limit_rule.js";
-import { Failure, Pending } from "../../parts/states.js";
+import { LimitRules } from "./gauges.js";
 import { patternsText } from "./policy_form.js";
-import { useResource } from "../../server/resource.js";
 
 // What of, in words, and what holds where no policy says it.
 const KEPT = [
@@ -34,7 +34,7 @@ export function Explained({ of, limits = false }) {
     <${Rules} policy=${data} />
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
     <form class="form across one" onSubmit=${submitting(() => setModel(typed.trim()))}>
-      <label class="field"><span>May this model be used?</span><input type="text" value=${typed} placeholder="gpt-5" autocapitalize="off" autocomplete="off" spellcheck=${false} onInput=${(event) => setTyped(event.target.value)} /></label>
+      <${Field} label="May this model be used?" value=${typed} placeholder="gpt-5" autocapitalize="off" onText=${setTyped} />
       <button type="submit">Ask</button>
     </form>
     ${asked.error && html`<${Failure} error=${asked.error} />`}

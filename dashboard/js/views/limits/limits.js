@@ -1,17 +1,17 @@
 /** How much of each limit is used, who holds what, and what was refused. */
 
 import { html } from "htm/preact";
-import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
-import { Gauge } from "./gauge.js";
-import { Failure, Pending } from "../../parts/states.js";
 import { Bar } from "../../bar/bar.js";
+import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { isTokenId } from "../../charts/groups.js";
-import { useResource } from "../../server/resource.js";
+import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { seesEverything, seesEveryone } from "../../frame/shell.js";
-import { refusedBy, RefusedInRange } from "./refused_in_range.js";
-import { Usage } from "./usage.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
+import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
+import { Gauge, RefusedRules } from "./gauges.js";
+import Usage from "./usage.js";
 import { WhatIf } from "./what_if.js";
 
 const EVERY_MS = 3000;
@@ -33,7 +33,7 @@ const SCOPES = {
   cluster: "The use of all processes on the database",
 };
 
-export function Limits({ route, user }) {
+export default function Limits({ route, user }) {
   return seesEveryone(user) ? html`<${OfAll} route=${route} user=${user} />` : html`<${Usage} route=${route} user=${user} />`;
 }
 
@@ -144,5 +144,28 @@ function Holder({ holder: { since, username, provider, route, model, interceptio
       <td>${route ?? UNKNOWN}</td>
       <td>${model ?? UNKNOWN}</td>
     </tr>
+  `;
+}
+
+/** The list of those that a rule refused. `range` is what says the range in an address. */
+function refusedBy(rule, range) {
+  return href("refusals", "", { q: searchFor({ rule }), ...range });
+}
+
+/** `refused` is the response of `/stats` about refusals by rule, as `useResource` has it. */
+function RefusedInRange({ refused, range }) {
+  const { data, error, reload } = refused;
+  return html`
+    <section class="card refused-in-range">
+      <h2>Refused in this time</h2>
+      ${error && html`<${Failure} error=${error} retry=${reload} />`}
+      ${!data && !error && html`<p class="quiet">…</p>`}
+      ${data && html`<p class=${data.total.refusals ? "bad" : "quiet"}>${data.total.refusals ? `${plural(data.total.refusals, "request")} refused` : "Nothing was refused."}</p>`}
+      ${data?.groups.length > 0 &&
+      html`
+        <${RefusedRules} rules=${data.groups.map(({ group, total }) => ({ rule: group.rule, count: total.refusals }))} hrefOf=${(rule) => refusedBy(rule, range)} />
+        <p><a href=${href("explore", "", { of: "refusals", by: "user,rule", ...range })}>Whose calls these were</a></p>
+      `}
+    </section>
   `;
 }

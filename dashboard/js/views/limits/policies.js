@@ -1,21 +1,20 @@
-/** All policies, and the chosen one beside them. For owners and auditors. */
+/** All policies, and the chosen one beside them: its fields in a form, the same as JSON, and for a user what holds in all. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { plural, time } from "../../text/format.js";
-import { useOpenRow } from "../../frame/keys.js";
-import { AdminTabs } from "../../frame/admin_tabs.js";
-import { End } from "../../parts/end.js";
-import { ChoiceField, TextField } from "../../parts/field.js";
-import { DialogForm } from "../../parts/form.js";
-import { NotForYou } from "../../parts/states.js";
-import { usePages } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
-import { seesEverything } from "../../frame/shell.js";
-import { PolicyPane } from "./policy.js";
+import { Confirm, DialogForm, Field, submitting } from "../../parts/forms.js";
+import { End, List, Pane } from "../../parts/list.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { sendVersioned } from "../../server/api.js";
+import { useChange, usePages, useVersioned } from "../../server/resource.js";
+import { plural, time } from "../../text/format.js";
+import { Explained } from "./explained.js";
+import { PolicyFields } from "./policy_fields.js";
+import { policyOf, policyText } from "./policy_form.js";
 
 const PAGE = 100;
-const LINKS = ".rows a.policy-row";
+const COLUMNS = "minmax(0, 1.6fr) minmax(0, 0.7fr) minmax(0, 1fr)";
 const EVERYONE = "everyone";
 const LEVELS = [
   ["groups", "A group"],
@@ -23,50 +22,34 @@ const LEVELS = [
   ["tokens", "A token"],
 ];
 
-export function Policies({ route, user }) {
-  if (!seesEverything(user)) return html`<${NotForYou} what="policies" />`;
-  return html`<${List} chosen=${route.id} me=${user} />`;
-}
-
 /** The readable path of a policy: by the name of its subject. */
 function pathOf({ level, name, path }) {
   if (level === EVERYONE) return EVERYONE;
   return name ? `${level}s/${name}` : path;
 }
 
-function List({ chosen, me }) {
+export default function Policies({ route: { id: chosen }, user: me }) {
   const [adding, setAdding] = useState(false);
   const pages = usePages("policies", {}, "offset", PAGE);
-  const rows = pages.rows.map((row) => ({ ...row, at: pathOf(row) }));
-  const all = rows.some(({ at }) => at === EVERYONE) ? rows : [{ at: EVERYONE, level: EVERYONE, name: "", changed_at: null }, ...rows];
-  const close = useOpenRow(LINKS, chosen, href("policies"));
+  const rows = pages.rows.some(({ level }) => level === EVERYONE) ? pages.rows : [{ level: EVERYONE, name: "", changed_at: null }, ...pages.rows];
+  const rowOf = (row) => ({
+    id: pathOf(row),
+    cells: html`
+      <span><b>${row.name || "Everyone"}</b></span>
+      <span><span class="role">${row.level}</span></span>
+      <span class="quiet">${row.unreadable ? "cannot be read, has no effect" : row.changed_at ? `changed ${time(row.changed_at)}` : "no policy"}</span>
+    `,
+  });
+  const pane = (close) => html`<${PolicyPane} key=${chosen} at=${chosen} me=${me} onClose=${close} onChanged=${pages.reload} />`;
   return html`
-    <${AdminTabs} view="policies" user=${me} />
     <div class="toolbar">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "policy")}</p>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a policy</button>`}
     </div>
     ${adding && html`<${Whose} onClose=${() => setAdding(false)} />`}
-    <div class="split" data-open=${chosen ? "" : undefined}>
-      <section class="list" aria-label="Policies">
-        <ol class="rows">${all.map((row) => html`<${Row} key=${row.at} row=${row} chosen=${row.at === chosen} />`)}</ol>
-        <${End} pages=${pages}><p class="quiet">Nobody is restricted by a policy.</p><//>
-      </section>
-      ${chosen && html`<${PolicyPane} key=${chosen} at=${chosen} me=${me} onClose=${close} onChanged=${pages.reload} />`}
-    </div>
-  `;
-}
-
-function Row({ row, chosen }) {
-  const { at, level, name, changed_at: changed, unreadable } = row;
-  return html`
-    <li>
-      <a class="policy-row" href=${href("policies", at)} data-name=${at} aria-current=${chosen ? "true" : undefined}>
-        <span class="name"><b>${name || "Everyone"}</b></span>
-        <span class="role">${level}</span>
-        <span class="quiet">${unreadable ? "cannot be read, has no effect" : changed ? `changed ${time(changed)}` : "no policy"}</span>
-      </a>
-    </li>
+    <${List} view="policies" label="Policies" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} pane=${pane}>
+      <${End} pages=${pages}><p class="quiet">Nobody is restricted by a policy.</p><//>
+    <//>
   `;
 }
 
@@ -81,8 +64,65 @@ function Whose({ onClose }) {
   const hint = { groups: "The name of the group.", users: "The username.", tokens: "The part of the token before the hyphen." }[level];
   return html`
     <${DialogForm} title="Add a policy" verb="Go on" save=${open} onClose=${onClose}>
-      <${ChoiceField} label="Of" value=${level} options=${LEVELS} onChoose=${setLevel} />
-      <${TextField} label="Name" hint=${hint} value=${name} onText=${setName} required autocapitalize="off" />
+      <${Field} label="Of" value=${level} options=${LEVELS} onText=${setLevel} />
+      <${Field} label="Name" hint=${hint} value=${name} onText=${setName} required autocapitalize="off" />
     <//>
+  `;
+}
+
+/** `at` is the path below `/policies/`: `everyone`, `groups/NAME`, `users/NAME`, `tokens/ID`. */
+function PolicyPane({ at, me, onClose, onChanged }) {
+  const [level, name] = at.split(/\/(.*)/s);
+  const path = `policies/${[level, name].filter(Boolean).map(encodeURIComponent).join("/")}`;
+  const { kept, setKept, error, load } = useVersioned(path);
+  const changed = (next) => {
+    setKept(next);
+    onChanged();
+  };
+  const isOwner = me.role === "owner";
+  return html`
+    <${Pane} label="Policy" title=${name || "Everyone"} mark=${html`<span class="role">${level.replace(/s$/, "")}</span>`} onClose=${onClose}>
+      ${level === "users" && html`<p class="quiet"><a href=${href("usage", name)}>What ${name} has used</a> · <a href=${href("users", name)}>The user</a></p>`}
+      ${level === "groups" && html`<p class="quiet"><a href=${href("groups", name)}>The group</a></p>`}
+      <${Pending} data=${kept} error=${error} retry=${load} />
+      ${kept && isOwner && html`<${Editor} key=${kept.version} kept=${kept} path=${path} shared=${["everyone", "groups"].includes(level)} onChanged=${changed} onStale=${load} />`}
+      ${kept && !isOwner && html`<pre class="policy-text">${policyText(kept.data)}</pre><p class="quiet">Only owners may change policies.</p>`}
+      ${level === "users" && html`<section><h3>What holds in all</h3><${Explained} key=${kept?.version} of=${name} limits=${true} /></section>`}
+    <//>
+  `;
+}
+
+function Editor({ kept, path, shared, onChanged, onStale }) {
+  const before = policyText(kept.data);
+  const [text, setText] = useState(before);
+  const [removing, setRemoving] = useState(false);
+  const [isOpen, setOpen] = useState(false);
+  const { busy, error, run } = useChange();
+  const policy = policyOf(text);
+  const save = () => run(async () => onChanged(await sendVersioned("PUT", path, policy, kept.version)));
+  const remove = async () => {
+    await sendVersioned("DELETE", path, undefined, kept.version);
+    setRemoving(false);
+    onStale();
+  };
+  return html`
+    <form class="form policy" onSubmit=${submitting(save)}>
+      ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}
+      <details open=${isOpen || !policy} onToggle=${(event) => setOpen(event.target.open)}>
+        <summary>As JSON, with all that a policy can say</summary>
+        <label class="field">
+          <span class="said">The policy as JSON</span>
+          <textarea class="policy-text" rows="14" spellcheck=${false} autocomplete="off" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
+        </label>
+        ${!policy && html`<p class="bad" role="alert">This is no JSON object.</p>`}
+      </details>
+      ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
+      <div class="buttons">
+        <span role="status" class="quiet grow">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
+        ${before !== "{}" && html`<button type="button" class="danger" disabled=${busy} onClick=${() => setRemoving(true)}>Remove</button>`}
+        <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>
+      </div>
+    </form>
+    ${removing && html`<${Confirm} title="Remove this policy?" verb="Remove" act=${remove} onClose=${() => setRemoving(false)} onStale=${onStale}><p>It restricts nobody any more, on every server within seconds. What other policies say still holds.</p><//>`}
   `;
 }

@@ -2,94 +2,82 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { AreaField, ChoiceField, TextField } from "../../parts/field.js";
+import { Field } from "../../parts/forms.js";
 import { fieldAt, limitOf, patternsOf, patternsText, slotsOf, slotsText, withField } from "./policy_form.js";
 
-const PERIODS = [
-  ["", "–"],
-  ["day", "a day"],
-  ["week", "a week"],
-  ["month", "a month"],
+const PATTERNS = { rows: 2, read: patternsOf, write: patternsText };
+const NUMBER = { inputmode: "numeric", read: slotsOf, write: slotsText };
+/** One of the two fields of a limit. */
+const half = (kind, names, name) => ({ path: [kind], read: (text, limit) => limitOf(limit, name, text, names), write: (limit) => String(limit?.[name] ?? "") });
+const RATE = ["rate", ["requests", "window"]];
+const TOKENS = ["tokens", ["count", "window"]];
+const BUDGET = ["budget", ["usd", "period"]];
+const PERIODS = { "": "–", day: "a day", week: "a week", month: "a month" };
+const KEPT = { "": "not restricted here", full: "all", redacted: "redacted", hashed: "a hash", none: "nothing" };
+const RESPONSES = { ...KEPT, "": "not recorded, unless another policy says so" };
+
+const MODELS = [
+  { path: ["models", "allow"], label: "Models allowed", hint: "One pattern a line, such as claude-*, or openai: gpt-5*. Nothing else may be used. Empty: all.", ...PATTERNS },
+  { path: ["models", "deny"], label: "Models denied", hint: "One pattern a line.", ...PATTERNS },
 ];
-const BYOK = [
-  ["", "not restricted here"],
-  ["deny", "denied"],
+const LIMITS = [
+  { path: ["concurrency"], label: "Calls at a time", ...NUMBER },
+  null,
+  { ...half(...RATE, "requests"), label: "Calls", inputmode: "numeric" },
+  { ...half(...RATE, "window"), label: "in a window of", placeholder: "1m" },
+  { ...half(...TOKENS, "count"), label: "Tokens", inputmode: "numeric" },
+  { ...half(...TOKENS, "window"), label: "in a window of", placeholder: "1h" },
+  { ...half(...BUDGET, "usd"), label: "Budget in US dollars", inputmode: "decimal" },
+  { ...half(...BUDGET, "period"), label: "a period of", options: Object.entries(PERIODS) },
 ];
-const KEPT = [
-  ["", "not restricted here"],
-  ["full", "all"],
-  ["redacted", "redacted"],
-  ["hashed", "a hash"],
-  ["none", "nothing"],
+const REQUESTS = [
+  { path: ["max_tokens"], label: "Most output tokens of a request", ...NUMBER },
+  { path: ["byok"], label: "A key of one's own", options: [["", "not restricted here"], ["deny", "denied"]] },
 ];
 const TEXTS = [
-  ["prompts", "Prompts"],
-  ["tool_inputs", "Inputs of tools"],
-  ["thoughts", "Thoughts"],
+  { path: ["recording", "prompts"], label: "Prompts", options: Object.entries(KEPT) },
+  { path: ["recording", "tool_inputs"], label: "Inputs of tools", options: Object.entries(KEPT) },
+  { path: ["recording", "thoughts"], label: "Thoughts", options: Object.entries(KEPT) },
 ];
-const RESPONSES = [["", "not recorded, unless another policy says so"], ...KEPT.slice(1)];
-const OF_RESPONSES = "The text that a model responds with, and messages of errors. If no policy says it, only messages of errors are recorded.";
-
+const OF_RESPONSES = [
+  {
+    path: ["recording", "responses"],
+    label: "Responses",
+    hint: "The text that a model responds with, and messages of errors. If no policy says it, only messages of errors are recorded.",
+    options: Object.entries(RESPONSES),
+  },
+];
 const RETENTIONS = [
-  ["retention", "Days after which texts are removed"],
-  ["responses_retention", "Days for responses, if fewer"],
+  { path: ["recording", "retention"], label: "Days after which texts are removed", ...NUMBER },
+  { path: ["recording", "responses_retention"], label: "Days for responses, if fewer", ...NUMBER },
 ];
 
 /** `shared`: the policy is of many, and has limits in two parts. `onPolicy` gets the policy after each change. */
 export function PolicyFields({ policy, shared, onPolicy }) {
-  const set = (path, value) => onPolicy(withField(policy, path, value));
-  const parts = shared
-    ? [
-        ["each_member", "Each member alone"],
-        ["together", "All members together"],
-      ]
-    : [["", "Limits"]];
+  const drawn = (fields, within = []) =>
+    fields.map((one) => (one ? html`<${PolicyField} key=${within + one.label} ...${one} path=${[...within, ...one.path]} policy=${policy} onPolicy=${onPolicy} />` : html`<span></span>`));
+  const limits = (title, part) => html`<fieldset class="pairs"><legend>${title}</legend>${drawn(LIMITS, ["limits", ...part])}</fieldset>`;
   return html`
-    <${Lines} label="Models allowed" hint="One pattern a line, such as claude-*, or openai: gpt-5*. Nothing else may be used. Empty: all." value=${policy.models?.allow} onLines=${(value) => set(["models", "allow"], value)} />
-    <${Lines} label="Models denied" hint="One pattern a line." value=${policy.models?.deny} onLines=${(value) => set(["models", "deny"], value)} />
-    ${parts.map(([part, title]) => html`<${Limits} key=${part} title=${title} path=${part ? ["limits", part] : ["limits"]} policy=${policy} onPolicy=${onPolicy} />`)}
-    <${TextField} label="Most output tokens of a request" inputmode="numeric" value=${policy.max_tokens ?? ""} onText=${(text) => set(["max_tokens"], slotsOf(text))} />
-    <${ChoiceField} label="A key of one's own" value=${policy.byok === "deny" ? "deny" : ""} options=${BYOK} onChoose=${(value) => set(["byok"], value)} />
+    ${drawn(MODELS)}
+    ${shared ? [limits("Each member alone", ["each_member"]), limits("All members together", ["together"])] : limits("Limits", [])}
+    ${drawn(REQUESTS)}
     <details>
       <summary>What is kept of texts</summary>
-      <div class="pairs">${TEXTS.map(([kind, label]) => html`<${ChoiceField} key=${kind} label=${label} value=${fieldAt(policy, ["recording", kind]) ?? ""} options=${KEPT} onChoose=${(value) => set(["recording", kind], value)} />`)}</div>
-      <${ChoiceField} label="Responses" hint=${OF_RESPONSES} value=${fieldAt(policy, ["recording", "responses"]) ?? ""} options=${RESPONSES} onChoose=${(value) => set(["recording", "responses"], value)} />
-      <div class="pairs">
-        ${RETENTIONS.map(([name, label]) => html`<${TextField} key=${name} label=${label} inputmode="numeric" value=${fieldAt(policy, ["recording", name]) ?? ""} onText=${(text) => set(["recording", name], slotsOf(text))} />`)}
-      </div>
+      <div class="pairs">${drawn(TEXTS)}</div>
+      ${drawn(OF_RESPONSES)}
+      <div class="pairs">${drawn(RETENTIONS)}</div>
     </details>
   `;
 }
 
-/** As they were typed, with blank lines and spaces, until the JSON says something else. */
-function Lines({ label, hint, value = [], onLines }) {
+/** What is at a path of the policy, as it was typed until the JSON says something else. */
+function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (value) => value ?? "", ...field }) {
+  const value = fieldAt(policy, path);
   const [typed, setTyped] = useState("");
-  const shown = JSON.stringify(patternsOf(typed)) === JSON.stringify(value) ? typed : patternsText(value);
   const put = (text) => {
     setTyped(text);
-    onLines(patternsOf(text));
+    onPolicy(withField(policy, path, read(text, value)));
   };
-  return html`<${AreaField} label=${label} hint=${hint} rows="2" value=${shown} onText=${put} />`;
-}
-
-function Limits({ title, path, policy, onPolicy }) {
-  const limits = fieldAt(policy, path) ?? {};
-  const put = (kind, value) => onPolicy(withField(policy, [...path, kind], value));
-  const pair = (kind, names) => (name) => (text) => put(kind, limitOf(limits[kind], name, text, names));
-  const rate = pair("rate", ["requests", "window"]);
-  const tokens = pair("tokens", ["count", "window"]);
-  const budget = pair("budget", ["usd", "period"]);
-  return html`
-    <fieldset class="pairs">
-      <legend>${title}</legend>
-      <${TextField} label="Calls at a time" inputmode="numeric" value=${slotsText(limits.concurrency)} onText=${(text) => put("concurrency", slotsOf(text, limits.concurrency))} />
-      <span></span>
-      <${TextField} label="Calls" inputmode="numeric" value=${limits.rate?.requests ?? ""} onText=${rate("requests")} />
-      <${TextField} label="in a window of" placeholder="1m" value=${limits.rate?.window ?? ""} onText=${rate("window")} />
-      <${TextField} label="Tokens" inputmode="numeric" value=${limits.tokens?.count ?? ""} onText=${tokens("count")} />
-      <${TextField} label="in a window of" placeholder="1h" value=${limits.tokens?.window ?? ""} onText=${tokens("window")} />
-      <${TextField} label="Budget in US dollars" inputmode="decimal" value=${limits.budget?.usd ?? ""} onText=${budget("usd")} />
-      <${ChoiceField} label="a period of" value=${limits.budget?.period ?? ""} options=${PERIODS} onChoose=${budget("period")} />
-    </fieldset>
-  `;
+  const isTyped = JSON.stringify(withField({}, ["value"], read(typed, value))) === JSON.stringify(withField({}, ["value"], value));
+  return html`<${Field} ...${field} value=${isTyped ? typed : write(value)} onText=${put} />`;
 }

@@ -2,27 +2,27 @@
 
 import { html } from "htm/preact";
 import { Bar } from "../../bar/bar.js";
-import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { ago, time, usd, whole } from "../../text/format.js";
-import { refusedText } from "../../text/limits_text.js";
-import { LimitRules } from "./limit_rule.js";
-import { Failure, NotForYou, Pending } from "../../parts/states.js";
 import { searchFor } from "../../bar/query.js";
-import { reasonOf, titleOf } from "../../text/vocabulary.js";
-import { useResource } from "../../server/resource.js";
+import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
+import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { seesEverything, seesEveryone } from "../../frame/shell.js";
-import { NoUser } from "../accounts/no_user.js";
-import { Explained } from "./explained.js";
+import { Empty, Failure, Pending } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
+import { ago, time, usd } from "../../text/format.js";
+import { refusedText } from "../../text/limits_text.js";
+import { reasonOf } from "../../text/vocabulary.js";
+import { NoUser } from "../accounts/user.js";
 import { Tiles } from "../overview/tiles.js";
+import { Explained } from "./explained.js";
+import { LimitRules, RefusedRules } from "./gauges.js";
 
 const EVERY_MS = 5000;
 const USUAL = "24h";
 
-export function Usage({ route, user }) {
+export default function Usage({ route, user }) {
   const of = route.view === "usage" && route.id ? route.id : user.username;
   const isMine = of.toLowerCase() === user.username.toLowerCase() || of === user.id;
-  if (!isMine && !seesEveryone(user)) return html`<${NotForYou} what="what others use" who="owners, auditors and readers" />`;
+  if (!isMine && !seesEveryone(user)) return html`<${Empty} title="Not for your role"><p>Only owners, auditors and readers may see what others use.</p><//>`;
   const chosen = chosenRange(route.params, USUAL);
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosen} id=${route.view === "usage" ? route.id : ""} />
@@ -70,9 +70,7 @@ function Refused({ refusals, isOver, all }) {
     <section class="card limit">
       <h2>Refused</h2>
       <p class=${refusals.count ? "bad" : "quiet"}>${refusedText(refusals, new Date(), isOver)}</p>
-      <ul class="refused-rules">
-        ${rules.map(({ rule, count }) => html`<li key=${rule}><b>${whole(count)} × ${titleOf(rule)}</b> <span class="quiet">${reasonOf(rule)}</span></li>`)}
-      </ul>
+      <${RefusedRules} rules=${rules} />
       ${latest.length > 0 && html`<p class="quiet">The last one, ${ago(latest[0].at)}: ${latest[0].message ?? reasonOf(latest[0].rule)}</p>`}
       <p><a href=${all}>Refused calls</a></p>
     </section>

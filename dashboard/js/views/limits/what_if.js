@@ -2,13 +2,12 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { tryLimits } from "./proposal.js";
-import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
-import { TextField } from "../../parts/field.js";
-import { Failure } from "../../parts/states.js";
 import { rangeText, timesOf } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
-import { modelsOf } from "./proposed_models.js";
+import { Field } from "../../parts/forms.js";
+import { Failure } from "../../parts/states.js";
+import { address, requestWithProgress } from "../../server/api.js";
+import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
 
 const SETTLED_MS = 400;
 const PARTS = { each_member: "of each user", together: "of all together" };
@@ -37,7 +36,8 @@ export function WhatIf({ from, to, tz }) {
     if (!key) return undefined;
     const aborter = new AbortController();
     const timer = setTimeout(() => {
-      tryLimits(JSON.parse(key), (at) => setState({ share: at }), aborter.signal).then(
+      const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: key, signal: aborter.signal };
+      requestWithProgress(address("limits/what-if"), options, ({ share: at }) => setState({ share: at })).then(
         (found) => setState({ result: found }),
         (failure) => failure.name !== "AbortError" && setState({ error: failure }),
       );
@@ -86,10 +86,17 @@ function proposed(chosen) {
   };
 }
 
+/** The `models` of a proposal, patterns with spaces or commas between them; undefined where nothing is typed. */
+function modelsOf(allowed, denied) {
+  const [allow, deny] = [allowed, denied].map((text) => text.split(/[\s,]+/).filter(Boolean));
+  const models = { ...(allow.length && { allow }), ...(deny.length && { deny }) };
+  return Object.keys(models).length ? models : undefined;
+}
+
 /** A text that counts once it is done, with Enter or by going on: a half of it would be another search. */
 function Typed({ onDone, ...field }) {
   const [text, setText] = useState("");
-  return html`<${TextField} ...${field} value=${text} onText=${setText} onChange=${({ target }) => onDone(target.value)} autocapitalize="off" />`;
+  return html`<${Field} ...${field} value=${text} onText=${setText} onChange=${({ target }) => onDone(target.value)} autocapitalize="off" />`;
 }
 
 /** A limit or a rule, in words. */

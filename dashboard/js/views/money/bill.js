@@ -2,31 +2,31 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { reconciledCsv } from "../../text/csv.js";
 import { exactUsd } from "../../charts/groups.js";
-import { plural, whole } from "../../text/format.js";
-import { AdminTabs } from "../../frame/admin_tabs.js";
-import { ChoiceField, TextField } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
-import { Failure, Loading, NotForYou } from "../../parts/states.js";
-import { useChange } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
+import { submitting, useFields } from "../../parts/forms.js";
 import { saveCsv } from "../../parts/save.js";
-import { seesEverything } from "../../frame/shell.js";
+import { Failure, Loading } from "../../parts/states.js";
+import { send } from "../../server/api.js";
+import { useChange } from "../../server/resource.js";
+import { reconciledCsv } from "../../text/csv.js";
+import { plural, whole } from "../../text/format.js";
 
 const PROVIDERS = [
   ["anthropic", "Anthropic"],
   ["openai", "OpenAI"],
 ];
+const trimmed = (text) => text.trim();
+const FIELDS = [
+  { name: "provider", label: "Provider", options: PROVIDERS },
+  { name: "from", label: "From; empty is this month", placeholder: "2026-11-01", read: trimmed },
+  { name: "to", label: "To, not included; empty is today", placeholder: "2026-12-01", read: trimmed },
+  { name: "name", label: "Only providers named; empty is all", placeholder: "openai", read: trimmed },
+];
 const EXACT = 1e-6; // below it a difference in dollars is none
 
-export function Bill({ route, user }) {
-  if (!seesEverything(user)) return html`<${NotForYou} what="the comparison with the bill" />`;
-  return html`
-    <${AdminTabs} view="bill" user=${user} />
-    <${Comparison} key=${JSON.stringify(route.params)} params=${route.params} />
-  `;
+export default function Bill({ route }) {
+  return html`<${Comparison} key=${JSON.stringify(route.params)} params=${route.params} />`;
 }
 
 function Comparison({ params }) {
@@ -52,21 +52,15 @@ function Comparison({ params }) {
 }
 
 function Form({ params, busy, onAgain }) {
-  const [provider, setProvider] = useState(params.provider || PROVIDERS[0][0]);
-  const [from, setFrom] = useState(params.from ?? "");
-  const [to, setTo] = useState(params.to ?? "");
-  const [name, setName] = useState(params.name ?? "");
+  const { drawn, given } = useFields(FIELDS, { provider: PROVIDERS[0][0], ...params });
   const submit = submitting(() => {
-    const address = href("bill", "", { provider, from: from.trim(), to: to.trim(), name: name.trim() });
+    const address = href("bill", "", given);
     if (address === location.hash) onAgain();
     else go(address);
   });
   return html`
     <form class="form across many" onSubmit=${submit}>
-      <${ChoiceField} label="Provider" value=${provider} options=${PROVIDERS} onChoose=${setProvider} />
-      <${TextField} label="From; empty is this month" placeholder="2026-11-01" value=${from} onText=${setFrom} />
-      <${TextField} label="To, not included; empty is today" placeholder="2026-12-01" value=${to} onText=${setTo} />
-      <${TextField} label="Only providers named; empty is all" placeholder="openai" value=${name} onText=${setName} />
+      ${drawn}
       <button type="submit" disabled=${busy}>Compare</button>
     </form>
   `;

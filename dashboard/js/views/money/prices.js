@@ -2,22 +2,28 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
+import { Confirm, NewOne } from "../../parts/forms.js";
+import { Pending } from "../../parts/states.js";
 import { sendVersioned } from "../../server/api.js";
-import { plural, time } from "../../text/format.js";
-import { AdminTabs } from "../../frame/admin_tabs.js";
-import { Confirm } from "../../parts/dialog.js";
-import { NotForYou, Pending } from "../../parts/states.js";
 import { useVersioned } from "../../server/resource.js";
-import { seesEverything } from "../../frame/shell.js";
-import { PriceDialog } from "./price_dialog.js";
+import { plural, time } from "../../text/format.js";
 import { Recosts } from "./recosts.js";
 
 const PRICES = "prices";
+const MONEY = { inputmode: "decimal" };
+const FIELDS = [
+  { name: "provider", label: "Provider", hint: "Its name; * stands for any text.", required: true, autocapitalize: "off" },
+  { name: "model", label: "Model", hint: "As clients name it; * stands for any text.", required: true, autocapitalize: "off" },
+  { name: "input", label: "Input", hint: "US dollars for a million tokens.", required: true, ...MONEY },
+  { name: "output", label: "Output", hint: "The same.", required: true, ...MONEY },
+  { name: "cache_read", label: "Read from cache", hint: "If empty, as input.", ...MONEY },
+  { name: "cache_write", label: "Written to cache", hint: "If empty, as input.", ...MONEY },
+  { name: "cache_write_1h", label: "Written for an hour", hint: "If empty, as written to cache.", ...MONEY },
+  { name: "valid_from", label: "Holds from", hint: "A day in UTC, such as 2026-11-01, or a timestamp.", required: true },
+];
 
-export function Prices({ user }) {
-  if (!seesEverything(user)) return html`<${NotForYou} what="prices" />`;
+export default function Prices({ user }) {
   return html`
-    <${AdminTabs} view="prices" user=${user} />
     <${OwnPrices} isOwner=${user.role === "owner"} />
     <${Recosts} isOwner=${user.role === "owner"} />
   `;
@@ -88,4 +94,22 @@ function Row({ price, isOwner, onEdit, onRemove }) {
       }
     </tr>
   `;
+}
+
+/** One price, new or changed: `price` is undefined for a new one; `save` gets what was typed, and `number` is its place in the list. */
+function PriceDialog({ price, number, save, onClose, onStale }) {
+  const put = async (given) => {
+    try {
+      await save(given);
+    } catch (error) {
+      for (const one of error.validations ?? []) one.field = one.field.replace(`prices[${number}].`, "");
+      throw error;
+    }
+  };
+  const initial = { valid_from: new Date().toISOString().slice(0, 10), ...price };
+  const renew = () => {
+    onClose();
+    onStale();
+  };
+  return html`<${NewOne} title=${price ? "Change a price" : "Add a price"} verb="Save" fields=${FIELDS} initial=${initial} add=${put} onClose=${onClose} onStale=${renew} />`;
 }

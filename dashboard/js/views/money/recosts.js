@@ -1,18 +1,20 @@
 /** Jobs that price past calls again: a new one, and how far each is. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
 import { exactUsd } from "../../charts/groups.js";
-import { percent, plural, time, whole } from "../../text/format.js";
-import { TextField } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
+import { Track } from "../../parts/figures.js";
+import { submitting, useFields } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
-import { Track } from "../../parts/track.js";
+import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
+import { percent, plural, time, whole } from "../../text/format.js";
 
 const PATH = "prices/recosts";
 const WHILE_RUNNING_MS = 1000;
+const FIELDS = [
+  { name: "from", label: "From", placeholder: "2026-11-01", required: true },
+  { name: "to", label: "To; empty is now", placeholder: "2026-12-01" },
+];
 const RUNNING = ["waiting", "running"];
 
 /** A job that is not over, of those that are listed. */
@@ -37,14 +39,12 @@ export function Recosts({ isOwner }) {
 }
 
 function NewJob({ disabled, onRequested }) {
-  const [from, setFrom] = useState("");
-  const [to, setTo] = useState("");
+  const { drawn, given } = useFields(FIELDS);
   const { busy, error, run } = useChange();
-  const create = () => run(() => send("POST", PATH, { from, ...(to.trim() && { to }) }).then(onRequested));
+  const create = () => run(() => send("POST", PATH, given).then(onRequested));
   return html`
     <form class="form across" onSubmit=${submitting(create)}>
-      <${TextField} label="From" placeholder="2026-11-01" value=${from} onText=${setFrom} required />
-      <${TextField} label="To; empty is now" placeholder="2026-12-01" value=${to} onText=${setTo} />
+      ${drawn}
       <button type="submit" disabled=${busy || disabled}>Price again</button>
     </form>
     ${error && html`<${Failure} error=${error} />`}

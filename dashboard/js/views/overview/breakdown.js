@@ -1,8 +1,8 @@
 /** The groups in figures, the one with the most calls first; each leads to its calls. */
 
 import { html } from "htm/preact";
-import { duration, percent, short, tokensIn, usd, whole } from "../../text/format.js";
 import { groupHref, groupName, seriesOf } from "../../charts/series.js";
+import { duration, percent, short, tokensIn, usd, whole } from "../../text/format.js";
 
 const TITLES = { model: "Models", provider: "Providers", client: "Clients", user: "Users", group: "Groups", token: "Tokens" };
 const MAX_GROUPS = 12;

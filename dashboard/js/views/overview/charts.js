@@ -1,11 +1,11 @@
 /** Calls, tokens, cost and the time to the first byte over time. */
 
 import { html } from "htm/preact";
-import { duration, short, usd } from "../../text/format.js";
 import { bucketsOf, timesBetween } from "../../bar/ranges.js";
 import { Chart } from "../../charts/chart.js";
-import { go } from "../../frame/router.js";
 import { earlier, groupHref, groups, iso, justBefore, leaders, parts, quantiles } from "../../charts/series.js";
+import { go } from "../../frame/router.js";
+import { duration, short, usd } from "../../text/format.js";
 
 const KINDS = [
   { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },

@@ -2,16 +2,16 @@
 
 import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
+import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { goesOn, lengthOf } from "../../bar/ranges.js";
-import { duration, lateBy } from "../../text/format.js";
-import { Segmented } from "../../parts/segmented.js";
-import { Empty, StatsState } from "../../parts/states.js";
-import { terms, valueOf, withTerm } from "../../bar/query.js";
-import { useResource } from "../../server/resource.js";
-import { href } from "../../frame/router.js";
 import { bucketFor, iso, justBefore, mostGroups } from "../../charts/series.js";
-import { seesEveryone } from "../../frame/shell.js";
+import { seesEveryone } from "../../frame/registry.js";
+import { href } from "../../frame/router.js";
+import { Segmented } from "../../parts/figures.js";
+import { Empty, StatsState } from "../../parts/states.js";
+import { useResource } from "../../server/resource.js";
+import { duration, lateBy } from "../../text/format.js";
 import { Breakdown } from "./breakdown.js";
 import { Charts } from "./charts.js";
 import { Failures, Refused } from "./failures.js";
@@ -30,7 +30,7 @@ const SPLITS = [
   ["token", "Token"],
 ];
 
-export function Overview({ route, user }) {
+export default function Overview({ route, user }) {
   const { params } = route;
   const { q = "" } = params;
   const chosen = chosenRange(params, "24h");

@@ -2,22 +2,32 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { send } from "../../server/api.js";
+import { searchFor } from "../../bar/query.js";
 import { rangeText, timesOf } from "../../bar/range.js";
-import { itemsOf, percent, plural, time, usd, whole, words } from "../../text/format.js";
+import { href } from "../../frame/router.js";
+import { Facts } from "../../parts/figures.js";
+import { ChangeForm, Removal } from "../../parts/forms.js";
+import { Pane } from "../../parts/list.js";
+import { Failure, Pending } from "../../parts/states.js";
+import { send } from "../../server/api.js";
+import { useChange, useResource } from "../../server/resource.js";
+import { itemsOf, linesOf, percent, plural, time, usd, whole, words } from "../../text/format.js";
 import { SpeedTable } from "../explore/speed.js";
 import { limitedShare, speed, waits } from "./performance.js";
-import { Removal } from "../../parts/dialog.js";
-import { Facts } from "../../parts/facts.js";
-import { AreaField, TextField } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
-import { Pane } from "../../parts/pane.js";
-import { Failure, Pending } from "../../parts/states.js";
-import { searchFor } from "../../bar/query.js";
-import { useChange, useResource } from "../../server/resource.js";
-import { href } from "../../frame/router.js";
 
 const EVERY_MS = 15_000;
+const FIELDS = [
+  { name: "base_url", label: "Base URL", hint: "On another server the keys have to be given again.", inputmode: "url" },
+  { name: "keys", label: "New keys", hint: "One a line, at most 5. They replace those that are there; empty keeps them.", rows: 2, read: linesOf },
+  {
+    name: "fallback",
+    label: "If it cannot answer, ask",
+    hint: "Names of other providers of the same dialect, separated by commas.",
+    autocapitalize: "off",
+    read: (text) => itemsOf(text, ","),
+  },
+  { name: "weight", label: "Weight", hint: "Its share of the load among itself and those, 0 to 1000; 0 takes none.", inputmode: "numeric", read: Number },
+];
 const RESULTS = { up: "answered", down: "failed", unknown: "" };
 
 /**
@@ -175,30 +185,14 @@ function Check({ path }) {
   `;
 }
 
-function Change({ provider, path, onChanged }) {
-  const [url, setUrl] = useState(provider.base_url);
-  const [keys, setKeys] = useState("");
-  const [fallback, setFallback] = useState(provider.fallback.join(", "));
-  const [weight, setWeight] = useState(String(provider.weight));
+function Change({ provider: { base_url: url, fallback, weight, disabled }, path, onChanged }) {
   const { busy, error, run } = useChange();
-  const fields = {
-    ...(url !== provider.base_url && { base_url: url }),
-    ...(keys.trim() && { keys: itemsOf(keys, "\n") }),
-    ...(fallback !== provider.fallback.join(", ") && { fallback: itemsOf(fallback, ",") }),
-    ...(weight !== String(provider.weight) && { weight: Number(weight) }),
-  };
-  const patch = (change) => run(() => send("PATCH", path, change).then(onChanged));
+  const patch = (change) => send("PATCH", path, change).then(onChanged);
+  const initial = { base_url: url, fallback: fallback.join(", "), weight: String(weight) };
   return html`
-    <form class="form" onSubmit=${submitting(() => patch(fields))}>
-      <${TextField} label="Base URL" hint="On another server the keys have to be given again." value=${url} onText=${setUrl} inputmode="url" />
-      <${AreaField} label="New keys" hint="One a line, at most 5. They replace those that are there; empty keeps them." value=${keys} onText=${setKeys} rows="2" />
-      <${TextField} label="If it cannot answer, ask" hint="Names of other providers of the same dialect, separated by commas." value=${fallback} onText=${setFallback} autocapitalize="off" />
-      <${TextField} label="Weight" hint="Its share of the load among itself and those, 0 to 1000; 0 takes none." value=${weight} onText=${setWeight} inputmode="numeric" />
-      ${error && html`<${Failure} error=${error} />`}
-      <div class="buttons">
-        <button type="button" disabled=${busy} onClick=${() => patch({ disabled: !provider.disabled })}>${provider.disabled ? "Enable" : "Disable"}</button>
-        <button type="submit" class="primary" disabled=${busy || !Object.keys(fields).length}>Save</button>
-      </div>
-    </form>
+    <${ChangeForm} fields=${FIELDS} initial=${initial} save=${patch}>
+      <button type="button" disabled=${busy} onClick=${() => run(() => patch({ disabled: !disabled }))}>${disabled ? "Enable" : "Disable"}</button>
+    <//>
+    ${error && html`<${Failure} error=${error} />`}
   `;
 }

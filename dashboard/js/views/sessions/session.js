@@ -2,19 +2,18 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
+import { href } from "../../frame/router.js";
+import { costOf, Status, UsageFigures, usageOf, UsageShort } from "../../parts/figures.js";
+import { Empty, Failure, Loading } from "../../parts/states.js";
+import { CopyButton } from "../../parts/texts.js";
 import { get } from "../../server/api.js";
+import { useResource } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
 import { cacheLine, lossOf } from "../../text/prompt_cache.js";
-import { Axis } from "./axis.js";
 import { CacheBreak } from "../calls/cache_break.js";
-import { CopyButton } from "../../parts/copy.js";
-import { Empty, Failure, Loading } from "../../parts/states.js";
-import { Status } from "../../parts/status.js";
-import { costOf, UsageFigures, usageOf, UsageShort } from "../../parts/usage.js";
-import { useResource } from "../../server/resource.js";
-import { href } from "../../frame/router.js";
-import { isFound, outcomeOf, retriesOf, tryOf } from "./story.js";
 import { Said } from "../calls/detail.js";
+import { Axis } from "./axis.js";
+import { isFound, outcomeOf, retriesOf, tryOf } from "./story.js";
 
 const PAGE = 10;
 

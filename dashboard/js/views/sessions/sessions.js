@@ -2,18 +2,19 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { get } from "../../server/api.js";
 import { chooser } from "../../bar/bar.js";
+import { Choice, Filters, useSearch } from "../../bar/filters.js";
+import { listKeys, useKeys } from "../../frame/keys.js";
+import { href } from "../../frame/router.js";
+import { End } from "../../parts/list.js";
+import { saveCsv } from "../../parts/save.js";
+import { Empty } from "../../parts/states.js";
+import { get } from "../../server/api.js";
+import { useChange, usePages } from "../../server/resource.js";
 import { sessionsCsv } from "../../text/csv.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
-import { listKeys, useKeys } from "../../frame/keys.js";
-import { End } from "../../parts/end.js";
-import { Empty } from "../../parts/states.js";
-import { useChange, usePages } from "../../server/resource.js";
-import { href } from "../../frame/router.js";
-import { saveCsv } from "../../parts/save.js";
 import { lossOf, shareOf } from "../../text/prompt_cache.js";
-import { Choice, Filters, useSearch } from "../../bar/filters.js";
+import { Session } from "./session.js";
 
 const PAGE = 50;
 const EXPORTED = 1000;
@@ -31,7 +32,13 @@ const ORDERS = [
 ];
 const LINKS = ".rows a.session";
 
-export function Sessions({ route, user }) {
+/** One session where the address names it, else the list of them. */
+export default function Sessions(properties) {
+  const { id } = properties.route;
+  return id ? html`<${Session} id=${id} />` : html`<${SessionList} ...${properties} />`;
+}
+
+function SessionList({ route, user }) {
   const { order = "" } = route.params;
   const sought = useSearch(route.params);
   const query = { q: sought, order_by: order || undefined };

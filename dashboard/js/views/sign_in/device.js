@@ -2,15 +2,14 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { time } from "../../text/format.js";
-import { takeFocus } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
+import { submitting, takeFocus } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
+import { send } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
+import { time } from "../../text/format.js";
 
 /** `route.id` is the code, where a link has it. */
-export function Device({ route }) {
+export default function Device({ route }) {
   const [code, setCode] = useState(route.id);
   const [device, setDevice] = useState(null);
   const [decision, setDecision] = useState("");

@@ -2,10 +2,9 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { ApiError, signIn } from "../../server/api.js";
-import { takeFocus } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
+import { submitting, takeFocus } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
+import { ApiError, signIn } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
 
 // Why the provider's sign-in did not work, by the word that the server puts into the address.

@@ -2,11 +2,11 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
+import { Confirm } from "../../parts/forms.js";
+import { End } from "../../parts/list.js";
 import { send, signOut } from "../../server/api.js";
-import { time } from "../../text/format.js";
-import { Confirm } from "../../parts/dialog.js";
-import { End } from "../../parts/end.js";
 import { usePages } from "../../server/resource.js";
+import { time } from "../../text/format.js";
 import { browserName } from "./user_agent.js";
 
 const PAGE = 50;

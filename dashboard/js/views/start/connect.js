@@ -2,17 +2,17 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { useResource } from "../../server/resource.js";
-import { CopyButton } from "../../parts/copy.js";
-import { Segmented } from "../../parts/segmented.js";
-import { Pending } from "../../parts/states.js";
 import { go, href } from "../../frame/router.js";
-import { chosenProvider, clientsFor, modelOf, providersFor, snippets } from "./snippets.js";
+import { Segmented } from "../../parts/figures.js";
+import { Pending } from "../../parts/states.js";
+import { CopyButton } from "../../parts/texts.js";
+import { useResource } from "../../server/resource.js";
 import { CreateToken, Filled, FirstCall, TryIt } from "./first_call.js";
+import { chosenProvider, clientsFor, modelOf, providersFor, snippets } from "./snippets.js";
 
 const MARKS = { key: "has a key", keyless: "needs no key", no_key: "no key" };
 
-export function Connect({ route, user }) {
+export default function Connect({ route, user }) {
   const { data: configured, error, reload } = useResource("providers/configured");
   if (!configured) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`<${Instructions} params=${route.params} configured=${configured} user=${user} />`;

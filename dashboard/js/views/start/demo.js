@@ -2,8 +2,8 @@
 
 import { html } from "htm/preact";
 import { DEMO } from "../../frame/demo.js";
-import { Failure, NotForYou, Pending } from "../../parts/states.js";
-import { Track } from "../../parts/track.js";
+import { Track } from "../../parts/figures.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { plural } from "../../text/format.js";
@@ -11,12 +11,7 @@ import { plural } from "../../text/format.js";
 const PATH = "demo-company";
 const EVERY_MS = 1000;
 
-export function Demo({ user }) {
-  if (user.role !== "owner") return html`<${NotForYou} what="this" who="owners" />`;
-  return html`<${About} />`;
-}
-
-function About() {
+export default function Demo() {
   const { data, error, reload } = useResource(PATH, {}, { every: (one) => (one?.state === "filling" ? EVERY_MS : 0) });
   const changing = useChange();
   const change = (method) => changing.run(() => send(method, PATH).then(reload));

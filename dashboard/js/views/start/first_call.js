@@ -2,17 +2,16 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { errorOf, reader, request, speaks } from "./conversation.js";
-import { between, duration, plural, tokensIn } from "../../text/format.js";
-import { CopyButton } from "../../parts/copy.js";
-import { TextField } from "../../parts/field.js";
-import { submitting } from "../../parts/form.js";
-import { Failure } from "../../parts/states.js";
-import { usageOf } from "../../parts/usage.js";
-import { reasonOf, titleOf } from "../../text/vocabulary.js";
-import { useChange, useResource } from "../../server/resource.js";
 import { href } from "../../frame/router.js";
+import { usageOf } from "../../parts/figures.js";
+import { Field, submitting } from "../../parts/forms.js";
+import { Failure } from "../../parts/states.js";
+import { CopyButton } from "../../parts/texts.js";
+import { send } from "../../server/api.js";
+import { useChange, useResource } from "../../server/resource.js";
+import { between, duration, plural, tokensIn } from "../../text/format.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
+import { errorOf, reader, request, speaks } from "./conversation.js";
 
 const EVERY_MS = 2000;
 const LIFETIME = "90d";
@@ -79,8 +78,8 @@ export function TryIt({ vendor, address, model, token }) {
   };
   return html`
     <form class="form try-it" aria-label="Try it" onSubmit=${submitting(() => run(sendPrompt))}>
-      <${TextField} label="Model" value=${name} onText=${setName} required />
-      <${TextField} label="Prompt" value=${prompt} onText=${setPrompt} required />
+      <${Field} label="Model" value=${name} onText=${setName} required />
+      <${Field} label="Prompt" value=${prompt} onText=${setPrompt} required />
       <button type="submit" disabled=${busy}>Send</button>
     </form>
     ${error && html`<${Failure} error=${error} />`}

@@ -1,52 +1,64 @@
-/** Webhooks for alerts: a list, and the chosen one beside it. For owners. */
+/** Webhooks for alerts: a list, and the chosen one beside it, with its alerts, its state and its last deliveries. */
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { send } from "../../server/api.js";
-import { ago, plural } from "../../text/format.js";
-import { useOpenRow } from "../../frame/keys.js";
-import { AdminTabs } from "../../frame/admin_tabs.js";
-import { CopyButton } from "../../parts/copy.js";
-import { TextField } from "../../parts/field.js";
-import { DialogForm } from "../../parts/form.js";
-import { Pane } from "../../parts/pane.js";
-import { Empty, NotForYou, Pending } from "../../parts/states.js";
-import { useResource } from "../../server/resource.js";
 import { go, href } from "../../frame/router.js";
-import { WebhookPane } from "./webhook.js";
+import { ChangeForm, NewOne, Removal } from "../../parts/forms.js";
+import { List, Pane } from "../../parts/list.js";
+import { Empty, Failure, Pending } from "../../parts/states.js";
+import { CopyButton } from "../../parts/texts.js";
+import { send, sendVersioned } from "../../server/api.js";
+import { useChange, useResource, useVersioned } from "../../server/resource.js";
+import { ago, plural, time } from "../../text/format.js";
+import { alerts } from "../../text/vocabulary.js";
 
 const EVERY_MS = 10_000;
-const LINKS = ".rows a.policy-row";
+const DELIVERIES_EVERY_MS = 3000;
+const COLUMNS = "minmax(0, 1.6fr) minmax(0, 0.7fr) minmax(0, 1fr)";
+const URL_FIELD = { name: "url", label: "URL", required: true, inputmode: "url" };
+const FIELDS = [URL_FIELD, { name: "description", label: "Description" }];
+const FIELDS_OF_NEW = [
+  { ...URL_FIELD, hint: "https; http is allowed to this machine alone." },
+  { ...FIELDS[1], hint: "In your words." },
+];
 
-export function Webhooks({ route, user }) {
-  if (user.role !== "owner") return html`<${NotForYou} what="webhooks" who="owners" />`;
-  return html`<${List} chosen=${route.id} me=${user} />`;
-}
-
-function List({ chosen, me }) {
+export default function Webhooks({ route: { id: chosen } }) {
   const [adding, setAdding] = useState(false);
   const [added, setAdded] = useState(null);
   const { data, error, reload } = useResource("webhooks", {}, { every: EVERY_MS });
   const rows = data?.results ?? [];
-  const found = rows.find(({ id }) => id === chosen);
-  const close = useOpenRow(LINKS, chosen, href("webhooks"));
+  const show = (id = "") => {
+    setAdding(false);
+    reload();
+    go(href("webhooks", id));
+  };
+  const add = async (given) => {
+    const webhook = await send("POST", "webhooks", given);
+    setAdded(webhook);
+    show(webhook.id);
+  };
+  const rowOf = (webhook) => ({
+    id: webhook.id,
+    cells: html`
+      <span><b>${webhook.description || webhook.url}</b> ${webhook.description && html`<span class="quiet">${webhook.url}</span>`}</span>
+      <span class="quiet">${plural(webhook.types.length, "type")}</span>
+      <span class=${webhook.last_delivery?.error ? "bad" : "quiet"}>${lastOf(webhook)}</span>
+    `,
+  });
+  const pane = (close) => {
+    if (rows.some(({ id }) => id === chosen)) return html`<${WebhookPane} key=${chosen} id=${chosen} onClose=${close} onChanged=${reload} onRemoved=${() => show()} />`;
+    return data && html`<${Pane} label="Webhook" title="Webhook" onClose=${close}><${Empty} title="There is no such webhook" /><//>`;
+  };
   return html`
-    <${AdminTabs} view="webhooks" user=${me} />
     <div class="toolbar">
       <p role="status" class="quiet">${data ? plural(rows.length, "webhook") : ""}</p>
       <button type="button" onClick=${() => setAdding(true)}>Add a webhook</button>
     </div>
-    ${adding && html`<${AddWebhook} onAdded=${(webhook) => (setAdding(false), setAdded(webhook), reload(), go(href("webhooks", webhook.id)))} onClose=${() => setAdding(false)} />`}
+    ${adding && html`<${NewOne} title="Add a webhook" fields=${FIELDS_OF_NEW} add=${add} onClose=${() => setAdding(false)} />`}
     ${added && html`<${Secret} webhook=${added} onDone=${() => setAdded(null)} />`}
     <${Pending} data=${data} error=${error} retry=${reload} />
     ${data && !rows.length && html`<${Empty} title="Nobody is told of alerts"><p>Budgets that run out, keys that are refused, open circuits: a webhook is told, signed, within seconds.</p><//>`}
-    <div class="split" data-open=${chosen ? "" : undefined}>
-      <section class="list" aria-label="Webhooks">
-        <ol class="rows">${rows.map((one) => html`<${Row} key=${one.id} webhook=${one} chosen=${one === found} />`)}</ol>
-      </section>
-      ${found && html`<${WebhookPane} key=${found.id} id=${found.id} onClose=${close} onChanged=${reload} onRemoved=${() => (reload(), go(href("webhooks")))} />`}
-      ${chosen && !found && data && html`<${Pane} label="Webhook" title="Webhook" onClose=${close}><${Empty} title="There is no such webhook" /><//>`}
-    </div>
+    <${List} view="webhooks" label="Webhooks" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} pane=${pane} />
   `;
 }
 
@@ -57,31 +69,6 @@ function lastOf({ disabled, waiting, last_delivery: last }) {
   return waiting ? `${said}, ${waiting} waiting` : said;
 }
 
-function Row({ webhook, chosen }) {
-  const { id, url, description, types, last_delivery: last } = webhook;
-  return html`
-    <li>
-      <a class="policy-row" href=${href("webhooks", id)} data-name=${id} aria-current=${chosen ? "true" : undefined}>
-        <span class="name"><b>${description || url}</b> ${description && html`<span class="quiet">${url}</span>`}</span>
-        <span class="quiet">${plural(types.length, "type")}</span>
-        <span class=${last?.error ? "bad" : "quiet"}>${lastOf(webhook)}</span>
-      </a>
-    </li>
-  `;
-}
-
-function AddWebhook({ onAdded, onClose }) {
-  const [url, setUrl] = useState("");
-  const [description, setDescription] = useState("");
-  const add = () => send("POST", "webhooks", { url, description }).then(onAdded);
-  return html`
-    <${DialogForm} title="Add a webhook" verb="Add" save=${add} onClose=${onClose}>
-      <${TextField} label="URL" hint="https; http is allowed to this machine alone." value=${url} onText=${setUrl} required inputmode="url" />
-      <${TextField} label="Description" hint="In your words." value=${description} onText=${setDescription} />
-    <//>
-  `;
-}
-
 function Secret({ webhook: { secret, url }, onDone }) {
   return html`
     <section class="created" aria-label="The secret">
@@ -90,5 +77,78 @@ function Secret({ webhook: { secret, url }, onDone }) {
       <p class="secret"><code>${secret}</code> <${CopyButton} text=${secret} what="the secret" /></p>
       <button type="button" onClick=${onDone}>Done</button>
     </section>
+  `;
+}
+
+function WebhookPane({ id, onClose, onChanged, onRemoved }) {
+  const path = `webhooks/${id}`;
+  const { kept, setKept, error, load } = useVersioned(path);
+  const remove = () => sendVersioned("DELETE", path, undefined, kept.version).then(onRemoved);
+  const save = async (change) => changed(await sendVersioned("PATCH", path, change, kept.version));
+  const changed = (next) => {
+    setKept(next);
+    onChanged();
+  };
+  return html`
+    <${Pane} label="Webhook" title=${kept?.data.description || "Webhook"} mark=${kept?.data.disabled && html`<span class="role">off</span>`} onClose=${onClose}>
+      <${Pending} data=${kept} error=${error} retry=${load} />
+      ${
+        kept &&
+        html`
+          <p class="quiet">${kept.data.url}, added ${time(kept.data.created_at)}</p>
+          <section><h3>Alerts</h3><${Types} kept=${kept} path=${path} onChanged=${changed} onStale=${load} /></section>
+          <section><h3>Deliveries</h3><${Deliveries} path=${path} onSent=${onChanged} /></section>
+          <${ChangeForm} fields=${FIELDS} initial=${{ url: kept.data.url, description: kept.data.description }} save=${save} onStale=${load} />
+          <${Removal} what="this webhook" title="Remove this webhook?" remove=${remove} onStale=${load}>
+            <p>${kept.data.url} is told nothing any more, also of what still waits. This cannot be undone.</p>
+          <//>
+        `
+      }
+    <//>
+  `;
+}
+
+/** A switch for each type, and one for all. */
+function Types({ kept: { data, version }, path, onChanged, onStale }) {
+  const { busy, error, run } = useChange();
+  const patch = (change) => run(async () => onChanged(await sendVersioned("PATCH", path, change, version)));
+  const turn = (type) => patch({ types: data.types.includes(type) ? data.types.filter((one) => one !== type) : [...data.types, type] });
+  return html`
+    <ul class="switches">
+      ${alerts().map(
+        ([type, about]) => html`
+          <li key=${type}>
+            <label><input type="checkbox" checked=${data.types.includes(type)} disabled=${busy} onChange=${() => turn(type)} /> <code>${type}</code> <span class="quiet">${about}</span></label>
+          </li>
+        `,
+      )}
+    </ul>
+    <p><button type="button" disabled=${busy} onClick=${() => patch({ disabled: !data.disabled })}>${data.disabled ? "Turn it on" : "Turn it off"}</button></p>
+    ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
+  `;
+}
+
+function Deliveries({ path, onSent }) {
+  const { data, error, reload } = useResource(`${path}/deliveries`, {}, { every: DELIVERIES_EVERY_MS });
+  const test = useChange();
+  const sent = () => {
+    reload();
+    onSent();
+  };
+  const rows = data?.results ?? [];
+  return html`
+    <p><button type="button" disabled=${test.busy} onClick=${() => test.run(() => send("POST", `${path}/test`).then(sent))}>Send a test</button></p>
+    ${(error ?? test.error) && html`<${Failure} error=${error ?? test.error} retry=${reload} />`}
+    <ul class="rows" aria-label="Deliveries">
+      ${rows.map(
+        ({ id, type, state, raised_at: raised, attempts, status, error: why, next_at: next }) => html`
+          <li key=${id} class="token">
+            <b>${type} <span class=${state === "failed" ? "role bad" : "role"}>${state}</span></b>
+            <span class="quiet">${time(raised)}${attempts > 0 && `, ${attempts === 1 ? "tried once" : `tried ${plural(attempts, "time")}`}`}${status !== null && `, answered ${status}`}${why && `: ${why}`}${next && attempts > 0 && `; again at ${time(next)}`}</span>
+          </li>
+        `,
+      )}
+    </ul>
+    ${data && !rows.length && html`<p class="quiet">Nothing was sent in the last 30 days.</p>`}
   `;
 }

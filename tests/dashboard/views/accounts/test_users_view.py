@@ -11,7 +11,7 @@ def new_name():
 
 
 def row_of(page, name):
-    return page.texts(f".user-row[data-name='{name}'] > *")
+    return page.texts(f".row[data-name='{name}'] > *")
 
 
 def test_a_user_is_added_in_three_clicks_by_a_name_that_can_be_changed_and_removed(page, site, axe):

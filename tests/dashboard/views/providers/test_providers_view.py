@@ -23,7 +23,7 @@ def call_recorded(site, owner):
 
 
 def row_of(page, name):
-    return page.texts(f".provider-row[data-name='{name}'] > *")
+    return page.texts(f".row[data-name='{name}'] > *")
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_each_model_says_whether_it_is_up_and_what_a_provider_did_in_a_range(pag
     page.resize(WIDE)
     page.open("overview", owner)
     page.click("nav a", "Providers")
-    page.click(".provider-row[data-name='demo']")
+    page.click(".row[data-name='demo']")
     page.find(".detail p", "It is one of the server's environment, and is changed there.")
     assert page.texts(".detail form") == []
     waits = page.until(lambda: page.facts("First byte"), "the waits were to be told")
@@ -104,7 +104,7 @@ def test_each_model_says_whether_it_is_up_and_what_a_provider_did_in_a_range(pag
     page.until(lambda: page.address == "providers/demo?range=last-month&tz=UTC", "the range was to be in the address")
     page.until(lambda: model not in " ".join(page.texts(".detail summary")), "nobody called that model then")
     page.until(lambda: f"calls of {datetime.now(UTC):%-d %b}" not in page.find(".toolbar p").text, "another range")
-    page.click(".provider-row[data-name='openai']")
+    page.click(".row[data-name='openai']")
     page.until(lambda: page.address == "providers/openai?range=last-month&tz=UTC", "the range was to stay")
     page.go(f"providers/demo?model={model}")
     page.find("details.model[open]", "First byte")

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { time } from "../../../../dashboard/js/text/format.js";
-import { whatWasDone } from "../../../../dashboard/js/views/accounts/trail.js";
+import { time } from "../../../dashboard/js/text/format.js";
+import { whatWasDone } from "../../../dashboard/js/text/vocabulary.js";
+import "../learned.mjs";
 
 const ADA = { id: "1", username: "ada" };
 const GRACE = { id: "2", username: "grace" };

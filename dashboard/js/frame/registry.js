@@ -1,0 +1,49 @@
+/** Every view: its address, its names, who may see it, and the module that shows it. */
+
+const READERS = ["reader", "auditor", "owner"];
+const AUDITORS = ["auditor", "owner"];
+const OWNERS = ["owner"];
+const ALL = ["member", ...READERS];
+
+/**
+ * `from` is its module, which exports it as its default. `who` may see it, `tab` has it among the tabs at the top. `under` is the tab that it belongs to where it has none, and `short` what it
+ * is called beside the others there. `key` goes there behind `g`. `saved`: it has a bar, and its address can be saved; `ofOne`: its id
+ * says whose. `ofId`: it is another one for each id. `notInDemo`: who looks at the demo company cannot call there.
+ */
+export const VIEWS = [
+  { view: "overview", title: "Overview", who: ALL, tab: ALL, key: "o", saved: true, from: "overview/overview" },
+  { view: "explore", title: "Explore", who: ALL, tab: ALL, key: "e", saved: true, from: "explore/explore" },
+  { view: "interceptions", title: "Calls", who: ALL, tab: ALL, key: "c", saved: true, from: "calls/interceptions" },
+  { view: "refusals", title: "Refused calls", short: "Refused", under: "interceptions", who: ALL, saved: true, from: "calls/refusals" },
+  { view: "errors", title: "Errors", under: "interceptions", who: ALL, saved: true, from: "calls/errors" },
+  { view: "sessions", title: "Sessions", who: ALL, tab: ALL, key: "s", saved: true, ofId: true, from: "sessions/sessions" },
+  { view: "limits", title: "Limits", who: ALL, tab: READERS, key: "l", saved: true, from: "limits/limits" },
+  { view: "usage", title: "My usage", who: ALL, tab: ["member"], saved: true, ofOne: true, from: "limits/usage" },
+  { view: "providers", title: "Providers", who: AUDITORS, tab: AUDITORS, key: "p", saved: true, ofOne: true, from: "providers/providers" },
+  { view: "users", title: "Users", who: READERS, tab: READERS, key: "u", saved: true, ofOne: true, from: "accounts/users" },
+  { view: "groups", title: "Groups", under: "users", who: READERS, saved: true, ofOne: true, from: "accounts/groups" },
+  { view: "policies", title: "Policies", under: "users", who: AUDITORS, from: "limits/policies" },
+  { view: "prices", title: "Prices", under: "users", who: AUDITORS, from: "money/prices" },
+  { view: "bill", title: "Bill", under: "users", who: AUDITORS, from: "money/bill" },
+  { view: "webhooks", title: "Webhooks", under: "users", who: OWNERS, from: "webhooks/webhooks" },
+  { view: "audit", title: "Audit trail", who: AUDITORS, key: "a", saved: true, from: "accounts/audit" },
+  { view: "tokens", title: "Your tokens", who: ALL, key: "t", saved: true, notInDemo: true, from: "accounts/tokens" },
+  { view: "connect", title: "Connect", who: ALL, tab: ALL, key: "n", notInDemo: true, from: "start/connect" },
+  { view: "device", title: "Sign in a program", who: ALL, ofId: true, notInDemo: true, from: "sign_in/device" },
+  { view: "demo", title: "Demo company", who: OWNERS, notInDemo: true, from: "start/demo" },
+];
+
+/** A view by its name; undefined if there is none. */
+export function viewOf(name) {
+  return VIEWS.find(({ view }) => view === name);
+}
+
+/** Roles that see what everybody did, a reader without what they wrote. */
+export function seesEveryone({ role }) {
+  return READERS.includes(role);
+}
+
+/** Roles that see besides with which tokens, who changed what, and how providers are reached. */
+export function seesEverything({ role }) {
+  return AUDITORS.includes(role);
+}

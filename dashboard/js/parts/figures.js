@@ -1,0 +1,76 @@
+/** Facts and figures: with their names, as a bar, and what a call used. */
+
+import { html } from "htm/preact";
+import { reported, short, sumTokens, tokensIn, UNKNOWN, usd, whole, words } from "../text/format.js";
+
+const MARKS = { completed: "✓", failed: "✕", in_flight: "●" };
+const KINDS = [
+  ["input_tokens", "Input"],
+  ["cache_read_input_tokens", "Read from cache"],
+  ["cache_write_input_tokens", "Written to cache"],
+  ["output_tokens", "Output"],
+];
+
+/** `facts` are pairs of name and value; those without a value are left out. */
+export function Facts({ facts }) {
+  const known = facts.filter(([, value]) => value);
+  return html`<dl class="facts">${known.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
+}
+
+/** `options` are pairs of value and text. */
+export function Segmented({ label, options, value, onChoose }) {
+  return html`
+    <div class="segmented" role="group" aria-label=${label}>
+      ${options.map(
+        ([option, text]) =>
+          html`<button type="button" key=${option} aria-pressed=${option === value} onClick=${() => onChoose(option)}>
+            ${text}
+          </button>`,
+      )}
+    </div>
+  `;
+}
+
+/** `value` of `max`, as a meter named `label`; `level` is its colour. */
+export function Track({ label, value, max, level = "fine" }) {
+  return html`
+    <div class="track" role="meter" aria-label=${label} aria-valuemin="0" aria-valuemax=${max} aria-valuenow=${value}>
+      <span class=${level} style=${{ width: `${(100 * value) / max}%` }}></span>
+    </div>
+  `;
+}
+
+/** A mark and a word; colour never speaks alone. */
+export function Status({ interception: { status, end_reason: reason } }) {
+  const text = status === "failed" ? reason : status;
+  return html`<span class="status ${status}"><span aria-hidden="true">${MARKS[status]}</span> ${words(text ?? status)}</span>`;
+}
+
+/** The four counts and the cost as figures; dashes where no token was reported. */
+export function UsageFigures({ usage, cost }) {
+  const known = reported(usage);
+  return html`
+    <dl class="figures">
+      ${KINDS.map(([key, text]) => html`<div key=${key}><dt>${text}</dt><dd>${known ? whole(usage[key]) : UNKNOWN}</dd></div>`)}
+      <div><dt>Cost</dt><dd>${usd(cost)}</dd></div>
+    </dl>
+  `;
+}
+
+/** Tokens in and out in a line of a list. */
+export function UsageShort({ usage }) {
+  const into = tokensIn(usage);
+  const out = usage.output_tokens;
+  if (into === null && out === null) return html`<span class="usage quiet">${UNKNOWN}</span>`;
+  return html`<span class="usage"><span class="said">tokens in</span>${short(into)}<span class="quiet" aria-hidden="true"> → </span><span class="said">out</span>${short(out)}</span>`;
+}
+
+/** The counts of an interception. */
+export function usageOf(interception) {
+  return sumTokens(interception.token_usages);
+}
+
+/** Its cost in US dollars, null if it has none. */
+export function costOf({ cost }) {
+  return cost?.usd ?? null;
+}
