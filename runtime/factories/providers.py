@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import os
 from datetime import UTC, datetime
-from time import monotonic, time
+from time import time
 from urllib.parse import urlsplit
 
 from settings import ProviderSettings, SettingError, Settings
 from settings.kinds import NO_PROXY
 from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls
 from upstream.credentials.access import Authorizer, Credential
-from upstream.credentials.aws import AwsAuthorizer
-from upstream.credentials.aws_credentials import (
-    AwsKeySource,
-    FoundKeys,
-    StaticKeys,
-    botocore_finder,
-)
+from upstream.credentials.aws import AwsAuthorizer, botocore_finder
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
 from upstream.credentials.sigv4 import Scope
 from upstream.providers.presets import PRESETS, ProviderType
@@ -89,12 +83,9 @@ def make_authorizer(settings: ProviderSettings) -> Authorizer | None:
 
 def make_aws_authorizer(settings: ProviderSettings, service: str) -> AwsAuthorizer:
     """What signs requests to a service of AWS: with the access key that was set, else with what botocore finds."""
-    source: AwsKeySource
-    if settings.aws_access_key is not None:
-        source = StaticKeys(settings.aws_access_key)
-    else:
-        source = FoundKeys(botocore_finder(settings.aws_profile), monotonic)
-    return AwsAuthorizer(source, Scope(settings.region, service), lambda: datetime.now(UTC))
+    key = settings.aws_access_key
+    find = botocore_finder(settings.aws_profile) if key is None else lambda: key
+    return AwsAuthorizer(find, Scope(settings.region, service), lambda: datetime.now(UTC))
 
 
 def make_providers(settings: Settings, demo_url: str) -> list[Provider]:

@@ -27,7 +27,6 @@ from tests.sdk.bedrock import (
 from tests.sdk.libraries import anthropic_sdk, boto3
 from tests.sdk.wiring import essence, record, tokens
 from upstream.credentials.aws import AwsAuthorizer
-from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.keys import KeyPool
 from upstream.credentials.sigv4 import Scope
 from upstream.providers.presets import ProviderType
@@ -50,7 +49,7 @@ CONVERSE_RECORD = record_of(
 @pytest.fixture
 def bedrock(running):
     """Bedrock, as the bridge knows it: signed, in us-east-1."""
-    authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
+    authorizer = AwsAuthorizer(lambda: KEYS, Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
     provider = Provider(
         "bedrock", ProviderType.BEDROCK, running.upstream.url, region="us-east-1", authorizer=authorizer
     )
@@ -303,7 +302,7 @@ async def test_anthropics_client_for_bedrock_streams(running, bedrock):
 )
 @pytest.mark.gen_test
 async def test_messages_on_aws_are_signed_for_their_service(running, kind, service, target):
-    authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", service), lambda: datetime.now(UTC))
+    authorizer = AwsAuthorizer(lambda: KEYS, Scope("us-east-1", service), lambda: datetime.now(UTC))
     running.bridge.providers["aws"] = Provider("aws", kind, running.upstream.url, authorizer=authorizer)
     running.upstream.play(*reply(CLAUDE_EVENTS[0]["message"]))
     client = await running.client()

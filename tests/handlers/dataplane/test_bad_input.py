@@ -25,7 +25,6 @@ from tests.intercept.formats.streams.event_streams import event, message
 from tests.sdk.bedrock import CONVERSE_EVENTS, KEYS, event_stream, reply
 from tests.sdk.wiring import whole
 from upstream.credentials.aws import AwsAuthorizer
-from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.sigv4 import Scope
 from upstream.demo.scripted import LAST_CHUNK, chunk
 from upstream.providers.presets import ProviderType
@@ -56,7 +55,7 @@ EVENTS = b"".join(MESSAGE_EVENTS)
 def bridge(running):
     """The bridge, whose providers are at the scripted upstream; Bedrock's requests are signed."""
     providers = running.bridge.providers
-    authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
+    authorizer = AwsAuthorizer(lambda: KEYS, Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
     for name, differences in (("gemini", {}), ("bedrock", {"authorizer": authorizer, "keyless": False})):
         providers[name] = replace(providers[name], base_url=running.upstream.url, **differences)
     return running

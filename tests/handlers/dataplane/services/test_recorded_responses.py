@@ -20,7 +20,6 @@ from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.test_response_text import ALL, STREAMS, TEXT, delta, sse
 from tests.sdk.bedrock import KEYS
 from upstream.credentials.aws import AwsAuthorizer
-from upstream.credentials.aws_credentials import StaticKeys
 from upstream.credentials.sigv4 import Scope
 from upstream.providers.presets import ProviderType
 
@@ -55,7 +54,7 @@ def keep(running, **rules):
 def everywhere(running):
     """The bridge before providers of all dialects."""
     providers, url = running.bridge.providers, running.upstream.url
-    authorizer = AwsAuthorizer(StaticKeys(KEYS), Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
+    authorizer = AwsAuthorizer(lambda: KEYS, Scope("us-east-1", "bedrock"), lambda: datetime.now(UTC))
     providers["gemini"] = replace(providers["gemini"], base_url=url)
     providers["bedrock"] = replace(providers["bedrock"], base_url=url, authorizer=authorizer)
     return running
