@@ -30,10 +30,6 @@ T = TypeVar("T")
 Query = Sequence[tuple[str, str]]
 
 
-class NotServedError(ReportError):
-    """The provider has no such report, or this key cannot read it."""
-
-
 class Page(Struct, Generic[T]):
     """A page of a report: `next_page` is the cursor of the next one, if there is one."""
 
@@ -80,7 +76,6 @@ class ReportPages:
             kind: What a page has several of.
 
         Raises:
-            NotServedError: 401, 403 or 404.
             ReportError: The provider refuses, is not reached, or answers something else.
         """
         found: list[T] = []
@@ -121,13 +116,13 @@ class ReportPages:
         where = f"{self._host} answers {status} to /{path}"
         match status:
             case 401:
-                return NotServedError(f"{where}: it does not know the key; give an admin key in {self._key_setting}")
+                return ReportError(f"{where}: it does not know the key; give an admin key in {self._key_setting}")
             case 403:
-                return NotServedError(
+                return ReportError(
                     f"{where}: the key may not read reports; give one that may in {self._key_setting}, an admin key"
                 )
             case 404:
-                return NotServedError(f"{where}: it has no such report; check the URL")
+                return ReportError(f"{where}: it has no such report; check the URL")
             case 429:
                 seconds = retry_after[:9] if retry_after[:9].isdecimal() else ""
                 return ReportError(f"{where}: too many requests; try again {f'in {seconds} s' if seconds else 'later'}")

@@ -11,12 +11,8 @@ from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from upstream.reports.anthropic import BETA
-
 OPENAI_KEY = "sk-admin-0123456789abcdef"
 ANTHROPIC_KEY = "sk-ant-admin01-0123456789abcdef"
-
-_NEWER = "/v1/organizations/analytics/usage", "/v1/organizations/analytics/cost"
 
 
 @dataclass
@@ -30,7 +26,6 @@ class Entry:
     read: int = 0
     written: int = 0
     usd: str = "0"
-    listed: str | None = None
     tier: str = "standard"
     api: str = "completions"
 
@@ -43,16 +38,12 @@ class StandIn:
         entries: Everything it knows.
         page_size: Rows or days on a page, where fewer are not asked for.
         refusal: Status, headers and body of every answer; None answers.
-        is_older: Whether Anthropic's newer reports are not there.
-        newer: With which status they are refused then.
         requests: Their paths and queries.
     """
 
     entries: list[Entry] = field(default_factory=list)
     page_size: int = 2
     refusal: tuple[int, Mapping[str, str], bytes] | None = None
-    is_older: bool = False
-    newer: int = 404
     requests: list[tuple[str, dict[str, list[str]]]] = field(default_factory=list)
     url: str = ""
 
@@ -97,7 +88,7 @@ class StandIn:
         )
         if not is_known:
             return _refuse(401, "no such key")
-        served = self._openai() if is_openai else self._anthropic(headers)
+        served = self._openai() if is_openai else self._anthropic()
         serve = served.get(parts.path)
         return _refuse(404, "Not found") if serve is None else serve(query)
 
@@ -156,59 +147,49 @@ class StandIn:
         ]
         return self._page(query, buckets, limit, {"object": "page"})
 
-    def _anthropic(self, headers: Any) -> dict[str, Any]:
-        if self.is_older:
-            refusals = dict.fromkeys(_NEWER, lambda _: _refuse(self.newer, "Not for this key"))
-            return refusals | {
-                "/v1/organizations/usage_report/messages": self._older_usage,
-                "/v1/organizations/cost_report": self._older_costs,
-            }
-        if headers.get("anthropic-beta") != BETA:
-            return {}
-        usage, cost = _NEWER
+    def _anthropic(self) -> dict[str, Any]:
         return {
-            usage: lambda query: self._analytics(query, is_cost=False),
-            cost: lambda query: self._analytics(query, is_cost=True),
+            "/v1/organizations/usage_report/messages": self._anthropic_usage,
+            "/v1/organizations/cost_report": self._anthropic_costs,
         }
 
-    def _analytics(self, query: Mapping[str, Sequence[str]], *, is_cost: bool) -> Any:
+    def _anthropic_usage(self, query: Mapping[str, Sequence[str]]) -> Any:
+        def result(entry: Entry) -> dict[str, Any]:
+            return {
+                "model": entry.model,
+                "service_tier": entry.tier,
+                "uncached_input_tokens": entry.input,
+                "output_tokens": entry.output,
+                "cache_read_input_tokens": entry.read,
+                "cache_creation": {"ephemeral_5m_input_tokens": entry.written, "ephemeral_1h_input_tokens": 0},
+                "server_tool_use": {"web_search_requests": 0},
+            }
+
+        return self._anthropic_pages(query, [one for one in self.entries if _has_tokens(one)], result)
+
+    def _anthropic_costs(self, query: Mapping[str, Sequence[str]]) -> Any:
+        def result(entry: Entry) -> dict[str, Any]:
+            told = {"model": entry.model} if _has_tokens(entry) else {"model": None, "cost_type": entry.model}
+            cents = f"{float(entry.usd) * 100:.6f}"
+            return {"amount": cents, "currency": "USD", "service_tier": entry.tier} | told
+
+        return self._anthropic_pages(query, self.entries, result)
+
+    def _anthropic_pages(self, query: Mapping[str, Sequence[str]], entries: list[Entry], result: Any) -> Any:
         start, end = (datetime.fromisoformat(query[name][0]) for name in ("starting_at", "ending_at"))
         limit = int(query["limit"][0])
-        if end - start > timedelta(days=31) or not 1 <= limit <= 1000 or query["time_bucket_width"] != ["1d"]:
+        if query["bucket_width"] != ["1d"] or not (end - start).days <= limit <= 31:
             return _refuse(400, "ending_at: the range may span at most 31 days")
-        rows = [_row(one, is_cost=is_cost) for one in self._of(start, end) if is_cost or _has_tokens(one)]
-        return self._page(query, rows, limit, {"data_refreshed_at": query["ending_at"][0]})
-
-    def _older_usage(self, query: Mapping[str, Sequence[str]]) -> Any:
-        def result(entry: Entry) -> dict[str, Any]:
-            row = _row(entry, is_cost=False)
-            return row["usage"] | {"model": entry.model, "service_tier": entry.tier}
-
-        return self._older(query, lambda one: result(one) if _has_tokens(one) else None)
-
-    def _older_costs(self, query: Mapping[str, Sequence[str]]) -> Any:
-        def result(entry: Entry) -> dict[str, Any]:
-            has_tokens = _has_tokens(entry)
-            told = {"model": entry.model} if has_tokens else {"model": None, "cost_type": entry.model}
-            return {"amount": _cents(entry.usd), "currency": "USD", "service_tier": entry.tier} | told
-
-        return self._older(query, result)
-
-    def _older(self, query: Mapping[str, Sequence[str]], result: Any) -> Any:
-        start, end = (datetime.fromisoformat(query[name][0]) for name in ("starting_at", "ending_at"))
         days = [start.date() + timedelta(days=number) for number in range((end - start).days)]
         buckets = [
             {
                 "starting_at": _time(day),
                 "ending_at": _time(day + timedelta(days=1)),
-                "results": [made for one in self.entries if one.day == day and (made := result(one)) is not None],
+                "results": [result(one) for one in entries if one.day == day],
             }
             for day in days
         ]
-        return self._page(query, buckets, int(query["limit"][0]), {})
-
-    def _of(self, start: datetime, end: datetime) -> list[Entry]:
-        return [one for one in self.entries if start.date() <= one.day < end.date()]
+        return self._page(query, buckets, limit, {})
 
     def _page(self, query: Mapping[str, Sequence[str]], rows: list[Any], limit: int, more: dict[str, Any]) -> Any:
         at = int(query["page"][0].removeprefix("page_")) if "page" in query else 0
@@ -218,30 +199,8 @@ class StandIn:
         return 200, {"Content-Type": "application/json"}, json.dumps(page | more).encode()
 
 
-def _row(entry: Entry, *, is_cost: bool) -> dict[str, Any]:
-    period = {"starting_at": _time(entry.day), "ending_at": _time(entry.day + timedelta(days=1))}
-    group = {"model": entry.model, "service_tier": entry.tier, "product": None}
-    if is_cost:
-        cost = {"amount": _cents(entry.usd), "currency": "USD", "list_amount": _cents(entry.listed or entry.usd)}
-        return period | {"group": group, "cost": cost | {"requests": 1}}
-    usage = {
-        "uncached_input_tokens": entry.input,
-        "output_tokens": entry.output,
-        "cache_read_input_tokens": entry.read,
-        "cache_creation": {"ephemeral_5m_input_tokens": entry.written, "ephemeral_1h_input_tokens": 0},
-        "server_tool_use": {"web_search_requests": 0},
-        "total_tokens": entry.input + entry.output + entry.read + entry.written,
-        "requests": 1,
-    }
-    return period | {"group": group, "usage": usage}
-
-
 def _has_tokens(entry: Entry) -> bool:
     return entry.input + entry.output + entry.read + entry.written > 0
-
-
-def _cents(usd: str) -> str:
-    return f"{float(usd) * 100:.6f}"
 
 
 def _time(day: date) -> str:

@@ -1,4 +1,4 @@
-"""Reports of OpenAI and Anthropic, read from stand-ins that the vendors' own SDKs read too."""
+"""Reports of OpenAI and Anthropic, read from stand-ins; OpenAI's own SDK reads them too."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from decimal import Decimal
 import pytest
 
 from tests.cases import for_each
-from tests.sdk.libraries import anthropic_sdk, openai_sdk
+from tests.sdk.libraries import openai_sdk
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.client import UpstreamClient
 from upstream.reports import pages as pages_module
-from upstream.reports.anthropic import BETA, headers_of, read_anthropic
+from upstream.reports.anthropic import headers_of, read_anthropic
 from upstream.reports.openai import read_openai
 from upstream.reports.pages import ReportPages
 from upstream.reports.reported import NO_MODEL, Reported, ReportError, Tokens
@@ -24,7 +24,7 @@ ENTRIES = [
     Entry(DAYS[0], "m-1", 10, 5, 3, 2, "0.25"),
     Entry(DAYS[0], "m-1", 7, 1, 0, 0, "0.05", tier="batch"),
     Entry(DAYS[0], "m-2", 1, 1, 0, 0, "1.5"),
-    Entry(DAYS[4], "m-1", 100, 50, 0, 0, "2", listed="4"),
+    Entry(DAYS[4], "m-1", 100, 50, 0, 0, "2"),
     Entry(DAYS[5], "searches", usd="0.1"),
     Entry(DAYS[35], "m-1", 9, 9, 0, 0, "0.9", tier="priority"),
 ]
@@ -98,10 +98,7 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
     stand_in.entries = ENTRIES
     lines = await anthropic()
     assert usage(lines) == USAGE
-    listed = [Decimal(one.listed or one.usd) for one in ENTRIES]
-    assert costs(lines) == [
-        (one.day, one.model, Decimal(one.usd), usd) for one, usd in zip(ENTRIES, listed, strict=True)
-    ]
+    assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in ENTRIES]
     spans = {(query["starting_at"][0], query["ending_at"][0]) for _, query in stand_in.requests}
     assert spans == {
         ("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"),
@@ -110,7 +107,7 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
 
 
 @pytest.mark.gen_test
-async def test_the_vendors_sdks_read_the_stand_ins_alike(stand_in):
+async def test_the_vendors_sdk_reads_the_stand_in_alike(stand_in):
     stand_in.entries = ENTRIES
     start = int(START.timestamp())
     async with openai_sdk.AsyncOpenAI(api_key="x", admin_api_key=OPENAI_KEY, base_url=f"{stand_in.url}v1") as client:
@@ -119,18 +116,6 @@ async def test_the_vendors_sdks_read_the_stand_ins_alike(stand_in):
         )
     results = [(one.model, one.input_tokens, one.batch) for bucket in page.data for one in bucket.results]
     assert results == [("m-1", 15, False), ("m-1", 7, True), ("m-2", 1, False)]
-    async with anthropic_sdk.AsyncAnthropic(api_key=ANTHROPIC_KEY, base_url=stand_in.url) as client:
-        rows = client.beta.organization.analytics.cost.list(
-            starting_at=START,
-            ending_at=START + timedelta(days=10),
-            time_bucket_width="1d",
-            group_by=["model", "service_tier"],
-            limit=1000,
-        )
-        found = [(row.group.model, row.group.service_tier, row.cost.amount) async for row in rows]
-    assert found[:2] == [("m-1", "standard", "25.000000"), ("m-1", "batch", "5.000000")]
-    assert len(found) == 5
-    assert BETA == "analytics-usage-cost-2026-08-24"
 
 
 JSON = {"Content-Type": "application/json"}
@@ -176,13 +161,6 @@ async def test_a_key_of_no_known_form_is_not_repeated_from_a_refusal(stand_in, c
         assert str(refused.value).endswith(": no [scrubbed] here")
 
 
-@pytest.mark.gen_test
-async def test_an_organization_without_any_report_of_anthropics_is_told_so(stand_in, anthropic):
-    stand_in.refusal = (404, JSON, b"{}")
-    with pytest.raises(ReportError, match=r"404 to /v1/organizations/usage_report/messages: it has no such report"):
-        await anthropic()
-
-
 def page(**fields):
     return json.dumps({"data": [], "has_more": False} | fields).encode()
 
@@ -214,7 +192,7 @@ async def test_what_is_not_in_dollars_is_not_compared(stand_in, openai, anthropi
     stand_in.refusal = (200, JSON, page(data=[{"start_time": 0, "results": [euros]}]))
     with pytest.raises(ReportError, match="costs are reported in 'eur'; only US dollars are compared"):
         await openai()
-    row = {"starting_at": "2026-09-01T00:00:00Z", "cost": {"amount": "1", "currency": "EUR"}}
+    row = {"starting_at": "2026-09-01T00:00:00Z", "results": [{"amount": "1", "currency": "EUR"}]}
     stand_in.refusal = (200, JSON, page(data=[row]))
     with pytest.raises(ReportError, match="costs are reported in 'EUR'; only US dollars are compared"):
         await anthropic()
@@ -226,7 +204,7 @@ async def test_what_names_no_model_is_kept_as_such(stand_in, openai, anthropic):
     stand_in.refusal = (200, JSON, page(data=[results]))
     lines = await openai(days=1)
     assert lines[-1] == Reported(date(1970, 1, 1), NO_MODEL, usd=Decimal("0.5"))
-    stand_in.refusal = (200, JSON, page(data=[{"starting_at": "2026-09-01T00:00:00", "cost": {"amount": "50"}}]))
+    stand_in.refusal = (200, JSON, page(data=[{"starting_at": "2026-09-01T00:00:00", "results": [{"amount": "50"}]}]))
     assert (await anthropic(days=1))[-1] == Reported(DAYS[0], NO_MODEL, usd=Decimal("0.5"))
 
 

@@ -81,10 +81,8 @@ def figures(tokens, usd):
     return {"tokens": sum(tokens), **dict(zip(TOKENS, tokens, strict=True)), "cost_usd": usd}
 
 
-@pytest.mark.parametrize("newer", [200, 401, 403, 404])
 @pytest.mark.gen_test
-async def test_an_auditor_sees_where_records_and_reports_differ(running, compare, stand_in, newer):  # noqa: F811
-    stand_in.is_older, stand_in.newer = newer != 200, newer
+async def test_an_auditor_sees_where_records_and_reports_differ(running, compare, stand_in):  # noqa: F811
     await record(running, "claude-opus-4-8", (10, 5, 3, 2), "0.5")
     await record(running, "claude-opus-4-8", (9, 9, 9, 9), "9", CredentialKind.BYOK)
     stand_in.entries = [
