@@ -1,9 +1,11 @@
 /** The bar above lists and charts: time range, filters as chips, saved views. All of it is in the address. */
 
 import { html } from "htm/preact";
+import { useEffect, useRef } from "preact/hooks";
 import { viewOf } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
-import { useFoundCall } from "./found_call.js";
+import { get } from "../server/api.js";
+import { idOf } from "./query.js";
 import { isTimed, withoutTimes, withRangeApart } from "./range.js";
 import { RangePicker } from "./range_picker.js";
 import { SavedViews } from "./saved_views.js";
@@ -41,4 +43,22 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
     </div>
   `;
+}
+
+/** Makes what takes a search: it opens the call of an id, unless one goes elsewhere first, and does `show` with all else. */
+export function useFoundCall(route) {
+  const aborter = useRef(null);
+  useEffect(() => () => aborter.current?.abort(), [route]);
+  return (text, show) => {
+    aborter.current?.abort();
+    if (!idOf(text)) return show();
+    aborter.current = new AbortController();
+    const { signal } = aborter.current;
+    const find = async () => {
+      const [call] = (await get("interceptions", { q: text, limit: 1 }, signal)).results;
+      if (call) return go(href("interceptions", call.id, { q: text }));
+      return (await get("refusals", { q: text, limit: 1 }, signal)).count ? go(href("refusals", "", { q: text })) : show();
+    };
+    return find().catch((error) => error.name === "AbortError" || show());
+  };
 }

@@ -5,9 +5,9 @@ import { useMemo } from "preact/hooks";
 import { seesEveryone } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
 import { Bar, chooser } from "./bar.js";
-import { useNames } from "./known.js";
 import { valueOf, withTerm } from "./query.js";
 import { chosenRange, searchWithin } from "./range.js";
+import { useNames } from "./search.js";
 
 const STATUSES = [
   ["completed", "Completed"],

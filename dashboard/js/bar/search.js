@@ -3,10 +3,19 @@
 import { html } from "htm/preact";
 import { useRef, useState } from "preact/hooks";
 import { useKeys } from "../frame/keys.js";
-import { submitting } from "../parts/forms.js";
-import { useFoundToken } from "./found_token.js";
-import { useKnown } from "./known.js";
-import { completions, holdsSecret, idOf, isToken, terms } from "./query.js";
+import { seesEveryone } from "../frame/registry.js";
+import { href } from "../frame/router.js";
+import { Confirm, submitting } from "../parts/forms.js";
+import { Failure } from "../parts/states.js";
+import { send } from "../server/api.js";
+import { useKept } from "../server/resource.js";
+import { time } from "../text/format.js";
+import { completions, holdsSecret, idOf, isSearchable, isToken, searchFor, terms } from "./query.js";
+
+const MAX_NAMES = 1000;
+const NAMES = { model: "models", provider_name: "providers", client: "clients" };
+/** By which things calls are grouped to learn their names, and the keys that find them. */
+const COUNTED = { tool: "tool", error: "error_type" };
 
 /**
  * `onSearch` is called with the whole search; `known` has values that complete a key, or is `true`, see `useKnown`. `example` says
@@ -74,5 +83,81 @@ export function Search({ q, user, onSearch, example, known }) {
       </p>`
     }
     ${found.shown}
+  `;
+}
+
+/** Recorded values, by key. */
+export function useNames(wanted = true) {
+  const found = Object.entries(NAMES).map(([key, path]) => [key, useKept(wanted ? path : null, { limit: 200 })]);
+  return Object.fromEntries(found.map(([key, names]) => [key, (names ?? []).filter(isSearchable)]));
+}
+
+/** The values by key, added to those that are `known` already; where that is `true`, names are requested too. */
+export function useKnown(known, user, isUsed) {
+  const names = useNames(isUsed && known === true);
+  const mayList = isUsed && seesEveryone(user);
+  const namesIn = (path, wanted) => useKept(wanted ? path : null, { limit: MAX_NAMES });
+  const [tags, users, groups] = [namesIn("tags", isUsed), namesIn("users", mayList), namesIn("groups", mayList)];
+  const counted = Object.entries(COUNTED).map(([key, by]) => {
+    const data = useKept(isUsed ? "stats" : null, { range: "30d", group_by: by, limit: MAX_NAMES });
+    return [key, (data?.groups ?? []).map(({ group }) => group[by]).filter(Boolean)];
+  });
+  return {
+    ...(known === true ? names : known),
+    tag: (tags ?? []).map((name) => `${name}=`),
+    user: (users?.results ?? []).map(({ username }) => username),
+    group: (groups?.results ?? []).map(({ name }) => name),
+    ...Object.fromEntries(counted),
+  };
+}
+
+/** Looks up tokens; `lookUp` takes the text of one, and `shown` is what is known of the last. */
+export function useFoundToken() {
+  const [state, setState] = useState(null);
+  const latest = useRef(0);
+  const forget = () => {
+    latest.current += 1;
+    setState(null);
+  };
+  const lookUp = (text) => {
+    forget();
+    const number = latest.current;
+    const show = (found) => number === latest.current && setState(found);
+    return send("POST", "tokens/lookup", { token: text }).then(
+      (token) => show({ token }),
+      (error) => show({ error }),
+    );
+  };
+  const revoked = () => setState(({ token }) => ({ token: { ...token, revoked_at: new Date().toISOString() } }));
+  return { lookUp, forget, shown: state && html`<${FoundToken} ...${state} onRevoked=${revoked} onClose=${forget} />` };
+}
+
+function FoundToken({ token, error, onRevoked, onClose }) {
+  const [revoking, setRevoking] = useState(false);
+  if (error) return html`<${Failure} error=${error} />`;
+  const { id, name, user, last_used_at: used, last_client: client, last_client_ip: address, revoked_at: revoked, expires_at: expires } = token;
+  const over = revoked || (expires && Date.parse(expires) <= Date.now());
+  const revoke = async () => {
+    await send("DELETE", `tokens/${encodeURIComponent(id)}`);
+    setRevoking(false);
+    onRevoked();
+  };
+  return html`
+    <section class="found-token" aria-label="The token">
+      <p role="status">
+        This is <b>${name || "a token without a name"}</b> (<code>${id}</code>) of <a href=${href("users", user.username)}>${user.username}</a>.${" "}
+        ${used ? `It was last used ${time(used)} by ${client} at ${address}.` : "It was never used."}${" "}
+        ${over && html`<b>${revoked ? `It was revoked ${time(revoked)}.` : `It expired ${time(expires)}.`}</b>`}
+      </p>
+      <p>
+        ${!over && html`<button type="button" class="danger" onClick=${() => setRevoking(true)}>Revoke</button>`}${" "}
+        <a href=${href("interceptions", "", { q: searchFor({ token: id }) })}>Its calls</a>${" "}
+        <button type="button" class="plain" onClick=${onClose}>Close</button>
+      </p>
+      ${revoking &&
+      html`<${Confirm} title=${`Revoke ${name || "this token"}?`} verb="Revoke" act=${revoke} onClose=${() => setRevoking(false)}>
+        <p>Whatever uses <code>${id}</code> is let in no more, within seconds. This cannot be undone.</p>
+      <//>`}
+    </section>
   `;
 }

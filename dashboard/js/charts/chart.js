@@ -3,11 +3,10 @@
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 import uPlot from "uplot";
-import { valueOf } from "../bar/query.js";
 import { useTheme } from "../frame/theme.js";
 import { bucketName } from "../text/format.js";
-import { walk } from "./chart_keys.js";
 import { plot } from "./plot.js";
+import { walk } from "./series.js";
 
 /**
  * @param {string} title

@@ -88,22 +88,3 @@ export function exactUsd(value) {
   const digits = Math.abs(value) < 1 ? 6 : 2;
   return value.toLocaleString("en-US", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits });
 }
-
-/** Groups as the rows of a chart over this many buckets, and last what is in none of them. */
-export function chartRows({ groups, points, total, other, group_by: by }, starts, pick) {
-  const amount = (figures) => pick(figures) ?? 0;
-  const place = (list) => {
-    const at = new Map(list.map((point) => [Date.parse(point.at), amount(point)]));
-    return starts.map((start) => at.get(start) ?? 0);
-  };
-  const rows = groups.map(({ group, total: own, points: list }, index) => ({
-    name: by.map((one) => valueName(group[one], one)).join(" · ") || "All",
-    group,
-    colour: `series-${index + 1}`,
-    values: place(list),
-    total: amount(own),
-  }));
-  if (!by.length) return [{ name: "All", colour: "series-1", values: place(points), total: amount(total) }];
-  if (!other || !amount(other.total)) return rows;
-  return [...rows, { name: "Other", group: null, colour: "series-other", values: place(other.points), total: amount(other.total) }];
-}

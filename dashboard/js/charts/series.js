@@ -1,13 +1,14 @@
 /** From statistics to what a chart draws. Pure; times are seconds since the epoch. */
 
-import { termOf, valueName } from "./groups.js";
+import { valueName } from "./groups.js";
 
 const MAX_SERIES = 7;
 const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const MINUTES_KEPT = 7 * DAY;
-const BUCKETS = { minute: 60_000, hour: HOUR, day: DAY };
+const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
+const GROWTH = 1.1;
 
 /**
  * The bucket that shows so many milliseconds best, that began `age` before now. Those of a minute are kept for a week only, which has to
@@ -16,16 +17,6 @@ const BUCKETS = { minute: 60_000, hour: HOUR, day: DAY };
 export function bucketFor(length, age = length) {
   if (length <= 6 * HOUR && age < MINUTES_KEPT - 7 * HOUR) return "minute";
   return length <= 14 * DAY ? "hour" : "day";
-}
-
-/** The time of the API for so many seconds. */
-export function iso(seconds) {
-  return new Date(seconds * 1000).toISOString();
-}
-
-/** The last time of the API before so many seconds: a record has whole milliseconds, and a search includes both ends. */
-export function justBefore(seconds) {
-  return new Date(Math.round(seconds * 1000) - 1).toISOString();
 }
 
 /** The bucket of a timeline with a time; null outside of it. */
@@ -42,80 +33,40 @@ export function dayTicks(times, step) {
   };
 }
 
-/** The start of every bucket of statistics. */
-export function timeline({ buckets }) {
-  return buckets.map((at) => Date.parse(at) / 1000);
-}
-
-/** How many groups are asked for over a length of time: the more buckets, the fewer. */
-export function mostGroups(length, bucket) {
-  return Math.min(20, Math.max(8, Math.floor((1000 * BUCKETS[bucket]) / Math.max(BUCKETS[bucket], length))));
-}
-
-/** The groups of statistics by one dimension as series, and last what is in none of them. */
-export function seriesOf({ groups: found, other, group_by: [by] }) {
-  const series = found.map(({ group, ...figures }) => ({ group: group[by], other: false, ...figures }));
-  return other ? [...series, { group: null, other: true, ...other }] : series;
-}
-
-/** What a group is called. */
-export function groupName({ group, other }) {
-  return other ? "Other" : valueName(group);
-}
-
-/** The address of the calls of a group, by what makes addresses of terms; undefined where no search finds them. */
-export function groupHref({ group, other }, [by], drill) {
-  const term = other ? null : termOf(by, group);
-  return term ? drill(Object.fromEntries([term])) : undefined;
-}
-
-/** The parts of one series, each `{name, pick}`, as rows over time; a bucket without calls has `blank`. */
-export function parts(stats, series, picks, blank = 0) {
-  const times = timeline(stats);
-  return picks.map(({ name, pick, ...rest }) => ({ ...rest, name, ...row(times, series, pick, blank) }));
+/** What is picked of points, at each of these starts in milliseconds; `blank` where there is none. */
+export function placed(points, starts, pick, blank = 0) {
+  const at = new Map(points.map((point) => [Date.parse(point.at), pick(point)]));
+  return starts.map((start) => at.get(start) ?? blank);
 }
 
 /** All calls in the time range before, as a row beside the current buckets, first beside first; null without any. */
-export function earlier(stats, pick) {
-  const { previous } = stats;
+export function earlier({ buckets, previous }, pick) {
   if (!previous?.total.interceptions) return null;
-  const { values } = row(timeline(previous), previous, pick, 0);
-  return { name: "Time before", values: timeline(stats).map((_, index) => values[index] ?? null), total: pick(previous.total) };
+  const values = placed(previous.points, previous.buckets.map(Date.parse), pick);
+  return { name: "Time before", values: buckets.map((_, index) => values[index] ?? null), total: pick(previous.total) };
 }
 
-/** The names of the groups that every chart shows: those with the largest share of anything that is picked, that first. */
-export function leaders(stats, picks) {
-  const series = seriesOf(stats);
-  const sums = picks.map((pick) => series.reduce((sum, { total }) => sum + pick(total), 0));
+/** The same statistics with those groups first that have the largest share of anything that is picked. */
+export function byShare({ groups, ...stats }, picks) {
+  const sums = picks.map((pick) => groups.reduce((sum, { total }) => sum + pick(total), 0));
   const shareOf = ({ total }) => Math.max(...picks.map((pick, index) => (sums[index] ? pick(total) / sums[index] : 0)));
-  return series
-    .filter(({ other }) => !other)
-    .sort((one, another) => shareOf(another) - shareOf(one))
-    .slice(0, MAX_SERIES)
-    .map(groupName);
+  return { ...stats, groups: groups.toSorted((one, another) => shareOf(another) - shareOf(one)) };
 }
 
-/** The leaders of statistics as rows over time, largest first; all others are added up as Other. */
-export function groups(stats, pick, leading) {
-  const times = timeline(stats);
-  const rows = seriesOf(stats)
-    .map((series) => ({ name: groupName(series), group: series.group, other: series.other, ...row(times, series, pick, 0) }))
-    .filter(({ total }) => total > 0)
-    .sort((one, another) => one.other - another.other || another.total - one.total);
-  const shown = rows.filter(({ other, name }) => !other && leading.includes(name));
-  const rest = rows.filter((one) => !shown.includes(one));
-  if (!rest.length) return shown;
-  const values = times.map((_, index) => rest.reduce((sum, one) => sum + one.values[index], 0));
-  return [...shown, { name: "Other", group: null, other: true, values, total: rest.reduce((sum, one) => sum + one.total, 0) }];
-}
-
-/** The leaders with a quantile each; quantiles cannot be added up, so there is no Other. */
-export function quantiles(stats, pick, leading) {
-  const times = timeline(stats);
-  return seriesOf(stats)
-    .filter((series) => !series.other && leading.includes(groupName(series)) && pick(series.total) !== null)
-    .sort((one, another) => another.total.interceptions - one.total.interceptions)
-    .map((series) => ({ name: groupName(series), group: series.group, ...row(times, series, pick, null) }));
+/**
+ * Groups as the rows of a chart over these buckets, and last what is in none of those that are shown. With `blank`, which is what a
+ * bucket without calls has, amounts cannot be added up: then nothing else is shown.
+ */
+export function chartRows({ groups, points, total, other, group_by: by }, starts, pick, blank = 0) {
+  const amount = (figures) => pick(figures) ?? blank;
+  const row = (name, colour, one, group = null) => ({ name, group, colour, values: placed(one.points, starts, amount, blank), total: amount(one.total) });
+  if (!by.length) return [row("All", "series-1", { points, total })];
+  const rows = groups.map((one, index) => row(by.map((name) => valueName(one.group[name], name)).join(" · "), `series-${index + 1}`, one, one.group));
+  const shown = rows.slice(0, MAX_SERIES).filter((one) => one.total);
+  const rest = [...rows.slice(MAX_SERIES), ...(other ? [row("Other", "", other)] : [])];
+  const sum = rest.reduce((all, one) => all + one.total, 0);
+  if (blank === null || !sum) return shown;
+  return [...shown, { name: "Other", group: null, colour: "series-other", values: starts.map((_, at) => rest.reduce((all, { values }) => all + values[at], 0)), total: sum }];
 }
 
 /** The places of values that have no neighbour: a line does not show them. */
@@ -134,7 +85,37 @@ export function stacked(rows) {
   return sums;
 }
 
-function row(times, series, pick, blank) {
-  const at = new Map(series.points.map((point) => [Date.parse(point.at) / 1000, pick(point)]));
-  return { values: times.map((time) => at.get(time) ?? blank), total: pick(series.total) };
+/**
+ * What a key does: null if nothing, `{at, anchor}` the bucket that it leads to and the other end of the range that it chooses
+ * (null without one), or `{picked: [first, last]}`, the buckets that are to be shown.
+ *
+ * @param {{key: string, shiftKey: boolean}} event
+ * @param {{at: number | null, anchor: number | null, length: number}} where the bucket before; null if there is none.
+ */
+export function walk({ key, shiftKey }, { at, anchor, length }) {
+  const last = length - 1;
+  if (key === "Enter") return at === null ? null : { picked: anchor === null ? [at, at] : [Math.min(at, anchor), Math.max(at, anchor)] };
+  if (key === "Home") return { at: 0, anchor: null };
+  if (key === "End") return { at: last, anchor: null };
+  if (!Object.hasOwn(STEPS, key)) return null;
+  if (at === null) return { at: STEPS[key] > 0 ? 0 : last, anchor: null };
+  return { at: Math.min(last, Math.max(0, at + STEPS[key])), anchor: shiftKey ? (anchor ?? at) : null };
+}
+
+/**
+ * The buckets of a histogram of the API, put together to at most `most` bars of one width on a logarithmic axis: each with its
+ * number of `calls`, also those without any between others, and the `upTo` of its last bucket.
+ *
+ * @param {{up_to: number, calls: number}[]} buckets each at most a tenth wider than the one before, those without calls left out.
+ */
+export function barsOf(buckets, most = 24) {
+  if (!buckets.length) return [];
+  const places = buckets.map(({ up_to: end }) => Math.round(Math.log(Math.max(end, 1)) / Math.log(GROWTH)));
+  const first = places[0];
+  const step = Math.ceil((places.at(-1) - first + 1) / most);
+  const bars = Array.from({ length: Math.floor((places.at(-1) - first) / step) + 1 }, (_, index) => ({ upTo: GROWTH ** (first + step * (index + 1) - 1), calls: 0 }));
+  buckets.forEach(({ calls }, index) => {
+    bars[Math.floor((places[index] - first) / step)].calls += calls;
+  });
+  return bars;
 }

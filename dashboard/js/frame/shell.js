@@ -2,18 +2,25 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { Dialog } from "../parts/forms.js";
 import { Failure } from "../parts/states.js";
 import { signOut } from "../server/api.js";
-import { useChange } from "../server/resource.js";
+import { useChange, useResource } from "../server/resource.js";
+import { plural, time } from "../text/format.js";
 import { IN_DEMO, InDemo, ROOT } from "./demo.js";
-import { Help } from "./help.js";
 import { useKeys } from "./keys.js";
-import { RefusedKeys } from "./refused_keys.js";
 import { viewOf, VIEWS } from "./registry.js";
 import { go, href } from "./router.js";
 import { chooseTheme, THEMES, useTheme } from "./theme.js";
 
 const VERSION = document.querySelector("meta[name=version]").content;
+/** What each key does that is none of a view. */
+const KEYS = [
+  ["Everywhere", [["?", "Show these keys"], ["Esc", "Close what is open"]]],
+  ["In a list", [["j or ↓", "Go to the next line"], ["k or ↑", "Go to the line before"], ["Enter", "Open the line"], ["/", "Search"]]],
+  ["On a chart", [["← →", "Go from bar to bar"], ["Home End", "Go to the first bar, to the last"], ["Enter", "Show its calls"], ["Shift ← →", "Choose a range; Enter shows it"]]],
+];
+const EVERY_MS = 15_000;
 
 function sees({ who, notInDemo }, { role }) {
   return who.includes(role) && !(IN_DEMO && notInDemo);
@@ -71,4 +78,38 @@ function ThemeButton() {
   return html`<button type="button" class="plain theme" onClick=${() => chooseTheme(next)} aria-label=${`Theme: ${theme}. Change to ${next}`}>
     <span aria-hidden="true">${{ system: "◐", light: "☀", dark: "☾" }[theme]}</span>
   </button>`;
+}
+
+/** `views` are those that one may go to by a key. */
+export function Help({ views, onClose }) {
+  return html`
+    <${Dialog} title="Keys" onClose=${onClose}>
+      <div class="keys">
+        ${[...KEYS, ["Go to a view", views.map(({ key, title }) => [`g ${key}`, title])]].map(
+          ([where, keys]) => html`
+            <section key=${where}>
+              <h3>${where}</h3>
+              <dl>
+                ${keys.map(([key, what]) => html`<div key=${key}><dt>${key.split(" ").map((word) => (word === "or" ? " or " : html`<kbd>${word}</kbd> `))}</dt><dd>${what}</dd></div>`)}
+              </dl>
+            </section>
+          `,
+        )}
+      </div>
+      <div class="buttons"><button type="button" onClick=${onClose}>Close</button></div>
+    <//>
+  `;
+}
+
+export function RefusedKeys() {
+  const { data } = useResource("providers/configured", {}, { every: EVERY_MS });
+  const refused = (data ?? []).flatMap(({ name, keys }) => keys.filter((key) => key.refused).map((key) => ({ name, ...key })));
+  return refused.map(
+    ({ name, hint, setting, refused: { status, since, calls } }) => html`
+      <p class="refused-key" role="alert" key=${name + hint}>
+        <strong>${name}</strong>: key <code>${hint.replace("...", "…")}</code> refused (${status}) since ${time(since)}; ${plural(calls, "call")}.
+        ${" "}<span class="quiet">${setting ? html`Setting: <code>${setting}</code>` : html`<a href=${href("providers", name)}>Look at its keys</a>`}</span>
+      </p>
+    `,
+  );
 }

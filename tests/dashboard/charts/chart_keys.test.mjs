@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { walk } from "../../../dashboard/js/charts/chart_keys.js";
+import { walk } from "../../../dashboard/js/charts/series.js";
 
 const press = (key, where, shiftKey = false) => walk({ key, shiftKey }, { at: null, anchor: null, length: 24, ...where });
 

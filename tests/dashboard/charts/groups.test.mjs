@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { changeOf, chartRows, compared, dimensionName, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
+import { changeOf, compared, dimensionName, numberOf, pageOf, searchOfGroup, SUBJECTS, termOf, valueName } from "../../../dashboard/js/charts/groups.js";
 import { dimensionsOf } from "../../../dashboard/js/text/vocabulary.js";
+import { chartRows } from "../../../dashboard/js/charts/series.js";
 import "../learned.mjs";
 
 const ADA = { id: "5696ce06-dafb-46d9-abac-4ba68b2ecaee", name: "Ada Lovelace", username: "ada" };

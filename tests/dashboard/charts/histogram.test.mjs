@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { barsOf } from "../../../dashboard/js/charts/histogram.js";
+import { barsOf } from "../../../dashboard/js/charts/series.js";
 
 const bucket = (place, calls) => ({ up_to: Math.round(1.1 ** place * 10) / 10, calls });
 

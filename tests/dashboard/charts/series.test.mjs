@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketAt, bucketFor, dayTicks, earlier, groups, iso, leaders, mostGroups, parts, quantiles, seriesOf, timeline } from "../../../dashboard/js/charts/series.js";
+import { bucketAt, bucketFor, byShare, chartRows, dayTicks, earlier } from "../../../dashboard/js/charts/series.js";
 
 const HOUR = 3600;
 const DAY = 24 * HOUR;
@@ -9,7 +9,7 @@ const ANSWER = { from: BUCKETS[0], to: "2026-11-25T04:00:00Z", buckets: BUCKETS,
 const calls = ({ interceptions }) => interceptions;
 
 function figures(counts) {
-  const points = counts.flatMap((interceptions, index) => (interceptions ? [{ at: iso(Date.parse(ANSWER.from) / 1000 + index * HOUR), interceptions }] : []));
+  const points = counts.flatMap((interceptions, index) => (interceptions ? [{ at: new Date(Date.parse(ANSWER.from) + index * 1000 * HOUR).toISOString(), interceptions }] : []));
   return { points, total: { interceptions: counts.reduce((sum, count) => sum + count, 0) } };
 }
 
@@ -25,60 +25,26 @@ test("no bucket is asked for that is not kept, and never more than the server an
   }
 });
 
-test("buckets without calls are filled in", () => {
-  assert.deepEqual(timeline(ANSWER).map(iso), [0, 1, 2, 3].map((hour) => `2026-11-25T0${hour}:00:00.000Z`));
-  const [row] = parts(ANSWER, figures([0, 5, 0, 2]), [{ name: "Calls", pick: calls, colour: "c" }]);
-  assert.deepEqual(row, { name: "Calls", colour: "c", values: [0, 5, 0, 2], total: 7 });
-  const [gaps] = parts(ANSWER, figures([0, 5, 0, 2]), [{ name: "Calls", pick: calls }], null);
-  assert.deepEqual(gaps.values, [null, 5, null, 2]);
-});
-
-test("the more buckets there are the fewer groups are asked for", () => {
-  assert.deepEqual([1, 50, 60, 168, 1500].map((days) => mostGroups(days * 86_400_000, "day")), [20, 20, 16, 8, 8]);
-  assert.equal(mostGroups(60 * 3_600_000, "hour"), 16);
-});
-
-test("groups are series, and what is in none of them is the last one", () => {
-  const answer = { ...ANSWER, groups: [model("a", [1, 0, 0, 0])], other: figures([0, 2, 0, 0]) };
-  assert.deepEqual(seriesOf(answer).map(({ group, other, total }) => [group, other, total.interceptions]), [["a", false, 1], [null, true, 2]]);
-});
-
-test("the largest groups come first and those that are too many are added up", () => {
-  const many = Array.from({ length: 9 }, (_, index) => model(`m${index}`, [index, 0, 0, 1]));
-  const answer = { ...ANSWER, groups: many, other: figures([100, 0, 0, 0]) };
-  const rows = groups(answer, calls, leaders(answer, [calls]));
-  assert.deepEqual(rows.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m2", "Other"]);
-  assert.deepEqual(rows.at(-1), { name: "Other", group: null, other: true, values: [101, 0, 0, 2], total: 103 });
-});
-
-test("a group that leads in anything has a row of its own, in every chart the same ones", () => {
+test("those lead that have the largest share of anything, and what is too much for a chart is other", () => {
   const many = Array.from({ length: 9 }, (_, index) => model(`m${index}`, [index + 1, 0, 0, 0]));
-  const answer = { ...ANSWER, groups: many };
   const cost = (total) => (total === many[0].total ? 1000 : 0);
-  const leading = leaders(answer, [calls, cost]);
-  assert.deepEqual(leading, ["m0", "m8", "m7", "m6", "m5", "m4", "m3"]);
-  assert.deepEqual(groups(answer, cost, leading).map(({ name }) => name), ["m0"]);
-  const shown = groups(answer, calls, leading);
-  assert.deepEqual(shown.map(({ name }) => name), ["m8", "m7", "m6", "m5", "m4", "m3", "m0", "Other"]);
-  assert.equal(shown.at(-1).total, 5);
-});
-
-test("a moment is in the bucket that has begun, up to its end", () => {
-  const times = [0, 1, 2].map((number) => number * DAY);
-  assert.deepEqual([-1, 0, DAY - 1, DAY, 2.9 * DAY, 3 * DAY].map((at) => bucketAt(times, DAY, at)), [null, 0, 0, 1, 2, null]);
-});
-
-test("users are called by their names, and groups without any are left out", () => {
-  const users = [{ id: "1", username: "ada" }, { id: "2", username: "none" }];
-  const found = users.map((user, index) => ({ group: { user }, ...figures([1 - index, 0, 0, 0]) }));
-  const answer = { ...ANSWER, group_by: ["user"], groups: found };
-  assert.deepEqual(groups(answer, calls, ["ada", "none"]).map(({ name }) => name), ["ada"]);
+  const sorted = byShare({ ...ANSWER, groups: many, other: figures([0, 100, 0, 0]) }, [calls, cost]);
+  const rows = chartRows(sorted, BUCKETS.map(Date.parse), calls);
+  assert.deepEqual(rows.map(({ name }) => name), ["m0", "m8", "m7", "m6", "m5", "m4", "m3", "Other"]);
+  assert.deepEqual(rows.at(-1), { name: "Other", group: null, colour: "series-other", values: [5, 100, 0, 0], total: 105 });
+  assert.deepEqual(chartRows(sorted, BUCKETS.map(Date.parse), cost).map(({ name, colour }) => [name, colour]), [["m0", "series-1"]]);
 });
 
 test("quantiles are not added up", () => {
   const first = ({ interceptions }) => (interceptions > 1 ? interceptions : null);
   const answer = { ...ANSWER, groups: [model("a", [1, 0, 0, 0]), model("b", [0, 4, 0, 0])], other: figures([9, 9, 9, 9]) };
-  assert.deepEqual(quantiles(answer, first, ["a", "b"]), [{ name: "b", group: "b", values: [null, 4, null, null], total: 4 }]);
+  const rows = chartRows(answer, BUCKETS.map(Date.parse), first, null);
+  assert.deepEqual(rows.map(({ name, values, total }) => [name, values, total]), [["b", [null, 4, null, null], 4]]);
+});
+
+test("a moment is in the bucket that has begun, up to its end", () => {
+  const times = [0, 1, 2].map((number) => number * DAY);
+  assert.deepEqual([-1, 0, DAY - 1, DAY, 2.9 * DAY, 3 * DAY].map((at) => bucketAt(times, DAY, at)), [null, 0, 0, 1, 2, null]);
 });
 
 test("the time before stands beside the buckets of now, first beside first", () => {

@@ -1,20 +1,28 @@
 /** Tokens of a user: those there are, and how to get one more or rid of one. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { searchFor } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
-import { Confirm } from "../../parts/forms.js";
+import { Confirm, Field, submitting } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
+import { Failure } from "../../parts/states.js";
+import { CopyButton } from "../../parts/texts.js";
 import { send } from "../../server/api.js";
-import { usePages } from "../../server/resource.js";
-import { time } from "../../text/format.js";
+import { useChange, usePages } from "../../server/resource.js";
+import { plural, time } from "../../text/format.js";
 import { SignIns } from "../sign_in/sign_ins.js";
 import { Figures, FiguresBar, useAllPages, useFigures } from "./figures.js";
-import { CreatedToken, NewToken } from "./new_token.js";
 import { sortRows } from "./row_figures.js";
 
 const PAGE = 50;
+const DAY_MS = 86_400_000;
+const LIFETIMES = [
+  [7, "7 days"],
+  [30, "30 days"],
+  [90, "90 days"],
+  [365, "A year"],
+];
 
 /** One's own, for everybody. */
 export default function OwnTokens({ route, user }) {
@@ -97,4 +105,51 @@ function called({ name }) {
 function since({ created_at: created, expires_at: expires, revoked_at: revoked }, over) {
   const end = revoked ? `revoked ${time(revoked)}` : expires ? `${over ? "expired" : "expires"} ${time(expires)}` : "never expires";
   return `created ${time(created)}, ${end}`;
+}
+
+/** `path` is the tokens' in the API; `rules` say which tokens who is signed in may create. */
+export function NewToken({ path, rules, onCreated }) {
+  if (!rules.may_create) return html`<p class="quiet">Only owners may create tokens here. Ask one of them for yours.</p>`;
+  return html`<${NewTokenForm} path=${path} rules=${rules} onCreated=${onCreated} />`;
+}
+
+/** No token outlives the one that it is made with. */
+function lifetimes(expireBy) {
+  const days = expireBy === null ? Infinity : (Date.parse(expireBy) - Date.now()) / DAY_MS;
+  const shorter = LIFETIMES.filter(([number]) => number < days).map(([number, text]) => [`${number}d`, text]);
+  return [...shorter, ["", expireBy === null ? "Never" : `With yours, ${time(expireBy)}`]];
+}
+
+function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }) {
+  const options = lifetimes(expireBy);
+  const [name, setName] = useState("");
+  const [expires, setExpires] = useState(options.some(([value]) => value === "90d") ? "90d" : "");
+  const { busy, error, run } = useChange();
+  const create = async () => {
+    onCreated(await send("POST", path, { name, ...(expires && { expires }) }));
+    setName("");
+  };
+  return html`
+    <form class="form across" onSubmit=${submitting(() => run(create))}>
+      <${Field} label="What is it for?" placeholder="laptop" value=${name} onText=${setName} required />
+      <${Field} label="Expires after" value=${expires} options=${options} onText=${setExpires} />
+      <button type="submit" class="primary" disabled=${busy}>Create token</button>
+    </form>
+    ${limit !== null && html`<p class="quiet">You may have ${plural(limit, "active token")}.</p>`}
+    ${error && html`<${Failure} error=${error} />`}
+  `;
+}
+
+/** The token itself, which only the response to its creation has. */
+export function CreatedToken({ token: { name, token }, onDone }) {
+  const heading = useRef(null);
+  useLayoutEffect(() => heading.current.focus(), []);
+  return html`
+    <section class="created" aria-label="New token">
+      <h3 ref=${heading} tabindex="-1">Copy it now: it will not be shown again</h3>
+      <p>This is ${name ? `“${name}”` : "the token"}. Treat it like a password: whoever has it calls in its user's name.</p>
+      <p class="secret"><code>${token}</code> <${CopyButton} text=${token} what="token" /></p>
+      <button type="button" onClick=${onDone}>Done</button>
+    </section>
+  `;
 }

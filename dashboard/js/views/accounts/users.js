@@ -2,20 +2,24 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
+import { searchFor } from "../../bar/query.js";
 import { seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { NewOne } from "../../parts/forms.js";
-import { End, List } from "../../parts/list.js";
+import { ChangeForm, Confirm, NewOne, Removal } from "../../parts/forms.js";
+import { End, List, Pane } from "../../parts/list.js";
+import { Empty, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
-import { usePages } from "../../server/resource.js";
-import { day, plural } from "../../text/format.js";
+import { usePages, useResource } from "../../server/resource.js";
+import { day, plural, time, usd } from "../../text/format.js";
 import { roles } from "../../text/vocabulary.js";
-import { Figures, FiguresBar, keptParams, useAllPages, useFigures } from "./figures.js";
+import { SignIns } from "../sign_in/sign_ins.js";
+import { Figures, FiguresBar, figuresRange, keptParams, useAllPages, useFigures } from "./figures.js";
 import { sortRows } from "./row_figures.js";
-import { DISPLAY_NAME, UserPane } from "./user.js";
+import { Tokens } from "./tokens.js";
 
 const PAGE = 100;
 const COLUMNS = "minmax(0, 1fr) 80px 90px 140px";
+export const DISPLAY_NAME = { name: "display_name", label: "Display name", hint: "If empty, the username is shown." };
 
 export default function Users({ route: { id, params }, route, user: me, onMyself }) {
   const chosen = id === "me" ? me.username : id;
@@ -64,4 +68,87 @@ function AddUser({ onAdded, onClose }) {
     { name: "role", label: "Role", options: roles() },
   ];
   return html`<${NewOne} title="Add a user" fields=${fields} initial=${{ role: "member" }} add=${(given) => send("POST", "users", given).then(onAdded)} onClose=${onClose} />`;
+}
+
+/** In place of a user who is not there. Limits still count for a while what a removed one used, and records stay. */
+export function NoUser({ username }) {
+  const calls = href("interceptions", "", { q: searchFor({ user: username }) });
+  return html`<${Empty} title="There is no such user"><p>They may have been removed; their <a href=${calls}>calls</a> stay.</p><//>`;
+}
+
+/** `of` is the username. `onMyself` is called first when who is signed in has changed themselves: they may have lost what they see here. */
+export function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyself }) {
+  const { data: user, error, reload } = useResource(`users/${encodeURIComponent(of)}`);
+  const isGone = error?.status === 404;
+  const changed = async () => {
+    if (user.id === me.id) await onMyself();
+    reload();
+    onChanged();
+  };
+  return html`
+    <${Pane} label="User" title=${user?.name ?? of} mark=${user && html`<span class="role">${user.role}</span>`} onClose=${onClose}>
+      ${isGone
+        ? html`<${NoUser} username=${of} />`
+        : html`<${Pending} data=${user} error=${error} retry=${reload} />`}
+      ${user && !isGone && html`<${Body} user=${user} me=${me} params=${params} onChanged=${changed} onRemoved=${onRemoved} />`}
+    <//>
+  `;
+}
+
+function Body({ user, me, params, onChanged, onRemoved }) {
+  const { username, created_at: created } = user;
+  const mayChange = me.role === "owner";
+  const mine = searchFor({ user: username });
+  return html`
+    <p class="quiet">
+      ${username}, added ${time(created)}. <a href=${href("interceptions", "", { q: mine })}>Calls</a>${" "}
+      · <a href=${href("explore", "", { q: mine, by: "model", ...figuresRange(params) })}>By model</a>${" "}
+      · <a href=${href("usage", username)}>Usage</a>${seesEverything(me) && html` · <a href=${href("policies", `users/${username}`)}>Policy</a>`}
+    </p>
+    <p class="quiet">
+      ${usd(user.spend_usd)} spent this month.
+      ${user.groups.length > 0 && html` In ${user.groups.map(({ id, name: group }, number) => html`${number > 0 && ", "}<a key=${id} href=${href("groups", group)}>${group}</a>`)}.`}
+    </p>
+    ${mayChange ? html`<${Change} user=${user} me=${me} onChanged=${onChanged} />` : html`<p class="quiet">Only owners may change users.</p>`}
+    ${
+      (seesEverything(me) || user.id === me.id) &&
+      html`
+        <section><h3>Tokens</h3><${Tokens} of=${username} params=${params} mayChange=${mayChange || user.id === me.id} rules=${me.tokens} onChanged=${onChanged} /></section>
+        <section><h3>Signed in</h3><${SignIns} of=${username} mayEnd=${mayChange || user.id === me.id} /></section>
+      `
+    }
+    ${mayChange && html`<${UserRemoval} user=${user} onRemoved=${onRemoved} />`}
+  `;
+}
+
+function Change({ user, me, onChanged }) {
+  const [giving, setGiving] = useState(null);
+  const fields = [DISPLAY_NAME, { name: "role", label: "Role", options: roles() }];
+  const patch = (change) => send("PATCH", `users/${encodeURIComponent(user.username)}`, change).then(onChanged);
+  const giveUp = async () => {
+    await patch(giving);
+    setGiving(null);
+  };
+  const save = (change) => (user.id === me.id && change.role ? setGiving(change) : patch(change));
+  return html`
+    <${ChangeForm} fields=${fields} initial=${{ display_name: user.name, role: user.role }} save=${save} />
+    ${giving &&
+    html`
+      <${Confirm} title="Give up being an owner?" verb="Give it up" act=${giveUp} onClose=${() => setGiving(null)}>
+        <p>You can then no longer change users. Only another owner can make you an owner again.</p>
+      <//>
+    `}
+  `;
+}
+
+function UserRemoval({ user: { username, active_tokens: tokens }, onRemoved }) {
+  const remove = () => send("DELETE", `users/${encodeURIComponent(username)}`).then(onRemoved);
+  return html`
+    <${Removal} what="this user" title=${`Remove ${username}?`} remove=${remove}>
+      <p>
+        ${tokens ? `${plural(tokens, "token")} will stop working.` : "They have no active tokens."}${" "}
+        Records of their calls stay, and the username becomes free. This cannot be undone.
+      </p>
+    <//>
+  `;
 }

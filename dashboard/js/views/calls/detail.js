@@ -8,12 +8,11 @@ import { Pane } from "../../parts/list.js";
 import { Pending } from "../../parts/states.js";
 import { CopyButton, Folded, Json } from "../../parts/texts.js";
 import { useResource } from "../../server/resource.js";
-import { duration, serviceTier, short, size, time, tokensIn, UNKNOWN, usd, words } from "../../text/format.js";
-import { cacheLine } from "../../text/prompt_cache.js";
+import { between, duration, serviceTier, short, size, time, tokensIn, UNKNOWN, usd, whole, words } from "../../text/format.js";
+import { breakOf, cacheLine, cureOf, lossOf } from "../../text/prompt_cache.js";
 import { why } from "../../text/vocabulary.js";
 import { tryOf } from "../sessions/story.js";
-import { CacheBreak } from "./cache_break.js";
-import { Timing } from "./timing.js";
+import { connectingText, phasesOf } from "./phases.js";
 
 /** `fresh` is what the list knows of it, perhaps more than was loaded. */
 export function Detail({ id, fresh, onClose }) {
@@ -157,5 +156,36 @@ function Facts({ interception }) {
       <div><dt>Started</dt><dd>${started}</dd></div>
       <div><dt>Ended</dt><dd>${ended ?? UNKNOWN}</dd></div>
     </dl>
+  `;
+}
+
+export function CacheBreak({ cache }) {
+  return html`
+    <p class="text cache-break">
+      <b>${breakOf(cache.broke)}</b> ${whole(cache.lost_tokens)} tokens were paid for again: ${lossOf(cache)}. ${cureOf(cache.broke)}${" "}
+      <a href=${href("interceptions", cache.broke.since)}>The call before</a>
+    </p>
+  `;
+}
+
+/** A bar of the parts with a known length, and the numbers of all. */
+export function Timing({ interception }) {
+  const { started_at: started, upstream_asked_at: sent, ended_at: ended, connecting } = interception;
+  const phases = phasesOf(interception);
+  const known = phases.filter(({ ms }) => ms !== null);
+  const sum = Math.max(1, known.reduce((total, { ms }) => total + ms, 0));
+  const written = (ms) => (ms === null ? "under way" : duration(ms));
+  return html`
+    <div class="timing">
+      <div class="bar" aria-hidden="true">
+        ${known.map(({ kind, ms }) => html`<span key=${kind} class=${kind} style=${{ width: `${(100 * ms) / sum}%` }}></span>`)}
+      </div>
+      <dl class="figures">
+        ${phases.map(({ kind, text, ms }) => html`<div key=${kind}><dt><i class="swatch ${kind}"></i>${text}</dt><dd>${written(ms)}</dd></div>`)}
+        <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
+      </dl>
+      ${connecting && html`<p class="quiet">${connectingText(connecting)}</p>`}
+      ${ended && !sent && html`<p class="quiet">No time for the provider request: it was never sent, or the server crashed.</p>`}
+    </div>
   `;
 }

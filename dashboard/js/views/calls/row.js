@@ -1,6 +1,6 @@
 /** One call in a line. */
 
-import { html, render } from "htm/preact";
+import { html } from "htm/preact";
 import { Component, h } from "preact";
 import { href } from "../../frame/router.js";
 import { costOf, Status, usageOf, UsageShort } from "../../parts/figures.js";
@@ -25,7 +25,7 @@ function memo(inner) {
 /** What the columns are; a row says the same to whom cannot see it. */
 export function RowHead() {
   return html`
-    <div class="row head" aria-hidden="true">
+    <div class="row call head" aria-hidden="true">
       <span class="at">Time</span><span class="user">User</span><span class="model">Model</span>
       <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage">Tokens</span>
       <span class="cost">Cost</span><span class="took">Took</span><span class="state">State</span>
@@ -39,7 +39,7 @@ export const Row = memo(function Row({ interception, search, chosen }) {
   const places = interception.matches ?? [];
   return html`
     <li>
-      <a class="row" href=${href("interceptions", id) + (search && `?${search}`)} data-id=${id} aria-current=${chosen ? "true" : undefined}>
+      <a class="row call" href=${href("interceptions", id) + (search && `?${search}`)} data-id=${id} aria-current=${chosen ? "true" : undefined}>
         <span class="at">${time(started)}</span>
         <span class="user">${initiator.username}</span>
         <span class="model">${model}</span>

@@ -2,19 +2,20 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { chooser } from "../../bar/bar.js";
+import { Bar, chooser } from "../../bar/bar.js";
+import { withTerm } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { bucketOf, bucketsOf, lengthOf, timesBetween } from "../../bar/ranges.js";
 import { Chart } from "../../charts/chart.js";
-import { chartRows, dimensionName, exactUsd, numberOf, SUBJECTS } from "../../charts/groups.js";
+import { changeOf, compared, dimensionName, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../charts/groups.js";
+import { chartRows } from "../../charts/series.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { address } from "../../server/api.js";
 import { useResource } from "../../server/resource.js";
-import { plural, short } from "../../text/format.js";
-import { ExploreBar } from "./explore_bar.js";
-import { ExploreTable } from "./explore_table.js";
+import { duration, lateBy, percent, plural, short, UNKNOWN, whole } from "../../text/format.js";
+import { dimensionsOf } from "../../text/vocabulary.js";
 import { Speed } from "./speed.js";
 
 const PAGE = 50;
@@ -27,6 +28,12 @@ const AMOUNTS = {
   tokens: { title: "Tokens", pick: ({ tokens }) => tokens, format: short, nothing: "No tokens were reported." },
   failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
 };
+const FOR_ALL = ["user", "group"];
+const MAX_TAGS = 100;
+const EXAMPLE = "words, model:gpt-5 tag:project=apollo -status:failed";
+
+const EXAMPLES = { refusals: "rule:rate provider:openai status:429" };
+const HEADINGS = { failed: "Failed", tokens: "Tokens", cost: "Cost", change: "Change", cache: "Cache", p95: "p95" };
 
 /** The query of an address. */
 function queryOf(params, user) {
@@ -103,4 +110,126 @@ function Drawn({ stats, range, bucket, q, callsOf, onZoom }) {
 /** Whether bars have more of the past than a range. */
 function isWider(bars, range) {
   return bars.from < range.from || (bars.to > range.to && range.to < Date.now());
+}
+
+/** `csv` is the address of the table as CSV. */
+export function ExploreBar({ route, query, user, csv }) {
+  const { of, by, chosen, compare } = query;
+  const choose = chooser(route);
+  const tags = useResource("tags", { limit: MAX_TAGS }).data ?? [];
+  const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
+  // Searches for refusals have keys of their own.
+  const show = (next) => choose({ of: next === "calls" ? "" : next, by: "", order: "", ...([of, next].includes("refusals") && { q: "" }) });
+  const put = (index, name) => {
+    const next = [by[0] ?? "", by[1] ?? ""];
+    next[index] = name;
+    choose({ by: next.filter((one, at) => one && next.indexOf(one) === at).join(",") || "nothing" });
+  };
+  return html`
+    <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLES[of] ?? EXAMPLE, known: of !== "refusals" }}>
+      <select aria-label="What" value=${of} onChange=${(event) => show(event.target.value)}>
+        ${Object.entries(SUBJECTS).map(([name, subject]) => html`<option key=${name} value=${name}>${subject.name}</option>`)}
+      </select>
+      <${Dimension} label="Group by" names=${names} value=${by[0] ?? ""} onPick=${(name) => put(0, name)} />
+      <${Dimension} label="and by" names=${names} value=${by[1] ?? ""} onPick=${(name) => put(1, name)} />
+      <button type="button" aria-pressed=${compare} onClick=${() => choose({ compare: compare ? "no" : "" })}>Compare</button>
+      <a class="button" href=${csv} download="explore.csv">CSV</a>
+    <//>
+  `;
+}
+
+function Dimension({ label, names, value, onPick }) {
+  const known = !value || names.includes(value) ? names : [value, ...names];
+  return html`<select aria-label=${label} value=${value} onChange=${(event) => onPick(event.target.value)}>
+    <option value="">${label === "and by" ? "and nothing" : "Nothing"}</option>
+    ${known.map((name) => html`<option key=${name} value=${name}>${dimensionName(name)}</option>`)}
+  </select>`;
+}
+
+/** `fares` is the range for the pages of providers, false for who may not see these. */
+export function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
+  const { of, groups, total, previous, order_by: order } = stats; // the address may be ahead of what was read
+  const { orders, name: title } = SUBJECTS[of];
+  const common = { of, whole: total, fares, callsOf };
+  const heading = ([name, text]) => html`<th key=${name} class="number" aria-sort=${order === name ? "descending" : undefined}>
+    <button type="button" class="plain" onClick=${() => onOrder(name)}>${text}${order === name && html`<span aria-hidden="true"> ↓</span>`}</button>
+  </th>`;
+  return html`
+    <section class="card groups">
+      <h2>${by.map(dimensionName).join(" and ") || `All ${title.toLowerCase()}`}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label="Groups">
+        <table class="breakdown">
+          <thead>
+            <tr>
+              ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
+              ${orders.filter((one) => previous || one !== "change").map((one) => heading([one, HEADINGS[one] ?? title]))}
+            </tr>
+          </thead>
+          <tbody>
+            ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} ...${common} />`)}
+          </tbody>
+          <tfoot>
+            <tr>
+              ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
+              <${Figures} total=${total} previous=${previous?.total} q=${q} ...${common} />
+            </tr>
+          </tfoot>
+        </table>
+      </div>
+      <${Missing} total=${total} late=${lateBy(stats.counted_until)} />
+    </section>
+  `;
+}
+
+function Group({ one, by, q, ...common }) {
+  const { group, total, previous } = one;
+  return html`<tr>
+    ${by.map((name) => html`<td key=${name}><${Value} by=${name} value=${group[name]} q=${q} ...${common} /><${Page} page=${common.fares && pageOf(name, group)} range=${common.fares} /></td>`)}
+    <${Figures} total=${total} previous=${previous} q=${searchOfGroup(q, group, by, common.of)} ...${common} />
+  </tr>`;
+}
+
+function Value({ of, by, value, q, callsOf }) {
+  const name = valueName(value, by);
+  if (by === "session" && value) return html`<a href=${href("sessions", value)}>${name.slice(0, 8)}</a>`;
+  const term = termOf(by, value, of);
+  return term ? html`<a href=${callsOf(withTerm(q, ...term))} title=${name}>${name}</a>` : name;
+}
+
+/** The way to how a provider or a model of it fares. */
+function Page({ page, range }) {
+  if (!page) return null;
+  const { id, model } = page;
+  const text = `How ${model || id} fares`;
+  return html` <a class="fares" href=${href("providers", id, { model, ...range })} title=${text} aria-label=${text}></a>`;
+}
+
+/** `q` finds the calls; it is null where no search does. */
+function Figures({ of, total, previous, whole: all, q, callsOf }) {
+  const link = (text, terms) => (terms === null ? text : html`<a href=${callsOf(terms)}>${text}</a>`);
+  const { interceptions, failed, tokens, cache } = total;
+  const change = previous && html`<td class="number">${changeOf(compared(total, all), compared(previous, all))}</td>`;
+  if (!cache) return html`<td class="number">${link(whole(numberOf(total)), q)}</td>${change}`;
+  return html`
+    <td class="number">${link(whole(numberOf(total)), q)}</td>
+    <td class="number">${failed ? link(`${whole(failed)} (${percent(failed, interceptions)})`, q === null ? null : withTerm(q, "status", "failed")) : "0"}</td>
+    <td class="number">${whole(tokens)}</td>
+    <td class="number">${link(exactUsd(total.cost_usd), q)}</td>
+    ${change}
+    <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${exactUsd(cache.saved_usd)}, lost ${exactUsd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
+    ${of === "calls" && html`<td class="number">${duration(total.duration_ms?.p95)}</td>`}
+  `;
+}
+
+/** What the sums are without. */
+function Missing({ total, late }) {
+  const { cache, unpriced, no_usage: none, interceptions } = total;
+  if (!cache) return null;
+  const parts = [
+    cache.saved_usd !== null && `The prompt cache saved ${exactUsd(cache.saved_usd)} and lost ${exactUsd(cache.lost_usd)}.`,
+    unpriced > 0 && `${percent(unpriced, interceptions)} of calls have no known price.`,
+    none > 0 && `${percent(none, interceptions)} of calls report no tokens.`,
+    late > 0 && `Calls of the last ${duration(late)} are still to be counted.`,
+  ];
+  return html`<p class="quiet">${parts.filter(Boolean).join(" ")}</p>`;
 }

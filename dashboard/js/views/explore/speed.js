@@ -1,7 +1,7 @@
 /** Whether it is the bridge or the provider that takes its time: percentiles, and how calls are spread. */
 
 import { html } from "htm/preact";
-import { barsOf } from "../../charts/histogram.js";
+import { barsOf } from "../../charts/series.js";
 import { duration, plural, short } from "../../text/format.js";
 
 const PARTS = ["p50", "p95", "p99"];

@@ -11,7 +11,7 @@ import { useResource } from "../../server/resource.js";
 import { ago, time, usd } from "../../text/format.js";
 import { refusedText } from "../../text/limits_text.js";
 import { reasonOf } from "../../text/vocabulary.js";
-import { NoUser } from "../accounts/user.js";
+import { NoUser } from "../accounts/users.js";
 import { Tiles } from "../overview/tiles.js";
 import { Explained } from "./explained.js";
 import { LimitRules, RefusedRules } from "./gauges.js";

@@ -4,17 +4,17 @@ import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
 import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { goesOn, lengthOf } from "../../bar/ranges.js";
-import { bucketFor, iso, justBefore, mostGroups } from "../../charts/series.js";
+import { bucketsOf, goesOn, lengthOf, timesBetween } from "../../bar/ranges.js";
+import { Chart } from "../../charts/chart.js";
+import { termOf, valueName } from "../../charts/groups.js";
+import { bucketFor, byShare, chartRows, earlier, placed } from "../../charts/series.js";
 import { seesEveryone } from "../../frame/registry.js";
-import { href } from "../../frame/router.js";
+import { go, href } from "../../frame/router.js";
 import { Segmented } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
-import { duration, lateBy } from "../../text/format.js";
-import { Breakdown } from "./breakdown.js";
-import { Charts } from "./charts.js";
-import { Failures, Refused } from "./failures.js";
+import { duration, lateBy, percent, short, tokensIn, usd, whole, words } from "../../text/format.js";
+import { reasonOf, titleOf, why } from "../../text/vocabulary.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
@@ -29,6 +29,25 @@ const SPLITS = [
   ["group", "Group"],
   ["token", "Token"],
 ];
+const KINDS = [
+  { name: "Input", pick: ({ token_usage: usage }) => usage.input_tokens, colour: "series-1" },
+  { name: "Read from cache", pick: ({ token_usage: usage }) => usage.cache_read_input_tokens, colour: "series-2" },
+  { name: "Written to cache", pick: ({ token_usage: usage }) => usage.cache_write_input_tokens, colour: "series-3" },
+  { name: "Output", pick: ({ token_usage: usage }) => usage.output_tokens, colour: "series-4" },
+];
+const ENDS = [
+  { name: "Completed", pick: ({ interceptions, failed }) => interceptions - failed, colour: "series-1", status: "completed" },
+  { name: "Failed", pick: ({ failed }) => failed, colour: "bad-mark", status: "failed" },
+];
+const AMOUNTS = { calls: ({ interceptions }) => interceptions, tokens: ({ tokens }) => tokens, cost: ({ cost_usd: cost }) => cost ?? 0 };
+const COST = [{ name: "All", pick: AMOUNTS.cost, colour: "series-1" }];
+const QUANTILES = ["p50", "p95", "p99"].map((name, index) => ({
+  name,
+  pick: ({ first_byte_ms: first }) => first?.[name] ?? null,
+  colour: `series-${[1, 3, 7][index]}`,
+}));
+const TITLES = { model: "Models", provider: "Providers", client: "Clients", user: "Users", group: "Groups", token: "Tokens" };
+const MAX_GROUPS = 12;
 
 export default function Overview({ route, user }) {
   const { params } = route;
@@ -43,7 +62,7 @@ export default function Overview({ route, user }) {
   const every = (data) => (isOver || q ? 0 : data && !data.total.interceptions ? EMPTY_MS : EVERY_MS);
   const query = { ...asked(chosen), tz, bucket, q };
   const all = useResource("stats", { ...query, compare: compares ? "previous" : "" }, { every, withProgress: Boolean(q) });
-  const split = useResource("stats", { ...query, group_by: params.by || "model", limit: mostGroups(length, bucket) }, { every, withProgress: Boolean(q) });
+  const split = useResource("stats", { ...query, group_by: params.by || "model", limit: MAX_GROUPS }, { every, withProgress: Boolean(q) });
   const refused = useResource(isOfUsers(q) ? "stats" : null, { ...query, of: "refusals", group_by: "rule", limit: 100 }, { every });
   const loaded = all.data && split.data;
   const failure = all.error ?? split.error;
@@ -57,9 +76,10 @@ export default function Overview({ route, user }) {
   const sessions = href("sessions", "", { q, order: "lost", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "user" || seesEveryone(user));
   const ends = all.data && { ...timesOf(all.data), ...(isOver ? {} : { to: Date.now() }) };
-  const drillInto = (view, within) => (terms) => {
-    const added = Object.entries({ ...boundsOf(all.data, isOver), ...terms });
-    return href(view, "", { q: added.reduce((found, [key, value]) => withTerm(found, key, value), within) });
+  // Whole buckets: what a response counts.
+  const drillInto = (view, within) => (terms, from = all.data.from, to = all.data.to) => {
+    const found = Object.entries(terms).reduce((q, [key, value]) => withTerm(q, key, value), within);
+    return href(view, "", { q: found, from, to, tz: params.tz });
   };
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosen} search=${{ example: EXAMPLE, known: true }}>
@@ -68,7 +88,7 @@ export default function Overview({ route, user }) {
     <//>
     <p class="quiet range-text">${ends ? `${rangeText(ends, tz)}, ${tz}` : ""}</p>
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
-    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${({ from, to }) => choose({ range: "", from: iso(from / 1000), to: iso(to / 1000) })} />`}
+    ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from, to })} />`}
   `;
 }
 
@@ -80,11 +100,6 @@ function isOfUsers(q) {
 /** What of a search for calls is one for refused calls too. */
 function ofUser(q) {
   return withTerm("", "user", valueOf(q, "user"));
-}
-
-/** A search for the calls that a response counts: whole buckets, the end of the last one not included. */
-function boundsOf({ from, to }, isOver) {
-  return { started_after: from, started_before: isOver ? justBefore(Date.parse(to) / 1000) : "" };
 }
 
 function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, drillRefused, onZoom }) {
@@ -107,5 +122,127 @@ function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, 
       <${Breakdown} stats=${split} drill=${drill} />
       <${Failures} figures=${figures} refusals=${refusals} drill=${drill} drillRefused=${drillRefused} />
     </div>
+  `;
+}
+
+/** `split` is false where there are to be no groups; with them every chart shows the same, each in a colour of its own. */
+function Charts({ all, split, drill, onZoom }) {
+  const { at, drawn, step } = bucketsOf(all);
+  const between = (go) => (from, to) => {
+    const ends = timesBetween({ at, drawn }, from, to, Date.parse(all.to));
+    go(new Date(ends.from).toISOString(), new Date(ends.to).toISOString());
+  };
+  const common = { times: drawn, step, onPick: between((from, to) => go(drill({}, from, to))), onZoom: between(onZoom) };
+  const leading = split && byShare(split, Object.values(AMOUNTS));
+  const linked = (row) => ({ ...row, href: row.group ? hrefOf(row.group, split.group_by, drill) : undefined });
+  const ofAll = (parts, blank) => parts.map(({ pick, ...part }) => ({ ...part, values: placed(all.points, at, pick, blank), total: pick(all.total) }));
+  const rows = (pick, parts, blank = 0) => (split ? chartRows(leading, at, pick, blank).map(linked) : ofAll(parts, blank));
+  const { calls, tokens, cost } = AMOUNTS;
+  const ends = ENDS.map((end) => ({ ...end, href: drill({ status: end.status }) }));
+  return html`
+    <div class="charts">
+      <${Chart} ...${common} title="Calls" kind="bars" rows=${rows(calls, ends)} before=${earlier(all, calls)} format=${short} nothing="No calls." />
+      <${Chart} ...${common} title="Tokens" kind="bars" rows=${rows(tokens, KINDS)} before=${earlier(all, tokens)} format=${short} nothing="No tokens were reported." />
+      <${Chart} ...${common} title="Cost" kind="bars" rows=${rows(cost, COST)} before=${earlier(all, cost)} format=${usd} nothing="No call has a known price." />
+      <${Chart} ...${common} title=${split ? "Time to first byte, median" : "Time to first byte"} kind="lines" rows=${rows(QUANTILES[0].pick, QUANTILES, null)} format=${duration} nothing="No byte arrived." />
+    </div>
+  `;
+}
+
+/** The address of the calls of a group by one dimension; undefined where no search finds them. */
+function hrefOf(group, [by], drill) {
+  const term = termOf(by, group[by]);
+  return term ? drill(Object.fromEntries([term])) : undefined;
+}
+
+/** The groups in figures, the one with the most calls first; each leads to its calls. */
+function Breakdown({ stats: { groups, other, count, group_by: by }, drill }) {
+  const rows = [...groups.toSorted((one, another) => another.total.interceptions - one.total.interceptions), ...(other ? [other] : [])];
+  const title = TITLES[by[0]];
+  const most = Math.max(1, ...rows.map(({ total }) => total.interceptions));
+  return html`
+    <section class="card">
+      <h2>${title}</h2>
+      <div class="scroll" tabindex="0" role="region" aria-label=${title}>
+        <table class="breakdown">
+          <thead>
+            <tr><th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th></tr>
+          </thead>
+          <tbody>
+            ${rows.map(({ group, total }) => html`<${Group} key=${JSON.stringify(group)} name=${group ? valueName(group[by[0]], by[0]) : "Other"} link=${group && hrefOf(group, by, drill)} total=${total} most=${most} />`)}
+          </tbody>
+        </table>
+      </div>
+      ${count > groups.length && html`<p class="quiet">${`and ${whole(count - groups.length)} more`}</p>`}
+    </section>
+  `;
+}
+
+function Group({ name, link, total, most }) {
+  return html`
+    <tr>
+      <td>${link ? html`<a href=${link} title=${name}>${name}</a>` : name}</td>
+      <td class="number share">
+        <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * total.interceptions) / most}%` }}></i></span>
+        ${short(total.interceptions)}
+      </td>
+      <td class="number">${percent(total.failed, total.interceptions)}</td>
+      <td class="number">${short(tokensIn(total.token_usage))}</td>
+      <td class="number">${short(total.token_usage.output_tokens)}</td>
+      <td class="number">${usd(total.cost_usd)}</td>
+      <td class="number">${duration(total.first_byte_ms?.p50)}</td>
+    </tr>
+  `;
+}
+
+/** `refusals` are the statistics of refused calls by rule, undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
+export function Failures({ figures, refusals, drill, drillRefused }) {
+  const reasons = Object.entries(figures.failures)
+    .filter(([, count]) => count > 0)
+    .sort(([, one], [, another]) => another - one);
+  return html`
+    <section class="card">
+      <h2>Why calls failed</h2>
+      ${reasons.length
+        ? html`
+            <ul class="reasons">
+              ${reasons.map(
+                ([reason, count]) => html`
+                  <li key=${reason}>
+                    <span>${words(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, figures.failed)}</span>
+                    <small class="quiet">${why(reason)}</small>
+                    <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * count) / figures.failed}%` }}></i></span>
+                  </li>
+                `,
+              )}
+            </ul>
+            <p><a href=${drill({ status: "failed" })}>Show them</a></p>
+          `
+        : html`<p class="quiet">None did.</p>`}
+      ${refusals && html`<${Refused} refusals=${refusals} drill=${drillRefused} />`}
+    </section>
+  `;
+}
+
+/** Calls that the bridge refused in the same range: they are no interceptions, so no figure above has them. */
+export function Refused({ refusals, drill }) {
+  const { refusals: total } = refusals.total;
+  return html`
+    <h2>Refused by the bridge</h2>
+    ${total
+      ? html`
+          <ul class="reasons">
+            ${refusals.groups.map(
+              ({ group: { rule }, total: { refusals: count } }) => html`
+                <li key=${rule}>
+                  <a href=${drill({ rule })}>${titleOf(rule)}</a><b>${whole(count)}</b><span class="quiet">${percent(count, total)}</span>
+                  <small class="quiet">${reasonOf(rule)}</small>
+                </li>
+              `,
+            )}
+          </ul>
+          <p><a href=${drill({})}>Show them</a></p>
+        `
+      : html`<p class="quiet">None were.</p>`}
   `;
 }

@@ -10,8 +10,7 @@ import { get } from "../../server/api.js";
 import { useResource } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
 import { cacheLine, lossOf } from "../../text/prompt_cache.js";
-import { CacheBreak } from "../calls/cache_break.js";
-import { Said } from "../calls/detail.js";
+import { CacheBreak, Said } from "../calls/detail.js";
 import { Axis } from "./axis.js";
 import { isFound, outcomeOf, retriesOf, tryOf } from "./story.js";
 

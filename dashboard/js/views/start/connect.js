@@ -3,14 +3,20 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
-import { Segmented } from "../../parts/figures.js";
-import { Pending } from "../../parts/states.js";
+import { Segmented, usageOf } from "../../parts/figures.js";
+import { Field, submitting } from "../../parts/forms.js";
+import { Failure, Pending } from "../../parts/states.js";
 import { CopyButton } from "../../parts/texts.js";
-import { useResource } from "../../server/resource.js";
-import { CreateToken, Filled, FirstCall, TryIt } from "./first_call.js";
+import { send } from "../../server/api.js";
+import { useChange, useResource } from "../../server/resource.js";
+import { between, duration, plural, tokensIn } from "../../text/format.js";
+import { reasonOf, titleOf } from "../../text/vocabulary.js";
+import { errorOf, reader, request, speaks } from "./conversation.js";
 import { chosenProvider, clientsFor, modelOf, providersFor, snippets } from "./snippets.js";
 
 const MARKS = { key: "has a key", keyless: "needs no key", no_key: "no key" };
+const EVERY_MS = 2000;
+const LIFETIME = "90d";
 
 export default function Connect({ route, user }) {
   const { data: configured, error, reload } = useResource("providers/configured");
@@ -74,3 +80,79 @@ function KeyState({ provider: { name, type, key_state: state } }) {
 }
 
 const KEY_VARIABLES = { openai: "OPENAI_API_KEY", anthropic: "ANTHROPIC_API_KEY" };
+
+/** Creates one; `onCreated` is given it with its secret, which nothing else has. */
+export function CreateToken({ client, rules, onCreated }) {
+  const { busy, error, run } = useChange();
+  if (!rules.may_create) return html`<p class="quiet">Only owners may create tokens here. Ask one of them for yours.</p>`;
+  const shorter = rules.expire_by === null || Date.parse(rules.expire_by) > Date.now() + 90 * 86_400_000;
+  const create = async () => onCreated(await send("POST", "users/me/tokens", { name: client.name, ...(shorter && { expires: LIFETIME }) }));
+  return html`
+    <p><button type="button" class="primary" disabled=${busy} onClick=${() => run(create)}>Create a token and fill it in</button></p>
+    ${error && html`<${Failure} error=${error} />`}
+  `;
+}
+
+/** The token in full, as long as this page is open. */
+export function Filled({ token }) {
+  return html`
+    <section class="created" aria-label="New token">
+      <p>
+        The token ${`“${token.name}”`} is filled in below. It will not be shown again when you leave this page; it is among${" "}
+        <a href=${href("tokens")}>your tokens</a>.
+      </p>
+      <p class="secret"><code>${token.token}</code> <${CopyButton} text=${token.token} what="token" /></p>
+    </section>
+  `;
+}
+
+/** The first call with a token, as soon as it is there; until then the last one that was refused. */
+export function FirstCall({ token }) {
+  const { data, error } = useResource("interceptions", { q: `token:${token.id}`, limit: 1 }, { every: (data) => (data?.count ? 0 : EVERY_MS) });
+  const call = data?.results[0];
+  const { data: refused } = useResource(call ? null : "refusals", { q: `api_key_id:${token.id} shadow:false`, limit: 1 }, { every: EVERY_MS });
+  if (error) return html`<${Failure} error=${error} />`;
+  if (!call) {
+    const refusal = refused?.results[0];
+    return html`
+      <p class="note" role="status">Waiting for the first call with this token …</p>
+      ${refusal && html`<p class="failure" role="alert">The bridge refused one: <b>${titleOf(refusal.rule)}.</b> ${reasonOf(refusal.rule)}${refusal.route && html` It was sent to <code>${refusal.route}</code>.`}</p>`}
+    `;
+  }
+  const usage = usageOf(call);
+  const tokens = (tokensIn(usage) ?? 0) + (usage.output_tokens ?? 0);
+  const took = duration(between(call.started_at, call.ended_at));
+  return html`<p class="note" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
+}
+
+/** A prompt, sent with the token as a client would send it, and the words of the response as they arrive. */
+export function TryIt({ vendor, address, model, token }) {
+  const [name, setName] = useState(model === "MODEL" ? "" : model);
+  const [prompt, setPrompt] = useState("Hello! What are you?");
+  const [text, setText] = useState("");
+  const { busy, error, run } = useChange();
+  if (!speaks(vendor)) return null;
+  const sendPrompt = async () => {
+    setText("");
+    const { path, body } = request(vendor, name, prompt);
+    const headers = { Authorization: `Bearer ${token.token}`, "Content-Type": "application/json" };
+    const response = await fetch(address + path, { method: "POST", headers, body });
+    if (!response.ok) throw new Error(errorOf(await response.text()) || `The response has the status ${response.status}.`);
+    const read = reader(vendor);
+    for await (const piece of pieces(response)) setText((before) => before + read(piece));
+  };
+  return html`
+    <form class="form try-it" aria-label="Try it" onSubmit=${submitting(() => run(sendPrompt))}>
+      <${Field} label="Model" value=${name} onText=${setName} required />
+      <${Field} label="Prompt" value=${prompt} onText=${setPrompt} required />
+      <button type="submit" disabled=${busy}>Send</button>
+    </form>
+    ${error && html`<${Failure} error=${error} />`}
+    ${text && html`<p class="text said-by-model" role="log">${text}</p>`}
+  `;
+}
+
+async function* pieces(response) {
+  const stream = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let { done, value } = await stream.read(); !done; { done, value } = await stream.read()) yield value;
+}
