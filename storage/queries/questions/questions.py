@@ -176,10 +176,13 @@ class Questions:
             options: dict[str, Any] = {"allowDiskUse": True, "hint": dict(source.index), "batchSize": ROWS_AT_ONCE}
             cursor = getattr(database, source.collection).aggregate(pipeline, **options)
             rows = await cursor.to_list(ROWS_AT_ONCE)
-        while rows:
-            yield [_row_of(question, source, row) for row in rows]
-            async with database.query(ROWS_SECONDS, "sum up calls"):
-                rows = await cursor.to_list(ROWS_AT_ONCE)
+        try:
+            while rows:
+                yield [_row_of(question, source, row) for row in rows]
+                async with database.query(ROWS_SECONDS, "sum up calls"):
+                    rows = await cursor.to_list(ROWS_AT_ONCE)
+        finally:
+            await cursor.close()
 
     async def every(self, question: Question, names: Sequence[str], *, if_recorded: bool = False) -> list[Row]:
         """Return some figures of all groups, where these are few; see `pages`."""

@@ -18,8 +18,14 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.costs.prices import PRECISION, Cost, InputRates
+from storage.derived.rollup import Bucket
 from storage.prices.recosting import FOLLOWED, Recosting
 from storage.prices.recosts import Recosts
+from storage.queries.found import SPEND
+from storage.queries.interception_reader import InterceptionReader
+from storage.queries.questions.calendar import Period
+from storage.queries.questions.question import By, Dimension, Question
+from storage.queries.questions.questions import Questions
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import TOKENS
 from storage.recording.operations import PRESUMED, Action, Operation
@@ -31,6 +37,16 @@ from tests.storage.records import INSTANCE, counting_ids, ending, interception
 from tests.storage.rollup_checks import MIDNIGHT
 
 ENDS = (*EndReason,)
+EXPORTED = {
+    Dimension.USER: "initiator_id",
+    Dimension.GROUPS: "group_ids",
+    Dimension.TOKEN: "api_key_id",
+    Dimension.PROVIDER: "provider_name",
+    Dimension.MODEL: "model",
+    Dimension.CLIENT: "client",
+}
+EXPORTS = ((), (Dimension.USER,), (Dimension.TOKEN, Dimension.GROUPS), tuple(EXPORTED))
+"""By what exports are grouped: the last is told by the records."""
 RATES = InputRates(Decimal("3e-7"), Decimal("1e-8"), Decimal("4e-7"))
 
 
@@ -105,6 +121,7 @@ class World:
         retention = Recording(retention=1) if random.random() < 0.2 else None
         record = interception(
             id=UUID(int=number),
+            api_key_id=random.choice(("abcdefghij", "klmnopqrst")),
             initiator_id=UUID(int=random.randint(1, 3)),
             provider_name=random.choice(("openai", "azure")),
             model=random.choice(("gpt-5", "gpt-5-mini")),
@@ -166,10 +183,11 @@ class World:
         assert await write_batch(self._database, [operation], seconds=10) == []
 
     async def adds_up(self):
-        """Whether rollups, sessions and the search index are what the calls add up to."""
+        """Whether rollups, sessions, the search index and exports are what the calls add up to."""
         await rollup_checks.has_counted_all(self._database)
         await search_checks.has_indexed_all(self._database)
         assert await sessions(self._database) == await expected_sessions(self._database)
+        await has_exported_all(self._database)
 
 
 async def sessions(database):
@@ -200,3 +218,36 @@ async def expected_sessions(database):
         session["lost_tokens"] += loss.get("lost_tokens", 0)
         session["lost"] += loss["lost"].to_decimal() if loss.get("lost") else 0
     return {id_: dict(sums) for id_, sums in found.items()}
+
+
+async def has_exported_all(database):
+    """Whether what calls cost is exported to the last digit, from rollups and records, and each call once."""
+    database.health.find()
+    for by in EXPORTS:
+        question = Question(MIDNIGHT, MIDNIGHT + timedelta(days=9), by=tuple(map(By, by)), period=Period.DAY)
+        assert await exported(database, question) == await expected_export(database, by), by
+    ended = {"status": {"$in": ["completed", "failed"]}}
+    pages = InterceptionReader(database).pages(ended, visible_to=None)
+    found = [call["_id"] async for page in pages for call in page]
+    newest_first = database.interceptions.find(ended).sort([("started_at", -1), ("_id", -1)])
+    assert found == [call["_id"] async for call in newest_first]
+
+
+async def exported(database, question):
+    """The figures that each row of an export of what calls cost has, by its day and what it is about."""
+    rows = [row async for page in Questions(database).pages(question, SPEND) for row in page]
+    found = {(row.at, *row.key): {name: number for name, number in row.totals.items() if number} for row in rows}
+    assert len(found) == len(rows)
+    return {about: figures for about, figures in found.items() if figures}
+
+
+async def expected_export(database, by):
+    """What the calls of each such row add up to."""
+    found = defaultdict(lambda: defaultdict(int))
+    async for call in database.interceptions.find({"status": {"$ne": "in_flight"}}):
+        day = Bucket.DAY.floor(call["started_at"])
+        values = [tuple(call.get("group_ids", ())) if one is Dimension.GROUPS else call[EXPORTED[one]] for one in by]
+        for name, number in rollup_checks.totals_of_call(call).items():
+            if number and name in SPEND:
+                found[day, *values][name] += number
+    return {about: dict(figures) for about, figures in found.items()}

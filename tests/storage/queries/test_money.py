@@ -92,6 +92,23 @@ async def test_rows_come_in_order_some_at_a_time(database):
 
 
 @pytest.mark.gen_test
+async def test_who_leaves_midway_keeps_nothing_open_in_the_database(database):
+    await write(database, *(Call(number, model=f"m{number:04}").end(1) for number in range(1, 502)))
+    await derive(database, now=lambda: MIDNIGHT + DAY)
+    namespace = database.rollups.full_name
+    idle = [{"$currentOp": {"idleCursors": True}}, {"$match": {"type": "idleCursor", "ns": namespace}}]
+
+    async def open_cursors():
+        return len(await database.rollups.database.client.admin.aggregate(idle).to_list(None))
+
+    rows = Questions(database).pages(Question(MIDNIGHT, MIDNIGHT + DAY, by=(MODEL,)), SPEND)
+    async for page in rows:
+        assert (len(page), await open_cursors()) == (500, 1)
+        await rows.aclose()
+        assert await open_cursors() == 0
+
+
+@pytest.mark.gen_test
 async def test_what_only_records_tell_is_refused_once_they_are_gone(database):
     await fill(database)
     assert len(await rows(database, GROUP, MODEL)) == 5
