@@ -14,6 +14,7 @@ from typing import (
     Generic,
     NamedTuple,
     Protocol,
+    Self,
     TypeAlias,
     TypeVar,
     get_args,
@@ -118,6 +119,15 @@ class Download:
     content_type: str
     name: str
     pieces: AsyncGenerator[bytes, None]
+
+    @classmethod
+    def whole(cls, content_type: str, name: str, content: bytes) -> Self:
+        """Make one of a content that is there already."""
+
+        async def piece() -> AsyncGenerator[bytes, None]:
+            yield content
+
+        return cls(content_type, name, piece())
 
 
 class Report(Protocol):

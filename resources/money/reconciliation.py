@@ -11,6 +11,7 @@ from typing import Annotated, Final
 from msgspec import Meta, Struct, field
 
 from resources.fields import doc
+from resources.recorded.export_formats import write_csv
 from storage.queries.found import RecordedDay
 from upstream.reports.names import model_key
 from upstream.reports.reported import STANDARD, Reported, Tokens
@@ -62,6 +63,12 @@ class Reconciled(Struct, frozen=True):
     reason: Annotated[str, doc("Why the two may differ; empty if they agree.")]
 
 
+def _cells(row: Reconciled) -> tuple[object, ...]:
+    sides = (row.recorded, row.reported, row.difference)
+    figures = (*(one.tokens for one in sides), *(one.cost_usd for one in sides))
+    return (row.day, row.model, *figures, row.verdict, row.reason)
+
+
 class Reconciliation(Struct, frozen=True):
     """The result of a comparison: a row for each day and model, in order."""
 
@@ -77,6 +84,13 @@ class Reconciliation(Struct, frozen=True):
         """Show the days in [start, end)."""
         differ = sum(row.verdict is Verdict.DIFFERS for row in rows)
         return cls(provider, start.isoformat(), end.isoformat(), len(rows) - differ, differ, list(rows))
+
+    def csv(self) -> bytes:
+        """Write its rows as CSV."""
+        sides = ("recorded", "reported", "difference")
+        figures = [f"{side}_{figure}" for figure in ("tokens", "usd") for side in sides]
+        head = ("day", "model", *figures, "verdict", "reason")
+        return write_csv([head, *(_cells(row) for row in self.results)])
 
 
 class _Side(Struct):

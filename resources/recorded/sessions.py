@@ -5,13 +5,15 @@ Made of documents, see `storage.derived.sessions.session_documents`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 from msgspec import Meta, Struct, structs
 
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
+from resources.recorded.export_formats import write_csv
 from resources.recorded.interceptions import Interception
 from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
@@ -119,3 +121,29 @@ class SessionDetail(Session):
     def with_threads(cls, session: Session, page: ThreadPage) -> Self:
         """Add a page of threads to a session."""
         return cls(**structs.asdict(session), thread_page=page)
+
+
+_COLUMNS: Final[Mapping[str, Callable[[Session], object]]] = MappingProxyType(
+    {
+        "id": lambda one: str(one.id),
+        "started_at": lambda one: one.started_at,
+        "last_active_at": lambda one: one.last_active_at,
+        "username": lambda one: one.initiator.username,
+        "client": lambda one: one.client,
+        "models": lambda one: " ".join(one.models),
+        "calls": lambda one: one.interceptions,
+        "failures": lambda one: one.failures,
+        "retries": lambda one: one.retries.calls,
+        "cache_rate": lambda one: one.cache.rate,
+        "lost_usd": lambda one: one.cache.lost_usd,
+        "cost_usd": lambda one: one.cost_usd,
+    }
+)
+
+CSV_HEAD: Final = write_csv([_COLUMNS])
+"""The names of the columns of sessions in CSV."""
+
+
+def csv_rows(sessions: Iterable[Session]) -> bytes:
+    """Write sessions as rows of CSV, without prompts."""
+    return write_csv([value(one) for value in _COLUMNS.values()] for one in sessions)

@@ -71,6 +71,16 @@ export function send(method, path, body) {
   return request(address(path), { method, ...json });
 }
 
+/** Send a body and have the browser keep the answer as a file of this name. Throws ApiError. */
+export async function sendForFile(path, body, name) {
+  const file = await send("POST", path, body);
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(file);
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
 /**
  * A resource as `{data, version, notes}`; with `version` it can be changed only while it is the same. `notes` are what the server
  * points out of a change. Throws ApiError.
@@ -142,7 +152,8 @@ async function request(url, options, onResponse = () => {}) {
 async function read(response) {
   let body;
   try {
-    body = response.status === 204 ? null : await response.json();
+    const isFile = response.headers.get("Content-Type")?.startsWith("text/csv");
+    body = response.status === 204 ? null : await (isFile ? response.blob() : response.json());
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new ApiError(response.status, UNREADABLE);

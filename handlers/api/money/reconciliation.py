@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
-from handlers.operations.operation import AUDITORS, Ask, ReadBy, operation
+from handlers.operations.operation import AUDITORS, Ask, Download, ReadBy, operation
 from handlers.operations.problems import INVALID_BODY
+from handlers.operations.query import Query
 from handlers.problems import Problem, ValidationProblem
+from resources.fields import doc
 from resources.money.reconciliation import Reconciliation, reconcile
 from resources.money.reconciliation_body import ReconciliationBody
 from resources.money.spend import GONE
+from resources.recorded.export_formats import CSV_TYPE
 from settings.reports import report_access
 from storage.queries.money import read_recorded
 from storage.queries.questions.groups import NotRecordedError
@@ -25,12 +28,19 @@ TOO_SLOW = "The reports of {} took longer than {:.0f} s. Ask for fewer days, or 
 NO_KEY = "reconcile-{}-key is not set. Give the server an admin key of {}, in its environment or a file."
 
 
+class FormatQuery(Query, frozen=True):
+    """How the result is written."""
+
+    format: Annotated[Literal["json", "csv"], doc("A row of `csv` is a day and a model.")] = "json"
+
+
 @operation(
     "POST",
     "spend/reconciliation",
     AUDITORS,
     shares=True,
     tag="prices",
+    media=("text/csv",),
     raises={
         409: "No key for the reports is set.",
         502: "The provider refuses its reports; the message says why.",
@@ -38,7 +48,9 @@ NO_KEY = "reconcile-{}-key is not set. Give the server an admin key of {}, in it
     },
     example=ReconciliationBody("anthropic", "2026-11-01", "2026-12-01"),
 )
-async def reconcile_spend(ask: Ask, body: Annotated[bytes, ReadBy(bytes, ReconciliationBody)]) -> Reconciliation:
+async def reconcile_spend(
+    ask: Ask, query: FormatQuery, body: Annotated[bytes, ReadBy(bytes, ReconciliationBody)]
+) -> Reconciliation | Download:
     """Compare records with what a provider reports and bills.
 
     A row for each day and model. The provider's reports are read while the request waits, with the admin key of the
@@ -58,4 +70,5 @@ async def reconcile_spend(ask: Ask, body: Annotated[bytes, ReadBy(bytes, Reconci
         raise Problem(502, str(error)) from error
     except TimeoutError as error:
         raise Problem(504, TOO_SLOW.format(provider, RECONCILE_SECONDS)) from error
-    return Reconciliation.of(provider, start.date(), end.date(), reconcile(recorded, reported, bridge.now().date()))
+    found = Reconciliation.of(provider, start.date(), end.date(), reconcile(recorded, reported, bridge.now().date()))
+    return Download.whole(CSV_TYPE, f"{provider}-{start:%Y-%m-%d}.csv", found.csv()) if query.format == "csv" else found

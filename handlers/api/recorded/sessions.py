@@ -10,14 +10,16 @@ from msgspec import Meta
 
 from handlers.api.recorded.pages import around_list, page_of, rows_of
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
-from handlers.operations.operation import Ask, Pieces, operation
+from handlers.operations.operation import Ask, Download, Pieces, operation
 from handlers.operations.query import Paged, Query
 from handlers.problems import Problem, sentence
 from intercept.ids import format_id
 from intercept.times import format_time
 from resources.fields import doc
 from resources.recorded import sessions as resources
-from resources.recorded.sessions import SessionDetail, SessionList, ThreadPage
+from resources.recorded.export_formats import CSV_TYPE
+from resources.recorded.figures import session_without_texts
+from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, csv_rows
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
 from storage.queries.sessions.session_list import Order
@@ -25,6 +27,7 @@ from storage.queries.sessions.sessions import Thread
 from storage.queries.sessions.timelines import neighbours_of, refusals_of, session_calls
 
 MAX_THREADS: Final = 50
+EXPORT_PAGE: Final = 500
 UNKNOWN_SESSION = "there is no session with this id that you may see"
 
 Id = Annotated[UUID, doc("The id of the session.")]
@@ -48,6 +51,13 @@ class SessionQuery(Paged, frozen=True):
     after_session_id: Annotated[
         UUID | None, doc("Start after this one: the last of the previous page. Not together with `offset`.")
     ] = None
+
+
+class SessionExportQuery(Query, frozen=True):
+    """Which sessions are exported, and in which order."""
+
+    q: Annotated[str, doc("A search, as for the list.")] = ""
+    order_by: Annotated[Order, doc("The sort order, as for the list.")] = Order.STARTED
 
 
 class ThreadQuery(Query, frozen=True):
@@ -75,6 +85,29 @@ async def list_sessions(ask: Ask, query: SessionQuery) -> Pieces[SessionList]:
     )
     pieces = page_of(ask, lambda last: SessionList(count, [], last, found.is_exact), rows, sight.session_resource_of)
     return Pieces(pieces)
+
+
+@operation("GET", "sessions/export", shares=True, media=("text/csv",), raises={403: NOT_FOR_READERS})
+async def export_sessions(ask: Ask, query: SessionExportQuery) -> Download:
+    """Export all sessions that match, as CSV without prompts."""
+    found = await Sight(ask).session_search(query.q)
+    return Download(CSV_TYPE, "sessions.csv", _exported(ask, query.order_by, found.conditions))
+
+
+async def _exported(ask: Ask, order: Order, conditions: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+    """Write page after page. The next one is read when the client has read the one before."""
+    yield CSV_HEAD
+    after = None
+    while True:
+        _, rows = await ask.bridge.sessions.page(
+            conditions, visible_to=ask.visible_to, order=order, limit=EXPORT_PAGE, after_id=after
+        )
+        documents = list(rows)
+        if not documents:
+            return
+        users = await ask.bridge.identities.users_by_id({document["initiator_id"] for document in documents})
+        yield csv_rows(resources.Session.of(session_without_texts(document), users) for document in documents)
+        after = documents[-1]["_id"]
 
 
 async def _find(ask: Ask, id_: UUID) -> dict[str, Any]:

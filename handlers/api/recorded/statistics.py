@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -43,15 +43,11 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
     if query.format == "csv":
         answer = await ask.bridge.questions.answer(question, finder=finder)
         text = csv_of(question, answer, await _names_of(ask, question, answer))
-        return Download(CSV_TYPE, "stats.csv", _whole(text))
+        return Download.whole(CSV_TYPE, "stats.csv", text)
     answer = await ask.bridge.questions.answer(question, on_progress, seconds=seconds, finder=finder)
     names = await _names_of(ask, question, answer)
     # In a thread, as ten thousand buckets take some 100 ms.
     return await asyncio.to_thread(Statistics.of_answer, question, query.tz, answer, names)
-
-
-async def _whole(text: bytes) -> AsyncGenerator[bytes, None]:
-    yield text
 
 
 async def _narrowed(ask: Ask, of: Subject, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:

@@ -5,13 +5,12 @@ import { useEffect, useState } from "preact/hooks";
 import { exactUsd } from "../../charts/groups.js";
 import { go, href } from "../../frame/router.js";
 import { submitting, useFields } from "../../parts/forms.js";
-import { saveCsv } from "../../parts/save.js";
 import { Failure, Loading } from "../../parts/states.js";
-import { send } from "../../server/api.js";
+import { send, sendForFile } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
-import { reconciledCsv } from "../../text/csv.js";
 import { plural, whole } from "../../text/format.js";
 
+const PATH = "spend/reconciliation";
 const PROVIDERS = [
   ["anthropic", "Anthropic"],
   ["openai", "OpenAI"],
@@ -34,7 +33,9 @@ function Comparison({ params }) {
   const [data, setData] = useState(null);
   const [differing, setDiffering] = useState(false);
   const { busy, error, run } = useChange();
-  const compare = () => run(async () => setData(await send("POST", "spend/reconciliation", { provider, from, to, names: name ? name.split(/[\s,]+/) : [] })));
+  const body = { provider, from, to, names: name ? name.split(/[\s,]+/) : [] };
+  const compare = () => run(async () => setData(await send("POST", PATH, body)));
+  const save = () => run(() => sendForFile(`${PATH}?format=csv`, body, `${provider}-${data.from}.csv`));
   useEffect(() => {
     if (provider) compare();
   }, []);
@@ -47,7 +48,7 @@ function Comparison({ params }) {
     </section>
     ${busy && html`<${Loading} what="Reading the reports" />`}
     ${error && !busy && html`<${Failure} error=${error} retry=${compare} />`}
-    ${data && !busy && !error && html`<${Rows} compared=${data} differing=${differing} onDiffering=${setDiffering} />`}
+    ${data && !busy && !error && html`<${Rows} compared=${data} differing=${differing} onDiffering=${setDiffering} onSave=${save} />`}
   `;
 }
 
@@ -66,7 +67,7 @@ function Form({ params, busy, onAgain }) {
   `;
 }
 
-function Rows({ compared, differing, onDiffering }) {
+function Rows({ compared, differing, onDiffering, onSave }) {
   const { provider, from, to, agree, differ, results } = compared;
   const shown = differing ? results.filter(({ verdict }) => verdict === "differs") : results;
   const summary = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
@@ -74,7 +75,7 @@ function Rows({ compared, differing, onDiffering }) {
     <div class="toolbar">
       <p role="status" class="quiet">${summary}, from ${from} until before ${to}.</p>
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
-      <button type="button" disabled=${!results.length} onClick=${() => saveCsv(reconciledCsv(shown), `${provider}-${from}.csv`)}>CSV</button>
+      <button type="button" disabled=${!results.length} onClick=${onSave}>CSV</button>
     </div>
     ${
       shown.length > 0 &&

@@ -7,17 +7,14 @@ import { Choice, Filters, useSearch } from "../../bar/filters.js";
 import { listKeys, useKeys } from "../../frame/keys.js";
 import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";
-import { saveCsv } from "../../parts/save.js";
 import { Empty } from "../../parts/states.js";
-import { get } from "../../server/api.js";
-import { useChange, usePages } from "../../server/resource.js";
-import { sessionsCsv } from "../../text/csv.js";
+import { address } from "../../server/api.js";
+import { usePages } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
 import { lossOf, shareOf } from "../../text/prompt_cache.js";
 import { Session } from "./session.js";
 
 const PAGE = 50;
-const EXPORTED = 1000;
 const LIVE_MS = 5000;
 const STATUSES = [
   ["failed", "With failed calls"],
@@ -59,7 +56,7 @@ function SessionList({ route, user }) {
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
-      <${Export} query=${query} />
+      <a href=${address("sessions/export", query).href} download>Export CSV</a>
     </div>
     <section class="list" aria-label="Sessions">
       <div class="session head" aria-hidden="true">
@@ -71,24 +68,6 @@ function SessionList({ route, user }) {
       </ol>
       <${End} pages=${pages}><${Nothing} q=${sought} /><//>
     </section>
-  `;
-}
-
-/** All sessions that are listed, as a file; it is made here, of the pages of the list. */
-function Export({ query }) {
-  const { busy, error, run } = useChange();
-  const save = () =>
-    run(async () => {
-      const rows = [];
-      for (let page = null; page === null || page.length; ) {
-        ({ results: page } = await get("sessions", { ...query, limit: EXPORTED, after_session_id: rows.at(-1)?.id }));
-        rows.push(...page);
-      }
-      saveCsv(sessionsCsv(rows), "sessions.csv");
-    });
-  return html`
-    <button type="button" disabled=${busy} onClick=${save}>${busy ? "Exporting …" : "Export CSV"}</button>
-    ${error && html`<p class="bad" role="alert">${error.message}</p>`}
   `;
 }
 

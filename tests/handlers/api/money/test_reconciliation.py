@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -120,6 +122,22 @@ async def test_an_auditor_sees_where_records_and_reports_differ(running, compare
             ],
         },
     )
+    written = await running.request(
+        "POST", f"{PATH}?format=csv", auditor | {"Content-Type": "application/json"}, json.dumps(ASKED).encode()
+    )
+    assert written.header("Content-Disposition") == 'attachment; filename="anthropic-2026-09-01.csv"'
+    assert next(csv.DictReader(io.StringIO(written.body.decode(), newline=""))) == {
+        "day": "2026-09-01",
+        "model": "claude-haiku-5",
+        "recorded_tokens": "0",
+        "reported_tokens": "8",
+        "difference_tokens": "8",
+        "recorded_usd": "0.0",
+        "reported_usd": "0.01",
+        "difference_usd": "0.01",
+        "verdict": "differs",
+        "reason": "calls past the bridge: none of this model is recorded on this day",
+    }
     _, compared = await compare(ASKED | {"names": ["another", "third"]}, auditor)
     assert [(row["recorded"]["tokens"], row["verdict"]) for row in compared["results"]] == [(0, "differs")] * 2
     stand_in.entries = []

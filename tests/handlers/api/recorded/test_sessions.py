@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from urllib.parse import quote
 from uuid import UUID, uuid4, uuid5
@@ -177,6 +179,15 @@ async def test_sessions_and_threads_come_in_pages_and_the_list_is_searched(runni
         by_cursor += page
         after = f"&after_session_id={page[-1]}"
     assert by_offset == by_cursor == everything
+    # all of them come as CSV, without prompts
+    exported = await running.request("GET", f"{LIST}/export?order_by=started", running.headers)
+    rows = list(csv.DictReader(io.StringIO(exported.body.decode(), newline="")))
+    assert [row["id"] for row in rows] == everything
+    assert list(rows[0]) == [
+        *("id", "started_at", "last_active_at", "username", "client", "models", "calls", "failures", "retries"),
+        *("cache_rate", "lost_usd", "cost_usd"),
+    ]
+    assert (rows[0]["models"], rows[0]["calls"], rows[0]["failures"]) == ("claude", "2", "0")
     await running.afresh("sessions")
     # threads come in pages
     ids = [await call(session="s1") for _ in range(3)]
