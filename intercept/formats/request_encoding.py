@@ -9,6 +9,8 @@ import re
 import zlib
 from codecs import getincrementaldecoder
 from collections.abc import Iterator
+from gzip import GzipFile
+from io import BytesIO
 from typing import Final
 
 from zstandard import ZstdDecompressor, ZstdError
@@ -78,27 +80,15 @@ def inflated(body: bytes, encoding: str, max_bytes: int) -> bytes:
             whole += piece
             if len(whole) > most:
                 raise InflatedTooLargeError(most)
-    except (zlib.error, ZstdError) as error:
+    except (zlib.error, OSError, EOFError, ZstdError) as error:
         raise InvalidRequestError(f"request body is not valid {encoding}: {error}") from error
     return bytes(whole)
 
 
 def _gunzip(body: bytes) -> Iterator[bytes]:
-    """Inflate all members, one after the other."""
-    rest: bytes | memoryview = memoryview(body)
-    while rest:
-        inflater = zlib.decompressobj(16 + zlib.MAX_WBITS)
-        while not inflater.eof:
-            piece, rest = inflater.decompress(rest[:MAX_STEP_BYTES], MAX_STEP_BYTES), _rest(inflater, rest)
-            if not piece and not rest and not inflater.eof:
-                raise zlib.error("it was cut")
+    with GzipFile(fileobj=BytesIO(body)) as source:
+        while piece := source.read(MAX_STEP_BYTES):
             yield piece
-
-
-def _rest(inflater: zlib._Decompress, data: bytes | memoryview) -> bytes | memoryview:
-    unused = len(inflater.unused_data) + len(inflater.unconsumed_tail)
-    used = min(len(data), MAX_STEP_BYTES) - unused
-    return data[used:]
 
 
 def _unzstd(body: bytes) -> Iterator[bytes]:

@@ -22,9 +22,6 @@ BROKEN: Final = "broken_event_stream"
 ERROR: Final = "error"
 """The name of the events that are errors. Their data is that of Anthropic's: `{"type": "error", "error": {..}}`."""
 
-_MESSAGE_TYPE, _EVENT_TYPE, _EXCEPTION_TYPE = ":message-type", ":event-type", ":exception-type"
-_ERROR_CODE, _ERROR_MESSAGE = ":error-code", ":error-message"
-
 
 class _Chunk(Struct, rename={"data": "bytes"}):
     """A chunk of InvokeModelWithResponseStream: base64 of what the model's own API has in an event."""
@@ -64,13 +61,14 @@ class BedrockEvents:
     def _event(self, message: Message) -> Event:
         oversized = len(message.payload) > MAX_PAYLOAD_BYTES
         payload = b"" if oversized else message.payload
-        match message.text(_MESSAGE_TYPE):
+        texts = message.texts
+        match texts.get(":message-type"):
             case "exception":
                 data = read_struct(payload, _EXCEPTION)
-                return _error(message.text(_EXCEPTION_TYPE), text_of(data.message) if data else "")
+                return _error(texts.get(":exception-type", ""), text_of(data.message) if data else "")
             case "error":
-                return _error(message.text(_ERROR_CODE), message.text(_ERROR_MESSAGE))
-        name = message.text(_EVENT_TYPE)
+                return _error(texts.get(":error-code", ""), texts.get(":error-message", ""))
+        name = texts.get(":event-type", "")
         return Event(b"", name, oversized=True) if oversized else Event(self._unwrap(payload), name)
 
 

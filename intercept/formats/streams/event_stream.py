@@ -10,7 +10,7 @@ headers is ours.
 from __future__ import annotations
 
 from struct import Struct as Layout
-from typing import Final, TypeAlias
+from typing import Final
 from zlib import crc32
 
 from msgspec import Struct
@@ -22,27 +22,19 @@ MAX_HEADERS: Final = 256
 MAX_PAYLOAD_BYTES: Final = 24 * 1024 * 1024
 """The payload of a message."""
 
-Value: TypeAlias = bool | int | str | bytes
-"""A header's value: a timestamp is a number of milliseconds since the epoch, a UUID its 16 bytes."""
-
 _PRELUDE: Final = Layout(">III")
 _CRC: Final = Layout(">I")
-_NUMBERS: Final = {2: Layout(">b"), 3: Layout(">h"), 4: Layout(">i"), 5: Layout(">q"), 8: Layout(">q")}
-_LENGTH: Final = Layout(">H")
-_TRUE, _FALSE, _BYTES, _TEXT, _UUID = 0, 1, 6, 7, 9
-_UUID_BYTES: Final = 16
+_SIZES: Final = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+"""How many bytes a header's value has, by its type. Before bytes and a text stands their length."""
+_BYTES, _TEXT = 6, 7
+_LENGTH_BYTES: Final = 2
 
 
 class Message(Struct, frozen=True):
-    """A message whose checksums are right."""
+    """A message whose checksums are right: its payload, and those of its headers that are texts."""
 
-    headers: dict[str, Value]
+    texts: dict[str, str]
     payload: bytes
-
-    def text(self, name: str) -> str:
-        """A header that is a text; "" where there is none."""
-        value = self.headers.get(name)
-        return value if isinstance(value, str) else ""
 
 
 class _BrokenError(ValueError):
@@ -103,7 +95,11 @@ def _read_message(message: bytes, headers_bytes: int) -> Message:
     content = memoryview(message)[: -_CRC.size]
     _check(crc32(content), _CRC.unpack_from(message, len(content))[0], "a message")
     headers_end = _PRELUDE.size + headers_bytes
-    return Message(_headers(message[_PRELUDE.size : headers_end]), bytes(content[headers_end:]))
+    try:
+        texts = _texts(message[_PRELUDE.size : headers_end])
+    except UnicodeDecodeError as error:
+        raise _BrokenError("a header is not UTF-8") from error
+    return Message(texts, bytes(content[headers_end:]))
 
 
 def _check(found: int, expected: int, what: str) -> None:
@@ -111,44 +107,30 @@ def _check(found: int, expected: int, what: str) -> None:
         raise _BrokenError(f"the checksum of {what} is {expected:08x}, but that of its bytes is {found:08x}")
 
 
-def _headers(data: bytes) -> dict[str, Value]:
-    headers: dict[str, Value] = {}
+def _texts(headers: bytes) -> dict[str, str]:
     at = 0
-    while at < len(data):
-        if len(headers) >= MAX_HEADERS:
+
+    def take(length: int) -> bytes:
+        nonlocal at
+        begin, at = at, at + length
+        if at > len(headers):
+            raise _BrokenError("a header is longer than all headers of its message")
+        return headers[begin:at]
+
+    names: set[str] = set()
+    texts: dict[str, str] = {}
+    while at < len(headers):
+        if len(names) >= MAX_HEADERS:
             raise _BrokenError(f"a message has more than {MAX_HEADERS} headers")
-        name, at = _text(data, at + 1, data[at])
-        if name in headers:
+        name = take(take(1)[0]).decode()
+        if name in names:
             raise _BrokenError("a message has the same header twice")
-        headers[name], at = _value(data, at)
-    return headers
-
-
-def _value(data: bytes, at: int) -> tuple[Value, int]:
-    """Read a value, which begins with its type; return it, and where the next header begins."""
-    kind = _cut(data, at, 1)[0]
-    at += 1
-    if kind in (_TRUE, _FALSE):
-        return kind == _TRUE, at
-    if (number := _NUMBERS.get(kind)) is not None:
-        return number.unpack(_cut(data, at, number.size))[0], at + number.size
-    if kind == _UUID:
-        return _cut(data, at, _UUID_BYTES), at + _UUID_BYTES
-    if kind not in (_BYTES, _TEXT):
-        raise _BrokenError(f"a header has a value of the unknown type {kind}")
-    length = _LENGTH.unpack(_cut(data, at, _LENGTH.size))[0]
-    at += _LENGTH.size
-    return _text(data, at, length) if kind == _TEXT else (_cut(data, at, length), at + length)
-
-
-def _text(data: bytes, at: int, length: int) -> tuple[str, int]:
-    try:
-        return _cut(data, at, length).decode(), at + length
-    except UnicodeDecodeError as error:
-        raise _BrokenError("a header is not UTF-8") from error
-
-
-def _cut(data: bytes, at: int, length: int) -> bytes:
-    if at + length > len(data):
-        raise _BrokenError("a header is longer than all headers of its message")
-    return data[at : at + length]
+        names.add(name)
+        kind = take(1)[0]
+        size = int.from_bytes(take(_LENGTH_BYTES)) if kind in (_BYTES, _TEXT) else _SIZES.get(kind)
+        if size is None:
+            raise _BrokenError(f"a header has a value of the unknown type {kind}")
+        value = take(size)
+        if kind == _TEXT:
+            texts[name] = value.decode()
+    return texts

@@ -17,7 +17,7 @@ def check(data: bytes) -> None:
         whole = _decoded([stream])
         assert _decoded(cut(stream)) == whole
         assert _decoded(single_bytes(stream)) == whole
-        assert all(len(each.headers) <= MAX_HEADERS for each in whole[0])
+        assert all(len(each.texts) <= MAX_HEADERS for each in whole[0])
 
 
 def _decoded(pieces: list[bytes]) -> tuple[list[Message], str]:
