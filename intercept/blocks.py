@@ -45,7 +45,7 @@ class BlockKind(StrEnum):
     MESSAGE = "message"
 
 
-class Change(StrEnum):
+class BlockChange(StrEnum):
     """What happened to the first block that differs."""
 
     CHANGED = "changed"
@@ -59,7 +59,7 @@ class Difference(Struct, frozen=True):
 
     kind: BlockKind
     index: int
-    change: Change
+    change: BlockChange
 
 
 class Blocks(Struct, frozen=True):
@@ -164,20 +164,20 @@ def shared_messages(before: Blocks, now: Blocks) -> int:
     return len(set(before.messages) & set(now.messages))
 
 
-def _change(old: Sequence[bytes], new: Sequence[bytes]) -> Change:
+def _change(old: Sequence[bytes], new: Sequence[bytes]) -> BlockChange:
     """Return the change from `old` to `new`, which differ in their first block, or of which one is empty."""
     if not old:
-        return Change.INSERTED
+        return BlockChange.INSERTED
     if not new:
-        return Change.REMOVED
+        return BlockChange.REMOVED
     if len(old) == len(new) and sorted(old) == sorted(new):
-        return Change.REORDERED
+        return BlockChange.REORDERED
     for shift in range(1, MAX_SHIFT + 1):
         if _agree(old, new[shift:]):
-            return Change.INSERTED
+            return BlockChange.INSERTED
         if _agree(old[shift:], new):
-            return Change.REMOVED
-    return Change.CHANGED
+            return BlockChange.REMOVED
+    return BlockChange.CHANGED
 
 
 def _agree(old: Sequence[bytes], new: Sequence[bytes]) -> bool:

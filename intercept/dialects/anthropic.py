@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from intercept.apis import Dialect, RequestSummary
 from intercept.dialects.batch_lines import BatchResult, make_result
-from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
+from intercept.dialects.drafts import Draft, ThoughtDraft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, Wording, decode_request
 from intercept.dialects.tool_results import result, results_of_parts
@@ -202,9 +202,9 @@ class MessageStream(StreamReader):
 
     def _add_delta(self, index: int, delta: _Delta) -> None:
         part = self._draft.part(index)
-        if isinstance(part, ToolCall):
+        if isinstance(part, ToolCallDraft):
             part.input.add(delta.partial_json)
-        elif isinstance(part, Thought):
+        elif isinstance(part, ThoughtDraft):
             part.text.add(delta.thinking)
         else:
             self._draft.text.add(delta.text)

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeVar
 from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
-from intercept.dialects.texts import CharacterBudget, ResponseText, Text
+from intercept.dialects.texts import BoundedText, CharacterBudget, ResponseText
 from intercept.formats.json_text import read_object, read_struct, text_of
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
 from intercept.tokens import SERVICE_TIER
@@ -53,17 +53,17 @@ class _Error(Struct):
 _ERROR: Final = Decoder(_Error)
 
 
-class ToolCall:
+class ToolCallDraft:
     """A tool call being assembled. `initial` is its first input, which is used if no more arrives."""
 
     def __init__(self, allowance: CharacterBudget) -> None:
-        self.id = Text(MAX_NAME, allowance)
-        self.name = Text(MAX_NAME, allowance)
-        self.initial = Text(MAX_TOOL_INPUT, allowance)
-        self.input = Text(MAX_TOOL_INPUT, allowance)
+        self.id = BoundedText(MAX_NAME, allowance)
+        self.name = BoundedText(MAX_NAME, allowance)
+        self.initial = BoundedText(MAX_TOOL_INPUT, allowance)
+        self.input = BoundedText(MAX_TOOL_INPUT, allowance)
 
     @property
-    def texts(self) -> tuple[Text, ...]:
+    def texts(self) -> tuple[BoundedText, ...]:
         """Everything of it that counts towards the allowance."""
         return self.id, self.name, self.initial, self.input
 
@@ -85,15 +85,15 @@ class ToolCall:
         )
 
 
-class Thought:
+class ThoughtDraft:
     """A thought being assembled."""
 
     def __init__(self, source: str, allowance: CharacterBudget) -> None:
         self.source = source
-        self.text = Text(MAX_THOUGHT, allowance)
+        self.text = BoundedText(MAX_THOUGHT, allowance)
 
     @property
-    def texts(self) -> tuple[Text, ...]:
+    def texts(self) -> tuple[BoundedText, ...]:
         """Everything of it that counts towards the allowance."""
         return (self.text,)
 
@@ -102,7 +102,7 @@ class Thought:
         return ModelThought(content=str(self.text), source=self.source, truncated=self.text.truncated)
 
 
-P = TypeVar("P", ToolCall, Thought)
+P = TypeVar("P", ToolCallDraft, ThoughtDraft)
 
 
 class Draft:
@@ -123,7 +123,7 @@ class Draft:
         self.further_tokens: tuple[TokenUsage, ...] = ()
         self.text = ResponseText(is_kept=False)
         self.background_model = ""
-        self._parts: dict[Hashable, ToolCall | Thought] = {}
+        self._parts: dict[Hashable, ToolCallDraft | ThoughtDraft] = {}
         self._allowance = CharacterBudget(MAX_TEXT)
 
     def keep_text(self) -> None:
@@ -154,23 +154,23 @@ class Draft:
         is_usual = not tier or tier in _USUAL_TIERS or len(tier) > MAX_TIER
         return read if is_usual or not read else read | {SERVICE_TIER: tier}
 
-    def part(self, key: Hashable) -> ToolCall | Thought | None:
+    def part(self, key: Hashable) -> ToolCallDraft | ThoughtDraft | None:
         """Return the tool call or thought begun under this key."""
         return self._parts.get(key)
 
-    def begin_tool_call(self, key: Hashable) -> ToolCall | None:
+    def begin_tool_call(self, key: Hashable) -> ToolCallDraft | None:
         """Begin a tool call in place of what the key had; None if there are too many parts."""
-        return self._begin(key, ToolCall(self._allowance)) if self._has_room(key) else None
+        return self._begin(key, ToolCallDraft(self._allowance)) if self._has_room(key) else None
 
-    def begin_thought(self, key: Hashable, source: str) -> Thought | None:
+    def begin_thought(self, key: Hashable, source: str) -> ThoughtDraft | None:
         """Begin a thought in place of what the key had; None if there are too many parts."""
-        return self._begin(key, Thought(source, self._allowance)) if self._has_room(key) else None
+        return self._begin(key, ThoughtDraft(source, self._allowance)) if self._has_room(key) else None
 
     def add_reasoning(self, key: Hashable, text: str | None) -> None:
         """Add to the reasoning under a key. It begins with the first text: no event begins it."""
         if text:
             thought = self.part(key) or self.begin_thought(key, "reasoning")
-            if isinstance(thought, Thought):
+            if isinstance(thought, ThoughtDraft):
                 thought.text.add(text)
 
     @property
@@ -201,9 +201,9 @@ class Draft:
                 [structs.replace(usage, provider_response_id=self.response_id, source=source) for usage in usages]
             ),
             tool_usages=tuple(
-                [part.record(self.response_id) for part in parts if isinstance(part, ToolCall) and part.name]
+                [part.record(self.response_id) for part in parts if isinstance(part, ToolCallDraft) and part.name]
             ),
-            model_thoughts=tuple([part.record() for part in parts if isinstance(part, Thought) and part.text]),
+            model_thoughts=tuple([part.record() for part in parts if isinstance(part, ThoughtDraft) and part.text]),
             response=self.text.record(),
             background_model=self.background_model,
         )

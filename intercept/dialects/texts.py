@@ -21,7 +21,7 @@ class CharacterBudget(Struct):
     characters: int
 
 
-class Text:
+class BoundedText:
     """Text that grows by pieces, up to its own cap and its reading's allowance. Nothing follows a cut."""
 
     def __init__(self, cap: int, allowance: CharacterBudget) -> None:
@@ -66,7 +66,7 @@ class ResponseText:
     def __init__(self, *, is_kept: bool) -> None:
         self.is_kept = is_kept
         self.truncated = False
-        self._text = Text(MAX_RESPONSE, CharacterBudget(MAX_RESPONSE))
+        self._text = BoundedText(MAX_RESPONSE, CharacterBudget(MAX_RESPONSE))
         self._is_interrupted = False
         self._part: int | None = None
         self._part_is_empty = True

@@ -22,9 +22,9 @@ def make_openid(settings: Settings, http: UpstreamClient) -> OpenIDProvider | No
         return None
     # They bring a library for signatures, which takes 6 MB.
     from upstream.openid.profiles import Rules  # noqa: PLC0415
-    from upstream.openid.provider import Client, OpenIDProvider  # noqa: PLC0415
+    from upstream.openid.provider import OpenIDClient, OpenIDProvider  # noqa: PLC0415
 
-    client = Client(
+    client = OpenIDClient(
         settings.oidc_issuer_url, settings.oidc_client_id, settings.oidc_client_secret, settings.oidc_scopes
     )
     rules = Rules(

@@ -13,7 +13,7 @@ from tests.clients.command_line_client import ANSWER, PROMPT, program
 from tests.intercept.formats.streams.event_streams import chunk
 from tests.sdk.bedrock import event_stream
 from tests.sdk.wiring import stream, typed_events
-from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
+from upstream.credentials.bearer_tokens import BearerAuthorizer, BearerToken
 from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.night
@@ -75,7 +75,7 @@ def clouds(running):
     providers = running.bridge.providers
     for name in MODES:
         providers[name] = replace(providers[name], base_url=running.upstream.url, keyless=False)
-    authorizer = BearerAuthorizer(lambda: Token("ya29.token", 2e9), lambda: 1e9)
+    authorizer = BearerAuthorizer(lambda: BearerToken("ya29.token", 2e9), lambda: 1e9)
     providers["vertex"] = replace(providers["vertex"], authorizer=authorizer)
     return running
 

@@ -11,9 +11,9 @@ from intercept.blocks import (
     MAX_BYTES,
     MAX_COMMAS,
     MAX_SHIFT,
+    BlockChange,
     BlockKind,
     Blocks,
-    Change,
     Difference,
     first_difference,
     shared_messages,
@@ -220,21 +220,21 @@ def test_a_conversation_that_goes_on_differs_in_nothing_wherever_it_is_marked(re
 @for_each(
     ("before", "now", "difference"),
     [
-        ({"tools": "ab"}, {"tools": "xb"}, (BlockKind.TOOLS, 0, Change.CHANGED)),
-        ({"tools": "abc"}, {"tools": "acb"}, (BlockKind.TOOLS, 1, Change.REORDERED)),
-        ({"tools": "ab"}, {"tools": "abc"}, (BlockKind.TOOLS, 2, Change.INSERTED)),
-        ({"tools": "ab"}, {"tools": "xyab"}, (BlockKind.TOOLS, 0, Change.INSERTED)),
-        ({"tools": "abc"}, {"tools": "bc"}, (BlockKind.TOOLS, 0, Change.REMOVED)),
-        ({"tools": "abc"}, {"tools": "ab"}, (BlockKind.TOOLS, 2, Change.REMOVED)),
-        ({"tools": "a"}, {"tools": ""}, (BlockKind.TOOLS, 0, Change.REMOVED)),
-        ({"system": "ab"}, {"system": "ax"}, (BlockKind.SYSTEM, 1, Change.CHANGED)),
-        ({"system": "a"}, {"system": "ab"}, (BlockKind.SYSTEM, 1, Change.INSERTED)),
-        ({"tools": "a", "system": "b"}, {"tools": "x", "system": "y"}, (BlockKind.TOOLS, 0, Change.CHANGED)),
-        ({"messages": "abc"}, {"messages": "axcd"}, (BlockKind.MESSAGE, 1, Change.CHANGED)),
-        ({"messages": "abc"}, {"messages": "axbcd"}, (BlockKind.MESSAGE, 1, Change.INSERTED)),
-        ({"messages": "abcd"}, {"messages": "acde"}, (BlockKind.MESSAGE, 1, Change.REMOVED)),
-        ({"messages": "abc"}, {"messages": "ab"}, (BlockKind.MESSAGE, 2, Change.REMOVED)),
-        ({"messages": "ab"}, {"messages": "axyz"}, (BlockKind.MESSAGE, 1, Change.CHANGED)),
+        ({"tools": "ab"}, {"tools": "xb"}, (BlockKind.TOOLS, 0, BlockChange.CHANGED)),
+        ({"tools": "abc"}, {"tools": "acb"}, (BlockKind.TOOLS, 1, BlockChange.REORDERED)),
+        ({"tools": "ab"}, {"tools": "abc"}, (BlockKind.TOOLS, 2, BlockChange.INSERTED)),
+        ({"tools": "ab"}, {"tools": "xyab"}, (BlockKind.TOOLS, 0, BlockChange.INSERTED)),
+        ({"tools": "abc"}, {"tools": "bc"}, (BlockKind.TOOLS, 0, BlockChange.REMOVED)),
+        ({"tools": "abc"}, {"tools": "ab"}, (BlockKind.TOOLS, 2, BlockChange.REMOVED)),
+        ({"tools": "a"}, {"tools": ""}, (BlockKind.TOOLS, 0, BlockChange.REMOVED)),
+        ({"system": "ab"}, {"system": "ax"}, (BlockKind.SYSTEM, 1, BlockChange.CHANGED)),
+        ({"system": "a"}, {"system": "ab"}, (BlockKind.SYSTEM, 1, BlockChange.INSERTED)),
+        ({"tools": "a", "system": "b"}, {"tools": "x", "system": "y"}, (BlockKind.TOOLS, 0, BlockChange.CHANGED)),
+        ({"messages": "abc"}, {"messages": "axcd"}, (BlockKind.MESSAGE, 1, BlockChange.CHANGED)),
+        ({"messages": "abc"}, {"messages": "axbcd"}, (BlockKind.MESSAGE, 1, BlockChange.INSERTED)),
+        ({"messages": "abcd"}, {"messages": "acde"}, (BlockKind.MESSAGE, 1, BlockChange.REMOVED)),
+        ({"messages": "abc"}, {"messages": "ab"}, (BlockKind.MESSAGE, 2, BlockChange.REMOVED)),
+        ({"messages": "ab"}, {"messages": "axyz"}, (BlockKind.MESSAGE, 1, BlockChange.CHANGED)),
         ({"messages": "ab"}, {"messages": "abc"}, None),
         ({"messages": "ab"}, {"messages": "ab"}, None),
     ],
@@ -246,5 +246,5 @@ def test_the_first_block_that_differs_is_found_with_what_happened_to_it(before, 
 
 def test_more_blocks_than_may_be_inserted_are_a_change():
     before, added = of("a", "b"), of(*map(str, range(MAX_SHIFT)))
-    assert first_difference(Blocks(before), Blocks(added + before)).change is Change.INSERTED
-    assert first_difference(Blocks(before), Blocks(of("x") + added + before)).change is Change.CHANGED
+    assert first_difference(Blocks(before), Blocks(added + before)).change is BlockChange.INSERTED
+    assert first_difference(Blocks(before), Blocks(of("x") + added + before)).change is BlockChange.CHANGED

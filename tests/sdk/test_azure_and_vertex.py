@@ -12,7 +12,7 @@ from tests.sdk.libraries import anthropic_sdk, genai, openai_sdk
 from tests.sdk.test_anthropic_messages import MESSAGE
 from tests.sdk.wiring import stream, whole
 from upstream.credentials.access import Credential
-from upstream.credentials.bearer_tokens import BearerAuthorizer, Token
+from upstream.credentials.bearer_tokens import BearerAuthorizer, BearerToken
 from upstream.providers.presets import ProviderType
 
 pytestmark = [
@@ -51,7 +51,7 @@ def clouds(running):
     providers = running.bridge.providers
     for name in ("azure", "foundry", "vertex", "express"):
         providers[name] = replace(providers[name], base_url=running.upstream.url, keyless=False)
-    authorizer = BearerAuthorizer(lambda: Token("ya29.token", 2e9), lambda: 1e9)
+    authorizer = BearerAuthorizer(lambda: BearerToken("ya29.token", 2e9), lambda: 1e9)
     providers["vertex"] = replace(providers["vertex"], authorizer=authorizer)
     return running
 

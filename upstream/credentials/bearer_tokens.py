@@ -24,7 +24,7 @@ NO_TOKEN = "the bridge has no valid credential for it; its log says why"  # noqa
 _GOOGLE_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-class Token(NamedTuple):
+class BearerToken(NamedTuple):
     """A token, and when it ends, in seconds since the epoch."""
 
     text: str
@@ -39,7 +39,7 @@ class BearerAuthorizer:
 
     hint = ""
 
-    def __init__(self, fetch: Callable[[], Token], now: Callable[[], float]) -> None:
+    def __init__(self, fetch: Callable[[], BearerToken], now: Callable[[], float]) -> None:
         self._token = Refreshed(
             lambda: asyncio.get_running_loop().run_in_executor(None, fetch),
             now,
@@ -60,7 +60,7 @@ class BearerAuthorizer:
         return ""
 
 
-def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
+def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], BearerToken]:
     """A function that fetches tokens with google-auth. It blocks, and caches the credentials.
 
     Args:
@@ -69,7 +69,7 @@ def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
     """
     found: list[Any] = []  # of google-auth, whose types are not known here
 
-    def fetch() -> Token:
+    def fetch() -> BearerToken:
         import google.auth  # noqa: PLC0415 - optional, and slow
         from google.auth.transport.requests import Request  # noqa: PLC0415
         from google.oauth2.service_account import Credentials  # noqa: PLC0415
@@ -80,27 +80,27 @@ def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], Token]:
         elif not found:
             found.append(google.auth.default(scopes=[_GOOGLE_SCOPE])[0])
         found[0].refresh(Request())
-        return Token(found[0].token, found[0].expiry.replace(tzinfo=UTC).timestamp())
+        return BearerToken(found[0].token, found[0].expiry.replace(tzinfo=UTC).timestamp())
 
     return fetch
 
 
-def azure_fetcher(environ: Mapping[str, str]) -> Callable[[], Token]:
+def azure_fetcher(environ: Mapping[str, str]) -> Callable[[], BearerToken]:
     """What fetches tokens of Microsoft Entra.
 
     By the secret or the token of an application where the environment has one, see `upstream.credentials.entra`; else as
     azure-identity does: managed identity, `az` and more.
     """
     if (application := EntraApplication.of(environ)) is not None:
-        return lambda: Token(*application.fetch())
+        return lambda: BearerToken(*application.fetch())
     found: list[Any] = []
 
-    def fetch() -> Token:
+    def fetch() -> BearerToken:
         from azure.identity import DefaultAzureCredential  # type: ignore[import-not-found]  # noqa: PLC0415 - optional
 
         if not found:
             found.append(DefaultAzureCredential())
         token = found[0].get_token(SCOPE)
-        return Token(token.token, token.expires_on)
+        return BearerToken(token.token, token.expires_on)
 
     return fetch

@@ -9,7 +9,7 @@ import msgspec
 
 from intercept.catalog import OPENAI
 from intercept.formats.json_text import as_object
-from upstream.demo.generation import DemoCall, Generation, ToolCall, pieces
+from upstream.demo.generation import DemoCall, DemoToolCall, Generation, pieces
 from upstream.demo.scripted import data_event
 
 
@@ -51,7 +51,7 @@ def _chunk(call: DemoCall, delta: dict[str, Any], finish_reason: str | None = No
     return data_event(_envelope(call, "chat.completion.chunk", [choice]) | usage)
 
 
-def _tool_call_chunks(call: DemoCall, index: int, one: ToolCall) -> Iterator[bytes]:
+def _tool_call_chunks(call: DemoCall, index: int, one: DemoToolCall) -> Iterator[bytes]:
     yield _chunk(call, {"tool_calls": [{"index": index} | _tool_call(call, index, one.tool, "")]})
     for piece in pieces(one.arguments):
         yield _chunk(call, {"tool_calls": [{"index": index, "function": {"arguments": piece}}]})

@@ -44,7 +44,7 @@ _SAMPLES: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class ToolCall:
+class DemoToolCall:
     """One call of a tool, its arguments as JSON text."""
 
     tool: str
@@ -57,7 +57,7 @@ class Generation:
 
     thought: str
     text: str
-    tool_calls: tuple[ToolCall, ...]
+    tool_calls: tuple[DemoToolCall, ...]
     input_tokens: int
 
     @property
@@ -162,14 +162,14 @@ def sample(schema: Any, depth: int = SAMPLE_DEPTH) -> Any:
             return "demo"
 
 
-def _called_tools(prompt: str, tools: Mapping[str, Any]) -> Iterable[ToolCall]:
+def _called_tools(prompt: str, tools: Mapping[str, Any]) -> Iterable[DemoToolCall]:
     for tool, schema in tools.items():
         if tool and re.search(rf"(?<!\w){re.escape(tool)}(?!\w)", prompt):
             arguments = sample(schema)
-            yield ToolCall(tool, json.dumps(arguments if isinstance(arguments, dict) else {}))
+            yield DemoToolCall(tool, json.dumps(arguments if isinstance(arguments, dict) else {}))
 
 
-def _text(prompt: str, answered_call: str | None, calls: tuple[ToolCall, ...]) -> str:
+def _text(prompt: str, answered_call: str | None, calls: tuple[DemoToolCall, ...]) -> str:
     if answered_call:
         return _AFTER_CALL.format(_quotable(answered_call))
     if calls:

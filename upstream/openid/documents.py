@@ -12,7 +12,7 @@ from upstream.connections.urls import is_usable_url
 from upstream.openid.errors import ProviderUnavailableError
 
 
-class Metadata(Struct, frozen=True, kw_only=True):
+class ProviderMetadata(Struct, frozen=True, kw_only=True):
     """Where a provider is reached. Other fields of the document are not read."""
 
     issuer: str
@@ -31,14 +31,14 @@ class Metadata(Struct, frozen=True, kw_only=True):
         return not methods or "client_secret_basic" in methods or "client_secret_post" not in methods
 
 
-def read_metadata(body: bytes, issuer: str) -> Metadata:
+def read_metadata(body: bytes, issuer: str) -> ProviderMetadata:
     """Read the discovery document of an issuer.
 
     Raises:
         ProviderUnavailableError: It is none, it is that of another issuer, or an endpoint cannot be used.
     """
     try:
-        metadata = msgspec.json.decode(body, type=Metadata)
+        metadata = msgspec.json.decode(body, type=ProviderMetadata)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ProviderUnavailableError(f"the discovery document cannot be read: {error}") from error
     if metadata.issuer != issuer:

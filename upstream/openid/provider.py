@@ -16,7 +16,7 @@ from intercept.formats.json_text import as_text, read_object
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import Network
 from upstream.headers import Headers
-from upstream.openid.documents import Metadata, read_metadata
+from upstream.openid.documents import ProviderMetadata, read_metadata
 from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import Flow
 from upstream.openid.id_tokens import Expected, SigningKey, read_keys, verify
@@ -42,7 +42,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 _OK = 200
 
 
-class Client(Struct, frozen=True):
+class OpenIDClient(Struct, frozen=True):
     """What the bridge is to the provider; without a secret a public client."""
 
     issuer: str
@@ -51,7 +51,7 @@ class Client(Struct, frozen=True):
     scopes: str = "openid profile email"
 
     def __repr__(self) -> str:
-        return f"Client({self.issuer!r}, {self.id!r})"
+        return f"OpenIDClient({self.issuer!r}, {self.id!r})"
 
 
 class _Tokens(Struct):
@@ -70,7 +70,7 @@ class OpenIDProvider:
 
     def __init__(
         self,
-        client: Client,
+        client: OpenIDClient,
         rules: Rules,
         http: UpstreamClient,
         *,
@@ -145,7 +145,7 @@ class OpenIDProvider:
                 raise
             return verify(token, renewed, expected, self._time())
 
-    async def _redeem(self, metadata: Metadata, code: str, verifier: str, redirect_url: str) -> _Tokens:
+    async def _redeem(self, metadata: ProviderMetadata, code: str, verifier: str, redirect_url: str) -> _Tokens:
         form = {
             "grant_type": "authorization_code",
             "code": code,
@@ -182,7 +182,7 @@ class OpenIDProvider:
             raise SignInRefusedError("the userinfo endpoint answers with the claims of somebody else")
         return claims
 
-    async def _fetch_metadata(self) -> Metadata:
+    async def _fetch_metadata(self) -> ProviderMetadata:
         body = await self._fetch(self._client.issuer.rstrip("/") + _DISCOVERY, "the discovery document")
         return read_metadata(body, self._client.issuer)
 

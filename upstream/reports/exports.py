@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from upstream.reports.reported import STANDARD, Reported, ReportError, Tokens
+from upstream.reports.reported import STANDARD, Reported, ReportError, TokenCounts
 
 SERVICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"azure": ("openai", "cognitive services", "foundry"), "bedrock": ("bedrock",)}
@@ -143,17 +143,21 @@ def _scale(unit: str, meter: str) -> int:
     return 0 if found is None else int(found[1] or 1) * _SCALES[(found[2] or "").upper()]
 
 
-def _tokens(words: list[str], quantity: str, scale: int, number: int) -> Tokens | None:
+def _tokens(words: list[str], quantity: str, scale: int, number: int) -> TokenCounts | None:
     """The tokens of a line; None where it is not about tokens."""
     if not scale or not quantity:
         return None
     count = round(_number(quantity, number) * scale)
     known = set(words)
     if known & _CACHE:
-        return Tokens(cache_write_input_tokens=count) if "write" in known else Tokens(cache_read_input_tokens=count)
+        return (
+            TokenCounts(cache_write_input_tokens=count)
+            if "write" in known
+            else TokenCounts(cache_read_input_tokens=count)
+        )
     if known & _OUTPUT:
-        return Tokens(output_tokens=count)
-    return Tokens(input_tokens=count) if known & _INPUT else None
+        return TokenCounts(output_tokens=count)
+    return TokenCounts(input_tokens=count) if known & _INPUT else None
 
 
 def _number(text: str, number: int) -> Decimal:

@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 from msgspec import Struct, field
 
 from upstream.reports.pages import Query, ReportPages
-from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportError, Tokens
+from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportError, TokenCounts
 
 _DEFAULT_TIERS: Final = frozenset({"", "default", "standard", "auto"})
 
@@ -47,7 +47,7 @@ class CostResult(Struct):
     line_item: str | None = None
 
 
-class Bucket(Struct, Generic[T]):
+class DailyBucket(Struct, Generic[T]):
     """The usage, or the costs, of a day."""
 
     start_time: int
@@ -62,22 +62,22 @@ async def read_openai(pages: ReportPages, start: datetime, end: datetime) -> lis
     found: list[Reported] = []
     for what, group_by in usage:
         query = [*span, ("limit", "31"), *group_by]
-        found += _of_usage(await pages.read(f"v1/organization/usage/{what}", query, Bucket[UsageResult]))
+        found += _of_usage(await pages.read(f"v1/organization/usage/{what}", query, DailyBucket[UsageResult]))
     query = [*span, ("limit", "180"), ("group_by[]", "line_item")]
-    return [*found, *_of_costs(await pages.read("v1/organization/costs", query, Bucket[CostResult]))]
+    return [*found, *_of_costs(await pages.read("v1/organization/costs", query, DailyBucket[CostResult]))]
 
 
-def _of_usage(buckets: list[Bucket[UsageResult]]) -> Iterator[Reported]:
+def _of_usage(buckets: list[DailyBucket[UsageResult]]) -> Iterator[Reported]:
     for bucket in buckets:
         for one in bucket.results:
             read, written = one.input_cached_tokens or 0, one.input_cache_write_tokens or 0
-            tokens = Tokens(one.input_tokens - read - written, one.output_tokens, read, written)
+            tokens = TokenCounts(one.input_tokens - read - written, one.output_tokens, read, written)
             tier = one.service_tier or STANDARD
             tier = "batch" if one.batch else STANDARD if tier in _DEFAULT_TIERS else tier
             yield Reported(_day(bucket.start_time), one.model or NO_MODEL, tokens, tier=tier)
 
 
-def _of_costs(buckets: list[Bucket[CostResult]]) -> Iterator[Reported]:
+def _of_costs(buckets: list[DailyBucket[CostResult]]) -> Iterator[Reported]:
     for bucket in buckets:
         for one in bucket.results:
             if one.amount.currency.lower() != "usd":

@@ -30,7 +30,7 @@ T = TypeVar("T")
 Query = Sequence[tuple[str, str]]
 
 
-class Page(Struct, Generic[T]):
+class ReportPage(Struct, Generic[T]):
     """A page of a report: `next_page` is the cursor of the next one, if there is one."""
 
     data: list[T]
@@ -91,7 +91,7 @@ class ReportPages:
                 raise ReportError(f"{self._host}: the pages of {path} do not end")
             cursors.add(cursor)
 
-    async def _page(self, path: str, query: Query, kind: type[T]) -> Page[T]:
+    async def _page(self, path: str, query: Query, kind: type[T]) -> ReportPage[T]:
         url = f"{self._base_url}/{path}?{urlencode(query, quote_via=quote, safe='[]:')}"
         try:
             async with asyncio.timeout(PAGE_SECONDS):
@@ -108,7 +108,7 @@ class ReportPages:
         if not is_whole:
             raise ReportError(f"{self._host}: a page of {path} has more than {MAX_PAGE_BYTES} bytes")
         try:
-            return msgspec.json.decode(body, type=Page[kind])  # type: ignore[valid-type]
+            return msgspec.json.decode(body, type=ReportPage[kind])  # type: ignore[valid-type]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ReportError(f"{self._host}: {path} has not the form of a report: {error}") from None
 

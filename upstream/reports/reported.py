@@ -18,7 +18,7 @@ class ReportError(Exception):
     """A report cannot be read. The text is for the operator, and has no key in it."""
 
 
-class Tokens(Struct, frozen=True):
+class TokenCounts(Struct, frozen=True):
     """The four disjoint counts of tokens, as records have them. They may be negative where they are differences."""
 
     input_tokens: int = 0
@@ -26,13 +26,13 @@ class Tokens(Struct, frozen=True):
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
 
-    def __add__(self, other: Tokens) -> Tokens:
+    def __add__(self, other: TokenCounts) -> TokenCounts:
         """Add each of them."""
-        return Tokens(*(one + another for one, another in zip(self.counts, other.counts, strict=True)))
+        return TokenCounts(*(one + another for one, another in zip(self.counts, other.counts, strict=True)))
 
-    def __neg__(self) -> Tokens:
+    def __neg__(self) -> TokenCounts:
         """Change the sign of each."""
-        return Tokens(*(-one for one in self.counts))
+        return TokenCounts(*(-one for one in self.counts))
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -59,7 +59,7 @@ class Reported(Struct, frozen=True):
 
     day: date
     model: str
-    tokens: Tokens | None = None
+    tokens: TokenCounts | None = None
     usd: Decimal | None = None
     list_usd: Decimal | None = None
     tier: str = STANDARD

@@ -7,19 +7,19 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 
-class Source(NamedTuple):
+class ReportSource(NamedTuple):
     """Types of the providers whose calls are in a provider's reports, and whether those are files."""
 
     types: tuple[str, ...]
     is_file: bool
 
 
-SOURCES: Final[Mapping[str, Source]] = MappingProxyType(
+SOURCES: Final[Mapping[str, ReportSource]] = MappingProxyType(
     {
-        "openai": Source(("openai",), False),
-        "anthropic": Source(("anthropic",), False),
-        "azure": Source(("azure", "foundry"), True),
-        "bedrock": Source(("bedrock", "bedrock-mantle"), True),
+        "openai": ReportSource(("openai",), False),
+        "anthropic": ReportSource(("anthropic",), False),
+        "azure": ReportSource(("azure", "foundry"), True),
+        "bedrock": ReportSource(("bedrock", "bedrock-mantle"), True),
     }
 )
 

@@ -12,7 +12,7 @@ from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.dialects.bedrock.events import ERROR, BedrockEvents
-from intercept.dialects.drafts import Draft, ToolCall, name_error, read_error
+from intercept.dialects.drafts import Draft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.texts import ResponseText
 from intercept.formats.json_text import read_struct
@@ -161,7 +161,7 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     if delta.reasoning_content:
         draft.add_reasoning(index, delta.reasoning_content.text)
     part = draft.part(index)
-    if delta.tool_use and isinstance(part, ToolCall):
+    if delta.tool_use and isinstance(part, ToolCallDraft):
         part.input.add(delta.tool_use.input)
     draft.text.add(delta.text)
 

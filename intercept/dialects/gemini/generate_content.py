@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, Thought, ToolCall, read_error
+from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, ThoughtDraft, ToolCallDraft, read_error
 from intercept.dialects.gemini.streamed_arguments import PartialArgument, StreamedArguments
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.formats.json_text import read_struct
@@ -78,8 +78,8 @@ class _Assembly:
         self._draft = draft
         self._parts_begun = 0
         self._number = 0  # of the call
-        self._thought: Thought | None = None
-        self._call: ToolCall | None = None
+        self._thought: ThoughtDraft | None = None
+        self._call: ToolCallDraft | None = None
         self._arguments: StreamedArguments | None = None
 
     def add_response(self, data: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
-from intercept.dialects.drafts import Draft, Thought, ToolCall, name_error, read_error
+from intercept.dialects.drafts import Draft, ThoughtDraft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL
 from intercept.formats.json_text import read_struct
@@ -149,7 +149,7 @@ def _add_step(step: _Step, index: int, draft: Draft) -> None:
 
 def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
     match delta.type:
-        case "arguments_delta" if isinstance(call := draft.part(index), ToolCall):
+        case "arguments_delta" if isinstance(call := draft.part(index), ToolCallDraft):
             call.input.add(delta.arguments)
         case "thought_summary" if delta.content:
             _add_thought(delta.content.text, index, draft)
@@ -160,7 +160,7 @@ def _add_delta(delta: _Delta, index: int, draft: Draft) -> None:
 
 def _add_thought(text: str | None, index: int, draft: Draft) -> None:
     thought = draft.part(index) or draft.begin_thought(index, "thinking")
-    if isinstance(thought, Thought):
+    if isinstance(thought, ThoughtDraft):
         thought.text.add(text)
 
 

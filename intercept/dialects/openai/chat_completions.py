@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.blocks import NO_MEMBER
 from intercept.callers.conversations import conversation_id
-from intercept.dialects.drafts import MAX_NAME, Draft, ToolCall, read_error
+from intercept.dialects.drafts import MAX_NAME, Draft, ToolCallDraft, read_error
 from intercept.dialects.openai.stream_usage import INCLUDE_USAGE, MAX_OPTIONS_BYTES
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, Wording, decode_request
@@ -132,7 +132,7 @@ class _Stream(StreamReader):
 
     def __init__(self) -> None:
         super().__init__()
-        self._open_calls: dict[int, ToolCall] = {}
+        self._open_calls: dict[int, ToolCallDraft] = {}
 
     def _add_event(self, event: Event) -> None:
         if event.data.startswith(b"[DONE]"):
@@ -153,7 +153,7 @@ class _Stream(StreamReader):
         if choice.finish_reason:
             self._draft.open_ended = True  # the usage may follow, and some servers send no [DONE]
 
-    def _call(self, delta: _Call) -> ToolCall | None:
+    def _call(self, delta: _Call) -> ToolCallDraft | None:
         """Return the call that a delta adds to. A second id at the same index is a second call: some never count up."""
         index, call_id = delta.index or 0, delta.id or ""
         call = self._open_calls.get(index)
@@ -213,7 +213,7 @@ def _add_text(choice: _Choice, text: ResponseText) -> None:
         text.add(message.refusal)
 
 
-def _add_call(delta: _Call, call: ToolCall) -> None:
+def _add_call(delta: _Call, call: ToolCallDraft) -> None:
     call.identify(delta.id, None)
     for function in filter(None, (delta.function, delta.custom)):
         call.identify(None, function.name)

@@ -82,7 +82,7 @@ class _Session(Struct, frozen=True):
         return next((one.model for one in given if one is not None and one.model), "")[:MAX_NAME]
 
 
-class ClientEvent(Struct, frozen=True):
+class RealtimeClientEvent(Struct, frozen=True):
     """What a client sends; `event_id` is its own name for it."""
 
     type: str = ""
@@ -111,7 +111,7 @@ class _Error(Struct, frozen=True):
     event_id: str | None = None
 
 
-class ServerEvent(Struct, frozen=True):
+class RealtimeServerEvent(Struct, frozen=True):
     """What a provider sends. It has no status: the connection was accepted."""
 
     type: str = ""
@@ -140,17 +140,17 @@ class ServerEvent(Struct, frozen=True):
         return self.response.id if self.response is not None else self.response_id
 
 
-_CLIENT_EVENT: Final = Decoder(ClientEvent)
-_SERVER_EVENT: Final = Decoder(ServerEvent)
-_UNKNOWN_EVENT: Final = ServerEvent()
+_CLIENT_EVENT: Final = Decoder(RealtimeClientEvent)
+_SERVER_EVENT: Final = Decoder(RealtimeServerEvent)
+_UNKNOWN_EVENT: Final = RealtimeServerEvent()
 
 
-def read_client_event(message: bytes) -> ClientEvent | None:
+def read_client_event(message: bytes) -> RealtimeClientEvent | None:
     """Read what a client sent; None where it is no event."""
     return read_event(message, _CLIENT_EVENT)
 
 
-def read_server_event(message: bytes) -> ServerEvent:
+def read_server_event(message: bytes) -> RealtimeServerEvent:
     """Read what a provider sent; without a type where it is no event."""
     return read_struct(message, _SERVER_EVENT) or _UNKNOWN_EVENT
 
@@ -199,9 +199,9 @@ class RealtimeCalls(Generic[CallT]):
         """All running calls."""
         return [*self._by_response.values(), *[call for _, call in self._waiting]]
 
-    def note(self, event: ClientEvent | ServerEvent) -> None:
+    def note(self, event: RealtimeClientEvent | RealtimeServerEvent) -> None:
         """Note the context of the next response: model, session, typed text, tool call."""
-        if isinstance(event, ServerEvent):
+        if isinstance(event, RealtimeServerEvent):
             if (session := event.session) is not None:
                 self._session_id = (session.id or "")[:MAX_NAME] or self._session_id
                 self._model = (session.model or "")[:MAX_NAME] or self._model
@@ -212,7 +212,7 @@ class RealtimeCalls(Generic[CallT]):
             is_result = event.item.type == "function_call_output"
             self._tool_call_id = event.item.call_id[:MAX_NAME] or None if is_result else None
 
-    def summarize(self, event: ClientEvent | None = None) -> RequestSummary:
+    def summarize(self, event: RealtimeClientEvent | None = None) -> RequestSummary:
         """The summary of the next response; `event` requests it, None if the provider begins it by itself."""
         token_limit, odd_count = (None, "") if event is None else _limit_of(event.response)
         summary = RequestSummary(
@@ -234,7 +234,7 @@ class RealtimeCalls(Generic[CallT]):
             model=self._transcribed_by.strip() or UNNAMED_MODEL, stream=True, conversation_id=self._session_id
         )
 
-    def begin(self, event_id: str, call: CallT, _event: ClientEvent | None = None) -> None:
+    def begin(self, event_id: str, call: CallT, _event: RealtimeClientEvent | None = None) -> None:
         """Note that a request goes to the provider."""
         self._waiting.append((event_id, call))
 
@@ -242,7 +242,7 @@ class RealtimeCalls(Generic[CallT]):
         """Add a call for a response that the provider began by itself."""
         self._by_response[response_id] = call
 
-    def receive(self, event: ServerEvent) -> tuple[CallT | None, bool]:
+    def receive(self, event: RealtimeServerEvent) -> tuple[CallT | None, bool]:
         """Return the call that an event belongs to, if there is one, and whether the event ends it; then `forget` it.
 
         `response.created` belongs to the oldest request that has no response yet. An error belongs to the request that it

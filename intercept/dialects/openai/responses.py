@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
 from intercept.callers.conversations import conversation_id
-from intercept.dialects.drafts import MAX_NAME, Draft, Thought, ToolCall, name_error, read_error
+from intercept.dialects.drafts import MAX_NAME, Draft, ThoughtDraft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
@@ -246,7 +246,7 @@ def _add_built_in(item: _Item, index: int, draft: Draft) -> None:
         call.input.add(bytes(next(given, b"")).decode("utf-8", "replace"))
 
 
-def _add_text_delta(delta: str | None, part: ToolCall | Thought | None, index: int, draft: Draft) -> None:
+def _add_text_delta(delta: str | None, part: ToolCallDraft | ThoughtDraft | None, index: int, draft: Draft) -> None:
     """Add to a commentary, or to the text of the response."""
     if part is not None:
         _add(delta, part)
@@ -260,8 +260,8 @@ def _add_thoughts(parts: list[_Part], index: int, source: str, draft: Draft) -> 
         _add(part.text, draft.begin_thought((index, part_index), source))
 
 
-def _add(text: str | None, part: ToolCall | Thought | None) -> None:
-    if isinstance(part, ToolCall):
+def _add(text: str | None, part: ToolCallDraft | ThoughtDraft | None) -> None:
+    if isinstance(part, ToolCallDraft):
         part.input.add(text)
     elif part:
         part.text.add(text)

@@ -18,7 +18,7 @@ from intercept.dialects.drafts import (
     name_error,
     read_error,
 )
-from intercept.dialects.texts import CharacterBudget, Text
+from intercept.dialects.texts import BoundedText, CharacterBudget
 from intercept.records import ModelThought, ProviderError, Reading, ToolUsage
 from tests.cases import for_each
 
@@ -26,7 +26,7 @@ from tests.cases import for_each
 @given(pieces=st.lists(st.text()), cap=st.integers(0, 20), allowed=st.integers(0, 20))
 def test_text_is_the_beginning_of_its_pieces_and_says_when_it_is_cut(pieces, cap, allowed):
     allowance = CharacterBudget(allowed)
-    text = Text(cap, allowance)
+    text = BoundedText(cap, allowance)
     for piece in pieces:
         text.add(piece)
     whole = "".join(pieces)

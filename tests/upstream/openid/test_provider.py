@@ -17,7 +17,7 @@ from upstream.connections.network import DIRECT
 from upstream.openid import provider
 from upstream.openid.errors import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.profiles import NotAllowedError, Rules
-from upstream.openid.provider import MAX_DOCUMENT_BYTES, Client, OpenIDProvider
+from upstream.openid.provider import MAX_DOCUMENT_BYTES, OpenIDClient, OpenIDProvider
 
 REDIRECT = "https://bridge/callback"
 
@@ -54,7 +54,7 @@ def make(io_loop, stand_in, clock):
     http = io_loop.run_sync(open_client)
 
     def make(secret="s%:", **rules):
-        client = Client(stand_in.issuer, "ai-bridge", secret)
+        client = OpenIDClient(stand_in.issuer, "ai-bridge", secret)
         return OpenIDProvider(
             client, Rules(**rules), http, network_of=lambda _: DIRECT, time=lambda: NOW, monotonic=clock
         )
@@ -91,7 +91,7 @@ async def test_a_provider_that_wants_it_gets_the_secret_in_the_form(make, stand_
 
 
 def test_no_text_of_a_client_has_its_secret():
-    assert "hush" not in repr(Client("https://id.example", "ai-bridge", "hush"))
+    assert "hush" not in repr(OpenIDClient("https://id.example", "ai-bridge", "hush"))
 
 
 @pytest.mark.gen_test

@@ -19,9 +19,9 @@ from intercept.dialects.openai.dialect import OpenAIError
 from intercept.dialects.openai.realtime import (
     CANCEL,
     ERROR,
-    ClientEvent,
     RealtimeCalls,
-    ServerEvent,
+    RealtimeClientEvent,
+    RealtimeServerEvent,
     read_client_event,
     read_server_event,
 )
@@ -58,7 +58,7 @@ class RealtimeSession(SocketSession):
     def _make_lanes(self) -> RealtimeCalls[SocketCall]:
         return RealtimeCalls(*_models_in(self._handler.request.query))
 
-    async def _may_pass(self, event: ClientEvent) -> bool:
+    async def _may_pass(self, event: RealtimeClientEvent) -> bool:
         try:
             for model in event.models:
                 check_models(self._handler, self._to.provider.name, RequestSummary(model=model))
@@ -67,28 +67,28 @@ class RealtimeSession(SocketSession):
             return False
         return True
 
-    def _read_client_event(self, message: bytes) -> ClientEvent | None:
+    def _read_client_event(self, message: bytes) -> RealtimeClientEvent | None:
         event = read_client_event(message)
         if event is not None:
             self._lanes.note(event)
         return event
 
-    def _read_server_event(self, message: bytes) -> ServerEvent:
+    def _read_server_event(self, message: bytes) -> RealtimeServerEvent:
         event = read_server_event(message)
         self._lanes.note(event)
         return event
 
-    def _lane_of(self, event: ClientEvent) -> str:
+    def _lane_of(self, event: RealtimeClientEvent) -> str:
         return event.event_id
 
-    def _origin_of(self, event: ClientEvent | None) -> SocketOrigin:  # noqa: ARG002 - no lanes, and nothing to warm up
+    def _origin_of(self, event: RealtimeClientEvent | None) -> SocketOrigin:  # noqa: ARG002 - no lanes, and nothing to warm up
         return SocketOrigin(websocket_id=self._id)
 
-    async def _summarize(self, event: ClientEvent, message: bytes) -> RequestSummary:  # noqa: ARG002 - the event has all
+    async def _summarize(self, event: RealtimeClientEvent, message: bytes) -> RequestSummary:  # noqa: ARG002 - the event has all
         summary: RequestSummary = self._lanes.summarize(event)
         return summary
 
-    async def _begin_by_provider(self, event: ServerEvent) -> SocketCall | None:
+    async def _begin_by_provider(self, event: RealtimeServerEvent) -> SocketCall | None:
         if not (event.begins_response or event.is_heard) or not event.responds_to:
             return None
         call = SocketCall(self._handler, self._to, self._sent, self.api, self._origin_of(None))
@@ -111,7 +111,7 @@ class RealtimeSession(SocketSession):
             self._client.socket.close(POLICY_VIOLATION, OVER_LIMIT)
             self._drained.set()
 
-    def _error_event(self, problem: Problem, event: ClientEvent | None) -> dict[str, Any]:
+    def _error_event(self, problem: Problem, event: RealtimeClientEvent | None) -> dict[str, Any]:
         body = msgspec.to_builtins(OpenAIError.of(problem.status, problem.message))
         body["error"] = body["error"] | {"event_id": (event.event_id if event else None) or None}
         return {"type": ERROR, "event_id": f"event_{self._handler.request_id}", **body}

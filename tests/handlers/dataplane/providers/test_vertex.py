@@ -7,7 +7,7 @@ import pytest
 
 from settings import ProviderSettings
 from tests.handlers.conversations import MESSAGES
-from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, Token
+from upstream.credentials.bearer_tokens import NO_TOKEN, BearerAuthorizer, BearerToken
 from upstream.providers.presets import ProviderType
 
 pytestmark = pytest.mark.bridge(
@@ -28,7 +28,7 @@ def expired():
 def vertex(running):
     """The provider with a token, at the scripted upstream."""
     providers = running.bridge.providers
-    authorizer = BearerAuthorizer(lambda: Token("ya29.token", 2e9), lambda: 1e9)
+    authorizer = BearerAuthorizer(lambda: BearerToken("ya29.token", 2e9), lambda: 1e9)
     providers["vertex"] = replace(
         providers["vertex"], base_url=running.upstream.url, keyless=False, authorizer=authorizer
     )

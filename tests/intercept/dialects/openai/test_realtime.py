@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects.openai.realtime import (
-    ClientEvent,
     RealtimeCalls,
-    ServerEvent,
+    RealtimeClientEvent,
+    RealtimeServerEvent,
     read_client_event,
     read_server_event,
     stream_reader,
@@ -152,5 +152,5 @@ def test_a_limit_that_can_be_read_in_two_ways_is_named(response, limit, odd):
 )
 def test_whatever_comes_is_an_event_or_none(message):
     event = read_client_event(message)
-    assert event is None or isinstance(event, ClientEvent)
-    assert isinstance(read_server_event(message), ServerEvent)
+    assert event is None or isinstance(event, RealtimeClientEvent)
+    assert isinstance(read_server_event(message), RealtimeServerEvent)
