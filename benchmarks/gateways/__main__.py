@@ -1,6 +1,7 @@
 """Compare the bridge with other gateways and with none, in one run on one machine.
 
-    .venv/bin/python -m benchmarks.gateways [--quick] [--rounds N] [--only NAME].. [--row TEXT].. [--beside FOLDER]..
+    .venv/bin/python -m benchmarks.gateways [--quick] [--rounds N] [--only NAME].. [--row TEXT]..
+        [--beside FOLDER].. [--scopes]
 
 Each round starts every gateway, one after the other, and measures it alone. The gateway has one core for itself; load,
 upstream and database share the others. Only a whole run writes the page; every run prints its tables.
@@ -20,7 +21,7 @@ import click
 
 from benchmarks.gateways.measurements import MEASUREMENTS, Measurement
 from benchmarks.gateways.measurer import Measurer
-from benchmarks.gateways.runners.bridge import Bridge, BridgeBeside, embedded_mongodb
+from benchmarks.gateways.runners.bridge import Bridge, BridgeBeside, BridgeInScope, embedded_mongodb
 from benchmarks.gateways.runners.direct import Direct
 from benchmarks.gateways.runners.ferro import Ferro, FerroWithLog
 from benchmarks.gateways.runners.runner import Runner, Setup, UnavailableError, free_port
@@ -84,7 +85,16 @@ class Comparison:
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Another checkout of the bridge: measure its server, too.",
 )
-def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ...], beside: tuple[Path, ...]) -> None:
+@click.option("--scopes", is_flag=True, help="Measure the bridge with each limits-scope, and no other gateway.")
+def main(
+    *,
+    quick: bool,
+    rounds: int,
+    only: tuple[str, ...],
+    rows: tuple[str, ...],
+    beside: tuple[Path, ...],
+    scopes: bool,
+) -> None:
     """Compare the bridge with other gateways and with none."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     began, rounds = time.monotonic(), 1 if quick else rounds
@@ -102,7 +112,7 @@ def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ..
         if (load := os.getloadavg()[0]) > BUSY_LOAD:
             results.note(f"The machine had other work: its load average was {load:.1f} at the start.")
         every = (Direct(), Bridge(mongodb), SMG(), Ferro(), FerroWithLog())
-        known = [one for one in every if not only or one.name in only]
+        known = BridgeInScope.every(mongodb) if scopes else [one for one in every if not only or one.name in only]
         there = list(filter(comparison.prepare, [*known, *(BridgeBeside(mongodb, folder) for folder in beside)]))
         for number in range(1, rounds + 1):
             for runner in there:
@@ -110,7 +120,7 @@ def main(*, quick: bool, rounds: int, only: tuple[str, ...], rows: tuple[str, ..
                 comparison.measure(runner, measurements, memory=number == rounds and not (quick or rows))
         results.seconds = round(time.monotonic() - began)
     print("\n" + results.report())
-    if quick or only or rows or beside:
+    if quick or only or rows or beside or scopes:
         print("\nNothing was written: that takes a whole run.")
     else:
         write_section(SECTION, results.report())

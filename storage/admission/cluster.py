@@ -193,7 +193,7 @@ class ClusterAuthority:
             began = self._now_ns()
             try:
                 async with self._database.within(self._round_seconds, "count limits"):
-                    read = await self._store.change(round_.to_send, round_.names)
+                    read = await self._store.change(round_.to_send, round_.names, round_.expected)
             except DatabaseUnavailableError as error:
                 if silence.note(began):
                     self._begin_alone(error)

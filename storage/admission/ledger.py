@@ -7,7 +7,7 @@
   log: [{at, n}, ..],                      starts, tokens or money, in milliseconds since 1970
   members: {<server>: {number, held, granted, at}},
   limit: [..],                             the limit as it was last requested, to show it
-  window: ms, busy: bool,                  whether half of the limit is used: only then is the whole log read
+  window: ms, busy: bool,                  whether half of the limit is used: only then the whole log is read
   expires_at: date                         when nothing in it counts any more; a TTL index removes it
 }
 ```
@@ -115,6 +115,14 @@ class Ledger:
         """The ledger with the entries alone that count."""
         return replace(self, log=[(at, n) for at, n in self.log if at > span.begin])
 
+    def after(self, change: Change, now: int) -> Ledger:
+        """The ledger after a change at this time that was granted all it wants."""
+        is_rate = change.limit.kind is Kind.RATE
+        more = change.charge + (change.wanted if is_rate else 0)
+        own = Member(change.number, change.held + (0 if is_rate else change.wanted), change.wanted, now)
+        log = [*self.log, (now, more)] if more else self.log
+        return Ledger(log, {**self.members, change.server: own})
+
 
 class Use(NamedTuple):
     """How much of a limit is used: counted and held, and left to servers that may be deciding alone."""
@@ -213,6 +221,12 @@ def statement_of(change: Change, now: int, clock: str) -> Document:
     return {"q": {"_id": name_of(limit)}, "u": [_update(shape)], "c": constants, "upsert": True}
 
 
+def busy_of(names: Sequence[str]) -> Document:
+    """The statement of an `update` that counts those of these ledgers of which half is used, and changes nothing."""
+    busy: Document = {"busy": True}
+    return {"q": {"_id": {"$in": list(names)}, **busy}, "u": [{"$set": busy}], "multi": True}
+
+
 def limit_fields(limit: Limit) -> Sequence[Any]:
     """A limit as it is stored."""
     fields: Sequence[Any] = msgspec.to_builtins(limit)
@@ -245,7 +259,7 @@ def _update(shape: _Shape) -> RawBSONDocument:
     own = f"$members.{server}"
     is_new = {"$gt": ["$$number", {"$ifNull": [f"{own}.number", 0]}]}
     in_time = {"$lte": [{"$abs": {"$subtract": ["$$now", "$$about"]}}, GRANT_MS]}
-    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW"}, "$$ROOT"]}
+    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW", "busy": True}, "$$ROOT"]}
     is_rate = kind is Kind.RATE
     more: Any = {"$add": ["$$add", "$$granted"]} if is_rate else "$$add"
     member = {
@@ -258,11 +272,11 @@ def _update(shape: _Shape) -> RawBSONDocument:
         "clock": "$$clock",
         "members": {"$mergeObjects": [_living(has_dead=has_dead), {server: member}]},
         "expires_at": {"$add": ["$$NOW", "$$keep"]},
+        "busy": {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]},
     }
     if kind is not Kind.CONCURRENCY:
         fields["log"] = _logged(kind, window, more)
         fields["window"] = window
-        fields["busy"] = {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]}
     if is_shown:
         fields["limit"] = "$$shown"
     changed: Document = {"$mergeObjects": ["$$ROOT", fields]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -10,7 +10,7 @@ from pymongo import DESCENDING
 from pymongo.errors import AutoReconnect
 
 from limits.limit import Kind, Limit, LimitState
-from storage.admission.ledger import Change, Document, Ledger, Use, span_of, state_of, statement_of
+from storage.admission.ledger import Change, Document, Ledger, Use, busy_of, span_of, state_of, statement_of
 from storage.mongo.clocks import DatabaseTime, MonotonicNs
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, command
@@ -26,7 +26,7 @@ MAX_LEDGERS_READ = 1_000
 class Read(NamedTuple):
     """Ledgers by name, and the time when they were read."""
 
-    ledgers: dict[str, Ledger]
+    ledgers: Mapping[str, Ledger]
     time: DatabaseTime
 
 
@@ -44,13 +44,24 @@ class LedgerStore:
         self.commands = 0
         self.time: DatabaseTime | None = None
 
-    async def change(self, changes: Sequence[Change], names: Sequence[str]) -> Read:
-        """Make changes, and read what ledgers say then."""
+    async def change(
+        self, changes: Sequence[Change], names: Sequence[str], expected: Mapping[str, Ledger] | None = None
+    ) -> Read:
+        """Make changes, and read what ledgers say then.
+
+        Args:
+            changes: Each is made or not, whatever becomes of the others.
+            names: Of the ledgers to read.
+            expected: What they say if all changes are made, and of none of them half is used. They are not read then.
+        """
         if changes:
             time = self.time or (await self._read(())).time
             self.commands += 1
-            now = time.at(self._now_ns())
+            sent_at = self._now_ns()
+            now = time.at(sent_at)
             updates = [statement_of(change, now, time.clock) for change in changes]
+            if expected is not None:
+                updates.append(busy_of(names))
             # A write that failed is missing in its ledger. So is one for a new ledger that another server made first.
             done = await command(
                 self._database.limit_ledgers, "update", updates=updates, ordered=False, writeConcern={"w": "majority"}
@@ -58,6 +69,9 @@ class LedgerStore:
             failed = [one for one in done.get("writeErrors", ()) if one["code"] != DUPLICATE_KEY]
             if failed or "writeConcernError" in done:
                 raise AutoReconnect(f"limits were not written: {(failed or [done['writeConcernError']])[0]}")
+            made = done["nModified"] + len(done.get("upserted", ()))
+            if expected is not None and done["n"] == made == len(changes):
+                return Read(expected, DatabaseTime(now, time.clock, sent_at))
         return await self._read(names)
 
     async def _read(self, names: Sequence[str]) -> Read:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -40,6 +40,8 @@ class Bridge(Runner):
     name = "AI Bridge"
     folder = ROOT
     """Where it runs it."""
+    settings: Mapping[str, str] = {}
+    """What is set besides."""
 
     def __init__(self, mongodb: EmbeddedMongoDB | None) -> None:
         self._mongodb = mongodb
@@ -65,6 +67,7 @@ class Bridge(Runner):
             "OPENAI_KEY": "sk-provider",
             "ANTHROPIC_BASE_URL": f"{setup.upstream_url}/",
             "ANTHROPIC_KEY": "sk-provider",
+            **self.settings,
         }
         environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
         server = [sys.executable, "server.py"]
@@ -109,6 +112,21 @@ class BridgeBeside(Bridge):
             raise UnavailableError("there is no version.py: it is no checkout") from None
         super().prepare()
         return version
+
+
+class BridgeInScope(Bridge):
+    """The server with one `limits-scope`."""
+
+    def __init__(self, mongodb: EmbeddedMongoDB | None, scope: str, workers: int) -> None:
+        super().__init__(mongodb)
+        self.name = f"{scope}, workers {workers}"
+        self.settings = {"LIMITS_SCOPE": scope, "WORKERS": str(workers)}
+
+    @classmethod
+    def every(cls, mongodb: EmbeddedMongoDB | None) -> Sequence[BridgeInScope]:
+        """Each scope, with one worker where it needs no more and with two."""
+        scopes = (("process", 1), ("cluster", 1), ("process", 2), ("server", 2), ("cluster", 2))
+        return [cls(mongodb, scope, workers) for scope, workers in scopes]
 
 
 @contextmanager

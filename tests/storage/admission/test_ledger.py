@@ -75,6 +75,7 @@ async def test_mongodb_changes_ledgers_as_the_model_does(database, seed):
         assert {key: found.get(key) for key in ("clock", "members")} == {
             key: document.get(key) for key in ("clock", "members")
         }
+        assert stored["busy"] is document.get("busy", True)
         assert stored["expires_at"] is not None
     assert took > 150
 

@@ -57,6 +57,7 @@ def changed(document, change, now, about, clock):
     held = change.held + granted * (kind is not Kind.RATE)
     own = {change.server: {"number": change.number, "held": held, "granted": granted, "at": now}}
     return {
+        "busy": used + add + change.held + granted + others >= change.least // 2,
         "clock": clock,
         "log": [{"at": at, "n": n} for at, n in log],
         "members": {name: one for name, one in members.items() if name not in change.dead} | own,
@@ -83,12 +84,19 @@ class Register:
         return self.now + self.skews[self.primary]
 
     def write(self, statements):
-        """Make changes; each is with the time and the clock for which it was made."""
+        """Make changes, each with the time and the clock for which it was made; return whether all were made."""
+        made = 0
         for change, about, clock in statements:
             name = name_of(change.limit)
             document = changed(self.ledgers.get(name, {}), change, self.time, about, clock)
             if document is not None:
                 self.ledgers[name] = document
+                made += 1
+        return made == len(statements)
+
+    def busy(self, names):
+        """Whether half is used of one of these limits."""
+        return any(self.ledgers[name]["busy"] for name in names if name in self.ledgers)
 
     def read(self, names):
         return {name: Ledger.of(self.ledgers[name]) for name in names if name in self.ledgers}
@@ -121,7 +129,7 @@ class Server:
         self.cut = False
         self.back_at = None
         self.alone_at = None
-        self.flight = None
+        self.flight = self.expected = None
         self.failures = 0
         self.tickets = []
 
@@ -186,15 +194,23 @@ class Server:
             if round_ is not None:
                 about = self.time.at(self.now_ns())
                 self.flight = (round_.names, [(change, about, self.time.clock) for change in round_.to_send])
+                self.expected = round_.expected and (
+                    round_.expected,
+                    DatabaseTime(about, self.time.clock, self.now_ns()),
+                )
+                self.is_calm = False
 
     def write(self):
         if self.flight is not None:
-            self.register.write(self.flight[1])
+            made = self.register.write(self.flight[1])
+            self.is_calm = made and not self.register.busy(self.flight[0])
 
     def read(self):
         """What the ledgers say when the answer is sent."""
         if self.flight is None:
             return None
+        if self.expected and self.is_calm:
+            return self.expected
         return self.register.read(self.flight[0]), DatabaseTime(self.register.time, self.register.clock, self.now_ns())
 
     def finish(self, answer):

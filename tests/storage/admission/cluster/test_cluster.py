@@ -88,6 +88,24 @@ async def test_a_burst_costs_two_commands_for_each_of_its_rounds(database):
 
 
 @pytest.mark.gen_test
+async def test_a_round_costs_one_command_where_little_is_used_and_every_ledger_was_just_read(database):
+    async with servers(2, database) as (ada, bob):
+        limits, costs, said = [slots(500), tokens(10_000), rate(1_000)], [], []
+        while 1 not in costs:  # the ledgers are read again a second after they were read
+            before = ada.commands
+            decision = await ada.start(limits)
+            costs.append(ada.commands - before)
+            said.append(decision.states[2].used)
+        assert costs[0] == 2
+        assert said == [*range(1, len(said) + 1)]
+        assert (await bob.start(limits)).states[2].used == len(said) + 1
+        await burst([bob], 500, [rate(1_000)])
+        before = ada.commands
+        assert (await ada.start(limits)).states[2].used == len(said) + 502
+        assert ada.commands - before == 2  # half is used
+
+
+@pytest.mark.gen_test
 async def test_what_another_limit_refuses_is_given_back_by_the_next_round(database):
     async with servers(2, database) as (ada, bob):
         await burst([ada], 5, [rate(100), slots(5)])

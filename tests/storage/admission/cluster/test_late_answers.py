@@ -28,11 +28,11 @@ async def test_a_round_without_an_answer_is_made_again_and_counts_once(database,
             def __getattr__(self, name):
                 return getattr(store, name)
 
-            async def change(self, changes, names):
+            async def change(self, *asked):
                 if not failed:
-                    failed.append(await store.change(changes, names) if written else True)
+                    failed.append(await store.change(*asked) if written else True)
                     raise DatabaseUnavailableError
-                return await store.change(changes, names)
+                return await store.change(*asked)
 
         one._store = Late()
         assert admitted(await burst([one], 20, [rate(10)])) == 10
