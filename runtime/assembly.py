@@ -59,6 +59,7 @@ from storage.queries.questions.questions import Questions
 from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.recording import left_calls
+from storage.recording.outbox.spool_folders import adopt
 from storage.recording.recorder import Recorder
 from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
@@ -218,7 +219,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
     )
     process.start("derived", derived.run if process.workers is None else derived.watch)
     process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
-    process.start("spool", partial(process.spools.adopt, database))
+    process.start("spool", partial(adopt, process.spool_folder, database))
     process.start("metrics", metrics.publish)
 
 

@@ -19,7 +19,6 @@ from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from settings import LimitsScope, Settings
 from storage.mongo.database import Database
-from storage.recording.outbox.spool_folders import SpoolFolders
 
 
 def now() -> datetime:
@@ -59,6 +58,6 @@ class Process:
         self.stack.push_async_callback(self.jobs.start(name, run).stop)
 
     @property
-    def spools(self) -> SpoolFolders:
-        """The spools in its data-dir."""
-        return SpoolFolders(self.settings.data_dir / "spool")
+    def spool_folder(self) -> Path:
+        """Where the spools are in its data-dir."""
+        return self.settings.data_dir / "spool"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from pathlib import Path
 from time import monotonic, monotonic_ns
 from uuid import UUID
 
@@ -22,9 +23,8 @@ from storage.live.live import Live
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
-from storage.recording.outbox.segments import SpoolOpenError
-from storage.recording.outbox.spool import Spool
-from storage.recording.outbox.spool_folders import SpoolFolders
+from storage.recording.outbox.spool import Spool, SpoolOpenError
+from storage.recording.outbox.spool_folders import claim_numbered
 from storage.recording.recorder import Recorder, RecordPolicy
 from upstream.providers.provider import Provider
 from version import VERSION
@@ -74,7 +74,7 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
         process.database,
         instance_id=process.id,
         policy=RecordPolicy(process.settings.record_policy.value),
-        spool=open_spool(process.spools, process.settings),
+        spool=open_spool(process.spool_folder, process.settings),
         now=now,
         new_id=process.new_id,
         texts=Texts(next(iter(process.settings.encryption_keys), b"")),
@@ -88,14 +88,14 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
     return recorder
 
 
-def open_spool(spools: SpoolFolders, settings: Settings) -> Spool:
+def open_spool(folder: Path, settings: Settings) -> Spool:
     """Open the spool of this process in the data-dir, which is made if missing.
 
     Raises:
         SpoolOpenError: another server has it open, or the data-dir is unusable.
     """
     try:
-        return spools.claim() if settings.workers == 1 else spools.claim_numbered()
+        return Spool(folder) if settings.workers == 1 else claim_numbered(folder)
     except OSError as error:
         reason = f"{error.strerror}: {error.filename}"
         raise SpoolOpenError(f"the data-dir {settings.data_dir} cannot be used: {reason}") from error

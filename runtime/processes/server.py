@@ -22,7 +22,7 @@ from runtime.processes.supervisor import WorkerError
 from settings import Settings
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedUnavailableError
-from storage.recording.outbox.segments import SpoolOpenError
+from storage.recording.outbox.spool import SpoolOpenError
 
 logger = logging.getLogger("aibridge")
 

@@ -1,8 +1,7 @@
 """Ends the calls that a dead process left in flight: as `server_crashed`, when it was last heard of.
 
 They keep the usage of their last checkpoint. The end is presumed: should the process live after all, or its spool be
-found, the end that it reports wins. Whoever writes the records that a process left on this host's disk ends those calls
-too that only then come to light.
+found, the end that it reports wins.
 """
 
 from __future__ import annotations

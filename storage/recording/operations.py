@@ -115,11 +115,6 @@ class Operation:
         return hash(self.record[:_HEAD_BYTES])
 
     @property
-    def instance_id(self) -> UUID | None:
-        """The server that relays the call, of a start; else None."""
-        return self._fields.get("instance_id") if self.action is Action.START else None
-
-    @property
     def insertion(self) -> InsertOne[Any]:
         """Has the driver make the document. It fails if that is there."""
         return InsertOne(self._fields)

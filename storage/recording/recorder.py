@@ -73,7 +73,7 @@ class Recorder:
         texts: Texts | None = None,
     ) -> None:
         self.needs_database = policy is RecordPolicy.STRICT
-        self._writer = Writer(database, spool=spool, policy=policy, instance_id=instance_id)
+        self._writer = Writer(database, spool=spool, policy=policy)
         self._instance_id = instance_id
         self._now = now
         self._new_id = new_id

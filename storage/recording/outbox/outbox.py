@@ -1,11 +1,10 @@
 """The operations of one server on their way to the database: a log on disk, and the tail of it in memory.
 
-Every operation is appended to the log, the spool. The tail, which is written next, is in memory too. What the
-database has acknowledged is marked in the spool.
+Every operation is appended to the log, the spool. The tail, which is written next, is in memory too.
 
-When the database becomes unavailable or memory is full, memory is emptied: its operations are now in the spool alone, and
-are read from there. So they are written in the order of the file. As long as the spool alone has any, only operations
-that make a document are taken from memory: those need nothing before them (see `storage.recording.operations`).
+When the database becomes unavailable or memory is full, memory is emptied: its operations are now in the spool alone. Its
+files are read in their order. Until all are, only operations that make a document are taken from memory: those need nothing
+before them (see `storage.recording.operations`).
 
 Operations that the spool does not take are in memory alone, within bounds. So are starts that wait for the database
 (`strict`).
@@ -21,8 +20,8 @@ from enum import Enum, auto
 
 from storage.recording.operations import Operation
 from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
-from storage.recording.outbox.spool import Spool, SpoolError
-from storage.recording.outbox.tail import BATCH_RECORDS, Tail
+from storage.recording.outbox.spool import Spool, SpoolError, SpoolFile
+from storage.recording.outbox.tail import Tail
 
 _log = logging.getLogger(__name__)
 
@@ -33,13 +32,6 @@ class State(Enum):
     WRITING = auto()
     SPOOLING = auto()
     CLOSED = auto()
-
-
-_WHY_NOT = {
-    State.WRITING: "too much waits to be recorded",
-    State.SPOOLING: "the database is unavailable",
-    State.CLOSED: "the server is stopping",
-}
 
 
 class Outbox:
@@ -59,6 +51,8 @@ class Outbox:
         self.trouble = ""
         self._spool = spool
         self._tail = Tail()
+        self._unsynced: list[PendingWrite] = []
+        self._syncing: asyncio.Task[None] | None = None
         self._strict = policy is RecordPolicy.STRICT
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
@@ -70,8 +64,8 @@ class Outbox:
 
     @property
     def spooled(self) -> int:
-        """How many operations are in the spool alone."""
-        return self._spool.records
+        """How many operations are in the spool alone, or about to be."""
+        return self._spool.records + len(self._unsynced)
 
     @property
     def accepts(self) -> bool:
@@ -82,12 +76,14 @@ class Outbox:
 
     def add(self, write: PendingWrite) -> None:
         """Add an operation. If there is no room left, refuse it or log that it is lost."""
-        if self.state is State.CLOSED:
-            self._drop(write)
-        elif self._appends or self._needs_database(write):
-            self._add_to_both(write)
+        if self.state is State.WRITING:
+            self._append(write)
+            self._keep(write)
+        elif self.state is State.SPOOLING:
+            self._append(write)
+            self._leave_synced(write)
         else:
-            self._add_to_spool(write)
+            self._drop(write)
 
     async def wait_for_writes(self) -> None:
         """Wait until there are operations to write, and then for more, unless a caller waits for one of them."""
@@ -108,27 +104,30 @@ class Outbox:
         for write in self._tail.finish_batch():
             if refused and write.operation in refused:
                 write.refuse("the database refuses the record")
-            self._finish(write)
+            write.accept()
+            if write.file is not None:
+                self._spool.release(write.file)
 
-    async def read(self) -> list[bytes]:
-        """Read the next batch from the spool, for `acknowledge_read`.
+    async def read(self) -> tuple[SpoolFile, list[bytes]] | None:
+        """Read the oldest file with operations that are in the spool alone, for `acknowledge_file`; None without one.
 
         Raises:
             OSError: It cannot be read.
         """
-        return await self._spool.read(BATCH_RECORDS) if self.spooled else []
+        found = await self._spool.read()
+        if found is None and self._syncing is not None:
+            await asyncio.wait([self._syncing])
+            found = await self._spool.read()
+        return found
 
-    def acknowledge_read(self) -> None:
-        """Note that the batch from the spool is in the database."""
-        self._spool.acknowledge_read()
+    def acknowledge_file(self, file: SpoolFile) -> None:
+        """Note that all that was read of a file is in the database."""
+        self._spool.finish(file)
 
     def mark_unavailable(self) -> None:
         """From now on, append everything to the spool, synced. The last batches may be in the database or not."""
         self.state = State.SPOOLING
-        self._spool.revert_read()
-        self._tail.restore_batch()
         self._move_to_spool()
-        self._spool.sync()
 
     def mark_available(self) -> None:
         """From now on, keep operations in memory too."""
@@ -151,111 +150,121 @@ class Outbox:
     async def close(self) -> None:
         """Leave everything to the spool and close it. Further operations are dropped."""
         self.state = State.CLOSED
-        self._tail.restore_batch()
         self._move_to_spool()
-        await self._spool.close()
+        while self._syncing is not None:
+            await asyncio.wait([self._syncing])
+        self._spool.close()
 
     # An operation is in memory and spool, in the spool alone, in memory alone, or dropped.
 
-    def _add_to_both(self, write: PendingWrite) -> None:
-        if not self.trouble and not self._tail.has_room(write.size):
-            self._move_to_spool()
-        self._add_to_memory(write, append=True)
-
-    def _move_to_spool(self) -> None:
-        """Move operations from memory to the spool. Those that it does not take stay in memory, where they may."""
-        for write in self._tail.clear():
-            if self._appends and not write.spooled:
-                self._append(write)
-            if write.spooled:
-                self._leave_to_spool(write)
-            elif self._appends or self._needs_database(write):
-                self._add_to_memory(write)
-            else:
-                self._add_to_spool(write)
-
-    def _add_to_spool(self, write: PendingWrite) -> None:
-        """Append an operation and sync it. A caller that waits for the operation waits for that."""
-        try:
-            synced = self._spool.append_synced(write.operation.record, urgent=write.urgent)
-        except SpoolError as error:
-            self._not_spooled(write, str(error))
-            return
-        synced.add_done_callback(lambda synced: self._spooled(write, synced.exception()))
-        self._wake()
-
-    def _spooled(self, write: PendingWrite, error: BaseException | None) -> None:
-        if error is not None:
-            self._not_spooled(write, str(error))
-            return
-        self._clear_trouble()
-        self._finish(write)
-
-    def _not_spooled(self, write: PendingWrite, reason: str) -> None:
-        self._set_trouble(reason)
-        if write.waited_for and self.state is not State.WRITING:
-            write.refuse(reason)
-        else:
-            self._add_to_memory(write)
-
     def _append(self, write: PendingWrite) -> None:
-        if self._needs_database(write):
+        """Append an operation to the spool, unless only the database makes it durable. The spool may not take it."""
+        if self._strict and write.waited_for:
             return
         try:
-            position = self._spool.append(write.operation.record, urgent=write.urgent)
+            write.file = self._spool.append(write.operation.record, urgent=write.urgent)
         except SpoolError as error:
             self._set_trouble(str(error))
-            return
-        write.positions = (*write.positions, position)
-        write.spooled = True
-        if self.trouble:
-            self._clear_trouble()
+        else:
+            if self.trouble and self.state is State.WRITING:
+                self._clear_trouble()
 
-    def _add_to_memory(self, write: PendingWrite, *, append: bool = False) -> None:
-        if not self._has_memory_for(write):
-            self._drop(write)
-            return
-        if append:
-            self._append(write)
-        if write.spooled and write.waited_for:
+    def _keep(self, write: PendingWrite) -> None:
+        """Keep an operation in memory. Without room for it there it is left to the spool."""
+        if not self.trouble and not self._tail.has_room(write.size):
+            self._empty_memory()
+        if not self._tail.has_room(write.size, urgent=write.urgent):
+            self._leave(write)
+        elif write.file is not None and write.waited_for:
             write.accept()
             self._tail.add_start(write)
         else:
             self._tail.add(write)
         self._wake()
 
+    def _empty_memory(self) -> None:
+        for write in self._tail.clear():
+            if write.file is None:
+                self._tail.add(write)
+            else:
+                self._leave(write)
+
+    def _leave(self, write: PendingWrite) -> None:
+        """Leave an operation to the spool, if it is there."""
+        if write.file is None:
+            self._drop(write)
+        else:
+            write.accept()
+            self._spool.leave(write.file)
+
+    def _move_to_spool(self) -> None:
+        """Leave everything in memory to the spool and sync it. What it does not take stays in memory, where it may."""
+        self._tail.restore_batch()
+        for write in self._tail.clear():
+            if write.file is None:
+                self._append(write)
+            self._leave_synced(write)
+        self._sync()
+
+    def _leave_synced(self, write: PendingWrite) -> None:
+        """Sync an operation, then leave it to the spool. A caller that waits for it waits until then."""
+        if write.file is not None:
+            self._unsynced.append(write)
+            self._sync()
+            self._wake()
+        elif write.waited_for or self.state is State.CLOSED:
+            self._drop(write)
+        else:
+            self._keep(write)
+
+    def _sync(self) -> None:
+        if self._syncing is None:
+            self._syncing = asyncio.create_task(self._sync_now())  # noqa: TID251 - whoever adds waits for what it syncs
+
+    async def _sync_now(self) -> None:
+        writes = list(self._unsynced)
+        done = self._leave
+        try:
+            await self._spool.sync()
+        except SpoolError as error:
+            self._set_trouble(str(error))
+            done = self._take_back
+        else:
+            if writes:
+                self._clear_trouble()
+        del self._unsynced[: len(writes)]
+        for write in writes:
+            done(write)
+        self._syncing = None
+        if self._unsynced:
+            self._sync()
+
+    def _take_back(self, write: PendingWrite) -> None:
+        """The disk may not have an operation: refuse it to its caller, or keep it in memory alone."""
+        is_refused, file = write.waited_for, write.file
+        write.refuse(self.trouble)
+        if file is None or self.state is State.CLOSED:
+            self._leave(write)
+            return
+        write.file = None
+        if not is_refused:
+            self._keep(write)
+        self._spool.release(file)
+
     def _drop(self, write: PendingWrite) -> None:
         if write.waited_for:
-            write.refuse(_WHY_NOT[self.state])
+            write.refuse(self._why_not)
         elif write.urgent:
             _log.error("the %s of interception %s is lost", write.operation.action, write.operation.id)
-        self._leave_to_spool(write)  # the start of a lost end may be there
-
-    def _leave_to_spool(self, write: PendingWrite) -> None:
-        write.accept()
-        for position in write.positions:
-            self._spool.mark_unread(position)
-
-    def _finish(self, write: PendingWrite) -> None:
-        """The operation is in the database, or synced in the spool."""
-        write.accept()
-        for position in write.positions:
-            self._spool.acknowledge(position)
-
-    def _needs_database(self, write: PendingWrite) -> bool:
-        """Whether it must not be in the spool."""
-        return self._strict and write.waited_for
 
     @property
-    def _appends(self) -> bool:
-        """Whether the spool takes an operation at once, not synced. While it syncs others, those come first."""
-        return self.state is State.WRITING and not self._spool.syncing
-
-    def _has_memory_for(self, write: PendingWrite) -> bool:
-        if self.state is not State.WRITING and (self.state is State.CLOSED or write.waited_for):
-            return False
-        size = write.size
-        return self._tail.has_room(size) or (write.urgent and self._tail.has_room(size, urgent=True))
+    def _why_not(self) -> str:
+        """Why a start is refused, in a phrase."""
+        if self.state is State.CLOSED:
+            return "the server is stopping"
+        if self.state is State.WRITING:
+            return "too much waits to be recorded"
+        return "the database is unavailable" if self._strict else self.trouble
 
     def _set_trouble(self, reason: str) -> None:
         if not self.trouble:

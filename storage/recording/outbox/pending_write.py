@@ -8,7 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from storage.recording.operations import Operation
-from storage.recording.outbox.segments import Position
+from storage.recording.outbox.spool import SpoolFile
 
 
 class RecordPolicy(StrEnum):
@@ -21,7 +21,7 @@ class RecordPolicy(StrEnum):
 class RecordingUnavailableError(Exception):
     """A start is not durable, so its call must not be made. The text may be shown to the client.
 
-    `maybe_written` says that it was sent to the database, which did not respond: it may be there all the same.
+    `maybe_written` says that it was sent to the database or the disk, which did not confirm it: it may be there all the same.
     """
 
     def __init__(self, reason: str, *, maybe_written: bool = False) -> None:
@@ -36,8 +36,7 @@ class PendingWrite(Struct, eq=False):
         result: Set to None when it is durable, or to the reason why it is not; None if nothing waits.
         optional: It may be dropped.
         tried: It was sent to the database before.
-        spooled: The spool has all of it.
-        positions: Its positions in the spool.
+        file: Where the spool has it; None if it has not.
         due_at: When a start stops to wait for its end, in seconds of the event loop.
     """
 
@@ -45,8 +44,7 @@ class PendingWrite(Struct, eq=False):
     result: asyncio.Future[RecordingUnavailableError | None] | None = None
     optional: bool = False
     tried: bool = False
-    spooled: bool = False
-    positions: tuple[Position, ...] = ()
+    file: SpoolFile | None = None
     due_at: float = 0.0
 
     @property
@@ -72,4 +70,5 @@ class PendingWrite(Struct, eq=False):
     def refuse(self, reason: str) -> None:
         """Set the result: it is not durable."""
         if self.result is not None and not self.result.done():
-            self.result.set_result(RecordingUnavailableError(reason, maybe_written=self.tried))
+            maybe_written = self.tried or self.file is not None
+            self.result.set_result(RecordingUnavailableError(reason, maybe_written=maybe_written))

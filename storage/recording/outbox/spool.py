@@ -1,13 +1,17 @@
-"""The log of one process on local disk: every record on its way to the database is appended to it, in their order.
+"""The log of one process on local disk: files with the records that the database does not have yet.
 
-A record is opaque bytes. It is appended in one of two ways.
+A record is opaque bytes. Whoever reads records must be idempotent, as a file is acknowledged as a whole: either the
+database has all of it, or it is read again from its beginning.
 
-- `append` writes it, and does not sync. From then on the record is the operating system's, which keeps it when the
-  process dies, however it does, and loses the last seconds when the machine loses its power. Whoever appended it has it
-  in memory too, and says with `acknowledge` that the database has it, or with `mark_unread` that it has to be read again.
-- `append_synced` has it on the disk before its future is done. It is read again, oldest first.
-
-The reader of the records must be idempotent: after a crash it reads some that the database has.
+- Records are appended to the newest file. It is closed at `FILE_BYTES`, before it is read, and when a write or a sync of it
+  failed.
+- A file is deleted when the database has all of its records (the newest one is truncated, until it is closed). Which it has is
+  known in memory only, so a process that finds files of an earlier one reads all of them.
+- A record is the operating system's once it is appended: it outlives the process, however that dies, and with `sync` also
+  a loss of power.
+- In a file a record is its length (4 bytes), the CRC-32 of length and record (4 bytes, both little-endian), and itself.
+  Reading stops at the first that is cut or damaged. Nothing is searched after it: a record may hold bytes that a client
+  chose, and those could be made to look like records. A file with such bytes is set aside, not deleted.
 """
 
 from __future__ import annotations
@@ -15,24 +19,32 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from struct import Struct
+from zlib import crc32
 
-from storage.recording.outbox.segment import FRAME_BYTES, Boundary, frame
-from storage.recording.outbox.segments import Position, Segments
+from storage.locked_folder import FolderInUseError, LockedFolder
 
 MAX_BYTES = 1024**3
-SEGMENT_BYTES = 4 * 1024**2
+FILE_BYTES = 4 * 1024**2
 URGENT_SHARE = 8
 """One part in this many of `MAX_BYTES` is for urgent records only."""
 
 RESERVE_BYTES = 32 * 1024**2
 """What urgent records may take beyond `MAX_BYTES`."""
 
-_P = ParamSpec("_P")
-_T = TypeVar("_T")
+FRAME_BYTES = 8
+SUFFIX = ".journal"
+CLOSED = -1
+
+_HEADER = Struct("<II")
+_LENGTH = Struct("<I")
+_NUMBER = "[0-9]" * 16
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,25 +52,112 @@ class SpoolError(Exception):
     """The spool does not take a record."""
 
 
-class SpoolFullError(SpoolError):
-    """The record does not fit below the spool's bound."""
+class SpoolOpenError(Exception):
+    """The spool cannot be opened."""
 
 
-class SpoolWriteError(SpoolError):
-    """The disk did not take the record."""
+class SpoolLockedError(SpoolOpenError):
+    """Another process has it open."""
+
+
+def frame(record: bytes) -> bytes:
+    """Return a record in the form it has in a file, `FRAME_BYTES` longer."""
+    return _HEADER.pack(len(record), _checksum(record)) + record
+
+
+def read_frames(data: bytes) -> Iterator[bytes]:
+    """Find the records in a file, up to its end or the first that is cut or damaged."""
+    end = 0
+    while len(data) - end >= FRAME_BYTES:
+        length, checksum = _HEADER.unpack_from(data, end)
+        start = end + FRAME_BYTES
+        end = start + length
+        record = data[start:end]
+        if len(record) < length or _checksum(record) != checksum:
+            return
+        yield record
+
+
+def _checksum(record: bytes) -> int:
+    # The length is covered too: a file that ends in zeros would otherwise be full of valid empty records.
+    return crc32(record, crc32(_LENGTH.pack(len(record))))
+
+
+def _read_file(path: Path) -> list[bytes]:
+    return list(read_frames(path.read_bytes()))
+
+
+def _size_of(records: Iterable[bytes]) -> int:
+    return sum([FRAME_BYTES + len(record) for record in records])
+
+
+@dataclass(eq=False, slots=True)
+class SpoolFile:
+    """A file, and who needs it.
+
+    Attributes:
+        descriptor: Where it is written; `CLOSED` once it is not any more.
+        size: The bytes of its whole records.
+        held: How many of its records are in memory too.
+        left: How many of its records are in the file alone. If there are any, it has to be read.
+        synced: Whether all of it is on the disk, or was given up.
+    """
+
+    path: Path
+    descriptor: int = CLOSED
+    size: int = 0
+    held: int = 0
+    left: int = 0
+    synced: bool = True
+
+    def write(self, data: bytes) -> None:
+        """Write at its end, all or nothing.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        rest = data
+        try:
+            while (written := os.write(self.descriptor, rest)) < len(rest):
+                rest = rest[written:]
+        except OSError:
+            with suppress(OSError):
+                os.ftruncate(self.descriptor, self.size)
+            raise
+        self.size += len(data)
+        self.synced = False
+
+    def close(self) -> None:
+        """Stop writing to it."""
+        if self.descriptor != CLOSED:
+            os.close(self.descriptor)
+            self.descriptor = CLOSED
+
+    def remove(self) -> None:
+        """Delete the file; if part of it cannot be read, set it aside as `.damaged` instead and log that."""
+        self.close()
+        with suppress(OSError):  # A file that stays is read again by the next process, which does no harm.
+            unreadable = self.path.stat().st_size - self.size
+            if unreadable == 0:
+                self.path.unlink()
+                return
+            damaged = self.path.rename(self.path.with_suffix(".damaged"))
+            _log.error("unreadable bytes of the spool: %d, kept in %s from byte %d on", unreadable, damaged, self.size)
 
 
 class Spool:
-    """An open log, for one event loop and one reader.
-
-    Syncs and reads, which may take long, are done by a thread. Records that are appended meanwhile are synced together.
+    """An open log, for one event loop. A record in it is held in memory too, or left to the log alone.
 
     Args:
         folder: Where the files are; made if missing. Locked, so that no two processes share it.
         max_bytes: What all files together may take.
         reserve_bytes: What they may take beyond it for urgent records.
-        segment_bytes: At this size a file is closed and the next one begun.
-        sync: Makes what was written to a file descriptor durable.
+        file_bytes: At this size a file is closed and the next one begun.
+        fsync: Makes what was written to a file descriptor durable.
+
+    Attributes:
+        size: The bytes of all records in the files.
+        records: How many of them are in the log alone.
 
     Raises:
         SpoolLockedError: Another process has the folder.
@@ -71,192 +170,181 @@ class Spool:
         *,
         max_bytes: int = MAX_BYTES,
         reserve_bytes: int = RESERVE_BYTES,
-        segment_bytes: int = SEGMENT_BYTES,
-        sync: Callable[[int], None] = os.fsync,
+        file_bytes: int = FILE_BYTES,
+        fsync: Callable[[int], None] = os.fsync,
     ) -> None:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.size = 0
+        self.records = 0
+        self._folder = folder
         self._max_bytes = max_bytes
         self._max_not_urgent = max_bytes - max_bytes // URGENT_SHARE
         self._max_urgent = max_bytes + reserve_bytes
-        self._segments = Segments(folder, segment_bytes=segment_bytes, sync=sync)
-        self._to_sync: list[tuple[bytes, asyncio.Future[None]]] = []
-        self._to_sync_bytes = 0
-        self._syncing: asyncio.Task[None] | None = None
-        self._read: tuple[Position, int] | None = None
+        self._file_bytes = file_bytes
+        self._fsync = fsync
+        self._files: list[SpoolFile] = []
+        self._newest: SpoolFile | None = None
+        self._folder_synced = True
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
+        self._lock = _locked(folder)
+        try:
+            self._find_files()
+        except OSError:
+            self._lock.close()  # whoever looks at the folder next may be able to read it
+            raise
 
-    @property
-    def records(self) -> int:
-        """How many records are in the log alone, durably already or about to be, until the database has them."""
-        read = 0 if self._read is None else self._read[1]
-        return self._segments.unread + len(self._to_sync) + read
-
-    @property
-    def size(self) -> int:
-        """The bytes of all records in the files, or about to be."""
-        return self._segments.size + self._to_sync_bytes
-
-    @property
-    def syncing(self) -> bool:
-        """Whether the thread has records to write. Until it has done so `append` must not overtake it."""
-        return self._syncing is not None
+    def _find_files(self) -> None:
+        numbered = sorted(self._folder.glob(f"{_NUMBER}.*"))
+        self._next_number = 1 + max((int(path.stem) for path in numbered), default=0)
+        for path in [path for path in numbered if path.suffix == SUFFIX]:
+            records = _read_file(path)
+            file = SpoolFile(path, size=_size_of(records), left=len(records))
+            self._files.append(file)
+            self.size += file.size
+            self.records += file.left
+            self._drop_unless_needed(file)
 
     def has_room(self, size: int = 0) -> bool:
         """Whether a record of `size` bytes that is not urgent would be accepted now."""
         return self.size + FRAME_BYTES + size <= self._max_not_urgent
 
-    def append(self, record: bytes, *, urgent: bool = False) -> Position:
-        """Write a record at the end, now and without a sync. To be called while nothing is `syncing`.
+    def append(self, record: bytes, *, urgent: bool = False) -> SpoolFile:
+        """Write a record at the end, and return its file, which holds it until `release` or `leave`.
 
-        An urgent one may use all of the room. Returned is where it is, for `acknowledge` or `mark_unread`.
-
-        Raises:
-            SpoolFullError: It does not fit.
-            SpoolWriteError: The disk does not take it.
-            SpoolError: The spool is closed.
-        """
-        data = self._framed(record, urgent=urgent)
-        try:
-            return self._segments.append(data)
-        except OSError as error:
-            raise _write_error(error) from error
-
-    def append_synced(self, record: bytes, *, urgent: bool = False) -> asyncio.Future[None]:
-        """Add a record at the end, to be read from there.
-
-        An urgent one may use all of the room. The future is done when the record is durable, or fails with
-        `SpoolWriteError`.
+        An urgent one may use all of the room.
 
         Raises:
-            SpoolFullError: It does not fit.
-            SpoolError: The spool is closed.
+            SpoolError: It does not fit, or the disk does not take it, or the spool is closed.
         """
-        data = self._framed(record, urgent=urgent)
-        written = asyncio.get_running_loop().create_future()
-        self._to_sync.append((data, written))
-        self._to_sync_bytes += len(data)
-        self.sync()
-        return written
-
-    def sync(self) -> None:
-        """Begin to sync everything that was appended."""
-        if self._syncing is None and (self._to_sync or not self._segments.synced):
-            self._syncing = asyncio.create_task(self._sync_all())  # noqa: TID251 - whoever appends waits for what it writes
-
-    async def synced(self) -> None:
-        """Wait while anything is `syncing`."""
-        if self._syncing is not None:
-            await asyncio.wait([self._syncing])
-
-    def acknowledge(self, position: Position) -> None:
-        """Note that a record that was appended is in the database."""
-        self._segments.release(position.segment)
-
-    def mark_unread(self, position: Position) -> None:
-        """Note that a record that was appended, and all after it, are no longer in memory: they have to be read."""
-        position.segment.mark_unread(Boundary(position.offset, position.records))
-        self._segments.release(position.segment)
-
-    async def read(self, limit: int) -> list[bytes]:
-        """Read the oldest records that are in the log alone, at most `limit`: the same again until `acknowledge_read`.
-
-        Raises:
-            OSError: They cannot be read; they stay.
-        """
-        self.revert_read()
-        while self.records:
-            segment = self._segments.first_unread()
-            if segment is None:
-                await self.synced()
-                continue
-            start = segment.start
-            records, damaged = await self._in_thread(segment.read, start, limit)
-            end = start.after(records)
-            if damaged:
-                await self.synced()
-                self._segments.cut(segment, end)
-            if segment.start == start:  # else more records became unread meanwhile, and all are read again
-                segment.start = end
-            if records:
-                segment.references += 1
-                self._read = Position(segment, *start), len(records)
-                return records
-            self._segments.drop_unless_needed(segment)
-        return []
-
-    def acknowledge_read(self) -> None:
-        """Note that the last batch that was read is in the database."""
-        if self._read is not None:
-            (position, _), self._read = self._read, None
-            self.acknowledge(position)
-
-    def revert_read(self) -> None:
-        """Note that the last batch that was read is not in the database: it and all after it have to be read again."""
-        if self._read is not None:
-            (position, _), self._read = self._read, None
-            self.mark_unread(position)
-
-    async def close(self) -> None:
-        """Sync what was appended, then close files and lock. Records that the database does not have stay."""
-        self._closed = True
-        self.sync()
-        await self.synced()
-        self._thread.shutdown()
-        self._segments.close()
-
-    def _framed(self, record: bytes, *, urgent: bool) -> bytes:
         if self._closed:
             raise SpoolError("the spool is closed")
         data = frame(record)
-        size = self.size
-        if size + len(data) > (self._max_urgent if urgent else self._max_not_urgent):
-            raise SpoolFullError(f"the spool is full: {size} of {self._max_bytes} bytes are taken")
-        return data
-
-    async def _sync_all(self) -> None:
-        while True:
-            group = list(self._to_sync)
-            data = b"".join([data for data, _ in group])
-            failure = await self._write_and_sync(data, len(group))
-            self._to_sync_bytes -= len(data)
-            del self._to_sync[: len(group)]
-            if failure is not None and not group:
-                _log.error("records may not outlive a loss of power: %s", failure)
-            for written in [written for _, written in group if not written.done()]:
-                if failure is None:
-                    written.set_result(None)
-                else:
-                    written.set_exception(failure)
-            if not self._to_sync:
-                break
-        self._syncing = None
-
-    async def _write_and_sync(self, data: bytes, records: int) -> SpoolWriteError | None:
-        """Write these records, if any, and sync everything; return the error, if there was one."""
-        segment = None
+        if self.size + len(data) > (self._max_urgent if urgent else self._max_not_urgent):
+            raise SpoolError(f"the spool is full: {self.size} of {self._max_bytes} bytes are taken")
         try:
-            if records:
-                segment = self._segments.acquire_current()
-                segment.synced = True
-            await self._in_thread(self._segments.sync_paths, self._segments.pop_unsynced())
-            if segment is not None:
-                await self._in_thread(self._segments.write_and_sync, segment, data)
+            file = self._newest or self._begin_file()
+            file.write(data)
         except OSError as error:
-            self._segments.abandon()
-            return _write_error(error)
-        else:
-            if segment is not None:
-                since = segment.length
-                self._segments.grow(segment, len(data), records)
-                segment.mark_unread(since)
+            self._close_newest()
+            raise _write_error(error) from error
+        file.held += 1
+        self.size += len(data)
+        if file.size >= self._file_bytes:
+            self._close_newest()
+        return file
+
+    def release(self, file: SpoolFile) -> None:
+        """Note that the database has a record of a file that was in memory too."""
+        file.held -= 1
+        if not file.held:
+            self._drop_unless_needed(file)
+
+    def leave(self, file: SpoolFile) -> None:
+        """Note that a record of a file is no longer in memory: the file has to be read."""
+        file.held -= 1
+        file.left += 1
+        self.records += 1
+
+    async def sync(self) -> None:
+        """Wait until all that was appended before is on the disk.
+
+        Raises:
+            SpoolError: Some of it may not be, and no later call tries it again.
+        """
+        paths = [file.path for file in self._files if not file.synced]
+        if not self._folder_synced:
+            paths.append(self._folder)
+        for file in self._files:
+            file.synced = True
+        self._folder_synced = True
+        if not paths:
+            return
+        try:
+            await asyncio.get_running_loop().run_in_executor(self._thread, self._sync_paths, paths)
+        except OSError as error:
+            self._close_newest()
+            raise _write_error(error) from error
+
+    async def read(self) -> tuple[SpoolFile, list[bytes]] | None:
+        """Read the oldest file that has to be, and close it; None if there is none. It stays until `finish`.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        file = next((file for file in self._files if file.left), None)
+        if file is None:
             return None
-        finally:
-            if segment is not None:
-                self._segments.release(segment)
+        if file is self._newest:
+            self._close_newest()
+        records = await asyncio.get_running_loop().run_in_executor(self._thread, _read_file, file.path)
+        self.size -= file.size
+        file.size = _size_of(records)
+        self.size += file.size
+        return file, records
 
-    async def _in_thread(self, work: Callable[_P, _T], *arguments: _P.args, **keywords: _P.kwargs) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, lambda: work(*arguments, **keywords))
+    def finish(self, file: SpoolFile) -> None:
+        """Note that the database has what was read of a file."""
+        self.records -= file.left
+        file.left = 0
+        self._drop_unless_needed(file)
+
+    def close(self) -> None:
+        """Close files and lock. Files that are needed stay."""
+        self._closed = True
+        self._thread.shutdown()
+        self._close_newest()
+        self._lock.close()
+
+    def _begin_file(self) -> SpoolFile:
+        path = self._folder / f"{self._next_number:016d}{SUFFIX}"
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._next_number += 1
+        self._folder_synced = False
+        self._newest = SpoolFile(path, descriptor)
+        self._files.append(self._newest)
+        return self._newest
+
+    def _close_newest(self) -> None:
+        """Write the next record to another file."""
+        file, self._newest = self._newest, None
+        if file is not None:
+            file.close()
+            self._drop_unless_needed(file)
+
+    def _drop_unless_needed(self, file: SpoolFile) -> None:
+        if file.held or file.left:
+            return
+        if file is not self._newest:
+            self._files.remove(file)
+            file.remove()
+            self.size -= file.size
+        elif file.size:
+            with suppress(OSError):  # what stays is read again by the next process, which does no harm
+                os.ftruncate(file.descriptor, 0)
+                self.size -= file.size
+                file.size = 0
+
+    def _sync_paths(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            try:
+                descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                if path == self._folder:
+                    raise
+                continue  # it is not needed any more
+            try:
+                self._fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
-def _write_error(error: OSError) -> SpoolWriteError:
-    return SpoolWriteError(f"the spool cannot be written: {error.strerror}")
+def _locked(folder: Path) -> LockedFolder:
+    try:
+        return LockedFolder(folder)
+    except FolderInUseError:
+        raise SpoolLockedError(f"another process uses the spool in {folder}: give each its own data-dir") from None
+
+
+def _write_error(error: OSError) -> SpoolError:
+    return SpoolError(f"the spool cannot be written: {error.strerror}")

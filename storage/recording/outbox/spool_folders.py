@@ -11,15 +11,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.recording.outbox.pending_write import RecordPolicy
-from storage.recording.outbox.segment import SUFFIX
-from storage.recording.outbox.segments import SpoolLockedError
-from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.spool import SUFFIX, Spool, SpoolLockedError
 from storage.recording.outbox.writer import Writer
 
 SCAN_SECONDS = 30.0
@@ -28,54 +25,39 @@ SCAN_SECONDS = 30.0
 _log = logging.getLogger(__name__)
 
 
-class SpoolFolders:
-    """The spools of the processes that share a data-dir."""
+def claim_numbered(folder: Path) -> Spool:
+    """Open the first spool below a folder that no other process has.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    Raises:
+        OSError: The folder is unusable.
+    """
+    for number in itertools.count(1):
+        try:
+            return Spool(folder / str(number))
+        except SpoolLockedError:
+            continue
+    raise AssertionError  # numbers do not end
 
-    def claim(self) -> Spool:
-        """Open the spool of the only process.
 
-        Raises:
-            SpoolLockedError: Another process has it.
-            OSError: The folder is unusable.
-        """
-        return Spool(self._folder)
+async def adopt(folder: Path, database: Database, *, pause: Pause = asyncio.sleep) -> None:
+    """Write the records that exited processes left in or below a folder to the database, every `SCAN_SECONDS`, until cancelled.
 
-    def claim_numbered(self) -> Spool:
-        """Open the first spool that no other process has.
+    Any number of processes may do this at the same time.
+    """
+    while True:
+        for spool_folder in _with_records(folder):
+            await _write_to_database(spool_folder, database)
+        await pause(SCAN_SECONDS)
 
-        Raises:
-            OSError: The folder is unusable.
-        """
-        for number in itertools.count(1):
-            try:
-                return Spool(self._folder / str(number))
-            except SpoolLockedError:
-                continue
-        raise AssertionError  # numbers do not end
 
-    async def adopt(self, database: Database, *, pause: Pause = asyncio.sleep) -> None:
-        """Write the records that exited processes left to the database, every `SCAN_SECONDS`, until cancelled.
-
-        Any number of processes may do this at the same time.
-        """
-        while True:
-            for folder in list(self._with_records()):
-                await _write_to_database(folder, database)
-            await pause(SCAN_SECONDS)
-
-    def _with_records(self) -> Iterator[Path]:
-        for folder in [self._folder, *self._folder.glob("[0-9]*/")]:
-            if any(folder.glob("*" + SUFFIX)):
-                yield folder
+def _with_records(folder: Path) -> list[Path]:
+    return [one for one in (folder, *folder.glob("[0-9]*/")) if any(one.glob("*" + SUFFIX))]
 
 
 async def _write_to_database(folder: Path, database: Database) -> None:
     """Write a spool to the database and wait for that, unless a process has it."""
     try:
-        spool = await asyncio.to_thread(Spool, folder)  # it reads every segment
+        spool = await asyncio.to_thread(Spool, folder)  # it reads every file
     except SpoolLockedError:
         return
     except OSError as error:

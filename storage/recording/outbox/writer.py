@@ -6,9 +6,6 @@ everything goes to the spool, and the task keeps trying. When the database is ba
 and one from the spool alternately.
 
 Any operation may be written twice, which does no harm (see `storage.recording.operations`).
-
-Who has a spool has it alone. So another server whose starts are in it is dead: once all is written, the calls that it
-left in flight are ended.
 """
 
 from __future__ import annotations
@@ -16,18 +13,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from uuid import UUID
 
 from bson.errors import BSONError
 
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.left_calls import end_calls_left
 from storage.recording.operations import Operation
 from storage.recording.outbox.batch import RejectedWrite, write_batch
 from storage.recording.outbox.outbox import Outbox, State
 from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
 from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.tail import BATCH_RECORDS
 
 COMMIT_SECONDS = 2.0
 """How long the database may take for operations that callers wait for; half a second later it counts as unavailable."""
@@ -47,15 +42,10 @@ class Writer:
     Args:
         spool: Where they wait while the database is unavailable; closed with the writer.
         policy: Whether the spool may have operations that callers wait for.
-        instance_id: The server whose operations it takes; None if it only writes what others left.
     """
 
-    def __init__(
-        self, database: Database, *, spool: Spool, policy: RecordPolicy, instance_id: UUID | None = None
-    ) -> None:
+    def __init__(self, database: Database, *, spool: Spool, policy: RecordPolicy) -> None:
         self._database = database
-        self._instance_id = instance_id
-        self._dead: set[UUID] = set()
         self._outbox = Outbox(spool, policy=policy)
         self._task: asyncio.Task[None] | None = None
 
@@ -132,7 +122,7 @@ class Writer:
         if self._outbox.state is State.WRITING:
             await self._outbox.wait_for_writes()
         await self._write_tail()
-        await self._write_spooled()
+        await self._write_file()
         if self._outbox.state is State.SPOOLING:
             await self._probe()
 
@@ -140,22 +130,16 @@ class Writer:
         rejected = await self._write(self._outbox.next_batch(), COMMIT_SECONDS)
         self._outbox.acknowledge({operation for operation, _ in rejected})
 
-    async def _write_spooled(self) -> None:
-        operations = list(_decoded(await self._outbox.read()))
-        await self._write(operations, COMMIT_SECONDS if self._outbox.state is State.WRITING else REPLAY_SECONDS)
-        self._outbox.acknowledge_read()
-        self._dead |= {id_ for one in operations if (id_ := one.instance_id) not in {None, self._instance_id}}
-        if self._dead and not self._outbox.spooled:
-            await self._end_calls_left()
-
-    async def _end_calls_left(self) -> None:
-        """End what the dead left. Where the database does not do that now, another process does it later."""
-        dead, self._dead = self._dead, set()
-        with suppress(DatabaseUnavailableError):
-            async with self._database.within(COMMIT_SECONDS, "end calls that dead servers left", may_be_slow=True):
-                for id_ in dead:
-                    await end_calls_left(self._database, id_)
-                    await self._database.members.delete_one({"_id": id_})
+    async def _write_file(self) -> None:
+        """Write the oldest file that is in the spool alone; between its batches, what is in memory."""
+        if (found := await self._outbox.read()) is None:
+            return
+        file, records = found
+        for first in range(0, len(records), BATCH_RECORDS):
+            seconds = COMMIT_SECONDS if self._outbox.state is State.WRITING else REPLAY_SECONDS
+            await self._write(list(_decoded(records[first : first + BATCH_RECORDS])), seconds)
+            await self._write_tail()
+        self._outbox.acknowledge_file(file)
 
     async def _probe(self) -> None:
         if not await self._database.health.check():

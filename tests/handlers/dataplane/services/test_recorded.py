@@ -11,7 +11,7 @@ import handlers.dataplane.call
 from settings import RecordPolicy
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox import tail
-from storage.recording.outbox.segment import read_frames
+from storage.recording.outbox.spool import read_frames
 from tests.bridge import until
 from tests.handlers.conversations import MESSAGES, RESPONSES
 from upstream.demo.scripted import LAST_CHUNK as LAST
@@ -43,8 +43,7 @@ async def test_a_start_is_on_disk_before_the_upstream_is_asked_and_ends_if_its_c
     gate = asyncio.Event()
     client = await begin(running, gate)
     (log,) = (data_dir / "spool").glob("*.journal")
-    with log.open("rb") as file:
-        (record,) = read_frames(file, log.stat().st_size)
+    (record,) = read_frames(log.read_bytes())
     operation = Operation.decode(record)
     assert (operation.action, operation._fields["status"], operation._fields["model"]) == (
         Action.START,

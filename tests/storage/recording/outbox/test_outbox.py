@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,12 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox import outbox as outbox_module
 from storage.recording.outbox import tail as tail_module
 from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
-from storage.recording.outbox.segment import FRAME_BYTES, Segment
-from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.spool import FRAME_BYTES, Spool, read_frames
 from tests.examples import examples
 
 SIZE = 100
@@ -68,9 +67,8 @@ def tail(outbox):
 
 def on_disk(folder):
     """What the files have."""
-    segments = [Segment.found(path) for path in sorted(folder.glob("*.journal"))]
-    records = [segment.read(segment.start, 1000)[0] for segment in segments]
-    return [Operation.decode(record) for some in records for record in some]
+    files = [path.read_bytes() for path in sorted(folder.glob("*.journal"))]
+    return [Operation.decode(record) for data in files for record in read_frames(data)]
 
 
 def spool_with(folder, room, reserve, **options):
@@ -79,9 +77,9 @@ def spool_with(folder, room, reserve, **options):
 
 
 @asynccontextmanager
-async def opened(folder, policy=RecordPolicy.SPOOL, room=PLENTY, reserve=0):
+async def opened(folder, policy=RecordPolicy.SPOOL, room=PLENTY, reserve=0, **options):
     """An outbox whose spool has room for that many operations, of which an eighth is for urgent ones, and for more of those."""
-    outbox = Outbox(spool_with(folder, room, reserve), policy=policy)
+    outbox = Outbox(spool_with(folder, room, reserve, **options), policy=policy)
     yield outbox
     await outbox.close()
 
@@ -89,9 +87,10 @@ async def opened(folder, policy=RecordPolicy.SPOOL, room=PLENTY, reserve=0):
 async def read(outbox):
     """What is in the spool alone, now that it is on disk, which the database has from now on."""
     operations = []
-    while records := await outbox.read():
+    while found := await outbox.read():
+        file, records = found
         operations += [Operation.decode(record) for record in records]
-        outbox.acknowledge_read()
+        outbox.acknowledge_file(file)
     return operations
 
 
@@ -137,14 +136,13 @@ async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tm
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
         await add_start(outbox, 1).result
-        await outbox._spool.synced()
         outbox.mark_available()
         add(outbox, checkpoint(1), end(1))
         add_start(outbox, 2)
         add_start(outbox, 3)
         add(outbox, end(3))
         assert tail(outbox) == [end(1), start(3), end(3), start(2)]
-        assert await read(outbox) == [start(1)]
+        assert await read(outbox) == [start(1), checkpoint(1), end(1), start(2), start(3), end(3)]
         assert tail(outbox) == [end(1), start(3), end(3), start(2), checkpoint(1)]
         outbox.next_batch()
         outbox.acknowledge()
@@ -260,8 +258,82 @@ async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_pat
         assert await read(outbox) == [start(1), end(9)]
         assert outbox.next_batch() == [end(1)]
         outbox.acknowledge()
-        await outbox._spool.synced()
         assert on_disk(tmp_path) == []
+
+
+class Gate:
+    """A sync to disk that waits until it is let through, and counts how often it was asked."""
+
+    def __init__(self):
+        self.asked = 0
+        self.entered = threading.Semaphore(0)
+        self.let_through = threading.Semaphore(0)
+
+    def __call__(self, descriptor):
+        self.asked += 1
+        self.entered.release()
+        assert self.let_through.acquire(timeout=10)
+
+    async def reached(self):
+        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
+
+
+@pytest.mark.gen_test
+async def test_without_the_database_a_start_is_accepted_when_it_is_synced_with_all_that_came_meanwhile(tmp_path):
+    gate = Gate()
+    async with opened(tmp_path, fsync=gate) as outbox:
+        outbox.mark_unavailable()
+        first = add_start(outbox, 0)
+        await gate.reached()
+        others = [add_start(outbox, number) for number in range(1, 100)]
+        add(outbox, end(1))
+        assert (first.waited_for, on_disk(tmp_path)[0], outbox.queued, outbox.spooled) == (True, start(0), 0, 101)
+        reading = asyncio.create_task(outbox.read())
+        gate.let_through.release(2)  # the file and the folder
+        await first.result
+        await gate.reached()
+        await gate.reached()
+        assert [write.waited_for for write in others] == [True] * 99
+        gate.let_through.release()
+        assert [await write.result for write in others] == [None] * 99
+        assert (gate.asked, len((await reading)[1])) == (3, 101)
+
+
+@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: Input/output error$")
+@pytest.mark.gen_test
+async def test_what_cannot_be_synced_is_refused_or_stays_in_memory_and_not_on_disk(tmp_path):
+    failures = iter([OSError(5, "Input/output error")])
+
+    def fsync(descriptor):
+        if failure := next(failures, None):
+            raise failure
+
+    async with opened(tmp_path, fsync=fsync) as outbox:
+        outbox.mark_unavailable()
+        add(outbox, end(1))
+        refused = await add_start(outbox, 2).result
+        assert str(refused) == "Recording is unavailable: the spool cannot be written: Input/output error."
+        assert refused.maybe_written
+        assert (on_disk(tmp_path), outbox.queued, outbox.spooled, outbox.accepts) == ([], 1, 0, False)
+        assert await add_start(outbox, 3).result is None
+        assert (outbox.accepts, tail(outbox)) == (True, [end(1)])
+        outbox.mark_unavailable()  # as at each further try to reach the database
+        await settled(outbox)
+        assert await read(outbox) == [start(3), end(1)]
+        assert (outbox.queued, outbox.spooled, on_disk(tmp_path)) == (0, 0, [])
+
+
+@pytest.mark.gen_test
+async def test_tries_to_reach_the_database_make_no_further_files(tmp_path):
+    async with opened(tmp_path) as outbox:
+        for number in range(3):
+            outbox.mark_unavailable()
+            assert await add_start(outbox, number).result is None
+            await outbox.read()
+        assert [path.name for path in sorted(tmp_path.glob("*.journal"))] == [
+            "0000000000000001.journal",
+            "0000000000000002.journal",
+        ]
 
 
 class Calls:
@@ -316,9 +388,7 @@ class Calls:
         await self.outage()
 
     async def replay(self):
-        self._write([Operation.decode(record) for record in await self.outbox.read()])
-        self.outbox.mark_available()
-        self.outbox.acknowledge_read()
+        self._replayed(await self.outbox.read())
 
     async def slow_replay(self):
         reading = asyncio.create_task(self.outbox.read())
@@ -326,14 +396,22 @@ class Calls:
         await self.end()
         await self.start()
         await self.start()
-        self._write([Operation.decode(record) for record in await reading])
+        found = await reading
+        await self.commit()
         await self.end()
-        self.outbox.mark_available()
-        self.outbox.acknowledge_read()
+        self._replayed(found)
 
     async def unacknowledged_replay(self):
-        self._write([Operation.decode(record) for record in await self.outbox.read()])
+        if found := await self.outbox.read():
+            self._write([Operation.decode(record) for record in found[1]])
         await self.outage()
+
+    def _replayed(self, found):
+        if found is not None:
+            file, records = found
+            self._write([Operation.decode(record) for record in records])
+            self.outbox.mark_available()
+            self.outbox.acknowledge_file(file)
 
     async def outage(self):
         self.outbox.mark_unavailable()
@@ -342,8 +420,7 @@ class Calls:
         self.outbox.mark_available()
 
     async def time_passes(self):
-        await self.outbox._spool.synced()
-        await asyncio.sleep(0)
+        await settled(self.outbox)
 
     async def moments_pass(self):
         self.outbox.hurry()
@@ -398,13 +475,12 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
                 await step(calls)
             await calls.finish_batch()
             calls.check()
-            await outbox._spool.synced()
+            await settled(outbox)
             assert (on_disk(folder), outbox._tail.size, outbox._spool.size) == ([], 0, 0)
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(tail_module, "TAIL_BYTES", tail_records * SIZE)
         patch.setattr(tail_module, "BATCH_RECORDS", batch)
-        patch.setattr(outbox_module, "BATCH_RECORDS", batch)
         run_apart(live(Path(name)))
 
 
@@ -419,13 +495,14 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
     run_apart, *, steps, room, tail_records
 ):
     async def live(folder):
-        spool = spool_with(folder, room, PLENTY, segment_bytes=3 * SIZE)
+        spool = spool_with(folder, room, PLENTY, file_bytes=3 * SIZE)
         outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
         calls = Calls(outbox)
         for step in steps:
             await step(calls)
         acknowledged = {number for number, write in enumerate(calls.starts) if accepted(write)}
-        await die(spool)
+        await settled(outbox)  # what the disk is about to have when the process dies, and who waited hears of it
+        spool.close()
         async with opened(folder) as survivor:
             calls.outbox = survivor
             await calls.finish_batch()
@@ -443,9 +520,8 @@ def accepted(write):
     return write.result.done() and write.result.result() is None
 
 
-async def die(spool):
-    """Let go of the lock, as the system does for a process that has died, and write nothing more."""
-    await spool.synced()  # what the disk is about to have when the process dies
-    await asyncio.sleep(0)  # who waited for that hears of it
-    spool._thread.shutdown()
-    spool._segments._lock.close()
+async def settled(outbox):
+    """Wait until what was left to the spool is on the disk."""
+    while outbox._syncing is not None:
+        await asyncio.wait([outbox._syncing])
+    await asyncio.sleep(0)

@@ -6,9 +6,8 @@ from uuid import UUID
 import pytest
 
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox.segments import SpoolLockedError
 from storage.recording.outbox.spool import Spool
-from storage.recording.outbox.spool_folders import SCAN_SECONDS, SpoolFolders
+from storage.recording.outbox.spool_folders import SCAN_SECONDS, adopt, claim_numbered
 
 
 async def leave_behind(folder, number):
@@ -18,8 +17,8 @@ async def leave_behind(folder, number):
         (Action.START, {"status": "in_flight"}),
         (Action.END, {"status": "completed", "end_reason": "completed"}),
     ):
-        await spool.append_synced(Operation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields}).record)
-    await spool.close()
+        spool.append(Operation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields}).record)
+    spool.close()
 
 
 async def found(database):
@@ -54,17 +53,12 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def spools(folder):
-    return SpoolFolders(folder)
-
-
-@pytest.fixture
-def looks(io_loop, spools, database):
+def looks(io_loop, folder, database):
     """A spool that is looked after; whoever looks waits in a pause."""
     looks, tasks = Looks(), set()
 
     async def begin():
-        tasks.add(asyncio.create_task(spools.adopt(database, pause=looks.pause)))
+        tasks.add(asyncio.create_task(adopt(folder, database, pause=looks.pause)))
 
     async def end():
         for task in tasks:
@@ -77,26 +71,16 @@ def looks(io_loop, spools, database):
 
 
 @pytest.mark.gen_test
-async def test_the_only_process_has_the_folder_itself_and_no_other_may_have_it(spools, folder):
-    spool = spools.claim()
-    with pytest.raises(SpoolLockedError):
-        spools.claim()
-    await spool.append_synced(b"record")
-    assert [path.name for path in folder.glob("*.journal")] == ["0000000000000001.journal"]
-    await spool.close()
-
-
-@pytest.mark.gen_test
-async def test_each_of_several_processes_has_the_lowest_number_that_is_free(spools, folder):
-    first, second, third = (spools.claim_numbered() for _ in range(3))
-    await second.close()
-    again = spools.claim_numbered()
-    await again.append_synced(b"record")
+async def test_each_of_several_processes_has_the_lowest_number_that_is_free(folder):
+    first, second, third = (claim_numbered(folder) for _ in range(3))
+    second.close()
+    again = claim_numbered(folder)
+    again.append(b"record")
     assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == [
         *("1", "1/lock", "2", "2/0000000000000001.journal", "2/lock", "3", "3/lock"),
     ]
     for spool in (first, again, third):
-        await spool.close()
+        spool.close()
 
 
 @pytest.mark.gen_test
@@ -119,21 +103,21 @@ async def test_what_belongs_to_a_process_is_left_to_it_until_it_is_gone(folder, 
     owner = Spool(folder / "1")
     await looks.next()
     assert (await found(database), owner.records) == ({}, 2)
-    await owner.close()
+    owner.close()
     await looks.next()
     assert await found(database) == {1: "completed"}
 
 
 @pytest.mark.gen_test
-async def test_a_folder_of_which_nothing_is_left_may_be_taken_again(folder, looks, spools, database):
+async def test_a_folder_of_which_nothing_is_left_may_be_taken_again(folder, looks, database):
     await looks.first()
     await leave_behind(folder / "1", 1)
     await looks.next()
-    spool = spools.claim_numbered()
+    spool = claim_numbered(folder)
     assert spool.records == 0
-    await spool.append_synced(b"record")
+    spool.append(b"record")
     assert [path.parent.name for path in folder.rglob("*.journal")] == ["1"]
-    await spool.close()
+    spool.close()
 
 
 @pytest.mark.expects_log(
