@@ -15,7 +15,7 @@ from storage.accounts.users import LastOwnerError, Role
 
 T = TypeVar("T")
 
-HEADINGS = ("NAME", "ROLE", "DISPLAY NAME", "GROUPS", "COST CENTRE", "LAST SEEN", "SPEND", "CREATED", "ID")
+HEADINGS = ("NAME", "ROLE", "DISPLAY NAME", "GROUPS", "LAST SEEN", "SPEND", "CREATED", "ID")
 
 
 force_option = click.option("--force", is_flag=True, help="Do not ask, also if NAME is the only owner.")
@@ -45,14 +45,9 @@ def users() -> None:
     help="What the user may see.",
 )
 @click.option("--display-name", metavar="TEXT", help="Display name; default: NAME.")
-@click.option("--cost-centre", metavar="TEXT", default="", help="Who pays.")
-def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -> None:
+def add_user(name: str, role: str, display_name: str | None) -> None:
     """Add the user NAME. Owners and auditors see every interception, readers all without prompts, members their own."""
-    user = run(
-        lambda database: identities_of(database).add_user(
-            name, role=Role(role), display_name=display_name, cost_centre=cost_centre
-        )
-    )
+    user = run(lambda database: identities_of(database).add_user(name, role=Role(role), display_name=display_name))
     click.echo(f"Added {user.username} ({user.role}).")
 
 
@@ -60,15 +55,14 @@ def add_user(name: str, role: str, display_name: str | None, cost_centre: str) -
 @click.argument("name")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What the user may see.")
 @click.option("--display-name", metavar="TEXT", help="Display name; empty means NAME.")
-@click.option("--cost-centre", metavar="TEXT", help="Who pays; empty means nobody.")
 @force_option
-def change_user(name: str, role: str | None, display_name: str | None, cost_centre: str | None, force: bool) -> None:
+def change_user(name: str, role: str | None, display_name: str | None, force: bool) -> None:
     """Change the given fields of the user NAME."""
     new_role = Role(role) if role else None
     user = run(
         lambda database: _confirmed(
             lambda author: identities_of(database).change_user(
-                name, role=new_role, display_name=display_name, cost_centre=cost_centre, author=author
+                name, role=new_role, display_name=display_name, author=author
             ),
             force=force,
         )
@@ -84,7 +78,7 @@ def list_users(as_json: bool) -> None:
     rows = [
         (
             *(person.user.username, person.user.role, person.user.display_name),
-            *(", ".join(group.name for group in person.groups), person.user.cost_centre),
+            ", ".join(group.name for group in person.groups),
             *(format_time(person.last_seen_at, "never"), f"{person.spend_usd:.2f}"),
             *(format_time(person.user.created_at, ""), str(person.user.id)),
         )

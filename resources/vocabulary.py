@@ -109,8 +109,7 @@ _OF_TOKEN: Final = "{whose} token [“{name}” ]({token_id})"  # noqa: S105 - a
 ACTIONS: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.USER_ADDED: "added {subject} as {role}[, named “{name}”]",
-        Action.USER_CHANGED: "changed {subject}:[ from {role_before} to {role},][ named “{name}” instead of “{name_before}”,]"
-        "[ cost centre “{cost_centre}” instead of “{cost_centre_before}”,]",
+        Action.USER_CHANGED: "changed {subject}:[ from {role_before} to {role},][ named “{name}” instead of “{name_before}”,]",
         Action.USER_REMOVED: "removed {subject} and revoked {revoked_tokens:token}",
         Action.USER_LINKED: "linked {subject} to who signs in at {issuer}",
         Action.GROUP_ADDED: "added the group {group}[, named “{name}”]",

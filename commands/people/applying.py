@@ -85,7 +85,6 @@ async def _do(step: Step, database: Database, store: PolicyStore) -> None:
                 step.name,
                 role=given.role,
                 display_name=given.display_name or None,
-                cost_centre=given.cost_centre or "",
             )
         case What.CHANGE_USER:
             role = Role(given["role"]) if "role" in given else None
@@ -93,7 +92,6 @@ async def _do(step: Step, database: Database, store: PolicyStore) -> None:
                 step.name,
                 role=role,
                 display_name=given.get("display_name"),
-                cost_centre=given.get("cost_centre"),
                 author=_AUTHOR,
             )
         case What.REMOVE_USER:

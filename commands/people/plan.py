@@ -117,8 +117,6 @@ def _changes(one: PlannedUser, old: User) -> Iterator[tuple[str, tuple[str, str]
         yield "role", (old.role.value, one.role.value)
     if one.display_name is not UNSET and (one.display_name or old.username) != old.display_name:
         yield "display_name", (old.display_name, one.display_name or old.username)
-    if one.cost_centre is not UNSET and one.cost_centre != old.cost_centre:
-        yield "cost_centre", (old.cost_centre, one.cost_centre)
 
 
 def _memberships(one: PlannedUser, old: User | None, present: Iterable[str]) -> Iterator[Step]:

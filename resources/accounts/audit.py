@@ -59,8 +59,6 @@ class Detail(Struct):
     ] = UNSET
     name_before: str | UnsetType = UNSET
     issuer: Annotated[str | UnsetType, doc("The identity provider of a user who signs in there.")] = UNSET
-    cost_centre: str | UnsetType = UNSET
-    cost_centre_before: str | UnsetType = UNSET
     expires_at: Annotated[Time | UnsetType | None, doc("When the token expires; null is never.")] = UNSET
     revoked_tokens: Annotated[Count | UnsetType, doc("The number of tokens that a removed user had.")] = UNSET
     policy: Annotated[str | UnsetType, doc("The policy, as in `group research`.")] = UNSET

@@ -25,13 +25,12 @@ class User(Struct):
         Role, doc("An owner and an auditor see every call, a reader every call without its texts, a member their own.")
     ]
     created_at: Time
-    cost_centre: Annotated[str, doc("Who pays, as the owners entered it; empty without an entry.")]
 
     @classmethod
     def of(cls, user: users.User, *further: Any) -> Self:
         """Make the resource of a user, with further fields."""
         created_at = format_time(user.created_at)
-        return cls(user.id, user.username, user.display_name, user.role, created_at, user.cost_centre, *further)
+        return cls(user.id, user.username, user.display_name, user.role, created_at, *further)
 
 
 class TokenRules(Struct):
@@ -96,9 +95,6 @@ Username = Annotated[
 DisplayName = Annotated[
     str, Meta(max_length=MAX_NAME, description="The `name`, of printable characters; an empty one is the username.")
 ]
-CostCentre = Annotated[
-    str, Meta(max_length=MAX_NAME, description="Who pays, in printable characters; an empty one is none.")
-]
 
 
 class NewUser(Body):
@@ -107,13 +103,11 @@ class NewUser(Body):
     username: Username
     role: Role
     display_name: DisplayName | UnsetType = UNSET
-    cost_centre: CostCentre | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {
         "username": checked_username,
         "role": one_of(Role),
         "display_name": partial(checked_name, "display name"),
-        "cost_centre": partial(checked_name, "cost centre"),
     }
 
 
@@ -122,6 +116,5 @@ class UserChange(Body):
 
     role: Role | UnsetType = UNSET
     display_name: DisplayName | UnsetType = UNSET
-    cost_centre: CostCentre | UnsetType = UNSET
 
     readers: ClassVar[Readers] = NewUser.readers

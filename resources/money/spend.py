@@ -98,7 +98,7 @@ def spend_days(
 
 _COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(
     {
-        Dimension.USER: ("user_id", "username", "user_name", "cost_centre"),
+        Dimension.USER: ("user_id", "username", "user_name"),
         Dimension.GROUPS: ("group_ids", "groups"),
         Dimension.TOKEN: ("token_id", "token_name"),
         Dimension.PROVIDER: ("provider_name",),
@@ -128,7 +128,7 @@ def _named(by: By, value: Any, names: Names) -> Iterator[object]:
     match by.dimension:
         case Dimension.USER:
             user = names.users.get(value)
-            yield from (user.username, user.display_name, user.cost_centre) if user else ("", "", "")
+            yield from (user.username, user.display_name) if user else ("", "")
         case Dimension.GROUPS:
             yield _group_names(names, value)
         case Dimension.TOKEN:
@@ -227,9 +227,6 @@ def _focus_cells(question: Question, row: Row, names: Names) -> Cells:
 def _tags(question: Question, row: Row, names: Names) -> str:
     values = {one.dimension: value for one, value in zip(question.by, row.key, strict=True)}
     tags: dict[str, str] = {}
-    user = names.users.get(values[Dimension.USER])
-    if user and user.cost_centre:
-        tags["cost_centre"] = user.cost_centre
     for name in ("group", "token", "client"):
         if (one := SPEND_BY[name]) in values:
             tags[name] = _group_names(names, values[one]) if one is Dimension.GROUPS else str(values[one] or "")

@@ -51,13 +51,12 @@ class UserAccounts(Authentication, Changes):
         *,
         role: Role,
         display_name: str | None = None,
-        cost_centre: str = "",
         author: Author = COMMAND_LINE,
     ) -> User:
         """Add a user; `display_name` is the username unless given.
 
         Raises:
-            IdentityError: The username, display name or cost centre is not allowed.
+            IdentityError: The username or display name is not allowed.
             IdentityConflictError: The username is taken.
         """
         user = User(
@@ -66,17 +65,15 @@ class UserAccounts(Authentication, Changes):
             display_name=checked_name("display name", display_name or username),
             role=role,
             created_at=self._now(),
-            cost_centre=checked_name("cost centre", cost_centre),
         )
-        kept = {"username": username, "display_name": user.display_name, "role": role.value, "cost_centre": cost_centre}
+        kept = {"username": username, "display_name": user.display_name, "role": role.value}
         document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
 
         async def add(session: Session) -> None:
             if same := await self._user_named(username, session):
                 raise IdentityConflictError(f'a user named "{same.username}" exists already')
             await self._database.users.insert_one(document, session=session)
-            said = {"cost_centre": cost_centre} if cost_centre else {}
-            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name, **said)
+            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
 
         try:
             await self._change(add)
@@ -146,17 +143,15 @@ class UserAccounts(Authentication, Changes):
         *,
         role: Role | None = None,
         display_name: str | None = None,
-        cost_centre: str | None = None,
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> User:
-        """Change the given fields of a user; an empty display name means the username, an empty cost centre none.
+        """Change the given fields of a user; an empty display name means the username.
 
         Raises:
             LastOwnerError: There would be no owner any more.
-            IdentityError: The display name or the cost centre is not allowed.
+            IdentityError: The display name is not allowed.
         """
-        centre = None if cost_centre is None else checked_name("cost centre", cost_centre)
         name = None if display_name is None else checked_name("display name", display_name)
 
         async def change(session: Session) -> User:
@@ -164,12 +159,7 @@ class UserAccounts(Authentication, Changes):
             if versions is not None and user.version not in versions:
                 raise ChangedMeanwhileError(CHANGED.format(user.username))
             display_name = user.display_name if name is None else name or user.username
-            changed = replace(
-                user,
-                role=role or user.role,
-                display_name=display_name,
-                cost_centre=user.cost_centre if centre is None else centre,
-            )
+            changed = replace(user, role=role or user.role, display_name=display_name)
             if user.role is Role.OWNER and changed.role is not Role.OWNER:
                 await self._leave_an_owner(user, author, session)
             detail: dict[str, str] = {}
@@ -177,14 +167,8 @@ class UserAccounts(Authentication, Changes):
                 detail |= {"role": changed.role.value, "role_before": user.role.value}
             if changed.display_name != user.display_name:
                 detail |= {"name": changed.display_name, "name_before": user.display_name}
-            if changed.cost_centre != user.cost_centre:
-                detail |= {"cost_centre": changed.cost_centre, "cost_centre_before": user.cost_centre}
             if detail:
-                fields = {
-                    "role": changed.role.value,
-                    "display_name": changed.display_name,
-                    "cost_centre": changed.cost_centre,
-                }
+                fields = {"role": changed.role.value, "display_name": changed.display_name}
                 await self._database.users.update_one({"_id": user.id}, {"$set": fields}, session=session)
                 await self._audit(session, author, Action.USER_CHANGED, user, **detail)
             return changed

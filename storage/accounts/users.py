@@ -79,7 +79,6 @@ class User(Stored, frozen=True, kw_only=True):
 
     Attributes:
         group_ids: Their groups, without `everyone`, which has no id.
-        cost_centre: Who pays, as the operator entered it; empty without an entry.
     """
 
     id: UUID
@@ -88,7 +87,6 @@ class User(Stored, frozen=True, kw_only=True):
     role: Role
     created_at: datetime
     group_ids: tuple[UUID, ...] = ()
-    cost_centre: str = ""
 
     @property
     def is_service(self) -> bool:

@@ -61,7 +61,6 @@ class Kind(Struct, frozen=True, kw_only=True):
 class Team(Struct, frozen=True):
     """A group: its people by their full names, and the shares of the kinds of work that they do."""
 
-    cost_centre: str
     project: str
     people: tuple[str, ...]
     uses: Mapping[str, float]

@@ -87,7 +87,6 @@ class Filling:
                     f"{full_name.partition(' ')[0].lower()}@{DOMAIN}",
                     role=roles.get(full_name, Role.MEMBER),
                     display_name=full_name,
-                    cost_centre=team.cost_centre,
                 )
                 for full_name in team.people
             ]

@@ -21,7 +21,7 @@ MAY = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 ADA, LAB, OPS = UUID(int=1), UUID(int=2), UUID(int=3)
 NAMES = Names(
-    {ADA: User(id=ADA, username="ada", display_name="=Ada", role=Role.MEMBER, created_at=MAY, cost_centre="4711")},
+    {ADA: User(id=ADA, username="ada", display_name="=Ada", role=Role.MEMBER, created_at=MAY)},
     {LAB: Group(id=LAB, name="lab", display_name="", created_at=MAY)},
     {"t1": Token(id="t1", user_id=ADA, name="laptop", created_at=MAY, expires_at=None, revoked_at=None)},
 )
@@ -85,7 +85,7 @@ def test_focus_has_a_charge_of_a_day_with_the_columns_that_it_demands():
         "SubAccountId": str(ADA),
         "SubAccountName": "ada",
         "SubAccountType": "User",
-        "Tags": '{"cost_centre":"4711","group":"00000000-0000-0000-0000-000000000003, lab","token":"t1","client":""}',
+        "Tags": '{"group":"00000000-0000-0000-0000-000000000003, lab","token":"t1","client":""}',
     }
     own = {name: value for name, value in row.items() if name.startswith("x_")}
     assert list(own.values()) == ["2", "1", "10", "20", "30", "40"]

@@ -58,7 +58,6 @@ async def add_user(ask: Ask, body: NewUser) -> Tagged[User]:
         body.username,
         role=body.role,
         display_name=body.display_name or None,
-        cost_centre=body.cost_centre or "",
         author=ask.author,
     )
     return Tagged(User.of(user), user.version)

@@ -178,7 +178,6 @@ class SingleSignOn(Changes):
             "username": person.username,
             "display_name": checked_display_name,
             "role": role.value,
-            "cost_centre": "",
             "created_at": self._now(),
             "removed_at": None,
             "openid": openid,

@@ -67,16 +67,16 @@ def test_people_are_changed_and_what_refuses_everything_is_said(output, run, tmp
     file.write_text(FILE)
     output("people", "apply", str(file))
     changed = FILE.replace("concurrency: 3", "concurrency: 0").replace("display_name: Research", "display_name: Lab")
-    file.write_text(changed.replace("role: member", "role: reader, cost_centre: '7'"))
+    file.write_text(changed.replace("role: member", "role: reader"))
     result = run("people", "apply", str(file))
     assert (result.exit_code, result.stdout.splitlines(), result.stderr) == (
         0,
         [
             "~ group research (display_name: 'Research' -> 'Lab')",
-            "~ user bob (role: 'member' -> 'reader', cost_centre: '' -> '7')",
+            "~ user bob (role: 'member' -> 'reader')",
             "~ policy users/bob",
         ],
         "Note: user bob: limits.concurrency: 0 refuses every call\n",
     )
     bob = json.loads(output("users", "list", "--json"))[1]
-    assert (bob["role"], bob["cost_centre"]) == ("reader", "7")
+    assert bob["role"] == "reader"

@@ -26,7 +26,6 @@ def resource(user):
         "name": user.display_name,
         "role": user.role.value,
         "created_at": format_time(user.created_at),
-        "cost_centre": user.cost_centre,
     }
 
 
@@ -46,7 +45,6 @@ async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(
     ada = running.identity.user
     created_at = ada.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     expected = {"id": str(ada.id), "username": "ada", "name": "ada", "role": "owner", "created_at": created_at}
-    expected["cost_centre"] = ""
     expected["tokens"] = {"may_create": True, "limit": None, "expire_by": None}
     assert await running.get(PATH) == (200, expected)
     for role in (Role.MEMBER, Role.AUDITOR):
@@ -106,22 +104,13 @@ async def test_an_owner_adds_changes_and_removes_users_with_who_pays_for_them(ru
         assert (status, changed["name"], changed["role"]) == (200, name, "auditor")
     assert await change("PATCH", "/users/grace", {}) == (200, changed)
     await running.afresh()
-    # who pays for a user is said changed and audited
-    body = {"username": "grace", "role": "member", "cost_centre": "4711"}
-    assert (await change("POST", "/users", body))[1]["cost_centre"] == "4711"
-    assert (await change("PATCH", "/users/grace", {"cost_centre": "0815"}))[1]["cost_centre"] == "0815"
-    assert (await change("PATCH", "/users/grace", {"role": "auditor"}))[1]["cost_centre"] == "0815"
-    assert (await change("PATCH", "/users/grace", {"cost_centre": ""}))[1]["cost_centre"] == ""
-    detail = "the cost centre is not allowed: it has up to 128 printable characters"
-    wrong = {"message": INVALID_BODY, "validations": [{"field": "cost_centre", "detail": detail}]}
-    assert await change("PATCH", "/users/grace", {"cost_centre": "x" * 129}) == (400, wrong)
+    # what is changed is audited with what was before
     entries = (await running.get("/api/v2/aibridge/audit"))[1]["results"]
-    changes = [entry["detail"] for entry in entries if entry["action"] in {"user.added", "user.changed"}]
-    assert changes[:4] == [
-        {"cost_centre": "", "cost_centre_before": "0815"},
+    changes = [entry["detail"] for entry in entries if entry["action"] == "user.changed"]
+    assert changes[:3] == [
+        {"name": "grace", "name_before": "Grace H."},
+        {"name": "Grace H.", "name_before": "grace"},
         {"role": "auditor", "role_before": "member"},
-        {"cost_centre": "0815", "cost_centre_before": "4711"},
-        {"role": "member", "name": "grace", "cost_centre": "4711"},
     ]
     await running.afresh()
     # an owner removes a user and their tokens
