@@ -43,8 +43,8 @@ def list_groups(as_json: bool) -> None:
 def list_members(group: str, as_json: bool) -> None:
     """List the users in GROUP, by name."""
     _, found = run(lambda database: groups_of(database).members_page(group, limit=0, offset=0))
-    rows = [(user.username, user.role, user.display_name, str(user.id)) for user in found]
-    show(map(User.of, found), ("NAME", "ROLE", "DISPLAY NAME", "ID"), rows, as_json)
+    rows = [(user.username, user.role, user.name, str(user.id)) for user in found]
+    show(map(User.of, found), ("NAME", "ROLE", "FULL NAME", "ID"), rows, as_json)
 
 
 @command(groups, "add-member")

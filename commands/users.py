@@ -15,7 +15,7 @@ from storage.accounts.users import LastOwnerError, Role
 
 T = TypeVar("T")
 
-HEADINGS = ("NAME", "ROLE", "DISPLAY NAME", "GROUPS", "LAST SEEN", "SPEND", "CREATED", "ID")
+HEADINGS = ("NAME", "ROLE", "FULL NAME", "GROUPS", "LAST SEEN", "SPEND", "CREATED", "ID")
 
 
 force_option = click.option("--force", is_flag=True, help="Do not ask, also if NAME is the only owner.")
@@ -44,26 +44,24 @@ def users() -> None:
     show_default=True,
     help="What the user may see.",
 )
-@click.option("--display-name", metavar="TEXT", help="Display name; default: NAME.")
-def add_user(name: str, role: str, display_name: str | None) -> None:
+@click.option("--name", "full_name", metavar="TEXT", help="What the user is called; default: NAME.")
+def add_user(name: str, role: str, full_name: str | None) -> None:
     """Add the user NAME. Owners and auditors see every interception, readers all without prompts, members their own."""
-    user = run(lambda database: identities_of(database).add_user(name, role=Role(role), display_name=display_name))
+    user = run(lambda database: identities_of(database).add_user(name, role=Role(role), name=full_name))
     click.echo(f"Added {user.username} ({user.role}).")
 
 
 @command(users, "change")
 @click.argument("name")
 @click.option("--role", type=click.Choice([role.value for role in Role]), help="What the user may see.")
-@click.option("--display-name", metavar="TEXT", help="Display name; empty means NAME.")
+@click.option("--name", "full_name", metavar="TEXT", help="What the user is called; empty means NAME.")
 @force_option
-def change_user(name: str, role: str | None, display_name: str | None, force: bool) -> None:
+def change_user(name: str, role: str | None, full_name: str | None, force: bool) -> None:
     """Change the given fields of the user NAME."""
     new_role = Role(role) if role else None
     user = run(
         lambda database: _confirmed(
-            lambda author: identities_of(database).change_user(
-                name, role=new_role, display_name=display_name, author=author
-            ),
+            lambda author: identities_of(database).change_user(name, role=new_role, name=full_name, author=author),
             force=force,
         )
     )
@@ -77,7 +75,7 @@ def list_users(as_json: bool) -> None:
     _, people = run(lambda database: people_of(database).page(limit=0, offset=0))
     rows = [
         (
-            *(person.user.username, person.user.role, person.user.display_name),
+            *(person.user.username, person.user.role, person.user.name),
             ", ".join(group.name for group in person.groups),
             *(format_time(person.last_seen_at, "never"), f"{person.spend_usd:.2f}"),
             *(format_time(person.user.created_at, ""), str(person.user.id)),

@@ -82,7 +82,7 @@ class Initiator(Struct):
     @classmethod
     def of_user(cls, user: User) -> Self:
         """Make it of a user who is known."""
-        return cls(user.id, user.username, user.display_name)
+        return cls(user.id, user.username, user.name)
 
 
 class ListPage(Struct, Generic[T]):

@@ -36,7 +36,7 @@ class Names(Struct, frozen=True):
         match dimension:
             case Dimension.USER if value is not None:
                 user = self.users.get(value)
-                return SeriesGroup(format_id(value), user.display_name if user else "", user.username if user else "")
+                return SeriesGroup(format_id(value), user.name if user else "", user.username if user else "")
             case Dimension.GROUP:
                 known = self.groups.get(value)
                 return SeriesGroup(None if value is None else format_id(value), known.name if known else "")

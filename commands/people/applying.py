@@ -84,14 +84,14 @@ async def _do(step: Step, database: Database, store: PolicyStore) -> None:
             await identities.add_user(
                 step.name,
                 role=given.role,
-                display_name=given.display_name or None,
+                name=given.name or None,
             )
         case What.CHANGE_USER:
             role = Role(given["role"]) if "role" in given else None
             await identities.change_user(
                 step.name,
                 role=role,
-                display_name=given.get("display_name"),
+                name=given.get("name"),
                 author=_AUTHOR,
             )
         case What.REMOVE_USER:

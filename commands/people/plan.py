@@ -115,8 +115,8 @@ def _users(wanted: People, there: There, *, removes: bool) -> Iterator[Step]:
 def _changes(one: PlannedUser, old: User) -> Iterator[tuple[str, tuple[str, str]]]:
     if one.role is not old.role:
         yield "role", (old.role.value, one.role.value)
-    if one.display_name is not UNSET and (one.display_name or old.username) != old.display_name:
-        yield "display_name", (old.display_name, one.display_name or old.username)
+    if one.name is not UNSET and (one.name or old.username) != old.name:
+        yield "name", (old.name, one.name or old.username)
 
 
 def _memberships(one: PlannedUser, old: User | None, present: Iterable[str]) -> Iterator[Step]:

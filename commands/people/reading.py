@@ -1,7 +1,7 @@
 """A file of people: users, groups and policies, in YAML or JSON, read and checked as a whole.
 
 Shape:
-    users:    [{username, role, display_name?, groups?: [name, ..]}, ..]
+    users:    [{username, role, name?, groups?: [name, ..]}, ..]
     groups:   [{name, display_name?}, ..]
     policies: {everyone | groups/NAME | users/NAME | tokens/ID: policy, ..}
 """

@@ -34,7 +34,7 @@ def retriable(description: str, *messages: str) -> Described:
     return problem(description, *messages, headers={"Retry-After": RETRY_AFTER})
 
 
-UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, display_name")
+UNKNOWN_FIELD = Validation("admin", "unknown field; allowed are role, name")
 UNKNOWN_PARAMETER = Validation("sort", "unknown query parameter; allowed are after_id, limit, offset, q")
 
 RESPONSES = {

@@ -21,7 +21,7 @@ MAX_REFUSALS: Final = 5
 """Refusals that are shown, the newest."""
 
 
-class TokenUsage(Token):
+class ActiveToken(Token):
     """An active token, and the usage of its own limits."""
 
     limits: Annotated[list[LimitRule], doc("The limits of this token, from the settings and its policy.")]
@@ -67,7 +67,7 @@ class UserUsage(Struct):
         doc("Of the settings and of the policies of everyone, their groups and the user, whatever the token."),
     ]
     tokens: Annotated[
-        list[TokenUsage] | None,
+        list[ActiveToken] | None,
         doc(
             f"At most {MAX_TOKENS} active ones, those that were used last first; null to a reader who asks for somebody else."
         ),

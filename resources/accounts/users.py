@@ -30,7 +30,7 @@ class User(Struct):
     def of(cls, user: users.User, *further: Any) -> Self:
         """Make the resource of a user, with further fields."""
         created_at = format_time(user.created_at)
-        return cls(user.id, user.username, user.display_name, user.role, created_at, *further)
+        return cls(user.id, user.username, user.name, user.role, created_at, *further)
 
 
 class TokenRules(Struct):
@@ -92,9 +92,7 @@ Username = Annotated[
         "`me`, nor a UUID, nor what looks like a token.",
     ),
 ]
-DisplayName = Annotated[
-    str, Meta(max_length=MAX_NAME, description="The `name`, of printable characters; an empty one is the username.")
-]
+Name = Annotated[str, Meta(max_length=MAX_NAME, description="Printable characters; an empty one is the username.")]
 
 
 class NewUser(Body):
@@ -102,12 +100,12 @@ class NewUser(Body):
 
     username: Username
     role: Role
-    display_name: DisplayName | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
 
     readers: ClassVar[Readers] = {
         "username": checked_username,
         "role": one_of(Role),
-        "display_name": partial(checked_name, "display name"),
+        "name": partial(checked_name, "name"),
     }
 
 
@@ -115,6 +113,6 @@ class UserChange(Body):
     """Changes of a user."""
 
     role: Role | UnsetType = UNSET
-    display_name: DisplayName | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
 
     readers: ClassVar[Readers] = NewUser.readers

@@ -128,7 +128,7 @@ def _named(by: By, value: Any, names: Names) -> Iterator[object]:
     match by.dimension:
         case Dimension.USER:
             user = names.users.get(value)
-            yield from (user.username, user.display_name) if user else ("", "")
+            yield from (user.username, user.name) if user else ("", "")
         case Dimension.GROUPS:
             yield _group_names(names, value)
         case Dimension.TOKEN:

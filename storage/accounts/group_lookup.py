@@ -28,7 +28,7 @@ def service_of(group: Group) -> User:
     return User(
         id=group.id,
         username=SERVICE_PREFIX + group.name,
-        display_name=group.display_name,
+        name=group.display_name,
         role=Role.MEMBER,
         created_at=group.created_at,
         group_ids=(group.id,),

@@ -50,30 +50,29 @@ class UserAccounts(Authentication, Changes):
         username: str,
         *,
         role: Role,
-        display_name: str | None = None,
+        name: str | None = None,
         author: Author = COMMAND_LINE,
     ) -> User:
-        """Add a user; `display_name` is the username unless given.
+        """Add a user; `name` is the username unless given.
 
         Raises:
-            IdentityError: The username or display name is not allowed.
+            IdentityError: The username or the name is not allowed.
             IdentityConflictError: The username is taken.
         """
         user = User(
             id=uuid4(),
             username=checked_username(username),
-            display_name=checked_name("display name", display_name or username),
+            name=checked_name("name", name or username),
             role=role,
             created_at=self._now(),
         )
-        kept = {"username": username, "display_name": user.display_name, "role": role.value}
-        document = {"_id": user.id, "schema_version": 1, **kept, "created_at": user.created_at, "removed_at": None}
+        document = {**user.document, "removed_at": None}
 
         async def add(session: Session) -> None:
             if same := await self._user_named(username, session):
                 raise IdentityConflictError(f'a user named "{same.username}" exists already')
             await self._database.users.insert_one(document, session=session)
-            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.display_name)
+            await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.name)
 
         try:
             await self._change(add)
@@ -142,33 +141,34 @@ class UserAccounts(Authentication, Changes):
         username: str,
         *,
         role: Role | None = None,
-        display_name: str | None = None,
+        name: str | None = None,
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
     ) -> User:
-        """Change the given fields of a user; an empty display name means the username.
+        """Change the given fields of a user; an empty name means the username.
 
         Raises:
             LastOwnerError: There would be no owner any more.
-            IdentityError: The display name is not allowed.
+            IdentityError: The name is not allowed.
         """
-        name = None if display_name is None else checked_name("display name", display_name)
+        new_name = None if name is None else checked_name("name", name)
 
         async def change(session: Session) -> User:
             user = await self.existing_user(username, session)
             if versions is not None and user.version not in versions:
                 raise ChangedMeanwhileError(CHANGED.format(user.username))
-            display_name = user.display_name if name is None else name or user.username
-            changed = replace(user, role=role or user.role, display_name=display_name)
+            changed = replace(user, role=role or user.role)
+            if new_name is not None:
+                changed = replace(changed, name=new_name or user.username)
             if user.role is Role.OWNER and changed.role is not Role.OWNER:
                 await self._leave_an_owner(user, author, session)
             detail: dict[str, str] = {}
             if changed.role is not user.role:
                 detail |= {"role": changed.role.value, "role_before": user.role.value}
-            if changed.display_name != user.display_name:
-                detail |= {"name": changed.display_name, "name_before": user.display_name}
+            if changed.name != user.name:
+                detail |= {"name": changed.name, "name_before": user.name}
             if detail:
-                fields = {"role": changed.role.value, "display_name": changed.display_name}
+                fields = {"role": changed.role.value, "name": changed.name}
                 await self._database.users.update_one({"_id": user.id}, {"$set": fields}, session=session)
                 await self._audit(session, author, Action.USER_CHANGED, user, **detail)
             return changed

@@ -78,12 +78,13 @@ class User(Stored, frozen=True, kw_only=True):
     """A person or program that calls.
 
     Attributes:
+        name: What the user is called.
         group_ids: Their groups, without `everyone`, which has no id.
     """
 
     id: UUID
     username: str
-    display_name: str
+    name: str
     role: Role
     created_at: datetime
     group_ids: tuple[UUID, ...] = ()

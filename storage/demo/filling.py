@@ -86,7 +86,7 @@ class Filling:
                 await self._identities.add_user(
                     f"{full_name.partition(' ')[0].lower()}@{DOMAIN}",
                     role=roles.get(full_name, Role.MEMBER),
-                    display_name=full_name,
+                    name=full_name,
                 )
                 for full_name in team.people
             ]

@@ -9,17 +9,15 @@ MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
 def test_a_user_is_added_listed_and_removed(output):
     assert output("users", "add", "ada") == "Added ada (member).\n"
-    assert (
-        output("users", "add", "grace", "--role", "auditor", "--display-name", "Grace H.") == "Added grace (auditor).\n"
-    )
+    assert output("users", "add", "grace", "--role", "auditor", "--name", "Grace H.") == "Added grace (auditor).\n"
     output("groups", "add", "lab")
     output("groups", "add-member", "lab", "grace")
-    assert output("users", "change", "grace", "--display-name", "Grace H.") == "Changed grace (auditor).\n"
+    assert output("users", "change", "grace", "--name", "Grace H.") == "Changed grace (auditor).\n"
     heading, ada, grace = output("users", "list").splitlines()
     assert heading.split() == [
         "NAME",
         "ROLE",
-        "DISPLAY",
+        "FULL",
         "NAME",
         "GROUPS",
         "LAST",
@@ -28,8 +26,8 @@ def test_a_user_is_added_listed_and_removed(output):
         "CREATED",
         "ID",
     ]
-    assert re.fullmatch(rf"ada    member   ada                   never      0.00   {MOMENT}  [0-9a-f-]{{36}}", ada)
-    assert re.fullmatch(rf"grace  auditor  Grace H\.      lab     never      0.00   {MOMENT}  [0-9a-f-]{{36}}", grace)
+    assert re.fullmatch(rf"ada    member   ada                never      0.00   {MOMENT}  [0-9a-f-]{{36}}", ada)
+    assert re.fullmatch(rf"grace  auditor  Grace H\.   lab     never      0.00   {MOMENT}  [0-9a-f-]{{36}}", grace)
     assert output("users", "remove", "ada") == "Removed ada and revoked their tokens.\n"
     (user,) = json.loads(output("users", "list", "--json"))
     assert (user["username"], user["name"], list(user)) == ("grace", "Grace H.", list(ListedUser.__struct_fields__))

@@ -79,7 +79,7 @@ def scene(site):
     """An owner of the longest name with a call that has all there is, and a word that is too long for any line."""
     name, owner = site.user(role=Role.OWNER, name=f"{uuid4().hex}@{'w' * 95}")
     thinking = {"type": "enabled", "budget_tokens": 1024}
-    site.send(owner, "PATCH", f"users/{name}", display_name="W" * 128)
+    site.send(owner, "PATCH", f"users/{name}", name="W" * 128)
     site.send(owner, "POST", "users/me/tokens", name="W" * 128)
     ids = {
         "name": quote(name, safe=""),

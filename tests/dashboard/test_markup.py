@@ -31,7 +31,7 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
         send(site, token, "demo/v1/nowhere", {"model": markup}, **said)
         send(site, token, "users/me/session", {"token": token}, **{"User-Agent": markup})
         send(site, token, "users/me/tokens", {"name": markup})
-        site.send(token, "PATCH", f"users/{name}", display_name=markup)
+        site.send(token, "PATCH", f"users/{name}", name=markup)
     found = poll(
         lambda: len(sessions := site.get(token, "sessions", q=f"user:{name}")["results"]) >= len(MARKUP) and sessions
     )

@@ -21,7 +21,7 @@ MAY = datetime(2026, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
 ADA, LAB, OPS = UUID(int=1), UUID(int=2), UUID(int=3)
 NAMES = Names(
-    {ADA: User(id=ADA, username="ada", display_name="=Ada", role=Role.MEMBER, created_at=MAY)},
+    {ADA: User(id=ADA, username="ada", name="=Ada", role=Role.MEMBER, created_at=MAY)},
     {LAB: Group(id=LAB, name="lab", display_name="", created_at=MAY)},
     {"t1": Token(id="t1", user_id=ADA, name="laptop", created_at=MAY, expires_at=None, revoked_at=None)},
 )

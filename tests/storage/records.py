@@ -23,7 +23,7 @@ NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 ADA = User(
     id=UUID("0000ada0-0000-4000-8000-000000000000"),
     username="ada",
-    display_name="Ada Lovelace",
+    name="Ada Lovelace",
     role=Role.MEMBER,
     created_at=NOON,
 )

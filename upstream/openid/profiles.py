@@ -16,7 +16,7 @@ MAX_VALUES = 1_000
 MAX_VALUE = 256
 """Characters of such a value; longer ones are left out."""
 
-MAX_DISPLAY_NAME = 128
+MAX_NAME = 128
 _SOURCES = "_claim_names"  # what a provider names that it left out because it was too much (section 5.6.2)
 
 
@@ -70,7 +70,7 @@ class Profile(Struct, frozen=True, kw_only=True):
     issuer: str
     subject: str
     username: str
-    display_name: str
+    name: str
     groups: tuple[str, ...] | None
     role: str | None
     id_token: str = ""
@@ -115,7 +115,7 @@ def read_profile(claims: Mapping[str, Any], rules: Rules) -> Profile:
         issuer=claims["iss"],
         subject=claims["sub"],
         username=username,
-        display_name=printable[:MAX_DISPLAY_NAME],
+        name=printable[:MAX_NAME],
         groups=_values(claims, rules.group_claim) if rules.group_claim else None,
         role=role,
     )

@@ -21,7 +21,7 @@ from handlers.operations.query import MAX_LIMIT, InHours
 from intercept.refusals import Rule
 from intercept.times import format_time
 from resources.accounts.policies import LimitRule
-from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, TokenUsage, UserRefusals, UserUsage, count_rules
+from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, ActiveToken, UserRefusals, UserUsage, count_rules
 from resources.fields import Initiator
 from resources.recorded.refusals import Refusal
 from resources.recorded.statistics import GroupTotals
@@ -64,7 +64,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
         spend_usd=float(spend),
         limits=[next(rules) for _ in own],
         tokens=[
-            TokenUsage.of(one.token, one.last_use, limits=[next(rules) for _ in limits])
+            ActiveToken.of(one.token, one.last_use, limits=[next(rules) for _ in limits])
             for one, limits in zip(tokens, of_tokens, strict=True)
         ]
         if sees_tokens

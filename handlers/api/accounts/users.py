@@ -57,7 +57,7 @@ async def add_user(ask: Ask, body: NewUser) -> Tagged[User]:
     user = await ask.bridge.identities.add_user(
         body.username,
         role=body.role,
-        display_name=body.display_name or None,
+        name=body.name or None,
         author=ask.author,
     )
     return Tagged(User.of(user), user.version)

@@ -154,7 +154,7 @@ class CallbackHandler(_OpenIDHandler):
                 issuer=profile.issuer,
                 subject=profile.subject,
                 username=profile.username,
-                display_name=profile.display_name,
+                name=profile.name,
                 role=Role(profile.role) if profile.role else None,
                 groups=profile.groups,
             )

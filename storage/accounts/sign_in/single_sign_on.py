@@ -64,7 +64,7 @@ class Claimed(Struct, frozen=True, kw_only=True):
     issuer: str
     subject: str
     username: str
-    display_name: str
+    name: str
     role: Role | None = None
     groups: tuple[str, ...] | None = None
 
@@ -168,15 +168,15 @@ class SingleSignOn(Changes):
         if await self._database.users.find_one(removed, session=session) is not None:
             raise PersonRefusedError(Refused.REMOVED, f'the user "{person.username}" was removed')
         try:
-            checked_display_name = checked_name("display name", person.display_name) or person.username
+            name = checked_name("name", person.name) or person.username
         except IdentityError:
-            checked_display_name = person.username
+            name = person.username
         role = person.role or Role.MEMBER
         document: dict[str, Any] = {
             "_id": uuid4(),
             "schema_version": 1,
             "username": person.username,
-            "display_name": checked_display_name,
+            "name": name,
             "role": role.value,
             "created_at": self._now(),
             "removed_at": None,
@@ -184,7 +184,7 @@ class SingleSignOn(Changes):
         }
         await self._database.users.insert_one(document, session=session)
         user = User.of(document)
-        detail = {"role": role.value, "name": checked_display_name, "issuer": person.issuer}
+        detail = {"role": role.value, "name": name, "issuer": person.issuer}
         await self._audit(session, SINGLE_SIGN_ON, Action.USER_ADDED, user, **detail)
         return document
 

@@ -7,7 +7,7 @@ from tests.command_line import refused
 FILE = """
 users:
   - {username: ada, role: owner, groups: [research]}
-  - {username: bob, role: member, display_name: Bob, groups: [research, ops]}
+  - {username: bob, role: member, name: Bob, groups: [research, ops]}
 groups:
   - {name: research, display_name: Research}
   - {name: ops}

@@ -16,8 +16,8 @@ from tests.storage.records import NOON
 
 RESEARCH = Group(id=UUID(int=1), name="research", display_name="research", created_at=NOON)
 OPS = Group(id=UUID(int=2), name="ops", display_name="Ops", created_at=NOON)
-ADA = User(id=UUID(int=3), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON, group_ids=(OPS.id,))
-BOB = User(id=UUID(int=4), username="bob", display_name="bob", role=Role.MEMBER, created_at=NOON)
+ADA = User(id=UUID(int=3), username="ada", name="Ada", role=Role.OWNER, created_at=NOON, group_ids=(OPS.id,))
+BOB = User(id=UUID(int=4), username="bob", name="bob", role=Role.MEMBER, created_at=NOON)
 OF_OPS = KeptPolicy(Source(Level.GROUP, str(OPS.id), "ops"), SharedPolicy(max_tokens=5), "1")
 OF_GONE = KeptPolicy(Source(Level.USER, str(UUID(int=9)), "gone"), Policy(max_tokens=5), "1")
 THERE = There([ADA, BOB], [RESEARCH, OPS], [OF_OPS, OF_GONE], frozenset({"abcdefghij"}))

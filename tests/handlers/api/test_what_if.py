@@ -57,7 +57,7 @@ async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_
     ada = running.identity.user
     response = await send()
     assert response.status == 200, bytes(response.body)
-    user = {"id": str(ada.id), "username": ada.username, "name": ada.display_name}
+    user = {"id": str(ada.id), "username": ada.username, "name": ada.name}
     limit = {"part": "each_member", "kind": "rate"}
     found = json.loads(response.body)
     assert {name: value for name, value in found.items() if name != "first_refused"} == {

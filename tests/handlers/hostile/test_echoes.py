@@ -53,7 +53,7 @@ CHANGES = (
     ("POST", "users", {"username": "grace", "role": "{secret}"}),
     ("POST", "users", {"username": "{secret} {secret} {secret} {secret}", "role": "member"}),
     ("POST", "users/me/tokens", {"name": "{secret}"}),
-    ("POST", "users", {"username": "grace", "role": "member", "display_name": "{secret}"}),
+    ("POST", "users", {"username": "grace", "role": "member", "name": "{secret}"}),
     ("POST", "users/me/tokens", {"{secret}": "x"}),
     ("POST", "users/me/tokens", {"expires": "{secret}"}),
     ("POST", "users/me/session", {"token": "{secret}"}),

@@ -90,7 +90,7 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
     ):
         for method, path, body in (
             ("POST", PATH, GRACE),
-            ("PATCH", f"{PATH}/ada", b'{"display_name": "x"}'),
+            ("PATCH", f"{PATH}/ada", b'{"name": "x"}'),
             ("DELETE", f"{PATH}/ada", b""),
             ("POST", f"{PATH}/me/tokens", b"{}"),
             ("DELETE", f"{PATH}/me/tokens/{token_id}", b""),
@@ -100,7 +100,7 @@ async def test_a_body_changes_something_if_it_is_as_expected_and_from_the_bridge
             assert refused == (401, {"message": UNIDENTIFIED}), (foreign, method, path)
     (user,) = await running.bridge.identities.list_users()
     (token,) = await running.bridge.identities.list_tokens("ada")
-    assert (user.display_name, token.revoked_at) == ("ada", None)
+    assert (user.name, token.revoked_at) == ("ada", None)
     await running.afresh()
     # the bridges own page changes things with the cookie
     cookie = JSON | {"Cookie": (await running.signed_in())["Cookie"], "Origin": "http://bridge"}

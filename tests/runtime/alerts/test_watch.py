@@ -161,7 +161,7 @@ async def test_a_new_owner_is_told_however_they_were_made(database):
     await identities.add_user("ada", role=Role.OWNER)
     await identities.add_user("bob", role=Role.MEMBER)
     await identities.change_user("bob", role=Role.OWNER)
-    await identities.change_user("bob", display_name="Bob")
+    await identities.change_user("bob", name="Bob")
     alerts = await new_owners(database, now)()
     assert sorted((alert.data["username"], alert.data["by"]) for alert in alerts) == [
         ("ada", COMMAND_LINE.name),

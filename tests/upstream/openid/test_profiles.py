@@ -16,10 +16,10 @@ def profile(rules=Rules(), **claims):  # noqa: B008 - it is frozen
     return read_profile(CLAIMS | claims, rules)
 
 
-def test_a_display_name_is_what_can_be_printed_of_it():
-    assert profile(name="Ada\n\x00 L").display_name == "Ada L"
-    assert profile(name=5).display_name == ""
-    assert len(profile(name="x" * 500).display_name) == 128
+def test_a_name_is_what_can_be_printed_of_it():
+    assert profile(name="Ada\n\x00 L").name == "Ada L"
+    assert profile(name=5).name == ""
+    assert len(profile(name="x" * 500).name) == 128
 
 
 @for_each("value", [None, "", 5, ["x"]])

@@ -19,7 +19,7 @@ import { Tokens } from "./tokens.js";
 
 const PAGE = 100;
 const COLUMNS = "minmax(0, 1fr) 80px 90px 140px";
-export const DISPLAY_NAME = { name: "display_name", label: "Display name", hint: "If empty, the username is shown." };
+export const NAME = { name: "name", label: "Name", hint: "If empty, the username is shown." };
 
 export default function Users({ route: { id, params }, route, user: me, onMyself }) {
   const chosen = id === "me" ? me.username : id;
@@ -64,7 +64,7 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
 function AddUser({ onAdded, onClose }) {
   const fields = [
     { name: "username", label: "Username", hint: "A mail address, or letters, digits and . _ + - @; case makes no difference.", required: true, autocapitalize: "off" },
-    DISPLAY_NAME,
+    NAME,
     { name: "role", label: "Role", options: roles() },
   ];
   return html`<${NewOne} title="Add a user" fields=${fields} initial=${{ role: "member" }} add=${(given) => send("POST", "users", given).then(onAdded)} onClose=${onClose} />`;
@@ -123,7 +123,7 @@ function Body({ user, me, params, onChanged, onRemoved }) {
 
 function Change({ user, me, onChanged }) {
   const [giving, setGiving] = useState(null);
-  const fields = [DISPLAY_NAME, { name: "role", label: "Role", options: roles() }];
+  const fields = [NAME, { name: "role", label: "Role", options: roles() }];
   const patch = (change) => send("PATCH", `users/${encodeURIComponent(user.username)}`, change).then(onChanged);
   const giveUp = async () => {
     await patch(giving);
@@ -131,7 +131,7 @@ function Change({ user, me, onChanged }) {
   };
   const save = (change) => (user.id === me.id && change.role ? setGiving(change) : patch(change));
   return html`
-    <${ChangeForm} fields=${fields} initial=${{ display_name: user.name, role: user.role }} save=${save} />
+    <${ChangeForm} fields=${fields} initial=${{ name: user.name, role: user.role }} save=${save} />
     ${giving &&
     html`
       <${Confirm} title="Give up being an owner?" verb="Give it up" act=${giveUp} onClose=${() => setGiving(null)}>

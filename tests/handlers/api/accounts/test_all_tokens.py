@@ -22,7 +22,7 @@ UNKNOWN = {"message": "No token of this bridge: it is unknown, or not complete."
 
 
 def whose(user):
-    return {"id": str(user.id), "username": user.username, "name": user.display_name}
+    return {"id": str(user.id), "username": user.username, "name": user.name}
 
 
 @pytest.fixture

@@ -25,9 +25,9 @@ async def trail(running, number):
 @pytest.mark.gen_test
 async def test_each_change_by_http_is_an_entry(running, change):
     identities = running.bridge.identities
-    await change("POST", "/users", {"username": "grace", "role": "member", "display_name": "Grace H."})
+    await change("POST", "/users", {"username": "grace", "role": "member", "name": "Grace H."})
     grace = await identities.find_user("grace")
-    await change("PATCH", "/users/grace", {"role": "auditor", "display_name": "Grace"})
+    await change("PATCH", "/users/grace", {"role": "auditor", "name": "Grace"})
     _, made = await change("POST", "/users/grace/tokens", {"name": "laptop", "expires": "90d"})
     await change("POST", "/users/grace/tokens", {})
     own = {"Authorization": f"Bearer {made['token']}"}

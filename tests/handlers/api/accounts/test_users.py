@@ -23,7 +23,7 @@ def resource(user):
     return {
         "id": str(user.id),
         "username": user.username,
-        "name": user.display_name,
+        "name": user.name,
         "role": user.role.value,
         "created_at": format_time(user.created_at),
     }
@@ -82,13 +82,13 @@ async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(
 async def test_an_owner_adds_changes_and_removes_users_with_who_pays_for_them(running, change):
     # an owner adds a user
     for body, name in (
-        ({"username": "grace", "role": "auditor", "display_name": "Grace H."}, "Grace H."),
+        ({"username": "grace", "role": "auditor", "name": "Grace H."}, "Grace H."),
         ({"username": "bob", "role": "member"}, "bob"),
     ):
         status, added = await change("POST", "/users", body)
         found = await running.bridge.identities.find_user(body["username"])
         assert (status, added) == (201, resource(found))
-        assert (found.display_name, found.role) == (name, body["role"])
+        assert (found.name, found.role) == (name, body["role"])
     again = {"message": 'A user named "bob" exists already.'}
     assert await change("POST", "/users", {"username": "bob", "role": "owner"}) == (409, again)
     await running.afresh()
@@ -97,10 +97,10 @@ async def test_an_owner_adds_changes_and_removes_users_with_who_pays_for_them(ru
     assert (await running.get(USERS, headers))[0] == 403
     status, changed = await change("PATCH", "/users/grace", {"role": "auditor"})
     found = await running.bridge.identities.find_user("grace")
-    assert (status, changed, found.role, found.display_name) == (200, resource(found), Role.AUDITOR, "grace")
+    assert (status, changed, found.role, found.name) == (200, resource(found), Role.AUDITOR, "grace")
     assert (await running.get(USERS, headers))[0] == 200  # in this process at once
     for given, name in (("Grace H.", "Grace H."), ("", "grace")):
-        status, changed = await change("PATCH", "/users/grace", {"display_name": given})
+        status, changed = await change("PATCH", "/users/grace", {"name": given})
         assert (status, changed["name"], changed["role"]) == (200, name, "auditor")
     assert await change("PATCH", "/users/grace", {}) == (200, changed)
     await running.afresh()
@@ -128,12 +128,12 @@ async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change
     detail = (
         'the username "a b" is not allowed: it has 1 to 128 characters of A-Z a-z 0-9 . _ + - @, at least one a letter or digit',
         "must be one of owner, auditor, reader, member",
-        "the display name is not allowed: it has up to 128 printable characters",
+        "the name is not allowed: it has up to 128 printable characters",
     )
-    fields = ("username", "role", "display_name")
+    fields = ("username", "role", "name")
     wrong = {"message": INVALID_BODY}
     wrong["validations"] = [{"field": field, "detail": text} for field, text in zip(fields, detail, strict=True)]
-    assert await change("POST", "/users", {"username": "a b", "role": "king", "display_name": "\n"}) == (400, wrong)
+    assert await change("POST", "/users", {"username": "a b", "role": "king", "name": "\n"}) == (400, wrong)
     wrong["validations"] = [{"field": field, "detail": "is required"} for field in fields[:2]]
     assert await change("POST", "/users", {}) == (400, wrong)
     status, refused = await change("POST", "/users", {"username": "me", "role": "owner"})
@@ -146,7 +146,7 @@ async def test_what_is_wrong_with_a_user_or_its_version_is_named(running, change
         await running.request("POST", USERS, running.headers | JSON, b'{"username": "grace", "role": "member"}')
     ).header("ETag")
     assert (await running.request("GET", f"{USERS}/grace", running.headers)).header("ETag") == first
-    await change("PATCH", "/users/grace", {"display_name": "G"})
+    await change("PATCH", "/users/grace", {"name": "G"})
     response = await running.request(
         "PATCH", f"{USERS}/grace", running.headers | JSON | {"If-Match": first}, b'{"role": "owner"}'
     )

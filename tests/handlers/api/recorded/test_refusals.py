@@ -78,7 +78,7 @@ def metric(running):
 @pytest.mark.gen_test
 async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running):
     contract, user = Contract(), running.identity.user
-    initiator = {"id": str(user.id), "username": "ada", "name": user.display_name}
+    initiator = {"id": str(user.id), "username": "ada", "name": user.name}
     response = f"{CONTROL}/openai/v1/responses/resp_1"
     counts, metrics = {}, {}
     for rule, status, change in (

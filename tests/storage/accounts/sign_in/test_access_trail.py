@@ -20,7 +20,7 @@ from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.accounts.audit import audit_page
 from tests.storage.records import NOON
 
-ADA = User(id=UUID(int=1), username="ada", display_name="Ada", role=Role.OWNER, created_at=NOON)
+ADA = User(id=UUID(int=1), username="ada", name="Ada", role=Role.OWNER, created_at=NOON)
 FAILED = AccessEvent(Action.AUTHENTICATION_FAILED, "192.0.2.1", detail=(("reason", "unknown"), ("plane", "data")))
 
 

@@ -16,7 +16,7 @@ ISSUER = "https://id.example"
 
 
 def claimed(subject="s-1", username="grace@example.com", **more):
-    return Claimed(issuer=ISSUER, subject=subject, username=username, display_name="Grace", **more)
+    return Claimed(issuer=ISSUER, subject=subject, username=username, name="Grace", **more)
 
 
 @pytest.fixture
@@ -50,10 +50,10 @@ async def test_a_person_in_two_tabs_at_once_becomes_one_user(make, identities):
 @pytest.mark.gen_test
 async def test_the_same_subject_of_another_issuer_is_somebody_else(make):
     first = await make().admit(claimed())
-    other = Claimed(issuer="https://other.example", subject="s-1", username="hopper", display_name="")
+    other = Claimed(issuer="https://other.example", subject="s-1", username="hopper", name="")
     second = await make().admit(other)
     assert second.id != first.id
-    assert second.display_name == "hopper"
+    assert second.name == "hopper"
 
 
 @pytest.mark.gen_test
