@@ -10,11 +10,11 @@ from uuid import UUID
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from intercept.secrets.scrub import scrub_quoted
-from resources.bodies import Body, OtherReaders, Readers, one_of, read_switch
+from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import Time, doc, of_fields
 from storage.accounts.users import User
 from storage.accounts.views import documents
-from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY, Page
+from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
 
 NOT_A_NAME: Final = f"must be 1 to {MAX_VIEW_NAME} printable characters, none of them a space at the beginning or end"
 NOT_A_QUERY: Final = (
@@ -23,6 +23,9 @@ NOT_A_QUERY: Final = (
 )
 SECRET: Final = "has what looks like a token or a key, which must not be saved"  # noqa: S105 - a sentence
 
+NOT_A_PAGE: Final = "must be the name of a view of the dashboard, 1 to 20 lower-case letters"
+
+_PAGE: Final = re.compile(r"^[a-z]{1,20}$", re.ASCII)
 _PARAMETER: Final = re.compile(r"[a-z_]{1,20}")
 
 
@@ -30,6 +33,12 @@ def _name(text: str) -> str:
     if not 0 < len(text) <= MAX_VIEW_NAME or not text.isprintable() or text != text.strip():
         raise ValueError(NOT_A_NAME)
     return _without_secret(text)
+
+
+def _page(text: str) -> str:
+    if not _PAGE.fullmatch(text):
+        raise ValueError(NOT_A_PAGE)
+    return text
 
 
 def _query(value: object) -> dict[str, str]:
@@ -50,7 +59,10 @@ def _without_secret(text: str) -> str:
 _Name = Annotated[
     str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
 ]
-_Page = Annotated[Page, doc("The view of the dashboard that it opens: the first word of its address.")]
+_Page = Annotated[
+    str,
+    Meta(pattern=_PAGE.pattern, description="The view of the dashboard that it opens: the first word of its address."),
+]
 _Query = Annotated[
     dict[str, str],
     doc(
@@ -63,7 +75,7 @@ _Shared = Annotated[bool, doc("Whether all users see it. Each sees only the call
 
 
 class _ViewBody(Body, omit_defaults=True):
-    readers: ClassVar[Readers] = {"name": _name, "page": one_of(Page)}
+    readers: ClassVar[Readers] = {"name": _name, "page": _page}
     other_readers: ClassVar[OtherReaders] = {"query": _query, "shared": read_switch}
 
 

@@ -46,7 +46,7 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
 }
 
 /** Makes what takes a search: it opens the call of an id, unless one goes elsewhere first, and does `show` with all else. */
-export function useFoundCall(route) {
+function useFoundCall(route) {
   const aborter = useRef(null);
   useEffect(() => () => aborter.current?.abort(), [route]);
   return (text, show) => {

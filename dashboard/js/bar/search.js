@@ -93,7 +93,7 @@ export function useNames(wanted = true) {
 }
 
 /** The values by key, added to those that are `known` already; where that is `true`, names are requested too. */
-export function useKnown(known, user, isUsed) {
+function useKnown(known, user, isUsed) {
   const names = useNames(isUsed && known === true);
   const mayList = isUsed && seesEveryone(user);
   const namesIn = (path, wanted) => useKept(wanted ? path : null, { limit: MAX_NAMES });
@@ -112,7 +112,7 @@ export function useKnown(known, user, isUsed) {
 }
 
 /** Looks up tokens; `lookUp` takes the text of one, and `shown` is what is known of the last. */
-export function useFoundToken() {
+function useFoundToken() {
   const [state, setState] = useState(null);
   const latest = useRef(0);
   const forget = () => {

@@ -81,7 +81,7 @@ function ThemeButton() {
 }
 
 /** `views` are those that one may go to by a key. */
-export function Help({ views, onClose }) {
+function Help({ views, onClose }) {
   return html`
     <${Dialog} title="Keys" onClose=${onClose}>
       <div class="keys">
@@ -101,7 +101,7 @@ export function Help({ views, onClose }) {
   `;
 }
 
-export function RefusedKeys() {
+function RefusedKeys() {
   const { data } = useResource("providers/configured", {}, { every: EVERY_MS });
   const refused = (data ?? []).flatMap(({ name, keys }) => keys.filter((key) => key.refused).map((key) => ({ name, ...key })));
   return refused.map(

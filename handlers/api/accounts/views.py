@@ -12,7 +12,7 @@ from handlers.operations.problems import NOT_YOUR_VIEW
 from handlers.operations.query import Paged
 from resources.accounts.views import NewView, SavedView, ViewChange
 from resources.fields import ListPage, doc
-from storage.accounts.views.documents import Page, View
+from storage.accounts.views.documents import View
 from storage.accounts.views.views import UNKNOWN, Views
 
 Id = Annotated[UUID, doc("The id of the view.")]
@@ -21,7 +21,7 @@ Id = Annotated[UUID, doc("The id of the view.")]
 class ViewQuery(Paged, frozen=True):
     """Which views."""
 
-    page: Annotated[Page | None, doc("Only those that open this view of the dashboard.")] = None
+    page: Annotated[str | None, doc("Only those that open this view of the dashboard.")] = None
 
 
 def _views(ask: Ask) -> Views:
@@ -49,9 +49,7 @@ async def list_views(ask: Ask, query: ViewQuery) -> ListPage[SavedView]:
     status=201,
     located="id",
     raises={409: "The caller has one of this name, or too many."},
-    example=NewView(
-        name="Spend of research", page=Page.EXPLORE, query={"q": "group:research", "by": "user"}, shared=True
-    ),
+    example=NewView(name="Spend of research", page="explore", query={"q": "group:research", "by": "user"}, shared=True),
 )
 async def save_view(ask: Ask, body: NewView) -> Tagged[SavedView]:
     """Save a view.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from datetime import datetime
-from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
@@ -23,31 +22,13 @@ MAX_VIEW_QUERY: Final = 2_000
 """Longest query of a view: the characters of its names and values together."""
 
 
-class Page(StrEnum):
-    """Which view of the dashboard an address opens."""
-
-    OVERVIEW = "overview"
-    EXPLORE = "explore"
-    CALLS = "interceptions"
-    REFUSALS = "refusals"
-    ERRORS = "errors"
-    SESSIONS = "sessions"
-    LIMITS = "limits"
-    USAGE = "usage"
-    PROVIDERS = "providers"
-    USERS = "users"
-    GROUPS = "groups"
-    TOKENS = "tokens"
-    AUDIT = "audit"
-
-
 class View(Stored, frozen=True, kw_only=True):
     """A saved view.
 
     Attributes:
         user_id: Whose it is; of who calls with a token of a group the id of the group.
         name: What it is called, once among the views of its user.
-        page: What it opens.
+        page: The view of the dashboard that it opens, the first word of its address.
         query: The parameters of its address, see the dashboard's `router.js`.
         shared: Whether everybody sees it.
     """
@@ -55,7 +36,7 @@ class View(Stored, frozen=True, kw_only=True):
     id: UUID
     user_id: UUID
     name: str
-    page: Page
+    page: str
     query: Mapping[str, str]
     shared: bool
     created_at: datetime

@@ -17,7 +17,7 @@ from storage.accounts.audit import ANSWER_SECONDS, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
-from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page, View
+from storage.accounts.views.documents import MAX_VIEWS_OF_USER, View
 from storage.accounts.witness import witness_holder
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -46,9 +46,9 @@ class Views(Changes):
         super().__init__(database, now=now)
         self._accounts = accounts
 
-    async def page(self, user: User, *, page: Page | None, limit: int, offset: int) -> tuple[int, list[View]]:
+    async def page(self, user: User, *, page: str | None, limit: int, offset: int) -> tuple[int, list[View]]:
         """Return how many views a user may see, and some of them, by name; with `page` those of that page alone."""
-        seen: dict[str, Any] = _seen_by(user) | ({} if page is None else {"page": page.value})
+        seen: dict[str, Any] = _seen_by(user) | ({} if page is None else {"page": page})
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.views.count_documents(seen)
             order = [("name", ASCENDING), ("_id", ASCENDING)]
@@ -64,7 +64,7 @@ class Views(Changes):
         """Find whose views these are."""
         return await self._accounts.users_by_id({view.user_id for view in views}) if views else {}
 
-    async def add(self, author: Author, *, name: str, page: Page, query: Mapping[str, str], shared: bool) -> View:
+    async def add(self, author: Author, *, name: str, page: str, query: Mapping[str, str], shared: bool) -> View:
         """Save a view of the author, who is a user.
 
         Raises:

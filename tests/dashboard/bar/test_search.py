@@ -5,6 +5,7 @@ from urllib.error import HTTPError
 import pytest
 
 from storage.accounts.identities import Role
+from tests.polling import poll
 
 
 def test_a_pasted_password_is_found_by_a_word_and_a_leaked_token_is_revoked(page, site, axe):
@@ -13,6 +14,7 @@ def test_a_pasted_password_is_found_by_a_word_and_a_leaked_token_is_revoked(page
     pasted = site.call(token, f"My password for {name} is hunter2, log in please")
     site.call(token, f"Say hello to {name}")
     site.recorded(token, 2)
+    poll(lambda: site.get(owner, "interceptions", q=f"password {name}")["count"])
     page.open("interceptions", owner)
     page.find("#q").send_keys(f"password {name}\n")
     page.shows("a.row .place mark", ["password"])

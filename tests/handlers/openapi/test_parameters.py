@@ -9,7 +9,6 @@ from urllib.parse import quote
 import pytest
 
 from storage.accounts.audit import Author
-from storage.accounts.views.documents import Page
 from storage.accounts.views.views import Views
 from tests.derived import derive
 from tests.handlers.contract import CONTROL, Contract, pointed
@@ -55,7 +54,7 @@ async def names(running):
     bridge = running.bridge
     await bridge.groups.add("research")
     views = Views(bridge.database, bridge.identities, now=bridge.now)
-    view = await views.add(Author(running.identity.user), name="week", page=Page.EXPLORE, query={}, shared=False)
+    view = await views.add(Author(running.identity.user), name="week", page="explore", query={}, shared=False)
     running.upstream.play(HEAD % len(MESSAGES.body) + MESSAGES.body)
     client = await running.client()
     body = MESSAGES.request_body(stream=False)

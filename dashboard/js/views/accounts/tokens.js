@@ -108,7 +108,7 @@ function since({ created_at: created, expires_at: expires, revoked_at: revoked }
 }
 
 /** `path` is the tokens' in the API; `rules` say which tokens who is signed in may create. */
-export function NewToken({ path, rules, onCreated }) {
+function NewToken({ path, rules, onCreated }) {
   if (!rules.may_create) return html`<p class="quiet">Only owners may create tokens here. Ask one of them for yours.</p>`;
   return html`<${NewTokenForm} path=${path} rules=${rules} onCreated=${onCreated} />`;
 }
@@ -141,7 +141,7 @@ function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }
 }
 
 /** The token itself, which only the response to its creation has. */
-export function CreatedToken({ token: { name, token }, onDone }) {
+function CreatedToken({ token: { name, token }, onDone }) {
   const heading = useRef(null);
   useLayoutEffect(() => heading.current.focus(), []);
   return html`

@@ -19,7 +19,7 @@ import { Tokens } from "./tokens.js";
 
 const PAGE = 100;
 const COLUMNS = "minmax(0, 1fr) 80px 90px 140px";
-export const NAME = { name: "name", label: "Name", hint: "If empty, the username is shown." };
+const NAME = { name: "name", label: "Name", hint: "If empty, the username is shown." };
 
 export default function Users({ route: { id, params }, route, user: me, onMyself }) {
   const chosen = id === "me" ? me.username : id;
@@ -77,7 +77,7 @@ export function NoUser({ username }) {
 }
 
 /** `of` is the username. `onMyself` is called first when who is signed in has changed themselves: they may have lost what they see here. */
-export function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyself }) {
+function UserPane({ of, me, params, onClose, onChanged, onRemoved, onMyself }) {
   const { data: user, error, reload } = useResource(`users/${encodeURIComponent(of)}`);
   const isGone = error?.status === 404;
   const changed = async () => {

@@ -169,7 +169,7 @@ export function CacheBreak({ cache }) {
 }
 
 /** A bar of the parts with a known length, and the numbers of all. */
-export function Timing({ interception }) {
+function Timing({ interception }) {
   const { started_at: started, upstream_asked_at: sent, ended_at: ended, connecting } = interception;
   const phases = phasesOf(interception);
   const known = phases.filter(({ ms }) => ms !== null);

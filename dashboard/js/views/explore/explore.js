@@ -113,7 +113,7 @@ function isWider(bars, range) {
 }
 
 /** `csv` is the address of the table as CSV. */
-export function ExploreBar({ route, query, user, csv }) {
+function ExploreBar({ route, query, user, csv }) {
   const { of, by, chosen, compare } = query;
   const choose = chooser(route);
   const tags = useResource("tags", { limit: MAX_TAGS }).data ?? [];
@@ -147,7 +147,7 @@ function Dimension({ label, names, value, onPick }) {
 }
 
 /** `fares` is the range for the pages of providers, false for who may not see these. */
-export function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
+function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
   const { of, groups, total, previous, order_by: order } = stats; // the address may be ahead of what was read
   const { orders, name: title } = SUBJECTS[of];
   const common = { of, whole: total, fares, callsOf };

@@ -127,7 +127,7 @@ function isOpen(jobs) {
   return jobs?.results.some(({ state }) => RUNNING.includes(state));
 }
 
-export function Recosts({ isOwner }) {
+function Recosts({ isOwner }) {
   const { data, error, reload } = useResource(PATH, {}, { every: (jobs) => (isOpen(jobs) ? WHILE_RUNNING_MS : 0) });
   const jobs = data?.results ?? [];
   return html`

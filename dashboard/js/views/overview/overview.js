@@ -196,7 +196,7 @@ function Group({ name, link, total, most }) {
 }
 
 /** `refusals` are the statistics of refused calls by rule, undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
-export function Failures({ figures, refusals, drill, drillRefused }) {
+function Failures({ figures, refusals, drill, drillRefused }) {
   const reasons = Object.entries(figures.failures)
     .filter(([, count]) => count > 0)
     .sort(([, one], [, another]) => another - one);

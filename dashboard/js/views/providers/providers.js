@@ -117,7 +117,7 @@ function AddProvider({ onAdded, onClose }) {
  * `span` is the time range as the API takes it, `range` what says it in an address, `tz` whose days it has, `model` which one is
  * opened, `keys` the state of the keys in a word or two.
  */
-export function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onChanged, onRemoved }) {
+function ProviderPane({ listed, me, keys, span, range, model, tz, onClose, onChanged, onRemoved }) {
   const { name } = listed;
   const path = `providers/${encodeURIComponent(name)}`;
   const { data, error, reload } = useResource(path, {}, { every: EVERY_MS });

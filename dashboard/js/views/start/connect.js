@@ -82,7 +82,7 @@ function KeyState({ provider: { name, type, key_state: state } }) {
 const KEY_VARIABLES = { openai: "OPENAI_API_KEY", anthropic: "ANTHROPIC_API_KEY" };
 
 /** Creates one; `onCreated` is given it with its secret, which nothing else has. */
-export function CreateToken({ client, rules, onCreated }) {
+function CreateToken({ client, rules, onCreated }) {
   const { busy, error, run } = useChange();
   if (!rules.may_create) return html`<p class="quiet">Only owners may create tokens here. Ask one of them for yours.</p>`;
   const shorter = rules.expire_by === null || Date.parse(rules.expire_by) > Date.now() + 90 * 86_400_000;
@@ -94,7 +94,7 @@ export function CreateToken({ client, rules, onCreated }) {
 }
 
 /** The token in full, as long as this page is open. */
-export function Filled({ token }) {
+function Filled({ token }) {
   return html`
     <section class="created" aria-label="New token">
       <p>
@@ -107,7 +107,7 @@ export function Filled({ token }) {
 }
 
 /** The first call with a token, as soon as it is there; until then the last one that was refused. */
-export function FirstCall({ token }) {
+function FirstCall({ token }) {
   const { data, error } = useResource("interceptions", { q: `token:${token.id}`, limit: 1 }, { every: (data) => (data?.count ? 0 : EVERY_MS) });
   const call = data?.results[0];
   const { data: refused } = useResource(call ? null : "refusals", { q: `api_key_id:${token.id} shadow:false`, limit: 1 }, { every: EVERY_MS });
@@ -126,7 +126,7 @@ export function FirstCall({ token }) {
 }
 
 /** A prompt, sent with the token as a client would send it, and the words of the response as they arrive. */
-export function TryIt({ vendor, address, model, token }) {
+function TryIt({ vendor, address, model, token }) {
   const [name, setName] = useState(model === "MODEL" ? "" : model);
   const [prompt, setPrompt] = useState("Hello! What are you?");
   const [text, setText] = useState("");

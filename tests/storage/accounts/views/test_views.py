@@ -10,7 +10,7 @@ import pytest
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityConflictError, Role
-from storage.accounts.views.documents import MAX_VIEWS_OF_USER, Page
+from storage.accounts.views.documents import MAX_VIEWS_OF_USER
 from storage.accounts.views.views import REMOVED, TOO_MANY, Views
 from tests.storage.records import NOON
 
@@ -44,7 +44,7 @@ async def people_of(identities):
     return [Author(await identities.add_user(name, role=role)) for name, role in roles.items()]
 
 
-def save(views, author, name="week", *, shared=False, page=Page.EXPLORE):
+def save(views, author, name="week", *, shared=False, page="explore"):
     return views.add(author, name=name, page=page, query=QUERY, shared=shared)
 
 
