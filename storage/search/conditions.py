@@ -1,9 +1,10 @@
-"""The conditions of a search on the calls of a segment, and which of them meet these. Pure."""
+"""What is searched for: its conditions on the calls of a segment, and which of them meet these. Pure."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from msgspec import Struct
@@ -12,8 +13,43 @@ from intercept.records import Status
 from storage.queries.filters.keys import KEYS, Term
 from storage.queries.filters.kinds import COMPARISONS, StatusClass
 from storage.queries.filters.search_language import Search
+from storage.queries.filters.selection import Selection
 from storage.search.entries import value_digest, word_digest
 from storage.search.segments import Fields, Segment
+
+
+class CallQuery(NamedTuple):
+    """What is searched for.
+
+    Attributes:
+        search: The search, with ids in place of names.
+        conditions: The MongoDB filter of it, without the texts.
+        visible_to: The user whose calls alone may be seen; None sees all.
+        searcher_id: Whose search it is.
+    """
+
+    search: Search
+    conditions: Mapping[str, Any]
+    visible_to: UUID | None
+    searcher_id: UUID | None = None
+
+    @property
+    def selection(self) -> Selection | None:
+        """Which calls are meant, whatever they say; None if that is surely none."""
+        return Selection.of(self.conditions, self.visible_to)
+
+    @property
+    def has_order(self) -> bool:
+        """Whether the order of words matters."""
+        return self.search.texts is not None and self.search.texts.has_order
+
+    @property
+    def is_for_index(self) -> bool:
+        """Whether no other index and no rollup answers a search by keys, so that the search index does it best."""
+        selection = self.selection
+        if selection is None or selection.breakdown is not None or "client_session_id" in selection.values:
+            return False
+        return is_indexed(self.search)
 
 
 class Condition(Struct, frozen=True):

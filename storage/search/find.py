@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from array import array
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -22,15 +24,19 @@ from storage.mongo.clocks import Monotonic
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.documents.rows import Rows, as_sent
-from storage.queries.filters.texts import Match
+from storage.queries.filters.selection import Selection
+from storage.queries.filters.texts import TEXT_FIELDS, Match
 from storage.queries.interception_reader import PAGE
+from storage.queries.oldest import oldest_start
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
 from storage.queries.questions.questions import CallFinder, FoundCalls
 from storage.queries.questions.reading import RowReader
-from storage.search.conditions import is_indexed
-from storage.search.reading import IndexReading, Query, TextTime
-from storage.search.segments import IDS, Key, id_at
-from storage.search.writing import read_fields
+from storage.search.conditions import CallQuery, conditions_of, positions_of
+from storage.search.segments import IDS, TIMES, Key, Segment, keys_at
+from storage.search.writing import read_fields, read_segments
+
+D = TypeVar("D")
+T = TypeVar("T")
 
 MAX_CALLS: Final = 10_000
 """How many of the latest calls that match are read for their sessions."""
@@ -40,6 +46,19 @@ MAX_CHECKED: Final = 1_000
 
 TEXT_SECONDS: Final = 4.0
 """How long a search reads texts. What it found until then is the answer."""
+
+TEXTS_AT_ONCE: Final = 20
+"""Calls whose texts are read at a time."""
+
+SEGMENTS_AT_ONCE: Final = 64
+"""Segments whose fields are held at a time."""
+
+
+class Hits(NamedTuple):
+    """Calls of a segment that match: their positions, in order."""
+
+    segment: Segment
+    positions: array[int]
 
 
 class Found(Struct):
@@ -63,14 +82,6 @@ class FoundIds(NamedTuple):
     is_exact: bool
 
 
-def is_for_index(query: Query) -> bool:
-    """Whether no other index and no rollup answers a search by keys, so that the search index does it best."""
-    selection = query.selection
-    if selection is None or selection.breakdown is not None or "client_session_id" in selection.values:
-        return False
-    return is_indexed(query.search)
-
-
 class SearchIndex:
     """The search index of a database.
 
@@ -83,46 +94,46 @@ class SearchIndex:
         self._monotonic = monotonic
         self._of_users: WeakValueDictionary[UUID | None, asyncio.Lock] = WeakValueDictionary()
 
-    async def latest(self, query: Query, most: int) -> FoundIds:
+    async def latest(self, query: CallQuery, most: int) -> FoundIds:
         """Find the ids of the latest calls that match, `most` of them.
 
         Where words have to follow one another, those of `MAX_CHECKED` at most are found.
         """
         async with self._database.query(), self._database.snapshot() as session:
-            return await self._latest(self._reading(session, query), most)
+            return await self._latest(query, session, most)
 
-    async def sessions(self, query: Query) -> FoundIds:
+    async def sessions(self, query: CallQuery) -> FoundIds:
         """Find the ids of the sessions of the latest calls that match, of `MAX_CALLS`; calls that have none are left out."""
         async with self._database.query(), self._database.snapshot() as session:
-            found, is_exact = await self._latest(self._reading(session, query), MAX_CALLS)
+            found, is_exact = await self._latest(query, session, MAX_CALLS)
             calls = with_plain_ids(self._interceptions)
             ids = await calls.distinct("session_id", {"_id": {"$in": found}}, session=session)
             return FoundIds(ids, is_exact)
 
-    def every(self, query: Query) -> CallFinder:
+    def every(self, query: CallQuery) -> CallFinder:
         """Find all calls that match, for what is made of them as of one moment.
 
         Where words have an order, the texts of all calls that have the words are read.
         """
 
         async def find(rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
-            reading, selection = self._reading(session, query, math.inf), query.selection
-            hits = await reading.hits(selection and selection.within(start, end))
+            hits = await find_hits(
+                self._database, session, query, query.selection and query.selection.within(start, end)
+            )
             if query.has_order:
-                await rows.report_progress(of=sum([len(positions) for _, positions in hits]))
+                await rows.report_progress(of=_number_of(hits))
             found: list[bytes] = []
-            for segment, positions in hits:
-                fields = (await read_fields(self._database, [segment], [IDS], session))[segment.number]
-                keys = [Key(0, id_at(fields, position)) for position in positions if fields]
+            for one in hits:
+                keys = await _keys_of(self._database, session, one)
                 if query.has_order:
-                    keys, _ = await reading.saying(keys, rows=rows)
+                    keys, _ = await self._saying(query, session, keys, math.inf, rows=rows)
                 found.append(b"".join([key.id for key in keys]))
             return FoundCalls(b"".join(found))
 
         return find
 
     async def pages(
-        self, query: Query, *, after_id: UUID | None = None, limit: int | None = None
+        self, query: CallQuery, *, after_id: UUID | None = None, limit: int | None = None
     ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """Read all calls that match, newest first, a page whenever the caller is ready for one; `limit` is how many at most.
 
@@ -139,7 +150,7 @@ class SearchIndex:
             after_id = page[-1]["_id"] if found.rows.is_cut or found.next_after is None else found.next_after
             limit = limit and limit - len(page)
 
-    async def page(self, query: Query, *, limit: int, after_id: UUID | None = None, offset: int = 0) -> Found:
+    async def page(self, query: CallQuery, *, limit: int, after_id: UUID | None = None, offset: int = 0) -> Found:
         """Read a page (see `storage.queries.paging`) of the calls that match, newest first, and count all that do.
 
         Both are as of one moment.
@@ -150,48 +161,160 @@ class SearchIndex:
                 cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
                 before = Key(write_ms(cursor.at), cursor.id.bytes)
             async with self._database.snapshot() as session:
-                return await self._page(self._reading(session, query), limit, before, offset)
+                return await self._page(query, session, limit, before, offset)
 
-    async def matches(self, query: Query, documents: Sequence[Mapping[str, Any]]) -> list[list[Match]]:
+    async def matches(self, query: CallQuery, documents: Sequence[Mapping[str, Any]]) -> list[list[Match]]:
         """Find where calls say what a search is for: in each of the first ones, as many as there is time for."""
-        texts = query.search.texts
-        return [] if texts is None else await self._time(query).each(texts.find_matches, documents)
+        texts, until = query.search.texts, self._monotonic() + TEXT_SECONDS
+        return [] if texts is None else await self._in_time(query, until, texts.find_matches, documents)
 
-    def _reading(self, session: Session, query: Query, seconds: float = TEXT_SECONDS) -> IndexReading:
-        return IndexReading(self._database, session, query, self._time(query, seconds))
-
-    def _time(self, query: Query, seconds: float = TEXT_SECONDS) -> TextTime:
-        one_at_a_time = self._of_users.setdefault(query.searcher_id, asyncio.Lock())
-        return TextTime(one_at_a_time, self._monotonic, self._monotonic() + seconds)
-
-    async def _latest(self, reading: IndexReading, most: int) -> FoundIds:
-        hits, has_order, ended_at = await reading.hits(reading.query.selection), reading.query.has_order, None
-        keys = await reading.newest(hits, min(most, MAX_CHECKED) if has_order else most)
-        is_exact = len(keys) == sum([len(positions) for _, positions in hits])
-        if has_order:
-            keys, ended_at = await reading.saying(keys)
+    async def _latest(self, query: CallQuery, session: Session, most: int) -> FoundIds:
+        until, ended_at = self._monotonic() + TEXT_SECONDS, None
+        hits = await find_hits(self._database, session, query, query.selection)
+        keys = await _newest(self._database, session, hits, min(most, MAX_CHECKED) if query.has_order else most)
+        is_exact = len(keys) == _number_of(hits)
+        if query.has_order:
+            keys, ended_at = await self._saying(query, session, keys, until)
         return FoundIds([Binary(key.id, UUID_SUBTYPE) for key in keys], is_exact and ended_at is None)
 
-    async def _page(self, reading: IndexReading, limit: int, before: Key | None, offset: int) -> Found:
-        hits = await reading.hits(reading.query.selection)
-        most, wanted = sum([len(positions) for _, positions in hits]), offset + limit
-        if not reading.query.has_order:
-            keys = await reading.newest(hits, wanted, before)
-            return Found(most, True, await self._rows(reading, keys[offset:]))
+    async def _page(self, query: CallQuery, session: Session, limit: int, before: Key | None, offset: int) -> Found:
+        until = self._monotonic() + TEXT_SECONDS
+        hits = await find_hits(self._database, session, query, query.selection)
+        most, wanted = _number_of(hits), offset + limit
+        if not query.has_order:
+            keys = await _newest(self._database, session, hits, wanted, before)
+            return Found(most, True, await self._rows(session, keys[offset:]))
         has_few = most <= MAX_CHECKED
-        keys = await reading.newest(hits, MAX_CHECKED, None if has_few else before)
+        keys = await _newest(self._database, session, hits, MAX_CHECKED, None if has_few else before)
         # What the page may have is read first, the rest for the count alone.
         keys.sort(key=lambda key: before is not None and key >= before)
-        said, ended_at = await reading.saying(keys, None if has_few else wanted)
+        said, ended_at = await self._saying(query, session, keys, until, enough=None if has_few else wanted)
         page = [key for key in said if before is None or key < before][offset:wanted]
         is_exact = has_few and ended_at is None
         if not has_few and ended_at is None and len(keys) == MAX_CHECKED:
             ended_at = keys[-1]
         goes_on = len(page) < limit and ended_at is not None and (before is None or ended_at < before)
         next_after = UUID(bytes=ended_at.id) if goes_on and ended_at else None
-        return Found(len(said) if is_exact else most, is_exact, await self._rows(reading, page), next_after)
+        return Found(len(said) if is_exact else most, is_exact, await self._rows(session, page), next_after)
 
-    async def _rows(self, reading: IndexReading, keys: Sequence[Key]) -> Rows:
+    async def _rows(self, session: Session, keys: Sequence[Key]) -> Rows:
         ids = [Binary(key.id, UUID_SUBTYPE) for key in keys]
-        cursor = as_sent(self._interceptions).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=reading.session)
+        cursor = as_sent(self._interceptions).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=session)
         return await Rows(self._interceptions).read(cursor.sort(INTERCEPTIONS.order), max(len(keys), 1))
+
+    async def _saying(
+        self,
+        query: CallQuery,
+        session: Session,
+        keys: Sequence[Key],
+        until: float,
+        *,
+        enough: int | None = None,
+        rows: RowReader | None = None,
+    ) -> tuple[list[Key], Key | None]:
+        """Return those whose texts match, until there are enough; and the last that was read where time was over.
+
+        Args:
+            query: What is searched for.
+            session: Of the moment.
+            keys: The calls, in the order in which they are read.
+            until: When time is over, see `_in_time`.
+            enough: So many are enough; None wants all.
+            rows: Bounds what is read at a time, and is told how many are read.
+        """
+        texts = query.search.texts
+        assert texts is not None  # noqa: S101 - for mypy
+        found: list[Key] = []
+        for begin in range(0, len(keys), TEXTS_AT_ONCE):
+            if enough is not None and len(found) >= enough:
+                break
+            some = {UUID(bytes=key.id): key for key in keys[begin : begin + TEXTS_AT_ONCE]}
+            cursor = self._interceptions.find({"_id": {"$in": list(some)}}, TEXT_FIELDS, session=session)
+            async with rows.scans if rows else nullcontext():
+                read = {document["_id"]: document for document in await cursor.to_list(TEXTS_AT_ONCE)}
+                documents = [read[id_] for id_ in some if id_ in read]
+                say = await self._in_time(query, until, texts.matches, documents)
+            found += [some[document["_id"]] for document, says in zip(documents, say, strict=False) if says]
+            if len(say) < len(documents):
+                return found, some[documents[len(say) - 1]["_id"]]
+            if rows:
+                await rows.report_progress(read=len(some))
+        return found, None
+
+    async def _in_time(
+        self, query: CallQuery, until: float, function: Callable[[D], T], documents: Sequence[D]
+    ) -> list[T]:
+        """Return what a function makes of documents, of fewer where time is over; of one at least. It ends with its caller.
+
+        It runs in a thread, one of each user: a text of a script without spaces takes a tenth of a second.
+        """
+        is_cancelled = False
+
+        def read() -> list[T]:
+            made: list[T] = []
+            for document in documents:
+                if is_cancelled or (made and self._monotonic() >= until):
+                    break
+                made.append(function(document))
+            return made
+
+        async with self._of_users.setdefault(query.searcher_id, asyncio.Lock()):
+            try:
+                return await asyncio.to_thread(read)
+            finally:
+                is_cancelled = True
+
+
+async def find_hits(database: Database, session: Session, query: CallQuery, selection: Selection | None) -> list[Hits]:
+    """Find the calls in the time of a selection that match, aside from the order of words: the latest segment first."""
+    if selection is None:
+        return []
+    conditions = conditions_of(query.search, query.visible_to)
+    # What retention has removed is not meant.
+    oldest = await oldest_start(database, session)
+    start, end = max(write_ms(selection.start), 0 if oldest is None else write_ms(oldest)), write_ms(selection.end)
+    segments = await read_segments(database, {}, session)
+    meant = [one for one in segments if one.last >= start and one.first < end]
+    meant.sort(key=lambda one: one.last, reverse=True)
+    names = {TIMES}.union(*[one.names for one in conditions])
+    if all(start <= one.first and one.last < end for one in meant):
+        names.remove(TIMES)
+    found: list[Hits] = []
+    for begin in range(0, len(meant), SEGMENTS_AT_ONCE):
+        some = meant[begin : begin + SEGMENTS_AT_ONCE]
+        fields = await read_fields(database, some, names, session)
+        for segment in some:
+            own = fields[segment.number]
+            positions = positions_of(conditions, segment, own)
+            if positions and not start <= segment.first <= segment.last < end:
+                times = array("q", own.get(TIMES, b""))
+                positions.intersection_update([at for at, time in enumerate(times) if start <= time < end])
+            if positions:
+                found.append(Hits(segment, array("H", sorted(positions))))
+    return found
+
+
+async def _newest(
+    database: Database, session: Session, hits: Iterable[Hits], number: int, before: Key | None = None
+) -> list[Key]:
+    """Return the newest of these calls, at most `number`, that are older than the call `before`."""
+    found: list[Key] = []
+    for one in hits:
+        if len(found) == number and found[-1].at > one.segment.last:
+            break
+        if before is not None and one.segment.first > before.at:
+            continue
+        keys = [key for key in await _keys_of(database, session, one) if before is None or key < before]
+        found = sorted(found + keys[-number:], reverse=True)[:number]
+    return found
+
+
+async def _keys_of(database: Database, session: Session, hits: Hits) -> list[Key]:
+    """Read where the calls are in the list of calls, oldest first; none where retention has removed the segment."""
+    segment, positions = hits
+    fields = (await read_fields(database, [segment], (IDS, TIMES), session))[segment.number]
+    return list(keys_at(fields, positions)) if fields else []
+
+
+def _number_of(hits: Iterable[Hits]) -> int:
+    return sum([len(one.positions) for one in hits])

@@ -116,12 +116,8 @@ def entries_of(segment: Segment, fields: Fields) -> list[Entry]:
 def keys_at(fields: Fields, positions: Iterable[int]) -> Iterator[Key]:
     """The keys of the calls at these positions."""
     times = array("q", fields[TIMES])
-    return (Key(times[position], id_at(fields, position)) for position in positions)
-
-
-def id_at(fields: Fields, position: int) -> bytes:
-    """Return the id of the call at a position."""
-    return fields[IDS][position * ID_BYTES : (position + 1) * ID_BYTES]
+    ids = fields[IDS]
+    return (Key(times[position], ids[position * ID_BYTES : (position + 1) * ID_BYTES]) for position in positions)
 
 
 def position_of(fields: Fields, id_: bytes) -> int | None:

@@ -15,7 +15,6 @@ from intercept.ids import format_id
 from resources.fields import doc
 from resources.recorded.interceptions import Interception, InterceptionList
 from storage.accounts.events import Way
-from storage.search.find import is_for_index
 
 UNKNOWN_INTERCEPTION = "there is no interception with this id that you may see"
 
@@ -39,7 +38,7 @@ async def list_interceptions(ask: Ask, query: InterceptionQuery) -> Pieces[Inter
     """
     search = await Sight(ask).query(query.q)
     paging: dict[str, Any] = {"limit": query.limit, "after_id": query.after_id, "offset": query.offset}
-    if search.search.texts is None and not is_for_index(search):
+    if search.search.texts is None and not search.is_for_index:
         count, rows = await ask.bridge.interceptions.page(search.conditions, visible_to=ask.visible_to, **paging)
         pieces = page_of(ask, lambda last: InterceptionList(count, [], last), rows, Sight(ask).resource_of)
         return Pieces(pieces)

@@ -20,8 +20,7 @@ from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
 from storage.queries.sessions.sessions import call_search, session_filter
-from storage.search.conditions import is_indexed
-from storage.search.reading import Query
+from storage.search.conditions import CallQuery, is_indexed
 
 WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"
@@ -98,7 +97,7 @@ class Sight:
         subject = initiator_id, user.username if user else ""
         self._ask.bridge.access.read(self._way, self._ask.client_ip, self._ask.identity, subject, *self._detail)
 
-    async def query(self, q: str, *, in_flight: bool = False) -> Query:
+    async def query(self, q: str, *, in_flight: bool = False) -> CallQuery:
         """The query of a search for interceptions. A search for words leaves an audit entry.
 
         Args:
@@ -119,7 +118,7 @@ class Sight:
             if not self.shows_texts:
                 raise Problem(403, NOT_FOR_READERS)
             self._note_search(search.only("user"), asked.only("user"))
-        return Query(search, search.filter(in_flight=in_flight), self._ask.visible_to, self._ask.user.id)
+        return CallQuery(search, search.filter(in_flight=in_flight), self._ask.visible_to, self._ask.user.id)
 
     async def session_search(self, q: str) -> SessionSearch:
         """The filter of a search for sessions. The search index answers what it asks of calls.

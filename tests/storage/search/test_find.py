@@ -1,6 +1,8 @@
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from functools import partial
+from threading import Event
 from uuid import UUID, uuid5
 
 import pytest
@@ -27,8 +29,8 @@ from storage.queries.filters.texts import TextQuery
 from storage.recording.documents import ended_document, start_document
 from storage.recording.text_retention import TextRetention
 from storage.search import find as find_module
-from storage.search.find import MAX_CHECKED, Found, SearchIndex, is_for_index
-from storage.search.reading import Query
+from storage.search.conditions import CallQuery
+from storage.search.find import MAX_CHECKED, Found, SearchIndex
 from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -69,7 +71,7 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
 
 def query_of(*, visible_to=None, initiator_id=None, **fields):
     search = search_of(**fields, **({} if initiator_id is None else {"user": initiator_id}))
-    return Query(search, search.filter(), visible_to)
+    return CallQuery(search, search.filter(), visible_to)
 
 
 def says(*phrases, without=()):
@@ -157,7 +159,7 @@ async def test_pages_of_a_few_calls_are_counted_whole_and_those_of_few_bytes_go_
     ],
 )
 def test_the_index_is_for_what_no_rollup_and_no_other_index_tells(search, expected):
-    assert is_for_index(Query(search, search.filter(), None, None)) == expected
+    assert CallQuery(search, search.filter(), None, None).is_for_index == expected
 
 
 @pytest.mark.gen_test
@@ -254,3 +256,34 @@ def test_the_index_finds_what_reading_every_call_finds(io_loop, database, kept, 
             assert await listed(database, query) == (len(expected), [one["_id"].int for one in expected])
 
     io_loop.run_sync(check)
+
+
+@pytest.mark.gen_test
+async def test_of_a_users_searches_one_reads_texts_at_a_time_and_it_ends_with_its_request(database):
+    begun, may_end, read = Event(), Event(), set()
+
+    class Call(dict):
+        def get(self, *args):
+            if self["number"] == 1:
+                begun.set()
+                may_end.wait(30)
+            read.add(self["number"])
+            return super().get(*args)
+
+    def search(*numbers):
+        calls = [Call(number=number) for number in numbers]
+        return asyncio.create_task(searching.matches(query_of(texts=says("word")), calls))
+
+    searching = SearchIndex(database, lambda: 0.0)
+    first = search(1, 2, 3)
+    while not begun.is_set():  # noqa: ASYNC110 - of a thread
+        await asyncio.sleep(0)
+    second = search(4)
+    await asyncio.sleep(0)
+    assert read == set()
+    first.cancel()
+    await asyncio.wait([first])
+    may_end.set()
+    await second
+    await asyncio.get_running_loop().shutdown_default_executor()
+    assert read == {1, 4}
