@@ -15,7 +15,6 @@ from intercept.dialects.drafts import (
     MAX_TOOL_INPUT,
     MAX_USAGE_BYTES,
     Draft,
-    name_error,
     read_error,
 )
 from intercept.dialects.texts import BoundedText, CharacterBudget
@@ -37,13 +36,6 @@ def test_text_is_the_beginning_of_its_pieces_and_says_when_it_is_cut(pieces, cap
     assert allowance.characters == allowed
 
 
-def test_the_first_error_stays():
-    draft = Draft()
-    for error in (None, name_error("a", "first"), name_error(message="second")):
-        draft.fail(error)
-    assert draft.reading() == Reading(error=ProviderError(type="a", message="first"))
-
-
 def test_a_usage_is_an_object_of_a_bounded_size():
     draft = Draft()
     assert [draft.read_usage(Raw(text)) for text in (b"", b"null", b"[1]", b'"usage"', b"12345")] == [{}] * 5
@@ -53,16 +45,6 @@ def test_a_usage_is_an_object_of_a_bounded_size():
     assert not draft.truncated
     assert draft.read_usage(Raw(largest + b" ")) == {}
     assert draft.truncated
-
-
-def test_a_call_keeps_the_id_and_the_name_it_had_first():
-    draft = Draft()
-    call = draft.begin_tool_call(0)
-    for call_id, name in ((None, "f"), ("call_1", ""), ("call_2", "g")):
-        call.identify(call_id, name)
-    assert draft.reading().tool_usages == (
-        ToolUsage(provider_response_id="", provider_tool_call_id="call_1", tool="f", input=""),
-    )
 
 
 @for_each(

@@ -159,8 +159,6 @@ BODIES = {
 }
 ALL = STREAMS | {f"{name}, blocking": (api, JSON, json.dumps(body).encode()) for name, (api, body) in BODIES.items()}
 
-"""Texts that are no texts."""
-
 
 def reading(api, content_type, pieces, keep_text=True, encoding=""):
     reader = decoded(api.reader_for(content_type, keep_text=keep_text), encoding)

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-from hypothesis import strategies as st
 
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.bedrock.requests import parse_request as parse_bedrock
@@ -126,24 +125,3 @@ def test_so_many_results_are_kept_and_so_much_of_an_id():
     body = messages([tool_result(f"{number}" * MAX_NAME, "") for number in range(10, MAX_RESULTS + 11)])
     found = results(MESSAGES.parse_request, body)
     assert [one.id for one in found] == [f"{number}" * (MAX_NAME // 2) for number in range(11, MAX_RESULTS + 11)]
-
-
-values = (
-    st.none() | st.text() | st.lists(st.fixed_dictionaries({"text": st.text()}), max_size=2) | st.just({"error": 1})
-)
-ids = st.sampled_from(["a", "b", ""])
-parts = st.one_of(
-    st.builds(tool_result, ids, values),
-    st.builds(lambda id_, content: tool_result(id_, content, is_error=True), ids, values),
-    st.builds(
-        lambda id_, content: {"toolResult": {"toolUseId": id_, "content": content, "status": "error"}}, ids, values
-    ),
-    st.builds(lambda id_, given: {"functionResponse": {"id": id_, "name": "f", "response": given}}, ids, values),
-)
-items = st.one_of(
-    st.builds(lambda id_, content: {"role": "tool", "tool_call_id": id_, "content": content}, ids, values),
-    st.builds(lambda id_, given: {"type": "function_call_output", "call_id": id_, "output": given}, ids, values),
-    st.builds(lambda content: {"role": "user", "content": content}, st.lists(parts, max_size=3)),
-    st.builds(lambda content: {"role": "user", "parts": content}, st.lists(parts, max_size=3)),
-    st.just({"role": "assistant", "content": "x"}),
-)

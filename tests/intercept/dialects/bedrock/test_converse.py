@@ -3,7 +3,7 @@ import json
 import pytest
 
 from intercept.dialects.bedrock.converse import body_reader, event_stream_reader
-from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UsageSource
+from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.intercept import malformed_responses
 from tests.intercept.formats.streams.event_streams import error, event, exception
 
@@ -65,17 +65,11 @@ STREAM = b"".join(EVENTS)
 WHOLE = Reading(complete=True, token_usages=(TOKENS,), tool_usages=(WEATHER,), model_thoughts=(THOUGHT,))
 
 
-def test_a_stream_is_read():
-    assert malformed_responses.read(event_stream_reader(), STREAM) == WHOLE
-
-
-def test_a_stream_is_read_the_same_wherever_it_is_cut():
-    for at in range(0, len(STREAM) + 1, 13):
-        assert malformed_responses.read(event_stream_reader(), STREAM, at) == WHOLE
+def test_a_stream_is_read_also_byte_by_byte():
     reader = event_stream_reader()
     for at in range(len(STREAM)):
         reader.feed(STREAM[at : at + 1])
-    assert reader.result() == WHOLE
+    assert reader.result() == malformed_responses.read(event_stream_reader(), STREAM) == WHOLE
 
 
 def test_a_body_is_read():
@@ -133,16 +127,3 @@ def test_a_broken_stream_is_recorded_as_an_error_that_says_how():
     assert reading.error is not None
     assert (reading.error.type, reading.error.message[:27]) == ("broken_event_stream", "the checksum of a message i")
     assert (reading.complete, reading.token_usages) == (False, ())
-
-
-def test_what_is_not_reported_is_absent():
-    stream = event("metadata", {"usage": {"inputTokens": 0, "outputTokens": True}})
-    assert malformed_responses.read(event_stream_reader(), stream).token_usages == (
-        TokenUsage(
-            provider_response_id="",
-            input_tokens=0,
-            source=UsageSource.PROVIDER,
-            usage={"inputTokens": 0, "outputTokens": True},
-        ),
-    )
-    assert malformed_responses.read(event_stream_reader(), event("metadata", {})).token_usages == ()

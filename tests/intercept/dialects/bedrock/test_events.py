@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from intercept.dialects.bedrock import converse, invoke
-from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES, BedrockEvents, unwrap_chunk
+from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES, BedrockEvents
 from intercept.formats.streams.event_stream import MAX_PAYLOAD_BYTES as LARGEST
 from intercept.formats.streams.sse import Event
 from tests.cases import for_each
@@ -35,21 +35,6 @@ def test_a_message_is_an_event(stream, expected):
 def test_an_exception_without_words_is_an_error_all_the_same():
     headers = b"\x0d:message-type\x07\x00\x09exception"
     assert BedrockEvents().feed(event_streams.message(headers, b"<html>")) == [error_event("", "")]
-
-
-@for_each(
-    ("payload", "data"),
-    [
-        (b'{"bytes":"e30=","p":"abc"}', b"{}"),
-        (b'{"bytes":"*"}', b""),
-        (b'{"bytes":7}', b""),
-        (b"{}", b""),
-        (b"x", b""),
-        (b"", b""),
-    ],
-)
-def test_a_chunk_is_unwrapped(payload, data):
-    assert unwrap_chunk(payload) == data
 
 
 LARGE = {
