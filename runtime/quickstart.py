@@ -101,7 +101,7 @@ def first_steps(
         lines.append("    " + command(settings, "users", "add", name, "--role", "owner"))
     lines += ["    " + command(settings, "tokens", "create", name), ""]
     if "@" in settings.mongodb_uri:
-        lines += ["Set CODER_AIBRIDGE_MONGODB_URI there as it is set here.", ""]
+        lines += ["Set AIBRIDGE_MONGODB_URI there as it is set here.", ""]
     if not managed and not any(one.has_credential for one in settings.providers):
         lines += [NO_KEY, ""]
     lines.append(f"Sign in with the token to see the dashboard:  {address}/" if dashboard else NO_DASHBOARD)
@@ -112,11 +112,11 @@ def command(settings: Settings, *words: str) -> str:
     """A command on the database of a server, to be pasted in any folder. A URI with a password is not shown."""
     flags: list[str] = []
     if not settings.mongodb_uri:
-        flags += ["--aibridge-data-dir", str(settings.data_dir.resolve())]
+        flags += ["--data-dir", str(settings.data_dir.resolve())]
     elif "@" not in settings.mongodb_uri:
-        flags += ["--aibridge-mongodb-uri", settings.mongodb_uri]
+        flags += ["--mongodb-uri", settings.mongodb_uri]
     if settings.mongodb_database != Settings.mongodb_database:
-        flags += ["--aibridge-mongodb-database", settings.mongodb_database]
+        flags += ["--mongodb-database", settings.mongodb_database]
     return shlex.join([sys.executable, str(PROGRAM), *words, *flags])
 
 

@@ -11,7 +11,7 @@ from settings.catalog import declared, declared_in
 from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings
 from settings.kinds import LimitsScope
 from settings.providers import ProviderSettings
-from settings.setting import PREFIX, SHORT_PREFIX, Setting, SettingError
+from settings.setting import LONG_PREFIX, PREFIX, Setting, SettingError
 from upstream.credentials.access import INSTALL_AZURE, Credential
 from upstream.credentials.entra import EntraApplication
 from upstream.providers.fallback import find_fault
@@ -60,7 +60,7 @@ def _is_installed(module: str) -> bool:
         return False
 
 
-# How much a variable with the short prefix, which clients have too, must be like a setting to count as a slip of the pen.
+# How much a variable with our prefix, which clients have too, must be like a setting to count as a slip of the pen.
 _CLOSE = 0.85
 
 _SUFFIXES = "|".join(
@@ -68,7 +68,7 @@ _SUFFIXES = "|".join(
     for _, setting in declared_in(ProviderSettings)
     for variable in (setting.env, *([setting.env_file] if setting.secret else []))
 )
-_PROVIDER_VARIABLE = re.compile(rf"(?:{PREFIX}|{SHORT_PREFIX})PROVIDER_(0|[1-9][0-9]{{0,2}})_(?:{_SUFFIXES})")
+_PROVIDER_VARIABLE = re.compile(rf"(?:{PREFIX}|{LONG_PREFIX})PROVIDER_(0|[1-9][0-9]{{0,2}})_(?:{_SUFFIXES})")
 
 
 def _further_providers(environ: Mapping[str, str]) -> Iterator[ProviderSettings]:
@@ -135,12 +135,12 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     known = {name for setting in declared() for name in (setting.env, *([setting.env_file] if setting.secret else []))}
     warnings = []
     for name in sorted(environ):
-        prefix = PREFIX if name.startswith(PREFIX) else SHORT_PREFIX
+        prefix = LONG_PREFIX if name.startswith(LONG_PREFIX) else PREFIX
         own = {prefix + one.removeprefix(PREFIX) for one in known}
         if not name.startswith(prefix) or name in own or _PROVIDER_VARIABLE.fullmatch(name):
             continue
         number = re.match(prefix + "PROVIDER_([0-9]{1,3})_", name)
         nearby = sorted(one.replace("_N_", f"_{int(number[1])}_") for one in own) if number else sorted(own)
-        close = difflib.get_close_matches(name, nearby, n=1, cutoff=0 if prefix == PREFIX else _CLOSE)
+        close = difflib.get_close_matches(name, nearby, n=1, cutoff=_CLOSE if prefix == PREFIX else 0)
         warnings += [f"{name} is not a setting and is ignored; did you mean {one}?" for one in close]
     return warnings

@@ -14,9 +14,12 @@ from settings.kinds import Kind
 
 T = TypeVar("T")
 
-PREFIX = "CODER_AIBRIDGE_"
-SHORT_PREFIX = "AIBRIDGE_"
+PREFIX = "AIBRIDGE_"
+LONG_PREFIX = "CODER_AIBRIDGE_"
 """May stand in place of `PREFIX` in every variable."""
+
+LONG_FLAG = "--aibridge-"
+"""May stand in place of the `--` of every flag."""
 
 FLAGS = "aibridge.flags"
 """Where a command line keeps the flags that were given, by the names of their settings."""
@@ -49,7 +52,7 @@ class Setting(click.Option):
         self.env = PREFIX + name.replace("-", "_").upper()
         self.env_file = self.env + "_FILE"  # names a file that holds the value; read for secrets only
         super().__init__(
-            [f"--aibridge-{name}"], type=kind, default=default, expose_value=False,
+            [f"--{name}"], type=kind, default=default, expose_value=False,
             help=help, envvar=[self.env, self.env_file] if secret else self.env, show_envvar=True,
             show_default=bool(default),
         )  # fmt: skip
@@ -96,10 +99,11 @@ class Setting(click.Option):
             ctx.meta.setdefault(FLAGS, {})[self.name] = opts[self.name]
         return None, args
 
-    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ARG002 - the name is click's
         """Let the command line have the flag, if there is one."""
         if self.flag:
-            super().add_to_parser(parser, ctx)
+            flags = [self.flag, LONG_FLAG + str(self.name)]
+            parser.add_option(self, opts=flags, dest=self.name, action="store", nargs=self.nargs)
 
     def get_help_record(self, _: click.Context) -> None:
         """Give click nothing to list: a `SettingsCommand` shows its settings by topic."""
@@ -111,11 +115,11 @@ class Setting(click.Option):
 
 
 def _find(name: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The variable of that name, with `PREFIX` or `SHORT_PREFIX`, and its text; None where it is unset or empty."""
-    short = SHORT_PREFIX + name.removeprefix(PREFIX)
-    found = [(variable, environ[variable]) for variable in (name, short) if environ.get(variable)]
+    """The variable of that name, with `PREFIX` or `LONG_PREFIX`, and its text; None where it is unset or empty."""
+    long = LONG_PREFIX + name.removeprefix(PREFIX)
+    found = [(variable, environ[variable]) for variable in (name, long) if environ.get(variable)]
     if len({text.strip() for _, text in found}) > 1:
-        raise SettingError(f"{name} and {short} are both set and differ; give one of them")
+        raise SettingError(f"{name} and {long} are both set and differ; give one of them")
     return found[0] if found else None
 
 

@@ -39,15 +39,15 @@ _LISTENING = re.compile(r"listening on http://127\.0\.0\.1:(\d+)")
 def running_server(uri: str) -> Iterator[tuple[int, int]]:
     """Run the server on the database; yields its port and process id."""
     with TemporaryDirectory() as data_dir:
-        address = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+        address = ("--http-address", "127.0.0.1:0", "--data-dir", data_dir)
         process = subprocess.Popen(
             [sys.executable, "server.py", "serve", *address],
             stdout=subprocess.DEVNULL,
             env={
                 "PATH": os.environ["PATH"],
-                "CODER_AIBRIDGE_MONGODB_URI": uri,
-                "CODER_AIBRIDGE_MONGODB_DATABASE": NAME,
-                "CODER_AIBRIDGE_RETENTION": "0",
+                "AIBRIDGE_MONGODB_URI": uri,
+                "AIBRIDGE_MONGODB_DATABASE": NAME,
+                "AIBRIDGE_RETENTION": "0",
             },
             stderr=subprocess.PIPE,
             text=True,

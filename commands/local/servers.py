@@ -44,7 +44,7 @@ def chosen_database(settings: Settings) -> DatabaseChoice:
         return DatabaseChoice(
             key=f"{data_dir}:{settings.mongodb_database}",
             text=f"the embedded one of the data-dir {data_dir}",
-            remedy=f"--aibridge-data-dir {shlex.quote(str(data_dir))}",
+            remedy=f"--data-dir {shlex.quote(str(data_dir))}",
         )
     hosts = re.sub(r"^[a-z+]*://(.*@)?", "", settings.mongodb_uri, flags=re.IGNORECASE | re.DOTALL)
     hosts = ",".join(sorted(re.split("[/?]", hosts.lower())[0].split(",")))

@@ -59,8 +59,7 @@ def listen(address: Address) -> list[socket.socket]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StartError(
-            f"cannot listen on {address}: {reason}; choose another with --aibridge-http-address or "
-            "CODER_AIBRIDGE_HTTP_ADDRESS"
+            f"cannot listen on {address}: {reason}; choose another with --http-address or AIBRIDGE_HTTP_ADDRESS"
         ) from error
 
 

@@ -24,7 +24,7 @@ ID_BYTES = 4
 NONCE_BYTES = 12
 
 HOW_TO_SET = (
-    "set CODER_AIBRIDGE_ENCRYPTION_KEYS to what `openssl rand -base64 32` prints, on every server and for this command"
+    "set AIBRIDGE_ENCRYPTION_KEYS to what `openssl rand -base64 32` prints, on every server and for this command"
 )
 
 

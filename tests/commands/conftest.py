@@ -20,7 +20,7 @@ def no_other_servers(monkeypatch, tmp_path):
 @pytest.fixture
 def run(database, mongodb_uri, database_name):
     """Run a command on the database of the test."""
-    return partial(invoke, CODER_AIBRIDGE_MONGODB_URI=mongodb_uri, CODER_AIBRIDGE_MONGODB_DATABASE=database_name)
+    return partial(invoke, AIBRIDGE_MONGODB_URI=mongodb_uri, AIBRIDGE_MONGODB_DATABASE=database_name)
 
 
 @pytest.fixture

@@ -37,8 +37,8 @@ def environ(mongodb_uri, database_name, tmp_path):
     """What a program has to know to work on the database of the test."""
     return {
         "TMPDIR": str(tmp_path),
-        "CODER_AIBRIDGE_MONGODB_URI": mongodb_uri,
-        "CODER_AIBRIDGE_MONGODB_DATABASE": database_name,
+        "AIBRIDGE_MONGODB_URI": mongodb_uri,
+        "AIBRIDGE_MONGODB_DATABASE": database_name,
     }
 
 

@@ -15,7 +15,7 @@ OLD = b64encode(bytes(32)).decode()
 
 @pytest.fixture
 def sealed(run):
-    return partial(run, CODER_AIBRIDGE_ENCRYPTION_KEYS=OLD)
+    return partial(run, AIBRIDGE_ENCRYPTION_KEYS=OLD)
 
 
 def test_webhooks_are_added_listed_tested_and_removed(sealed, output, run):
@@ -35,7 +35,7 @@ def test_webhooks_are_added_listed_tested_and_removed(sealed, output, run):
 def test_secrets_are_sealed_again_for_a_new_encryption_key(sealed, run, database, io_loop):
     secret = sealed("webhooks", "add", URL).stdout.strip()
     new = bytes(range(32))
-    rotated = partial(run, "providers", "reseal", CODER_AIBRIDGE_ENCRYPTION_KEYS=f"{b64encode(new).decode()},{OLD}")
+    rotated = partial(run, "providers", "reseal", AIBRIDGE_ENCRYPTION_KEYS=f"{b64encode(new).decode()},{OLD}")
     assert [rotated().stdout for _ in range(2)] == ["Keys sealed again: 1.\n", "Keys sealed again: 0.\n"]
     (webhook,) = io_loop.run_sync(Webhooks(database, Sealer(), now=now).list_all)
     assert Sealer([new]).open(webhook.sealed, webhook.id) == secret

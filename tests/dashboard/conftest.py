@@ -192,8 +192,8 @@ def serving(
         "user-rate-limit": "1000",
         "rate-window": "1h",
     }
-    arguments = [word for flag, value in flags.items() for word in (f"--aibridge-{flag}", value)]
-    server = PromptServerProcess("serve", "--demo", *arguments, CODER_AIBRIDGE_MONGODB_URI=databases.uri, **environment)
+    arguments = [word for flag, value in flags.items() for word in (f"--{flag}", value)]
+    server = PromptServerProcess("serve", "--demo", *arguments, AIBRIDGE_MONGODB_URI=databases.uri, **environment)
     try:
         server.stdout.find("what was recorded of them|to see the dashboard", START_SECONDS)
         link = re.search(r"http\S+/#/sign-in/\S+", "".join(server.stdout.so_far()))
@@ -218,7 +218,7 @@ def site(
     """The server. It does not outlive these tests: one that nobody asks anything takes a twentieth of a processor."""
     key = b64encode(bytes(32)).decode()
     folder = tmp_path_factory.mktemp("site")
-    with serving(databases, run_apart, folder, CODER_AIBRIDGE_ENCRYPTION_KEYS=key) as site:
+    with serving(databases, run_apart, folder, AIBRIDGE_ENCRYPTION_KEYS=key) as site:
         site.keep_link()
         yield site
 

@@ -100,9 +100,9 @@ def main() -> None:
         loop = asyncio.new_event_loop()
         mongodb = loop.run_until_complete(EmbeddedMongoDB.start(Path(folder)))
         token = loop.run_until_complete(fill(mongodb.uri))
-        flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", folder]
-        uri = {"CODER_AIBRIDGE_MONGODB_URI": mongodb.uri}
-        server = ServerProcess(*flags, "--aibridge-mongodb-database", DATABASE, **uri)
+        flags = ["--http-address", "127.0.0.1:0", "--data-dir", folder]
+        uri = {"AIBRIDGE_MONGODB_URI": mongodb.uri}
+        server = ServerProcess(*flags, "--mongodb-database", DATABASE, **uri)
         browser = start_chromium(shutil.which("chromium") or "chromium", shutil.which("chromedriver") or "chromedriver")
         try:
             page = Page(browser, f"http://127.0.0.1:{server.port}")

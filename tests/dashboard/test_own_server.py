@@ -100,7 +100,7 @@ def settings(provider, stand_in):
 def keyed(databases, run_apart, tmp_path_factory, settings):
     """A server with keys. A scripted provider checks one of them, and gives the reports that the server may read."""
     address, named = settings
-    environment = {f"CODER_AIBRIDGE_{name}": value for name, value in named.items()}
+    environment = {f"AIBRIDGE_{name}": value for name, value in named.items()}
     with serving(databases, run_apart, tmp_path_factory.mktemp("keyed"), address=address, **environment) as site:
         yield site
 

@@ -54,7 +54,7 @@ def labels_of(name):
 
 @for_each("name", ["aibridge.service", "compose.yaml", "Dockerfile", "nginx.conf", "Caddyfile"])
 def test_every_variable_of_ours_that_is_named_is_a_setting(name):
-    assert set(re.findall(r"CODER_AIBRIDGE_[A-Z_]+(?<!_)", text(name))) - {"CODER_AIBRIDGE"} <= VARIABLES
+    assert set(re.findall(r"AIBRIDGE_[A-Z_]+(?<!_)", text(name))) - {"CODER_AIBRIDGE"} <= VARIABLES
 
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")

@@ -34,11 +34,11 @@ class Deployment:
         self.port = 0
         self.processes: list[ServerProcess] = []
         self._environ = {
-            "CODER_AIBRIDGE_MONGODB_URI": mongodb_uri,
-            "CODER_AIBRIDGE_OPENAI_BASE_URL": provider_url + "v1/",
-            "CODER_AIBRIDGE_OPENAI_KEY": "sk-of-the-faults-for-openai",
-            "CODER_AIBRIDGE_ANTHROPIC_BASE_URL": provider_url,
-            "CODER_AIBRIDGE_ANTHROPIC_KEY": "sk-of-the-faults-for-anthropic",
+            "AIBRIDGE_MONGODB_URI": mongodb_uri,
+            "AIBRIDGE_OPENAI_BASE_URL": provider_url + "v1/",
+            "AIBRIDGE_OPENAI_KEY": "sk-of-the-faults-for-openai",
+            "AIBRIDGE_ANTHROPIC_BASE_URL": provider_url,
+            "AIBRIDGE_ANTHROPIC_KEY": "sk-of-the-faults-for-anthropic",
             **environ,
         }
 
@@ -53,7 +53,7 @@ class Deployment:
 
     async def start(self, *flags: str) -> ServerProcess:
         """Start a server and wait until it listens; from the second on, where the first did."""
-        where = ("--aibridge-http-address", f"127.0.0.1:{self.port}", "--aibridge-data-dir", self.data_dir)
+        where = ("--http-address", f"127.0.0.1:{self.port}", "--data-dir", self.data_dir)
         process = WatchfulServerProcess("serve", *where, *flags, **self._environ)
         self.processes.append(process)
         self.port = await asyncio.to_thread(lambda: process.port)

@@ -98,7 +98,7 @@ async def test_what_was_spooled_before_the_kill_is_recorded_by_the_next_start(sc
 
 
 @pytest.mark.faults
-@pytest.mark.server(CODER_AIBRIDGE_RECORD_POLICY="strict")  # else the last starts are on the killed one's disk alone
+@pytest.mark.server(AIBRIDGE_RECORD_POLICY="strict")  # else the last starts are on the killed one's disk alone
 @pytest.mark.server_says(LEFT_IN_FLIGHT)
 @pytest.mark.gen_test(timeout=120)
 async def test_a_server_that_lives_ends_what_a_killed_one_left(scenario, mongod, tmp_path):

@@ -74,9 +74,9 @@ def test_where_there_are_users_only_a_token_is_missing():
 
 
 def test_a_uri_with_a_password_is_not_shown_and_one_without_is():
-    assert commands(steps(mongodb_uri="mongodb://db1/"))[0][-2:] == ["--aibridge-mongodb-uri", "mongodb://db1/"]
+    assert commands(steps(mongodb_uri="mongodb://db1/"))[0][-2:] == ["--mongodb-uri", "mongodb://db1/"]
     text = steps(mongodb_uri="mongodb://ada:s3cret@db1/")
-    assert "Set CODER_AIBRIDGE_MONGODB_URI there as it is set here.\n" in text
+    assert "Set AIBRIDGE_MONGODB_URI there as it is set here.\n" in text
     assert "s3cret" not in text
 
 

@@ -26,7 +26,7 @@ from tests.server_process import Bound, ServerOfForks, ServerProcess, command_li
 from tests.storage.outages import start_single
 from version import VERSION
 
-VARIABLE = "CODER_AIBRIDGE_RATE_LIMITS"
+VARIABLE = "AIBRIDGE_RATE_LIMITS"
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def data_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def demo(data_dir):
     """A server with the demo provider, on an embedded MongoDB."""
-    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir]
+    flags = ["--http-address", "127.0.0.1:0", "--data-dir", data_dir]
     large_core_dumps = ("sh", "-c", 'ulimit -S -c $(ulimit -H -c) && exec "$@"', "sh")
     process = ServerProcess("serve", "--demo", *flags, through=large_core_dumps, **{VARIABLE: "7"})
     yield process
@@ -100,13 +100,13 @@ def test_neither_the_server_nor_its_mongodb_leaves_a_core_dump(demo):
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(demo):
-    message = f"Warning: {VARIABLE} is not a setting and is ignored; did you mean CODER_AIBRIDGE_RATE_LIMIT?\n"
+    message = f"Warning: {VARIABLE} is not a setting and is ignored; did you mean AIBRIDGE_RATE_LIMIT?\n"
     assert demo.stderr.find(VARIABLE).string == message
 
 
 @pytest.mark.gen_test(timeout=60)
 async def test_with_a_key_the_commands_that_are_printed_work_as_pasted(start, tmp_path):
-    flags = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "my data"]
+    flags = ["--http-address", "127.0.0.1:0", "--data-dir", tmp_path / "my data"]
     server = start("serve", "--demo", *flags, AIBRIDGE_OPENAI_KEY="sk-x", LOGNAME="ada", TMPDIR=str(tmp_path))
     assert server.stdout.find("Add yourself").string == (
         "Add yourself as an owner, and a token, in another terminal:\n"
@@ -127,8 +127,8 @@ async def test_with_a_key_the_commands_that_are_printed_work_as_pasted(start, tm
 def test_a_port_that_is_taken_is_said_in_one_line_and_leaves_nothing_behind(demo, serving, tmp_path):
     address = f"127.0.0.1:{demo.port}"
     assert serving(http_address=address, data_dir=tmp_path / "new") == (
-        f"cannot listen on {address}: address already in use; choose another with --aibridge-http-address "
-        "or CODER_AIBRIDGE_HTTP_ADDRESS"
+        f"cannot listen on {address}: address already in use; choose another with --http-address "
+        "or AIBRIDGE_HTTP_ADDRESS"
     )
     assert not (tmp_path / "new").exists()
     gc.collect()  # here, where it may complain
@@ -143,8 +143,8 @@ def test_a_data_dir_in_use_is_said_in_one_line(demo, serving, data_dir):
 
 def test_a_database_that_is_unavailable_is_said_in_one_line_whatever_sighup_says(start, tmp_path):
     process = start(
-        *("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "new"),
-        CODER_AIBRIDGE_MONGODB_URI="mongodb://ada:s3cret@127.0.0.1:1/",
+        *("--http-address", "127.0.0.1:0", "--data-dir", tmp_path / "new"),
+        AIBRIDGE_MONGODB_URI="mongodb://ada:s3cret@127.0.0.1:1/",
     )
     process.await_handler(signal.SIGHUP)
     process.send(signal.SIGHUP)
@@ -163,7 +163,7 @@ def test_a_single_mongodb_is_refused_with_what_makes_it_a_replica_set(serving, t
     assert refusal.startswith("this MongoDB is a single server, and the bridge needs a replica set")
     assert "\n  mongod --replSet rs0 " in refusal
     assert refusal.endswith("\n  mongosh --eval 'rs.initiate()'")
-    code, message = refused(invoke("users", "list", "--aibridge-mongodb-uri", uri))
+    code, message = refused(invoke("users", "list", "--mongodb-uri", uri))
     assert (code, message.endswith(f"Error: {refusal}\n")) == (1, True)
     run_apart(mongod.stop())
 
@@ -183,8 +183,8 @@ def test_a_data_dir_that_cannot_hold_the_spool_is_said_in_one_line(serving, tmp_
     file.touch()
     settings = {"data_dir": file, "mongodb_uri": mongodb_uri, "mongodb_database": database_name}
     assert serving(**settings) == f"the data-dir {file} cannot be used: Not a directory: {file}/spool"
-    flags = [f"--aibridge-{name.replace('_', '-')}={value}" for name, value in settings.items()]
-    server = ServerOfForks(*flags, "--aibridge-http-address", "127.0.0.1:0", "--aibridge-workers", "2")
+    flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+    server = ServerOfForks(*flags, "--http-address", "127.0.0.1:0", "--workers", "2")
     assert server.refused() == (1, f"Error: the data-dir {file} cannot be used: Not a directory: {file}/spool/1\n")
 
 
@@ -199,9 +199,9 @@ def test_a_certificate_that_cannot_be_used_is_told_at_the_start(serving, tmp_pat
 async def test_a_server_on_the_operators_mongodb_serves_also_if_its_welcome_finds_no_room(
     start_without_room, tmp_path, database, mongodb_uri, database_name
 ):
-    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    where = {"AIBRIDGE_MONGODB_URI": mongodb_uri, "AIBRIDGE_MONGODB_DATABASE": database_name}
     data_dir = tmp_path / "new"
-    flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+    flags = ("--http-address", "127.0.0.1:0", "--data-dir", data_dir)
     server = start_without_room(*flags, **where)
     assert await server.get("/readyz") == (
         200,

@@ -50,10 +50,8 @@ def start(io_loop, upstream, data_dir):
     processes = []
 
     def start(*flags):
-        where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
-        processes.append(
-            ServerProcess("serve", "--demo", *where, *flags, CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url)
-        )
+        where = ("--http-address", "127.0.0.1:0", "--data-dir", data_dir)
+        processes.append(ServerProcess("serve", "--demo", *where, *flags, AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url))
         return processes[-1]
 
     yield start
@@ -88,7 +86,7 @@ def stream(token):
 async def test_sighup_does_nothing_and_on_sigterm_calls_finish_and_no_new_one_begins(
     start, stream, gate, token, data_dir
 ):
-    server = start("--aibridge-drain-timeout", "1h")
+    server = start("--drain-timeout", "1h")
     client, response = await stream(server)
     waiting = await server.client()
     listening = await server.client()

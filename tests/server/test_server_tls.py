@@ -25,12 +25,12 @@ def certificate(authority, tmp_path):  # noqa: F811 - the fixture
 
 @pytest.fixture
 def start(tmp_path, mongodb_uri, database_name):
-    where = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    where = {"AIBRIDGE_MONGODB_URI": mongodb_uri, "AIBRIDGE_MONGODB_DATABASE": database_name}
     where["TMPDIR"] = str(tmp_path)
     processes = []
 
     def start(*flags):
-        data = ["--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", tmp_path / "data"]
+        data = ["--http-address", "127.0.0.1:0", "--data-dir", tmp_path / "data"]
         processes.append(ServerProcess("serve", "--demo", *data, *flags, **where))
         return processes[-1]
 
@@ -71,7 +71,7 @@ async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_
     start, certificate, trusting, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(local_servers, "FOLDER", tmp_path / local_servers.FOLDER.name)
-    server = start("--aibridge-tls-cert-file", certificate, "--aibridge-workers", "2")
+    server = start("--tls-cert-file", certificate, "--workers", "2")
     port = port_of(server)
     status, body, (protocol, version, _) = await get(port, trusting, "/healthz")
     assert (status, json.loads(body), protocol, version) == (200, {"status": "ok"}, "http/1.1", "TLSv1.3")
@@ -95,7 +95,7 @@ async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_
 
 @pytest.mark.gen_test(timeout=60)
 async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, authority, trusting, tmp_path):  # noqa: F811
-    server = start("--aibridge-tls-cert-file", certificate)
+    server = start("--tls-cert-file", certificate)
     port = port_of(server)
     before = (await get(port, trusting, "/healthz"))[2][2]
     new_key = ("-newkey", "rsa:2048", "-nodes", "-days", 2)

@@ -46,11 +46,13 @@ def run(main):
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["--aibridge-rate-limit", "5"],
-        ["--aibridge-rate-limit=5"],
-        ["--aibridge-rate-limit", "5", "serve"],
-        ["serve", "--aibridge-rate-limit", "5"],
-        ["--aibridge-rate-limit", "6", "serve", "--aibridge-rate-limit", "5"],
+        ["--rate-limit", "5"],
+        ["--rate-limit=5"],
+        ["--rate-limit", "5", "serve"],
+        ["serve", "--rate-limit", "5"],
+        ["--rate-limit", "6", "serve", "--rate-limit", "5"],
+        ["--rate-limit", "6", "serve", "--aibridge-rate-limit", "5"],
+        ["--aibridge-rate-limit=5", "serve"],
     ],
 )
 def test_a_flag_may_stand_before_or_after_the_command_and_the_last_one_counts(run, seen, arguments):
@@ -59,40 +61,40 @@ def test_a_flag_may_stand_before_or_after_the_command_and_the_last_one_counts(ru
 
 
 def test_a_flag_wins_over_the_environment_wherever_it_stands(run, seen):
-    run("--aibridge-rate-limit", "5", "serve", CODER_AIBRIDGE_RATE_LIMIT="7", CODER_AIBRIDGE_MAX_CONCURRENCY="3")
+    run("--rate-limit", "5", "serve", AIBRIDGE_RATE_LIMIT="7", AIBRIDGE_MAX_CONCURRENCY="3")
     assert seen == [(Settings(rate_limit=5, max_concurrency=3), False)]
 
 
 def test_a_command_may_take_the_flags_of_one_topic_and_still_sees_all_settings(run, seen):
-    run("--aibridge-rate-limit", "5", "tidy", "--aibridge-mongodb-database", "other")
+    run("--rate-limit", "5", "tidy", "--mongodb-database", "other")
     assert seen == [Settings(rate_limit=5, mongodb_database="other")]
-    refused = run("tidy", "--aibridge-rate-limit", "5")
+    refused = run("tidy", "--rate-limit", "5")
     assert (refused.exit_code, "No such option" in refused.stderr) == (2, True)
 
 
 def test_a_bad_value_ends_with_2_and_one_line(run, seen):
-    result = run("--aibridge-rate-limit", "many")
+    result = run("--rate-limit", "many")
     assert (result.exit_code, result.stdout, result.stderr) == (
         2,
         "",
-        "Error: --aibridge-rate-limit: 'many' is not allowed; give a whole number, 0 (off) or more\n",
+        "Error: --rate-limit: 'many' is not allowed; give a whole number, 0 (off) or more\n",
     )
     assert seen == []
 
 
 def test_an_unknown_variable_is_warned_of_once_and_nothing_else_happens(run, seen):
     for arguments in ((), ("tidy",)):
-        result = run(*arguments, CODER_AIBRIDGE_RATELIMIT="5")
+        result = run(*arguments, AIBRIDGE_RATELIMIT="5")
         assert (result.exit_code, result.stdout, result.stderr) == (
             0,
             "",
-            "Warning: CODER_AIBRIDGE_RATELIMIT is not a setting and is ignored; did you mean CODER_AIBRIDGE_RATE_LIMIT?\n",
+            "Warning: AIBRIDGE_RATELIMIT is not a setting and is ignored; did you mean AIBRIDGE_RATE_LIMIT?\n",
         )
     assert seen == [(Settings(), False), Settings()]
 
 
 def test_no_flag_takes_a_key(run):
-    assert run("--aibridge-openai-key", "sk").exit_code == 2
+    assert run("--openai-key", "sk").exit_code == 2
 
 
 def test_the_help_shows_every_setting_with_its_variable_and_default_under_its_topic(run):

@@ -10,7 +10,7 @@ TYPES = " or ".join(kind for kind in ProviderType if kind is not ProviderType.DE
 
 
 def provider(number, **parts):
-    return {f"CODER_AIBRIDGE_PROVIDER_{number}_{name.upper()}": value for name, value in parts.items()}
+    return {f"AIBRIDGE_PROVIDER_{number}_{name.upper()}": value for name, value in parts.items()}
 
 
 def refusal(flags, environ):
@@ -27,18 +27,18 @@ def test_keys_fall_back_to_the_vendors_variables():
 def test_limits_are_those_of_a_process_or_of_all():
     assert load({"limits-scope": "cluster"}, {}).limits_scope is LimitsScope.CLUSTER
     assert refusal({"limits-scope": "world"}, {}) == (
-        "--aibridge-limits-scope: 'world' is not allowed; give process or server or cluster"
+        "--limits-scope: 'world' is not allowed; give process or server or cluster"
     )
 
 
 def test_several_workers_count_together_unless_told_otherwise():
     assert load({"workers": "2"}, {}).limits_scope is LimitsScope.SERVER
-    assert load({"workers": "2"}, {"CODER_AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
+    assert load({"workers": "2"}, {"AIBRIDGE_LIMITS_SCOPE": "process"}).limits_scope is LimitsScope.PROCESS
     assert load({"workers": "1"}, {}).limits_scope is LimitsScope.PROCESS
 
 
 def test_a_rate_that_is_counted_together_is_bounded():
-    environ = {"CODER_AIBRIDGE_LIMITS_SCOPE": "cluster"}
+    environ = {"AIBRIDGE_LIMITS_SCOPE": "cluster"}
     assert load({"rate-limit": "1000000"}, environ).rate_limit == 1_000_000
     for name in ("rate-limit", "user-rate-limit"):
         assert refusal({name: "1000001"}, environ) == (
@@ -52,7 +52,7 @@ def test_a_key_has_its_certificate():
     assert load({"tls-key-file": "k.pem", "tls-cert-file": "c.pem"}, {}).tls_key_file == "k.pem"
     of_provider = {f"AIBRIDGE_PROVIDER_0_{name}": text for name, text in (("NAME", "own"), ("TYPE", "openai"))}
     assert refusal({}, of_provider | {"AIBRIDGE_PROVIDER_0_CLIENT_KEY_FILE": "k.pem"}) == (
-        "CODER_AIBRIDGE_PROVIDER_0_CLIENT_KEY_FILE needs CODER_AIBRIDGE_PROVIDER_0_CLIENT_CERTIFICATE_FILE"
+        "AIBRIDGE_PROVIDER_0_CLIENT_KEY_FILE needs AIBRIDGE_PROVIDER_0_CLIENT_CERTIFICATE_FILE"
     )
 
 
@@ -103,7 +103,7 @@ def test_an_application_of_entra_needs_no_package():
 
 def test_a_provider_names_others_that_stand_in_for_it():
     azure = provider(0, type="azure", name="azure", base_url="https://a.example", fallback="openai", weight="3")
-    settings = load({}, {**azure, "CODER_AIBRIDGE_OPENAI_FALLBACK": "azure", "CODER_AIBRIDGE_OPENAI_WEIGHT": "1000"})
+    settings = load({}, {**azure, "AIBRIDGE_OPENAI_FALLBACK": "azure", "AIBRIDGE_OPENAI_WEIGHT": "1000"})
     found = {one.name: (one.fallback, one.weight) for one in settings.providers}
     assert found == {"openai": (("azure",), 1000), "anthropic": ((), 0), "azure": (("openai",), 3)}
 
@@ -123,18 +123,18 @@ def test_a_provider_names_others_that_stand_in_for_it():
         (
             "a,a",
             (
-                "CODER_AIBRIDGE_OPENAI_FALLBACK: 'a,a' is not allowed; give names of at most 5 providers, each once, "
+                "AIBRIDGE_OPENAI_FALLBACK: 'a,a' is not allowed; give names of at most 5 providers, each once, "
                 "separated by commas"
             ),
         ),
     ],
 )
 def test_what_cannot_stand_in_is_refused_at_the_start(fallback, said):
-    assert refusal({}, {"CODER_AIBRIDGE_OPENAI_FALLBACK": fallback}) == said
+    assert refusal({}, {"AIBRIDGE_OPENAI_FALLBACK": fallback}) == said
 
 
 def test_who_takes_only_users_keys_stands_in_for_nobody():
-    environ = provider(0, type="copilot", name="copilot") | {"CODER_AIBRIDGE_OPENAI_FALLBACK": "copilot"}
+    environ = provider(0, type="copilot", name="copilot") | {"AIBRIDGE_OPENAI_FALLBACK": "copilot"}
     assert refusal({}, environ) == (
         "openai-fallback: copilot takes only the users' own keys, and those go to no other provider"
     )
@@ -164,88 +164,88 @@ def test_the_keys_of_a_further_provider_may_stand_in_a_file(tmp_path):
     [
         (
             provider(1, type="openai", name="a"),
-            "CODER_AIBRIDGE_PROVIDER_0_TYPE is not set, but provider 1 is; number providers from 0 without a gap",
+            "AIBRIDGE_PROVIDER_0_TYPE is not set, but provider 1 is; number providers from 0 without a gap",
         ),
         (
             provider(0, type="openai", name="a") | provider(3, keys="sk"),
-            "CODER_AIBRIDGE_PROVIDER_1_TYPE is not set, but provider 3 is; number providers from 0 without a gap",
+            "AIBRIDGE_PROVIDER_1_TYPE is not set, but provider 3 is; number providers from 0 without a gap",
         ),
-        (provider(0, name="a"), "CODER_AIBRIDGE_PROVIDER_0_TYPE is not set; give " + TYPES),
+        (provider(0, name="a"), "AIBRIDGE_PROVIDER_0_TYPE is not set; give " + TYPES),
         (
             provider(0, type="demo", name="a"),
-            "CODER_AIBRIDGE_PROVIDER_0_TYPE: 'demo' is not allowed; give " + TYPES,
+            "AIBRIDGE_PROVIDER_0_TYPE: 'demo' is not allowed; give " + TYPES,
         ),
         (
             provider(0, type="openai"),
             (
-                "CODER_AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
+                "AIBRIDGE_PROVIDER_0_NAME is not set; give lower-case letters and digits with single hyphens between, "
                 "but not audit, clients, demo, demo-company, device, errors, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tags, tokens, users, views, vocabulary, webhooks"
             ),
         ),
         (
             provider(0, type="openai", name="sessions"),
             (
-                "CODER_AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
+                "AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give lower-case letters and digits with single "
                 "hyphens between, but not audit, clients, demo, demo-company, device, errors, groups, interceptions, limits, models, policies, prices, providers, refusals, sessions, sign-in, spend, stats, tags, tokens, users, views, vocabulary, webhooks"
             ),
         ),
         (
             provider(0, type="azure", name="a"),
-            "CODER_AIBRIDGE_PROVIDER_0_BASE_URL is not set; give an http or https URL without user, query and fragment",
+            "AIBRIDGE_PROVIDER_0_BASE_URL is not set; give an http or https URL without user, query and fragment",
         ),
         (
             provider(0, type="vertex", name="a", region="us-central1"),
-            "CODER_AIBRIDGE_PROVIDER_0_PROJECT is not set; give the id or the number of a project",
+            "AIBRIDGE_PROVIDER_0_PROJECT is not set; give the id or the number of a project",
         ),
         (
             provider(0, type="vertex", name="a", project="p"),
-            "CODER_AIBRIDGE_PROVIDER_0_REGION is not set; give the name of a region, such as us-east-1",
+            "AIBRIDGE_PROVIDER_0_REGION is not set; give the name of a region, such as us-east-1",
         ),
         (
             provider(0, type="gemini", name="a", google_account='{"type": "authorized_user", "private_key": "s3cret"}'),
             (
-                "CODER_AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
+                "AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
                 "give the key of a service account, as Google gives it out in JSON"
             ),
         ),
         (
             provider(0, type="gemini", name="a", google_account="[" * 100_000),
             (
-                "CODER_AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
+                "AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
                 "give the key of a service account, as Google gives it out in JSON"
             ),
         ),
         (
             provider(0, type="copilot", name="a", keys="sk"),
-            "CODER_AIBRIDGE_PROVIDER_0_KEYS: a provider of the type copilot takes no keys; each user brings their own",
+            "AIBRIDGE_PROVIDER_0_KEYS: a provider of the type copilot takes no keys; each user brings their own",
         ),
         (
             provider(0, type="bedrock", name="a"),
-            "CODER_AIBRIDGE_PROVIDER_0_REGION: give the region of AWS, such as us-east-1",
+            "AIBRIDGE_PROVIDER_0_REGION: give the region of AWS, such as us-east-1",
         ),
         (
             provider(0, type="openai", name="a", credential="basic"),
-            "CODER_AIBRIDGE_PROVIDER_0_CREDENTIAL: 'basic' is not allowed; give " + " or ".join(Credential),
+            "AIBRIDGE_PROVIDER_0_CREDENTIAL: 'basic' is not allowed; give " + " or ".join(Credential),
         ),
         (
             provider(0, type="openai", name="anthropic"),
-            "CODER_AIBRIDGE_PROVIDER_0_NAME: 'anthropic' is the name of another provider; give one of its own",
+            "AIBRIDGE_PROVIDER_0_NAME: 'anthropic' is the name of another provider; give one of its own",
         ),
         (
             provider(0, type="openai", name="a") | provider(1, type="openai", name="a"),
-            "CODER_AIBRIDGE_PROVIDER_1_NAME: 'a' is the name of another provider; give one of its own",
+            "AIBRIDGE_PROVIDER_1_NAME: 'a' is the name of another provider; give one of its own",
         ),
         (
             provider(0, type="openai", name="a", base_url="https://ada:s3cret@host"),
             (
-                "CODER_AIBRIDGE_PROVIDER_0_BASE_URL: 'https://***@host' is not allowed; "
+                "AIBRIDGE_PROVIDER_0_BASE_URL: 'https://***@host' is not allowed; "
                 "give an http or https URL without user, query and fragment"
             ),
         ),
         (
             provider(0, type="openai", name="a", keys="s3cret,"),
             (
-                "CODER_AIBRIDGE_PROVIDER_0_KEYS: the value given is not allowed; "
+                "AIBRIDGE_PROVIDER_0_KEYS: the value given is not allowed; "
                 "give printable ASCII keys without spaces, separated by commas"
             ),
         ),
@@ -277,17 +277,17 @@ def test_an_unknown_variable_is_warned_of_with_the_nearest_known_one(name, meant
 
 def test_known_and_foreign_variables_are_not_warned_of():
     known = {setting.env.replace("_N_", "_0_"): "x" for setting in declared()}
-    files = dict.fromkeys(["CODER_AIBRIDGE_MONGODB_URI_FILE", "CODER_AIBRIDGE_PROVIDER_12_KEYS_FILE"], "x")
+    files = dict.fromkeys(["AIBRIDGE_MONGODB_URI_FILE", "AIBRIDGE_PROVIDER_12_KEYS_FILE"], "x")
     assert unknown_variables(known | files | {"PATH": "/bin", "CODER_URL": "x", "OPENAI_API_KEY": "x"}) == []
-    short = {name.removeprefix("CODER_"): value for name, value in (known | files).items()}
-    assert unknown_variables(short | {"AIBRIDGE_TOKEN": "x", "AIBRIDGE_URL": "x"}) == []
+    long = {f"CODER_{name}": value for name, value in (known | files).items()}
+    assert unknown_variables(long | {"AIBRIDGE_TOKEN": "x", "AIBRIDGE_URL": "x"}) == []
 
 
 names = st.sampled_from([setting.env for setting in declared()]).flatmap(
     lambda name: st.sampled_from(
         [
             *(name, name + "_FILE", name.replace("_N_", "_0_"), name.replace("_N_", "_99_"), name[:-1]),
-            *(name.removeprefix("CODER_"), name.removeprefix("CODER_").replace("_N_", "_0_")),
+            *(f"CODER_{name}", f"CODER_{name}".replace("_N_", "_0_")),
         ]
     )
 )
@@ -326,7 +326,7 @@ def test_a_key_of_vertex_stands_for_the_project():
 @pytest.mark.parametrize(
     ("environ", "region"),
     [
-        ({"CODER_AIBRIDGE_PROVIDER_0_REGION": "eu-west-1", "AWS_REGION": "us-east-1"}, "eu-west-1"),
+        ({"AIBRIDGE_PROVIDER_0_REGION": "eu-west-1", "AWS_REGION": "us-east-1"}, "eu-west-1"),
         ({"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-west-2"}, "us-east-1"),
         ({"AWS_DEFAULT_REGION": "us-west-2"}, "us-west-2"),
     ],

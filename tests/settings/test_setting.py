@@ -23,28 +23,28 @@ def refusal(setting, flags=None, environ=None):
 
 def test_flag_and_variables_follow_from_the_name():
     assert (PLAIN.flag, PLAIN.env, PLAIN.env_file) == (
-        "--aibridge-rate-limit",
-        "CODER_AIBRIDGE_RATE_LIMIT",
-        "CODER_AIBRIDGE_RATE_LIMIT_FILE",
+        "--rate-limit",
+        "AIBRIDGE_RATE_LIMIT",
+        "AIBRIDGE_RATE_LIMIT_FILE",
     )
     assert SECRET.flag is None
 
 
 def test_an_empty_variable_counts_as_unset_and_an_empty_flag_does_not():
-    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT": ""}) == 7
-    assert URI.read({"mongodb-uri": ""}, {"CODER_AIBRIDGE_MONGODB_URI": "mongodb://host"}) == ""
+    assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": ""}) == 7
+    assert URI.read({"mongodb-uri": ""}, {"AIBRIDGE_MONGODB_URI": "mongodb://host"}) == ""
 
 
 def test_white_space_around_a_value_is_ignored():
-    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT": " 8\n"}) == 8
+    assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": " 8\n"}) == 8
 
 
 def test_a_bad_value_is_refused_in_one_line_naming_setting_value_and_what_is_allowed():
-    assert refusal(PLAIN, environ={"CODER_AIBRIDGE_RATE_LIMIT": "many\nmore"}) == (
-        "CODER_AIBRIDGE_RATE_LIMIT: 'many\\nmore' is not allowed; give a whole number, 0 (off) or more"
+    assert refusal(PLAIN, environ={"AIBRIDGE_RATE_LIMIT": "many\nmore"}) == (
+        "AIBRIDGE_RATE_LIMIT: 'many\\nmore' is not allowed; give a whole number, 0 (off) or more"
     )
     assert refusal(PLAIN, {"rate-limit": "-1"}) == (
-        "--aibridge-rate-limit: '-1' is not allowed; give a whole number, 0 (off) or more"
+        "--rate-limit: '-1' is not allowed; give a whole number, 0 (off) or more"
     )
 
 
@@ -53,46 +53,46 @@ def test_a_bad_secret_is_not_repeated():
         "OPENAI_API_KEY: the value given is not allowed; give printable ASCII keys without spaces, separated by commas"
     )
     assert refusal(URI, {"mongodb-uri": "http://ada:secret@host"}) == (
-        "--aibridge-mongodb-uri: 'http://***@host' is not allowed; "
-        "give a URI that starts with mongodb:// or mongodb+srv://"
+        "--mongodb-uri: 'http://***@host' is not allowed; give a URI that starts with mongodb:// or mongodb+srv://"
     )
 
 
 def test_a_secret_is_read_from_the_file_that_its_variable_names(tmp_path):
     (tmp_path / "key").write_text("sk-file\n")
-    assert SECRET.read({}, {"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
+    assert SECRET.read({}, {"AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
 
 
 def test_a_flag_wins_over_a_file_that_is_not_even_read():
-    flags, environ = {"mongodb-uri": "mongodb://host"}, {"CODER_AIBRIDGE_MONGODB_URI_FILE": "/nowhere"}
+    flags, environ = {"mongodb-uri": "mongodb://host"}, {"AIBRIDGE_MONGODB_URI_FILE": "/nowhere"}
     assert URI.read(flags, environ) == "mongodb://host"
 
 
 def test_a_bad_secret_in_a_file_is_blamed_on_the_file_and_not_repeated(tmp_path):
     (tmp_path / "key").write_text("sk with spaces")
-    assert refusal(SECRET, environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == (
-        "CODER_AIBRIDGE_OPENAI_KEY_FILE: the value given is not allowed; "
+    assert refusal(SECRET, environ={"AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == (
+        "AIBRIDGE_OPENAI_KEY_FILE: the value given is not allowed; "
         "give printable ASCII keys without spaces, separated by commas"
     )
 
 
-def test_the_short_prefix_is_read_like_the_long_one(tmp_path):
+def test_the_long_prefix_is_read_like_the_short_one(tmp_path):
     (tmp_path / "key").write_text("sk-file\n")
-    assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": "9"}) == 9
+    assert PLAIN.read({}, {"CODER_AIBRIDGE_RATE_LIMIT": "9"}) == 9
     assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": "9", "CODER_AIBRIDGE_RATE_LIMIT": " 9"}) == 9
-    assert SECRET.read({}, {"AIBRIDGE_OPENAI_KEY": "sk", "OPENAI_API_KEY": "sk-vendor"}) == ("sk",)
-    assert SECRET.read({}, {"AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
-    assert refusal(PLAIN, environ={"AIBRIDGE_RATE_LIMIT": "x"}).startswith("AIBRIDGE_RATE_LIMIT: 'x' is not allowed")
+    assert SECRET.read({}, {"CODER_AIBRIDGE_OPENAI_KEY": "sk", "OPENAI_API_KEY": "sk-vendor"}) == ("sk",)
+    assert SECRET.read({}, {"CODER_AIBRIDGE_OPENAI_KEY_FILE": str(tmp_path / "key")}) == ("sk-file",)
+    said = refusal(PLAIN, environ={"CODER_AIBRIDGE_RATE_LIMIT": "x"})
+    assert said.startswith("CODER_AIBRIDGE_RATE_LIMIT: 'x' is not allowed")
 
 
 def test_two_prefixes_with_two_values_are_refused_without_a_word_of_them():
     environ = {"AIBRIDGE_OPENAI_KEY": "sk-one", "CODER_AIBRIDGE_OPENAI_KEY": "sk-two"}
     assert refusal(SECRET, environ=environ) == (
-        "CODER_AIBRIDGE_OPENAI_KEY and AIBRIDGE_OPENAI_KEY are both set and differ; give one of them"
+        "AIBRIDGE_OPENAI_KEY and CODER_AIBRIDGE_OPENAI_KEY are both set and differ; give one of them"
     )
-    environ = {"AIBRIDGE_OPENAI_KEY": "sk-one", "CODER_AIBRIDGE_OPENAI_KEY_FILE": "/key"}
+    environ = {"CODER_AIBRIDGE_OPENAI_KEY": "sk-one", "AIBRIDGE_OPENAI_KEY_FILE": "/key"}
     assert refusal(SECRET, environ=environ) == (
-        "AIBRIDGE_OPENAI_KEY and CODER_AIBRIDGE_OPENAI_KEY_FILE are both set; give one of them"
+        "CODER_AIBRIDGE_OPENAI_KEY and AIBRIDGE_OPENAI_KEY_FILE are both set; give one of them"
     )
 
 
@@ -103,19 +103,19 @@ def test_two_prefixes_with_two_values_are_refused_without_a_word_of_them():
 def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, reason):
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     path = str(tmp_path / name)
-    assert refusal(SECRET, environ={"CODER_AIBRIDGE_OPENAI_KEY_FILE": path}) == (
-        f"CODER_AIBRIDGE_OPENAI_KEY_FILE: {path!r} cannot be read ({reason}); give a readable file"
+    assert refusal(SECRET, environ={"AIBRIDGE_OPENAI_KEY_FILE": path}) == (
+        f"AIBRIDGE_OPENAI_KEY_FILE: {path!r} cannot be read ({reason}); give a readable file"
     )
 
 
 def test_a_secret_falls_back_to_the_vendors_own_variable():
     assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor"}) == ("sk-vendor",)
-    assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor", "CODER_AIBRIDGE_OPENAI_KEY": "sk-own"}) == ("sk-own",)
+    assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor", "AIBRIDGE_OPENAI_KEY": "sk-own"}) == ("sk-own",)
 
 
 def test_a_value_that_must_be_given_is_missed():
     assert refusal(REQUIRED) == (
-        "CODER_AIBRIDGE_PROVIDER_0_KEYS is not set; give printable ASCII keys without spaces, separated by commas"
+        "AIBRIDGE_PROVIDER_0_KEYS is not set; give printable ASCII keys without spaces, separated by commas"
     )
 
 

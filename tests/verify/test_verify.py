@@ -23,12 +23,12 @@ from verify.wire import Address
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory, mongodb_uri):
     server = ServerProcess(
-        *("serve", "--demo", "--aibridge-http-address", "127.0.0.1:0", "--aibridge-rate-limit", "1000"),
-        *("--aibridge-data-dir", tmp_path_factory.mktemp("data")),
-        CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
-        CODER_AIBRIDGE_MONGODB_DATABASE=f"test-{uuid4().hex}",
-        CODER_AIBRIDGE_PROVIDER_0_TYPE="gemini",
-        CODER_AIBRIDGE_PROVIDER_0_NAME="a-gemini",
+        *("serve", "--demo", "--http-address", "127.0.0.1:0", "--rate-limit", "1000"),
+        *("--data-dir", tmp_path_factory.mktemp("data")),
+        AIBRIDGE_MONGODB_URI=mongodb_uri,
+        AIBRIDGE_MONGODB_DATABASE=f"test-{uuid4().hex}",
+        AIBRIDGE_PROVIDER_0_TYPE="gemini",
+        AIBRIDGE_PROVIDER_0_NAME="a-gemini",
     )
     url, token = f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
     asyncio.run(call_twice(url, token))  # so that there is a list to page through

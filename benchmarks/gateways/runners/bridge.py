@@ -69,7 +69,7 @@ class Bridge(Runner):
             "ANTHROPIC_KEY": "sk-provider",
             **self.settings,
         }
-        environ = {f"CODER_AIBRIDGE_{name}": value for name, value in settings.items()}
+        environ = {f"AIBRIDGE_{name}": value for name, value in settings.items()}
         server = [sys.executable, "server.py"]
         for words in (["users", "add", "bench", "--role", "owner"], ["tokens", "create", "bench"]):
             created = subprocess.run(

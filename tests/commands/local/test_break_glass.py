@@ -11,7 +11,7 @@ from settings import load
 @pytest.fixture
 def run(database, mongodb_uri, database_name):
     """Run the server's own command line on the database of the test."""
-    environ = {"CODER_AIBRIDGE_MONGODB_URI": mongodb_uri, "CODER_AIBRIDGE_MONGODB_DATABASE": database_name}
+    environ = {"AIBRIDGE_MONGODB_URI": mongodb_uri, "AIBRIDGE_MONGODB_DATABASE": database_name}
     return lambda *arguments: CliRunner().invoke(main, arguments, env=environ, prog_name="server.py")
 
 

@@ -27,7 +27,7 @@ def folder(monkeypatch, tmp_path):
 def server(tmp_path):
     """A server with an embedded MongoDB, which no other test sees."""
     data_dir = tmp_path / "data"
-    flags = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+    flags = ("--http-address", "127.0.0.1:0", "--data-dir", data_dir)
     process = ServerProcess("serve", *flags, TMPDIR=str(tmp_path))
     yield process
     process.kill()
@@ -45,13 +45,13 @@ def test_a_command_on_another_database_than_the_servers_names_both(
     server, servers, tmp_path, mongodb_uri, database_name
 ):
     assert server.stdout.find("Add yourself as an owner")
-    assert invoke("users", "list", "--aibridge-data-dir", str(tmp_path / "data")).stderr == ""
+    assert invoke("users", "list", "--data-dir", str(tmp_path / "data")).stderr == ""
     theirs = f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
-    remedy = f"To use the server's, set --aibridge-data-dir {tmp_path}/data."
+    remedy = f"To use the server's, set --data-dir {tmp_path}/data."
     assert warning(settings(data_dir=str(tmp_path / "other"))) == (
         f"{theirs}{tmp_path}/data. This command uses the embedded one of the data-dir {tmp_path}/other. {remedy}"
     )
-    elsewhere = ("--aibridge-mongodb-uri", mongodb_uri, "--aibridge-mongodb-database", database_name)
+    elsewhere = ("--mongodb-uri", mongodb_uri, "--mongodb-database", database_name)
     named = chosen_database(settings(mongodb_uri=mongodb_uri, mongodb_database=database_name))
     assert invoke("users", "list", *elsewhere).stderr == (
         f"{theirs}{tmp_path}/data. This command uses {named.text}. {remedy}\n"

@@ -70,10 +70,10 @@ def reconcile(run, stand_in, tmp_path):  # noqa: F811 - the fixture
 
     def reconcile(*arguments, **environ):
         given = {
-            "CODER_AIBRIDGE_RECONCILE_OPENAI_URL": stand_in.url,
-            "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_URL": stand_in.url,
-            "CODER_AIBRIDGE_RECONCILE_OPENAI_KEY": OPENAI_KEY,
-            "CODER_AIBRIDGE_RECONCILE_ANTHROPIC_KEY_FILE": str(key_file),
+            "AIBRIDGE_RECONCILE_OPENAI_URL": stand_in.url,
+            "AIBRIDGE_RECONCILE_ANTHROPIC_URL": stand_in.url,
+            "AIBRIDGE_RECONCILE_OPENAI_KEY": OPENAI_KEY,
+            "AIBRIDGE_RECONCILE_ANTHROPIC_KEY_FILE": str(key_file),
         }
         result = run("reconcile", *arguments, **(given | environ))
         assert OPENAI_KEY not in result.output
@@ -135,7 +135,7 @@ def test_exports_of_azure_and_bedrock_are_files(call, reconcile, tmp_path):
 
 def test_what_cannot_be_compared_is_said_in_a_line(reconcile, stand_in):  # noqa: F811
     anthropic = ("--provider", "anthropic", *RANGE)
-    without_key = {"CODER_AIBRIDGE_RECONCILE_OPENAI_KEY": ""}
+    without_key = {"AIBRIDGE_RECONCILE_OPENAI_KEY": ""}
     said = "Error: reconcile-openai-key is not set: give an admin key of openai\n"
     assert refused(reconcile("--provider", "openai", *RANGE, **without_key)) == (1, said)
     stand_in.refusal = (401, {}, b"")

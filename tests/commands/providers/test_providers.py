@@ -16,7 +16,7 @@ KEYS = ("sk-east-key-number-one-1111", "sk-east-key-number-two-2222")
 @pytest.fixture
 def run(run):
     """Run a command with an encryption key."""
-    return lambda *arguments, key=KEY: run(*arguments, CODER_AIBRIDGE_ENCRYPTION_KEYS=key)
+    return lambda *arguments, key=KEY: run(*arguments, AIBRIDGE_ENCRYPTION_KEYS=key)
 
 
 @pytest.fixture

@@ -25,12 +25,12 @@ ALONE, SHARED = "limits are server-local until", "limits are shared again"
 ALONE_SECONDS = 30.0
 TIME = "%Y-%m-%d %H:%M:%S,%f"
 SETTINGS = {
-    "CODER_AIBRIDGE_WORKERS": "2",
-    "CODER_AIBRIDGE_LIMITS_SCOPE": "cluster",
-    "CODER_AIBRIDGE_MAX_CONCURRENCY": str(MAX_CONCURRENCY),
-    "CODER_AIBRIDGE_USER_MAX_CONCURRENCY": str(USER_MAX_CONCURRENCY),
-    "CODER_AIBRIDGE_RATE_LIMIT": str(RATE),
-    "CODER_AIBRIDGE_RATE_WINDOW": f"{WINDOW_SECONDS}s",
+    "AIBRIDGE_WORKERS": "2",
+    "AIBRIDGE_LIMITS_SCOPE": "cluster",
+    "AIBRIDGE_MAX_CONCURRENCY": str(MAX_CONCURRENCY),
+    "AIBRIDGE_USER_MAX_CONCURRENCY": str(USER_MAX_CONCURRENCY),
+    "AIBRIDGE_RATE_LIMIT": str(RATE),
+    "AIBRIDGE_RATE_WINDOW": f"{WINDOW_SECONDS}s",
 }
 
 
@@ -66,7 +66,7 @@ class Server:
 
     async def start(self) -> None:
         """Start it and wait until it listens."""
-        where = ("--aibridge-http-address", f"{self.host.front}:{self._port}", "--aibridge-data-dir", self._data_dir)
+        where = ("--http-address", f"{self.host.front}:{self._port}", "--data-dir", self._data_dir)
         self._process = Process("serve", *where, through=self.host.through, **self._environ)
         self._runs.append(self._process)
         self._port = await asyncio.to_thread(lambda: self._process.port)

@@ -149,12 +149,12 @@ class Stage:
         return Server(
             self._network.hosts[MEMBERS + number],
             self._folder / f"server-{number + 1}",
-            CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
-            CODER_AIBRIDGE_OPENAI_BASE_URL=provider_url + "v1/",
-            CODER_AIBRIDGE_OPENAI_KEY="sk-of-the-faults-for-openai",
-            CODER_AIBRIDGE_ANTHROPIC_BASE_URL=provider_url,
-            CODER_AIBRIDGE_ANTHROPIC_KEY="sk-of-the-faults-for-anthropic",
-            CODER_AIBRIDGE_TRUSTED_PROXIES=self._network.front,  # its clients come without TLS
+            AIBRIDGE_MONGODB_URI=mongodb_uri,
+            AIBRIDGE_OPENAI_BASE_URL=provider_url + "v1/",
+            AIBRIDGE_OPENAI_KEY="sk-of-the-faults-for-openai",
+            AIBRIDGE_ANTHROPIC_BASE_URL=provider_url,
+            AIBRIDGE_ANTHROPIC_KEY="sk-of-the-faults-for-anthropic",
+            AIBRIDGE_TRUSTED_PROXIES=self._network.front,  # its clients come without TLS
             behind=WRONG_SECONDS if number == SERVERS - 1 and clock(0) else 0,
             **(clock(-WRONG_SECONDS) if number == SERVERS - 1 else {}),
         )

@@ -20,7 +20,7 @@ CALLS = 100
 
 
 @pytest.mark.faults
-@pytest.mark.server(CODER_AIBRIDGE_DRAIN_TIMEOUT=f"{DRAIN_SECONDS}s")
+@pytest.mark.server(AIBRIDGE_DRAIN_TIMEOUT=f"{DRAIN_SECONDS}s")
 @pytest.mark.server_says(
     *DATABASE_UNAVAILABLE,
     LEFT_IN_FLIGHT,

@@ -66,7 +66,7 @@ async def test_no_call_fails_and_each_is_recorded_once_while_the_database_is_una
 
 
 @pytest.mark.faults
-@pytest.mark.server(CODER_AIBRIDGE_RECORD_POLICY="strict")
+@pytest.mark.server(AIBRIDGE_RECORD_POLICY="strict")
 @pytest.mark.parametrize("outage", [frozen, killed])
 @pytest.mark.gen_test(timeout=180)
 async def test_under_strict_a_call_that_cannot_be_recorded_is_not_made(outage, scenario, mongod):

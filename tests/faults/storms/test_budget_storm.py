@@ -57,7 +57,7 @@ def environ(request, mongod):
     """What servers are told of a budget: of each user, or by a policy in the database, of all together."""
     usd = f"{CALLS_IN_BUDGET * CALL_MICRO_DOLLARS / MICRO_DOLLARS:.6f}"
     if request.param == "settings":
-        return {"CODER_AIBRIDGE_USER_BUDGET_USD": usd}
+        return {"AIBRIDGE_USER_BUDGET_USD": usd}
     policy = SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(usd, "month"))))
     document = document_of(KeptPolicy(Source(Level.EVERYONE), policy, "1", datetime.now(UTC)))
     with MongoClient(mongod.uri) as client:
@@ -68,7 +68,7 @@ def environ(request, mongod):
 @pytest.fixture
 def deployments(io_loop, tmp_path, mongod, provider, environ):
     """Three servers on one database."""
-    environ = environ | {"CODER_AIBRIDGE_LIMITS_SCOPE": "cluster"}
+    environ = environ | {"AIBRIDGE_LIMITS_SCOPE": "cluster"}
     made = [Deployment(tmp_path / f"data-{number}", mongod.uri, provider.url, **environ) for number in range(SERVERS)]
     yield made
     for deployment in made:

@@ -32,11 +32,11 @@ OPEN_FILES = 100
 pytestmark = [
     pytest.mark.faults,
     pytest.mark.server(
-        CODER_AIBRIDGE_WORKERS="2",
-        CODER_AIBRIDGE_LIMITS_SCOPE="cluster",
-        CODER_AIBRIDGE_MAX_CONCURRENCY="145",
-        CODER_AIBRIDGE_USER_MAX_CONCURRENCY="140",
-        CODER_AIBRIDGE_UPSTREAM_IDLE_TIMEOUT="500ms",
+        AIBRIDGE_WORKERS="2",
+        AIBRIDGE_LIMITS_SCOPE="cluster",
+        AIBRIDGE_MAX_CONCURRENCY="145",
+        AIBRIDGE_USER_MAX_CONCURRENCY="140",
+        AIBRIDGE_UPSTREAM_IDLE_TIMEOUT="500ms",
         PYTHONPATH=f"{Path(marks.__file__).parent}:{ROOT}",
     ),
     pytest.mark.server_says(

@@ -48,7 +48,7 @@ JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
         ("pwd=hunter22;server=db", "pwd=[scrubbed];server=db"),
         ('config["password"] = "two words"', 'config["password"] = "[scrubbed]"'),
         ('{"password": "p@ss\\"w;rd", "x": 1}', '{"password": "[scrubbed]", "x": 1}'),
-        ("CODER_AIBRIDGE_OPENAI_KEY=plain-key", "CODER_AIBRIDGE_OPENAI_KEY=[scrubbed]"),
+        ("AIBRIDGE_OPENAI_KEY=plain-key", "AIBRIDGE_OPENAI_KEY=[scrubbed]"),
         ("clientSecret: hunter22", "clientSecret: [scrubbed]"),
         ("mongodb://ada:p@ss@host/", "mongodb://ada:[scrubbed]@host/"),
         ("Bearer%20abcdef", "Bearer%20[scrubbed]"),

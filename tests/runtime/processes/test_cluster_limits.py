@@ -15,8 +15,8 @@ from tests.server_process import await_end, command_line
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
-FLAGS = ("--aibridge-limits-scope", "cluster", "--aibridge-max-concurrency", "6")
-RATE = ("--aibridge-rate-limit", "1000", "--aibridge-rate-window", "1000s")
+FLAGS = ("--limits-scope", "cluster", "--max-concurrency", "6")
+RATE = ("--rate-limit", "1000", "--rate-window", "1000s")
 # Heartbeats are seconds apart, and each look takes the processor from two servers.
 HEARTBEAT_PAUSE_SECONDS = 10 * PAUSE_SECONDS
 SERVER_LOCAL = "server-local: the database is unavailable"

@@ -14,7 +14,7 @@ from tests.runtime.processes.bursts import begin, burst, by_name, fill, finish, 
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 
-WINDOW = ("--aibridge-rate-window", "1000s")
+WINDOW = ("--rate-window", "1000s")
 UNAVAILABLE = "unavailable: the supervisor does not answer"
 
 
@@ -26,7 +26,7 @@ def given_up(server):
 class TestConcurrency:
     @pytest.fixture
     def flags(self):
-        return ("--aibridge-max-concurrency", "6")
+        return ("--max-concurrency", "6")
 
     @pytest.mark.gen_test(timeout=120)
     async def test_workers_share_the_slots_of_their_server_also_if_one_hangs_or_dies(self, server, upstream):
@@ -62,7 +62,7 @@ class TestConcurrency:
 class TestRates:
     @pytest.fixture
     def flags(self):
-        return ("--aibridge-rate-limit", "4", *WINDOW)
+        return ("--rate-limit", "4", *WINDOW)
 
     @pytest.mark.gen_test(timeout=120)
     async def test_nothing_is_admitted_while_the_supervisor_hangs_and_counts_outlive_that_and_a_restart(

@@ -51,8 +51,8 @@ async def test_sighup_renews_and_does_not_stop_and_one_during_the_start_renews_a
 
 
 def test_a_server_ends_in_order_with_the_terminal_it_was_started_from(tmp_path, mongodb_uri, database_name):
-    where = f"--aibridge-mongodb-uri {mongodb_uri} --aibridge-mongodb-database {database_name}"
-    flags = f"{where} --aibridge-data-dir {tmp_path} --aibridge-http-address 127.0.0.1:0 --aibridge-workers 2"
+    where = f"--mongodb-uri {mongodb_uri} --mongodb-database {database_name}"
+    flags = f"{where} --data-dir {tmp_path} --http-address 127.0.0.1:0 --workers 2"
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)

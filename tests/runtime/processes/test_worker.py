@@ -184,5 +184,5 @@ def test_a_setting_that_has_become_wrong_is_told_to_the_supervisor(monkeypatch):
         ours.sendall(json.dumps(handover).encode() + b"\n")
         with pytest.raises(SystemExit, match=r"^1$"):
             worker.main()
-        expected = "--aibridge-rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
+        expected = "--rate-limit: 'x' is not allowed; give a whole number, 0 (off) or more\n"
         assert responses.readline() == expected

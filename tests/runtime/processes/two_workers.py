@@ -48,12 +48,12 @@ class TwoWorkers(ServerOfForks):
     """A server of two workers with a demo user; on a MongoDB of its own, unless the address of another one is given."""
 
     def __init__(self, data_dir, upstream, *flags, mongodb_uri="", database_name="aibridge", **environ):
-        where = ("--aibridge-http-address", "127.0.0.1:0", "--aibridge-data-dir", data_dir)
+        where = ("--http-address", "127.0.0.1:0", "--data-dir", data_dir)
         super().__init__(
-            *("serve", "--demo", "--aibridge-workers", "2", *where, *flags),
-            CODER_AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
-            CODER_AIBRIDGE_MONGODB_URI=mongodb_uri,
-            CODER_AIBRIDGE_MONGODB_DATABASE=database_name,
+            *("serve", "--demo", "--workers", "2", *where, *flags),
+            AIBRIDGE_ANTHROPIC_BASE_URL=upstream.url,
+            AIBRIDGE_MONGODB_URI=mongodb_uri,
+            AIBRIDGE_MONGODB_DATABASE=database_name,
             TMPDIR=str(data_dir.parent),
             **environ,
         )

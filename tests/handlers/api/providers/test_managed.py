@@ -306,7 +306,7 @@ async def test_names_are_given_once_and_the_providers_of_the_environment_are_rea
 async def test_who_has_no_key_to_seal_with_adds_no_key_and_is_told_how(running):
     status, refused = await send(running, "POST", "", east(running, keys=KEYS))
     detail = (
-        "keys cannot be stored without encryption-keys: set CODER_AIBRIDGE_ENCRYPTION_KEYS to what "
+        "keys cannot be stored without encryption-keys: set AIBRIDGE_ENCRYPTION_KEYS to what "
         "`openssl rand -base64 32` prints, on every server and for this command"
     )
     assert (status, refused["validations"]) == (400, [{"field": "keys", "detail": detail}])
