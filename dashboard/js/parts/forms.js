@@ -52,7 +52,7 @@ export function useFields(fields, initial = {}) {
     const onText = (text) => setTexts((before) => ({ ...before, [name]: text }));
     return html`<${Field} key=${name} ...${field} value=${texts[name]} onText=${onText} />`;
   });
-  return { drawn, given: sent(({ name }) => texts[name].trim()), changed: sent(({ name }) => texts[name] !== (initial[name] ?? "")) };
+  return { drawn, reset: () => setTexts(begin), given: sent(({ name }) => texts[name].trim()), changed: sent(({ name }) => texts[name] !== (initial[name] ?? "")) };
 }
 
 /** Over everything, with the focus kept in it; Esc closes it, and the focus goes back to where it was. */
@@ -99,6 +99,19 @@ export function DialogForm({ title, verb, kind = "primary", save, onClose, onSta
 export function NewOne({ fields, initial, add, ...dialog }) {
   const { drawn, given } = useFields(fields, initial);
   return html`<${DialogForm} verb="Add" ...${dialog} save=${() => add(given)}>${drawn}<//>`;
+}
+
+/** A form in a line, empty again once it was sent: `act` gets what was given. `look` says how many fields it has. */
+export function LineForm({ fields, initial, verb, kind, look = "", disabled, act }) {
+  const { drawn, given, reset } = useFields(fields, initial);
+  const { busy, error, run } = useChange();
+  return html`
+    <form class="form across ${look}" onSubmit=${submitting(() => run(() => act(given).then(reset)))}>
+      ${drawn}
+      <button type="submit" class=${kind} disabled=${busy || disabled}>${verb}</button>
+    </form>
+    ${error && html`<${Failure} error=${error} />`}
+  `;
 }
 
 /** A form with the fields of something that is there; `save` gets what was changed. Children are further buttons. */

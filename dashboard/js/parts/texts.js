@@ -1,7 +1,7 @@
 /** Texts for reading: with a button that copies them, folded, as JSON. */
 
 import { html } from "htm/preact";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
 import { whole } from "../text/format.js";
 import { layOut } from "../text/json_text.js";
 
@@ -27,6 +27,20 @@ export function CopyButton({ text, what }) {
     }
   };
   return html`<button type="button" class="copy" onClick=${copy} aria-label=${said || `Copy ${what}`}>${said || "Copy"}</button>`;
+}
+
+/** A secret that only this answer has: `heading` is its title, which has the focus, children say what it is. */
+export function Created({ label, heading, secret, what, onDone, children }) {
+  const title = useRef(null);
+  useLayoutEffect(() => title.current?.focus(), []);
+  return html`
+    <section class="created" aria-label=${label}>
+      ${heading && html`<h3 ref=${title} tabindex="-1">${heading}</h3>`}
+      <p>${children}</p>
+      <p class="secret"><code>${secret}</code> <${CopyButton} text=${secret} what=${what} /></p>
+      ${onDone && html`<button type="button" onClick=${onDone}>Done</button>`}
+    </section>
+  `;
 }
 
 /** The way for pages without TLS, where browsers have no clipboard. */

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { ChangeForm, Field, NewOne, Removal, submitting } from "../../parts/forms.js";
+import { ChangeForm, LineForm, NewOne, Removal } from "../../parts/forms.js";
 import { End, List, Pane } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
@@ -19,6 +19,7 @@ const SORTED_BY = ["cost", "calls", "tokens", "failed"];
 const COLUMNS = "minmax(0, 1.6fr) minmax(0, 0.7fr) minmax(0, 1fr)";
 const NAME = { name: "name", label: "Name", required: true, autocapitalize: "off" };
 const FIELDS = [NAME, { name: "display_name", label: "Display name", hint: "If empty, the name is shown." }];
+const MEMBER = [{ name: "username", label: "Username", required: true, autocapitalize: "off" }];
 const FIELDS_OF_NEW = [{ ...NAME, hint: "Letters, digits and . _ + - @; case makes no difference." }, FIELDS[1]];
 
 export default function Groups({ route: { id: chosen, params }, route, user: me }) {
@@ -101,26 +102,16 @@ function GroupPane({ name, me, onClose, onChanged, onMembers }) {
 
 function Members({ path, mayChange, onChanged }) {
   const pages = usePages(`${path}/members`, {}, "offset", PAGE);
-  const [name, setName] = useState("");
   const { busy, error, run } = useChange();
   const changed = () => {
     pages.reload();
     onChanged();
   };
   const put = (method, username) => send(method, `${path}/members/${encodeURIComponent(username)}`).then(changed);
-  const add = () => put("PUT", name.trim()).then(() => setName(""));
   return html`
     <div class="token-list">
-      ${
-        mayChange &&
-        html`
-          <form class="form across one" onSubmit=${submitting(() => run(add))}>
-            <${Field} label="Username" value=${name} onText=${setName} required autocapitalize="off" />
-            <button type="submit" disabled=${busy}>Add a member</button>
-          </form>
-          ${error && html`<${Failure} error=${error} />`}
-        `
-      }
+      ${mayChange && html`<${LineForm} fields=${MEMBER} verb="Add a member" look="one" act=${({ username }) => put("PUT", username.trim())} />`}
+      ${error && html`<${Failure} error=${error} />`}
       <ul class="rows" aria-label="Members">
         ${pages.rows.map(
           ({ id, username, name: shown, role }) => html`

@@ -1,15 +1,14 @@
 /** Tokens of a user: those there are, and how to get one more or rid of one. */
 
 import { html } from "htm/preact";
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { searchFor } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
-import { Confirm, Field, submitting } from "../../parts/forms.js";
+import { Confirm, LineForm } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
-import { Failure } from "../../parts/states.js";
-import { CopyButton } from "../../parts/texts.js";
+import { Created } from "../../parts/texts.js";
 import { send } from "../../server/api.js";
-import { useChange, usePages } from "../../server/resource.js";
+import { usePages } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
 import { SignIns } from "../sign_in/sign_ins.js";
 import { Figures, FiguresBar, useAllPages, useFigures } from "./figures.js";
@@ -66,7 +65,12 @@ export function Tokens({ of, route, user, params, mayChange, rules, onChanged = 
   return html`
     <div class="token-list">
       ${mayChange && html`<${NewToken} path=${path} rules=${rules} onCreated=${(token) => (setCreated(token), changed())} />`}
-      ${created && html`<${CreatedToken} key=${created.id} token=${created} onDone=${() => setCreated(null)} />`}
+      ${created &&
+      html`
+        <${Created} key=${created.id} label="New token" heading="Copy it now: it will not be shown again" secret=${created.token} what="token" onDone=${() => setCreated(null)}>
+          This is ${created.name ? `“${created.name}”` : "the token"}. Treat it like a password: whoever has it calls in its user's name.
+        <//>
+      `}
       ${route && html`<${FiguresBar} route=${route} user=${user} figures=${figures} unsorted="Sort by age" />`}
       <ul class="rows" aria-label="Tokens">
         ${rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
@@ -122,34 +126,14 @@ function lifetimes(expireBy) {
 
 function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }) {
   const options = lifetimes(expireBy);
-  const [name, setName] = useState("");
-  const [expires, setExpires] = useState(options.some(([value]) => value === "90d") ? "90d" : "");
-  const { busy, error, run } = useChange();
-  const create = async () => {
-    onCreated(await send("POST", path, { name, ...(expires && { expires }) }));
-    setName("");
-  };
+  const fields = [
+    { name: "name", label: "What is it for?", placeholder: "laptop", required: true },
+    { name: "expires", label: "Expires after", options },
+  ];
+  const usual = options.some(([value]) => value === "90d") ? "90d" : "";
+  const create = (given) => send("POST", path, given).then(onCreated);
   return html`
-    <form class="form across" onSubmit=${submitting(() => run(create))}>
-      <${Field} label="What is it for?" placeholder="laptop" value=${name} onText=${setName} required />
-      <${Field} label="Expires after" value=${expires} options=${options} onText=${setExpires} />
-      <button type="submit" class="primary" disabled=${busy}>Create token</button>
-    </form>
+    <${LineForm} fields=${fields} initial=${{ expires: usual }} verb="Create token" kind="primary" act=${create} />
     ${limit !== null && html`<p class="quiet">You may have ${plural(limit, "active token")}.</p>`}
-    ${error && html`<${Failure} error=${error} />`}
-  `;
-}
-
-/** The token itself, which only the response to its creation has. */
-function CreatedToken({ token: { name, token }, onDone }) {
-  const heading = useRef(null);
-  useLayoutEffect(() => heading.current.focus(), []);
-  return html`
-    <section class="created" aria-label="New token">
-      <h3 ref=${heading} tabindex="-1">Copy it now: it will not be shown again</h3>
-      <p>This is ${name ? `“${name}”` : "the token"}. Treat it like a password: whoever has it calls in its user's name.</p>
-      <p class="secret"><code>${token}</code> <${CopyButton} text=${token} what="token" /></p>
-      <button type="button" onClick=${onDone}>Done</button>
-    </section>
   `;
 }

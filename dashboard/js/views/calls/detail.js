@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { searchFor } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
-import { costOf, Status, UsageFigures, usageOf } from "../../parts/figures.js";
+import { costOf, Facts, Status, UsageFigures, usageOf } from "../../parts/figures.js";
 import { Pane } from "../../parts/list.js";
 import { Pending } from "../../parts/states.js";
 import { CopyButton, Folded, Json } from "../../parts/texts.js";
@@ -38,7 +38,7 @@ function Body({ interception }) {
     ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
     ${tryOf(interception) && html`<p class="quiet">${tryOf(interception)}${interception.retry_of && html`: <a href=${href("interceptions", interception.retry_of)}>the call before</a>`}</p>`}
     <${Said} interception=${interception} />
-    <section><h3>Record</h3><${Facts} interception=${interception} /></section>
+    <section><h3>Record</h3><${Facts} facts=${factsOf(interception)} /></section>
   `;
 }
 
@@ -117,46 +117,34 @@ const FACTS = [
   ["user_agent", "User agent"],
 ];
 
-const AGENT_FACTS = [
-  ["id", "Agent"],
-  ["parent_id", "Started by agent"],
-];
-
-function Facts({ interception }) {
-  const { provider_name: provider, requested_provider_name: requested } = interception;
-  const tier = serviceTier(interception.token_usages);
+/** What of an interception is shown last, in pairs of name and value. */
+function factsOf(interception) {
   const { agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
-  return html`
-    <dl class="facts">
-      ${FACTS.filter(([key]) => interception[key] != null && interception[key] !== "").map(
-        ([key, text, copied]) => html`
-          <div key=${key}>
-            <dt>${text}</dt>
-            <dd><code>${interception[key]}</code>${copied && html` <${CopyButton} text=${String(interception[key])} what=${text} />`}</dd>
-          </div>
-        `,
-      )}
-      ${Object.entries(interception.tags).map(([name, value]) => html`<div key=${`tag ${name}`}><dt>${`Tag ${name}`}</dt><dd><code>${value}</code></dd></div>`)}
-      ${agent && AGENT_FACTS.map(([name, text]) => agent[name] && html`<div key=${name}><dt>${text}</dt><dd><code>${agent[name]}</code></dd></div>`)}
-      ${agent && Object.entries(agent.hints).map(([name, hint]) => html`<div key=${name}><dt>${name.replaceAll("_", " ")}</dt><dd><code>${hint}</code></dd></div>`)}
-      ${session && html`<div><dt>Session</dt><dd><a href=${href("sessions", session)}>${session}</a></dd></div>`}
-      ${websocket &&
-      html`
-        <div>
-          <dt>WebSocket</dt>
-          <dd><a href=${href("interceptions", "", { q: searchFor({ request_id: websocket.id }) })}>${websocket.id}</a>${websocket.lane && html`, lane <code>${websocket.lane}</code>`}${websocket.warm_up && ", a warm-up"}</dd>
-        </div>
-      `}
-      ${parent && html`<div><dt>Answers a tool call of</dt><dd><a href=${href("interceptions", parent)}>${parent}</a></dd></div>`}
-      ${requested !== provider && html`<div><dt>Provider asked for</dt><dd>${requested}</dd></div>`}
-      ${tier && html`<div><dt>Service tier</dt><dd>${tier}</dd></div>`}
-      ${cost && html`<div><dt>Prices</dt><dd>${cost.prices}</dd></div>`}
-      ${charged && html`<div><dt>Cost by the provider</dt><dd>${usd(charged.usd)} <code>${charged.source}</code></dd></div>`}
-      <div><dt>Streaming</dt><dd>${streaming ? "yes" : "no"}</dd></div>
-      <div><dt>Started</dt><dd>${started}</dd></div>
-      <div><dt>Ended</dt><dd>${ended ?? UNKNOWN}</dd></div>
-    </dl>
-  `;
+  const { provider_name: provider, requested_provider_name: requested, tags } = interception;
+  const code = (text) => text && html`<code>${text}</code>`;
+  const copied = (text, name) => html`<code>${text}</code> <${CopyButton} text=${String(text)} what=${name} />`;
+  const there = FACTS.filter(([key]) => interception[key] != null && interception[key] !== "");
+  return [
+    ...there.map(([key, name, isCopied]) => [name, isCopied ? copied(interception[key], name) : code(interception[key])]),
+    ...Object.entries(tags).map(([name, value]) => [`Tag ${name}`, code(value)]),
+    ["Agent", code(agent?.id)],
+    ["Started by agent", code(agent?.parent_id)],
+    ...Object.entries(agent?.hints ?? {}).map(([name, hint]) => [words(name), code(hint)]),
+    ["Session", session && html`<a href=${href("sessions", session)}>${session}</a>`],
+    ["WebSocket", websocket && socketOf(websocket)],
+    ["Answers a tool call of", parent && html`<a href=${href("interceptions", parent)}>${parent}</a>`],
+    ["Provider asked for", requested !== provider && requested],
+    ["Service tier", serviceTier(interception.token_usages)],
+    ["Prices", cost?.prices],
+    ["Cost by the provider", charged && html`${usd(charged.usd)} <code>${charged.source}</code>`],
+    ["Streaming", streaming ? "yes" : "no"],
+    ["Started", started],
+    ["Ended", ended ?? UNKNOWN],
+  ];
+}
+
+function socketOf({ id, lane, warm_up: isWarmUp }) {
+  return html`<a href=${href("interceptions", "", { q: searchFor({ request_id: id }) })}>${id}</a>${lane && html`, lane <code>${lane}</code>`}${isWarmUp && ", a warm-up"}`;
 }
 
 export function CacheBreak({ cache }) {

@@ -68,7 +68,7 @@ function Form({ params, busy, onAgain }) {
 }
 
 function Rows({ compared, differing, onDiffering, onSave }) {
-  const { provider, from, to, agree, differ, results } = compared;
+  const { from, to, agree, differ, results } = compared;
   const shown = differing ? results.filter(({ verdict }) => verdict === "differs") : results;
   const summary = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
   return html`

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { exactUsd } from "../../charts/groups.js";
 import { Track } from "../../parts/figures.js";
-import { Confirm, NewOne, submitting, useFields } from "../../parts/forms.js";
+import { Confirm, LineForm, NewOne } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, useResource, useVersioned } from "../../server/resource.js";
@@ -144,16 +144,8 @@ function Recosts({ isOwner }) {
 }
 
 function NewJob({ disabled, onRequested }) {
-  const { drawn, given } = useFields(TIMES);
-  const { busy, error, run } = useChange();
-  const create = () => run(() => send("POST", PATH, given).then(onRequested));
-  return html`
-    <form class="form across" onSubmit=${submitting(create)}>
-      ${drawn}
-      <button type="submit" disabled=${busy || disabled}>Price again</button>
-    </form>
-    ${error && html`<${Failure} error=${error} />`}
-  `;
+  const create = (given) => send("POST", PATH, given).then(onRequested);
+  return html`<${LineForm} fields=${TIMES} verb="Price again" disabled=${disabled} act=${create} />`;
 }
 
 function Job({ job, isOwner, onChanged }) {

@@ -187,7 +187,7 @@ function Setup({ up, provider: { name, type, base_url: url, credential, region, 
 
 /** What all calls of the range add up to. */
 function Total({ usage, range, tz }) {
-  const { name, from, to, since, total } = usage;
+  const { name, from, since, total } = usage;
   const calls = (terms) => href("interceptions", "", { q: searchFor({ provider_name: name, ...terms }), ...range });
   const facts = [
     ["Calls", html`<a href=${calls({})}>${whole(total.interceptions)}</a>`],

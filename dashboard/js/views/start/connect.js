@@ -6,7 +6,7 @@ import { go, href } from "../../frame/router.js";
 import { Segmented, usageOf } from "../../parts/figures.js";
 import { Field, submitting } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
-import { CopyButton } from "../../parts/texts.js";
+import { CopyButton, Created } from "../../parts/texts.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
 import { between, duration, plural, tokensIn } from "../../text/format.js";
@@ -96,13 +96,10 @@ function CreateToken({ client, rules, onCreated }) {
 /** The token in full, as long as this page is open. */
 function Filled({ token }) {
   return html`
-    <section class="created" aria-label="New token">
-      <p>
-        The token ${`“${token.name}”`} is filled in below. It will not be shown again when you leave this page; it is among${" "}
-        <a href=${href("tokens")}>your tokens</a>.
-      </p>
-      <p class="secret"><code>${token.token}</code> <${CopyButton} text=${token.token} what="token" /></p>
-    </section>
+    <${Created} label="New token" secret=${token.token} what="token">
+      The token ${`“${token.name}”`} is filled in below. It will not be shown again when you leave this page; it is among${" "}
+      <a href=${href("tokens")}>your tokens</a>.
+    <//>
   `;
 }
 

@@ -6,7 +6,7 @@ import { go, href } from "../../frame/router.js";
 import { ChangeForm, NewOne, Removal } from "../../parts/forms.js";
 import { List, Pane } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
-import { CopyButton } from "../../parts/texts.js";
+import { Created } from "../../parts/texts.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, useResource, useVersioned } from "../../server/resource.js";
 import { ago, plural, time } from "../../text/format.js";
@@ -55,7 +55,12 @@ export default function Webhooks({ route: { id: chosen } }) {
       <button type="button" onClick=${() => setAdding(true)}>Add a webhook</button>
     </div>
     ${adding && html`<${NewOne} title="Add a webhook" fields=${FIELDS_OF_NEW} add=${add} onClose=${() => setAdding(false)} />`}
-    ${added && html`<${Secret} webhook=${added} onDone=${() => setAdded(null)} />`}
+    ${added && 
+    html`
+      <${Created} label="The secret" heading=${`The secret of ${added.url}`} secret=${added.secret} what="the secret" onDone=${() => setAdded(null)}>
+        The receiver checks signatures with it (Standard Webhooks). It is shown this once.
+      <//>
+    `}
     <${Pending} data=${data} error=${error} retry=${reload} />
     ${data && !rows.length && html`<${Empty} title="Nobody is told of alerts"><p>Budgets that run out, keys that are refused, open circuits: a webhook is told, signed, within seconds.</p><//>`}
     <${List} view="webhooks" label="Webhooks" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} pane=${pane} />
@@ -67,17 +72,6 @@ function lastOf({ disabled, waiting, last_delivery: last }) {
   if (disabled) return "off";
   const said = last ? `${last.error ? "failed" : "delivered"} ${ago(last.at)}` : "nothing sent yet";
   return waiting ? `${said}, ${waiting} waiting` : said;
-}
-
-function Secret({ webhook: { secret, url }, onDone }) {
-  return html`
-    <section class="created" aria-label="The secret">
-      <h3>The secret of ${url}</h3>
-      <p>The receiver checks signatures with it (Standard Webhooks). It is shown this once.</p>
-      <p class="secret"><code>${secret}</code> <${CopyButton} text=${secret} what="the secret" /></p>
-      <button type="button" onClick=${onDone}>Done</button>
-    </section>
-  `;
 }
 
 function WebhookPane({ id, onClose, onChanged, onRemoved }) {
