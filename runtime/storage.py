@@ -80,7 +80,6 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
         texts=Texts(next(iter(process.settings.encryption_keys), b"")),
         prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
     )
-    await recorder.open()
     process.stack.push_async_callback(recorder.close, FLUSH_SECONDS)
     watch = process.metrics.watch
     watch("recorder_queue_length", "Records that wait in memory.", lambda: recorder.queue_length)

@@ -20,6 +20,7 @@ from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.recording.documents import ended_document, ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.writer import Writer
@@ -47,7 +48,7 @@ _NOT_CALLED = ProviderError(type="recording_unavailable", message="The start was
 
 
 class Recorder:
-    """The records of one server, on one event loop. `open` before use, `close` after.
+    """The records of one server, on one event loop, from now on until `close`.
 
     Args:
         policy: Where a start is durable.
@@ -73,7 +74,8 @@ class Recorder:
         texts: Texts | None = None,
     ) -> None:
         self.needs_database = policy is RecordPolicy.STRICT
-        self._writer = Writer(database, spool=spool, policy=policy)
+        self._outbox = Outbox(spool, policy=policy)
+        self._writer = Writer(database, self._outbox)
         self._instance_id = instance_id
         self._now = now
         self._new_id = new_id
@@ -84,10 +86,6 @@ class Recorder:
         self._started: dict[UUID, dict[str, Any]] = {}
         self._ended: list[_Ended] = []
         self._ends_due: asyncio.TimerHandle | None = None
-
-    async def open(self) -> None:
-        """Begin to write, with what an earlier process left in the spool."""
-        self._writer.open()
 
     async def start(self, interception: Interception) -> None:
         """Record a start; return when it survives the end of this process.
@@ -100,7 +98,7 @@ class Recorder:
         """
         document = self._start_document(self._texts.start(interception))
         try:
-            await self._writer.write(Operation.of(Action.START, interception.id, document))
+            await self._outbox.write(Operation.of(Action.START, interception.id, document))
         except asyncio.CancelledError:
             self._presume_end(document, EndReason.CLIENT_DISCONNECTED)
             raise
@@ -164,7 +162,7 @@ class Recorder:
         checkpoint["request_ids"] += websocket_ids(interception)
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
-        self._writer.enqueue(Operation.of(Action.CHECKPOINT, interception.id, checkpoint), optional=True)
+        self._outbox.enqueue(Operation.of(Action.CHECKPOINT, interception.id, checkpoint), optional=True)
         return cost
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
@@ -199,7 +197,7 @@ class Recorder:
         await self._wait_for_texts(seconds)
         seconds -= asyncio.get_running_loop().time() - began
         self._write_ends()
-        return await self._writer.flush(seconds)
+        return await self._outbox.flush(seconds)
 
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the spool has the rest."""
@@ -214,22 +212,22 @@ class Recorder:
     @property
     def queue_length(self) -> int:
         """How many records wait in memory, those being written included."""
-        return self._writer.queued + len(self._ended) + len(self._redacting)
+        return self._outbox.queued + len(self._ended) + len(self._redacting)
 
     @property
     def spooled_records(self) -> int:
         """How many records wait in the spool alone."""
-        return self._writer.spooled
+        return self._outbox.spooled
 
     @property
     def healthy(self) -> bool:
         """Whether a start would be accepted now, as far as is known."""
-        return self._writer.healthy
+        return self._outbox.healthy
 
     @property
     def reason(self) -> str:
         """The problem, in a phrase for the operator; empty without one."""
-        return self._writer.trouble
+        return self._outbox.trouble
 
     async def _wait_for_texts(self, seconds: float) -> None:
         if self._redacting:
@@ -251,7 +249,7 @@ class Recorder:
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             started["user_prompts"] = prompts_of(interception, self._new_id)
         document = ended_document(started, ending, new_id=self._new_id, cost=cost)
-        self._writer.enqueue(Operation.of(Action.END, interception.id, document))
+        self._outbox.enqueue(Operation.of(Action.END, interception.id, document))
 
     def _presume_end(
         self, started: Mapping[str, Any], end_reason: EndReason, error: ProviderError | None = None
@@ -259,7 +257,7 @@ class Recorder:
         # A start that arrives late finds the document there.
         ending = self._ending(started["_id"], end_reason, error=error)
         document = {**ended_document(started, ending, new_id=self._new_id), **PRESUMED}
-        self._writer.enqueue(Operation.of(Action.PRESUMED_END, ending.interception_id, document))
+        self._outbox.enqueue(Operation.of(Action.PRESUMED_END, ending.interception_id, document))
 
     def _ending(
         self, interception_id: UUID, end_reason: EndReason = EndReason.SERVER_CRASHED, **details: Any

@@ -35,7 +35,7 @@ class State(Enum):
 
 
 class Outbox:
-    """`add` takes operations; `next_batch` and `read` return them in the order in which they may be written.
+    """`write` and `enqueue` take operations; `next_batch` and `read` return them in the order in which they may be written.
 
     Args:
         spool: Closed with the outbox. What an earlier process left there comes first.
@@ -43,12 +43,11 @@ class Outbox:
 
     Attributes:
         state: Where operations go.
-        trouble: Why the spool accepts no more records, in a phrase; empty if it does.
     """
 
     def __init__(self, spool: Spool, *, policy: RecordPolicy) -> None:
         self.state = State.WRITING
-        self.trouble = ""
+        self._trouble = ""
         self._spool = spool
         self._tail = Tail()
         self._unsynced: list[PendingWrite] = []
@@ -68,11 +67,32 @@ class Outbox:
         return self._spool.records + len(self._unsynced)
 
     @property
-    def accepts(self) -> bool:
+    def healthy(self) -> bool:
         """Whether a start would be accepted now, as far as is known."""
         if self.state is State.SPOOLING:
-            return not self._strict and not self.trouble and self._spool.has_room()
+            return not self._strict and not self._trouble and self._spool.has_room()
         return self.state is State.WRITING
+
+    @property
+    def trouble(self) -> str:
+        """The problem, in a phrase for the operator; empty without one."""
+        unavailable = "the database is unavailable" if self.state is State.SPOOLING else ""
+        return "; ".join(filter(None, [unavailable, self._trouble]))
+
+    async def write(self, operation: Operation) -> None:
+        """Add an operation and return when it is durable.
+
+        Raises:
+            RecordingUnavailableError: It is not.
+        """
+        result = asyncio.get_running_loop().create_future()
+        self.add(PendingWrite(operation, result))
+        if error := await result:
+            raise error
+
+    def enqueue(self, operation: Operation, *, optional: bool = False) -> None:
+        """Add an operation. An optional one is dropped if there is too much else to write."""
+        self.add(PendingWrite(operation, optional=optional))
 
     def add(self, write: PendingWrite) -> None:
         """Add an operation. If there is no room left, refuse it or log that it is lost."""
@@ -133,7 +153,7 @@ class Outbox:
         """From now on, keep operations in memory too."""
         if self.state is State.SPOOLING:
             self.state = State.WRITING
-            self.trouble = ""
+            self._trouble = ""
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds; return whether it is."""
@@ -166,12 +186,12 @@ class Outbox:
         except SpoolError as error:
             self._set_trouble(str(error))
         else:
-            if self.trouble and self.state is State.WRITING:
+            if self._trouble and self.state is State.WRITING:
                 self._clear_trouble()
 
     def _keep(self, write: PendingWrite) -> None:
         """Keep an operation in memory. Without room for it there it is left to the spool."""
-        if not self.trouble and not self._tail.has_room(write.size):
+        if not self._trouble and not self._tail.has_room(write.size):
             self._empty_memory()
         if not self._tail.has_room(write.size, urgent=write.urgent):
             self._leave(write)
@@ -242,7 +262,7 @@ class Outbox:
     def _take_back(self, write: PendingWrite) -> None:
         """The disk may not have an operation: refuse it to its caller, or keep it in memory alone."""
         is_refused, file = write.waited_for, write.file
-        write.refuse(self.trouble)
+        write.refuse(self._trouble)
         if file is None or self.state is State.CLOSED:
             self._leave(write)
             return
@@ -264,16 +284,16 @@ class Outbox:
             return "the server is stopping"
         if self.state is State.WRITING:
             return "too much waits to be recorded"
-        return "the database is unavailable" if self._strict else self.trouble
+        return "the database is unavailable" if self._strict else self._trouble
 
     def _set_trouble(self, reason: str) -> None:
-        if not self.trouble:
+        if not self._trouble:
             _log.error("%s", reason)
-        self.trouble = reason
+        self._trouble = reason
 
     def _clear_trouble(self) -> None:
         if self._spool.has_room():
-            self.trouble = ""
+            self._trouble = ""
 
     def _wake(self) -> None:
         if not self._filled.is_set():

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
+from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.pending_write import RecordPolicy
 from storage.recording.outbox.spool import SUFFIX, Spool, SpoolLockedError
 from storage.recording.outbox.writer import Writer
@@ -64,10 +65,10 @@ async def _write_to_database(folder: Path, database: Database) -> None:
         _log.warning("records in %s cannot be read: %s", folder, error.strerror)
         return
     _log.info("records that a process left behind: %d, in %s", spool.records, folder)
-    writer = Writer(database, spool=spool, policy=RecordPolicy.SPOOL)
-    writer.open()
+    outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
+    writer = Writer(database, outbox)
     try:
-        while not await writer.flush(SCAN_SECONDS):
+        while not await outbox.flush(SCAN_SECONDS):
             pass
     finally:
         await writer.close(0)

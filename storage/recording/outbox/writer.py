@@ -20,8 +20,6 @@ from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.recording.operations import Operation
 from storage.recording.outbox.batch import RejectedWrite, write_batch
 from storage.recording.outbox.outbox import Outbox, State
-from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
-from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.tail import BATCH_RECORDS
 
 COMMIT_SECONDS = 2.0
@@ -37,70 +35,20 @@ _log = logging.getLogger(__name__)
 
 
 class Writer:
-    """Takes operations, on one event loop. `open` before use, `close` after.
+    """The task that writes an outbox, from now on until `close`. What an earlier process left in the spool is written, too."""
 
-    Args:
-        spool: Where they wait while the database is unavailable; closed with the writer.
-        policy: Whether the spool may have operations that callers wait for.
-    """
-
-    def __init__(self, database: Database, *, spool: Spool, policy: RecordPolicy) -> None:
+    def __init__(self, database: Database, outbox: Outbox) -> None:
         self._database = database
-        self._outbox = Outbox(spool, policy=policy)
-        self._task: asyncio.Task[None] | None = None
-
-    def open(self) -> None:
-        """Begin to write, with what an earlier process left in the spool."""
+        self._outbox = outbox
         self._task = asyncio.create_task(self._run())  # noqa: TID251 - outlives whatever it meets, and says so
 
-    async def write(self, operation: Operation) -> None:
-        """Add an operation and return when it is durable.
-
-        Raises:
-            RecordingUnavailableError: It is not.
-        """
-        result = asyncio.get_running_loop().create_future()
-        self._outbox.add(PendingWrite(operation, result))
-        if error := await result:
-            raise error
-
-    def enqueue(self, operation: Operation, *, optional: bool = False) -> None:
-        """Add an operation. An optional one is dropped if there is too much else to write."""
-        self._outbox.add(PendingWrite(operation, optional=optional))
-
-    async def flush(self, seconds: float) -> bool:
-        """Wait until everything is in the database, at most some seconds; return whether it is."""
-        return await self._outbox.flush(seconds)
-
     async def close(self, seconds: float) -> None:
-        """Stop when everything is in the database or after some seconds; the spool has the rest."""
+        """Stop when everything is in the database or after some seconds; the spool has the rest, and is closed."""
         if self._outbox.state is State.WRITING:
-            await self.flush(seconds)
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await self._outbox.flush(seconds)
+        self._task.cancel()
+        await asyncio.wait([self._task])
         await self._outbox.close()
-
-    @property
-    def queued(self) -> int:
-        """How many operations wait in memory, those being written included."""
-        return self._outbox.queued
-
-    @property
-    def spooled(self) -> int:
-        """How many operations wait in the spool alone."""
-        return self._outbox.spooled
-
-    @property
-    def healthy(self) -> bool:
-        """Whether an operation that a caller waits for would be accepted now, as far as is known."""
-        return self._outbox.accepts
-
-    @property
-    def trouble(self) -> str:
-        """The problem, in a phrase for the operator; empty without one."""
-        unavailable = "the database is unavailable" if self._outbox.state is State.SPOOLING else ""
-        return "; ".join(filter(None, [unavailable, self._outbox.trouble]))
 
     async def _run(self) -> None:
         pause = FIRST_RETRY_SECONDS
@@ -124,7 +72,9 @@ class Writer:
         await self._write_tail()
         await self._write_file()
         if self._outbox.state is State.SPOOLING:
-            await self._probe()
+            if not await self._database.health.check():
+                raise DatabaseUnavailableError("MongoDB does not answer")
+            self._mark_available()
 
     async def _write_tail(self) -> None:
         rejected = await self._write(self._outbox.next_batch(), COMMIT_SECONDS)
@@ -140,11 +90,6 @@ class Writer:
             await self._write(list(_decoded(records[first : first + BATCH_RECORDS])), seconds)
             await self._write_tail()
         self._outbox.acknowledge_file(file)
-
-    async def _probe(self) -> None:
-        if not await self._database.health.check():
-            raise DatabaseUnavailableError("MongoDB does not answer")
-        self._mark_available()
 
     async def _write(self, operations: list[Operation], seconds: float) -> list[RejectedWrite]:
         if not operations:
@@ -162,8 +107,8 @@ class Writer:
 
     def _mark_available(self) -> None:
         if self._outbox.state is State.SPOOLING:
-            _log.info("the database is back; records in the spool: %d", self.spooled)
-        self._outbox.mark_available()
+            _log.info("the database is back; records in the spool: %d", self._outbox.spooled)
+            self._outbox.mark_available()
 
 
 def _decoded(records: Iterable[bytes]) -> Iterator[Operation]:

@@ -47,7 +47,6 @@ async def recording(database, process):
             now=lambda: NOON + timedelta(seconds=3),
             new_id=uuid4,
         )
-        await recorder.open()
         yield recorder
         await recorder.close(5)
 

@@ -83,7 +83,7 @@ async def test_a_flush_waits_for_texts_that_are_being_redacted(database, tmp_pat
         await recorder.start(start)
         recorder.end(start, end)
         assert recorder.queue_length >= 1
-        assert await recorder._writer.flush(10)
+        assert await recorder.flush(10)
         assert await recorder.flush(0.01)
         assert (await database.interceptions.find_one())["status"] == "in_flight"
         texts.may.set()

@@ -37,7 +37,6 @@ async def opened(database, folder, policy=RecordPolicy.SPOOL, prices=None, texts
         prices=prices,
         texts=texts,
     )
-    await recorder.open()
     try:
         yield recorder
     finally:
@@ -273,7 +272,6 @@ async def main(uri, name, spool):
         Database.connect(uri, name), instance_id=INSTANCE, policy=RecordPolicy.SPOOL, spool=Spool(Path(spool)),
         now=lambda: NOON, new_id=uuid4,
     )
-    await recorder.open()
     async def call(number):
         await recorder.start(interception(id=UUID(int=number)))
         os.write(1, b"%d\\n" % number)  # as a whole: killed in a print, it would break off within the line

@@ -314,9 +314,9 @@ async def test_what_cannot_be_synced_is_refused_or_stays_in_memory_and_not_on_di
         refused = await add_start(outbox, 2).result
         assert str(refused) == "Recording is unavailable: the spool cannot be written: Input/output error."
         assert refused.maybe_written
-        assert (on_disk(tmp_path), outbox.queued, outbox.spooled, outbox.accepts) == ([], 1, 0, False)
+        assert (on_disk(tmp_path), outbox.queued, outbox.spooled, outbox.healthy) == ([], 1, 0, False)
         assert await add_start(outbox, 3).result is None
-        assert (outbox.accepts, tail(outbox)) == (True, [end(1)])
+        assert (outbox.healthy, tail(outbox)) == (True, [end(1)])
         outbox.mark_unavailable()  # as at each further try to reach the database
         await settled(outbox)
         assert await read(outbox) == [start(3), end(1)]

@@ -10,6 +10,7 @@ import pytest
 
 from storage.recording.outbox import tail
 from storage.recording.outbox import writer as writer_module
+from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.pending_write import RecordPolicy
 from storage.recording.outbox.spool import FRAME_BYTES, Spool
 from storage.recording.outbox.writer import Writer
@@ -54,25 +55,25 @@ def patient(brief_outages, monkeypatch):
 
 @asynccontextmanager
 async def opened(database, folder, policy=SPOOL, **options):
-    writer = Writer(database, spool=Spool(folder, **options), policy=policy)
-    writer.open()
+    outbox = Outbox(Spool(folder, **options), policy=policy)
+    writer = Writer(database, outbox)
     try:
-        yield writer
+        yield outbox
     finally:
         await writer.close(0)
 
 
-async def committing(writer, commands):
+async def committing(outbox, commands):
     """Wait until a batch is on its way."""
-    await until(lambda: commands.batches and writer._outbox._tail.batch)
+    await until(lambda: commands.batches and outbox._tail.batch)
 
 
 @pytest.mark.gen_test
 async def test_what_is_waited_for_is_in_the_database_afterwards(database, tmp_path):
-    async with opened(database, tmp_path, STRICT) as writer:
-        await writer.write(start(1))
+    async with opened(database, tmp_path, STRICT) as outbox:
+        await outbox.write(start(1))
         assert await found(database) == {1: {"status": "in_flight"}}
-        assert (writer.queued, writer.spooled, writer.healthy, writer.trouble) == (0, 0, True, "")
+        assert (outbox.queued, outbox.spooled, outbox.healthy, outbox.trouble) == (0, 0, True, "")
 
 
 @pytest.mark.usefixtures("patient")
@@ -80,12 +81,12 @@ async def test_what_is_waited_for_is_in_the_database_afterwards(database, tmp_pa
 async def test_starts_that_wait_for_one_another_share_one_command(
     private_database, private_mongodb, commands, tmp_path
 ):
-    async with opened(private_database, tmp_path / "spool", STRICT) as writer:
+    async with opened(private_database, tmp_path / "spool", STRICT) as outbox:
         private_mongodb.freeze()
-        first = asyncio.create_task(writer.write(start(0)))
-        await committing(writer, commands)
-        others = [asyncio.create_task(writer.write(start(number))) for number in range(1, 257)]
-        await until(lambda: writer.queued == 257)
+        first = asyncio.create_task(outbox.write(start(0)))
+        await committing(outbox, commands)
+        others = [asyncio.create_task(outbox.write(start(number))) for number in range(1, 257)]
+        await until(lambda: outbox.queued == 257)
         private_mongodb.thaw()
         await asyncio.gather(first, *others)
         assert commands.batches == [1, 256]
@@ -96,12 +97,12 @@ async def test_starts_that_wait_for_one_another_share_one_command(
 @pytest.mark.parametrize("when", ["queued", "in the batch"])
 @pytest.mark.gen_test
 async def test_who_is_cancelled_disturbs_no_other(private_database, private_mongodb, commands, tmp_path, when):
-    async with opened(private_database, tmp_path / "spool", STRICT) as writer:
+    async with opened(private_database, tmp_path / "spool", STRICT) as outbox:
         private_mongodb.freeze()
-        first = [asyncio.create_task(writer.write(start(number))) for number in range(3)]
-        await committing(writer, commands)
-        second = [asyncio.create_task(writer.write(start(number))) for number in range(3, 6)]
-        await until(lambda: writer.queued == 6)
+        first = [asyncio.create_task(outbox.write(start(number))) for number in range(3)]
+        await committing(outbox, commands)
+        second = [asyncio.create_task(outbox.write(start(number))) for number in range(3, 6)]
+        await until(lambda: outbox.queued == 6)
         cancelled = second[1] if when == "queued" else first[1]
         cancelled.cancel()
         private_mongodb.thaw()
@@ -116,16 +117,16 @@ async def test_who_is_cancelled_disturbs_no_other(private_database, private_mong
 )
 @pytest.mark.gen_test
 async def test_a_refused_document_fails_alone(database, tmp_path):
-    async with opened(database, tmp_path, STRICT) as writer:
+    async with opened(database, tmp_path, STRICT) as outbox:
         operations = [start(0), start(1, secret=nested(300)), start(2)]
-        results = await asyncio.gather(*map(writer.write, operations), return_exceptions=True)
+        results = await asyncio.gather(*map(outbox.write, operations), return_exceptions=True)
         assert [results[0], str(results[1]), results[2]] == [
             None,
             "Recording is unavailable: the database refuses the record.",
             None,
         ]
         assert set(await found(database)) == {0, 2}
-        assert (writer.healthy, writer.trouble) == (True, "")
+        assert (outbox.healthy, outbox.trouble) == (True, "")
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
@@ -133,25 +134,25 @@ async def test_a_refused_document_fails_alone(database, tmp_path):
 async def test_the_spool_takes_over_when_the_database_freezes(private_database, private_mongodb, tmp_path, caplog):
     caplog.set_level(logging.INFO, "storage.recording.outbox.writer")
     loop = asyncio.get_running_loop()
-    async with opened(private_database, tmp_path / "spool") as writer:
+    async with opened(private_database, tmp_path / "spool") as outbox:
         private_mongodb.freeze()
         began = loop.time()
-        await writer.write(start(1))
-        await until(lambda: writer.spooled)
+        await outbox.write(start(1))
+        await until(lambda: outbox.spooled)
         assert loop.time() - began < 10  # nothing waits for as long as the driver would
-        assert (writer.spooled, writer.healthy, writer.trouble) == (1, True, "the database is unavailable")
+        assert (outbox.spooled, outbox.healthy, outbox.trouble) == (1, True, "the database is unavailable")
 
         began = loop.time()
         for number in range(2, 52):
-            await writer.write(start(number))
-            writer.enqueue(end(number))
+            await outbox.write(start(number))
+            outbox.enqueue(end(number))
         assert loop.time() - began < 10
-        assert not await writer.flush(0)
+        assert not await outbox.flush(0)
 
         private_mongodb.thaw()
-        assert await writer.flush(10)
+        assert await outbox.flush(10)
         assert await counts(private_database) == {"in_flight": 1, "completed": 50}
-        assert (writer.spooled, writer.healthy, writer.trouble) == (0, True, "")
+        assert (outbox.spooled, outbox.healthy, outbox.trouble) == (0, True, "")
         assert caplog.messages[-1] == "the database is back; records in the spool: 101"
         assert [file.name for file in (tmp_path / "spool").iterdir()] == ["lock"]
 
@@ -166,13 +167,13 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
     allowed = asyncio.Semaphore(0)
     made, acknowledged = 0, []
 
-    async def call(writer):
+    async def call(outbox):
         while True:
             await allowed.acquire()
             number = next(numbers)
-            await writer.write(start(number, made_by=number))
+            await outbox.write(start(number, made_by=number))
             acknowledged.append(number)
-            writer.enqueue(end(number, made_by=number, tokens=number))
+            outbox.enqueue(end(number, made_by=number, tokens=number))
 
     def begin(count):
         nonlocal made
@@ -187,8 +188,8 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
         known = len(acknowledged)
         await until(lambda: len(acknowledged) > known)
 
-    async with opened(private_database, tmp_path / "spool") as writer:
-        calls = [asyncio.create_task(call(writer)) for _ in range(20)]
+    async with opened(private_database, tmp_path / "spool") as outbox:
+        calls = [asyncio.create_task(call(outbox)) for _ in range(20)]
         begin(60)
         await one_more()
         if outage == "frozen":
@@ -196,7 +197,7 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
         else:
             await private_mongodb.kill()
         begin(1)  # all that was written before may have been answered
-        await until(lambda: writer.trouble)
+        await until(lambda: outbox.trouble)
         begin(60)
         await finished()
         begin(60)
@@ -204,10 +205,10 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
             private_mongodb.thaw()
         else:
             await private_mongodb.start()
-        await until(lambda: not writer.trouble)
+        await until(lambda: not outbox.trouble)
         begin(60)
         await finished()
-        assert await writer.flush(20)
+        assert await outbox.flush(20)
         for one in calls:
             one.cancel()
     assert await found(private_database) == {
@@ -218,25 +219,25 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test
 async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool", STRICT) as writer:
-        await writer.write(start(1))
+    async with opened(private_database, tmp_path / "spool", STRICT) as outbox:
+        await outbox.write(start(1))
         private_mongodb.freeze()
-        results = await asyncio.gather(*[writer.write(start(number)) for number in (2, 3)], return_exceptions=True)
+        results = await asyncio.gather(*[outbox.write(start(number)) for number in (2, 3)], return_exceptions=True)
         assert [(str(result), result.maybe_written) for result in results] == [(IS_UNAVAILABLE, True)] * 2
-        assert (writer.healthy, writer.trouble) == (False, "the database is unavailable")
+        assert (outbox.healthy, outbox.trouble) == (False, "the database is unavailable")
 
-        writing = asyncio.create_task(writer.write(start(4)))
+        writing = asyncio.create_task(outbox.write(start(4)))
         for _ in range(10):  # turns of the loop: nothing is waited for
             await asyncio.sleep(0)
         assert writing.done()
         assert (str(writing.exception()), writing.exception().maybe_written) == (IS_UNAVAILABLE, False)
 
-        writer.enqueue(end(1))
-        assert (writer.queued, writer.spooled) == (0, 1)
+        outbox.enqueue(end(1))
+        assert (outbox.queued, outbox.spooled) == (0, 1)
         private_mongodb.thaw()
-        assert await writer.flush(10)
-        assert writer.healthy
-        await writer.write(start(5))
+        assert await outbox.flush(10)
+        assert outbox.healthy
+        await outbox.write(start(5))
         documents = await found(private_database)
         assert documents[1] == {"status": "completed"}
         assert 5 in documents
@@ -248,24 +249,24 @@ async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private
 @pytest.mark.gen_test
 async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, private_mongodb, tmp_path):
     size = FRAME_BYTES + len(start(0).record)
-    async with opened(private_database, tmp_path / "spool", max_bytes=20 * size, reserve_bytes=0) as writer:
+    async with opened(private_database, tmp_path / "spool", max_bytes=20 * size, reserve_bytes=0) as outbox:
         private_mongodb.freeze()
-        await writer.write(start(0))
-        await until(lambda: writer.spooled)
+        await outbox.write(start(0))
+        await until(lambda: outbox.spooled)
         taken = [0]
         refusal = None
         while refusal is None:
-            (refusal,) = await asyncio.gather(writer.write(start(len(taken))), return_exceptions=True)
+            (refusal,) = await asyncio.gather(outbox.write(start(len(taken))), return_exceptions=True)
             taken.append(len(taken))
         taken.pop()
         assert str(refusal).startswith("Recording is unavailable: the spool is full: ")
-        assert not writer.healthy
-        assert writer.trouble.startswith("the database is unavailable; the spool is full: ")
+        assert not outbox.healthy
+        assert outbox.trouble.startswith("the database is unavailable; the spool is full: ")
         for number in taken:
-            writer.enqueue(end(number))
+            outbox.enqueue(end(number))
         private_mongodb.thaw()
-        assert await writer.flush(10)
-        assert (writer.healthy, writer.trouble) == (True, "")
+        assert await outbox.flush(10)
+        assert (outbox.healthy, outbox.trouble) == (True, "")
         assert await found(private_database) == {number: {"status": "completed"} for number in taken}
         assert 15 <= len(taken) <= 18
 
@@ -274,20 +275,20 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
 @pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$")
 @pytest.mark.gen_test
 async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool") as writer:
-        await writer.write(start(1))
-        assert await writer.flush(10)
+    async with opened(private_database, tmp_path / "spool") as outbox:
+        await outbox.write(start(1))
+        assert await outbox.flush(10)
         private_mongodb.freeze()
         with largest_file(0):
-            (refusal,) = await asyncio.gather(writer.write(start(2)), return_exceptions=True)
+            (refusal,) = await asyncio.gather(outbox.write(start(2)), return_exceptions=True)
             assert str(refusal) == "Recording is unavailable: the spool cannot be written: File too large."
-            writer.enqueue(end(1))
-            await until(lambda: writer.queued == 1)
-            assert (writer.spooled, writer.healthy) == (0, False)
-        await writer.write(start(3))
-        assert writer.healthy
+            outbox.enqueue(end(1))
+            await until(lambda: outbox.queued == 1)
+            assert (outbox.spooled, outbox.healthy) == (0, False)
+        await outbox.write(start(3))
+        assert outbox.healthy
         private_mongodb.thaw()
-        assert await writer.flush(10)
+        assert await outbox.flush(10)
         documents = await found(private_database)
         assert (documents[1], documents[3]) == ({"status": "completed"}, {"status": "in_flight"})
 
@@ -298,17 +299,17 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(tail, "TAIL_BYTES", 5_000)
-    async with opened(private_database, tmp_path / "spool") as writer:
+    async with opened(private_database, tmp_path / "spool") as outbox:
         private_mongodb.freeze()
-        writer.enqueue(start(0))
-        await committing(writer, commands)
+        outbox.enqueue(start(0))
+        await committing(outbox, commands)
         for number in range(300):
-            writer.enqueue(start(number))
-            writer.enqueue(end(number, tokens=number))
-            assert writer._outbox._tail.size <= 5_000
-        assert (writer.queued + writer.spooled, writer.healthy, writer.trouble) == (601, True, "")
+            outbox.enqueue(start(number))
+            outbox.enqueue(end(number, tokens=number))
+            assert outbox._tail.size <= 5_000
+        assert (outbox.queued + outbox.spooled, outbox.healthy, outbox.trouble) == (601, True, "")
         private_mongodb.thaw()
-        assert await writer.flush(20)
+        assert await outbox.flush(20)
         assert await found(private_database) == {
             number: {"status": "completed", "tokens": number} for number in range(300)
         }
@@ -321,25 +322,25 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
 async def test_without_a_spool_memory_is_bounded_too(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
-    async with opened(private_database, tmp_path / "spool", STRICT, max_bytes=0, reserve_bytes=0) as writer:
-        await asyncio.gather(*[writer.write(start(number)) for number in range(1, 4)])
+    async with opened(private_database, tmp_path / "spool", STRICT, max_bytes=0, reserve_bytes=0) as outbox:
+        await asyncio.gather(*[outbox.write(start(number)) for number in range(1, 4)])
         private_mongodb.freeze()
-        writer.enqueue(start(0))
+        outbox.enqueue(start(0))
         commands.sent.clear()
-        await committing(writer, commands)
+        await committing(outbox, commands)
         note, ending = checkpoint(1, note="fits"), end(1)
         monkeypatch.setattr(tail, "TAIL_BYTES", len(note.record) + len(ending.record))
         monkeypatch.setattr(tail, "MEMORY_BYTES", len(note.record) + 2 * len(ending.record))
-        writer.enqueue(note, optional=True)
-        writer.enqueue(ending)
-        writer.enqueue(checkpoint(1, note="left out"), optional=True)
-        (refusal,) = await asyncio.gather(writer.write(start(9)), return_exceptions=True)
+        outbox.enqueue(note, optional=True)
+        outbox.enqueue(ending)
+        outbox.enqueue(checkpoint(1, note="left out"), optional=True)
+        (refusal,) = await asyncio.gather(outbox.write(start(9)), return_exceptions=True)
         assert str(refusal) == "Recording is unavailable: too much waits to be recorded."
         assert not refusal.maybe_written
-        writer.enqueue(end(2))
-        writer.enqueue(end(3))
+        outbox.enqueue(end(2))
+        outbox.enqueue(end(3))
         private_mongodb.thaw()
-        await until(lambda: writer.queued == 0)
+        await until(lambda: outbox.queued == 0)
         assert await found(private_database) == {
             0: {"status": "in_flight"},
             1: {"status": "completed"},
@@ -354,8 +355,8 @@ async def test_without_a_spool_memory_is_bounded_too(
 @pytest.mark.gen_test
 async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp_path):
     left_behind(tmp_path, b"nothing", bson.encode({"action": "rename"}), start(1).record)
-    async with opened(database, tmp_path) as writer:
-        assert await writer.flush(10)
+    async with opened(database, tmp_path) as outbox:
+        assert await outbox.flush(10)
         assert await found(database) == {1: {"status": "in_flight"}}
 
 
@@ -365,13 +366,13 @@ async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp
 async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
     left_behind(tmp_path / "spool", start(1).record)
     file = tmp_path / "spool" / "0000000000000001.journal"
-    writer = Writer(database, spool=Spool(tmp_path / "spool"), policy=SPOOL)
+    outbox = Outbox(Spool(tmp_path / "spool"), policy=SPOOL)
     file.rename(tmp_path / "elsewhere")
-    writer.open()
+    writer = Writer(database, outbox)
     try:
-        await until(lambda: writer.trouble)
+        await until(lambda: outbox.trouble)
         (tmp_path / "elsewhere").rename(file)
-        assert await writer.flush(10)
+        assert await outbox.flush(10)
         assert await found(database) == {1: {"status": "in_flight"}}
     finally:
         await writer.close(0)
@@ -380,18 +381,18 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test
 async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private_database, private_mongodb, tmp_path):
-    writer = Writer(private_database, spool=Spool(tmp_path / "spool"), policy=SPOOL)
-    writer.open()
-    await writer.write(start(1))
+    outbox = Outbox(Spool(tmp_path / "spool"), policy=SPOOL)
+    writer = Writer(private_database, outbox)
+    await outbox.write(start(1))
     private_mongodb.freeze()
-    waiting = asyncio.create_task(writer.write(start(2)))
-    writer.enqueue(end(1))
-    await until(lambda: writer.trouble)
+    waiting = asyncio.create_task(outbox.write(start(2)))
+    outbox.enqueue(end(1))
+    await until(lambda: outbox.trouble)
     await writer.close(5)
     assert await waiting is None
     private_mongodb.thaw()
-    async with opened(private_database, tmp_path / "spool") as writer:
-        assert await writer.flush(10)
+    async with opened(private_database, tmp_path / "spool") as outbox:
+        assert await outbox.flush(10)
         assert await found(private_database) == {1: {"status": "completed"}, 2: {"status": "in_flight"}}
 
 
@@ -400,18 +401,18 @@ async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private
 async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
     private_database, private_mongodb, commands, tmp_path
 ):
-    writer = Writer(private_database, spool=Spool(tmp_path / "spool"), policy=SPOOL)
-    writer.open()
+    outbox = Outbox(Spool(tmp_path / "spool"), policy=SPOOL)
+    writer = Writer(private_database, outbox)
     private_mongodb.freeze()
-    waiting = asyncio.create_task(writer.write(start(1)))
-    await committing(writer, commands)
-    writer.enqueue(start(2))
+    waiting = asyncio.create_task(outbox.write(start(1)))
+    await committing(outbox, commands)
+    outbox.enqueue(start(2))
     await writer.close(0)
     assert await waiting is None
     private_mongodb.thaw()
-    async with opened(private_database, tmp_path / "spool") as writer:
-        assert writer.spooled == 2
-        assert await writer.flush(10)
+    async with opened(private_database, tmp_path / "spool") as outbox:
+        assert outbox.spooled == 2
+        assert await outbox.flush(10)
         assert await found(private_database) == {1: {"status": "in_flight"}, 2: {"status": "in_flight"}}
 
 
@@ -420,15 +421,15 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
 @pytest.mark.usefixtures("patient")
 @pytest.mark.gen_test
 async def test_closing_says_what_the_spool_does_not_take(private_database, private_mongodb, commands, tmp_path):
-    writer = Writer(private_database, spool=Spool(tmp_path / "spool", max_bytes=0, reserve_bytes=0), policy=STRICT)
-    writer.open()
-    await writer.write(start(1))
+    outbox = Outbox(Spool(tmp_path / "spool", max_bytes=0, reserve_bytes=0), policy=STRICT)
+    writer = Writer(private_database, outbox)
+    await outbox.write(start(1))
     commands.sent.clear()
     private_mongodb.freeze()
-    writer.enqueue(end(1))
-    await committing(writer, commands)
-    waiting = asyncio.create_task(writer.write(start(2)))
-    await until(lambda: writer.queued == 2)
+    outbox.enqueue(end(1))
+    await committing(outbox, commands)
+    waiting = asyncio.create_task(outbox.write(start(2)))
+    await until(lambda: outbox.queued == 2)
     await writer.close(0)
     (refusal,) = await asyncio.gather(waiting, return_exceptions=True)
     assert str(refusal) == "Recording is unavailable: the server is stopping."
@@ -437,10 +438,10 @@ async def test_closing_says_what_the_spool_does_not_take(private_database, priva
 @pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
 @pytest.mark.gen_test
 async def test_a_closed_writer_takes_nothing(database, tmp_path):
-    writer = Writer(database, spool=Spool(tmp_path), policy=SPOOL)
-    writer.open()
+    outbox = Outbox(Spool(tmp_path), policy=SPOOL)
+    writer = Writer(database, outbox)
     await writer.close(5)
-    assert not writer.healthy
-    writer.enqueue(end(1))
-    (refusal,) = await asyncio.gather(writer.write(start(2)), return_exceptions=True)
+    assert not outbox.healthy
+    outbox.enqueue(end(1))
+    (refusal,) = await asyncio.gather(outbox.write(start(2)), return_exceptions=True)
     assert str(refusal) == "Recording is unavailable: the server is stopping."
