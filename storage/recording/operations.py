@@ -1,9 +1,10 @@
 """The operations on the document of an interception. Every operation may be repeated, and late ones do no harm.
 
-A start makes the document unless it is there. A checkpoint changes it only while it is in flight. An end is the whole document:
-it takes the place of the one in flight, or makes it, so it needs nothing before it. A presumed end, which was concluded from
-silence and not reported by the server that relayed the call, does the same. A document that has ended stays as it is, but for
-one whose end is presumed: the true end wins, whichever is written first, and the first true end stays.
+A start makes the document unless it is there. A checkpoint has all that is known so far, and changes the document only while it
+is in flight. An end is the whole document: it takes the place of the one in flight, or makes it, so it needs nothing before it.
+A presumed end, which was concluded from silence and not reported by the server that relayed the call, does the same. A document
+that has ended stays as it is, but for one whose end is presumed: the true end wins, whichever is written first, and the first
+true end stays.
 """
 
 from __future__ import annotations

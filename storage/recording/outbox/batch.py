@@ -19,6 +19,8 @@ _DOCUMENT_CODES = {2, 9, 14, 15, 22, 10334}
 # The server's state stopped a write: beside a loss MaxTimeMSExpired, WriteConflict, ExceededTimeLimit, Interrupted.
 _STATE_CODES = LOSS_CODES | {50, 112, 262, 11601}
 
+_Write = InsertOne[Any] | ReplaceOne[Any] | UpdateOne
+
 RejectedWrite = tuple[Operation, int]
 """An operation that the database will never take, and its error code."""
 
@@ -36,82 +38,50 @@ async def write_batch(database: Database, operations: Sequence[Operation], *, se
 
 
 async def _write(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
-    """Make and replace documents, then apply the checkpoints of calls whose end is not among them, in their order."""
+    """Make and replace documents, then apply the last checkpoint of each call whose end is not among them."""
     ended = {operation.id for operation in operations if operation.action.ends}
     begun = {operation.id for operation in operations if operation.action is Action.START}
     starts = [operation for operation in operations if operation.action is Action.START and operation.id not in ended]
     ends = [operation for operation in operations if operation.action.ends]
     quick = [operation for operation in ends if operation.id in begun]
     slow = [operation for operation in ends if operation.id not in begun]
-    checkpoints = [one for one in operations if one.action is Action.CHECKPOINT and one.id not in ended]
+    checkpoints = {one.id: one for one in operations if one.action is Action.CHECKPOINT and one.id not in ended}
 
-    rejected, existing = await _make(
-        collection, [*starts, *quick], [operation.insertion for operation in (*starts, *quick)]
-    )
+    rejected, existing = await _send(collection, [(one, one.insertion) for one in (*starts, *quick)])
     again = [operation for operation in existing if operation.action.ends]
-    refused, existing = await _make(
-        collection, [*again, *slow], [operation.replacement for operation in (*again, *slow)]
-    )
+    refused, existing = await _send(collection, [(one, one.replacement) for one in (*again, *slow)])
     rejected += refused
+    changes = [(operation, operation.change) for operation in checkpoints.values()]
     for operation in existing:
         if operation.action is Action.END:
-            rejected += await _correct(collection, operation)
-    return rejected + await _change(collection, checkpoints, [operation.change for operation in checkpoints])
+            before = await collection.find_one({"_id": operation.id, **PRESUMED})
+            if before is not None:
+                changes.append((operation, operation.correction(before)))
+    refused, _ = await _send(collection, changes)
+    return rejected + refused
 
 
-async def _make(
-    collection: Collection, operations: Sequence[Operation], writes: Sequence[InsertOne[Any] | ReplaceOne[Any]]
+async def _send(
+    collection: Collection, writes: Sequence[tuple[Operation, _Write]]
 ) -> tuple[list[RejectedWrite], list[Operation]]:
-    """Make documents; return the rejected writes, and the operations whose document exists already."""
-    if not operations:
+    """Send writes in any order; return those that are rejected, and the operations whose document exists already."""
+    if not writes:
         return [], []
     try:
-        await collection.bulk_write(writes, ordered=False)
+        await collection.bulk_write([write for _, write in writes], ordered=False)
     except BulkWriteError as error:
-        failures = [(operations[index], code) for index, code in _failures(error.details)]
+        failures = [(writes[index][0], code) for index, code in _failures(error.details)]
         rejected = [failure for failure in failures if failure[1] != DUPLICATE_KEY]
         return rejected, [operation for operation, code in failures if code == DUPLICATE_KEY]
     except OperationFailure as error:
         if error.code not in _DOCUMENT_CODES:
             raise
-        if len(operations) == 1:
-            return [(operations[0], error.code)], []
-        half = len(operations) // 2
-        first = await _make(collection, operations[:half], writes[:half])
-        second = await _make(collection, operations[half:], writes[half:])
+        if len(writes) == 1:
+            return [(writes[0][0], error.code)], []
+        half = len(writes) // 2
+        first, second = await _send(collection, writes[:half]), await _send(collection, writes[half:])
         return first[0] + second[0], first[1] + second[1]
     return [], []
-
-
-async def _correct(collection: Collection, operation: Operation) -> list[RejectedWrite]:
-    """Put a true end in the place of a presumed one, if that is there; return the write if it is rejected."""
-    before = await collection.find_one({"_id": operation.id, **PRESUMED})
-    return [] if before is None else await _change(collection, [operation], [operation.correction(before)])
-
-
-async def _change(
-    collection: Collection, operations: Sequence[Operation], writes: Sequence[UpdateOne]
-) -> list[RejectedWrite]:
-    """Update documents, one after the other; return the rejected writes."""
-    rejected: list[RejectedWrite] = []
-    while operations:
-        try:
-            await collection.bulk_write(writes, ordered=True)
-        except BulkWriteError as error:
-            index, code = next(_failures(error.details))
-            rejected.append((operations[index], code))
-            operations, writes = operations[index + 1 :], writes[index + 1 :]
-        except OperationFailure as error:
-            if error.code not in _DOCUMENT_CODES:
-                raise
-            if len(operations) == 1:
-                return [*rejected, (operations[0], error.code)]
-            half = len(operations) // 2
-            rejected += await _change(collection, operations[:half], writes[:half])
-            operations, writes = operations[half:], writes[half:]
-        else:
-            break
-    return rejected
 
 
 def _failures(details: Mapping[str, Any]) -> Iterator[tuple[int, int]]:

@@ -30,12 +30,10 @@ from zlib import crc32
 from storage.locked_folder import FolderInUseError, LockedFolder
 
 MAX_BYTES = 1024**3
-FILE_BYTES = 4 * 1024**2
-URGENT_SHARE = 8
-"""One part in this many of `MAX_BYTES` is for urgent records only."""
-
-RESERVE_BYTES = 32 * 1024**2
+RESERVE_BYTES = 160 * 1024**2
 """What urgent records may take beyond `MAX_BYTES`."""
+
+FILE_BYTES = 4 * 1024**2
 
 FRAME_BYTES = 8
 SUFFIX = ".journal"
@@ -150,7 +148,7 @@ class Spool:
 
     Args:
         folder: Where the files are; made if missing. Locked, so that no two processes share it.
-        max_bytes: What all files together may take.
+        max_bytes: What all files together may take for records that are not urgent.
         reserve_bytes: What they may take beyond it for urgent records.
         file_bytes: At this size a file is closed and the next one begun.
         fsync: Makes what was written to a file descriptor durable.
@@ -178,7 +176,6 @@ class Spool:
         self.records = 0
         self._folder = folder
         self._max_bytes = max_bytes
-        self._max_not_urgent = max_bytes - max_bytes // URGENT_SHARE
         self._max_urgent = max_bytes + reserve_bytes
         self._file_bytes = file_bytes
         self._fsync = fsync
@@ -207,7 +204,7 @@ class Spool:
 
     def has_room(self, size: int = 0) -> bool:
         """Whether a record of `size` bytes that is not urgent would be accepted now."""
-        return self.size + FRAME_BYTES + size <= self._max_not_urgent
+        return self.size + FRAME_BYTES + size <= self._max_bytes
 
     def append(self, record: bytes, *, urgent: bool = False) -> SpoolFile:
         """Write a record at the end, and return its file, which holds it until `release` or `leave`.
@@ -220,7 +217,7 @@ class Spool:
         if self._closed:
             raise SpoolError("the spool is closed")
         data = frame(record)
-        if self.size + len(data) > (self._max_urgent if urgent else self._max_not_urgent):
+        if self.size + len(data) > (self._max_urgent if urgent else self._max_bytes):
             raise SpoolError(f"the spool is full: {self.size} of {self._max_bytes} bytes are taken")
         try:
             file = self._newest or self._begin_file()

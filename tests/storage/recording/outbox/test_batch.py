@@ -33,7 +33,7 @@ async def validated(database):
 
 @pytest.mark.gen_test
 async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in_another(private_database, commands):
-    operations = [start(1), end(1), start(2), checkpoint(1, tokens=5), checkpoint(2, tokens=5)]
+    operations = [start(1), end(1), start(2), checkpoint(1, tokens=5), checkpoint(2, tokens=4), checkpoint(2, tokens=5)]
     assert await write_batch(private_database, operations, seconds=5) == []
     assert commands.sent == [("insert", 2), ("update", 1)]
     assert await private_database.interceptions.find().sort("_id").to_list(None) == [

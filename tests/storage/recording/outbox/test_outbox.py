@@ -78,7 +78,7 @@ def spool_with(folder, room, reserve, **options):
 
 @asynccontextmanager
 async def opened(folder, policy=RecordPolicy.SPOOL, room=PLENTY, reserve=0, **options):
-    """An outbox whose spool has room for that many operations, of which an eighth is for urgent ones, and for more of those."""
+    """An outbox whose spool has room for that many operations, and for more of the urgent ones."""
     outbox = Outbox(spool_with(folder, room, reserve, **options), policy=policy)
     yield outbox
     await outbox.close()
