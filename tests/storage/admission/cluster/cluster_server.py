@@ -1,14 +1,12 @@
 """A server of a cluster in a process of its own: `python -m tests.storage.admission.cluster.cluster_server URI DATABASE`.
 
-It asks all the time, in bursts, and says so with a line each; at SIGTERM how many were admitted in all, and how often it
-decided alone.
+For each line that it is told it asks in a burst, and says how many were admitted in all, and how often it decided alone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from uuid import uuid4
 
@@ -25,23 +23,17 @@ async def serve(uri, name):
     authority.open()
     await membership.open()
     running = asyncio.create_task(membership.run())
-    stopping = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    told = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
     said = {"admitted": 0, "alone": 0}
-    while not stopping.is_set():
+    while await told.readline():
         said["admitted"] += admitted(await burst([authority], 3, [rate(100, 60)]))
         said["alone"] += authority.unavailable
-        say(said)
-        await asyncio.sleep(0.05)
+        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.flush()
     running.cancel()
     await asyncio.wait({running})
-    say(said)
     database.close()
-
-
-def say(value):
-    sys.stdout.write(json.dumps(value) + "\n")
-    sys.stdout.flush()
 
 
 if __name__ == "__main__":

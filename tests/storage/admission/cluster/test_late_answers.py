@@ -58,6 +58,7 @@ async def test_a_request_that_leaves_while_it_waits_holds_nothing(database):
 async def test_a_server_that_is_paused_again_and_again_never_opens_a_limit(mongodb_uri, database_name, database):
     paused = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.storage.admission.cluster.cluster_server", mongodb_uri, database_name),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         cwd=ROOT,
     )
@@ -65,12 +66,13 @@ async def test_a_server_that_is_paused_again_and_again_never_opens_a_limit(mongo
         running = asyncio.create_task(MEMBERSHIPS[ada].run())
         limits, mine = [rate(100, 60)], 0
         for _ in range(2):
+            paused.stdin.write(b"\n" * 5)
             await paused.stdout.readline()
             os.kill(paused.pid, signal.SIGSTOP)
             mine += admitted(await burst([ada], 10, limits))
             await asyncio.sleep(1.2)  # longer than any answer may take
             os.kill(paused.pid, signal.SIGCONT)
-        paused.terminate()
+        paused.stdin.close()
         out, _ = await paused.communicate()
         theirs = json.loads(out.splitlines()[-1])
         assert theirs["alone"] == 0
