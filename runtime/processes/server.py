@@ -20,6 +20,7 @@ from runtime.authority import WorkerAuthority
 from runtime.factories.providers import make_providers
 from runtime.processes.supervisor import WorkerError
 from settings import Settings
+from storage.costs.prices import list_prices
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedUnavailableError
 from storage.recording.outbox.spool import SpoolOpenError
@@ -82,11 +83,14 @@ class Server:
             tls=tls,
         )
         http.add_sockets(sockets)
-        # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
-        gc.collect()
-        gc.freeze()
         sys.setswitchinterval(SWITCH_SECONDS)
         return cls(bridge, http, settings, tls)
+
+    async def settle(self) -> None:
+        """Load what is not needed to accept the first call. It is called once, when the server accepts connections."""
+        await asyncio.to_thread(list_prices)
+        # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
+        gc.freeze()
 
     def renew(self) -> None:
         """Read the certificate again, for new connections. Nothing else changes: one process has none to take its place."""

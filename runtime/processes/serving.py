@@ -45,6 +45,9 @@ from upstream.demo import DemoProvider
 
 logger = logging.getLogger("aibridge")
 
+BACKLOG = 4096
+"""Connections that may wait to be accepted: the kernel's default maximum. Thousands of clients come back after a restart."""
+
 ANY_ADDRESS = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104 - how to reach it from here
 
 
@@ -55,7 +58,7 @@ def listen(address: Address) -> list[socket.socket]:
         StartError: it is taken, not one of this machine, or not allowed.
     """
     try:
-        return bind_sockets(address.port, address.host or None)
+        return bind_sockets(address.port, address.host or None, backlog=BACKLOG)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise StartError(
@@ -131,6 +134,8 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
         if greeting:
             with suppress(OSError):  # a full disk, or a reader that is gone
                 click.echo(greeting)
+        if isinstance(server, Server):
+            await server.settle()
         await stopping.wait()
         if isinstance(server, Supervisor):
             for one in sockets:

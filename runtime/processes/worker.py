@@ -69,6 +69,7 @@ async def serve(settings: Settings, handover: Handover) -> None:
             one.setblocking(False)
         server = await Server.open(settings, database, sockets, handover.demo_url, stack, workers=link.authority)
         link.serve()
+        await server.settle()
         await _first(stopping.wait(), retiring.wait())
         if not stopping.is_set():
             await _first(stopping.wait(), server.retire())

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from decimal import ROUND_FLOOR, Decimal
-from functools import lru_cache
+from functools import cache, lru_cache
 from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -30,6 +30,7 @@ from storage.costs.own_prices import OwnPrice, OwnPrices
 from storage.mongo.codec import EXACT, write_decimal
 
 if TYPE_CHECKING:
+    from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, ModelPrice, Provider
 
 MAX_TOKENS = 10**9
@@ -47,6 +48,14 @@ PRECISION = Decimal("1e-12")
 _MILLION = 10**6
 
 _log = logging.getLogger(__name__)
+
+
+@cache
+def list_prices() -> tuple[DataSnapshot, str]:
+    """The table of list prices, and its name. The first call takes 0.2 s and 13 MB; a server makes it when it serves."""
+    from genai_prices import __version__, data_snapshot  # noqa: PLC0415
+
+    return data_snapshot.get_snapshot(), f"genai-prices {__version__}"
 
 
 class InputRates(NamedTuple):
@@ -135,13 +144,8 @@ class Prices:
     """
 
     def __init__(self, providers: Mapping[str, tuple[str, str]]) -> None:
-        # It takes 0.2 s to load and 13 MB, which a process that prices nothing can do without.
-        from genai_prices import __version__, data_snapshot  # noqa: PLC0415
-
-        self._version = f"genai-prices {__version__}"
-        self._table = data_snapshot.get_snapshot()
         self._models = lru_cache(MODELS_REMEMBERED)(self._model)
-        self._providers: dict[str, Provider | None] = {}
+        self._providers: dict[str, tuple[str, str]] = {}
         self._demos: set[str] = set()
         self.set_providers(providers)
         self._tariffs: dict[int, _Tariff] = {}
@@ -151,7 +155,7 @@ class Prices:
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
         """Price the calls of these from now on; as in the constructor. A call of one that is gone may still end."""
-        self._providers |= {name: self._provider(*about) for name, about in providers.items()}
+        self._providers |= providers
         self._demos |= {name for name, (vendor, _) in providers.items() if vendor == _DEMO}
         self._models.cache_clear()
 
@@ -200,7 +204,7 @@ class Prices:
             return _DEMO_RATES, DEMO_PRICES
         if found := self._models(provider_name, model):
             known, is_own = found
-            return self._rates(known, counts, how if is_own else {}, at), self._version
+            return self._rates(known, counts, how if is_own else {}, at), list_prices()[1]
         return None
 
     def _rates(self, model: ModelInfo, counts: _Counts, how: dict[str, str], at: datetime) -> _Rates:
@@ -231,20 +235,23 @@ class Prices:
             self._tariffs[id(prices)] = _worked_out(prices)
         return self._tariffs[id(prices)]
 
-    def _provider(self, vendor: str, base_url: str) -> Provider | None:
-        """Find a provider in the table: by its address, else as a vendor whose models it may have."""
-        with suppress(LookupError):
-            return self._table.find_provider(None, None, base_url)
-        return self._table.find_provider(None, vendor, None) if vendor and vendor != _DEMO else None
-
     def _model(self, provider_name: str, model: str) -> tuple[ModelInfo, bool] | None:
         """Find a model, and whether the table has it of this provider itself: another's tiers may not be those of its maker."""
         # Not by the table's own search, which remembers every name there ever was.
-        provider = self._providers.get(provider_name)
+        about = self._providers.get(provider_name)
+        provider = _provider(*about) if about else None
         if provider is None or len(model) > MAX_MODEL:
             return None
-        known = provider.find_model(model, all_providers=self._table.providers)
+        known = provider.find_model(model, all_providers=list_prices()[0].providers)
         return None if known is None else (known, any(known is one for one in provider.models))
+
+
+def _provider(vendor: str, base_url: str) -> Provider | None:
+    """Find a provider in the table: by its address, else as a vendor whose models it may have."""
+    table, _ = list_prices()
+    with suppress(LookupError):
+        return table.find_provider(None, None, base_url)
+    return table.find_provider(None, vendor, None) if vendor and vendor != _DEMO else None
 
 
 def _counts_of(usage: TokenUsage) -> _Counts:
