@@ -19,7 +19,7 @@ from handlers.lifecycle import Lifecycle
 from handlers.limits_state import Workers
 from handlers.operation.metrics import Metrics
 from handlers.timer import TimerFactory
-from http1.errors import InvalidRequestError
+from http1.errors import MalformedRequestError
 from intercept.refusals import Refusal
 from intercept.secrets.known import KnownSecrets
 from limits.protection.circuit_breaker import CircuitBreakers
@@ -168,7 +168,7 @@ class Bridge:
         else:
             self.metrics.refusals(refusal.rule, refusal.status).inc()
 
-    def note_unread(self, error: InvalidRequestError, remote_ip: str) -> None:
+    def note_unread(self, error: MalformedRequestError, remote_ip: str) -> None:
         """Record and count a request that its connection refused before any handler had it."""
         self.note_refusal(
             Refusal(rule=error.rule, status=error.status, client_ip=client_key(remote_ip), message=error.message)

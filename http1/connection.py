@@ -13,7 +13,7 @@ from typing import cast
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequest
 
 from deadline import Deadline
-from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, InvalidRequestError
+from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, MalformedRequestError
 from http1.request_cycle import RequestCycle
 from http1.requests import Request, Requests
 from http1.response_writer import ResponseWriter
@@ -42,7 +42,7 @@ class Options:
     """
 
     find_handler: Callable[[HTTPServerRequest], HTTPMessageDelegate]
-    on_refusal: Callable[[InvalidRequestError, str], None]
+    on_refusal: Callable[[MalformedRequestError, str], None]
     idle_seconds: float
     body_seconds: float
     retiring: bool = False
@@ -83,7 +83,7 @@ class ClientConnection(asyncio.Protocol):
         self._on_close = on_close
         self._loop = loop = asyncio.get_running_loop()
         self._requests = Requests()
-        self.parse_error: InvalidRequestError | None = None
+        self.parse_error: MalformedRequestError | None = None
         self._cycle: RequestCycle | None = None
         self._reading_paused = False
         self._linger_bytes = 0
@@ -124,7 +124,7 @@ class ClientConnection(asyncio.Protocol):
             return
         try:
             self._requests.feed(data)
-        except InvalidRequestError as error:
+        except MalformedRequestError as error:
             self.parse_error = error
         if self._cycle is None:
             self._start_next()
@@ -207,7 +207,7 @@ class ClientConnection(asyncio.Protocol):
         if self._loop.time() < until and not self.writer.ended:
             self._idle_deadline.move(until)
         elif self._requests.head_bytes and not self.closed:
-            self.refuse(InvalidRequestError(HEAD_TOO_SLOW.format(self._options.idle_seconds), Rule.LATE_HEAD))
+            self.refuse(MalformedRequestError(HEAD_TOO_SLOW.format(self._options.idle_seconds), Rule.LATE_HEAD))
             self._transport.close()
         else:
             self.abort()
@@ -220,7 +220,7 @@ class ClientConnection(asyncio.Protocol):
     def _refuse_late_body(self) -> None:
         cycle = self._cycle
         if cycle is not None and cycle.awaits_body and not cycle.request.whole:
-            self.refuse(InvalidRequestError(BODY_TOO_SLOW.format(cycle.body_timeout), Rule.LATE_BODY))
+            self.refuse(MalformedRequestError(BODY_TOO_SLOW.format(cycle.body_timeout), Rule.LATE_BODY))
 
     def _restart_idle_deadline(self) -> None:
         self._idle_since = self._loop.time()
@@ -246,7 +246,7 @@ class ClientConnection(asyncio.Protocol):
             http_request = HTTPServerRequest(connection=cycle, start_line=request.start_line, headers=request.headers)
             cycle.delegate = self._options.find_handler(http_request)
         except HTTPInputError as error:
-            self.refuse(InvalidRequestError(str(error)))
+            self.refuse(MalformedRequestError(str(error)))
             return
         self._cycle = cycle
         self.restart_body_deadline(cycle)
@@ -271,14 +271,14 @@ class ClientConnection(asyncio.Protocol):
             return
         try:
             self._requests.next()
-        except InvalidRequestError as error:
+        except MalformedRequestError as error:
             self.parse_error = error
         self.resume_with_room()
         self._restart_idle_deadline()
         if self._requests.request is not None or self.parse_error is not None:
             self._loop.call_soon(self._start_next)
 
-    def refuse(self, error: InvalidRequestError) -> None:
+    def refuse(self, error: MalformedRequestError) -> None:
         """Respond in the place of a handler, and close. If a response has started, there is no room for another one."""
         cycle = self._cycle
         if cycle is not None and cycle.started:

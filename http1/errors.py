@@ -33,7 +33,7 @@ STATUSES: Mapping[Rule, int] = MappingProxyType(
 """The rules by which a connection refuses a request, each with its HTTP status."""
 
 
-class InvalidRequestError(Exception):
+class MalformedRequestError(Exception):
     """The bytes are not a request, or not one that is served. The text is a phrase for the client, `rule` the kind."""
 
     def __init__(self, reason: str, rule: Rule = Rule.MALFORMED_REQUEST) -> None:

@@ -35,7 +35,7 @@ from tornado.httputil import (
     ResponseStartLine,
 )
 
-from http1.errors import BODY_TOO_LARGE, InvalidRequestError
+from http1.errors import BODY_TOO_LARGE, MalformedRequestError
 from http1.headers import http_date
 from http1.requests import Request
 from intercept.refusals import Rule
@@ -112,7 +112,7 @@ class RequestCycle(HTTPConnection):
         self.awaits_body = True
         self.begun = self.finished = self.ended = self.incomplete = False
         self.on_close: Callable[[], None] | None = None
-        self.on_refusal: Callable[[InvalidRequestError], None] | None = None
+        self.on_refusal: Callable[[MalformedRequestError], None] | None = None
         self.receiver: Callable[[bytes], None] | None = None
         self._chunked = False
         self._left: int | None = None
@@ -305,7 +305,7 @@ class RequestCycle(HTTPConnection):
             self.delegate.finish()
 
     def _refuse_large_body(self) -> None:
-        self.context.refuse(InvalidRequestError(BODY_TOO_LARGE.format(self.max_body_size), Rule.BODY_TOO_LARGE))
+        self.context.refuse(MalformedRequestError(BODY_TOO_LARGE.format(self.max_body_size), Rule.BODY_TOO_LARGE))
 
     def _go_on_after(self, step: Awaitable[None] | None, then: Callable[[], None]) -> None:
         """Deliver no more until the handler has finished a step."""

@@ -15,7 +15,7 @@ import re
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
-from http1.errors import InvalidRequestError
+from http1.errors import MalformedRequestError
 from http1.headers import add_checked
 from intercept.refusals import Rule
 
@@ -108,7 +108,7 @@ class Requests:
         """Parse what has arrived. What follows the last request of the connection is discarded.
 
         Raises:
-            InvalidRequestError: It is not HTTP. Nothing more may be fed.
+            MalformedRequestError: It is not HTTP. Nothing more may be fed.
         """
         request = self.request
         if request is None or not request.whole:
@@ -122,7 +122,7 @@ class Requests:
         """Forget the current request, and go on with what follows it.
 
         Raises:
-            InvalidRequestError: That is not HTTP. Nothing more may be fed.
+            MalformedRequestError: That is not HTTP. Nothing more may be fed.
         """
         self.request = None
         self._bytes_without_progress = 0
@@ -145,15 +145,15 @@ class Requests:
             return
         except HttpParserError as error:
             if self.request is None or not self.request.whole:
-                raise InvalidRequestError.of(error) from error
+                raise MalformedRequestError.of(error) from error
             self._throw_away(self.request)
         request = self.request
         if request is None:
             self.head_bytes += len(data)
             if self.head_bytes > MAX_HEAD_BYTES:
-                raise InvalidRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
+                raise MalformedRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
         elif not request.whole and self._bytes_without_progress > MAX_CHUNK_LINE_BYTES:
-            raise InvalidRequestError(LINE_TOO_LARGE, Rule.HEAD_TOO_LARGE)
+            raise MalformedRequestError(LINE_TOO_LARGE, Rule.HEAD_TOO_LARGE)
 
     def _ignore_offer(self, behind: bytes) -> None:
         """Read on behind the offer to switch protocols, which a server may ignore (RFC 9110 section 7.8).
@@ -193,11 +193,11 @@ class Requests:
         """Collect a header. Trailers are refused: nobody here reads them, and some servers take them for headers."""
         if self.request is not None:
             if not self.request.whole:
-                raise InvalidRequestError(TRAILERS)
+                raise MalformedRequestError(TRAILERS)
             return
         self._number += 1
         if self._number > MAX_HEADERS:
-            raise InvalidRequestError(TOO_MANY_HEADERS, Rule.HEAD_TOO_LARGE)
+            raise MalformedRequestError(TOO_MANY_HEADERS, Rule.HEAD_TOO_LARGE)
         self._count(len(name) + len(value) + len(": \r\n"))
         add_checked(self._headers, name.decode("latin-1"), value.rstrip(b" \t").decode("latin-1"))
 
@@ -209,11 +209,11 @@ class Requests:
         assert parser is not None  # noqa: S101 - it calls this
         version = parser.get_http_version()
         if version not in _VERSIONS:
-            raise InvalidRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", Rule.UNSUPPORTED_VERSION)
+            raise MalformedRequestError("its version is neither HTTP/1.1 nor HTTP/1.0", Rule.UNSUPPORTED_VERSION)
         if headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
-            raise InvalidRequestError(UNKNOWN_CODING, Rule.UNSUPPORTED_CODING)
+            raise MalformedRequestError(UNKNOWN_CODING, Rule.UNSUPPORTED_CODING)
         if version == "1.0" and "Transfer-Encoding" in headers:
-            raise InvalidRequestError("HTTP/1.0 has no transfer codings")
+            raise MalformedRequestError("HTTP/1.0 has no transfer codings")
         method = parser.get_method().decode()
         target = _origin_form(method, self._target.decode("latin-1"), headers)
         # After CONNECT a client sends data for a tunnel, and there is none.
@@ -240,7 +240,7 @@ class Requests:
     def _count(self, size: int) -> None:
         self._size += size
         if self._size > MAX_HEAD_BYTES:
-            raise InvalidRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
+            raise MalformedRequestError(TOO_LARGE, Rule.HEAD_TOO_LARGE)
 
 
 def _origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
@@ -249,16 +249,16 @@ def _origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
     `*` and the target of CONNECT are returned unchanged. A request without `Host`, or with several, is refused later.
 
     Raises:
-        InvalidRequestError: The target is a URL that is not http or https, has no host, or has a user name.
+        MalformedRequestError: The target is a URL that is not http or https, has no host, or has a user name.
     """
     if target[:1] == "/" or target == "*" or method == "CONNECT":
         return target
     parts = _ABSOLUTE.fullmatch(target)
     if parts is None:
-        raise InvalidRequestError("its target is neither a path nor an address that begins with http:// or https://")
+        raise MalformedRequestError("its target is neither a path nor an address that begins with http:// or https://")
     authority, rest = parts.groups()
     if not authority or "@" in authority:
-        raise InvalidRequestError("its target has no host, or a user's name before it")
+        raise MalformedRequestError("its target has no host, or a user's name before it")
     if len(headers.get_list("Host")) == 1:
         headers["Host"] = authority
     return rest if rest.startswith("/") else "/" + rest

@@ -15,7 +15,7 @@ from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
 from http1.connection import ClientConnection, Options
-from http1.errors import InvalidRequestError
+from http1.errors import MalformedRequestError
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class BridgeServer:
         max_connections: int,
         idle_seconds: float = HEAD_SECONDS,
         body_seconds: float = BODY_SECONDS,
-        on_refusal: Callable[[InvalidRequestError, str], None] = lambda _error, _remote_ip: None,
+        on_refusal: Callable[[MalformedRequestError, str], None] = lambda _error, _remote_ip: None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         self.connections: set[ClientConnection] = set()

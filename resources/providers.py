@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Struct
 
-from limits.protection.circuit_breaker import State as CircuitState
+from limits.protection.circuit_breaker import CircuitState
 from resources.fields import Count, Time, doc
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Availability, Source

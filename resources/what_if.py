@@ -14,7 +14,7 @@ from intercept.times import format_time
 from limits.limit import Kind
 from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
-from limits.what_if.past_calls import MAX_NAMED, LimitName, Outcome, RefusedCall
+from limits.what_if.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
 from resources.bodies import InvalidBodyError, read_fields
 from resources.fields import Count, Initiator, Time, doc, word
 from resources.limits import MICRO_DOLLARS
@@ -166,7 +166,7 @@ class WhatIf(Struct, kw_only=True):
     first_refused: Annotated[list[RefusedOnce], doc(f"At most {MAX_NAMED}.")]
 
     @classmethod
-    def of(cls, proposal: Proposal, outcome: Outcome, users: Mapping[UUID, User]) -> Self:
+    def of(cls, proposal: Proposal, outcome: ReplayOutcome, users: Mapping[UUID, User]) -> Self:
         """Show an outcome."""
         ranked = sorted(outcome.totals.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
         return cls(

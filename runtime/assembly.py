@@ -20,7 +20,7 @@ from limits.protection.overload import OverloadProtection
 from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
-from runtime.demo import DemoView
+from runtime.demo import DemoDatabase
 from runtime.factories.edge import known_secrets, make_openid
 from runtime.factories.limits import make_breakers, make_cluster, make_overload
 from runtime.process import Process, now
@@ -132,7 +132,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         secrets=secrets,
         key_health=KeyHealth(routing, lambda: membership.refused_elsewhere),
         database=database,
-        demo=DemoView(database),
+        demo=DemoDatabase(database),
         identities=identities,
         groups=groups,
         group_names=follow_group_names(database, now=now),

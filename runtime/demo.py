@@ -44,7 +44,7 @@ from upstream.providers.table import Routing
 _KEY: Final = "demo-company"
 
 
-class DemoView:
+class DemoDatabase:
     """The demo company beside the database of a bridge.
 
     Attributes:

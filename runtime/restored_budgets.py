@@ -19,7 +19,7 @@ from limits.kinds.calendar import bounds_of, from_ns, to_ns
 from limits.limit import UNLIMITED, Of, Period
 from limits.policies.compiled import budget_limit, group_key, member_key, token_key
 from limits.policies.policy import AnyPolicy, Budget, Policy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from limits.request_limits import Client, RequestLimits
 from resources.fields import word
 from storage.accounts.identities import Identities
@@ -73,7 +73,7 @@ class RestoredBudgets:
         self._zone = zone
         self._now = now
         self._changed = asyncio.Event()
-        self._restored: frozenset[tuple[Source | None, str, Period]] = frozenset()
+        self._restored: frozenset[tuple[PolicyHolder | None, str, Period]] = frozenset()
         policies.on_change = self._changed.set
 
     async def run(self) -> None:
@@ -90,7 +90,7 @@ class RestoredBudgets:
             DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
         """
         settings = self._limits.settings
-        budgets: set[tuple[Source | None, str, Period]] = set()
+        budgets: set[tuple[PolicyHolder | None, str, Period]] = set()
         if settings.user_budget:
             budgets.add((None, "", settings.budget_period))
         with suppress(PoliciesUnknownError):
@@ -103,7 +103,7 @@ class RestoredBudgets:
                 self._restored |= new
         self._restored &= budgets
 
-    async def _restore(self, period: Period, new: Collection[tuple[Source | None, str]]) -> None:
+    async def _restore(self, period: Period, new: Collection[tuple[PolicyHolder | None, str]]) -> None:
         begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
         spend = await spend_by_token(Questions(self._database), from_ns(begin), self._now())
         if (None, "") in new:
@@ -126,7 +126,7 @@ class RestoredBudgets:
                 self._authority.restore(limit, micro_dollars_of(usd), begin)
 
 
-def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[Source, str, Budget]]:
+def budgets_of(policies: Iterable[tuple[PolicyHolder, AnyPolicy]]) -> Iterator[tuple[PolicyHolder, str, Budget]]:
     """Every budget of policies, with whose it is and in which part."""
     for source, policy in policies:
         if policy.limits is UNSET:
@@ -146,7 +146,7 @@ def budgets_of(policies: Iterable[tuple[Source, AnyPolicy]]) -> Iterator[tuple[S
 def spend_by_key(
     spend: Mapping[tuple[UUID, str], Decimal],
     users: Mapping[UUID, User],
-    wanted: Collection[tuple[Source, str]],
+    wanted: Collection[tuple[PolicyHolder, str]],
     binding: Mapping[str, Sequence[str]],
 ) -> Mapping[tuple[Of, str], Decimal]:
     """What was spent, by what the limits of policies count it under. Of members all who spent something are there.

@@ -12,7 +12,7 @@ from handlers.problems import Problem
 from intercept.apis import RequestedModels, RequestSummary
 from intercept.records import CredentialKind, Interception
 from intercept.refusals import Rule
-from limits.policies.effective import Effective, Refused
+from limits.policies.effective import Effective, ModelRefusal
 
 MODEL_NOT_ALLOWED = 'The model "{}" of {} may not be used here: {}.'
 UNREAD_OTHERS = (
@@ -91,7 +91,7 @@ def check_models(handler: ProxyHandler, provider_name: str, summary: RequestSumm
 
 def find_refused(
     handler: ProxyHandler, provider_name: str, summary: RequestSummary, *, is_billed: bool = True
-) -> tuple[str, Refused] | None:
+) -> tuple[str, ModelRefusal] | None:
     """Find the first model of a request that a policy refuses, and why: the named one, others, and Azure's deployment.
 
     It is named "" if it is one of others that cannot be read.
@@ -121,7 +121,7 @@ def odd_model(summary: RequestSummary) -> str:
     return summary.odd_model or next((one[:MAX_QUOTED] for one in models if one != one.strip()), "")
 
 
-def refuse_unread(policy: Effective, provider: str, has_price: Callable[[], bool]) -> Refused | None:
+def refuse_unread(policy: Effective, provider: str, has_price: Callable[[], bool]) -> ModelRefusal | None:
     """Which rule a call may break whose models are not read; None if every model of the provider may be used."""
     return policy.refuse_unread(provider) or policy.refuse_model(provider, "", has_price)
 

@@ -23,7 +23,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from intercept.ids import format_id
 from intercept.records import Ending, EndReason, Interception, TokenUsage
-from limits.protection.circuit_breaker import CircuitKey, State
+from limits.protection.circuit_breaker import CircuitKey, CircuitState
 from runtime.jobs import Job
 
 PREFIX = "coder_aibridged_"
@@ -45,7 +45,7 @@ OVERHEAD_BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2
 # How often a process publishes watched values to the others.
 PUBLISH_SECONDS = 1.0
 
-CIRCUIT_STATES: Final = (State.CLOSED, State.HALF_OPEN, State.OPEN)
+CIRCUIT_STATES: Final = (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN)
 CIRCUIT_LABELS: Final = "provider endpoint model"
 # How often the delay of the event loop is measured.
 SAMPLE_SECONDS = 0.5
@@ -131,16 +131,16 @@ class CircuitMetrics:
         self._rejects = counter("circuit_breaker_rejects", "Calls refused by an open circuit.", CIRCUIT_LABELS)
         self._model = model
         self._is_shared = is_shared
-        self._states: Callable[[], Mapping[CircuitKey, State]] = dict
+        self._states: Callable[[], Mapping[CircuitKey, CircuitState]] = dict
         self._shown: set[tuple[str, str, str]] = set()
 
-    def watch(self, states: Callable[[], Mapping[CircuitKey, State]]) -> None:
+    def watch(self, states: Callable[[], Mapping[CircuitKey, CircuitState]]) -> None:
         """Expose the states of circuits, which time alone may change."""
         self._states = states
 
-    def changed(self, key: CircuitKey, state: State) -> None:
+    def changed(self, key: CircuitKey, state: CircuitState) -> None:
         """A circuit changed its state."""
-        if state is State.OPEN:
+        if state is CircuitState.OPEN:
             self._trips(*self._labels(key)).inc()
 
     def rejected(self, provider: str, endpoint: str, model: str) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Caller, Effective
 from limits.policies.policy import AnyPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 
 MAX_CALLERS: Final = 10_000
 """Callers whose policies are kept worked out."""
@@ -30,13 +30,13 @@ class PolicyBook:
         """How many policies there are."""
         return sum(map(len, self._policies.values()))
 
-    def __iter__(self) -> Iterator[tuple[Source, AnyPolicy]]:
+    def __iter__(self) -> Iterator[tuple[PolicyHolder, AnyPolicy]]:
         """Every policy, the widest first."""
         for policies in self._policies.values():
             for one in policies.values():
                 yield one.source, one.policy
 
-    def put(self, source: Source, policy: AnyPolicy) -> None:
+    def put(self, source: PolicyHolder, policy: AnyPolicy) -> None:
         """Add a policy; it replaces the one with the same source."""
         self._policies[source.level][source.key] = self._compile(source, policy)
         self._effective.clear()
@@ -71,5 +71,5 @@ class PolicyBook:
                 renamed = level is Level.USER and user_name not in {"", found.source.name}
                 yield self._compile(found.source._replace(name=user_name), found.policy) if renamed else found
 
-    def _compile(self, source: Source, policy: AnyPolicy) -> CompiledPolicy:
+    def _compile(self, source: PolicyHolder, policy: AnyPolicy) -> CompiledPolicy:
         return CompiledPolicy(source, policy, self._zone)

@@ -12,7 +12,7 @@ from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
 from limits.policies.patterns import Patterns
 from limits.policies.policy import AnyPolicy, Budget, Concurrency, Limits, Policy, SharedLimits, window_ns
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 
 _ANY_MEMBER: Final = ""
 """The key of a limit of each member, before it is known who that is."""
@@ -22,7 +22,7 @@ class MaxTokens(NamedTuple):
     """The maximum of `max_tokens` in a request, and the policy with it."""
 
     maximum: int
-    source: Source
+    source: PolicyHolder
 
 
 class Applied(Struct, frozen=True, gc=False):
@@ -33,10 +33,10 @@ class Applied(Struct, frozen=True, gc=False):
         replaced_by: What holds instead of it, for a budget of each member; None if it holds.
     """
 
-    source: Source
+    source: PolicyHolder
     limit: Limit
     part: str = ""
-    replaced_by: Source | None = None
+    replaced_by: PolicyHolder | None = None
 
 
 class CompiledPolicy:
@@ -53,7 +53,7 @@ class CompiledPolicy:
 
     __slots__ = ("_limits", "allow", "deny", "max_tokens", "policy", "source")
 
-    def __init__(self, source: Source, policy: AnyPolicy, zone: str = "UTC") -> None:
+    def __init__(self, source: PolicyHolder, policy: AnyPolicy, zone: str = "UTC") -> None:
         self.source = source
         self.policy = policy
         models = policy.models or None
@@ -86,7 +86,7 @@ def group_key(group: str) -> str:
     return f"group:{group}"
 
 
-def _limits_of(source: Source, policy: AnyPolicy, zone: str) -> Iterator[Applied]:
+def _limits_of(source: PolicyHolder, policy: AnyPolicy, zone: str) -> Iterator[Applied]:
     if isinstance(policy, Policy):
         if policy.limits is UNSET:
             return

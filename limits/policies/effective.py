@@ -13,7 +13,7 @@ from limits.policies.compiled import Applied, CompiledPolicy
 from limits.policies.globs import ANY_TEXT
 from limits.policies.patterns import Patterns
 from limits.policies.policy import Pattern
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 
 _DAYS: Final = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30}
 _ALL_DAYS: Final = 210
@@ -29,10 +29,10 @@ class Caller(NamedTuple):
     bound_by: tuple[str, ...] = ()
 
 
-class Refused(NamedTuple):
+class ModelRefusal(NamedTuple):
     """The policy that a call breaks, and the broken rule in words, as in `group research allows claude-*`."""
 
-    source: Source
+    source: PolicyHolder
     rule: str
 
 
@@ -87,11 +87,13 @@ class Effective:
         """The limits that reserve what the body may use."""
         return _without_budgets(self._after) if pays else self._after
 
-    def source_of(self, limit: Limit) -> Source | None:
+    def source_of(self, limit: Limit) -> PolicyHolder | None:
         """Whose policy a limit is from, the widest of several; None if it is from none."""
         return next((one.source for one in self.applied() if one.limit == limit and one.replaced_by is None), None)
 
-    def refuse_model(self, provider: str, model: str, has_price: Callable[[], bool] = lambda: True) -> Refused | None:
+    def refuse_model(
+        self, provider: str, model: str, has_price: Callable[[], bool] = lambda: True
+    ) -> ModelRefusal | None:
         """Which rule a model breaks, None if it may be used. The model is named as the client names it.
 
         `has_price` says whether a call of it has a price, or costs the bridge nothing; only asked where that matters.
@@ -104,10 +106,10 @@ class Effective:
             if one.allow is not None and one.allow.find(provider, model) is None:
                 return _not_allowed(one.source, one.allow)
         if (source := self.denies_unpriced) is not None and not has_price():
-            return Refused(source, f"{source} denies models without a known price")
+            return ModelRefusal(source, f"{source} denies models without a known price")
         return None
 
-    def refuse_unread(self, provider: str) -> Refused | None:
+    def refuse_unread(self, provider: str) -> ModelRefusal | None:
         """Which rule a call may break whose models are not read; None if every model of the provider may be used."""
         provider = provider.lower()
         for one in self.policies:
@@ -118,12 +120,12 @@ class Effective:
         return None
 
 
-def _denied(source: Source, pattern: Pattern) -> Refused:
-    return Refused(source, f"{source} denies {pattern}")
+def _denied(source: PolicyHolder, pattern: Pattern) -> ModelRefusal:
+    return ModelRefusal(source, f"{source} denies {pattern}")
 
 
-def _not_allowed(source: Source, allowed: Patterns) -> Refused:
-    return Refused(source, f"{source} allows {allowed}")
+def _not_allowed(source: PolicyHolder, allowed: Patterns) -> ModelRefusal:
+    return ModelRefusal(source, f"{source} allows {allowed}")
 
 
 def _without_budgets(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:

@@ -15,7 +15,7 @@ class Level(StrEnum):
     TOKEN = auto()
 
 
-class Source(NamedTuple):
+class PolicyHolder(NamedTuple):
     """Whose policy it is: `key` is the id of the group, user or token, `name` what people call it."""
 
     level: Level

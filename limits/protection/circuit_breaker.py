@@ -27,7 +27,7 @@ from limits.kinds.calendar import nanoseconds
 PROBES_RETRY_NS = 1_000_000_000
 
 
-class State(StrEnum):
+class CircuitState(StrEnum):
     """Whether requests pass, are refused, or are let through as probes."""
 
     CLOSED = "closed"
@@ -86,27 +86,29 @@ class Permit:
 class _Circuit:
     """One circuit. Changes of state that time brings are made when somebody asks next."""
 
-    def __init__(self, policy: BreakerPolicy, now_ns: Callable[[], int], on_change: Callable[[State], None]) -> None:
+    def __init__(
+        self, policy: BreakerPolicy, now_ns: Callable[[], int], on_change: Callable[[CircuitState], None]
+    ) -> None:
         self._policy = policy
         self._now_ns = now_ns
         self._on_change = on_change
-        self._state = State.CLOSED
+        self._state = CircuitState.CLOSED
         self._generation = 0
         self._failures = 0
         self._successes = 0
         self._probes = 0
         self._until_ns = now_ns() + nanoseconds(policy.interval)
 
-    def state(self) -> State:
+    def state(self) -> CircuitState:
         self._catch_up(self._now_ns())
         return self._state
 
     def admit(self) -> Permit:
         now = self._now_ns()
         self._catch_up(now)
-        if self._state is State.OPEN:
+        if self._state is CircuitState.OPEN:
             raise CircuitOpenError(self._until_ns - now)
-        if self._state is State.HALF_OPEN:
+        if self._state is CircuitState.HALF_OPEN:
             if self._probes == self._policy.max_requests:
                 raise CircuitOpenError(PROBES_RETRY_NS)
             self._probes += 1
@@ -118,35 +120,37 @@ class _Circuit:
         if generation != self._generation:
             return
         match self._state, outcome:
-            case State.CLOSED, Outcome.SUCCESS:
+            case CircuitState.CLOSED, Outcome.SUCCESS:
                 self._failures = 0
-            case State.CLOSED, Outcome.FAILURE:
+            case CircuitState.CLOSED, Outcome.FAILURE:
                 self._failures += 1
                 if self._failures == self._policy.failure_threshold:
-                    self._change(State.OPEN, now)
-            case State.HALF_OPEN, Outcome.FAILURE:
-                self._change(State.OPEN, now)
-            case State.HALF_OPEN, Outcome.UNKNOWN:
+                    self._change(CircuitState.OPEN, now)
+            case CircuitState.HALF_OPEN, Outcome.FAILURE:
+                self._change(CircuitState.OPEN, now)
+            case CircuitState.HALF_OPEN, Outcome.UNKNOWN:
                 self._probes -= 1
-            case State.HALF_OPEN, Outcome.SUCCESS:
+            case CircuitState.HALF_OPEN, Outcome.SUCCESS:
                 self._successes += 1
                 if self._successes == self._policy.max_requests:
-                    self._change(State.CLOSED, now)
+                    self._change(CircuitState.CLOSED, now)
 
     def _catch_up(self, now: int) -> None:
         if now < self._until_ns:
             return
-        if self._state is State.OPEN:
-            self._change(State.HALF_OPEN, now)
-        elif self._state is State.CLOSED:
+        if self._state is CircuitState.OPEN:
+            self._change(CircuitState.HALF_OPEN, now)
+        elif self._state is CircuitState.CLOSED:
             self._failures = 0
             self._until_ns = now + nanoseconds(self._policy.interval)
 
-    def _change(self, state: State, now: int) -> None:
+    def _change(self, state: CircuitState, now: int) -> None:
         self._state = state
         self._generation += 1
         self._failures = self._successes = self._probes = 0
-        self._until_ns = now + nanoseconds(self._policy.timeout if state is State.OPEN else self._policy.interval)
+        self._until_ns = now + nanoseconds(
+            self._policy.timeout if state is CircuitState.OPEN else self._policy.interval
+        )
         self._on_change(state)
 
 
@@ -161,7 +165,7 @@ class CircuitBreakers:
         self,
         policy: BreakerPolicy,
         now_ns: Callable[[], int],
-        on_change: Callable[[CircuitKey, State], None] = lambda _key, _state: None,
+        on_change: Callable[[CircuitKey, CircuitState], None] = lambda _key, _state: None,
         max_circuits: int = 1000,
     ) -> None:
         self._policy = policy
@@ -187,6 +191,6 @@ class CircuitBreakers:
         self._circuits.move_to_end(key)
         return self._circuits[key].admit()
 
-    def states(self) -> dict[CircuitKey, State]:
+    def states(self) -> dict[CircuitKey, CircuitState]:
         """The state of every circuit that is kept."""
         return {key: circuit.state() for key, circuit in self._circuits.items()}

@@ -97,7 +97,7 @@ class RefusalTotals:
 
 
 @dataclass
-class Outcome:
+class ReplayOutcome:
     """What limits did.
 
     Attributes:

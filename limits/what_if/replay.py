@@ -20,14 +20,14 @@ from limits.limiter import Limiter
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from limits.what_if.past_calls import (
     MAX_NAMED,
     LimitName,
-    Outcome,
     PastCall,
     RefusalTotals,
     RefusedCall,
+    ReplayOutcome,
     RequestedModel,
 )
 from limits.what_if.proposed_rules import ProposedRules
@@ -44,7 +44,7 @@ STEP: Final = 100
 _MILLISECOND_NS: Final = 1_000_000
 
 
-class _Waiting(Struct):
+class _Refused(Struct):
     """A call that was refused and is tried again."""
 
     call: PastCall
@@ -80,7 +80,7 @@ class Replay:
         retry: bool = False,
         has_price: Callable[[RequestedModel], bool] = lambda _: True,
     ) -> None:
-        self._policy = CompiledPolicy(Source(Level.EVERYONE), policy, zone)
+        self._policy = CompiledPolicy(PolicyHolder(Level.EVERYONE), policy, zone)
         self._rules = ProposedRules(self._policy, has_price)
         self._retry = retry
         self._at = 0
@@ -88,9 +88,9 @@ class Replay:
         self._limits: dict[tuple[bytes, bool], list[Limit]] = {}
         self._users: dict[bytes, UUID] = {}
         # What happens later, by its time: at the same time ends before tries, in their order.
-        self._later: list[tuple[int, bool, int, _Running | _Waiting]] = []
+        self._later: list[tuple[int, bool, int, _Running | _Refused]] = []
         self._order = 0
-        self.outcome = Outcome()
+        self.outcome = ReplayOutcome()
 
     @property
     def calls(self) -> int:
@@ -153,9 +153,9 @@ class Replay:
         if helps and not self._retry:
             totals.longest_ns = max(totals.longest_ns, wait_ns)
         elif helps and len(self._later) < MAX_WAITING:
-            self._add_later(wait_ns, _Waiting(PastCall(*call), totals))
+            self._add_later(wait_ns, _Refused(PastCall(*call), totals))
 
-    def _try_again(self, waiting: _Waiting) -> None:
+    def _try_again(self, waiting: _Refused) -> None:
         waiting.tries += 1
         decision = self._decide(waiting.call)
         if decision.refused_by is None:
@@ -174,9 +174,9 @@ class Replay:
             self._add_later(took, _Running(decision.ticket, Amounts(tokens, micro_dollars)))
         return decision
 
-    def _add_later(self, after_ns: int, what: _Running | _Waiting) -> None:
+    def _add_later(self, after_ns: int, what: _Running | _Refused) -> None:
         self._order += 1
-        heappush(self._later, (self._at + after_ns, isinstance(what, _Waiting), self._order, what))
+        heappush(self._later, (self._at + after_ns, isinstance(what, _Refused), self._order, what))
 
     def _totals_of(self, name: LimitName, user: UUID) -> RefusalTotals:
         """Count a call that is refused."""

@@ -14,7 +14,7 @@ from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
 from limits.policies.compiled import Applied
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, period_end
 from storage.accounts.users import User
@@ -50,7 +50,7 @@ class PolicySource(Struct):
     name: Name
 
     @classmethod
-    def of(cls, source: Source | None) -> Self:
+    def of(cls, source: PolicyHolder | None) -> Self:
         """Make it; None means the settings."""
         return cls("settings", "") if source is None else cls(word(source.level), source.name)
 

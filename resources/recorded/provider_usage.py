@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Self
 from msgspec import Meta, Struct, field, structs
 
 from intercept.times import format_time
-from limits.protection.circuit_breaker import State as CircuitState
+from limits.protection.circuit_breaker import CircuitState
 from resources.fields import Count, Time, doc, of_fields
 from resources.providers import ConfiguredProvider, ProviderKey
 from resources.recorded.statistics import GroupTotals

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from intercept.times import format_time
-from limits.protection.circuit_breaker import CircuitBreakers, State
+from limits.protection.circuit_breaker import CircuitBreakers, CircuitState
 from runtime.alerts.watch import Alert, Source
 from storage.accounts.events import Action
 from storage.accounts.users import Role
@@ -57,7 +57,7 @@ def open_circuits(breakers: CircuitBreakers | None, now: Callable[[], datetime])
                 dict(zip(("provider", "route", "model"), map(str, key), strict=False)),
             )
             for key, state in states.items()
-            if state is State.OPEN
+            if state is CircuitState.OPEN
         ]
 
     return find

@@ -115,7 +115,7 @@ class Ledger:
         """The ledger with the entries alone that count."""
         return replace(self, log=[(at, n) for at, n in self.log if at > span.begin])
 
-    def after(self, change: Change, now: int) -> Ledger:
+    def after(self, change: LedgerChange, now: int) -> Ledger:
         """The ledger after a change at this time that was granted all it wants."""
         is_rate = change.limit.kind is Kind.RATE
         more = change.charge + (change.wanted if is_rate else 0)
@@ -160,7 +160,7 @@ def _wait(use: Use, lacking: int) -> int:
     return 0
 
 
-class Change(NamedTuple):
+class LedgerChange(NamedTuple):
     """What one server changes in a ledger.
 
     Attributes:
@@ -190,7 +190,7 @@ class Change(NamedTuple):
     dead: Collection[str] = ()
 
 
-def statement_of(change: Change, now: int, clock: str) -> Document:
+def statement_of(change: LedgerChange, now: int, clock: str) -> Document:
     """The statement of an `update` that makes a change, if the database's time is about `now` by that clock."""
     limit, span = change.limit, span_of(change.limit, now)
     constants: Document = {
@@ -233,7 +233,7 @@ def limit_fields(limit: Limit) -> Sequence[Any]:
     return fields
 
 
-def _keep(change: Change, span: Span) -> int:
+def _keep(change: LedgerChange, span: Span) -> int:
     """For how many milliseconds the document is kept."""
     counts = 0 if change.limit.kind is Kind.CONCURRENCY else span.window or span.end - span.now
     holds = change.held or (change.wanted and change.limit.kind is not Kind.RATE)

@@ -24,7 +24,7 @@ from msgspec import structs
 from limits.counters import reported_of
 from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
 from limits.limiter import Limiter
-from storage.admission.ledger import GRANT_MS, MS, Change, Ledger, Member, Span, Use, name_of, span_of, state_of
+from storage.admission.ledger import GRANT_MS, MS, Ledger, LedgerChange, Member, Span, Use, name_of, span_of, state_of
 from storage.members.members import Members, Share
 from storage.mongo.clocks import MonotonicNs
 
@@ -80,7 +80,7 @@ class _Need:
 
 
 @dataclass(slots=True)
-class _Ticket:
+class _ClusterTicket:
     """What an admitted request holds, and its ticket in the limiter of this server."""
 
     needs: Sequence[_Need]
@@ -123,14 +123,14 @@ class Round:
         expected: What the ledgers say after the changes, if of none of them half is used; None if they have to be read.
     """
 
-    changes: Sequence[Change]
+    changes: Sequence[LedgerChange]
     names: Sequence[str]
     waiting: Sequence[Waiting]
     expected: Mapping[str, Ledger] | None = None
     is_over: bool = False
 
     @property
-    def to_send(self) -> Sequence[Change]:
+    def to_send(self) -> Sequence[LedgerChange]:
         """The changes to send; none after a time in which this server decided alone, as only their fate is unknown."""
         return () if self.is_over else self.changes
 
@@ -171,7 +171,7 @@ class Rounds:
         self._wall_ns = wall_ns
         self._local = Limiter(now_ns, wall_ns)
         self._accounts: dict[str, _Account] = {}
-        self._tickets: dict[int, _Ticket] = {}
+        self._tickets: dict[int, _ClusterTicket] = {}
         self._queue: deque[Waiting] = deque()
         self._due: dict[str, None] = {}
         self._late: set[str] = set()
@@ -298,7 +298,7 @@ class Rounds:
             account.held += _held(need.limit, waiting.reserve)
             account.pending += need.limit.kind is Kind.RATE
         number = next(self._ticket_numbers)
-        self._tickets[number] = _Ticket(needs, decision.ticket or 0, waiting.reserve)
+        self._tickets[number] = _ClusterTicket(needs, decision.ticket or 0, waiting.reserve)
         waiting.decide(Decision(number, states, None, 0, shadow))
 
     # -- rounds
@@ -371,7 +371,7 @@ class Rounds:
                 wanted[need.name] = wanted.get(need.name, 0) + need.amount
         return waiting, wanted, limits, names
 
-    def _change(self, name: str, limits: Sequence[Limit], wanted: int, now: int, dead: Collection[str]) -> Change:
+    def _change(self, name: str, limits: Sequence[Limit], wanted: int, now: int, dead: Collection[str]) -> LedgerChange:
         account = self._accounts[name]
         by_maximum = sorted(limits or [account.limit], key=lambda limit: limit.maximum)
         least, limit = by_maximum[0].maximum, by_maximum[-1]
@@ -386,7 +386,7 @@ class Rounds:
             self._late.add(name)
         absent = {name: share.of(limit.maximum) for name, share in self._absent.items()}
         number = next(self._numbers)
-        return Change(
+        return LedgerChange(
             self._server, number, limit, least, wanted, account.held, charge, at_least, returned, absent, dead
         )
 
@@ -398,7 +398,7 @@ class Rounds:
         is_read = self._now_ns() - account.read_at < READ_NS
         return is_read and account.counted < min(limit.maximum for limit in limits) // 2
 
-    def _expect(self, names: Collection[str], changes: Sequence[Change], now: int) -> dict[str, Ledger] | None:
+    def _expect(self, names: Collection[str], changes: Sequence[LedgerChange], now: int) -> dict[str, Ledger] | None:
         """What ledgers say after these changes, if they grant all that is wanted; None where that is not known."""
         ledgers = {name: self._accounts[name].ledger for name in names}
         for change in changes:
@@ -415,7 +415,7 @@ class Rounds:
         (state,) = self._local.states([account.limit])
         return min(account.pending, state.used)
 
-    def _granted(self, name: str, change: Change | None, ledger: Ledger, time: int, late: int) -> _Granted:
+    def _granted(self, name: str, change: LedgerChange | None, ledger: Ledger, time: int, late: int) -> _Granted:
         account = self._accounts[name]
         span = span_of(account.limit, time)
         ledger = ledger.counted(span)
@@ -498,7 +498,7 @@ class Rounds:
             account.held += _held(need.limit, waiting.reserve)
         local = self._local.start([_counting(need.limit) for need in needs], waiting.reserve)
         number = next(self._ticket_numbers)
-        self._tickets[number] = _Ticket(needs, local.ticket or 0, waiting.reserve)
+        self._tickets[number] = _ClusterTicket(needs, local.ticket or 0, waiting.reserve)
         states = tuple([state_of(need.limit, self._use(need.limit, granted[need.name])) for need in waiting.needs])
         waiting.decide(Decision(number, states, None, 0, tuple([state for _, state in blocked])))
 

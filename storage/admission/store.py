@@ -10,7 +10,7 @@ from pymongo import DESCENDING
 from pymongo.errors import AutoReconnect
 
 from limits.limit import Kind, Limit, LimitState
-from storage.admission.ledger import Change, Document, Ledger, Use, busy_of, span_of, state_of, statement_of
+from storage.admission.ledger import Document, Ledger, LedgerChange, Use, busy_of, span_of, state_of, statement_of
 from storage.mongo.clocks import DatabaseTime, MonotonicNs
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, command
@@ -23,7 +23,7 @@ MAX_LEDGERS_READ = 1_000
 """Usage is reported of so many ledgers of each kind at most: those that expire last."""
 
 
-class Read(NamedTuple):
+class LedgersRead(NamedTuple):
     """Ledgers by name, and the time when they were read."""
 
     ledgers: Mapping[str, Ledger]
@@ -45,8 +45,8 @@ class LedgerStore:
         self.time: DatabaseTime | None = None
 
     async def change(
-        self, changes: Sequence[Change], names: Sequence[str], expected: Mapping[str, Ledger] | None = None
-    ) -> Read:
+        self, changes: Sequence[LedgerChange], names: Sequence[str], expected: Mapping[str, Ledger] | None = None
+    ) -> LedgersRead:
         """Make changes, and read what ledgers say then.
 
         Args:
@@ -71,10 +71,10 @@ class LedgerStore:
                 raise AutoReconnect(f"limits were not written: {(failed or [done['writeConcernError']])[0]}")
             made = done["nModified"] + len(done.get("upserted", ()))
             if expected is not None and done["n"] == made == len(changes):
-                return Read(expected, DatabaseTime(now, time.clock, sent_at))
+                return LedgersRead(expected, DatabaseTime(now, time.clock, sent_at))
         return await self._read(names)
 
-    async def _read(self, names: Sequence[str]) -> Read:
+    async def _read(self, names: Sequence[str]) -> LedgersRead:
         sent_at = self._now_ns()
         self.commands += 1
         cursor = self._database.limit_ledgers.find({"_id": {"$in": [*names, TIME["_id"]]}}, _PROJECTION)
@@ -83,7 +83,7 @@ class LedgerStore:
             await self._database.limit_ledgers.update_one(TIME, {"$set": TIME}, upsert=True)
             return await self._read(names)
         self.time = DatabaseTime(write_ms(found[0]["now"]), self._database.clock_of(cursor), sent_at)
-        return Read({one["_id"]: Ledger.of(one) for one in found if one["_id"] != TIME["_id"]}, self.time)
+        return LedgersRead({one["_id"]: Ledger.of(one) for one in found if one["_id"] != TIME["_id"]}, self.time)
 
     async def usage(self, is_dead: Callable[[str], bool]) -> list[LimitState]:
         """The states of the limits with the ledgers that expire last, of each kind."""

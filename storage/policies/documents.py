@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from limits.policies.policy import AnyPolicy, Budget, Policy, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, read_policy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 
 _PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: "users", Level.TOKEN: "tokens"}
 UNREADABLE: Final = (InvalidPolicyError, KeyError, ValueError, TypeError)
@@ -36,7 +36,7 @@ class KeptPolicy(Struct, frozen=True):
     `unreadable` says why this version of the bridge cannot read it; then `policy` is empty. Else it is empty itself.
     """
 
-    source: Source
+    source: PolicyHolder
     policy: AnyPolicy
     version: str
     changed_at: datetime | None = None
@@ -87,7 +87,7 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
     Raises:
         InvalidPolicyError: It has what this version does not know.
     """
-    source = Source(Level(document["level"]), document["key"], document["name"])
+    source = PolicyHolder(Level(document["level"]), document["key"], document["name"])
     fields = document["policy"]
     if isinstance(fields, Mapping):
         fields = _replaced(fields, "micro_dollars", "usd", format_usd)
@@ -103,7 +103,7 @@ def read_any(document: Mapping[str, Any]) -> KeptPolicy:
         level, key = _level_of_id(document["_id"])
         name, changed_at = document.get("name"), document.get("changed_at")
         return KeptPolicy(
-            Source(level, key, name if isinstance(name, str) else key),
+            PolicyHolder(level, key, name if isinstance(name, str) else key),
             kind_of(level)(),
             str(document.get("version")),
             changed_at if isinstance(changed_at, datetime) else None,

@@ -10,7 +10,7 @@ import msgspec
 
 from intercept.ids import format_id
 from limits.policies.policy import AnyPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups
@@ -125,31 +125,31 @@ class PolicyStore(Changes):
         self._on_change(kept)
         return kept
 
-    async def _find(self, source: Source, session: Session | None) -> KeptPolicy:
+    async def _find(self, source: PolicyHolder, session: Session | None) -> KeptPolicy:
         path = path_of(source.level, source.key)
         document = await self._database.policies.find_one({"_id": path}, session=session)
         if document is None:
             return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
         return msgspec.structs.replace(read_any(document), source=source)
 
-    async def _find_subject(self, level: Level, reference: str) -> tuple[Source, User | None]:
+    async def _find_subject(self, level: Level, reference: str) -> tuple[PolicyHolder, User | None]:
         """The subject of a policy, and the user if it has only one."""
         async with self._database.within(ANSWER_SECONDS):
             match level:
                 case Level.EVERYONE:
-                    return Source(level), None
+                    return PolicyHolder(level), None
                 case Level.GROUP:
                     group, _ = await self._groups.existing(reference)
-                    return Source(level, format_id(group.id), group.name), None
+                    return PolicyHolder(level, format_id(group.id), group.name), None
                 case Level.USER:
                     user = await self._accounts.existing_user(reference, None)
-                    return Source(level, format_id(user.id), user.username), user
+                    return PolicyHolder(level, format_id(user.id), user.username), user
             document: dict[str, Any] | None = await self._database.tokens.find_one({"_id": reference})
             if document is None or (document["revoked_at"] is not None and not await self._is_kept(level, reference)):
                 raise UnknownIdentityError(_NO_TOKEN.format(reference))
             token = Token.of(document)
             owners = await self._accounts.users_by_id([token.user_id])
-            return Source(level, token.id, token.id), owners.get(token.user_id)
+            return PolicyHolder(level, token.id, token.id), owners.get(token.user_id)
 
     async def _is_kept(self, level: Level, key: str) -> bool:
         """Whether there is a policy: that of a revoked token stays, as processes may remember the token for some seconds."""

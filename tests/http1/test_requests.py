@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from http1.errors import InvalidRequestError
+from http1.errors import MalformedRequestError
 from http1.requests import (
     LINE_TOO_LARGE,
     MAX_HEAD_BYTES,
@@ -94,7 +94,7 @@ def test_requests_are_what_was_sent_however_their_bytes_are_cut(sent, sizes):
 @given(st.binary(max_size=300), st.booleans())
 def test_whatever_comes_is_a_request_or_is_refused(data, begun):
     refusals = []
-    with suppress(InvalidRequestError), noting(refusals):
+    with suppress(MalformedRequestError), noting(refusals):
         Requests().feed((b"POST / HTTP/1.1\r\n" if begun else b"") + data)
     assert all(str(error) and error.status in {400, 431, 501, 505} for error in refusals)
 
@@ -103,7 +103,7 @@ def test_whatever_comes_is_a_request_or_is_refused(data, begun):
 def noting(refusals):
     try:
         yield
-    except InvalidRequestError as error:
+    except MalformedRequestError as error:
         refusals.append(error)
         raise
 
@@ -253,7 +253,7 @@ def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
     ],
 )
 def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason, status):
-    with pytest.raises(InvalidRequestError) as refusal:
+    with pytest.raises(MalformedRequestError) as refusal:
         Requests().feed(data)
     assert (str(refusal.value), refusal.value.status) == (reason, status)
 
@@ -277,7 +277,7 @@ def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason,
 @for_each("size", [1, 1000])
 def test_chunks_that_two_servers_might_read_differently_are_refused(body, reason, size):
     data = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + body
-    with pytest.raises(InvalidRequestError, match=reason):
+    with pytest.raises(MalformedRequestError, match=reason):
         read_all(Requests(), cut(data, [size]))
 
 

@@ -16,7 +16,7 @@ from limits.limit import Kind, Of, Period
 from limits.limiter import Limiter
 from limits.policies.compiled import budget_limit
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from limits.request_limits import LimitSettings, RequestLimits
 from runtime.restored_budgets import RestoredBudgets, spend_by_key
 from storage.accounts.groups import Groups
@@ -79,15 +79,15 @@ def world(database, authority, io_loop):
 
 @pytest.mark.gen_test
 async def test_a_new_budget_counts_what_was_spent_before_it(world):
-    research = Source(Level.GROUP, world.group, "research")
+    research = PolicyHolder(Level.GROUP, world.group, "research")
     both = SharedLimits(each_member=Limits(budget=BUDGET), together=Limits(budget=BUDGET))
     world.hold(research, SharedPolicy(limits=both))
     await world.budgets.restore()
     assert world.used(Of.GROUP, f"group:{world.group}") == 50
     assert [world.used(Of.USER, f"member:{user}") for user in (world.ada, world.bob)] == [50, 40]
     assert (world.used(Of.GROUP, "group:everyone"), world.used(Of.TOKEN, "key:token")) == (0, 0)
-    world.hold(Source(Level.EVERYONE), SharedPolicy(limits=SharedLimits(together=Limits(budget=BUDGET))))
-    world.hold(Source(Level.TOKEN, "token", "token"), Policy(limits=Limits(budget=BUDGET)))
+    world.hold(PolicyHolder(Level.EVERYONE), SharedPolicy(limits=SharedLimits(together=Limits(budget=BUDGET))))
+    world.hold(PolicyHolder(Level.TOKEN, "token", "token"), Policy(limits=Limits(budget=BUDGET)))
     await world.budgets.restore()
     assert world.used(Of.GROUP, "group:everyone") == 90
 
@@ -109,7 +109,7 @@ async def test_what_was_charged_since_the_start_is_not_lowered(world, authority)
 
 
 def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
-    wanted = {(Source(Level.TOKEN, "old", "old"), "")}
+    wanted = {(PolicyHolder(Level.TOKEN, "old", "old"), "")}
     spend = {(UUID(int=1), "new"): Decimal(3), (UUID(int=1), "old"): Decimal(2)}
     assert spend_by_key(spend, {}, wanted, {"new": ("old",)})[Of.TOKEN, "key:old"] == 5
 
@@ -118,7 +118,7 @@ def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
 async def test_each_change_is_looked_at_while_it_runs(world):
     task = asyncio.create_task(world.budgets.run())
     await asyncio.sleep(0)
-    world.hold(Source(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
+    world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
     while world.used(Of.USER, f"member:{world.ada}") != 50:  # noqa: ASYNC110 - what is restored has no event
         await asyncio.sleep(0.01)
     task.cancel()
@@ -130,7 +130,7 @@ async def test_each_change_is_looked_at_while_it_runs(world):
 
 @pytest.mark.gen_test
 async def test_a_restart_after_a_refusal_of_the_database_restores_what_it_did_not(world):
-    world.hold(Source(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
+    world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
 
     await world.database.interceptions.drop_indexes()
     with pytest.raises(DatabaseRefusalError):

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from limits.policies.policy import Models, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
 from tests.intercept.dialects.gemini.test_interactions import EVENTS, WHOLE, sse
@@ -91,7 +91,7 @@ async def test_an_agent_in_the_background_is_recorded_once_when_it_has_ended(run
 @pytest.mark.gen_test
 async def test_a_policy_of_models_holds_for_agents_and_for_their_models(running, client):
     policy = SharedPolicy(models=Models(allow=["gemini-3", "deep-*"]))
-    running.bridge.policies.put(KeptPolicy(Source(Level.EVERYONE), policy, "1"))
+    running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.EVERYONE), policy, "1"))
     large = "x" * 400_000
     for text in ("Hello", large):
         for asked in (

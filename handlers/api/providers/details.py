@@ -7,7 +7,7 @@ from msgspec import structs
 from handlers.api.providers.configured import describe_refusal, key_state
 from handlers.bridge import Bridge
 from intercept.times import format_time
-from limits.protection.circuit_breaker import State
+from limits.protection.circuit_breaker import CircuitState
 from resources.fields import of_fields
 from resources.providers import DetailedKey, DetailedProvider, KeyCondition, KeyState, RefusedKey
 from resources.recorded.provider_usage import worst_of
@@ -74,7 +74,7 @@ def of_stored(bridge: Bridge, stored: StoredProvider) -> DetailedProvider:
     )
 
 
-def _circuit(bridge: Bridge, name: str) -> State | None:
+def _circuit(bridge: Bridge, name: str) -> CircuitState | None:
     """The worst state of a provider's circuits; closed where it has none yet."""
     if bridge.breakers is None:
         return None

@@ -10,7 +10,7 @@ from handlers.bridge import Bridge
 from handlers.operations.operation import AUDITORS, Ask, operation
 from handlers.operations.query import InHours
 from handlers.problems import Problem
-from limits.protection.circuit_breaker import State
+from limits.protection.circuit_breaker import CircuitState
 from resources.fields import doc
 from resources.recorded.provider_usage import MAX_MODELS, ProviderUsage, worst_of
 from storage.queries.attempts import read_attempts
@@ -37,11 +37,11 @@ async def get_provider_usage(
     return ProviderUsage.of(configured(bridge, provider), latest, _circuits(bridge, name), question, answer)
 
 
-def _circuits(bridge: Bridge, name: str) -> dict[str, State] | None:
+def _circuits(bridge: Bridge, name: str) -> dict[str, CircuitState] | None:
     """The worst circuit of each model; None where circuits are off."""
     if bridge.breakers is None:
         return None
-    states: dict[str, list[State]] = {}
+    states: dict[str, list[CircuitState]] = {}
     for key, state in bridge.breakers.states().items():
         if key.provider == name:
             states.setdefault(key.model, []).append(state)

@@ -8,7 +8,7 @@ import pytest
 from commands.people.plan import There, plan
 from commands.people.reading import InvalidPeopleError, read_people
 from limits.policies.policy import Policy, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.users import Group, Role, User
 from storage.policies.documents import KeptPolicy
 from tests.cases import for_each
@@ -18,8 +18,8 @@ RESEARCH = Group(id=UUID(int=1), name="research", display_name="research", creat
 OPS = Group(id=UUID(int=2), name="ops", display_name="Ops", created_at=NOON)
 ADA = User(id=UUID(int=3), username="ada", name="Ada", role=Role.OWNER, created_at=NOON, group_ids=(OPS.id,))
 BOB = User(id=UUID(int=4), username="bob", name="bob", role=Role.MEMBER, created_at=NOON)
-OF_OPS = KeptPolicy(Source(Level.GROUP, str(OPS.id), "ops"), SharedPolicy(max_tokens=5), "1")
-OF_GONE = KeptPolicy(Source(Level.USER, str(UUID(int=9)), "gone"), Policy(max_tokens=5), "1")
+OF_OPS = KeptPolicy(PolicyHolder(Level.GROUP, str(OPS.id), "ops"), SharedPolicy(max_tokens=5), "1")
+OF_GONE = KeptPolicy(PolicyHolder(Level.USER, str(UUID(int=9)), "gone"), Policy(max_tokens=5), "1")
 THERE = There([ADA, BOB], [RESEARCH, OPS], [OF_OPS, OF_GONE], frozenset({"abcdefghij"}))
 
 

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from limits.policies.policy import Budget, Limits, SharedLimits, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy, document_of
 from tests.fake_upstream import FakeUpstream
 from tests.faults.deployment import Deployment
@@ -59,7 +59,7 @@ def environ(request, mongod):
     if request.param == "settings":
         return {"AIBRIDGE_USER_BUDGET_USD": usd}
     policy = SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(usd, "month"))))
-    document = document_of(KeptPolicy(Source(Level.EVERYONE), policy, "1", datetime.now(UTC)))
+    document = document_of(KeptPolicy(PolicyHolder(Level.EVERYONE), policy, "1", datetime.now(UTC)))
     with MongoClient(mongod.uri) as client:
         client["aibridge"]["policies"].insert_one(document)
     return {}

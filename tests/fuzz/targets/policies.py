@@ -10,7 +10,7 @@ from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_object, read_policy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy, document_of, read_document
 
 SEEDS = [
@@ -28,7 +28,10 @@ WORDS = [
 
 def check(data: bytes) -> None:
     """A body is refused in words, or makes a policy that is read as it is written, and holds for a caller."""
-    for kind, source in ((Policy, Source(Level.USER, "u", "ada")), (SharedPolicy, Source(Level.GROUP, "g", "lab"))):
+    for kind, source in (
+        (Policy, PolicyHolder(Level.USER, "u", "ada")),
+        (SharedPolicy, PolicyHolder(Level.GROUP, "g", "lab")),
+    ):
         with suppress(InvalidPolicyError):
             policy = read_policy(read_object(data), kind)
             assert read_policy(msgspec.json.decode(msgspec.json.encode(policy)), kind) == policy

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import h11
 
-from http1.errors import InvalidRequestError
+from http1.errors import MalformedRequestError
 from http1.requests import MAX_HEAD_BYTES, MAX_HEADERS, Requests
 from tests.fuzz.targets import cut, single_bytes
 
@@ -69,7 +69,7 @@ def read(parts: Iterable[bytes]) -> tuple[list[Read], int | None]:
                 read_buffered()
             assert reader.head_bytes <= MAX_HEAD_BYTES
             assert reader.request is None or len(reader.request.headers) <= MAX_HEADERS
-    except InvalidRequestError as error:
+    except MalformedRequestError as error:
         status = error.status
     if (request := reader.request) is not None:
         body.extend(request.read_buffered())

@@ -23,7 +23,7 @@ from limits.policies.policy import (
     Tokens,
 )
 from limits.policies.recording_rules import RecordingRules
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from resources.accounts.devices import GRANT_TYPE
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
@@ -34,7 +34,7 @@ from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, w
 from upstream.providers.presets import ProviderType
 
 API = "/api/v2/aibridge"
-EVERYONE = Source(Level.EVERYONE)
+EVERYONE = PolicyHolder(Level.EVERYONE)
 ADVISOR = {"type": "advisor_20260301", "name": "advisor"}
 OPENROUTERS = {"type": "openrouter:advisor"}
 OTHER_TOOL = {"name": "Read", "input_schema": {"properties": {"model": {"type": "string"}}}}
@@ -51,7 +51,7 @@ def hold(running, policy, source=EVERYONE):
 
 
 def own(running):
-    return Source(Level.USER, str(running.identity.user.id), "ada")
+    return PolicyHolder(Level.USER, str(running.identity.user.id), "ada")
 
 
 async def refused(running, conversation, headers=None):
@@ -71,7 +71,7 @@ async def rows(running):
 
 @pytest.mark.gen_test
 async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_rule(running):
-    research = Source(Level.GROUP, "g", "research")
+    research = PolicyHolder(Level.GROUP, "g", "research")
     group = await running.bridge.groups.add("research")
     await running.bridge.groups.add_members("research", ["ada"])
     hold(running, SharedPolicy(models=Models(allow=["claude-*"])), research._replace(key=str(group.id)))

@@ -11,7 +11,7 @@ import pytest
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.dataplane.admission import BYOK_DISABLED
 from limits.policies.policy import Models, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy
 from tests.handlers.conversations import CHAT
 from tests.handlers.operation.test_metrics import samples
@@ -182,7 +182,7 @@ async def test_failed_requests_are_a_metric_and_known_tokens_and_keys_told_in_pa
     await running.afresh("audit")
     # a 403 that quotes a key is recorded without it
     policy = SharedPolicy(models=Models(deny=["*"]))
-    running.bridge.policies.put(KeptPolicy(Source(Level.EVERYONE), policy, "1"))
+    running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.EVERYONE), policy, "1"))
     body = json.dumps(CHAT.request | {"model": KEY}).encode()
     status, message = await post(running, running.path(CHAT), {**bearer(running.token), **JSON}, body)
     assert (status, KEY in message) == (403, False)

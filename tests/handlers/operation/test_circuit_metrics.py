@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from handlers.operation.metrics import NAMES_KEPT, Metrics
-from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, Outcome, State
+from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, CircuitState, Outcome
 from tests.handlers.operation.test_metrics import samples
 from tests.limits.clock import SECOND, Clock
 
@@ -39,7 +39,9 @@ def test_a_scrape_shows_the_present_state_of_each_known_circuit():
 
 def test_of_circuits_that_share_a_series_the_worst_is_shown():
     metrics = Metrics()
-    circuits = {CircuitKey("azure", "/v1/responses", f"m{number}"): State.CLOSED for number in range(NAMES_KEPT + 2)}
-    circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = State.OPEN
+    circuits = {
+        CircuitKey("azure", "/v1/responses", f"m{number}"): CircuitState.CLOSED for number in range(NAMES_KEPT + 2)
+    }
+    circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = CircuitState.OPEN
     metrics.circuits.watch(lambda: circuits)
     assert (len(states(metrics)), states(metrics)["other"]) == (NAMES_KEPT + 1, 2)

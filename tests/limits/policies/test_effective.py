@@ -10,7 +10,7 @@ from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
 from limits.policies.book import PolicyBook
 from limits.policies.compiled import CompiledPolicy
-from limits.policies.effective import Caller, Effective, Refused
+from limits.policies.effective import Caller, Effective, ModelRefusal
 from limits.policies.policy import (
     Budget,
     Concurrency,
@@ -25,15 +25,15 @@ from limits.policies.policy import (
     window_ns,
 )
 from limits.policies.recording_rules import RecordingRules
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from tests.cases import for_each
 
 SECOND = 1_000_000_000
-EVERYONE = Source(Level.EVERYONE)
-RESEARCH = Source(Level.GROUP, "g1", "research")
-OPS = Source(Level.GROUP, "g2", "ops")
-ADA = Source(Level.USER, "ada-id", "ada")
-TOKEN = Source(Level.TOKEN, "t", "t")
+EVERYONE = PolicyHolder(Level.EVERYONE)
+RESEARCH = PolicyHolder(Level.GROUP, "g1", "research")
+OPS = PolicyHolder(Level.GROUP, "g2", "ops")
+ADA = PolicyHolder(Level.USER, "ada-id", "ada")
+TOKEN = PolicyHolder(Level.TOKEN, "t", "t")
 CALLER = Caller("ada-id", "t", ("g1", "g2"))
 
 
@@ -147,9 +147,9 @@ def test_a_refused_model_is_told_the_rule():
     ],
 )
 def test_where_models_are_not_read_every_one_must_be_allowed(models, rule):
-    lab = Source(Level.GROUP, "1", "lab")
+    lab = PolicyHolder(Level.GROUP, "1", "lab")
     effective = Effective([CompiledPolicy(lab, SharedPolicy(models=models))], "u")
-    assert effective.refuse_unread("OpenAI") == (None if rule is None else Refused(lab, rule))
+    assert effective.refuse_unread("OpenAI") == (None if rule is None else ModelRefusal(lab, rule))
 
 
 def test_the_least_that_a_request_may_ask_for_counts():

@@ -9,8 +9,8 @@ from limits.protection.circuit_breaker import (
     CircuitBreakers,
     CircuitKey,
     CircuitOpenError,
+    CircuitState,
     Outcome,
-    State,
 )
 from tests.limits.clock import SECOND, Clock
 
@@ -41,7 +41,7 @@ def settle(breakers, *outcomes, key=KEY):
 
 
 def state_of(breakers, key=KEY):
-    return breakers.states().get(key, State.CLOSED)
+    return breakers.states().get(key, CircuitState.CLOSED)
 
 
 def refusal(breakers, key=KEY):
@@ -61,11 +61,11 @@ def half_open(breakers, clock):
 
 def test_failures_in_a_row_open_it_and_it_says_how_long_to_wait(breakers, clock, changes):
     trip(breakers)
-    assert state_of(breakers) is State.OPEN
+    assert state_of(breakers) is CircuitState.OPEN
     assert refusal(breakers) == ("circuit breaker is open", 30)
     clock.advance(29 * SECOND + 1)
     assert refusal(breakers) == ("circuit breaker is open", 1)
-    assert changes == [(KEY, State.OPEN)]
+    assert changes == [(KEY, CircuitState.OPEN)]
 
 
 def test_a_failure_that_took_longer_than_the_interval_counts(breakers, clock):
@@ -73,16 +73,16 @@ def test_a_failure_that_took_longer_than_the_interval_counts(breakers, clock):
     clock.advance(300 * SECOND)
     for permit in slow:
         permit.settle(Outcome.FAILURE)
-    assert state_of(breakers) is State.OPEN
+    assert state_of(breakers) is CircuitState.OPEN
 
 
 def test_after_the_timeout_it_lets_only_so_many_probes_through(breakers, clock, changes):
     half_open(breakers, clock)
     breakers.admit(KEY)
     breakers.admit(KEY)
-    assert state_of(breakers) is State.HALF_OPEN
+    assert state_of(breakers) is CircuitState.HALF_OPEN
     assert refusal(breakers) == ("circuit breaker is open", 1)
-    assert changes == [(KEY, State.OPEN), (KEY, State.HALF_OPEN)]
+    assert changes == [(KEY, CircuitState.OPEN), (KEY, CircuitState.HALF_OPEN)]
 
 
 def test_provider_endpoint_and_model_each_have_circuits_of_their_own(breakers):
@@ -100,7 +100,11 @@ def test_only_so_many_circuits_are_kept_and_those_asked_for_longest_ago_go_first
     refusal(breakers, first)
     breakers.admit(third)
     assert len(breakers) == 2
-    assert [state_of(breakers, key) for key in [first, second, third]] == [State.OPEN, State.CLOSED, State.CLOSED]
+    assert [state_of(breakers, key) for key in [first, second, third]] == [
+        CircuitState.OPEN,
+        CircuitState.CLOSED,
+        CircuitState.CLOSED,
+    ]
 
 
 class AgainstAModel(RuleBasedStateMachine):
@@ -111,9 +115,9 @@ class AgainstAModel(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
-        self.changes: list[State] = []
+        self.changes: list[CircuitState] = []
         self.breakers = CircuitBreakers(POLICY, self.clock, lambda _, state: self.changes.append(state))
-        self.state = State.CLOSED
+        self.state = CircuitState.CLOSED
         self.epoch = 0
         self.since = self.clock.now_ns
         self.in_a_row = 0
@@ -129,16 +133,16 @@ class AgainstAModel(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.clock.advance(seconds * SECOND)
         elapsed = self.clock.now_ns - self.since
-        if self.state is State.OPEN and elapsed >= 30 * SECOND:
-            self.become(State.HALF_OPEN)
-        elif self.state is State.CLOSED and elapsed >= 10 * SECOND:
+        if self.state is CircuitState.OPEN and elapsed >= 30 * SECOND:
+            self.become(CircuitState.HALF_OPEN)
+        elif self.state is CircuitState.CLOSED and elapsed >= 10 * SECOND:
             self.since, self.in_a_row = self.clock.now_ns, 0
         state_of(self.breakers)
 
     @rule(target=permits)
     def a_request_comes(self):
         free = self.under_way + self.successes < 2
-        expected = self.state is State.CLOSED or (self.state is State.HALF_OPEN and free)
+        expected = self.state is CircuitState.CLOSED or (self.state is CircuitState.HALF_OPEN and free)
         if not len(self.breakers):
             self.since = self.clock.now_ns
         try:
@@ -159,13 +163,13 @@ class AgainstAModel(RuleBasedStateMachine):
         self.under_way -= 1
         if outcome is Outcome.FAILURE:
             self.in_a_row += 1
-            if self.state is State.HALF_OPEN or self.in_a_row == 3:
-                self.become(State.OPEN)
+            if self.state is CircuitState.HALF_OPEN or self.in_a_row == 3:
+                self.become(CircuitState.OPEN)
         elif outcome is Outcome.SUCCESS:
             self.in_a_row = 0
             self.successes += 1
-            if self.state is State.HALF_OPEN and self.successes == 2:
-                self.become(State.CLOSED)
+            if self.state is CircuitState.HALF_OPEN and self.successes == 2:
+                self.become(CircuitState.CLOSED)
 
     @invariant()
     def both_are_in_the_same_state(self):
@@ -174,11 +178,11 @@ class AgainstAModel(RuleBasedStateMachine):
     @invariant()
     def only_the_transitions_of_the_table_happen(self):
         table = {
-            State.CLOSED: {State.OPEN},
-            State.OPEN: {State.HALF_OPEN},
-            State.HALF_OPEN: {State.OPEN, State.CLOSED},
+            CircuitState.CLOSED: {CircuitState.OPEN},
+            CircuitState.OPEN: {CircuitState.HALF_OPEN},
+            CircuitState.HALF_OPEN: {CircuitState.OPEN, CircuitState.CLOSED},
         }
-        for before, after in zip([State.CLOSED, *self.changes], self.changes, strict=False):
+        for before, after in zip([CircuitState.CLOSED, *self.changes], self.changes, strict=False):
             assert after in table[before]
 
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from limits.policies.compiled import CompiledPolicy
 from limits.policies.effective import Effective
 from limits.policies.policy import Limits, ModelPattern, Models, Rate, SharedLimits, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from limits.what_if.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
 from limits.what_if.replay import Replay
 from tests.examples import examples
@@ -81,7 +81,7 @@ def test_limits_decide_on_what_rules_admit_as_if_nothing_else_was_called(unprice
     outcome, _ = replayed(SharedPolicy(models=models, limits=limits), calls, **has_price)
 
     def is_refused(past, model):
-        rules = Effective([CompiledPolicy(Source(Level.EVERYONE), SharedPolicy(models=models))], "")
+        rules = Effective([CompiledPolicy(PolicyHolder(Level.EVERYONE), SharedPolicy(models=models))], "")
         priced = past.pays or has_price["has_price"](model)
         return bool(model.model) and rules.refuse_model(model.provider, model.model, lambda: priced) is not None
 

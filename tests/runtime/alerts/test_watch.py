@@ -11,7 +11,7 @@ import pytest
 from intercept.refusals import Rule
 from limits.limit import Amounts, Kind, Limit, Of, Period
 from limits.limiter import Limiter
-from limits.protection.circuit_breaker import State
+from limits.protection.circuit_breaker import CircuitState
 from runtime.alerts.budgets import BudgetWatch
 from runtime.alerts.conditions import new_owners, open_circuits, refused_keys
 from runtime.alerts.digest import DELAY, weekly_digest
@@ -141,7 +141,9 @@ async def test_a_key_that_is_refused_a_circuit_and_a_job_are_told(clock):
             {"provider": "openai", "key": "sk-a...3f9c", "status": 401, "since": "2026-11-02T12:00:00.000Z"},
         )
     ]
-    breakers = SimpleNamespace(states=lambda: {("openai", "/v1/x", "gpt"): State.OPEN, ("a", "b", "c"): State.CLOSED})
+    breakers = SimpleNamespace(
+        states=lambda: {("openai", "/v1/x", "gpt"): CircuitState.OPEN, ("a", "b", "c"): CircuitState.CLOSED}
+    )
     assert await open_circuits(breakers, clock)() == [
         Alert(
             AlertType.CIRCUIT_OPEN,

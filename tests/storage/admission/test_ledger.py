@@ -12,8 +12,8 @@ from limits.limit import NEVER_NS, SLOT_RETRY_NS
 from storage.admission.ledger import (
     MAX_ENTRIES,
     MS,
-    Change,
     Ledger,
+    LedgerChange,
     Use,
     name_of,
     span_of,
@@ -31,7 +31,7 @@ LIMITS = [rate(9, 0.05), rate(3_000), slots(9), tokens(2_000, reserve=True), bud
 def any_change(random, limit, number):
     others = ["ada", "bob", "eve"]
     held = 0 if limit.kind == "rate" else random.choice([0, 0, 2, 300])
-    return Change(
+    return LedgerChange(
         random.choice(["ada", "bob"]),
         number + random.choice([0, 1, 1, 1]),
         limit,
@@ -91,7 +91,7 @@ async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
     limit, total = tokens(10**9), 0
     for number in range(1, 3 * MAX_ENTRIES):
         now = await now_of(database)
-        update = statement_of(Change("ada", number, limit, limit.maximum, charge=number), now, "a:1")
+        update = statement_of(LedgerChange("ada", number, limit, limit.maximum, charge=number), now, "a:1")
         await database._database.command("update", "limit_ledgers", updates=[update])
         total += number
     ledger = Ledger.of(await database.limit_ledgers.find_one({"_id": name_of(limit)}))
@@ -105,7 +105,7 @@ async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(databa
     name = name_of(limit)
 
     async def write(wanted):
-        change = Change("ada", next(number), limit, limit.maximum, wanted)
+        change = LedgerChange("ada", next(number), limit, limit.maximum, wanted)
         return (await store.change([change], [name])).ledgers[name].log
 
     await write(1)
@@ -113,7 +113,7 @@ async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(databa
     assert used == 2
     assert [n for _, n in await write(4)] == [1, 1, 4]
     others = rate(1_000, 0.5, "token:b")
-    change = Change("ada", next(number), others, others.maximum, 7)
+    change = LedgerChange("ada", next(number), others, others.maximum, 7)
     read = await store.change([change], [name_of(others)])
     while read.ledgers[name_of(others)].counted(span_of(others, read.time.now)).log:
         read = await store.change([], [name_of(others)])

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from limits.policies.policy import Policy, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.policies.documents import KeptPolicy, document_of
@@ -58,9 +58,11 @@ async def test_a_document_of_something_else_ends_nothing(database):
 @pytest.mark.expects_log(r"the policy users/1 cannot be read by this version")
 @pytest.mark.gen_test
 async def test_a_policy_of_a_later_version_has_no_effect_and_that_is_said(database):
-    document = document_of(KeptPolicy(Source(Level.USER, "1", "ada"), Policy(max_tokens=1), "v"))
+    document = document_of(KeptPolicy(PolicyHolder(Level.USER, "1", "ada"), Policy(max_tokens=1), "v"))
     await database.policies.insert_one(document | {"policy": {"moon": True}})
-    await database.policies.insert_one(document_of(KeptPolicy(Source(Level.EVERYONE), SharedPolicy(max_tokens=2), "v")))
+    await database.policies.insert_one(
+        document_of(KeptPolicy(PolicyHolder(Level.EVERYONE), SharedPolicy(max_tokens=2), "v"))
+    )
     policies = FollowedPolicies(database, now=now)
     await policies.followed.refresh()
     assert (held(policies), policies.problem) == (

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from limits.policies.policy import Policy, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
@@ -92,7 +92,11 @@ async def test_a_removed_policy_keeps_its_document_so_no_version_comes_twice(sto
     versions = {NO_VERSION}
     for policy in (SharedPolicy(max_tokens=1), SharedPolicy(), SharedPolicy(max_tokens=1), SharedPolicy()):
         kept = await store.change(Level.EVERYONE, "", lambda _, made=policy: made)
-        assert await store.get(Level.EVERYONE) == kept == KeptPolicy(Source(Level.EVERYONE), policy, kept.version, NOW)
+        assert (
+            await store.get(Level.EVERYONE)
+            == kept
+            == KeptPolicy(PolicyHolder(Level.EVERYONE), policy, kept.version, NOW)
+        )
         versions.add(kept.version)
     assert len(versions) == 5
     assert await database.policies.find_one() == document_of(kept)

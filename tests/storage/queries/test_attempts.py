@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from limits.protection.circuit_breaker import State
+from limits.protection.circuit_breaker import CircuitState
 from resources.recorded.provider_usage import Up, worst_of
 from storage.queries.attempts import MAX_CALLS, read_attempts
 from storage.queries.found import Attempts
@@ -85,13 +85,13 @@ def test_a_provider_is_up_if_its_latest_request_was_answered():
         return Attempts(answered_at=answered, failed_at=failed)
 
     assert Up.of(became(at(1), at(0)), None) is Up.UP
-    assert Up.of(became(at(0), at(1)), State.CLOSED) is Up.DOWN
+    assert Up.of(became(at(0), at(1)), CircuitState.CLOSED) is Up.DOWN
     assert Up.of(became(at(0), at(0)), None) is Up.DOWN
-    assert Up.of(became(at(0), None), State.HALF_OPEN) is Up.UP
-    assert Up.of(became(at(0), None), State.OPEN) is Up.DOWN
-    assert Up.of(Attempts(), State.CLOSED) is Up.UNKNOWN
-    assert [worst_of(states) for states in ([], [State.CLOSED, State.HALF_OPEN], State)] == [
-        State.CLOSED,
-        State.HALF_OPEN,
-        State.OPEN,
+    assert Up.of(became(at(0), None), CircuitState.HALF_OPEN) is Up.UP
+    assert Up.of(became(at(0), None), CircuitState.OPEN) is Up.DOWN
+    assert Up.of(Attempts(), CircuitState.CLOSED) is Up.UNKNOWN
+    assert [worst_of(states) for states in ([], [CircuitState.CLOSED, CircuitState.HALF_OPEN], CircuitState)] == [
+        CircuitState.CLOSED,
+        CircuitState.HALF_OPEN,
+        CircuitState.OPEN,
     ]

@@ -14,7 +14,7 @@ import handlers.dataplane.proxy
 from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
 from limits.policies.policy import Models, Policy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.identities import Role
 from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import Recorder, RecordingUnavailableError
@@ -187,7 +187,7 @@ async def test_a_late_malformed_or_compressed_body_is_a_refusal_with_its_user_an
 
 @pytest.mark.gen_test
 async def test_a_refusal_keeps_what_was_asked_and_said_and_is_found_by_the_id_the_client_got(running):
-    ada = Source(Level.USER, str(running.identity.user.id), "ada")
+    ada = PolicyHolder(Level.USER, str(running.identity.user.id), "ada")
     running.bridge.policies.put(KeptPolicy(ada, Policy(models=Models(allow=["claude-next-*"])), "1"))
     path = f"{CONTROL}/anthropic/v1/messages"
     body = MESSAGES.request_body(stream=False)

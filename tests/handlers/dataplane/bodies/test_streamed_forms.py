@@ -14,7 +14,7 @@ import pytest
 
 from handlers.dataplane import incoming_form
 from limits.policies.policy import Models, SharedPolicy
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 
@@ -259,7 +259,7 @@ async def test_a_form_that_is_none_names_two_models_or_may_not_be_sent_is_refuse
     assert "more than once" in recorded["error"]["message"]
     await running.afresh()
     # nor does one that names another model when policies have been asked, which only matters where there is one
-    running.bridge.policies.put(KeptPolicy(Source(Level.EVERYONE), SharedPolicy(models=Models(allow=["m"])), "1"))
+    running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.EVERYONE), SharedPolicy(models=Models(allow=["m"])), "1"))
     client = await begin(running, len(BEGIN) + 5000)
     _, reader, _ = await provider.request()
     await client.send_raw(b"sound\r\n" + field(b"svg[model]", b"other") + b"--b\r\n")
@@ -267,7 +267,7 @@ async def test_a_form_that_is_none_names_two_models_or_may_not_be_sent_is_refuse
     said = incoming_form.OTHER_BEHIND_FILE.format("svg[model]")
     assert (refused.status, json.loads(refused.body)["message"]) == (400, said)
     assert len(await reader.read()) < len(BEGIN) + 5000
-    running.bridge.policies.put(KeptPolicy(Source(Level.EVERYONE), SharedPolicy(), "2"))
+    running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.EVERYONE), SharedPolicy(), "2"))
     await running.afresh()
     # a form that is none or has no end is refused
     client = await begin(running, 500, first=b"no form")

@@ -17,7 +17,7 @@ from intercept.recording import Keep
 from intercept.records import EndReason
 from limits.policies.policy import Models, SharedPolicy
 from limits.policies.recording_rules import RecordingRules
-from limits.policies.sources import Level, Source
+from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
@@ -111,7 +111,7 @@ async def test_the_policies_and_groups_of_now_hold_for_a_response(running, provi
     group = await running.bridge.groups.add("research")
     await running.bridge.groups.add_members("research", ["ada"])
     policy = SharedPolicy(models=Models(deny=["*"]))
-    running.bridge.policies.put(KeptPolicy(Source(Level.GROUP, str(group.id), "research"), policy, "1"))
+    running.bridge.policies.put(KeptPolicy(PolicyHolder(Level.GROUP, str(group.id), "research"), policy, "1"))
     await client.send(create("one"))
     error = json.loads(await client.recv())
     assert error["status"] == 403
