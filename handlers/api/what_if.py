@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import Annotated
 
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, ReadBy, Report, operation
-from limits.what_if.past_calls import PastCall
 from limits.what_if.replay import Replay
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.mongo.codec import read_ms, write_ms
-from storage.queries.past_calls import PastCalls
+from storage.queries.past_calls import Decided, past_calls
 from storage.queries.said_calls import said_calls
 
 _EXAMPLE = {
@@ -40,48 +40,36 @@ async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)]
         retry=proposal.retry,
         has_price=lambda model: bridge.recorder.has_price(model.provider, model.model, bridge.now()),
     )
-    past = PastCalls(
-        bridge.database, query.conditions, visible_to=ask.visible_to, cache_reads=settings.count_cache_reads
+    read = partial(
+        past_calls,
+        bridge.database,
+        query.conditions,
+        visible_to=ask.visible_to,
+        cache_reads=settings.count_cache_reads,
+        names_models=proposal.names_models,
     )
     if query.search.texts is None:
-        await _replay(replay, proposal, proposal, past, report)
+        await _replay(replay, proposal, read(proposal.start, proposal.end), report)
     else:
         days = said_calls(bridge.database, bridge.search.every(query), proposal.start, proposal.end)
         async with aclosing(days):
             async for start, end, found in days:
-                within = proposal._replace(start=start, end=end)
-                await _replay(replay, proposal, within, past, report, ids=frozenset(found.each))
+                await _replay(replay, proposal, read(start, end, ids=frozenset(found.each)), report)
     await _step_through(replay.finish(write_ms(proposal.end)))
     users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
     return WhatIf.of(proposal, replay.outcome, users)
 
 
 async def _replay(
-    replay: Replay,
-    whole: Proposal,
-    within: Proposal,
-    past: PastCalls,
-    report: Report,
-    *,
-    ids: frozenset[bytes] | None = None,
+    replay: Replay, whole: Proposal, read: AsyncGenerator[Sequence[Decided], None], report: Report
 ) -> None:
-    """Replay the calls of a range, those with these ids or all, and report how much of the whole range is done."""
-    if whole.names_models:
-        async with aclosing(past.named_pages(within.start, within.end, ids)) as named:
-            async for some in named:
-                await _step_through(replay.decide(some))
-                await _report(replay, whole, some[-1][0] if some else None, report)
-        return
-    async with aclosing(past.pages(within.start, within.end, ids)) as pages:
+    """Replay calls, and report how much of the whole range is done."""
+    async with aclosing(read) as pages:
         async for page in pages:
-            await _step_through(replay.decide((call, None) for call in page))
-            await _report(replay, whole, page[-1] if page else None, report)
-
-
-async def _report(replay: Replay, whole: Proposal, last: PastCall | None, report: Report) -> None:
-    if last is not None:
-        at = read_ms(last[0])
-        await report(Progress.at_time(at, replay.calls, (at - whole.start) / (whole.end - whole.start)))
+            await _step_through(replay.decide(page))
+            if page:
+                at = read_ms(page[-1][0].started_ms)
+                await report(Progress.at_time(at, replay.calls, (at - whole.start) / (whole.end - whole.start)))
 
 
 async def _step_through(steps: Iterable[None]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 import bson
@@ -42,88 +42,73 @@ _REQUESTED: Final = {
     "billed": {"$ne": ["$billed", False]},
 }
 
-_Calls = Sequence[PastCall]
-_Named = Sequence[tuple[PastCall, RequestedModel]]
-_Rows = list[tuple[Any, ...]]
 _OLDEST_FIRST: Final = Paging("interception", "started_at", ASCENDING)
 
+Decided: TypeAlias = tuple[PastCall, RequestedModel | None]
+"""A call, and what it requested if that is read."""
 
-class PastCalls:
-    """The calls of a range that ended.
+
+async def past_calls(
+    database: Database,
+    search_filter: Mapping[str, Any],
+    start: datetime,
+    end: datetime,
+    *,
+    visible_to: UUID | None,
+    cache_reads: bool,
+    names_models: bool = False,
+    ids: AbstractSet[bytes] | None = None,
+) -> AsyncGenerator[Sequence[Decided], None]:
+    """Read the calls that started in [start, end) and ended. While the caller has a page, the next one is read.
 
     Args:
+        database: Where they are.
         search_filter: See `storage.queries.filters.search_language.Search.filter`.
+        start: From then on.
+        end: Until before then.
         visible_to: The user whose calls alone may be seen; None sees all.
         cache_reads: Whether tokens read from a cache count.
+        names_models: Whether each has what it requested, which takes several times as long.
+        ids: Of 16 bytes each: only these calls are meant.
+
+    Raises:
+        DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
     """
+    found = Selection.of(search_filter, visible_to)
+    if found is None or (ids is not None and not ids):
+        return
+    found = found.within(start, end)
+    if ids is not None and len(ids) <= PAGE:
+        found = replace(found, values={**found.values, "_id": {"$in": [UUID(bytes=one) for one in ids]}})
+    figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
+    make = _named if names_models else _unnamed
+    async with aclosing(ahead(_read(database, found, figures | (_REQUESTED if names_models else {})))) as pages:
+        async for page in pages:
+            yield [make(row) for row in page if ids is None or row[1] in ids]
 
-    def __init__(
-        self, database: Database, search_filter: Mapping[str, Any], *, visible_to: UUID | None, cache_reads: bool
-    ) -> None:
-        self._database = database
-        self._collection = database.interceptions
-        self._selection = Selection.of(search_filter, visible_to)
-        self._figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
 
-    async def pages(
-        self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None = None
-    ) -> AsyncGenerator[_Calls, None]:
-        """Read those that started in [start, end). While the caller has a page, the next one is read.
-
-        With `ids`, of 16 bytes each, only these calls are meant.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
-        """
-        found = self._within(start, end, ids)
-        if found is None:
+async def _read(
+    database: Database, found: Selection, figures: Mapping[str, Any]
+) -> AsyncGenerator[list[tuple[Any, ...]], None]:
+    """Read the calls that have ended, page by page, with their figures in the order of `PastCall`."""
+    index = BY_ID if "_id" in found.values else found.index
+    behind: list[dict[str, Any]] = []
+    while True:
+        pipeline: list[dict[str, Any]] = [
+            {"$match": {"$and": [found.filter, _HAS_ENDED, *behind]}},
+            {"$sort": dict(_OLDEST_FIRST.order)},
+            {"$limit": PAGE},
+            {"$project": figures},
+        ]
+        async with database.query():
+            cursor = database.interceptions.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
+            rows = _decoded(b"".join([batch async for batch in cursor]))
+        if rows:
+            yield rows
+        if len(rows) < PAGE:
             return
-        pages = self._read(found, self._figures)
-        async with aclosing(ahead(pages)) as read:
-            async for page in read:
-                yield [PastCall(*row) for row in page if ids is None or row[1] in ids]
-
-    async def named_pages(
-        self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None = None
-    ) -> AsyncGenerator[_Named, None]:
-        """Read the calls page by page, each with what it requested, which takes several times as long."""
-        found = self._within(start, end, ids)
-        if found is None:
-            return
-        pages = self._read(found, {**self._figures, **_REQUESTED})
-        async with aclosing(ahead(pages)) as read:
-            async for page in read:
-                yield [_named(row) for row in page if ids is None or row[1] in ids]
-
-    def _within(self, start: datetime, end: datetime, ids: AbstractSet[bytes] | None) -> Selection | None:
-        """What is read; a few calls are found by their ids."""
-        if self._selection is None or (ids is not None and not ids):
-            return None
-        found = self._selection.within(start, end)
-        if ids is None or len(ids) > PAGE:
-            return found
-        return replace(found, values={**found.values, "_id": {"$in": [UUID(bytes=one) for one in ids]}})
-
-    async def _read(self, found: Selection, figures: Mapping[str, Any]) -> AsyncGenerator[_Rows, None]:
-        """Read the calls that have ended, page by page, with their figures in the order of `PastCall`."""
-        index = BY_ID if "_id" in found.values else found.index
-        behind: list[dict[str, Any]] = []
-        while True:
-            pipeline: list[dict[str, Any]] = [
-                {"$match": {"$and": [found.filter, _HAS_ENDED, *behind]}},
-                {"$sort": dict(_OLDEST_FIRST.order)},
-                {"$limit": PAGE},
-                {"$project": figures},
-            ]
-            async with self._database.query():
-                cursor = self._collection.aggregate_raw_batches(pipeline, hint=dict(index), batchSize=PAGE)
-                rows = _decoded(b"".join([batch async for batch in cursor]))
-            if rows:
-                yield rows
-            if len(rows) < PAGE:
-                return
-            started, id_ = rows[-1][:2]
-            behind = [_OLDEST_FIRST.behind(Position(read_ms(started), UUID(bytes=id_)))]
+        started, id_ = rows[-1][:2]
+        behind = [_OLDEST_FIRST.behind(Position(read_ms(started), UUID(bytes=id_)))]
 
 
 async def ahead(pages: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
@@ -139,13 +124,16 @@ async def ahead(pages: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
             await asyncio.gather(reading, return_exceptions=True)
 
 
-def _decoded(data: bytes) -> _Rows:
+def _decoded(data: bytes) -> list[tuple[Any, ...]]:
     rows = map(list, map(dict.values, bson.decode_all(data)))
     return [(started, bytes(id_), bytes(user), *others) for started, id_, user, *others in rows]
 
 
-def _named(row: tuple[Any, ...]) -> tuple[PastCall, RequestedModel]:
-    """A call and what it requested."""
+def _unnamed(row: tuple[Any, ...]) -> Decided:
+    return PastCall(*row), None
+
+
+def _named(row: tuple[Any, ...]) -> Decided:
     provider, model, route, is_billed = row[-4:]
     return PastCall(*row[:-4]), RequestedModel(provider, model, has_unread_models(route), is_billed)
 

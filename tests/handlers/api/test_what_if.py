@@ -123,14 +123,14 @@ async def test_a_member_asks_what_if_of_their_own_calls_one_at_a_time_by_lines(r
 async def test_a_database_that_becomes_unavailable_is_the_last_line(running, send, monkeypatch):
     await record(running)
     monkeypatch.setattr(past_calls, "PAGE", 4)
-    pages = past_calls.PastCalls.pages
+    pages = past_calls.past_calls
 
-    async def fails(*of):
-        async for page in pages(*of):
+    async def fails(*of, **asked):
+        async for page in pages(*of, **asked):
             yield page
             raise DatabaseUnavailableError("gone")
 
-    monkeypatch.setattr(past_calls.PastCalls, "pages", fails)
+    monkeypatch.setattr("handlers.api.what_if.past_calls", fails)
     response = await send({"Accept": "application/x-ndjson"})
     progress, error = map(json.loads, response.body.splitlines())
     assert (response.status, progress["progress"]["calls"]) == (200, 4)

@@ -9,8 +9,8 @@ from bson.decimal128 import Decimal128
 
 from intercept.records import CredentialKind
 from limits.what_if.past_calls import PastCall, RequestedModel
-from storage.queries import past_calls
-from storage.queries.past_calls import PastCalls
+from storage.queries import past_calls as past_calls_module
+from storage.queries.past_calls import past_calls
 from storage.recording.figures import cost_figures_of
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
@@ -28,14 +28,15 @@ def calls(database):
 
 async def read(database, *, visible_to=None, cache_reads=False, hours=1, q=None, ids=None):
     conditions = (q or search_of()).filter()
-    past_of = PastCalls(database, conditions, visible_to=visible_to, cache_reads=cache_reads)
-    pages = past_of.pages(NOON, NOON + timedelta(hours=hours), ids)
-    return [PastCall(*one) async for page in pages for one in page]
+    end = NOON + timedelta(hours=hours)
+    options = {"visible_to": visible_to, "cache_reads": cache_reads, "ids": ids}
+    return [call async for page in past_calls(database, conditions, NOON, end, **options) for call, _ in page]
 
 
 async def read_named(database, *, ids=None, **options):
-    past_of = PastCalls(database, search_of().filter(), visible_to=None, cache_reads=False, **options)
-    return [one async for page in past_of.named_pages(NOON, NOON + timedelta(hours=1), ids) for one in page]
+    asked = database, search_of().filter(), NOON, NOON + timedelta(hours=1)
+    pages = past_calls(*asked, visible_to=None, cache_reads=False, names_models=True, ids=ids, **options)
+    return [one async for page in pages for one in page]
 
 
 def at(second):
@@ -68,7 +69,7 @@ async def test_a_call_has_what_limits_count_of_it(database, calls):
 
 @pytest.mark.gen_test
 async def test_they_come_oldest_first_page_by_page_without_those_under_way(database, calls, monkeypatch):
-    monkeypatch.setattr(past_calls, "PAGE", 2)
+    monkeypatch.setattr(past_calls_module, "PAGE", 2)
     for number in range(1, 8):
         whose = {"initiator_id": BOB} if number == 3 else {}
         await calls.start(number, started_at=NOON + timedelta(seconds=number // 3), **whose)
@@ -88,7 +89,7 @@ async def test_they_come_oldest_first_page_by_page_without_those_under_way(datab
 
 @pytest.mark.gen_test
 async def test_a_call_has_what_it_asked_for_also_where_a_fallback_answered(database, calls, monkeypatch):
-    monkeypatch.setattr(past_calls, "PAGE", 2)
+    monkeypatch.setattr(past_calls_module, "PAGE", 2)
     await calls.start(1)
     await calls.start(2, provider_name="us", requested_provider_name="eu", credential_kind=CredentialKind.BYOK)
     await calls.start(3, route="/v1/batches", model="", billed=False)
