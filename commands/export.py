@@ -94,7 +94,7 @@ async def export(
     """Write all pages, and return how many interceptions they had. One page at a time is held.
 
     Args:
-        pages: See `storage.queries.interception_reader`.
+        pages: See `storage.queries.interceptions`.
         identities: The users, for their names.
         written: The format.
         out: The output.

@@ -19,7 +19,6 @@ from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
 from storage.queries.filters.search_language import Search, parse_search
 from storage.queries.filters.words import InvalidSearchError
-from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from terminal import StatusLine
 
@@ -82,7 +81,7 @@ def export_interceptions(
     async def work(database: Database) -> int:
         identities = identities_of(database)
         search_filter = await _filter(search, identities)
-        pages = InterceptionReader(database).pages(search_filter, visible_to=None, after_id=after_id)
+        pages = Interceptions(database).pages(search_filter, visible_to=None, after_id=after_id)
         return await export(pages, identities, written, out, line, kept=file == STANDARD_OUTPUT)
 
     with opened(file, force=force) as out, StatusLine(enabled=not quiet) as line:

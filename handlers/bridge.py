@@ -52,10 +52,8 @@ from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
-from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
@@ -118,10 +116,8 @@ class Bridge:
     single_sign_on: SingleSignOn
     recorder: Recorder
     interceptions: Interceptions
-    interception_reader: InterceptionReader
     search: SearchIndex
     refusal_recorder: RefusalRecorder
-    refusals: Refusals
     sessions: Sessions
     questions: Questions
     live: Live

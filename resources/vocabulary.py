@@ -16,7 +16,7 @@ from storage.accounts.events import Action
 from storage.accounts.users import Role
 from storage.alerts.documents import AlertType
 from storage.queries.filters.search_language import SEARCH_KEYS
-from storage.queries.questions.question import OF_SUBJECT, Dimension, Subject
+from storage.queries.questions.question import OF_SUBJECT, Counted, Dimension
 from upstream.providers.presets import ProviderType
 
 ROLES: Final[Mapping[Role, str]] = MappingProxyType(
@@ -198,7 +198,7 @@ class DimensionName(Struct):
     group_by: Dimension
     name: str
     keys: Annotated[
-        dict[Subject, str],
+        dict[Counted, str],
         doc("What can be grouped by it, with the key of a search that finds a group; empty if none does."),
     ]
 
@@ -243,7 +243,7 @@ class Vocabulary(Struct):
                 DimensionName(
                     dimension,
                     name,
-                    {subject: _key(subject, *keys) for subject in Subject if dimension in OF_SUBJECT[subject]},
+                    {subject: _key(subject, *keys) for subject in Counted if dimension in OF_SUBJECT[subject]},
                 )
                 for dimension, (name, *keys) in DIMENSIONS.items()
             ],
@@ -251,5 +251,5 @@ class Vocabulary(Struct):
         )
 
 
-def _key(subject: Subject, of_calls: str, of_refusals: str) -> str:
-    return of_refusals if subject is Subject.REFUSALS else of_calls
+def _key(subject: Counted, of_calls: str, of_refusals: str) -> str:
+    return of_refusals if subject is Counted.REFUSALS else of_calls

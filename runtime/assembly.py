@@ -53,10 +53,8 @@ from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
-from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.recording import left_calls
 from storage.recording.outbox.spool_folders import adopt
@@ -151,10 +149,8 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
         sign_ins=SignIns(database, identities, now=now, times=session_times),
         recorder=recorder,
         interceptions=Interceptions(database),
-        interception_reader=InterceptionReader(database),
         search=SearchIndex(database),
         refusal_recorder=refusal_recorder,
-        refusals=Refusals(database),
         sessions=Sessions(database),
         questions=Questions(database),
         live=live,

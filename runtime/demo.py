@@ -31,10 +31,8 @@ from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
 from storage.queries.accounts.people import People
 from storage.queries.accounts.tokens import Tokens
-from storage.queries.interception_reader import InterceptionReader
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.refusals import Refusals
 from storage.queries.sessions.sessions import Sessions
 from storage.search.find import SearchIndex
 from upstream.providers.presets import ProviderType
@@ -120,9 +118,7 @@ class DemoDatabase:
             tokens=Tokens(database, identities, uses),
             sign_ins=SignIns(database, identities, now=now, times=DEFAULT_TIMES),
             interceptions=Interceptions(database),
-            interception_reader=InterceptionReader(database),
             search=SearchIndex(database),
-            refusals=Refusals(database),
             sessions=Sessions(database),
             questions=Questions(database),
             overload=OverloadProtection(real.overload.settings),

@@ -30,7 +30,7 @@ from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role
 from storage.mongo.database import Database
 from storage.queries.filters.search_language import parse_search
-from storage.queries.interception_reader import PAGE
+from storage.queries.interceptions import PAGE
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.contract import Contract
 from tests.owner import Owner
@@ -150,7 +150,7 @@ class Running:
         """What an export has, without a request: to list them by the API takes eleven commands of MongoDB more."""
         bridge, ended = self.bridge, parse_search("", now=self.bridge.now()).filter()
         documents: list[dict[str, Any]] = []
-        async with aclosing(bridge.interception_reader.pages(ended, visible_to=None)) as pages:
+        async with aclosing(bridge.interceptions.pages(ended, visible_to=None)) as pages:
             async for page in pages:
                 documents += page
                 if len(page) < PAGE:

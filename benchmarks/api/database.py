@@ -25,7 +25,7 @@ from storage.costs.prices import Prices
 from storage.demo.company import company
 from storage.demo.days import calls_of
 from storage.demo.filling import PROVIDERS
-from storage.demo.sessions import Call, Person, new_id
+from storage.demo.sessions import InventedCall, InventedPerson, new_id
 from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
 from storage.recording.documents import ended_document, start_document
@@ -77,7 +77,7 @@ def documents(users: Sequence[UUID], until: datetime) -> Iterator[dict[str, Any]
     """Make the documents of the calls of so many people in `DAYS` days, in the order of their starts."""
     random, prices, teams = Random(1), Prices(PROVIDERS), cycle(enumerate(company().teams, start=1))
     people = [
-        Person(id=user, team=team, group_id=UUID(int=group), token_id=user.hex[-10:])
+        InventedPerson(id=user, team=team, group_id=UUID(int=group), token_id=user.hex[-10:])
         for user, (group, team) in zip(users, teams, strict=False)
     ]
     make_id = partial(new_id, random)
@@ -87,7 +87,7 @@ def documents(users: Sequence[UUID], until: datetime) -> Iterator[dict[str, Any]
             yield _document(call, random, prices, make_id)
 
 
-def _document(call: Call, random: Random, prices: Prices, make_id: partial[UUID]) -> dict[str, Any]:
+def _document(call: InventedCall, random: Random, prices: Prices, make_id: partial[UUID]) -> dict[str, Any]:
     start, ending, usages = call.start, call.ending, call.ending.reading.token_usages
     if start.user_prompt is not None:
         words = " ".join(f"word{one}" for one in random.choices(range(RARE_WORDS), cum_weights=_WEIGHTS, k=8))

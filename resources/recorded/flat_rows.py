@@ -19,8 +19,8 @@ from storage.derived.histograms import quantiles
 from storage.derived.rollup import KINDS, TOKENS
 from storage.mongo.codec import EPOCH
 from storage.queries.questions.calendar import Period
-from storage.queries.questions.groups import Answer, Group
-from storage.queries.questions.question import By, Question, Subject
+from storage.queries.questions.groups import Answer, AnswerGroup
+from storage.queries.questions.question import By, Counted, Question
 
 Cell = str | int | float | bool | Decimal | None
 Figure = Callable[[Mapping[str, Any]], Cell]
@@ -79,11 +79,11 @@ _OF_CALLS: Final[Mapping[str, Figure]] = MappingProxyType(
         "tokens_per_second_p50": _quantile("speeds", 0.5),
     }
 )
-_OF_SUBJECT: Final[Mapping[Subject, Mapping[str, Figure]]] = MappingProxyType(
+_OF_SUBJECT: Final[Mapping[Counted, Mapping[str, Figure]]] = MappingProxyType(
     {
-        Subject.CALLS: {**_FIGURES, **_OF_CALLS},
-        Subject.REFUSALS: {"refusals": _number("refusals")},
-        Subject.SESSIONS: {"sessions": _number("sessions"), **_FIGURES},
+        Counted.CALLS: {**_FIGURES, **_OF_CALLS},
+        Counted.REFUSALS: {"refusals": _number("refusals")},
+        Counted.SESSIONS: {"sessions": _number("sessions"), **_FIGURES},
     }
 )
 """The columns of figures, and how each is read of totals."""
@@ -95,14 +95,14 @@ def csv_of(question: Question, answer: Answer, names: Names) -> bytes:
     With several buckets a row is of a group and a bucket. Without dimensions all is one group. With `compare` and one bucket
     there are columns of the time range before too.
     """
-    nobody = Group(tuple(None for _ in question.by), {}, {EPOCH: {}})
+    nobody = AnswerGroup(tuple(None for _ in question.by), {}, {EPOCH: {}})
     head = list(next(_rows(question, nobody, Names())))
     groups = answer.groups if question.by else [answer.total]
     rows = (row for group in groups for row in _rows(question, group, names))
     return write_csv([head, *([row.get(name) for name in head] for row in rows)])
 
 
-def _rows(question: Question, group: Group, names: Names) -> Iterator[dict[str, Cell]]:
+def _rows(question: Question, group: AnswerGroup, names: Names) -> Iterator[dict[str, Cell]]:
     """Yield the rows of a group by column."""
     figures = _OF_SUBJECT[question.of]
     named: dict[str, Cell] = {}

@@ -15,7 +15,7 @@ from resources.providers import ConfiguredProvider, ProviderKey
 from resources.recorded.statistics import GroupTotals
 from storage.queries.found import Attempts, LatestAttempts
 from storage.queries.questions.groups import Answer
-from storage.queries.questions.question import Question, Subject
+from storage.queries.questions.question import Counted, Question
 from upstream.providers.provider import Availability
 
 MAX_MODELS: Final = 50
@@ -63,7 +63,7 @@ class ModelUsage(Struct):
             model=model,
             up=Up.of(attempts, circuit),
             circuit=circuit,
-            total=GroupTotals.of(Subject.CALLS, total),
+            total=GroupTotals.of(Counted.CALLS, total),
         )
 
 
@@ -114,7 +114,7 @@ class ProviderUsage(Struct):
             from_=format_time(question.start),
             to=format_time(question.end),
             since=format_time(latest.since),
-            total=GroupTotals.of(Subject.CALLS, answer.total.total),
+            total=GroupTotals.of(Counted.CALLS, answer.total.total),
             models=[
                 ModelUsage.of(
                     model,

@@ -19,8 +19,8 @@ from resources.recorded.prompt_cache import Cache
 from storage.derived.histograms import buckets, quantiles
 from storage.derived.rollup import KINDS, TOKENS
 from storage.queries.questions.calendar import Period, starts
-from storage.queries.questions.groups import Answer, Group
-from storage.queries.questions.question import Order, Question, Subject, has_many
+from storage.queries.questions.groups import Answer, AnswerGroup
+from storage.queries.questions.question import Counted, Order, Question, has_many
 
 Milliseconds = Annotated[float, Meta(ge=0)]
 FAILURES: Final = MappingProxyType(
@@ -100,10 +100,10 @@ class GroupTotals(Struct, kw_only=True):
     ] = UNSET
 
     @classmethod
-    def of(cls, subject: Subject, totals: Mapping[str, Any], **further: Any) -> Self:
+    def of(cls, subject: Counted, totals: Mapping[str, Any], **further: Any) -> Self:
         """Show sums."""
         get = totals.get
-        if subject is Subject.REFUSALS:
+        if subject is Counted.REFUSALS:
             return cls(refusals=get("refusals", 0), **further)
         is_priced = bool(get("priced"))
         usd = Decimal(get("cost", 0))
@@ -119,7 +119,7 @@ class GroupTotals(Struct, kw_only=True):
             unpriced=get("unpriced", 0),
             no_usage=get("no_usage", 0),
         )
-        if subject is Subject.SESSIONS:
+        if subject is Counted.SESSIONS:
             totals_struct.sessions = get("sessions", 0)
             return totals_struct
         totals_struct.failures = {reason: number for name, reason in FAILURES.items() if (number := get(name))}
@@ -136,7 +136,7 @@ class GroupPoint(GroupTotals, kw_only=True):
 
     @classmethod
     def all_of(
-        cls, of: Subject, period: Period, points: Mapping[datetime, Mapping[str, Any]]
+        cls, of: Counted, period: Period, points: Mapping[datetime, Mapping[str, Any]]
     ) -> list[Self] | UnsetType:
         """Show all buckets that have something, in order of time; nothing where there is one bucket."""
         if period is Period.ALL:
@@ -178,7 +178,7 @@ class StatisticsGroup(Struct):
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
 
     @classmethod
-    def of(cls, question: Question, group: Group, names: Names) -> Self:
+    def of(cls, question: Question, group: AnswerGroup, names: Names) -> Self:
         """Show a group."""
         of, period = question.of, question.period
         return cls(
@@ -217,7 +217,7 @@ class TimeBefore(Struct):
     points: Annotated[list[GroupPoint] | UnsetType, _POINTS] = UNSET
 
     @classmethod
-    def of(cls, question: Question, total: Group) -> Self | UnsetType:
+    def of(cls, question: Question, total: AnswerGroup) -> Self | UnsetType:
         """Show it; nothing where it is not asked for."""
         if total.previous is None:
             return UNSET
@@ -233,7 +233,7 @@ class TimeBefore(Struct):
 class Statistics(Struct, kw_only=True):
     """The request, and what it adds up to."""
 
-    of: Subject
+    of: Counted
     from_: Time = field(name="from")
     to: Time
     bucket: Period
@@ -276,7 +276,7 @@ class Statistics(Struct, kw_only=True):
             buckets=_buckets(question),
             points=GroupPoint.all_of(question.of, question.period, total.points),
             previous=TimeBefore.of(question, total),
-            histograms=Histograms.of(total.total) if question.of is Subject.CALLS else UNSET,
+            histograms=Histograms.of(total.total) if question.of is Counted.CALLS else UNSET,
             recorded_since=UNSET if answer.recorded_since is None else format_time(answer.recorded_since),
             groups=[StatisticsGroup.of(question, group, names) for group in answer.groups],
             other=OtherGroups.of(question, answer),

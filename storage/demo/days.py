@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from intercept.refusals import Refusal, Rule
 from storage.demo.company import Company, Kind
-from storage.demo.sessions import FAILS, Call, Person, Session
+from storage.demo.sessions import FAILS, InventedCall, InventedPerson, InventedSession
 
 _WEEKEND: Final = 5
 _MAKERS: Final = {"claude": "anthropic", "gemini": "gemini", "gpt": "openai"}
@@ -17,27 +17,29 @@ _TROUBLE_DAYS: Final = (9, 33)
 """Days, counted back from the last one, on whose afternoon a provider had trouble."""
 
 
-class Refused(NamedTuple):
+class InventedRefusal(NamedTuple):
     """A refused request, and when."""
 
     at: datetime
     refusal: Refusal
 
 
-def calls_of(company: Company, people: Sequence[Person], random: Random, day: date, until: datetime) -> list[Call]:
+def calls_of(
+    company: Company, people: Sequence[InventedPerson], random: Random, day: date, until: datetime
+) -> list[InventedCall]:
     """Make the calls of a day that have ended by a time, in the order of their starts."""
     calls = [
         call
         for person, kind, at, trouble in _sessions(company, people, random, day, until.date())
-        for call in Session(company, random, person, kind, at, trouble=trouble).calls()
+        for call in InventedSession(company, random, person, kind, at, trouble=trouble).calls()
         if call.ending.ended_at <= until
     ]
     return sorted(calls, key=lambda call: (call.start.started_at, call.start.id))
 
 
 def refusals_of(
-    company: Company, people: Sequence[Person], random: Random, day: date, until: datetime
-) -> Iterator[Refused]:
+    company: Company, people: Sequence[InventedPerson], random: Random, day: date, until: datetime
+) -> Iterator[InventedRefusal]:
     """Make the refusals of a day by a time."""
     for _ in range(random.randint(0, 7) if day.weekday() < _WEEKEND else 0):
         person, at = random.choice(people), _at(day, random.uniform(8, 18))
@@ -61,12 +63,12 @@ def refusals_of(
         )
         for again in range(random.randint(1, 4)):
             if (repeated := at + timedelta(seconds=5 * again)) <= until:
-                yield Refused(repeated, refusal)
+                yield InventedRefusal(repeated, refusal)
 
 
 def _sessions(
-    company: Company, people: Sequence[Person], random: Random, day: date, last: date
-) -> Iterator[tuple[Person, Kind, datetime, float]]:
+    company: Company, people: Sequence[InventedPerson], random: Random, day: date, last: date
+) -> Iterator[tuple[InventedPerson, Kind, datetime, float]]:
     """Who begins what, and when; the last is the share of calls that fail."""
     is_weekend = day.weekday() >= _WEEKEND
     has_trouble = (last - day).days in _TROUBLE_DAYS

@@ -22,8 +22,8 @@ from storage.accounts.users import Identity, Role, User
 from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import Prices
 from storage.demo.company import DOMAIN, company
-from storage.demo.days import Refused, calls_of, refusals_of
-from storage.demo.sessions import Call, Person, new_id
+from storage.demo.days import InventedRefusal, calls_of, refusals_of
+from storage.demo.sessions import InventedCall, InventedPerson, new_id
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore
@@ -47,8 +47,8 @@ _TAKE: Final = "take the demo company"
 
 class _Day(NamedTuple):
     documents: list[dict[str, Any]]
-    calls: list[Call]
-    refused: list[Refused]
+    calls: list[InventedCall]
+    refused: list[InventedRefusal]
 
 
 class Filling:
@@ -72,9 +72,9 @@ class Filling:
         self._at = begin
         self._refusals = RefusalRecorder(database, now=lambda: self._at)
         self._uses = TokenUses(database, now=lambda: self._at, monotonic=monotonic)
-        self._people: list[Person] = []
+        self._people: list[InventedPerson] = []
         self._users: dict[str, User] = {}
-        self._last: dict[str, Call] = {}
+        self._last: dict[str, InventedCall] = {}
         self._spent = Decimal(0)
 
     async def add_people(self) -> None:
@@ -93,7 +93,7 @@ class Filling:
             await self._groups.add_members(name, [user.username for user in users])
             for user in users:
                 token, _ = await self._identities.create_token(user.username, name="laptop")
-                self._people.append(Person(user.id, name, group.id, token.id))
+                self._people.append(InventedPerson(user.id, name, group.id, token.id))
                 self._users[token.id] = user
         price = OwnPrice("openai", "gpt-5-mini", self._begin, Decimal("0.20"), Decimal("1.60"))
         await PriceStore(self._database, now=lambda: self._at).change(lambda _: [price])
@@ -133,7 +133,7 @@ class Filling:
         documents = list(self._documents(calls))
         return _Day(documents, calls, sorted(refusals_of(company, people, random, day, until), key=lambda one: one.at))
 
-    def _documents(self, calls: Iterable[Call]) -> Iterable[dict[str, Any]]:
+    def _documents(self, calls: Iterable[InventedCall]) -> Iterable[dict[str, Any]]:
         """Make the documents of calls that have ended.
 
         Which call the result of a tool belongs to is known here, so nobody has to look for it.
@@ -167,5 +167,5 @@ def _replaced(by: SharedPolicy, _before: object) -> SharedPolicy:
     return by
 
 
-def _client_of(call: Call) -> tuple[str, str]:
+def _client_of(call: InventedCall) -> tuple[str, str]:
     return call.start.client, "192.0.2.1"

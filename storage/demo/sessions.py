@@ -38,7 +38,7 @@ DELEGATES: Final = 0.25
 _LIFETIME: Final = timedelta(minutes=5)
 
 
-class Person(NamedTuple):
+class InventedPerson(NamedTuple):
     """Somebody who calls."""
 
     id: UUID
@@ -47,7 +47,7 @@ class Person(NamedTuple):
     token_id: str
 
 
-class Call(NamedTuple):
+class InventedCall(NamedTuple):
     """A call.
 
     Attributes:
@@ -68,7 +68,7 @@ class _Said(NamedTuple):
     results: tuple[ToolResult, ...]
 
 
-class Session:
+class InventedSession:
     """A session, made call by call.
 
     `trouble` is the share of calls that fail at first. `name` is of the session, where the client says it and another
@@ -79,7 +79,7 @@ class Session:
         self,
         company: Company,
         random: Random,
-        person: Person,
+        person: InventedPerson,
         kind: Kind,
         at: datetime,
         *,
@@ -102,14 +102,14 @@ class Session:
         self._pending: tuple[UUID, tuple[ToolUsage, ...]] | None = None
         self._is_first = True
 
-    def calls(self) -> Iterator[Call]:
+    def calls(self) -> Iterator[InventedCall]:
         """Make the calls, in the order of their starts."""
         usual, most = self._kind.steps
         steps = min(most, max(1, round(self._random.lognormvariate(0, 0.6) * usual)))
         for step in range(steps):
             yield from self._step(is_last=step == steps - 1)
 
-    def _step(self, *, is_last: bool) -> Iterator[Call]:
+    def _step(self, *, is_last: bool) -> Iterator[InventedCall]:
         random = self._random
         typed = self._pending is None
         added = random.randint(20, 400) if typed else random.randint(100, 2_600)
@@ -125,17 +125,17 @@ class Session:
         self._is_first = False
         yield from self._delegated()
 
-    def _delegated(self) -> Iterator[Call]:
+    def _delegated(self) -> Iterator[InventedCall]:
         """What other agents do that were just started, side by side; this one goes on when they have ended."""
         random = self._random
         given = [one.input for one in self._pending[1] if one.tool == DELEGATE] if self._pending else []
         types = {text: name for name, text in self._company.agents.items()}
-        calls: list[Call] = []
+        calls: list[InventedCall] = []
         for text in given:
             hints = {"request_class": "subagent", "agent_type": types[text]}
             agent = Agent(id=f"{random.getrandbits(32):08x}", hints=hints)
             begun = self._company, random, self._person, self._kind.of_agent, self._at
-            calls += Session(*begun, trouble=self._trouble, name=self._name, agent=agent).calls()
+            calls += InventedSession(*begun, trouble=self._trouble, name=self._name, agent=agent).calls()
         if calls:
             self._at = max(call.ending.ended_at for call in calls) + timedelta(seconds=random.uniform(0.1, 0.5))
             yield from sorted(calls, key=lambda call: call.start.started_at)
@@ -198,7 +198,7 @@ class Session:
             tags=tags,
         )
 
-    def _failed(self, said: _Said, attempt: int) -> Call:
+    def _failed(self, said: _Said, attempt: int) -> InventedCall:
         random = self._random
         start = self._start(said, attempt)
         sent_at = self._at + timedelta(milliseconds=random.uniform(3, 25))
@@ -211,7 +211,7 @@ class Session:
         self._at = ended
         return self._ended(start, EndReason.UPSTREAM_ERROR, failure.status, (sent_at, ended, ended), error=error)
 
-    def _completed(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> Call:
+    def _completed(self, said: _Said, added: int, attempt: int, *, is_broken: bool, is_last: bool) -> InventedCall:
         random, kind = self._random, self._kind
         start = self._start(said, attempt)
         sent_at = self._at + timedelta(milliseconds=random.lognormvariate(1.9, 0.6))
@@ -255,7 +255,7 @@ class Session:
         status: int,
         times: tuple[datetime, datetime, datetime],
         **more: Any,
-    ) -> Call:
+    ) -> InventedCall:
         """The call that ended so; the times are when the provider was asked, of the first byte, and of the end."""
         sent_at, first_byte_at, ended_at = map(milliseconds, times)
         ending = Ending(
@@ -268,7 +268,7 @@ class Session:
             upstream_request_id=f"req_{start.id.hex[-16:]}",
             **more,
         )
-        return Call(start, ending, *((None, None) if self._pending is None else (self._root, self._pending[0])))
+        return InventedCall(start, ending, *((None, None) if self._pending is None else (self._root, self._pending[0])))
 
     def _usage(self, response: str, output: int, cached: int) -> TokenUsage:
         prompt = self._context

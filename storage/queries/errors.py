@@ -10,9 +10,9 @@ from typing import Any, Final
 from intercept.errors.error_templates import MAX_READ, template_of
 from intercept.records import EndReason
 from intercept.restricted_texts import HASH
-from storage.queries.found import ErrorGroup, Kind
+from storage.queries.found import ErrorGroup, ErrorKey
 from storage.queries.questions.groups import Key
-from storage.queries.questions.question import By, Dimension, Question, Subject
+from storage.queries.questions.question import By, Counted, Dimension, Question
 from storage.queries.questions.questions import Questions
 from storage.queries.questions.reading import OnProgress, ignore_progress
 
@@ -55,7 +55,7 @@ async def read_errors(
     different = _merged(found, lambda one: (one.kind, one.message))
     refusals: list[ErrorGroup] = []
     if refused is not None:
-        question = replace(failed, of=Subject.REFUSALS, conditions=refused, by=_OF_REFUSALS)
+        question = replace(failed, of=Counted.REFUSALS, conditions=refused, by=_OF_REFUSALS)
         sums = _sums("$at", **({"message": "$message"} if texts else {})) | {"calls": {"$sum": "$count"}}
         refusals = [_refused(*row) for row in await questions.scan(question, sums, ignore_progress, seconds)]
     each = [sorted(some, key=lambda one: -one.calls) for some in (different, refusals)]
@@ -86,16 +86,16 @@ def _failed(key: Key, row: Mapping[str, Any]) -> ErrorGroup:
     message = "".join(text for text in texts if not text.startswith(HASH))
     code = None if status is None else int(status)
     crashed = EndReason.SERVER_CRASHED.value
-    return _group(Kind(provider, model, code, reason or crashed, type_ or "", template_of(message)), row, message)
+    return _group(ErrorKey(provider, model, code, reason or crashed, type_ or "", template_of(message)), row, message)
 
 
 def _refused(key: Key, row: Mapping[str, Any]) -> ErrorGroup:
     provider, model, status, rule = key
-    kind = Kind(provider, model, int(status), "refused", "", "", rule)
+    kind = ErrorKey(provider, model, int(status), "refused", "", "", rule)
     return _group(kind, row, (row["last"].get("message") or "")[:MAX_READ])
 
 
-def _group(kind: Kind, row: Mapping[str, Any], message: str) -> ErrorGroup:
+def _group(kind: ErrorKey, row: Mapping[str, Any], message: str) -> ErrorGroup:
     last = row["last"]
     return ErrorGroup(
         kind=kind,

@@ -17,7 +17,7 @@ SPEND: Final = ("interceptions", *TOKENS, "unpriced", "cost")
 """The figures of bills."""
 
 
-class Kind(NamedTuple):
+class ErrorKey(NamedTuple):
     """What the errors of a group have in common; `rule` is set for refusals alone."""
 
     provider: str | None
@@ -43,7 +43,7 @@ class ErrorGroup(Struct):
         message: What the provider said to it; empty where nothing is kept of it.
     """
 
-    kind: Kind
+    kind: ErrorKey
     calls: int
     users: set[UUID]
     first_at: datetime

@@ -1,8 +1,8 @@
-"""Reading interceptions: pages of a list, newest first, and how many there are."""
+"""Reading interceptions: one, all that match, or pages of a list with how many there are. Newest first."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,8 +22,18 @@ from storage.queries.side_by_side import side_by_side
 _OF_FIRST = {"client_session_id": True, "model": True, "tags": True, "status": True}
 _MILLISECOND = timedelta(milliseconds=1)
 
+MAX_EXPORTS_AT_A_TIME = 4
+"""How many read everything at a time: each holds a page in memory."""
+
+PAGE = 200
+"""Most documents of a page. Large ones make fewer: a page is one response of MongoDB's, of at most 16 MiB."""
+
 USAGE_SECONDS = 2.0
 """How long the database may take to say whether the usage of a response is written."""
+
+
+class TooManyExportsError(Exception):
+    """`MAX_EXPORTS_AT_A_TIME` are under way already."""
 
 
 class ResponseUsage(NamedTuple):
@@ -46,6 +56,7 @@ class Interceptions:
         self._database = database
         self._collection = database.interceptions
         self._raw = as_sent(self._collection)
+        self._exports = 0
 
     async def page(
         self,
@@ -73,6 +84,46 @@ class Interceptions:
                     if session and (page := await self._counted_by_rollups(selection, session, limit, cursor, offset)):
                         return page
             return await self._plain(selection, limit, cursor, offset)
+
+    async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
+        """Return the document of one interception; None where there is none that `visible_to`, if not None, may see."""
+        async with self._database.query():
+            return await self._collection.find_one({"_id": id_, **visible(visible_to)})
+
+    async def pages(
+        self,
+        search_filter: Mapping[str, Any],
+        *,
+        visible_to: UUID | None,
+        after_id: UUID | None = None,
+        limit: int | None = None,
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
+        """Read all interceptions that match, newest first, a page whenever the caller is ready for one.
+
+        Nothing is held in the database in between, so it may take as long as it likes: each page begins behind the last
+        document of the one before. What starts meanwhile is not among them. `limit` is the most in all, and None all of
+        them; see `storage.queries.paging`.
+
+        Raises:
+            TooManyExportsError: No more may read everything.
+        """
+        if self._exports >= MAX_EXPORTS_AT_A_TIME:
+            raise TooManyExportsError
+        self._exports += 1
+        try:
+            selection = Selection.of(search_filter, visible_to)
+            last = None
+            if after_id is not None:
+                async with self._database.query():
+                    last = await INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
+            while (
+                selection and limit != 0 and (page := await self._next_page(selection, last, min(limit or PAGE, PAGE)))
+            ):
+                yield page
+                last = Position(page[-1]["started_at"], page[-1]["_id"])
+                limit = limit and limit - len(page)
+        finally:
+            self._exports -= 1
 
     async def has_response(self, initiator_id: UUID, provider_name: str, response_id: str) -> bool:
         """Whether a call of this user to this provider got the response with that id, as far as it is written.
@@ -150,6 +201,20 @@ class Interceptions:
         wanted = conditions[0] if len(conditions) == 1 else {"$or": conditions}
         found = self._raw.find(wanted, HIDDEN_FIELDS, sort=INTERCEPTIONS.order, skip=skip, limit=limit, session=session)
         return await Rows(self._collection).read(found.hint(ranges.index), limit)
+
+    async def _next_page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
+        """Read what comes after a document, in one reply: a negative limit requests no cursor."""
+        after = [] if last is None else [INTERCEPTIONS.behind(last)]
+        async with self._database.query():
+            cursor = self._collection.find(
+                {"$and": [selection.filter, *after]},
+                HIDDEN_FIELDS,
+                sort=INTERCEPTIONS.order,
+                hint=selection.index,
+                limit=-limit,
+                batch_size=limit,
+            )
+            return await cursor.to_list(limit)
 
 
 def _of_request(initiator_id: UUID, provider_name: str, request_id: str) -> dict[str, Any]:

@@ -17,39 +17,27 @@ from storage.queries.paging import Paging, visible
 _ROWS = Paging("refusal", "at")
 
 
-class Refusals:
-    """The refusals of a database. Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`."""
+async def read_refusals(
+    database: Database,
+    conditions: Mapping[str, Any],
+    *,
+    visible_to: UUID | None,
+    limit: int,
+    after_id: UUID | None = None,
+    offset: int = 0,
+) -> tuple[int, list[dict[str, Any]]]:
+    """Read a page (see `storage.queries.paging`) of the rows that match, newest first, and count all that do.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._rows = database.refusals
-        self._totals = database.refusal_totals
-
-    async def page(
-        self,
-        conditions: Mapping[str, Any],
-        *,
-        visible_to: UUID | None,
-        limit: int,
-        after_id: UUID | None = None,
-        offset: int = 0,
-    ) -> tuple[int, list[dict[str, Any]]]:
-        """Read a page (see `storage.queries.paging`) of the rows that match, newest first, and count all that do."""
-        own = visible(visible_to)
-        matching: list[Mapping[str, Any]] = [conditions, own]
-        index = REFUSALS_BY_INITIATOR if own or "initiator_id" in conditions else REFUSALS_BY_TIME
-        if "request_ids" in conditions:
-            index = REFUSALS_BY_REQUEST
-        async with self._database.query():
-            after = []
-            if after_id is not None:
-                after = [_ROWS.behind(await _ROWS.locate(self._rows, after_id, own))]
-            count = await self._rows.count_documents({"$and": matching}, hint=list(index))
-            found = (
-                self._rows.find({"$and": [*matching, *after]})
-                .sort(_ROWS.order)
-                .hint(list(index))
-                .skip(offset)
-                .limit(limit)
-            )
-            return count, await found.to_list(limit)
+    Raises:
+        DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
+    """
+    rows, own = database.refusals, visible(visible_to)
+    matching: list[Mapping[str, Any]] = [conditions, own]
+    index = REFUSALS_BY_INITIATOR if own or "initiator_id" in conditions else REFUSALS_BY_TIME
+    if "request_ids" in conditions:
+        index = REFUSALS_BY_REQUEST
+    async with database.query():
+        after = [] if after_id is None else [_ROWS.behind(await _ROWS.locate(rows, after_id, own))]
+        count = await rows.count_documents({"$and": matching}, hint=list(index))
+        found = rows.find({"$and": [*matching, *after]}, sort=_ROWS.order, hint=list(index), skip=offset, limit=limit)
+        return count, await found.to_list(limit)

@@ -26,13 +26,13 @@ from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.texts import TEXT_FIELDS, Match
-from storage.queries.interception_reader import PAGE
+from storage.queries.interceptions import PAGE
 from storage.queries.oldest import oldest_start
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
 from storage.queries.questions.questions import CallFinder, FoundCalls
 from storage.queries.questions.reading import RowReader
 from storage.search.conditions import CallQuery, conditions_of, positions_of
-from storage.search.segments import IDS, TIMES, Key, Segment, keys_at
+from storage.search.segments import IDS, TIMES, Place, Segment, keys_at
 from storage.search.writing import read_fields, read_segments
 
 D = TypeVar("D")
@@ -159,7 +159,7 @@ class SearchIndex:
             before = None
             if after_id is not None:
                 cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
-                before = Key(write_ms(cursor.at), cursor.id.bytes)
+                before = Place(write_ms(cursor.at), cursor.id.bytes)
             async with self._database.snapshot() as session:
                 return await self._page(query, session, limit, before, offset)
 
@@ -177,7 +177,7 @@ class SearchIndex:
             keys, ended_at = await self._saying(query, session, keys, until)
         return FoundIds([Binary(key.id, UUID_SUBTYPE) for key in keys], is_exact and ended_at is None)
 
-    async def _page(self, query: CallQuery, session: Session, limit: int, before: Key | None, offset: int) -> Found:
+    async def _page(self, query: CallQuery, session: Session, limit: int, before: Place | None, offset: int) -> Found:
         until = self._monotonic() + TEXT_SECONDS
         hits = await find_hits(self._database, session, query, query.selection)
         most, wanted = _number_of(hits), offset + limit
@@ -197,7 +197,7 @@ class SearchIndex:
         next_after = UUID(bytes=ended_at.id) if goes_on and ended_at else None
         return Found(len(said) if is_exact else most, is_exact, await self._rows(session, page), next_after)
 
-    async def _rows(self, session: Session, keys: Sequence[Key]) -> Rows:
+    async def _rows(self, session: Session, keys: Sequence[Place]) -> Rows:
         ids = [Binary(key.id, UUID_SUBTYPE) for key in keys]
         cursor = as_sent(self._interceptions).find({"_id": {"$in": ids}}, HIDDEN_FIELDS, session=session)
         return await Rows(self._interceptions).read(cursor.sort(INTERCEPTIONS.order), max(len(keys), 1))
@@ -206,12 +206,12 @@ class SearchIndex:
         self,
         query: CallQuery,
         session: Session,
-        keys: Sequence[Key],
+        keys: Sequence[Place],
         until: float,
         *,
         enough: int | None = None,
         rows: RowReader | None = None,
-    ) -> tuple[list[Key], Key | None]:
+    ) -> tuple[list[Place], Place | None]:
         """Return those whose texts match, until there are enough; and the last that was read where time was over.
 
         Args:
@@ -224,7 +224,7 @@ class SearchIndex:
         """
         texts = query.search.texts
         assert texts is not None  # noqa: S101 - for mypy
-        found: list[Key] = []
+        found: list[Place] = []
         for begin in range(0, len(keys), TEXTS_AT_ONCE):
             if enough is not None and len(found) >= enough:
                 break
@@ -295,10 +295,10 @@ async def find_hits(database: Database, session: Session, query: CallQuery, sele
 
 
 async def _newest(
-    database: Database, session: Session, hits: Iterable[Hits], number: int, before: Key | None = None
-) -> list[Key]:
+    database: Database, session: Session, hits: Iterable[Hits], number: int, before: Place | None = None
+) -> list[Place]:
     """Return the newest of these calls, at most `number`, that are older than the call `before`."""
-    found: list[Key] = []
+    found: list[Place] = []
     for one in hits:
         if len(found) == number and found[-1].at > one.segment.last:
             break
@@ -309,7 +309,7 @@ async def _newest(
     return found
 
 
-async def _keys_of(database: Database, session: Session, hits: Hits) -> list[Key]:
+async def _keys_of(database: Database, session: Session, hits: Hits) -> list[Place]:
     """Read where the calls are in the list of calls, oldest first; none where retention has removed the segment."""
     segment, positions = hits
     fields = (await read_fields(database, [segment], (IDS, TIMES), session))[segment.number]

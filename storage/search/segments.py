@@ -31,7 +31,7 @@ Fields: TypeAlias = Mapping[str, bytes]
 """Fields of a segment by their names."""
 
 
-class Key(NamedTuple):
+class Place(NamedTuple):
     """Where a call is in the list of calls: the newest has the greatest."""
 
     at: int
@@ -113,11 +113,11 @@ def entries_of(segment: Segment, fields: Fields) -> list[Entry]:
     ]
 
 
-def keys_at(fields: Fields, positions: Iterable[int]) -> Iterator[Key]:
+def keys_at(fields: Fields, positions: Iterable[int]) -> Iterator[Place]:
     """The keys of the calls at these positions."""
     times = array("q", fields[TIMES])
     ids = fields[IDS]
-    return (Key(times[position], ids[position * ID_BYTES : (position + 1) * ID_BYTES]) for position in positions)
+    return (Place(times[position], ids[position * ID_BYTES : (position + 1) * ID_BYTES]) for position in positions)
 
 
 def position_of(fields: Fields, id_: bytes) -> int | None:

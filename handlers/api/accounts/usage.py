@@ -27,7 +27,8 @@ from resources.recorded.refusals import Refusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
 from storage.queries.accounts.tokens import TokenDetails
-from storage.queries.questions.question import By, Dimension, Question, Subject
+from storage.queries.questions.question import By, Counted, Dimension, Question
+from storage.queries.refusals import read_refusals
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -58,7 +59,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
         at=format_time(now),
         from_=format_time(start),
         to=format_time(end),
-        total=GroupTotals.of(Subject.CALLS, total.total.total),
+        total=GroupTotals.of(Counted.CALLS, total.total.total),
         scope=scope_of_limits(bridge.cluster, bridge.workers),
         state=state_of_limits(bridge.cluster, bridge.workers),
         spend_usd=float(spend),
@@ -91,11 +92,11 @@ async def _tokens(ask: Ask, user: User) -> list[TokenDetails]:
 
 async def _refusals(bridge: Bridge, user: User, start: datetime, end: datetime, *, is_given: bool) -> UserRefusals:
     """Refusals of a user in a time range. The latest are of it if the request gives it, else whenever they were."""
-    by_rule = Question(start, end, of=Subject.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
+    by_rule = Question(start, end, of=Counted.REFUSALS, by=(By(Dimension.RULE),), limit=len(Rule), visible_to=user.id)
     rules = {one.key[0]: one.total["refusals"] for one in (await bridge.questions.answer(by_rule)).groups}
     refused: dict[str, Any] = {"shadow": {"$ne": True}}
     if is_given:
         refused["at"] = {"$gte": start, "$lt": end}
-    _, rows = await bridge.refusals.page(refused, visible_to=user.id, limit=MAX_REFUSALS)
+    _, rows = await read_refusals(bridge.database, refused, visible_to=user.id, limit=MAX_REFUSALS)
     latest = [Refusal.of(row, {user.id: user}) for row in rows]
     return UserRefusals(since=format_time(start), latest=latest, **count_rules(rules))

@@ -16,7 +16,7 @@ from handlers.problems import Problem
 from resources.fields import doc
 from resources.recorded.export_formats import FORMATS, Format
 from storage.accounts.events import Way
-from storage.queries.interception_reader import TooManyExportsError
+from storage.queries.interceptions import TooManyExportsError
 
 TOO_MANY = "The maximum number of exports is reached. Please try again later."
 MAX_ROWS = 2**31 - 1
@@ -58,7 +58,7 @@ async def export_interceptions(ask: Ask, query: ExportQuery) -> Download:
     if search.search.texts is not None:
         pages: Pages = bridge.search.pages(search, after_id=query.after_id, limit=query.limit)
     else:
-        pages = bridge.interception_reader.pages(
+        pages = bridge.interceptions.pages(
             search.conditions, visible_to=ask.visible_to, after_id=query.after_id, limit=query.limit
         )
     return Download(written.content_type, f"interceptions.{query.format}", _written(ask, written, pages))

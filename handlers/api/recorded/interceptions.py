@@ -67,7 +67,7 @@ async def get_interception(ask: Ask, id_: Annotated[UUID, doc("The id of the int
 
     Calls in flight have one too.
     """
-    document = await ask.bridge.interception_reader.find(id_, visible_to=ask.visible_to)
+    document = await ask.bridge.interceptions.find(id_, visible_to=ask.visible_to)
     if document is None:
         raise Problem(404, sentence(UNKNOWN_INTERCEPTION))
     sight = Sight(ask, Way.DETAIL, (("interception_id", format_id(document["_id"])),))

@@ -13,7 +13,7 @@ from resources.fields import doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from storage.queries.questions import calendar
 from storage.queries.questions.calendar import Period
-from storage.queries.questions.question import OF_SUBJECT, By, Order, Question, Subject, names_of, parse_by
+from storage.queries.questions.question import OF_SUBJECT, By, Counted, Order, Question, names_of, parse_by
 
 MAX_BUCKETS: Final = 1_500
 MAX_DIMENSIONS: Final = 2
@@ -41,12 +41,12 @@ class QuestionQuery(Ranged, frozen=True):
     group_by: Annotated[
         str,
         Meta(
-            description=f"Up to two, with a comma: of calls {', '.join(names_of(Subject.CALLS))}; "
-            f"of refusals {', '.join(names_of(Subject.REFUSALS))}; of sessions {', '.join(names_of(Subject.SESSIONS))}.",
+            description=f"Up to two, with a comma: of calls {', '.join(names_of(Counted.CALLS))}; "
+            f"of refusals {', '.join(names_of(Counted.REFUSALS))}; of sessions {', '.join(names_of(Counted.SESSIONS))}.",
             examples=["user,model"],
         ),
     ] = ""
-    of: Annotated[Subject, doc("What is counted.")] = Subject.CALLS
+    of: Annotated[Counted, doc("What is counted.")] = Counted.CALLS
     q: Annotated[
         str,
         Meta(

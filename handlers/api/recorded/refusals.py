@@ -15,6 +15,7 @@ from resources.fields import ListPage
 from resources.recorded.refusals import Refusal
 from storage.queries.filters.search_language import REFUSAL_SEARCH_KEYS, parse_refusal_search
 from storage.queries.filters.words import InvalidSearchError
+from storage.queries.refusals import read_refusals
 
 INVALID_SEARCH = "Invalid refusal search query."
 
@@ -43,7 +44,8 @@ async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[Refusal]:
         search = parse_refusal_search(query.q, now=ask.bridge.now())
     except InvalidSearchError as error:
         raise ValidationProblem(INVALID_SEARCH, validations=error.validations) from error
-    count, rows = await ask.bridge.refusals.page(
+    count, rows = await read_refusals(
+        ask.bridge.database,
         (await Sight(ask).resolved(search)).refusal_filter(),
         visible_to=ask.visible_to,
         limit=query.limit,

@@ -22,7 +22,7 @@ from resources.recorded.figures import session_without_texts
 from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, csv_rows
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
-from storage.queries.sessions.session_list import Order
+from storage.queries.sessions.session_list import SessionOrder
 from storage.queries.sessions.sessions import Thread
 from storage.queries.sessions.timelines import neighbours_of, refusals_of, session_calls
 
@@ -45,9 +45,9 @@ class SessionQuery(Paged, frozen=True):
             examples=["user:me model:gpt-5"],
         ),
     ] = ""
-    order_by: Annotated[Order, doc("The sort order, largest first; `lost` is the cost of broken prompt caches.")] = (
-        Order.STARTED
-    )
+    order_by: Annotated[
+        SessionOrder, doc("The sort order, largest first; `lost` is the cost of broken prompt caches.")
+    ] = SessionOrder.STARTED
     after_session_id: Annotated[
         UUID | None, doc("Start after this one: the last of the previous page. Not together with `offset`.")
     ] = None
@@ -57,7 +57,7 @@ class SessionExportQuery(Query, frozen=True):
     """Which sessions are exported, and in which order."""
 
     q: Annotated[str, doc("A search, as for the list.")] = ""
-    order_by: Annotated[Order, doc("The sort order, as for the list.")] = Order.STARTED
+    order_by: Annotated[SessionOrder, doc("The sort order, as for the list.")] = SessionOrder.STARTED
 
 
 class ThreadQuery(Query, frozen=True):
@@ -94,7 +94,7 @@ async def export_sessions(ask: Ask, query: SessionExportQuery) -> Download:
     return Download(CSV_TYPE, "sessions.csv", _exported(ask, query.order_by, found.conditions))
 
 
-async def _exported(ask: Ask, order: Order, conditions: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
+async def _exported(ask: Ask, order: SessionOrder, conditions: Mapping[str, Any]) -> AsyncGenerator[bytes, None]:
     """Write page after page. The next one is read when the client has read the one before."""
     yield CSV_HEAD
     after = None

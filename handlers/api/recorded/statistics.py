@@ -21,7 +21,7 @@ from resources.recorded.flat_rows import csv_of
 from resources.recorded.statistics import Statistics
 from storage.queries.filters.search_language import parse_refusal_search
 from storage.queries.questions.groups import Answer
-from storage.queries.questions.question import Dimension, Question, Subject
+from storage.queries.questions.question import Counted, Dimension, Question
 from storage.queries.questions.questions import CallFinder
 from storage.search.find import MAX_CALLS, MAX_CHECKED
 
@@ -50,7 +50,7 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
     return await asyncio.to_thread(Statistics.of_answer, question, query.tz, answer, names)
 
 
-async def _narrowed(ask: Ask, of: Subject, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
+async def _narrowed(ask: Ask, of: Counted, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:
     """The filter of a search, in the language of the list of the same things, and what finds calls by words.
 
     Raises:
@@ -59,10 +59,10 @@ async def _narrowed(ask: Ask, of: Subject, q: str) -> tuple[Mapping[str, Any], C
         ValidationProblem: its initiator is nobody that the caller may see.
     """
     sight = Sight(ask)
-    if of is Subject.CALLS:
+    if of is Counted.CALLS:
         query = await sight.query(q)
         return query.conditions, ask.bridge.search.every(query) if query.search.texts is not None else None
-    if of is Subject.SESSIONS:
+    if of is Counted.SESSIONS:
         found = await sight.session_search(q)
         if not found.is_exact:
             raise ValidationProblem(INVALID_SEARCH, validations=[("q", TOO_MANY_CALLS)])

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from storage.derived.histograms import longest, quantiles
 from storage.derived.rollup import TOKENS, Totals, add
-from storage.queries.questions.question import Order, Question, Subject
+from storage.queries.questions.question import Counted, Order, Question
 
 Key: TypeAlias = tuple[Any, ...]
 """The values that a group has in common."""
@@ -20,7 +20,7 @@ Key: TypeAlias = tuple[Any, ...]
 MAX_POINTS: Final = 10_000
 """Most buckets of all groups of one answer."""
 
-COUNTED: Final = {Subject.CALLS: "interceptions", Subject.REFUSALS: "refusals", Subject.SESSIONS: "sessions"}
+COUNTED: Final = {Counted.CALLS: "interceptions", Counted.REFUSALS: "refusals", Counted.SESSIONS: "sessions"}
 """The total that says how many there are."""
 
 _NEEDED: Final[Mapping[Order, tuple[str, ...]]] = {
@@ -69,7 +69,7 @@ class NotRecordedError(Exception):
         self.since = since
 
 
-class Group(Struct):
+class AnswerGroup(Struct):
     """What a group adds up to, the same over time by the start of a bucket, and both of the time range before.
 
     `points_before` is known of all as one alone.
@@ -81,7 +81,7 @@ class Group(Struct):
     previous: Totals | None = None
     points_before: dict[datetime, Totals] = msgspec.field(default_factory=dict)
 
-    def add(self, other: Group, sign: int = 1) -> None:
+    def add(self, other: AnswerGroup, sign: int = 1) -> None:
         """Add another group to this one, or take it away with the sign -1."""
         add(self.total, other.total, sign)
         for at, point in other.points.items():
@@ -108,20 +108,20 @@ class Answer(Struct):
     """
 
     count: int
-    groups: list[Group]
-    total: Group
+    groups: list[AnswerGroup]
+    total: AnswerGroup
     counted_until: datetime | None = None
     recorded_since: datetime | None = None
 
     @property
-    def others(self) -> Group:
+    def others(self) -> AnswerGroup:
         """What is in none of the groups, where nothing is in two of them."""
-        rest = Group((), {}, {})
+        rest = AnswerGroup((), {}, {})
         rest.add(self.total)
         for group in self.groups:
             # The rollups of a minute expire one by one.
             points = {at: point for at, point in group.points.items() if at in rest.points}
-            rest.add(Group((), group.total, points), -1)
+            rest.add(AnswerGroup((), group.total, points), -1)
         rest.points = {at: point for at, point in rest.points.items() if any(point.values())}
         return rest
 

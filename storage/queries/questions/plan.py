@@ -15,7 +15,7 @@ from storage.queries.filters.selection import ENDED, Selection, is_one_of
 from storage.queries.filters.time_ranges import TimeRange, split
 from storage.queries.questions import calendar, sources
 from storage.queries.questions.calendar import Period
-from storage.queries.questions.question import By, Dimension, Question, Subject
+from storage.queries.questions.question import By, Counted, Dimension, Question
 from storage.queries.questions.sources import OF_ROLLUPS, Source
 
 MAX_FOUND_BY_KEY: Final = 200
@@ -71,10 +71,10 @@ def plan(question: Question, found: bytes | None = None) -> Plan:
     """
     alone = replace(question, by=())
     match question.of:
-        case Subject.REFUSALS:
+        case Counted.REFUSALS:
             read = _refusals(question)
             return Plan([read(question)], [read(alone)])
-        case Subject.SESSIONS:
+        case Counted.SESSIONS:
             return Plan([sources.sessions(question)], [sources.sessions(alone)])
     selection = selection_of(question)
     if selection is None:

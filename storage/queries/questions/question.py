@@ -15,7 +15,7 @@ from storage.queries.questions import calendar
 from storage.queries.questions.calendar import Period
 
 
-class Subject(StrEnum):
+class Counted(StrEnum):
     """What is added up."""
 
     CALLS = "calls"
@@ -127,7 +127,7 @@ OF_SESSIONS: Final[Mapping[Dimension, Any]] = MappingProxyType(
 """By what sessions may be grouped, as an expression of their documents. A session has several models and providers."""
 
 OF_SUBJECT: Final = MappingProxyType(
-    {Subject.CALLS: OF_CALLS, Subject.REFUSALS: OF_REFUSALS, Subject.SESSIONS: OF_SESSIONS}
+    {Counted.CALLS: OF_CALLS, Counted.REFUSALS: OF_REFUSALS, Counted.SESSIONS: OF_SESSIONS}
 )
 
 _DAY_OF: Final = {name: {"$dateTrunc": {"date": f"${name}", "unit": "day"}} for name in ("started_at", "ended_at")}
@@ -154,21 +154,21 @@ def parse_by(text: str) -> By:
     return By(_ALIASES.get(text) or Dimension(text))
 
 
-def names_of(subject: Subject) -> list[str]:
+def names_of(subject: Counted) -> list[str]:
     """Return by what something can be grouped."""
     return ["tag.NAME" if one is Dimension.TAG else one.value for one in OF_SUBJECT[subject]]
 
 
-def expression(subject: Subject, by: By) -> Any:
+def expression(subject: Counted, by: By) -> Any:
     """Have MongoDB read a dimension of a document."""
     if by.dimension is Dimension.TAG:
         return {"$ifNull": [f"$tags.{by.tag}", None]}
     return _INTERNAL.get(by.dimension) or OF_SUBJECT[subject][by.dimension]
 
 
-def has_many(subject: Subject, by: By) -> bool:
+def has_many(subject: Counted, by: By) -> bool:
     """Whether one document may be in several groups."""
-    of_session = {Dimension.MODEL, Dimension.PROVIDER} if subject is Subject.SESSIONS else set()
+    of_session = {Dimension.MODEL, Dimension.PROVIDER} if subject is Counted.SESSIONS else set()
     return by.dimension in {Dimension.GROUP, Dimension.TOOL, *of_session}
 
 
@@ -189,7 +189,7 @@ class Question:
     start: datetime
     end: datetime
     conditions: Mapping[str, Any] = field(default_factory=dict)
-    of: Subject = Subject.CALLS
+    of: Counted = Counted.CALLS
     by: tuple[By, ...] = ()
     period: Period = Period.ALL
     zone: tzinfo = UTC

@@ -23,7 +23,7 @@ from storage.queries.questions.groups import (
     COUNTED,
     MAX_POINTS,
     Answer,
-    Group,
+    AnswerGroup,
     Key,
     NotRecordedError,
     Row,
@@ -34,7 +34,7 @@ from storage.queries.questions.groups import (
     ranked_by,
 )
 from storage.queries.questions.plan import NOTHING, Plan, plan
-from storage.queries.questions.question import Order, Question, Subject
+from storage.queries.questions.question import Counted, Order, Question
 from storage.queries.questions.reading import MAX_MS, SLICE_CALLS, OnProgress, RowReader, ignore_progress
 from storage.queries.questions.sources import ID_BYTES, Source
 from storage.queries.side_by_side import side_by_side
@@ -326,10 +326,10 @@ class _Answering:
         groups = await self._read(replace(question, period=Period.ALL), sources, None, names)
         return {key: group.total for key, group in groups.items()}
 
-    async def _whole(self, question: Question, read: Plan) -> Group:
+    async def _whole(self, question: Question, read: Plan) -> AnswerGroup:
         """Read what all adds up to as one."""
         found = await self._read(question, read.whole)
-        return found.get((), Group((), {}, {}))
+        return found.get((), AnswerGroup((), {}, {}))
 
     async def _read(
         self,
@@ -337,7 +337,7 @@ class _Answering:
         sources: Iterable[Source],
         keys: Sequence[Key] | None = None,
         names: Sequence[str] | None = None,
-    ) -> dict[Key, Group]:
+    ) -> dict[Key, AnswerGroup]:
         """Read figures of groups, and over time where that is requested.
 
         Args:
@@ -346,7 +346,7 @@ class _Answering:
             keys: Which groups; None are all.
             names: Which figures; None are all.
         """
-        groups: dict[Key, Group] = {}
+        groups: dict[Key, AnswerGroup] = {}
         wanted = None if keys is None else set(keys)
         for one in sources:
             source = one if keys is None else one.of_groups(keys)
@@ -360,9 +360,9 @@ class _Answering:
                     if wanted is not None and key not in wanted:
                         continue
                     totals = source.totals_of(row)
-                    group = groups.setdefault(key, Group(key, {}, {}))
+                    group = groups.setdefault(key, AnswerGroup(key, {}, {}))
                     points = {} if bucket is None else {_time_of(question, row): totals}
-                    group.add(Group(key, totals, points), source.sign)
+                    group.add(AnswerGroup(key, totals, points), source.sign)
                     if len(groups) > MAX_RANKED:
                         raise TooMuchError
         return _counted(groups, COUNTED[question.of])
@@ -373,11 +373,11 @@ class _Answering:
         span = question.start, question.end
         if now.is_of_rollups:
             answer.counted_until = await counted_until(rows.database, rows.session)
-        elif now.groups and question.of is Subject.CALLS and await gone_until(rows.database, rows.session, *span):
+        elif now.groups and question.of is Counted.CALLS and await gone_until(rows.database, rows.session, *span):
             answer.recorded_since = await oldest_start(rows.database, rows.session) or question.end
 
 
-def _counted(groups: Mapping[Key, Group], name: str) -> dict[Key, Group]:
+def _counted(groups: Mapping[Key, AnswerGroup], name: str) -> dict[Key, AnswerGroup]:
     """Leave out what has nothing: other groups than those of which more is known, and what was taken away."""
     for group in groups.values():
         group.points = {at: point for at, point in group.points.items() if point.get(name)}

@@ -46,7 +46,7 @@ _ENDS: Final = {f"end_{reason}": reason.value for reason in EndReason}
 _FAILED: Final = {"$ne": ["$end_reason", EndReason.COMPLETED.value]}
 
 
-class Figures(NamedTuple):
+class FigureSums(NamedTuple):
     """What documents of a kind add up to.
 
     Attributes:
@@ -78,12 +78,12 @@ def _of_buckets(pushed: Sequence[Any]) -> int:
     return sum(number << DIGIT_BITS * int(bucket) for bucket, number in numbers.items())
 
 
-OF_ROLLUPS: Final = Figures(
+OF_ROLLUPS: Final = FigureSums(
     _plain((*PLAIN, *MONEY)) | {name: {"$sum": f"$ends.{reason}"} for name, reason in _ENDS.items()},
     dict(zip(HISTOGRAMS, HISTOGRAMS, strict=True)),
     lambda pushed: sum(map(unpack, pushed)),
 )
-OF_RECORDS: Final = Figures(
+OF_RECORDS: Final = FigureSums(
     {
         **_plain((*TOKENS, *MONEY)),
         **{name: {"$sum": f"$cache_loss.{name}"} for name in LOSS},
@@ -97,9 +97,9 @@ OF_RECORDS: Final = Figures(
     {name: f"buckets.{name}" for name in HISTOGRAMS},
     _of_buckets,
 )
-_OF_LOSSES: Final = Figures({name: {"$sum": f"$cache_loss.{name}"} for name in LOSS})
-OF_REFUSALS: Final = Figures({"refusals": {"$sum": "$count"}})
-OF_SESSIONS: Final = Figures(
+_OF_LOSSES: Final = FigureSums({name: {"$sum": f"$cache_loss.{name}"} for name in LOSS})
+OF_REFUSALS: Final = FigureSums({"refusals": {"$sum": "$count"}})
+OF_SESSIONS: Final = FigureSums(
     {
         "sessions": {"$sum": 1},
         "failed": {"$sum": "$failures"},
@@ -134,7 +134,7 @@ class Source:
     ranges: Sequence[Mapping[str, Any]]
     conditions: Mapping[str, Any]
     index: Keys
-    figures: Figures
+    figures: FigureSums
     keys: Mapping[str, Any]
     several: frozenset[str] = frozenset()
     time: str = "at"

@@ -24,7 +24,7 @@ DEARER: Final = 12
 """How many times longer it takes to look at a session than to sort an entry of an index."""
 
 
-class Order(StrEnum):
+class SessionOrder(StrEnum):
     """What a list of sessions is sorted by, the most of it first."""
 
     STARTED = "started"
@@ -58,13 +58,13 @@ _INDEX_OF = {
     "client": indexes.SESSIONS_BY_CLIENT,
     "providers": indexes.SESSIONS_BY_PROVIDER,
 }
-_ORDERS: Mapping[Order, tuple[Paging, Keys | None]] = {
-    Order.STARTED: (Paging("session", "started_at"), None),
-    Order.LAST_ACTIVE: (Paging("session", "last_active_at"), indexes.SESSIONS_BY_ACTIVITY),
-    Order.COST: (Paging("session", "cost"), indexes.SESSIONS_BY_COST),
-    Order.LOST: (Paging("session", "lost", may_lack=True), indexes.SESSIONS_BY_LOSS),
-    Order.FAILED: (Paging("session", "failures"), indexes.SESSIONS_BY_FAILURES),
-    Order.CALLS: (Paging("session", _NUMBER), indexes.SESSIONS_BY_CALLS),
+_ORDERS: Mapping[SessionOrder, tuple[Paging, Keys | None]] = {
+    SessionOrder.STARTED: (Paging("session", "started_at"), None),
+    SessionOrder.LAST_ACTIVE: (Paging("session", "last_active_at"), indexes.SESSIONS_BY_ACTIVITY),
+    SessionOrder.COST: (Paging("session", "cost"), indexes.SESSIONS_BY_COST),
+    SessionOrder.LOST: (Paging("session", "lost", may_lack=True), indexes.SESSIONS_BY_LOSS),
+    SessionOrder.FAILED: (Paging("session", "failures"), indexes.SESSIONS_BY_FAILURES),
+    SessionOrder.CALLS: (Paging("session", _NUMBER), indexes.SESSIONS_BY_CALLS),
 }
 """The order of the list, and its index where it has one of its own."""
 
@@ -79,61 +79,60 @@ class _Page(NamedTuple):
     offset: int
 
 
-class SessionList:
-    """The list of the sessions of a collection. Whatever the driver raises passes."""
+async def read_session_list(
+    sessions: Collection,
+    conditions: Mapping[str, Any],
+    own: Mapping[str, Any],
+    order: SessionOrder,
+    after_id: UUID | None,
+    *,
+    limit: int,
+    offset: int,
+) -> tuple[int, Rows]:
+    """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen.
 
-    def __init__(self, sessions: Collection) -> None:
-        self._sessions = sessions
+    Whatever the driver raises passes.
+    """
+    paging, ordered = _ORDERS[order]
+    every = [dict(conditions), dict(own), _EVER, dict(OF_SEVERAL)]
+    after = [] if after_id is None else [paging.behind(await paging.locate(sessions, after_id, own))]
+    page = _Page(every, after, paging, limit, offset)
+    index = _index(every)
+    if ordered is not None and index != indexes.SESSIONS_BY_TIME:
+        count = await _count(sessions, every, index)
+        # About how many sessions come first of all until so many of the search are among them.
+        looked_at = (offset + limit) * await sessions.estimated_document_count() // max(count, 1)
+        found = await _among_first(sessions, page, ordered) if looked_at <= min(LOOKED_AT, count // DEARER) else None
+        return count, await _rows(sessions, page, index) if found is None else found
+    count, rows = await side_by_side(_count(sessions, every, index), _rows(sessions, page, ordered or index))
+    return count, rows
 
-    async def page(
-        self,
-        conditions: Mapping[str, Any],
-        own: Mapping[str, Any],
-        order: Order,
-        after_id: UUID | None,
-        *,
-        limit: int,
-        offset: int,
-    ) -> tuple[int, Rows]:
-        """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen."""
-        paging, ordered = _ORDERS[order]
-        every = [dict(conditions), dict(own), _EVER, dict(OF_SEVERAL)]
-        after = [] if after_id is None else [paging.behind(await paging.locate(self._sessions, after_id, own))]
-        page = _Page(every, after, paging, limit, offset)
-        index = _index(every)
-        if ordered is not None and index != indexes.SESSIONS_BY_TIME:
-            count = await self._count(every, index)
-            # About how many sessions come first of all until so many of the search are among them.
-            looked_at = (offset + limit) * await self._sessions.estimated_document_count() // max(count, 1)
-            found = await self._among_first(page, ordered) if looked_at <= min(LOOKED_AT, count // DEARER) else None
-            return count, await self._rows(page, index) if found is None else found
-        count, rows = await side_by_side(self._count(every, index), self._rows(page, ordered or index))
-        return count, rows
 
-    async def _rows(self, page: _Page, index: Keys) -> Rows:
-        conditions = {"$and": [*page.every, *page.after]}
-        order, limit = page.paging.order, page.limit
-        cursor = as_sent(self._sessions).find(conditions, sort=order, hint=index, skip=page.offset, limit=limit)
-        return await Rows(self._sessions).read(cursor, limit)
+async def _rows(sessions: Collection, page: _Page, index: Keys) -> Rows:
+    conditions = {"$and": [*page.every, *page.after]}
+    order, limit = page.paging.order, page.limit
+    cursor = as_sent(sessions).find(conditions, sort=order, hint=index, skip=page.offset, limit=limit)
+    return await Rows(sessions).read(cursor, limit)
 
-    async def _among_first(self, page: _Page, ordered: Keys) -> Rows | None:
-        """Look for a page among those that come first of all sessions; None where these are not enough."""
-        pipeline: list[dict[str, Any]] = [
-            {"$match": {"$and": [_EVER, dict(OF_SEVERAL), *page.after]}},
-            {"$sort": dict(page.paging.order)},
-            {"$limit": LOOKED_AT},
-            {"$match": {"$and": list(page.every)}},
-            *([{"$skip": page.offset}] if page.offset else []),
-            {"$limit": page.limit},
-        ]
-        cursor = as_sent(self._sessions).aggregate(pipeline, hint=dict(ordered))
-        rows = await Rows(self._sessions).read(cursor, page.limit)
-        return rows if rows.is_cut or len(rows) == page.limit else None
 
-    async def _count(self, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
-        # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
-        found = await command(self._sessions, "count", query={"$and": list(conditions)}, hint=dict(index))
-        return int(found["n"])
+async def _among_first(sessions: Collection, page: _Page, ordered: Keys) -> Rows | None:
+    """Look for a page among those that come first of all sessions; None where these are not enough."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"$and": [_EVER, dict(OF_SEVERAL), *page.after]}},
+        {"$sort": dict(page.paging.order)},
+        {"$limit": LOOKED_AT},
+        {"$match": {"$and": list(page.every)}},
+        *([{"$skip": page.offset}] if page.offset else []),
+        {"$limit": page.limit},
+    ]
+    rows = await Rows(sessions).read(as_sent(sessions).aggregate(pipeline, hint=dict(ordered)), page.limit)
+    return rows if rows.is_cut or len(rows) == page.limit else None
+
+
+async def _count(sessions: Collection, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
+    # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
+    found = await command(sessions, "count", query={"$and": list(conditions)}, hint=dict(index))
+    return int(found["n"])
 
 
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:

@@ -19,7 +19,7 @@ from storage.queries.filters.keys import Conditions
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.words import InvalidSearchError, Validation
 from storage.queries.paging import HIDDEN_FIELDS, Paging, visible
-from storage.queries.sessions.session_list import OF_STATUS, Order, SessionList
+from storage.queries.sessions.session_list import OF_STATUS, SessionOrder, read_session_list
 
 THREAD_INTERCEPTIONS = 100
 """How many interceptions of a thread are shown at most, the first ones."""
@@ -92,7 +92,6 @@ class Sessions:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._sessions = database.sessions
-        self._list = SessionList(database.sessions)
         self._interceptions = database.interceptions
 
     async def page(
@@ -103,14 +102,16 @@ class Sessions:
         limit: int,
         after_id: UUID | None = None,
         offset: int = 0,
-        order: Order = Order.STARTED,
+        order: SessionOrder = SessionOrder.STARTED,
     ) -> tuple[int, Rows]:
         """Read a page (see `storage.queries.paging`) of what a `session_filter` finds, and count all of it.
 
         A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
         """
         async with self._database.query():
-            return await self._list.page(conditions, visible(visible_to), order, after_id, limit=limit, offset=offset)
+            return await read_session_list(
+                self._sessions, conditions, visible(visible_to), order, after_id, limit=limit, offset=offset
+            )
 
     async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
         """Return the document of one session; None where there is none that `visible_to`, if not None, may see."""

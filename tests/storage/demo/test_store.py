@@ -13,7 +13,7 @@ from intercept.refusals import Rule
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.demo.company import company
 from storage.demo.days import refusals_of
-from storage.demo.sessions import Person
+from storage.demo.sessions import InventedPerson
 from storage.demo.state import DemoState
 from storage.demo.store import STALE, DemoStore
 from tests.derived import derived_job
@@ -130,7 +130,7 @@ async def test_a_removal_stops_who_fills_it_in(store):
 
 def test_refusals_are_answered_as_a_bridge_answers_them():
     described, random = company(), Random(1)
-    people = [Person(uuid4(), "research", uuid4(), "token")]
+    people = [InventedPerson(uuid4(), "research", uuid4(), "token")]
     days = [NOW.date() - timedelta(days=day) for day in range(30)]
     refused = [one for day in days for one in refusals_of(described, people, random, day, NOW)]
     assert {(one.refusal.rule, one.refusal.status, one.refusal.retry_after_ms is None) for one in refused} == {

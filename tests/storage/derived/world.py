@@ -22,7 +22,7 @@ from storage.derived.rollup import Bucket
 from storage.prices.recosting import FOLLOWED, Recosting
 from storage.prices.recosts import Recosts
 from storage.queries.found import SPEND
-from storage.queries.interception_reader import InterceptionReader
+from storage.queries.interceptions import Interceptions
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.question import By, Dimension, Question
 from storage.queries.questions.questions import Questions
@@ -227,7 +227,7 @@ async def has_exported_all(database):
         question = Question(MIDNIGHT, MIDNIGHT + timedelta(days=9), by=tuple(map(By, by)), period=Period.DAY)
         assert await exported(database, question) == await expected_export(database, by), by
     ended = {"status": {"$in": ["completed", "failed"]}}
-    pages = InterceptionReader(database).pages(ended, visible_to=None)
+    pages = Interceptions(database).pages(ended, visible_to=None)
     found = [call["_id"] async for page in pages for call in page]
     newest_first = database.interceptions.find(ended).sort([("started_at", -1), ("_id", -1)])
     assert found == [call["_id"] async for call in newest_first]

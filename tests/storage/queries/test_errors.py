@@ -7,7 +7,7 @@ from intercept.records import EndReason, ProviderError, Status
 from storage.queries import errors as errors_module
 from storage.queries.errors import read_errors
 from storage.queries.filters.search_language import refusals_of
-from storage.queries.found import ErrorGroup, Kind
+from storage.queries.found import ErrorGroup, ErrorKey
 from storage.queries.questions.question import Question
 from storage.queries.questions.questions import Questions
 from storage.queries.questions.reading import Progress
@@ -51,7 +51,7 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
     async def tell(progress):
         result.append(progress)
 
-    kind = Kind("openai-eu", "gpt-5", 429, "upstream_error", "t", "too many")
+    kind = ErrorKey("openai-eu", "gpt-5", 429, "upstream_error", "t", "too many")
     last, later = 2 * DAY + 1, 2 * DAY + 2
     expected = [
         ErrorGroup(kind, 5, {ADA.id, BOB_ID}, at(1), at(last), UUID(int=last), ADA.id, "too many"),

@@ -14,7 +14,7 @@ from handlers.api.recorded import export
 from resources.recorded.export_formats import COLUMNS
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries import interception_reader as reader_module
+from storage.queries import interceptions as reader_module
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 
@@ -176,7 +176,7 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
     )
     clients[0].close()
     clients[1].reset()
-    await until(lambda: running.bridge.interception_reader._exports == reader_module.MAX_EXPORTS_AT_A_TIME - 2)
+    await until(lambda: running.bridge.interceptions._exports == reader_module.MAX_EXPORTS_AT_A_TIME - 2)
     assert numbers(await download("?limit=1")) == [3]
     for client in clients[2:]:
         client.reset()
@@ -187,7 +187,7 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
     response = await client.head()
-    await until(lambda: running.bridge.interception_reader._exports == 0)
+    await until(lambda: running.bridge.interceptions._exports == 0)
     assert not (await client.rest(response)).whole
     await running.afresh()
 
@@ -195,7 +195,7 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
     async def away(*_):
         raise DatabaseUnavailableError("MongoDB is unavailable")
 
-    monkeypatch.setattr(running.bridge.interception_reader, "_page", away)
+    monkeypatch.setattr(running.bridge.interceptions, "_next_page", away)
     client = await running.client()
     response = await client.request("GET", PATH, running.headers)
     message = "The database cannot be reached at the moment. Please try again later."
@@ -210,14 +210,14 @@ async def test_only_so_many_exports_are_under_way_and_who_takes_nothing_makes_ro
 async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkeypatch):
     await recorded(calls, 8, user_agent="a" * (2 << 20))
     pages = []
-    original = running.bridge.interception_reader._page
+    original = running.bridge.interceptions._next_page
 
     async def page(*requested):
         found = await original(*requested)
         pages.append(len(found))
         return found
 
-    monkeypatch.setattr(running.bridge.interception_reader, "_page", page)
+    monkeypatch.setattr(running.bridge.interceptions, "_next_page", page)
     client = await running.client(receive_buffer=4096)
     await client.send("GET", PATH, running.headers)
     response = await client.head()
@@ -234,7 +234,7 @@ async def test_a_client_that_does_not_read_holds_one_page(running, calls, monkey
 @pytest.mark.gen_test
 async def test_when_the_database_goes_away_half_way_it_never_looks_complete(running, calls, small_pages, version):
     await recorded(calls, 9)
-    original, pages = running.bridge.interception_reader._page, []
+    original, pages = running.bridge.interceptions._next_page, []
 
     async def page(*requested):
         pages.append(requested)
@@ -242,7 +242,7 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
             raise DatabaseUnavailableError("MongoDB is unavailable")
         return await original(*requested)
 
-    running.bridge.interception_reader._page = page
+    running.bridge.interceptions._next_page = page
     client = await running.client()
     await client.send("GET", PATH, running.headers, version=version)
     response = await client.head()
@@ -254,4 +254,4 @@ async def test_when_the_database_goes_away_half_way_it_never_looks_complete(runn
         assert response.header("Connection") == "close"
         with pytest.raises(ConnectionResetError):
             await client.at_end()
-    assert running.bridge.interception_reader._exports == 0
+    assert running.bridge.interceptions._exports == 0

@@ -12,7 +12,7 @@ from handlers.api.recorded.question_query import CHANGE_OF_NOTHING, MAX_BUCKETS,
 from handlers.operations.query import INVALID, read_query
 from handlers.problems import ValidationProblem
 from storage.queries.questions.calendar import Period, starts
-from storage.queries.questions.question import By, Dimension, Order, Subject
+from storage.queries.questions.question import By, Counted, Dimension, Order
 from tests.cases import for_each
 
 NOW = datetime(2026, 3, 5, 12, 30, 15, tzinfo=UTC)
@@ -44,7 +44,7 @@ def test_a_question_is_read_in_the_zone_it_names():
         *(Period.MONTH, Order.COST),
         *(5, 10, True),
     )
-    assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Subject.CALLS)
+    assert (requested.format, requested.tz, query.of) == ("csv", "Europe/Berlin", Counted.CALLS)
     usual = read({"of": ""}).question(NOW)
     assert (usual.start, usual.end) == (datetime(2026, 3, 4, 12, tzinfo=UTC), datetime(2026, 3, 5, 13, tzinfo=UTC))
 
@@ -108,7 +108,7 @@ def test_what_cannot_be_asked_is_refused_by_name(values, field, detail):
 
 
 times = st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001
-words = st.sampled_from([*Period, *Order, *Subject, "user,model", "Europe/Berlin", "csv", "previous", "7", "0"])
+words = st.sampled_from([*Period, *Order, *Counted, "user,model", "Europe/Berlin", "csv", "previous", "7", "0"])
 texts = st.one_of(times.map(lambda time: time.isoformat()), words, st.text(max_size=20))
 
 

@@ -47,7 +47,7 @@ async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, 
 @pytest.fixture
 def reading(running, monkeypatch):
     """Begin an export that waits for the database: its client, and what lets the database answer."""
-    original, requested, gate = running.bridge.interception_reader._page, asyncio.Event(), asyncio.Event()
+    original, requested, gate = running.bridge.interceptions._next_page, asyncio.Event(), asyncio.Event()
 
     async def page(*what):
         requested.set()
@@ -60,7 +60,7 @@ def reading(running, monkeypatch):
         await requested.wait()
         return client, gate
 
-    monkeypatch.setattr(running.bridge.interception_reader, "_page", page)
+    monkeypatch.setattr(running.bridge.interceptions, "_next_page", page)
     return begin
 
 

@@ -25,7 +25,7 @@ from storage.queries.questions import reading as reading_module
 from storage.queries.questions.calendar import Period, floor
 from storage.queries.questions.groups import TooManyPointsError, TooMuchError, UnsupportedOrderError
 from storage.queries.questions.plan import selection_of
-from storage.queries.questions.question import By, Dimension, Order, Question, Subject, has_many, parse_by
+from storage.queries.questions.question import By, Counted, Dimension, Order, Question, has_many, parse_by
 from storage.queries.questions.questions import Questions
 from tests.derived import derive
 from tests.examples import examples
@@ -76,7 +76,7 @@ def points_of(response):
 
 def check_rest(query, pages, groups):
     """What is in no group of a page is in the others, where no call is in two."""
-    for page in pages if not any(has_many(Subject.CALLS, one) for one in query.by) else ():
+    for page in pages if not any(has_many(Counted.CALLS, one) for one in query.by) else ():
         assert nonzero(page.others.total) == nonzero(summed((None, group.total) for group in groups).get(None, {}))
 
 
@@ -330,7 +330,7 @@ async def test_refusals_are_told_by_the_totals_or_by_the_rows(database):
     await database.refusals.insert_one(
         {"at": at, "rule": "rate", "initiator_id": ADA, "model": "a", "status": 429, "count": 3}
     )
-    refusals = replace(THREE_DAYS, of=Subject.REFUSALS, period=Period.DAY)
+    refusals = replace(THREE_DAYS, of=Counted.REFUSALS, period=Period.DAY)
 
     async def numbers(query):
         response = await Questions(database).answer(query)
@@ -369,7 +369,7 @@ async def test_sessions_are_added_up_by_when_they_started(database):
     await database.sessions.insert_many(
         {"_id": UUID(int=n), **session, "initiator_id": user, "models": models[n]} for n, user in enumerate([ADA, BOB])
     )
-    sessions = replace(THREE_DAYS, of=Subject.SESSIONS, by=(MODEL,), order=Order.TOKENS)
+    sessions = replace(THREE_DAYS, of=Counted.SESSIONS, by=(MODEL,), order=Order.TOKENS)
     response = await Questions(database).answer(sessions)
     found = {one.key[0]: (one.total["sessions"], one.total["interceptions"]) for one in response.groups}
     assert (found, response.total.total["sessions"]) == ({"a": (2, 6), "b": (1, 3)}, 2)

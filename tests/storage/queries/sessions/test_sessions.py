@@ -24,7 +24,7 @@ from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.sessions import session_list as session_list_module
 from storage.queries.sessions import sessions as sessions_module
-from storage.queries.sessions.session_list import Order
+from storage.queries.sessions.session_list import SessionOrder
 from storage.queries.sessions.sessions import Sessions, call_search, session_filter
 from tests.derived import derive, derive_listed
 from tests.storage.queries.decoded import Decoded
@@ -62,12 +62,22 @@ def found_by(**terms):
 async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(database, grouped):
     sessions = await grouped(*map(Call, (1, 2, 3, 4)))
     for order, field, values, expected in (
-        (Order.STARTED, "x", (0, 0, 0, 0), [4, 3, 2, 1]),
-        (Order.LAST_ACTIVE, "last_active_at", (NOON, NOON + timedelta(1), NOON, NOON - timedelta(1)), [2, 3, 1, 4]),
-        (Order.COST, "cost", (Decimal128("0.5"), Decimal128("10"), Decimal128("0"), Decimal128("9")), [2, 4, 1, 3]),
-        (Order.LOST, "lost", (Decimal128("1"), None, Decimal128("2"), None), [3, 1, 4, 2]),
-        (Order.FAILED, "failures", (0, 3, 1, 3), [4, 2, 3, 1]),
-        (Order.CALLS, "interceptions", (5, 7, 6, 2), [2, 3, 1, 4]),
+        (SessionOrder.STARTED, "x", (0, 0, 0, 0), [4, 3, 2, 1]),
+        (
+            SessionOrder.LAST_ACTIVE,
+            "last_active_at",
+            (NOON, NOON + timedelta(1), NOON, NOON - timedelta(1)),
+            [2, 3, 1, 4],
+        ),
+        (
+            SessionOrder.COST,
+            "cost",
+            (Decimal128("0.5"), Decimal128("10"), Decimal128("0"), Decimal128("9")),
+            [2, 4, 1, 3],
+        ),
+        (SessionOrder.LOST, "lost", (Decimal128("1"), None, Decimal128("2"), None), [3, 1, 4, 2]),
+        (SessionOrder.FAILED, "failures", (0, 3, 1, 3), [4, 2, 3, 1]),
+        (SessionOrder.CALLS, "interceptions", (5, 7, 6, 2), [2, 3, 1, 4]),
     ):
         for number, value in enumerate(values, 1):
             change = {"$set": {field: value}} if value is not None else {"$unset": {field: ""}}
@@ -183,7 +193,7 @@ async def test_those_with_the_most_are_found_among_all_that_come_first(database,
     await database.sessions.bulk_write(half)
 
     def page(model, limit, **cursor):
-        return sessions.page({"models": model}, visible_to=None, limit=limit, order=Order.FAILED, **cursor)
+        return sessions.page({"models": model}, visible_to=None, limit=limit, order=SessionOrder.FAILED, **cursor)
 
     # Every third session is of the rare model, of which there are too few to begin with the first of all.
     of = {"m0": [number for number in range(45, 0, -1) if number % 3 != 2], "m1": list(range(44, 0, -3))}

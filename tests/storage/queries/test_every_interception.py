@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from intercept.records import Status
-from storage.queries import interception_reader as reader_module
-from storage.queries.interception_reader import PAGE, InterceptionReader
+from storage.queries import interceptions as interceptions_module
+from storage.queries.interceptions import PAGE, Interceptions
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
 from tests.storage.searches import search_of
@@ -17,7 +17,7 @@ EVERYTHING = search_of().filter()
 
 @pytest.fixture
 def recorded(database):
-    return InterceptionReader(database)
+    return Interceptions(database)
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def calls(database):
 
 @pytest.fixture
 def small_pages(monkeypatch):
-    monkeypatch.setattr(reader_module, "PAGE", 3)
+    monkeypatch.setattr(interceptions_module, "PAGE", 3)
 
 
 async def numbers(pages):
@@ -52,7 +52,7 @@ async def test_what_starts_meanwhile_is_left_out_and_nothing_comes_twice(recorde
 
 @pytest.mark.gen_test
 async def test_nothing_is_left_open_in_the_database_between_pages(private_database, commands, small_pages):
-    calls, recorded = Calls(private_database), InterceptionReader(private_database)
+    calls, recorded = Calls(private_database), Interceptions(private_database)
     await ended(calls, 1, 2, 3, 4, 5)
     commands.sent.clear()
     async with aclosing(recorded.pages(EVERYTHING, visible_to=None)) as pages:
@@ -77,7 +77,7 @@ SEARCHES = [
 
 @pytest.mark.gen_test
 async def test_every_page_stands_in_an_index_in_its_order(database, small_pages):
-    recorded, calls = InterceptionReader(database), Calls(database)
+    recorded, calls = Interceptions(database), Calls(database)
     await ended(calls, *range(1, 9), model="m")
     await calls.start(9)
     profiled = database.interceptions.database
