@@ -56,10 +56,9 @@ from storage.queries.accounts.tokens import Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.sessions.sessions import Sessions
-from storage.recording import left_calls
+from storage.recording import left_calls, text_retention
 from storage.recording.outbox.spool_folders import adopt
 from storage.recording.recorder import Recorder
-from storage.recording.text_retention import TextRetention
 from storage.search.find import SearchIndex
 from storage.search.writing import add_entries, remove_entries
 from upstream.client import UpstreamClient
@@ -214,7 +213,7 @@ def start_upkeep(process: Process, bridge: Bridge) -> None:
         across="livemax",
     )
     process.start("derived", derived.run if process.workers is None else derived.watch)
-    process.start("text_retention", TextRetention(database, now=now, removed=metrics.texts_removed.inc).run)
+    process.start("text_retention", partial(text_retention.watch, database, now=now, removed=metrics.texts_removed.inc))
     process.start("spool", partial(adopt, process.spool_folder, database))
     process.start("metrics", metrics.publish)
 

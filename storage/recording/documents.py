@@ -1,7 +1,7 @@
 """How an interception is kept as one MongoDB document. Pure: no I/O, no clock.
 
-A document looks like its API resource (`resources.recorded.interceptions`), with native times and UUIDs. Its parts are made
-by `storage.recording.parts`. These fields differ from the resource:
+A document looks like its API resource (`resources.recorded.interceptions`), with native times and UUIDs. `metadata` says what
+of a text was left out, and how a policy had it kept. These fields differ from the resource:
 
 - `initiator_id` is the initiator, and `request_ids` has every id that `request_id` finds the interception by.
 - `usage`, the provider's own object, is JSON text, since no key or number of a provider's may disturb the database.
@@ -28,17 +28,30 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import chain
 from typing import Any
 from uuid import UUID, uuid5
+from zlib import crc32
 
+import msgspec
 from bson.decimal128 import Decimal128
 
 from intercept.ids import format_id, in_any_case
-from intercept.recording import Recording
-from intercept.records import Ending, Interception, Status, TokenUsage, Try
+from intercept.recording import Keep, Recording
+from intercept.records import (
+    Ending,
+    Interception,
+    ModelResponse,
+    ModelThought,
+    Status,
+    TokenUsage,
+    ToolResult,
+    ToolUsage,
+    Try,
+    UserPrompt,
+)
 from storage.costs.prices import Cost
 from storage.mongo.codec import binary
-from storage.recording import parts
 from storage.recording.figures import figures_of
 from storage.recording.links import Link
 
@@ -50,6 +63,11 @@ MAX_LIST = 2_000
 
 MAX_ID = 256
 """Longest id, in characters, that an interception is found by."""
+
+USAGE_BYTES = 64 << 10
+"""Largest usage object that is kept, in bytes of JSON; its depth is limited to `USAGE_DEPTH`."""
+
+USAGE_DEPTH = 16
 
 FINGERPRINT_BYTES = 16
 """Size of a fingerprint."""
@@ -97,7 +115,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         document["links"] = links
     is_tool_result = bool(_distinct_ids(interception.answered_tool_call_id))
     continues = is_tool_result or not conversation.keys().isdisjoint(("continues", "previous_response_id"))
-    results = [parts.tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
+    results = [_tool_result(one) for one in interception.tool_results if _distinct_ids(one.id)]
     if results:
         document["tool_results"] = results
     if session_id := session_id_of(interception.initiator_id, interception.client_session_id):
@@ -152,7 +170,7 @@ def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
 def prompts_of(interception: Interception, new_id: Callable[[], UUID]) -> list[dict[str, Any]]:
     """Make the prompts of the document of an interception."""
     prompt = interception.user_prompt
-    return [] if prompt is None else [parts.user_prompt(prompt, new_id, interception.started_at)]
+    return [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)]
 
 
 def ended_document(
@@ -188,13 +206,13 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "ended_at": at,
         "response_id": reading.response_id,
         "request_ids": _request_ids(ending),
-        "token_usages": [parts.token_usage(usage, new_id, at) for usage in usages[:MAX_LIST]],
-        "tool_usages": [parts.tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
-        "model_thoughts": [parts.model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
+        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:MAX_LIST]],
+        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
+        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
         "cost": None if cost is None else cost.stored,
     }
     if (response := reading.response) is not None:
-        fields["response"] = parts.model_response(response)
+        fields["response"] = _model_response(response)
     if price := _provider_cost(usages):
         fields["provider_cost"] = price
     if ending.credential_hint:
@@ -274,3 +292,84 @@ def _provider_cost(usages: Sequence[TokenUsage]) -> dict[str, Any] | None:
     if not prices:
         return None
     return {"usd": Decimal128(sum((price.usd for price in prices), Decimal())), "source": prices[0].source}
+
+
+def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "prompt": prompt.prompt,
+        "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)} | _kept(prompt),
+        "created_at": at,
+    }
+
+
+def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    text = _usage_text(usage.usage)
+    return {
+        "id": binary(new_id()),
+        "provider_response_id": usage.provider_response_id,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_input_tokens": usage.cache_read_input_tokens,
+        "cache_write_input_tokens": usage.cache_write_input_tokens,
+        "source": str(usage.source),
+        "metadata": {"truncated": True} if text is None else {"usage": text},
+        "created_at": at,
+        **({"model": usage.model} if usage.model else {}),
+    }
+
+
+def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "provider_response_id": usage.provider_response_id,
+        "provider_tool_call_id": usage.provider_tool_call_id,
+        "server_url": usage.server_url,
+        "tool": usage.tool,
+        "input": usage.input,
+        "injected": usage.injected,
+        "invocation_error": usage.invocation_error,
+        "metadata": ({"truncated": True} if usage.truncated else {}) | _kept(usage),
+        "created_at": at,
+        **({"checksum": crc32(usage.input.encode(errors="replace"))} if usage.input else {}),
+    }
+
+
+def _tool_result(result: ToolResult) -> dict[str, Any]:
+    return {"id": result.id, "bytes": result.bytes, "is_error": result.is_error}
+
+
+def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+    return {
+        "id": binary(new_id()),
+        "content": thought.content,
+        "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {}), **_kept(thought)},
+        "created_at": at,
+    }
+
+
+def _model_response(response: ModelResponse) -> dict[str, Any]:
+    return {"text": response.text, "metadata": ({"truncated": True} if response.truncated else {}) | _kept(response)}
+
+
+def _kept(text: UserPrompt | ToolUsage | ModelThought | ModelResponse) -> dict[str, str]:
+    return {} if text.kept is Keep.FULL else {"recording": text.kept.value}
+
+
+def _usage_text(usage: dict[str, Any]) -> str | None:
+    """Return the object as JSON, None when it is too large, too deep or beyond what can be shown again."""
+    try:
+        text = msgspec.json.encode(usage) if _is_shallow(usage) else b""
+    except (ValueError, OverflowError):
+        return None
+    return text.decode() if 0 < len(text) <= USAGE_BYTES else None
+
+
+def _is_shallow(usage: dict[str, Any]) -> bool:
+    level: list[Any] = [usage]
+    for _ in range(USAGE_DEPTH):
+        items = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
+        level = [item for item in items if isinstance(item, (dict, list))]
+        if not level:
+            return True
+    return False

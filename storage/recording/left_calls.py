@@ -64,19 +64,15 @@ async def end_what_is_left(database: Database, membership: Membership) -> int:
         )
         for process in [one["_id"] async for one in with_calls]:
             if members.is_silent(str(process)):
-                ended += await end_calls_left(database, process)
+                ended += await _end_calls_of(database, process)
         for process, heartbeat in membership.others.items():
             if members.is_silent(str(process)) and members.is_dead(str(process)):  # not if it has just come back
                 await database.members.delete_one({"_id": process, "beat": heartbeat.get("beat")})
     return ended
 
 
-async def end_calls_left(database: Database, process: UUID) -> int:
-    """End the calls of a dead process. Return the number of these calls.
-
-    Raises:
-        PyMongoError: They are not all ended.
-    """
+async def _end_calls_of(database: Database, process: UUID) -> int:
+    """End the calls of a dead process. Return the number of these calls."""
     heartbeat_at = (await database.members.find_one({"_id": process}) or {}).get("heartbeat_at")
     left = {"instance_id": process, **IN_FLIGHT}
     ended = 0

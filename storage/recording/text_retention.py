@@ -44,58 +44,47 @@ _DIGESTS: Final = ("blocks", "fingerprint", "continues")
 _READ: Final = dict.fromkeys(("client_session_id", "removal_at", "texts_until"), True)
 
 
-class TextRetention:
-    """Removes the texts of a database when it is time, and calls `removed` with the number of calls."""
+async def watch(
+    database: Database, *, now: Now, removed: Callable[[int], None] = lambda _: None, pause: Pause = asyncio.sleep
+) -> None:
+    """Remove the texts of a database when it is time, until cancelled; call `removed` with the numbers of calls.
 
-    def __init__(
-        self,
-        database: Database,
-        *,
-        now: Now,
-        removed: Callable[[int], None] = lambda _: None,
-        pause: Pause = asyncio.sleep,
-    ) -> None:
-        self._database = database
-        self._now = now
-        self._removed = removed
-        self._pause = pause
+    Raises:
+        DatabaseRefusalError: The database removes nothing.
+    """
+    while True:
+        with database.health.tolerate("texts whose retention is over are not removed"):
+            await remove_due(database, now=now, removed=removed, pause=pause)
+        await pause(PASS_SECONDS)
+        await database.health.wait_until_back()
 
-    async def run(self) -> None:
-        """Make one pass after the other, until cancelled.
 
-        Raises:
-            DatabaseRefusalError: The database removes nothing.
-        """
-        while True:
-            with self._database.health.tolerate("texts whose retention is over are not removed"):
-                await self.remove_due()
-            await self._pause(PASS_SECONDS)
-            await self._database.health.wait_until_back()
+async def remove_due(
+    database: Database, *, now: Now, removed: Callable[[int], None] = lambda _: None, pause: Pause = asyncio.sleep
+) -> int:
+    """Remove all texts whose time has come; return of how many calls.
 
-    async def remove_due(self) -> int:
-        """Remove all texts whose time has come; return of how many calls.
+    Raises:
+        DatabaseUnavailableError: Not all were removed.
+    """
+    number = 0
+    while found := await _remove_batch(database, now(), removed):
+        number += found
+        await pause(BATCH_PAUSE_SECONDS)
+    return number
 
-        Raises:
-            DatabaseUnavailableError: Not all were removed.
-        """
-        removed = 0
-        while number := await self._batch():
-            removed += number
-            await self._pause(BATCH_PAUSE_SECONDS)
-        return removed
 
-    async def _batch(self) -> int:
-        until = self._now()
-        due = {"removal_at": {"$lte": until}, "status": {"$in": _ENDED}}
-        async with self._database.within(BATCH_SECONDS, _OPERATION):
-            cursor = self._database.interceptions.find(due, _READ, sort=list(REMOVAL), hint=list(REMOVAL))
-            calls = await cursor.limit(BATCH).to_list(BATCH)
-            if not calls:
-                return 0
-            changes = [_without_texts(call, until) for call in calls]
-            done = await self._database.interceptions.bulk_write(changes, ordered=False)
-        self._removed(done.modified_count)
-        return len(calls)
+async def _remove_batch(database: Database, until: datetime, removed: Callable[[int], None]) -> int:
+    due = {"removal_at": {"$lte": until}, "status": {"$in": _ENDED}}
+    async with database.within(BATCH_SECONDS, _OPERATION):
+        cursor = database.interceptions.find(due, _READ, sort=list(REMOVAL), hint=list(REMOVAL))
+        calls = await cursor.limit(BATCH).to_list(BATCH)
+        if not calls:
+            return 0
+        changes = [_without_texts(call, until) for call in calls]
+        done = await database.interceptions.bulk_write(changes, ordered=False)
+    removed(done.modified_count)
+    return len(calls)
 
 
 def _without_texts(call: Mapping[str, Any], until: datetime) -> UpdateOne:

@@ -30,7 +30,7 @@ from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import TOKENS
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch
-from storage.recording.text_retention import TextRetention
+from storage.recording.text_retention import remove_due
 from tests.intercept.packed import read_blocks
 from tests.storage import rollup_checks, search_checks
 from tests.storage.records import INSTANCE, counting_ids, ending, interception
@@ -96,7 +96,7 @@ class World:
         async def no_pause(_):
             pass
 
-        await TextRetention(self._database, now=self.now, pause=no_pause).remove_due()
+        await remove_due(self._database, now=self.now, pause=no_pause)
 
     def _recosting(self):
         async def version():

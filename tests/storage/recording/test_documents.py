@@ -25,7 +25,7 @@ from intercept.records import (
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import ToolResult as ShownResult
 from storage.costs.prices import Cost
-from storage.recording import documents, parts
+from storage.recording import documents
 from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document
 from storage.recording.operations import Action
 from tests.cases import for_each
@@ -215,7 +215,7 @@ def deep(levels):
 
 @for_each(
     "usage",
-    [deep(parts.USAGE_DEPTH + 1), deep(900), {"a": "x" * parts.USAGE_BYTES}, {"a": "\ud800"}],
+    [deep(documents.USAGE_DEPTH + 1), deep(900), {"a": "x" * documents.USAGE_BYTES}, {"a": "\ud800"}],
     ids=["too deep", "far too deep", "too large", "half a character"],
 )
 def test_a_usage_object_that_cannot_be_shown_again_is_left_out(usage):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -20,7 +21,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.recording import text_retention
-from storage.recording.text_retention import TextRetention
+from storage.recording.text_retention import remove_due
 from storage.search.entries import word_digest
 from tests.derived import derive
 from tests.intercept.packed import read_blocks
@@ -78,11 +79,11 @@ def removed():
 
 
 @pytest.fixture
-def retention(database, clock, removed):
+def remove(database, clock, removed):
     async def pause(seconds):
         assert seconds > 0
 
-    return TextRetention(database, now=clock, removed=removed.append, pause=pause)
+    return partial(remove_due, database, now=clock, removed=removed.append, pause=pause)
 
 
 async def keep(calls, *numbers, days=1, session="s", end=True, recording=None):
@@ -105,16 +106,16 @@ async def document(database, number):
 
 
 @pytest.mark.gen_test
-async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(database, calls, retention, clock, removed):
+async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(database, calls, remove, clock, removed):
     await keep(calls, 1)
     await keep(calls, 2, days=2)
     await keep(calls, 3, days=None)
     await derive(database)
     before = {number: await document(database, number) for number in (1, 2, 3)}
     assert before[1]["texts_until"] == NOON + timedelta(seconds=1) + DAY
-    assert await retention.remove_due() == 0
+    assert await remove() == 0
     clock.time = NOON + timedelta(seconds=1) + DAY
-    assert await retention.remove_due() == 1
+    assert await remove() == 1
     after = await document(database, 1)
     assert SECRET not in str(after)
     gone = {"blocks", "fingerprint", "texts_until", "removal_at"}
@@ -144,13 +145,11 @@ async def test_texts_are_removed_when_their_time_is_over_and_all_else_stays(data
         name: before[1][name] for name in before[1].keys() - changed - gone
     }
     assert [await document(database, number) for number in (2, 3)] == [before[2], before[3]]
-    assert (await retention.remove_due(), removed) == (0, [1])
+    assert (await remove(), removed) == (0, [1])
 
 
 @pytest.mark.gen_test
-async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
-    database, calls, retention, clock, removed
-):
+async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(database, calls, remove, clock, removed):
     for_a_day = Recording(responses=Keep.FULL, responses_retention=1)
     await keep(calls, 1, recording=Recording(responses=Keep.FULL, responses_retention=1, retention=3))
     await keep(calls, 2, recording=for_a_day)
@@ -159,7 +158,7 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
     await calls.presume(4)
     before = {number: await document(database, number) for number in (1, 2)}
     clock.time = NOON + timedelta(seconds=2) + DAY
-    assert await retention.remove_due() == 2
+    assert await remove() == 2
     changes = {"response": {"text": "", "metadata": {"truncated": True, "removed": True}}}
     for number, later in ((1, {"removal_at": before[1]["texts_until"]}), (2, {})):
         stays = {name: value for name, value in before[number].items() if name not in {"response_until", "removal_at"}}
@@ -167,7 +166,7 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
         assert after.pop("changed")
         assert after == stays | changes | later
     clock.time = NOON + timedelta(seconds=4) + 3 * DAY
-    assert await retention.remove_due() == 3
+    assert await remove() == 3
     assert SECRET not in str([await document(database, number) for number in (1, 3)])
     late = await document(database, 4)
     assert late.keys().isdisjoint(("response_until", "response"))
@@ -176,7 +175,7 @@ async def test_a_response_is_removed_before_the_other_texts_where_that_is_said(
 
 @pytest.mark.parametrize("is_derived", [True, False], ids=["later", "before"])
 @pytest.mark.gen_test
-async def test_a_session_shows_no_prompt_that_was_removed(database, calls, retention, clock, is_derived):
+async def test_a_session_shows_no_prompt_that_was_removed(database, calls, remove, clock, is_derived):
     async def prompts():
         found = database.sessions.find().sort("first_prompt_at")
         return [(session["first_prompt"], session["last_prompt"]) async for session in found]
@@ -188,7 +187,7 @@ async def test_a_session_shows_no_prompt_that_was_removed(database, calls, reten
         await derive(database)
         assert await prompts() == [(f"{SECRET} 1", f"{SECRET} 1"), (f"{SECRET} 2", f"{SECRET} 2")]
     clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 2
+    assert await remove() == 2
     assert SECRET not in str(await database.interceptions.find().to_list(None))
     await derive(database)
     assert SECRET not in str(await prompts())
@@ -226,33 +225,33 @@ async def test_the_search_index_has_no_words_of_texts_that_are_removed(database,
     await derive(database)
     assert await indexed() == [*"1235"]
     clock.pass_(3 * DAY.total_seconds())
-    assert await retention.remove_due() == 3
+    assert await remove() == 3
     await derive(database)
     assert await indexed() == ["5"]
     await has_indexed_all(database)
 
 
 @pytest.mark.gen_test
-async def test_a_call_in_flight_waits_for_its_end(database, calls, retention, clock):
+async def test_a_call_in_flight_waits_for_its_end(database, calls, remove, clock):
     await keep(calls, 1, end=False)
     clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 0
+    assert await remove() == 0
     await calls.end(1, reading=READING)
-    assert await retention.remove_due() == 1
+    assert await remove() == 1
     assert SECRET not in str(await document(database, 1))
 
 
 @pytest.mark.gen_test
-async def test_what_a_late_true_end_brings_is_removed_too(database, calls, retention, clock):
+async def test_what_a_late_true_end_brings_is_removed_too(database, calls, remove, clock):
     await keep(calls, 1, end=False)
     await calls.presume(1)
     await derive(database)
     clock.pass_(2 * DAY.total_seconds())
-    assert await retention.remove_due() == 1
+    assert await remove() == 1
     await calls.end(1, reading=READING)
     assert SECRET in str(await document(database, 1))
     await derive(database)
-    assert await retention.remove_due() == 1
+    assert await remove() == 1
     assert SECRET not in str(await document(database, 1))
 
 
@@ -263,9 +262,8 @@ async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database
     await derive(database)
     clock.pass_(2 * DAY.total_seconds())
     counted = []
-    both = [TextRetention(database, now=clock, removed=counted.append) for _ in range(2)]
     monkeypatch.setattr(text_retention, "BATCH_PAUSE_SECONDS", 0)
-    await asyncio.gather(*(one.remove_due() for one in both))
+    await asyncio.gather(*[remove_due(database, now=clock, removed=counted.append) for _ in range(2)])
     assert sum(counted) == 10
     assert await database.interceptions.count_documents({"removal_at": {"$exists": True}}) == 0
     assert SECRET not in str([one async for one in database.interceptions.find()])

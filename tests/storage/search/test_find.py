@@ -27,7 +27,7 @@ from storage.queries.filters.keys import Term
 from storage.queries.filters.kinds import Comparison, StatusClass, Tag
 from storage.queries.filters.texts import TextQuery
 from storage.recording.documents import ended_document, start_document
-from storage.recording.text_retention import TextRetention
+from storage.recording.text_retention import remove_due
 from storage.search import find as find_module
 from storage.search.conditions import CallQuery
 from storage.search.find import MAX_CHECKED, Found, SearchIndex
@@ -168,7 +168,7 @@ async def test_texts_whose_retention_is_over_are_not_found_any_more(database):
     await database.interceptions.insert_many([documents[0], documents[1] | {"texts_until": NOON, "removal_at": NOON}])
     await index(database)
     assert await listed(database, query_of(texts=says("word"))) == (2, [2, 1])
-    assert await TextRetention(database, now=now).remove_due() == 1
+    assert await remove_due(database, now=now) == 1
     await index(database)
     assert await listed(database, query_of(texts=says("word"))) == (1, [1])
     assert await listed(database, query_of(terms=(Term("tool", ("Bash",)),))) == (2, [2, 1])
