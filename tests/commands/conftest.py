@@ -31,7 +31,7 @@ def output(run):
 
 @pytest.fixture
 def ada(output):
-    output("users", "add", "ada", "--display-name", "Ada")
+    output("users", "add", "ada", "--name", "Ada")
     (user,) = json.loads(output("users", "list", "--json"))
     return UUID(user["id"])
 
