@@ -211,7 +211,7 @@ async def test_checksums_by_which_calls_are_compared_go_when_the_texts_do(databa
 
 
 @pytest.mark.gen_test
-async def test_the_search_index_has_no_words_of_texts_that_are_removed(database, calls, clock, retention):
+async def test_the_search_index_has_no_words_of_texts_that_are_removed(database, calls, clock, remove):
     async def indexed():
         _, entries = await read_index(database)
         return [word for word in "12345" if any(word_digest(word) in entry.digests for entry in entries)]
