@@ -6,8 +6,7 @@ import click
 
 from commands.command import command, groups_of, run
 from commands.output import format_time, json_option, show
-from resources.accounts.groups import Group
-from resources.accounts.users import User
+from resources.accounts.groups import ListedGroup
 
 
 @click.group()
@@ -33,7 +32,7 @@ def list_groups(as_json: bool) -> None:
         (group.name, group.display_name, str(members), format_time(group.created_at, ""), str(group.id))
         for group, members in found
     ]
-    structs = [Group.of(group, members) for group, members in found]
+    structs = [ListedGroup.extending(group, members=members) for group, members in found]
     show(structs, ("NAME", "DISPLAY NAME", "MEMBERS", "CREATED", "ID"), rows, as_json)
 
 
@@ -44,7 +43,7 @@ def list_members(group: str, as_json: bool) -> None:
     """List the users in GROUP, by name."""
     _, found = run(lambda database: groups_of(database).members_page(group, limit=0, offset=0))
     rows = [(user.username, user.role, user.name, str(user.id)) for user in found]
-    show(map(User.of, found), ("NAME", "ROLE", "FULL NAME", "ID"), rows, as_json)
+    show(found, ("NAME", "ROLE", "FULL NAME", "ID"), rows, as_json)
 
 
 @command(groups, "add-member")

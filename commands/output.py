@@ -12,6 +12,8 @@ from typing import Any
 import click
 import msgspec
 
+from resources.shown import shown
+
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 
 
@@ -29,7 +31,7 @@ def show(found: Iterable[object], headings: Sequence[str], rows: Iterable[Sequen
 def show_json(value: Any) -> None:
     """Print as JSON."""
     # ASCII alone: what clients and models wrote must not reach a terminal as control characters.
-    click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
+    click.echo(json.dumps(msgspec.to_builtins(shown(value)), indent=2))
 
 
 def format_time(time: datetime | None, otherwise: str) -> str:

@@ -55,7 +55,7 @@ def _show(found: Iterable[TokenDetails], as_json: bool) -> None:
         )
         for one in listed
     ]
-    tokens = [FoundToken.of(one.token, one.last_use, user=Initiator.of_user(one.user)) for one in listed]
+    tokens = [FoundToken.used(one.token, one.last_use, user=Initiator.of_user(one.user)) for one in listed]
     show(tokens, HEADINGS, rows, as_json)
 
 

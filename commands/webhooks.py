@@ -8,10 +8,9 @@ import click
 
 from commands.command import Read, command, now, run
 from commands.output import format_time, json_option, show
-from resources.alerts.webhooks import Webhook, read_url
+from resources.alerts.webhooks import ListedWebhook, read_url
 from settings import settings_of
-from storage.alerts import documents
-from storage.alerts.documents import AlertType
+from storage.alerts.documents import AlertType, Webhook
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
@@ -28,18 +27,22 @@ def webhooks() -> None:
 def list_webhooks(as_json: bool) -> None:
     """List the webhooks, with what became of the last delivery of each."""
 
-    async def read(database: Database) -> tuple[list[documents.Webhook], dict[UUID, int]]:
+    async def read(database: Database) -> tuple[list[Webhook], dict[UUID, int]]:
         return await _webhooks(database).list_all(), await Outbox(database, now=now).waiting()
 
     found, waiting = run(read)
     rows = [
         (
             *(str(one.id), one.url, "off" if one.disabled else "on", str(waiting.get(one.id, 0))),
-            *(("", "") if one.last is None else (format_time(one.last.at, ""), one.last.error or "delivered")),
+            *(
+                ("", "")
+                if (last := one.last_delivery) is None
+                else (format_time(last.at, ""), last.error or "delivered")
+            ),
         )
         for one in found
     ]
-    structs = [Webhook.of(one, waiting.get(one.id, 0)) for one in found]
+    structs = [ListedWebhook.extending(one, waiting=waiting.get(one.id, 0)) for one in found]
     show(structs, ("ID", "URL", "STATE", "WAITING", "LAST TRY", "RESULT"), rows, as_json)
 
 
@@ -51,7 +54,7 @@ def list_webhooks(as_json: bool) -> None:
 @click.option("--description", default="", help="In your words.")
 def add_webhook(url: str, types: tuple[str, ...], description: str) -> None:
     """Have alerts posted to URL: https, or http to this machine. The secret is printed once."""
-    wanted = types or tuple(one.value for one in AlertType)
+    wanted = tuple(map(AlertType, types)) or tuple(AlertType)
     webhook, secret = run(lambda database: _webhooks(database).add(url, wanted, description=description))
     click.echo(f"Added the webhook {webhook.id}. Its secret, which is not shown again:", err=True)
     click.echo(secret)

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from intercept.times import format_time
 from storage.accounts.users import User
+from storage.mongo.documents.stored import TIME_SCHEMA
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
@@ -19,9 +20,8 @@ Count = Annotated[int, Meta(ge=0)]
 Time = Annotated[
     str,
     Meta(
-        pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$",
         description="RFC 3339, in UTC with milliseconds.",
-        extra_json_schema={"format": "date-time"},
+        extra_json_schema=TIME_SCHEMA,
     ),
 ]
 """What `intercept.times.format_time` writes."""

@@ -18,6 +18,7 @@ from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
 from limits.protection.concurrency import ConcurrencyLimit, Slot
 from resources.errors import Error, Validation
+from resources.shown import shown
 from storage.accounts.identities import Identity, Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
 from storage.accounts.users import Role
@@ -135,7 +136,7 @@ class IdentifiedHandler(BridgeHandler):
         if version:
             self.set_header("ETag", f'"{version}"')
         self.set_header("Content-Type", "application/json")
-        body = msgspec.json.encode(value)
+        body = msgspec.json.encode(shown(value))
         self.write(body)
         self._unsent += len(body)
 

@@ -20,6 +20,7 @@ from handlers.openapi.parts import Described
 from handlers.openapi.paths import calls
 from handlers.operations import description
 from handlers.operations.catalogue import OPERATIONS
+from storage.mongo.documents.stored import HIDDEN
 
 # In the order in which they are looked for; the first that is there counts.
 SECURITY_SCHEMES = {
@@ -97,9 +98,18 @@ def openapi_document(version: str) -> Described:
     }
     types = [*_types(document), *refusals.SCHEMAS]
     schemas, named = msgspec.json.schema_components(types, ref_template="#/components/schemas/{name}")
-    document["components"]["schemas"] = dict(sorted(named.items()))
+    document["components"]["schemas"] = {name: _without_hidden(named[name]) for name in sorted(named)}
     plain: Described = msgspec.json.decode(msgspec.json.encode(_with_schemas(document, iter(schemas))))
     return plain
+
+
+def _without_hidden(schema: Described) -> Described:
+    """The schema of an object without what is stored and never shown."""
+    hidden = {name for name, one in schema.get("properties", {}).items() if HIDDEN in one}
+    if not hidden:
+        return schema
+    properties = {name: one for name, one in schema["properties"].items() if name not in hidden}
+    return schema | {"properties": properties, "required": [one for one in schema["required"] if one not in hidden]}
 
 
 def _types(value: Any) -> Iterator[Any]:

@@ -14,6 +14,7 @@ from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
 from handlers.operations.operation import Download, Operation
 from handlers.problems import Problem, stopping
 from intercept.records import EndReason
+from resources.shown import shown
 
 if TYPE_CHECKING:
     from handlers.operations.handler import OperationHandler
@@ -112,7 +113,7 @@ class LongResponse:
             answer = await operation.function(**arguments)
             if "report" in operation.hints and self.in_lines and not isinstance(answer, Download):
                 handler.set_header("Content-Type", LINES)
-                handler.write(msgspec.json.encode({"result": answer}) + b"\n")
+                handler.write(msgspec.json.encode({"result": shown(answer)}) + b"\n")
             else:
                 await handler.answer(operation, answer)
         except Exception as error:

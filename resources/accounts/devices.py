@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from resources.bodies import Body, Readers, one_of
-from resources.fields import Time, doc, of_fields
-from storage.accounts.sign_in import device_states
-from storage.accounts.users import MAX_NAME
+from resources.fields import doc
 
 MAX_CODE = 64
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
@@ -48,20 +46,6 @@ class DeviceError(Struct):
         "temporarily_unavailable",
     ]
     error_description: str | UnsetType = UNSET
-
-
-class Device(Struct):
-    """A program that wants a token."""
-
-    name: Annotated[str, Meta(max_length=MAX_NAME, description="The name that the program gave. It is not verified.")]
-    client_ip: Annotated[str, doc("The address of the program.")]
-    created_at: Time
-    expires_at: Time
-
-    @classmethod
-    def of(cls, device: device_states.Device) -> Self:
-        """Show a program."""
-        return of_fields(cls, structs.asdict(device))
 
 
 def _code(text: str) -> str:

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, ClassVar, Self
-from uuid import UUID
+from typing import Annotated, ClassVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, UnsetType
 
-from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Count, Time, doc
-from storage.accounts import users
-from storage.accounts.users import MAX_NAME, MAX_USERNAME, checked_group_name, checked_name
+from resources.fields import Count, doc
+from storage.accounts.users import MAX_NAME, MAX_USERNAME, Group, checked_group_name, checked_name
 
 
-class Group(Struct):
-    """A group of users."""
+class ListedGroup(Group, frozen=True, kw_only=True):
+    """A group of users, and how many they are."""
 
-    id: UUID
-    name: str
-    display_name: str
-    created_at: Time
     members: Annotated[Count, doc("The number of its members.")]
-
-    @classmethod
-    def of(cls, group: users.Group, members: int) -> Self:
-        """Show a group with the number of its members."""
-        return cls(group.id, group.name, group.display_name, format_time(group.created_at), members)
 
 
 GroupName = Annotated[

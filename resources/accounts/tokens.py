@@ -6,14 +6,13 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, ClassVar, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, UnsetType
 
-from intercept.times import format_time
 from resources.bodies import Body, Readers
-from resources.fields import Initiator, Time, doc, of_fields
+from resources.fields import Initiator, doc
 from settings.kinds import DURATION, POSITIVE_DURATION
-from storage.accounts import users
-from storage.accounts.users import MAX_NAME, TokenUse, checked_name
+from storage.accounts.users import MAX_NAME, Token, TokenUse, checked_name
+from storage.mongo.documents.stored import StoredTime
 
 MAX_OVERLAP = timedelta(days=30)
 """How long a token that is replaced may work on."""
@@ -21,36 +20,27 @@ MAX_OVERLAP = timedelta(days=30)
 DEFAULT_OVERLAP = timedelta(hours=24)
 
 
-class Token(Struct):
-    """A token without its secret."""
+class ListedToken(Token, frozen=True, kw_only=True):
+    """A token without its secret, and its last use."""
 
-    id: Annotated[str, doc("The part of the token before the hyphen.")]
-    name: str
-    created_at: Time
-    expires_at: Annotated[Time | None, doc("Null is never.")]
-    revoked_at: Annotated[Time | None, doc("Null if it is not revoked.")]
-    last_used_at: Annotated[Time | None, doc("Accurate to about 20 seconds; null if no use is known.")]
+    last_used_at: Annotated[StoredTime | None, doc("Accurate to about 20 seconds; null if no use is known.")]
     last_client: Annotated[str | None, doc("The client that used it last; `Dashboard` for a session.")]
     last_client_ip: Annotated[str | None, doc("The address of that client.")]
 
     @classmethod
-    def of(cls, token: users.Token, use: TokenUse | None = None, /, **further: Any) -> Self:
-        """Make the resource of a token, with further fields."""
-        last = {
-            "last_used_at": use and format_time(use.at),
-            "last_client": use and use.client,
-            "last_client_ip": use and use.client_ip,
-        }
-        return of_fields(cls, structs.asdict(token), **last, **further)
+    def used(cls, token: Token, use: TokenUse | None = None, /, **further: Any) -> Self:
+        """Show a token with its last use, and with further fields."""
+        at, client, client_ip = (use.at, use.client, use.client_ip) if use else (None, None, None)
+        return cls.extending(token, last_used_at=at, last_client=client, last_client_ip=client_ip, **further)
 
 
-class CreatedToken(Token):
+class CreatedToken(ListedToken, frozen=True, kw_only=True):
     """A token that has just been created."""
 
     token: Annotated[str, doc("The token itself. It appears only here: the database has only its hash.")]
 
 
-class FoundToken(Token):
+class FoundToken(ListedToken, frozen=True, kw_only=True):
     """A token, and whose it is."""
 
     user: Annotated[Initiator, doc("For a service token: `groups/`, the name of its group, and its id.")]

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, field
 
 from intercept.refusals import Rule
 from resources.accounts.policies import LimitRule
-from resources.accounts.tokens import Token
+from resources.accounts.tokens import ListedToken
 from resources.fields import Count, Initiator, Time, doc
 from resources.limits import LimitsScope, LimitsState
 from resources.recorded.refusals import Refusal
@@ -21,7 +21,7 @@ MAX_REFUSALS: Final = 5
 """Refusals that are shown, the newest."""
 
 
-class ActiveToken(Token):
+class ActiveToken(ListedToken, frozen=True, kw_only=True):
     """An active token, and the usage of its own limits."""
 
     limits: Annotated[list[LimitRule], doc("The limits of this token, from the settings and its policy.")]

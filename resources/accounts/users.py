@@ -3,34 +3,15 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from intercept.times import format_time
 from resources.bodies import Body, Readers, one_of
 from resources.fields import Count, Time, doc
-from storage.accounts import users
-from storage.accounts.users import MAX_NAME, MAX_USERNAME, Person, Role, checked_name, checked_username
-
-
-class User(Struct):
-    """A user of the bridge."""
-
-    id: UUID
-    username: str
-    name: str
-    role: Annotated[
-        Role, doc("An owner and an auditor see every call, a reader every call without its texts, a member their own.")
-    ]
-    created_at: Time
-
-    @classmethod
-    def of(cls, user: users.User, *further: Any) -> Self:
-        """Make the resource of a user, with further fields."""
-        created_at = format_time(user.created_at)
-        return cls(user.id, user.username, user.name, user.role, created_at, *further)
+from storage.accounts.users import MAX_NAME, MAX_USERNAME, Person, Role, User, checked_name, checked_username
+from storage.mongo.documents.stored import StoredTime
 
 
 class TokenRules(Struct):
@@ -46,7 +27,7 @@ class TokenRules(Struct):
     ]
 
 
-class Me(User):
+class Me(User, frozen=True, kw_only=True):
     """The caller."""
 
     tokens: TokenRules
@@ -59,13 +40,13 @@ class UserGroup(Struct):
     name: str
 
 
-class ListedUser(User):
+class ListedUser(User, frozen=True, kw_only=True):
     """A user with groups, tokens and spend."""
 
     groups: Annotated[list[UserGroup], doc("By name. `everyone`, which has all users, is not among them.")]
     active_tokens: Annotated[Count, doc("Tokens that are neither expired nor revoked.")]
     last_seen_at: Annotated[
-        Time | None, doc("The last use of one of their tokens, accurate to about 20 seconds; null is never.")
+        StoredTime | None, doc("The last use of one of their tokens, accurate to about 20 seconds; null is never.")
     ]
     spend_usd: Annotated[
         float,
@@ -79,8 +60,13 @@ class ListedUser(User):
     def listed(cls, person: Person) -> Self:
         """Make the resource of a user with groups, tokens and spend."""
         groups = [UserGroup(group.id, group.name) for group in person.groups]
-        seen, tokens = person.last_seen_at, person.active_tokens
-        return cls.of(person.user, groups, tokens, seen and format_time(seen), float(person.spend_usd))
+        return cls.extending(
+            person.user,
+            groups=groups,
+            active_tokens=person.active_tokens,
+            last_seen_at=person.last_seen_at,
+            spend_usd=float(person.spend_usd),
+        )
 
 
 Username = Annotated[

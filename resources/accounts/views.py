@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final, Self
+from typing import ClassVar, Final, Self
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType
 
 from intercept.secrets.scrub import scrub_quoted
 from resources.bodies import Body, OtherReaders, Readers, read_switch
-from resources.fields import Time, doc, of_fields
 from storage.accounts.users import User
-from storage.accounts.views import documents
-from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
+from storage.accounts.views.documents import (
+    MAX_VIEW_NAME,
+    MAX_VIEW_QUERY,
+    VIEW_PAGE,
+    IsShared,
+    View,
+    ViewName,
+    ViewPage,
+    ViewParameters,
+)
 
 NOT_A_NAME: Final = f"must be 1 to {MAX_VIEW_NAME} printable characters, none of them a space at the beginning or end"
 NOT_A_QUERY: Final = (
@@ -25,7 +32,6 @@ SECRET: Final = "has what looks like a token or a key, which must not be saved" 
 
 NOT_A_PAGE: Final = "must be the name of a view of the dashboard, 1 to 20 lower-case letters"
 
-_PAGE: Final = re.compile(r"^[a-z]{1,20}$", re.ASCII)
 _PARAMETER: Final = re.compile(r"[a-z_]{1,20}")
 
 
@@ -36,7 +42,7 @@ def _name(text: str) -> str:
 
 
 def _page(text: str) -> str:
-    if not _PAGE.fullmatch(text):
+    if not re.fullmatch(VIEW_PAGE, text):
         raise ValueError(NOT_A_PAGE)
     return text
 
@@ -56,24 +62,6 @@ def _without_secret(text: str) -> str:
     return text
 
 
-_Name = Annotated[
-    str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
-]
-_Page = Annotated[
-    str,
-    Meta(pattern=_PAGE.pattern, description="The view of the dashboard that it opens: the first word of its address."),
-]
-_Query = Annotated[
-    dict[str, str],
-    doc(
-        "The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
-        "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage`, `users`, `groups` "
-        "and `providers` `of` is the user, the group or the provider."
-    ),
-]
-_Shared = Annotated[bool, doc("Whether all users see it. Each sees only the calls that they may see.")]
-
-
 class _ViewBody(Body, omit_defaults=True):
     readers: ClassVar[Readers] = {"name": _name, "page": _page}
     other_readers: ClassVar[OtherReaders] = {"query": _query, "shared": read_switch}
@@ -82,19 +70,19 @@ class _ViewBody(Body, omit_defaults=True):
 class NewView(_ViewBody):
     """A view that is saved. It is not shared unless that is said."""
 
-    name: _Name
-    page: _Page
-    query: _Query | UnsetType = UNSET
-    shared: _Shared | UnsetType = UNSET
+    name: ViewName
+    page: ViewPage
+    query: ViewParameters | UnsetType = UNSET
+    shared: IsShared | UnsetType = UNSET
 
 
 class ViewChange(_ViewBody):
     """Changes of a view: only the given fields."""
 
-    name: _Name | UnsetType = UNSET
-    page: _Page | UnsetType = UNSET
-    query: _Query | UnsetType = UNSET
-    shared: _Shared | UnsetType = UNSET
+    name: ViewName | UnsetType = UNSET
+    page: ViewPage | UnsetType = UNSET
+    query: ViewParameters | UnsetType = UNSET
+    shared: IsShared | UnsetType = UNSET
 
 
 class ViewOwner(Struct):
@@ -104,21 +92,13 @@ class ViewOwner(Struct):
     username: str
 
 
-class SavedView(Struct, kw_only=True):
-    """A view of the dashboard under a name."""
+class SavedView(View, frozen=True, kw_only=True):
+    """A view of the dashboard under a name, and whose it is."""
 
-    id: UUID
-    name: _Name
-    page: _Page
-    query: _Query
-    shared: _Shared
     owner: ViewOwner
-    created_at: Time
-    changed_at: Time
 
     @classmethod
-    def of(cls, view: documents.View, users: Mapping[UUID, User]) -> Self:
+    def by(cls, view: View, users: Mapping[UUID, User]) -> Self:
         """Show a view, with the users that are known."""
         owner = users.get(view.user_id)
-        name = owner.username if owner else ""
-        return of_fields(cls, structs.asdict(view), query=dict(view.query), owner=ViewOwner(view.user_id, name))
+        return cls.extending(view, owner=ViewOwner(view.user_id, owner.username if owner else ""))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
-from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType, structs
+from msgspec import UNSET, Struct, UnsetType
 
 from resources.bodies import Body, OtherReaders, Readers, read_switch
-from resources.fields import Count, Time, doc, of_fields
-from storage.alerts import documents
-from storage.alerts.documents import AlertType
+from resources.fields import Count, doc
+from storage.alerts.documents import AlertType, Webhook
 from upstream.connections.urls import is_usable_url
 
 MAX_URL: Final = 2_000
@@ -75,61 +73,11 @@ class WebhookChange(_WebhookBody):
     disabled: Annotated[bool | UnsetType, doc("Nothing is sent while it is true.")] = UNSET
 
 
-class LastDelivery(Struct):
-    """What became of the last try."""
+class ListedWebhook(Webhook, frozen=True, kw_only=True):
+    """A webhook that receives alerts, and what waits for it."""
 
-    at: Time
-    type: str
-    status: Annotated[int | None, doc("The status of the response; null if there was none.")]
-    error: Annotated[str | None, doc("The error; null if it succeeded.")]
-    attempts: Annotated[Count, doc("The number of tries of this message.")]
-
-
-class Webhook(Struct, kw_only=True):
-    """A webhook that receives alerts."""
-
-    id: UUID
-    url: str
-    description: str
-    types: list[AlertType]
-    disabled: bool
-    created_at: Time
-    changed_at: Time
-    waiting: Annotated[Count, doc("The number of messages that wait for a first or another try.")]
-    last_delivery: LastDelivery | None
+    waiting: Annotated[Count, doc("The number of messages that wait for a first or another try.")] = 0
     secret: Annotated[str | UnsetType, doc("Only in the response to the request that added it.")] = UNSET
-
-    @classmethod
-    def of(cls, webhook: documents.Webhook, waiting: int = 0, secret: str | UnsetType = UNSET) -> Self:
-        """Show a webhook."""
-        last = webhook.last
-        return of_fields(
-            cls,
-            structs.asdict(webhook),
-            types=[AlertType(one) for one in webhook.types],
-            waiting=waiting,
-            last_delivery=last and of_fields(LastDelivery, structs.asdict(last)),
-            secret=secret,
-        )
-
-
-class Delivery(Struct):
-    """A message to a webhook, and its state."""
-
-    id: Annotated[str, doc("The value of its header `webhook-id`.")]
-    type: str
-    state: Annotated[documents.DeliveryState, doc("`waiting` also between tries.")]
-    raised_at: Time
-    attempts: Annotated[Count, doc("The number of tries.")]
-    status: Annotated[int | None, doc("The status of the last response; null if there was none.")]
-    error: Annotated[str | None, doc("The error of the last try; null if it succeeded.")]
-    next_at: Annotated[Time | None, doc("The time of the next try; null if there is none.")]
-    ended_at: Annotated[Time | None, doc("When it was delivered or given up; null before.")]
-
-    @classmethod
-    def of(cls, kept: documents.KeptDelivery) -> Self:
-        """Show a delivery."""
-        return of_fields(cls, structs.asdict(kept), id=kept.event_id)
 
 
 class SentTest(Struct):

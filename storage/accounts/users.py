@@ -7,14 +7,14 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from intercept.secrets.scrub import scrub_quoted
-from storage.mongo.documents.stored import Stored
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 MAX_USERNAME = 128
 MAX_NAME = 128
@@ -85,9 +85,14 @@ class User(Stored, frozen=True, kw_only=True):
     id: UUID
     username: str
     name: str
-    role: Role
-    created_at: datetime
-    group_ids: tuple[UUID, ...] = ()
+    role: Annotated[
+        Role,
+        Meta(
+            description="An owner and an auditor see every call, a reader every call without its texts, a member their own."
+        ),
+    ]
+    created_at: StoredTime
+    group_ids: Hidden[tuple[UUID, ...]] = ()
 
     @property
     def is_service(self) -> bool:
@@ -106,7 +111,7 @@ class Group(Stored, frozen=True, kw_only=True):
     id: UUID
     name: str
     display_name: str
-    created_at: datetime
+    created_at: StoredTime
 
     @property
     def version(self) -> str:
@@ -132,18 +137,15 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Token(Stored, frozen=True, kw_only=True):
-    """A token without its secret. `id` is its public part; a time of None is never.
+    """A token without its secret. `bound_by` are the tokens whose policies hold for it as well, and count it."""
 
-    `bound_by` are the tokens whose policies hold for it as well, and count it: see `Identities`.
-    """
-
-    id: str
-    user_id: UUID
+    id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
+    user_id: Hidden[UUID]
     name: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-    bound_by: tuple[str, ...] = ()
+    created_at: StoredTime
+    expires_at: Annotated[StoredTime | None, Meta(description="Null is never.")]
+    revoked_at: Annotated[StoredTime | None, Meta(description="Null if it is not revoked.")]
+    bound_by: Hidden[tuple[str, ...]] = ()
 
 
 class TokenUse(Struct, frozen=True, kw_only=True):

@@ -6,14 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta
 
 from intercept.times import format_time
-from storage.mongo.documents.stored import Stored
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 MAX_WEBHOOKS: Final = 20
 """How many webhooks there may be."""
@@ -52,34 +52,28 @@ class DeliveryState(StrEnum):
     FAILED = "failed"
 
 
-class LastDelivery(Struct, frozen=True):
-    """The result of the last try of a webhook: `status` is None without a response."""
+class LastDelivery(Stored, frozen=True, kw_only=True):
+    """What became of the last try."""
 
-    at: datetime
+    at: StoredTime
     type: str
-    status: int | None
-    error: str | None
-    attempts: int
+    status: Annotated[int | None, Meta(description="The status of the response; null if there was none.")]
+    error: Annotated[str | None, Meta(description="The error; null if it succeeded.")]
+    attempts: Annotated[int, Meta(ge=0, description="The number of tries of this message.")]
 
 
 class Webhook(Stored, frozen=True, kw_only=True):
-    """A webhook that receives alerts.
-
-    Attributes:
-        description: In the operator's words.
-        sealed: The secret, see `storage.providers.sealing`.
-        last: The last try; None before the first.
-    """
+    """A webhook that receives alerts. Its secret is `sealed`, see `storage.providers.sealing`."""
 
     id: UUID
     url: str
     description: str
-    types: tuple[str, ...]
+    types: tuple[AlertType, ...]
     disabled: bool
-    sealed: bytes
-    created_at: datetime
-    changed_at: datetime
-    last: LastDelivery | None = None
+    sealed: Hidden[bytes]
+    created_at: StoredTime
+    changed_at: StoredTime
+    last_delivery: LastDelivery | None = None
 
     @property
     def version(self) -> str:
@@ -90,7 +84,7 @@ class Webhook(Stored, frozen=True, kw_only=True):
     @property
     def document(self) -> dict[str, Any]:
         """The same as the database has it, without the last try."""
-        return {name: value for name, value in super().document.items() if name != "last"}
+        return {name: value for name, value in super().document.items() if name != "last_delivery"}
 
 
 class Delivery(Stored, frozen=True):
@@ -110,32 +104,25 @@ class Delivery(Stored, frozen=True):
     attempts: int
 
 
-class KeptDelivery(Struct, frozen=True):
-    """A delivery with its result so far.
+class KeptDelivery(Stored, frozen=True, kw_only=True):
+    """A message to a webhook, and its state."""
 
-    Attributes:
-        raised_at: When it was to be sent.
-        status: Of the last response; None if there was none.
-        error: Why the last try failed; None if it did not, or there was none.
-        next_at: When it is tried next; None if it is not tried again.
-        ended_at: When it was taken, or given up.
-    """
-
-    event_id: str
+    id: Annotated[str, Meta(description="The value of its header `webhook-id`.")]
     type: str
-    state: DeliveryState
-    raised_at: datetime
-    attempts: int
-    status: int | None = None
-    error: str | None = None
-    next_at: datetime | None = None
-    ended_at: datetime | None = None
+    state: Annotated[DeliveryState, Meta(description="`waiting` also between tries.")]
+    raised_at: StoredTime
+    attempts: Annotated[int, Meta(ge=0, description="The number of tries.")]
+    status: Annotated[int | None, Meta(description="The status of the last response; null if there was none.")] = None
+    error: Annotated[str | None, Meta(description="The error of the last try; null if it succeeded.")] = None
+    next_at: Annotated[StoredTime | None, Meta(description="The time of the next try; null if there is none.")] = None
+    ended_at: Annotated[StoredTime | None, Meta(description="When it was delivered or given up; null before.")] = None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read a document."""
         next_at = document["next_at"] if document["state"] == DeliveryState.WAITING else None
-        return msgspec.convert({**document, "raised_at": document["created_at"], "next_at": next_at}, cls)
+        made = {"id": document["event_id"], "raised_at": document["created_at"], "next_at": next_at}
+        return msgspec.convert({**document, **made}, cls)
 
 
 def body_of(kind: str, data: Mapping[str, Any], at: datetime) -> str:

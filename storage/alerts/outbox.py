@@ -128,7 +128,9 @@ class Outbox:
             same = {"_id": delivery.id, "attempts": delivery.attempts}
             noted = await self._database.webhook_deliveries.update_one(same, {"$set": fields})
             if noted.matched_count:  # a try that took longer than its lease says nothing of the webhook any more
-                await self._database.webhooks.update_one({"_id": delivery.webhook_id}, {"$set": {"last": last}})
+                await self._database.webhooks.update_one(
+                    {"_id": delivery.webhook_id}, {"$set": {"last_delivery": last}}
+                )
 
     async def _insert(self, documents: list[dict[str, Any]]) -> None:
         """Write deliveries. Those that are there already stay as they are."""

@@ -13,7 +13,7 @@ from msgspec import structs
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
-from storage.alerts.documents import MAX_WEBHOOKS, Webhook
+from storage.alerts.documents import MAX_WEBHOOKS, AlertType, Webhook
 from storage.alerts.signing import SECRET_BYTES, format_secret
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
@@ -46,7 +46,7 @@ class Webhooks(Changes):
             return await self._existing(id_, None)
 
     async def add(
-        self, url: str, types: Sequence[str], *, description: str = "", author: Author = COMMAND_LINE
+        self, url: str, types: Sequence[AlertType], *, description: str = "", author: Author = COMMAND_LINE
     ) -> tuple[Webhook, str]:
         """Add one; return it, and its secret, which is never shown again.
 

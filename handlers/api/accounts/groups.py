@@ -6,39 +6,39 @@ from typing import Annotated
 
 from handlers.operations.operation import OWNERS, READERS, Ask, Tagged, Versions, operation
 from handlers.operations.query import Paged
-from resources.accounts.groups import Group, GroupChange, NewGroup
-from resources.accounts.users import User
+from resources.accounts.groups import GroupChange, ListedGroup, NewGroup
 from resources.fields import ListPage, doc
 from storage.accounts.groups import MAX_GROUPS_OF_USER
+from storage.accounts.users import User
 
 GroupName = Annotated[str, doc("The name of the group, in any case, or its id.")]
 _UserName = Annotated[str, doc("The username, in any case, or the id of the user.")]
 
 
 @operation("GET", "groups", READERS)
-async def list_groups(ask: Ask, query: Paged) -> ListPage[Group]:
+async def list_groups(ask: Ask, query: Paged) -> ListPage[ListedGroup]:
     """List groups.
 
     By name. `everyone`, which is built in and has all users, is not among them.
     """
     count, groups = await ask.bridge.groups.page(limit=query.limit, offset=query.offset)
-    return ListPage(count, [Group.of(group, members) for group, members in groups])
+    return ListPage(count, [ListedGroup.extending(group, members=members) for group, members in groups])
 
 
 @operation(
     "POST", "groups", OWNERS, status=201, raises={409: "The name is taken."}, example=NewGroup("research", "Research")
 )
-async def add_group(ask: Ask, body: NewGroup) -> Tagged[Group]:
+async def add_group(ask: Ask, body: NewGroup) -> Tagged[ListedGroup]:
     """Add a group."""
     group = await ask.bridge.groups.add(body.name, display_name=body.display_name or "", author=ask.author)
-    return Tagged(Group.of(group, 0), group.version)
+    return Tagged(ListedGroup.extending(group, members=0), group.version)
 
 
 @operation("GET", "groups/{group}", READERS)
-async def get_group(ask: Ask, group: GroupName) -> Tagged[Group]:
+async def get_group(ask: Ask, group: GroupName) -> Tagged[ListedGroup]:
     """Read a group."""
     found, members = await ask.bridge.groups.existing(group)
-    return Tagged(Group.of(found, members), found.version)
+    return Tagged(ListedGroup.extending(found, members=members), found.version)
 
 
 @operation(
@@ -48,14 +48,14 @@ async def get_group(ask: Ask, group: GroupName) -> Tagged[Group]:
     raises={409: "The name is taken."},
     example=GroupChange(display_name="Research"),
 )
-async def change_group(ask: Ask, group: GroupName, body: GroupChange, versions: Versions) -> Tagged[Group]:
+async def change_group(ask: Ask, group: GroupName, body: GroupChange, versions: Versions) -> Tagged[ListedGroup]:
     """Change a group.
 
     Fields that are not given stay unchanged.
     """
     after = await ask.bridge.groups.change(group, **body.changes, versions=versions, author=ask.author)
     _, members = await ask.bridge.groups.existing(str(after.id))
-    return Tagged(Group.of(after, members), after.version)
+    return Tagged(ListedGroup.extending(after, members=members), after.version)
 
 
 @operation("DELETE", "groups/{group}", OWNERS, raises={409: "It has a policy: remove that first."})
@@ -74,7 +74,7 @@ async def list_members(ask: Ask, group: GroupName, query: Paged) -> ListPage[Use
     By username.
     """
     count, members = await ask.bridge.groups.members_page(group, limit=query.limit, offset=query.offset)
-    return ListPage(count, [User.of(user) for user in members])
+    return ListPage(count, members)
 
 
 @operation(

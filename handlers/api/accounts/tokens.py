@@ -11,7 +11,7 @@ from handlers.operations.operation import AUDITORS, OWNERS, PEOPLE, Ask, operati
 from handlers.operations.query import Paged
 from handlers.problems import Problem
 from intercept.secrets.scrub import scrub_quoted
-from resources.accounts.tokens import CreatedToken, FoundToken, NewToken, Replacement, Token, TokenText, expiry
+from resources.accounts.tokens import CreatedToken, FoundToken, ListedToken, NewToken, Replacement, TokenText, expiry
 from resources.bodies import Readers
 from resources.fields import Initiator, ListPage, doc
 from settings import TokenCreation
@@ -59,24 +59,24 @@ def check_creation(ask: Ask) -> None:
         raise Problem(403, OWNERS_CREATE)
 
 
-async def _page(ask: Ask, owner: str, query: Paged) -> ListPage[Token]:
+async def _page(ask: Ask, owner: str, query: Paged) -> ListPage[ListedToken]:
     count, found = await ask.bridge.tokens.of_user(owner, limit=query.limit, offset=query.offset)
-    return ListPage(count, [Token.of(one.token, one.last_use) for one in found])
+    return ListPage(count, [ListedToken.used(one.token, one.last_use) for one in found])
 
 
 async def _create(ask: Ask, owner: str, body: NewToken) -> CreatedToken:
     token, text = await ask.bridge.identities.create_token(
         owner, name=body.name or "", expires_at=expiry(body, ask.bridge.now()), author=ask.author
     )
-    return CreatedToken.of(token, token=text)
+    return CreatedToken.used(token, token=text)
 
 
 def _found(details: TokenDetails) -> FoundToken:
-    return FoundToken.of(details.token, details.last_use, user=Initiator.of_user(details.user))
+    return FoundToken.used(details.token, details.last_use, user=Initiator.of_user(details.user))
 
 
 @operation("GET", "users/{name}/tokens", AUDITORS, own=True)
-async def list_tokens(ask: Ask, name: UserOrMe, query: Paged) -> ListPage[Token]:
+async def list_tokens(ask: Ask, name: UserOrMe, query: Paged) -> ListPage[ListedToken]:
     """List the tokens of a user.
 
     Newest first, with expired and revoked ones.
@@ -112,7 +112,7 @@ async def revoke_token(ask: Ask, name: UserOrMe, id_: Id) -> None:
 
 
 @operation("GET", "groups/{group}/tokens", AUDITORS, tag="users")
-async def list_service_tokens(ask: Ask, group: GroupName, query: Paged) -> ListPage[Token]:
+async def list_service_tokens(ask: Ask, group: GroupName, query: Paged) -> ListPage[ListedToken]:
     """List the tokens of a group.
 
     Newest first, with expired and revoked ones.
@@ -189,4 +189,4 @@ async def replace_token(ask: Ask, id_: Id, body: Replacement) -> CreatedToken:
         of=None if ask.is_owner else ask.user.id,
         author=ask.author,
     )
-    return CreatedToken.of(token, token=text)
+    return CreatedToken.used(token, token=text)

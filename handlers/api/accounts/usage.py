@@ -65,7 +65,7 @@ async def get_usage(ask: Ask, name: UserOrMe, query: InHours) -> UserUsage:
         spend_usd=float(spend),
         limits=[next(rules) for _ in own],
         tokens=[
-            ActiveToken.of(one.token, one.last_use, limits=[next(rules) for _ in limits])
+            ActiveToken.used(one.token, one.last_use, limits=[next(rules) for _ in limits])
             for one, limits in zip(tokens, of_tokens, strict=True)
         ]
         if sees_tokens

@@ -7,10 +7,10 @@ from typing import Annotated
 from handlers.operations.operation import OWNERS, READERS, Ask, Tagged, Versions, operation
 from handlers.operations.query import Paged
 from intercept.times import format_time
-from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, User, UserChange
+from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, UserChange
 from resources.fields import ListPage, doc
 from settings import TokenCreation
-from storage.accounts.users import Role
+from storage.accounts.users import Role, User
 
 UserName = Annotated[str, doc("The username, in any case, or the id of the user.")]
 
@@ -28,7 +28,7 @@ async def get_me(ask: Ask) -> Me:
         limit=None if ask.is_owner else settings.tokens_per_user or None,
         expire_by=format_time(ask.identity.expires_at),
     )
-    return Me.of(ask.user, tokens)
+    return Me.extending(ask.user, tokens=tokens)
 
 
 @operation("GET", "users", READERS)
@@ -60,7 +60,7 @@ async def add_user(ask: Ask, body: NewUser) -> Tagged[User]:
         name=body.name or None,
         author=ask.author,
     )
-    return Tagged(User.of(user), user.version)
+    return Tagged(user, user.version)
 
 
 @operation("GET", "users/{name}", READERS, own=True)
@@ -80,7 +80,7 @@ async def change_user(ask: Ask, name: UserName, body: UserChange, versions: Vers
     """
     identities = ask.bridge.identities
     user = await identities.change_user(name, **body.changes, versions=versions, author=ask.author)
-    return Tagged(User.of(user), user.version)
+    return Tagged(user, user.version)
 
 
 @operation("DELETE", "users/{name}", OWNERS, raises={409: "Owners cannot remove themselves."})

@@ -29,7 +29,7 @@ def _views(ask: Ask) -> Views:
 
 
 async def _shown(ask: Ask, view: View) -> Tagged[SavedView]:
-    return Tagged(SavedView.of(view, await _views(ask).owners([view])), view.version)
+    return Tagged(SavedView.by(view, await _views(ask).owners([view])), view.version)
 
 
 @operation("GET", "views")
@@ -40,7 +40,7 @@ async def list_views(ask: Ask, query: ViewQuery) -> ListPage[SavedView]:
     """
     count, views = await _views(ask).page(ask.user, page=query.page, limit=query.limit, offset=query.offset)
     users = await _views(ask).owners(views)
-    return ListPage(count, [SavedView.of(view, users) for view in views])
+    return ListPage(count, [SavedView.by(view, users) for view in views])
 
 
 @operation(

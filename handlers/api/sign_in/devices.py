@@ -22,7 +22,6 @@ from limits.headers import retry_headers
 from limits.protection.mixin import client_key
 from resources.accounts.devices import (
     GRANT_TYPE,
-    Device,
     DeviceAnswer,
     DeviceCode,
     DeviceError,
@@ -30,7 +29,7 @@ from resources.accounts.devices import (
     DeviceToken,
 )
 from storage.accounts.events import Plane, Reason
-from storage.accounts.sign_in.device_states import PollError
+from storage.accounts.sign_in.device_states import Device, PollError
 from storage.accounts.sign_in.devices import DEVICE_SECONDS, POLL_SECONDS, NoTokenError, TooManyDevicesError
 from storage.accounts.users import UnknownIdentityError
 
@@ -141,7 +140,7 @@ async def look_up_device(ask: Ask, body: DeviceLookup) -> Device:
     For its user, before they allow it.
     """
     async with _answering(ask):
-        return Device.of(await ask.bridge.devices.look_up(body.user_code))
+        return await ask.bridge.devices.look_up(body.user_code)
 
 
 @operation(

@@ -7,18 +7,20 @@ from typing import Annotated
 from handlers.api.accounts.tokens import UserOrMe
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, operation
 from handlers.operations.query import Paged
-from resources.accounts.sign_ins import SignInSession
+from resources.accounts.sign_ins import ListedSession
 from resources.fields import ListPage, doc
 
 
 @operation("GET", "users/{name}/sessions", AUDITORS, own=True)
-async def list_sign_ins(ask: Ask, name: UserOrMe, query: Paged) -> ListPage[SignInSession]:
+async def list_sign_ins(ask: Ask, name: UserOrMe, query: Paged) -> ListPage[ListedSession]:
     """List the sessions of a user.
 
     The last used session first.
     """
     count, sessions = await ask.bridge.sign_ins.page(name, limit=query.limit, offset=query.offset)
-    return ListPage(count, [SignInSession.of(session, ask.identity.session_id) for session in sessions])
+    return ListPage(
+        count, [ListedSession.extending(one, current=one.id == ask.identity.session_id) for one in sessions]
+    )
 
 
 @operation("DELETE", "users/{name}/sessions/{id}", OWNERS, own=True)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
+
+from storage.accounts.users import MAX_NAME
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 
 class State(StrEnum):
@@ -25,13 +28,14 @@ class PollError(StrEnum):
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a word
 
 
-class Device(Struct, frozen=True, kw_only=True):
-    """A program that waits for a token: its name, its address, and until when it waits."""
+class Device(Stored, frozen=True, kw_only=True):
+    """A program that wants a token. `id` is what is kept of its code."""
 
-    name: str
-    client_ip: str
-    created_at: datetime
-    expires_at: datetime
+    id: Hidden[bytes]
+    name: Annotated[str, Meta(max_length=MAX_NAME, description="The name that the program gave. It is not verified.")]
+    client_ip: Annotated[str, Meta(description="The address of the program.")]
+    created_at: StoredTime
+    expires_at: StoredTime
 
 
 class DeviceCodes(Struct, frozen=True):

@@ -13,7 +13,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import msgspec
 from pymongo import ReturnDocument
 
 from storage.accounts.audit import Author
@@ -103,7 +102,7 @@ class Devices:
             found = await self._devices.find_one(self._waiting(user_code))
         if found is None:
             raise UnknownIdentityError(NO_CODE)
-        return msgspec.convert(found, Device)
+        return Device.of(found)
 
     async def answer(self, user_code: str, *, allow: bool, author: Author) -> None:
         """Allow or deny a program a token of the author, once.

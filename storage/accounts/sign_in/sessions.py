@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from storage.mongo.documents.stored import Stored
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 MAX_SESSIONS = 50
 """Sessions of one user. One more ends the one that was not used for the longest time."""
@@ -33,23 +34,23 @@ class Method(StrEnum):
 
 
 class SignInSession(Stored, frozen=True, kw_only=True):
-    """A session without its secret. `id` is its public part.
-
-    Attributes:
-        token_id: The token of the sign-in, whose rights it has; None without one: then it has the rights of the user.
-        last_used_at: Its last use, approximately.
-        expires_at: When it ends unless it is used.
-    """
+    """A browser that is signed in: a session without its secret. `id` is its public part."""
 
     id: str
-    user_id: UUID
-    token_id: str | None
-    created_at: datetime
-    last_used_at: datetime
-    expires_at: datetime
-    client_ip: str
-    user_agent: str
-    method: Method = Method.TOKEN
+    user_id: Hidden[UUID]
+    token_id: Annotated[
+        str | None,
+        Meta(
+            description="The token that it signed in with, whose rights the session has. Null without one: the session has "
+            "the rights of the user."
+        ),
+    ]
+    created_at: StoredTime
+    last_used_at: Annotated[StoredTime, Meta(description="Approximate: not every use is recorded.")]
+    expires_at: Annotated[StoredTime, Meta(description="When the session ends without further use.")]
+    client_ip: Annotated[str, Meta(description="The address from which the user signed in.")]
+    user_agent: Annotated[str, Meta(max_length=MAX_USER_AGENT, description="The `User-Agent` of the browser.")]
+    method: Annotated[Method, Meta(description="How the user signed in.")]
 
 
 class SessionTimes(Struct, frozen=True):

@@ -100,7 +100,7 @@ async def test_an_alert_is_posted_signed(sender, parts, receiver):
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = hmac.new(b64decode(secret.removeprefix("whsec_")), signed, hashlib.sha256).digest()
     assert headers["webhook-signature"] == f"v1,{b64encode(expected).decode()}"
-    assert (await webhooks.find(webhook.id)).last.status == 204
+    assert (await webhooks.find(webhook.id)).last_delivery.status == 204
 
 
 @pytest.mark.expects_log(TOLD)
@@ -111,13 +111,13 @@ async def test_a_message_is_sent_again_until_it_is_taken_and_keeps_its_id(sender
     receiver.statuses = [500, 302]
     await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     await sender.send_due()
-    assert (await webhooks.find(webhook.id)).last.error == "the receiver answered 500"
+    assert (await webhooks.find(webhook.id)).last_delivery.error == "the receiver answered 500"
     clock.time += timedelta(seconds=10)
     await sender.send_due()
-    assert (await webhooks.find(webhook.id)).last.error == "the receiver answered 302"
+    assert (await webhooks.find(webhook.id)).last_delivery.error == "the receiver answered 302"
     clock.time += timedelta(seconds=40)
     await sender.send_due()
-    assert (await webhooks.find(webhook.id)).last.error is None
+    assert (await webhooks.find(webhook.id)).last_delivery.error is None
     assert len(receiver.messages) == 3
     assert len({headers["webhook-id"] for _, headers, _ in receiver.messages}) == 1
     assert len({headers["webhook-signature"] for _, headers, _ in receiver.messages}) == 3
@@ -136,13 +136,13 @@ async def test_a_receiver_that_is_gone_silent_or_not_there_is_said(sender, parts
     receiver.silent.clear()
     await outbox.send_test(gone.id)
     await sender.send_due()
-    assert (await webhooks.find(gone.id)).last.error == "no answer within 0 s"
+    assert (await webhooks.find(gone.id)).last_delivery.error == "no answer within 0 s"
     receiver.silent.set()
     absent, _ = await webhooks.add("http://127.0.0.1:1/", [])
     await outbox.send_test(absent.id)
     monkeypatch.setattr(module, "SEND_SECONDS", 15.0)
     await sender.send_due()
-    assert "no connection" in (await webhooks.find(absent.id)).last.error
+    assert "no connection" in (await webhooks.find(absent.id)).last_delivery.error
 
 
 @pytest.mark.expects_log(TOLD)
@@ -154,7 +154,7 @@ async def test_a_secret_that_cannot_be_opened_is_said(database, parts, receiver,
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     await Sender(database, webhooks, outbox, sealer=Sealer(), client=client, now=clock).send_due()
     await client.close()
-    assert "encryption key" in (await webhooks.find(webhook.id)).last.error
+    assert "encryption key" in (await webhooks.find(webhook.id)).last_delivery.error
     assert receiver.messages == []
 
 
@@ -165,7 +165,7 @@ async def test_a_webhook_that_was_disabled_or_removed_is_told_nothing(sender, pa
     await outbox.send_test(webhook.id)
     await webhooks.change(webhook.id, {"disabled": True})
     await sender.send_due()
-    assert (await webhooks.find(webhook.id)).last.error == REMOVED
+    assert (await webhooks.find(webhook.id)).last_delivery.error == REMOVED
     await outbox.send_test(webhook.id)
     await database.webhooks.delete_many({})
     await sender.send_due()

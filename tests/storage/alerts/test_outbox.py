@@ -87,7 +87,7 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     await outbox.raise_alert(AlertType.CIRCUIT_OPEN, "job:1", {})
     first = await outbox.claim()
     await outbox.note(first, 500, "x" * 1_000)
-    last = (await webhooks.find(webhook.id)).last
+    last = (await webhooks.find(webhook.id)).last_delivery
     assert (last.status, last.error, last.attempts, last.type) == (500, "x" * MAX_ERROR, 1, "provider.circuit_open")
     assert await outbox.claim() is None
     clock.time += 10 * SECOND
@@ -100,7 +100,7 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     assert (waiting.state, waiting.attempts, waiting.next_at > clock.time, waiting.ended_at) == (WAITING, 3, True, None)
     await outbox.note(third, 204, None)
     (taken,) = await outbox.latest(webhook.id)
-    assert (taken.event_id, taken.type, taken.status, taken.error) == (
+    assert (taken.id, taken.type, taken.status, taken.error) == (
         third.event_id,
         "provider.circuit_open",
         204,
@@ -111,7 +111,7 @@ async def test_a_failed_try_is_repeated_and_one_whose_process_died_too(webhooks,
     assert (document["state"], document["attempts"], document["status"]) == ("delivered", 3, 204)
     await outbox.note(first, 500, "late")  # of a process that hung
     assert (await database.webhook_deliveries.find_one())["state"] == "delivered"
-    assert (await webhooks.find(webhook.id)).last.status == 204
+    assert (await webhooks.find(webhook.id)).last_delivery.status == 204
     clock.time += timedelta(days=1)
     assert await outbox.claim() is None
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from storage.accounts.sign_in.sessions import NOTE_USE_SECONDS, SessionTimes, SignInSession
+from storage.accounts.sign_in.sessions import NOTE_USE_SECONDS, Method, SessionTimes, SignInSession
 from tests.storage.records import NOON
 
 HOUR = timedelta(hours=1)
@@ -18,6 +18,7 @@ SESSION = SignInSession(
     expires_at=NOON + HOUR,
     client_ip="192.0.2.1",
     user_agent="",
+    method=Method.TOKEN,
 )
 seconds = st.integers(1, 10_000).map(lambda number: timedelta(seconds=number))
 
