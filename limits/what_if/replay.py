@@ -8,6 +8,7 @@ told it; nothing is reserved, as nobody knows what it asked for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from heapq import heappop, heappush
 from typing import Final
 from uuid import UUID
@@ -30,7 +31,6 @@ from limits.what_if.past_calls import (
     ReplayOutcome,
     RequestedModel,
 )
-from limits.what_if.proposed_rules import ProposedRules
 
 MAX_WAITING: Final = 100_000
 """How many calls may wait to be tried again. One more is given up."""
@@ -38,10 +38,15 @@ MAX_WAITING: Final = 100_000
 MAX_TRIES: Final = 10
 """How often a call is tried in all; then it is given up, as clients do."""
 
+MAX_KNOWN: Final = 4096
+"""Of how many models and payers it is remembered whether a rule refuses them: clients choose the names of models."""
+
 STEP: Final = 100
 """After so many calls, ends and tries others have their turn: within a millisecond or two."""
 
 _MILLISECOND_NS: Final = 1_000_000
+_MODELS: Final = LimitName("", "models")
+_BYOK: Final = LimitName("", "byok")
 
 
 class _Refused(Struct):
@@ -81,7 +86,9 @@ class Replay:
         has_price: Callable[[RequestedModel], bool] = lambda _: True,
     ) -> None:
         self._policy = CompiledPolicy(PolicyHolder(Level.EVERYONE), policy, zone)
-        self._rules = ProposedRules(self._policy, has_price)
+        self._rules = Effective([self._policy], "")
+        self._has_price = has_price
+        self._find_broken = lru_cache(MAX_KNOWN)(self._broken_rule)
         self._retry = retry
         self._at = 0
         self._limiter = Limiter(lambda: self._at, lambda: self._at)
@@ -134,12 +141,26 @@ class Replay:
     def _breaks_a_rule(self, call: PastCall, model: RequestedModel) -> bool:
         """Whether a call breaks a rule: then it is counted as refused."""
         user = self._user(call)
-        broken = self._rules.find_broken(model, call[6])
+        broken = self._find_broken(model, call[6])
         if broken is None:
             return False
-        self._totals_of(broken.name, user)
-        self._name(RefusedCall(UUID(bytes=call[1]), call[0], user, broken.name, 0, 0, None, broken.rule, model.model))
+        name, said = broken
+        self._totals_of(name, user)
+        self._name(RefusedCall(UUID(bytes=call[1]), call[0], user, name, 0, 0, None, said, model.model))
         return True
+
+    def _broken_rule(self, model: RequestedModel, pays: bool) -> tuple[LimitName, str] | None:
+        """The rule that such a call breaks, and what it says in words, as in `everyone allows claude-*`; None if none."""
+        rules = self._rules
+        if pays and rules.denies_own_key is not None:
+            return _BYOK, f"{rules.denies_own_key} denies byok"
+        refused = None
+        if model.is_unread:
+            refused = rules.refuse_unread(model.provider)
+        elif model.model:
+            is_free = pays or not model.is_billed
+            refused = rules.refuse_model(model.provider, model.model, lambda: is_free or self._has_price(model))
+        return None if refused is None else (_MODELS, refused.rule)
 
     def _start(self, call: PastCall) -> None:
         decision = self._decide(call)

@@ -30,7 +30,7 @@ from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import MAX_REDACTING_OF_USER
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
-from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
 from upstream.providers.presets import ProviderType
 
 API = "/api/v2/aibridge"
@@ -379,7 +379,7 @@ async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(runnin
     hold(running, Policy(limits=Limits(budget=budget)), own(running))
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS)).status == 200
-    cost = cost_of_opus(running)
+    cost = OPUS_MICRO_DOLLARS
     effective = running.bridge.policies.find(running.identity)
     limits = effective.before_body(pays=False)
     states = await running.bridge.overload.states(limits)
@@ -433,7 +433,7 @@ async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
     (state,) = await running.bridge.overload.states(
         running.bridge.policies.find(running.identity).after_body(pays=False)
     )
-    assert (state.used, state.reserved) == (cost_of_opus(running), 0)
+    assert (state.used, state.reserved) == (OPUS_MICRO_DOLLARS, 0)
     await running.ended(1)
 
 

@@ -14,8 +14,6 @@ from tests.cases import for_each
 from tests.limits.clock import Clock
 from tests.limits.protection.overload_protection import protection
 
-AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
-
 
 class Stage:
     """What tests and handlers tell one another."""
@@ -57,16 +55,6 @@ class ProtectedHandler(OverloadProtectionMixin, AnyHandler):
     async def prepare(self):
         await self.acquire_slot()
         await self.count_request(Client(self.get_argument("key", "token"), self.get_argument("user", None)))
-
-
-class HeldHandler(ProtectedHandler):
-    async def get(self):
-        self.stage.entered.set()
-        await self.stage.gate.wait()
-        self.write("served")
-
-    def on_connection_close(self):
-        self.stage.gate.set()
 
 
 class FailingHandler(ProtectedHandler):
@@ -120,7 +108,6 @@ def app(overload, stage):
     parts = {"overload": overload, "stage": stage}
     routes = {
         "/": ProtectedHandler,
-        "/held": HeldHandler,
         "/failing": FailingHandler,
         "/unprepared": UnpreparedHandler,
         "/slowly-identified": SlowlyIdentifiedHandler,
@@ -138,35 +125,6 @@ def in_use(overload):
     """Requests that hold slots, and users that do."""
     states = overload.authority.limiter.usage(99)
     return overload.holding, sum(state.limit.rule is Rule.USER_CONCURRENCY for state in states)
-
-
-def rate(response):
-    return {name: value for name, value in response.headers.get_all() if name.startswith("X-Ratelimit")}
-
-
-def rate_headers(remaining, reset=1):
-    return {"X-Ratelimit-Limit": "3", "X-Ratelimit-Remaining": str(remaining), "X-Ratelimit-Reset": str(reset)}
-
-
-@pytest.mark.gen_test
-async def test_a_request_above_the_concurrency_limit_is_refused_before_its_rate_counts(get, overload):
-    slots = [await overload.acquire_slot() for _ in range(2)]
-    response = await get("/")
-    assert (response.code, response.body.decode()) == (503, AT_CAPACITY)
-    assert (response.headers["Retry-After"], response.headers["retry-after-ms"]) == ("1", "1000")
-    for slot in slots:
-        slot.release()
-    assert rate(await get("/")) == rate_headers(2)
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_frees_its_slots(overload, stage, http_server, http_port):
-    with socket.create_connection(("127.0.0.1", http_port)) as client:
-        client.sendall(b"GET /held?user=ada HTTP/1.1\r\nHost: bridge\r\n\r\n")
-        await stage.entered.wait()
-        assert in_use(overload) == (1, 1)
-    await stage.finished.wait()
-    assert in_use(overload) == (0, 0)
 
 
 @pytest.mark.gen_test

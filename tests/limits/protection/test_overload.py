@@ -1,10 +1,9 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.refusals import Rule
 from limits.limit import NOTHING, Amounts, LimitState
 from limits.protection.overload import OverloadedError
 from limits.request_limits import Client
@@ -13,33 +12,13 @@ from tests.limits.clock import SECOND, Clock
 from tests.limits.protection.overload_protection import protection
 
 
-class Rejections(list):
-    def __call__(self, limit):
-        self.append(limit)
-
-
 @pytest.fixture
 def clock():
     return Clock()
 
 
-@pytest.fixture
-def rejections():
-    return Rejections()
-
-
-def refusal(call, *arguments):
-    with pytest.raises(OverloadedError) as caught:
-        at_once(call(*arguments))
-    return caught.value
-
-
-def count(overload, key="token", user="user", *, pays=False):
-    return at_once(overload.count_request(Client(key, user, pays)))
-
-
-def refused(overload, key="token", user="user"):
-    return refusal(overload.count_request, Client(key, user))
+def count(overload, key="token", user="user"):
+    return at_once(overload.count_request(Client(key, user)))
 
 
 def used(overload):
@@ -55,28 +34,6 @@ def test_everything_is_off_by_default_and_requests_are_counted_all_the_same():
         one.release()
         one.release()
     assert overload.holding == 0
-
-
-def test_a_user_whose_budget_is_used_up_is_refused_with_403_until_the_period_is_over(clock, rejections):
-    wall = Clock()
-    wall.now_ns = int(datetime(2026, 11, 30, 23, 59, tzinfo=UTC).timestamp()) * SECOND
-    overload = protection(user_budget=50_000_000, now_ns=clock, wall_ns=wall, on_refusal=rejections)
-    held = count(overload)
-    held.charge(Amounts(micro_dollars=50_000_000))
-    held.release()
-    error = refused(overload)
-    assert (error.rule, error.status) == (Rule.USER_BUDGET, 403)
-    assert error.message == "AI budget of US$50.00 exceeded. Please contact an administrator for more details."
-    assert error.headers == {
-        "X-AI-Bridge-Budget-Limit": "50.00",
-        "X-AI-Bridge-Budget-Remaining": "0.00",
-        "X-AI-Bridge-Budget-Reset": "60",
-        "x-should-retry": "false",
-    }
-    assert rejections == ["user_budget"]
-    assert count(overload, pays=True).states == ()
-    wall.advance(60 * SECOND)
-    assert count(overload).states[0].used == 0
 
 
 def test_nothing_is_charged_to_what_counts_nothing_of_the_kind(clock):
@@ -127,11 +84,3 @@ def test_what_is_used_is_told_by_limit_and_key_without_what_the_key_is_of(clock)
         {},
     ]
     assert isinstance(usage.users["user"], LimitState)
-
-
-def test_the_states_of_every_decision_are_told_whether_it_admits_or_refuses(clock):
-    overload, result = protection(rate_limit=1, now_ns=clock), []
-    overload.on_states = result.append
-    count(overload)
-    refused(overload)
-    assert [[(state.limit.rule, state.used) for state in states] for states in result] == [[(Rule.RATE, 1)]] * 2

@@ -8,7 +8,7 @@ import pytest
 
 from handlers.api.accounts.applied import UNKNOWN
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
-from tests.handlers.dataplane.test_call_usage import OPUS, call, cost_of_opus, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
 from tests.handlers.dataplane.test_policies import hold, own
 
 ME = "/api/v2/aibridge/users/me"
@@ -33,4 +33,4 @@ async def test_of_a_budget_that_another_one_replaces_nothing_is_used(running):
     for path in (f"{ME}/usage", f"{ME}/policy"):
         _, found = await running.get(path)
         told = [(one["source"]["level"], one["maximum"], one["used"], one["holds"]) for one in found["limits"]]
-        assert told == [("everyone", 5, 0, False), ("user", 3, cost_of_opus(running) / 1e6, True)], path
+        assert told == [("everyone", 5, 0, False), ("user", 3, OPUS_MICRO_DOLLARS / 1e6, True)], path
