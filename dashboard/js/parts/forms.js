@@ -101,12 +101,12 @@ export function NewOne({ fields, initial, add, ...dialog }) {
   return html`<${DialogForm} verb="Add" ...${dialog} save=${() => add(given)}>${drawn}<//>`;
 }
 
-/** A form in a line, empty again once it was sent: `act` gets what was given. `look` says how many fields it has. */
-export function LineForm({ fields, initial, verb, kind, look = "", disabled, act }) {
+/** A form in a line, empty again once it was sent: `act` gets what was given. */
+export function LineForm({ fields, initial, verb, kind, disabled, act }) {
   const { drawn, given, reset } = useFields(fields, initial);
   const { busy, error, run } = useChange();
   return html`
-    <form class="form across ${look}" onSubmit=${submitting(() => run(() => act(given).then(reset)))}>
+    <form class="form across" onSubmit=${submitting(() => run(() => act(given).then(reset)))}>
       ${drawn}
       <button type="submit" class=${kind} disabled=${busy || disabled}>${verb}</button>
     </form>

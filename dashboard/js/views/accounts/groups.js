@@ -110,7 +110,7 @@ function Members({ path, mayChange, onChanged }) {
   const put = (method, username) => send(method, `${path}/members/${encodeURIComponent(username)}`).then(changed);
   return html`
     <div class="token-list">
-      ${mayChange && html`<${LineForm} fields=${MEMBER} verb="Add a member" look="one" act=${({ username }) => put("PUT", username.trim())} />`}
+      ${mayChange && html`<${LineForm} fields=${MEMBER} verb="Add a member" act=${({ username }) => put("PUT", username.trim())} />`}
       ${error && html`<${Failure} error=${error} />`}
       <ul class="rows" aria-label="Members">
         ${pages.rows.map(

@@ -13,7 +13,7 @@ import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { address } from "../../server/api.js";
-import { useResource } from "../../server/resource.js";
+import { useKept, useResource } from "../../server/resource.js";
 import { duration, lateBy, percent, plural, short, UNKNOWN, whole } from "../../text/format.js";
 import { dimensionsOf } from "../../text/vocabulary.js";
 import { Speed } from "./speed.js";
@@ -29,7 +29,7 @@ const AMOUNTS = {
   failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
 };
 const FOR_ALL = ["user", "group"];
-const MAX_TAGS = 100;
+const MAX_NAMES = 1000;
 const EXAMPLE = "words, model:gpt-5 tag:project=apollo -status:failed";
 
 const EXAMPLES = { refusals: "rule:rate provider:openai status:429" };
@@ -116,7 +116,7 @@ function isWider(bars, range) {
 function ExploreBar({ route, query, user, csv }) {
   const { of, by, chosen, compare } = query;
   const choose = chooser(route);
-  const tags = useResource("tags", { limit: MAX_TAGS }).data ?? [];
+  const tags = useKept("tags", { limit: MAX_NAMES }) ?? [];
   const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
   // Searches for refusals have keys of their own.
   const show = (next) => choose({ of: next === "calls" ? "" : next, by: "", order: "", ...([of, next].includes("refusals") && { q: "" }) });

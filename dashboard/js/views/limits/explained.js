@@ -33,7 +33,7 @@ export function Explained({ of, limits = false }) {
     </p>
     <${Rules} policy=${data} />
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
-    <form class="form across one" onSubmit=${submitting(() => setModel(typed.trim()))}>
+    <form class="form across" onSubmit=${submitting(() => setModel(typed.trim()))}>
       <${Field} label="May this model be used?" value=${typed} placeholder="gpt-5" autocapitalize="off" onText=${setTyped} />
       <button type="submit">Ask</button>
     </form>

@@ -60,7 +60,7 @@ function Form({ params, busy, onAgain }) {
     else go(address);
   });
   return html`
-    <form class="form across many" onSubmit=${submit}>
+    <form class="form across" onSubmit=${submit}>
       ${drawn}
       <button type="submit" disabled=${busy}>Compare</button>
     </form>
