@@ -20,6 +20,7 @@ from tests.examples import examples
 
 SIZE = 100
 PLENTY = 1000
+UNSYNCED = r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: Input/output error$"
 FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d+ bytes are taken$"
 
 
@@ -121,17 +122,6 @@ async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_a_start_and_its_end_make_one_operation(tmp_path):
-    async with opened(tmp_path) as outbox:
-        add_start(outbox, 1)
-        add(outbox, end(1))
-        assert outbox.next_batch() == [start(1), end(1)]
-        assert on_disk(tmp_path) == [start(1), end(1)]
-        outbox.acknowledge()
-        assert (on_disk(tmp_path), outbox._tail.size) == ([], 0)
-
-
-@pytest.mark.gen_test
 async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
@@ -218,15 +208,6 @@ async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, mo
             outbox.acknowledge()
 
 
-@pytest.mark.gen_test
-async def test_under_strict_a_start_waits_for_the_database(tmp_path):
-    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
-        write = add_start(outbox, 1)
-        assert (write.waited_for, outbox.next_batch(), on_disk(tmp_path)) == (True, [start(1)], [])
-        outbox.acknowledge()
-        assert write.result.result() is None
-
-
 @pytest.mark.expects_log(
     r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: No such file or directory$"
 )
@@ -259,6 +240,18 @@ async def test_an_end_the_spool_has_not_got_is_not_let_go_with_its_start(tmp_pat
         assert outbox.next_batch() == [end(1)]
         outbox.acknowledge()
         assert on_disk(tmp_path) == []
+
+
+class Disk:
+    """A disk whose next sync fails if it is told so."""
+
+    def __init__(self):
+        self.fails = False
+
+    def sync(self, descriptor):
+        if self.fails:
+            self.fails = False
+            raise OSError(5, "Input/output error")
 
 
 class Gate:
@@ -299,16 +292,12 @@ async def test_without_the_database_a_start_is_accepted_when_it_is_synced_with_a
         assert (gate.asked, len((await reading)[1])) == (3, 101)
 
 
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: Input/output error$")
+@pytest.mark.expects_log(UNSYNCED)
 @pytest.mark.gen_test
 async def test_what_cannot_be_synced_is_refused_or_stays_in_memory_and_not_on_disk(tmp_path):
-    failures = iter([OSError(5, "Input/output error")])
-
-    def fsync(descriptor):
-        if failure := next(failures, None):
-            raise failure
-
-    async with opened(tmp_path, fsync=fsync) as outbox:
+    disk = Disk()
+    disk.fails = True
+    async with opened(tmp_path, fsync=disk.sync) as outbox:
         outbox.mark_unavailable()
         add(outbox, end(1))
         refused = await add_start(outbox, 2).result
@@ -339,8 +328,9 @@ async def test_tries_to_reach_the_database_make_no_further_files(tmp_path):
 class Calls:
     """Calls that start and end in front of a database that comes and goes. Each step is one thing that may happen."""
 
-    def __init__(self, outbox):
+    def __init__(self, outbox, disk):
         self.outbox = outbox
+        self.disk = disk
         self.database = {}
         self.starts = []
         self.ended = set()
@@ -416,6 +406,9 @@ class Calls:
     async def outage(self):
         self.outbox.mark_unavailable()
 
+    async def disk_fails(self):
+        self.disk.fails = True
+
     async def back(self):
         self.outbox.mark_available()
 
@@ -452,11 +445,12 @@ STEPS = [
     *(Calls.start, Calls.start, Calls.time_passes, Calls.end, Calls.end, Calls.end, Calls.amend),
     *(Calls.commit, Calls.commit, Calls.replay, Calls.outage, Calls.back, Calls.moments_pass, Calls.moments_pass),
     *(Calls.lost_commit, Calls.unacknowledged_commit, Calls.unacknowledged_replay),
-    *(Calls.slow_commit, Calls.slow_unacknowledged_commit, Calls.slow_replay),
+    *(Calls.slow_commit, Calls.slow_unacknowledged_commit, Calls.slow_replay, Calls.disk_fails),
 ]
 
 
 @pytest.mark.expects_log(FULL)
+@pytest.mark.expects_log(UNSYNCED)
 @given(
     steps=st.lists(st.sampled_from(STEPS), min_size=20, max_size=60),
     policy=st.sampled_from(RecordPolicy),
@@ -469,8 +463,9 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
     run_apart, *, steps, policy, room, tail_records, batch
 ):
     async def live(folder):
-        async with opened(folder, policy, room) as outbox:
-            calls = Calls(outbox)
+        disk = Disk()
+        async with opened(folder, policy, room, fsync=disk.sync) as outbox:
+            calls = Calls(outbox, disk)
             for step in steps:
                 await step(calls)
             await calls.finish_batch()
@@ -497,7 +492,7 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
     async def live(folder):
         spool = spool_with(folder, room, PLENTY, file_bytes=3 * SIZE)
         outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
-        calls = Calls(outbox)
+        calls = Calls(outbox, Disk())
         for step in steps:
             await step(calls)
         acknowledged = {number for number, write in enumerate(calls.starts) if accepted(write)}

@@ -48,6 +48,12 @@ def name_of(descriptor):
     return Path(f"/proc/self/fd/{descriptor}").readlink().name
 
 
+def open_files(folder):
+    """The files that may be written to."""
+    opened = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sorted(path.name for path in opened if path.parent == folder and path.name != "lock")
+
+
 def failing_once(number):
     """A sync to disk that fails the time of that number, from 0 on."""
     failures = iter([*[None] * number, OSError(5, "Input/output error")])
@@ -149,6 +155,7 @@ async def test_a_file_is_kept_until_the_database_has_each_of_its_records(tmp_pat
     a, b, c = (spool.append(record) for record in (b"a", b"b", b"c"))
     spool.release(a)
     spool.leave(c)
+    assert open_files(tmp_path) == ["0000000000000002.journal"]
     assert (on_disk(tmp_path), spool.records) == ([[b"a", b"b"], [b"c"]], 1)
     found, records = await spool.read()
     assert records == [b"c"]

@@ -68,14 +68,6 @@ async def committing(outbox, commands):
     await until(lambda: commands.batches and outbox._tail.batch)
 
 
-@pytest.mark.gen_test
-async def test_what_is_waited_for_is_in_the_database_afterwards(database, tmp_path):
-    async with opened(database, tmp_path, STRICT) as outbox:
-        await outbox.write(start(1))
-        assert await found(database) == {1: {"status": "in_flight"}}
-        assert (outbox.queued, outbox.spooled, outbox.healthy, outbox.trouble) == (0, 0, True, "")
-
-
 @pytest.mark.usefixtures("patient")
 @pytest.mark.gen_test
 async def test_starts_that_wait_for_one_another_share_one_command(
