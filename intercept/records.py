@@ -230,7 +230,24 @@ class SocketOrigin(Struct, frozen=True, kw_only=True):
     warm_up: bool = False
 
 
-class Interception(Struct, frozen=True, kw_only=True):
+class PlainFacts(Struct, frozen=True, kw_only=True):
+    """What a record has of the start of a call as it is, under the same names."""
+
+    api_key_id: str
+    provider: str
+    provider_name: str
+    route: str
+    model: str
+    client: str
+    client_session_id: str | None
+    user_agent: str
+    streaming: bool
+    credential_hint: str
+    answered_tool_call_id: str | None = None
+    started_at: datetime
+
+
+class Interception(PlainFacts, frozen=True, kw_only=True):
     """The start record: everything known before the first byte goes upstream.
 
     `conversation` and `previous_response_id` are for finding the session, so they are None where the client names it.
@@ -243,22 +260,10 @@ class Interception(Struct, frozen=True, kw_only=True):
     """
 
     id: UUID
-    api_key_id: str
     initiator_id: UUID
-    provider: str
-    provider_name: str
-    route: str
-    model: str
-    streaming: bool
-    client: str
-    client_session_id: str | None
-    user_agent: str
     credential_kind: CredentialKind
-    credential_hint: str
-    started_at: datetime
     agent: Agent = Agent()
     user_prompt: UserPrompt | None = None
-    answered_tool_call_id: str | None = None
     conversation: Conversation | None = None
     previous_response_id: str | None = None
     billed: bool = True
