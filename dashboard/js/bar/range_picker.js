@@ -2,8 +2,7 @@
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
-import { aboutNow, rangeText } from "./range.js";
-import { betweenDays, daysOf, PRESETS } from "./ranges.js";
+import { aboutNow, betweenDays, daysOf, PRESETS, rangeText } from "./range.js";
 
 const DAYS = "days";
 const DRAWN = "drawn";

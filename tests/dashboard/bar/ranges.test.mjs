@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { betweenDays, bucketOf, bucketsOf, dateOf, daysOf, goesOn, isName, lengthOf, PRESETS, timesBetween } from "../../../dashboard/js/bar/ranges.js";
+import { betweenDays, bucketOf, bucketsOf, dateOf, daysOf, goesOn, isName, lengthOf, PRESETS, timesBetween } from "../../../dashboard/js/bar/range.js";
 
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;

@@ -3,8 +3,7 @@
 import { html } from "htm/preact";
 import { Filters, useSearch } from "../../bar/filters.js";
 import { isSearchable, searchFor } from "../../bar/query.js";
-import { chosenRange, rangeParams } from "../../bar/range.js";
-import { lengthOf } from "../../bar/ranges.js";
+import { chosenRange, lengthOf, rangeParams } from "../../bar/range.js";
 import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";

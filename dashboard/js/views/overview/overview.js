@@ -3,8 +3,7 @@
 import { html } from "htm/preact";
 import { Bar, chooser } from "../../bar/bar.js";
 import { terms, valueOf, withTerm } from "../../bar/query.js";
-import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { bucketsOf, goesOn, lengthOf, timesBetween } from "../../bar/ranges.js";
+import { asked, bucketsOf, chosenRange, goesOn, lengthOf, rangeParams, rangeText, timesBetween, timesOf } from "../../bar/range.js";
 import { Chart } from "../../charts/chart.js";
 import { termOf, valueName } from "../../charts/groups.js";
 import { bucketFor, byShare, chartRows, earlier, placed } from "../../charts/series.js";

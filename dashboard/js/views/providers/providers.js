@@ -12,10 +12,9 @@ import { List, Pane } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { useChange, useResource } from "../../server/resource.js";
-import { itemsOf, linesOf, percent, plural, time, usd, whole, words } from "../../text/format.js";
+import { itemsOf, limitedShare, linesOf, percent, plural, speed, time, usd, waits, whole, words } from "../../text/format.js";
 import { providerTypes } from "../../text/vocabulary.js";
 import { SpeedTable } from "../explore/speed.js";
-import { limitedShare, speed, waits } from "./performance.js";
 
 const EVERY_MS = 15_000;
 const USUAL = "24h";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { limitedShare, speed, waits } from "../../../../dashboard/js/views/providers/performance.js";
+import { limitedShare, speed, waits } from "../../../../dashboard/js/text/format.js";
 
 test("waits are those of half of the calls and of most", () => {
   assert.equal(waits({ p50: 412, p95: 2210 }), "412 ms, p95 2.21 s");
