@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,19 +24,7 @@ OF_THE_ORIGIN = (
     "access-control-allow-origin content-security-policy content-security-policy-report-only x-content-type-options "
     "cross-origin-opener-policy report-to nel x-ai-bridge-interception-id x-aibridge-anything"
 )
-NOT_DOWN = {*f"{OF_A_HOP} {OF_THE_ORIGIN}".split()}
-FAMILIES_UP = (
-    *("proxy-", "x-forwarded", "x-original-", "cf-", "fly-", "x-appengine-", "x-vercel-", "x-envoy-"),
-    *("x-ai-bridge-", "x-aibridge-"),
-)
-FAMILIES_DOWN = (
-    *("proxy-", "access-control-", "cross-origin-", "content-security-policy", "attribution-reporting-"),
-    *("x-ai-bridge-", "x-aibridge-", "x-accel-", "x-sendfile", "x-lighttpd-", "x-litespeed-", "x-reproxy-"),
-)
-NAMES = st.sampled_from(
-    sorted({*NOT_UP, *NOT_DOWN, "x-accel-redirect", "x-sendfile", "x-a", "x-b", "x-proxy-a", "proxy-a", "content-type"})
-).flatmap(lambda name: st.sampled_from([name, name.title(), name.upper(), name.replace("-", "_")]))
-VALUES = st.lists(NAMES | st.sampled_from(["", " ", "close", " X-A "])).map(", ".join)
+NOT_DOWN = {*f"{OF_A_HOP} {OF_THE_ORIGIN} x-accel-redirect x-sendfile x-lighttpd-a x-litespeed-a x-reproxy-url".split()}
 
 
 def test_what_the_client_sent_goes_upstream_in_order_and_repeats():
@@ -52,27 +39,15 @@ def test_what_the_client_sent_goes_upstream_in_order_and_repeats():
     assert to_upstream(sent, []) == [*sent, ("Accept-Encoding", "identity")]
 
 
-def test_what_belongs_to_the_hop_or_to_the_bridge_stays_here():
+def test_what_connection_names_stays_here():
     sent = [
-        ("Host", "bridge"),
-        ("Connection", "keep-alive, X-Named"),
-        ("X-Named", "1"),
-        ("Keep-Alive", "timeout=5"),
-        ("Proxy-Authorization", "Basic x"),
-        ("TE", "trailers"),
-        ("Trailer", "X"),
-        ("Transfer-Encoding", "chunked"),
-        ("Upgrade", "h2c"),
-        ("Expect", "100-continue"),
-        ("Accept-Encoding", "gzip, br"),
-        ("Content-Length", "3"),
-        ("Cookie", "coder_session_token=x"),
-        ("X-Coder-AI-Governance-Token", "x"),
-        ("Coder-Session-Token", "x"),
-        ("Authorization", "Bearer ours"),
-        ("X-Api-Key", "ours"),
+        ("Connection", "keep-alive, X-Named , Content-Type"),
+        ("x-named", "1"),
+        ("X-Other", "2"),
+        ("Content-Type", "a"),
     ]
-    assert to_upstream(sent, [KEY]) == [("Accept-Encoding", "identity"), KEY]
+    assert to_upstream(sent, [KEY]) == [("X-Other", "2"), ("Accept-Encoding", "identity"), KEY]
+    assert to_client(sent) == [("X-Other", "2")]
 
 
 def test_the_upstreams_headers_reach_the_client():
@@ -105,20 +80,17 @@ def test_a_value_that_no_header_may_have_does_not_reach_the_client():
     assert crossed == [value for value in values if ord(value[1]) not in {*range(9), *range(10, 32), 127}]
 
 
-@pytest.mark.parametrize(
-    ("crossing", "dropped", "families"),
-    [(lambda sent: to_upstream(sent, [KEY])[:-2], NOT_UP, FAMILIES_UP), (to_client, NOT_DOWN, FAMILIES_DOWN)],
-    ids=["up", "down"],
+@for_each(
+    ("crossing", "name"),
+    [
+        *((lambda sent: to_upstream(sent, [])[:-1], name) for name in sorted(NOT_UP)),
+        *((to_client, name) for name in sorted(NOT_DOWN)),
+    ],
 )
-@given(sent=st.lists(st.tuples(NAMES, VALUES)))
-def test_whatever_is_sent_each_header_crosses_unless_it_is_one_of_those_that_stay(crossing, dropped, families, sent):
-    named = {one.strip().lower() for name, value in sent if name.lower() == "connection" for one in value.split(",")}
-
-    def stays(name):
-        plain = name.lower().replace("_", "-")
-        return plain in dropped or plain.startswith(families) or name.lower() in named
-
-    assert crossing(iter(sent)) == [(name, value) for name, value in sent if not stays(name)]
+def test_a_header_of_the_hop_the_bridge_or_the_origin_stays_however_it_is_written(crossing, name):
+    sent = [(spelled, "x") for spelled in (name, name.title(), name.upper(), name.replace("-", "_"))]
+    near = [("X-A", "1"), (f"x{name}", "2")]
+    assert crossing([*sent, *near]) == near
 
 
 def test_further_headers_stay_by_name_or_by_what_is_in_them():

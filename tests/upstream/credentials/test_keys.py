@@ -146,12 +146,6 @@ def test_what_the_provider_says_is_read(milliseconds, seconds, result):
     assert retry_after_seconds(milliseconds, seconds, now=40.0) == result
 
 
-@given(st.text(), st.text())
-def test_any_text_is_read_or_not(milliseconds, seconds):
-    result = retry_after_seconds(milliseconds, seconds, now=0.0)
-    assert result is None or result >= 0
-
-
 refusals = st.builds(
     KeyRefusal,
     status=st.just(401),

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import for_each
-from upstream.credentials.sigv4 import AwsKeys, Scope, canonical_path, sign
+from upstream.credentials.sigv4 import AwsKeys, Scope, sign
 
 CASES = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text("utf-8"))["cases"]
 SUITE_KEYS = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
@@ -75,19 +75,6 @@ def test_a_signature_is_that_of_botocore(method, target, headers, body, keys):
         at=at,
     )
     assert dict(added) == {name: value for name, value in request.headers.items() if name not in headers}
-
-
-@for_each(
-    ("path", "signed"),
-    [
-        ("/model/anthropic.claude-v2:1/invoke", "/model/anthropic.claude-v2%3A1/invoke"),
-        ("/model/anthropic.claude-v2%3A1/invoke", "/model/anthropic.claude-v2%253A1/invoke"),
-        ("/model/arn:aws:bedrock:a%2Fb/converse", "/model/arn%3Aaws%3Abedrock%3Aa%252Fb/converse"),
-        ("", "/"),
-    ],
-)
-def test_a_path_is_percent_encoded_once_more(path, signed):
-    assert canonical_path(path) == signed
 
 
 def test_keys_show_no_secret():

@@ -3,8 +3,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tests.cases import for_each
 from tests.upstream.openid.tokens import ISSUER
@@ -60,11 +58,6 @@ def test_how_the_secret_is_sent_follows_what_the_provider_takes(methods, basic):
 )
 def test_a_document_that_leads_elsewhere_is_not_used(change, why):
     assert why in refusal(json.dumps(DISCOVERED | change).encode(), ISSUER)
-
-
-@given(st.binary(max_size=60))
-def test_no_bytes_break_the_reader(body):
-    refusal(body, ISSUER)
 
 
 @pytest.mark.parametrize(

@@ -156,12 +156,6 @@ def test_no_unsigned_token_gets_through_whatever_is_in_it(keys, header, claims):
         verify(by_hand(_finite(header), _finite(claims), b"x" * 256), keys, EXPECTED, NOW)
 
 
-@given(token=st.text(max_size=200) | st.text("abcE0I9.-_=", max_size=60))
-def test_no_text_breaks_the_reader(keys, token):
-    with pytest.raises(SignInRefusedError):
-        verify(token, keys, EXPECTED, NOW)
-
-
 @given(name=st.sampled_from(["iss", "aud", "azp", "nonce", "exp", "iat", "nbf", "sub"]), value=JSON)
 def test_whatever_a_claim_is_it_is_believed_or_refused(keys, name, value):
     claims = CLAIMS | {name: _finite(value)}

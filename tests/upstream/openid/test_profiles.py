@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from msgspec import structs
 
 from tests.cases import for_each
@@ -103,19 +101,3 @@ def test_a_name_with_dots_leads_into_claims_unless_one_is_called_so(name, groups
 
 def test_groups_that_a_provider_left_out_for_their_number_are_not_known():
     assert profile(Rules(group_claim="groups"), _claim_names={"groups": "src1"}).groups is None
-
-
-@given(
-    st.dictionaries(
-        st.sampled_from(["email", "name", "groups", "roles", "_claim_names", "email_verified"]),
-        st.none() | st.text(max_size=3) | st.lists(st.text(max_size=3) | st.integers(), max_size=3),
-    )
-)
-def test_whatever_claims_there_are_it_is_a_profile_or_nobody(claims):
-    rules = Rules(group_claim="groups", role_claim="roles", roles=MAPPED.roles)
-    try:
-        found = read_profile(CLAIMS | claims, rules)
-    except NotAllowedError:
-        return
-    assert found.username == (CLAIMS | claims)["email"]
-    assert found.role in {"owner", "reader", "member"}

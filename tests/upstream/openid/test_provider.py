@@ -11,7 +11,7 @@ import pytest
 from tests.bridge import until
 from tests.cases import for_each
 from tests.upstream.openid.stand_in import StandIn
-from tests.upstream.openid.tokens import NOW, by_hand, private_key, published, signed
+from tests.upstream.openid.tokens import NOW, private_key, published, signed
 from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT
 from upstream.openid import provider
@@ -147,28 +147,6 @@ async def test_old_documents_are_used_for_a_day_while_there_are_no_new_ones(make
     clock.now = provider.STALE_SECONDS
     with pytest.raises(ProviderUnavailableError, match="the provider answers 500"):
         await openid.begin("", REDIRECT)
-
-
-@for_each(
-    ("claims", "why"),
-    [
-        ({"nonce": "another"}, "'nonce'"),
-        ({"iss": "https://evil.example"}, "'iss'"),
-        ({"aud": "another"}, "'aud'"),
-        ({"exp": NOW - 3600}, "expired"),
-    ],
-)
-@pytest.mark.gen_test
-async def test_a_token_that_is_not_for_this_sign_in_is_refused(make, stand_in, claims, why):
-    assert why in await refusal(make(), stand_in, lambda: stand_in.sign_in(NOW, **claims))
-
-
-@pytest.mark.gen_test
-async def test_a_token_without_a_signature_is_refused(make, stand_in):
-    def unsigned():
-        stand_in.give(by_hand({"alg": "none"}, stand_in.claims(NOW)))
-
-    assert "'none', which is not accepted" in await refusal(make(), stand_in, unsigned)
 
 
 @for_each(

@@ -58,14 +58,6 @@ def test_the_sessions_are_spread_as_the_weights_say(weights, shares):
         assert first[name] / len(SESSIONS) == pytest.approx(share, abs=0.03)
 
 
-def test_a_session_goes_where_it_went_before_this_version():
-    weights = {"openai": 2, "azure": 1}
-    assert [find_order(weights, session)[0] for session in SESSIONS[:6]] == PINNED
-
-
-PINNED = ["openai", "azure", "openai", "azure", "azure", "azure"]
-
-
 @for_each(
     ("type_", "other", "is_possible"),
     [

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from tests.cases import for_each
-from upstream.credentials.access import Credential, credential_header, credential_hint
+from upstream.credentials.access import Credential, credential_hint
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider, without_credentials
 from upstream.routes.route import Route
@@ -109,20 +109,6 @@ def test_a_path_leads_to_the_own_project_and_names_it_where_no_key_does():
     ]
     assert [fault(express, path) for path in (inside, outside, model)] == ["", "", ""]
     assert express.dialect_of(f"/v1{model}x") is GEMINI
-
-
-@for_each(
-    ("credential", "header"),
-    [
-        (Credential.BEARER, ("Authorization", "Bearer k")),
-        (Credential.X_API_KEY, ("X-Api-Key", "k")),
-        (Credential.X_GOOG_API_KEY, ("X-Goog-Api-Key", "k")),
-        (Credential.API_KEY, ("Api-Key", "k")),
-        (Credential.AWS, ("Authorization", "Bearer k")),
-    ],
-)
-def test_each_credential_has_its_header(credential, header):
-    assert credential_header(credential, "k") == header
 
 
 def test_a_provider_expects_what_its_type_does_unless_it_is_set_otherwise():
