@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.secrets import own_patterns
 from intercept.secrets.own_patterns import MAX_LENGTH, STEP, InvalidPatternError, OwnPattern, own_pattern
 from tests.cases import for_each
 from tests.processor import TRIES, seconds_of
@@ -58,9 +57,8 @@ def test_what_is_no_pattern_is_said_with_what_is_wrong(pattern, wrong):
         OwnPattern(pattern)
 
 
-def test_a_match_across_the_end_of_a_step_is_found(monkeypatch):
-    monkeypatch.setattr(own_patterns, "STEP", 8)
-    for before in range(20):
+def test_a_match_across_the_end_of_a_step_is_found():
+    for before in range(STEP - 6, STEP + 2):
         assert own_pattern("x{4}").replace("." * before + "xxxx..", "#") == "." * before + "#.."
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import for_each
+from upstream.cooldowns import Cooldowns
 from upstream.credentials.keys import MAX_COOLDOWNS, KeyChange, KeyPool, KeyRefusal, merge_refusals, retry_after_seconds
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
@@ -108,6 +109,13 @@ def test_models_that_clients_make_up_do_not_fill_the_memory(pool):
         pool.cool_down("a", str(number), 429, 60.0)
     assert pool.count_cooldowns("a") == MAX_COOLDOWNS
     assert (pool.pick("0"), pool.pick(str(MAX_COOLDOWNS + 9))) == ("a", "b")
+
+
+def test_a_cooldown_that_is_begun_again_is_the_last_to_be_forgotten(clock):
+    cooldowns = Cooldowns(3, clock)
+    for key in "abcad":
+        cooldowns.begin(key, 9.0)
+    assert cooldowns.running() == ["c", "a", "d"]
 
 
 @given(st.lists(st.tuples(st.sampled_from("mn"), st.sampled_from([200, 401, 429]), st.integers(0, 100)), max_size=30))

@@ -16,6 +16,7 @@ from intercept.dialects.openai.stream_usage import (
     MAX_CANDIDATE_EVENTS,
     MAX_HELD_BYTES,
     UsageChunkFilter,
+    refuses_usage,
     with_usage,
 )
 from tests.cases import for_each
@@ -162,6 +163,11 @@ def replaced_in(before: bytes, after: bytes) -> bytes:
     rest, changed = before[start:], after[start:]
     same = next((n for n, (a, b) in enumerate(zip(rest[::-1], changed[::-1], strict=False)) if a != b), len(rest))
     return rest[: len(rest) - same]
+
+
+def test_a_400_that_names_the_option_refuses_it() -> None:
+    assert refuses_usage(b'{"error":{"message":"Unrecognized request argument supplied: stream_options"}}')
+    assert not refuses_usage(b'{"error":{"message":"max_tokens is too large"}}')
 
 
 # The filter.

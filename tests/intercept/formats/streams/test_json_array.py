@@ -4,9 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.formats.streams import json_array
 from intercept.formats.streams.json_array import ArrayDecoder
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams.sse import MAX_EVENT_BYTES, Event
 from tests.cases import for_each
 
 VALUES = st.recursive(
@@ -50,13 +49,12 @@ def test_what_is_no_whole_array_is_read_as_far_as_it_goes(text, elements, closed
     assert (events, decoder.closed) == (elements, closed)
 
 
-def test_an_element_that_is_too_large_is_dropped_and_those_behind_it_are_not(monkeypatch):
-    monkeypatch.setattr(json_array, "MAX_EVENT_BYTES", 8)
-    decoder = ArrayDecoder()
-    events = (
-        decoder.feed(b'["123456",') + decoder.feed(b'"12345') + decoder.feed(b'67890"') + decoder.feed(b',"after"]')
-    )
-    assert events == [Event(b'"123456"'), Event(b"", oversized=True), Event(b'"after"')]
+def test_an_element_that_is_too_large_is_dropped_and_those_behind_it_are_not():
+    decoder, largest = ArrayDecoder(), b'"%b"' % (b"1" * (MAX_EVENT_BYTES - 2))
+    events = [
+        event for piece in (b"[", largest, b",", largest[:-1], b'1"', b',"after"]') for event in decoder.feed(piece)
+    ]
+    assert events == [Event(largest), Event(b"", oversized=True), Event(b'"after"')]
     assert decoder.held_bytes == 0
 
 
