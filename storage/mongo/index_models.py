@@ -50,7 +50,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             _of_some(indexes.BY_LOSS, "by_loss", {"cache_loss.lost_tokens": {"$gt": 0}}),
             _of_those_with(indexes.BY_LINK, "by_link", "links"),
             _of_those_with(indexes.REMOVAL, "removal", "removal_at"),
-            _of_some(indexes.IN_FLIGHT, "in_flight", {"status": "in_flight"}),
             _of_those_with(indexes.OF_SESSION, "of_session", "session_id"),
         ),
         "rollups": (

@@ -38,7 +38,6 @@ BY_COMBINATION: Keys = (
     *ascending("provider"),
 )
 BY_REQUEST: Keys = (*ascending("request_ids"), *_NEWEST_FIRST)
-IN_FLIGHT: Keys = (*_NEWEST_FIRST, *(key for key in _COVERED if key[0] != "status"), *ascending("instance_id"))
 
 # Of the calls that the prompt cache failed alone: what that cost is added up from the index.
 BY_LOSS: Keys = ascending(

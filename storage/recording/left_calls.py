@@ -19,7 +19,7 @@ from intercept.records import EndReason
 from storage.members.membership import Membership
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
-from storage.mongo.indexes import IN_FLIGHT as CALLS_IN_FLIGHT
+from storage.mongo.indexes import BY_COMBINATION
 from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.figures import figures_of
 from storage.recording.operations import IN_FLIGHT, PRESUMED
@@ -60,7 +60,7 @@ async def end_what_is_left(database: Database, membership: Membership) -> int:
     async with database.within(ANSWER_SECONDS, "end calls that dead processes left", may_be_slow=True):
         others = {**IN_FLIGHT, "instance_id": {"$ne": membership.id}}
         with_calls = database.interceptions.aggregate(
-            [{"$match": others}, {"$group": {"_id": "$instance_id"}}], hint=dict(CALLS_IN_FLIGHT)
+            [{"$match": others}, {"$group": {"_id": "$instance_id"}}], hint=dict(BY_COMBINATION)
         )
         for process in [one["_id"] async for one in with_calls]:
             if members.is_silent(str(process)):
@@ -76,7 +76,7 @@ async def _end_calls_of(database: Database, process: UUID) -> int:
     heartbeat_at = (await database.members.find_one({"_id": process}) or {}).get("heartbeat_at")
     left = {"instance_id": process, **IN_FLIGHT}
     ended = 0
-    while documents := await database.interceptions.find(left, hint=list(CALLS_IN_FLIGHT)).limit(BATCH).to_list(BATCH):
+    while documents := await database.interceptions.find(left, hint=list(BY_COMBINATION)).limit(BATCH).to_list(BATCH):
         replacements = [
             ReplaceOne({"_id": one["_id"], **IN_FLIGHT}, _presumed_end(one, heartbeat_at)) for one in documents
         ]

@@ -33,8 +33,8 @@ async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_s
 
 @pytest.mark.gen_test
 async def test_a_database_with_other_indexes_is_refused_in_a_sentence(database):
-    await database.interceptions.drop_index("in_flight")
-    await database.interceptions.create_index("instance_id", name="in_flight")
+    await database.interceptions.drop_index("by_combination")
+    await database.interceptions.create_index("instance_id", name="by_combination")
     name = database.interceptions.database.name
     said = f"the collection interceptions of the database {name} has indexes that are not of this version of AI Bridge"
     with pytest.raises(DatabaseUnavailableError, match=f"^{said}: name another database, or remove this one$"):

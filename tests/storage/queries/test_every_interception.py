@@ -69,7 +69,6 @@ SEARCHES = [
     {"model": "m"},
     {"client": "Codex", "provider": "openai", "provider_name": "openai-eu"},
     {"session_id": "session-1"},
-    {"status": Status.IN_FLIGHT},
     {"status": Status.COMPLETED, "started_after": NOON, "started_before": NOON + timedelta(hours=1)},
     {"request_id": str(UUID(int=1))},
 ]

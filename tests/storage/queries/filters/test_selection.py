@@ -1,6 +1,6 @@
 from intercept.records import Status
 from storage.derived.rollup import Breakdown, Bucket
-from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, IN_FLIGHT
+from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME
 from storage.queries.filters.keys import Term
 from storage.queries.filters.selection import Selection
 from tests.cases import for_each
@@ -27,7 +27,7 @@ def selected(search, visible_to=None):
         (search_of(user=ADA.id), None, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (search_of(), ADA.id, Breakdown.USER, "interceptions", HOURS_TOO, (BY_INITIATOR, BY_INITIATOR)),
         (search_of(model="m", status=Status.COMPLETED), ADA.id, Breakdown.USER_COMBINATION, "completed", HOURS_TOO, (BY_INITIATOR,) * 2),
-        (search_of(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (IN_FLIGHT,) * 2),
+        (search_of(status=Status.IN_FLIGHT, model="m"), ADA.id, None, "in_flight", [], (BY_COMBINATION,) * 2),
         (search_of(session_id="s", model="m"), None, None, "interceptions", [], (BY_LINK, BY_LINK)),
         (search_of(request_id="r", session_id="s"), ADA.id, None, "interceptions", [], (BY_REQUEST, BY_REQUEST)),
         (search_of(request_id="r", status=Status.IN_FLIGHT), None, None, "in_flight", [], (BY_REQUEST, BY_REQUEST)),
