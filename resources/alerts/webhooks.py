@@ -76,7 +76,7 @@ class WebhookChange(_WebhookBody):
 class ListedWebhook(Webhook, frozen=True, kw_only=True):
     """A webhook that receives alerts, and what waits for it."""
 
-    waiting: Annotated[Count, doc("The number of messages that wait for a first or another try.")] = 0
+    waiting: Annotated[Count, doc("The number of messages that wait for a first or another try.")]
     secret: Annotated[str | UnsetType, doc("Only in the response to the request that added it.")] = UNSET
 
 

@@ -73,18 +73,13 @@ class Webhook(Stored, frozen=True, kw_only=True):
     sealed: Hidden[bytes]
     created_at: StoredTime
     changed_at: StoredTime
-    last_delivery: LastDelivery | None = None
+    last_delivery: LastDelivery | None
 
     @property
     def version(self) -> str:
         """A version, which differs after each change of the webhook, not of its deliveries."""
         said = (self.url, self.description, self.types, self.disabled, self.created_at, self.changed_at)
         return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
-
-    @property
-    def document(self) -> dict[str, Any]:
-        """The same as the database has it, without the last try."""
-        return {name: value for name, value in super().document.items() if name != "last_delivery"}
 
 
 class Delivery(Stored, frozen=True):
@@ -112,17 +107,17 @@ class KeptDelivery(Stored, frozen=True, kw_only=True):
     state: Annotated[DeliveryState, Meta(description="`waiting` also between tries.")]
     raised_at: StoredTime
     attempts: Annotated[int, Meta(ge=0, description="The number of tries.")]
-    status: Annotated[int | None, Meta(description="The status of the last response; null if there was none.")] = None
-    error: Annotated[str | None, Meta(description="The error of the last try; null if it succeeded.")] = None
-    next_at: Annotated[StoredTime | None, Meta(description="The time of the next try; null if there is none.")] = None
-    ended_at: Annotated[StoredTime | None, Meta(description="When it was delivered or given up; null before.")] = None
+    status: Annotated[int | None, Meta(description="The status of the last response; null if there was none.")]
+    error: Annotated[str | None, Meta(description="The error of the last try; null if it succeeded.")]
+    next_at: Annotated[StoredTime | None, Meta(description="The time of the next try; null if there is none.")]
+    ended_at: Annotated[StoredTime | None, Meta(description="When it was delivered or given up; null before.")]
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read a document."""
         next_at = document["next_at"] if document["state"] == DeliveryState.WAITING else None
         made = {"id": document["event_id"], "raised_at": document["created_at"], "next_at": next_at}
-        return msgspec.convert({**document, **made}, cls)
+        return msgspec.convert({**dict.fromkeys(("status", "error", "ended_at")), **document, **made}, cls)
 
 
 def body_of(kind: str, data: Mapping[str, Any], at: datetime) -> str:

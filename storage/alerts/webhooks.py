@@ -68,6 +68,7 @@ class Webhooks(Changes):
             sealed=sealed,
             created_at=at,
             changed_at=at,
+            last_delivery=None,
         )
 
         async def add(session: Session) -> None:

@@ -56,7 +56,7 @@ async def add_webhook(ask: Ask, body: NewWebhook) -> Tagged[ListedWebhook]:
     """
     types = list(AlertType) if body.types is UNSET else body.types
     webhook, secret = await _webhooks(ask).add(body.url, types, description=body.description, author=ask.author)
-    return Tagged(ListedWebhook.extending(webhook, secret=secret), webhook.version)
+    return Tagged(ListedWebhook.extending(webhook, waiting=0, secret=secret), webhook.version)
 
 
 @operation("GET", "webhooks/{id}", OWNERS, unknown=UNKNOWN)
