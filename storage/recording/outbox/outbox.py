@@ -224,7 +224,6 @@ class Outbox:
             if write.file is None:
                 self._append(write)
             self._leave_synced(write)
-        self._sync()
 
     def _leave_synced(self, write: PendingWrite) -> None:
         """Sync an operation, then leave it to the spool. A caller that waits for it waits until then."""
@@ -250,8 +249,7 @@ class Outbox:
             self._set_trouble(str(error))
             done = self._take_back
         else:
-            if writes:
-                self._clear_trouble()
+            self._clear_trouble()
         del self._unsynced[: len(writes)]
         for write in writes:
             done(write)

@@ -211,6 +211,7 @@ async def test_syncing_has_on_the_disk_what_was_written_and_the_folder_once(tmp_
     spool.release(a)
     await spool.sync()
     assert synced[3:] == ["0000000000000003.journal", tmp_path.name]
+    assert open_files(tmp_path) == []
     spool.close()
 
 
