@@ -7,7 +7,7 @@
   log: [{at, n}, ..],                      starts, tokens or money, in milliseconds since 1970
   members: {<server>: {number, held, granted, at}},
   limit: [..],                             the limit as it was last requested, to show it
-  window: ms, busy: bool,                  whether half of the limit is used: only then the whole log is read
+  window: ms, busy: bool,                  whether half is used, or a change was not made: the whole log is read
   expires_at: date                         when nothing in it counts any more; a TTL index removes it
 }
 ```
@@ -259,7 +259,7 @@ def _update(shape: _Shape) -> RawBSONDocument:
     own = f"$members.{server}"
     is_new = {"$gt": ["$$number", {"$ifNull": [f"{own}.number", 0]}]}
     in_time = {"$lte": [{"$abs": {"$subtract": ["$$now", "$$about"]}}, GRANT_MS]}
-    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW", "busy": True}, "$$ROOT"]}
+    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW"}, "$$ROOT", {"busy": True}]}
     is_rate = kind is Kind.RATE
     more: Any = {"$add": ["$$add", "$$granted"]} if is_rate else "$$add"
     member = {

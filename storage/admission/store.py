@@ -69,8 +69,7 @@ class LedgerStore:
             failed = [one for one in done.get("writeErrors", ()) if one["code"] != DUPLICATE_KEY]
             if failed or "writeConcernError" in done:
                 raise AutoReconnect(f"limits were not written: {(failed or [done['writeConcernError']])[0]}")
-            made = done["nModified"] + len(done.get("upserted", ()))
-            if expected is not None and done["n"] == made == len(changes):
+            if expected is not None and done["n"] == len(changes):
                 return LedgersRead(expected, DatabaseTime(now, time.clock, sent_at))
         return await self._read(names)
 

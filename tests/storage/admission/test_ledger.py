@@ -75,7 +75,7 @@ async def test_mongodb_changes_ledgers_as_the_model_does(database, seed):
         assert {key: found.get(key) for key in ("clock", "members")} == {
             key: document.get(key) for key in ("clock", "members")
         }
-        assert stored["busy"] is document.get("busy", True)
+        assert stored["busy"] is (model is None or model["busy"])
         assert stored["expires_at"] is not None
     assert took > 150
 
@@ -118,6 +118,16 @@ async def test_the_whole_log_is_read_only_where_it_says_more_than_its_sum(databa
     while read.ledgers[name_of(others)].counted(span_of(others, read.time.now)).log:
         read = await store.change([], [name_of(others)])
     assert read.time.now >= read.ledgers[name_of(others)].log[0][0] + window_of(others)
+
+
+@pytest.mark.gen_test
+async def test_ledgers_are_as_expected_only_if_every_change_was_made_and_little_is_used(database):
+    store, limit, expected = LedgerStore(database, time.monotonic_ns), rate(10), {}
+    name, change = name_of(limit), LedgerChange("ada", 1, limit, limit.maximum, 1)
+    assert (await store.change([change], [name], expected)).ledgers is expected
+    assert (await store.change([change], [name], expected)).ledgers[name].members["ada"].granted == 1
+    more = change._replace(number=2, wanted=4)
+    assert (await store.change([more], [name], expected)).ledgers[name].members["ada"].granted == 4
 
 
 @pytest.mark.parametrize(

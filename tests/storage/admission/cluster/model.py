@@ -84,15 +84,11 @@ class Register:
         return self.now + self.skews[self.primary]
 
     def write(self, statements):
-        """Make changes, each with the time and the clock for which it was made; return whether all were made."""
-        made = 0
+        """Make changes; each is with the time and the clock for which it was made."""
         for change, about, clock in statements:
             name = name_of(change.limit)
-            document = changed(self.ledgers.get(name, {}), change, self.time, about, clock)
-            if document is not None:
-                self.ledgers[name] = document
-                made += 1
-        return made == len(statements)
+            before = self.ledgers.get(name, {})
+            self.ledgers[name] = changed(before, change, self.time, about, clock) or before | {"busy": True}
 
     def busy(self, names):
         """Whether half is used of one of these limits."""
@@ -202,8 +198,8 @@ class Server:
 
     def write(self):
         if self.flight is not None:
-            made = self.register.write(self.flight[1])
-            self.is_calm = made and not self.register.busy(self.flight[0])
+            self.register.write(self.flight[1])
+            self.is_calm = not self.register.busy(self.flight[0])
 
     def read(self):
         """What the ledgers say when the answer is sent."""

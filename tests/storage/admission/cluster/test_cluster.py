@@ -7,10 +7,11 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from limits.limit import SLOT_RETRY_NS, Kind
+from limits.limit import SLOT_RETRY_NS, Amounts, Kind
 from storage.admission.ledger import MS
 from tests.storage.admission.cluster.servers import (
     admitted,
+    beat,
     budget,
     burst,
     rate,
@@ -103,6 +104,22 @@ async def test_a_round_costs_one_command_where_little_is_used_and_every_ledger_w
         before = ada.commands
         assert (await ada.start(limits)).states[2].used == len(said) + 502
         assert ada.commands - before == 2  # half is used
+
+
+@pytest.mark.gen_test
+async def test_a_limit_that_became_less_is_read_again_where_half_of_it_is_used(database):
+    async with servers(1, database) as (ada,):
+        decision = await ada.start([slots(500), tokens(10_000)])
+        ada.charge(decision.ticket, Amounts(tokens=3_000))
+        await beat(ada)
+        costs = []
+        while 1 not in costs:
+            before = ada.commands
+            await ada.start([slots(500), tokens(10_000)])
+            costs.append(ada.commands - before)
+        before = ada.commands
+        assert (await ada.start([slots(500), tokens(5_000)])).states[1].used == 3_000
+        assert ada.commands - before == 2
 
 
 @pytest.mark.gen_test
