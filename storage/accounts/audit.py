@@ -14,9 +14,10 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from msgspec import Struct
+from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.events import Action
-from storage.accounts.users import User
+from storage.accounts.users import IdentityConflictError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 
@@ -68,6 +69,17 @@ class Changes:
     async def _change(self, change: Callable[[Session], Awaitable[T]]) -> T:
         async with self._database.within(ANSWER_SECONDS):
             return await self._database.together(change)
+
+    async def _change_named(self, change: Callable[[Session], Awaitable[T]], taken: str) -> T:
+        """Make a change that gives a name; `taken` says that it was given at the same moment.
+
+        Raises:
+            IdentityConflictError: It was.
+        """
+        try:
+            return await self._change(change)
+        except DuplicateKeyError:
+            raise IdentityConflictError(taken) from None
 
     async def _audit(
         self, session: Session | None, author: Author, action: Action, subject: User | None = None, **detail: Any

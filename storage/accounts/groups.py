@@ -7,11 +7,10 @@ built in: it has all users, and nothing of it is stored.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
-from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
@@ -39,11 +38,10 @@ MAX_GROUPS_OF_USER = 100
 
 BUILT_IN = f'"{EVERYONE}" is built in and has all users: it is no group to be listed or changed'
 CHANGED = 'the group "{}" was changed meanwhile; read it again'
+TAKEN = 'a group named "{}" exists already'
 TOO_MANY = '"{}" is in {} groups, the maximum'
 
 HAS_POLICY = 'the group "{}" has a policy: remove that first'
-
-T = TypeVar("T")
 
 
 class Groups(Changes):
@@ -78,7 +76,7 @@ class Groups(Changes):
             await self._database.groups.insert_one(document, session=session)
             await self._audit(session, author, Action.GROUP_ADDED, **_said(group), name=group.display_name)
 
-        await self._change_named(name, add)
+        await self._change_named(add, TAKEN.format(name))
         return group
 
     async def find(self, group: str, *, removed: bool = False) -> Group | None:
@@ -166,7 +164,7 @@ class Groups(Changes):
             await self._audit(session, author, Action.GROUP_CHANGED, **_said(after), **detail)
             return after
 
-        return await self._change_named(name or "", change)
+        return await self._change_named(change, TAKEN.format(name))
 
     async def remove(
         self, group: str, *, versions: Collection[str] | None = None, author: Author = COMMAND_LINE
@@ -245,16 +243,10 @@ class Groups(Changes):
             self._accounts.forget(*[user.id for user in changed])
         return found
 
-    async def _change_named(self, name: str, change: Callable[[Session], Awaitable[T]]) -> T:
-        try:
-            return await self._change(change)
-        except DuplicateKeyError:  # given at the same moment
-            raise IdentityConflictError(f'a group named "{name}" exists already') from None
-
     async def _refuse_taken(self, name: str, own: Group | None, session: Session) -> None:
         same = await find_group(self._database.groups, name, session)
         if same is not None and (own is None or same.id != own.id):
-            raise IdentityConflictError(f'a group named "{same.name}" exists already')
+            raise IdentityConflictError(TAKEN.format(same.name))
 
     async def _existing(self, group: str, session: Session | None, versions: Collection[str] | None = None) -> Group:
         if is_same_name(group, EVERYONE):

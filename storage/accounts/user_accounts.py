@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
-from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import Authentication
@@ -34,6 +33,7 @@ from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
 
 CHANGED = 'the user "{}" was changed meanwhile; read it again'
+TAKEN = 'a user named "{}" exists already'
 LAST_OWNER = "is the only owner; assign another owner first"
 NOT_ONESELF = "you cannot remove yourself; ask another owner"
 
@@ -70,14 +70,11 @@ class UserAccounts(Authentication, Changes):
 
         async def add(session: Session) -> None:
             if same := await self._user_named(username, session):
-                raise IdentityConflictError(f'a user named "{same.username}" exists already')
+                raise IdentityConflictError(TAKEN.format(same.username))
             await self._database.users.insert_one(document, session=session)
             await self._audit(session, author, Action.USER_ADDED, user, role=role.value, name=user.name)
 
-        try:
-            await self._change(add)
-        except DuplicateKeyError:  # added at the same moment
-            raise IdentityConflictError(f'a user named "{username}" exists already') from None
+        await self._change_named(add, TAKEN.format(username))
         return user
 
     async def list_users(self) -> list[User]:

@@ -5,13 +5,12 @@ Everybody sees their own views, and those that are shared. The others do not exi
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Final, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from msgspec import structs
 from pymongo import ASCENDING
-from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, Author, Changes
 from storage.accounts.events import Action
@@ -28,8 +27,6 @@ CHANGED: Final = "the view was changed meanwhile; read it again"
 TAKEN: Final = 'a view of {} named "{}" exists already'
 TOO_MANY: Final = f"you have saved {MAX_VIEWS_OF_USER} views, the maximum; remove one first"
 REMOVED: Final = "the user was removed"
-
-T = TypeVar("T")
 
 
 class NotYourViewError(Exception):
@@ -92,7 +89,7 @@ class Views(Changes):
             await self._database.views.insert_one(view.document, session=session)
             await self._audit(session, author, Action.VIEW_ADDED, user, **_said(view))
 
-        await self._change_named(view.name, user, add)
+        await self._change_named(add, TAKEN.format(user.username, view.name))
         return view
 
     async def change(
@@ -124,7 +121,7 @@ class Views(Changes):
             await self._audit(session, author, Action.VIEW_CHANGED, owner, **_said(new), changes=changed, **more)
             return new
 
-        return await self._change_named(changes.get("name", before.name), owner, change)
+        return await self._change_named(change, TAKEN.format(owner.username, changes.get("name", before.name)))
 
     async def remove(self, id_: UUID, *, versions: Collection[str] | None, author: Author) -> None:
         """Remove one.
@@ -141,12 +138,6 @@ class Views(Changes):
             await self._audit(session, author, Action.VIEW_REMOVED, owner, **_said(view))
 
         await self._change(remove)
-
-    async def _change_named(self, name: str, user: User, change: Callable[[Session], Awaitable[T]]) -> T:
-        try:
-            return await self._change(change)
-        except DuplicateKeyError:  # given at the same moment
-            raise IdentityConflictError(TAKEN.format(user.username, name)) from None
 
     async def _refuse_taken(self, view: View, user: User, session: Session) -> None:
         same = {"user_id": view.user_id, "name": view.name, "_id": {"$ne": view.id}}

@@ -79,7 +79,7 @@ async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(
 
 
 @pytest.mark.gen_test
-async def test_an_owner_adds_changes_and_removes_users_with_who_pays_for_them(running, change):
+async def test_an_owner_adds_changes_and_removes_users(running, change):
     # an owner adds a user
     for body, name in (
         ({"username": "grace", "role": "auditor", "name": "Grace H."}, "Grace H."),
