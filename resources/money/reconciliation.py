@@ -14,7 +14,7 @@ from resources.fields import doc
 from resources.recorded.export_formats import write_csv
 from storage.queries.found import RecordedDay
 from upstream.reports.names import model_key
-from upstream.reports.reported import STANDARD, Reported, TokenCounts
+from upstream.reports.reported import STANDARD, Reported, ReportedTokens
 
 TOLERANCE: Final = Decimal("0.01")
 """US dollars by which costs may differ: providers round each line."""
@@ -22,7 +22,7 @@ TOLERANCE: Final = Decimal("0.01")
 LAG: Final = timedelta(days=2)
 """Days until a report is complete."""
 
-_NOTHING: Final = TokenCounts()
+_NOTHING: Final = ReportedTokens()
 
 
 class Verdict(StrEnum):
@@ -43,7 +43,7 @@ class Figures(Struct, frozen=True):
     cost_usd: float
 
     @classmethod
-    def of(cls, tokens: TokenCounts | None, usd: Decimal) -> Figures:
+    def of(cls, tokens: ReportedTokens | None, usd: Decimal) -> Figures:
         """Show them, the cost to a millionth of a dollar."""
         cost = float(round(usd, 6))
         if tokens is None:
@@ -98,19 +98,19 @@ class _Side(Struct):
 
     day: date
     key: str
-    recorded: TokenCounts = _NOTHING
-    late: TokenCounts = _NOTHING
+    recorded: ReportedTokens = _NOTHING
+    late: ReportedTokens = _NOTHING
     recorded_usd: Decimal = Decimal(0)
     calls: int = 0
     unpriced: int = 0
-    reported: TokenCounts | None = None
+    reported: ReportedTokens | None = None
     reported_usd: Decimal = Decimal(0)
     list_usd: Decimal | None = None
     is_reported: bool = False
-    tiers: dict[str, TokenCounts] = {}
+    tiers: dict[str, ReportedTokens] = {}
 
     @property
-    def difference(self) -> TokenCounts | None:
+    def difference(self) -> ReportedTokens | None:
         """Reported minus recorded; None if no tokens are reported."""
         if self.reported is None:
             return None if self.is_reported else -self.recorded
@@ -139,8 +139,8 @@ def reconcile(recorded: Sequence[RecordedDay], reported: Sequence[Reported], tod
 
 def _add_recorded(sides: dict[tuple[date, str], _Side], one: RecordedDay) -> None:
     side = _side(sides, one.day, one.model)
-    side.recorded += TokenCounts(*one.tokens)
-    side.late += TokenCounts(*one.late)
+    side.recorded += ReportedTokens(*one.tokens)
+    side.late += ReportedTokens(*one.late)
     side.recorded_usd += one.usd
     side.calls += one.calls
     side.unpriced += one.unpriced
@@ -190,7 +190,9 @@ def _compare(sides: Mapping[tuple[date, str], _Side], side: _Side, model: str, t
     )
 
 
-def _reason(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: TokenCounts | None, today: date) -> str:
+def _reason(
+    sides: Mapping[tuple[date, str], _Side], side: _Side, difference: ReportedTokens | None, today: date
+) -> str:
     if not side.is_reported:
         if side.day > today - LAG:
             return "not reported yet: reports are complete after two days"
@@ -207,7 +209,7 @@ def _reason(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: To
 
 
 def _reason_of_tokens(
-    sides: Mapping[tuple[date, str], _Side], side: _Side, difference: TokenCounts, today: date
+    sides: Mapping[tuple[date, str], _Side], side: _Side, difference: ReportedTokens, today: date
 ) -> str:
     if neighbour := _balancing(sides, side, difference):
         return _edges(neighbour)
@@ -236,7 +238,7 @@ def _reason_of_cost(side: _Side) -> str:
     return "other prices: the tokens agree, the price for them does not; see own prices"
 
 
-def _balancing(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: TokenCounts) -> date | None:
+def _balancing(sides: Mapping[tuple[date, str], _Side], side: _Side, difference: ReportedTokens) -> date | None:
     """The day before or after whose difference makes up for this one; None where neither does."""
     if difference == _NOTHING:
         return None

@@ -9,7 +9,7 @@ import pytest
 
 from resources.money.reconciliation import reconcile
 from storage.queries.found import RecordedDay
-from upstream.reports.reported import Reported, TokenCounts
+from upstream.reports.reported import Reported, ReportedTokens
 
 DAY = date(2026, 9, 1)
 NEXT = DAY + timedelta(days=1)
@@ -22,7 +22,7 @@ def recorded(day=DAY, model="m-1", tokens=SOME, usd="1", **more):
 
 
 def reported(day=DAY, model="m-1", tokens=SOME, usd: str | None = "1", **more):
-    given_tokens = None if tokens is None else TokenCounts(*tokens)
+    given_tokens = None if tokens is None else ReportedTokens(*tokens)
     return Reported(day, model, given_tokens, None if usd is None else Decimal(usd), **more)
 
 

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from upstream.headers import Headers
 from upstream.reports.pages import ReportPages
-from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportError, TokenCounts
+from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportedTokens, ReportError
 
 MAX_DAYS: Final = 31
 """The days that one request may be about."""
@@ -83,7 +83,7 @@ async def read_anthropic(pages: ReportPages, start: datetime, end: datetime) -> 
 
 def _used(at: datetime, usage: MessagesUsage) -> Reported:
     written = usage.cache_creation.ephemeral_5m_input_tokens + usage.cache_creation.ephemeral_1h_input_tokens
-    tokens = TokenCounts(usage.uncached_input_tokens, usage.output_tokens, usage.cache_read_input_tokens, written)
+    tokens = ReportedTokens(usage.uncached_input_tokens, usage.output_tokens, usage.cache_read_input_tokens, written)
     return Reported(_day(at), usage.model or NO_MODEL, tokens, tier=_tier(usage.service_tier))
 
 

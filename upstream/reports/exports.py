@@ -19,7 +19,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from upstream.reports.reported import STANDARD, Reported, ReportError, TokenCounts
+from upstream.reports.reported import STANDARD, Reported, ReportedTokens, ReportError
 
 SERVICES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"azure": ("openai", "cognitive services", "foundry"), "bedrock": ("bedrock",)}
@@ -143,7 +143,7 @@ def _scale(unit: str, meter: str) -> int:
     return 0 if found is None else int(found[1] or 1) * _SCALES[(found[2] or "").upper()]
 
 
-def _tokens(words: list[str], quantity: str, scale: int, number: int) -> TokenCounts | None:
+def _tokens(words: list[str], quantity: str, scale: int, number: int) -> ReportedTokens | None:
     """The tokens of a line; None where it is not about tokens."""
     if not scale or not quantity:
         return None
@@ -151,13 +151,13 @@ def _tokens(words: list[str], quantity: str, scale: int, number: int) -> TokenCo
     known = set(words)
     if known & _CACHE:
         return (
-            TokenCounts(cache_write_input_tokens=count)
+            ReportedTokens(cache_write_input_tokens=count)
             if "write" in known
-            else TokenCounts(cache_read_input_tokens=count)
+            else ReportedTokens(cache_read_input_tokens=count)
         )
     if known & _OUTPUT:
-        return TokenCounts(output_tokens=count)
-    return TokenCounts(input_tokens=count) if known & _INPUT else None
+        return ReportedTokens(output_tokens=count)
+    return ReportedTokens(input_tokens=count) if known & _INPUT else None
 
 
 def _number(text: str, number: int) -> Decimal:

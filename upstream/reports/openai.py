@@ -14,7 +14,7 @@ from typing import Final, Generic, TypeVar
 from msgspec import Struct, field
 
 from upstream.reports.pages import Query, ReportPages
-from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportError, TokenCounts
+from upstream.reports.reported import NO_MODEL, STANDARD, Reported, ReportedTokens, ReportError
 
 _DEFAULT_TIERS: Final = frozenset({"", "default", "standard", "auto"})
 
@@ -71,7 +71,7 @@ def _of_usage(buckets: list[DailyBucket[UsageResult]]) -> Iterator[Reported]:
     for bucket in buckets:
         for one in bucket.results:
             read, written = one.input_cached_tokens or 0, one.input_cache_write_tokens or 0
-            tokens = TokenCounts(one.input_tokens - read - written, one.output_tokens, read, written)
+            tokens = ReportedTokens(one.input_tokens - read - written, one.output_tokens, read, written)
             tier = one.service_tier or STANDARD
             tier = "batch" if one.batch else STANDARD if tier in _DEFAULT_TIERS else tier
             yield Reported(_day(bucket.start_time), one.model or NO_MODEL, tokens, tier=tier)

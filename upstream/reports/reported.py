@@ -18,7 +18,7 @@ class ReportError(Exception):
     """A report cannot be read. The text is for the operator, and has no key in it."""
 
 
-class TokenCounts(Struct, frozen=True):
+class ReportedTokens(Struct, frozen=True):
     """The four disjoint counts of tokens, as records have them. They may be negative where they are differences."""
 
     input_tokens: int = 0
@@ -26,13 +26,13 @@ class TokenCounts(Struct, frozen=True):
     cache_read_input_tokens: int = 0
     cache_write_input_tokens: int = 0
 
-    def __add__(self, other: TokenCounts) -> TokenCounts:
+    def __add__(self, other: ReportedTokens) -> ReportedTokens:
         """Add each of them."""
-        return TokenCounts(*(one + another for one, another in zip(self.counts, other.counts, strict=True)))
+        return ReportedTokens(*(one + another for one, another in zip(self.counts, other.counts, strict=True)))
 
-    def __neg__(self) -> TokenCounts:
+    def __neg__(self) -> ReportedTokens:
         """Change the sign of each."""
-        return TokenCounts(*(-one for one in self.counts))
+        return ReportedTokens(*(-one for one in self.counts))
 
     @property
     def counts(self) -> tuple[int, int, int, int]:
@@ -59,7 +59,7 @@ class Reported(Struct, frozen=True):
 
     day: date
     model: str
-    tokens: TokenCounts | None = None
+    tokens: ReportedTokens | None = None
     usd: Decimal | None = None
     list_usd: Decimal | None = None
     tier: str = STANDARD

@@ -16,7 +16,7 @@ from upstream.reports import pages as pages_module
 from upstream.reports.anthropic import headers_of, read_anthropic
 from upstream.reports.openai import read_openai
 from upstream.reports.pages import ReportPages
-from upstream.reports.reported import NO_MODEL, Reported, ReportError, TokenCounts
+from upstream.reports.reported import NO_MODEL, Reported, ReportedTokens, ReportError
 
 START = datetime(2026, 9, 1, tzinfo=UTC)
 DAYS = [date(2026, 9, 1) + timedelta(days=number) for number in range(40)]
@@ -72,11 +72,11 @@ def costs(lines):
 
 
 USAGE = [
-    (DAYS[0], "m-1", TokenCounts(10, 5, 3, 2), ""),
-    (DAYS[0], "m-1", TokenCounts(7, 1), "batch"),
-    (DAYS[0], "m-2", TokenCounts(1, 1), ""),
-    (DAYS[4], "m-1", TokenCounts(100, 50), ""),
-    (DAYS[35], "m-1", TokenCounts(9, 9), "priority"),
+    (DAYS[0], "m-1", ReportedTokens(10, 5, 3, 2), ""),
+    (DAYS[0], "m-1", ReportedTokens(7, 1), "batch"),
+    (DAYS[0], "m-2", ReportedTokens(1, 1), ""),
+    (DAYS[4], "m-1", ReportedTokens(100, 50), ""),
+    (DAYS[35], "m-1", ReportedTokens(9, 9), "priority"),
 ]
 
 
@@ -85,7 +85,7 @@ USAGE = [
 async def test_openais_reports_are_read_to_the_last_page(stand_in, openai, ending):
     stand_in.entries = [*ENTRIES, Entry(DAYS[1], "embedder", 4, api="embeddings", usd="0.01")]
     lines = await openai(stand_in.url + ending)
-    assert usage(lines) == [*USAGE, (DAYS[1], "embedder", TokenCounts(4), "")]
+    assert usage(lines) == [*USAGE, (DAYS[1], "embedder", ReportedTokens(4), "")]
     entries = sorted(stand_in.entries, key=lambda one: one.day)
     assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in entries]
     of_costs = [query for path, query in stand_in.requests if path == "/v1/organization/costs"]

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.cases import for_each
 from upstream.reports.exports import parse_export, read_exports
 from upstream.reports.names import model_key
-from upstream.reports.reported import Reported, ReportError, TokenCounts
+from upstream.reports.reported import Reported, ReportedTokens, ReportError
 
 DAY = date(2026, 9, 1)
 AZURE = (
@@ -44,18 +44,18 @@ FOCUS = (
 
 def test_lines_of_azure_are_those_of_its_models():
     assert list(parse_export("azure", AZURE)) == [
-        Reported(DAY, "gpt-5-5", TokenCounts(12_500), Decimal("0.0125"), Decimal("0.02")),
-        Reported(DAY, "gpt-5-5", TokenCounts(0, 0, 2_000), Decimal("0.001"), Decimal("0.001")),
-        Reported(DAY, "gpt-5-5", TokenCounts(0, 250_000), Decimal("2.5"), Decimal("2.5"), "batch"),
+        Reported(DAY, "gpt-5-5", ReportedTokens(12_500), Decimal("0.0125"), Decimal("0.02")),
+        Reported(DAY, "gpt-5-5", ReportedTokens(0, 0, 2_000), Decimal("0.001"), Decimal("0.001")),
+        Reported(DAY, "gpt-5-5", ReportedTokens(0, 250_000), Decimal("2.5"), Decimal("2.5"), "batch"),
     ]
 
 
 def test_lines_of_aws_are_those_of_bedrock():
     found = list(parse_export("bedrock", CUR))
     assert found == [
-        Reported(DAY, "claude-4-sonnet", TokenCounts(3_500), Decimal("0.0105")),
-        Reported(DAY, "claude-4-sonnet", TokenCounts(0, 0, 0, 1_000), Decimal("0.004")),
-        Reported(DAY, "claude-4-sonnet", TokenCounts(0, 0, 2_000), Decimal("0.0006")),
+        Reported(DAY, "claude-4-sonnet", ReportedTokens(3_500), Decimal("0.0105")),
+        Reported(DAY, "claude-4-sonnet", ReportedTokens(0, 0, 0, 1_000), Decimal("0.004")),
+        Reported(DAY, "claude-4-sonnet", ReportedTokens(0, 0, 2_000), Decimal("0.0006")),
         Reported(DAY, "claude-opus-4", None, Decimal("0.5")),
         Reported(DAY, "guardrail-textunits", None, Decimal("0.3")),
     ]
@@ -64,7 +64,7 @@ def test_lines_of_aws_are_those_of_bedrock():
 
 def test_focus_is_read_too():
     assert list(parse_export("azure", FOCUS)) == [
-        Reported(DAY, "gpt-5-5", TokenCounts(0, 1_500), Decimal("0.3"), Decimal("0.4"))
+        Reported(DAY, "gpt-5-5", ReportedTokens(0, 1_500), Decimal("0.3"), Decimal("0.4"))
     ]
 
 
