@@ -17,17 +17,19 @@ from settings import declared, flags_of, settings_of
 from version import VERSION
 
 COMMANDS = {
-    "demo": (
-        "commands.demo",
-        "Fill in a company to look around in, in a database of its own, and remove it again.",
-    ),
-    "groups": ("commands.groups", "Add, list and remove groups of users and their members."),
+    "audit": ("commands.operations", "Show the audit trail."),
+    "clients": ("commands.operations", "List the clients that called."),
+    "demo": ("commands.demo", "Fill in a company to look around in, in a database of its own, and remove it again."),
+    "errors": ("commands.operations", "List errors of calls, grouped."),
+    "groups": ("commands.operations", "Add, list and remove groups of users and their members."),
     "health": ("commands.local.health", "Check that each server of this account on this machine answers."),
     "interceptions": ("commands.interceptions", "List and export recorded calls."),
+    "limits": ("commands.operations", "Show limits and what is used of them, of a running server."),
     "login": (
         "commands.login",
         "Sign in to the AI Bridge at URL, in a browser, and keep a token of yours for AI clients.",
     ),
+    "models": ("commands.operations", "List the models that were called."),
     "people": (
         "commands.people",
         "Make users, groups and policies as a file says, so that they can live in version control.",
@@ -40,12 +42,17 @@ COMMANDS = {
         "commands.recount",
         "Make totals of days again from the records; without --to sessions and the search, too.",
     ),
+    "refusals": ("commands.operations", "List refused requests."),
     "serve": ("runtime.processes.serving", "Serve until SIGTERM or SIGINT; a second one exits at once."),
+    "sessions": ("commands.operations", "List sessions, which are calls that belong together."),
     "spend": ("commands.money.spend", "Write what calls cost."),
-    "tokens": ("commands.tokens", "Create, find, replace and revoke tokens."),
-    "users": ("commands.users", "Add, change, list and remove users."),
+    "stats": ("commands.operations", "Show statistics of calls."),
+    "tags": ("commands.operations", "List the tags of calls."),
+    "tokens": ("commands.operations", "Create, find, replace and revoke tokens."),
+    "users": ("commands.operations", "Add, change, list and remove users."),
     "verify": ("verify.command", "Check that the bridge at URL keeps what it promises."),
-    "webhooks": ("commands.webhooks", "Manage webhooks that receive alerts."),
+    "views": ("commands.operations", "Save views of the dashboard, list and change them."),
+    "webhooks": ("commands.operations", "Manage webhooks that receive alerts."),
 }
 """The module of each, and the first sentence of its help."""
 

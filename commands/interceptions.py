@@ -12,9 +12,8 @@ from msgspec.structs import replace
 
 from commands.command import Command, command, identities_of, run
 from commands.export import STANDARD_OUTPUT, export, file_argument, force_option, opened
-from commands.output import show_json
+from commands.operations import resource
 from resources.recorded.export_formats import FORMATS
-from resources.recorded.interceptions import Interception
 from storage.accounts.identities import Identities, IdentityError
 from storage.mongo.database import Database
 from storage.queries.filters.search_language import Search, parse_search
@@ -22,7 +21,6 @@ from storage.queries.filters.words import InvalidSearchError
 from storage.queries.interceptions import Interceptions
 from terminal import StatusLine
 
-MAX_PAGE = 1000
 SEARCH_OPTIONS = {
     "user": "Name or id of the user.",
     "provider": "Type of the provider.",
@@ -37,9 +35,7 @@ SEARCH_OPTIONS = {
 }
 
 
-@click.group()
-def interceptions() -> None:
-    """List and export recorded calls."""
+interceptions = resource("interceptions")
 
 
 def _search_options(function: Command) -> Command:
@@ -48,15 +44,6 @@ def _search_options(function: Command) -> Command:
         other_names = ("--initiator", "user") if name == "user" else ()
         function = click.option(f"--{name}", *other_names, metavar="TEXT", help=text)(function)
     return function
-
-
-@command(interceptions, "list")
-@_search_options
-@click.option("--limit", type=click.IntRange(1, MAX_PAGE), default=100, show_default=True, help="Maximum number.")
-def list_interceptions(after_id: UUID | None, limit: int, **terms: str | None) -> None:
-    """Print interceptions as a JSON array, newest first."""
-    search = _search(terms)
-    show_json(run(lambda database: _found(database, search, after_id=after_id, limit=limit)))
 
 
 @command(interceptions, "export")
@@ -105,15 +92,6 @@ def _search(terms: dict[str, str | None]) -> Search:
 def _as_option(name: re.Match[str]) -> str:
     """Say a parameter of the API as it is called here."""
     return f"--{name[1].replace('_', '-')}"
-
-
-async def _found(database: Database, search: Search, *, after_id: UUID | None, limit: int) -> list[Interception]:
-    identities = identities_of(database)
-    search_filter = await _filter(search, identities)
-    page = Interceptions(database).page(search_filter, visible_to=None, limit=limit, after_id=after_id)
-    _, documents = await page
-    initiators = await identities.users_by_id(document["initiator_id"] for document in documents)
-    return [Interception.of(document, initiators) for document in documents]
 
 
 async def _filter(search: Search, identities: Identities) -> dict[str, Any]:

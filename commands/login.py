@@ -35,7 +35,9 @@ class UnreachableError(click.ClickException):
     """The bridge does not answer."""
 
 
-class _Stay(HTTPRedirectHandler):
+class Stay(HTTPRedirectHandler):
+    """Follows no redirect."""
+
     def redirect_request(self, *_: Any) -> None:
         """Follow nothing: a token goes to the server that was named."""
 
@@ -50,9 +52,9 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
     It is kept in ~/.config/aibridge/logins.json, which only you can read. With --print-token it prints that token, for
     clients that run a command, such as the apiKeyHelper of Claude Code; URL may be left out if there is only one.
     """
-    address = None if url is None else _checked(url)
+    address = None if url is None else checked_url(url)
     if print_token:
-        click.echo(_kept(address))
+        click.echo(kept_token(address))
         return
     if address is None:
         raise click.UsageError("give the URL of the bridge, such as https://bridge.example")
@@ -69,7 +71,7 @@ def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
     """Show a code, and wait for the token."""
     codes = _post(address, "code", {"client_name": f"login on {socket.gethostname()}"})
     if "error" in codes:
-        raise click.ClickException(f"{address} gives no code: {_shorten(codes.get('error_description'))}")
+        raise click.ClickException(f"{address} gives no code: {shorten(codes.get('error_description'))}")
     code = str(codes["user_code"])
     if re.fullmatch("[A-Z-]{4,32}", code) is None:
         raise ValueError(code)
@@ -104,15 +106,18 @@ def _poll(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
             case "slow_down":
                 interval += _SLOWER_SECONDS
             case "access_denied":
-                raise click.ClickException(
-                    f"you were not let in. {_shorten(response.get('error_description'))}".strip()
-                )
+                raise click.ClickException(f"you were not let in. {shorten(response.get('error_description'))}".strip())
             case _:
                 break
     raise click.ClickException(unreachable or "the code has expired; run this again")
 
 
-def _checked(url: str) -> str:
+def checked_url(url: str) -> str:
+    """The address of a bridge: with https, or with http on this machine.
+
+    Raises:
+        click.UsageError: It is none.
+    """
     parts = urlsplit("")
     with suppress(ValueError):
         parts = urlsplit(url if "://" in url else f"https://{url}")
@@ -130,7 +135,7 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     request = Request(f"{address}{_API}/{what}", urlencode(form).encode(), headers)  # noqa: S310 - http or https
     try:
-        with build_opener(_Stay()).open(request, timeout=ANSWER_SECONDS) as response:
+        with build_opener(Stay()).open(request, timeout=ANSWER_SECONDS) as response:
             status, body = response.status, response.read(MAX_RESPONSE_BYTES)
     except HTTPError as error:
         with error:
@@ -144,12 +149,12 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
     if isinstance(decoded, dict) and status == _UNAVAILABLE:
         return {"error": "temporarily_unavailable", "error_description": decoded.get("message")}
     if not isinstance(decoded, dict) or (status != _OK and "error" not in decoded):
-        said = _shorten(decoded.get("message") if isinstance(decoded, dict) else None)
+        said = shorten(decoded.get("message") if isinstance(decoded, dict) else None)
         raise click.ClickException(f"{address} answers {status}: {said or 'it is no AI Bridge, or an older one'}")
     return decoded
 
 
-def _shorten(text: object) -> str:
+def shorten(text: object) -> str:
     """What a server says, as a terminal may show it: nothing in it is a command to the terminal."""
     shortened = str(text or "")[:MAX_MESSAGE]
     return "".join(one if one.isprintable() else "?" for one in shortened)
@@ -184,7 +189,12 @@ def _keep(address: str, token: Mapping[str, Any]) -> Path:
     return path
 
 
-def _kept(address: str | None) -> str:
+def kept_token(address: str | None) -> str:
+    """The token that is kept for a bridge, or the only one.
+
+    Raises:
+        click.ClickException: There is none that is valid.
+    """
     logins = _read()
     if address is None and len(logins) > 1:
         raise click.UsageError(f"give the URL of one of {', '.join(sorted(logins))}")

@@ -22,7 +22,11 @@ def show(found: Iterable[object], headings: Sequence[str], rows: Iterable[Sequen
     if as_json:
         show_json(list(found))
         return
-    table = [headings, *rows]
+    show_table([headings, *rows])
+
+
+def show_table(table: Sequence[Sequence[str]]) -> None:
+    """Print rows aligned for people."""
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     for row in table:
         click.echo("  ".join(map(str.ljust, row, widths)).rstrip())

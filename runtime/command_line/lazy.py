@@ -32,6 +32,7 @@ class LazyCommand(click.Command):
     def load(self) -> click.Command:
         """Import it. Its module calls it by the same name."""
         command: click.Command = getattr(import_module(self._module), str(self.name))
+        command.help = command.help or self.help
         return command
 
 

@@ -20,7 +20,7 @@ def test_policies_are_set_changed_shown_listed_and_removed(output, run, tmp_path
     assert (listed["level"], listed["name"]) == ("group", "research")
     assert refused(run("groups", "remove", "research")) == (
         1,
-        'Error: the group "research" has a policy: remove that first\n',
+        'Error: The group "research" has a policy: remove that first.\n',
     )
     assert output("policies", "remove", "groups/research") == "No policy of group research.\n"
     assert json.loads(output("policies", "list", "--json")) == []

@@ -29,9 +29,9 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
         "+ policy users/bob",
     ]
     assert output("people", "apply", str(file), "--dry-run").splitlines() == difference
-    assert json.loads(output("users", "list", "--json")) == []
+    assert json.loads(output("users", "list", "--json"))["results"] == []
     assert output("people", "apply", str(file)).splitlines() == difference
-    bob = json.loads(output("users", "list", "--json"))[1]
+    bob = json.loads(output("users", "list", "--json"))["results"][1]
     groups = [group["name"] for group in bob["groups"]]
     assert (bob["name"], bob["role"], groups) == ("Bob", "member", ["ops", "research"])
     budget = {"usd": "50.00", "period": "month"}
@@ -48,8 +48,12 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
         "- group ops",
         "- group research",
     ]
-    assert [user["username"] for user in json.loads(output("users", "list", "--json"))] == ["ada"]
-    assert json.loads(output("groups", "list", "--json")) == json.loads(output("policies", "list", "--json")) == []
+    assert [user["username"] for user in json.loads(output("users", "list", "--json"))["results"]] == ["ada"]
+    assert (
+        json.loads(output("groups", "list", "--json"))["results"]
+        == json.loads(output("policies", "list", "--json"))
+        == []
+    )
 
 
 def test_a_file_with_a_mistake_at_its_end_changes_nothing(output, run, tmp_path):
@@ -59,7 +63,11 @@ def test_a_file_with_a_mistake_at_its_end_changes_nothing(output, run, tmp_path)
     assert refused(run("people", "apply", str(file))) == (1, message)
     file.write_text(FILE + "  everyone: {max_tokens: x}\n")
     assert refused(run("people", "apply", str(file)))[0] == 1
-    assert json.loads(output("users", "list", "--json")) == json.loads(output("groups", "list", "--json")) == []
+    assert (
+        json.loads(output("users", "list", "--json"))["results"]
+        == json.loads(output("groups", "list", "--json"))["results"]
+        == []
+    )
 
 
 def test_people_are_changed_and_what_refuses_everything_is_said(output, run, tmp_path):
@@ -78,5 +86,5 @@ def test_people_are_changed_and_what_refuses_everything_is_said(output, run, tmp
         ],
         "Note: user bob: limits.concurrency: 0 refuses every call\n",
     )
-    bob = json.loads(output("users", "list", "--json"))[1]
+    bob = json.loads(output("users", "list", "--json"))["results"][1]
     assert bob["role"] == "reader"

@@ -1,0 +1,276 @@
+"""How a command has an operation done: in this process on the database, or by a server that runs, as a user of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from http.client import HTTPException
+from pathlib import Path
+from time import monotonic
+from types import NoneType
+from typing import Any, NamedTuple, cast, get_args
+from urllib.error import HTTPError
+from urllib.parse import quote, urlencode
+from urllib.request import Request, build_opener
+from uuid import UUID
+
+import click
+import msgspec
+
+from commands.command import groups_of, identities_of, now, people_of, run, tokens_of
+from commands.login import Stay, checked_url, kept_token, shorten
+from handlers.bridge import Bridge
+from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Operation, Pieces, Tagged, argument
+from handlers.operations.problems import problem_of
+from handlers.operations.query import read_query
+from handlers.problems import Problem, ValidationProblem
+from resources.provider_bodies import check_provider
+from resources.shown import shown
+from settings import Settings
+from storage.accounts.audit import Author
+from storage.accounts.groups import Groups
+from storage.accounts.identities import Identities
+from storage.accounts.tokens.active import ActiveTokens
+from storage.accounts.users import Identity, LastOwnerError, Role, User
+from storage.mongo.database import Database
+from storage.providers.managed import ManagedProviders
+from storage.providers.sealing import Sealer
+from storage.queries.accounts.people import People
+from storage.queries.accounts.tokens import Tokens
+from storage.queries.interceptions import Interceptions
+from storage.queries.questions.questions import Questions
+from storage.queries.sessions.sessions import Sessions
+from storage.search.find import SearchIndex
+from upstream.credentials.access import credential_hint
+
+TOKEN_VARIABLE = "AIBRIDGE_TOKEN"  # noqa: S105 - a name
+NEEDS_SERVER = "only a running server knows this: give its address with --url"
+NEEDS_PERSON = "this is about who asks: give the address of a server with --url"
+ANSWER_SECONDS = 600.0
+MAX_ERROR_BYTES = 64 * 1024
+PERSONAL = ("views", "users/me")
+"""The beginnings of paths of operations on what the caller has."""
+
+
+class Given(NamedTuple):
+    """What is given to an operation, as text: the parts of its path, its query, and the JSON of its body."""
+
+    parts: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes
+
+
+class Answered(NamedTuple):
+    """What an operation answers: JSON where it is no download, and nothing of one that has no answer."""
+
+    content: bytes
+    is_json: bool
+    notes: tuple[str, ...] = ()
+
+
+class _CommandLine(Ask):
+    """The command line asks: it may do what an owner may."""
+
+    force = False
+
+    @property
+    def visible_to(self) -> None:
+        """All calls are visible."""
+
+    @property
+    def author(self) -> Author:
+        """The account of this machine."""
+        return Author(force=self.force)
+
+
+class _ForcedCommandLine(_CommandLine):
+    """The command line, which may remove the last owner."""
+
+    force = True
+
+
+class _NoTrail:
+    """What is read on the machine itself is in no trail: the account could read the database as well."""
+
+    def read(self, *_: object) -> None:
+        """Leave it."""
+
+    def searched(self, *_: object) -> None:
+        """Leave it."""
+
+
+class _LocalBridge:
+    """The parts of a bridge that need the database alone. Of the others it says that a server is needed."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings, self.database = settings, database
+        self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
+        self.interceptions, self.questions = Interceptions(database), Questions(database)
+        self.search, self.sessions = SearchIndex(database), Sessions(database)
+
+    def __getattr__(self, name: str) -> Any:
+        raise click.ClickException(NEEDS_SERVER)
+
+    @cached_property
+    def identities(self) -> Identities:
+        """Users and tokens."""
+        return identities_of(self.database)
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Groups of users."""
+        return groups_of(self.database)
+
+    @cached_property
+    def people(self) -> People:
+        """Users, with groups, tokens and spend."""
+        return people_of(self.database)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """Tokens, with their last use."""
+        return tokens_of(self.database)
+
+    @cached_property
+    def active_tokens(self) -> ActiveTokens:
+        """Tokens that are in use."""
+        return ActiveTokens(self.database, now=now, monotonic=monotonic)
+
+    @cached_property
+    def managed(self) -> ManagedProviders:
+        """Providers of the database, and what seals."""
+        sealer = Sealer(self.settings.encryption_keys)
+        return ManagedProviders(self.database, sealer, check=check_provider, hint=credential_hint, now=now)
+
+
+class _Silent:
+    """Takes no progress."""
+
+    in_lines = False
+
+    async def __call__(self, progress: msgspec.Struct | None = None) -> None:
+        """Leave it."""
+
+
+def call_here(
+    operation: Operation, given: Sequence[Given], settings: Settings, *, force: bool = False
+) -> list[Answered]:
+    """Do an operation once for each that is given. Ask before the only owner goes, unless that is forced.
+
+    Raises:
+        click.ClickException: It cannot be done.
+    """
+    if operation.path.startswith(PERSONAL):
+        raise click.ClickException(NEEDS_PERSON)
+
+    async def attempt(database: Database, one: Given, kind: type[_CommandLine]) -> Answered:
+        user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
+        bridge = cast("Bridge", _LocalBridge(settings, database))
+        ask = kind(bridge, Identity(user=user), client_ip="")
+        return await _done(operation, await operation.function(**_arguments(operation, one, ask)))
+
+    async def do(database: Database, one: Given) -> Answered:
+        try:
+            return await attempt(database, one, _ForcedCommandLine if force else _CommandLine)
+        except LastOwnerError as error:
+            click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
+            return await attempt(database, one, _ForcedCommandLine)
+
+    async def work(database: Database) -> list[Answered]:
+        try:
+            return [await do(database, one) for one in given]
+        except Exception as error:
+            if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
+                raise
+            raise click.ClickException(_text(problem)) from error
+
+    return run(work)
+
+
+def _arguments(operation: Operation, given: Given, ask: Ask) -> dict[str, Any]:
+    arguments: dict[str, Any] = {}
+    for name, kind in operation.path_parameters.items():
+        try:
+            is_id = UUID in {kind, *get_args(kind)}
+            arguments[argument(name)] = UUID(given.parts[name]) if is_id else given.parts[name]
+        except ValueError:
+            raise Problem(404, operation.unknown) from None
+    query = {name: [text.encode()] for name, text in given.query.items()}
+    further: dict[str, Any] = {"ask": ask, "versions": None, "report": _Silent()}
+    further["query"] = read_query(operation.query, query, now())
+    if operation.body is not None:
+        further["body"] = operation.body[1](given.body)
+    return arguments | {name: value for name, value in further.items() if name in operation.hints}
+
+
+async def _done(operation: Operation, answer: Any) -> Answered:
+    notes = tuple(answer.notes) if isinstance(answer, Noted) else ()
+    if isinstance(answer, Pieces | Download):
+        content = b"".join([piece async for piece in answer.pieces])
+        return Answered(content, isinstance(answer, Pieces))
+    if operation.answer[0] is NoneType:
+        return Answered(b"", is_json=True)
+    value = shown(answer.value if isinstance(answer, Tagged) else answer)
+    return Answered(msgspec.json.encode(value), is_json=True, notes=notes)
+
+
+def _text(problem: Problem) -> str:
+    validations = problem.validations if isinstance(problem, ValidationProblem) else ()
+    detail = problem.detail if isinstance(problem, ValidationProblem) else ""
+    return _in_words(problem.message, detail, validations)
+
+
+def _in_words(message: str, detail: str, validations: Any) -> str:
+    """An error in one line: what is wrong of each field, else the detail, else the message."""
+    return "; ".join(f"{field}: {rule}" for field, rule in validations) or detail or message
+
+
+def call_there(operation: Operation, given: Given, url: str, token_file: Path | None) -> Answered:
+    """Have a server do an operation.
+
+    Raises:
+        click.ClickException: It cannot be reached, or refuses.
+    """
+    address = checked_url(url)
+    headers = {"Authorization": f"Bearer {_token(address, token_file)}", "Accept": "application/json, */*"}
+    if operation.body is not None:
+        headers["Content-Type"] = "application/json"
+    path = operation.address
+    for name, part in given.parts.items():
+        path = path.replace(f"{{{name}}}", quote(part, safe=""))
+    query = f"?{urlencode(given.query)}" if given.query else ""
+    body = given.body if operation.body is not None else None
+    request = Request(f"{address}{path}{query}", body, headers, method=operation.method)  # noqa: S310 - http or https
+    try:
+        with build_opener(Stay()).open(request, timeout=ANSWER_SECONDS) as response:
+            is_json = "json" in response.headers.get("Content-Type", "json")
+            return Answered(response.read(), is_json, tuple(response.headers.get_all(NOTE_HEADER) or ()))
+    except HTTPError as error:
+        with error:
+            raise click.ClickException(_refusal(address, error.code, error.read(MAX_ERROR_BYTES))) from error
+    except (OSError, HTTPException) as error:
+        raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
+
+
+def _refusal(address: str, status: int, body: bytes) -> str:
+    try:
+        said = json.loads(body)
+        validations = [(one["field"], one["detail"]) for one in said.get("validations", ())]
+        return shorten(_in_words(said["message"], said.get("detail", ""), validations))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return f"{address} answers {status}: it is no AI Bridge, or an older one"
+
+
+def _token(address: str, file: Path | None) -> str:
+    """The token in a file, else that of the variable, else the one that `login` keeps."""
+    try:
+        token = file.read_text().strip() if file else os.environ.get(TOKEN_VARIABLE, "")
+    except (OSError, ValueError) as error:
+        raise click.ClickException(f"{file} cannot be read as a token") from error
+    if file or token:
+        if not token or not token.isascii() or not token.isprintable():
+            raise click.ClickException(f"{file or TOKEN_VARIABLE} holds no token")
+        return token
+    return kept_token(address)

@@ -1,0 +1,310 @@
+"""Commands that are made of the operations of the API: same names, and a flag for each field."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
+
+import click
+import msgspec
+from msgspec import Meta, Struct, UnsetType, structs
+
+from commands.calling import Answered, Given, call_here, call_there
+from commands.output import show_json, show_table
+from handlers.operations.catalogue import OPERATIONS
+from handlers.operations.operation import Download, Operation
+from settings import SettingsCommand, declared, settings_of
+from settings.declarations import DATABASE
+from storage.accounts.users import Role
+
+NAMES = {
+    "create_token": "tokens create",
+    "list_tokens": "tokens list",
+    "look_up_token": "tokens lookup",
+    "revoke_any_token": "tokens revoke",
+    "search_tokens": "tokens find",
+    "create_service_token": "",
+    "list_service_tokens": "",
+    "revoke_token": "",
+    "list_members": "groups members",
+    "get_statistics": "stats show",
+    "test_webhook": "webhooks test",
+}
+"""Names that do not follow from the operation's own; without a name there is no command."""
+
+COLUMNS = {
+    "list_users": ("username", "role", "name", "groups", "last_seen_at", "spend_usd", "created_at", "id"),
+    "list_groups": ("name", "display_name", "members", "created_at", "id"),
+    "list_tokens": ("id", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
+    "search_tokens": ("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
+    "list_webhooks": ("id", "url", "disabled", "waiting", "last_delivery"),
+    "list_interceptions": ("id", "started_at", "initiator", "provider_name", "model", "end_reason", "cost_usd"),
+}
+"""What tables show, where it is not the first fields."""
+
+MAX_COLUMNS = 7
+
+OTHER_FLAGS = {"url": "--new-url"}
+"""Flags of fields whose names are those of other flags."""
+
+DEFAULTS = {"role": Role.MEMBER.value}
+"""What fields are that must be given, where a command line says nothing."""
+
+SECRETS = ("token", "secret")
+"""Fields of answers that are shown once."""
+
+TOKEN = "token"  # noqa: S105 - a name
+"""The field of a body that is read from standard input, as it does not belong on a command line."""
+
+
+def resource(name: str) -> click.Group:
+    """The commands of all operations that belong to a resource, by the first word of their paths."""
+    group = click.Group(name)
+    for operation in OPERATIONS:
+        of, _, command = name_of(operation).partition(" ")
+        if of == name and command:
+            group.add_command(_Command(operation, command))
+    return group
+
+
+def name_of(operation: Operation) -> str:
+    """What an operation is called as a command: the resource, and what is done with it. Empty where there is none."""
+    if operation.is_stream or operation.answer[0] is Download:
+        return ""
+    if (named := NAMES.get(operation.function.__name__)) is not None:
+        return named
+    group = operation.path.partition("/")[0]
+    verb, *words = operation.function.__name__.split("_")
+    nouns = {group, group.removesuffix("s"), group.replace("ies", "y")}
+    what = [word for word in words if word not in nouns]
+    if verb == "get":
+        return f"{group} {'-'.join(what) or 'show'}"
+    return f"{group} {'-'.join([verb, *what])}"
+
+
+class _Command(SettingsCommand):
+    """A command that has an operation done, and prints its answer."""
+
+    def __init__(self, operation: Operation, name: str) -> None:
+        self._operation = operation
+        self._is_repeatable = operation.answer[0] is NoneType and operation.body is None
+        self._fields = _fields(operation)
+        summary, text = operation.text
+        super().__init__(
+            name,
+            callback=self._call,
+            help=f"{summary}.\n\n{text}".replace("`", ""),
+            params=[*declared(DATABASE), *self._path(), *self._options(), *self._common()],
+        )
+
+    def _path(self) -> list[click.Parameter]:
+        names = list(self._operation.path_parameters)
+        last = names[-1:] if self._is_repeatable else []
+        arguments: list[click.Parameter] = [
+            click.Argument(
+                [_variable("path", name)], metavar=name.upper(), nargs=-1 if name in last else 1, required=True
+            )
+            for name in names
+        ]
+        arguments += [
+            click.Argument([_variable("body", one.encode_name)], metavar=one.encode_name.upper())
+            for one in self._fields.values()
+            if _is_argument(one)
+        ]
+        if self._operation.body is not None and not self._fields:
+            arguments.append(click.Argument(["file"], type=click.File("rb"), metavar="FILE"))
+        return arguments
+
+    def _options(self) -> list[click.Parameter]:
+        fields = [one for one in self._fields.values() if not _is_argument(one) and one.encode_name != TOKEN]
+        query = self._operation.query
+        return [
+            *(_option("query", one, is_text=one.encode_name in query.readers) for one in structs.fields(query)),
+            *(_option("body", one) for one in fields),
+        ]
+
+    def _common(self) -> list[click.Parameter]:
+        options: list[click.Parameter] = [
+            click.Option(["--url"], metavar="URL", help="Ask the server at URL instead of the database."),
+            click.Option(
+                ["--token-file"],
+                type=click.Path(dir_okay=False, path_type=Path),
+                help="File with a token for URL; default: AIBRIDGE_TOKEN, or the token that `login URL` keeps.",
+            ),
+        ]
+        if self._operation.path == "users/{name}" and not self._operation.is_reading:
+            options.append(click.Option(["--force"], is_flag=True, help="Do not ask, also if it is the only owner."))
+        if self._operation.answer[0] is not NoneType:
+            options.append(click.Option(["--json", "as_json"], is_flag=True, help="JSON, as the API answers."))
+        return options
+
+    def _call(
+        self, url: str | None, token_file: Path | None, *, as_json: bool = False, force: bool = False, **values: Any
+    ) -> None:
+        operation = self._operation
+        parts: dict[str, Any] = {name: values.pop(_variable("path", name)) for name in operation.path_parameters}
+        query = {
+            one.encode_name: _text(value)
+            for one in structs.fields(operation.query)
+            if (value := values.pop(_variable("query", one.encode_name))) not in (None, ())
+        }
+        body = self._body(values)
+        last = list(parts)[-1] if parts else ""
+        each = parts[last] if self._is_repeatable else [parts.get(last, "")]
+        given = [Given({**parts, last: one} if last else {}, query, body) for one in each]
+        if url is None:
+            answers = call_here(operation, given, settings_of(click.get_current_context()), force=force)
+        else:
+            answers = [call_there(operation, one, url, token_file) for one in given]
+        for one, answered in zip(each, answers, strict=True):
+            _show(operation, answered, as_json=as_json, what=one)
+
+    def _body(self, values: Mapping[str, Any]) -> bytes:
+        file: BinaryIO | None = values.get("file")
+        if file is not None:
+            return file.read(self._operation.max_body + 1)
+        given = {name: values.get(_variable("body", name)) for name in self._fields}
+        if TOKEN in given:
+            given[TOKEN] = sys.stdin.readline().strip()
+        return msgspec.json.encode({name: value for name, value in given.items() if value not in (None, ())})
+
+
+def _fields(operation: Operation) -> dict[str, structs.FieldInfo]:
+    """The fields of a body that can be flags; none where some cannot, so that all of it is a file."""
+    kind = operation.body[0] if operation.body is not None else None
+    if not (isinstance(kind, type) and issubclass(kind, Struct)):
+        return {}
+    fields = {one.encode_name: one for one in structs.fields(kind)}
+    try:
+        for one in fields.values():
+            _option("body", one)
+    except TypeError:
+        return {}
+    return fields
+
+
+def _is_argument(field: structs.FieldInfo) -> bool:
+    """Whether a field of a body stands without a flag: text that must be given."""
+    return field.required and field.encode_name != TOKEN and _kind(field.type)[0] is str
+
+
+def _variable(where: str, name: str) -> str:
+    """The name that a function has for what is given as `name`: in the path, the query or the body."""
+    return f"{where}_{name}"
+
+
+def _option(where: str, field: structs.FieldInfo, *, is_text: bool = False) -> click.Option:
+    """The flag of a field. What the API reads as text in a way of its own is text here.
+
+    Raises:
+        TypeError: It is of a kind that no flag is.
+    """
+    kind, text = _kind(field.type)
+    more: dict[str, Any] = {}
+    flag = OTHER_FLAGS.get(field.encode_name) or f"--{field.encode_name.replace('_', '-')}"
+    if is_text:
+        kind = str
+    if get_origin(kind) is list:
+        kind, more = _kind(get_args(kind)[0])[0], {"multiple": True}
+    if kind is bool:
+        flag = f"{flag}/--no-{flag[2:]}"
+        more = {"default": None}
+    elif get_origin(kind) is Literal:
+        more["type"] = click.Choice([str(one) for one in get_args(kind)])
+    elif isinstance(kind, type) and issubclass(kind, StrEnum):
+        more["type"] = click.Choice([one.value for one in kind])
+    elif kind is int:
+        more["type"] = int
+    elif get_origin(kind) is not None or kind is Any or issubclass(kind, Struct):
+        raise TypeError(kind)
+    if field.required and field.encode_name in DEFAULTS:
+        more |= {"default": DEFAULTS[field.encode_name], "show_default": True}
+    return click.Option(
+        [flag, _variable(where, field.encode_name)], required=field.required, help=text.replace("`", ""), **more
+    )
+
+
+def _kind(kind: Any) -> tuple[Any, str]:
+    """The type of a field without the words that it may be left out, and what is said of it."""
+    text = ""
+    while get_origin(kind) in {Annotated, Union, UnionType}:
+        if get_origin(kind) is Annotated:
+            kind, *notes = get_args(kind)
+            text = next((one.description for one in notes if isinstance(one, Meta) and one.description), text)
+        else:
+            kinds = [one for one in get_args(kind) if one not in {NoneType, UnsetType}]
+            if len(kinds) > 1:
+                raise TypeError(kind)
+            kind = kinds[0]
+    return kind, text
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _show(operation: Operation, answered: Answered, *, as_json: bool, what: str) -> None:
+    for note in answered.notes:
+        click.echo(f"Note: {note}", err=True)
+    if not answered.is_json:
+        click.echo(answered.content, nl=False)
+        return
+    if not answered.content:
+        click.echo(f"{what}: done.")
+        return
+    value = json.loads(answered.content)
+    if as_json:
+        show_json(value)
+    elif isinstance(value, dict) and isinstance(value.get("results"), list):
+        _show_rows(operation, value["results"])
+        if (count := value.get("count") or 0) > len(value["results"]):
+            click.echo(f"{len(value['results'])} of {count}: see --limit and --offset.", err=True)
+    elif isinstance(value, list):
+        _show_rows(operation, [one if isinstance(one, dict) else {"name": one} for one in value])
+    elif secret := next((name for name in SECRETS if isinstance(value.get(name), str)), None):
+        click.echo(f"{_cell(value['id'])}: the {secret} will not be shown again.", err=True)
+        click.echo(value[secret])
+    else:
+        show_table([(name, _cell(one)) for name, one in value.items()])
+
+
+def _show_rows(operation: Operation, found: list[dict[str, Any]]) -> None:
+    columns: Iterable[str] = COLUMNS.get(operation.function.__name__, ())
+    columns = columns or list(found[0] if found else ())[:MAX_COLUMNS]
+    heading = [name.replace("_", " ").upper() for name in columns]
+    show_table([heading, *([_cell(one.get(name)) for name in columns] for one in found)])
+
+
+def _cell(value: Any) -> str:
+    """A value of an answer as text that a terminal may show: nothing in it is a command to the terminal."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(map(_cell, value))
+    if isinstance(value, dict):
+        named = next((value[name] for name in ("username", "name", "at") if value.get(name)), None)
+        return json.dumps(value) if named is None else _cell(named)
+    return "".join(one if one.isprintable() else "?" for one in str(value))
+
+
+audit = resource("audit")
+clients = resource("clients")
+errors = resource("errors")
+groups = resource("groups")
+limits = resource("limits")
+models = resource("models")
+refusals = resource("refusals")
+sessions = resource("sessions")
+stats = resource("stats")
+tags = resource("tags")
+tokens = resource("tokens")
+users = resource("users")
+views = resource("views")
+webhooks = resource("webhooks")
