@@ -17,6 +17,7 @@ from pymongo import MongoClient
 from benchmarks.gateways.runners.runner import Program, Runner, Setup, UnavailableError
 from benchmarks.stand.load import Target
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError
+from storage.mongo.indexes import BY_COMBINATION
 from version import VERSION
 
 ROOT = Path(__file__).parents[3]
@@ -83,7 +84,7 @@ class Bridge(Runner):
         assert self._mongodb is not None
         with MongoClient[dict[str, Any]](self._mongodb.uri) as client:
             database = client[self._name]
-            if database.interceptions.find_one({"status": "in_flight"}, hint="in_flight") is not None:
+            if database.interceptions.find_one({"status": "in_flight"}, hint=list(BY_COMBINATION)) is not None:
                 return False
             days = database.rollups.find({"level": "everyone", "bucket": "day"}, {"interceptions": True})
             counted: int = sum(day["interceptions"] for day in days)
