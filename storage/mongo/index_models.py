@@ -42,14 +42,24 @@ def _of_active_names(field: str, name: str) -> IndexModel:
 
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     {
+        # What each is for, and what it costs MongoDB for a call that is in it: microseconds of processor, of 20,000 calls that
+        # were inserted 500 at a time.
         "interceptions": (
+            # The list of calls, its counts, and exports: 4.
             IndexModel(indexes.BY_TIME, name="by_time"),
+            # The same of one user, which is all that members see: 16.
             IndexModel(indexes.BY_INITIATOR, name="by_initiator"),
+            # Counts of calls of a model or client, the list of calls in flight, and those that dead processes left: 8.
             IndexModel(indexes.BY_COMBINATION, name="by_combination"),
+            # The call with the id that a client or provider reports, and what goes on with a stored response: 16.
             IndexModel(indexes.BY_REQUEST, name="by_request"),
+            # What the prompt cache lost, by day, user or model: 3, of the calls that lost something alone.
             _of_some(indexes.BY_LOSS, "by_loss", {"cache_loss.lost_tokens": {"$gt": 0}}),
+            # The calls of a client's session; for the job earlier calls, and failed ones that are repeated: 22, with 3 links.
             _of_those_with(indexes.BY_LINK, "by_link", "links"),
+            # The calls whose texts are due to be removed: 4, nothing where texts are kept.
             _of_those_with(indexes.REMOVAL, "removal", "removal_at"),
+            # The page of a session, oldest call first: 8.
             _of_those_with(indexes.OF_SESSION, "of_session", "session_id"),
         ),
         "rollups": (
