@@ -42,8 +42,8 @@ def _of_active_names(field: str, name: str) -> IndexModel:
 
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     {
-        # What each is for, and what it costs MongoDB for a call that is in it: microseconds of processor, of 20,000 calls that
-        # were inserted 500 at a time.
+        # What each is for, and roughly what it costs MongoDB for a call in it: microseconds of processor, the median of three
+        # times 20,000 calls, which differed by some 5.
         "interceptions": (
             # The list of calls, its counts, and exports: 4.
             IndexModel(indexes.BY_TIME, name="by_time"),
