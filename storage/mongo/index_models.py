@@ -43,7 +43,7 @@ def _of_active_names(field: str, name: str) -> IndexModel:
 INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
     {
         # What each is for, and roughly what it costs MongoDB for a call in it: microseconds of processor, the median of three
-        # times 20,000 calls, which differed by some 5.
+        # times 20,000 calls on a busy machine. They say which are dear; differences of less than 10 say nothing.
         "interceptions": (
             # The list of calls, its counts, and exports: 4.
             IndexModel(indexes.BY_TIME, name="by_time"),
