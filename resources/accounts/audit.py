@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated
 from uuid import UUID
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, UnsetType
 
-from intercept.times import format_time
-from resources.fields import Count, Time, doc
+from resources.fields import Count, doc
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.users import Role
+from storage.mongo.documents.stored import Stored, StoredTime
 
 
-class Actor(Struct):
+class Actor(Stored, frozen=True):
     """Who did it."""
 
     id: Annotated[UUID | None, doc("Null for the command line, and if the user is unknown.")]
@@ -31,14 +29,14 @@ class Actor(Struct):
     ] = UNSET
 
 
-class Subject(Struct):
+class Subject(Stored, frozen=True):
     """The user concerned: the changed user, the owner of the token or call, or the member of a group."""
 
     id: UUID
     username: str
 
 
-class Detail(Struct):
+class Detail(Stored, frozen=True):
     """Details of the action; only those that apply are present."""
 
     session_id: Annotated[
@@ -59,7 +57,7 @@ class Detail(Struct):
     ] = UNSET
     name_before: str | UnsetType = UNSET
     issuer: Annotated[str | UnsetType, doc("The identity provider of a user who signs in there.")] = UNSET
-    expires_at: Annotated[Time | UnsetType | None, doc("When the token expires; null is never.")] = UNSET
+    expires_at: Annotated[StoredTime | UnsetType | None, doc("When the token expires; null is never.")] = UNSET
     revoked_tokens: Annotated[Count | UnsetType, doc("The number of tokens that a removed user had.")] = UNSET
     policy: Annotated[str | UnsetType, doc("The policy, as in `group research`.")] = UNSET
     policy_before: Annotated[str | UnsetType, doc("Before the change, as JSON.")] = UNSET
@@ -71,20 +69,20 @@ class Detail(Struct):
     view_id: Annotated[UUID | UnsetType, doc("The saved view; `name` is its name.")] = UNSET
     webhook_id: Annotated[UUID | UnsetType, doc("The webhook.")] = UNSET
     recost_id: Annotated[UUID | UnsetType, doc("The job that prices calls again.")] = UNSET
-    start: Annotated[Time | UnsetType, doc("Of calls that started at this time or later,")] = UNSET
-    end: Annotated[Time | UnsetType, doc("and before this time.")] = UNSET
+    start: Annotated[StoredTime | UnsetType, doc("Of calls that started at this time or later,")] = UNSET
+    end: Annotated[StoredTime | UnsetType, doc("and before this time.")] = UNSET
     reason: Annotated[Reason | UnsetType, doc("Why authentication failed.")] = UNSET
     message: Annotated[str | UnsetType, doc("The message to the refused request.")] = UNSET
     plane: Annotated[Plane | UnsetType, doc("The part of the API: the control plane or the data plane.")] = UNSET
     count: Annotated[Count | UnsetType, doc("How often it happened within an hour, from `at` on.")] = UNSET
-    last_at: Annotated[Time | UnsetType, doc("The time of the last one.")] = UNSET
+    last_at: Annotated[StoredTime | UnsetType, doc("The time of the last one.")] = UNSET
 
 
-class Entry(Struct):
+class Entry(Stored, frozen=True):
     """A change, a sign-in, requests that were refused, or calls of others that were read."""
 
     id: UUID
-    at: Time
+    at: StoredTime
     actor: Actor
     action: Action
     subject: Annotated[Subject | None, doc("Null if nothing was changed, and for a group or provider.")]
@@ -96,18 +94,3 @@ class Entry(Struct):
             "and where too many others were refused to name each."
         ),
     ]
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """Show the document of an entry."""
-        subject, detail = document["subject"], document["detail"]
-        known: dict[str, Any] = {name: detail[name] for name in Detail.__struct_fields__ if name in detail}
-        return cls(
-            document["_id"],
-            format_time(document["at"]),
-            Actor(**document["actor"]),
-            document["action"],
-            subject and Subject(**subject),
-            Detail(**known | {key: format_time(at) for key, at in known.items() if isinstance(at, datetime)}),
-            document["client_ip"],
-        )
