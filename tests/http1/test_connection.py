@@ -199,16 +199,6 @@ async def test_a_body_waits_for_the_one_who_takes_it_and_the_client_for_that(con
 
 
 @pytest.mark.gen_test
-async def test_who_asks_whether_to_send_a_body_is_told_to_go_on(connect, stage):
-    stage.gate.set()
-    client = await connect()
-    await client.send_raw(b"POST / HTTP/1.1\r\nHost: b\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n")
-    assert (await client.head()).status == 100
-    await client.send_raw(b"hi")
-    assert summary(await client.rest(await client.head())) == (200, "POST", "/", "hi")
-
-
-@pytest.mark.gen_test
 async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer_or_with_http_1_0(connect, stage, http_server):
     stage.gate.set()
     client = await connect()
@@ -242,17 +232,6 @@ async def test_a_body_that_is_too_large_for_its_handler_is_refused(connect, stag
 
 
 @pytest.mark.gen_test
-async def test_a_body_that_breaks_off_is_an_end_for_its_handler(connect, stage):
-    stage.gate.set()
-    client = await connect()
-    await client.send_raw(b"POST /collect HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n123")
-    await until(lambda: stage.notes)
-    client.close()
-    await until(lambda: "left" in stage.notes)
-    assert stage.notes == ["piece", "left"]
-
-
-@pytest.mark.gen_test
 async def test_a_body_that_does_not_come_in_time_ends_the_connection(connect, stage):
     stage.gate.set()
     client = await connect()
@@ -262,19 +241,6 @@ async def test_a_body_that_does_not_come_in_time_ends_the_connection(connect, st
     assert (response.status, json.loads(response.body)) == (408, {"message": message})
     assert (response.header("Connection"), await client.at_end()) == ("close", b"")
     assert stage.notes == ["piece", "left"]
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_early_is_noticed_and_the_next_is_served(connect, stage):
-    client = await connect()
-    await client.send_raw(GET % 1)
-    await until(lambda: stage.notes)
-    client.close()
-    await until(lambda: "left" in stage.notes)
-    stage.gate.set()
-    other = await connect()
-    await other.send_raw(GET % 2)
-    assert summary(await other.rest(await other.head())) == (200, "GET", "/2", "")
 
 
 @pytest.mark.gen_test
@@ -332,15 +298,6 @@ async def test_the_connection_stays_as_the_client_wants_and_says_so(connect, sta
         assert (response.status, response.header("Connection")) == (200, answered)
     if answered == "close":
         assert await client.at_end() == b""
-
-
-@pytest.mark.gen_test
-async def test_a_body_of_unknown_length_ends_for_an_old_client_with_the_connection(connect):
-    client = await connect()
-    await client.send_raw(b"GET /large HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-    response = await client.head()
-    assert (response.header("Transfer-Encoding"), response.header("Connection")) == (None, "close")
-    assert await client.at_end() == LARGE * 2
 
 
 @pytest.mark.parametrize(

@@ -115,20 +115,6 @@ def only(data):
     return reader.request
 
 
-@for_each(
-    ("head", "keeps"),
-    [
-        (b"GET / HTTP/1.1\r\n" + HOST, True),
-        (b"GET / HTTP/1.1\r\nConnection: close\r\n" + HOST, False),
-        (b"GET / HTTP/1.0\r\n", False),
-        (b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", True),
-    ],
-)
-def test_whether_the_connection_stays_is_the_client_s_to_say(head, keeps):
-    request = only(head + b"\r\n")
-    assert (request.keeps_connection, request.whole) == (keeps, True)
-
-
 def test_what_comes_behind_the_last_request_is_not_looked_at():
     reader = Requests()
     reader.feed(b"GET / HTTP/1.1\r\nConnection: close\r\nHost: b\r\n\r\nGET /2 HTTP/1.1\r\nHost: b\r\n\r\n")
@@ -225,6 +211,11 @@ def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
             501,
         ),
         (
+            b"POST / HTTP/1.1\r\nTransfer-Encoding: identity\r\n\r\n",
+            "the only transfer coding that is understood is chunked",
+            501,
+        ),
+        (
             b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
             "HTTP/1.0 has no transfer codings",
             400,
@@ -241,9 +232,20 @@ def test_an_absolute_target_makes_no_host_out_of_none_or_two(host):
         (b"GET http:///a HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
         (b"GET http://a@b/ HTTP/1.1\r\n\r\n", "its target has no host, or a user's name before it", 400),
         (b"GET / HTTP/1.1\r\nA : 1\r\n\r\n", "Invalid header token", 400),
+        (b"GET / HTTP/1.1\r\nno colon in here\r\n\r\n", "Invalid header token", 400),
+        (b"GET / HTTP/1.1\r\n: nameless\r\n\r\n", "Invalid header token", 400),
+        (b"GET / HTTP/1.1\r\nA: a\rb\r\n\r\n", "Missing expected LF after header value", 400),
+        (b"GET / HTTP/1.1\r\n" + b"A" * 3 * MAX_HEAD_BYTES, TOO_LARGE, 431),
         (b"GET / HTTP/1.1\r\nA: 1\r\n\n", "Invalid header field char", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: +1\r\n\r\n", "Invalid character in Content-Length", 400),
         (b"POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: two\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: -2\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 0x2\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 2_0\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: \xb2\r\n\r\n", "Invalid character in Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: \r\n\r\n", "Empty Content-Length", 400),
+        (b"POST / HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n\r\n", "Content-Length overflow", 400),
         (b"\r\n" * 2 * MAX_HEAD_BYTES, TOO_LARGE, 431),
         (
             b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5;" + b"x" * 3 * MAX_HEAD_BYTES,
@@ -265,6 +267,7 @@ def test_ambiguous_or_unbounded_requests_are_refused_with_a_reason(data, reason,
         (b"5 \r\n", "Invalid character in chunk size"),
         (b" 5\r\n", "Invalid character in chunk size"),
         (b"+5\r\n", "Invalid character in chunk size"),
+        (b"-1\r\n", "Invalid character in chunk size"),
         (b"0x5\r\n", "Invalid character in chunk size"),
         (b"5\n", "Missing expected CR after chunk size"),
         (b"5;a\0\r\n", "Invalid character in chunk extensions name"),

@@ -86,17 +86,6 @@ async def test_a_body_that_drips_is_no_longer_waited_for_than_one_that_does_not_
     assert running.bridge.lifecycle.in_flight == 0
 
 
-@pytest.mark.gen_test
-async def test_an_incomplete_body_times_out_and_frees_its_slot(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.proxy, "BODY_SECONDS", 0.1)
-    client = await running.client()
-    head = f"POST {running.path(CHAT)} HTTP/1.1\r\nHost: b\r\nX-Api-Key: {running.token}\r\nContent-Length: 100\r\n\r\n"
-    await client.send_raw(head.encode() + b"{")
-    assert (await client.at_end()).startswith(b"HTTP/1.1 408 ")
-    assert running.bridge.overload.holding == 0
-    assert running.bridge.lifecycle.in_flight == 0
-
-
 @pytest.mark.expects_log(r"WARNING http1.server: 2 connections are open, as many as allowed")
 @pytest.mark.gen_test
 async def test_a_connection_too_many_is_closed_and_the_others_go_on(running, serve_with):

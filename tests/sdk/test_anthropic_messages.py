@@ -122,17 +122,6 @@ async def test_a_stream_with_thinking_and_parallel_tool_calls_is_parsed_as_it_wa
 
 
 @pytest.mark.gen_test
-async def test_the_sdk_assembles_a_stream_to_the_message_it_stands_for(running, anthropic):
-    running.upstream.play(*stream(typed_events(EVENTS)))
-    async with anthropic.messages.stream(**REQUEST) as events:
-        message = await events.get_final_message()
-    assert [block.to_dict(exclude_none=True) for block in message.content] == CONTENT
-    assert (message.id, message.stop_reason) == ("msg_1", "tool_use")
-    assert message.usage.output_tokens == 20
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
 async def test_the_beta_route_is_recorded_with_its_query(running, anthropic):
     running.upstream.play(*whole(MESSAGE | {"content": [CONTENT[1]]}))
     message = await anthropic.beta.messages.create(
@@ -200,20 +189,3 @@ async def test_the_results_of_a_batch_are_recorded_once_each(running, anthropic)
         for one in recorded
     ) == [("m", "completed", "msgbatch_1", "msg_a"), ("n", "completed", "msgbatch_1", "msg_b")]
     assert all(essence(one)["token_usages"] == RECORD["token_usages"] for one in recorded)
-
-
-@pytest.mark.parametrize("credential", ["api_key", "auth_token"])
-@pytest.mark.gen_test
-async def test_the_upstream_gets_the_sdks_request_with_the_providers_key(running, wiring, credential):
-    running.upstream.play(*whole(MESSAGE))
-    client = wiring.anthropic(**{"api_key": None, credential: running.token})
-    await client.messages.create(**REQUEST)
-    (request,) = running.upstream.requests
-    assert (request.method, request.target) == ("POST", "/v1/messages")
-    assert json.loads(request.body) == REQUEST
-    assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
-    assert request.header("Authorization") == []
-    assert request.header("anthropic-version") == [client.default_headers["anthropic-version"]]
-    assert request.header("x-stainless-lang") == ["python"]
-    assert running.token not in repr(request.headers)
-    await running.ended(1)

@@ -87,17 +87,6 @@ async def test_azure_openai_calls_a_deployment(clouds):
 
 
 @pytest.mark.gen_test
-async def test_anthropics_client_for_foundry(clouds):
-    clouds.upstream.play(*whole(MESSAGE))
-    async with anthropic_sdk.AsyncAnthropicFoundry(
-        base_url=address(clouds, "foundry"), api_key=clouds.token, max_retries=0
-    ) as client:
-        await client.messages.create(model="claude", max_tokens=10, messages=HELLO)
-    assert sent(clouds) == ("/v1/messages", [("X-Api-Key", "foundry-key")])
-    assert [one["provider"] for one in await clouds.ended(1)] == ["foundry"]
-
-
-@pytest.mark.gen_test
 async def test_anthropics_client_for_vertex(clouds):
     clouds.upstream.play(*whole(MESSAGE))
     async with anthropic_sdk.AsyncAnthropicVertex(

@@ -130,40 +130,6 @@ async def test_boto3_converses_in_a_stream(running, runtime):
 
 
 @pytest.mark.gen_test
-async def test_boto3_invokes_claude(running, runtime):
-    message = CLAUDE_EVENTS[0]["message"] | {"usage": {"input_tokens": 8, "output_tokens": 5}}
-    running.upstream.play(*reply(message))
-    body = json.dumps(CLAUDE_REQUEST).encode()
-    result = await runtime("invoke_model", lambda response: response["body"].read(), modelId=ARN, body=body)
-    assert json.loads(result) == message
-    assert check_request(running, "invoke") == CLAUDE_REQUEST
-    assert running.upstream.requests[0].body == body
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == record_of(user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])
-
-
-@pytest.mark.gen_test
-async def test_boto3_invokes_nova_whose_cached_tokens_have_names_of_their_own(running, runtime):
-    usage = {"inputTokens": 7, "outputTokens": 3, "cacheReadInputTokenCount": 4}
-    said = {"output": {"message": {"role": "assistant", "content": [{"text": "Hi"}]}}, "usage": usage}
-    counts = {"X-Amzn-Bedrock-Input-Token-Count": "1", "X-Amzn-Bedrock-Cache-Write-Input-Token-Count": "2"}
-    metrics = {"inputTokenCount": 1, "outputTokenCount": 1, "cacheWriteInputTokenCount": 2}
-    last = {"metadata": {"usage": usage}, "amazon-bedrock-invocationMetrics": metrics}
-    running.upstream.play(*reply(said, **counts))
-    running.upstream.play(*event_stream([bedrock_chunk({"messageStop": {}}), bedrock_chunk(last)]))
-    body = json.dumps({"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}).encode()
-    await runtime("invoke_model", lambda response: response["body"].read(), modelId=ARN, body=body)
-    (recorded,) = await running.ended(1)
-    expected = record_of(user_prompts=["Hello"], token_usages=[tokens(7, 3, read=4, write=2)])
-    assert essence(recorded) == expected
-    await runtime(
-        "invoke_model_with_response_stream", lambda response: read_events(response["body"]), modelId=ARN, body=body
-    )
-    recorded, _ = await running.ended(2)
-    assert essence(recorded) == expected | {"streaming": True}
-
-
-@pytest.mark.gen_test
 async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     running.upstream.play(*event_stream(map(bedrock_chunk, CLAUDE_EVENTS)))
     body = json.dumps(CLAUDE_REQUEST).encode()

@@ -9,32 +9,10 @@ from tornado.httputil import HTTPHeaders
 
 from intercept.callers.clients import UNKNOWN, client_name
 from tests.cases import for_each
-from tests.handlers.conversations import MESSAGES
 from tests.sdk.libraries import anthropic_sdk, openai_sdk
 
 HELLO = [{"role": "user", "content": "Hello"}]
 LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}"
-
-
-@pytest.mark.gen_test
-async def test_the_sdk_that_sends_the_token_in_two_headers_is_served(running, wiring):
-    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.body)
-    running.upstream.play(head + MESSAGES.body)
-    await wiring.foundry().messages.create(model="m", max_tokens=9, messages=HELLO)
-    (request,) = running.upstream.requests
-    assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
-    assert request.header("Api-Key") == []
-    assert running.token not in repr(request.headers)
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_429_of_the_provider_is_one_429_for_each_try_of_the_sdk(running, wiring):
-    running.upstream.play(LIMITED)
-    with pytest.raises(anthropic_sdk.RateLimitError):
-        await wiring.anthropic(max_retries=2).messages.create(model="m", max_tokens=9, messages=HELLO)
-    assert len(running.upstream.requests) == 3
-    assert {recorded["upstream_status"] for recorded in await running.ended(3)} == {429}
 
 
 @pytest.mark.gen_test

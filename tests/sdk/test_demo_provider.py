@@ -73,13 +73,6 @@ async def test_a_tool_loop_is_two_calls_of_which_only_the_first_has_a_prompt_and
 
 
 @pytest.mark.gen_test
-async def test_a_thought_is_recorded_with_where_it_came_from(running, wiring, demo):
-    response = await wiring.openai("demo").responses.create(model="demo", input="Hi", reasoning={"summary": "auto"})
-    (recorded,) = await running.ended(1)
-    assert essence(recorded)["model_thoughts"] == [("reasoning_summary", response.output[0].summary[0].text)]
-
-
-@pytest.mark.gen_test
 async def test_each_sdk_lists_the_models_without_a_record(running, wiring, demo):
     for client in (wiring.openai("demo"), wiring.anthropic("demo")):
         models = [model.id async for model in client.models.list()]

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from settings import ProviderSettings
-from tests.intercept.dialects.gemini.test_generate_content import CHUNKS, ERROR, WHOLE
+from tests.intercept.dialects.gemini.test_generate_content import CHUNKS, WHOLE
 from tests.sdk.libraries import genai
 from tests.sdk.wiring import stream, whole
 from upstream.providers.presets import ProviderType
@@ -88,16 +88,6 @@ async def test_counting_and_embedding_are_recorded(running, client):
         ("gemini-embedding-001", "completed", []),
         ("gemini-3-pro", "completed", []),
     ]
-
-
-@pytest.mark.gen_test
-async def test_an_error_of_the_provider_comes_as_it_is_and_is_recorded_by_its_status(running, client):
-    running.upstream.play(*whole(ERROR, 503))
-    with pytest.raises(genai.errors.ServerError) as caught:
-        await client.models.generate_content(model="gemini-3-pro", contents="Hello")
-    assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["error"]["type"]) == ("upstream_error", "UNAVAILABLE")
 
 
 @pytest.mark.gen_test

@@ -1,16 +1,14 @@
 """Failures of the upstream reach the SDKs unchanged, and are recorded as such."""
 
-import json
-
 import httpx2
 import pytest
 
 from tests.fake_upstream import CLOSE, RESET
 from tests.sdk import test_anthropic_messages as messages
-from tests.sdk.libraries import anthropic_sdk, openai_sdk
+from tests.sdk.libraries import openai_sdk
 from tests.sdk.openai import test_chat_completions as chat_completions
 from tests.sdk.openai import test_responses as responses
-from tests.sdk.wiring import data_events, essence, stream, tokens, typed_events, whole
+from tests.sdk.wiring import data_events, stream, typed_events, whole
 
 pytestmark = pytest.mark.night
 
@@ -38,41 +36,6 @@ async def test_an_sdk_retries_what_the_upstream_refused_and_both_tries_are_recor
     assert (first["end_reason"], first["upstream_status"]) == ("upstream_error", 529)
     assert first["error"] == {"type": "overloaded_error", "message": "Overloaded"}
     assert (again["end_reason"], again["upstream_status"]) == ("completed", 200)
-
-
-@pytest.mark.gen_test
-async def test_an_error_event_inside_a_chat_stream_is_raised_and_recorded(running, openai):
-    error = {"message": "The server had an error.", "type": "server_error", "param": None, "code": None}
-    event = b"data: " + json.dumps({"error": error}).encode() + b"\n\n"
-    running.upstream.play(*stream([*data_events(chat_completions.CHUNKS[:3])[:-1], event]))
-    received = []
-    chunks = await openai.chat.completions.create(**chat_completions.REQUEST, stream=True)
-    with pytest.raises(openai_sdk.APIError) as failed:
-        await collect(chunks, received)
-    assert received == chat_completions.CHUNKS[:3]
-    assert failed.value.body == error
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == chat_completions.RECORD | FAILED | {
-        "end_reason": "upstream_stream_error",
-        "error": {"type": "server_error", "message": "The server had an error."},
-    }
-
-
-@pytest.mark.gen_test
-async def test_an_error_event_in_a_message_stream_is_raised_and_recorded(running, anthropic):
-    running.upstream.play(*stream([*typed_events(messages.EVENTS[:1]), *typed_events([ANTHROPIC_ERROR])]))
-    received = []
-    events = await anthropic.messages.create(**messages.REQUEST, stream=True)
-    with pytest.raises(anthropic_sdk.APIStatusError) as failed:
-        await collect(events, received)
-    assert received == messages.EVENTS[:1]
-    assert failed.value.body == ANTHROPIC_ERROR
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == messages.RECORD | FAILED | {
-        "end_reason": "upstream_stream_error",
-        "error": {"type": "overloaded_error", "message": "Overloaded"},
-        "token_usages": [tokens(26, 1, read=64, write=5, source="partial")],
-    }
 
 
 @pytest.mark.parametrize("end", [RESET, CLOSE])

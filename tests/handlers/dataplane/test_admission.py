@@ -28,7 +28,7 @@ async def refused(running, path, headers, body=b"{}", method="POST"):
 
 
 @pytest.mark.gen_test
-async def test_who_gets_in_has_a_token_in_one_of_its_places_and_no_session_alone(running):
+async def test_who_gets_in_has_a_token_in_one_of_its_places(running):
     # without a valid token nobody gets in
     for case, (headers, message) in {
         "none": ({}, NO_TOKEN),
@@ -64,10 +64,6 @@ async def test_who_gets_in_has_a_token_in_one_of_its_places_and_no_session_alone
         assert response.status == 200, name
         assert not any(running.token in value for _, value in running.upstream.requests[-1].headers), name
     await running.ended(len(names))
-    await running.afresh()
-    # who is signed in to the dashboard makes no call with that
-    response = await refused(running, running.path(CHAT), await running.signed_in(), CHAT.request_body(stream=False))
-    assert response.status == 401
 
 
 @pytest.mark.gen_test
@@ -129,17 +125,6 @@ async def test_where_own_keys_are_not_allowed_they_are_refused(running):
         403,
         "Bring Your Own Key (BYOK) mode is not enabled.",
     )
-
-
-@pytest.mark.bridge(send_actor_headers=True)
-@pytest.mark.gen_test
-async def test_the_actor_is_named_upstream_where_that_is_wanted(running):
-    running.upstream.play(OK)
-    await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-    request = running.upstream.requests[0]
-    assert request.header("X-AI-Bridge-Actor-ID") == [str(running.identity.user.id)]
-    assert request.header("X-AI-Bridge-Actor-Metadata-Username") == ["ada"]
-    await running.ended(1)
 
 
 @pytest.mark.gen_test
@@ -230,15 +215,6 @@ async def test_a_token_beyond_its_rate_is_refused_with_429_and_others_are_not(ru
     assert (await running.request("POST", running.path(CHAT), other, body)).status == 200
     assert (await running.get("/api/v2/aibridge/interceptions"))[0] == 200
     await running.ended(3)
-
-
-@pytest.mark.bridge(rate_limit=2, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
-async def test_guessing_tokens_is_limited_by_address(running):
-    statuses = [
-        (await running.request("POST", running.path(CHAT), {"X-Api-Key": UNKNOWN}, b"{}")).status for _ in range(4)
-    ]
-    assert statuses == [401, 401, 429, 429]
 
 
 @pytest.mark.bridge(max_concurrency=1)

@@ -153,8 +153,9 @@ async def test_a_client_does_not_say_who_is_asking(running, wanted):
     await running.request("GET", MODELS, running.headers | dict.fromkeys(forged, "forged"))
     sent = running.upstream.requests[0].headers
     assert [name for name, value in sent if value == "forged"] == []
-    actors = [value for name, value in sent if "actor" in name.lower()]
-    assert actors == ([str(running.identity.user.id), "ada"] if wanted else [])
+    actors = [(name, value) for name, value in sent if "actor" in name.lower()]
+    names = ("X-AI-Bridge-Actor-ID", "X-AI-Bridge-Actor-Metadata-Username")
+    assert actors == (list(zip(names, (str(running.identity.user.id), "ada"), strict=True)) if wanted else [])
 
 
 @pytest.mark.gen_test

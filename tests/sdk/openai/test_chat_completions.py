@@ -1,7 +1,5 @@
 """The `openai` package's chat completions through the bridge."""
 
-import json
-
 import pytest
 
 from tests.sdk.wiring import data_events, essence, record, stream, tokens, whole
@@ -97,40 +95,3 @@ async def test_a_stream_with_interleaved_parallel_tool_calls_is_parsed_as_it_was
     assert essence(recorded) == RECORD | {"streaming": True}
     assert recorded["id"] == chunks.response.headers["X-AI-Bridge-Interception-Id"]
     assert recorded["started_at"] <= recorded["first_byte_at"] <= recorded["ended_at"]
-
-
-@pytest.mark.gen_test
-async def test_the_sdk_assembles_a_stream_to_the_completion_it_stands_for(running, openai):
-    running.upstream.play(*stream(data_events(CHUNKS)))
-    async with openai.chat.completions.stream(**REQUEST, stream_options={"include_usage": True}) as events:
-        completion = await events.get_final_completion()
-    message = completion.choices[0].message
-    assert message.content == "Grüße, 世界 🌍"
-    assert [(call.id, call.function.name, call.function.arguments) for call in message.tool_calls] == RECORD[
-        "tool_usages"
-    ]
-    assert completion.usage.to_dict() == USAGE
-    await running.ended(1)
-
-
-@pytest.mark.gen_test
-async def test_a_stream_that_the_sdk_asks_for_as_usual_has_its_tokens_recorded(running, openai):
-    running.upstream.play(*stream(data_events(CHUNKS)))
-    received = await openai.chat.completions.create(**REQUEST, stream=True)
-    assert [chunk.to_dict() async for chunk in received] == CHUNKS[:-1]
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == RECORD | {"streaming": True}
-
-
-@pytest.mark.gen_test
-async def test_the_upstream_gets_the_sdks_request_with_the_providers_key(running, openai):
-    running.upstream.play(*whole(COMPLETION))
-    await openai.chat.completions.create(**REQUEST)
-    (request,) = running.upstream.requests
-    assert (request.method, request.target) == ("POST", "/v1/chat/completions")
-    assert json.loads(request.body) == REQUEST
-    assert request.header("Authorization") == ["Bearer sk-openai-provider-key"]
-    assert request.header("x-stainless-lang") == ["python"]
-    assert request.header("x-stainless-retry-count") == ["0"]
-    assert running.token not in repr(request.headers)
-    await running.ended(1)

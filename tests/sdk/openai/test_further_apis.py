@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.sdk.wiring import data_events, essence, record, stream, tokens, whole
+from tests.sdk.wiring import essence, record, stream, tokens, whole
 
 VECTORS = {
     "object": "list",
@@ -48,26 +48,6 @@ async def test_a_legacy_completion_is_recorded_like_a_chat(running, openai):
     expected = record("openai", token_usages=[tokens(5, 7, read=None)], user_prompts=["Say hello"])
     assert essence(recorded) == expected
     assert recorded["token_usages"][0]["provider_response_id"] == "cmpl-1"
-
-
-@pytest.mark.gen_test
-@pytest.mark.parametrize("asks", [True, False])
-async def test_a_streamed_legacy_completion_has_its_tokens_recorded_and_is_as_asked(running, openai, asks):
-    chunks = [
-        COMPLETION | {"choices": [COMPLETION["choices"][0] | {"text": text, "finish_reason": reason}], "usage": None}
-        for text, reason in ((" Grü", None), ("ße", "stop"))
-    ]
-    result = [*chunks, COMPLETION | {"choices": []}] if asks else chunks
-    running.upstream.play(*stream(data_events([*chunks, COMPLETION | {"choices": []}])))
-    options = {"stream_options": {"include_usage": True}} if asks else {}
-    received = await openai.completions.create(model="m", prompt="Say hello", stream=True, **options)
-    assert [chunk.to_dict() async for chunk in received] == result
-    asked = {"stream_options": {"include_usage": True}}
-    assert _sent(running)[2] == {"model": "m", "prompt": "Say hello", "stream": True, **asked}
-    (recorded,) = await running.ended(1)
-    usages = [tokens(5, 7, read=None)]
-    expected = record("openai", token_usages=usages, user_prompts=["Say hello"], streaming=True)
-    assert essence(recorded) == expected
 
 
 @pytest.mark.gen_test

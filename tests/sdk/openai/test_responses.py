@@ -136,14 +136,3 @@ async def test_a_stream_with_reasoning_and_parallel_tool_calls_is_parsed_as_it_w
     (recorded,) = await running.ended(1)
     assert essence(recorded) == RECORD | {"streaming": True}
     assert recorded["id"] == events.response.headers["X-AI-Bridge-Interception-Id"]
-
-
-@pytest.mark.gen_test
-async def test_the_sdk_assembles_a_stream_to_the_response_it_stands_for(running, openai):
-    running.upstream.play(*stream(typed_events(EVENTS)))
-    async with openai.responses.stream(**REQUEST) as events:
-        response = await events.get_final_response()
-    assert (response.id, response.status, response.output_text) == ("resp_1", "completed", "Grüße, 世界 🌍")
-    assert [item.arguments for item in response.output if item.type == "function_call"] == [PARIS, ROME]
-    assert response.usage.to_dict() == USAGE
-    await running.ended(1)

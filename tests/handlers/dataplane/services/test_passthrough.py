@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from datetime import timedelta
 
 import pytest
 
@@ -51,22 +49,7 @@ async def test_what_is_passed_on_goes_up_and_comes_down_unchanged_piece_by_piece
 
 
 @pytest.mark.gen_test
-async def test_a_hang_up_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(running):
-    # an upstream that hangs up gives 502 in the dialect
-    running.upstream.play(RESET)
-    client = await running.client()
-    response = await client.request("POST", COUNT_TOKENS, running.headers, b"{}")
-    message = "anthropic: the provider closed the connection before its response was complete."
-    assert (response.status, json.loads(response.body)) == (
-        502,
-        {
-            "type": "error",
-            "error": {"type": "api_error", "message": message},
-            "message": message,
-            "request_id": response.header("Request-Id"),
-        },
-    )
-    await running.afresh()
+async def test_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(running):
     # a body that was cut never looks complete
     for end in (CLOSE, RESET):
         gate = asyncio.Event()
@@ -88,12 +71,3 @@ async def test_a_hang_up_a_cut_or_a_client_that_leaves_ends_what_is_passed_on(ru
     await request.closed.wait()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     assert running.bridge.overload.holding == 0
-
-
-@pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.1))
-@pytest.mark.gen_test
-async def test_an_upstream_that_stays_silent_gives_504(running):
-    running.upstream.play(asyncio.Event())
-    response = await running.request("GET", MODELS, running.headers)
-    message = "openai: the provider sent nothing for longer than the idle timeout."
-    assert (response.status, json.loads(response.body)["message"]) == (504, message)

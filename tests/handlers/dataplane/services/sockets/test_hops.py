@@ -139,17 +139,6 @@ async def test_a_binary_message_closes_with_1003_and_one_without_end_both_sides_
     assert (recorded["end_reason"], lets_go(running)) == ("upstream_truncated", True)
 
 
-@pytest.mark.gen_test
-@pytest.mark.bridge(max_body_bytes=1000)
-async def test_a_message_larger_than_a_body_may_be_closes_with_1009(running, provider, opened):
-    client, _ = await opened()
-    await client.send("x" * 2000)
-    with pytest.raises(ConnectionClosed):
-        await client.recv()
-    assert client.close_code == 1009
-    assert provider.received.empty()
-
-
 @pytest.mark.parametrize("is_behind", [False, True])
 @pytest.mark.gen_test
 async def test_usage_counts_though_the_client_does_not_take_the_event_that_tells_it(
