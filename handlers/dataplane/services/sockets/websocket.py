@@ -36,6 +36,7 @@ class WebSocket:
         self._protocol = Protocol(side, max_size=max_message_bytes)
         self._message = bytearray()
         self._is_broken = False
+        self._is_closing = False
 
     @property
     def is_open(self) -> bool:
@@ -95,7 +96,9 @@ class WebSocket:
             self._protocol.send_ping(b"")
 
     def close(self, code: int, reason: str = "") -> None:
-        """Begin to close. Again is harmless."""
+        """Begin to close; what comes from now on is dropped. Again is harmless."""
+        self._is_closing = True
+        self._message.clear()
         if self.is_open:
             self._protocol.send_close(None if code == NO_STATUS else code, "" if code == NO_STATUS else reason)
 
@@ -107,7 +110,7 @@ class WebSocket:
         """Add a frame to its message; return that when it is whole."""
         if frame.opcode is Opcode.BINARY:
             self._break(UNSUPPORTED_DATA, "text is expected")
-        if frame.opcode not in {Opcode.TEXT, Opcode.CONT} or self._is_broken:
+        if frame.opcode not in {Opcode.TEXT, Opcode.CONT} or self._is_closing:
             return None
         self._message += frame.data
         if not frame.fin:

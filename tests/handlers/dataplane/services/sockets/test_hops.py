@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 from tornado.iostream import StreamClosedError
 from websockets.exceptions import ConnectionClosed
+from websockets.frames import Frame, Opcode
 
 from handlers.dataplane.services.sockets import hops
 from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop, ProviderHop
@@ -65,15 +66,16 @@ async def test_a_client_that_is_faster_than_the_provider_is_not_read_on():
 async def test_until_a_close_is_answered_what_a_client_sends_is_read_and_dropped():
     cycle = Cycle()
     cycle.taken.set_result(None)
-    hop = ClientHop(cycle, 2 * MAX_HELD_BYTES)
+    hop = ClientHop(cycle, 4 * MAX_HELD_BYTES)
+    large = b"x" * (MAX_HELD_BYTES + 1)
+    cycle.receiver(Frame(Opcode.TEXT, large, fin=False).serialize(mask=True))
+    assert not cycle.is_reading
     hop.socket.close(1000)
     closing = asyncio.create_task(hop.wait_closed())
-    for _ in range(2):
-        cycle.send(b"x" * (MAX_HELD_BYTES + 1))
-        assert not cycle.is_reading
-        for _ in range(3):
-            await asyncio.sleep(0)
+    for last in (False, True):
+        await asyncio.sleep(0)
         assert (cycle.is_reading, closing.done()) == (True, False)
+        cycle.receiver(Frame(Opcode.CONT, large, fin=last).serialize(mask=True))
     cycle.close()
     await closing
 
