@@ -122,20 +122,6 @@ async def test_a_stream_with_thinking_and_parallel_tool_calls_is_parsed_as_it_wa
 
 
 @pytest.mark.gen_test
-async def test_the_beta_route_is_recorded_with_its_query(running, anthropic):
-    running.upstream.play(*whole(MESSAGE | {"content": [CONTENT[1]]}))
-    message = await anthropic.beta.messages.create(
-        **REQUEST, betas=["context-1m-2025-08-07"], extra_query={"beta": "true"}
-    )
-    assert message.content[0].text == "Grüße, 世界 🌍"
-    (request,) = running.upstream.requests
-    assert request.target == "/v1/messages?beta=true"
-    assert request.header("anthropic-beta") == ["context-1m-2025-08-07"]
-    (recorded,) = await running.ended(1)
-    assert essence(recorded) == RECORD | {"model_thoughts": []}
-
-
-@pytest.mark.gen_test
 async def test_counting_tokens_is_recorded_without_a_cost(running, anthropic):
     running.upstream.play(*whole({"input_tokens": 95}))
     count = await anthropic.messages.count_tokens(model="m", messages=REQUEST["messages"])

@@ -42,20 +42,6 @@ async def test_a_bad_token_is_an_authentication_error(running, wiring):
     await running.ended(0)
 
 
-@pytest.mark.gen_test
-async def test_a_route_that_is_not_served_is_not_found(running, openai, anthropic):
-    with pytest.raises(openai_sdk.NotFoundError) as openai_error:
-        await openai.fine_tuning.jobs.list()
-    message = "route not supported: GET /v1/fine_tuning/jobs"
-    assert openai_error.value.body == openai_body(message, "invalid_request_error", "not_found")
-    with pytest.raises(anthropic_sdk.NotFoundError) as anthropic_error:
-        await anthropic.beta.files.list()
-    message = "route not supported: GET /v1/files"
-    assert anthropic_error.value.body == anthropic_body(anthropic_error.value, message, "not_found_error")
-    assert running.upstream.requests == []
-    await running.ended(0)
-
-
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(hours=1))
 @pytest.mark.gen_test
 async def test_a_rate_limit_error_with_a_long_wait_is_not_retried(running, wiring):

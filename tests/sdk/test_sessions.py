@@ -72,35 +72,3 @@ async def test_five_turns_are_one_session(wiring, sessions):
         assert (await sessions())[2 * number :] == [(5, 5)], converse.__name__
         await converse(client, TURNS)
         assert (await sessions())[2 * number :] == [(5, 5), (5, 5)], converse.__name__
-
-
-@pytest.mark.gen_test
-async def test_another_user_or_another_client_never_joins_a_conversation(running, wiring, sessions):
-    grace = (await running.user("grace"))["Authorization"].removeprefix("Bearer ")
-    mine, hers = wiring.openai("demo"), wiring.openai("demo", api_key=grace)
-    other_client = wiring.openai("demo", default_headers={"User-Agent": "ls/JS 5.1.0"})
-    turns = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hello."}]
-    response = await mine.responses.create(model="demo", input=turns[:1])
-    for client in (hers, other_client):
-        await client.responses.create(model="demo", input=[*turns, {"role": "user", "content": "Go on."}])
-        await client.responses.create(model="demo", input="Go on.", previous_response_id=response.id)
-    assert await sessions() == [(1, 1)]  # the others still look for what they go on with
-    parents = running.bridge.database.interceptions.find({"session_id": {"$ne": None}})
-    assert len(await parents.to_list(None)) == 1
-
-
-@pytest.mark.gen_test
-async def test_an_agent_s_steps_are_in_the_session_of_its_conversation(wiring, sessions):
-    client = wiring.openai("demo")
-    tools = [{"type": "function", "function": {"name": "get_weather", "parameters": {"type": "object"}}}]
-    messages = []
-    for question in ("Hello", "What does get_weather say?", "Thanks"):
-        messages.append({"role": "user", "content": question})
-        completion = await client.chat.completions.create(model="demo", messages=messages, tools=tools)
-        said = completion.choices[0].message
-        messages.append(said.to_dict())
-        if said.tool_calls:
-            messages.append({"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "sunny"})
-            completion = await client.chat.completions.create(model="demo", messages=messages, tools=tools)
-            messages.append(completion.choices[0].message.to_dict())
-    assert await sessions() == [(4, 3)]

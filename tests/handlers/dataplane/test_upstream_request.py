@@ -104,42 +104,6 @@ async def test_a_401_to_the_bridges_key_asks_for_no_repetition(running):
 
 @pytest.mark.bridge(anthropic_key=KEYS)
 @pytest.mark.gen_test
-async def test_a_429_of_one_model_leaves_the_key_to_the_others(running):
-    play(running, LIMITED, OK)
-    assert (await ask(running, model="opus")).status == 200
-    assert (await ask(running, model="haiku")).status == 200
-    assert (await ask(running, model="opus")).status == 200
-    assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[0], KEYS[1]]
-    await running.ended(3)
-
-
-@pytest.mark.bridge(anthropic_key=KEYS)
-@pytest.mark.gen_test
-async def test_with_every_key_refused_each_call_gets_the_providers_own_answer(running):
-    play(running, LIMITED)
-    for number in (1, 2, 3):
-        response = await ask(running)
-        assert (response.status, response.body, response.header("Retry-After")) == (429, b"{}", "7")
-        assert len(running.upstream.requests) == number + 1
-    assert keys_sent(running) == [KEYS[0], KEYS[1], KEYS[1], KEYS[1]]
-    for recorded in await running.ended(3):
-        assert (recorded["end_reason"], recorded["upstream_status"]) == ("upstream_error", 429)
-
-
-@pytest.mark.bridge(anthropic_key=KEYS, upstream_idle_timeout=timedelta(seconds=0.2))
-@pytest.mark.parametrize("broken", ["reset", "closed", "silent"])
-@pytest.mark.gen_test
-async def test_a_refusal_is_not_lost_where_the_next_key_gets_no_answer(running, broken):
-    play(running, LIMITED, {"reset": (RESET,), "closed": (CLOSE,), "silent": (asyncio.Event(),)}[broken])
-    response = await ask(running)
-    assert (response.status, response.body, response.header("Retry-After")) == (429, b"{}", "7")
-    assert keys_sent(running) == list(KEYS)
-    (recorded,) = await running.ended(1)
-    assert (recorded["upstream_status"], recorded["credential_hint"]) == (429, "sk-f...6789")
-
-
-@pytest.mark.bridge(anthropic_key=KEYS)
-@pytest.mark.gen_test
 async def test_an_own_key_is_tried_once_and_keys_without_a_cooldown_once_each(running):
     # a clients own key is tried once and cools none of ours down
     play(running, LIMITED)

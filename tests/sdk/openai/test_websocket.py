@@ -81,24 +81,6 @@ class TestOfAzure:
         return f"127.0.0.1:{running.port}/api/v2/aibridge/azure"
 
     @pytest.mark.gen_test
-    async def test_the_client_of_azures_v1_api_gets_responses(self, running, address, provider):
-        async with (
-            openai_sdk.AsyncOpenAI(base_url=f"http://{address}/openai/v1/", api_key=running.token) as client,
-            client.responses.connect() as connection,
-        ):
-            upstream = await provider.connections.get()
-            (request,) = provider.requests
-            assert (request.path, request.headers["Api-Key"]) == ("/openai/v1/responses", "azure-key")
-            assert running.token not in str(request.headers)
-            await connection.response.create(model="my-gpt", input="Hello")
-            await provider.received.get()
-            for one in events("resp_1"):
-                await upstream.send(one)
-            assert [(await connection.recv()).type for _ in range(3)][-1] == "response.completed"
-        (recorded,) = await running.ended(1)
-        assert (recorded["provider"], recorded["model"], recorded["end_reason"]) == ("azure", "my-gpt", "completed")
-
-    @pytest.mark.gen_test
     async def test_the_azure_client_opens_the_realtime_api_by_its_deployment(self, running, address, provider):
         async with (
             openai_sdk.AsyncAzureOpenAI(

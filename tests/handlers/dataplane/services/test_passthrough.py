@@ -10,7 +10,7 @@ from tests.bridge import until
 from tests.fake_upstream import CLOSE, RESET
 
 MODELS = "/api/v2/aibridge/openai/v1/models"
-COUNT_TOKENS = "/api/v2/aibridge/anthropic/v1/messages/count_tokens"
+INPUT_TOKENS = "/api/v2/aibridge/openai/v1/responses/input_tokens"
 JSON = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -27,10 +27,10 @@ async def test_what_is_passed_on_goes_up_and_comes_down_unchanged_piece_by_piece
     running.upstream.play(JSON + b'Content-Length: 20\r\n\r\n{"input_tokens": 14}')
     body = b'{ "model":"m",\n"messages" : [] }'
     client = await running.client()
-    response = await client.request("POST", f"{COUNT_TOKENS}?beta=true", running.headers, body)
+    response = await client.request("POST", f"{INPUT_TOKENS}?beta=true", running.headers, body)
     (request,) = running.upstream.requests
-    assert (request.method, request.target, request.body) == ("POST", "/v1/messages/count_tokens?beta=true", body)
-    assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
+    assert (request.method, request.target, request.body) == ("POST", "/v1/responses/input_tokens?beta=true", body)
+    assert request.header("Authorization") == ["Bearer sk-openai-provider-key"]
     assert (response.status, bytes(response.body)) == (200, b'{"input_tokens": 14}')
     await running.afresh()
     # a stream passes event by event

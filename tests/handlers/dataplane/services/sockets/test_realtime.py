@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,7 +19,6 @@ from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, S
 from tests.handlers.dataplane.services.sockets.socket_provider import event
 from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.openai.test_realtime import USAGE
-from upstream.providers.provider import Availability
 
 PATH = "/api/v2/aibridge/openai/v1/realtime?model=gpt-realtime"
 SESSION = json.dumps({"type": "session.created", "session": {"id": "sess_1", "model": "gpt-realtime"}})
@@ -158,20 +156,6 @@ async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_ch
 
 
 @pytest.mark.gen_test
-async def test_a_response_that_began_by_itself_with_a_revoked_token_is_cancelled_and_not_relayed(
-    running, provider, opened
-):
-    headers = await running.user("grace")
-    client, upstream = await opened(headers=headers)
-    await exchange(client, upstream, SESSION)
-    await running.bridge.identities.revoke_token(headers["Authorization"].removeprefix("Bearer ").partition("-")[0])
-    await is_refused(client, upstream, provider, "resp_1", UNRECOGNISED)
-    (recorded,) = await running.ended(1)
-    assert recorded["end_reason"] == "completed"
-    assert running.bridge.overload.holding == 0
-
-
-@pytest.mark.gen_test
 async def test_policies_hold_for_each_model_that_the_address_names(running, provider, opened):
     hold(running, SharedPolicy(models=Models(deny=["dear"])))
     many = "".join(f"&model=m{number}" for number in range(MAX_OTHER_MODELS))
@@ -265,17 +249,6 @@ async def test_a_response_beyond_a_limit_that_began_by_itself_is_cancelled_and_n
 
 
 @pytest.mark.gen_test
-async def test_of_a_provider_that_is_disabled_a_response_that_began_is_cancelled(running, provider, opened):
-    client, upstream = await opened()
-    table = running.bridge.routing.table
-    disabled = replace(table.providers["openai"], availability=Availability.DISABLED)
-    running.bridge.routing.table = replace(table, providers={**table.providers, "openai": disabled})
-    await is_refused(client, upstream, provider, "resp_1", "The provider openai is disabled.")
-    assert {one["end_reason"] for one in await running.ended(1)} == {"completed"}
-    assert running.bridge.overload.holding == 0
-
-
-@pytest.mark.gen_test
 async def test_a_browser_offers_the_token_as_a_subprotocol_and_the_provider_never_sees_it(running, provider, opened):
     offered = [
         "realtime",
@@ -291,26 +264,6 @@ async def test_a_browser_offers_the_token_as_a_subprotocol_and_the_provider_neve
     assert request.headers["Authorization"] == "Bearer sk-openai-provider-key"
     assert running.token not in str(request.headers)
     assert "Origin" not in request.headers
-
-
-@pytest.mark.gen_test
-async def test_an_own_key_among_the_subprotocols_goes_as_a_header(running, provider, opened):
-    await opened(
-        token="",
-        subprotocols=["realtime", "openai-insecure-api-key.sk-own"],
-        headers={"X-Coder-AI-Governance-Token": running.token},
-    )
-    (request,) = provider.requests
-    assert request.headers["Authorization"] == "Bearer sk-own"
-    assert request.headers["Sec-WebSocket-Protocol"] == "realtime"
-
-
-@pytest.mark.gen_test
-async def test_nobody_without_a_token_opens_one(running, provider):
-    for options in ({"subprotocols": ["openai-insecure-api-key.nobody"]}, {}):
-        with pytest.raises(InvalidStatus) as refused:
-            await dial(running, token="", **options)
-        assert (refused.value.response.status_code, provider.requests) == (401, []), options
 
 
 @pytest.mark.bridge(realtime_websocket=False)

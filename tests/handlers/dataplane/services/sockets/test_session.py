@@ -294,21 +294,6 @@ async def test_a_response_that_begins_while_the_token_is_checked_may_end(running
 
 
 @pytest.mark.gen_test
-async def test_a_response_whose_token_cannot_be_verified_holds_nothing(running, provider, opened, monkeypatch):
-    for error in (Problem(401, UNRECOGNISED), Problem(503, "later")):
-
-        async def identify(*_, error=error):
-            raise error
-
-        monkeypatch.setattr(call, "check_again", identify)
-        client, _ = await opened()
-        await client.send(create("one"))
-        assert json.loads(await client.recv())["status"] == error.status
-        assert provider.received.empty(), error.status
-        assert lets_go(running), error.status
-
-
-@pytest.mark.gen_test
 @pytest.mark.bridge(user_token_limit=20, limits_reserve=True)
 async def test_a_response_is_charged_its_tokens_and_holds_back_what_it_may_write(running, provider, opened):
     async def state():
