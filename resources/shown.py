@@ -1,8 +1,9 @@
-"""How the API shows what is stored: without what is hidden, and times as text. Pure."""
+"""How the API shows what is stored: without what is hidden, and times and exact amounts as text. Pure."""
 
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, TypeVar, get_args
 
@@ -22,6 +23,8 @@ def shown(value: Any) -> Any:
             return [shown(one) for one in value]
         case datetime():
             return format_time(value)
+        case Decimal():
+            return f"{value:f}"
         case _:
             return value
 

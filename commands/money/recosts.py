@@ -11,11 +11,9 @@ import click
 from commands.command import command, now, run
 from commands.money.prices import TIME, prices, refuse_range
 from commands.output import format_time, json_option, show
-from resources.money.recosts import Recost
 from resources.ranges import Problems, range_of
 from storage.mongo.database import Database
-from storage.prices import recost_documents
-from storage.prices.recost_documents import ACTIVE
+from storage.prices.recost_documents import ACTIVE, Recost
 from storage.prices.recosts import Recosts
 
 __all__ = ["prices"]
@@ -36,7 +34,7 @@ def recost(start: datetime, end: datetime | None, wait: bool) -> None:
     start, end = range_of(start, end, problems, now=now(), usual=lambda end: end)
     refuse_range(problems)
 
-    async def request(database: Database) -> recost_documents.Recost:
+    async def request(database: Database) -> Recost:
         jobs = Recosts(database, now=now)
         job = await jobs.request(start, end)
         click.echo(f"Requested: {job.id}.")
@@ -65,7 +63,7 @@ def list_recosts(as_json: bool) -> None:
         for job in jobs
     ]
     headings = ("ID", "STATE", "FROM", "TO", "DONE", "OF", "CHANGED", "BEFORE", "AFTER")
-    show([Recost.of(job) for job in jobs], headings, rows, as_json)
+    show(jobs, headings, rows, as_json)
 
 
 @command(prices, "cancel-recost")
@@ -76,6 +74,6 @@ def cancel_recost(id_: UUID) -> None:
     click.echo(f"Cancelled after {job.done} calls.")
 
 
-def _line(job: recost_documents.Recost) -> str:
+def _line(job: Recost) -> str:
     total = "" if job.total is None else f" of {job.total:,}"
     return f"{job.done:,}{total} calls, {job.changed:,} changed, US${job.before:.2f} before, US${job.after:.2f} now"

@@ -1,21 +1,17 @@
-"""Jobs that price past calls again, as they are requested and shown."""
+"""The body of a request to price past calls again."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
-from uuid import UUID
+from typing import Annotated, Any, ClassVar
 
-from msgspec import Struct, field, structs
+from msgspec import field
 
-from intercept.times import format_time
 from resources.bodies import Body, InvalidBodyError, Readers
-from resources.fields import Count, Time, doc, of_fields
+from resources.fields import doc
 from resources.money.prices import read_day_or_time
 from resources.ranges import Problems, range_of
-from storage.prices import recost_documents
-from storage.prices.recost_documents import RecostState
 
 
 class RecostBody(Body, omit_defaults=True):
@@ -39,38 +35,3 @@ def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datet
     if problems:
         raise InvalidBodyError(problems)
     return within
-
-
-class Recost(Struct, kw_only=True):
-    """A job that prices past calls again."""
-
-    id: UUID
-    state: RecostState
-    from_: Time = field(name="from")
-    to: Time
-    requested_at: Time
-    requested_by: Annotated[str | None, doc("The username; null for the command line.")]
-    begun_at: Time | None
-    ended_at: Time | None
-    total: Annotated[Count | None, doc("The number of calls; null while that is unknown.")]
-    done: Annotated[Count, doc("The number of calls that were checked.")]
-    changed: Annotated[Count, doc("The number of these whose cost changed.")]
-    skipped: Annotated[
-        Count, doc("The number that keep their cost, because their server died and its record may still arrive.")
-    ]
-    cost_before_usd: Annotated[str, doc("The cost of the checked calls before, exact.")]
-    cost_after_usd: Annotated[str, doc("Their cost now, exact.")]
-    prices_version: Annotated[str | None, doc("The `ETag` of the own prices that it uses.")]
-    error: Annotated[str | None, doc("Why the job was given up.")]
-
-    @classmethod
-    def of(cls, job: recost_documents.Recost) -> Self:
-        """Show a job."""
-        return of_fields(
-            cls,
-            structs.asdict(job),
-            from_=format_time(job.start),
-            to=format_time(job.end),
-            cost_before_usd=f"{job.before:f}",
-            cost_after_usd=f"{job.after:f}",
-        )

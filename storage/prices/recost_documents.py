@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
-from storage.mongo.documents.stored import Stored
+from msgspec import Meta, field
+
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 
 class RecostState(StrEnum):
@@ -25,43 +27,39 @@ class RecostState(StrEnum):
 ACTIVE: Final = (RecostState.WAITING.value, RecostState.RUNNING.value)
 
 
-class Recost(Stored, frozen=True, kw_only=True):
-    """A job that prices the calls again that started in [start, end) and had ended when it was requested.
+_Count = Annotated[int, Meta(ge=0)]
 
-    Attributes:
-        requested_by: By whom; None is the command line.
-        begun_at: When the first call was looked at.
-        ended_at: When it was done, cancelled or given up.
-        total: How many calls there are; None while that is not known.
-        done: How many were looked at.
-        changed: How many have another cost now.
-        skipped: How many keep their cost, as their end is only presumed.
-        before: What all calls looked at cost before, in US dollars.
-        after: What they cost now.
-        position: The start and the id of the last call looked at.
-    """
+
+class Recost(Stored, frozen=True, kw_only=True):
+    """A job that prices past calls again: those that started in [from, to) and had ended when it was requested."""
 
     id: UUID
     state: RecostState
-    start: datetime
-    end: datetime
-    requested_at: datetime
-    requested_by: str | None
-    begun_at: datetime | None = None
-    ended_at: datetime | None = None
-    total: int | None = None
-    done: int = 0
-    changed: int = 0
-    skipped: int = 0
-    before: Decimal = Decimal()
-    after: Decimal = Decimal()
-    prices_version: str | None = None
-    position: tuple[datetime, UUID] | None = None
-    error: str | None = None
+    start: StoredTime = field(name="from")
+    end: StoredTime = field(name="to")
+    requested_at: StoredTime
+    requested_by: Annotated[str | None, Meta(description="The username; null for the command line.")]
+    begun_at: StoredTime | None
+    ended_at: StoredTime | None
+    total: Annotated[_Count | None, Meta(description="The number of calls; null while that is unknown.")]
+    done: Annotated[_Count, Meta(description="The number of calls that were checked.")]
+    changed: Annotated[_Count, Meta(description="The number of these whose cost changed.")]
+    skipped: Annotated[
+        _Count,
+        Meta(description="The number that keep their cost, because their server died and its record may still arrive."),
+    ]
+    before: Annotated[Decimal, Meta(description="The cost of the checked calls before, exact.")] = field(
+        name="cost_before_usd"
+    )
+    after: Annotated[Decimal, Meta(description="Their cost now, exact.")] = field(name="cost_after_usd")
+    prices_version: Annotated[str | None, Meta(description="The `ETag` of the own prices that it uses.")]
+    error: Annotated[str | None, Meta(description="Why the job was given up.")]
+    position: Hidden[tuple[datetime, UUID] | None] = None
+    """The start and the id of the last call looked at."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
         """Read the document of a job."""
-        usd = {name: document[name].to_decimal() for name in ("before", "after") if name in document}
+        usd = {name: document[name].to_decimal() for name in ("cost_before_usd", "cost_after_usd")}
         position = document.get("position")
         return super().of({**document, **usd, "position": position and (position["at"], position["id"])})

@@ -260,6 +260,6 @@ def _progress(
         "done": job.done + len(calls),
         "changed": job.changed + len(changed),
         "skipped": job.skipped + sum(bool(call.get("presumed")) for call in calls),
-        "before": Decimal128(before),
-        "after": Decimal128(after),
+        "cost_before_usd": Decimal128(before),
+        "cost_after_usd": Decimal128(after),
     }

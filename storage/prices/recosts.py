@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+from bson.decimal128 import Decimal128
 from pymongo.errors import DuplicateKeyError
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
@@ -41,10 +42,13 @@ class Recosts(Changes):
             "_id": uuid4(),
             "schema_version": _SCHEMA_VERSION,
             "state": RecostState.WAITING.value,
-            "start": start,
-            "end": end,
+            "from": start,
+            "to": end,
             "requested_at": self._now(),
             "requested_by": author.user and author.user.username,
+            **dict.fromkeys(("begun_at", "ended_at", "total", "prices_version", "error")),
+            **dict.fromkeys(("done", "changed", "skipped"), 0),
+            **dict.fromkeys(("cost_before_usd", "cost_after_usd"), Decimal128("0")),
         }
 
         async def request(session: Session) -> None:
@@ -96,4 +100,4 @@ class Recosts(Changes):
 
 def _said(document: Mapping[str, Any]) -> dict[str, Any]:
     """What the audit trail says of a job."""
-    return {"recost_id": document["_id"], "start": document["start"], "end": document["end"]}
+    return {"recost_id": document["_id"], "start": document["from"], "end": document["to"]}

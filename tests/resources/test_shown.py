@@ -41,4 +41,9 @@ def test_of_what_is_stored_all_is_shown_but_these_fields():
         "ListedWebhook": {"sealed"},
         "LastDelivery": set(),
         "KeptDelivery": set(),
+        "Entry": set(),
+        "Actor": set(),
+        "Subject": set(),
+        "Detail": set(),
+        "Recost": {"position"},
     }

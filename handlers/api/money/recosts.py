@@ -8,7 +8,8 @@ from uuid import UUID
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, ReadBy, operation
 from resources.bodies import read_fields
 from resources.fields import WholeList, doc
-from resources.money.recosts import Recost, RecostBody, read_range
+from resources.money.recosts import RecostBody, read_range
+from storage.prices.recost_documents import Recost
 from storage.prices.recosts import UNKNOWN, Recosts
 
 Id = Annotated[UUID, doc("The id of the job.")]
@@ -24,7 +25,7 @@ async def list_recosts(ask: Ask) -> WholeList[Recost]:
 
     The newest 100.
     """
-    return WholeList([Recost.of(job) for job in await _recosts(ask).list_newest()])
+    return WholeList(await _recosts(ask).list_newest())
 
 
 @operation(
@@ -43,13 +44,13 @@ async def request_recost(ask: Ask, body: Annotated[dict[str, Any], ReadBy(read_f
     each call keeps its earlier costs.
     """
     start, end = read_range(body, ask.bridge.now())
-    return Recost.of(await _recosts(ask).request(start, end, author=ask.author))
+    return await _recosts(ask).request(start, end, author=ask.author)
 
 
 @operation("GET", "prices/recosts/{id}", AUDITORS, unknown=UNKNOWN)
 async def get_recost(ask: Ask, id_: Id) -> Recost:
     """Read the progress of a job that prices calls again."""
-    return Recost.of(await _recosts(ask).find(id_))
+    return await _recosts(ask).find(id_)
 
 
 @operation("DELETE", "prices/recosts/{id}", OWNERS, unknown=UNKNOWN, raises={409: "It has ended."})
@@ -58,4 +59,4 @@ async def cancel_recost(ask: Ask, id_: Id) -> Recost:
 
     Calls that were priced again keep their new cost, and the job stays listed.
     """
-    return Recost.of(await _recosts(ask).cancel(id_, author=ask.author))
+    return await _recosts(ask).cancel(id_, author=ask.author)
