@@ -10,7 +10,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.intercept.formats.streams.event_streams import chunk as bedrock_chunk
-from tests.intercept.formats.streams.event_streams import event, exception
+from tests.intercept.formats.streams.event_streams import event
 from tests.sdk.bedrock import (
     ARN,
     CLAUDE_EVENTS,
@@ -143,22 +143,6 @@ async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     check_request(running, "invoke-with-response-stream")
     (recorded,) = await running.ended(1)
     assert essence(recorded) == record_of(streaming=True, user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])
-
-
-@pytest.mark.gen_test
-async def test_an_exception_in_a_stream_reaches_boto3_and_the_record(running, runtime):
-    running.upstream.play(
-        *event_stream([event(*CONVERSE_EVENTS[0]), exception("throttlingException", "Too many tokens")])
-    )
-    with pytest.raises(ClientError, match="Too many tokens"):
-        await runtime(
-            "converse_stream", lambda response: read_events(response["stream"]), modelId=ARN, messages=MESSAGES
-        )
-    (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], recorded["error"]) == (
-        "upstream_stream_error",
-        {"type": "throttlingException", "message": "Too many tokens"},
-    )
 
 
 @pytest.mark.gen_test

@@ -34,14 +34,6 @@ class Wiring:
             anthropic_sdk.AsyncAnthropic(base_url=f"{self._url}/{provider}", **self._defaults(anthropic_sdk, settings))
         )
 
-    def foundry(self, **settings: Any) -> Any:
-        """The SDK for Anthropic's models on Azure, which sends its key in two headers."""
-        return self._keep(
-            anthropic_sdk.AsyncAnthropicFoundry(
-                base_url=f"{self._url}/anthropic", **self._defaults(anthropic_sdk, settings)
-            )
-        )
-
     async def close(self) -> None:
         for client in self._clients:
             await client.close()

@@ -11,7 +11,6 @@ from decimal import Decimal
 
 import pytest
 
-import handlers.dataplane.call
 from limits.limit import Kind
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
@@ -193,25 +192,6 @@ def budget_told(response):
     """The budget and what is left of it, once the end of the period is seen to be told."""
     assert 0 < int(response.header("X-AI-Bridge-Budget-Reset") or 0) <= 31 * 86_400
     return response.header("X-AI-Bridge-Budget-Limit"), response.header("X-AI-Bridge-Budget-Remaining")
-
-
-@pytest.mark.bridge(user_token_limit=1_000_000)
-@pytest.mark.gen_test
-async def test_what_a_long_stream_has_used_so_far_counts_while_it_goes_on(running, monkeypatch):
-    monkeypatch.setattr(handlers.dataplane.call, "CHECKPOINT_SECONDS", 0)
-    gate = asyncio.Event()
-    start = MESSAGES.stream[: MESSAGES.stream.index(b"event: content_block_stop")]
-    running.upstream.play(STREAM + chunk(start), gate, chunk(MESSAGES.stream[len(start) :]) + LAST)
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    head = await client.head()
-    while not await used(running, Kind.TOKENS):  # noqa: ASYNC110 - a checkpoint has no event
-        await asyncio.sleep(0)
-    assert await used(running, Kind.TOKENS) == 9
-    gate.set()
-    await client.rest(head)
-    await running.ended(1)
-    assert await used(running, Kind.TOKENS) == 10
 
 
 @pytest.mark.bridge(user_token_limit=100, limits_reserve=True)

@@ -52,13 +52,6 @@ async def test_each_record_is_one_json_line_without_credentials(running, lines):
     assert (ended["end_reason"], ended["status"], ended["upstream_request_id"]) == ("completed", "completed", "req_1")
 
 
-@pytest.mark.bridge(structured_logging=True)
-@pytest.mark.gen_test
-async def test_a_prompt_is_scrubbed_before_it_becomes_json(running, lines):
-    await call(running, f'{KEY}\n{KEY}\tpassword: "two \\" words"\n{{"secret": "x"}}')
-    assert lines()[1]["prompt"] == '[scrubbed]\n[scrubbed]\tpassword: "[scrubbed]"\n{"secret": "[scrubbed]"}'
-
-
 @pytest.mark.gen_test
 async def test_nothing_is_written_while_it_is_off(running, lines):
     await call(running)

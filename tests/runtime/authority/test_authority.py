@@ -109,17 +109,6 @@ async def make():
 
 
 @pytest.mark.gen_test
-async def test_a_burst_over_two_workers_takes_as_many_slots_as_there_are(server):
-    workers = [await server.worker() for _ in range(2)]
-    decisions = await asyncio.gather(*(authority.start((SLOTS, RATE)) for authority, *_ in workers * 200))
-    admitted = [one.ticket is not None for one in decisions]
-    assert (len(admitted), sum(admitted)) == (400, 10)
-    refused = next(one for one in decisions if one.ticket is None)
-    assert (refused.refused_by.limit, refused.refused_by.used) == (SLOTS, 10)
-    assert server.used() == {Rule.CONCURRENCY: 10, Rule.RATE: 10}
-
-
-@pytest.mark.gen_test
 async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
     authority, upper, _ = await server.lone_worker()
     starts = [asyncio.create_task(authority.start((SLOTS,))) for _ in range(50)]
@@ -263,13 +252,6 @@ async def test_the_reason_why_a_worker_does_not_serve_arrives_in_pieces(server):
     theirs.close()
 
 
-@pytest.mark.gen_test
-async def test_a_worker_learns_that_the_supervisor_is_gone(server):
-    _, upper, _, lost = await server.worker()
-    upper.close()
-    await lost.wait()
-
-
 @pytest.mark.expects_log("^ERROR runtime.authority.link: closing the link to the supervisor: ")
 @pytest.mark.gen_test
 async def test_a_supervisor_that_says_nonsense_is_given_up(server):
@@ -291,22 +273,6 @@ async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
     await first.start((SLOTS,))
     (state,) = [state for state in await second.usage(9) if state.limit.kind is Kind.BUDGET]
     assert (state.limit, state.used) == (budget, 400)
-
-
-@pytest.mark.gen_test
-async def test_workers_learn_when_the_server_decides_alone_and_when_it_does_no_more(server):
-    (one, *_), (other, *_) = await server.worker(), await server.worker()
-    server.local.unavailable = True
-    server.authority.send_state()
-    late, *_ = await server.worker()
-    for authority in (one, other, late):
-        await authority.usage(1)
-        assert (authority.database_unavailable, authority.unavailable) == (True, False)
-    server.local.unavailable = False
-    server.authority.send_state()
-    for authority in (one, other, late):
-        await authority.usage(1)
-        assert not authority.database_unavailable
 
 
 @pytest.mark.gen_test

@@ -10,7 +10,6 @@ import pytest
 from tests.handlers.conversations import CHAT, MESSAGES
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
-BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\n\r\n"
 MIB = 1024 * 1024
 
 

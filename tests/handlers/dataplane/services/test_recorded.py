@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 import handlers.dataplane.call
+from limits.limit import Kind
 from settings import RecordPolicy
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox import tail
 from storage.recording.outbox.spool import read_frames
 from tests.bridge import until
 from tests.handlers.conversations import MESSAGES, RESPONSES
+from tests.handlers.dataplane.test_call_usage import used
 from upstream.demo.scripted import LAST_CHUNK as LAST
 from upstream.demo.scripted import chunk
 
@@ -97,9 +99,12 @@ BACKGROUND = replace(
 )
 
 
-@pytest.mark.parametrize("conversation", [MESSAGES, BACKGROUND], ids=lambda one: one.path)
+@pytest.mark.parametrize(("conversation", "charged"), [(MESSAGES, [9, 10]), (BACKGROUND, [6, 7])])
+@pytest.mark.bridge(user_token_limit=1_000_000)
 @pytest.mark.gen_test
-async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(running, monkeypatch, conversation):
+async def test_what_a_long_stream_has_used_is_written_down_and_charged_while_it_lasts(
+    running, monkeypatch, conversation, charged
+):
     monkeypatch.setattr(handlers.dataplane.call, "CHECKPOINT_SECONDS", 0)
     first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
     gate = asyncio.Event()
@@ -117,7 +122,9 @@ async def test_what_a_long_stream_has_used_is_written_down_while_it_lasts(runnin
         5,
         1,
     )
+    so_far = await used(running, Kind.TOKENS)
     gate.set()
     assert (await client.rest(response)).body == conversation.stream
     (recorded,) = await running.ended(1)
+    assert [so_far, await used(running, Kind.TOKENS)] == charged
     assert (recorded["token_usages"][0]["source"], running.tokens(recorded)) == ("provider", conversation.tokens)
