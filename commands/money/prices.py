@@ -7,11 +7,12 @@ from decimal import Decimal
 from typing import Any, BinaryIO
 
 import click
+from msgspec import UNSET
 
 from commands.command import Read, command, now, run
 from commands.output import format_time, json_option, show
 from resources.bodies import InvalidBodyError
-from resources.money.prices import PriceBody, PriceList, PriceListBody, read_day_or_time, read_usd
+from resources.money.prices import PriceBody, PriceListBody, read_day_or_time, read_usd
 from resources.ranges import NOT_AFTER, Problems
 from storage.costs.own_prices import OwnPrice
 from storage.mongo.database import Database
@@ -40,12 +41,12 @@ def list_prices(as_json: bool) -> None:
     rows = [
         (
             *(one.provider, one.model, format_time(one.valid_from, ""), f"{one.input:f}", f"{one.output:f}"),
-            *("" if usd is None else f"{usd:f}" for usd in (one.cache_read, one.cache_write, one.cache_write_1h)),
+            *("" if usd is UNSET else f"{usd:f}" for usd in (one.cache_read, one.cache_write, one.cache_write_1h)),
         )
         for one in kept.prices
     ]
     headings = ("PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ", "CACHE WRITE", "CACHE WRITE 1H")
-    show(PriceList.of(kept).prices, headings, rows, as_json)
+    show(kept.prices, headings, rows, as_json)
 
 
 @command(prices, "set")
@@ -101,7 +102,8 @@ def add_price(
     """
     named = _named(provider, model)
     at = (valid_from or now()).replace(microsecond=0)
-    price = OwnPrice(named.provider, named.model, at, input_, output, cache_read, cache_write, cache_write_1h)
+    cached = (UNSET if usd is None else usd for usd in (cache_read, cache_write, cache_write_1h))
+    price = OwnPrice(named.provider, named.model, at, input_, output, *cached)
 
     def make(before: tuple[OwnPrice, ...]) -> list[OwnPrice]:
         return [*[one for one in before if one.key != price.key], price]

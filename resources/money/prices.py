@@ -1,4 +1,4 @@
-"""The operator's own prices, as they are sent and shown."""
+"""The operator's own prices, as they are sent."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, ClassVar, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType, structs
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from intercept.times import format_time
 from limits.policies.invalid_field import InvalidFieldError
 from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
-from resources.fields import Time, doc, of_fields
+from resources.fields import doc
 from storage.costs.own_prices import MAX_PRICES, OwnPrice
-from storage.prices.documents import MONEY, KeptPrices
+from storage.prices.documents import MONEY
 from storage.queries.filters.kinds import parse_timestamp
 
 MAX_USD: Final = 10**6
@@ -128,38 +127,6 @@ class PriceListBody(Struct, forbid_unknown_fields=True):
         if problems:
             raise InvalidBodyError(problems)
         return list(prices.values())
-
-
-class Price(Struct, kw_only=True, omit_defaults=True):
-    """A price, in US dollars for a million tokens. It holds for calls that started at `valid_from` or later."""
-
-    provider: str
-    model: str
-    input: Annotated[str, doc("Exact, as in `3.00`.")]
-    output: str
-    cache_read: Annotated[str | UnsetType, doc("Without it the price of `input`.")] = UNSET
-    cache_write: Annotated[str | UnsetType, doc("Without it the price of `input`.")] = UNSET
-    cache_write_1h: Annotated[str | UnsetType, doc("Without it the price of `cache_write`.")] = UNSET
-    valid_from: Time
-
-    @classmethod
-    def of(cls, price: OwnPrice) -> Self:
-        """Show a price."""
-        usd = {name: getattr(price, name) for name in MONEY}
-        texts = {name: UNSET if one is None else f"{one:f}" for name, one in usd.items()}
-        return of_fields(cls, structs.asdict(price), **texts)
-
-
-class PriceList(Struct):
-    """All own prices, by provider, model and time."""
-
-    prices: list[Price]
-    changed_at: Annotated[Time | None, doc("The time of the last change; null if never.")]
-
-    @classmethod
-    def of(cls, kept: KeptPrices) -> Self:
-        """Show them."""
-        return cls([Price.of(one) for one in kept.prices], format_time(kept.changed_at))
 
 
 def _read_entry(entry: object) -> OwnPrice:

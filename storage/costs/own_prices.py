@@ -11,13 +11,15 @@ from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import UNSET, Meta, UnsetType
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.times import format_time
 from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
+from storage.mongo.documents.stored import Stored, StoredTime
 
 MAX_PRICES = 1_000
 """How many prices there may be."""
@@ -26,28 +28,19 @@ MODELS_REMEMBERED = 1_000
 """Models that are remembered with the prices that hold for them."""
 
 
-class OwnPrice(Struct, frozen=True):
-    """A price, in US dollars for a million tokens.
+class OwnPrice(Stored, frozen=True):
+    """A price, in US dollars for a million tokens. It holds for calls that started at `valid_from` or later."""
 
-    Attributes:
-        provider: A pattern of names of providers.
-        model: A pattern of names of models, as clients name them.
-        valid_from: Calls that started at this time or later, in UTC.
-        input: Tokens of input that are in no cache.
-        output: Tokens of output.
-        cache_read: Tokens of input read from a cache; None is as `input`.
-        cache_write: Tokens of input written to a cache; None is as `input`.
-        cache_write_1h: The same of those that stay there for an hour; None is as `cache_write`.
-    """
-
-    provider: str
-    model: str
-    valid_from: datetime
-    input: Decimal
+    provider: Annotated[str, Meta(description="A pattern of names of providers.")]
+    model: Annotated[str, Meta(description="A pattern of names of models, as clients name them.")]
+    valid_from: StoredTime
+    input: Annotated[Decimal, Meta(description="Exact, as in `3.00`.")]
     output: Decimal
-    cache_read: Decimal | None = None
-    cache_write: Decimal | None = None
-    cache_write_1h: Decimal | None = None
+    cache_read: Annotated[Decimal | UnsetType, Meta(description="Without it the price of `input`.")] = UNSET
+    cache_write: Annotated[Decimal | UnsetType, Meta(description="Without it the price of `input`.")] = UNSET
+    cache_write_1h: Annotated[
+        Decimal | UnsetType, Meta(description="For an hour in the cache; without it the price of `cache_write`.")
+    ] = UNSET
 
     @property
     def key(self) -> tuple[str, str, datetime]:
@@ -62,7 +55,7 @@ class OwnPrice(Struct, frozen=True):
     def __str__(self) -> str:
         """In a line, for the audit trail: all that it says."""
         kinds = ("cache_read", "cache_write", "cache_write_1h")
-        cached = "".join(f", {kind} {usd:f}" for kind in kinds if (usd := getattr(self, kind)) is not None)
+        cached = "".join(f", {kind} {usd:f}" for kind in kinds if (usd := getattr(self, kind)) is not UNSET)
         return f"{self.name}: input {self.input:f}, output {self.output:f}{cached}"
 
 

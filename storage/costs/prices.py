@@ -22,6 +22,7 @@ from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bson.decimal128 import Decimal128
+from msgspec import UNSET
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
@@ -297,8 +298,8 @@ def _are_known(reported: Iterable[TokenUsage], found: Iterable[_Found]) -> bool:
 
 def _own_rates(price: OwnPrice) -> _Rates:
     plain = price.input / _MILLION
-    read, written = (plain if usd is None else usd / _MILLION for usd in (price.cache_read, price.cache_write))
-    kept = written if price.cache_write_1h is None else price.cache_write_1h / _MILLION
+    read, written = (plain if usd is UNSET else usd / _MILLION for usd in (price.cache_read, price.cache_write))
+    kept = written if price.cache_write_1h is UNSET else price.cache_write_1h / _MILLION
     return _Rates(Decimal(), plain, price.output / _MILLION, read, written, kept)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from bson.decimal128 import Decimal128
-from msgspec import Struct
+from msgspec import UNSET, Meta
 
 from storage.costs.own_prices import OwnPrice
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 DOCUMENT: Final = "own"
 """The `_id` of the document."""
@@ -23,17 +23,15 @@ MONEY: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h"
 _SCHEMA_VERSION: Final = 1
 
 
-class KeptPrices(Struct, frozen=True):
-    """All own prices, in order of provider, model and time.
+class KeptPrices(Stored, frozen=True):
+    """All own prices, by provider, model and time."""
 
-    Attributes:
-        version: Differs after each change.
-        changed_at: The time of the last change, in UTC; None if never.
-    """
+    prices: tuple[OwnPrice, ...]
+    version: Hidden[str]
+    changed_at: Annotated[StoredTime | None, Meta(description="The time of the last change; null if never.")]
 
-    prices: tuple[OwnPrice, ...] = ()
-    version: str = NO_VERSION
-    changed_at: datetime | None = None
+
+NO_PRICES: Final = KeptPrices((), NO_VERSION, None)
 
 
 def document_of(kept: KeptPrices) -> dict[str, Any]:
@@ -48,7 +46,7 @@ def document_of(kept: KeptPrices) -> dict[str, Any]:
                 "provider": price.provider,
                 "model": price.model,
                 "valid_from": price.valid_from,
-                **{name: Decimal128(usd) for name in MONEY if (usd := getattr(price, name)) is not None},
+                **{name: Decimal128(usd) for name in MONEY if (usd := getattr(price, name)) is not UNSET},
             }
             for price in kept.prices
         ],
@@ -58,7 +56,7 @@ def document_of(kept: KeptPrices) -> dict[str, Any]:
 def read_document(document: Mapping[str, Any] | None) -> KeptPrices:
     """Read the document; None is that there is none."""
     if document is None:
-        return KeptPrices()
+        return NO_PRICES
     prices = [
         OwnPrice(
             provider=one["provider"],

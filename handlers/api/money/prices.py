@@ -7,8 +7,9 @@ from typing import Annotated, Final
 from handlers.operations.operation import AUDITORS, OWNERS, Ask, Noted, ReadBy, Tagged, Versions, operation
 from limits.policies.patterns import Patterns
 from limits.policies.policy import ModelPattern
-from resources.money.prices import PriceBody, PriceList, PriceListBody
+from resources.money.prices import PriceBody, PriceListBody
 from storage.costs.own_prices import OwnPrice
+from storage.prices.documents import KeptPrices
 from storage.prices.store import PriceStore
 
 MAX_PRICES_BYTES: Final = 256 * 1024
@@ -25,19 +26,19 @@ def _store(ask: Ask) -> PriceStore:
 
 
 @operation("GET", "prices", AUDITORS)
-async def list_prices(ask: Ask) -> Tagged[PriceList]:
+async def list_prices(ask: Ask) -> Tagged[KeptPrices]:
     """List the own prices.
 
     They come before list prices.
     """
     kept = await _store(ask).read()
-    return Tagged(PriceList.of(kept), kept.version)
+    return Tagged(kept, kept.version)
 
 
 @operation("PUT", "prices", OWNERS, max_body=MAX_PRICES_BYTES, example=_EXAMPLE)
 async def set_prices(
     ask: Ask, body: Annotated[list[OwnPrice], ReadBy(PriceListBody.read, PriceListBody)], versions: Versions
-) -> Noted[PriceList]:
+) -> Noted[KeptPrices]:
     """Replace all own prices.
 
     Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps its cost.
@@ -45,7 +46,7 @@ async def set_prices(
     kept = await _store(ask).change(lambda _: body, versions=versions, author=ask.author)
     ask.bridge.prices.put(kept)
     notes = [NO_PROVIDER.format(number) for number in _without_provider(ask, body)[:MAX_NOTES]]
-    return Noted(PriceList.of(kept), kept.version, notes)
+    return Noted(kept, kept.version, notes)
 
 
 def _without_provider(ask: Ask, prices: list[OwnPrice]) -> list[int]:
