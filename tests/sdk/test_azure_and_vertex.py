@@ -153,25 +153,3 @@ async def test_googles_client_in_express_mode_names_no_project(clouds):
     assert (target.startswith("/v1"), credentials) == (True, [("X-Goog-Api-Key", "express-key")])
     (recorded,) = await clouds.ended(1)
     assert (recorded["model"], recorded["end_reason"]) == ("gemini-3-pro", "completed")
-
-
-@pytest.mark.gen_test
-async def test_googles_client_for_vertex_embeds_in_each_of_its_ways(clouds):
-    statistics = [{"truncated": False, "token_count": count} for count in (3, 4)]
-    predictions = [{"embeddings": {"statistics": one, "values": [0.5]}} for one in statistics]
-    clouds.upstream.play(*whole({"predictions": predictions}))
-    clouds.upstream.play(*whole({"embedding": {"values": [0.5]}}))
-    clouds.upstream.play(*whole({"embeddings": [{"values": [0.5]}, {"values": [0.25]}]}))
-    client = google_client(clouds)
-    embed, texts = client.aio.models.embed_content, ["One", "Two"]
-    embedded = await embed(model="text-embedding-005", contents=texts)
-    assert [one.statistics.token_count for one in embedded.embeddings] == [3, 4]
-    await embed(model="gemini-embedding-2", contents="One")
-    await embed(model="gemini-embedding-001", contents=texts)
-    await client.aio.aclose()
-    ways = [request.target.rpartition(":")[2] for request in clouds.upstream.requests]
-    assert ways == ["predict", "embedContent", "batchEmbedContents"]
-    recorded = await clouds.ended(3)
-    assert {one["end_reason"] for one in recorded} == {"completed"}
-    (predicted,) = [one for one in recorded if one["model"] == "text-embedding-005"]
-    assert clouds.tokens(predicted)["input_tokens"] == 7

@@ -12,7 +12,6 @@ from tests.cases import for_each
 from tests.sdk.libraries import anthropic_sdk, openai_sdk
 
 HELLO = [{"role": "user", "content": "Hello"}]
-LIMITED = b"HTTP/1.1 429 X\r\nContent-Type: application/json\r\nRetry-After: 0\r\nContent-Length: 2\r\n\r\n{}"
 
 
 @pytest.mark.gen_test

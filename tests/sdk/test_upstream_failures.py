@@ -12,7 +12,6 @@ from tests.sdk.wiring import data_events, stream, typed_events, whole
 
 pytestmark = pytest.mark.night
 
-FAILED = {"status": "failed", "streaming": True, "token_usages": [], "tool_usages": [], "model_thoughts": []}
 ANTHROPIC_ERROR = {
     "type": "error",
     "error": {"type": "overloaded_error", "message": "Overloaded"},

@@ -94,19 +94,6 @@ async def test_the_output_of_a_batch_is_recorded_once_for_each_request(running, 
 
 
 @pytest.mark.gen_test
-async def test_a_batch_that_names_its_file_twice_is_refused(running, openai):
-    await _make_batch(running, openai)
-    made = {"endpoint": "/v1/responses", "completion_window": "24h"}
-    with pytest.raises(openai_sdk.BadRequestError, match="input_file_id is there more than once"):
-        await openai.post(
-            "/batches",
-            cast_to=object,
-            content=json.dumps(made)[:-1].encode() + b', "input_file_id": "file-x", "input_file_id": "file-in"}',
-            options={"headers": {"Content-Type": "application/json"}},
-        )
-
-
-@pytest.mark.gen_test
 async def test_a_file_is_the_output_of_a_batch_once_the_batch_tells_so(running, openai):
     await _make_batch(running, openai)
     await _retrieve(running, openai, BATCH)
