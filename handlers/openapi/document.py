@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
@@ -14,10 +14,8 @@ from handlers.identity.credentials import (
     SESSION_COOKIE,
     SESSION_HEADER,
 )
-from handlers.openapi import errors, others, refusals
-from handlers.openapi.methods import tagged
+from handlers.openapi import calls, errors, others, refusals
 from handlers.openapi.parts import Described
-from handlers.openapi.paths import calls
 from handlers.operations import description
 from handlers.operations.catalogue import OPERATIONS
 from storage.mongo.documents.stored import HIDDEN
@@ -42,27 +40,34 @@ SECURITY_SCHEMES = {
     **{name.replace("-", ""): {"type": "apiKey", "in": "header", "name": name} for name in KEY_HEADERS},
 }
 
-# By tag: what it is of, and what describes beside operations what is of it.
-TAGS: Mapping[str, tuple[str, tuple[dict[str, Described], ...]]] = {
-    "interceptions": ("What was recorded.", ()),
-    "sessions": ("Calls that belong together.", ()),
-    "names": ("Which models, clients, providers and tags there are.", ()),
-    "providers": ("Where calls go.", ()),
-    "refusals": ("Calls that the bridge refused.", ()),
-    "statistics": ("Statistics.", ()),
-    "limits": ("How much of the limits is used.", ()),
-    "policies": ("Which models users may call, and how much.", ()),
-    "prices": ("Own prices, spend, and comparison with bills.", ()),
-    "webhooks": ("Webhooks that receive alerts.", ()),
-    "users": ("Users, groups, tokens and sign-in.", (others.SIGN_IN,)),
-    "groups": ("Groups of users.", ()),
-    "views": ("Saved views of the dashboard.", ()),
-    "audit": ("Who changed what.", ()),
-    "demo company": ("An invented company, to look around in.", ()),
-    "data plane": ("Calls to providers, for AI clients.", (calls.PATHS,)),
-    "operation": ("Health and metrics, for operators; without a token.", (others.PROBES,)),
-    "dashboard": ("A web page.", (others.PAGES,)),
+TAGS: Final = {
+    "interceptions": "What was recorded.",
+    "sessions": "Calls that belong together.",
+    "names": "Which models, clients, providers and tags there are.",
+    "providers": "Where calls go.",
+    "refusals": "Calls that the bridge refused.",
+    "statistics": "Statistics.",
+    "limits": "How much of the limits is used.",
+    "policies": "Which models users may call, and how much.",
+    "prices": "Own prices, spend, and comparison with bills.",
+    "webhooks": "Webhooks that receive alerts.",
+    "users": "Users, groups, tokens and sign-in.",
+    "groups": "Groups of users.",
+    "views": "Saved views of the dashboard.",
+    "audit": "Who changed what.",
+    "demo company": "An invented company, to look around in.",
+    "data plane": "Calls to providers, for AI clients.",
+    "operation": "Health and metrics, for operators; without a token.",
+    "dashboard": "A web page.",
 }
+# What is described beside operations, by tag.
+_OTHERS: Final = {
+    "users": others.SIGN_IN,
+    "data plane": calls.PATHS,
+    "operation": others.PROBES,
+    "dashboard": others.PAGES,
+}
+_METHODS: Final = frozenset({"get", "head", "post", "put", "patch", "delete"})
 
 ABOUT = """A self-hosted gateway between AI clients and AI providers.
 
@@ -73,10 +78,10 @@ recorded, a reader its figures without prompts and other texts, a member their o
 def openapi_document(version: str) -> Described:
     """Describe the API of that version of the bridge, in OpenAPI 3.1."""
     paths = description.paths(OPERATIONS)
-    for tag, (_, parts) in TAGS.items():
-        for part in parts:
-            for path, item in part.items():
-                paths[path] = paths.get(path, {}) | tagged(tag, item)
+    for tag, described in _OTHERS.items():
+        for path, item in described.items():
+            tagged = {key: {"tags": [tag]} | value if key in _METHODS else value for key, value in item.items()}
+            paths[path] = paths.get(path, {}) | tagged
     document: Described = {
         "openapi": "3.1.0",
         "info": {
@@ -87,7 +92,7 @@ def openapi_document(version: str) -> Described:
         },
         "servers": [{"url": "/"}],
         "security": [{name: []} for name in SECURITY_SCHEMES],
-        "tags": [{"name": name, "description": description} for name, (description, _) in TAGS.items()],
+        "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
             "responses": errors.RESPONSES | refusals.RESPONSES,

@@ -10,7 +10,6 @@ from typing import Annotated, Any, Union, get_args, get_origin
 from msgspec import Meta, structs
 
 from handlers.openapi.errors import problem
-from handlers.openapi.methods import CHANGE, CHANGE_WITH_BODY
 from handlers.openapi.parts import (
     ETAG,
     IF_MATCH,
@@ -28,6 +27,19 @@ from handlers.operations.operation import EVERYONE, NOTE_HEADER, Download, Noted
 from resources.bodies import Readers
 
 LAST_EVENT_ID = header_parameter("Last-Event-ID", str, "Continue after the event with this id.")
+# The errors of every operation, and of those with a body.
+_ALWAYS = {
+    "401": shared("Unauthorized"),
+    "429": shared("TooManyRequests"),
+    "500": shared("InternalError"),
+    "503": shared("Unavailable"),
+}
+_OF_BODY = {
+    "400": shared("InvalidBody"),
+    "408": shared("LateBody"),
+    "413": shared("BodyTooLarge"),
+    "415": shared("BodyNotJSON"),
+}
 _META = ("gt", "ge", "lt", "le", "multiple_of", "pattern", "min_length", "max_length", "tz", "extra_json_schema")
 
 
@@ -75,7 +87,7 @@ def _for_whom(operation: Operation) -> str:
 
 def _responses(operation: Operation) -> dict[str, Described]:
     """The answer, and the errors that follow from what is declared."""
-    found = dict(CHANGE if operation.body is None else CHANGE_WITH_BODY)
+    found = dict(_ALWAYS if operation.body is None else _ALWAYS | _OF_BODY)
     if operation.is_reading:
         found["400"] = shared("InvalidQuery")
     if operation.refusals:

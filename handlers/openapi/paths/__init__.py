@@ -1,1 +1,0 @@
-"""The paths of `/openapi.json`, one resource a file."""
