@@ -40,6 +40,10 @@ def change(running):
 
 
 @pytest.fixture
-def elsewhere(running):
+def elsewhere(running, bridge_settings):
     """The users and tokens as another process changes them."""
-    return Identities(running.bridge.database, now=running.bridge.now, monotonic=running.bridge.monotonic)
+    bridge, settings = (
+        running.bridge,
+        {name: bridge_settings[name] for name in bridge_settings if name == "tokens_per_user"},
+    )
+    return Identities(bridge.database, now=bridge.now, monotonic=bridge.monotonic, **settings)

@@ -89,13 +89,13 @@ def guess(number):
 
 async def lookups(running, monkeypatch):
     """Count the tokens that are looked up from now on."""
-    looked_up, verify = [], running.bridge.identities._verify
+    looked_up, authenticate = [], running.bridge.identities.authenticate
 
     async def counted(*credential):
         looked_up.append(credential)
-        return await verify(*credential)
+        return await authenticate(*credential)
 
-    monkeypatch.setattr(running.bridge.identities, "_verify", counted)
+    monkeypatch.setattr(running.bridge.identities, "authenticate", counted)
     return looked_up
 
 
@@ -120,7 +120,7 @@ async def test_guesses_are_looked_up_so_often_and_valid_tokens_get_in_all_the_sa
     counts = {(one["detail"]["plane"], one["detail"]["reason"]): one["detail"]["count"] for one in await trail(running)}
     assert counts == samples(running.bridge.metrics, "authentication_failures_total")
     stranger = await running.user("grace")  # whose token nobody has seen
-    running.bridge.active_tokens._read_at = float("-inf")
+    running.bridge.active_tokens.forget()
     for headers in (running.headers, stranger):
         assert (await running.get(ME, headers))[0] == 200
     assert (await post(running, SESSION, JSON, json.dumps({"token": running.token}).encode()))[0] == 204

@@ -97,34 +97,16 @@ async def test_the_trail_is_for_owners_and_auditors_in_pages_by_time_kind_and_us
     # owners and auditors may see it
     whole = await running.get(PATH)
     assert (whole[0], len(whole[1]["results"])) == (200, 8)
-    auditor, member = await running.user("bob", Role.AUDITOR), await running.user("grace")
+    auditor = await running.user("bob", Role.AUDITOR)
     assert await running.get(PATH, auditor) == await running.get(PATH)
-    assert (await running.get(PATH, member))[0] == 403
-    assert (await running.get(PATH, {}))[0] == 401
     await running.afresh()
     # a parameter that cannot be used is named
     for query, field, detail in (
         (f"after_id={uuid4()}", "after_id", "no entry with this id"),
         ("after_id=x", "after_id", "must be a UUID"),
-        (
-            "offset=1",
-            "offset",
-            "unknown query parameter; allowed are action, after_id, from, limit, range, to, tz, user",
-        ),
     ):
         validation = {"field": field, "detail": detail}
         assert await running.get(f"{PATH}?{query}") == (400, {"message": INVALID, "validations": [validation]})
-    await running.afresh()
-    # an owner made with a token that expires gets none that lasts longer
-    _, brief = await change("POST", "/users/me/tokens", {"expires": "1h"})
-    by_brief = {"Authorization": f"Bearer {brief['token']}", "Content-Type": "application/json"}
-    assert (await change("POST", "/users", {"username": "bob", "role": "owner"}, by_brief))[0] == 201
-    assert (await trail(running, 1))[0]["actor"]["token_id"] == brief["id"]
-    _, first = await change("POST", "/users/bob/tokens", {}, by_brief)
-    by_bob = {"Authorization": f"Bearer {first['token']}", "Content-Type": "application/json"}
-    _, second = await change("POST", "/users/me/tokens", {}, by_bob)
-    assert [token["expires_at"] for token in (first, second)] == [brief["expires_at"]] * 2
-    assert (await change("POST", "/users/me/tokens", {"expires": "2h"}, by_bob))[0] == 400
 
 
 @pytest.mark.gen_test

@@ -80,7 +80,6 @@ async def test_groups_have_members_and_are_shown_with_them_changed_and_removed(r
     assert listed["results"] == [listed_user(ada), expected]
     assert (await running.get(f"{USERS}/{ada.id}", bob))[0] == 403
     assert await running.get(f"{USERS}/nobody") == (404, {"message": 'There is no user named "nobody".'})
-    assert (await running.get(f"{USERS}/bob?x=1"))[0] == 400
     await running.afresh("groups", "policies")
     # a user is meant by their id wherever their name may stand
     headers = await running.user("bob")
@@ -152,6 +151,4 @@ async def test_everything_that_is_wrong_with_a_group_is_named(running, change):
     )
     taken = {"message": 'A group named "research" exists already.'}
     assert await change("POST", "/groups", {"name": "RESEARCH"}) == (409, taken)
-    assert (await running.get(f"{GROUPS}?limit=0"))[0] == 400
-    assert (await running.get(f"{GROUPS}/research/members?q=x"))[0] == 400
     assert (await running.get(GROUPS))[1]["count"] == 1

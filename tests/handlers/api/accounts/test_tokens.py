@@ -14,7 +14,7 @@ from settings import TokenCreation
 from storage.accounts import identities as identities_module
 from storage.accounts.audit import Author
 from storage.accounts.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
-from storage.accounts.tokens.text import FRESH_SECONDS, split_token
+from storage.accounts.tokens.text import split_token
 from storage.accounts.users import Role
 
 USERS = "/api/v2/aibridge/users"
@@ -84,11 +84,6 @@ async def test_everybody_has_their_own_tokens_in_hand_whose_secrets_are_kept_now
     database = running.bridge.database
     for collection in (database.tokens, database.audit, database.users):
         assert secret not in repr([document async for document in collection.find()])
-    await running.afresh()
-    # without a token there are none
-    for method, path in (("POST", "ada/tokens"), ("POST", "me/tokens"), ("DELETE", "me/tokens/x")):
-        assert (await change(method, f"/users/{path}", {}, {}))[0] == 401
-    assert (await running.get(f"{USERS}/me/tokens", {}))[0] == 401
 
 
 @pytest.mark.gen_test
@@ -137,19 +132,7 @@ async def test_tokens_of_others_are_in_the_hand_of_owners_alone(running, change)
 
 
 @pytest.mark.gen_test
-async def test_a_token_that_was_revoked_elsewhere_makes_none_and_lets_nobody_in_soon(
-    running, elsewhere, monkeypatch, change
-):
-    # a token that was revoked elsewhere lets nobody in after five seconds
-    headers = await running.user("grace")
-    assert (await running.get(f"{USERS}/me", headers))[0] == 200
-    await elsewhere.revoke_token(id_of(headers))
-    identities = running.bridge.identities
-    began = identities._monotonic()
-    monkeypatch.setattr(identities, "_monotonic", lambda: began + FRESH_SECONDS)
-    assert await running.get(f"{USERS}/me", headers) == (401, {"message": UNRECOGNISED})
-    await running.afresh()
-    # a token that was revoked elsewhere makes no other one
+async def test_a_token_that_was_revoked_elsewhere_makes_no_other_one(running, elsewhere, change):
     headers = await running.user("grace")
     assert (await running.get(f"{USERS}/me", headers))[0] == 200
     await elsewhere.revoke_token(id_of(headers))
@@ -217,7 +200,6 @@ async def test_who_creates_and_revokes_tokens_all_day_fills_no_database(running,
 async def test_two_processes_that_create_tokens_at_once_make_none_too_many(running, elsewhere):
     await running.user("grace")
     grace = await running.bridge.identities.find_user("grace")
-    elsewhere._tokens_per_user = 3
     author = Author(grace, "192.0.2.1")
     outcomes = await asyncio.gather(
         *(one.create_token("grace", author=author) for one in (running.bridge.identities, elsewhere) * 3),

@@ -50,12 +50,6 @@ async def test_users_are_told_who_they_are_and_owners_and_auditors_who_there_is(
     for role in (Role.MEMBER, Role.AUDITOR):
         status, user = await running.get(PATH, await running.user(f"user-{role}", role))
         assert (status, user["username"], user["role"]) == (200, f"user-{role}", role.value)
-    assert (await running.get(PATH, {}))[0] == 401
-    await running.afresh()
-    # it takes no parameters
-    validation = {"field": "x", "detail": "unknown query parameter; allowed are none"}
-    message = "Query parameters have invalid values."
-    assert await running.get(f"{PATH}?x=1") == (400, {"message": message, "validations": [validation]})
     await running.afresh()
     # owners and auditors see the users by name with their active tokens
     identities = running.bridge.identities
@@ -103,15 +97,6 @@ async def test_an_owner_adds_changes_and_removes_users(running, change):
         status, changed = await change("PATCH", "/users/grace", {"name": given})
         assert (status, changed["name"], changed["role"]) == (200, name, "auditor")
     assert await change("PATCH", "/users/grace", {}) == (200, changed)
-    await running.afresh()
-    # what is changed is audited with what was before
-    entries = (await running.get("/api/v2/aibridge/audit"))[1]["results"]
-    changes = [entry["detail"] for entry in entries if entry["action"] == "user.changed"]
-    assert changes[:3] == [
-        {"name": "grace", "name_before": "Grace H."},
-        {"name": "Grace H.", "name_before": "grace"},
-        {"role": "auditor", "role_before": "member"},
-    ]
     await running.afresh()
     # an owner removes a user and their tokens
     headers = await running.user("grace")

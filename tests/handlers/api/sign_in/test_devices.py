@@ -10,7 +10,6 @@ import pytest
 
 from handlers.api.accounts.tokens import OWNERS_CREATE
 from handlers.api.sign_in.devices import TOO_MANY_STARTS
-from handlers.operations.operation import SERVICE
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS
 from storage.accounts.sign_in import devices
@@ -168,12 +167,6 @@ async def test_a_program_gets_no_more_than_who_let_it_in_has(running, monkeypatc
     codes = await begin(running)
     await decide(running, codes, headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"})
     assert (await poll(running, codes))[1]["expires_in"] <= 3600
-    await running.afresh("device_codes")
-    # a service token lets no program in
-    await running.bridge.groups.add("lab")
-    _, token = await running.bridge.identities.create_token("groups/lab")
-    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    assert await decide(running, await begin(running), headers=headers) == (403, {"message": SERVICE})
     await running.afresh("device_codes")
     # so many wait at once
     monkeypatch.setattr(devices, "MAX_DEVICES", 1)

@@ -9,7 +9,7 @@ from storage.accounts import groups as groups_module
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in import single_sign_on
-from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError, Refused, SingleSignOn
+from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
 
 ISSUER = "https://id.example"
@@ -32,12 +32,6 @@ def groups(database, identities):
 @pytest.fixture
 def make(database, identities, groups):
     return lambda **options: SingleSignOn(database, identities, groups, now=now, **options)
-
-
-async def refusal(admission, why):
-    with pytest.raises(PersonRefusedError) as caught:
-        await admission
-    assert caught.value.why is why
 
 
 @pytest.mark.gen_test
@@ -97,13 +91,3 @@ async def test_a_group_that_is_removed_meanwhile_is_not_joined(make, groups, mon
 
     monkeypatch.setattr(admission, "_named", remove_after)
     assert group.id not in (await admission.admit(claimed(groups=("gone",)))).group_ids
-
-
-@pytest.mark.gen_test
-async def test_whom_a_proxy_names_and_an_owner_removed_stays_out(make, identities):
-    await make().admit_named("grace")
-    await identities.remove_user("grace")
-    await refusal(make().admit_named("Grace"), Refused.REMOVED)
-    await refusal(make().admit_named("a b"), Refused.NAME_NOT_ALLOWED)
-    again = await identities.add_user("grace", role=Role.MEMBER)
-    assert await make().admit_named("grace") == again
