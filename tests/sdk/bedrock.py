@@ -106,10 +106,8 @@ class TlsFront:
             with suppress(OSError, asyncio.CancelledError):  # also what TLS says of data that came after the end
                 await asyncio.gather(self._copy(reader, inner_writer), self._copy(inner_reader, writer))
         finally:
-            for one in (inner_writer, writer):
-                one.close()
-                with suppress(OSError, TimeoutError):
-                    await asyncio.wait_for(one.wait_closed(), 1)
+            for one in (inner_writer, writer):  # whoever is here has read all, or left
+                one.transport.abort()
 
     async def _copy(self, reader, writer):
         while data := await reader.read(65536):
