@@ -21,7 +21,6 @@ from http1.server import BridgeServer
 from intercept.times import format_time
 from limits.protection.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
 from resources.limits import MAX_ACTIVE_REQUESTS
-from storage.accounts.identities import Role
 from storage.admission.cluster import ROUND_SECONDS, ClusterAuthority
 from storage.members.membership import Membership
 from tests.bridge import until
@@ -429,13 +428,6 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
     for client in clients:
         await client.rest(await client.head())
     await free(one, other)
-
-
-@pytest.mark.gen_test
-async def test_auditors_see_the_limits_and_members_and_strangers_do_not(running):
-    assert (await running.get(PATH, await running.user("audrey", Role.AUDITOR)))[0] == 200
-    assert (await running.get(PATH, await running.user("grace")))[0] == 403
-    assert (await running.get(PATH, {}))[0] == 401
 
 
 def test_a_report_names_a_bounded_number_of_requests():

@@ -63,7 +63,7 @@ async def test_live_tails_and_exports_of_a_user_are_bounded_until_one_has_ended(
     assert (await begin(LIVE, await running.user("grace")))[1].status == 200
     assert (await running.get(LIST))[0] == 200
     tails[0][0].reset()
-    await until(lambda: len(running.bridge.live._listeners) == MAX_LIVE_TAILS)
+    await until(lambda: running.bridge.lifecycle.in_flight == MAX_LIVE_TAILS)
     assert (await begin(LIVE))[1].status == 200
     assert running.bridge.overload.refusals.total == {"user_live_tails": 1}
     await running.afresh()

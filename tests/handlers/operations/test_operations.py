@@ -11,6 +11,35 @@ from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import SERVICE
 from storage.accounts.users import Role
 
+PREFIX = "/api/v2/aibridge/"
+EVERYBODY = {
+    *("GET demo-company", "GET errors", "GET interceptions", "GET interceptions/export", "GET interceptions/live"),
+    *("GET interceptions/{id}", "GET models", "GET clients", "GET tags", "GET providers", "GET providers/configured"),
+    *("GET refusals", "GET sessions", "GET sessions/export", "GET sessions/{id}", "GET sessions/{id}/timeline"),
+    *("GET spend/export", "GET stats", "GET users/me", "GET vocabulary", "POST limits/what-if"),
+    *("GET views", "POST views", "GET views/{id}", "PATCH views/{id}", "DELETE views/{id}"),
+    *("POST device/lookup", "POST device/answer", "DELETE tokens/{id}", "POST tokens/{id}/replace"),
+}
+OF_FIGURES = {
+    *("GET groups", "GET groups/{group}", "GET groups/{group}/members", "GET limits"),
+    *("GET users", "GET users/{name}", "GET users/{name}/usage"),
+}
+OF_AUDITORS = {
+    *("GET audit", "GET providers/{name}", "GET providers/{name}/usage", "GET prices", "GET prices/recosts"),
+    *("GET prices/recosts/{id}", "POST spend/reconciliation", "GET groups/{group}/tokens", "GET tokens"),
+    *("GET users/{name}/policy", "GET users/{name}/sessions", "GET users/{name}/tokens", "GET policies"),
+    *(f"GET policies/{one}" for one in ("everyone", "groups/{group}", "users/{user}", "tokens/{token}")),
+}
+
+
+def test_each_role_may_do_this_and_owners_alone_the_rest():
+    roles = {f"{one.method} {one.address.removeprefix(PREFIX)}": one.who.roles for one in OPERATIONS}
+    may = {role: {name for name, allowed in roles.items() if role in allowed} for role in Role}
+    assert may[Role.MEMBER] == EVERYBODY
+    assert may[Role.READER] == EVERYBODY | OF_FIGURES
+    assert may[Role.AUDITOR] == EVERYBODY | OF_FIGURES | OF_AUDITORS
+    assert may[Role.OWNER] == roles.keys()
+
 
 @pytest.mark.gen_test
 async def test_who_may_not_ask_is_told_who_may_and_nobody_without_a_token_is_told_anything(running):

@@ -13,7 +13,7 @@ from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
-from storage.live.live import RETRY_SECONDS, STARTS_AND_ENDS, Live
+from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, STARTS_AND_ENDS, Live
 from storage.mongo.change_stream import ChangeStream
 from storage.mongo.database import OPTIONS, DatabaseUnavailableError
 from storage.queries.filters.texts import TextQuery
@@ -147,6 +147,15 @@ async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(p
         await asyncio.wait({reading})
         assert [name for name, _ in commands.sent].count("killCursors") == round_
         assert live._reading is None
+
+
+@pytest.mark.gen_test
+async def test_a_heartbeat_comes_with_where_to_go_on(live, listen, pauses):
+    ear = await listen(live)
+    first = await ear.event()
+    await pauses.over(HEARTBEAT_SECONDS)
+    second = await ear.event()
+    assert [(event.interception, bool(event.position)) for event in (first, second)] == [(None, True)] * 2
 
 
 @pytest.mark.gen_test

@@ -146,13 +146,6 @@ async def test_an_auditor_sees_where_records_and_reports_differ(running, compare
 
 
 @pytest.mark.gen_test
-@pytest.mark.parametrize("role", [Role.MEMBER, Role.READER])
-async def test_members_and_readers_may_not_compare_and_nothing_is_read(running, compare, stand_in, role):  # noqa: F811
-    assert (await compare(ASKED, await running.user("eve", role)))[0] == 403
-    assert stand_in.requests == []
-
-
-@pytest.mark.gen_test
 @pytest.mark.bridge(reconcile_openai_key="")
 async def test_why_there_are_no_reports_is_said_without_a_key(running, compare, stand_in):  # noqa: F811
     stand_in.refusal = (401, {}, b"")

@@ -27,9 +27,3 @@ async def test_providers_are_listed_with_where_their_credential_comes_from_for_a
     ]
     assert await running.get(CONFIGURED) == (200, expected)
     assert await running.get(CONFIGURED, await running.user("grace")) == (200, expected)
-    await running.afresh()
-    # the configured providers take a token and no parameter
-    status, _ = await running.get(CONFIGURED, {})
-    assert status == 401
-    status, refused = await running.get(CONFIGURED + "?q=x")
-    assert (status, refused["validations"][0]["field"]) == (400, "q")

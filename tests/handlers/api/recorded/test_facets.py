@@ -12,7 +12,7 @@ PREFIX = "/api/v2/aibridge/"
 
 
 @pytest.mark.gen_test
-async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rightly(running):
+async def test_names_are_those_of_visible_calls_searched_and_paged(running):
     # names are searched and paged
     for model in ("a", "gpt-5", "gpt-5-mini", "GPT", "ü"):
         await record(running, model=model)
@@ -44,23 +44,3 @@ async def test_names_are_those_of_visible_calls_searched_paged_and_asked_for_rig
         assert await running.get(PREFIX + "clients", headers) == (200, clients)
         assert await running.get(PREFIX + "providers", headers) == (200, ["openai"])
     assert await running.get(PREFIX + "models", await running.user("newcomer")) == (200, [])
-    await running.afresh()
-    # what cannot be asked is refused by name
-    unknown = "unknown query parameter; allowed are limit, offset, q"
-    for resource in ("models", "clients", "providers", "tags"):
-        assert await running.get(f"{PREFIX}{resource}?after_id=1") == (
-            400,
-            {
-                "message": "Query parameters have invalid values.",
-                "validations": [{"field": "after_id", "detail": unknown}],
-            },
-        ), resource
-        assert await running.get(f"{PREFIX}{resource}?limit=1001") == (
-            400,
-            {"message": "Invalid pagination limit value.", "detail": "Pagination limit must be in range (0, 1000]"},
-        ), resource
-        assert (await running.get(f"{PREFIX}{resource}?q=a&q=b"))[0] == 400, resource
-        assert (await running.get(PREFIX + resource, {}))[0] == 401, resource
-        response = await running.request("HEAD", PREFIX + resource, running.headers)
-        result = (response.status, response.body, response.header("Content-Type"))
-        assert result == (200, b"", "application/json"), resource

@@ -287,6 +287,5 @@ async def test_what_is_asked_wrongly_is_answered_by_name(running):
             400,
             {"message": INVALID, "validations": [{"field": field, "detail": detail}]},
         )
-    assert (await running.get(STATS, {}))[0] == 401
     response = await running.request("HEAD", STATS + "?bucket=day", running.headers)
     assert (response.status, response.body, response.header("Content-Type")) == (200, b"", "application/json")

@@ -15,12 +15,6 @@ from tests.handlers.conversations import MESSAGES
 from tests.storage.records import ending, interception
 
 API = "/api/v2/aibridge"
-READERS = {
-    **dict.fromkeys(["/users", "/users/ada", "/groups", "/limits", "/refusals", "/stats", "/users/me/tokens"], 200),
-    **dict.fromkeys(["/audit", "/tokens", "/users/ada/tokens", "/users/ada/sessions", "/users/ada/policy"], 403),
-    **dict.fromkeys(["/policies", "/policies/everyone", "/providers/openai"], 403),
-}
-"""What answers a reader who asks for it."""
 LISTS = {
     f"{API}/interceptions": lambda body: [one["id"] for one in json.loads(body)["results"]],
     f"{API}/interceptions/export": lambda body: body.splitlines(),
@@ -34,7 +28,7 @@ LISTS = {
 
 
 @pytest.mark.gen_test
-async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(running, change):
+async def test_no_resource_tells_a_reader_what_was_said(running):
     word, id_ = "xylophone", UUID(int=7)
     error = ProviderError(type="invalid_request_error", message=word)
     tool = ToolUsage(provider_response_id="r", provider_tool_call_id="t", tool="Bash", input=word)
@@ -58,8 +52,6 @@ async def test_no_resource_tells_a_reader_what_was_said_or_who_changed_what(runn
     figures = await responses(reader)
     assert [path for path, body in figures.items() if word.encode() in body] == []
     assert all(b"Bash" in body for path, body in figures.items() if "interceptions" in path)
-    statuses = {path: (await change("GET", path, headers=reader))[0] for path in READERS}
-    assert statuses == READERS
 
 
 @pytest.mark.gen_test

@@ -8,7 +8,9 @@ import pytest
 
 from storage.accounts.users import Role
 from tests.bridge import until
-from tests.handlers.api.recorded.test_export import PATH, numbers, recorded_large
+from tests.handlers.api.recorded.test_export import PATH, numbers, paged, recorded_large
+
+__all__ = ["paged"]
 
 
 @pytest.mark.gen_test
@@ -45,14 +47,13 @@ async def test_it_is_broken_off_when_its_user_may_not_have_it_any_more(running, 
 
 
 @pytest.fixture
-def reading(running, monkeypatch):
+def reading(running, paged):
     """Begin an export that waits for the database: its client, and what lets the database answer."""
-    original, requested, gate = running.bridge.interceptions._next_page, asyncio.Event(), asyncio.Event()
+    requested, gate = asyncio.Event(), asyncio.Event()
 
-    async def page(*what):
+    async def wait():
         requested.set()
         await gate.wait()
-        return await original(*what)
 
     async def begin():
         client = await running.client()
@@ -60,7 +61,7 @@ def reading(running, monkeypatch):
         await requested.wait()
         return client, gate
 
-    monkeypatch.setattr(running.bridge.interceptions, "_next_page", page)
+    paged(wait)
     return begin
 
 
