@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from http.client import HTTPException
 from pathlib import Path
@@ -21,6 +21,7 @@ import msgspec
 
 from commands.command import groups_of, identities_of, now, people_of, run, tokens_of
 from commands.login import Stay, checked_url, kept_token, shorten
+from commands.providers.work import provider_names
 from handlers.bridge import Bridge
 from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Operation, Pieces, Tagged, argument
 from handlers.operations.problems import problem_of
@@ -52,6 +53,9 @@ ANSWER_SECONDS = 600.0
 MAX_ERROR_BYTES = 64 * 1024
 PERSONAL = ("views", "users/me")
 """The beginnings of paths of operations on what the caller has."""
+
+WITH_PROVIDERS = "prices"
+"""The beginning of paths of operations that look whether there are the providers that they name."""
 
 
 class Given(NamedTuple):
@@ -101,11 +105,19 @@ class _NoTrail:
         """Leave it."""
 
 
+class _NoServer:
+    """What a change is told to in the process of a server. The servers of the database find it there."""
+
+    def put(self, _: object) -> None:
+        """Leave it."""
+
+
 class _LocalBridge:
     """The parts of a bridge that need the database alone. Of the others it says that a server is needed."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, providers: Iterable[str]) -> None:
         self.settings, self.database = settings, database
+        self.prices, self.providers = _NoServer(), dict.fromkeys(providers)
         self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
         self.interceptions, self.questions = Interceptions(database), Questions(database)
         self.search, self.sessions = SearchIndex(database), Sessions(database)
@@ -167,7 +179,8 @@ def call_here(
 
     async def attempt(database: Database, one: Given, kind: type[_CommandLine]) -> Answered:
         user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
-        bridge = cast("Bridge", _LocalBridge(settings, database))
+        names = await provider_names(database) if operation.path.startswith(WITH_PROVIDERS) else ()
+        bridge = cast("Bridge", _LocalBridge(settings, database, names))
         ask = kind(bridge, Identity(user=user), client_ip="")
         return await _done(operation, await operation.function(**_arguments(operation, one, ask)))
 

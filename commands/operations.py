@@ -33,15 +33,23 @@ NAMES = {
     "revoke_token": "",
     "list_members": "groups members",
     "get_statistics": "stats show",
+    "request_recost": "prices recost",
+    "list_recosts": "prices recosts",
+    "get_recost": "prices show-recost",
     "test_webhook": "webhooks test",
 }
 """Names that do not follow from the operation's own; without a name there is no command."""
+
+PRICE = ("provider", "model", "valid_from", "input", "output", "cache_read", "cache_write", "cache_write_1h")
 
 COLUMNS = {
     "list_users": ("username", "role", "name", "groups", "last_seen_at", "spend_usd", "created_at", "id"),
     "list_groups": ("name", "display_name", "members", "created_at", "id"),
     "list_tokens": ("id", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
     "search_tokens": ("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
+    "list_prices": PRICE,
+    "set_prices": PRICE,
+    "list_recosts": ("id", "state", "from", "to", "done", "total", "changed", "before", "after"),
     "list_webhooks": ("id", "url", "disabled", "waiting", "last_delivery"),
     "list_interceptions": ("id", "started_at", "initiator", "provider_name", "model", "end_reason", "cost_usd"),
 }
@@ -60,6 +68,12 @@ SECRETS = ("token", "secret")
 
 TOKEN = "token"  # noqa: S105 - a name
 """The field of a body that is read from standard input, as it does not belong on a command line."""
+
+RANGE_START = "from"
+"""The field that is a flag also where it must be given, as it is beside `--to`."""
+
+ROWS = ("results", "prices")
+"""Fields of answers that are shown as a table."""
 
 
 def resource(name: str) -> click.Group:
@@ -190,7 +204,7 @@ def _fields(operation: Operation) -> dict[str, structs.FieldInfo]:
 
 def _is_argument(field: structs.FieldInfo) -> bool:
     """Whether a field of a body stands without a flag: text that must be given."""
-    return field.required and field.encode_name != TOKEN and _kind(field.type)[0] is str
+    return field.required and field.encode_name not in {TOKEN, RANGE_START} and _kind(field.type)[0] is str
 
 
 def _variable(where: str, name: str) -> str:
@@ -260,10 +274,10 @@ def _show(operation: Operation, answered: Answered, *, as_json: bool, what: str)
     value = json.loads(answered.content)
     if as_json:
         show_json(value)
-    elif isinstance(value, dict) and isinstance(value.get("results"), list):
-        _show_rows(operation, value["results"])
-        if (count := value.get("count") or 0) > len(value["results"]):
-            click.echo(f"{len(value['results'])} of {count}: see --limit and --offset.", err=True)
+    elif isinstance(value, dict) and (name := next((one for one in ROWS if isinstance(value.get(one), list)), "")):
+        _show_rows(operation, value[name])
+        if (count := value.get("count") or 0) > len(value[name]):
+            click.echo(f"{len(value[name])} of {count}: see --limit and --offset.", err=True)
     elif isinstance(value, list):
         _show_rows(operation, [one if isinstance(one, dict) else {"name": one} for one in value])
     elif secret := next((name for name in SECRETS if isinstance(value.get(name), str)), None):
@@ -300,6 +314,7 @@ errors = resource("errors")
 groups = resource("groups")
 limits = resource("limits")
 models = resource("models")
+prices = resource("prices")
 refusals = resource("refusals")
 sessions = resource("sessions")
 stats = resource("stats")

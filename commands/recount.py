@@ -7,7 +7,7 @@ from datetime import datetime
 import click
 
 from commands.command import now, run
-from commands.money.prices import TIME
+from commands.money.ranges import TIME
 from settings import SettingsCommand, declared
 from settings.declarations import DATABASE
 from storage.derived.job import DerivedJob

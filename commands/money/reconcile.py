@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from commands.command import now, run
-from commands.money.prices import TIME, refuse_range
+from commands.money.ranges import TIME, refuse_range
 from commands.output import json_option, show
 from resources.money import reconciliation
 from resources.money.reconciliation import Figures, Reconciled, Verdict

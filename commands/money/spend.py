@@ -10,7 +10,7 @@ import click
 
 from commands.command import command, groups_of, identities_of, now, run, tokens_of
 from commands.export import STANDARD_OUTPUT, file_argument, force_option, opened
-from commands.money.prices import TIME, refuse_range
+from commands.money.ranges import TIME, refuse_range
 from resources.money.spend import GONE, SPANS, SPEND_BY, SPEND_FORMATS, spend_days, values_of
 from resources.names import Names
 from resources.ranges import Problems

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from commands.operations import name_of
+from handlers.api.money.prices import NO_PROVIDER
 from handlers.operations.catalogue import OPERATIONS
 from server import COMMANDS
 from tests.cases import for_each
@@ -20,7 +21,6 @@ NO_COMMANDS = {
     "demo-company",  # `demo`
     "device",  # for the page of a sign-in
     "policies",  # by hand
-    "prices",
     "providers",
     "spend",
     "vocabulary",
@@ -201,3 +201,39 @@ def test_a_token_goes_to_no_address_without_tls():
 def test_a_server_that_cannot_be_reached_is_said_in_one_line():
     code, said = refused(invoke("users", "list", "--url", "http://127.0.0.1:1", AIBRIDGE_TOKEN="x-y"))
     assert (code, said.startswith("Error: http://127.0.0.1:1 cannot be reached: "), said.count("\n")) == (1, True, 1)
+
+
+PRICE = {"provider": "anthropic", "model": "claude-*", "input": "4.5", "output": "22.5", "valid_from": "2026-01-01"}
+
+
+def test_prices_are_set_by_a_file_and_listed(output, run, tmp_path):
+    file = tmp_path / "prices.json"
+    file.write_text(json.dumps({"prices": [PRICE | {"cache_read": "0.125"}, PRICE | {"provider": "nobody"}]}))
+    result = run("prices", "set", str(file))
+    assert (result.exit_code, result.stderr) == (0, f"Note: {NO_PROVIDER.format(1)}\n")
+    shown = output("prices", "list")
+    assert result.stdout == shown
+    heading, first, _ = (re.split("  +", line) for line in shown.splitlines())
+    assert heading[:6] == ["PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ"]
+    assert first == ["anthropic", "claude-*", "2026-01-01T00:00:00.000Z", "4.5", "22.5", "0.125", "-", "-"]
+    kept = json.loads(output("prices", "list", "--json"))["prices"]
+    file.write_text(json.dumps({"prices": [kept[0], {"input": 1}]}))
+    code, said = refused(run("prices", "set", str(file)))
+    assert (code, said.startswith("Error: prices[1].provider: is required; ")) == (1, True)
+    file.write_text(json.dumps({"prices": kept[:1]}))
+    output("prices", "set", str(file))
+    assert json.loads(output("prices", "list", "--json"))["prices"] == kept[:1]
+
+
+def test_a_job_that_prices_calls_again_is_requested_shown_and_cancelled(output, run):
+    days = ("--from", "2026-11-01", "--to", "2026-11-02")
+    job = json.loads(output("prices", "recost", *days, "--json"))
+    assert (job["state"], job["from"], job["to"]) == ("waiting", "2026-11-01T00:00:00.000Z", "2026-11-02T00:00:00.000Z")
+    again = "Error: Another re-costing is in progress; wait for its end, or cancel it.\n"
+    assert refused(run("prices", "recost", *days)) == (1, again)
+    assert json.loads(output("prices", "show-recost", job["id"], "--json")) == job
+    assert json.loads(output("prices", "cancel-recost", job["id"], "--json"))["state"] == "cancelled"
+    _, line = output("prices", "recosts").splitlines()
+    assert line.split() == [job["id"], "cancelled", job["from"], job["to"], *("0", "-", "0"), *line.split()[-2:]]
+    code, said = refused(run("prices", "recost", "--to", "2026-11-02"))
+    assert (code, "Missing option '--from'" in said) == (2, True)
