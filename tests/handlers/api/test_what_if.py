@@ -167,7 +167,6 @@ async def test_what_is_wrong_is_named(send, running):
     response = await running.request("POST", PATH, json_headers, b"{}")
     fields = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
     assert fields == {"from": "is required", "limits": "is required where neither models nor byok is proposed"}
-    assert (await running.request("POST", PATH, json_headers, b"[")).status == 400
 
 
 @pytest.mark.gen_test

@@ -27,7 +27,7 @@ def audit(database):
 async def test_a_change_that_cannot_be_noted_is_not_made(identities, database):
     ada = await identities.add_user("ada", role=Role.AUDITOR)
     token, _ = await identities.create_token("ada")
-    await database._database.command("collMod", "audit", validator={"action": "nothing"})
+    await database.audit.database.command("collMod", "audit", validator={"action": "nothing"})
     for attempt in (
         identities.add_user("bob", role=Role.OWNER),
         identities.change_user("ada", role=Role.MEMBER),

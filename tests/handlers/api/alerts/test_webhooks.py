@@ -108,7 +108,7 @@ async def test_without_an_encryption_key_none_is_added_and_it_is_said_why(send):
 
 @SEALED
 @pytest.mark.gen_test
-async def test_a_webhook_has_an_address_that_is_safe_and_belongs_to_owners_alone(send, running):
+async def test_a_webhook_has_an_address_that_is_safe_and_what_is_wrong_is_named(send, running):
     # an address that is not safe is refused
     for url in (
         "http://hooks.example.com/",

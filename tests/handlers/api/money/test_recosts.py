@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.operations.operation import MAX_BODY_BYTES
 from intercept.times import format_time
 from resources.money.prices import NOT_A_TIME
 from resources.ranges import NOT_AFTER
@@ -78,13 +77,5 @@ async def test_what_is_no_range_of_a_job_is_named(running, send):
     ):
         status, result, _ = await send("POST", RECOSTS, body)
         assert (status, {one["field"]: one["detail"] for one in result["validations"]}) == (400, problems)
-    assert (await send("POST", RECOSTS, []))[:2] == (
-        400,
-        {"message": "The request body has invalid values.", "detail": "It must be a JSON object."},
-    )
-    assert (await send("POST", RECOSTS, {"from": "2" * MAX_BODY_BYTES}))[:2] == (
-        413,
-        {"message": f"The request body is larger than the allowed {MAX_BODY_BYTES} bytes."},
-    )
     for id_ in ("none", "0f4e64a2-4e0b-4d54-9f64-1d2f2b0c8a11"):
         assert await running.get(f"{RECOSTS}/{id_}") == (404, {"message": "There is no re-costing with this id."})
