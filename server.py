@@ -45,7 +45,7 @@ COMMANDS = {
     "refusals": ("commands.operations", "List refused requests."),
     "serve": ("runtime.processes.serving", "Serve until SIGTERM or SIGINT; a second one exits at once."),
     "sessions": ("commands.operations", "List sessions, which are calls that belong together."),
-    "spend": ("commands.money.spend", "Write what calls cost."),
+    "spend": ("commands.operations", "Write what calls cost."),
     "stats": ("commands.operations", "Show statistics of calls."),
     "tags": ("commands.operations", "List the tags of calls."),
     "tokens": ("commands.operations", "Create, find, replace and revoke tokens."),

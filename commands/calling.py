@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import aclosing
 from functools import cached_property
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic
 from types import NoneType
-from typing import Any, NamedTuple, cast, get_args
+from typing import IO, Any, NamedTuple, cast, get_args
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, build_opener
@@ -51,6 +52,7 @@ NEEDS_SERVER = "only a running server knows this: give its address with --url"
 NEEDS_PERSON = "this is about who asks: give the address of a server with --url"
 ANSWER_SECONDS = 600.0
 MAX_ERROR_BYTES = 64 * 1024
+PIECE_BYTES = 64 * 1024
 PERSONAL = ("views", "users/me")
 """The beginnings of paths of operations on what the caller has."""
 
@@ -167,9 +169,16 @@ class _Silent:
 
 
 def call_here(
-    operation: Operation, given: Sequence[Given], settings: Settings, *, force: bool = False
+    operation: Operation,
+    given: Sequence[Given],
+    settings: Settings,
+    *,
+    force: bool = False,
+    out: IO[bytes] | None = None,
 ) -> list[Answered]:
     """Do an operation once for each that is given. Ask before the only owner goes, unless that is forced.
+
+    With `out`, a download goes there piece by piece.
 
     Raises:
         click.ClickException: It cannot be done.
@@ -182,7 +191,7 @@ def call_here(
         names = await provider_names(database) if operation.path.startswith(WITH_PROVIDERS) else ()
         bridge = cast("Bridge", _LocalBridge(settings, database, names))
         ask = kind(bridge, Identity(user=user), client_ip="")
-        return await _done(operation, await operation.function(**_arguments(operation, one, ask)))
+        return await _done(operation, await operation.function(**_arguments(operation, one, ask)), out)
 
     async def do(database: Database, one: Given) -> Answered:
         try:
@@ -218,8 +227,13 @@ def _arguments(operation: Operation, given: Given, ask: Ask) -> dict[str, Any]:
     return arguments | {name: value for name, value in further.items() if name in operation.hints}
 
 
-async def _done(operation: Operation, answer: Any) -> Answered:
+async def _done(operation: Operation, answer: Any, out: IO[bytes] | None) -> Answered:
     notes = tuple(answer.notes) if isinstance(answer, Noted) else ()
+    if out is not None:
+        async with aclosing(answer.pieces) as pieces:
+            async for piece in pieces:
+                out.write(piece)
+        return Answered(b"", is_json=False)
     if isinstance(answer, Pieces | Download):
         content = b"".join([piece async for piece in answer.pieces])
         return Answered(content, isinstance(answer, Pieces))
@@ -240,8 +254,10 @@ def _in_words(message: str, detail: str, validations: Any) -> str:
     return "; ".join(f"{field}: {rule}" for field, rule in validations) or detail or message
 
 
-def call_there(operation: Operation, given: Given, url: str, token_file: Path | None) -> Answered:
-    """Have a server do an operation.
+def call_there(
+    operation: Operation, given: Given, url: str, token_file: Path | None, *, out: IO[bytes] | None = None
+) -> Answered:
+    """Have a server do an operation. With `out`, its answer goes there piece by piece.
 
     Raises:
         click.ClickException: It cannot be reached, or refuses.
@@ -257,14 +273,28 @@ def call_there(operation: Operation, given: Given, url: str, token_file: Path | 
     body = given.body if operation.body is not None else None
     request = Request(f"{address}{path}{query}", body, headers, method=operation.method)  # noqa: S310 - http or https
     try:
-        with build_opener(Stay()).open(request, timeout=ANSWER_SECONDS) as response:
-            is_json = "json" in response.headers.get("Content-Type", "json")
-            return Answered(response.read(), is_json, tuple(response.headers.get_all(NOTE_HEADER) or ()))
+        response = build_opener(Stay()).open(request, timeout=ANSWER_SECONDS)
     except HTTPError as error:
         with error:
             raise click.ClickException(_refusal(address, error.code, error.read(MAX_ERROR_BYTES))) from error
     except (OSError, HTTPException) as error:
-        raise click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
+        raise _unreachable(address, error) from error
+    with response:
+        while out is not None and (piece := _read(response, address, PIECE_BYTES)):
+            out.write(piece)
+        is_json = "json" in response.headers.get("Content-Type", "json")
+        return Answered(_read(response, address), is_json, tuple(response.headers.get_all(NOTE_HEADER) or ()))
+
+
+def _read(response: HTTPResponse, address: str, most: int | None = None) -> bytes:
+    try:
+        return response.read(most)
+    except (OSError, HTTPException) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: Exception) -> click.ClickException:
+    return click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}")
 
 
 def _refusal(address: str, status: int, body: bytes) -> str:

@@ -24,12 +24,11 @@ from terminal import StatusLine
 STANDARD_OUTPUT = Path("-")
 TERMINAL = "text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program"
 
-file_argument = click.argument(
-    "file",
-    type=click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path),
-    default=str(STANDARD_OUTPUT),
-)
-force_option = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+FILE = click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path)
+FORCE_HELP = "Replace FILE if it exists."
+
+file_argument = click.argument("file", type=FILE, default=str(STANDARD_OUTPUT))
+force_option = click.option("--force", is_flag=True, help=FORCE_HELP)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, UnsetType, structs
 
 from commands.calling import Answered, Given, call_here, call_there
+from commands.export import FILE, FORCE_HELP, STANDARD_OUTPUT, opened
 from commands.output import show_json, show_table
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
@@ -32,6 +33,8 @@ NAMES = {
     "list_service_tokens": "",
     "revoke_token": "",
     "list_members": "groups members",
+    "export_interceptions": "",
+    "export_sessions": "",
     "get_statistics": "stats show",
     "request_recost": "prices recost",
     "list_recosts": "prices recosts",
@@ -88,7 +91,7 @@ def resource(name: str) -> click.Group:
 
 def name_of(operation: Operation) -> str:
     """What an operation is called as a command: the resource, and what is done with it. Empty where there is none."""
-    if operation.is_stream or operation.answer[0] is Download:
+    if operation.is_stream:
         return ""
     if (named := NAMES.get(operation.function.__name__)) is not None:
         return named
@@ -107,6 +110,7 @@ class _Command(SettingsCommand):
     def __init__(self, operation: Operation, name: str) -> None:
         self._operation = operation
         self._is_repeatable = operation.answer[0] is NoneType and operation.body is None
+        self._is_file = operation.answer[0] is Download
         self._fields = _fields(operation)
         summary, text = operation.text
         super().__init__(
@@ -130,6 +134,8 @@ class _Command(SettingsCommand):
             for one in self._fields.values()
             if _is_argument(one)
         ]
+        if self._is_file:
+            arguments.append(click.Argument(["target"], type=FILE, metavar="[FILE]", default=str(STANDARD_OUTPUT)))
         if self._operation.body is not None and not self._fields:
             arguments.append(click.Argument(["file"], type=click.File("rb"), metavar="FILE"))
         return arguments
@@ -153,12 +159,21 @@ class _Command(SettingsCommand):
         ]
         if self._operation.path == "users/{name}" and not self._operation.is_reading:
             options.append(click.Option(["--force"], is_flag=True, help="Do not ask, also if it is the only owner."))
-        if self._operation.answer[0] is not NoneType:
+        if self._is_file:
+            options.append(click.Option(["--force"], is_flag=True, help=FORCE_HELP))
+        elif self._operation.answer[0] is not NoneType:
             options.append(click.Option(["--json", "as_json"], is_flag=True, help="JSON, as the API answers."))
         return options
 
     def _call(
-        self, url: str | None, token_file: Path | None, *, as_json: bool = False, force: bool = False, **values: Any
+        self,
+        url: str | None,
+        token_file: Path | None,
+        *,
+        as_json: bool = False,
+        force: bool = False,
+        target: Path | None = None,
+        **values: Any,
     ) -> None:
         operation = self._operation
         parts: dict[str, Any] = {name: values.pop(_variable("path", name)) for name in operation.path_parameters}
@@ -171,6 +186,14 @@ class _Command(SettingsCommand):
         last = list(parts)[-1] if parts else ""
         each = parts[last] if self._is_repeatable else [parts.get(last, "")]
         given = [Given({**parts, last: one} if last else {}, query, body) for one in each]
+        if target is not None:
+            with opened(target, force=force) as out:
+                if url is None:
+                    call_here(operation, given, settings_of(click.get_current_context()), out=out)
+                else:
+                    call_there(operation, given[0], url, token_file, out=out)
+                out.flush()
+            return
         if url is None:
             answers = call_here(operation, given, settings_of(click.get_current_context()), force=force)
         else:
@@ -317,6 +340,7 @@ models = resource("models")
 prices = resource("prices")
 refusals = resource("refusals")
 sessions = resource("sessions")
+spend = resource("spend")
 stats = resource("stats")
 tags = resource("tags")
 tokens = resource("tokens")
