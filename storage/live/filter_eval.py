@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bson.decimal128 import Decimal128
@@ -39,7 +39,7 @@ def _holds(document: Mapping[str, Any], field: str, condition: Any) -> bool:
     if field == TEXTS:
         found: bool = condition.match(document[TEXTS] if TEXTS in document else condition.said_in(document))
         return found
-    values = list(values_of(document, field.split(".")))
+    values = values_of(document, field.split("."))
     if not isinstance(condition, Mapping):
         return condition in values
     return all(_compares(values, name, bound) for name, bound in condition.items())
@@ -58,14 +58,10 @@ def _plain(value: Any) -> Any:
     return read_decimal(value) if isinstance(value, Decimal128) else value
 
 
-def values_of(value: Any, path: Sequence[str]) -> Iterator[Any]:
+def values_of(value: Any, path: Sequence[str]) -> list[Any]:
     """The values of a field, of each element of lists on the way; None where it is not there."""
     if isinstance(value, list):
-        for element in value:
-            yield from values_of(element, path)
-    elif not path:
-        yield value
-    elif isinstance(value, Mapping):
-        yield from values_of(value.get(path[0]), path[1:])
-    elif value is None:
-        yield None
+        return [one for element in value for one in values_of(element, path)]
+    if not path or value is None:
+        return [value]
+    return values_of(value.get(path[0]), path[1:]) if isinstance(value, dict) else []

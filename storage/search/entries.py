@@ -75,7 +75,7 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
                 if field == "upstream_status":  # its class too, see `StatusClass`
                     found.add(value_digest(field, f"{value // 100}xx"))
     found.update([value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items()])
-    figures = tuple([_number(next(values_of(document, path))) for path in FIGURES.values()])
+    figures = tuple([_number(values_of(document, path)[0]) for path in FIGURES.values()])
     return Entry(write_ms(document["started_at"]), id_bytes(document["_id"]), frozenset(found), figures)
 
 
