@@ -141,7 +141,8 @@ class Requests:
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as offer:
-            self._ignore_offer(data[offer.args[0] :])
+            if self.request is not None and not self.request.followed:  # else it is one of those thrown away
+                self._ignore_offer(data[offer.args[0] :])
             return
         except HttpParserError as error:
             if self.request is None or not self.request.whole:

@@ -15,6 +15,7 @@ SEEDS = [
     b"POST /a HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n5;x=y\r\nhello\r\nA\r\n0123456789\r\n0\r\n\r\nGET /",
     b"\r\nGET http://c:80/d HTTP/1.1\r\nHost: b\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nHEAD /e HTTP/1.0\r\n\r\n",
     b"CONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: 1\r\n\r\naCONNECT b:443 HTTP/1.1\r\nHost: b\r\n\r\ntunnel",
 ]
 WORDS = [
     b"\r\n",
