@@ -5,14 +5,15 @@
   _id: "rate:60000:user:<id>" | "concurrency:server" | ..,
   clock: "<host>:<port>",                  the member of the replica set whose clock gave the times
   log: [{at, n}, ..],                      starts, tokens or money, in milliseconds since 1970
-  members: {<server>: {number, held, granted, at}},
+  members: {<server>: {number, held, granted, at, busy}},
   limit: [..],                             the limit as it was last requested, to show it
-  window: ms, busy: bool,                  whether half is used, or a change was not made: the whole log is read
+  window: ms, busy: bool,                  whether half of the limit is used: only then is the whole log read
   expires_at: date                         when nothing in it counts any more; a TTL index removes it
 }
 ```
 
-A member says what one server holds (slots, or reserved amounts), the number of its last change, and what that was granted.
+A member says what one server holds (slots, or reserved amounts), the number of its last change, what that was granted, and
+whether half of the limit was used then.
 A change takes effect once, however often it is sent, and only within `GRANT_MS` of the time for which it was made. So one
 that was given up and arrives late does nothing, and an answer that was lost is found in the document.
 
@@ -90,12 +91,16 @@ def span_of(limit: Limit, now: int) -> Span:
 
 
 class Member(NamedTuple):
-    """What a ledger says of one server; `granted` is what the change with this number was granted, at that time."""
+    """What a ledger says of one server; `granted` is what the change with this number was granted, at that time.
+
+    `busy` says whether half of the limit was used when it was made.
+    """
 
     number: int = 0
     held: int = 0
     granted: int = 0
     at: int = 0
+    busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +226,25 @@ def statement_of(change: LedgerChange, now: int, clock: str) -> Document:
     return {"q": {"_id": name_of(limit)}, "u": [_update(shape)], "c": constants, "upsert": True}
 
 
-def busy_of(names: Sequence[str]) -> Document:
-    """The statement of an `update` that counts those of these ledgers of which half is used, and changes nothing."""
-    busy: Document = {"busy": True}
-    return {"q": {"_id": {"$in": list(names)}, **busy}, "u": [{"$set": busy}], "multi": True}
+def unexpected_of(changes: Sequence[LedgerChange], names: Sequence[str]) -> Document:
+    """The statement of an `update` that counts those of these ledgers that are to be read.
+
+    Those are the ones of which half is used, or was when a change was made, and those in which a change was not made. What a
+    member says stays until the next change of the same server, so it does not matter what others have changed since.
+
+    Args:
+        changes: The changes of one server, made before in the same `update`. Their numbers are larger than earlier ones.
+        names: Of all the ledgers.
+    """
+    own = f"members.{changes[0].server}"
+    first = min(change.number for change in changes)
+    changed = {"$in": [name_of(change.limit) for change in changes]}
+    found: Sequence[Document] = (
+        {"busy": True},
+        {"_id": changed, f"{own}.busy": True},
+        {"_id": changed, f"{own}.number": {"$not": {"$gte": first}}},
+    )
+    return {"q": {"_id": {"$in": list(names)}, "$or": found}, "u": [{"$set": {"busy": True}}], "multi": True}
 
 
 def limit_fields(limit: Limit) -> Sequence[Any]:
@@ -259,7 +279,7 @@ def _update(shape: _Shape) -> RawBSONDocument:
     own = f"$members.{server}"
     is_new = {"$gt": ["$$number", {"$ifNull": [f"{own}.number", 0]}]}
     in_time = {"$lte": [{"$abs": {"$subtract": ["$$now", "$$about"]}}, GRANT_MS]}
-    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW"}, "$$ROOT", {"busy": True}]}
+    unchanged = {"$mergeObjects": [{"expires_at": "$$NOW"}, "$$ROOT"]}
     is_rate = kind is Kind.RATE
     more: Any = {"$add": ["$$add", "$$granted"]} if is_rate else "$$add"
     member = {
@@ -267,12 +287,13 @@ def _update(shape: _Shape) -> RawBSONDocument:
         "held": "$$holding" if is_rate else {"$add": ["$$holding", "$$granted"]},
         "granted": "$$granted",
         "at": "$$now",
+        "busy": "$$busy",
     }
     fields: Document = {
         "clock": "$$clock",
         "members": {"$mergeObjects": [_living(has_dead=has_dead), {server: member}]},
         "expires_at": {"$add": ["$$NOW", "$$keep"]},
-        "busy": {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]},
+        "busy": "$$busy",
     }
     if kind is not Kind.CONCURRENCY:
         fields["log"] = _logged(kind, window, more)
@@ -285,7 +306,8 @@ def _update(shape: _Shape) -> RawBSONDocument:
     add: Any = "$$charge"
     if kind is Kind.BUDGET:
         add = {"$cond": ["$$atLeast", {"$max": ["$$charge", {"$subtract": ["$$atLeast", "$$used"]}]}, "$$charge"]}
-    changed = _let({"add": add}, _let({"granted": granted}, changed))
+    busy = {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]}
+    changed = _let({"add": add}, _let({"granted": granted}, _let({"busy": busy}, changed)))
     kept = [] if kind is Kind.CONCURRENCY else _kept(window, has_returned=has_returned)
     others = 0 if is_rate and not has_absent else _others(shape)
     changed = _let({"kept": kept}, _let({"used": {"$sum": "$$kept.n"}, "others": others}, changed))

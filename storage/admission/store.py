@@ -10,7 +10,7 @@ from pymongo import DESCENDING
 from pymongo.errors import AutoReconnect
 
 from limits.limit import Kind, Limit, LimitState
-from storage.admission.ledger import Document, Ledger, LedgerChange, Use, busy_of, span_of, state_of, statement_of
+from storage.admission.ledger import Document, Ledger, LedgerChange, Use, span_of, state_of, statement_of, unexpected_of
 from storage.mongo.clocks import DatabaseTime, MonotonicNs
 from storage.mongo.codec import write_ms
 from storage.mongo.database import Database, command
@@ -61,15 +61,16 @@ class LedgerStore:
             now = time.at(sent_at)
             updates = [statement_of(change, now, time.clock) for change in changes]
             if expected is not None:
-                updates.append(busy_of(names))
+                updates.append(unexpected_of(changes, names))
             # A write that failed is missing in its ledger. So is one for a new ledger that another server made first.
             done = await command(
                 self._database.limit_ledgers, "update", updates=updates, ordered=False, writeConcern={"w": "majority"}
             )
-            failed = [one for one in done.get("writeErrors", ()) if one["code"] != DUPLICATE_KEY]
+            errors = done.get("writeErrors", ())
+            failed = [one for one in errors if one["code"] != DUPLICATE_KEY]
             if failed or "writeConcernError" in done:
                 raise AutoReconnect(f"limits were not written: {(failed or [done['writeConcernError']])[0]}")
-            if expected is not None and done["n"] == len(changes):
+            if expected is not None and not errors and done["n"] == len(changes):
                 return LedgersRead(expected, DatabaseTime(now, time.clock, sent_at))
         return await self._read(names)
 

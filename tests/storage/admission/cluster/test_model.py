@@ -216,6 +216,25 @@ def test_a_server_that_is_paused_loses_what_it_was_granted_meanwhile_and_exceeds
     assert len(admitted) == 100
 
 
+def test_a_change_that_came_too_late_is_noticed_though_another_server_has_changed_the_ledger_since():
+    register, admitted = Register([0, 0, 0]), []
+    one, other = three_of(register)[:2]
+    for server in (one, other):  # a round of which the ledger was read
+        server.start([rate(100, 20_000)], admitted.append)
+        server.run()
+    for _ in range(10):
+        one.start([rate(100, 20_000)], admitted.append)
+    one.begin()
+    register.now += GRANT_MS + 1
+    one.write()
+    other.start([rate(100, 20_000)], admitted.append)
+    other.run()
+    one.finish(one.read())
+    one.run()
+    assert len(admitted) == 13
+    assert sum(n for _, n in register.read([name_of(rate(100, 20_000))]).popitem()[1].log) == 13
+
+
 def test_the_others_leave_a_server_its_share_that_is_cut_off_and_it_reports_what_it_admitted():
     register, admitted = Register([0, 0, 0]), defaultdict(int)
     servers = three_of(register)
