@@ -174,6 +174,7 @@ class Authentication:
 
     async def _verify_and_remember(self, credential: _Credential) -> Identity:
         key, forgotten = credential.key, self._forgotten
+        asked_at = self._monotonic()  # what is revoked from then on may be missing in what is read
         try:
             identity = await self._verify(credential)
         except InvalidTokenError:
@@ -185,7 +186,7 @@ class Authentication:
                 return memory.identity
             raise IdentitiesUnavailableError(str(error)) from error
         if forgotten == self._forgotten:  # else it may have been revoked since the query
-            self._verified.add(key, identity, at=self._monotonic())
+            self._verified.add(key, identity, at=asked_at)
         return identity
 
     def _from_memory(self, seconds: float, key: bytes) -> Memory | None:

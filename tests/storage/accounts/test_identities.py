@@ -111,6 +111,24 @@ async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_t
 
 
 @pytest.mark.gen_test
+async def test_the_two_seconds_begin_when_the_database_is_asked(database, elsewhere, clock):
+    takes = 1.5
+
+    def now():  # asked when the database has answered, too
+        clock.seconds += takes
+        return clock.now()
+
+    identities = Identities(database, now=now, monotonic=clock.monotonic)
+    await elsewhere.add_user("ada", role=Role.MEMBER)
+    token, text = await elsewhere.create_token("ada")
+    await identities.authenticate(text)
+    await elsewhere.revoke_token(token.id)
+    clock.seconds += FRESH_SECONDS - takes
+    takes = 0
+    await refusal(identities, text)
+
+
+@pytest.mark.gen_test
 async def test_a_token_in_use_is_verified_again_before_a_request_waits_for_it(
     identities, elsewhere, unreachable, clock
 ):
