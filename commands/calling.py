@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse
@@ -172,13 +172,14 @@ def call_here(
     operation: Operation,
     given: Sequence[Given],
     settings: Settings,
+    on_answer: Callable[[Given, Answered], None],
     *,
     force: bool = False,
     out: IO[bytes] | None = None,
-) -> list[Answered]:
+) -> None:
     """Do an operation once for each that is given. Ask before the only owner goes, unless that is forced.
 
-    With `out`, a download goes there piece by piece.
+    `on_answer` is called with each answer before the next one is done. With `out`, a download goes there piece by piece.
 
     Raises:
         click.ClickException: It cannot be done.
@@ -200,15 +201,16 @@ def call_here(
             click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
             return await attempt(database, one, _ForcedCommandLine)
 
-    async def work(database: Database) -> list[Answered]:
+    async def work(database: Database) -> None:
         try:
-            return [await do(database, one) for one in given]
+            for one in given:
+                on_answer(one, await do(database, one))
         except Exception as error:
             if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
                 raise
             raise click.ClickException(_text(problem)) from error
 
-    return run(work)
+    run(work)
 
 
 def _arguments(operation: Operation, given: Given, ask: Ask) -> dict[str, Any]:

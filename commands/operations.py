@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
+from typing import IO, Annotated, Any, BinaryIO, Literal, Union, get_args, get_origin
 
 import click
 import msgspec
@@ -52,9 +52,9 @@ COLUMNS = {
     "search_tokens": ("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
     "list_prices": PRICE,
     "set_prices": PRICE,
-    "list_recosts": ("id", "state", "from", "to", "done", "total", "changed", "before", "after"),
+    "list_recosts": ("id", "state", "from", "to", "done", "total", "changed", "cost_before_usd", "cost_after_usd"),
     "list_webhooks": ("id", "url", "disabled", "waiting", "last_delivery"),
-    "list_interceptions": ("id", "started_at", "initiator", "provider_name", "model", "end_reason", "cost_usd"),
+    "list_interceptions": ("id", "started_at", "initiator", "provider_name", "model", "end_reason", "cost"),
 }
 """What tables show, where it is not the first fields."""
 
@@ -186,20 +186,24 @@ class _Command(SettingsCommand):
         last = list(parts)[-1] if parts else ""
         each = parts[last] if self._is_repeatable else [parts.get(last, "")]
         given = [Given({**parts, last: one} if last else {}, query, body) for one in each]
-        if target is not None:
-            with opened(target, force=force) as out:
-                if url is None:
-                    call_here(operation, given, settings_of(click.get_current_context()), out=out)
-                else:
-                    call_there(operation, given[0], url, token_file, out=out)
-                out.flush()
+
+        def show(one: Given, answered: Answered) -> None:
+            if target is None:
+                _show(operation, answered, as_json=as_json, what=one.parts.get(last, ""))
+
+        def call(out: IO[bytes] | None = None) -> None:
+            if url is None:
+                call_here(operation, given, settings_of(click.get_current_context()), show, force=force, out=out)
+                return
+            for one in given:
+                show(one, call_there(operation, one, url, token_file, out=out))
+
+        if target is None:
+            call()
             return
-        if url is None:
-            answers = call_here(operation, given, settings_of(click.get_current_context()), force=force)
-        else:
-            answers = [call_there(operation, one, url, token_file) for one in given]
-        for one, answered in zip(each, answers, strict=True):
-            _show(operation, answered, as_json=as_json, what=one)
+        with opened(target, force=force) as out:
+            call(out)
+            out.flush()
 
     def _body(self, values: Mapping[str, Any]) -> bytes:
         file: BinaryIO | None = values.get("file")
@@ -326,7 +330,9 @@ def _cell(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(_cell, value))
     if isinstance(value, dict):
-        named = next((value[name] for name in ("username", "name", "at") if value.get(name)), None)
+        named = next(
+            (value[name] for name in ("username", "name", "at", "usd") if value.get(name) not in {None, ""}), None
+        )
         return json.dumps(value) if named is None else _cell(named)
     return "".join(one if one.isprintable() else "?" for one in str(value))
 

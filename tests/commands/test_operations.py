@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from commands.operations import name_of
+from commands.operations import COLUMNS, ROWS, name_of
 from handlers.api.money.prices import NO_PROVIDER
+from handlers.openapi.document import openapi_document
 from handlers.operations.catalogue import OPERATIONS
 from server import COMMANDS
 from tests.cases import for_each
 from tests.command_line import invoke, refused, succeeded
+from version import VERSION
 
 TOKEN = r"[A-Za-z0-9]{10}-[A-Za-z0-9]{22}"
 MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -38,11 +40,32 @@ def test_every_resource_has_its_commands_and_no_two_are_called_alike():
     assert {name.partition(" ")[0] for name in names} - set(COMMANDS) == set()
 
 
-def test_users_and_groups_are_added_filled_listed_and_removed(output):
+def test_tables_show_what_answers_have():
+    document = openapi_document(VERSION)
+
+    def properties(schema):
+        while "$ref" in schema:
+            schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        return schema["properties"]
+
+    for one in OPERATIONS:
+        if columns := COLUMNS.get(one.function.__name__):
+            responses = document["paths"][one.address][one.method.lower()]["responses"]
+            (status,) = [status for status in responses if status.startswith("2")]
+            answer = properties(responses[status]["content"]["application/json"]["schema"])
+            (rows,) = [answer[name] for name in ROWS if name in answer]
+            assert set(columns) <= set(properties(rows["items"])), one.address
+
+
+def test_users_and_groups_are_added_filled_listed_and_removed(run, output):
     assert output("users", "add", "ada").startswith("id  ")
     output("users", "add", "grace", "--role", "auditor", "--name", "Grace H.")
     output("groups", "add", "lab", "--display-name", "R & D")
     assert output("groups", "add-member", "Lab", "ada", "grace") == "ada: done.\ngrace: done.\n"
+    half = run("groups", "remove-member", "lab", "grace", "nobody")
+    assert half.stdout == "grace: done.\n"
+    assert 'There is no user named "nobody".' in half.stderr
+    output("groups", "add-member", "lab", "grace")
     heading, ada, grace = output("users", "list").splitlines()
     assert heading.split() == [
         "USERNAME",
