@@ -21,6 +21,8 @@ def shown(value: Any) -> Any:
             return {name: shown(one) for name, one in found if one is not UNSET}
         case list() | tuple():
             return [shown(one) for one in value]
+        case dict():
+            return {key: shown(one) for key, one in value.items()}
         case datetime():
             return format_time(value)
         case Decimal():
@@ -37,7 +39,7 @@ def shown_fields(kind: type[Struct]) -> dict[str, str]:
 
 @cache
 def _fields_to_show(kind: type[Struct]) -> dict[str, str]:
-    """The same of a struct that is stored or may have one that is in a field; none of any other."""
+    """The fields to show of a struct that is stored, or may have such a one in a field; none of any other."""
     may_have = issubclass(kind, Stored) or any(_may_have_stored(one.type) for one in structs.fields(kind))
     return shown_fields(kind) if may_have else {}
 

@@ -39,7 +39,7 @@ MAX_TRIES: Final = 10
 """How often a call is tried in all; then it is given up, as clients do."""
 
 MAX_KNOWN: Final = 4096
-"""Of how many models and payers it is remembered whether a rule refuses them: clients choose the names of models."""
+"""The models and payers of which it is remembered whether a rule refuses them. Clients choose the names of models."""
 
 STEP: Final = 100
 """After so many calls, ends and tries others have their turn: within a millisecond or two."""

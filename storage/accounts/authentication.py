@@ -116,7 +116,7 @@ class Authentication:
         return memory.identity
 
     async def authenticate_afresh(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
-        """The same without the cache, for changes: a token that was just revoked must not make any.
+        """Say whose token it is without the cache, for changes: a token that was just revoked must not make any.
 
         Raises:
             InvalidTokenError: As above.
@@ -147,7 +147,7 @@ class Authentication:
         self._verified.forget_of(lambda user: user.id in ids)
 
     def forget_group(self, group_id: UUID) -> None:
-        """The same for all that were in a group."""
+        """Verify the tokens and sessions of all that were in a group again from now on, in this process."""
         self._forgotten += 1
         self._verified.forget_of(lambda user: group_id in user.group_ids)
 

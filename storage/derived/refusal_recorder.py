@@ -20,7 +20,7 @@ MAX_KNOWN_ROWS = 1_000
 """Rows about known users that a process makes in a minute."""
 
 MAX_UNKNOWN_ROWS = 100
-"""The same about requests without a valid token, so that a storm of these hides no user's refusal."""
+"""Rows of a minute about requests without a valid token, so that a storm of these hides no user's refusal."""
 
 MAX_PENDING_ROWS = 5_000
 """The maximum number of rows that wait for the database. Further refusals get no row."""

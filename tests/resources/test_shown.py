@@ -5,8 +5,8 @@ import msgspec
 from msgspec import Struct, structs
 
 from handlers.operations.catalogue import OPERATIONS
-from resources.shown import shown_fields
-from storage.mongo.documents.stored import Stored
+from resources.shown import shown, shown_fields
+from storage.mongo.documents.stored import Hidden, Stored
 
 
 def _structs(kind: Any, seen: set[Any]) -> Iterator[type[Struct]]:
@@ -48,4 +48,22 @@ def test_of_what_is_stored_all_is_shown_but_these_fields():
         "Recost": {"position"},
         "KeptPrices": {"version"},
         "OwnPrice": set(),
+    }
+
+
+def test_nothing_hidden_is_shown_wherever_it_stands():
+    class Kept(Stored, frozen=True):
+        name: str
+        sealed: Hidden[str]
+
+    class Answer(Struct):
+        by_name: dict[str, Kept]
+        several: list[Kept]
+        maybe: Kept | None
+
+    one = Kept("a", "secret")
+    assert shown(Answer({"a": one}, [one], one)) == {
+        "by_name": {"a": {"name": "a"}},
+        "several": [{"name": "a"}],
+        "maybe": {"name": "a"},
     }

@@ -25,10 +25,10 @@ Further events are counted without address. Only refusals keep their user then.
 """
 
 MAX_SIGN_INS = 1_000
-"""The same of sign-ins, which take a valid token."""
+"""Entries of sign-ins, which take a valid token, that a process makes in an hour."""
 
 MAX_READS = 2_000
-"""The same for reads of calls; further reads are counted by reader only."""
+"""Entries of reads of calls that a process makes in an hour; further reads are counted by reader only."""
 
 MAX_PENDING = 5_000
 """The maximum number of entries that wait for the database; further ones are dropped."""
@@ -37,7 +37,7 @@ KEPT_DAYS = 90
 """How long an entry is kept."""
 
 READS_KEPT_DAYS = 365
-"""The same of calls that were read."""
+"""How long an entry of calls that were read is kept."""
 
 SEVERAL_REASONS = "several reasons"
 """The message of refusals that are counted together."""

@@ -30,7 +30,7 @@ LIFETIME: Final = timedelta(minutes=5)
 """How long providers keep unused entries. Anthropic, OpenAI and Amazon document 5 minutes as the minimum."""
 
 LONG_LIFETIME: Final = timedelta(hours=1)
-"""The same for entries written for an hour (Anthropic's models, `"ttl": "1h"`)."""
+"""The lifetime of entries written for an hour (Anthropic's models, `"ttl": "1h"`)."""
 
 KEPT: Final = timedelta(days=3)
 """How long after its last call a line is kept, unless texts of its calls are removed before."""

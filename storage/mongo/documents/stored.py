@@ -40,6 +40,6 @@ class Stored(Struct, frozen=True):
 
     @property
     def document(self) -> dict[str, Any]:
-        """The same as the database has it, where all of it is in fields of these names."""
+        """The document of a struct, where all of it is in fields of these names."""
         fields = msgspec.to_builtins(self, builtin_types=_NATIVE)
         return {"_id": fields.pop("id"), "schema_version": 1, **fields}

@@ -17,7 +17,7 @@ from tests.handlers.conversations import CHAT
 
 @pytest.fixture
 def questions(database):
-    """Those of the bridge."""
+    """The questions of the bridge, which a test may have answered as it says."""
     return ScriptedQuestions(database)
 
 

@@ -10,7 +10,7 @@ from tests.storage.calls import Calls
 
 @pytest.fixture
 def questions(database):
-    """Those of the bridge."""
+    """The questions of the bridge, which a test may have answered as it says."""
     return ScriptedQuestions(database, slice_calls=1)
 
 
