@@ -14,7 +14,7 @@ from intercept.refusals import Refusal
 from storage.derived.rollup import MINUTES_KEPT, Bucket
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
+from storage.mongo.event_counts import Count, CountDocument, CountWriter, DistinctEvents, EventCounts, event_id
 
 MAX_KNOWN_ROWS = 1_000
 """Rows about known users that a process makes in a minute."""
@@ -86,7 +86,7 @@ class RefusalRecorder(CountWriter):
         return Total(bucket, next(one for one in Bucket if one.length == longer).floor(now), rule, None)
 
 
-def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
+def _row(key: tuple[datetime, Refusal], count: Count) -> CountDocument:
     minute, refusal = key
     caller = str(refusal.initiator_id), refusal.api_key_id, refusal.client_ip
     details = refusal.provider, refusal.route, refusal.model, refusal.method, refusal.path
@@ -110,12 +110,14 @@ def _row(key: tuple[datetime, Refusal], count: Count) -> Counted:
     if refusal.shadow:
         fields["shadow"] = True
     decided = (refusal.policy or "", refusal.shadow) if refusal.policy or refusal.shadow else ()
-    return Counted(event_id(minute, refusal.rule, refusal.status, caller, details, *decided), fields, path="count")
+    return CountDocument(
+        event_id(minute, refusal.rule, refusal.status, caller, details, *decided), fields, path="count"
+    )
 
 
-def _total(total: Total, _count: Count) -> Counted:
+def _total(total: Total, _count: Count) -> CountDocument:
     bucket, at, rule, initiator_id = total
     fields = {"bucket": bucket.value, "at": at, "rule": rule, "initiator_id": initiator_id}
     if bucket is Bucket.MINUTE:
         fields["expires_at"] = at + MINUTES_KEPT
-    return Counted(event_id(bucket, at, rule, str(initiator_id)), fields, path="count")
+    return CountDocument(event_id(bucket, at, rule, str(initiator_id)), fields, path="count")

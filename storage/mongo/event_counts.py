@@ -49,7 +49,7 @@ class Count(Struct):
     requests: list[UUID] = msgspec.field(default_factory=list)
 
 
-class Counted(NamedTuple):
+class CountDocument(NamedTuple):
     """The document of a count.
 
     Attributes:
@@ -68,7 +68,9 @@ class Counted(NamedTuple):
 class EventCounts(Generic[K]):
     """Counts by key that wait for the database; `document` makes the document of a key and its count."""
 
-    def __init__(self, database: Database, collection: Collection, document: Callable[[K, Count], Counted]) -> None:
+    def __init__(
+        self, database: Database, collection: Collection, document: Callable[[K, Count], CountDocument]
+    ) -> None:
         self.database = database
         self.collection = collection
         self._document = document
@@ -111,7 +113,7 @@ class EventCounts(Generic[K]):
                     await self.collection.bulk_write(updates, ordered=False)
                 self._sending = {}
 
-    def _update(self, counted: Counted, count: Count) -> UpdateOne:
+    def _update(self, counted: CountDocument, count: Count) -> UpdateOne:
         """Make the document, or add to it, unless it has this batch already."""
         mark = f"batches.{self._process}"
         known, path = {"$gte": [f"${mark}", self._batch]}, f"${counted.path}"

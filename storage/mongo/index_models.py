@@ -47,7 +47,7 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
         "interceptions": (
             # The list of calls, its counts, and exports: 4.
             IndexModel(indexes.BY_TIME, name="by_time"),
-            # The same of one user, which is all that members see: 16.
+            # The list and counts of one user, which is all that members see: 16.
             IndexModel(indexes.BY_INITIATOR, name="by_initiator"),
             # Counts of calls of a model or client, the list of calls in flight, and those that dead processes left: 8.
             IndexModel(indexes.BY_COMBINATION, name="by_combination"),

@@ -16,7 +16,7 @@ from storage.accounts.events import Action
 from storage.accounts.users import User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.mongo.event_counts import Count, Counted, CountWriter, DistinctEvents, EventCounts, event_id
+from storage.mongo.event_counts import Count, CountDocument, CountWriter, DistinctEvents, EventCounts, event_id
 
 MAX_ENTRIES = 100
 """Entries of one action that a process makes in an hour.
@@ -102,7 +102,7 @@ class AccessTrail(CountWriter):
             self._events.add(key, now)
 
 
-def _entry(key: tuple[int, AccessEvent], count: Count) -> Counted:
+def _entry(key: tuple[int, AccessEvent], count: Count) -> CountDocument:
     """Make the entry. Its id follows from what it says: so several processes have one entry together."""
     hour, event = key
     user = event.user
@@ -121,4 +121,4 @@ def _entry(key: tuple[int, AccessEvent], count: Count) -> Counted:
         **{f"detail.{name}": value for name, value in event.detail},
     }
     id_ = event_id(hour, event.action, event.client_ip, actor["id"], event.token_id, event.detail, event.subject)
-    return Counted(id_, fields, path="detail.count", last_at="detail.last_at")
+    return CountDocument(id_, fields, path="detail.count", last_at="detail.last_at")

@@ -7,7 +7,7 @@ from pymongo.errors import AutoReconnect
 
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.mongo.event_counts import Counted, CountWriter, EventCounts, event_id
+from storage.mongo.event_counts import CountDocument, CountWriter, EventCounts, event_id
 from tests.storage.records import NOON
 
 
@@ -26,7 +26,7 @@ class Unacknowledged:
 
 def document(key, count):
     fields = {"name": key, "at": count.first_at, "detail.first": count.first}
-    return Counted(event_id(key), fields, path="detail.count", last_at="detail.last_at")
+    return CountDocument(event_id(key), fields, path="detail.count", last_at="detail.last_at")
 
 
 @pytest.fixture
