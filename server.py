@@ -34,7 +34,7 @@ COMMANDS = {
         "commands.people",
         "Make users, groups and policies as a file says, so that they can live in version control.",
     ),
-    "policies": ("commands.policies", "Show and set policies: which models users may call, and how much."),
+    "policies": ("commands.operations", "Show and set policies: which models users may call, and how much."),
     "prices": ("commands.operations", "Show and set own prices, which come before list prices."),
     "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),
     "reconcile": ("commands.money.reconcile", "Compare the records with what a provider reports, by day and model."),

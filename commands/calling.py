@@ -56,8 +56,8 @@ PIECE_BYTES = 64 * 1024
 PERSONAL = ("views", "users/me")
 """The beginnings of paths of operations on what the caller has."""
 
-WITH_PROVIDERS = "prices"
-"""The beginning of paths of operations that look whether there are the providers that they name."""
+WITH_PROVIDERS = ("prices", "policies")
+"""The beginnings of paths of operations that look whether there are the providers that they name."""
 
 
 class Given(NamedTuple):
@@ -80,6 +80,11 @@ class _CommandLine(Ask):
     """The command line asks: it may do what an owner may."""
 
     force = False
+
+    @property
+    def knows_all_providers(self) -> bool:
+        """A server may have others in its environment."""
+        return False
 
     @property
     def visible_to(self) -> None:
@@ -119,7 +124,7 @@ class _LocalBridge:
 
     def __init__(self, settings: Settings, database: Database, providers: Iterable[str]) -> None:
         self.settings, self.database = settings, database
-        self.prices, self.providers = _NoServer(), dict.fromkeys(providers)
+        self.prices, self.policies, self.providers = _NoServer(), _NoServer(), dict.fromkeys(providers)
         self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
         self.interceptions, self.questions = Interceptions(database), Questions(database)
         self.search, self.sessions = SearchIndex(database), Sessions(database)

@@ -40,6 +40,9 @@ NAMES = {
     "list_recosts": "prices recosts",
     "get_recost": "prices show-recost",
     "test_webhook": "webhooks test",
+    **{f"{verb}_everyones_policy": f"policies {verb}" for verb in ("set", "change", "remove")},
+    "get_everyones_policy": "policies show",
+    **{f"{verb}_{of}_policy": "" for verb in ("get", "set", "change", "remove") for of in ("group", "user", "token")},
 }
 """Names that do not follow from the operation's own; without a name there is no command."""
 
@@ -48,6 +51,7 @@ PRICE = ("provider", "model", "valid_from", "input", "output", "cache_read", "ca
 COLUMNS = {
     "list_users": ("username", "role", "name", "groups", "last_seen_at", "spend_usd", "created_at", "id"),
     "list_groups": ("name", "display_name", "members", "created_at", "id"),
+    "list_policies": ("level", "name", "changed_at", "path", "unreadable"),
     "list_tokens": ("id", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
     "search_tokens": ("id", "user", "name", "created_at", "expires_at", "revoked_at", "last_used_at"),
     "list_prices": PRICE,
@@ -78,6 +82,12 @@ RANGE_START = "from"
 ROWS = ("results", "prices")
 """Fields of answers that are shown as a table."""
 
+POLICIES = "policies/"
+"""The beginning of paths of operations on a policy, which is shown as JSON: so it is given again."""
+
+OF = "everyone, groups/GROUP, users/USER or tokens/TOKEN"
+"""How it is said whose policy it is."""
+
 
 def resource(name: str) -> click.Group:
     """The commands of all operations that belong to a resource, by the first word of their paths."""
@@ -85,7 +95,7 @@ def resource(name: str) -> click.Group:
     for operation in OPERATIONS:
         of, _, command = name_of(operation).partition(" ")
         if of == name and command:
-            group.add_command(_Command(operation, command))
+            group.add_command((_PolicyCommand if operation.path.startswith(POLICIES) else _Command)(operation, command))
     return group
 
 
@@ -109,7 +119,9 @@ class _Command(SettingsCommand):
 
     def __init__(self, operation: Operation, name: str) -> None:
         self._operation = operation
-        self._is_repeatable = operation.answer[0] is NoneType and operation.body is None
+        self._is_repeatable = (
+            bool(operation.path_parameters) and operation.answer[0] is NoneType and operation.body is None
+        )
         self._is_file = operation.answer[0] is Download
         self._fields = _fields(operation)
         summary, text = operation.text
@@ -165,6 +177,11 @@ class _Command(SettingsCommand):
             options.append(click.Option(["--json", "as_json"], is_flag=True, help="JSON, as the API answers."))
         return options
 
+    def _chosen(self, values: dict[str, Any]) -> tuple[Operation, dict[str, Any]]:
+        """Take what is given for the path. Return it, and the operation that it is for."""
+        operation = self._operation
+        return operation, {name: values.pop(_variable("path", name)) for name in operation.path_parameters}
+
     def _call(
         self,
         url: str | None,
@@ -175,8 +192,7 @@ class _Command(SettingsCommand):
         target: Path | None = None,
         **values: Any,
     ) -> None:
-        operation = self._operation
-        parts: dict[str, Any] = {name: values.pop(_variable("path", name)) for name in operation.path_parameters}
+        operation, parts = self._chosen(values)
         query = {
             one.encode_name: _text(value)
             for one in structs.fields(operation.query)
@@ -213,6 +229,25 @@ class _Command(SettingsCommand):
         if TOKEN in given:
             given[TOKEN] = sys.stdin.readline().strip()
         return msgspec.json.encode({name: value for name, value in given.items() if value not in (None, ())})
+
+
+class _PolicyCommand(_Command):
+    """A command on the policy of somebody, made of the operation on everyone's: OF says whose it is."""
+
+    def __init__(self, operation: Operation, name: str) -> None:
+        super().__init__(operation, name)
+        self.params.insert(0, click.Argument(["of"], metavar="OF"))
+        self.help = f"{(self.help or '').replace('of everyone', 'of OF')}\n\nOF is {OF}."
+
+    def _chosen(self, values: dict[str, Any]) -> tuple[Operation, dict[str, Any]]:
+        of: str = values.pop("of")
+        kind, _, name = of.partition("/")
+        for operation in OPERATIONS if name else ():
+            if operation.method == self._operation.method and operation.path.startswith(f"{POLICIES}{kind}/{{"):
+                return operation, dict.fromkeys(operation.path_parameters, name)
+        if of != "everyone":
+            raise click.UsageError(f"{of!r} is not allowed; give {OF}")
+        return self._operation, {}
 
 
 def _fields(operation: Operation) -> dict[str, structs.FieldInfo]:
@@ -296,10 +331,10 @@ def _show(operation: Operation, answered: Answered, *, as_json: bool, what: str)
         click.echo(answered.content, nl=False)
         return
     if not answered.content:
-        click.echo(f"{what}: done.")
+        click.echo(f"{what}: done." if what else "Done.")
         return
     value = json.loads(answered.content)
-    if as_json:
+    if as_json or operation.path.startswith(POLICIES):
         show_json(value)
     elif isinstance(value, dict) and (name := next((one for one in ROWS if isinstance(value.get(one), list)), "")):
         _show_rows(operation, value[name])
@@ -343,6 +378,7 @@ errors = resource("errors")
 groups = resource("groups")
 limits = resource("limits")
 models = resource("models")
+policies = resource("policies")
 prices = resource("prices")
 refusals = resource("refusals")
 sessions = resource("sessions")

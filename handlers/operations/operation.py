@@ -80,6 +80,11 @@ class Ask:
         return self.user.role is Role.OWNER
 
     @property
+    def knows_all_providers(self) -> bool:
+        """Whether the bridge has all providers that calls may go to."""
+        return True
+
+    @property
     def visible_to(self) -> UUID | None:
         """The user whose calls alone the caller may see; None for all."""
         return None if self.user.role.sees_everyone else self.user.id

@@ -14,16 +14,17 @@ def test_policies_are_set_changed_shown_listed_and_removed(output, run, tmp_path
     assert json.loads(output("policies", "set", "groups/research", str(file))) == POLICY
     file.write_text('{"max_tokens": 9, "limits": null}')
     changed = {"models": POLICY["models"], "max_tokens": 9}
-    assert json.loads(output("policies", "set", "groups/Research", str(file), "--merge")) == changed
+    assert json.loads(output("policies", "change", "groups/Research", str(file))) == changed
     assert json.loads(output("policies", "show", "groups/research")) == changed
-    (listed,) = json.loads(output("policies", "list", "--json"))
+    (listed,) = json.loads(output("policies", "list", "--json"))["results"]
     assert (listed["level"], listed["name"]) == ("group", "research")
     assert refused(run("groups", "remove", "research")) == (
         1,
         'Error: The group "research" has a policy: remove that first.\n',
     )
-    assert output("policies", "remove", "groups/research") == "No policy of group research.\n"
-    assert json.loads(output("policies", "list", "--json")) == []
+    assert output("policies", "remove", "groups/research") == "research: done.\n"
+    assert output("policies", "remove", "everyone") == "Done.\n"
+    assert json.loads(output("policies", "list", "--json"))["results"] == []
 
 
 def test_what_is_no_policy_changes_nothing_and_is_said_in_one_line(run, tmp_path):
@@ -31,13 +32,13 @@ def test_what_is_no_policy_changes_nothing_and_is_said_in_one_line(run, tmp_path
     for text, message in (
         (
             '{"limits": {"concurrency": 4}}',
-            "nothing was changed: limits.concurrency: unknown field; allowed are each_member, together",
+            "limits.concurrency: unknown field; allowed are each_member, together",
         ),
-        ("[]", "nothing was changed: must be a JSON object"),
+        ("[]", "must be a JSON object"),
     ):
         file.write_text(text)
         assert refused(run("policies", "set", "everyone", str(file))) == (1, f"Error: {message}\n")
-    assert refused(run("policies", "show", "users/nobody")) == (1, 'Error: there is no user named "nobody"\n')
+    assert refused(run("policies", "show", "users/nobody")) == (1, 'Error: There is no user named "nobody".\n')
     for path in ("everyone/x", "users", "groups/", "moon/x"):
         code, text = refused(run("policies", "show", path))
         assert (code, f"'{path}' is not allowed; give everyone, groups/GROUP" in text) == (2, True)

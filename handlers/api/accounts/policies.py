@@ -122,7 +122,8 @@ async def _change(
 ) -> Noted[AnyPolicy]:
     def change(before: AnyPolicy) -> AnyPolicy:
         policy = read_policy(make(fields_of(before)), kind_of(level))
-        check_providers(policy, ask.bridge.providers)
+        if ask.knows_all_providers:
+            check_providers(policy, ask.bridge.providers)
         return policy
 
     kept = await store_of(ask.bridge).change(
@@ -133,7 +134,8 @@ async def _change(
         author=ask.author,
         uses_present=uses_present,
     )
-    return Noted(kept.policy, kept.version, list(notes_on(kept.policy)))
+    known = None if ask.knows_all_providers else ask.bridge.providers
+    return Noted(kept.policy, kept.version, notes_on(kept.policy, known))
 
 
 def check_providers(policy: AnyPolicy, providers: Mapping[str, object]) -> None:

@@ -51,7 +51,7 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
     assert [user["username"] for user in json.loads(output("users", "list", "--json"))["results"]] == ["ada"]
     assert (
         json.loads(output("groups", "list", "--json"))["results"]
-        == json.loads(output("policies", "list", "--json"))
+        == json.loads(output("policies", "list", "--json"))["results"]
         == []
     )
 
