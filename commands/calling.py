@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from functools import cached_property
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic
 from types import NoneType
-from typing import IO, Any, NamedTuple, cast, get_args
+from typing import IO, Any, NamedTuple, TypeAlias, cast, get_args
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 from urllib.request import Request, build_opener
@@ -58,6 +58,10 @@ PERSONAL = ("views", "users/me")
 
 WITH_PROVIDERS = ("prices", "policies")
 """The beginnings of paths of operations that look whether there are the providers that they name."""
+
+
+OpenParts: TypeAlias = Callable[[Settings, Database, AsyncExitStack], Awaitable[Mapping[str, Any]]]
+"""Opens parts of a bridge by name, as a server has them, until the stack is closed."""
 
 
 class Given(NamedTuple):
@@ -120,17 +124,35 @@ class _NoServer:
 
 
 class _LocalBridge:
-    """The parts of a bridge that need the database alone. Of the others it says that a server is needed."""
+    """The parts of a bridge that need the database alone, and those that are given.
 
-    def __init__(self, settings: Settings, database: Database, providers: Iterable[str]) -> None:
+    Of the others it says that a server is needed.
+    """
+
+    def __init__(
+        self, settings: Settings, database: Database, providers: Iterable[str], parts: Mapping[str, Any]
+    ) -> None:
         self.settings, self.database = settings, database
-        self.prices, self.policies, self.providers = _NoServer(), _NoServer(), dict.fromkeys(providers)
+        self.prices, self.policies = _NoServer(), _NoServer()
+        self._names = dict.fromkeys(providers)
         self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
         self.interceptions, self.questions = Interceptions(database), Questions(database)
         self.search, self.sessions = SearchIndex(database), Sessions(database)
+        vars(self).update(parts)
 
     def __getattr__(self, name: str) -> Any:
         raise click.ClickException(NEEDS_SERVER)
+
+    @property
+    def providers(self) -> Mapping[str, Any]:
+        """The providers by name: as they are routed to where that is known, else their names alone."""
+        return self.routing.table.providers if "routing" in vars(self) else self._names
+
+    @property
+    def key_pools(self) -> Mapping[str, Any]:
+        """The keys of providers by name."""
+        pools: Mapping[str, Any] = self.routing.table.key_pools
+        return pools
 
     @cached_property
     def identities(self) -> Identities:
@@ -179,12 +201,14 @@ def call_here(
     settings: Settings,
     on_answer: Callable[[Given, Answered], None],
     *,
+    open_parts: OpenParts | None = None,
     force: bool = False,
     out: IO[bytes] | None = None,
 ) -> None:
     """Do an operation once for each that is given. Ask before the only owner goes, unless that is forced.
 
     `on_answer` is called with each answer before the next one is done. With `out`, a download goes there piece by piece.
+    `open_parts` opens what the operation needs beside the database.
 
     Raises:
         click.ClickException: It cannot be done.
@@ -192,28 +216,30 @@ def call_here(
     if operation.path.startswith(PERSONAL):
         raise click.ClickException(NEEDS_PERSON)
 
-    async def attempt(database: Database, one: Given, kind: type[_CommandLine]) -> Answered:
+    async def attempt(bridge: Bridge, one: Given, kind: type[_CommandLine]) -> Answered:
         user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
-        names = await provider_names(database) if operation.path.startswith(WITH_PROVIDERS) else ()
-        bridge = cast("Bridge", _LocalBridge(settings, database, names))
         ask = kind(bridge, Identity(user=user), client_ip="")
         return await _done(operation, await operation.function(**_arguments(operation, one, ask)), out)
 
-    async def do(database: Database, one: Given) -> Answered:
+    async def do(bridge: Bridge, one: Given) -> Answered:
         try:
-            return await attempt(database, one, _ForcedCommandLine if force else _CommandLine)
+            return await attempt(bridge, one, _ForcedCommandLine if force else _CommandLine)
         except LastOwnerError as error:
             click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
-            return await attempt(database, one, _ForcedCommandLine)
+            return await attempt(bridge, one, _ForcedCommandLine)
 
     async def work(database: Database) -> None:
-        try:
-            for one in given:
-                on_answer(one, await do(database, one))
-        except Exception as error:
-            if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
-                raise
-            raise click.ClickException(_text(problem)) from error
+        names = await provider_names(database) if operation.path.startswith(WITH_PROVIDERS) else ()
+        async with AsyncExitStack() as stack:
+            parts = await open_parts(settings, database, stack) if open_parts else {}
+            bridge = cast("Bridge", _LocalBridge(settings, database, names, parts))
+            try:
+                for one in given:
+                    on_answer(one, await do(bridge, one))
+            except Exception as error:
+                if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
+                    raise
+                raise click.ClickException(_text(problem)) from error
 
     run(work)
 

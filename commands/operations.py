@@ -14,9 +14,10 @@ import click
 import msgspec
 from msgspec import Meta, Struct, UnsetType, structs
 
-from commands.calling import Answered, Given, call_here, call_there
+from commands.calling import Answered, Given, OpenParts, call_here, call_there
 from commands.export import FILE, FORCE_HELP, STANDARD_OUTPUT, opened
 from commands.output import show_json, show_table
+from commands.providers.work import read_keys, read_text
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
 from settings import SettingsCommand, declared, settings_of
@@ -40,6 +41,8 @@ NAMES = {
     "list_recosts": "prices recosts",
     "get_recost": "prices show-recost",
     "test_webhook": "webhooks test",
+    "list_configured_providers": "providers list",
+    "list_providers": "",
     **{f"{verb}_everyones_policy": f"policies {verb}" for verb in ("set", "change", "remove")},
     "get_everyones_policy": "policies show",
     **{f"{verb}_{of}_policy": "" for verb in ("get", "set", "change", "remove") for of in ("group", "user", "token")},
@@ -67,6 +70,15 @@ MAX_COLUMNS = 7
 OTHER_FLAGS = {"url": "--new-url"}
 """Flags of fields whose names are those of other flags."""
 
+OF_FILES = {
+    "keys": "--key-file",
+    "ca_certificates": "--ca-file",
+    "client_certificate": "--client-certificate-file",
+    "proxy_credentials": "--proxy-credentials-file",
+    "aws_access_key": "--aws-access-key-file",
+}
+"""Flags that name files, by the field that gets their content."""
+
 DEFAULTS = {"role": Role.MEMBER.value}
 """What fields are that must be given, where a command line says nothing."""
 
@@ -89,13 +101,17 @@ OF = "everyone, groups/GROUP, users/USER or tokens/TOKEN"
 """How it is said whose policy it is."""
 
 
-def resource(name: str) -> click.Group:
-    """The commands of all operations that belong to a resource, by the first word of their paths."""
+def resource(name: str, open_parts: OpenParts | None = None) -> click.Group:
+    """The commands of all operations that belong to a resource, by the first word of their paths.
+
+    `open_parts` opens what they need beside the database, where no server is asked.
+    """
     group = click.Group(name)
     for operation in OPERATIONS:
         of, _, command = name_of(operation).partition(" ")
         if of == name and command:
-            group.add_command((_PolicyCommand if operation.path.startswith(POLICIES) else _Command)(operation, command))
+            kind = _PolicyCommand if operation.path.startswith(POLICIES) else _Command
+            group.add_command(kind(operation, command, open_parts))
     return group
 
 
@@ -117,8 +133,9 @@ def name_of(operation: Operation) -> str:
 class _Command(SettingsCommand):
     """A command that has an operation done, and prints its answer."""
 
-    def __init__(self, operation: Operation, name: str) -> None:
+    def __init__(self, operation: Operation, name: str, open_parts: OpenParts | None) -> None:
         self._operation = operation
+        self._open_parts = open_parts
         self._is_repeatable = (
             bool(operation.path_parameters) and operation.answer[0] is NoneType and operation.body is None
         )
@@ -209,7 +226,8 @@ class _Command(SettingsCommand):
 
         def call(out: IO[bytes] | None = None) -> None:
             if url is None:
-                call_here(operation, given, settings_of(click.get_current_context()), show, force=force, out=out)
+                settings, parts = settings_of(click.get_current_context()), self._open_parts
+                call_here(operation, given, settings, show, open_parts=parts, force=force, out=out)
                 return
             for one in given:
                 show(one, call_there(operation, one, url, token_file, out=out))
@@ -234,8 +252,8 @@ class _Command(SettingsCommand):
 class _PolicyCommand(_Command):
     """A command on the policy of somebody, made of the operation on everyone's: OF says whose it is."""
 
-    def __init__(self, operation: Operation, name: str) -> None:
-        super().__init__(operation, name)
+    def __init__(self, operation: Operation, name: str, open_parts: OpenParts | None) -> None:
+        super().__init__(operation, name, open_parts)
         self.params.insert(0, click.Argument(["of"], metavar="OF"))
         self.help = f"{(self.help or '').replace('of everyone', 'of OF')}\n\nOF is {OF}."
 
@@ -281,12 +299,14 @@ def _option(where: str, field: structs.FieldInfo, *, is_text: bool = False) -> c
         TypeError: It is of a kind that no flag is.
     """
     kind, text = _kind(field.type)
+    if where == "body" and (flag := OF_FILES.get(field.encode_name)):
+        return _file_option(flag, _variable(where, field.encode_name), text, is_list=get_origin(kind) is list)
     more: dict[str, Any] = {}
     flag = OTHER_FLAGS.get(field.encode_name) or f"--{field.encode_name.replace('_', '-')}"
     if is_text:
         kind = str
     if get_origin(kind) is list:
-        kind, more = _kind(get_args(kind)[0])[0], {"multiple": True}
+        kind, more = _kind(get_args(kind)[0])[0], {"multiple": True, "callback": _without_empty}
     if kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
         more = {"default": None}
@@ -303,6 +323,25 @@ def _option(where: str, field: structs.FieldInfo, *, is_text: bool = False) -> c
     return click.Option(
         [flag, _variable(where, field.encode_name)], required=field.required, help=text.replace("`", ""), **more
     )
+
+
+def _file_option(flag: str, name: str, text: str, *, is_list: bool) -> click.Option:
+    """A flag that names files with what does not belong on a command line: keys, one a line, or a text."""
+
+    def content(_context: click.Context, _option: click.Parameter, files: Any) -> Any:
+        if is_list:
+            return read_keys(files) if files else None
+        return None if files is None else read_text(files)
+
+    what = "keys, one a line. They replace those that are there. Repeatable." if is_list else f"this: {text}"
+    kind = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+    help_ = f"File with {what} - is the standard input.".replace("`", "")
+    return click.Option([flag, name], type=kind, metavar="FILE", multiple=is_list, callback=content, help=help_)
+
+
+def _without_empty(_context: click.Context, _option: click.Parameter, values: tuple[Any, ...]) -> Any:
+    """The values of a list. One empty text is an empty list, which is not the same as none that is given."""
+    return [] if values == ("",) else values
 
 
 def _kind(kind: Any) -> tuple[Any, str]:
@@ -347,6 +386,8 @@ def _show(operation: Operation, answered: Answered, *, as_json: bool, what: str)
         click.echo(value[secret])
     else:
         show_table([(name, _cell(one)) for name, one in value.items()])
+    if isinstance(value, dict) and value.get("ok") is False:
+        raise click.exceptions.Exit(1)
 
 
 def _show_rows(operation: Operation, found: list[dict[str, Any]]) -> None:
@@ -366,7 +407,8 @@ def _cell(value: Any) -> str:
         return ", ".join(map(_cell, value))
     if isinstance(value, dict):
         named = next(
-            (value[name] for name in ("username", "name", "at", "usd") if value.get(name) not in {None, ""}), None
+            (value[name] for name in ("username", "name", "hint", "at", "usd") if value.get(name) not in {None, ""}),
+            None,
         )
         return json.dumps(value) if named is None else _cell(named)
     return "".join(one if one.isprintable() else "?" for one in str(value))

@@ -1,6 +1,5 @@
-"""`providers`: where calls go, as the database has it."""
+"""`providers apply` and `reseal`; the other commands are made of operations."""
 
-from commands.providers.changes import providers
-from commands.providers.checking import add_check
+from commands.providers.changes import apply_file, reseal
 
-__all__ = ["add_check", "providers"]
+__all__ = ["apply_file", "reseal"]

@@ -14,14 +14,12 @@ from typing import TypeVar
 import click
 
 from commands.command import now, run
-from intercept.times import format_time
 from resources.bodies import InvalidBodyError
 from resources.provider_bodies import check_provider
-from resources.providers import KeyCondition
 from settings import flags_of, load, settings_of
 from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
-from storage.providers.documents import ProviderConflictError, ProviderError, StoredProvider, UnknownProviderError
+from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.credentials.access import credential_hint
@@ -98,37 +96,3 @@ def read_text(file: Path) -> str:
 def in_words(error: InvalidBodyError) -> str:
     """The errors of a provider, in one line."""
     return "; ".join(f"{field}: {problem}" for field, problem in error.problems) or "it must be a JSON object"
-
-
-def describe(provider: StoredProvider, sealer: Sealer) -> dict[str, object]:
-    """A provider for programs."""
-    spec = provider.spec
-    return {
-        "name": spec.name,
-        "type": spec.type,
-        "base_url": spec.base_url,
-        "credential": spec.credential,
-        "region": spec.region,
-        "project": spec.project,
-        "disabled": spec.disabled,
-        "fallback": list(spec.fallback),
-        "weight": spec.weight,
-        "proxy_url": spec.proxy_url,
-        "has_ca_certificates": bool(spec.ca_certificates),
-        "secrets": {name: one.hint for name, one in provider.secrets.items()},
-        "keys": [
-            {"id": key.id, "hint": key.hint, "state": condition(provider, key.sealed, sealer).value}
-            for key in provider.keys
-        ],
-        "created_at": format_time(provider.created_at),
-        "changed_at": format_time(provider.changed_at),
-    }
-
-
-def condition(provider: StoredProvider, sealed: bytes, sealer: Sealer) -> KeyCondition:
-    """Whether a key can be opened with the encryption keys of this command."""
-    try:
-        sealer.open(sealed, provider.id)
-    except SealError:
-        return KeyCondition.SEALED
-    return KeyCondition.READY

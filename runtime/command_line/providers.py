@@ -1,8 +1,43 @@
-"""`providers`, with the check, which makes a provider as a server does."""
+"""`providers`: its commands have them routed to as a server does, by this environment and the database."""
 
-from commands.providers import add_check, providers
-from runtime.provider_table import make_managed
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from time import monotonic
+from typing import Any
+
+from commands.command import now
+from commands.operations import resource
+from commands.providers import apply_file, reseal
+from handlers.key_health import KeyHealth
+from runtime.factories.edge import known_secrets
+from runtime.factories.providers import make_providers
+from runtime.provider_table import follow_providers, make_managed_providers
+from settings import Settings
+from storage.mongo.database import Database
+from upstream.client import UpstreamClient
+from upstream.providers.table import Routing
 
 __all__ = ["providers"]
 
-add_check(providers, make_managed)
+
+async def _open_parts(settings: Settings, database: Database, stack: AsyncExitStack) -> Mapping[str, Any]:
+    routing = Routing(make_providers(settings, ""), monotonic, now)
+    secrets, managed = known_secrets(settings), make_managed_providers(settings, database, now)
+    upstream = UpstreamClient(idle_timeout=settings.upstream_idle_timeout.total_seconds())
+    stack.push_async_callback(upstream.close)
+    return {
+        "routing": routing,
+        "managed": managed,
+        "followed": await follow_providers(settings, managed, routing, secrets, lambda _: None),
+        "secrets": secrets,
+        "key_health": KeyHealth(routing, lambda: ()),
+        "breakers": None,
+        "upstream": upstream,
+    }
+
+
+providers = resource("providers", _open_parts)
+providers.add_command(apply_file)
+providers.add_command(reseal)

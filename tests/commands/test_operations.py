@@ -22,7 +22,6 @@ MOMENT = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
 NO_COMMANDS = {
     "demo-company",  # `demo`
     "device",  # for the page of a sign-in
-    "providers",
     "vocabulary",
 }
 

@@ -47,6 +47,8 @@ def _check_fallback(ask: Ask, name: str, type_: str, fallback: Sequence[str]) ->
         ValidationProblem: 400, one cannot.
     """
     types = {one.name: one.type for one in ask.bridge.providers.values()}
+    if not ask.knows_all_providers:
+        fallback = [one for one in fallback if one in types]
     if type_ in PRESETS and (fault := find_fault(name, ProviderType(type_), fallback, types)):
         raise ValidationProblem(INVALID_BODY, validations=[("fallback", fault)])
 

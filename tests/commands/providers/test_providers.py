@@ -26,38 +26,37 @@ def key_file(tmp_path):
     return str(path)
 
 
+def show(output, name):
+    return json.loads(output("providers", "show", name, "--json"))
+
+
 def listed(output):
+    """The providers of the database, with their settings."""
     found = json.loads(output("providers", "list", "--json"))
-    for one in found:
-        assert one.pop("created_at") <= one.pop("changed_at")
-    return found
+    return [show(output, one["name"]) for one in found if one["source"] == "database"]
 
 
-def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(output, key_file):
-    added = output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
-    assert added == "Added east (openai, 2 keys).\n"
-    (east,) = listed(output)
-    ids = [key.pop("id") for key in east["keys"]]
-    assert len(set(ids)) == 2
-    assert east == {
-        "name": "east",
-        "type": "openai",
-        "base_url": "",
-        "credential": "",
-        "region": "",
-        "project": "",
-        "disabled": False,
-        "fallback": [],
-        "weight": 0,
-        "proxy_url": "",
-        "has_ca_certificates": False,
-        "secrets": {},
-        "keys": [{"hint": "sk-e...1111", "state": "ready"}, {"hint": "sk-e...2222", "state": "ready"}],
-    }
-    assert output("providers", "list").splitlines() == [
-        "NAME  TYPE    STATE    KEYS                      BASE URL",
-        "east  openai  enabled  sk-e...1111, sk-e...2222  https://api.openai.com/v1/",
+@pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named elsewhere")
+def test_a_provider_is_added_with_keys_from_a_file_listed_and_changed(output, key_file):
+    added = json.loads(output("providers", "add", "east", "--type", "openai", "--key-file", key_file, "--json"))
+    assert listed(output) == [added]
+    assert [(key["hint"], key["state"]) for key in added["keys"]] == [
+        ("sk-e...1111", "ready"),
+        ("sk-e...2222", "ready"),
     ]
+    assert added["base_url"] == "https://api.openai.com/v1/"
+    heading, *rows = output("providers", "list").splitlines()
+    assert heading.split() == ["NAME", "TYPE", "KEY", "STATE", "KEYS", "SOURCE", "STATE"]
+    assert [row.split()[0] for row in rows] == ["openai", "anthropic", "east"]
+    assert rows[-1].split() == ["east", "openai", "key", "sk-e...1111,", "sk-e...2222", "database", "ready"]
+    changes = ("--disabled", "--weight", "3", "--fallback", "openai", "--fallback", "elsewhere")
+    changed = json.loads(output("providers", "change", "east", *changes, "--json"))
+    assert (changed["state"], changed["weight"], changed["fallback"]) == ("disabled", 3, ["openai", "elsewhere"])
+    assert changed["keys"] == added["keys"]
+    output("providers", "change", "east", "--fallback", "", "--no-disabled")
+    assert (show(output, "east")["state"], show(output, "east")["fallback"]) == ("ready", [])
+    assert output("providers", "remove", "east") == "east: done.\n"
+    assert listed(output) == []
 
 
 @for_each(
@@ -70,9 +69,13 @@ def test_a_provider_is_added_with_keys_from_a_file_and_listed_without_them(outpu
         ),
         (["add", "x", "--type", "openai", "--base-url", "y"], "Error: base_url: must be an http or https URL"),
         (["add", "x", "--type", "openai", "--key-file", "nothing"], "Error: nothing cannot be read: No such file"),
-        (["set", "x", "--disabled"], "Error: there is no provider named x in the database"),
-        (["remove", "x"], "Error: there is no provider named x in the database"),
-        (["check", "x"], "Error: there is no provider named x in the database"),
+        (
+            ["add", "openai", "--type", "openai"],
+            "Error: The name openai is that of a provider of the server's environment",
+        ),
+        (["change", "x", "--disabled"], "Error: There is no provider named x"),
+        (["remove", "x"], "Error: There is no provider named x"),
+        (["check", "x"], "Error: There is no provider named x"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
@@ -80,14 +83,15 @@ def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
     assert (code, said[: len(message)], said.count("\n")) == (1, message, 1)
 
 
+@pytest.mark.expects_log("key [12] of the provider east cannot be opened")
 def test_keys_are_sealed_again_for_a_new_encryption_key(run, output, key_file):
     output("providers", "add", "east", "--type", "openai", "--key-file", key_file)
     rotated = f"{OTHER},{KEY}"
     assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 2.\n"
     assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 0.\n"
-    providers = json.loads(run("providers", "list", "--json", key=OTHER).stdout)
-    assert [key["state"] for key in providers[0]["keys"]] == ["ready", "ready"]
-    assert [key["state"] for key in listed(output)[0]["keys"]] == ["sealed", "sealed"]
+    shown = json.loads(run("providers", "show", "east", "--json", key=OTHER).stdout)
+    assert [key["state"] for key in shown["keys"]] == ["ready", "ready"]
+    assert [key["state"] for key in show(output, "east")["keys"]] == ["sealed", "sealed"]
     assert refused(run("providers", "reseal"))[0] == 1
 
 
@@ -126,22 +130,18 @@ def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, 
     output(
         "providers", "add", "local", "--type", "vllm", "--base-url", LOCAL["base_url"], "--proxy-url", "http://p:3128"
     )
-    output("providers", "set", "local", "--proxy-credentials-file", str(tmp_path / "proxy"))
-    (local,) = listed(output)
-    assert (local["proxy_url"], local["secrets"]) == ("http://p:3128", {"proxy_credentials": "ada"})
-    elsewhere = run("providers", "set", "local", "--proxy-url", "http://q:3128")
+    output("providers", "change", "local", "--proxy-credentials-file", str(tmp_path / "proxy"))
+    assert show(output, "local")["proxy_url"] == "http://p:3128"
+    elsewhere = run("providers", "change", "local", "--proxy-url", "http://q:3128")
     assert "proxy_credentials: must be given again, as the proxy is another one now" in refused(elsewhere)[1]
-    no_types = run("providers", "set", "local", "--aws-access-key-file", str(tmp_path / "aws"))
+    no_types = run("providers", "change", "local", "--aws-access-key-file", str(tmp_path / "aws"))
     assert "aws_access_key: is for requests that are signed: those of the types bedrock" in refused(no_types)[1]
     bedrock = {"name": "aws", "type": "bedrock", "region": "us-east-1", "aws_access_key_file": "aws"}
     proxied = LOCAL | {"proxy_url": "http://q:3128", "proxy_credentials_file": "proxy"}
     text = "~ local (proxy_url: 'http://p:3128' -> 'http://q:3128', proxy_credentials: new)\n+ aws (type: bedrock)\n"
     assert apply([proxied, bedrock]).stdout == text
     assert apply([proxied, bedrock]).stdout == "Nothing is different.\n"
-    assert {one["name"]: one["secrets"] for one in listed(output)} == {
-        "local": {"proxy_credentials": "ada"},
-        "aws": {"aws_access_key": "AKIAIOSFODNN7EXAMPLE"},
-    }
+    assert show(output, "aws")["aws_access_key"] == "AKIAIOSFODNN7EXAMPLE"
     assert apply([LOCAL, bedrock]).stdout == "~ local (proxy_url: 'http://q:3128' -> '', proxy_credentials: none)\n"
     inline = apply([bedrock | {"aws_access_key": "x"}])
     assert "aws_access_key does not belong into this file; name its file as aws_access_key_file" in refused(inline)[1]
