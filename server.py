@@ -23,7 +23,7 @@ COMMANDS = {
     "errors": ("commands.operations", "List errors of calls, grouped."),
     "groups": ("commands.operations", "Add, list and remove groups of users and their members."),
     "health": ("commands.local.health", "Check that each server of this account on this machine answers."),
-    "interceptions": ("commands.interceptions", "List and export recorded calls."),
+    "interceptions": ("commands.operations", "List and export recorded calls."),
     "limits": ("commands.operations", "Show limits and what is used of them, of a running server."),
     "login": (
         "commands.login",

@@ -28,6 +28,7 @@ from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Ope
 from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
 from handlers.problems import Problem, ValidationProblem
+from intercept.secrets.known import KnownSecrets
 from resources.provider_bodies import check_provider
 from resources.shown import shown
 from settings import Settings
@@ -138,6 +139,7 @@ class _LocalBridge:
         self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
         self.interceptions, self.questions = Interceptions(database), Questions(database)
         self.search, self.sessions = SearchIndex(database), Sessions(database)
+        self.secrets = KnownSecrets()
         vars(self).update(parts)
 
     def __getattr__(self, name: str) -> Any:

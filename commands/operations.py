@@ -15,8 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, UnsetType, structs
 
 from commands.calling import Answered, Given, OpenParts, call_here, call_there
-from commands.export import FILE, FORCE_HELP, STANDARD_OUTPUT, opened
-from commands.output import show_json, show_table
+from commands.output import STANDARD_OUTPUT, opened, show_json, show_table
 from commands.providers.work import read_keys, read_text
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
@@ -34,8 +33,6 @@ NAMES = {
     "list_service_tokens": "",
     "revoke_token": "",
     "list_members": "groups members",
-    "export_interceptions": "",
-    "export_sessions": "",
     "get_statistics": "stats show",
     "request_recost": "prices recost",
     "list_recosts": "prices recosts",
@@ -97,6 +94,12 @@ ROWS = ("results", "prices")
 POLICIES = "policies/"
 """The beginning of paths of operations on a policy, which is shown as JSON: so it is given again."""
 
+FILES = (
+    "Without FILE, or with -, it goes to standard output. FILE is created only when complete, readable by you alone; its "
+    "extension is the format where none is given."
+)
+"""What is said of commands that write a file."""
+
 OF = "everyone, groups/GROUP, users/USER or tokens/TOKEN"
 """How it is said whose policy it is."""
 
@@ -141,6 +144,8 @@ class _Command(SettingsCommand):
         )
         self._is_file = operation.answer[0] is Download
         self._fields = _fields(operation)
+        formats = (get_args(_kind(one.type)[0]) for one in structs.fields(operation.query) if one.name == "format")
+        self._formats: tuple[str, ...] = next(formats, ())
         summary, text = operation.text
         super().__init__(
             name,
@@ -148,6 +153,8 @@ class _Command(SettingsCommand):
             help=f"{summary}.\n\n{text}".replace("`", ""),
             params=[*declared(DATABASE), *self._path(), *self._options(), *self._common()],
         )
+        if self._is_file:
+            self.help = f"{self.help}\n\n{FILES}"
 
     def _path(self) -> list[click.Parameter]:
         names = list(self._operation.path_parameters)
@@ -164,7 +171,8 @@ class _Command(SettingsCommand):
             if _is_argument(one)
         ]
         if self._is_file:
-            arguments.append(click.Argument(["target"], type=FILE, metavar="[FILE]", default=str(STANDARD_OUTPUT)))
+            kind = click.Path(dir_okay=False, allow_dash=True, resolve_path=True, path_type=Path)
+            arguments.append(click.Argument(["target"], type=kind, metavar="[FILE]", default=str(STANDARD_OUTPUT)))
         if self._operation.body is not None and not self._fields:
             arguments.append(click.Argument(["file"], type=click.File("rb"), metavar="FILE"))
         return arguments
@@ -189,7 +197,7 @@ class _Command(SettingsCommand):
         if self._operation.path == "users/{name}" and not self._operation.is_reading:
             options.append(click.Option(["--force"], is_flag=True, help="Do not ask, also if it is the only owner."))
         if self._is_file:
-            options.append(click.Option(["--force"], is_flag=True, help=FORCE_HELP))
+            options.append(click.Option(["--force"], is_flag=True, help="Replace FILE if it exists."))
         elif self._operation.answer[0] is not NoneType:
             options.append(click.Option(["--json", "as_json"], is_flag=True, help="JSON, as the API answers."))
         return options
@@ -215,6 +223,8 @@ class _Command(SettingsCommand):
             for one in structs.fields(operation.query)
             if (value := values.pop(_variable("query", one.encode_name))) not in (None, ())
         }
+        if target is not None and target.suffix[1:] in self._formats:
+            query.setdefault("format", target.suffix[1:])
         body = self._body(values)
         last = list(parts)[-1] if parts else ""
         each = parts[last] if self._is_repeatable else [parts.get(last, "")]
@@ -418,6 +428,7 @@ audit = resource("audit")
 clients = resource("clients")
 errors = resource("errors")
 groups = resource("groups")
+interceptions = resource("interceptions")
 limits = resource("limits")
 models = resource("models")
 policies = resource("policies")
