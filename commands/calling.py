@@ -28,7 +28,7 @@ from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Ope
 from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
 from handlers.problems import Problem, ValidationProblem
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from resources.provider_bodies import check_provider
 from resources.shown import shown
 from settings import Settings

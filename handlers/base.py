@@ -26,10 +26,10 @@ from handlers.identity.same_origin import is_foreign
 from handlers.problems import Problem, database_unavailable
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
-from intercept.callers.clients import client_name
+from intercept.callers import client_name
 from intercept.ids import format_id
 from intercept.refusals import Rule
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from limits.headers import retry_headers
 from resources.errors import Error
 from storage.accounts.events import Plane, Reason

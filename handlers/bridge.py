@@ -21,7 +21,7 @@ from handlers.operation.metrics import Metrics
 from handlers.timer import TimerFactory
 from http1.errors import MalformedRequestError
 from intercept.refusals import Refusal
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from limits.protection.circuit_breaker import CircuitBreakers
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key

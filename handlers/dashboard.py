@@ -13,7 +13,7 @@ from pathlib import Path
 from handlers.base import BridgeHandler
 from handlers.bridge import Bridge
 from handlers.problems import Problem
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from version import VERSION
 
 ROOT = Path(__file__).parents[1] / "dashboard"

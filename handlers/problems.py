@@ -9,7 +9,7 @@ import msgspec
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.apis import Dialect
 from intercept.refusals import Problem, Rule
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 
 __all__ = [
     "DATABASE_UNAVAILABLE",

@@ -12,7 +12,7 @@ from httptools import HttpParserError
 
 from http1.headers import http_date
 from intercept.refusals import Rule
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 
 UNREADABLE = "The request cannot be read: {}."
 BODY_TOO_LARGE = "its body is larger than {} bytes"

@@ -100,7 +100,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
 
     `other_models` are those that the provider may use too, None if they cannot be read.
     `answered_tool_call_id` is the tool call that the last message answers. `session_hint` is the body's own word on
-    which session this is (see `intercept.callers.clients.session_id`), `conversation_id` the id of a conversation that
+    which session this is (see `intercept.callers.session_id`), `conversation_id` the id of a conversation that
     it has in a place of the API's own. `conversation` is known by what the body contains; `previous_response_id` is the
     response that a responses request goes on from, `used_file_id` the file that a batch is made of, `references` the ids
     of what else it names that a provider may have kept. `stream_options` is
@@ -111,7 +111,7 @@ class RequestSummary(Struct, frozen=True, kw_only=True):
     the provider keeps the response, or that the request goes on with something that it has kept, `in_background` that
     others may use the response before it has ended. `deployment` is that of Azure in the path, which it serves whatever
     model the body names. `blocks` are those that a provider may cache, packed (see `intercept.blocks`); None where they
-    are unknown. `tags` are those of the body (see `intercept.callers.tags`).
+    are unknown. `tags` are those of the body (see `intercept.tags`).
     `tool_results` are those behind the model's last message (see `intercept.dialects.tool_results`).
     """
 

@@ -10,10 +10,9 @@ from intercept.dialects import anthropic
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import dialect as bedrock_dialect
 from intercept.dialects.bedrock import requests as bedrock_requests
-from intercept.dialects.gemini import contents, interaction_inputs, interactions, predictions
 from intercept.dialects.gemini import dialect as gemini_dialect
-from intercept.dialects.gemini import generate_content as gemini
-from intercept.dialects.openai import batches, chat_completions, completions, realtime, responses, usage_only
+from intercept.dialects.gemini import generate_content, interactions
+from intercept.dialects.openai import batches, chat_completions, realtime, responses, usage_only
 from intercept.dialects.openai import dialect as openai_dialect
 from intercept.formats.content_encoding import OpaqueReader
 
@@ -38,7 +37,7 @@ COMPLETIONS: Final = replace(
     CHAT_COMPLETIONS,
     name="completions",
     path="/v1/completions",
-    parse_request=completions.parse_request,
+    parse_request=chat_completions.parse_completion,
     caches_prompts=False,
 )
 RESPONSES: Final = Api(
@@ -117,29 +116,32 @@ GENERATE_CONTENT: Final = Api(
     name="generate_content",
     path="/{version}/models/{model}:generateContent",
     dialect=GEMINI,
-    parse_request=contents.parse_request,
-    stream_reader=gemini.stream_reader,
-    body_reader=gemini.body_reader,
+    parse_request=generate_content.parse_request,
+    stream_reader=generate_content.stream_reader,
+    body_reader=generate_content.body_reader,
     caches_prompts=True,
 )
 EMBED_CONTENT: Final = replace(
     GENERATE_CONTENT,
     name="embed_content",
     path="/{version}/models/{model}:embedContent",
-    parse_request=contents.parse_plain_request,
+    parse_request=generate_content.parse_plain_request,
     caches_prompts=False,
 )
 COUNT_TOKENS: Final = replace(
     EMBED_CONTENT, name="count_tokens", path="/{version}/models/{model}:countTokens", billed=False
 )
 PREDICT: Final = replace(
-    EMBED_CONTENT, name="predict", path="/{version}/models/{model}:predict", body_reader=predictions.body_reader
+    EMBED_CONTENT,
+    name="predict",
+    path="/{version}/models/{model}:predict",
+    body_reader=gemini_dialect.predictions_reader,
 )
 INTERACTIONS: Final = Api(
     name="interactions",
     path="/{version}/interactions",
     dialect=GEMINI,
-    parse_request=interaction_inputs.parse_request,
+    parse_request=interactions.parse_request,
     stream_reader=interactions.stream_reader,
     body_reader=interactions.body_reader,
     caches_prompts=True,

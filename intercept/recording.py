@@ -30,7 +30,7 @@ class Recording(Struct, frozen=True, kw_only=True):
         thoughts: What a model shows of its thinking.
         responses: The text that a model responds with, and messages of errors. None says nothing: then messages of errors are
             kept, and the text of responses is not.
-        patterns: What is redacted beside what the bridge finds by itself, see `intercept.secrets.own_patterns`.
+        patterns: What is redacted beside what the bridge finds by itself, see `intercept.secrets`.
         retention: Days after the start of a call after which its texts are removed; None keeps them as long as the call.
         responses_retention: The same of the text of its response alone, which `retention` removes too.
     """

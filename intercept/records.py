@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from intercept.callers.agents import Agent
+from intercept.callers import Agent
 from intercept.recording import Keep, Recording
 
 
@@ -106,7 +106,7 @@ class UserPrompt(Struct, frozen=True, kw_only=True):
 
 
 class Conversation(Struct, frozen=True, kw_only=True):
-    """Where a request stands in its conversation, as `intercept.callers.conversations` reads it.
+    """Where a request stands in its conversation, as `intercept.conversations` reads it.
 
     `key` is a digest of its first and its last message, None if one of them has no text. A request that goes on from there
     has the same bytes in `continues`; it is None before the model's first message.

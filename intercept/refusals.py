@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 
 
 class Rule(StrEnum):

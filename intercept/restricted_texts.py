@@ -25,7 +25,7 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
-from intercept.secrets.redaction import MAX_TEXT, redact
+from intercept.secrets import MAX_TEXT, redact
 
 MAX_CALL: Final = 1024 * 1024
 """Characters of all texts of a call that are redacted; of further texts nothing is kept."""

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 
 from msgspec import Struct
 
-from intercept.errors.explanations import ENDS
+from intercept.errors import ENDS
 from intercept.records import EndReason, Status
 from intercept.refusals import RULES, Rule
 from resources.fields import doc

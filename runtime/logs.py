@@ -9,8 +9,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import TextIO
 
-from intercept.secrets.known import KnownSecrets
-from intercept.secrets.scrub import scrub
+from intercept.secrets import KnownSecrets, scrub
 
 LINE = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 WORKER_LINE = "%(asctime)s %(levelname)s %(name)s: worker %(process)d: %(message)s"

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote
 
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from resources.provider_bodies import check_provider
 from runtime.factories.providers import make_network, make_provider
 from runtime.logs import hide_in_logs

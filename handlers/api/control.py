@@ -13,7 +13,7 @@ from handlers.bridge import Bridge
 from handlers.identity.credentials import Credentials
 from handlers.identity.forwarded import is_trusted
 from handlers.problems import Problem, ValidationProblem, database_unavailable
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
 from limits.protection.concurrency import ConcurrencyLimit, Slot

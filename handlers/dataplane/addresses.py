@@ -13,7 +13,7 @@ from handlers.problems import Problem
 from intercept.apis import Api, Dialect
 from intercept.catalog import REALTIME, RESPONSES
 from intercept.refusals import Rule
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from upstream.providers.provider import OPENAI_PREFIX, Availability, Provider
 from upstream.routes.paths import find_fault
 from upstream.routes.route import Route, guess_dialect

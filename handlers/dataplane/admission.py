@@ -8,9 +8,9 @@ from handlers.dataplane.incoming_form import IncomingForm
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.problems import Problem, body_too_large, stopping
 from handlers.timer import ADMISSION, AUTHENTICATION
-from intercept.callers.tags import read_tags
 from intercept.ids import format_id
 from intercept.refusals import Rule
+from intercept.tags import read_tags
 from limits.policies.effective import Effective
 from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadedError

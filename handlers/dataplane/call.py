@@ -26,13 +26,13 @@ from handlers.problems import Problem
 from intercept.apis import EVENTS, Api, Reader, RequestedModels, RequestSummary
 from intercept.catalog import DIALECTS
 from intercept.dialects.drafts import MAX_ERROR_MESSAGE
+from intercept.dialects.readers import ErrorReader
 from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
-from intercept.formats.error_body import ErrorReader
 from intercept.records import Connecting, Ending, EndReason, Interception, ProviderError, Reading, TokenUsage
 from intercept.refusals import Rule
 from intercept.restricted_texts import MAX_SPLIT
-from intercept.secrets.scrub import scrub
+from intercept.secrets import scrub
 from limits.charges import amounts_of, remaining
 from limits.limit import NOTHING, Amounts
 from storage.accounts.group_names import names_together

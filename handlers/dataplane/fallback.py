@@ -12,9 +12,9 @@ from handlers.dataplane.shared.chat_usage import MAX_QUERY, Asked
 from handlers.dataplane.summary import encoding_of, plain_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from intercept.apis import Api, RequestSummary
-from intercept.callers.clients import client_name, session_id
+from intercept.callers import client_name, session_id
 from intercept.dialects.openai.stream_usage import UsageChunkFilter, refuses_usage, with_usage
-from intercept.formats.request_encoding import IDENTITY
+from intercept.formats.content_encoding import IDENTITY
 from intercept.ids import format_id
 from intercept.provider_state import is_tied
 from intercept.records import EndReason, ProviderError, Try

@@ -24,7 +24,7 @@ from intercept.apis import Dialect
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Refusal
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from limits.headers import dialect_headers
 from limits.held import Held
 from limits.limit import Decision, LimitState

@@ -12,7 +12,7 @@ import msgspec
 
 from intercept.records import Ending, Interception
 from intercept.restricted_texts import without_restricted_texts, without_restricted_words
-from intercept.secrets.scrub import scrub_value
+from intercept.secrets import scrub_value
 
 logger = logging.getLogger("aibridge.records")
 

@@ -12,16 +12,14 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
 from intercept.apis import FORM_FIELDS, Api, InvalidRequestError, RequestSummary
-from intercept.callers.agents import Agent, read_agent
-from intercept.callers.clients import CLAUDE_CODE, client_name, session_id
-from intercept.callers.retries import retry_count
-from intercept.callers.tags import read_tags, together
+from intercept.callers import CLAUDE_CODE, Agent, client_name, read_agent, retry_count, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
+from intercept.formats.content_encoding import ENCODINGS, IDENTITY, check_utf8, inflated
 from intercept.formats.form_data import is_form, read_fields
-from intercept.formats.request_encoding import ENCODINGS, IDENTITY, check_utf8, inflated
 from intercept.provider_state import references, windows
 from intercept.records import Interception
 from intercept.refusals import Rule
+from intercept.tags import read_tags, together
 from upstream.providers.presets import ProviderType
 
 # User agents are recorded for people to look at; a hostile one is cut.

@@ -23,7 +23,7 @@ from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, Wording, decode_request
 from intercept.dialects.tool_results import result, results_of_parts
 from intercept.formats.json_text import as_object, read_array, read_struct, text_of
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import Event
 from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
 from intercept.tokens import BATCH_TIER, SERVICE_TIER, count, disjoint_tokens, provider_price, storable

@@ -16,7 +16,7 @@ from typing import Final, TypeAlias
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.callers.conversations import MAX_SCANNED, Side, side_of
+from intercept.conversations import MAX_SCANNED, Side, side_of
 from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import read_struct
 from intercept.items import Item, Items, Part

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 from typing import Final, NamedTuple
 
 from intercept.apis import InvalidRequestError
-from intercept.formats.request_encoding import has_ascii
+from intercept.formats.content_encoding import has_ascii
 
 FORM_DATA: Final = "multipart/form-data"
 """The content type."""

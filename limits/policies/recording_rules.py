@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.recording import KINDS, RETENTIONS, Keep, Recording
-from intercept.secrets.own_patterns import InvalidPatternError, own_pattern
+from intercept.secrets import InvalidPatternError, own_pattern
 from limits.policies.invalid_field import InvalidFieldError
 
 MAX_OWN_PATTERNS: Final = 20

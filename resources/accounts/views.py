@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from resources.bodies import Body, OtherReaders, Readers, read_switch
 from storage.accounts.users import User
 from storage.accounts.views.documents import (

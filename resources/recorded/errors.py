@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import Struct, field, structs
 
-from intercept.errors.explanations import explain
+from intercept.errors import explain
 from intercept.records import EndReason
 from intercept.refusals import Rule
 from resources.fields import Count, Initiator, Time, doc, of_fields

@@ -7,7 +7,7 @@ from time import monotonic, time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from settings import Settings
 from settings.network import network_to
 from upstream.client import UpstreamClient

@@ -13,7 +13,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Meta, Struct
 
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 MAX_USERNAME = 128

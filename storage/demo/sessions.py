@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from intercept.blocks import Blocks
-from intercept.callers.agents import Agent
+from intercept.callers import Agent
 from intercept.records import (
     CredentialKind,
     Ending,

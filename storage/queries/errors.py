@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from intercept.errors.error_templates import MAX_READ, template_of
+from intercept.errors import MAX_READ, template_of
 from intercept.records import EndReason
 from intercept.restricted_texts import HASH
 from storage.queries.found import ErrorGroup, ErrorKey

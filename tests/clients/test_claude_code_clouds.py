@@ -10,7 +10,7 @@ import pytest
 from settings import ProviderSettings
 from tests.clients.answers import message_of_text, used
 from tests.clients.command_line_client import ANSWER, PROMPT, program
-from tests.intercept.formats.streams.event_streams import chunk
+from tests.intercept.formats.event_streams import chunk
 from tests.sdk.bedrock import event_stream
 from tests.sdk.wiring import stream, typed_events
 from upstream.credentials.bearer_tokens import BearerAuthorizer, BearerToken

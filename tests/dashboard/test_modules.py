@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from intercept.secrets.scrub import _SHAPES
+from intercept.secrets import _SHAPES
 from resources.vocabulary import Vocabulary
 from storage.queries.filters.search_language import parse_search
 from tests.server_process import ROOT

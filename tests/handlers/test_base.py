@@ -8,7 +8,7 @@ import logging
 
 import pytest
 
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from runtime.logs import ScrubbingFormatter
 from tests.handlers.conversations import CHAT, MESSAGES
 from upstream.client import UpstreamClient, UpstreamResponse

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from runtime.logs import LINE, WORKER_LINE, ScrubbingFormatter, SharedStreamHandler
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
@@ -97,7 +97,7 @@ def test_what_is_no_file_is_written_to_all_the_same():
 # Writes a record as `handlers/dataplane/record_log.py` does, and a line for people.
 SPEAKER = r"""
 import logging
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from runtime.logs import RECORDS, set_up_logging
 set_up_logging(KnownSecrets(["hunter-22"]))
 logging.getLogger(RECORDS).info('{"prompt":"pass: \\"x\\""}')

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from msgspec import structs
 
-from intercept.secrets.known import KnownSecrets
+from intercept.secrets import KnownSecrets
 from runtime.logs import LINE, ScrubbingFormatter
 from runtime.provider_table import ManagedRouting
 from settings import Settings

@@ -9,8 +9,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.intercept.formats.streams.event_streams import chunk as bedrock_chunk
-from tests.intercept.formats.streams.event_streams import event
+from tests.intercept.formats.event_streams import chunk as bedrock_chunk
+from tests.intercept.formats.event_streams import event
 from tests.sdk.bedrock import (
     ARN,
     CLAUDE_EVENTS,

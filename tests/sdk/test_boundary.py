@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 from tornado.httputil import HTTPHeaders
 
-from intercept.callers.clients import UNKNOWN, client_name
+from intercept.callers import UNKNOWN, client_name
 from tests.cases import for_each
 from tests.sdk.libraries import anthropic_sdk, openai_sdk
 

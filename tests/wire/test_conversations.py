@@ -4,7 +4,7 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from intercept.formats.streams.sse import Decoder
+from intercept.formats.streams import Decoder
 from tests.cases import for_each
 from tests.examples import examples
 from tests.intercept.summaries import plain

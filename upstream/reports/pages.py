@@ -11,8 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import msgspec
 from msgspec import Struct
 
-from intercept.secrets.known import KnownSecrets
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import KnownSecrets, scrub_quoted
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import DIRECT, Network
 from upstream.headers import Headers

@@ -12,7 +12,7 @@ const GEMINIS_ID = /^(?=[\w-]*[a-z])(?=(?:[\w-]*?[A-Z]){4})[\w-]{22,28}$/;
 
 const WORD = /(?:"[^"]*"|[^" ])+/g;
 
-// As `intercept/secrets/scrub.py` knows them: tokens of the bridge, keys with a vendor's prefix, JSON web tokens.
+// As `intercept/secrets.py` knows them: tokens of the bridge, keys with a vendor's prefix, JSON web tokens.
 const SECRET = new RegExp(
   "(?<![A-Za-z0-9])(?:[A-Za-z0-9]{10}-[A-Za-z0-9]{22}(?![A-Za-z0-9])" +
     "|(?:sk|pk|rk|gsk|csk|xai|hf|npm|pplx|nvapi|glpat|shpat|xox[abeoprs]|xapp|gh[oprsu]|github_pat|AGE-SECRET-KEY)[-_][A-Za-z0-9_-]{16}" +

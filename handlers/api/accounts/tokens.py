@@ -10,7 +10,7 @@ from handlers.api.accounts.groups import GroupName
 from handlers.operations.operation import AUDITORS, OWNERS, PEOPLE, Ask, operation
 from handlers.operations.query import Paged
 from handlers.problems import Problem
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from resources.accounts.tokens import CreatedToken, FoundToken, ListedToken, NewToken, Replacement, TokenText, expiry
 from resources.bodies import Readers
 from resources.fields import Initiator, ListPage, doc

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from handlers.operations.operation import Ask
 from handlers.operations.problems import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
-from intercept.secrets.scrub import scrub_quoted
+from intercept.secrets import scrub_quoted
 from resources.recorded.figures import has_texts, session_without_texts, without_texts
 from resources.recorded.interceptions import Interception
 from resources.recorded.sessions import Session

@@ -17,7 +17,7 @@ from handlers.api.sign_in.sign_in import SmallBodyHandler
 from handlers.base import TOO_MANY_FAILURES
 from handlers.operations.operation import PEOPLE, Ask, operation
 from handlers.problems import Problem
-from intercept.callers.clients import client_name
+from intercept.callers import client_name
 from limits.headers import retry_headers
 from limits.protection.mixin import client_key
 from resources.accounts.devices import (

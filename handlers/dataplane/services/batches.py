@@ -31,7 +31,7 @@ from intercept.dialects import anthropic
 from intercept.dialects.batch_lines import BatchResult, BatchResultLines, ReadLine
 from intercept.dialects.openai import batches
 from intercept.dialects.openai.batches import MAX_BATCH_BYTES
-from intercept.formats.request_encoding import IDENTITY
+from intercept.formats.content_encoding import IDENTITY
 from intercept.records import Interception, Reading
 from limits.limit import NOTHING, Amounts
 from storage.mongo.database import DatabaseUnavailableError

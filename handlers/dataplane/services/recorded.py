@@ -18,7 +18,7 @@ from handlers.dataplane.upstream_request import Destination, check_destination, 
 from handlers.problems import Problem
 from handlers.timer import RECORDING
 from intercept.apis import Api
-from intercept.formats.request_encoding import has_ascii
+from intercept.formats.content_encoding import has_ascii
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule

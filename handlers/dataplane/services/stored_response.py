@@ -22,9 +22,9 @@ from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
-from intercept.callers.tags import together
 from intercept.dialects.request_bodies import UNNAMED_MODEL
 from intercept.records import Interception, Reading
+from intercept.tags import together
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.client import UpstreamResponse
 from upstream.routes.route_tables import STORED_RESPONSES

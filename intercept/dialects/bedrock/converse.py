@@ -12,11 +12,10 @@ from msgspec import Raw, Struct, structs
 from msgspec.json import Decoder
 
 from intercept.dialects.bedrock.events import ERROR, BedrockEvents
-from intercept.dialects.drafts import Draft, ToolCallDraft, name_error, read_error
+from intercept.dialects.drafts import Draft, ResponseText, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.dialects.texts import ResponseText
 from intercept.formats.json_text import read_struct
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import Event
 from intercept.records import TokenUsage
 from intercept.tokens import disjoint_tokens, storable
 

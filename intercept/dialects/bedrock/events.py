@@ -12,8 +12,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder, encode
 
 from intercept.formats.json_text import read_struct, text_of
-from intercept.formats.streams.event_stream import Message, MessageDecoder
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import Event, Message, MessageDecoder
 
 MAX_PAYLOAD_BYTES: Final = 2 * 1024 * 1024
 """The largest payload that is read: it is decoded at once."""

@@ -21,7 +21,7 @@ from intercept.dialects.bedrock.events import BedrockEvents, unwrap_chunk
 from intercept.dialects.drafts import Draft
 from intercept.dialects.readers import BodyReader
 from intercept.formats.json_text import read_struct
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import Event
 from intercept.tokens import disjoint_tokens
 
 _METRICS: Final = b"amazon-bedrock-invocationMetrics"

@@ -1,9 +1,13 @@
-"""Google's dialect: its errors, and what else its clients expect of a server.
+"""Google's dialect: its errors, what else its clients expect of a server, and the answers of `:predict`.
 
 In the body of a refusal alone Google says that a key is not valid, and when to come back. Its SDKs take a comment in a stream
 for an invalid response, so there are no pings.
 
-Source: Google's AIP-193, "Errors", with `google.rpc.ErrorInfo` and `google.rpc.RetryInfo` among the details.
+`:predict` answers embeddings by most of Vertex AI's models for them, and images. Each embedding says how many tokens its text
+has. An image says nothing of the kind.
+
+Sources: Google's AIP-193, "Errors", with `google.rpc.ErrorInfo` and `google.rpc.RetryInfo` among the details; Vertex AI, "Text
+embeddings API" and "Imagen API".
 """
 
 from __future__ import annotations
@@ -13,9 +17,12 @@ from typing import Any, Final, Self
 
 from msgspec import Struct
 from msgspec.json import Decoder
+from msgspec.structs import replace
 
 from intercept.apis import Dialect, RefusalBody
+from intercept.dialects.openai.usage_only import UsageReader
 from intercept.formats.json_text import read_array, read_struct
+from intercept.records import Reading, TokenUsage, UsageSource
 
 _ERRORS: Final = {
     **dict.fromkeys((400, 405, 413, 415), "INVALID_ARGUMENT"),
@@ -101,3 +108,37 @@ DIALECT: Final = Dialect(
     read_refusal=read_refusal,
     example={"contents": [{"role": "user", "parts": [{"text": "Hello"}]}]},
 )
+
+
+# A match after a backslash is inside a text of the response.
+_COUNT: Final = re.compile(rb'(?<!\\)"token_?[cC]ount"\s*:\s*(\d{1,15})(?=[\s,}])')
+_HELD_BYTES: Final = 64
+"""How much of the end of a piece is read again: longer than a count with its name."""
+
+
+class _Predictions(UsageReader):
+    """Adds up the tokens of all predictions too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._end = b""
+        self._tokens: int | None = None
+
+    def feed(self, chunk: bytes) -> None:
+        super().feed(chunk)
+        data, at = self._end + chunk, 0
+        for found in _COUNT.finditer(data):
+            self._tokens = (self._tokens or 0) + int(found[1])
+            at = found.end()
+        self._end = data[max(at, len(data) - _HELD_BYTES) :]
+
+    def result(self) -> Reading:
+        reading = super().result()
+        if self._tokens is None:
+            return reading
+        source = UsageSource.PROVIDER if reading.complete or reading.open_ended else UsageSource.PARTIAL
+        usage = TokenUsage(provider_response_id="", input_tokens=self._tokens, source=source)
+        return replace(reading, token_usages=(usage,))
+
+
+predictions_reader: Final = _Predictions

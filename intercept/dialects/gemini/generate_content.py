@@ -1,25 +1,120 @@
-"""Responses of Google's Gemini API and of Vertex AI: `generateContent`, blocking and streamed.
+"""Google's Gemini API and Vertex AI: to generate content, to count tokens, to embed. Requests, and responses both ways.
 
-A stream is one of server-sent events (`alt=sse`), or one JSON array that is written element by element. Sources: the
-references of the Gemini API ("Generating content", "Embeddings", "Counting tokens") and of Vertex AI.
+A stream is one of server-sent events (`alt=sse`), or one JSON array that is written element by element. The arguments of a
+function call may come piece by piece, each with its path, and are assembled into one JSON object.
+
+Sources: the references of the Gemini API ("Generating content", "Embeddings", "Counting tokens") and of Vertex AI ("Function
+calling", streamed arguments: `partialArgs` with a JSON path of RFC 9535 and a value).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from typing import Any, Final
 
-from msgspec import Raw, Struct
+import msgspec
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, ThoughtDraft, ToolCallDraft, read_error
-from intercept.dialects.gemini.streamed_arguments import PartialArgument, StreamedArguments
+from intercept.apis import RequestSummary
+from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_TOOL_INPUT, Draft, ThoughtDraft, ToolCallDraft, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
-from intercept.formats.json_text import read_struct
-from intercept.formats.last_members import last_objects
-from intercept.formats.streams.json_array import ArrayDecoder
-from intercept.formats.streams.sse import Event
-from intercept.records import Reading, TokenUsage
+from intercept.dialects.request_bodies import Wording, decode_request
+from intercept.dialects.tool_results import result
+from intercept.formats.json_text import last_objects, read_array, read_struct, text_of
+from intercept.formats.streams import ArrayDecoder, Event
+from intercept.items import Item, Items
+from intercept.records import Reading, TokenUsage, ToolResult
 from intercept.tokens import count, google_tokens
+
+MAX_VALUES: Final = 1024
+"""Values of one call that are kept."""
+MAX_DEPTH: Final = 16
+"""How deeply a value may be nested."""
+
+_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
+_MAX_PATH: Final = 1024
+
+Path = tuple[str | int, ...]
+
+
+class PartialArgument(Struct, rename="camel"):
+    """A piece of the arguments; without a value it is null. A text continues with each piece of the same path."""
+
+    json_path: str | None = None
+    string_value: str | None = None
+    number_value: Raw = Raw()
+    bool_value: bool | None = None
+
+
+class StreamedArguments:
+    """Arguments being assembled, bounded in paths and characters."""
+
+    def __init__(self) -> None:
+        self.truncated = False
+        self._values: dict[Path, Any] = {}
+        self._room = MAX_TOOL_INPUT
+
+    def add(self, piece: PartialArgument) -> None:
+        """Add a piece. One without a valid path is left out."""
+        path = _parse_path(piece.json_path or "")
+        if path is None or (path not in self._values and len(self._values) >= MAX_VALUES):
+            self.truncated = True
+        elif piece.string_value is not None:
+            self._add_text(path, piece.string_value)
+        elif piece.number_value:
+            number = bytes(piece.number_value).decode("utf-8", "replace")
+            self._values[path] = Raw(number) if self._cut_to_room(number) == number else None
+        else:
+            self._values[path] = piece.bool_value
+
+    def _add_text(self, path: Path, text: str) -> None:
+        texts = self._values.get(path)
+        if not isinstance(texts, list):
+            texts = self._values[path] = []
+        if part := self._cut_to_room(text):
+            texts.append(part)
+
+    def text(self) -> str:
+        """Return the arguments so far, as a JSON object."""
+        root: dict[str | int, Any] = {}
+        for path, value in self._values.items():
+            node = root
+            for step in path[:-1]:
+                inner = node.setdefault(step, {})
+                node = inner if isinstance(inner, dict) else {}
+            node[path[-1]] = "".join(value) if isinstance(value, list) else value
+        return msgspec.json.encode(_plain(root)).decode()
+
+    def _cut_to_room(self, text: str) -> str:
+        part = text[: self._room]
+        self.truncated = self.truncated or len(part) < len(text)
+        self._room -= len(part)
+        return part
+
+
+def _parse_path(path: str) -> Path | None:
+    """Parse a path from the root; None for anything else."""
+    if not path.startswith("$") or len(path) > _MAX_PATH:
+        return None
+    steps: list[str | int] = []
+    at = 1
+    while at < len(path) and (found := _STEP.match(path, at)):
+        name, index, *quoted = found.groups()
+        steps.append(int(index) if index else name or next((text for text in quoted if text is not None), ""))
+        at = found.end()
+    return tuple(steps) if at == len(path) and 0 < len(steps) <= MAX_DEPTH else None
+
+
+def _plain(node: Any) -> Any:
+    """An object as it is, and one whose names are all numbers as the array that they make."""
+    if not isinstance(node, dict):
+        return node
+    if node and all(isinstance(name, int) for name in node):
+        return [_plain(node[index]) for index in sorted(node)]
+    return {str(name): _plain(value) for name, value in node.items()}
+
 
 _SPACE: Final = b" \t\r\n"
 
@@ -238,3 +333,95 @@ def tokens(usage: dict[str, Any]) -> TokenUsage | None:
 
 stream_reader: Final = _Stream
 body_reader: Final = _Body
+
+
+_NOTHING: Final = (b"", b"null")
+
+
+class _Content(Struct):
+    """What one side says. A client's need not have a role."""
+
+    role: str = "user"
+    parts: Raw = field(default_factory=Raw)
+
+
+class _FunctionResponse(Struct):
+    id: str = ""
+    name: str = ""
+    response: Raw = field(default_factory=Raw)
+
+
+class _Given(Struct):
+    """What a function gave: under `output`, or under `error` if it failed."""
+
+    error: Raw = Raw()
+
+
+class _RequestPart(Struct):
+    """A part of a request, whose names may be written in either way."""
+
+    raw_text: Raw = field(default_factory=Raw, name="text")
+    function_response: _FunctionResponse | None = None
+    functionResponse: _FunctionResponse | None = None  # noqa: N815 - the member's name
+
+    @property
+    def text(self) -> str:
+        """Its text, "" if it has none."""
+        return text_of(self.raw_text)
+
+    @property
+    def result(self) -> _FunctionResponse | None:
+        """The result of a function call, if it is one."""
+        return self.functionResponse or self.function_response
+
+
+_CONTENT: Final = Decoder(_Content)
+_REQUEST_PART: Final = Decoder(_RequestPart)
+_GIVEN: Final = Decoder(_Given)
+
+
+class _Contents(Items):
+    """The contents of a request, as items of a conversation."""
+
+    def _decode(self, raw: Raw) -> Item:
+        content = read_struct(raw, _CONTENT) or _Content()
+        return Item(role=content.role or "user", content=content.parts)
+
+
+def parse_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request to generate content, as `RequestParser` says."""
+    request = decode_request(body, model)
+    return request.summary_of(_Contents(read_array(request["contents"])), _WORDING, tags="")
+
+
+def parse_plain_request(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request without a prompt, as `RequestParser` says: to count tokens, or to embed."""
+    return decode_request(body, model).summary()
+
+
+def _parts(item: Item) -> list[_RequestPart]:
+    """The parts of a content that are objects, the last `MAX_PARTS` of it."""
+    return [part for raw in item.last if (part := read_struct(raw, _REQUEST_PART)) is not None]
+
+
+def _results(item: Item, _raw: Raw) -> Iterator[ToolResult]:
+    for part in reversed(_parts(item)):
+        if (found := part.result) is not None and found.id:
+            given = read_struct(found.response, _GIVEN)
+            is_error = given is not None and bytes(given.error) not in _NOTHING
+            yield result(found.id, found.response, is_error)
+
+
+def _texts(item: Item) -> list[str]:
+    return [part.text for part in _parts(item)]
+
+
+def _compared(item: Item) -> list[str]:
+    return [part.text or _result_key(part.result) for part in _parts(item)]
+
+
+def _result_key(result: _FunctionResponse | None) -> str:
+    return (result.id or result.name) if result else ""
+
+
+_WORDING: Final = Wording(_texts, _compared, _results)

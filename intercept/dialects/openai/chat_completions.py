@@ -1,6 +1,6 @@
-"""OpenAI's chat completions: `POST /v1/chat/completions`.
+"""OpenAI's chat completions, `POST /v1/chat/completions`, and legacy completions, whose responses have the same envelope.
 
-Source: the OpenAI API reference, "Chat", with the habits of servers that imitate it.
+Source: the OpenAI API reference, "Chat" and "Completions", with the habits of servers that imitate it.
 """
 
 from __future__ import annotations
@@ -13,15 +13,14 @@ from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.blocks import NO_MEMBER
-from intercept.callers.conversations import conversation_id
-from intercept.dialects.drafts import MAX_NAME, Draft, ToolCallDraft, read_error
+from intercept.conversations import conversation_id
+from intercept.dialects.drafts import MAX_NAME, Draft, ResponseText, ToolCallDraft, read_error
 from intercept.dialects.openai.stream_usage import INCLUDE_USAGE, MAX_OPTIONS_BYTES
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import RequestBody, Wording, decode_request
-from intercept.dialects.texts import ResponseText
 from intercept.dialects.tool_results import results_of_message
 from intercept.formats.json_text import read_array, read_members, read_struct
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import Event
 from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
@@ -222,3 +221,9 @@ def _add_call(delta: _Call, call: ToolCallDraft) -> None:
 
 stream_reader: Final = _Stream
 body_reader: Final = partial(BodyReader, _add_body)
+
+
+def parse_completion(body: bytes, model: str = "") -> RequestSummary:
+    """Read a request, as `RequestParser` says. Of several prompts none is recorded."""
+    request = decode_request(body, model)
+    return request.summary([request.text("prompt")], stream_options=read_stream_options(request))

@@ -19,12 +19,11 @@ from msgspec.structs import replace
 from intercept.apis import RequestSummary
 from intercept.dialects.drafts import MAX_NAME, Draft, name_error, read_error
 from intercept.dialects.openai import usage_only
-from intercept.dialects.prompts import read_prompt
 from intercept.dialects.readers import StreamReader
-from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_event
+from intercept.dialects.request_bodies import MAX_OTHER_MODELS, UNNAMED_MODEL, read_event, read_prompt
 from intercept.dialects.strict import StrictReading
 from intercept.formats.json_text import as_object, read_members, read_struct, starts_with
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import Event
 from intercept.records import TokenUsage
 from intercept.tokens import openai_tokens, storable
 

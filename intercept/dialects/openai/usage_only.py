@@ -18,9 +18,8 @@ from intercept.apis import FURTHER_MODELS, InvalidRequestError, RequestSummary
 from intercept.dialects.drafts import Draft, read_error
 from intercept.dialects.readers import StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL, decode_request
-from intercept.formats.json_text import as_object, read_struct
-from intercept.formats.last_members import MAX_TAIL_BYTES, read_first_members, read_last_members
-from intercept.formats.streams.sse import Event
+from intercept.formats.json_text import MAX_TAIL_BYTES, as_object, read_first_members, read_last_members, read_struct
+from intercept.formats.streams import Event
 from intercept.records import Reading, TokenUsage
 from intercept.tokens import count, openai_tokens, storable
 

@@ -2,7 +2,7 @@
 
 One that answers a tool call goes on with the one that issued the call, and is in its thread. One of a client that does not
 name its sessions goes on with the response that it names, or with the call whose messages it repeats (see
-`intercept.callers.conversations`): it begins a thread of its own, in the same session.
+`intercept.conversations`): it begins a thread of its own, in the same session.
 
 A call is linked when it has ended: `parent_id` and `root_id`, the first of the thread; `session_id`, unless the client names
 that. Whoever goes on had the answer of its parent, so that is recorded by then; if it is not, because it waits on the disk of

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from intercept.errors.error_templates import MAX_READ
+from intercept.errors import MAX_READ
 from storage.queries.questions import calendar
 from storage.queries.questions.calendar import Period
 

@@ -11,9 +11,8 @@ from intercept.apis import Api, InvalidRequestError, RequestSummary
 from intercept.catalog import BY_PATH, CONVERSE
 from intercept.dialects.anthropic import MAX_SESSION_HINT
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.prompts import MAX_PROMPT
-from intercept.dialects.request_bodies import MAX_MODEL
-from intercept.formats.request_encoding import check_utf8
+from intercept.dialects.request_bodies import MAX_MODEL, MAX_PROMPT
+from intercept.formats.content_encoding import check_utf8
 from tests.intercept.malformed_responses import is_storable
 from tests.intercept.packed import read_blocks
 from tests.wire.conversations import conversations

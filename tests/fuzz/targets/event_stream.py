@@ -1,10 +1,10 @@
-"""AWS's event stream: `intercept/formats/streams/event_stream.py`."""
+"""AWS's event stream: `intercept/formats/streams.py`."""
 
 from __future__ import annotations
 
-from intercept.formats.streams.event_stream import MAX_HEADERS, Message, MessageDecoder
+from intercept.formats.streams import MAX_HEADERS, Message, MessageDecoder
 from tests.fuzz.targets import cut, single_bytes
-from tests.intercept.formats.streams.event_streams import chunk, error, exception, header, message
+from tests.intercept.formats.event_streams import chunk, error, exception, header, message
 
 _STREAM = chunk({"type": "message_stop"}) + exception("throttlingException", "slow down") + error("code", "message")
 SEEDS = [_STREAM, _STREAM[:-1], _STREAM[:-1] + b"\0", message(), message(header("a", b"", 0) * 2, b"{}")]

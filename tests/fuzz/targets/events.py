@@ -1,8 +1,8 @@
-"""Server-sent events: `intercept/formats/streams/sse.py`."""
+"""Server-sent events: `intercept/formats/streams.py`."""
 
 from __future__ import annotations
 
-from intercept.formats.streams.sse import Decoder, Event
+from intercept.formats.streams import Decoder, Event
 from tests.fuzz.targets import cut, single_bytes
 from tests.wire.conversations import conversations
 

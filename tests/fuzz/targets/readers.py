@@ -9,13 +9,12 @@ from intercept import catalog
 from intercept.apis import Api, Reader, TextReader
 from intercept.catalog import BY_PATH
 from intercept.dialects.bedrock import converse, invoke
-from intercept.dialects.drafts import MAX_PARTS, MAX_TEXT
-from intercept.dialects.texts import MAX_RESPONSE
+from intercept.dialects.drafts import MAX_PARTS, MAX_RESPONSE, MAX_TEXT
+from intercept.dialects.readers import ErrorReader
 from intercept.formats.content_encoding import InflatingReader, decoded
-from intercept.formats.error_body import ErrorReader
 from intercept.records import Reading
 from tests.fuzz.targets import cut, single_bytes
-from tests.intercept.formats.streams.event_streams import chunk, event, exception
+from tests.intercept.formats.event_streams import chunk, event, exception
 from tests.intercept.malformed_responses import is_storable
 from tests.wire.conversations import conversations
 

@@ -21,7 +21,7 @@ from tests.bridge import until
 from tests.fake_upstream import CLOSE
 from tests.handlers.conversations import MESSAGES
 from tests.intercept.dialects.gemini.test_generate_content import ARRAY
-from tests.intercept.formats.streams.event_streams import event, message
+from tests.intercept.formats.event_streams import event, message
 from tests.sdk.bedrock import CONVERSE_EVENTS, KEYS, event_stream, reply
 from tests.sdk.wiring import whole
 from upstream.credentials.aws import AwsAuthorizer

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from intercept.dialects import anthropic as messages
 from intercept.dialects.bedrock import requests
-from intercept.dialects.gemini import contents
+from intercept.dialects.gemini import generate_content
 from intercept.dialects.openai import chat_completions, responses
 from intercept.formats.json_text import MAX_READ_VALUES
 from tests.cases import for_each
@@ -17,7 +17,7 @@ MESSAGES_OF = {
     messages.parse_request: "messages",
     chat_completions.parse_request: "messages",
     responses.parse_request: "input",
-    contents.parse_request: "contents",
+    generate_content.parse_request: "contents",
     requests.parse_request: "messages",
 }
 FIRST = ("tools", "functions", "toolConfig", "system", "instructions", "systemInstruction", "system_instruction")

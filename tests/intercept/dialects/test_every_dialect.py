@@ -13,7 +13,7 @@ from intercept.dialects.bedrock import converse, invoke
 from intercept.records import Reading
 from tests.cases import for_each
 from tests.intercept import malformed_responses as malformed
-from tests.intercept.formats.streams.event_streams import chunk, event
+from tests.intercept.formats.event_streams import chunk, event
 
 APIS = [api for api in vars(catalog).values() if isinstance(api, Api)]
 PARSERS = {api.parse_request: api.name for api in reversed(APIS)}

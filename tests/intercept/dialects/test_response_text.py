@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from intercept.apis import EVENT_STREAM, EVENTS
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS, CONVERSE, GENERATE_CONTENT, INVOKE, MESSAGES, RESPONSES
-from intercept.dialects import texts
+from intercept.dialects import drafts
 from intercept.dialects.openai.chat_completions import MAX_CONTENT_PARTS
 from intercept.formats.content_encoding import decoded
 from intercept.records import ModelResponse
 from tests.cases import for_each
-from tests.intercept.formats.streams.event_streams import chunk, event
+from tests.intercept.formats.event_streams import chunk, event
 
 JSON = "application/json"
 
@@ -200,7 +200,7 @@ def test_the_text_is_the_same_however_the_bytes_come(data):
 def test_a_text_beyond_its_bound_is_cut_and_says_so(pieces, bound):
     whole = "".join(pieces)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(texts, "MAX_RESPONSE", bound)
+        patch.setattr(drafts, "MAX_RESPONSE", bound)
         streamed = reading(CHAT_COMPLETIONS, EVENTS, [sse(*(delta(content=piece) for piece in pieces))]).response
         body = json.dumps({"choices": [{"message": {"content": whole}}]}).encode()
         assert reading(CHAT_COMPLETIONS, JSON, [body]).response == streamed
@@ -209,11 +209,11 @@ def test_a_text_beyond_its_bound_is_cut_and_says_so(pieces, bound):
 
 
 def test_a_response_of_many_parts_takes_nothing_from_tool_calls():
-    texts_ = [{"type": "text", "text": "x" * 1024}] * 1000
-    body = json.dumps({"content": [*texts_, {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}).encode()
+    parts = [{"type": "text", "text": "x" * 1024}] * 1000
+    body = json.dumps({"content": [*parts, {"type": "tool_use", "id": "t", "name": "Bash", "input": {}}]}).encode()
     kept = reading(MESSAGES, JSON, [body])
     assert [call.input for call in kept.tool_usages] == ["{}"]
-    assert kept.response == ModelResponse(text="x" * texts.MAX_RESPONSE, truncated=True)
+    assert kept.response == ModelResponse(text="x" * drafts.MAX_RESPONSE, truncated=True)
 
 
 def test_of_a_content_of_very_many_parts_the_first_are_kept():

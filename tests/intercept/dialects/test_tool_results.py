@@ -5,7 +5,7 @@ import pytest
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
 from intercept.dialects.bedrock.requests import parse_request as parse_bedrock
 from intercept.dialects.drafts import MAX_NAME
-from intercept.dialects.gemini.contents import parse_request as parse_gemini
+from intercept.dialects.gemini.generate_content import parse_request as parse_gemini
 from intercept.dialects.tool_results import MAX_RESULTS
 from intercept.records import ToolResult
 from tests.cases import for_each

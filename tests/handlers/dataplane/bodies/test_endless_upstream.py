@@ -8,7 +8,7 @@ import tracemalloc
 
 import pytest
 
-from intercept.formats.streams.sse import MAX_EVENT_BYTES
+from intercept.formats.streams import MAX_EVENT_BYTES
 from tests.bridge import until
 from tests.cases import for_each
 from tests.handlers.conversations import CHAT, MESSAGES

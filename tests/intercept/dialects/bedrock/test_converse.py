@@ -5,7 +5,7 @@ import pytest
 from intercept.dialects.bedrock.converse import body_reader, event_stream_reader
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.intercept import malformed_responses
-from tests.intercept.formats.streams.event_streams import error, event, exception
+from tests.intercept.formats.event_streams import error, event, exception
 
 USAGE = {
     "inputTokens": 392,

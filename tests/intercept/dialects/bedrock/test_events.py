@@ -3,10 +3,10 @@ import pytest
 
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES, BedrockEvents
-from intercept.formats.streams.event_stream import MAX_PAYLOAD_BYTES as LARGEST
-from intercept.formats.streams.sse import Event
+from intercept.formats.streams import MAX_PAYLOAD_BYTES as LARGEST
+from intercept.formats.streams import Event
 from tests.cases import for_each
-from tests.intercept.formats.streams import event_streams
+from tests.intercept.formats import event_streams
 from tests.intercept.malformed_responses import read
 from tests.processor import is_within, seconds_of
 

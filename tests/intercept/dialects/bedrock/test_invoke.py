@@ -6,10 +6,10 @@ from msgspec import structs
 
 from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
 from intercept.dialects.bedrock.invoke import event_stream_reader, metered_body_reader
-from intercept.formats.streams.sse import Decoder
+from intercept.formats.streams import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
 from tests.intercept import malformed_responses
-from tests.intercept.formats.streams.event_streams import chunk, exception
+from tests.intercept.formats.event_streams import chunk, exception
 from tests.wire.conversations import conversations
 
 METRICS = {

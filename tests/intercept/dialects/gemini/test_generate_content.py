@@ -3,12 +3,25 @@
 import json
 
 import pytest
+from msgspec import Raw
 
-from intercept.dialects.gemini.generate_content import body_reader, stream_reader, tokens
-from intercept.formats.error_body import ErrorReader
-from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage
+from intercept.apis import InvalidRequestError, RequestSummary
+from intercept.dialects.drafts import MAX_TOOL_INPUT
+from intercept.dialects.gemini.generate_content import (
+    MAX_VALUES,
+    PartialArgument,
+    StreamedArguments,
+    body_reader,
+    parse_plain_request,
+    parse_request,
+    stream_reader,
+    tokens,
+)
+from intercept.dialects.readers import ErrorReader
+from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage, UserPrompt
 from intercept.records import UsageSource as Source
 from tests.cases import for_each
+from tests.intercept.summaries import plain
 
 USAGE = {
     "promptTokenCount": 29,
@@ -210,3 +223,101 @@ FAILED = ProviderError(type="UNAVAILABLE", message="The model is overloaded.")
 def test_an_error_is_told_by_its_status_wherever_it_is_cut(reader, body):
     for at in range(len(body) + 1):
         assert read(reader, body, [at]).error == FAILED
+
+
+def request(*contents, **more):
+    return json.dumps({"contents": list(contents), **more}).encode()
+
+
+def said(*parts, role="user"):
+    return {"role": role, "parts": list(parts)}
+
+
+RESPONSE = {"functionResponse": {"id": "c1", "name": "weather", "response": {"sky": "grey"}}}
+
+
+@for_each(
+    ("contents", "prompt", "answered"),
+    [
+        ((), None, None),
+        ((said({"text": "Hello"}),), "Hello", None),
+        (({"parts": [{"text": "Hello"}]},), "Hello", None),
+        ((said({"text": "<session_context>"}, {"text": "Hello"}),), "Hello", None),
+        ((said({"text": "first"}), said({"text": "so"}, role="model")), None, None),
+        ((said({"text": "first"}), said(RESPONSE)), None, "c1"),
+        ((said(RESPONSE, role="function"),), None, "c1"),
+        ((said({"function_response": {"id": "c2", "name": "now", "response": {}}}),), None, "c2"),
+        ((said({"functionResponse": {"name": "now", "response": {}}}),), None, None),
+        ((said({"inlineData": {"mimeType": "image/png", "data": "AA=="}}),), None, None),
+    ],
+)
+def test_the_prompt_is_the_last_text_of_the_user(contents, prompt, answered):
+    expected = RequestSummary(
+        model="m", user_prompt=prompt and UserPrompt(prompt=prompt), answered_tool_call_id=answered
+    )
+    assert plain(parse_request(request(*contents), "m")) == expected
+
+
+def test_a_conversation_is_found_again_in_the_request_that_goes_on_with_it():
+    first = said({"text": "What is the weather?"})
+    called = said({"functionCall": {"name": "weather", "args": {}}}, role="model")
+    one, two, three = (
+        parse_request(request(*contents), "m").conversation
+        for contents in (
+            (first,),
+            (first, called, said(RESPONSE)),
+            (first, called, said(RESPONSE), said({"text": "Grey."}, role="model"), said({"text": "And now?"})),
+        )
+    )
+    assert (two.continues, three.continues) == (one.key, two.key)
+
+
+def test_the_path_names_the_model_of_a_body_that_does_not():
+    assert parse_request(request(), "gemini-3").model == "gemini-3"
+    assert parse_plain_request(b'{"content": {"parts": [{"text": "Hello"}]}}', "gemini-3") == RequestSummary(
+        model="gemini-3"
+    )
+    with pytest.raises(InvalidRequestError):
+        parse_request(b"[]", "gemini-3")
+
+
+def put_together(*pieces):
+    arguments = StreamedArguments()
+    for path, value in pieces:
+        kind = {bool: "bool_value", str: "string_value", Raw: "number_value"}.get(type(value), "")
+        arguments.add(PartialArgument(path, **({kind: value} if kind else {})))
+    return arguments
+
+
+@for_each(
+    ("pieces", "result"),
+    [
+        ((), {}),
+        ([("$.location", "Bos"), ("$.location", "ton"), ("$.unit", "")], {"location": "Boston", "unit": ""}),
+        ([("$.n", Raw(b"1.50")), ("$.ok", False), ("$.nothing", None)], {"n": 1.5, "ok": False, "nothing": None}),
+        ([("$.a[0].b", "x"), ("$.a[1].b", "y"), ("$.a[0].b", "z")], {"a": [{"b": "xz"}, {"b": "y"}]}),
+        ([("$['odd name']", "x"), ('$["other"].deep', "y")], {"odd name": "x", "other": {"deep": "y"}}),
+        ([("$.a", "text"), ("$.a.b", "within a text")], {"a": "text"}),
+        ([("$.n", Raw(b'"\xff"'))], {"n": "\ufffd"}),
+    ],
+)
+def test_pieces_make_one_object(pieces, result):
+    arguments = put_together(*pieces)
+    assert (json.loads(arguments.text()), arguments.truncated) == (result, False)
+
+
+@for_each("path", ["", "location", "$", "$x", "$.a[", "$.a[*]", "$" + ".a" * 17, "$." + "x" * 2000])
+def test_a_piece_without_a_place_is_left_out_and_that_is_said(path):
+    arguments = put_together(("$.a", "kept"), (path, "lost"))
+    assert (json.loads(arguments.text()), arguments.truncated) == ({"a": "kept"}, True)
+
+
+def test_a_number_stays_as_it_was_written():
+    assert put_together(("$.n", Raw(b"1.50e2"))).text() == '{"n":1.50e2}'
+
+
+def test_no_more_is_kept_than_of_other_calls():
+    arguments = put_together(("$.a", "x" * MAX_TOOL_INPUT), ("$.b", "y"))
+    assert (arguments.truncated, len(arguments.text())) == (True, MAX_TOOL_INPUT + len('{"a":"","b":""}'))
+    many = put_together(*((f"$.a{number}", "") for number in range(MAX_VALUES + 1)))
+    assert (many.truncated, len(json.loads(many.text()))) == (True, MAX_VALUES)

@@ -14,7 +14,7 @@ from intercept.dialects.openai.batches import (
     read_line,
 )
 from intercept.dialects.request_bodies import UNNAMED_MODEL
-from intercept.formats.last_members import MAX_TAIL_BYTES
+from intercept.formats.json_text import MAX_TAIL_BYTES
 from intercept.records import Reading, TokenUsage
 from tests.cases import for_each
 

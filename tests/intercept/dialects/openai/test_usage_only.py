@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.dialects.openai.usage_only import body_reader, parse_form, parse_request, stream_reader, tokens
-from intercept.formats.last_members import MAX_TAIL_BYTES
+from intercept.formats.json_text import MAX_TAIL_BYTES
 from intercept.records import ProviderError, Reading, TokenUsage, UsageSource
 from tests.cases import for_each
 

@@ -7,9 +7,9 @@ from msgspec import Raw
 from tornado.httputil import HTTPHeaders
 
 from intercept.apis import InvalidRequestError
-from intercept.callers.tags import HEADER, MAX_TAGS, MAX_VALUE, metadata_tags, read_tags, together
 from intercept.dialects import anthropic as messages
 from intercept.dialects.openai import chat_completions, responses
+from intercept.tags import HEADER, MAX_TAGS, MAX_VALUE, metadata_tags, read_tags, together
 from tests.cases import for_each
 
 

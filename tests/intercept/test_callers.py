@@ -2,8 +2,45 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from intercept.callers.clients import MAX_SESSION_ID, client_name, session_id
+from intercept.callers import MAX_SESSION_ID, MAX_VALUE, Agent, client_name, read_agent, retry_count, session_id
 from tests.cases import for_each
+
+SENT = {
+    "x-claude-code-agent-id": "agent-2",
+    "x-claude-code-parent-agent-id": "agent-1",
+    "x-claude-code-request-class": "subagent",
+    "x-claude-code-agent-type": "Explore",
+    "x-claude-code-compaction": "auto",
+    "x-claude-code-prompt-id": "prompt-7",
+    "x-claude-code-prev-tool-durations": "Bash=742;Read=9",
+}
+
+
+def test_the_ids_and_hints_of_claude_code_are_read():
+    assert read_agent(HTTPHeaders(SENT)) == Agent(
+        id="agent-2",
+        parent_id="agent-1",
+        hints={
+            "request_class": "subagent",
+            "agent_type": "Explore",
+            "compaction": "auto",
+            "prompt_id": "prompt-7",
+            "prev_tool_durations": "Bash=742;Read=9",
+        },
+    )
+
+
+def test_what_is_not_sent_or_empty_is_absent():
+    assert read_agent(HTTPHeaders()) == Agent()
+    assert read_agent(HTTPHeaders(dict.fromkeys(SENT, " "))) == Agent()
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SENT)), st.binary(max_size=600)))
+def test_every_value_is_bounded(headers):
+    agent = read_agent({name.title(): value.decode("latin-1") for name, value in headers.items()})
+    values = [agent.id or "", agent.parent_id or "", *agent.hints.values()]
+    assert max(map(len, values)) <= MAX_VALUE
+
 
 CLIENTS = {
     "Mux": {"User-Agent": "mux/0.9.1"},
@@ -149,3 +186,31 @@ def test_a_session_id_is_bounded():
 def test_no_hint_raises(hint):
     session = session_id("Claude Code", HTTPHeaders(), hint)
     assert session is None or 0 < len(session) <= MAX_SESSION_ID
+
+
+@for_each(
+    ("headers", "count"),
+    [
+        ({}, 0),
+        ({"x-stainless-retry-count": "0"}, 0),
+        ({"x-stainless-retry-count": " 2 "}, 2),
+        ({"x-stainless-retry-count": "999"}, 999),
+        ({"x-stainless-retry-count": "1000"}, 0),
+        ({"x-stainless-retry-count": "-1"}, 0),
+        ({"x-stainless-retry-count": "\u0663"}, 0),
+        ({"amz-sdk-request": "attempt=1"}, 0),
+        ({"amz-sdk-request": "attempt=3; max=3"}, 2),
+        ({"amz-sdk-request": "ttl=20260101T000000Z; attempt=2; max=3"}, 1),
+        ({"amz-sdk-request": "attempt=0"}, 0),
+        ({"amz-sdk-request": "attempts=3"}, 0),
+        ({"x-stainless-retry-count": "1", "amz-sdk-request": "attempt=9"}, 1),
+    ],
+)
+def test_clients_say_how_often_they_have_tried(headers, count):
+    assert retry_count(HTTPHeaders(headers)) == count
+
+
+@given(st.text(), st.text())
+def test_whatever_is_sent_is_a_count(stainless, amazon):
+    found = retry_count({"X-Stainless-Retry-Count": stainless, "amz-sdk-request": amazon})
+    assert 0 <= found <= 999

@@ -1,13 +1,63 @@
-"""Which client sent a request, and in which of its sessions."""
+"""Who calls, by a request's headers: which client, in which of its sessions, which agent of it, and at which try.
+
+Which agent of Claude Code sent a request its own headers say. The two ids are always there for a subagent; the hints only where
+`CLAUDE_CODE_GATEWAY_HINT_HEADERS=1` is set in its environment.
+
+The SDKs that Stainless makes (OpenAI's, Anthropic's and others) count in `X-Stainless-Retry-Count` how often they have tried
+before; those of AWS say in `amz-sdk-request` which attempt it is (`attempt=2; max=3`), from one.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from msgspec import Struct, field
+
 from intercept.formats.json_text import as_text, read_object
+
+MAX_VALUE: Final = 256
+"""Characters of an id or a hint."""
+
+_PREFIX: Final = "X-Claude-Code-"
+_AGENT_ID: Final = f"{_PREFIX}Agent-Id"
+_PARENT_AGENT_ID: Final = f"{_PREFIX}Parent-Agent-Id"
+_HINTS: Final = {
+    "request_class": f"{_PREFIX}Request-Class",
+    "agent_type": f"{_PREFIX}Agent-Type",
+    "compaction": f"{_PREFIX}Compaction",
+    "prompt_id": f"{_PREFIX}Prompt-Id",
+    "prev_tool_durations": f"{_PREFIX}Prev-Tool-Durations",
+}
+
+
+class Agent(Struct, frozen=True, kw_only=True):
+    """Which agent of a session sent a request; None is the session's main one, or a client that does not say.
+
+    `hints` are those that were sent: `request_class` (main, subagent, workflow, compaction, auxiliary), `agent_type`,
+    `compaction`, `prompt_id`, `prev_tool_durations` (in milliseconds: `Bash=742;Read=9`).
+    """
+
+    id: str | None = None
+    parent_id: str | None = None
+    hints: dict[str, str] = field(default_factory=dict)
+
+
+def read_agent(headers: Mapping[str, str]) -> Agent:
+    """Read the headers, in any case; each value is cut at `MAX_VALUE`."""
+    return Agent(
+        id=_value(headers, _AGENT_ID),
+        parent_id=_value(headers, _PARENT_AGENT_ID),
+        hints={name: value for name, header in _HINTS.items() if (value := _value(headers, header))},
+    )
+
+
+def _value(headers: Mapping[str, str], name: str) -> str | None:
+    return headers[name].strip()[:MAX_VALUE] or None if name in headers else None
+
 
 MAX_SESSION_ID: Final = 256
 """Characters of a session id."""
@@ -145,3 +195,18 @@ def _recognised(user_agent: str, originator: str) -> tuple[str, bool]:
 def _claude_code_session(user_id: str) -> str:
     _, separator, session = user_id.rpartition("_session_")
     return as_text(read_object(user_id.encode()).get("session_id")) or (session if separator else "")
+
+
+COUNT_HEADER: Final = "X-Stainless-Retry-Count"
+ATTEMPT_HEADER: Final = "amz-sdk-request"
+
+_COUNT: Final = re.compile(r"\s*([0-9]{1,3})\s*")
+_ATTEMPT: Final = re.compile(r"(?:[^;]{0,64};){0,8}\s*attempt=([0-9]{1,3})\s*(?:;|\Z)")
+
+
+def retry_count(headers: Mapping[str, str]) -> int:
+    """Return the number of earlier tries, 0 if the client does not say. Headers are looked up in any case."""
+    if COUNT_HEADER in headers and (found := _COUNT.fullmatch(headers[COUNT_HEADER])):
+        return int(found[1])
+    found = _ATTEMPT.match(headers[ATTEMPT_HEADER]) if ATTEMPT_HEADER in headers else None
+    return max(int(found[1]) - 1, 0) if found else 0

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from intercept.callers.conversations import KEY_BYTES, MAX_COMPARED_CHARACTERS, MAX_SCANNED, conversation_id
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
+from intercept.conversations import KEY_BYTES, MAX_COMPARED_CHARACTERS, MAX_SCANNED, conversation_id
 from intercept.dialects.drafts import MAX_NAME
 from tests.cases import for_each
 

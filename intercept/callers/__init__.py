@@ -1,1 +1,0 @@
-"""Who calls, by what a request says of itself: its client, its agent, its conversation."""

@@ -1,1 +1,0 @@
-"""Errors in plain words, and those that are alike."""

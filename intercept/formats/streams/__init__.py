@@ -1,1 +1,0 @@
-"""Formats that are read piece by piece as they arrive."""

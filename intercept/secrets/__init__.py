@@ -1,1 +1,0 @@
-"""Credentials in text: found by their shape or their value, and taken out."""
