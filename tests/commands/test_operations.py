@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from commands.operations import COLUMNS, ROWS, name_of
-from handlers.api.money.prices import NO_PROVIDER
+from handlers.api.money import NO_PROVIDER
 from handlers.openapi.document import openapi_document
 from handlers.operations.catalogue import OPERATIONS
 from server import COMMANDS

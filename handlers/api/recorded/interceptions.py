@@ -1,20 +1,37 @@
-"""The recorded calls, newest first, and one of them."""
+"""Recorded calls: lists of them, one of them, those that happen now, and all of them as a download.
+
+A list is sent row by row, as fast as the client takes it; unsent rows are kept as MongoDB sent them. Events are those of the
+HTML standard, section "Server-sent events": a browser's `EventSource` reconnects by itself, with the last id that it got.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Annotated, Any, Literal, Protocol, TypeAlias
 from uuid import UUID
 
-from handlers.api.recorded.pages import page_of
+import msgspec
+from msgspec import Meta
+
+from handlers.api.control import PIECE_BYTES
 from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
-from handlers.operations.operation import Ask, Pieces, operation
-from handlers.operations.query import Paged
+from handlers.operations.operation import Ask, Download, Pieces, Stream, operation
+from handlers.operations.query import Paged, Query
 from handlers.problems import Problem, sentence
 from intercept.ids import format_id
+from resources.errors import Error
 from resources.fields import doc
+from resources.recorded.export_formats import FORMATS, Format
 from resources.recorded.interceptions import Interception, InterceptionList
 from storage.accounts.events import Way
+from storage.accounts.users import User
+from storage.live.filter_eval import TEXTS
+from storage.live.listeners import End, Event, Listener
+from storage.live.live import TooManyListenersError
+from storage.mongo.change_stream import ForgottenPositionError, InvalidPositionError
+from storage.mongo.documents.rows import Rows
+from storage.queries.interceptions import TooManyExportsError
 
 UNKNOWN_INTERCEPTION = "there is no interception with this id that you may see"
 
@@ -72,3 +89,194 @@ async def get_interception(ask: Ask, id_: Annotated[UUID, doc("The id of the int
         raise Problem(404, sentence(UNKNOWN_INTERCEPTION))
     sight = Sight(ask, Way.DETAIL, (("interception_id", format_id(document["_id"])),))
     return sight.resource_of(document, await ask.bridge.identities.users_by_id([document["initiator_id"]]))
+
+
+class Row(Protocol):
+    """A resource that has an id."""
+
+    id: UUID
+
+
+MakeRow: TypeAlias = Callable[[Mapping[str, Any], Mapping[UUID, User]], Row]
+MakePage: TypeAlias = Callable[[UUID | None], msgspec.Struct]
+Complete: TypeAlias = Callable[[Sequence[Mapping[str, Any]], Sequence[Any]], Awaitable[None]]
+"""Adds to rows what takes long to find in their documents."""
+
+
+def around_list(resource: msgspec.Struct) -> tuple[bytes, bytes]:
+    """Return what stands in front of the items of a resource's last list, which is empty, and what behind them."""
+    head, _, tail = msgspec.json.encode(resource).rpartition(b"[]")
+    return head + b"[", b"]" + tail
+
+
+async def page_of(
+    ask: Ask, make_page: MakePage, rows: Rows, make_row: MakeRow, complete: Complete | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Make a page with its rows, piece by piece.
+
+    Args:
+        ask: Who asks.
+        make_page: Makes the page, without its rows, of the id of its last row, None unless it was cut for its size.
+        rows: The rows, which are taken.
+        make_row: Makes a resource of a document, with the users that are known.
+        complete: See `Complete`.
+
+    Raises:
+        DatabaseUnavailableError: The names of users cannot be read.
+    """
+    yield around_list(make_page(None))[0]
+    last = None
+    async for piece, id_ in _rows_of(ask, rows, make_row, complete):
+        yield piece
+        last = id_
+    yield around_list(make_page(last if rows.is_cut else None))[1]
+
+
+async def rows_of(ask: Ask, rows: Rows, make_row: MakeRow) -> AsyncGenerator[bytes, None]:
+    """Make rows with commas between them, piece by piece; raises as `page_of`."""
+    async for piece, _ in _rows_of(ask, rows, make_row, None):
+        yield piece
+
+
+async def _rows_of(
+    ask: Ask, rows: Rows, make_row: MakeRow, complete: Complete | None
+) -> AsyncGenerator[tuple[bytes, UUID], None]:
+    """Make rows, some at a time, each time with the id of the last one."""
+    users: dict[UUID, User] = {}
+    comma = b""
+    for chunk in rows.take(PIECE_BYTES):
+        if unknown := {document["initiator_id"] for document in chunk} - users.keys():
+            users |= await ask.bridge.identities.users_by_id(unknown)
+        made = [make_row(document, users) for document in chunk]
+        if complete is not None:
+            await complete(chunk, made)
+        yield comma + b",".join(map(msgspec.json.encode, made)), made[-1].id
+        comma = b","
+
+
+# What a client that was cut off waits before it comes back.
+RETRY_MILLISECONDS = 2_000
+INVALID_EVENT_ID = "Last-Event-ID is not the id of an event of this server."
+FORGOTTEN_EVENT_ID = "Events after this Last-Event-ID are no longer available; reconnect without it."
+# An empty id makes a client forget the one that it has.
+RESET = b"event: reset\nid:\ndata: %s\n\n" % msgspec.json.encode(Error(FORGOTTEN_EVENT_ID))
+TOO_MANY_TAILS = "The maximum number of live tails is reached. Please try again later."
+
+
+class LiveQuery(Query, frozen=True):
+    """Which interceptions."""
+
+    q: SearchText = ""
+
+
+@operation("GET", "interceptions/live", in_demo=False, raises={403: NOT_FOR_READERS, 410: FORGOTTEN_EVENT_ID})
+async def watch_interceptions(ask: Ask, query: LiveQuery, stream: Stream) -> None:
+    """Watch interceptions as they start and end.
+
+    Server-sent events: `interception` with one as its data, when it starts and when it ends; `reset` when the events since
+    `Last-Event-ID` are not known any more.
+    """
+    sight = Sight(ask, Way.LIVE)
+    search = await sight.query(query.q, in_flight=True)
+    # In this order: what a member may not see must not take the time that a search of theirs takes.
+    own = [] if ask.visible_to is None else [{"initiator_id": ask.visible_to}]
+    conditions: list[Mapping[str, Any]] = [*own, dict(search.conditions)]
+    if search.search.texts is not None:
+        conditions.append({TEXTS: search.search.texts})
+    if ask.is_head:
+        return
+    after = stream.last_event_id or None
+    try:
+        listening = ask.bridge.live.listen(conditions, after=after, on_slow=stream.cut, texts=sight.shows_texts)
+        async with listening as listener:
+            stream.ending = lambda: listener.end(End.LEFT)
+            await _send_events(ask, sight, listener, stream)
+    except InvalidPositionError as error:
+        raise Problem(400, INVALID_EVENT_ID) from error
+    except ForgottenPositionError as error:
+        raise Problem(410, FORGOTTEN_EVENT_ID) from error
+    except TooManyListenersError as error:
+        raise Problem(503, TOO_MANY_TAILS, {"Retry-After": "5"}) from error
+
+
+async def _send_events(ask: Ask, sight: Sight, listener: Listener, stream: Stream) -> None:
+    await stream.send(b"retry: %d\n\n" % RETRY_MILLISECONDS)
+    while event := await ask.bridge.live.next(listener):
+        await stream.send(written(event))
+        if event.initiator is not None and sight.shows_texts:
+            sight.note_read(event.initiator.id, {event.initiator.id: event.initiator})
+    if listener.ended is End.FORGOTTEN:
+        await stream.send(RESET)
+    elif listener.ended is End.FAILED:
+        stream.cut()
+
+
+def written(event: Event) -> bytes:
+    """An event in the form of the standard. One without data only sets the id for a reconnect."""
+    id_ = b"" if event.position is None else b"id: %s\n" % event.position.encode()
+    if event.interception is None:
+        return b": heartbeat\n%s\n" % id_
+    return b"event: interception\n%sdata: %s\n\n" % (id_, event.interception)
+
+
+TOO_MANY_EXPORTS = "The maximum number of exports is reached. Please try again later."
+MAX_ROWS = 2**31 - 1
+# Interceptions that are written before other requests run: about two milliseconds' work.
+CHUNK = 25
+
+Pages: TypeAlias = AsyncGenerator[list[dict[str, Any]], None]
+
+
+class ExportQuery(Query, frozen=True):
+    """What is exported, and how it is written."""
+
+    format: Annotated[
+        Literal["ndjson", "csv"],
+        doc("Lines of JSON, each an interception, or CSV (RFC 4180) with a row of names first."),
+    ] = "ndjson"
+    q: SearchText = ""
+    after_id: AfterId = None
+    limit: Annotated[
+        Annotated[int, Meta(ge=1, le=MAX_ROWS)] | None, doc("The maximum number of items; without it all.")
+    ] = None
+
+
+@operation(
+    "GET",
+    "interceptions/export",
+    shares=True,
+    media=("application/x-ndjson", "text/csv"),
+    raises={403: NOT_FOR_READERS},
+)
+async def export_interceptions(ask: Ask, query: ExportQuery) -> Download:
+    """Export all interceptions that match.
+
+    Newest first. To continue an interrupted export, pass the last received id as `after_id`. If something fails half way,
+    the connection is closed early.
+    """
+    bridge, written = ask.bridge, FORMATS[query.format]
+    search = await Sight(ask, Way.EXPORT).query(query.q)
+    if search.search.texts is not None:
+        pages: Pages = bridge.search.pages(search, after_id=query.after_id, limit=query.limit)
+    else:
+        pages = bridge.interceptions.pages(
+            search.conditions, visible_to=ask.visible_to, after_id=query.after_id, limit=query.limit
+        )
+    return Download(written.content_type, f"interceptions.{query.format}", _written(ask, written, pages))
+
+
+async def _written(ask: Ask, written: Format, reading: Pages) -> AsyncGenerator[bytes, None]:
+    """Write pages. The next one is read when the client has read the one before; only one is in memory."""
+    sight, begin = Sight(ask, Way.EXPORT), written.head
+    try:
+        async with aclosing(reading) as pages:
+            async for page in pages:
+                users = await ask.bridge.identities.users_by_id({document["initiator_id"] for document in page})
+                for start in range(0, len(page), CHUNK):
+                    interceptions = [sight.resource_of(document, users) for document in page[start : start + CHUNK]]
+                    yield begin + written.rows(ask.bridge.secrets.hide(interceptions))
+                    begin = b""
+    except TooManyExportsError as error:
+        raise Problem(503, TOO_MANY_EXPORTS, {"Retry-After": "5"}) from error
+    if begin:
+        yield begin

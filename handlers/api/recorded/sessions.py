@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from handlers.api.recorded.pages import around_list, page_of, rows_of
+from handlers.api.recorded.interceptions import around_list, page_of, rows_of
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, Download, Pieces, operation
 from handlers.operations.query import Paged, Query

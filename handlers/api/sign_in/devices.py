@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from handlers.api.accounts.tokens import OWNERS_CREATE, check_creation
+from handlers.api.accounts import OWNERS_CREATE, check_creation
 from handlers.api.sign_in.sign_in import SmallBodyHandler
 from handlers.base import TOO_MANY_FAILURES
 from handlers.operations.operation import PEOPLE, Ask, operation

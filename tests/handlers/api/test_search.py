@@ -335,7 +335,7 @@ async def test_errors_are_those_of_the_failed_calls_that_say_the_words(running, 
     assert await errors("password") == (2, {"overloaded", "the password is wrong"}, True)
     assert await errors('"password is"') == (1, {"the password is wrong"}, True)
     assert await errors("hello -password") == (1, {"overloaded"}, True)
-    monkeypatch.setattr("handlers.api.recorded.errors.MAX_SAYING", 1)
+    monkeypatch.setattr("handlers.api.recorded.statistics.MAX_SAYING", 1)
     assert (await errors("password"))[::2] == (1, False)
 
 

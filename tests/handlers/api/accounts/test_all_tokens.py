@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from handlers.api.accounts.tokens import NOT_IN_ADDRESSES, OWNERS_CREATE
+from handlers.api.accounts import NOT_IN_ADDRESSES, OWNERS_CREATE
 from intercept.times import format_time
 from settings import TokenCreation
 from storage.accounts.identities import TOO_MANY_TOKENS

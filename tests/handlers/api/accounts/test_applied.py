@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handlers.api.accounts.applied import UNKNOWN
+from handlers.api.policies import UNKNOWN
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
 from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
 from tests.handlers.dataplane.test_policies import hold, own

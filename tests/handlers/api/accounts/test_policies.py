@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.api.accounts.policies import (
+from handlers.api.policies import (
     MAX_POLICY_BYTES,
 )
 from handlers.operations.handler import TOO_LARGE

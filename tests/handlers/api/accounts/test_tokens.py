@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from handlers.api.accounts.tokens import OWNERS_CREATE
+from handlers.api.accounts import OWNERS_CREATE
 from handlers.base import UNRECOGNISED
 from intercept.times import format_time
 from settings import TokenCreation

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from handlers.api.accounts.policies import store_of
+from handlers.api.policies import store_of
 from intercept.times import format_time
 from limits.policies.reading import read_policy
 from limits.policies.sources import Level

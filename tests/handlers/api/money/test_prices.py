@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from handlers.api.money.prices import NO_PROVIDER
+from handlers.api.money import NO_PROVIDER
 from handlers.operations.operation import NOTE_HEADER
 from resources.money.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, TOO_MANY, TWICE
 from storage.costs.own_prices import MAX_PRICES

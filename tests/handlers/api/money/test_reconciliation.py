@@ -12,8 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from handlers.api.money import reconciliation
-from handlers.api.money.reconciliation import NO_KEY, TOO_SLOW
+from handlers.api import money
+from handlers.api.money import NO_KEY, REPORTS_TOO_SLOW
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
 from resources.money.prices import NOT_A_TIME
 from resources.money.reconciliation_body import READ_FROM_FILES
@@ -204,9 +204,9 @@ class Silent:
 async def test_reports_that_take_too_long_and_days_without_records_are_refused(compare, monkeypatch, running):
     # reports that take too long are given up
     silent = Silent()
-    monkeypatch.setattr(reconciliation, "read_report", silent.read)
-    monkeypatch.setattr(reconciliation, "RECONCILE_SECONDS", 0.01)
-    assert await compare() == (504, {"message": TOO_SLOW.format("anthropic", 0.01)})
+    monkeypatch.setattr(money, "read_report", silent.read)
+    monkeypatch.setattr(money, "RECONCILE_SECONDS", 0.01)
+    assert await compare() == (504, {"message": REPORTS_TOO_SLOW.format("anthropic", 0.01)})
     assert silent.left.is_set()
     await running.afresh()
     # days that are not recorded any more are refused
@@ -220,7 +220,7 @@ async def test_reports_that_take_too_long_and_days_without_records_are_refused(c
 @pytest.mark.parametrize("where", ["read_report", "read_recorded"])
 async def test_nothing_more_is_read_for_a_client_that_leaves(running, monkeypatch, where):
     silent = Silent()
-    monkeypatch.setattr(reconciliation, where, silent.read)
+    monkeypatch.setattr(money, where, silent.read)
     client = await running.client()
     await client.send("POST", PATH, running.headers, json.dumps(ASKED).encode())
     await silent.requested.wait()

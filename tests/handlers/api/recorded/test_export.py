@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from handlers.api import control
-from handlers.api.recorded import export
+from handlers.api.recorded import interceptions
 from resources.recorded.export_formats import COLUMNS
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
@@ -28,7 +28,7 @@ LIST = "/api/v2/aibridge/interceptions"
 def small_pages(monkeypatch):
     """Pages of three, written two at a time."""
     monkeypatch.setattr(reader_module, "PAGE", 3)
-    monkeypatch.setattr(export, "CHUNK", 2)
+    monkeypatch.setattr(interceptions, "CHUNK", 2)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handlers.api.recorded.question_query import CHANGE_OF_NOTHING, MAX_BUCKETS, QuestionQuery
+from handlers.api.recorded.statistics import CHANGE_OF_NOTHING, MAX_BUCKETS, QuestionQuery
 from handlers.operations.query import INVALID, read_query
 from handlers.problems import ValidationProblem
 from storage.queries.questions.calendar import Period, starts

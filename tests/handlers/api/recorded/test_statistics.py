@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from handlers.api.recorded.question_query import QuestionQuery
+from handlers.api.recorded.statistics import QuestionQuery
 from handlers.operations.problems import too_much
 from handlers.operations.query import INVALID
 from storage.accounts.users import Role

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from handlers.api.accounts.tokens import OWNERS_CREATE
+from handlers.api.accounts import OWNERS_CREATE
 from handlers.api.sign_in.devices import TOO_MANY_STARTS
 from resources.accounts.devices import GRANT_TYPE
 from runtime.assembly import DEVICE_STARTS

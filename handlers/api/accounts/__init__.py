@@ -1,1 +1,0 @@
-"""Users, their tokens and sign-ins, changes of them, and the audit trail."""

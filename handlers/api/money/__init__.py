@@ -1,1 +1,0 @@
-"""Money by HTTP: own prices, and what calls cost."""
