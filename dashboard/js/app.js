@@ -51,7 +51,7 @@ export function App() {
       forget();
     };
   }, []);
-  if (error) return html`<main class="gate"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} />${IN_DEMO && html`<${InDemo} />`}</main>`;
+  if (error) return html`<main class="gate stack"><h1>AI Bridge</h1><${Failure} error=${error} retry=${meet} />${IN_DEMO && html`<${InDemo} />`}</main>`;
   if (user === undefined) return html`<header class="top"><span class="brand"><img src="dashboard/icon.svg" alt="" width="22" height="22" />AI Bridge</span></header>`;
   if (user === null) return html`<${SignIn} refusal=${refusal} onSignedIn=${meet} />`;
   return html`<${Shell} route=${route} user=${user}><${View} failure=${failure} route=${route} user=${user} onMyself=${meet} /><//>`;

@@ -32,9 +32,9 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
     choose({ q: found, ...(range ? { range, from: "", to: "" } : {}) });
   };
   return html`
-    <div class="view-bar">
-      <div class="bar-line">
-        <div class="choices">
+    <div class="view-bar stack">
+      <div class="bar-line flow">
+        <div class="choices flow">
           <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
           ${children}
         </div>

@@ -26,7 +26,7 @@ export function SavedViews({ route, user }) {
   const openDialog = (what, view) => setDialog({ what, view });
   const close = () => setDialog(null);
   return html`
-    <div class="saved">
+    <div class="saved flow">
       <${Menu} open=${open} onOpen=${setOpen}>
         <${Pending} data=${list.data} error=${list.error} retry=${list.reload} />
         ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet. “Save view” keeps what is shown under a name.</p>`}
@@ -61,7 +61,7 @@ function Menu({ open, onOpen, children }) {
     box.current.querySelector("button").focus();
   };
   return html`
-    <div class="menu" ref=${box} onKeyDown=${press}>
+    <div class="menu flow" ref=${box} onKeyDown=${press}>
       <button type="button" aria-expanded=${open} aria-controls="saved-views" onClick=${() => onOpen(!open)}>Saved views</button>
       <section id="saved-views" class="menu-list" aria-label="Saved views" hidden=${!open}>${open && children}</section>
     </div>

@@ -53,7 +53,7 @@ export function Search({ q, user, onSearch, example, known }) {
     onSearch(without(all.length - 1));
   };
   return html`
-    <form class="chips" role="search" onSubmit=${submit}>
+    <form class="chips flow" role="search" onSubmit=${submit}>
       ${all.map(
         (term, index) =>
           html`<span class="chip" key=${`${index}${term.text}`}>${term.text}<button type="button" class="plain" aria-label=${`Without ${term.text}`} onClick=${() => remove(index)}>×</button></span>`,
@@ -143,7 +143,7 @@ function FoundToken({ token, error, onRevoked, onClose }) {
     onRevoked();
   };
   return html`
-    <section class="found-token" aria-label="The token">
+    <section class="card found-token" aria-label="The token">
       <p role="status">
         This is <b>${name || "a token without a name"}</b> (<code>${id}</code>) of <a href=${href("users", user.username)}>${user.username}</a>.${" "}
         ${used ? `It was last used ${time(used)} by ${client} at ${address}.` : "It was never used."}${" "}

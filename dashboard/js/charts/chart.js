@@ -79,7 +79,7 @@ export function Chart({ title, kind, times, step, rows, before, format, nothing,
       <figcaption>
         <h2>${title}</h2>
         <span class="quiet when">${shown}</span>
-        <ul class="legend">
+        <ul class="legend flow">
           ${!blank && all.map(
             ({ name, colour, values, total, href }) => html`
               <li key=${name}>

@@ -14,7 +14,7 @@ export const DEMO = "demo-company/";
 /** What is said on every view of the demo company. */
 export function InDemo() {
   return html`
-    <div class="demo-note">
+    <div class="demo-note flow">
       <p><strong>A demo company is shown.</strong> Its people and calls are invented. You look at it as its auditor.</p>
       <a href=${ROOT}>Back to your own calls</a>
     </div>

@@ -96,7 +96,7 @@ function Help({ views, onClose }) {
           `,
         )}
       </div>
-      <div class="buttons"><button type="button" onClick=${onClose}>Close</button></div>
+      <div class="buttons flow"><button type="button" onClick=${onClose}>Close</button></div>
     <//>
   `;
 }

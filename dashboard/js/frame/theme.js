@@ -28,7 +28,7 @@ export function chooseTheme(theme) {
 
 /** Show the page so. */
 export function showTheme(theme = chosenTheme()) {
-  document.documentElement.dataset.theme = theme;
+  document.documentElement.style.colorScheme = theme === "system" ? "" : theme;
   dispatchEvent(new CustomEvent(CHANGED, { detail: theme }));
 }
 

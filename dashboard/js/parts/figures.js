@@ -61,8 +61,8 @@ export function UsageFigures({ usage, cost }) {
 export function UsageShort({ usage }) {
   const into = tokensIn(usage);
   const out = usage.output_tokens;
-  if (into === null && out === null) return html`<span class="usage quiet">${UNKNOWN}</span>`;
-  return html`<span class="usage"><span class="said">tokens in</span>${short(into)}<span class="quiet" aria-hidden="true"> → </span><span class="said">out</span>${short(out)}</span>`;
+  if (into === null && out === null) return html`<span class="usage number quiet">${UNKNOWN}</span>`;
+  return html`<span class="usage number"><span class="said">tokens in</span>${short(into)}<span class="quiet" aria-hidden="true"> → </span><span class="said">out</span>${short(out)}</span>`;
 }
 
 /** The counts of an interception. */

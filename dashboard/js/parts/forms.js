@@ -26,7 +26,7 @@ export function Field({ label, hint, options, value, onText, ...input }) {
     </select>
   `;
   return html`
-    <label class="field">
+    <label class="field stack">
       <span>${label}</span>
       ${options ? choice() : input.rows ? html`<textarea ...${own}></textarea>` : html`<input type="text" ...${own} />`}
       ${hint && html`<small class="quiet">${hint}</small>`}
@@ -83,10 +83,10 @@ export function DialogForm({ title, verb, kind = "primary", save, onClose, onSta
   const { busy, error, run } = useChange();
   return html`
     <${Dialog} title=${title} onClose=${onClose}>
-      <form class="form" onSubmit=${submitting(() => run(save))}>
+      <form class="form stack" onSubmit=${submitting(() => run(save))}>
         ${children}
         ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
-        <div class="buttons">
+        <div class="buttons flow">
           <button type="button" onClick=${onClose}>Cancel</button>
           <button type="submit" class=${kind} disabled=${busy || !isReady}>${verb}</button>
         </div>
@@ -106,7 +106,7 @@ export function LineForm({ fields, initial, verb, kind, disabled, act }) {
   const { drawn, given, reset } = useFields(fields, initial);
   const { busy, error, run } = useChange();
   return html`
-    <form class="form across" onSubmit=${submitting(() => run(() => act(given).then(reset)))}>
+    <form class="form across stack" onSubmit=${submitting(() => run(() => act(given).then(reset)))}>
       ${drawn}
       <button type="submit" class=${kind} disabled=${busy || disabled}>${verb}</button>
     </form>
@@ -125,10 +125,10 @@ export function ChangeForm({ fields, initial, save, onStale, children }) {
     setSaved(true);
   };
   return html`
-    <form class="form" onSubmit=${submitting(() => run(act))}>
+    <form class="form stack" onSubmit=${submitting(() => run(act))}>
       ${drawn}
       ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
-      <div class="buttons">
+      <div class="buttons flow">
         <span role="status" class="quiet">${saved && unchanged ? "Saved" : ""}</span>
         ${children}
         <button type="submit" class="primary" disabled=${busy || unchanged}>Save</button>

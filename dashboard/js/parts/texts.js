@@ -34,7 +34,7 @@ export function Created({ label, heading, secret, what, onDone, children }) {
   const title = useRef(null);
   useLayoutEffect(() => title.current?.focus(), []);
   return html`
-    <section class="created" aria-label=${label}>
+    <section class="created stack" aria-label=${label}>
       ${heading && html`<h3 ref=${title} tabindex="-1">${heading}</h3>`}
       <p>${children}</p>
       <p class="secret"><code>${secret}</code> <${CopyButton} text=${secret} what=${what} /></p>

@@ -15,8 +15,8 @@ function Reference() {
   const load = () => get("../../../openapi.json").then((loaded) => setLoaded({ description: loaded }), (failure) => setLoaded({ error: failure }));
   useEffect(() => void load(), []);
   useEffect(() => document.getElementById(location.hash.slice(1))?.scrollIntoView(), [description]);
-  if (error) return html`<main class="gate"><${Failure} error=${error} retry=${load} /></main>`;
-  if (!description) return html`<main class="gate"><${Loading} /></main>`;
+  if (error) return html`<main class="gate stack"><${Failure} error=${error} retry=${load} /></main>`;
+  if (!description) return html`<main class="gate stack"><${Loading} /></main>`;
   const toggle = (id, isOpen) => {
     setOpen((before) => new Set(isOpen ? [...before, id] : [...before].filter((one) => one !== id)));
     if (isOpen) history.replaceState(null, "", `#${id}`);

@@ -70,7 +70,7 @@ export function Figures({ figures, id, terms, used, params }) {
   const calls = (more) => href("interceptions", "", { q: searchFor({ ...terms, ...more }), ...range });
   const explore = href("explore", "", { q: searchFor(terms), by: "model", ...range });
   return html`
-    <p class="row-figures">
+    <p class="row-figures flow">
       ${!totals && html`<span aria-hidden="true">…</span>`}
       ${totals && !total && html`<span>no calls</span>`}
       ${

@@ -47,7 +47,7 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
   const pane = (close) => html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${show} onMembers=${pages.reload} />`;
   return html`
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}</p>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a group</button>`}
     </div>

@@ -26,7 +26,7 @@ const LIFETIMES = [
 /** One's own, for everybody. */
 export default function OwnTokens({ route, user }) {
   return html`
-    <div class="prose">
+    <div class="prose stack">
       <h2>Your tokens</h2>
       <p>
         A token tells the bridge that it is you who calls. Give <a href=${href("connect")}>each client</a> one of its own: then you can

@@ -49,7 +49,7 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
     html`<${UserPane} key=${chosen} of=${chosen} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${() => show()} onMyself=${onMyself} />`;
   return html`
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
       ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a user</button>`}

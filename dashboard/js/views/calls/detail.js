@@ -30,7 +30,7 @@ function Body({ interception }) {
   return html`
     <p class="quiet"><a href=${href("interceptions", "", { q: searchFor({ user: initiator.username }) })}>${initiator.username}</a> with ${client ?? "an unknown client"} to ${provider}, ${time(started)}</p>
     ${error &&
-    html`<section class="wrong"><h3>Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
+    html`<section class="wrong"><h3 class="bad">Error</h3><p><code>${error.type}</code></p>${error.message && html`<p class="text">${error.message}</p>`}</section>`}
     ${why(reason) && html`<p class="quiet why">${why(reason)}</p>`}
     <section><h3>Time</h3><${Timing} interception=${interception} /></section>
     ${interception.tries.length > 0 && html`<section><h3>Tries</h3><${Tries} tries=${interception.tries} /></section>`}
@@ -52,7 +52,7 @@ function Advisors({ usages }) {
 /** Every try at a provider, and its result. */
 function Tries({ tries }) {
   return html`
-    <ol class="key-list">
+    <ol class="key-list stack">
       ${tries.map(
         ({ provider_name: provider, credential_hint: hint, status, error, ms }, number) => html`
           <li key=${number}>
@@ -156,6 +156,8 @@ export function CacheBreak({ cache }) {
   `;
 }
 
+const COLOURS = { bridge: "var(--series-4)", provider: "var(--series-1)", answer: "var(--series-2)", unknown: "var(--series-other)" };
+
 /** A bar of the parts with a known length, and the numbers of all. */
 function Timing({ interception }) {
   const { started_at: started, upstream_asked_at: sent, ended_at: ended, connecting } = interception;
@@ -164,12 +166,12 @@ function Timing({ interception }) {
   const sum = Math.max(1, known.reduce((total, { ms }) => total + ms, 0));
   const written = (ms) => (ms === null ? "under way" : duration(ms));
   return html`
-    <div class="timing">
+    <div class="timing stack">
       <div class="bar" aria-hidden="true">
-        ${known.map(({ kind, ms }) => html`<span key=${kind} class=${kind} style=${{ width: `${(100 * ms) / sum}%` }}></span>`)}
+        ${known.map(({ kind, ms }) => html`<span key=${kind} style=${{ background: COLOURS[kind], width: `${(100 * ms) / sum}%` }}></span>`)}
       </div>
       <dl class="figures">
-        ${phases.map(({ kind, text, ms }) => html`<div key=${kind}><dt><i class="swatch ${kind}"></i>${text}</dt><dd>${written(ms)}</dd></div>`)}
+        ${phases.map(({ kind, text, ms }) => html`<div key=${kind}><dt><i class="swatch" style=${{ background: COLOURS[kind] }}></i>${text}</dt><dd>${written(ms)}</dd></div>`)}
         <div><dt>In all</dt><dd>${written(between(started, ended))}</dd></div>
       </dl>
       ${connecting && html`<p class="quiet">${connectingText(connecting)}</p>`}

@@ -21,7 +21,7 @@ export default function Errors({ route, user }) {
   const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
     <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 -end:client_disconnected" />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${saidOf(pages)}</p>
     </div>
     <ol class="rows" aria-label="Errors, the most frequent first">

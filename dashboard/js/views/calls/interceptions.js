@@ -32,7 +32,7 @@ export default function Interceptions({ route, user }) {
   const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
   return html`
     <${Filters} route=${route} user=${user} />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>
       <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
       ${!IN_DEMO && html`<button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>`}

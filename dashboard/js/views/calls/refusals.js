@@ -19,7 +19,7 @@ export default function Refusals({ route, user }) {
   const choices = (put) => html`<${Choice} label="Reason" value=${valueOf(q, "rule")} options=${ruleTitles()} onChoose=${(rule) => put("rule", rule)} />`;
   return html`
     <${Filters} route=${route} user=${user} choices=${choices} example="rule:rate provider:openai status:429" />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>
     </div>
     <ol class="rows" aria-label="Refused calls, newest first">

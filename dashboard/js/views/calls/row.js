@@ -27,8 +27,8 @@ export function RowHead() {
   return html`
     <div class="row call head" aria-hidden="true">
       <span class="at">Time</span><span class="user">User</span><span class="model">Model</span>
-      <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage">Tokens</span>
-      <span class="cost">Cost</span><span class="took">Took</span><span class="state">State</span>
+      <span class="prompt">Prompt</span><span class="client">Client</span><span class="usage number">Tokens</span>
+      <span class="cost number">Cost</span><span class="took number">Took</span><span class="state">State</span>
     </div>
   `;
 }
@@ -40,17 +40,17 @@ export const Row = memo(function Row({ interception, search, chosen }) {
   return html`
     <li>
       <a class="row call" href=${href("interceptions", id) + (search && `?${search}`)} data-id=${id} aria-current=${chosen ? "true" : undefined}>
-        <span class="at">${time(started)}</span>
+        <span class="at quiet">${time(started)}</span>
         <span class="user">${initiator.username}</span>
         <span class="model">${model}</span>
         <span class="prompt">${promptOf(interception)}</span>
-        <span class="client">${client}</span>
+        <span class="client quiet">${client}</span>
         <${UsageShort} usage=${usageOf(interception)} />
-        <span class="cost">${usd(costOf(interception))}</span>
-        <span class="took">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
+        <span class="cost number">${usd(costOf(interception))}</span>
+        <span class="took number">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
         <span class="state"><${Status} interception=${interception} /></span>
         ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
-        ${problem && html`<span class="problem" title=${problem}>${problem}</span>`}
+        ${problem && html`<span class="problem bad" title=${problem}>${problem}</span>`}
       </a>
     </li>
   `;
@@ -69,9 +69,9 @@ function Place({ place: { field, before, text, after }, more }) {
 /** What a line says of the prompt; a step of an agent has none, but calls tools. */
 function promptOf({ user_prompts: prompts, tool_usages: tools }) {
   const last = prompts.at(-1);
-  if (last?.metadata.withheld) return html`<em>not for your role</em>`;
-  if (last?.metadata.synthetic) return html`<em>${last.prompt.slice(0, 200)}</em>`;
+  if (last?.metadata.withheld) return html`<em class="quiet">not for your role</em>`;
+  if (last?.metadata.synthetic) return html`<em class="quiet">${last.prompt.slice(0, 200)}</em>`;
   if (last) return last.prompt.slice(0, 200);
-  if (tools.length) return html`<em>${tools.map(({ tool }) => tool).join(", ")}</em>`;
-  return html`<em>no prompt</em>`;
+  if (tools.length) return html`<em class="quiet">${tools.map(({ tool }) => tool).join(", ")}</em>`;
+  return html`<em class="quiet">no prompt</em>`;
 }

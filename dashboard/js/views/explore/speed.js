@@ -16,7 +16,7 @@ const WIDTH = 5;
 
 /** Of all calls that the search finds: those of one user or model where it names them. */
 export function Speed(figures) {
-  return html`<section class="card speed"><h2>How fast</h2><${SpeedTable} ...${figures} /></section>`;
+  return html`<section class="card apart"><h2>How fast</h2><${SpeedTable} ...${figures} /></section>`;
 }
 
 /** The same without a card. `total` and `histograms` are as `/stats` has them. */

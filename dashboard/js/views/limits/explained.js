@@ -33,13 +33,13 @@ export function Explained({ of, limits = false }) {
     </p>
     <${Rules} policy=${data} />
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
-    <form class="form across" onSubmit=${submitting(() => setModel(typed.trim()))}>
+    <form class="form across stack" onSubmit=${submitting(() => setModel(typed.trim()))}>
       <${Field} label="May this model be used?" value=${typed} placeholder="gpt-5" autocapitalize="off" onText=${setTyped} />
       <button type="submit">Ask</button>
     </form>
     ${asked.error && html`<${Failure} error=${asked.error} />`}
     <div role="status">
-      <ul class="decisions">
+      <ul class="decisions stack">
         ${asked.data?.decisions.map(({ provider, allowed, rule }) => html`<li key=${provider}><b class=${allowed ? "" : "bad"}>${allowed ? "Yes" : "No"}</b> ${asked.data.model} of ${provider}${rule && `: ${rule}`}</li>`)}
       </ul>
     </div>

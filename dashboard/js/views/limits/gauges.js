@@ -13,7 +13,7 @@ export function Gauge({ name, shownName = name, used, limit, format = whole }) {
   const part = limit ? Math.min(1, used / limit) : 0;
   const level = part >= 1 ? "full" : part >= NEARLY ? "high" : "fine";
   return html`
-    <div class="gauge">
+    <div class="gauge flow">
       <span class="name">${shownName}</span>
       <span class="amount"><b>${format(used)}</b>${limit ? ` of ${format(limit)}` : ""}</span>
       ${limit > 0 && html`<${Track} label=${name} value=${Math.min(used, limit)} max=${limit} level=${level} />`}
@@ -24,7 +24,7 @@ export function Gauge({ name, shownName = name, used, limit, format = whole }) {
 /** Limits of a user, each with its usage, its source, and when more is available; `none` is said where there are none. */
 export function LimitRules({ rules, none }) {
   if (!rules.length) return html`<p class="quiet">${none}</p>`;
-  return html`<ul class="gauges">${rules.map((rule, number) => html`<${LimitRule} key=${number} rule=${rule} />`)}</ul>`;
+  return html`<ul class="gauges stack">${rules.map((rule, number) => html`<${LimitRule} key=${number} rule=${rule} />`)}</ul>`;
 }
 
 function LimitRule({ rule }) {
@@ -46,7 +46,7 @@ function LimitRule({ rule }) {
 export function RefusedRules({ rules, hrefOf }) {
   const name = ({ rule, count }) => html`<b>${whole(count)} × ${titleOf(rule)}</b>`;
   return html`
-    <ul class="refused-rules">
+    <ul class="refused-rules stack">
       ${rules.map((one) => html`<li key=${one.rule}>${hrefOf ? html`<a href=${hrefOf(one.rule)}>${name(one)}</a>` : name(one)} <span class="quiet">${reasonOf(one.rule)}</span></li>`)}
     </ul>
   `;

@@ -93,13 +93,13 @@ function Limit({ limit, tokens, since, inRange, range }) {
   const [title, about] = TITLES[name];
   const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
   return html`
-    <section class="card limit">
+    <section class="card limit stack">
       <h2>${title}</h2>
       <p class="quiet">
         ${most ? `At most ${format(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
         ${" "}${about}
       </p>
-      <ul class="gauges">
+      <ul class="gauges stack">
         ${rows.map(
           ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
             <li key=${key}>
@@ -119,7 +119,7 @@ function Limit({ limit, tokens, since, inRange, range }) {
 
 function Holders({ holding, holders }) {
   return html`
-    <section class="card">
+    <section class="card apart">
       <h2>Under way</h2>
       <p class="quiet">${holding ? `${plural(holding, "request")} under way${holders.length < holding ? `; the ${holders.length} oldest` : ""}.` : "Nothing is under way."}</p>
       ${holders.length > 0 &&
@@ -156,7 +156,7 @@ function refusedBy(rule, range) {
 function RefusedInRange({ refused, range }) {
   const { data, error, reload } = refused;
   return html`
-    <section class="card refused-in-range">
+    <section class="card apart refused-in-range">
       <h2>Refused in this time</h2>
       ${error && html`<${Failure} error=${error} retry=${reload} />`}
       ${!data && !error && html`<p class="quiet">…</p>`}

@@ -42,7 +42,7 @@ export default function Policies({ route: { id: chosen }, user: me }) {
   });
   const pane = (close) => html`<${PolicyPane} key=${chosen} at=${chosen} me=${me} onClose=${close} onChanged=${pages.reload} />`;
   return html`
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "policy")}</p>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a policy</button>`}
     </div>
@@ -106,18 +106,18 @@ function Editor({ kept, path, shared, onChanged, onStale }) {
     onStale();
   };
   return html`
-    <form class="form policy" onSubmit=${submitting(save)}>
+    <form class="form policy stack" onSubmit=${submitting(save)}>
       ${policy && html`<${PolicyFields} policy=${policy} shared=${shared} onPolicy=${(next) => setText(policyText(next))} />`}
       <details open=${isOpen || !policy} onToggle=${(event) => setOpen(event.target.open)}>
         <summary>As JSON, with all that a policy can say</summary>
-        <label class="field">
+        <label class="field stack">
           <span class="said">The policy as JSON</span>
           <textarea class="policy-text" rows="14" spellcheck=${false} autocomplete="off" value=${text} onInput=${(event) => setText(event.target.value)}></textarea>
         </label>
         ${!policy && html`<p class="bad" role="alert">This is no JSON object.</p>`}
       </details>
       ${error && html`<${Failure} error=${error} retry=${error.status === 412 ? onStale : undefined} />`}
-      <div class="buttons">
+      <div class="buttons flow">
         <span role="status" class="quiet grow">${kept.notes && text === before ? `Saved. ${kept.notes}` : ""}</span>
         ${before !== "{}" && html`<button type="button" class="danger" disabled=${busy} onClick=${() => setRemoving(true)}>Remove</button>`}
         <button type="submit" class="primary" disabled=${busy || !policy || text === before}>Save</button>

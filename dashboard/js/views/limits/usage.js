@@ -43,7 +43,7 @@ function Shown({ of, isMine, me, chosen, params }) {
   const drill = (terms) => href("interceptions", "", { q: searchFor({ ...whose, ...terms }), ...rangeParams(params, USUAL) });
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p class="quiet" role="status">
         ${isMine ? "What you have used" : html`What <b>${user.name}</b> has used`}, at ${time(at)}. ${usd(spend)} spent this month.
         ${state !== "ok" && html` <b class="bad">${state}</b>`}
@@ -53,7 +53,7 @@ function Shown({ of, isMine, me, chosen, params }) {
     <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
     <${Tiles} figures=${total} drill=${drill} />
     <div class="cards">
-      <section class="card limit">
+      <section class="card limit stack">
         <h2>Limits</h2>
         <${LimitRules} rules=${limits} none="There is no limit but those of the whole server." />
       </section>
@@ -67,7 +67,7 @@ function Shown({ of, isMine, me, chosen, params }) {
 function Refused({ refusals, isOver, all }) {
   const { rules, latest } = refusals;
   return html`
-    <section class="card limit">
+    <section class="card limit stack">
       <h2>Refused</h2>
       <p class=${refusals.count ? "bad" : "quiet"}>${refusedText(refusals, new Date(), isOver)}</p>
       <${RefusedRules} rules=${rules} />
@@ -79,12 +79,12 @@ function Refused({ refusals, isOver, all }) {
 
 function TokenLimits({ tokens, isMine, username }) {
   return html`
-    <h2 class="of-tokens">Tokens</h2>
+    <h2 class="apart">Tokens</h2>
     <p class="quiet"><a href=${isMine ? href("tokens") : href("users", username)}>${isMine ? "Create or revoke tokens" : "All tokens"}</a></p>
     <div class="cards">
       ${tokens.map(
         ({ id, name, last_used_at: used, last_client: client, last_client_ip: address, expires_at: expires, limits }) => html`
-          <section class="card limit" key=${id}>
+          <section class="card limit stack" key=${id}>
             <h3>${name || "A token without a name"}</h3>
             <p class="quiet">
               <code>${id}</code> ${used ? html`last used <span title=${used}>${ago(used)}</span>, by ${client} from ${address}` : "never used, as far as is known"}; ${expires ? `expires ${time(expires)}` : "never expires"}

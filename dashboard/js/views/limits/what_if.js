@@ -48,7 +48,7 @@ export function WhatIf({ from, to, tz }) {
     };
   }, [key]);
   return html`
-    <section class="card what-if">
+    <section class="card apart what-if">
       <h2>What if</h2>
       <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits would have refused. Nothing is changed.</p>
       <div class="sliders">
@@ -56,7 +56,7 @@ export function WhatIf({ from, to, tz }) {
           const step = chosen[id] ?? 0;
           const value = STEPS[step] * unit;
           return html`
-            <label key=${id}>
+            <label class="stack" key=${id}>
               <span>${label}: <b>${value ? whole(value) : "off"}</b></span>
               <input type="range" min="0" max=${STEPS.length - 1} value=${step} aria-valuetext=${value ? whole(value) : "off"} onInput=${(event) => setChosen({ ...chosen, [id]: Number(event.target.value) })} />
             </label>

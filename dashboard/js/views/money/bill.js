@@ -60,7 +60,7 @@ function Form({ params, busy, onAgain }) {
     else go(address);
   });
   return html`
-    <form class="form across" onSubmit=${submit}>
+    <form class="form across stack" onSubmit=${submit}>
       ${drawn}
       <button type="submit" disabled=${busy}>Compare</button>
     </form>
@@ -72,7 +72,7 @@ function Rows({ compared, differing, onDiffering, onSave }) {
   const shown = differing ? results.filter(({ verdict }) => verdict === "differs") : results;
   const summary = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
   return html`
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${summary}, from ${from} until before ${to}.</p>
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
       <button type="button" disabled=${!results.length} onClick=${onSave}>CSV</button>

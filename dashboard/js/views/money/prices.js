@@ -48,7 +48,7 @@ function OwnPrices({ isOwner }) {
     setRemoving(null);
   };
   return html`
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">
         ${kept && plural(prices.length, "price")} of your own; other models have list prices.${kept?.data.changed_at && ` Changed ${time(kept.data.changed_at)}.`}${kept?.notes && html` <b>${kept.notes}</b>`}
       </p>
@@ -131,7 +131,7 @@ function Recosts({ isOwner }) {
   const { data, error, reload } = useResource(PATH, {}, { every: (jobs) => (isOpen(jobs) ? WHILE_RUNNING_MS : 0) });
   const jobs = data?.results ?? [];
   return html`
-    <section class="card recosts">
+    <section class="card apart recosts">
       <h2>Past calls</h2>
       <p class="quiet">What is recorded keeps its cost, until you price a range again with today's prices. Old and new cost are kept.</p>
       ${isOwner && html`<${NewJob} disabled=${isOpen(data)} onRequested=${reload} />`}

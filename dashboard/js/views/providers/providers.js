@@ -66,7 +66,7 @@ export default function Providers({ route: { id, params }, route, user: me }) {
   };
   return html`
     <${Bar} route=${route} user=${me} chosen=${range} id=${chosen} />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
       <a href=${href("audit")}>Audit trail</a>
       ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
@@ -239,7 +239,7 @@ function Keys({ provider: { keys, key_state: state } }) {
     return html`<p class="quiet">${why[state]}</p>`;
   }
   return html`
-    <ol class="key-list">
+    <ol class="key-list stack">
       ${keys.map(
         ({ id, hint, state: condition, refused, setting, added_at: added }) => html`
           <li key=${id ?? hint}>

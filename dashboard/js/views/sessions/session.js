@@ -56,7 +56,7 @@ export function Session({ id }) {
     </nav>
     ${session && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
     ${session &&
-    html`<div class="toolbar">
+    html`<div class="toolbar flow">
       <input type="search" aria-label="Search in this session" placeholder="Search in this session" value=${search} onInput=${(event) => setSearch(event.target.value)} />
       <p role="status" class="quiet">${search.trim() ? `${whole(found)} of ${plural(steps.length, "step")} found` : ""}</p>
     </div>`}
@@ -76,7 +76,7 @@ function Missing() {
 function Head({ session, timeline, onChoose }) {
   const { id, initiator, client, models, started_at: started, last_active_at: last, retries } = session;
   return html`
-    <section class="session-head">
+    <section class="session-head stack">
       <h2>${session.first_prompt ?? session.last_prompt ?? "No prompt"}</h2>
       <p class="quiet">
         ${initiator.username} · ${client ?? "unknown client"} · ${time(started)}, ${duration(between(started, last))} ·${" "}
@@ -95,7 +95,7 @@ function Head({ session, timeline, onChoose }) {
 
 function Tools({ tools }) {
   return html`
-    <ul class="tools" aria-label="Tools">
+    <ul class="tools flow" aria-label="Tools">
       ${tools.map(
         ({ tool, calls, errors }) => html`<li key=${tool}><code>${tool}</code> ${whole(calls)}${errors > 0 && html` <b class="bad">${whole(errors)} failed</b>`}</li>`,
       )}
@@ -107,7 +107,7 @@ function Thread({ thread: { started_at: started, last_active_at: last, intercept
   const shown = interceptions.filter((step) => isFound(step, search));
   if (!shown.length) return null;
   return html`
-    <section class="thread">
+    <section class="thread stack">
       <h3>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h3>
       <ol class="steps">
         ${shown.map((step) => html`<${Step} key=${step.id} interception=${step} open=${Boolean(search.trim()) || step.id === chosen} loop=${loops.get(step.id)} />`)}
@@ -120,7 +120,7 @@ function Thread({ thread: { started_at: started, last_active_at: last, intercept
 function Step({ interception, open, loop }) {
   const { id, model, started_at: started, ended_at: ended, error, cache } = interception;
   return html`
-    <li class=${`step ${interception.status}`} id=${`step-${id}`}>
+    <li class=${`step stack ${interception.status}`} id=${`step-${id}`}>
       <details open=${open}>
         <summary class="line">
           <${Status} interception=${interception} />
@@ -128,7 +128,7 @@ function Step({ interception, open, loop }) {
           ${tryOf(interception) && html`<span class="badge">${tryOf(interception)}</span>`}
           ${loop && html`<span class="badge">again and again: ${loop.tool}</span>`}
           ${cache?.broke && html`<span class="badge">${lossOf(cache) || "cache broke"}</span>`}
-          <span class="figures-of-step">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
+          <span class="quiet">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
         </summary>
         <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} /></p>
         <${Said} interception=${interception} open=${open} />
@@ -143,8 +143,8 @@ function What({ interception: { user_prompts: prompts, tool_usages: tools, model
   const prompt = prompts.at(-1);
   const asked = prompt?.metadata.withheld ? "not for your role" : prompt?.prompt.slice(0, 200);
   return html`
-    ${asked && html`<q class=${prompt.metadata.synthetic ? "synthetic" : ""}>${asked}</q>`}
+    ${asked && html`<q class=${prompt.metadata.synthetic ? "quiet" : ""}>${asked}</q>`}
     ${tools.map(({ id, tool, result }) => html`<span class="tool" key=${id}><code>${tool}</code>${result && html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`}</span>`)}
-    ${!asked && !tools.length && html`<em>${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
+    ${!asked && !tools.length && html`<em class="quiet">${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
   `;
 }

@@ -52,7 +52,7 @@ function SessionList({ route, user }) {
   useKeys(listKeys(LINKS));
   return html`
     <${Filters} route=${route} user=${user} statuses=${STATUSES} keep=${["order"]} />
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
@@ -85,13 +85,13 @@ function SessionRow({ session }) {
   return html`
     <li>
       <a class="session" href=${href("sessions", id)}>
-        <span class="title">${session.first_prompt ?? session.last_prompt ?? html`<em>no prompt</em>`}</span>
+        <span class="title">${session.first_prompt ?? session.last_prompt ?? html`<em class="quiet">no prompt</em>`}</span>
         <span class="user">${initiator.username}</span>
-        <span class="client">${client ?? "unknown client"}</span>
-        <span class="at">${time(started)} · ${duration(between(started, last))}</span>
+        <span class="client quiet">${client ?? "unknown client"}</span>
+        <span class="at quiet">${time(started)} · ${duration(between(started, last))}</span>
         <span class="number">${whole(interceptions)}<span class="said"> ${interceptions === 1 ? "call" : "calls"}</span></span>
         <span class="number failed">${failures > 0 && html`<b class="bad">${whole(failures)}<span class="said"> failed</span></b>`}</span>
-        <span class="cached">${cached && html`<span class="said">cache </span>`}${cached}</span>
+        <span class="cached quiet">${cached && html`<span class="said">cache </span>`}${cached}</span>
         <span class="number">${usd(session.cost_usd)}</span>
       </a>
     </li>

@@ -21,18 +21,18 @@ export default function Device({ route }) {
       setDecision(answer);
     });
   if (decision) {
-    return html`<div class="prose" role="status">
+    return html`<div class="prose stack" role="status">
       <h2>${decision === "allow" ? "Allowed" : "Refused"}</h2>
       <p>${decision === "allow" ? "The program gets its token within seconds. You can close this page." : "The program gets no token."}</p>
     </div>`;
   }
   return html`
-    <div class="prose device">
+    <div class="prose device stack">
       <h2>Let a program sign in</h2>
       ${error && html`<${Failure} error=${error} />`}
       ${device
         ? html`<${Confirmation} code=${code} device=${device} busy=${busy} decide=${decide} />`
-        : html`<form onSubmit=${submitting(lookUp)}>
+        : html`<form class="stack" onSubmit=${submitting(lookUp)}>
             <label for="user-code">The code that it shows</label>
             <input id="user-code" value=${code} required maxlength="64" autocomplete="off" spellcheck=${false} ref=${takeFocus} onInput=${(event) => setCode(event.target.value)} />
             <button type="submit" class="primary" disabled=${busy}>Continue</button>
@@ -49,7 +49,7 @@ function Confirmation({ code, device, busy, decide }) {
       It calls itself <b>${device.name}</b>, and asked from <code>${device.client_ip}</code> at ${time(device.created_at)}. Allow it only
       if you started it yourself a moment ago: somebody else who sent you this code or a link would get your token.
     </p>
-    <p class="actions">
+    <p class="flow">
       <button type="button" class="primary" disabled=${busy} onClick=${() => decide("allow")}>Allow</button>
       <button type="button" disabled=${busy} onClick=${() => decide("deny")}>Refuse</button>
     </p>

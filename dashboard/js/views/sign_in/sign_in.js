@@ -36,7 +36,7 @@ export function SignIn({ refusal, onSignedIn }) {
   }, []);
   const failure = error ?? refusal;
   return html`
-    <main class="gate">
+    <main class="gate stack">
       <img src="dashboard/icon.svg" alt="" width="44" height="44" />
       <h1>AI Bridge</h1>
       ${failure && html`<${Failure} error=${failure} />`}
@@ -50,7 +50,7 @@ export function SignIn({ refusal, onSignedIn }) {
 function TokenForm({ busy, focus, onToken }) {
   const [token, setToken] = useState("");
   return html`
-    <form onSubmit=${submitting(() => onToken(token))}>
+    <form class="stack" onSubmit=${submitting(() => onToken(token))}>
       <input type="text" autocomplete="username" value="AI Bridge" readonly hidden />
       <label for="token">Your token</label>
       <input

@@ -33,7 +33,7 @@ function Instructions({ params, configured, user }) {
   const address = new URL(`api/v2/aibridge/${encodeURIComponent(provider.name)}`, document.baseURI).href;
   const choose = (change) => go(href("connect", "", { ...params, ...change }), { replace: true });
   return html`
-    <div class="prose">
+    <div class="prose stack">
       <h2>Connect a client</h2>
       <p>
         Wherever a client wants a key, give it <a href=${href("tokens")}>a token</a> of AI Bridge. Put it in the place of${" "}
@@ -112,14 +112,14 @@ function FirstCall({ token }) {
   if (!call) {
     const refusal = refused?.results[0];
     return html`
-      <p class="note" role="status">Waiting for the first call with this token …</p>
+      <p class="note quiet" role="status">Waiting for the first call with this token …</p>
       ${refusal && html`<p class="failure" role="alert">The bridge refused one: <b>${titleOf(refusal.rule)}.</b> ${reasonOf(refusal.rule)}${refusal.route && html` It was sent to <code>${refusal.route}</code>.`}</p>`}
     `;
   }
   const usage = usageOf(call);
   const tokens = (tokensIn(usage) ?? 0) + (usage.output_tokens ?? 0);
   const took = duration(between(call.started_at, call.ended_at));
-  return html`<p class="note" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
+  return html`<p class="note quiet" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
 }
 
 /** A prompt, sent with the token as a client would send it, and the words of the response as they arrive. */
@@ -139,7 +139,7 @@ function TryIt({ vendor, address, model, token }) {
     for await (const piece of pieces(response)) setText((before) => before + read(piece));
   };
   return html`
-    <form class="form try-it" aria-label="Try it" onSubmit=${submitting(() => run(sendPrompt))}>
+    <form class="form try-it stack" aria-label="Try it" onSubmit=${submitting(() => run(sendPrompt))}>
       <${Field} label="Model" value=${name} onText=${setName} required />
       <${Field} label="Prompt" value=${prompt} onText=${setPrompt} required />
       <button type="submit" disabled=${busy}>Send</button>

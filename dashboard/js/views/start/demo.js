@@ -25,7 +25,7 @@ export default function Demo() {
       <p class="quiet">It is in a database of its own, and nothing of it is among your own records. Filling it in takes about half a minute.</p>
       ${state === "filling" && html`<p role="status">${plural(calls, "call")} so far …</p><${Track} label="Progress of the demo company" value=${progress} max=${1} />`}
       ${state === "filled" && html`<p><a class="primary" href=${`${DEMO}#/overview?range=30d`}>Look around</a></p>`}
-      <p class="buttons">
+      <p class="buttons flow">
         ${state !== "filling" && button("POST", state === "filled" ? "Fill it in anew" : "Fill it in", state === "none" ? "primary" : "")}
         ${state !== "none" && button("DELETE", "Remove it")}
       </p>

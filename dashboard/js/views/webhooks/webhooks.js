@@ -50,7 +50,7 @@ export default function Webhooks({ route: { id: chosen } }) {
     return data && html`<${Pane} label="Webhook" title="Webhook" onClose=${close}><${Empty} title="There is no such webhook" /><//>`;
   };
   return html`
-    <div class="toolbar">
+    <div class="toolbar flow">
       <p role="status" class="quiet">${data ? plural(rows.length, "webhook") : ""}</p>
       <button type="button" onClick=${() => setAdding(true)}>Add a webhook</button>
     </div>
@@ -108,7 +108,7 @@ function Types({ kept: { data, version }, path, onChanged, onStale }) {
   const patch = (change) => run(async () => onChanged(await sendVersioned("PATCH", path, change, version)));
   const turn = (type) => patch({ types: data.types.includes(type) ? data.types.filter((one) => one !== type) : [...data.types, type] });
   return html`
-    <ul class="switches">
+    <ul class="switches stack">
       ${alerts().map(
         ([type, about]) => html`
           <li key=${type}>
