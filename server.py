@@ -17,6 +17,10 @@ from settings import declared, flags_of, settings_of
 from version import VERSION
 
 COMMANDS = {
+    "apply": (
+        "runtime.command_line.providers",
+        "Make users, groups, policies and providers as a file says, so that they can live in version control.",
+    ),
     "audit": ("commands.operations", "Show the audit trail."),
     "clients": ("commands.operations", "List the clients that called."),
     "demo": ("commands.demo", "Fill in a company to look around in, in a database of its own, and remove it again."),
@@ -30,10 +34,6 @@ COMMANDS = {
         "Sign in to the AI Bridge at URL, in a browser, and keep a token of yours for AI clients.",
     ),
     "models": ("commands.operations", "List the models that were called."),
-    "people": (
-        "commands.people",
-        "Make users, groups and policies as a file says, so that they can live in version control.",
-    ),
     "policies": ("commands.operations", "Show and set policies: which models users may call, and how much."),
     "prices": ("commands.operations", "Show and set own prices, which come before list prices."),
     "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),

@@ -22,7 +22,7 @@ import msgspec
 
 from commands.command import groups_of, identities_of, now, people_of, run, tokens_of
 from commands.login import Stay, checked_url, kept_token, shorten
-from commands.providers.work import provider_names
+from commands.providers import provider_names
 from handlers.bridge import Bridge
 from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Operation, Pieces, Tagged, argument
 from handlers.operations.problems import problem_of
@@ -79,6 +79,10 @@ class Answered(NamedTuple):
     content: bytes
     is_json: bool
     notes: tuple[str, ...] = ()
+
+
+Done: TypeAlias = Callable[[Operation, Given], Awaitable[Answered]]
+"""Has an operation done."""
 
 
 class _CommandLine(Ask):
@@ -218,32 +222,55 @@ def call_here(
     if operation.path.startswith(PERSONAL):
         raise click.ClickException(NEEDS_PERSON)
 
-    async def attempt(bridge: Bridge, one: Given, kind: type[_CommandLine]) -> Answered:
-        user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
-        ask = kind(bridge, Identity(user=user), client_ip="")
-        return await _done(operation, await operation.function(**_arguments(operation, one, ask)), out)
+    async def work(done: Done) -> None:
+        for one in given:
+            on_answer(one, await done(operation, one))
 
-    async def do(bridge: Bridge, one: Given) -> Answered:
-        try:
-            return await attempt(bridge, one, _ForcedCommandLine if force else _CommandLine)
-        except LastOwnerError as error:
-            click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
-            return await attempt(bridge, one, _ForcedCommandLine)
+    names = operation.path.startswith(WITH_PROVIDERS)
+    use_here(settings, work, open_parts=open_parts, with_names=names, force=force, out=out)
 
-    async def work(database: Database) -> None:
-        names = await provider_names(database) if operation.path.startswith(WITH_PROVIDERS) else ()
+
+def use_here(
+    settings: Settings,
+    work: Callable[[Done], Awaitable[None]],
+    *,
+    open_parts: OpenParts | None = None,
+    with_names: bool = False,
+    force: bool = False,
+    out: IO[bytes] | None = None,
+) -> None:
+    """Work with operations in this process; see `call_here`. `with_names` has them know the names of providers.
+
+    Raises:
+        click.ClickException: It cannot be done. The function that is given to `work` raises it of an operation.
+    """
+
+    async def use(database: Database) -> None:
+        names = await provider_names(database) if with_names else ()
         async with AsyncExitStack() as stack:
             parts = await open_parts(settings, database, stack) if open_parts else {}
             bridge = cast("Bridge", _LocalBridge(settings, database, names, parts))
-            try:
-                for one in given:
-                    on_answer(one, await do(bridge, one))
-            except Exception as error:
-                if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
-                    raise
-                raise click.ClickException(_text(problem)) from error
 
-    run(work)
+            async def attempt(operation: Operation, one: Given, kind: type[_CommandLine]) -> Answered:
+                user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
+                ask = kind(bridge, Identity(user=user), client_ip="")
+                return await _done(operation, await operation.function(**_arguments(operation, one, ask)), out)
+
+            async def done(operation: Operation, one: Given) -> Answered:
+                try:
+                    try:
+                        return await attempt(operation, one, _ForcedCommandLine if force else _CommandLine)
+                    except LastOwnerError as error:
+                        click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
+                        return await attempt(operation, one, _ForcedCommandLine)
+                except Exception as error:
+                    if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
+                        raise
+                    raise click.ClickException(_text(problem)) from error
+
+            await work(done)
+
+    run(use)
 
 
 def _arguments(operation: Operation, given: Given, ask: Ask) -> dict[str, Any]:

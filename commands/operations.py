@@ -16,7 +16,7 @@ from msgspec import Meta, Struct, UnsetType, structs
 
 from commands.calling import Answered, Given, OpenParts, call_here, call_there
 from commands.output import STANDARD_OUTPUT, opened, show_json, show_table
-from commands.providers.work import read_keys, read_text
+from commands.providers import read_keys, read_text
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
 from settings import SettingsCommand, declared, settings_of

@@ -85,11 +85,12 @@ class DetailedProvider(Struct):
     weight: Annotated[Count, doc("Its share of the load, among itself and its fallback.")]
     proxy_url: Annotated[
         str | None,
-        doc("Empty for the proxy of the server. Null, as the next three, for a provider of the environment."),
+        doc("Empty for the proxy of the server. Null, as the next four, for a provider of the environment."),
     ]
     has_ca_certificates: Annotated[bool | None, doc("Whether it has certificate authorities of its own.")]
     has_client_certificate: Annotated[bool | None, doc("Whether the bridge presents a client certificate.")]
     aws_access_key: Annotated[str | None, doc("The id of the access key of AWS that signs; empty without one.")]
+    proxy_credentials: Annotated[str | None, doc("The user at its proxy; empty without one.")]
     keys: list[DetailedKey]
     circuit: Annotated[
         CircuitState | None, doc("The worst of its circuits in this process; null without circuit breakers.")

@@ -100,6 +100,7 @@ def of_environment(bridge: Bridge, provider: Provider) -> DetailedProvider:
         has_ca_certificates=None,
         has_client_certificate=None,
         aws_access_key=None,
+        proxy_credentials=None,
         keys=keys,
         circuit=_circuit(bridge, provider.name),
         created_at=None,
@@ -128,10 +129,16 @@ def of_stored(bridge: Bridge, stored: StoredProvider) -> DetailedProvider:
         fallback=list(spec.fallback),
         has_ca_certificates=bool(spec.ca_certificates),
         has_client_certificate="client_certificate" in stored.secrets,
-        aws_access_key=access_key.hint if (access_key := stored.secrets.get("aws_access_key")) else "",
+        aws_access_key=_hint(stored, "aws_access_key"),
+        proxy_credentials=_hint(stored, "proxy_credentials"),
         keys=keys,
         circuit=_circuit(bridge, spec.name),
     )
+
+
+def _hint(stored: StoredProvider, name: str) -> str:
+    """The hint of a secret; empty without one."""
+    return stored.secrets[name].hint if name in stored.secrets else ""
 
 
 def _circuit(bridge: Bridge, name: str) -> CircuitState | None:

@@ -1,4 +1,4 @@
-"""`providers`: its commands have them routed to as a server does, by this environment and the database."""
+"""`providers` and `apply`: they have providers routed to as a server does, by this environment and the database."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
+from commands.apply import apply_command
 from commands.command import now
 from commands.operations import resource
-from commands.providers import apply_file, reseal
+from commands.providers import reseal
 from handlers.key_health import KeyHealth
 from runtime.factories.edge import known_secrets
 from runtime.factories.providers import make_providers
@@ -19,7 +20,7 @@ from storage.mongo.database import Database
 from upstream.client import UpstreamClient
 from upstream.providers.table import Routing
 
-__all__ = ["providers"]
+__all__ = ["apply", "providers"]
 
 
 async def _open_parts(settings: Settings, database: Database, stack: AsyncExitStack) -> Mapping[str, Any]:
@@ -39,5 +40,5 @@ async def _open_parts(settings: Settings, database: Database, stack: AsyncExitSt
 
 
 providers = resource("providers", _open_parts)
-providers.add_command(apply_file)
 providers.add_command(reseal)
+apply = apply_command(_open_parts)

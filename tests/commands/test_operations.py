@@ -191,6 +191,26 @@ def ask(running, tmp_path):
 
 
 @pytest.mark.gen_test
+async def test_a_file_is_applied_by_a_server(ask, tmp_path):
+    file = tmp_path / "file.yaml"
+    file.write_text(
+        "groups: [{name: lab}]\n"
+        "providers: [{name: local, type: vllm, base_url: 'http://10.0.0.7:8000/v1/'}]\n"
+        "policies: {groups/lab: {models: {allow: [{provider: local}]}}}\n"
+    )
+    difference = "+ group lab\n+ provider local (type: vllm)\n+ policy groups/lab\n"
+    assert succeeded(await ask("apply", str(file), "--dry-run")) == difference
+    assert succeeded(await ask("apply", str(file))) == difference
+    assert succeeded(await ask("apply", str(file))) == "Nothing is different.\n"
+    assert json.loads(succeeded(await ask("policies", "show", "groups/lab"))) == {
+        "models": {"allow": [{"provider": "local", "model": "*"}]}
+    }
+    changed = succeeded(await ask("providers", "change", "local", "--disabled", "--json"))
+    assert json.loads(changed)["state"] == "disabled"
+    assert succeeded(await ask("apply", str(file))) == "~ provider local (disabled: True -> False)\n"
+
+
+@pytest.mark.gen_test
 async def test_a_server_is_asked_by_its_address_and_a_token(ask, running, tmp_path):
     assert (await ask("users", "add", "bob", "--name", "Bob")).exit_code == 0
     assert [one["username"] for one in results((await ask("users", "list", "--json")).stdout)] == ["ada", "bob"]

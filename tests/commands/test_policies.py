@@ -51,7 +51,7 @@ def test_a_provider_that_is_not_known_here_is_pointed_out_and_no_error(run, tmp_
     known = NO_PROVIDER.format("anthropic, demo, openai")
     result = run("policies", "set", "everyone", str(file))
     assert (result.exit_code, result.stderr) == (0, f"Note: models.deny[0].provider: {known}\n")
-    people = tmp_path / "people.json"
+    people = tmp_path / "file.json"
     people.write_text(json.dumps({"policies": {"everyone": {"models": {"allow": [{"provider": "nobody"}]}}}}))
-    result = run("people", "apply", str(people), "--dry-run")
+    result = run("apply", str(people), "--dry-run")
     assert (result.exit_code, result.stderr) == (0, f"Note: everyone: models.allow[0].provider: {known}\n")

@@ -92,6 +92,7 @@ async def test_a_provider_that_an_owner_adds_is_called_at_once_with_its_first_ke
         "has_ca_certificates": False,
         "has_client_certificate": False,
         "aws_access_key": "",
+        "proxy_credentials": "",
         "circuit": None,
     }
     assert [(key["hint"], key["state"], key["setting"], key["refused"]) for key in added["keys"]] == [

@@ -101,7 +101,7 @@ def apply(tmp_path, run):
 
     def apply(providers, *arguments):
         path.write_text(json.dumps({"providers": providers}))
-        return run("providers", "apply", str(path), *arguments)
+        return run("apply", str(path), "--remove", *arguments)
 
     return apply
 
@@ -111,12 +111,12 @@ LOCAL = {"name": "local", "type": "vllm", "base_url": "http://10.0.0.7:8000/v1/"
 
 
 def test_a_file_is_applied_again_and_again_with_the_same_result(apply, output, key_file):
-    assert apply([EAST, LOCAL]).stdout == "+ east (type: openai, keys: 2)\n+ local (type: vllm)\n"
+    assert apply([EAST, LOCAL]).stdout == "+ provider east (type: openai, keys: 2)\n+ provider local (type: vllm)\n"
     before = listed(output)
     assert apply([EAST, LOCAL]).stdout == "Nothing is different.\n"
     assert listed(output) == before
     changed = [LOCAL | {"disabled": True, "base_url": "http://10.0.0.8:8000/v1"}]
-    text = "- east\n~ local (base_url: 'http://10.0.0.7:8000/v1/' -> 'http://10.0.0.8:8000/v1/', disabled: False -> True)\n"
+    text = "- provider east\n~ provider local (base_url: 'http://10.0.0.7:8000/v1/' -> 'http://10.0.0.8:8000/v1/', disabled: False -> True)\n"
     assert apply(changed, "--dry-run").stdout == text
     assert listed(output) == before
     assert apply(changed).stdout == text
@@ -138,11 +138,14 @@ def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, 
     assert "aws_access_key: is for requests that are signed: those of the types bedrock" in refused(no_types)[1]
     bedrock = {"name": "aws", "type": "bedrock", "region": "us-east-1", "aws_access_key_file": "aws"}
     proxied = LOCAL | {"proxy_url": "http://q:3128", "proxy_credentials_file": "proxy"}
-    text = "~ local (proxy_url: 'http://p:3128' -> 'http://q:3128', proxy_credentials: new)\n+ aws (type: bedrock)\n"
+    text = "~ provider local (proxy_url: 'http://p:3128' -> 'http://q:3128', proxy_credentials: given again)\n+ provider aws (type: bedrock)\n"
     assert apply([proxied, bedrock]).stdout == text
-    assert apply([proxied, bedrock]).stdout == "Nothing is different.\n"
+    assert apply([proxied, bedrock]).stdout == "~ provider local (proxy_credentials: given again)\n"
     assert show(output, "aws")["aws_access_key"] == "AKIAIOSFODNN7EXAMPLE"
-    assert apply([LOCAL, bedrock]).stdout == "~ local (proxy_url: 'http://q:3128' -> '', proxy_credentials: none)\n"
+    assert (
+        apply([LOCAL, bedrock]).stdout
+        == "~ provider local (proxy_url: 'http://q:3128' -> '', proxy_credentials: none)\n"
+    )
     inline = apply([bedrock | {"aws_access_key": "x"}])
     assert "aws_access_key does not belong into this file; name its file as aws_access_key_file" in refused(inline)[1]
 
@@ -150,12 +153,12 @@ def test_secrets_beside_keys_are_read_from_files_and_never_shown(apply, output, 
 @for_each(
     ("providers", "message"),
     [
-        ([{"type": "openai"}], "providers[0]: name: is required"),
+        ([{"type": "openai"}], "providers[0].name: is required"),
         ([LOCAL, {"name": "x", "type": "openai", "keys": ["sk-1"]}], "providers[1]: keys do not belong into this file"),
-        ([LOCAL, LOCAL], "the provider local is there twice"),
-        ([LOCAL | {"port": 1}], "providers[0]: port: unknown field"),
-        ([LOCAL | {"key_files": "keys"}], "providers[0]: key_files: must be an array of texts"),
-        ([1], "Expected `object`, got `int`"),
+        ([LOCAL, LOCAL], "providers: local is there twice"),
+        ([LOCAL | {"port": 1}], "providers[0].port: unknown field"),
+        ([LOCAL | {"key_files": "keys"}], "providers[0].key_files: must be an array of texts"),
+        ([1], "providers[0]: must be an object"),
     ],
 )
 def test_a_file_that_cannot_be_used_is_refused_before_anything_is_changed(apply, output, providers, message):

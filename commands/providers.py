@@ -1,52 +1,42 @@
-"""Shared by commands about providers: work on the database, keys, and output.
-
-What cannot be done, or read, raises `click.ClickException`, which is shown as one line, with exit code 1.
-"""
+"""What commands do with providers beside their operations: names, keys in files, and sealing."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from commands.command import now, run
-from resources.bodies import InvalidBodyError
 from resources.provider_bodies import check_provider
-from settings import flags_of, load, settings_of
+from settings import SettingsCommand, declared, flags_of, load, settings_of
+from settings.declarations import DATABASE
 from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
-from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
+from storage.providers.documents import ProviderError
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.credentials.access import credential_hint
 from upstream.providers.presets import ProviderType
 
-T = TypeVar("T")
-
 STANDARD_INPUT = Path("-")
 MAX_FILE_BYTES = 64 * 1024
 
 
-def work(do: Callable[[ManagedProviders], Awaitable[T]]) -> T:
-    """Work on the providers of the database."""
-    return work_on_seals(lambda managed, _: do(managed))
-
-
-def work_on_seals(do: Callable[[ManagedProviders, Webhooks], Awaitable[T]]) -> T:
-    """Work on all that is sealed in the database."""
+@click.command("reseal", cls=SettingsCommand, params=[*declared(DATABASE)])
+def reseal() -> None:
+    """Seal every key, and the secrets of webhooks, with the first of the encryption-keys."""
     sealer = Sealer(settings_of(click.get_current_context()).encryption_keys)
+
+    async def again(database: Database) -> int:
+        managed = ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now)
+        return await managed.reseal() + await Webhooks(database, sealer, now=now).reseal()
+
     try:
-        return run(
-            lambda database: do(
-                ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now),
-                Webhooks(database, sealer, now=now),
-            )
-        )
-    except (ProviderError, ProviderConflictError, UnknownProviderError, SealError) as error:
+        click.echo(f"Keys sealed again: {run(again)}.")
+    except (ProviderError, SealError) as error:
         raise click.ClickException(str(error.args[0])) from error
 
 
@@ -79,20 +69,6 @@ def read_lines(file: Path) -> list[str]:
     return text.splitlines()
 
 
-FIELDS_OF_FILES = {
-    "ca_file": "ca_certificates",
-    "client_certificate_file": "client_certificate",
-    "proxy_credentials_file": "proxy_credentials",
-    "aws_access_key_file": "aws_access_key",
-}
-"""By the field that names a file, the field that gets its content."""
-
-
 def read_text(file: Path) -> str:
     """Read a text; an empty file removes the value."""
     return "\n".join(read_lines(file)).strip()
-
-
-def in_words(error: InvalidBodyError) -> str:
-    """The errors of a provider, in one line."""
-    return "; ".join(f"{field}: {problem}" for field, problem in error.problems) or "it must be a JSON object"
