@@ -14,9 +14,8 @@ from msgspec import UNSET, structs
 from commands.apply_file import FIELDS_OF_FILES, InvalidFileError, Wanted, read_file
 from commands.calling import Done, Given, OpenParts, call_there, use_here
 from handlers.operations.catalogue import BY_PATH
-from limits.policies.notes import notes_on
-from limits.policies.reading import fields_of, read_policy
-from limits.policies.sources import Level
+from limits.policies.compiled import Level
+from limits.policies.reading import fields_of, notes_on, read_policy
 from resources.provider_bodies import NewProvider
 from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE

@@ -23,10 +23,10 @@ from http1.errors import MalformedRequestError
 from intercept.refusals import Refusal
 from intercept.secrets import KnownSecrets
 from limits.protection.circuit_breaker import CircuitBreakers
+from limits.protection.concurrency import UserShares
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadProtection
-from limits.protection.user_shares import UserShares
 from runtime.jobs import Jobs
 from settings import Settings
 from storage.accounts.groups import Groups

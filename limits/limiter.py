@@ -9,8 +9,7 @@ from itertools import chain, islice
 
 from msgspec import Struct
 
-from limits.counters import BUDGET, TOKENS, Counter, Counters, once, reported_of
-from limits.kinds.budget import Budgets
+from limits.counters import BUDGET, TOKENS, Budgets, Counter, Counters, once, reported_of
 from limits.limit import NOTHING, Amounts, Decision, Limit, LimitState
 
 KEYS_LOOKED_AT = 1000

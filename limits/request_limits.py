@@ -10,7 +10,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from intercept.refusals import Rule
-from limits.kinds.calendar import nanoseconds
+from limits.calendar import nanoseconds
 from limits.limit import Kind, Limit, LimitState, Of, Period
 from limits.policies.effective import Effective
 

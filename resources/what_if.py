@@ -12,9 +12,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from intercept.times import format_time
 from limits.limit import Kind
+from limits.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
 from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
-from limits.what_if.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
 from resources.bodies import InvalidBodyError, read_fields
 from resources.fields import Count, Initiator, Time, doc, word
 from resources.limits import MICRO_DOLLARS

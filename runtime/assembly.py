@@ -15,9 +15,9 @@ from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.operation.metrics import LoopLag
 from handlers.timer import TimerFactory
+from limits.protection.concurrency import UserShares
 from limits.protection.failures import Failures
 from limits.protection.overload import OverloadProtection
-from limits.protection.user_shares import UserShares
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
 from runtime.demo import DemoDatabase

@@ -14,12 +14,10 @@ from msgspec import UNSET, structs
 
 from intercept.ids import format_id
 from limits.authority import Authority
-from limits.charges import micro_dollars_of
-from limits.kinds.calendar import bounds_of, from_ns, to_ns
-from limits.limit import UNLIMITED, Of, Period
-from limits.policies.compiled import budget_limit, group_key, member_key, token_key
+from limits.calendar import bounds_of, from_ns, to_ns
+from limits.limit import UNLIMITED, Of, Period, micro_dollars_of
+from limits.policies.compiled import Level, PolicyHolder, budget_limit, group_key, member_key, token_key
 from limits.policies.policy import AnyPolicy, Budget, Policy
-from limits.policies.sources import Level, PolicyHolder
 from limits.request_limits import Client, RequestLimits
 from resources.fields import word
 from storage.accounts.identities import Identities

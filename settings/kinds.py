@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from limits.kinds.calendar import time_zone
+from limits.calendar import time_zone
 from upstream.connections.network import Proxy
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.providers.fallback import MAX_FALLBACKS, MAX_WEIGHT

@@ -17,7 +17,7 @@ from handlers.operations.operation import AUDITORS, OWNERS, Ask, Download, Noted
 from handlers.operations.problems import INVALID_BODY
 from handlers.operations.query import INVALID, Query
 from handlers.problems import Problem, ValidationProblem
-from limits.policies.patterns import Patterns
+from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
 from resources.bodies import Readers, read_fields
 from resources.fields import WholeList, doc

@@ -30,13 +30,10 @@ from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.times import format_time
 from limits.limit import Limit, LimitState, Of
-from limits.policies.compiled import Applied
+from limits.policies.compiled import Applied, Level, unknown_providers
 from limits.policies.effective import Effective
-from limits.policies.notes import notes_on
-from limits.policies.patterns import unknown_providers
 from limits.policies.policy import AnyPolicy, Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
-from limits.policies.reading import InvalidPolicyError, fields_of, merge, read_object, read_policy
-from limits.policies.sources import Level
+from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_object, read_policy
 from limits.request_limits import Client
 from resources.accounts.policies import Explanation, LimitRule, ListedPolicy
 from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, ActiveToken, UserRefusals, UserUsage, count_rules

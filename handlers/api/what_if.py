@@ -10,7 +10,7 @@ from typing import Annotated
 
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, ReadBy, Report, operation
-from limits.what_if.replay import Replay
+from limits.replay import Replay
 from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
 from storage.mongo.codec import read_ms, write_ms
 from storage.queries.past_calls import Decided, past_calls

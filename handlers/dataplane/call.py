@@ -33,8 +33,7 @@ from intercept.records import Connecting, Ending, EndReason, Interception, Provi
 from intercept.refusals import Rule
 from intercept.restricted_texts import MAX_SPLIT
 from intercept.secrets import scrub
-from limits.charges import amounts_of, remaining
-from limits.limit import NOTHING, Amounts
+from limits.limit import NOTHING, Amounts, amounts_of, remaining
 from storage.accounts.group_names import names_together
 from storage.costs.prices import Cost
 from storage.recording.recorder import RecordingUnavailableError

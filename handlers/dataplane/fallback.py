@@ -18,8 +18,15 @@ from intercept.formats.content_encoding import IDENTITY
 from intercept.ids import format_id
 from intercept.provider_state import is_tied
 from intercept.records import EndReason, ProviderError, Try
-from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Outcome, Permit
-from limits.protection.outcomes import FIRST_SERVER_ERROR, TOO_MANY_REQUESTS, outcome_of_status
+from limits.protection.circuit_breaker import (
+    FIRST_SERVER_ERROR,
+    TOO_MANY_REQUESTS,
+    CircuitKey,
+    CircuitOpenError,
+    Outcome,
+    Permit,
+    outcome_of_status,
+)
 from upstream.client import UpstreamError, UpstreamResponse, UpstreamUnreachableError
 from upstream.providers.fallback import find_order
 from upstream.providers.provider import Availability

@@ -25,8 +25,8 @@ from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Refusal
 from intercept.secrets import scrub_quoted
+from limits.authority import Held
 from limits.headers import dialect_headers
-from limits.held import Held
 from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
 from limits.protection.mixin import OverloadProtectionMixin, client_key

@@ -13,7 +13,7 @@ from uuid import UUID
 from handlers.operation.metrics import Metrics
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
-from limits.protection.throttle import Throttle
+from limits.refusals import Throttle
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.identities import Identity
 from storage.accounts.sign_in.access_trail import AccessEvent, AccessTrail

@@ -16,7 +16,7 @@ from handlers.operations.query import INVALID
 from handlers.problems import DATABASE_UNAVAILABLE
 from http1.errors import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
-from limits.protection.user_shares import DEFAULT_REQUESTS
+from limits.protection.concurrency import DEFAULT_REQUESTS
 from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)

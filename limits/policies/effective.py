@@ -1,4 +1,4 @@
-"""What holds for one caller: the policies of everyone, of the caller's groups, of the user and of the token, together."""
+"""All policies in memory, and what holds for one caller: those of everyone, of their groups, of the user and of the token."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ from msgspec import UNSET, structs
 
 from intercept.recording import strictest
 from limits.limit import Kind, Limit, Of, Period
-from limits.policies.compiled import Applied, CompiledPolicy
-from limits.policies.globs import ANY_TEXT
-from limits.policies.patterns import Patterns
-from limits.policies.policy import Pattern
-from limits.policies.sources import Level, PolicyHolder
+from limits.policies.compiled import Applied, CompiledPolicy, Level, Patterns, PolicyHolder
+from limits.policies.policy import ANY_TEXT, AnyPolicy, Pattern
 
 _DAYS: Final = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30}
 _ALL_DAYS: Final = 210
@@ -157,3 +154,68 @@ def _is_members_budget(applied: Applied) -> bool:
 def _precedence(applied: Applied) -> tuple[int, int]:
     level = (Level.EVERYONE, Level.GROUP, Level.USER).index(applied.source.level)
     return level, applied.limit.maximum * _ALL_DAYS // _DAYS[applied.limit.period]
+
+
+MAX_CALLERS: Final = 10_000
+"""Callers whose policies are kept worked out."""
+
+
+class PolicyBook:
+    """The policies by level and key, and what holds for each caller, worked out once.
+
+    Args:
+        zone: The time zone in which budget periods begin.
+    """
+
+    def __init__(self, zone: str = "UTC") -> None:
+        self._zone = zone
+        self._policies: dict[Level, dict[str, CompiledPolicy]] = {level: {} for level in Level}
+        self._effective: dict[Caller, Effective] = {}
+
+    def __len__(self) -> int:
+        """How many policies there are."""
+        return sum(map(len, self._policies.values()))
+
+    def __iter__(self) -> Iterator[tuple[PolicyHolder, AnyPolicy]]:
+        """Every policy, the widest first."""
+        for policies in self._policies.values():
+            for one in policies.values():
+                yield one.source, one.policy
+
+    def put(self, source: PolicyHolder, policy: AnyPolicy) -> None:
+        """Add a policy; it replaces the one with the same source."""
+        self._policies[source.level][source.key] = self._compile(source, policy)
+        self._effective.clear()
+
+    def remove(self, level: Level, key: str) -> None:
+        """Remove the policy of a source."""
+        self._policies[level].pop(key, None)
+        self._effective.clear()
+
+    def find(self, caller: Caller, user_name: str = "") -> Effective | None:
+        """What holds for a caller; None if nothing is restricted."""
+        if not len(self):
+            return None
+        effective = self._effective.get(caller)
+        if effective is None:
+            effective = Effective(list(self._policies_of(caller, user_name)), caller.user)
+            if len(self._effective) >= MAX_CALLERS:
+                self._effective.clear()
+            self._effective[caller] = effective
+        return effective if effective.policies else None
+
+    def _policies_of(self, caller: Caller, user_name: str) -> Iterator[CompiledPolicy]:
+        wanted = [
+            (Level.EVERYONE, ""),
+            *((Level.GROUP, group) for group in sorted(caller.groups)),
+            (Level.USER, caller.user),
+            *((Level.TOKEN, token) for token in (*caller.bound_by, caller.token)),
+        ]
+        for level, key in wanted:
+            found = self._policies[level].get(key)
+            if found is not None:
+                renamed = level is Level.USER and user_name not in {"", found.source.name}
+                yield self._compile(found.source._replace(name=user_name), found.policy) if renamed else found
+
+    def _compile(self, source: PolicyHolder, policy: AnyPolicy) -> CompiledPolicy:
+        return CompiledPolicy(source, policy, self._zone)

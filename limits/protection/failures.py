@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from intercept.refusals import Rule
-from limits.kinds.rate_window import RateWindow
+from limits.counters import RateWindow
 from limits.limit import Kind, Limit, Of
 
 MAX_FAILURES = 3_000

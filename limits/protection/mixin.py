@@ -7,8 +7,8 @@ from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from tornado.web import RequestHandler
 
+from limits.authority import Held
 from limits.headers import limit_headers
-from limits.held import Held
 from limits.limit import Amounts, LimitState
 from limits.protection.overload import OverloadProtection
 from limits.request_limits import Client

@@ -11,10 +11,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from intercept.recording import Keep
 from intercept.times import format_time
 from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
-from limits.policies.compiled import Applied
+from limits.policies.compiled import Applied, Level, PolicyHolder
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
-from limits.policies.sources import Level, PolicyHolder
 from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, period_end
 from storage.accounts.users import User

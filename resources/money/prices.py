@@ -10,8 +10,7 @@ from typing import Annotated, ClassVar, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from limits.policies.invalid_field import InvalidFieldError
-from limits.policies.policy import NOT_A_PATTERN, ModelPattern, Wildcard
+from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
 from storage.costs.own_prices import MAX_PRICES, OwnPrice

@@ -9,7 +9,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from intercept.times import format_time
-from limits.kinds.calendar import bounds_of, from_ns, to_ns
+from limits.calendar import bounds_of, from_ns, to_ns
 from limits.limit import Kind, Limit, LimitState, Of
 from runtime.alerts.watch import Alert
 from storage.accounts.users import EVERYONE, SERVICE_PREFIX, User, read_id

@@ -33,7 +33,7 @@ import msgspec
 from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
-from limits.kinds.calendar import bounds_of
+from limits.calendar import bounds_of
 from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Kind, Limit, LimitState
 
 MS = 1_000_000

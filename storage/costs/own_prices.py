@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.times import format_time
-from limits.policies.patterns import Patterns
+from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
 from storage.mongo.documents.stored import Stored, StoredTime
 

@@ -13,8 +13,8 @@ from time import monotonic
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from limits.policies.compiled import Level
 from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
-from limits.policies.sources import Level
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.tokens.uses import TokenUses

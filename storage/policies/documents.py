@@ -17,9 +17,9 @@ from typing import Any, Final
 
 from msgspec import Struct
 
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import AnyPolicy, Budget, Policy, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, read_policy
-from limits.policies.sources import Level, PolicyHolder
 
 _PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: "users", Level.TOKEN: "tokens"}
 UNREADABLE: Final = (InvalidPolicyError, KeyError, ValueError, TypeError)

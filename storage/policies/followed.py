@@ -13,8 +13,7 @@ from typing import Any, Final
 
 from intercept.ids import format_id
 from intercept.times import format_time
-from limits.policies.book import PolicyBook
-from limits.policies.effective import Caller, Effective
+from limits.policies.effective import Caller, Effective, PolicyBook
 from storage.accounts.users import Identity
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import msgspec
 
 from intercept.ids import format_id
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import AnyPolicy
-from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups

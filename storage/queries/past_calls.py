@@ -17,8 +17,8 @@ from pymongo import ASCENDING
 
 from intercept.catalog import has_unread_models
 from intercept.records import CredentialKind
-from limits.charges import MAX_AMOUNT
-from limits.what_if.past_calls import PastCall, RequestedModel
+from limits.limit import MAX_AMOUNT
+from limits.past_calls import PastCall, RequestedModel
 from storage.mongo.codec import read_ms
 from storage.mongo.database import Database
 from storage.mongo.indexes import BY_ID

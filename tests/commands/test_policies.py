@@ -1,6 +1,6 @@
 import json
 
-from limits.policies.notes import NO_PROVIDER
+from limits.policies.reading import NO_PROVIDER
 from tests.command_line import refused
 
 POLICY = {"models": {"allow": ["claude-*"]}, "limits": {"together": {"budget": {"usd": "50.00", "period": "month"}}}}

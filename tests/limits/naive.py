@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from limits.kinds.calendar import bounds_of
+from limits.calendar import bounds_of
 from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, Amounts, Kind, LimitState
 
 

@@ -1,8 +1,7 @@
 from decimal import Decimal
 
 from intercept.records import TokenUsage
-from limits.charges import MAX_AMOUNT, amounts_of, remaining
-from limits.limit import Amounts
+from limits.limit import MAX_AMOUNT, Amounts, amounts_of, remaining
 
 USAGES = (
     TokenUsage(

@@ -2,8 +2,7 @@ import logging
 
 import pytest
 
-from limits.protection.throttle import LINE_NS
-from limits.refusals import RefusalLog
+from limits.refusals import LINE_NS, RefusalLog
 from tests.limits.clock import SECOND, Clock
 
 

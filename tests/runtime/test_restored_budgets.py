@@ -14,9 +14,8 @@ from intercept.ids import format_id
 from limits.authority import LocalAuthority
 from limits.limit import Kind, Of, Period
 from limits.limiter import Limiter
-from limits.policies.compiled import budget_limit
+from limits.policies.compiled import Level, PolicyHolder, budget_limit
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
 from limits.request_limits import LimitSettings, RequestLimits
 from runtime.restored_budgets import RestoredBudgets, spend_by_key
 from storage.accounts.groups import Groups

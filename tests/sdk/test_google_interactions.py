@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Models, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
 from tests.intercept.dialects.gemini.test_interactions import EVENTS, WHOLE, sse

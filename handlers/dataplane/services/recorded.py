@@ -22,8 +22,7 @@ from intercept.formats.content_encoding import has_ascii
 from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Rule
-from limits.protection.circuit_breaker import CircuitOpenError
-from limits.protection.outcomes import outcome_of
+from limits.protection.circuit_breaker import CircuitOpenError, outcome_of
 from upstream.client import UpstreamError
 from upstream.providers.provider import Provider
 from upstream.routes.route import Audience

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from limits.protection.throttle import Throttle
+from limits.refusals import Throttle
 
 _log = logging.getLogger(__name__)
 

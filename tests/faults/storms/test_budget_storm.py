@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from pymongo import MongoClient
 
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Budget, Limits, SharedLimits, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy, document_of
 from tests.fake_upstream import FakeUpstream
 from tests.faults.deployment import Deployment

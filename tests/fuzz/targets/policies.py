@@ -6,11 +6,10 @@ from contextlib import suppress
 
 import msgspec
 
-from limits.policies.compiled import CompiledPolicy
+from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
 from limits.policies.effective import Effective
 from limits.policies.policy import Policy, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_object, read_policy
-from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy, document_of, read_document
 
 SEEDS = [

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from limits.protection.user_shares import DEFAULT_REQUESTS, MAX_LIVE_TAILS, MIN_REQUESTS
+from limits.protection.concurrency import DEFAULT_REQUESTS, MAX_LIVE_TAILS, MIN_REQUESTS
 from tests.bridge import until
 from tests.storage.calls import Calls
 

@@ -15,7 +15,7 @@ import pytest
 from websockets.utils import accept_key
 
 from handlers.dataplane.services.sockets import session
-from limits.protection.user_shares import MAX_SOCKETS
+from limits.protection.concurrency import MAX_SOCKETS
 from settings import ProviderSettings
 from tests.bridge import until
 from tests.fake_upstream import CLOSE

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import pytest
 
 from intercept.recording import Keep
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import (
     Budget,
     Limits,
@@ -18,12 +19,11 @@ from limits.policies.policy import (
     Models,
     Policy,
     Rate,
+    RecordingRules,
     SharedLimits,
     SharedPolicy,
     Tokens,
 )
-from limits.policies.recording_rules import RecordingRules
-from limits.policies.sources import Level, PolicyHolder
 from resources.accounts.devices import GRANT_TYPE
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy

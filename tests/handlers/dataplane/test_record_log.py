@@ -9,8 +9,7 @@ import pytest
 
 from handlers.dataplane.record_log import logger
 from intercept.recording import Keep
-from limits.policies.policy import SharedPolicy
-from limits.policies.recording_rules import RecordingRules
+from limits.policies.policy import RecordingRules, SharedPolicy
 from tests.handlers.conversations import MESSAGES
 from tests.handlers.dataplane.test_policies import hold
 

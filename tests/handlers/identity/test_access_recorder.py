@@ -10,8 +10,8 @@ import pytest
 
 from handlers.base import TOO_MANY_FAILURES, UNRECOGNISED
 from handlers.dataplane.admission import BYOK_DISABLED
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Models, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy
 from tests.handlers.conversations import CHAT
 from tests.handlers.operation.test_metrics import samples

@@ -8,9 +8,8 @@ from msgspec import UNSET
 from intercept.recording import Keep, Recording
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, Of
-from limits.policies.book import PolicyBook
-from limits.policies.compiled import CompiledPolicy
-from limits.policies.effective import Caller, Effective, ModelRefusal
+from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
+from limits.policies.effective import Caller, Effective, ModelRefusal, PolicyBook
 from limits.policies.policy import (
     Budget,
     Concurrency,
@@ -19,13 +18,12 @@ from limits.policies.policy import (
     Models,
     Policy,
     Rate,
+    RecordingRules,
     SharedLimits,
     SharedPolicy,
     Tokens,
     window_ns,
 )
-from limits.policies.recording_rules import RecordingRules
-from limits.policies.sources import Level, PolicyHolder
 from tests.cases import for_each
 
 SECOND = 1_000_000_000

@@ -3,9 +3,8 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limits.policies.globs import Glob
-from limits.policies.patterns import Patterns
-from limits.policies.policy import ModelPattern
+from limits.policies.compiled import Patterns
+from limits.policies.policy import Glob, ModelPattern
 
 TEXT = st.text("ab-", max_size=8)
 GLOB = st.text("ab-*", min_size=1, max_size=8)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limits.protection.arriving import SLOW_SECONDS, ArrivingBodies
+from limits.protection.overload import SLOW_SECONDS, ArrivingBodies
 
 SLOW_NS = SLOW_SECONDS * 1e9
 

@@ -1,7 +1,17 @@
+from __future__ import annotations
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limits.protection.concurrency import ConcurrencyLimit
+from limits.protection.concurrency import (
+    DEFAULT_REQUESTS,
+    MAX_EXPORTS,
+    MAX_LIVE_TAILS,
+    MIN_REQUESTS,
+    ConcurrencyLimit,
+    UserShares,
+)
+from tests.cases import for_each
 
 
 @given(
@@ -32,3 +42,29 @@ def test_every_order_of_taking_and_giving_back_ends_at_zero(limit, moves, order)
     for _, slot in taken:
         slot.release()
     assert len(slots) == 0
+
+
+def taken(limit, user="ada"):
+    """How many slots a user gets until one is refused."""
+    slots = []
+    while slot := limit.acquire(user):
+        slots.append(slot)
+    return len(slots)
+
+
+def test_each_kind_of_work_has_a_share_that_the_others_leave_alone():
+    shares = UserShares()
+    assert [taken(one) for one in (shares.live_tails, shares.exports, shares.requests)] == [
+        MAX_LIVE_TAILS,
+        MAX_EXPORTS,
+        DEFAULT_REQUESTS,
+    ]
+    assert taken(shares.exports, "grace") == MAX_EXPORTS
+
+
+@for_each(
+    ("user_max_concurrency", "requests"),
+    [(0, DEFAULT_REQUESTS), (1, MIN_REQUESTS), (MIN_REQUESTS, MIN_REQUESTS), (100, 100)],
+)
+def test_requests_follow_the_users_concurrency_but_a_dashboard_always_fits(user_max_concurrency, requests):
+    assert taken(UserShares(user_max_concurrency).requests) == requests

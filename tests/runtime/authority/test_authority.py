@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from intercept.refusals import Rule
 from limits.authority import AuthorityUnavailableError, LocalAuthority
-from limits.kinds.calendar import bounds_of
+from limits.calendar import bounds_of
 from limits.limit import NOTHING, Amounts, Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink

@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Policy, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError

@@ -8,7 +8,7 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from intercept.records import CredentialKind
-from limits.what_if.past_calls import PastCall, RequestedModel
+from limits.past_calls import PastCall, RequestedModel
 from storage.queries import past_calls as past_calls_module
 from storage.queries.past_calls import past_calls
 from storage.recording.figures import cost_figures_of

@@ -16,10 +16,9 @@ from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
 from intercept.records import EndReason, SocketOrigin
-from limits.held import Held
+from limits.authority import Held
 from limits.limit import Amounts
-from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Permit
-from limits.protection.outcomes import outcome_of
+from limits.protection.circuit_breaker import CircuitKey, CircuitOpenError, Permit, outcome_of
 from upstream.client import UpstreamError
 
 ACCEPTED = 200

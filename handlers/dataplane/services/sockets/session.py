@@ -37,7 +37,7 @@ from intercept.dialects.openai.responses_socket import (
 from intercept.ids import format_id
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
-from limits.held import Held
+from limits.authority import Held
 from upstream.client import UpstreamError, UpstreamTruncatedError
 
 logger = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import pytest
 
 from handlers.api.policies import store_of
 from intercept.times import format_time
+from limits.policies.compiled import Level
 from limits.policies.reading import read_policy
-from limits.policies.sources import Level
 from storage.accounts.users import Role
 from storage.policies.documents import kind_of
 from tests.derived import derive

@@ -13,8 +13,8 @@ import pytest
 import handlers.dataplane.proxy
 from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Models, Policy
-from limits.policies.sources import Level, PolicyHolder
 from storage.accounts.identities import Role
 from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import Recorder, RecordingUnavailableError

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-import limits.protection.arriving
+import limits.protection.overload
 from limits.protection.overload import AT_CAPACITY
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
@@ -25,7 +25,7 @@ async def begin(running, headers):
 @pytest.mark.bridge(max_concurrency=3)
 @pytest.mark.gen_test
 async def test_three_slow_bodies_of_one_user_in_three_slots_give_way_to_another_user(running, monkeypatch):
-    monkeypatch.setattr(limits.protection.arriving, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(limits.protection.overload, "SLOW_SECONDS", 0)
     running.upstream.play(OK)
     grace = await running.user("grace")
     slow = [await begin(running, running.headers) for _ in range(3)]
@@ -56,7 +56,7 @@ async def test_a_slow_body_gives_way_to_who_has_less_and_one_that_is_not_slow_to
     await until(lambda: running.bridge.overload.holding == 0)
     await running.afresh()
     # a slow body gives way to no stranger and to nobody who has as many
-    monkeypatch.setattr(limits.protection.arriving, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(limits.protection.overload, "SLOW_SECONDS", 0)
     slow = await begin(running, running.headers)
     for headers, status in (({"X-Api-Key": "nobody"}, 401), (running.headers, 503)):
         client = await running.client()

@@ -13,8 +13,8 @@ from datetime import timedelta
 import pytest
 
 from handlers.dataplane import incoming_form
+from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Models, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 

@@ -11,8 +11,7 @@ import pytest
 from intercept.apis import EVENTS
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS, CONVERSE, GENERATE_CONTENT, INVOKE, MESSAGES, RESPONSES
 from intercept.recording import Keep
-from limits.policies.policy import SharedPolicy
-from limits.policies.recording_rules import RecordingRules
+from limits.policies.policy import RecordingRules, SharedPolicy
 from settings import ProviderSettings
 from storage.accounts.users import Role
 from tests.fake_upstream import CLOSE

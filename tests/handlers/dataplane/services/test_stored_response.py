@@ -14,8 +14,7 @@ from handlers.dataplane.services import stored_response as module
 from intercept.apis import EVENTS
 from intercept.recording import Keep
 from limits.limit import Kind
-from limits.policies.policy import SharedPolicy
-from limits.policies.recording_rules import RecordingRules
+from limits.policies.policy import RecordingRules, SharedPolicy
 from settings import ProviderSettings
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until

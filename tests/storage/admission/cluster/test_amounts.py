@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from limits.kinds.calendar import bounds_of
+from limits.calendar import bounds_of
 from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
 from limits.protection.overload import OverloadProtection
 from storage.admission.ledger import MS

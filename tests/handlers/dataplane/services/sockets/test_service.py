@@ -9,7 +9,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from handlers.dataplane.services.sockets.service import WRONG_ACCEPT
-from limits.protection.user_shares import MAX_SOCKETS
+from limits.protection.concurrency import MAX_SOCKETS
 from tests.handlers.dataplane.services.sockets.socket_client import PATH, dial
 
 

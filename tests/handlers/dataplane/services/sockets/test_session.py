@@ -6,7 +6,7 @@ import json
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-import limits.protection.arriving
+import limits.protection.overload
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
@@ -15,9 +15,8 @@ from handlers.dataplane.services.sockets.session import LATE_MESSAGE, MAX_CALLS,
 from handlers.problems import Problem
 from intercept.recording import Keep
 from intercept.records import EndReason
-from limits.policies.policy import Models, SharedPolicy
-from limits.policies.recording_rules import RecordingRules
-from limits.policies.sources import Level, PolicyHolder
+from limits.policies.compiled import Level, PolicyHolder
+from limits.policies.policy import Models, RecordingRules, SharedPolicy
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
 from tests.handlers.conversations import CHAT
@@ -568,7 +567,7 @@ async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, 
 async def test_a_large_message_that_is_slow_gives_its_one_slot_to_one_call_of_another_user(
     running, provider, arriving, monkeypatch
 ):
-    monkeypatch.setattr(limits.protection.arriving, "SLOW_SECONDS", 0)
+    monkeypatch.setattr(limits.protection.overload, "SLOW_SECONDS", 0)
     grace, gate = await running.user("grace"), asyncio.Event()
     client, _, _ = await arriving()
     await until(lambda: running.bridge.overload.holding == 1)

@@ -1,9 +1,38 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from limits.kinds import token_window, windows
-from limits.kinds.token_window import TokenWindow
-from tests.limits.test_limiter import tokens
+from limits import counters
+from limits.counters import RateWindow, TokenWindow
+from limits.limit import Limit, LimitState
+from tests.limits.clock import SECOND
+from tests.limits.test_limiter import rate, tokens
+
+
+def test_a_large_rate_takes_sixteen_bytes_a_start_at_most_and_leaves_at_once():
+    window, limit = RateWindow(SECOND), rate(200_000, window_ns=SECOND)
+    for now in range(200_000):
+        window.start(limit, 0, now)
+    starts = window._keys[limit.key]
+    assert window.state(limit, 0, 200_000) == LimitState(limit, 200_000, 0, SECOND - 200_000, SECOND - 1)
+    assert starts.times.itemsize * len(starts.times) == 1_600_000
+    assert window.state(limit, 0, SECOND + 99_999).used == 100_000
+    assert len(starts.times) == 100_000
+    assert window.state(limit, 0, 2 * SECOND) == LimitState(limit, 0, 200_000, 0, 0)
+    assert len(window) == 0
+
+
+def test_idle_keys_of_long_windows_are_forgotten_some_time_later():
+    window = RateWindow(1_600)
+    for now in range(10_000):
+        window.start(limit_of(now), 0, now)
+        assert len(window) <= 1_600 + 100
+    window.forget(12_000)
+    assert len(window) == 0
+
+
+def limit_of(number: int) -> Limit:
+    return rate(9, f"token:{number}", 10)
+
 
 WINDOW = 1000
 
@@ -12,8 +41,8 @@ WINDOW = 1000
 @example([(10, 1)] * 200)
 @example([(1, 1)] * 200)
 def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
-    before = token_window.MAX_CHARGES, token_window.GROUPS
-    token_window.MAX_CHARGES, token_window.GROUPS = 8, 10
+    before = counters.MAX_CHARGES, counters.GROUPS
+    counters.MAX_CHARGES, counters.GROUPS = 8, 10
     try:
         window, limit = TokenWindow(WINDOW), tokens(50, window_ns=WINDOW)
         now, made = 0, []
@@ -28,13 +57,13 @@ def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
             wait = window.state(limit, 0, now).retry_after_ns
             if wait:
                 assert window.state(limit, 0, now).remaining == 0
-            assert len(window._keys[limit.key].times) <= 2 * 11 + windows.MIN_GONE
+            assert len(window._keys[limit.key].times) <= 2 * 11 + counters.MIN_GONE
         state = window.state(limit, 0, now)
         if state.retry_after_ns:
             assert window.state(limit, 0, now + state.retry_after_ns - 1).retry_after_ns == 1
             assert window.state(limit, 0, now + state.retry_after_ns).retry_after_ns == 0
     finally:
-        token_window.MAX_CHARGES, token_window.GROUPS = before
+        counters.MAX_CHARGES, counters.GROUPS = before
 
 
 def test_charges_that_left_are_dropped_while_their_key_goes_on():

@@ -8,12 +8,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from limits.policies.compiled import CompiledPolicy
+from limits.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
+from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
 from limits.policies.effective import Effective
 from limits.policies.policy import Limits, ModelPattern, Models, Rate, SharedLimits, SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
-from limits.what_if.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
-from limits.what_if.replay import Replay
+from limits.replay import Replay
 from tests.examples import examples
 
 SECOND = 1000
@@ -51,7 +50,7 @@ def test_a_call_that_breaks_a_rule_counts_in_no_limit_and_is_not_repeated():
 
 
 def test_only_the_first_are_named_and_others_have_their_turn_between(monkeypatch):
-    monkeypatch.setattr("limits.what_if.replay.STEP", 10)
+    monkeypatch.setattr("limits.replay.STEP", 10)
     named = [(call(number), RequestedModel("openai", f"m{number}")) for number in range(120)]
     outcome, steps = replayed(SharedPolicy(models=Models(allow=["none"])), named)
     assert (len(outcome.first), outcome.refused, outcome.calls.total()) == (100, 120, 120)

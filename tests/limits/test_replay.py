@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from limits.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall
 from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPolicy, Tokens
-from limits.what_if.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall
-from limits.what_if.replay import STEP, Replay
+from limits.replay import STEP, Replay
 
 SECOND = 1000  # of a past call; limits are told nanoseconds
 SECOND_NS, MILLISECOND_NS = 10**9, 10**6

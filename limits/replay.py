@@ -18,11 +18,7 @@ from msgspec.structs import replace
 
 from limits.limit import NEVER_NS, Amounts, Decision, Limit, Of
 from limits.limiter import Limiter
-from limits.policies.compiled import CompiledPolicy
-from limits.policies.effective import Effective
-from limits.policies.policy import SharedPolicy
-from limits.policies.sources import Level, PolicyHolder
-from limits.what_if.past_calls import (
+from limits.past_calls import (
     MAX_NAMED,
     LimitName,
     PastCall,
@@ -31,6 +27,9 @@ from limits.what_if.past_calls import (
     ReplayOutcome,
     RequestedModel,
 )
+from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
+from limits.policies.effective import Effective
+from limits.policies.policy import SharedPolicy
 
 MAX_WAITING: Final = 100_000
 """How many calls may wait to be tried again. One more is given up."""

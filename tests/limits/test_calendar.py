@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limits.kinds.calendar import bounds_of, time_zone
+from limits.calendar import bounds_of, time_zone
 from limits.limit import Period
 from tests.cases import for_each
 

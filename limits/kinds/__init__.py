@@ -1,1 +1,0 @@
-"""The four kinds of limits, each counted by itself: concurrency, rate, tokens, budget."""

@@ -1,1 +1,0 @@
-"""What a proposed policy would have done to past calls."""
