@@ -23,10 +23,10 @@ COMMANDS = {
     ),
     "audit": ("commands.operations", "Show the audit trail."),
     "clients": ("commands.operations", "List the clients that called."),
-    "demo": ("commands.demo", "Fill in a company to look around in, in a database of its own, and remove it again."),
+    "demo": ("commands.upkeep", "Fill in a company to look around in, in a database of its own, and remove it again."),
     "errors": ("commands.operations", "List errors of calls, grouped."),
     "groups": ("commands.operations", "Add, list and remove groups of users and their members."),
-    "health": ("commands.local.health", "Check that each server of this account on this machine answers."),
+    "health": ("commands.servers", "Check that each server of this account on this machine answers."),
     "interceptions": ("commands.operations", "List and export recorded calls."),
     "limits": ("commands.operations", "Show limits and what is used of them, of a running server."),
     "login": (
@@ -37,9 +37,9 @@ COMMANDS = {
     "policies": ("commands.operations", "Show and set policies: which models users may call, and how much."),
     "prices": ("commands.operations", "Show and set own prices, which come before list prices."),
     "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),
-    "reconcile": ("commands.money.reconcile", "Compare the records with what a provider reports, by day and model."),
+    "reconcile": ("commands.reconcile", "Compare the records with what a provider reports, by day and model."),
     "recount": (
-        "commands.recount",
+        "commands.upkeep",
         "Make totals of days again from the records; without --to sessions and the search, too.",
     ),
     "refusals": ("commands.operations", "List refused requests."),
@@ -74,7 +74,7 @@ def main(context: click.Context, /, break_glass: str | None) -> None:
     if break_glass is not None:
         if context.invoked_subcommand is not None:
             raise click.UsageError("--break-glass takes no command")
-        import_module("commands.local.break_glass").break_glass(break_glass)
+        import_module("commands.upkeep").break_glass(break_glass)
     elif context.invoked_subcommand is None:
         import_module("runtime.processes.serving").run(settings_of(context), flags_of(context), demo=False)
 

@@ -20,7 +20,7 @@ from uuid import UUID
 import click
 import msgspec
 
-from commands.command import groups_of, identities_of, now, people_of, run, tokens_of
+from commands.command import identities_of, now, run
 from commands.login import Stay, checked_url, kept_token, shorten
 from commands.providers import provider_names
 from handlers.bridge import Bridge
@@ -36,6 +36,7 @@ from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.tokens.active import ActiveTokens
+from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import Identity, LastOwnerError, Role, User
 from storage.mongo.database import Database
 from storage.providers.managed import ManagedProviders
@@ -142,6 +143,7 @@ class _LocalBridge:
         self._names = dict.fromkeys(providers)
         self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
         self.interceptions, self.questions = Interceptions(database), Questions(database)
+        self._uses = TokenUses(database, now=now, monotonic=monotonic)
         self.search, self.sessions = SearchIndex(database), Sessions(database)
         self.secrets = KnownSecrets()
         vars(self).update(parts)
@@ -168,17 +170,17 @@ class _LocalBridge:
     @cached_property
     def groups(self) -> Groups:
         """Groups of users."""
-        return groups_of(self.database)
+        return Groups(self.database, self.identities, now=now)
 
     @cached_property
     def people(self) -> People:
         """Users, with groups, tokens and spend."""
-        return people_of(self.database)
+        return People(self.database, self.identities, self.groups, self._uses, now=now)
 
     @cached_property
     def tokens(self) -> Tokens:
         """Tokens, with their last use."""
-        return tokens_of(self.database)
+        return Tokens(self.database, self.identities, self._uses)
 
     @cached_property
     def active_tokens(self) -> ActiveTokens:

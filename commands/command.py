@@ -11,38 +11,34 @@ from typing import Any, TypeVar
 
 import click
 
-from commands.local.servers import warning
+from commands.servers import warning
+from resources.money.prices import read_day_or_time
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
-from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityError
-from storage.accounts.tokens.uses import TokenUses
 from storage.accounts.users import milliseconds
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
-from storage.queries.accounts.people import People
-from storage.queries.accounts.tokens import Tokens
 from storage.queries.paging import UnknownCursorError
 
 T = TypeVar("T")
 Command = Callable[..., None]
 
 
-class Read(click.ParamType[Any]):
-    """What a function reads. It raises ValueError with the rule that a text breaks."""
+class _Time(click.ParamType[datetime]):
+    """A day or a time."""
 
-    def __init__(self, name: str, read: Callable[[str], Any]) -> None:
-        self.name = name
-        self._read = read
+    name = "TIME"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Read a value."""
-        if not isinstance(value, str):
-            return value
         try:
-            return self._read(value)
+            return value if isinstance(value, datetime) else read_day_or_time(value)
         except ValueError as error:
             self.fail(f"{value!r} {error}", param, ctx)
+
+
+TIME = _Time()
 
 
 @asynccontextmanager
@@ -84,22 +80,6 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 def identities_of(database: Database) -> Identities:
     """The users and tokens of a database."""
     return Identities(database, now=now, monotonic=monotonic)
-
-
-def groups_of(database: Database) -> Groups:
-    """The groups of a database."""
-    return Groups(database, identities_of(database), now=now)
-
-
-def people_of(database: Database) -> People:
-    """The users of a database, with groups, tokens and spend."""
-    uses = TokenUses(database, now=now, monotonic=monotonic)
-    return People(database, identities_of(database), groups_of(database), uses, now=now)
-
-
-def tokens_of(database: Database) -> Tokens:
-    """The tokens of a database, with their last use."""
-    return Tokens(database, identities_of(database), TokenUses(database, now=now, monotonic=monotonic))
 
 
 def now() -> datetime:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -18,16 +18,6 @@ from resources.shown import shown
 
 STANDARD_OUTPUT = Path("-")
 TERMINAL = "text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program"
-
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
-
-
-def show(found: Iterable[object], headings: Sequence[str], rows: Iterable[Sequence[str]], as_json: bool) -> None:
-    """Print what was found as JSON, or its rows as a table aligned for people. The other one is not looked at."""
-    if as_json:
-        show_json(list(found))
-        return
-    show_table([headings, *rows])
 
 
 def show_table(table: Sequence[Sequence[str]]) -> None:

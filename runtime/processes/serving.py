@@ -18,8 +18,8 @@ import click
 from prometheus_client.multiprocess import mark_process_dead
 from tornado.netutil import bind_sockets
 
-from commands.local.servers import LocalServer, announced, chosen_database
 from commands.output import discard_output
+from commands.servers import LocalServer, announced, chosen_database
 from handlers.dashboard import DashboardFiles
 from handlers.operation.metrics import FOLDER_VARIABLE
 from runtime import quickstart

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from commands.local import servers as local_servers
+from commands import servers as local_servers
 from intercept.records import CredentialKind, Ending, EndReason, Interception
 from storage.recording.documents import ending_fields, start_document
 from tests.command_line import invoke, succeeded

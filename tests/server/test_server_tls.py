@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from commands.local import servers as local_servers
+from commands import servers as local_servers
 from tests.command_line import invoke
 from tests.server_process import ServerProcess
 from tests.upstream.throwaway_ca import authority, openssl  # noqa: F401 - the first is a fixture

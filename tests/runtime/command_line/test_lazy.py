@@ -45,7 +45,7 @@ def test_a_command_imports_no_other_one_and_the_help_none():
     printed = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, check=True).stdout
     assert json.loads(printed) == [
         ["commands.output"],
-        ["commands.local", "commands.local.servers", "commands.output", "motor", "tornado"],
+        ["commands.output", "commands.servers", "motor", "tornado"],
     ]
 
 

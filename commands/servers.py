@@ -1,4 +1,4 @@
-"""Which servers of this account run on this machine, so that a command can say that it works on another database.
+"""Which servers of this account run on this machine: for a command on another database, and for `health`.
 
 Each server has a file in a private folder, locked for as long as it runs. A file without a lock is that of a server that
 was killed.
@@ -10,11 +10,15 @@ import fcntl
 import os
 import re
 import shlex
+import ssl
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import click
 import msgspec
 
 from settings import Settings, scrub_uri
@@ -112,3 +116,43 @@ def _read(path: Path) -> LocalServer | None:
             return msgspec.json.decode(file.read(), type=LocalServer)
         path.unlink(missing_ok=True)
     return None
+
+
+SECONDS = 3.0
+"""Time for each step of a connection to a server."""
+
+
+@click.command()
+def health() -> None:
+    """Check that each server of this account on this machine answers.
+
+    For the health check of a container. Exit code 1: one does not answer, or there is none.
+    """
+    servers = running_servers()
+    if not servers:
+        raise click.ClickException("no server of this account runs on this machine")
+    for server in servers:
+        try:
+            status = _ask(server.url)
+        except (OSError, HTTPException) as error:
+            raise click.ClickException(f"{server.url} does not answer: {error}") from error
+        if status != 200:  # noqa: PLR2004 - OK
+            raise click.ClickException(f"{server.url} answers with {status}")
+        click.echo(f"{server.url} answers.")
+
+
+def _ask(url: str) -> int:
+    """The status of its `/healthz`. Its certificate is for the name that clients use, and not for this address."""
+    parts = urlsplit(url)
+    connection: HTTPConnection
+    if parts.scheme == "https":
+        tls = ssl.create_default_context()
+        tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+        connection = HTTPSConnection(parts.netloc, timeout=SECONDS, context=tls)
+    else:
+        connection = HTTPConnection(parts.netloc, timeout=SECONDS)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+    finally:
+        connection.close()

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import click
 
-from commands.command import now, run
-from commands.money.ranges import TIME, refuse_range
-from commands.output import json_option, show
+from commands.command import TIME, now, run
+from commands.output import show_json, show_table
 from resources.money import reconciliation
 from resources.money.reconciliation import Figures, Reconciled, Verdict
 from resources.money.reconciliation_body import reported_days
 from resources.money.spend import GONE
-from resources.ranges import Problems
+from resources.ranges import NOT_AFTER, Problems
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
 from settings.reports import report_access
@@ -48,7 +47,7 @@ HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An export of costs, as CSV; for azure and bedrock; repeatable.",
 )
-@json_option
+@click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
 def reconcile(
     *,
     provider: str,
@@ -64,7 +63,8 @@ def reconcile(
     """
     source, problems = SOURCES[provider], Problems()
     first, behind = reported_days(start, end, problems, now())
-    refuse_range(problems)
+    for name, rule in problems:
+        raise click.UsageError(f"--{name} {rule.replace(NOT_AFTER, 'must be after --from')}")
     if source.is_file and not files:
         raise click.UsageError(f"{provider} has no API for it: give exports of its costs with --file")
     if files and not source.is_file:
@@ -85,9 +85,11 @@ def reconcile(
         raise click.ClickException(GONE.format(error.since).partition(", or")[0]) from error
     except ReportError as error:
         raise click.ClickException(str(error)) from error
-    show(rows, HEADINGS, [_cells(row) for row in rows], as_json)
     differing = sum(row.verdict is Verdict.DIFFERS for row in rows)
-    if not as_json:
+    if as_json:
+        show_json(rows)
+    else:
+        show_table([HEADINGS, *map(_cells, rows)])
         last = behind - timedelta(days=1)
         click.echo(f"\n{first:%Y-%m-%d} to {last:%Y-%m-%d}, UTC: {len(rows) - differing} agree, {differing} differ.")
     if differing:

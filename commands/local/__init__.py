@@ -1,1 +1,0 @@
-"""Commands about the servers that run on this machine."""
