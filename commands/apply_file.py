@@ -28,8 +28,8 @@ from resources.provider_bodies import NewProvider, check_provider
 from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.accounts.users import IdentityError, checked_group_name
 from storage.policies.documents import kind_of, level_of
-from upstream.providers.fallback import find_fault
 from upstream.providers.presets import ProviderType
+from upstream.providers.provider import find_fault
 
 MAX_FILE_BYTES = 16 * 1024 * 1024
 

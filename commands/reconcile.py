@@ -17,16 +17,15 @@ from resources.money.spend import GONE
 from resources.ranges import NOT_AFTER, Problems
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
-from settings.reports import report_access
+from settings.loading import report_access
 from storage.mongo.database import Database
 from storage.queries.money import read_recorded
 from storage.queries.questions.groups import NotRecordedError
 from storage.queries.questions.questions import Questions
 from upstream.client import UpstreamClient
+from upstream.reports.apis import read_report
 from upstream.reports.exports import read_exports
-from upstream.reports.reader import read_report
-from upstream.reports.reported import Reported, ReportError
-from upstream.reports.sources import SOURCES
+from upstream.reports.reported import SOURCES, Reported, ReportError
 
 HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", "REASON")
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from handlers.openapi.document import openapi_document
 from intercept.refusals import RULES
 from upstream.providers.presets import PRESETS
-from upstream.routes.route import Audience, Route
+from upstream.routes import Audience, Route
 from version import VERSION
 
 PAGE: Final = Path(__file__).parent / "generated" / "reference.md"

@@ -31,7 +31,7 @@ from handlers.operations.catalogue import BY_PATH
 from handlers.operations.handler import OperationHandler
 from handlers.problems import Problem
 from intercept.apis import Dialect
-from upstream.routes.route_tables import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, STORED_RESPONSES
+from upstream.routes import BATCH_RESULTS, BATCH_STATES, FILE_CONTENTS, STORED_RESPONSES
 
 DATA_PLANES = (CONTROL_PLANE, "/api/experimental/aibridge/")
 # Paths of the control plane, what serves each, and with which arguments.

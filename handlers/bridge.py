@@ -19,7 +19,7 @@ from handlers.lifecycle import Lifecycle
 from handlers.limits_state import Workers
 from handlers.operation.metrics import Metrics
 from handlers.timer import TimerFactory
-from http1.errors import MalformedRequestError
+from http1.requests import MalformedRequestError
 from intercept.refusals import Refusal
 from intercept.secrets import KnownSecrets
 from limits.protection.circuit_breaker import CircuitBreakers

@@ -13,10 +13,8 @@ from typing import cast
 from tornado.httputil import HTTPInputError, HTTPMessageDelegate, HTTPServerRequest
 
 from deadline import Deadline
-from http1.errors import BODY_TOO_SLOW, HEAD_TOO_SLOW, MalformedRequestError
-from http1.request_cycle import RequestCycle
-from http1.requests import Request, Requests
-from http1.response_writer import ResponseWriter
+from http1.request_cycle import RequestCycle, ResponseWriter
+from http1.requests import BODY_TOO_SLOW, HEAD_TOO_SLOW, MalformedRequestError, Request, Requests
 from intercept.refusals import Rule
 
 READ_AHEAD_BYTES = 64 * 1024

@@ -11,13 +11,19 @@ arrives in a later read may be the next request, so it stays bytes until the cur
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http.client import responses
+from types import MappingProxyType
+from typing import Self
 
+import msgspec
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from tornado.httputil import HTTPHeaders, RequestStartLine
 
-from http1.errors import MalformedRequestError
-from http1.headers import add_checked
 from intercept.refusals import Rule
+from intercept.secrets import scrub_quoted
 
 MAX_HEAD_BYTES = 64 * 1024
 """How large the head of a request may be."""
@@ -263,3 +269,77 @@ def _origin_form(method: str, target: str, headers: HTTPHeaders) -> str:
     if len(headers.get_list("Host")) == 1:
         headers["Host"] = authority
     return rest if rest.startswith("/") else "/" + rest
+
+
+def add_checked(headers: HTTPHeaders, name: str, value: str) -> None:
+    """Add a header whose name and value a parser, or the caller, has already checked for invalid characters.
+
+    `HTTPHeaders.add` matches both against a grammar, character by character. For the 23 headers of Claude Code it takes
+    14 us, this 5.
+    """
+    if name in headers:
+        headers.add(name, value)
+    else:
+        headers[name] = value
+
+
+@lru_cache(1)
+def http_date(second: int) -> str:
+    """Return the value of `Date` (RFC 9110 section 6.6.1) for a time in seconds since 1970."""
+    return formatdate(second, usegmt=True)
+
+
+UNREADABLE = "The request cannot be read: {}."
+BODY_TOO_LARGE = "its body is larger than {} bytes"
+HEAD_TOO_SLOW = "its head did not come whole within {:g} seconds"
+BODY_TOO_SLOW = "its body did not come whole within {:g} seconds"
+
+STATUSES: Mapping[Rule, int] = MappingProxyType(
+    {
+        Rule.MALFORMED_REQUEST: 400,
+        Rule.LATE_HEAD: 408,
+        Rule.LATE_BODY: 408,
+        Rule.BODY_TOO_LARGE: 413,
+        Rule.HEAD_TOO_LARGE: 431,
+        Rule.UNSUPPORTED_CODING: 501,
+        Rule.UNSUPPORTED_VERSION: 505,
+    }
+)
+"""The rules by which a connection refuses a request, each with its HTTP status."""
+
+
+class MalformedRequestError(Exception):
+    """The bytes are not a request, or not one that is served. The text is a phrase for the client, `rule` the kind."""
+
+    def __init__(self, reason: str, rule: Rule = Rule.MALFORMED_REQUEST) -> None:
+        super().__init__(reason)
+        self.rule = rule
+
+    @property
+    def status(self) -> int:
+        """The HTTP status that goes with it."""
+        return STATUSES[self.rule]
+
+    @property
+    def message(self) -> str:
+        """What the client is told."""
+        return scrub_quoted(UNREADABLE.format(self))
+
+    @classmethod
+    def of(cls, error: HttpParserError) -> Self:
+        """Convert an error of a parser. If one of its callbacks raised this error, return that."""
+        cause = error.__context__
+        return cause if isinstance(cause, cls) else cls(str(error))
+
+    def response(self, second: int) -> bytes:
+        """Encode the whole response, which says that the connection is closed.
+
+        Args:
+            second: The time, in seconds since 1970.
+        """
+        body = msgspec.json.encode({"message": self.message})
+        head = (
+            f"HTTP/1.1 {self.status} {responses[self.status]}\r\nContent-Type: application/json\r\n"
+            f"Content-Length: {len(body)}\r\nConnection: close\r\nDate: {http_date(second)}\r\n\r\n"
+        )
+        return head.encode() + body

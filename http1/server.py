@@ -15,7 +15,7 @@ from tornado.netutil import add_accept_handler
 from tornado.web import Application
 
 from http1.connection import ClientConnection, Options
-from http1.errors import MalformedRequestError
+from http1.requests import MalformedRequestError
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,6 @@ from intercept.apis import Api, RequestedModels
 from intercept.dialects import anthropic
 from intercept.dialects.bedrock import converse, invoke
 from intercept.dialects.bedrock import dialect as bedrock_dialect
-from intercept.dialects.bedrock import requests as bedrock_requests
 from intercept.dialects.gemini import dialect as gemini_dialect
 from intercept.dialects.gemini import generate_content, interactions
 from intercept.dialects.openai import batches, chat_completions, realtime, responses, usage_only
@@ -151,7 +150,7 @@ INVOKE: Final = Api(
     name="invoke",
     path="/model/{model}/invoke",
     dialect=BEDROCK,
-    parse_request=bedrock_requests.parse_request,
+    parse_request=converse.parse_request,
     stream_reader=OpaqueReader,
     body_reader=invoke.body_reader,
     event_stream_reader=invoke.event_stream_reader,
@@ -162,7 +161,7 @@ CONVERSE: Final = Api(
     name="converse",
     path="/model/{model}/converse",
     dialect=BEDROCK,
-    parse_request=bedrock_requests.parse_request,
+    parse_request=converse.parse_request,
     stream_reader=OpaqueReader,
     body_reader=converse.body_reader,
     event_stream_reader=converse.event_stream_reader,

@@ -13,8 +13,8 @@ from settings.kinds import AWS_ACCESS_KEY, BASE_URL, PROJECT, PROVIDER_NAME, PRO
 from storage.providers.documents import MAX_KEYS, GivenKey, KeptKey, NewKey
 from upstream.connections.network import make_tls_of_texts
 from upstream.credentials.access import Credential
-from upstream.providers.fallback import MAX_FALLBACKS, MAX_WEIGHT
 from upstream.providers.presets import ProviderType
+from upstream.providers.provider import MAX_FALLBACKS, MAX_WEIGHT
 
 MAX_KEY = 600
 """Characters of a key."""

@@ -22,9 +22,8 @@ from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.connections.network import Network, make_tls_of_texts
 from upstream.credentials.access import Credential, credential_hint
-from upstream.providers.fallback import find_fault
 from upstream.providers.presets import PRESETS, ProviderType
-from upstream.providers.provider import Availability, Provider, Source
+from upstream.providers.provider import Availability, Provider, Source, find_fault
 from upstream.providers.table import Routing
 
 _log = logging.getLogger(__name__)

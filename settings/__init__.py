@@ -4,14 +4,12 @@ A value comes from its flag, else from its environment variable, else from the f
 (secrets only), else it is the default. An empty environment variable counts as unset.
 
 Click does flags, types, order and help. `kinds` are its types, a `setting` its option, `declarations` lists them all,
-`loading` reads what is beyond one option, `command_line` gives commands their settings.
+`loading` reads what is beyond one option, and gives commands their settings.
 """
 
-from settings.catalog import declared
-from settings.command_line import SettingsCommand, SettingsGroup, flags_of, settings_of
-from settings.declarations import Settings
+from settings.declarations import Settings, declared
 from settings.kinds import Address, ChatStreamUsage, LimitsScope, Network, RecordPolicy, TokenCreation, scrub_uri
-from settings.loading import load, unknown_variables
+from settings.loading import SettingsCommand, SettingsGroup, flags_of, load, settings_of, unknown_variables
 from settings.providers import ProviderSettings
 from settings.setting import Setting, SettingError
 

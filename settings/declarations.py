@@ -1,33 +1,44 @@
 """All settings there are."""
 
-# ruff: noqa: RUF009 - `declare` wraps `dataclasses.field`
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
     BASE_URL,
+    CLAIM,
+    CLIENT_ID,
     DATABASE_NAME,
+    DISPLAYED,
+    DOMAINS,
     DURATION,
     ENCRYPTION_KEYS,
     FALLBACK,
     FILE,
     FOLDER,
+    HEADER,
     HOSTS,
+    ISSUER,
     KEYS,
     LIMIT,
     MONEY,
     MONGODB_URI,
     NETWORKS,
+    OPTIONAL_CLAIM,
     POSITIVE,
     POSITIVE_DURATION,
     PROXY_URL,
+    ROLE_MAPPING,
     ROUTES,
+    SCOPES,
+    SECRET,
     SIZE,
     SWITCH,
     TIME_ZONE,
@@ -42,21 +53,12 @@ from settings.kinds import (
     choice,
 )
 from settings.providers import PROVIDERS, ProviderSettings
-from settings.setting import declare
-from settings.sign_in_kinds import (
-    CLAIM,
-    CLIENT_ID,
-    DISPLAYED,
-    DOMAINS,
-    HEADER,
-    ISSUER,
-    OPTIONAL_CLAIM,
-    ROLE_MAPPING,
-    SCOPES,
-    SECRET,
-)
+from settings.setting import Setting, declare
 from upstream.providers.presets import PRESETS, ProviderType
-from upstream.routes.extra_routes import ExtraRoute
+from upstream.routes import ExtraRoute
+
+# ruff: noqa: RUF009 - `declare` wraps `dataclasses.field`
+
 
 SERVER = "Server"
 SIGN_IN = "Sign-in"
@@ -318,3 +320,26 @@ class Settings:
             ),
             *self.further_providers,
         )
+
+
+def declared_in(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:
+    """Field names and settings of `Settings` or `ProviderSettings`; `prefix` stands before the names of the settings."""
+    for one in fields(cls):
+        if one.metadata:
+            yield one.name, Setting(name=prefix + one.name.replace("_", "-"), **one.metadata)
+
+
+def declared(*topics: str) -> list[Setting]:
+    """The settings of these topics, of all if none is named, by topic; those of further providers with `N` for the number.
+
+    They are options of click's: `params=declared()` gives them to a `SettingsCommand`.
+    """
+    return [setting for setting in _everything() if not topics or setting.topic in topics]
+
+
+@cache
+def _everything() -> list[Setting]:
+    everything = [setting for _, setting in declared_in(Settings)]
+    everything += [setting for _, setting in declared_in(ProviderSettings, "provider-N-")]
+    topics = list(dict.fromkeys(setting.topic for setting in everything))
+    return sorted(everything, key=lambda setting: topics.index(setting.topic))

@@ -1,21 +1,26 @@
-"""Reading all settings from the command line and the environment."""
+"""Reads all settings from command line and environment, for commands whose flags stand before a sub-command or after."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
+from urllib.parse import urlsplit
 
-from settings.catalog import declared, declared_in
-from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings
-from settings.kinds import LimitsScope
+import click
+
+from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings, declared, declared_in
+from settings.kinds import NO_PROXY, LimitsScope
 from settings.providers import ProviderSettings
-from settings.setting import LONG_PREFIX, PREFIX, Setting, SettingError
+from settings.setting import FLAGS, LONG_PREFIX, PREFIX, Setting, SettingError
+from upstream.connections.network import DIRECT, Network, Proxy, is_direct
 from upstream.credentials.access import INSTALL_AZURE, Credential
-from upstream.credentials.entra import EntraApplication
-from upstream.providers.fallback import find_fault
+from upstream.credentials.bearer_tokens import EntraApplication
 from upstream.providers.presets import PRESETS, ProviderType
+from upstream.providers.provider import find_fault
+from upstream.reports.apis import ReportAccess
 
 
 def load(flags: Mapping[str, str], environ: Mapping[str, str]) -> Settings:
@@ -144,3 +149,61 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
         close = difflib.get_close_matches(name, nearby, n=1, cutoff=_CLOSE if prefix == PREFIX else 0)
         warnings += [f"{name} is not a setting and is ignored; did you mean {one}?" for one in close]
     return warnings
+
+
+_WARNED = "aibridge.warned"
+
+
+class SettingsCommand(click.Command):
+    """A command whose help lists its settings by topic, each with its environment variable and default."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the settings, then whatever else the command takes."""
+        settings = [param for param in self.params if isinstance(param, Setting)]
+        for topic in dict.fromkeys(setting.topic for setting in settings):
+            with formatter.section(topic):
+                records = [setting.help_record(ctx) for setting in settings if setting.topic == topic]
+                # So narrow a first column gives each explanation lines of its own, wide enough for the longest variable.
+                formatter.write_dl(records, col_max=4)
+        super().format_options(ctx, formatter)
+
+
+class SettingsGroup(SettingsCommand, click.Group):
+    """A group of commands that takes settings before its sub-command."""
+
+
+def flags_of(context: click.Context) -> dict[str, str]:
+    """The flags of the running command line, wherever they stood: names of settings, and the text given."""
+    return dict(context.meta.get(FLAGS, {}))
+
+
+def settings_of(context: click.Context) -> Settings:
+    """The settings of the running command line: its flags, wherever they stood, and the environment.
+
+    Unknown variables are warned of on stderr, once.
+
+    Raises:
+        SettingError: Click shows its line and exits with 2.
+    """
+    if not context.meta.get(_WARNED):
+        context.meta[_WARNED] = True
+        for warning in unknown_variables(os.environ):
+            click.echo(f"Warning: {warning}", err=True)
+    return load(flags_of(context), os.environ)
+
+
+def network_to(settings: Settings, url: str) -> Network:
+    """The network path to a server: through `upstream-proxy`, if there is one and `no-proxy` does not name the host."""
+    proxy = settings.upstream_proxy
+    if proxy in {"", NO_PROXY} or is_direct(urlsplit(url).hostname or "", settings.no_proxy):
+        return DIRECT
+    return Network(Proxy.of(proxy))
+
+
+def report_access(settings: Settings) -> Mapping[str, ReportAccess]:
+    """Where the reports of each provider are, with its key; the way there is that to providers."""
+    openai, anthropic = settings.reconcile_openai_url, settings.reconcile_anthropic_url
+    return {
+        "openai": ReportAccess(openai, settings.reconcile_openai_key, network_to(settings, openai)),
+        "anthropic": ReportAccess(anthropic, settings.reconcile_anthropic_key, network_to(settings, anthropic)),
+    }

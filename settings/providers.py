@@ -28,7 +28,7 @@ from settings.setting import declare
 from upstream.credentials.access import AUTHORIZED, Credential
 from upstream.credentials.sigv4 import AwsKeys
 from upstream.providers.presets import PRESETS, ProviderType
-from upstream.routes.extra_routes import ExtraRoute
+from upstream.routes import ExtraRoute
 
 PROVIDERS = "Providers"
 

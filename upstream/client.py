@@ -22,10 +22,8 @@ from intercept.apis import EVENTS
 from intercept.records import Connecting, EndReason
 from upstream.body_stream import BodyStream
 from upstream.connections.connection import Connection, OnChunk
-from upstream.connections.failures import describe
-from upstream.connections.network import DIRECT, Network
-from upstream.connections.pool import Connections
-from upstream.connections.urls import Origin, locate
+from upstream.connections.network import DIRECT, Network, Origin, locate
+from upstream.connections.pool import Connections, describe
 from upstream.headers import Headers, request_head
 from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS, SWITCHING_PROTOCOLS, Response
 

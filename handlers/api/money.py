@@ -29,7 +29,7 @@ from resources.money.spend import GONE, SPEND_BY, SPEND_FORMATS, SpendFormat, sp
 from resources.names import Names
 from resources.ranges import Problems
 from resources.recorded.export_formats import CSV_TYPE
-from settings.reports import report_access
+from settings.loading import report_access
 from storage.costs.own_prices import OwnPrice
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices.documents import KeptPrices
@@ -41,9 +41,8 @@ from storage.queries.money import read_recorded
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.groups import NotRecordedError, Row
 from storage.queries.questions.question import By, Dimension, Question
-from upstream.reports.reader import MissingKeyError, read_report
-from upstream.reports.reported import ReportError
-from upstream.reports.sources import SOURCES
+from upstream.reports.apis import MissingKeyError, read_report
+from upstream.reports.reported import SOURCES, ReportError
 
 MAX_PRICES_BYTES: Final = 256 * 1024
 NO_PROVIDER = "prices[{}].provider: no provider has a name like this now"

@@ -36,9 +36,8 @@ from storage.queries.questions.question import By, Dimension, Question
 from upstream.credentials.access import Credential, credential_hint
 from upstream.credentials.keys import KeyPool, KeyRefusal
 from upstream.providers import provider_check
-from upstream.providers.fallback import find_fault
 from upstream.providers.presets import PRESETS, ProviderType
-from upstream.providers.provider import Availability, Provider, Source
+from upstream.providers.provider import Availability, Provider, Source, find_fault
 
 
 @operation("GET", "providers/configured")

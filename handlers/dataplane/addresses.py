@@ -15,8 +15,7 @@ from intercept.catalog import REALTIME, RESPONSES
 from intercept.refusals import Rule
 from intercept.secrets import scrub_quoted
 from upstream.providers.provider import OPENAI_PREFIX, Availability, Provider
-from upstream.routes.paths import find_fault
-from upstream.routes.route import Route, guess_dialect
+from upstream.routes import Route, find_fault, guess_dialect
 
 CONTROL_PLANE = "/api/v2/aibridge/"
 # `HEAD` on these checks that the bridge is there. Claude Code sends the second.

@@ -28,8 +28,7 @@ from limits.protection.circuit_breaker import (
     outcome_of_status,
 )
 from upstream.client import UpstreamError, UpstreamResponse, UpstreamUnreachableError
-from upstream.providers.fallback import find_order
-from upstream.providers.provider import Availability
+from upstream.providers.provider import Availability, find_order
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from handlers.dataplane.proxy import RETRY_HEADER, ProxyHandler
 from handlers.dataplane.states import RELAYED
 from handlers.timer import RELAY
 from handlers.tornado_private import headers_of
-from http1.headers import add_checked
+from http1.requests import add_checked
 from intercept.apis import EVENT_STREAM
 from intercept.dialects.openai.stream_usage import UsageChunkFilter
 from intercept.records import EndReason

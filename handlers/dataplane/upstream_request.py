@@ -25,7 +25,7 @@ from upstream.credentials.access import Authorizer, credential_header, credentia
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, is_named_like_credential, to_upstream
 from upstream.providers.provider import Provider, Source, of_the_whole, without_credentials, without_likely_credentials
-from upstream.routes.route import Route
+from upstream.routes import Route
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from intercept.catalog import BY_PATH, INTERACTIONS, REALTIME, RESPONSES
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.form_data import FORM_DATA
 from upstream.providers.presets import ALL_ROUTES
-from upstream.routes.route import Audience, Route
+from upstream.routes import Audience, Route
 
 PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")
 # Everything that takes a token, but for the cookie.

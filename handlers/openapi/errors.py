@@ -14,7 +14,7 @@ from handlers.operations.operation import MAX_BODY_BYTES
 from handlers.operations.problems import INVALID_BODY
 from handlers.operations.query import INVALID
 from handlers.problems import DATABASE_UNAVAILABLE
-from http1.errors import BODY_TOO_SLOW, UNREADABLE
+from http1.requests import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.protection.concurrency import DEFAULT_REQUESTS
 from resources.errors import Error, Validation

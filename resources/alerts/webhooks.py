@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import Count, doc
 from storage.alerts.documents import AlertType, Webhook
-from upstream.connections.urls import is_usable_url
+from upstream.connections.network import is_usable_url
 
 MAX_URL: Final = 2_000
 MAX_DESCRIPTION: Final = 200

@@ -13,8 +13,7 @@ from msgspec import Meta, Struct, field
 from resources.fields import doc
 from resources.recorded.export_formats import write_csv
 from storage.queries.found import RecordedDay
-from upstream.reports.names import model_key
-from upstream.reports.reported import STANDARD, Reported, ReportedTokens
+from upstream.reports.reported import STANDARD, Reported, ReportedTokens, model_key
 
 TOLERANCE: Final = Decimal("0.01")
 """US dollars by which costs may differ: providers round each line."""

@@ -13,7 +13,7 @@ from resources.money.prices import read_day_or_time
 from resources.ranges import Problems, range_of
 from storage.derived.rollup import Bucket
 from storage.queries.filters.time_ranges import ceiling
-from upstream.reports.sources import READABLE, SOURCES
+from upstream.reports.reported import READABLE, SOURCES
 
 MAX_DAYS: Final = 93
 """The days that one request may be about: a quarter."""

@@ -12,7 +12,7 @@ from runtime.alerts.digest import POLL_SECONDS, weekly_digest
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import Watch
 from runtime.process import Process, now
-from settings.network import network_to
+from settings.loading import network_to
 from storage.alerts.outbox import Outbox
 from storage.alerts.webhooks import Webhooks
 from storage.queries.questions.questions import Questions

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from intercept.secrets import KnownSecrets
 from settings import Settings
-from settings.network import network_to
+from settings.loading import network_to
 from upstream.client import UpstreamClient
 
 if TYPE_CHECKING:

@@ -14,8 +14,7 @@ from tests.server.on_terminal import on_terminal
 from tests.server_process import ServerProcess
 from verify import wire
 from verify.checks import CHECKS
-from verify.command import verify
-from verify.report import Outcome, Result, _line, run_check
+from verify.command import Outcome, Result, _line, run_check, verify
 from verify.target import INTERCEPTION_HEADER, PREFIX, find_target
 from verify.wire import Address
 

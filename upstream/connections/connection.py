@@ -11,7 +11,7 @@ from httptools import HttpParserError
 
 from deadline import Deadline
 from upstream.body_stream import BodyStream
-from upstream.connections.urls import Origin
+from upstream.connections.network import Origin
 from upstream.response import Response
 
 # How much of a stream is read ahead while its client takes nothing. One read of the socket may exceed it.

@@ -1,4 +1,4 @@
-"""How a provider is reached: through which proxy, and which certificate authorities are trusted."""
+"""How a provider is reached: where a URL leads and which may be used, through which proxy, and whose certificates count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass, field
-from typing import Final
+from functools import lru_cache
+from ipaddress import ip_address
+from typing import Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 
@@ -85,3 +87,68 @@ def make_tls_of_texts(ca_certificates: str, client_certificate: str = "") -> ssl
             file.flush()
             context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=lambda: "")
     return context
+
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_REMEMBERED = 256
+
+
+class Origin(NamedTuple):
+    """A server, and the network path to it.
+
+    `authority` is its name for the header `Host`: an IPv6 address stands in brackets there.
+    """
+
+    host: str
+    port: int
+    tls: bool
+    authority: str
+    network: Network = DIRECT
+
+    @property
+    def host_and_port(self) -> str:
+        """Its name with the port, as sent to a proxy."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def locate(url: str) -> tuple[Origin, str]:
+    """The server of an absolute http or https URL with a path, and the request target, unchanged.
+
+    Raises:
+        ValueError: the URL has another form.
+    """
+    scheme, _, rest = url.partition("://")
+    server, slash, path = rest.partition("/")
+    return _origin(f"{scheme}://{server}"), slash + path
+
+
+@lru_cache(_REMEMBERED)
+def _origin(server: str) -> Origin:
+    parts = urlsplit(server)
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise ValueError("neither http nor https")
+    host, default = parts.hostname, _DEFAULT_PORTS[parts.scheme]
+    port = parts.port or default
+    name = f"[{host}]" if ":" in host else host
+    return Origin(host, port, parts.scheme == "https", name if port == default else f"{name}:{port}")
+
+
+def is_usable_url(text: str) -> bool:
+    """Whether a URL may be used: https, or http on this machine, without user and fragment."""
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return False
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        return False
+    if not parts.hostname or "@" in parts.netloc or "#" in text or port == 0:
+        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,20 +1,23 @@
-"""Connections to providers: made, kept while they may be needed again, and closed."""
+"""Connections to providers: made, through a proxy if need be, kept while they may be needed again, and closed.
+
+Why there is none is said in words for clients, without addresses.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from functools import cached_property
 from time import monotonic
+from typing import Final
 
 from aiohappyeyeballs import start_connection
 
 from intercept.records import Connecting
 from upstream.connections.connection import Connection
-from upstream.connections.network import Proxy, make_tls
-from upstream.connections.tunnel import open_tunnel
-from upstream.connections.urls import Origin
+from upstream.connections.network import Origin, Proxy, make_tls
 
 # How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two
 # calls. That the server has closed the connection is noticed; a longer time risks a request that meets its closing.
@@ -134,3 +137,78 @@ async def _tunnel_through(raw: socket.socket, origin: Origin, proxy: Proxy) -> N
     except BaseException:
         raw.close()
         raise
+
+
+MAX_RESPONSE_BYTES: Final = 16 * 1024
+"""The largest head of a proxy's response."""
+_READ_BYTES: Final = 4096
+_END_OF_HEAD: Final = b"\r\n\r\n"
+
+
+class ProxyError(OSError):
+    """A proxy refused a connection. The text is for clients: it has no address and no secret."""
+
+
+async def open_tunnel(raw: socket.socket, authority: str, proxy: Proxy) -> None:
+    """Have a proxy connect a socket to a server (RFC 9110, section 9.3.6).
+
+    The socket is connected to the proxy. `authority` is host and port of the server.
+
+    Raises:
+        ProxyError: It does not do that.
+        OSError: The connection to it broke.
+    """
+    loop = asyncio.get_running_loop()
+    lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
+    if proxy.authorization:
+        lines.append(f"Proxy-Authorization: {proxy.authorization}")
+    await loop.sock_sendall(raw, "\r\n".join([*lines, "", ""]).encode())
+    response = b""
+    while _END_OF_HEAD not in response:
+        piece = await loop.sock_recv(raw, _READ_BYTES)
+        response += piece
+        if not piece or len(response) > MAX_RESPONSE_BYTES:
+            raise ProxyError("the proxy did not answer in HTTP")
+    status = response.split(b"\r\n", 1)[0].split(b" ")[1:2]
+    if not status or not status[0].isdigit():
+        raise ProxyError("the proxy did not answer in HTTP")
+    if not status[0].startswith(b"2"):
+        raise ProxyError(f"the proxy refused with status {status[0].decode()}")
+    if response.split(_END_OF_HEAD, 1)[1]:
+        raise ProxyError("the proxy sent something of its own into the connection")
+
+
+# OpenSSL's X509_V_ERR_HOSTNAME_MISMATCH and X509_V_ERR_IP_ADDRESS_MISMATCH; its messages have the name in them.
+_OTHER_NAME = frozenset({62, 64})
+_NO_SUCH_NAME = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL})
+_NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL", "RECORD_LAYER_FAILURE"})
+
+
+def describe(error: OSError | UnicodeError) -> str:
+    """What kept a connection from being made: the name, the way, the other side, or which check of TLS."""
+    if isinstance(error, ProxyError):
+        return str(error)
+    if isinstance(error, UnicodeError):
+        return "its name is not a valid host name"
+    if isinstance(error, socket.gaierror):
+        return "its name is not found" if error.errno in _NO_SUCH_NAME else "its name cannot be looked up"
+    if isinstance(error, ssl.SSLError):
+        return _describe_tls(error)
+    if isinstance(error, ConnectionRefusedError):
+        return "it refused the connection"
+    if isinstance(error, ConnectionError):
+        return "it closed the connection before it was made"
+    if error.errno in _NO_ROUTE:
+        return "there is no route to it"
+    return "none of its addresses answered"
+
+
+def _describe_tls(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        if error.verify_code in _OTHER_NAME:
+            return "its certificate is for another name"
+        return f"its certificate is not trusted ({error.verify_message})"
+    if error.reason in _NO_TLS:
+        return "it does not speak TLS"
+    return f"TLS failed ({(error.reason or 'no reason given').lower().replace('_', ' ')})"

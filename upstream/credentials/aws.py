@@ -17,7 +17,7 @@ from time import monotonic as monotonic_clock
 from typing import Any
 
 from upstream.client import CredentialError
-from upstream.connections.urls import locate
+from upstream.connections.network import locate
 from upstream.credentials.access import credential_hint
 from upstream.credentials.sigv4 import AwsKeys, Scope, sign
 from upstream.headers import Headers

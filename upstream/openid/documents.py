@@ -1,6 +1,6 @@
-"""What a provider publishes of itself: where its endpoints are. Pure.
+"""What a provider publishes of itself, which is where its endpoints are, and what can go wrong with it. Pure.
 
-Sources: OpenID Connect Discovery 1.0 section 3, RFC 8414.
+Texts of errors are for the operator's log, and hold no secret. Sources: OpenID Connect Discovery 1.0 section 3, RFC 8414.
 """
 
 from __future__ import annotations
@@ -8,8 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Struct, structs
 
-from upstream.connections.urls import is_usable_url
-from upstream.openid.errors import ProviderUnavailableError
+from upstream.connections.network import is_usable_url
 
 
 class ProviderMetadata(Struct, frozen=True, kw_only=True):
@@ -54,3 +53,19 @@ def read_metadata(body: bytes, issuer: str) -> ProviderMetadata:
     if metadata.end_session_endpoint is not None and not is_usable_url(metadata.end_session_endpoint):
         return structs.replace(metadata, end_session_endpoint=None)
     return metadata
+
+
+class OpenIDError(Exception):
+    """The provider did not sign anybody in."""
+
+
+class ProviderUnavailableError(OpenIDError):
+    """The provider cannot be reached, is too slow, or does not say what such a provider has to say."""
+
+
+class SignInRefusedError(OpenIDError):
+    """The provider, or an impostor, sent something that must not be trusted."""
+
+
+class UnknownKeyError(SignInRefusedError):
+    """No key of the provider made the signature. It may have got a new one."""

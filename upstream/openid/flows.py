@@ -20,7 +20,7 @@ from urllib.parse import urlencode
 import msgspec
 from msgspec import Struct
 
-from upstream.openid.errors import SignInRefusedError
+from upstream.openid.documents import SignInRefusedError
 
 FLOW_SECONDS = 600.0
 """How long a sign-in at the provider may take."""

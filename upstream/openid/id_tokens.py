@@ -17,7 +17,7 @@ from joserfc.errors import ClaimError, JoseError
 from joserfc.jwk import ECKey, OKPKey, RSAKey
 from msgspec import Struct
 
-from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
+from upstream.openid.documents import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import LEEWAY_SECONDS
 
 ALGORITHMS = (

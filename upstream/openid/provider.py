@@ -16,8 +16,13 @@ from intercept.formats.json_text import as_text, read_object
 from upstream.client import UpstreamClient, UpstreamError
 from upstream.connections.network import Network
 from upstream.headers import Headers
-from upstream.openid.documents import ProviderMetadata, read_metadata
-from upstream.openid.errors import ProviderUnavailableError, SignInRefusedError, UnknownKeyError
+from upstream.openid.documents import (
+    ProviderMetadata,
+    ProviderUnavailableError,
+    SignInRefusedError,
+    UnknownKeyError,
+    read_metadata,
+)
 from upstream.openid.flows import Flow
 from upstream.openid.id_tokens import Expected, SigningKey, read_keys, verify
 from upstream.openid.profiles import Profile, Rules, find_claim, read_profile

@@ -10,8 +10,7 @@ from types import MappingProxyType
 from intercept.apis import Dialect
 from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from upstream.credentials.access import Credential
-from upstream.routes.route import Route
-from upstream.routes.route_tables import (
+from upstream.routes import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
     BEDROCK_ROUTES,
@@ -24,6 +23,7 @@ from upstream.routes.route_tables import (
     OPENAI_ROUTES,
     RERANK_ROUTE,
     VERTEX_ROUTES,
+    Route,
 )
 
 

@@ -1,9 +1,20 @@
-"""Providers: where a vendor instance lives, which routes it serves and how its credential is sent."""
+"""Providers: where a vendor instance lives, which routes it serves, how its credential is sent, and its fallbacks.
+
+The order in which fallbacks are tried is by rendezvous hashing with weights: each provider gets a score for a session, and the
+highest comes first. A session keeps its provider while that is available, so the prompt cache keeps working. If a provider
+joins or leaves, only its own sessions move.
+
+Source: C. Schindelhauer, G. Schomaker, "Weighted Distributed Hash Tables" (SPAA 2005), the logarithmic method.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from hashlib import blake2b
+from math import log
+from typing import Final
 from urllib.parse import unquote_plus
 
 from intercept.apis import Dialect
@@ -11,8 +22,7 @@ from upstream.connections.network import DIRECT, Network
 from upstream.credentials.access import Authorizer, Credential
 from upstream.headers import is_named_like_credential
 from upstream.providers.presets import PRESETS, Preset, ProviderType
-from upstream.routes.route import Route, find_routes, guess_dialect
-from upstream.routes.route_tables import EXPRESS_ROUTES
+from upstream.routes import EXPRESS_ROUTES, Route, find_routes, guess_dialect
 
 OPENAI_PREFIX = "/v1"
 # Names of query parameters that are credentials (Google's, and Amazon's signatures): they never go upstream.
@@ -59,7 +69,7 @@ class Provider:
     beside those of the type, where none of these has the path and the method. `credential` is what it expects, None
     for what its type does. `project` and `region` are the only ones that its paths may name; empty allows any.
     `fallback` are the names of others that are asked when it cannot answer, and `weight` its share of the load among itself
-    and those, see `upstream.providers.fallback`.
+    and those, see `find_order`.
     """
 
     name: str
@@ -161,3 +171,59 @@ def _without_system_parameters(query: str, *, any_format: bool) -> str:
 
 def _name_of(parameter: str) -> str:
     return unquote_plus(parameter.partition("=")[0]).strip().lower()
+
+
+MAX_FALLBACKS: Final = 5
+"""Other providers that one may name."""
+
+MAX_WEIGHT: Final = 1000
+"""The greatest weight."""
+
+_HASH_BYTES: Final = 8
+
+
+def find_order(weights: Mapping[str, int], session: str) -> list[str]:
+    """Return the names of providers in the order in which they are tried.
+
+    Args:
+        weights: By name: first the provider that the client named, then the others as it names them. With 0 a provider
+            takes no share of the load.
+        session: What goes to one provider if it can.
+
+    Without a weight of its own the named provider comes first, and the others in their order. With one, those that have a
+    weight come first, in an order that each session keeps; then the others.
+    """
+    names = list(weights)
+    if not weights[names[0]]:
+        return names
+    sharing = [name for name in names if weights[name]]
+    sharing.sort(key=lambda name: _score(name, weights[name], session), reverse=True)
+    return [*sharing, *(name for name in names if not weights[name])]
+
+
+def _score(name: str, weight: int, session: str) -> float:
+    """A number that is the highest one in a share of the sessions that is as large as the weight."""
+    digest = blake2b(f"{name}\0{session}".encode(errors="replace"), digest_size=_HASH_BYTES).digest()
+    drawn = (int.from_bytes(digest) + 1) / (2 ** (8 * _HASH_BYTES) + 1)  # between 0 and 1, neither of them
+    return -weight / log(drawn) if drawn < 1 else float("inf")
+
+
+def find_fault(name: str, type_: ProviderType, fallback: Sequence[str], types: Mapping[str, ProviderType]) -> str:
+    """Return what is wrong with the fallbacks of a provider, given the types of all known ones; "" if nothing is."""
+    if name in fallback:
+        return f"{name} cannot stand in for itself"
+    for other in fallback:
+        if other not in types:
+            return f"there is no provider named {other}; there are {', '.join(sorted(types.keys() - {name})) or 'none'}"
+        if PRESETS[types[other]].is_own_key_only:
+            return f"{other} takes only the users' own keys, and those go to no other provider"
+        if not _recorded(type_) & _recorded(types[other]):
+            return (
+                f"{other} is of the type {types[other]}, which has no route of the type {type_}: give providers of the "
+                "same dialect"
+            )
+    return ""
+
+
+def _recorded(type_: ProviderType) -> frozenset[tuple[str, str]]:
+    return frozenset((route.pattern, route.api.name) for route in PRESETS[type_].routes if route.api is not None)

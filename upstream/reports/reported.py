@@ -1,10 +1,13 @@
-"""What a provider reports of a day and a model. Pure."""
+"""What a provider reports of a day and a model, whose reports can be read, and which names mean the same model. Pure."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from msgspec import Struct
 
@@ -63,3 +66,44 @@ class Reported(Struct, frozen=True):
     usd: Decimal | None = None
     list_usd: Decimal | None = None
     tier: str = STANDARD
+
+
+_BEFORE: Final = re.compile(
+    r"^(?:(?:us|eu|apac|jp|au|global|us-gov)\.)?(?:anthropic|openai|amazon|meta|mistral|cohere|ai21|deepseek|qwen|google)\."
+)
+_BEHIND: Final = re.compile(r"(?:[-@]latest|-v\d+(?::\d+)?|:\d+)$")
+_DATE: Final = re.compile(r"[-@ ]20\d\d-?[01]\d-?[0-3]\d(?!\d)")
+_WORDS: Final = re.compile(r"[a-z]+|\d+")
+
+
+def model_key(name: str) -> str:
+    """What names of one model have in common: without date, region and version of the API; words sorted, numbers in order.
+
+    >>> model_key("us.anthropic.claude-sonnet-4-20250514-v1:0") == model_key("Claude4Sonnet")
+    True
+    """
+    text = _BEFORE.sub("", name.lower().rpartition("/")[2])
+    text = _DATE.sub("", _BEHIND.sub("", text))
+    words = _WORDS.findall(text)
+    letters = "".join(sorted(word for word in words if not word.isdecimal()))
+    return " ".join(filter(None, (letters, *(word for word in words if word.isdecimal())))) or name
+
+
+class ReportSource(NamedTuple):
+    """Types of the providers whose calls are in a provider's reports, and whether those are files."""
+
+    types: tuple[str, ...]
+    is_file: bool
+
+
+SOURCES: Final[Mapping[str, ReportSource]] = MappingProxyType(
+    {
+        "openai": ReportSource(("openai",), False),
+        "anthropic": ReportSource(("anthropic",), False),
+        "azure": ReportSource(("azure", "foundry"), True),
+        "bedrock": ReportSource(("bedrock", "bedrock-mantle"), True),
+    }
+)
+
+READABLE: Final = tuple(name for name, source in SOURCES.items() if not source.is_file)
+"""Those whose reports are read from their API."""

@@ -24,7 +24,7 @@ from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.sign_ins import InvalidCodeError
-from upstream.openid.errors import ProviderUnavailableError
+from upstream.openid.documents import ProviderUnavailableError
 
 FOREIGN = "Pages of other sites may not sign you in or out."
 CODE_OVER = "This link has expired or was used: it works once, within ten minutes. Sign in with a token."

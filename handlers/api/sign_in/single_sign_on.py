@@ -26,7 +26,7 @@ from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError
 from storage.accounts.users import Identity, Role
 from storage.mongo.database import DatabaseUnavailableError
-from upstream.openid.errors import OpenIDError, ProviderUnavailableError
+from upstream.openid.documents import OpenIDError, ProviderUnavailableError
 from upstream.openid.flows import FLOW_SECONDS, CancelledError, FlowEndedError
 from upstream.openid.profiles import NotAllowedError
 

@@ -20,7 +20,7 @@ from intercept.records import EndReason
 from intercept.refusals import Rule
 from limits.limit import NOTHING
 from upstream.client import UpstreamError, UpstreamResponse
-from upstream.routes.route import Audience
+from upstream.routes import Audience
 
 logger = logging.getLogger(__name__)
 

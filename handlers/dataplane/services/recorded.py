@@ -25,7 +25,7 @@ from intercept.refusals import Rule
 from limits.protection.circuit_breaker import CircuitOpenError, outcome_of
 from upstream.client import UpstreamError
 from upstream.providers.provider import Provider
-from upstream.routes.route import Audience
+from upstream.routes import Audience
 
 OTHER_CHARSET = "The charset of a request must be UTF-8."
 # The type of the error of a request that turned out to be none.

@@ -27,7 +27,7 @@ from intercept.records import Interception, Reading
 from intercept.tags import together
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.client import UpstreamResponse
-from upstream.routes.route_tables import STORED_RESPONSES
+from upstream.routes import STORED_RESPONSES
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, COMPLETIONS
-from upstream.cooldowns import Cooldowns
+from upstream.credentials.keys import Cooldowns
 
 # For this time the option is not sent again to what refused it.
 REMEMBERED_SECONDS = 3600.0

@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 from intercept.apis import Header, Reader, no_header
 from intercept.dialects import anthropic
 from intercept.dialects.bedrock import converse
-from intercept.dialects.bedrock.events import BedrockEvents, unwrap_chunk
+from intercept.dialects.bedrock.dialect import BedrockEvents, unwrap_chunk
 from intercept.dialects.drafts import Draft
 from intercept.dialects.readers import BodyReader
 from intercept.formats.json_text import read_struct

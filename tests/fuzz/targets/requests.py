@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 import h11
 
-from http1.errors import MalformedRequestError
-from http1.requests import MAX_HEAD_BYTES, MAX_HEADERS, Requests
+from http1.requests import MAX_HEAD_BYTES, MAX_HEADERS, MalformedRequestError, Requests
 from tests.fuzz.targets import cut, single_bytes
 
 SEEDS = [

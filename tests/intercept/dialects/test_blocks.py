@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.dialects import anthropic as messages
-from intercept.dialects.bedrock import requests
+from intercept.dialects.bedrock import converse
 from intercept.dialects.gemini import generate_content
 from intercept.dialects.openai import chat_completions, responses
 from intercept.formats.json_text import MAX_READ_VALUES
@@ -18,7 +18,7 @@ MESSAGES_OF = {
     chat_completions.parse_request: "messages",
     responses.parse_request: "input",
     generate_content.parse_request: "contents",
-    requests.parse_request: "messages",
+    converse.parse_request: "messages",
 }
 FIRST = ("tools", "functions", "toolConfig", "system", "instructions", "systemInstruction", "system_instruction")
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES, RESPONSES
-from intercept.dialects.bedrock.requests import parse_request as parse_bedrock
+from intercept.dialects.bedrock.converse import parse_request as parse_bedrock
 from intercept.dialects.drafts import MAX_NAME
 from intercept.dialects.gemini.generate_content import parse_request as parse_gemini
 from intercept.dialects.tool_results import MAX_RESULTS

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -11,7 +13,18 @@ from tests.cases import for_each
 from tests.fake_upstream import FakeUpstream
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamNotReachedError
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls, make_tls_of_texts
+from upstream.connections.network import (
+    DIRECT,
+    Network,
+    Origin,
+    Proxy,
+    is_direct,
+    is_usable_url,
+    locate,
+    make_tls,
+    make_tls_of_texts,
+)
+from upstream.connections.pool import describe
 
 HI = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
@@ -201,3 +214,93 @@ def test_texts_of_certificates_are_as_good_as_files(authority):  # noqa: F811
     for wrong in (("nothing", ""), ("", "nothing"), ("", ca)):
         with pytest.raises((OSError, ValueError)):
             make_tls_of_texts(*wrong)
+
+
+@for_each(
+    ("url", "origin", "target"),
+    [
+        ("http://127.0.0.1:4001/", Origin("127.0.0.1", 4001, tls=False, authority="127.0.0.1:4001"), "/"),
+        ("https://api.openai.com/v1/x", Origin("api.openai.com", 443, tls=True, authority="api.openai.com"), "/v1/x"),
+        ("https://API.openai.com:443/", Origin("api.openai.com", 443, tls=True, authority="api.openai.com"), "/"),
+        ("http://host:443/", Origin("host", 443, tls=False, authority="host:443"), "/"),
+        ("http://[::1]:8080/", Origin("::1", 8080, tls=False, authority="[::1]:8080"), "/"),
+        ("https://[2001:DB8::1]/", Origin("2001:db8::1", 443, tls=True, authority="[2001:db8::1]"), "/"),
+        (
+            "http://h/a%2Fb//c?q=%20x&&u=http://x/?y",
+            Origin("h", 80, tls=False, authority="h"),
+            "/a%2Fb//c?q=%20x&&u=http://x/?y",
+        ),
+    ],
+)
+def test_a_url_leads_to_a_server_and_asks_for_what_stands_behind_it(url, origin, target):
+    assert locate(url) == (origin, target)
+
+
+@for_each("url", ["", "/v1", "host/v1", "ftp://host/", "http:///v1", "http://host:x/", "http://[::1/"])
+def test_a_url_that_leads_nowhere_is_refused(url):
+    with pytest.raises(ValueError, match=r"."):
+        locate(url)
+
+
+@for_each(
+    ("url", "usable"),
+    [
+        ("https://id.example/realms/x", True),
+        ("https://id.example:8443", True),
+        ("http://127.0.0.1:8080/x", True),
+        ("http://[::1]:8080/x", True),
+        ("http://localhost/x", True),
+        ("http://id.example", False),
+        ("http://localhost.evil.example", False),
+        ("http://10.0.0.1", False),
+        ("https://user:password@id.example", False),
+        ("https://id.example/#x", False),
+        ("https://id.example:0", False),
+        ("https://id.example:99999", False),
+        ("https://[::1", False),
+        ("https://", False),
+        ("ftp://id.example", False),
+        ("https://id example", False),
+        ("https://idé.example", False),
+        ("https://id.example/\r\n", False),
+        ("", False),
+    ],
+)
+def test_which_urls_are_asked(url, usable):
+    assert is_usable_url(url) is usable
+
+
+def tls(reason):
+    error = ssl.SSLError(1, "x")
+    error.reason = reason
+    return error
+
+
+def certificate(code, message):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed: api.secret.example")
+    error.verify_code, error.verify_message = code, message
+    return error
+
+
+@for_each(
+    ("error", "why"),
+    [
+        (socket.gaierror(socket.EAI_NONAME, "Name or service not known"), "its name is not found"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "its name cannot be looked up"),
+        (UnicodeError("label too long"), "its name is not a valid host name"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "10.0.0.7"), "it refused the connection"),
+        (ConnectionResetError(), "it closed the connection before it was made"),
+        (OSError(errno.EHOSTUNREACH, "10.0.0.7"), "there is no route to it"),
+        (OSError("Multiple exceptions: 10.0.0.7"), "none of its addresses answered"),
+        (certificate(10, "certificate has expired"), "its certificate is not trusted (certificate has expired)"),
+        (certificate(62, "Hostname mismatch, for 'secret.example'"), "its certificate is for another name"),
+        (certificate(64, "IP address mismatch, for '10.0.0.7'"), "its certificate is for another name"),
+        (tls("WRONG_VERSION_NUMBER"), "it does not speak TLS"),
+        (tls("TLSV1_ALERT_PROTOCOL_VERSION"), "TLS failed (tlsv1 alert protocol version)"),
+        (tls(None), "TLS failed (no reason given)"),
+    ],
+)
+def test_what_kept_a_connection_from_being_made_is_said_without_an_address(error, why):
+    assert describe(error) == why
+    assert "10.0.0.7" not in why
+    assert "secret" not in why

@@ -15,8 +15,8 @@ from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamClient, UpstreamNotReachedError, UpstreamTimeoutError, UpstreamTruncatedError
+from upstream.connections.network import locate
 from upstream.connections.pool import Connections
-from upstream.connections.urls import locate
 
 pytestmark = on_both_loops
 

@@ -1,13 +1,28 @@
+from __future__ import annotations
+
+import asyncio
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from time import time
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import external_account
 
-from upstream.credentials.bearer_tokens import google_fetcher
+from tests.cases import for_each
+from tests.upstream.credentials.entra_endpoint import GRANTED, SECRET, entra  # noqa: F401 - a fixture
+from upstream.client import CredentialError
+from upstream.credentials.bearer_tokens import (
+    AUTHORITY,
+    NO_TOKEN,
+    BearerAuthorizer,
+    EntraApplication,
+    EntraError,
+    azure_fetcher,
+    google_fetcher,
+)
 
 START = 1_000_000.0
 
@@ -104,3 +119,117 @@ def test_where_nothing_is_found_the_reason_is_said(monkeypatch, tmp_path):
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(tmp_path / "nothing.json"))
     with pytest.raises(Exception, match=r"nothing\.json"):
         google_fetcher(None)()
+
+
+SCOPE = "https://cognitiveservices.azure.com/.default"
+
+
+def test_an_application_gets_a_token_by_its_secret(entra):  # noqa: F811 - the fixture
+    text, expires_at = EntraApplication.of(entra.environ()).fetch()
+    assert text == "eyJ0.token.1"
+    assert expires_at - time() == pytest.approx(3599, abs=60)
+    assert entra.requests == [
+        (
+            "/tenant-1/oauth2/v2.0/token",
+            {"grant_type": "client_credentials", "client_id": "app-1", "scope": SCOPE, "client_secret": SECRET},
+        )
+    ]
+
+
+def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, tmp_path):  # noqa: F811 - the fixture
+    file = tmp_path / "token"
+    file.write_text("an.old.one\n")
+    application = EntraApplication.of(entra.environ(AZURE_FEDERATED_TOKEN_FILE=str(file)))
+    with pytest.raises(
+        EntraError, match=r"^Microsoft Entra refused with status 401: AADSTS7000215: Invalid client secret"
+    ):
+        application.fetch()
+    file.write_text("platform.token\n")
+    assert application.fetch()[0] == "eyJ0.token.1"
+    assert entra.requests[-1][1] == {
+        "grant_type": "client_credentials",
+        "client_id": "app-1",
+        "scope": SCOPE,
+        "client_assertion_type": "urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+        "client_assertion": "platform.token",
+    }
+    file.unlink()
+    with pytest.raises(EntraError, match=r"^AZURE_FEDERATED_TOKEN_FILE cannot be read: "):
+        application.fetch()
+
+
+@for_each(
+    ("response", "said"),
+    [
+        (
+            (401, b'{"error": "invalid_client", "error_description": "AADSTS1: Wrong.\\r\\nTrace ID: 1"}'),
+            "401: AADSTS1: Wrong.",
+        ),
+        ((400, b'{"error": "invalid_request"}'), "Microsoft Entra refused with status 400: invalid_request"),
+        ((503, b"<html>"), "it refused with status 503"),
+        ((429, b"[]"), "it refused with status 429"),
+        ((200, b"{}"), "the token endpoint of Microsoft Entra sent no token"),
+        ((200, b'{"access_token": "t", "expires_in": "soon"}'), "the token endpoint of Microsoft Entra sent no token"),
+        ((200, b'{"access_token": "t", "expires_in": -1}'), "the token endpoint of Microsoft Entra sent no token"),
+        ((200, b'{"access_token": 7, "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
+        ((200, b'{"access_token": "\xff", "expires_in": 9}'), "the token endpoint of Microsoft Entra sent no token"),
+        ((200, b"no JSON"), "the token endpoint of Microsoft Entra sent no token"),
+    ],
+)
+def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response, said):  # noqa: F811 - the fixture
+    entra.response = response
+    with pytest.raises(EntraError) as refused:
+        EntraApplication.of(entra.environ()).fetch()
+    assert said in str(refused.value)
+    assert SECRET not in str(refused.value)
+    assert "Trace ID" not in str(refused.value)
+
+
+def test_a_time_that_is_text_is_read(entra):  # noqa: F811 - the fixture
+    entra.response = (200, json.dumps(GRANTED | {"expires_in": "3599"}).encode())
+    assert EntraApplication.of(entra.environ()).fetch()[1] > time()
+
+
+def test_an_endpoint_that_is_not_there_or_not_safe_is_said():
+    environ = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s"}
+    for host, said in (
+        ("http://127.0.0.1:9", "the token endpoint of Microsoft Entra cannot be reached: "),
+        ("http://entra.example", "AZURE_AUTHORITY_HOST must be an https address"),
+    ):
+        with pytest.raises(EntraError, match=said):
+            EntraApplication.of(environ | {"AZURE_AUTHORITY_HOST": host}).fetch()
+
+
+def test_an_application_is_found_where_all_of_it_is_set():
+    whole = {"AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s3cret"}
+    found = EntraApplication.of(whole)
+    assert (found.authority, "s3cret" in repr(found)) == (AUTHORITY, False)
+    assert EntraApplication.of(whole | {"AZURE_AUTHORITY_HOST": "login.example/"}).authority == "https://login.example"
+    for missing in whole:
+        assert EntraApplication.of({name: value for name, value in whole.items() if name != missing}) is None
+
+
+@pytest.mark.gen_test
+async def test_a_token_is_renewed_ahead_of_its_end(entra):  # noqa: F811 - the fixture
+    now = [time()]
+    authorizer = BearerAuthorizer(azure_fetcher(entra.environ()), lambda: now[0])
+    first = await authorizer.authorize("POST", "https://h/", [], b"")
+    assert first == [("Authorization", "Bearer eyJ0.token.1")]
+    # It lasts beyond the time that the clock is set to.
+    entra.response = (200, json.dumps(GRANTED | {"access_token": "eyJ0.token.2", "expires_in": 7200}).encode())
+    now[0] += 3400
+    assert await authorizer.authorize("POST", "https://h/", [], b"") == first
+    second = [("Authorization", "Bearer eyJ0.token.2")]
+    while await authorizer.authorize("POST", "https://h/", [], b"") != second:  # noqa: ASYNC110 - a thread has no event
+        await asyncio.sleep(0.001)
+    assert len(entra.requests) == 2
+
+
+@pytest.mark.expects_log(
+    "no credential: EntraError: Microsoft Entra refused with status 401: AADSTS7000215: Invalid client"
+)
+@pytest.mark.gen_test
+async def test_a_refused_application_is_logged_in_the_words_of_entra(entra):  # noqa: F811 - the fixture
+    authorizer = BearerAuthorizer(azure_fetcher(entra.environ(AZURE_CLIENT_SECRET="wrong")), time)
+    with pytest.raises(CredentialError, match=NO_TOKEN):
+        await authorizer.authorize("POST", "https://h/", [], b"")

@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import for_each
-from upstream.cooldowns import Cooldowns
-from upstream.credentials.keys import MAX_COOLDOWNS, KeyChange, KeyPool, KeyRefusal, merge_refusals, retry_after_seconds
+from upstream.credentials.keys import (
+    MAX_COOLDOWNS,
+    Cooldowns,
+    KeyChange,
+    KeyPool,
+    KeyRefusal,
+    merge_refusals,
+    retry_after_seconds,
+)
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -6,8 +6,7 @@ import pytest
 
 from tests.cases import for_each
 from tests.upstream.openid.tokens import ISSUER
-from upstream.openid.documents import read_metadata
-from upstream.openid.errors import ProviderUnavailableError
+from upstream.openid.documents import ProviderUnavailableError, read_metadata
 
 DISCOVERED = {
     "issuer": ISSUER,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.cases import for_each
-from upstream.openid.errors import SignInRefusedError
+from upstream.openid.documents import SignInRefusedError
 from upstream.openid.flows import (
     FLOW_SECONDS,
     LEEWAY_SECONDS,

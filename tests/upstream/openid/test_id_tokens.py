@@ -19,7 +19,7 @@ from tests.upstream.openid.tokens import (
     published,
     signed,
 )
-from upstream.openid.errors import SignInRefusedError, UnknownKeyError
+from upstream.openid.documents import SignInRefusedError, UnknownKeyError
 from upstream.openid.flows import LEEWAY_SECONDS
 from upstream.openid.id_tokens import Expected, read_keys, verify
 

@@ -9,7 +9,7 @@ from joserfc.jwk import OctKey
 
 from tests.cases import for_each
 from tests.upstream.openid.tokens import private_key, published
-from upstream.openid.errors import ProviderUnavailableError
+from upstream.openid.documents import ProviderUnavailableError
 from upstream.openid.id_tokens import MAX_KEYS, read_keys
 
 _NUMBER = rsa.generate_private_key(65537, 1024).public_key().public_numbers().n

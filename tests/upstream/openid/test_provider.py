@@ -15,7 +15,7 @@ from tests.upstream.openid.tokens import NOW, private_key, published, signed
 from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT
 from upstream.openid import provider
-from upstream.openid.errors import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
+from upstream.openid.documents import OpenIDError, ProviderUnavailableError, SignInRefusedError, UnknownKeyError
 from upstream.openid.profiles import NotAllowedError, Rules
 from upstream.openid.provider import MAX_DOCUMENT_BYTES, OpenIDClient, OpenIDProvider
 

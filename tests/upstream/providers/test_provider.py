@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from tests.cases import for_each
 from upstream.credentials.access import Credential, credential_hint
 from upstream.providers.presets import ProviderType
-from upstream.providers.provider import Provider, without_credentials
-from upstream.routes.route import Route
+from upstream.providers.provider import MAX_WEIGHT, Provider, find_fault, find_order, without_credentials
+from upstream.routes import Route
 
 
 @for_each(
@@ -180,3 +185,85 @@ def test_a_hint_shows_less_of_a_shorter_secret(secret, hint):
 
 def test_a_provider_never_shows_its_keys():
     assert "sk-secret" not in repr(Provider("p", ProviderType.OPENAI, "http://h/v1/", keys=("sk-secret",)))
+
+
+NAMES = st.lists(st.text("abc-", min_size=1, max_size=8), min_size=1, max_size=6, unique=True)
+WEIGHTS = NAMES.flatmap(lambda names: st.fixed_dictionaries({name: st.integers(0, MAX_WEIGHT) for name in names}))
+SESSIONS = [f"session-{number}" for number in range(4000)]
+
+
+@given(weights=WEIGHTS, session=st.text(max_size=40))
+def test_each_provider_is_asked_once_and_a_session_keeps_its_order(weights, session):
+    order = find_order(weights, session)
+    assert sorted(order) == sorted(weights)
+    assert find_order(dict(weights), session) == order
+
+
+@given(weights=WEIGHTS, session=st.text(max_size=40))
+def test_without_a_weight_the_named_provider_and_its_order_stay(weights, session):
+    named = next(iter(weights))
+    assert find_order(weights | {named: 0}, session) == list(weights)
+
+
+@given(weights=WEIGHTS, session=st.text(max_size=40))
+def test_who_has_no_weight_comes_last_in_the_order_given(weights, session):
+    weights[next(iter(weights))] = 1
+    order = find_order(weights, session)
+    without = [name for name in weights if not weights[name]]
+    assert order[len(order) - len(without) :] == without
+
+
+@given(weights=WEIGHTS, session=st.text(max_size=40))
+def test_a_session_moves_only_if_its_own_provider_leaves(weights, session):
+    weights[next(iter(weights))] = 1
+    order = find_order(weights, session)
+    for gone in order[1:]:
+        rest = {name: weight for name, weight in weights.items() if name != gone}
+        if rest[next(iter(rest))]:
+            assert find_order(rest, session) == [name for name in order if name != gone]
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"), [((1, 1), (0.5, 0.5)), ((3, 1), (0.75, 0.25)), ((7, 2, 1), (0.7, 0.2, 0.1))]
+)
+def test_the_sessions_are_spread_as_the_weights_say(weights, shares):
+    by_name = dict(zip("abc", weights, strict=False))
+    first = Counter(find_order(by_name, session)[0] for session in SESSIONS)
+    for name, share in zip(by_name, shares, strict=True):
+        assert first[name] / len(SESSIONS) == pytest.approx(share, abs=0.03)
+
+
+@for_each(
+    ("type_", "other", "is_possible"),
+    [
+        ("openai", "azure", True),
+        ("azure", "openai", True),
+        ("openai", "vllm", True),
+        ("anthropic", "claude-aws", True),
+        ("anthropic", "foundry", True),
+        ("anthropic", "bedrock-mantle", True),
+        ("anthropic", "openai", False),
+        ("gemini", "vertex", False),
+        ("anthropic", "bedrock", False),
+        ("vertex", "vertex", True),
+        ("bedrock", "bedrock", True),
+        ("openai", "copilot", False),
+        ("openai", "chatgpt", False),
+    ],
+)
+def test_only_who_serves_a_route_of_another_may_stand_in_for_it(type_, other, is_possible):
+    fault = find_fault("a", ProviderType(type_), ["b"], {"a": ProviderType(type_), "b": ProviderType(other)})
+    assert (fault == "") is is_possible, fault
+
+
+def test_what_is_wrong_with_others_is_said_in_words():
+    types = {"a": ProviderType.OPENAI, "b": ProviderType.ANTHROPIC, "c": ProviderType.CHATGPT}
+    faults = [find_fault("a", ProviderType.OPENAI, [name], types) for name in ("a", "x", "b", "c")]
+    assert faults == [
+        "a cannot stand in for itself",
+        "there is no provider named x; there are b, c",
+        "b is of the type anthropic, which has no route of the type openai: give providers of the same dialect",
+        "c takes only the users' own keys, and those go to no other provider",
+    ]
+    assert find_fault("a", ProviderType.OPENAI, [], types) == ""
+    assert find_fault("a", ProviderType.OPENAI, ["x"], {"a": ProviderType.OPENAI}).endswith("there are none")

@@ -12,10 +12,8 @@ from tests.cases import for_each
 from tests.sdk.libraries import openai_sdk
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.client import UpstreamClient
-from upstream.reports import pages as pages_module
-from upstream.reports.anthropic import headers_of, read_anthropic
-from upstream.reports.openai import read_openai
-from upstream.reports.pages import ReportPages
+from upstream.reports import apis as pages_module
+from upstream.reports.apis import ReportPages, headers_of, read_anthropic, read_openai
 from upstream.reports.reported import NO_MODEL, Reported, ReportedTokens, ReportError
 
 START = datetime(2026, 9, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from handlers.dataplane.upstream_request import Destination, UpstreamRequest, ch
 from handlers.identity.credentials import PROTOCOL_HEADER, upstream_protocols
 from handlers.problems import Problem, stopping
 from handlers.tornado_private import headers_of
-from http1.headers import add_checked
+from http1.requests import add_checked
 from intercept.catalog import REALTIME
 from intercept.ids import format_id
 from intercept.refusals import Rule

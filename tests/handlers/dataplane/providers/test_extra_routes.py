@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from intercept import catalog
-from upstream.routes.extra_routes import parse_routes
+from upstream.routes import parse_routes
 
 OBJECT = b'{"results":[],"usage":{"total_tokens":5}}'
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(OBJECT), OBJECT)

@@ -2,7 +2,7 @@ import msgspec
 import pytest
 
 from intercept.dialects.bedrock import converse, invoke
-from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES, BedrockEvents
+from intercept.dialects.bedrock.dialect import MAX_PAYLOAD_BYTES, BedrockEvents
 from intercept.formats.streams import MAX_PAYLOAD_BYTES as LARGEST
 from intercept.formats.streams import Event
 from tests.cases import for_each

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 from msgspec import structs
 
-from intercept.dialects.bedrock.events import MAX_PAYLOAD_BYTES
+from intercept.dialects.bedrock.dialect import MAX_PAYLOAD_BYTES
 from intercept.dialects.bedrock.invoke import event_stream_reader, metered_body_reader
 from intercept.formats.streams import Decoder
 from intercept.records import ModelThought, ProviderError, Reading, TokenUsage, ToolUsage

@@ -1,13 +1,137 @@
-"""The routes of each kind of provider: a few are recorded, a few pass through."""
+"""Which paths below a provider are served, by which methods: a few are recorded, a few pass through, nothing else exists.
+
+Passing through is an allow-list because the provider's key may have administrator's rights, and because all members share
+it: what a key gives access to is not for each of them. An operator may add routes: to be passed on, or to be recorded by the
+nearest API. Each segment of a path is of a named set of characters; none is empty, and none climbs.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from intercept import catalog
 from intercept.apis import Api, Dialect
-from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
-from upstream.routes.route import POST, READ, Audience, Route
+from intercept.catalog import ANTHROPIC, BEDROCK, BY_NAME, DIALECTS, GEMINI, OPENAI
+
+READ = ("GET", "HEAD")
+POST = ("POST",)
+
+
+class Audience(StrEnum):
+    """Who may use a route: everybody, who got the response that it names, or who brings a key of their own."""
+
+    EVERYBODY = "everybody"
+    OWN_RESPONSE = "own response"
+    OWN_KEY = "own key"
+
+
+# What a name in braces stands for, where that is not any segment.
+_SEGMENTS = {"version": "v1|v1beta|v1alpha|v1beta1", "model": "[^/]+?", "deployment": "[^/]+?"}
+_PIECES = re.compile(r"(\{\w+\}|\*|:)")
+
+
+@dataclass(frozen=True)
+class Route:
+    """A served path, as a pattern over the percent-encoded one.
+
+    In `pattern`, `{id}` and other names in braces are one segment, and a `*` at the end any number of them, at least one. A
+    colon may arrive encoded. `prefix` may stand before it or not. `api` is None where nothing is recorded.
+
+    `{model}` decides which model is called, whatever the body says; `{deployment}` names it where the body does not.
+    `streams` says that the path requests a stream, which otherwise the body does. `vendor` is what may stand before the names
+    of models in the body, which are known without it.
+    """
+
+    pattern: str
+    dialect: Dialect
+    methods: tuple[str, ...]
+    api: Api | None = None
+    audience: Audience = Audience.EVERYBODY
+    prefix: str = ""
+    streams: bool = False
+    vendor: str = ""
+    _path: re.Pattern[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        prefix = f"(?:{_expression(self.prefix)})?" if self.prefix else ""
+        object.__setattr__(self, "_path", re.compile(prefix + _expression(self.pattern)))
+
+    def matches(self, path: str) -> bool:
+        """Whether this is the route of a path, whatever the method."""
+        return self._path.fullmatch(path) is not None
+
+    def id_in(self, path: str) -> str:
+        """What stands for `{id}` in a path of this route, as it stands there."""
+        found = self._path.fullmatch(path)
+        return found["id"] if found else ""
+
+    def names_in(self, path: str) -> dict[str, str]:
+        """What stands for the names in braces in a path of this route, decoded."""
+        if "{" not in self.pattern:
+            return {}
+        found = self._path.fullmatch(path)
+        named = found.groupdict() if found else {}
+        return {name: unquote(text) for name, text in named.items() if text is not None}
+
+
+def _expression(pattern: str) -> str:
+    """The regular expression of a pattern."""
+
+    def of(piece: str) -> str:
+        if piece == "*":
+            return ".+"
+        if piece == ":":
+            return "(?::|%3[Aa])"
+        name = piece[1:-1] if piece.startswith("{") else ""
+        return f"(?P<{name}>{_SEGMENTS.get(name, '[^/]+')})" if name else re.escape(piece)
+
+    return "".join(map(of, _PIECES.split(pattern)))
+
+
+def find_routes(routes: Iterable[Route], path: str) -> list[Route]:
+    """The routes of a percent-encoded path, whatever their methods; the first that has the method serves a request."""
+    return [route for route in routes if route.matches(path)]
+
+
+def guess_dialect(path: str) -> Dialect:
+    """The dialect in which to refuse a path of a provider that speaks several, or of none."""
+    return next((dialect for dialect in DIALECTS if dialect.paths.match(path)), OPENAI)
+
+
+# Those of RFC 3986 section 3.3 without `;`, behind which some servers look for parameters of the segment.
+SEGMENT = re.compile(r"(?:[A-Za-z0-9\-._~!$&'()*+,=:@]|%[0-9A-Fa-f]{2})+")
+# What must not stand there encoded either: another server might decode it once more, or cut the path there.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f%;\\#?]")
+
+
+def find_fault(path: str) -> str:
+    """What keeps a percent-encoded path from being served, such as `an empty segment`; empty if nothing does.
+
+    A path that could mean another one to a server behind us (`..`, also encoded) is not served.
+    """
+    for segment in path.removeprefix("/").split("/"):
+        if not segment:
+            return "an empty segment"
+        if not SEGMENT.fullmatch(segment):
+            return "characters that are not allowed there"
+        if "%" not in segment:
+            if segment in {".", ".."}:
+                return "a segment `.` or `..`"
+            continue
+        try:
+            decoded = unquote(segment, errors="strict")
+        except UnicodeDecodeError:
+            return "percent-encoded bytes that are not UTF-8"
+        if _UNFIT.search(decoded):
+            return "percent-encoded characters that are not allowed there"
+        if not {".", "..", ""}.isdisjoint(decoded.split("/")):
+            return "an encoded segment that is empty, `.` or `..`"
+    return ""
 
 
 def _recorded(api: Api) -> Route:
@@ -196,3 +320,47 @@ MANTLE_ROUTES = (
     *(replace(route, prefix="/openai") for route in OPENAI_ROUTES),
     *(replace(route, prefix="/anthropic") for route in ANTHROPIC_ROUTES if route.pattern.startswith("/v1/messages")),
 )
+
+
+_SEGMENT: Final = r"[A-Za-z0-9._~:@-]+|\{(?:id|model|deployment)\}"
+_ROUTE: Final = re.compile(
+    rf"(?P<method>GET|HEAD|POST|PUT|PATCH|DELETE) +(?P<path>/[A-Za-z0-9][A-Za-z0-9._~-]*(?:/(?:{_SEGMENT}))*(?:/\*)?)"
+    r"(?:=(?P<api>[a-z-]+))?"
+)
+ALLOWED: Final = (
+    "routes, separated by commas, each METHOD /path or POST /path=API, where {id}, {model} and {deployment} are a segment, "
+    f"/* at the end any more of them, and API is one of {', '.join(BY_NAME)}"
+)
+"""In words, which texts are allowed."""
+
+
+class ExtraRoute(NamedTuple):
+    """A route from the settings; `api` is None if its calls are not recorded."""
+
+    method: str
+    pattern: str
+    api: Api | None
+
+    def of(self, dialect: Dialect) -> Route:
+        """The route, at a provider that tells errors in a dialect where nothing is recorded."""
+        return Route(self.pattern, self.api.dialect if self.api else dialect, (self.method,), self.api)
+
+
+def parse_routes(text: str) -> tuple[ExtraRoute, ...]:
+    """Read routes.
+
+    Raises:
+        ValueError: They are not as `ALLOWED` says.
+    """
+    return tuple(_parse(one.strip()) for one in text.split(",")) if text.strip() else ()
+
+
+def _parse(text: str) -> ExtraRoute:
+    found = _ROUTE.fullmatch(text)
+    if found is None or re.search(r"/\.{1,2}(/|$)", found["path"]):
+        raise ValueError(f"no method and path: {text!r}")
+    names = re.findall(r"\{\w+\}", found["path"])
+    api = BY_NAME.get(found["api"] or "")
+    if len(set(names)) < len(names) or (found["api"] and (api is None or found["method"] != "POST")):
+        raise ValueError(f"no route that can be served: {text!r}")
+    return ExtraRoute(found["method"], found["path"], api)

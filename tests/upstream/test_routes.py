@@ -1,9 +1,16 @@
 from __future__ import annotations
 
-from intercept.catalog import OPENAI
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from intercept.catalog import CHAT_COMPLETIONS, OPENAI, RERANK
 from tests.cases import for_each
-from upstream.routes.route import Audience, Route, find_routes
-from upstream.routes.route_tables import (
+from upstream.providers.presets import ProviderType
+from upstream.providers.provider import Provider
+from upstream.routes import (
     ANTHROPIC_ROUTES,
     AZURE_ROUTES,
     BEDROCK_ROUTES,
@@ -12,6 +19,12 @@ from upstream.routes.route_tables import (
     GEMINI_ROUTES,
     MANTLE_ROUTES,
     OPENAI_ROUTES,
+    Audience,
+    ExtraRoute,
+    Route,
+    find_fault,
+    find_routes,
+    parse_routes,
 )
 
 ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile%2Fus.anthropic.claude-sonnet-4-5-20250929-v1:0"
@@ -123,3 +136,134 @@ def test_a_prefix_may_stand_before_a_path_or_not():
         False,
         False,
     ]
+
+
+@for_each(
+    "path",
+    [
+        "/v1/models/gpt-5",
+        "/v1/models/ft:gpt-4o:org::abc",
+        "/v1/models/org%2Fmodel",
+        "/v1/models/gr%C3%BC%C3%9Fe",
+        "/v1/models/a%20b",
+        "/v1/models/a+b,c=d",
+        "/v1/models/...",
+        "/v1/models/.hidden",
+    ],
+)
+def test_a_whole_path_has_no_fault(path):
+    assert find_fault(path) == ""
+
+
+@for_each(
+    ("path", "fault"),
+    [
+        ("//v1/models", "an empty segment"),
+        ("/v1//models", "an empty segment"),
+        ("/v1/models/", "an empty segment"),
+        ("/v1/models/../x", "a segment `.` or `..`"),
+        ("/v1/models/.", "a segment `.` or `..`"),
+        ("/v1/models/..;/x", "characters that are not allowed there"),
+        ("/v1/models/a;b", "characters that are not allowed there"),
+        ("/v1/models/a#b", "characters that are not allowed there"),
+        ("/v1/models/a\\..\\b", "characters that are not allowed there"),
+        ("/v1/models/a%2", "characters that are not allowed there"),
+        ("/v1/models/\xe9", "characters that are not allowed there"),
+        ("/v1/models/%00", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/%2e%2e;", "characters that are not allowed there"),
+        ("/v1/models/%2e%2e%3b", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/%0d%0aX", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/%252e%252e", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/..%5cx", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/a%23b", "percent-encoded characters that are not allowed there"),
+        ("/v1/models/%2e%2e/x", "an encoded segment that is empty, `.` or `..`"),
+        ("/v1/models/..%2Fx", "an encoded segment that is empty, `.` or `..`"),
+        ("/v1/models/a%2F%2Fb", "an encoded segment that is empty, `.` or `..`"),
+        ("/v1/models/a%2F", "an encoded segment that is empty, `.` or `..`"),
+        ("/v1/models/%FF", "percent-encoded bytes that are not UTF-8"),
+    ],
+)
+def test_a_path_that_might_mean_another_one_is_told_why_it_is_not_served(path, fault):
+    assert find_fault(path) == fault
+
+
+@given(st.text(alphabet="/.%2eEfF5cC\\a;#0", max_size=30))
+@example("/%2E%2E")
+def test_whoever_decodes_a_served_path_finds_the_same_segments(rest):
+    path = "/v1/" + rest
+    if find_fault(path):
+        return
+    decoded = unquote(path, errors="strict")
+    assert unquote(decoded) == decoded
+    assert not {"", ".", ".."} & {*decoded.split("/")[1:]}
+    assert not set("\\;#?%\0") & set(decoded)
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=4))
+@example(["org/model"])
+@example(["org/", "a//b"])
+def test_names_without_odd_characters_are_served_when_they_are_encoded(names):
+    unfit = any(set(name) & set("%;\\#?\x7f") or min(name) < " " for name in names)
+    odd = unfit or any({"", ".", ".."} & {*name.split("/")} for name in names)  # a name may have a slash: `org/model`
+    surrogates = any("\ud800" <= character <= "\udfff" for name in names for character in name)
+    if not surrogates:
+        assert bool(find_fault("/" + "/".join(quote(name, safe="") for name in names))) is odd
+
+
+def test_routes_are_read_one_after_the_other():
+    text = "GET /v1/vector_stores/*,  POST /v1/score=rerank , POST /v1/{model}/chat=chat-completions"
+    assert parse_routes(text) == (
+        ExtraRoute("GET", "/v1/vector_stores/*", None),
+        ExtraRoute("POST", "/v1/score", RERANK),
+        ExtraRoute("POST", "/v1/{model}/chat", CHAT_COMPLETIONS),
+    )
+    assert parse_routes(" ") == ()
+
+
+@for_each(
+    "text",
+    [
+        *(
+            "/v1/vector_stores",
+            "GET v1/files",
+            "GET /",
+            "GET /*",
+            "GET /{id}",
+            "GET /v1//files",
+            "GET /v1/../x",
+            "GET /v1/*/x",
+        ),
+        *("GET /v1/vector_stores=rerank", "POST /v1/x=nothing", "POST /v1/x=", "POST /{id}/x", "GET /v1/{other}"),
+        *(
+            "GET /v1/{id}/{id}",
+            "TRACE /v1/x",
+            "get /v1/x",
+            "GET /v1/x,",
+            "GET /v1/%2e",
+            "GET /v1/x?y=1",
+            "GET /a.*/(b)",
+        ),
+    ],
+)
+def test_other_texts_are_not_allowed(text):
+    with pytest.raises(ValueError, match=r"no (method|route)"):
+        parse_routes(text)
+
+
+@given(st.text(alphabet="GETPOS /v1x*{}id=.,%", max_size=30))
+def test_a_route_that_is_allowed_begins_with_a_segment_of_its_own(text):
+    try:
+        routes = parse_routes(text)
+    except ValueError:
+        return
+    for route in routes:
+        assert route.pattern[1].isalnum()
+        assert not route.of(OPENAI).matches("/other/path")
+
+
+def test_they_are_served_beside_those_of_the_type_which_stay_as_they_are():
+    added = tuple(one.of(OPENAI) for one in parse_routes("GET /v1/vector_stores, GET /v1/conversations/{id}"))
+    provider = Provider("p", ProviderType.OPENAI, "http://p/v1/", extra_routes=added)
+    assert provider.find_routes("/v1/vector_stores") == [added[0]]
+    assert provider.find_routes("/v1/conversations/c")[0].audience is Audience.OWN_KEY
+    assert provider.find_routes("/v1/other") == []

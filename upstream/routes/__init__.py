@@ -1,1 +1,0 @@
-"""Which paths of each kind of provider are served, and how."""
