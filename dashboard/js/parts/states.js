@@ -5,7 +5,7 @@ import { percent, plural, time } from "../text/format.js";
 
 /** Something is on its way. */
 export function Loading({ what = "Loading" }) {
-  return html`<p class="note quiet" role="status">${what} …</p>`;
+  return html`<p class="note" role="status">${what} …</p>`;
 }
 
 /** In place of what is not there: that it is loading, or why it is not. */
@@ -18,7 +18,7 @@ export function Pending({ data, error, retry }) {
 export function Reading({ progress }) {
   if (!progress) return null;
   const { read, of, seconds_left: left } = progress;
-  return html`<p class="note quiet reading">
+  return html`<p class="note reading">
     <progress value=${of ? read / of : 0} aria-label="Calls read"></progress>
     <span>${`Calls are read one by one: ${percent(read, of || 1)}, about ${plural(Math.max(Math.ceil(left), 1), "second")} left.`}</span>
   </p>`;
@@ -30,7 +30,7 @@ export function StatsState({ data, isLoaded, error, retry, progress }) {
     ${error && html`<${Failure} error=${error} retry=${retry} />`}
     ${!error && !isLoaded && !progress && html`<${Loading} />`}
     <${Reading} progress=${progress} />
-    ${data?.recorded_since && html`<p class="note quiet">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
+    ${data?.recorded_since && html`<p class="note">Calls of before ${time(data.recorded_since)} are no longer recorded: these figures are without them.</p>`}
   `;
 }
 

@@ -112,14 +112,14 @@ function FirstCall({ token }) {
   if (!call) {
     const refusal = refused?.results[0];
     return html`
-      <p class="note quiet" role="status">Waiting for the first call with this token …</p>
+      <p class="note" role="status">Waiting for the first call with this token …</p>
       ${refusal && html`<p class="failure" role="alert">The bridge refused one: <b>${titleOf(refusal.rule)}.</b> ${reasonOf(refusal.rule)}${refusal.route && html` It was sent to <code>${refusal.route}</code>.`}</p>`}
     `;
   }
   const usage = usageOf(call);
   const tokens = (tokensIn(usage) ?? 0) + (usage.output_tokens ?? 0);
   const took = duration(between(call.started_at, call.ended_at));
-  return html`<p class="note quiet" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
+  return html`<p class="note" role="status">Here it is: <a href=${href("interceptions", call.id)}>${call.model}, ${took}, ${plural(tokens, "token")}</a>.</p>`;
 }
 
 /** A prompt, sent with the token as a client would send it, and the words of the response as they arrive. */
