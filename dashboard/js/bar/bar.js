@@ -1,15 +1,14 @@
 /** The bar above lists and charts: time range, filters as chips, saved views. All of it is in the address. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef } from "preact/hooks";
-import { viewOf } from "../frame/registry.js";
+import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { seesEveryone, viewOf } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
 import { get } from "../server/api.js";
-import { idOf } from "./query.js";
-import { isTimed, withoutTimes, withRangeApart } from "./range.js";
-import { RangePicker } from "./range_picker.js";
+import { idOf, valueOf, withTerm } from "./query.js";
+import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, PRESETS, rangeText, searchWithin, withoutTimes, withRangeApart } from "./range.js";
 import { SavedViews } from "./saved_views.js";
-import { Search } from "./search.js";
+import { Search, useNames } from "./search.js";
 
 /** What changes the address of a view. An open call is closed; `id` is what stays open. */
 export function chooser({ view, params }, id = "") {
@@ -61,4 +60,113 @@ function useFoundCall(route) {
     };
     return find().catch((error) => error.name === "AbortError" || show());
   };
+}
+
+const STATUSES = [
+  ["completed", "Completed"],
+  ["failed", "Failed"],
+  ["in_flight", "In flight"],
+];
+
+/** The search of an address, as the API takes it: a range stays relative there. */
+export function useSearch(params, usual = "") {
+  const { q = "", range, from, to, tz } = params;
+  return useMemo(() => searchWithin(q, chosenRange(params, usual)), [q, range, from, to, tz]);
+}
+
+/**
+ * `statuses` are pairs of value and text. `choices` draws others than those of calls; it gets what puts a value for a key into the
+ * search. `usual` is the range without one in the address, all time if it is empty. `keep` are parameters that "Clear" leaves.
+ */
+export function Filters({ route, user, usual = "", keep = [], statuses = STATUSES, choices, example = "words, model:gpt-5.5 status:failed cost:>1" }) {
+  const { params } = route;
+  const { q = "" } = params;
+  const known = useNames(!choices);
+  const choose = chooser(route);
+  const put = (key, value) => choose({ q: withTerm(q, key, value) });
+  const clear = () => go(href(route.view, "", Object.fromEntries(keep.map((name) => [name, params[name]]))));
+  const isNarrowed = Object.keys(params).some((name) => params[name] && !keep.includes(name));
+  const isMine = valueOf(q, "user") === "me";
+  return html`
+    <${Bar} route=${route} user=${user} chosen=${chosenRange(params, usual)} isEver=${!usual} search=${{ example, known: choices ? undefined : known }}>
+      ${choices ? choices(put) : html`<${OfCalls} q=${q} statuses=${statuses} known=${known} put=${put} />`}
+      ${seesEveryone(user) && html`<button type="button" aria-pressed=${isMine} onClick=${() => put("user", isMine ? "" : "me")}>Mine</button>`}
+      ${isNarrowed && html`<button type="button" class="plain" onClick=${clear}>Clear</button>`}
+    <//>
+  `;
+}
+
+function OfCalls({ q, statuses, known, put }) {
+  return html`
+    ${statuses.length > 0 && html`<${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />`}
+    <${Known} label="Model" name="model" values=${known.model} q=${q} put=${put} />
+    <${Known} label="Provider" name="provider_name" values=${known.provider_name} q=${q} put=${put} />
+    <${Known} label="Client" name="client" values=${known.client} q=${q} put=${put} />
+  `;
+}
+
+/** A choice among what was ever recorded. */
+function Known({ label, name, values, q, put }) {
+  const options = values.map((value) => [value, value]);
+  return html`<${Choice} label=${label} value=${valueOf(q, name)} options=${options} onChoose=${(value) => put(name, value)} />`;
+}
+
+/** The current value is among the options, even if it is unknown. */
+export function Choice({ label, value, options, onChoose }) {
+  const missing = value && !options.some(([option]) => option === value);
+  return html`
+    <select aria-label=${label} class=${value ? "chosen" : undefined} value=${value} onChange=${(event) => onChoose(event.target.value)}>
+      <option value="">${label}</option>
+      ${missing && html`<option value=${value}>${value}</option>`}
+      ${options.map(([option, text]) => html`<option key=${option} value=${option}>${text}</option>`)}
+    </select>
+  `;
+}
+
+const DAYS = "days";
+const DRAWN = "drawn";
+const IN_SEARCH = "search";
+const ZONES = Intl.supportedValuesOf?.("timeZone") ?? [];
+
+/** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
+function RangePicker({ chosen, isEver, isTimed, choose }) {
+  const { preset, custom, tz } = chosen;
+  const days = daysOf(preset);
+  const value = isTimed ? IN_SEARCH : custom ? DRAWN : days ? DAYS : preset;
+  const put = (range) => choose({ range, from: "", to: "" });
+  const pick = (name) => {
+    if (name === DAYS) put(aboutNow(chosen, Date.now()));
+    else if (name !== IN_SEARCH && name !== DRAWN) put(name);
+  };
+  return html`
+    <select aria-label="Time range" class=${isEver && value ? "chosen" : undefined} value=${value} onChange=${({ target }) => pick(target.value)}>
+      ${isTimed && html`<option value=${IN_SEARCH}>As filtered</option>`}
+      ${isEver && html`<option value="">All time</option>`}
+      ${Object.entries(PRESETS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}
+      <option value=${DAYS}>Between days</option>
+      ${custom && html`<option value=${DRAWN}>${rangeText(custom, tz)}</option>`}
+    </select>
+    ${!isTimed && days && html`<${Days} days=${days} put=${put} />`}
+    <${Zones} tz=${tz} pick=${(name) => choose({ tz: name })} />
+  `;
+}
+
+/** Its options are hundreds, and made without components: that takes a tenth of what a view takes. */
+function Zones({ tz, pick }) {
+  const list = useRef(null);
+  useLayoutEffect(() => {
+    const names = new Set([tz, "UTC", ...ZONES]);
+    list.current.replaceChildren(...[...names].map((name) => new Option(name, name, name === tz, name === tz)));
+  }, [tz]);
+  return html`<select ref=${list} aria-label="Time zone" onChange=${({ target }) => pick(target.value)} />`;
+}
+
+function Days({ days: [first, last], put }) {
+  const change = (days) => days.every(Boolean) && put(betweenDays(...days));
+  return html`
+    <span class="days">
+      <input type="date" aria-label="First day" value=${first} onChange=${({ target }) => change([target.value, last])} />
+      <input type="date" aria-label="Last day" value=${last} onChange=${({ target }) => change([first, target.value])} />
+    </span>
+  `;
 }

@@ -17,6 +17,22 @@ export function Facts({ facts }) {
   return html`<dl class="facts">${known.map(([label, value]) => html`<div key=${label}><dt>${label}</dt><dd>${value}</dd></div>`)}</dl>`;
 }
 
+/**
+ * A table that is scrolled sideways where it is too wide: `heads` are the cells of its head, children its rows. `kind` and `box` are
+ * classes of it and of what it is scrolled in, `note` stands below it.
+ */
+export function Table({ label, heads, kind, box = "", note, children }) {
+  return html`
+    <div class="scroll ${box}" tabindex="0" role="region" aria-label=${label}>
+      <table class=${kind}>
+        <thead><tr>${heads}</tr></thead>
+        <tbody>${children}</tbody>
+      </table>
+      ${note}
+    </div>
+  `;
+}
+
 /** `options` are pairs of value and text. */
 export function Segmented({ label, options, value, onChoose }) {
   return html`

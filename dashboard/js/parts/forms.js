@@ -2,6 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { send } from "../server/api.js";
 import { useChange } from "../server/resource.js";
 import { Failure } from "./states.js";
 
@@ -144,6 +145,19 @@ export function Confirm({ act, onClose, onStale, ...dialog }) {
     onStale();
   };
   return html`<${DialogForm} kind="danger" ...${dialog} save=${act} onClose=${onClose} onStale=${renew} />`;
+}
+
+/** A button that adds something in a dialog with these fields; `onAdded` gets what is there then. `what` is as in "a group", `path` where they are. */
+export function Addition({ what, path, fields, initial, onAdded }) {
+  const [isOpen, setOpen] = useState(false);
+  const added = (one) => {
+    setOpen(false);
+    onAdded(one);
+  };
+  return html`
+    <button type="button" onClick=${() => setOpen(true)}>Add ${what}</button>
+    ${isOpen && html`<${NewOne} title=${`Add ${what}`} fields=${fields} initial=${initial} add=${(given) => send("POST", path, given).then(added)} onClose=${() => setOpen(false)} />`}
+  `;
 }
 
 /** Removes something for good, after a last question; children say what that means. `what` is as in "this group". */

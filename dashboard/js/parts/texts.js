@@ -47,7 +47,7 @@ export function Created({ label, heading, secret, what, onDone, children }) {
 function copyBySelection(text) {
   const area = document.createElement("textarea");
   area.value = text;
-  area.className = "offscreen";
+  area.className = "said";
   document.body.append(area);
   area.select();
   const copied = document.execCommand("copy");

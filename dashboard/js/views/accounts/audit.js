@@ -1,8 +1,7 @@
 /** Changes of users and tokens, sign-ins, refused accesses, reads of other users' calls. */
 
 import { html } from "htm/preact";
-import { Bar, chooser } from "../../bar/bar.js";
-import { Choice } from "../../bar/filters.js";
+import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { asked, chosenRange } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";

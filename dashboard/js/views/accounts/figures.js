@@ -2,11 +2,10 @@
 
 import { html } from "htm/preact";
 import { useEffect } from "preact/hooks";
-import { Bar, chooser } from "../../bar/bar.js";
-import { Choice } from "../../bar/filters.js";
+import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { exactUsd } from "../../charts/groups.js";
+import { exactUsd } from "../../charts/statistics.js";
 import { href } from "../../frame/router.js";
 import { Failure } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";

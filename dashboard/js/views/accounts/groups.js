@@ -1,10 +1,9 @@
 /** Groups of users: a list with what the calls of each add up to, and the chosen one beside it, with its members. */
 
 import { html } from "htm/preact";
-import { useState } from "preact/hooks";
 import { seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { ChangeForm, LineForm, NewOne, Removal } from "../../parts/forms.js";
+import { Addition, ChangeForm, LineForm, Removal } from "../../parts/forms.js";
 import { End, List, Pane } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
@@ -23,18 +22,15 @@ const MEMBER = [{ name: "username", label: "Username", required: true, autocapit
 const FIELDS_OF_NEW = [{ ...NAME, hint: "Letters, digits and . _ + - @; case makes no difference." }, FIELDS[1]];
 
 export default function Groups({ route: { id: chosen, params }, route, user: me }) {
-  const [adding, setAdding] = useState(false);
   const pages = usePages("groups", {}, "offset", PAGE);
   const figures = useFigures(params, "group");
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort);
   const show = (name = "") => {
-    setAdding(false);
     pages.reload();
     go(href("groups", name, kept));
   };
-  const add = (given) => send("POST", "groups", given).then(({ name }) => show(name));
   const rowOf = ({ id: key, name, display_name: shown, members }) => ({
     id: name,
     key,
@@ -49,9 +45,8 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} />
     <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}</p>
-      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a group</button>`}
+      ${me.role === "owner" && html`<${Addition} what="a group" path="groups" fields=${FIELDS_OF_NEW} onAdded=${({ name }) => show(name)} />`}
     </div>
-    ${adding && html`<${NewOne} title="Add a group" fields=${FIELDS_OF_NEW} add=${add} onClose=${() => setAdding(false)} />`}
     <${List} view="groups" label="Groups" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
       <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
     <//>

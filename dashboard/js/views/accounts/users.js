@@ -5,7 +5,7 @@ import { useState } from "preact/hooks";
 import { searchFor } from "../../bar/query.js";
 import { seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { ChangeForm, Confirm, NewOne, Removal } from "../../parts/forms.js";
+import { Addition, ChangeForm, Confirm, Removal } from "../../parts/forms.js";
 import { End, List, Pane } from "../../parts/list.js";
 import { Empty, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
@@ -23,14 +23,12 @@ const NAME = { name: "name", label: "Name", hint: "If empty, the username is sho
 
 export default function Users({ route: { id, params }, route, user: me, onMyself }) {
   const chosen = id === "me" ? me.username : id;
-  const [adding, setAdding] = useState(false);
   const pages = usePages("users", {}, "offset", PAGE);
   const figures = useFigures(params, "user");
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort, ({ last_seen_at: seen }) => seen);
   const show = (name = "") => {
-    setAdding(false);
     pages.reload();
     go(href("users", name, kept));
   };
@@ -52,22 +50,20 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
     <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
       ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}
-      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a user</button>`}
+      ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
     </div>
-    ${adding && html`<${AddUser} onAdded=${({ username }) => show(username)} onClose=${() => setAdding(false)} />`}
     <${List} view="users" label="Users" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
       <${End} pages=${pages} />
     <//>
   `;
 }
 
-function AddUser({ onAdded, onClose }) {
-  const fields = [
+function fieldsOfNew() {
+  return [
     { name: "username", label: "Username", hint: "A mail address, or letters, digits and . _ + - @; case makes no difference.", required: true, autocapitalize: "off" },
     NAME,
     { name: "role", label: "Role", options: roles() },
   ];
-  return html`<${NewOne} title="Add a user" fields=${fields} initial=${{ role: "member" }} add=${(given) => send("POST", "users", given).then(onAdded)} onClose=${onClose} />`;
 }
 
 /** In place of a user who is not there. Limits still count for a while what a removed one used, and records stay. */

@@ -1,7 +1,7 @@
 /** Why calls failed and were refused: a line for each kind of error, which leads to its calls. */
 
 import { html } from "htm/preact";
-import { Filters, useSearch } from "../../bar/filters.js";
+import { Filters, useSearch } from "../../bar/bar.js";
 import { isSearchable, searchFor } from "../../bar/query.js";
 import { chosenRange, lengthOf, rangeParams } from "../../bar/range.js";
 import { seesEverything } from "../../frame/registry.js";

@@ -1,7 +1,7 @@
 /** Calls that the bridge refused, newest first, with the reason of each. */
 
 import { html } from "htm/preact";
-import { Choice, Filters, useSearch } from "../../bar/filters.js";
+import { Choice, Filters, useSearch } from "../../bar/bar.js";
 import { valueOf } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";

@@ -1,7 +1,8 @@
 /** Whether it is the bridge or the provider that takes its time: percentiles, and how calls are spread. */
 
 import { html } from "htm/preact";
-import { barsOf } from "../../charts/series.js";
+import { barsOf } from "../../charts/statistics.js";
+import { Table } from "../../parts/figures.js";
 import { duration, plural, short } from "../../text/format.js";
 
 const PARTS = ["p50", "p95", "p99"];
@@ -22,22 +23,17 @@ export function Speed(figures) {
 /** The same without a card. `total` and `histograms` are as `/stats` has them. */
 export function SpeedTable({ total, histograms }) {
   return html`
-    <div class="scroll" tabindex="0" role="region" aria-label="How fast">
-      <table class="breakdown">
-        <thead><tr><th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th><th>How calls are spread</th></tr></thead>
-        <tbody>
-          ${ROWS.map(
-            ([name, field, format]) => html`
-              <tr key=${field}>
-                <td>${name}</td>
-                ${PARTS.map((part) => html`<td key=${part} class="number">${total[field] ? format(total[field][part]) : "–"}</td>`)}
-                <td><${Histogram} bars=${barsOf(histograms?.[field] ?? [])} format=${format} /></td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+    <${Table} label="How fast" kind="breakdown" heads=${html`<th>Time</th><th class="number">Median</th><th class="number">p95</th><th class="number">p99</th><th>How calls are spread</th>`}>
+      ${ROWS.map(
+        ([name, field, format]) => html`
+          <tr key=${field}>
+            <td>${name}</td>
+            ${PARTS.map((part) => html`<td key=${part} class="number">${total[field] ? format(total[field][part]) : "–"}</td>`)}
+            <td><${Histogram} bars=${barsOf(histograms?.[field] ?? [])} format=${format} /></td>
+          </tr>
+        `,
+      )}
+    <//>
   `;
 }
 

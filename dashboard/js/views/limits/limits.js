@@ -4,13 +4,14 @@ import { html } from "htm/preact";
 import { Bar } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { isTokenId } from "../../charts/groups.js";
+import { isTokenId } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
+import { Table } from "../../parts/figures.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
 import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
-import { Gauge, RefusedRules } from "./gauges.js";
+import { Gauge, RefusedRules } from "./holding.js";
 import Usage from "./usage.js";
 import { WhatIf } from "./what_if.js";
 
@@ -124,12 +125,9 @@ function Holders({ holding, holders }) {
       <p class="quiet">${holding ? `${plural(holding, "request")} under way${holders.length < holding ? `; the ${holders.length} oldest` : ""}.` : "Nothing is under way."}</p>
       ${holders.length > 0 &&
       html`
-        <div class="scroll" tabindex="0" role="region" aria-label="Requests under way">
-          <table>
-            <thead><tr><th>Since</th><th>User</th><th>Provider</th><th>Route</th><th>Model</th></tr></thead>
-            <tbody>${holders.map((holder) => html`<${Holder} key=${holder.request_id} holder=${holder} />`)}</tbody>
-          </table>
-        </div>
+        <${Table} label="Requests under way" heads=${html`<th>Since</th><th>User</th><th>Provider</th><th>Route</th><th>Model</th>`}>
+          ${holders.map((holder) => html`<${Holder} key=${holder.request_id} holder=${holder} />`)}
+        <//>
       `}
     </section>
   `;

@@ -9,7 +9,7 @@ import { Failure, Pending } from "../../parts/states.js";
 import { sendVersioned } from "../../server/api.js";
 import { useChange, usePages, useVersioned } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
-import { Explained } from "./explained.js";
+import { Explained } from "./holding.js";
 import { PolicyFields } from "./policy_fields.js";
 import { policyOf, policyText } from "./policy_form.js";
 

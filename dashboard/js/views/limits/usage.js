@@ -13,8 +13,7 @@ import { refusedText } from "../../text/limits_text.js";
 import { reasonOf } from "../../text/vocabulary.js";
 import { NoUser } from "../accounts/users.js";
 import { Tiles } from "../overview/tiles.js";
-import { Explained } from "./explained.js";
-import { LimitRules, RefusedRules } from "./gauges.js";
+import { Explained, LimitRules, RefusedRules } from "./holding.js";
 
 const EVERY_MS = 5000;
 const USUAL = "24h";

@@ -4,6 +4,7 @@ import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
 import { rangeText, timesOf } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
+import { Table } from "../../parts/figures.js";
 import { Field } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
 import { address, requestWithProgress } from "../../server/api.js";
@@ -108,21 +109,16 @@ function Result({ result: { calls, refused, by, first_refused: first } }) {
   if (!refused) return html`<p role="status">Of ${plural(calls, "call")} none would have been refused.</p>`;
   return html`
     <p role="status">Of ${plural(calls, "call")} <b>${whole(refused)}</b> would have been refused.</p>
-    <div class="scroll" tabindex="0" role="region" aria-label="Who would have been refused">
-      <table>
-        <thead><tr><th>User</th><th>Limit</th><th>Calls</th><th>Refused</th><th>Longest wait</th></tr></thead>
-        <tbody>
-          ${by.slice(0, 20).map(
-            ({ user, limit, calls: all, refused: number, longest_wait_seconds: wait }) => html`
-              <tr key=${user.id + limit.part + limit.kind}>
-                <td>${user.username}</td><td>${nameOf(limit)}</td><td>${whole(all)}</td><td>${whole(number)}</td>
-                <td>${wait === null ? UNKNOWN : duration(wait * 1000)}</td>
-              </tr>
-            `,
-          )}
-        </tbody>
-      </table>
-    </div>
+    <${Table} label="Who would have been refused" heads=${html`<th>User</th><th>Limit</th><th>Calls</th><th>Refused</th><th>Longest wait</th>`}>
+      ${by.slice(0, 20).map(
+        ({ user, limit, calls: all, refused: number, longest_wait_seconds: wait }) => html`
+          <tr key=${user.id + limit.part + limit.kind}>
+            <td>${user.username}</td><td>${nameOf(limit)}</td><td>${whole(all)}</td><td>${whole(number)}</td>
+            <td>${wait === null ? UNKNOWN : duration(wait * 1000)}</td>
+          </tr>
+        `,
+      )}
+    <//>
     <details>
       <summary>${`When: ${refused > first.length ? `the first ${whole(first.length)}` : plural(refused, "call")}`}</summary>
       <ol class="when">

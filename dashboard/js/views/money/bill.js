@@ -2,8 +2,9 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { exactUsd } from "../../charts/groups.js";
+import { exactUsd } from "../../charts/statistics.js";
 import { go, href } from "../../frame/router.js";
+import { Table } from "../../parts/figures.js";
 import { submitting, useFields } from "../../parts/forms.js";
 import { Failure, Loading } from "../../parts/states.js";
 import { send, sendForFile } from "../../server/api.js";
@@ -77,26 +78,16 @@ function Rows({ compared, differing, onDiffering, onSave }) {
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
       <button type="button" disabled=${!results.length} onClick=${onSave}>CSV</button>
     </div>
-    ${
-      shown.length > 0 &&
-      html`
-        <div class="card scroll" tabindex="0" role="region" aria-label="Recorded and reported">
-          <table class="bill">
-            <thead>
-              <tr>
-                <th>Day</th><th>Model</th>
-                <th class="number">Tokens recorded</th><th class="number">Reported</th><th class="number">Difference</th>
-                <th class="number">Cost recorded</th><th class="number">Reported</th><th class="number">Difference</th>
-                <th>Verdict</th><th>Likely reason</th>
-              </tr>
-            </thead>
-            <tbody>${shown.map((row) => html`<${Row} key=${row.day + row.model} row=${row} />`)}</tbody>
-          </table>
-        </div>
-      `
-    }
+    ${shown.length > 0 && html`<${Table} label="Recorded and reported" kind="bill" box="card" heads=${HEADS}>${shown.map((row) => html`<${Row} key=${row.day + row.model} row=${row} />`)}<//>`}
   `;
 }
+
+const HEADS = html`
+  <th>Day</th><th>Model</th>
+  <th class="number">Tokens recorded</th><th class="number">Reported</th><th class="number">Difference</th>
+  <th class="number">Cost recorded</th><th class="number">Reported</th><th class="number">Difference</th>
+  <th>Verdict</th><th>Likely reason</th>
+`;
 
 function Row({ row: { day, model, recorded, reported, difference, verdict, reason } }) {
   const differs = verdict === "differs";

@@ -2,8 +2,8 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { exactUsd } from "../../charts/groups.js";
-import { Track } from "../../parts/figures.js";
+import { exactUsd } from "../../charts/statistics.js";
+import { Table, Track } from "../../parts/figures.js";
 import { Confirm, LineForm, NewOne } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
@@ -47,6 +47,11 @@ function OwnPrices({ isOwner }) {
     setEditing(null);
     setRemoving(null);
   };
+  const heads = html`
+    <th>Provider</th><th>Model</th><th>Holds from</th>
+    <th class="number">Input</th><th class="number">Output</th><th class="number">Cache read</th><th class="number">Cache write</th>
+    ${isOwner && html`<th><span class="said">Change</span></th>`}
+  `;
   return html`
     <div class="toolbar flow">
       <p role="status" class="quiet">
@@ -58,21 +63,9 @@ function OwnPrices({ isOwner }) {
     ${
       prices.length > 0 &&
       html`
-        <div class="card scroll" tabindex="0" role="region" aria-label="Own prices">
-          <table>
-            <thead>
-              <tr>
-                <th>Provider</th><th>Model</th><th>Holds from</th>
-                <th class="number">Input</th><th class="number">Output</th><th class="number">Cache read</th><th class="number">Cache write</th>
-                ${isOwner && html`<th><span class="said">Change</span></th>`}
-              </tr>
-            </thead>
-            <tbody>
-              ${prices.map((price, number) => html`<${Row} key=${number} price=${price} isOwner=${isOwner} onEdit=${() => setEditing(number)} onRemove=${() => setRemoving(number)} />`)}
-            </tbody>
-          </table>
-          <p class="quiet">US dollars for a million tokens. What is not given for the cache costs as input.</p>
-        </div>
+        <${Table} label="Own prices" box="card" heads=${heads} note=${html`<p class="quiet">US dollars for a million tokens. What is not given for the cache costs as input.</p>`}>
+          ${prices.map((price, number) => html`<${Row} key=${number} price=${price} isOwner=${isOwner} onEdit=${() => setEditing(number)} onRemove=${() => setRemoving(number)} />`)}
+        <//>
       `
     }
     ${editing !== null && html`<${PriceDialog} price=${prices[editing]} number=${editing} onClose=${() => setEditing(null)} onStale=${load} save=${(price) => put(prices.toSpliced(editing, 1, price))} />`}

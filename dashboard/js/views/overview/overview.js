@@ -5,11 +5,10 @@ import { Bar, chooser } from "../../bar/bar.js";
 import { terms, valueOf, withTerm } from "../../bar/query.js";
 import { asked, bucketsOf, chosenRange, goesOn, lengthOf, rangeParams, rangeText, timesBetween, timesOf } from "../../bar/range.js";
 import { Chart } from "../../charts/chart.js";
-import { termOf, valueName } from "../../charts/groups.js";
-import { bucketFor, byShare, chartRows, earlier, placed } from "../../charts/series.js";
+import { bucketFor, byShare, chartRows, earlier, placed, termOf, valueName } from "../../charts/statistics.js";
 import { seesEveryone } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
-import { Segmented } from "../../parts/figures.js";
+import { Segmented, Table } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
 import { duration, lateBy, percent, short, tokensIn, usd, whole, words } from "../../text/format.js";
@@ -162,16 +161,9 @@ function Breakdown({ stats: { groups, other, count, group_by: by }, drill }) {
   return html`
     <section class="card">
       <h2>${title}</h2>
-      <div class="scroll" tabindex="0" role="region" aria-label=${title}>
-        <table class="breakdown">
-          <thead>
-            <tr><th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th></tr>
-          </thead>
-          <tbody>
-            ${rows.map(({ group, total }) => html`<${Group} key=${JSON.stringify(group)} name=${group ? valueName(group[by[0]], by[0]) : "Other"} link=${group && hrefOf(group, by, drill)} total=${total} most=${most} />`)}
-          </tbody>
-        </table>
-      </div>
+      <${Table} label=${title} kind="breakdown" heads=${html`<th>Name</th><th class="number">Calls</th><th class="number">Failed</th><th class="number">Tokens in</th><th class="number">Out</th><th class="number">Cost</th><th class="number">First byte</th>`}>
+        ${rows.map(({ group, total }) => html`<${Group} key=${JSON.stringify(group)} name=${group ? valueName(group[by[0]], by[0]) : "Other"} link=${group && hrefOf(group, by, drill)} total=${total} most=${most} />`)}
+      <//>
       ${count > groups.length && html`<p class="quiet">${`and ${whole(count - groups.length)} more`}</p>`}
     </section>
   `;

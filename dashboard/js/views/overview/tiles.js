@@ -1,7 +1,7 @@
 /** The figures of the whole range, and how they changed against the range before. */
 
 import { html } from "htm/preact";
-import { changeOf } from "../../charts/groups.js";
+import { changeOf } from "../../charts/statistics.js";
 import { duration, percent, short, tokensIn, UNKNOWN, usd, whole } from "../../text/format.js";
 import { gainOf, shareOf } from "../../text/prompt_cache.js";
 

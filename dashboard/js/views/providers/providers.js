@@ -7,7 +7,7 @@ import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
 import { go, href } from "../../frame/router.js";
 import { Facts } from "../../parts/figures.js";
-import { ChangeForm, NewOne, Removal } from "../../parts/forms.js";
+import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
 import { List, Pane } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
@@ -35,7 +35,6 @@ const FIELDS = [
 const RESULTS = { up: "answered", down: "failed", unknown: "" };
 
 export default function Providers({ route: { id, params }, route, user: me }) {
-  const [adding, setAdding] = useState(false);
   const listed = useResource("providers/configured", {}, { every: EVERY_MS });
   const range = chosenRange(params, USUAL);
   const span = asked(range);
@@ -48,7 +47,6 @@ export default function Providers({ route: { id, params }, route, user: me }) {
   const rows = listed.data ?? [];
   const found = rows.find(({ name }) => name === chosen);
   const show = (name = "") => {
-    setAdding(false);
     listed.reload();
     go(href("providers", name, kept));
   };
@@ -69,9 +67,8 @@ export default function Providers({ route: { id, params }, route, user: me }) {
     <div class="toolbar flow">
       <p role="status" class="quiet">${[listed.data && plural(rows.length, "provider"), stats.data && `calls of ${rangeText(timesOf(stats.data), range.tz)}, ${range.tz}`].filter(Boolean).join("; ")}</p>
       <a href=${href("audit")}>Audit trail</a>
-      ${me.role === "owner" && html`<button type="button" onClick=${() => setAdding(true)}>Add a provider</button>`}
+      ${me.role === "owner" && html`<${Addition} what="a provider" path="providers" fields=${fieldsOfNew()} initial=${{ type: "openai" }} onAdded=${({ name }) => show(name)} />`}
     </div>
-    ${adding && html`<${AddProvider} onAdded=${({ name }) => show(name)} onClose=${() => setAdding(false)} />`}
     <${Pending} data=${listed.data} error=${listed.error} retry=${listed.reload} />
     <${List} view="providers" label="Providers" columns=${COLUMNS} rows=${rows} rowOf=${(one) => rowOf(one, totals[one.name])} chosen=${chosen} kept=${kept} pane=${pane} />
   `;
@@ -100,8 +97,8 @@ function keysOf({ key_state: state, keys }) {
   return { key: "signed", keyless: "needs no key", no_key: "users' keys" }[state];
 }
 
-function AddProvider({ onAdded, onClose }) {
-  const fields = [
+function fieldsOfNew() {
+  return [
     { name: "name", label: "Name", hint: "In the address of its calls: lower-case letters, digits and single hyphens.", required: true, autocapitalize: "off" },
     { name: "type", label: "Type", options: providerTypes() },
     { name: "base_url", label: "Base URL", hint: "If empty, the address of the type's vendor.", inputmode: "url" },
@@ -109,7 +106,6 @@ function AddProvider({ onAdded, onClose }) {
     { name: "project", label: "Project", when: ({ type }) => type === "vertex" },
     { name: "keys", label: "Keys", hint: "One a line, at most 5; the first is tried first. They are never shown again.", rows: 2, read: linesOf },
   ];
-  return html`<${NewOne} title="Add a provider" fields=${fields} initial=${{ type: "openai" }} add=${(given) => send("POST", "providers", given).then(onAdded)} onClose=${onClose} />`;
 }
 
 /**

@@ -2,8 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { chooser } from "../../bar/bar.js";
-import { Choice, Filters, useSearch } from "../../bar/filters.js";
+import { Choice, chooser, Filters, useSearch } from "../../bar/bar.js";
 import { listKeys, useKeys } from "../../frame/keys.js";
 import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";

@@ -6,8 +6,7 @@ import { Confirm } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
 import { send, signOut } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
-import { time } from "../../text/format.js";
-import { browserName } from "./user_agent.js";
+import { browserName, time } from "../../text/format.js";
 
 const PAGE = 50;
 // How a session began that has no token.

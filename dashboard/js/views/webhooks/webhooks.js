@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
-import { ChangeForm, NewOne, Removal } from "../../parts/forms.js";
+import { Addition, ChangeForm, Removal } from "../../parts/forms.js";
 import { List, Pane } from "../../parts/list.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { Created } from "../../parts/texts.js";
@@ -23,17 +23,14 @@ const FIELDS_OF_NEW = [
 ];
 
 export default function Webhooks({ route: { id: chosen } }) {
-  const [adding, setAdding] = useState(false);
   const [added, setAdded] = useState(null);
   const { data, error, reload } = useResource("webhooks", {}, { every: EVERY_MS });
   const rows = data?.results ?? [];
   const show = (id = "") => {
-    setAdding(false);
     reload();
     go(href("webhooks", id));
   };
-  const add = async (given) => {
-    const webhook = await send("POST", "webhooks", given);
+  const keep = (webhook) => {
     setAdded(webhook);
     show(webhook.id);
   };
@@ -52,9 +49,8 @@ export default function Webhooks({ route: { id: chosen } }) {
   return html`
     <div class="toolbar flow">
       <p role="status" class="quiet">${data ? plural(rows.length, "webhook") : ""}</p>
-      <button type="button" onClick=${() => setAdding(true)}>Add a webhook</button>
+      <${Addition} what="a webhook" path="webhooks" fields=${FIELDS_OF_NEW} onAdded=${keep} />
     </div>
-    ${adding && html`<${NewOne} title="Add a webhook" fields=${FIELDS_OF_NEW} add=${add} onClose=${() => setAdding(false)} />`}
     ${added && 
     html`
       <${Created} label="The secret" heading=${`The secret of ${added.url}`} secret=${added.secret} what="the secret" onDone=${() => setAdded(null)}>

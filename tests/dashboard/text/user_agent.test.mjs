@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { browserName } from "../../../../dashboard/js/views/sign_in/user_agent.js";
+import { browserName } from "../../../dashboard/js/text/format.js";
 
 const SAID = {
   "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0": "Firefox on Linux",
