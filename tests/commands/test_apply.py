@@ -54,12 +54,14 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
     budget = {"usd": "50.00", "period": "month"}
     assert json.loads(output("policies", "show", "groups/research")) == {"limits": {"together": {"budget": budget}}}
     assert output("apply", str(file)) == "Nothing is different.\n"
+    file.write_text("policies: {users/bob: {}, users/ada: {}}")
+    assert output("apply", str(file)) == "- policy users/bob\n"
+    assert output("apply", str(file)) == "Nothing is different.\n"
     file.write_text(
         json.dumps({"users": [{"username": "ada", "role": "owner", "groups": []}], "policies": {}, "groups": []})
     )
     assert output("apply", str(file), "--remove").splitlines() == [
         "- policy groups/research",
-        "- policy users/bob",
         "- ada in group research",
         "- user bob",
         "- group ops",

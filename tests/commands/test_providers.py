@@ -2,6 +2,7 @@ import base64
 import json
 import socket
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -115,6 +116,14 @@ def test_a_file_is_applied_again_and_again_with_the_same_result(apply, output, k
     before = listed(output)
     assert apply([EAST, LOCAL]).stdout == "Nothing is different.\n"
     assert listed(output) == before
+    Path(key_file).write_text(f"{KEYS[1]}\n")
+    assert apply([EAST, LOCAL]).stdout == "~ provider east (keys: 2 -> 1)\n"
+    assert [key["hint"] for key in show(output, "east")["keys"]] == ["sk-e...2222"]
+    assert apply([EAST, LOCAL]).stdout == "Nothing is different.\n"
+    Path(key_file).write_text("short-key\n")
+    for _ in range(2):  # its hint may be that of another one
+        assert apply([EAST, LOCAL]).stdout == "~ provider east (keys: 1 -> 1)\n"
+    before = listed(output)
     changed = [LOCAL | {"disabled": True, "base_url": "http://10.0.0.8:8000/v1"}]
     text = "- provider east\n~ provider local (base_url: 'http://10.0.0.7:8000/v1/' -> 'http://10.0.0.8:8000/v1/', disabled: False -> True)\n"
     assert apply(changed, "--dry-run").stdout == text
