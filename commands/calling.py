@@ -33,10 +33,10 @@ from resources.provider_bodies import check_provider
 from resources.shown import shown
 from settings import Settings
 from storage.accounts.audit import Author
+from storage.accounts.authentication import ActiveTokens
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
-from storage.accounts.tokens.active import ActiveTokens
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity, LastOwnerError, Role, User
 from storage.mongo.database import Database
 from storage.providers.managed import ManagedProviders

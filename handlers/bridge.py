@@ -29,13 +29,13 @@ from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadProtection
 from runtime.jobs import Jobs
 from settings import Settings
+from storage.accounts.authentication import ActiveTokens
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
-from storage.accounts.tokens.active import ActiveTokens
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity
 from storage.admission.cluster import ClusterAuthority
 from storage.demo.state import Demo

@@ -36,13 +36,12 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
-from storage.accounts.group_names import follow_group_names
-from storage.accounts.groups import Groups
+from storage.accounts.authentication import ActiveTokens
+from storage.accounts.groups import Groups, follow_group_names
 from storage.accounts.sign_in.devices import Devices
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.sign_in.single_sign_on import SingleSignOn
-from storage.accounts.tokens.active import ActiveTokens
 from storage.admission.cluster import ClusterAuthority
 from storage.derived.job import DerivedJob
 from storage.members.membership import Membership

@@ -15,13 +15,12 @@ from limits.protection.overload import OverloadProtection
 from runtime.process import now
 from runtime.provider_table import make_managed_providers
 from runtime.restored_budgets import RestoredBudgets
-from storage.accounts.group_names import follow_group_names
-from storage.accounts.groups import Groups
+from storage.accounts.audit import AccessTrail
+from storage.accounts.groups import Groups, follow_group_names
 from storage.accounts.identities import Identities
-from storage.accounts.sign_in.access_trail import AccessTrail
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES
 from storage.accounts.sign_in.sign_ins import SignIns
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity
 from storage.demo.company import DOMAIN, company
 from storage.demo.filling import PROVIDERS

@@ -13,10 +13,10 @@ from resources.recorded.interceptions import interception_as_json
 from runtime.jobs import Jobs
 from runtime.process import Process, now
 from settings import Settings
+from storage.accounts.audit import AccessTrail
 from storage.accounts.identities import Identities
-from storage.accounts.sign_in.access_trail import AccessTrail
 from storage.accounts.sign_in.sessions import SessionTimes
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_uses import TokenUses
 from storage.costs.prices import Prices
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live

@@ -23,9 +23,8 @@ from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from storage.costs.prices import Prices
 from storage.demo.company import company
-from storage.demo.days import calls_of
 from storage.demo.filling import PROVIDERS
-from storage.demo.sessions import InventedCall, InventedPerson, new_id
+from storage.demo.sessions import InventedCall, InventedPerson, calls_of, new_id
 from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
 from storage.recording.documents import ended_document, start_document

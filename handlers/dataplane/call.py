@@ -34,7 +34,7 @@ from intercept.refusals import Rule
 from intercept.restricted_texts import MAX_SPLIT
 from intercept.secrets import scrub
 from limits.limit import NOTHING, Amounts, amounts_of, remaining
-from storage.accounts.group_names import names_together
+from storage.accounts.groups import names_together
 from storage.costs.prices import Cost
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamResponse

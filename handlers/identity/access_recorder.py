@@ -14,9 +14,9 @@ from handlers.operation.metrics import Metrics
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
 from limits.refusals import Throttle
+from storage.accounts.audit import AccessEvent, AccessTrail
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.identities import Identity
-from storage.accounts.sign_in.access_trail import AccessEvent, AccessTrail
 
 _log = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ from typing import Final
 from storage.accounts.users import UnknownIdentityError
 from storage.alerts.documents import Delivery, Webhook
 from storage.alerts.outbox import Outbox
-from storage.alerts.signing import signed_headers
-from storage.alerts.webhooks import Webhooks
+from storage.alerts.webhooks import Webhooks, signed_headers
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.providers.sealing import Sealer, SealError
 from upstream.client import UpstreamClient, UpstreamError

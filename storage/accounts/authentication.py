@@ -1,4 +1,7 @@
-"""Whose token or session it is, from memory where that was found out lately, and across an outage of the database."""
+"""Whose token or session it is, from memory where that was found out lately, and across an outage of the database.
+
+Guesses are refused without a query for each: the digests of all active tokens and sessions are in memory.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from storage.accounts.events import Reason
-from storage.accounts.group_lookup import service_of
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes, SignInSession
-from storage.accounts.tokens.text import (
+from storage.accounts.subjects import service_of
+from storage.accounts.token_texts import (
     FRESH_SECONDS,
     STALE_SECONDS,
     Memory,
@@ -252,3 +255,68 @@ class Authentication:
         else:
             raise InvalidTokenError(Reason.USER_REMOVED, token.id)
         return Identity(user=user, token_id=token.id, bound_by=token.bound_by, expires_at=token.expires_at)
+
+
+MAX_TOKENS = 100_000
+"""How many are held of each. Of more, those that are not among them count as guesses."""
+
+LIST_SECONDS = 5.0
+"""How long they are believed to be all: a token that was created since then counts as a guess."""
+
+READ_SECONDS = 2.0
+"""How long the database may take to read them."""
+
+_NEVER = float("-inf")
+
+
+class ActiveTokens:
+    """The active tokens and sessions of a database, read on demand, at most once in `LIST_SECONDS`.
+
+    This does not authenticate: everything that passes is verified as usual.
+    """
+
+    def __init__(self, database: Database, *, now: Now, monotonic: Monotonic) -> None:
+        self._database = database
+        self._collections = {Kind.TOKEN: database.tokens, Kind.SESSION: database.sign_in_sessions}
+        self._now = now
+        self._monotonic = monotonic
+        self._reading = asyncio.Lock()
+        self._digests: dict[tuple[Kind, str], bytes] | None = None  # None while they are not known
+        self._read_at = _NEVER
+
+    def forget(self) -> None:
+        """Read them again for the next request."""
+        self._read_at = _NEVER
+
+    async def may_have(self, token: str, kind: Kind = Kind.TOKEN) -> bool:
+        """Whether a token or session has to be verified: it is known, or the database is unavailable.
+
+        True also for a text that cannot be a token, which is never looked up.
+        """
+        parts = split_token(token)
+        if parts is None:
+            return True
+        async with self._reading:
+            if self._monotonic() - self._read_at >= LIST_SECONDS:
+                self._read_at = self._monotonic()  # before they are read, so that `forget` counts meanwhile
+                try:
+                    self._digests = await self._read() if self._database.health.available else None
+                except BaseException:  # whoever waited for them has left
+                    self.forget()
+                    raise
+        token_id, secret = parts
+        return self._digests is None or is_secret(secret, self._digests.get((kind, token_id)))
+
+    async def _read(self) -> dict[tuple[Kind, str], bytes] | None:
+        # Sessions have no such time: an ended one is removed.
+        active = {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
+        digests = {}
+        try:
+            async with self._database.within(READ_SECONDS):
+                for kind, collection in self._collections.items():
+                    found = collection.find(active, {"secret_sha256": True}).limit(MAX_TOKENS).batch_size(MAX_TOKENS)
+                    async for document in found:
+                        digests[kind, document["_id"]] = document["secret_sha256"]
+        except DatabaseUnavailableError:
+            return None
+        return digests

@@ -6,16 +6,15 @@ built in: it has all users, and nothing of it is stored.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from msgspec.structs import replace
 
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
-from storage.accounts.group_lookup import find_group
-from storage.accounts.subject_policies import name_policy, remove_belongings
+from storage.accounts.subjects import find_group, name_policy, remove_belongings, witness
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     EVERYONE,
@@ -28,9 +27,9 @@ from storage.accounts.users import (
     checked_name,
     is_same_name,
 )
-from storage.accounts.witness import witness
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
+from storage.mongo.followed import Followed
 from storage.mongo.indexes import ANY_CASE
 
 MAX_GROUPS_OF_USER = 100
@@ -266,3 +265,24 @@ def _said(group: Group) -> dict[str, Any]:
 
 def _members_of(group: Group) -> dict[str, Any]:
     return {"group_ids": group.id, "removed_at": None}
+
+
+EVERY_SECONDS: Final = 60.0
+"""How often names are read again."""
+
+SEPARATOR: Final = ", "
+
+
+def follow_group_names(database: Database, *, now: Now) -> Followed[Mapping[UUID, str]]:
+    """Follow the names of the groups of a database, removed ones too."""
+
+    async def read() -> Mapping[UUID, str]:
+        async with database.query():
+            return {one["_id"]: one["name"] async for one in database.groups.find({}, {"name": True})}
+
+    return Followed(read, now=now, seconds=EVERY_SECONDS)
+
+
+def names_together(names: Mapping[UUID, str] | None, ids: Iterable[UUID]) -> str:
+    """The names of groups in order, as one text; the id where a name is not known yet."""
+    return SEPARATOR.join(sorted([(names or {}).get(id_) or str(id_) for id_ in ids]))

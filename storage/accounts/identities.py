@@ -16,7 +16,8 @@ from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author
 from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
-from storage.accounts.tokens.text import digest, has_ended, new_token
+from storage.accounts.subjects import witness_holder
+from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     Identity,
@@ -29,7 +30,6 @@ from storage.accounts.users import (
     checked_name,
     milliseconds,
 )
-from storage.accounts.witness import witness_holder
 from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, Session
 

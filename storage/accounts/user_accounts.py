@@ -11,8 +11,7 @@ from msgspec.structs import replace
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import Authentication
 from storage.accounts.events import Action
-from storage.accounts.group_lookup import find_group, service_of
-from storage.accounts.subject_policies import remove_belongings
+from storage.accounts.subjects import find_group, remove_belongings, service_of, witness
 from storage.accounts.users import (
     SERVICE_PREFIX,
     ChangedMeanwhileError,
@@ -28,7 +27,6 @@ from storage.accounts.users import (
     other_owners,
     read_id,
 )
-from storage.accounts.witness import witness
 from storage.mongo.database import Session
 from storage.mongo.indexes import ANY_CASE
 

@@ -1,8 +1,13 @@
-"""The webhooks of a database: who adds, changes and removes them. Each change is audited; secrets are sealed."""
+"""The webhooks of a database: who adds, changes and removes them. Each change is audited; secrets are sealed.
+
+Deliveries are signed with the secret of a webhook. Source: the specification of Standard Webhooks, version 1.0.
+"""
 
 from __future__ import annotations
 
+import hmac
 import secrets
+from base64 import b64decode, b64encode
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -14,10 +19,32 @@ from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.alerts.documents import MAX_WEBHOOKS, AlertType, Webhook
-from storage.alerts.signing import SECRET_BYTES, format_secret
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.providers.sealing import NoEncryptionKeyError, Sealer
+
+SECRET_BYTES: Final = 32
+"""Of a secret; the specification wants 24 to 64."""
+
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
+
+
+def format_secret(secret: bytes) -> str:
+    """Write a secret as receivers get it."""
+    return SECRET_PREFIX + b64encode(secret).decode()
+
+
+def signed_headers(secret: str, event_id: str, timestamp: int, body: bytes) -> list[tuple[str, str]]:
+    """The headers by which a receiver knows who sent a body, and when, in seconds since 1970."""
+    key = b64decode(secret.removeprefix(SECRET_PREFIX))
+    signed = b"%s.%d.%s" % (event_id.encode(), timestamp, body)
+    signature = b64encode(hmac.digest(key, signed, "sha256")).decode()
+    return [
+        ("webhook-id", event_id),
+        ("webhook-timestamp", str(timestamp)),
+        ("webhook-signature", f"v1,{signature}"),
+    ]
+
 
 UNKNOWN: Final = "there is no webhook with this id"
 CHANGED: Final = "the webhook was changed meanwhile; read it again"

@@ -17,13 +17,12 @@ from limits.policies.compiled import Level
 from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity, Role, User
 from storage.costs.own_prices import OwnPrice
 from storage.costs.prices import Prices
 from storage.demo.company import DOMAIN, company
-from storage.demo.days import InventedRefusal, calls_of, refusals_of
-from storage.demo.sessions import InventedCall, InventedPerson, new_id
+from storage.demo.sessions import InventedCall, InventedPerson, InventedRefusal, calls_of, new_id, refusals_of
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore

@@ -30,7 +30,7 @@ from storage.derived.recount import Recount, after_batch, begin_recount, clear, 
 from storage.derived.rollup_writing import add_to_rollups
 from storage.derived.sessions.grouping import add_to_sessions, parents_of
 from storage.derived.state import JOB, read_state
-from storage.members.lease import has_lease
+from storage.members.membership import has_lease
 from storage.mongo.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.mongo.clocks import Monotonic, Now, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids

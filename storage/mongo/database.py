@@ -26,7 +26,7 @@ from storage.mongo.errors import (
     unavailable,
 )
 from storage.mongo.health import DatabaseHealth
-from storage.mongo.index_creation import make_indexes, make_indexes_of
+from storage.mongo.indexes import make_indexes, make_indexes_of
 
 __all__ = [
     "OPTIONS",
@@ -99,7 +99,7 @@ class Database:
     device_codes: Collection  # one document per program that waits for a token; `_id` is the SHA-256 of its code
     providers: Collection  # one document per provider of the database, see `storage.providers.documents`
     views: Collection  # one document per saved view, see `storage.accounts.views.documents`
-    audit: Collection  # one document per change, and entries of `storage.accounts.sign_in.access_trail`
+    audit: Collection  # one document per change, and entries of accesses, see `storage.accounts.audit`
     members: Collection  # one document per running process, see `storage.members.membership`
     limit_ledgers: Collection  # of a cluster, see `storage.admission.ledger`
     policies: Collection  # one document per policy, see `storage.policies.documents`

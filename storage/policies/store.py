@@ -14,9 +14,9 @@ from limits.policies.policy import AnyPolicy
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.groups import Groups
+from storage.accounts.subjects import witness
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Token, UnknownIdentityError, User
-from storage.accounts.witness import witness
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.followed import count_change

@@ -12,9 +12,8 @@ from types import ModuleType
 import pytest
 
 from storage.accounts import audit as changes
-from storage.accounts import authentication, groups, user_accounts
+from storage.accounts import authentication, groups, token_uses, user_accounts
 from storage.accounts.sign_in import sign_ins
-from storage.accounts.tokens import uses as token_uses
 from storage.derived import job as derived
 from storage.mongo import connection, database, event_counts
 from storage.policies import followed, store

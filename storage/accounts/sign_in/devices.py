@@ -19,7 +19,7 @@ from storage.accounts.audit import Author
 from storage.accounts.authentication import InvalidTokenError
 from storage.accounts.identities import Identities, IdentityError, UnknownIdentityError
 from storage.accounts.sign_in.device_states import Device, DeviceCodes, PollError, State
-from storage.accounts.tokens.text import digest, has_ended, new_token
+from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.users import MAX_NAME, Token, readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session

@@ -13,7 +13,7 @@ from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Method, SessionTimes, SignInSession
-from storage.accounts.tokens.text import digest, has_ended, new_token
+from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.users import readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session

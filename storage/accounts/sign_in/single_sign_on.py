@@ -19,6 +19,7 @@ from pymongo.errors import DuplicateKeyError
 from storage.accounts.audit import SINGLE_SIGN_ON, Changes
 from storage.accounts.events import Action
 from storage.accounts.groups import MAX_GROUPS_OF_USER, Groups
+from storage.accounts.subjects import witness
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
     Group,
@@ -31,7 +32,6 @@ from storage.accounts.users import (
     checked_username,
     other_owners,
 )
-from storage.accounts.witness import witness
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE

@@ -14,10 +14,10 @@ from pymongo import ASCENDING
 
 from storage.accounts.audit import ANSWER_SECONDS, Author, Changes
 from storage.accounts.events import Action
+from storage.accounts.subjects import witness_holder
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
 from storage.accounts.views.documents import MAX_VIEWS_OF_USER, View
-from storage.accounts.witness import witness_holder
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import ANY_CASE

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from storage.accounts.groups import Groups
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_uses import TokenUses
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import Group, Person, User
 from storage.derived.rollup import Bucket

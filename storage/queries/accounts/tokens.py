@@ -11,8 +11,8 @@ from msgspec import Struct
 from pymongo import DESCENDING
 
 from storage.accounts.identities import Identities
-from storage.accounts.tokens.text import is_secret, split_token
-from storage.accounts.tokens.uses import TokenUses
+from storage.accounts.token_texts import is_secret, split_token
+from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Token, TokenUse, UnknownIdentityError, User
 from storage.mongo.database import Database
 

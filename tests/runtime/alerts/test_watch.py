@@ -17,8 +17,8 @@ from runtime.alerts.conditions import new_owners, open_circuits, refused_keys
 from runtime.alerts.digest import DELAY, weekly_digest
 from runtime.alerts.watch import Alert, Watch
 from storage.accounts.audit import COMMAND_LINE
-from storage.accounts.group_lookup import service_of
 from storage.accounts.identities import Identities
+from storage.accounts.subjects import service_of
 from storage.accounts.users import Group, Role
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox

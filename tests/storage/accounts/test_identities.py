@@ -16,7 +16,7 @@ from storage.accounts.identities import (
     InvalidTokenError,
     Role,
 )
-from storage.accounts.tokens.text import FRESH_SECONDS, STALE_SECONDS
+from storage.accounts.token_texts import FRESH_SECONDS, STALE_SECONDS
 from tests.storage.conditions import until
 from tests.storage.outages import freeze
 from tests.storage.records import NOON

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from storage.alerts.signing import signed_headers
+from storage.alerts.webhooks import signed_headers
 
 # The example of the specification of Standard Webhooks.
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -12,8 +12,7 @@ import pytest
 from intercept.refusals import Rule
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.demo.company import company
-from storage.demo.days import refusals_of
-from storage.demo.sessions import InventedPerson
+from storage.demo.sessions import InventedPerson, refusals_of
 from storage.demo.state import DemoState
 from storage.demo.store import STALE, DemoStore
 from tests.derived import derived_job

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.members.lease import has_lease
+from storage.members.membership import has_lease
 
 ONE, OTHER = UUID(int=1), UUID(int=2)
 

@@ -3,10 +3,8 @@ from datetime import timedelta
 
 import pytest
 
-from storage.mongo import index_creation
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.mongo.index_creation import set_retention
-from storage.mongo.index_models import INDEXES
+from storage.mongo.indexes import INDEXES, set_retention
 from tests.cases import for_each
 
 
@@ -25,7 +23,7 @@ async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_s
     await database.interceptions.drop()
     await asyncio.gather(*(database.prepare(retention=None) for _ in range(3)))
     assert await indexes(database) == made
-    monkeypatch.setattr(index_creation, "_LONG_SECONDS", 0)
+    monkeypatch.setattr("storage.mongo.indexes._LONG_SECONDS", 0)
     with caplog.at_level("INFO"):
         await database.prepare(retention=None)
     assert caplog.messages == ["creating indexes; calls are served afterwards"]

@@ -14,7 +14,7 @@ from settings import TokenCreation
 from storage.accounts import identities as identities_module
 from storage.accounts.audit import Author
 from storage.accounts.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
-from storage.accounts.tokens.text import split_token
+from storage.accounts.token_texts import split_token
 from storage.accounts.users import Role
 
 USERS = "/api/v2/aibridge/users"

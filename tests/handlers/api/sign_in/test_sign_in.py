@@ -11,7 +11,7 @@ from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT
 from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
 from runtime.process import now
 from storage.accounts.audit import COMMAND_LINE
-from storage.accounts.tokens.text import digest, split_token
+from storage.accounts.token_texts import digest, split_token
 
 PATH = "/api/v2/aibridge/users/me/session"
 LIST = "/api/v2/aibridge/interceptions"

@@ -7,7 +7,7 @@ from runtime.process import now
 from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, SessionTimes
 from storage.accounts.sign_in.sign_ins import SignIns
-from storage.accounts.tokens.text import FRESH_SECONDS
+from storage.accounts.token_texts import FRESH_SECONDS
 
 HOUR = timedelta(hours=1)
 TIMES = SessionTimes(idle=2 * HOUR, lifetime=5 * HOUR)

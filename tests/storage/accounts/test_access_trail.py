@@ -5,15 +5,14 @@ from uuid import UUID
 
 import pytest
 
-from storage.accounts.events import Action
-from storage.accounts.sign_in import access_trail
-from storage.accounts.sign_in.access_trail import (
+from storage.accounts.audit import (
     MAX_ENTRIES,
     READS_KEPT_DAYS,
     SEVERAL_REASONS,
     AccessEvent,
     AccessTrail,
 )
+from storage.accounts.events import Action
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
@@ -125,7 +124,7 @@ async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail
 
 @pytest.mark.gen_test
 async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, database, unreachable, monkeypatch):
-    monkeypatch.setattr(access_trail, "MAX_PENDING", 250)
+    monkeypatch.setattr("storage.accounts.audit.MAX_PENDING", 250)
     there, trail._events.collection = trail._events.collection, unreachable.audit
     for hour in range(3):
         clock.time = NOON + timedelta(hours=hour)

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
+from storage.accounts import authentication as active_tokens_module
+from storage.accounts.authentication import LIST_SECONDS, ActiveTokens
 from storage.accounts.identities import Identities, Role
-from storage.accounts.tokens import active as active_tokens_module
-from storage.accounts.tokens.active import FRESH_SECONDS, ActiveTokens
 from tests.storage.records import NOON
 
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
@@ -64,7 +64,7 @@ async def test_who_leaves_while_they_are_read_leaves_the_reading_to_the_next(tok
     await identities.add_user("ada", role=Role.OWNER)
     assert not await tokens.may_have(UNKNOWN)
     _, text = await identities.create_token("ada")
-    clock.seconds += FRESH_SECONDS
+    clock.seconds += LIST_SECONDS
     with monkeypatch.context() as patch:
         patch.setattr(tokens, "_read", asyncio.Event().wait)
         leaving = asyncio.create_task(tokens.may_have(text))

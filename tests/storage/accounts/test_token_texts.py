@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.accounts.tokens.text import digest, is_secret, split_token
+from storage.accounts.token_texts import digest, is_secret, split_token
 
 
 @given(st.text())
