@@ -17,6 +17,7 @@ from msgspec.json import Decoder
 from msgspec.structs import replace
 
 from intercept.apis import Dialect, RequestSummary
+from intercept.conversations import Item, Items, Part
 from intercept.dialects.batch_lines import BatchResult, make_result
 from intercept.dialects.drafts import Draft, ThoughtDraft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, EventDecoder, StreamReader
@@ -24,7 +25,6 @@ from intercept.dialects.request_bodies import MAX_MODEL, Wording, decode_request
 from intercept.dialects.tool_results import result, results_of_parts
 from intercept.formats.json_text import as_object, read_array, read_struct, text_of
 from intercept.formats.streams import Event
-from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
 from intercept.tokens import BATCH_TIER, SERVICE_TIER, count, disjoint_tokens, provider_price, storable
 

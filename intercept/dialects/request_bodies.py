@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import NO_TAGS, InvalidRequestError, RequestSummary
 from intercept.blocks import NO_MEMBER, pack_blocks
-from intercept.conversations import ItemTexts, read_conversation
+from intercept.conversations import Item, Items, ItemTexts, read_conversation
 from intercept.dialects.strict import MODELS, StrictReading, plain
 from intercept.dialects.tool_results import ResultsOf, answered_call, read_results
 from intercept.formats.json_text import (
@@ -29,7 +29,6 @@ from intercept.formats.json_text import (
     text_of,
     weigh,
 )
-from intercept.items import Item, Items
 from intercept.records import UserPrompt
 from intercept.tags import metadata_tags
 

@@ -16,10 +16,9 @@ from typing import Final, TypeAlias
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from intercept.conversations import MAX_SCANNED, Side, side_of
+from intercept.conversations import MAX_SCANNED, Item, Items, Part, Side, side_of
 from intercept.dialects.drafts import MAX_NAME
 from intercept.formats.json_text import read_struct
-from intercept.items import Item, Items, Part
 from intercept.records import ToolResult
 
 MAX_RESULTS: Final = 64

@@ -16,6 +16,7 @@ from msgspec import Raw, Struct, field, structs
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
+from intercept.conversations import Item, Items, Part
 from intercept.dialects.anthropic import read_session_hint, tool_result
 from intercept.dialects.bedrock.dialect import ERROR, BedrockEvents
 from intercept.dialects.drafts import Draft, ResponseText, ToolCallDraft, name_error, read_error
@@ -24,7 +25,6 @@ from intercept.dialects.request_bodies import Wording, decode_request
 from intercept.dialects.tool_results import result, results_of_parts
 from intercept.formats.json_text import read_array, read_struct
 from intercept.formats.streams import Event
-from intercept.items import Item, Items, Part
 from intercept.records import TokenUsage, ToolResult
 from intercept.tokens import disjoint_tokens, storable
 

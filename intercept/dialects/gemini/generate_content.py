@@ -18,13 +18,13 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
+from intercept.conversations import Item, Items
 from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_TOOL_INPUT, Draft, ThoughtDraft, ToolCallDraft, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import Wording, decode_request
 from intercept.dialects.tool_results import result
 from intercept.formats.json_text import last_objects, read_array, read_struct, text_of
 from intercept.formats.streams import ArrayDecoder, Event
-from intercept.items import Item, Items
 from intercept.records import Reading, TokenUsage, ToolResult
 from intercept.tokens import count, google_tokens
 

@@ -14,13 +14,13 @@ from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
+from intercept.conversations import Item, Items
 from intercept.dialects.drafts import MAX_NAME, Draft, ThoughtDraft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import MAX_MODEL, UNNAMED_MODEL, Wording, decode_request
 from intercept.dialects.tool_results import result
 from intercept.formats.json_text import read_array, read_struct, starts_with, text_of
 from intercept.formats.streams import Event
-from intercept.items import Item, Items
 from intercept.records import TokenUsage, ToolResult
 from intercept.tokens import count, google_tokens
 

@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 
 from intercept.apis import InvalidRequestError, RequestSummary
 from intercept.blocks import NO_MEMBER
-from intercept.conversations import conversation_id
+from intercept.conversations import Item, Items, conversation_id
 from intercept.dialects.drafts import MAX_NAME, Draft, ResponseText, ToolCallDraft, read_error
 from intercept.dialects.openai.stream_usage import INCLUDE_USAGE, MAX_OPTIONS_BYTES
 from intercept.dialects.readers import BodyReader, StreamReader
@@ -21,7 +21,6 @@ from intercept.dialects.request_bodies import RequestBody, Wording, decode_reque
 from intercept.dialects.tool_results import results_of_message
 from intercept.formats.json_text import read_array, read_members, read_struct
 from intercept.formats.streams import Event
-from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
 MAX_CONTENT_PARTS: Final = 64

@@ -14,7 +14,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
-from intercept.conversations import conversation_id
+from intercept.conversations import Item, Items, conversation_id
 from intercept.dialects.drafts import MAX_NAME, Draft, ThoughtDraft, ToolCallDraft, name_error, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import (
@@ -26,7 +26,6 @@ from intercept.dialects.request_bodies import (
 from intercept.dialects.tool_results import results_of_item
 from intercept.formats.json_text import read_array, read_last_members, read_members, read_struct, starts_with, text_of
 from intercept.formats.streams import Event
-from intercept.items import Item, Items
 from intercept.tokens import openai_tokens
 
 _CONTAINER: Final = "container_reference"

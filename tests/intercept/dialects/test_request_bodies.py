@@ -9,6 +9,7 @@ from msgspec import Raw
 
 from intercept.apis import InvalidRequestError
 from intercept.catalog import CHAT_COMPLETIONS, CONVERSE, GENERATE_CONTENT, MESSAGES, RESPONSES
+from intercept.conversations import Items
 from intercept.dialects.request_bodies import (
     MAX_MODEL,
     MAX_PROMPT,
@@ -26,7 +27,6 @@ from intercept.formats.json_text import (
     MAX_READ_VALUES,
     MAX_VALUES,
 )
-from intercept.items import Items
 from intercept.records import UserPrompt
 from tests.cases import for_each
 from tests.processor import is_within, seconds_of
