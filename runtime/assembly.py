@@ -21,8 +21,7 @@ from limits.protection.overload import OverloadProtection
 from runtime.alerts.assembly import start_alerts
 from runtime.authority import WorkerAuthority
 from runtime.demo import DemoDatabase
-from runtime.factories.edge import known_secrets, make_openid
-from runtime.factories.limits import make_breakers, make_cluster, make_overload
+from runtime.factories import known_secrets, make_breakers, make_cluster, make_openid, make_overload
 from runtime.process import Process, now
 from runtime.provider_table import follow_providers, make_managed_providers
 from runtime.restored_budgets import RestoredBudgets, open_policies

@@ -1,21 +1,24 @@
-"""What all parts of a bridge share: the clock, the settings, the database, and where background jobs start."""
+"""What all parts of a bridge share: the clock, ids, the settings, the database, and where background jobs start."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from struct import iter_unpack
 from time import monotonic, time_ns
 from typing import Self
 from uuid import UUID
 
+from msgspec import convert
+
 from handlers.lifecycle import Lifecycle
 from handlers.operation.metrics import FOLDER_VARIABLE, Metrics
 from runtime.authority import WorkerAuthority
-from runtime.ids import time_ordered_ids
 from runtime.jobs import Jobs
 from settings import LimitsScope, Settings
 from storage.mongo.database import Database
@@ -61,3 +64,28 @@ class Process:
     def spool_folder(self) -> Path:
         """Where the spools are in its data-dir."""
         return self.settings.data_dir / "spool"
+
+
+# Ids made from one read of random bytes.
+DRAWN = 256
+_NANOSECONDS = 1_000_000  # of a millisecond
+_TIME_SIZE, _SIZE = 6, 10
+_RANDOM = int.from_bytes(bytes.fromhex("0fff 3fff ffffffffffff") * DRAWN)
+_VERSION_7 = int.from_bytes(bytes.fromhex("7000 8000 000000000000") * DRAWN)
+
+
+def time_ordered_ids(now_ns: Callable[[], int] = time.time_ns) -> Iterator[UUID]:
+    """UUIDs of version 7 (RFC 9562, section 5.7) without end, for one thread, in half the time of `uuid4`.
+
+    Documents that are stored one after another then have neighbouring ids: a new one goes to the end of an index, which is in
+    memory, instead of to any page of it. 74 bits of each are random, those within a millisecond are in no order.
+
+    A forked process would give out the same ones as its parent. Nothing here forks: workers are started with `exec`.
+
+    Args:
+        now_ns: The time, in nanoseconds since 1970.
+    """
+    while True:
+        drawn = int.from_bytes(os.urandom(_SIZE * DRAWN)) & _RANDOM | _VERSION_7
+        for (octets,) in iter_unpack(f"{_SIZE}s", drawn.to_bytes(_SIZE * DRAWN)):
+            yield convert((now_ns() // _NANOSECONDS).to_bytes(_TIME_SIZE) + octets, UUID)

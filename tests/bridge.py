@@ -24,7 +24,7 @@ from handlers.dashboard import DashboardFiles
 from resources.recorded.export_formats import FORMATS
 from resources.recorded.interceptions import Interception
 from runtime.assembly import assemble
-from runtime.factories.providers import make_providers
+from runtime.factories import make_providers
 from runtime.process import Process
 from settings import ProviderSettings, Settings
 from storage.accounts.identities import Identity, Role

@@ -6,11 +6,16 @@ from functools import partial
 
 from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
-from runtime.alerts.budgets import BudgetWatch
-from runtime.alerts.conditions import new_owners, open_circuits, refused_keys
-from runtime.alerts.digest import POLL_SECONDS, weekly_digest
 from runtime.alerts.sender import Sender
-from runtime.alerts.watch import Watch
+from runtime.alerts.watch import (
+    CALENDAR_SECONDS,
+    BudgetWatch,
+    Watch,
+    new_owners,
+    open_circuits,
+    refused_keys,
+    weekly_digest,
+)
 from runtime.process import Process, now
 from settings.loading import network_to
 from storage.alerts.outbox import Outbox
@@ -31,7 +36,7 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
         new_owners(database, now),
     )
     digest = weekly_digest(Questions(database), bridge.identities.users_by_id, now)
-    process.start("digest", Watch(database, outbox, (digest,), seconds=POLL_SECONDS).run)
+    process.start("digest", Watch(database, outbox, (digest,), seconds=CALENDAR_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,

@@ -1,17 +1,36 @@
-"""Checks the sources of alerts regularly, and raises each alert once."""
+"""Checks the sources of alerts regularly, and raises each alert once.
+
+Sources are budgets that are used to a share, refused keys, open circuits, new owners, and the cost of last week's calls.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
+from intercept.times import format_time
+from limits.calendar import bounds_of, from_ns, to_ns
+from limits.limit import Kind, Limit, LimitState, Of
+from limits.protection.circuit_breaker import CircuitBreakers, CircuitState
+from resources.fields import micro_dollars
+from storage.accounts.events import Action
+from storage.accounts.users import EVERYONE, SERVICE_PREFIX, Role, User, read_id
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import Outbox
+from storage.derived.rollup import TOKENS, Bucket, Totals, add
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
+from storage.mongo.indexes import AUDIT_BY_TIME
+from storage.queries.found import SPEND
+from storage.queries.questions.groups import Row
+from storage.queries.questions.question import By, Dimension, Question
+from storage.queries.questions.questions import Questions
 
 POLL_SECONDS: Final = 2.0
 """Time between two checks."""
@@ -99,3 +118,247 @@ class Watch:
             _log.warning("alerts cannot be raised: %s", error)
         except DatabaseUnavailableError:
             return
+
+
+SHARES: Final = (50, 80, 100)
+"""The percentages of a budget at which there is an alert."""
+
+WATCHED: Final = timedelta(minutes=15)
+"""How long a budget is checked after its last request."""
+
+MAX_WATCHED: Final = 5_000
+"""The number of budgets that are checked, the most recently used first."""
+
+AT_ONCE: Final = 100
+
+_MICRO: Final = 1_000_000
+_Key = tuple[str, str, str, str]
+
+
+class BudgetWatch:
+    """Checks the budgets of requests.
+
+    Args:
+        states: Reads the current states of limits.
+        users: Finds users by id, and who calls with tokens of groups.
+        now: The wall clock, in UTC.
+    """
+
+    def __init__(
+        self,
+        states: Callable[[Sequence[Limit]], Awaitable[Sequence[LimitState]]],
+        users: Callable[[set[UUID]], Awaitable[Mapping[UUID, User]]],
+        *,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._states = states
+        self._users = users
+        self._now = now
+        self._watched: OrderedDict[_Key, tuple[Limit, datetime]] = OrderedDict()
+
+    def note(self, states: Sequence[LimitState]) -> None:
+        """Note the limits that a request was decided by. Returns at once."""
+        for state in states:
+            limit = state.limit
+            if limit.kind is Kind.BUDGET and limit.maximum and not limit.shadow:
+                key = (limit.rule, limit.key, limit.period, limit.zone)
+                self._watched[key] = limit, self._now()
+                self._watched.move_to_end(key)
+                if len(self._watched) > MAX_WATCHED:
+                    self._watched.popitem(last=False)
+
+    async def find(self) -> list[Alert]:
+        """Find the shares that are reached, each with an alert of its own.
+
+        Raises:
+            DatabaseUnavailableError: The names of users cannot be known now.
+        """
+        now = self._now()
+        for key, (_, at) in list(self._watched.items()):
+            if now - at > WATCHED:
+                del self._watched[key]
+        limits = [limit for limit, _ in self._watched.values()]
+        reached: list[LimitState] = []
+        for start in range(0, len(limits), AT_ONCE):
+            states = await self._states(limits[start : start + AT_ONCE])
+            reached += [state for state in states if state.used * 100 >= state.limit.maximum * SHARES[0]]
+        if not reached:
+            return []
+        users = await self._users({id_ for state in reached if (id_ := _holder_id(state.limit)) is not None})
+        return [alert for state in reached for alert in _alerts(state, users, now)]
+
+
+def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> list[Alert]:
+    limit = state.limit
+    begin, end = (format_time(from_ns(ns)) for ns in bounds_of(limit.period, limit.zone, to_ns(now)))
+    of, _, id_ = limit.key.partition(":")
+    holder_id = _holder_id(limit)
+    holder = None if holder_id is None else users.get(holder_id)
+    name = holder.username if holder else id_ if id_ == EVERYONE else None
+    is_group = limit.of is Of.GROUP
+    data: dict[str, Any] = {
+        "of": limit.of.value,
+        "id": id_,
+        "username": None if is_group else name,
+        "group": name.removeprefix(SERVICE_PREFIX) if is_group and name else None,
+        "rule": limit.rule.value,
+        "period": limit.period.value,
+        "period_start": begin,
+        "resets_at": end,
+        "limit_usd": limit.maximum / _MICRO,
+        "used_usd": state.used / _MICRO,
+    }
+    base = f"budget:{limit.rule}:{of}:{id_}:{limit.period.value}:{begin}:{limit.maximum}"
+    return [
+        Alert(AlertType.BUDGET_THRESHOLD, f"{base}:{share}", {"share": share, **data})
+        for share in SHARES
+        if state.used * 100 >= limit.maximum * share
+    ]
+
+
+def _holder_id(limit: Limit) -> UUID | None:
+    """The id of the user or the group whose budget it is; None for everyone and a token."""
+    of, _, id_ = limit.key.partition(":")
+    return read_id(id_) if of in {"user", "member", "group"} else None
+
+
+LOOKED_BACK: Final = timedelta(hours=1)
+"""The maximum age of a change in the audit trail that raises an alert."""
+
+MAX_ENTRIES: Final = 200
+"""Entries of the audit trail that are checked."""
+
+READ_SECONDS: Final = 2.0
+
+
+def refused_keys(report: Callable[[], Iterable[Mapping[str, Any]]]) -> Source:
+    """Keys of providers that are refused: once for each time that one begins to be."""
+
+    async def find() -> list[Alert]:
+        return [
+            Alert(
+                AlertType.KEY_REFUSED,
+                f"key:{one['provider']}:{one['key']}:{one['since']:%Y-%m-%dT%H}",
+                {
+                    "provider": one["provider"],
+                    "key": one["key"],
+                    "status": one["status"],
+                    "since": format_time(one["since"]),
+                },
+            )
+            for one in report()
+        ]
+
+    return find
+
+
+def open_circuits(breakers: CircuitBreakers | None, now: Callable[[], datetime]) -> Source:
+    """Circuits that are open: each at most once an hour."""
+
+    async def find() -> list[Alert]:
+        states = {} if breakers is None else breakers.states()
+        return [
+            Alert(
+                AlertType.CIRCUIT_OPEN,
+                f"circuit:{':'.join(map(str, key))}:{now():%Y-%m-%dT%H}",
+                dict(zip(("provider", "route", "model"), map(str, key), strict=False)),
+            )
+            for key, state in states.items()
+            if state is CircuitState.OPEN
+        ]
+
+    return find
+
+
+def new_owners(database: Database, now: Callable[[], datetime]) -> Source:
+    """Users who became owners, found in the audit trail, which includes changes by the command line."""
+
+    async def find() -> list[Alert]:
+        actions = [Action.USER_ADDED.value, Action.USER_CHANGED.value]
+        made = {"at": {"$gt": now() - LOOKED_BACK}, "action": {"$in": actions}, "detail.role": Role.OWNER.value}
+        async with database.within(READ_SECONDS):
+            found = database.audit.find(made).sort(list(AUDIT_BY_TIME)).hint(list(AUDIT_BY_TIME)).limit(MAX_ENTRIES)
+            entries = await found.to_list(MAX_ENTRIES)
+        return [
+            Alert(
+                AlertType.OWNER_ADDED,
+                f"owner:{entry['_id']}",
+                {
+                    "username": entry["subject"]["username"],
+                    "by": entry["actor"]["username"],
+                    "at": format_time(entry["at"]),
+                },
+            )
+            for entry in entries
+            if entry["detail"].get("role_before") != Role.OWNER.value
+        ]
+
+    return find
+
+
+CALENDAR_SECONDS: Final = 60.0
+"""Time between two checks of the calendar."""
+
+MAX_ROWS: Final = 10
+"""How many users and models are listed, the most expensive first."""
+
+DELAY: Final = timedelta(minutes=5)
+"""From the end of a week to its digest, so that its last calls are counted."""
+
+
+def weekly_digest(questions: Questions, users: Callable[[set[UUID]], Any], now: Callable[[], datetime]) -> Source:
+    """The digest of the week before the present one, Monday to Sunday in UTC. It is summed up once by a process."""
+    known: list[datetime] = []
+
+    async def find() -> list[Alert]:
+        today = Bucket.DAY.floor(now() - DELAY)
+        end = today - timedelta(days=today.weekday())
+        if known == [end]:
+            return []
+        start = end - timedelta(days=7)
+        week = Question(start, end, by=(By(Dimension.USER), By(Dimension.MODEL)))
+        rows = await questions.every(week, SPEND)
+        by_user, by_model = _summed(rows, 0), _summed(rows, 1)
+        names = await users({user for user, _ in by_user[:MAX_ROWS]})
+        known[:] = [end]
+        if not by_model:
+            return []
+        data = {
+            "from": format_time(start),
+            "to": format_time(end),
+            **_figures(_all(totals for _, totals in by_model)),
+            "users": [_of_user(user, totals, names) for user, totals in by_user[:MAX_ROWS]],
+            "models": [{"model": model, **_figures(totals)} for model, totals in by_model[:MAX_ROWS]],
+        }
+        return [Alert(AlertType.WEEKLY_DIGEST, f"digest:{start:%Y-%m-%d}", data)]
+
+    return find
+
+
+def _summed(rows: Iterable[Row], position: int) -> list[tuple[Any, Totals]]:
+    """Add rows up by one value of their keys, those that cost most first."""
+    totals: defaultdict[Any, Totals] = defaultdict(dict)
+    for row in rows:
+        add(totals[row.key[position]], row.totals)
+    return sorted(totals.items(), key=lambda one: (-one[1].get("cost", 0), str(one[0])))
+
+
+def _all(some: Iterable[Totals]) -> Totals:
+    total: Totals = {}
+    for totals in some:
+        add(total, totals)
+    return total
+
+
+def _of_user(user: UUID, totals: Totals, names: Mapping[UUID, User]) -> dict[str, Any]:
+    known = names.get(user)
+    return {"id": str(user), "username": known and known.username, **_figures(totals)}
+
+
+def _figures(totals: Totals) -> dict[str, Any]:
+    return {
+        "calls": totals.get("interceptions", 0),
+        "tokens": sum(totals.get(name, 0) for name in TOKENS),
+        "cost_micro_usd": micro_dollars(Decimal(totals.get("cost", 0))),
+        "unpriced_calls": totals.get("unpriced", 0),
+    }

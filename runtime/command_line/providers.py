@@ -12,8 +12,7 @@ from commands.command import now
 from commands.operations import resource
 from commands.providers import reseal
 from handlers.key_health import KeyHealth
-from runtime.factories.edge import known_secrets
-from runtime.factories.providers import make_providers
+from runtime.factories import known_secrets, make_providers
 from runtime.provider_table import follow_providers, make_managed_providers
 from settings import Settings
 from storage.mongo.database import Database

@@ -1,14 +1,16 @@
-"""Serving: a bridge on sockets of this process, and the event loop that it runs on."""
+"""Serving: a bridge on sockets of this process, the event loop that it runs on, and the signals that stop or renew it."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import os
+import signal
 import socket
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Self
 
@@ -17,7 +19,7 @@ from handlers.bridge import Bridge
 from http1.server import BridgeServer, default_max_connections
 from runtime.assembly import open_bridge
 from runtime.authority import WorkerAuthority
-from runtime.factories.providers import make_providers
+from runtime.factories import make_providers
 from runtime.processes.supervisor import WorkerError
 from settings import Settings
 from storage.costs.prices import list_prices
@@ -159,3 +161,42 @@ def event_loop() -> type[asyncio.AbstractEventLoop] | None:
         return None
     loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
     return loop
+
+
+SAME_SIGNAL_SECONDS = 0.5
+"""What comes so soon after a signal is the same one again: a shell, `make` or `timeout` may each pass it on."""
+
+STANDARD_INPUT = 0
+
+
+def stop_signals() -> asyncio.Event:
+    """An event set by the first SIGTERM or SIGINT. The second one ends the process at once."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    since = 0.0
+
+    def stop() -> None:
+        nonlocal since
+        if not stopping.is_set():
+            since = loop.time()
+            stopping.set()
+        elif loop.time() - since > SAME_SIGNAL_SECONDS:
+            logger.warning("second signal: exiting at once")
+            os._exit(1)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop)
+    return stopping
+
+
+def renew_on_hangup(renew: asyncio.Future[Callable[[], None]], stopping: asyncio.Event) -> None:
+    """Let SIGHUP renew the server, once there is one, unless it means that the terminal of the server was closed."""
+    has_terminal = os.isatty(STANDARD_INPUT)
+
+    def hang_up() -> None:
+        if has_terminal and not os.isatty(STANDARD_INPUT):
+            stopping.set()
+        else:
+            renew.add_done_callback(lambda found: found.result()())
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hang_up)

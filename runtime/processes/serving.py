@@ -8,32 +8,44 @@ import logging
 import os
 import resource
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
 from ipaddress import ip_address
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Any
 
 import click
+import msgspec
 from prometheus_client.multiprocess import mark_process_dead
 from tornado.netutil import bind_sockets
 
 from commands.output import discard_output
 from commands.servers import LocalServer, announced, chosen_database
+from handlers.api.limits import merge_reports
 from handlers.dashboard import DashboardFiles
 from handlers.operation.metrics import FOLDER_VARIABLE
+from limits.authority import LocalAuthority
 from runtime import quickstart
+from runtime.authority import ServerAuthority
 from runtime.data_folder import make_private
-from runtime.factories.edge import known_secrets
+from runtime.factories import known_secrets, make_cluster
 from runtime.jobs import Jobs
 from runtime.logs import set_up_logging
-from runtime.process import now
-from runtime.processes.hosted import open_server_authority
-from runtime.processes.server import START_ERRORS, Server, StartError, event_loop
-from runtime.processes.signals import renew_on_hangup, stop_signals
+from runtime.process import now, time_ordered_ids
+from runtime.processes.server import (
+    START_ERRORS,
+    SWITCH_SECONDS,
+    Server,
+    StartError,
+    event_loop,
+    renew_on_hangup,
+    stop_signals,
+)
 from runtime.processes.supervisor import Handover, Supervisor, Worker
 from runtime.provider_table import make_managed_providers
-from runtime.storage import open_database, open_mongodb
+from runtime.storage import make_membership, open_database, open_mongodb
 from settings import Address, Settings, SettingsCommand, declared, flags_of, settings_of
 from storage.accounts.identities import Identities, Role
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES
@@ -216,3 +228,26 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
 def serve(context: click.Context, /, demo: bool) -> None:
     """Serve until SIGTERM or SIGINT; a second one exits at once."""
     run(settings_of(context), flags_of(context), demo=demo)
+
+
+async def open_server_authority(settings: Settings, database: Database, stack: AsyncExitStack) -> ServerAuthority:
+    """Open what decides for all workers; the stack closes it, after them.
+
+    With scope `cluster` it reports to the other servers until then.
+    """
+    membership = make_membership(settings, database, next(time_ordered_ids()), is_server=True)
+    cluster = make_cluster(settings, database, membership)
+    if cluster is None:
+        return ServerAuthority(LocalAuthority())
+    authority = ServerAuthority(cluster, lambda: [msgspec.json.encode(one) for one in cluster.reports()])
+
+    def report() -> dict[str, Any]:
+        return merge_reports([msgspec.json.decode(one) for one in authority.reports()])
+
+    sys.setswitchinterval(SWITCH_SECONDS)  # the driver computes in threads, and workers wait for this one
+    cluster.open(report, authority.send_state)
+    stack.push_async_callback(membership.close)
+    stack.push_async_callback(cluster.close)
+    await membership.open()
+    stack.push_async_callback(Jobs(clock=monotonic).start("heartbeat", membership.run).stop)
+    return authority

@@ -18,10 +18,9 @@ if __name__ == "__main__":  # a script imports from its own folder; this one nee
 import msgspec
 
 from runtime.authority import WorkerLink
-from runtime.factories.edge import known_secrets
+from runtime.factories import known_secrets
 from runtime.logs import set_up_logging
-from runtime.processes.server import START_ERRORS, Server, event_loop
-from runtime.processes.signals import stop_signals
+from runtime.processes.server import START_ERRORS, Server, event_loop, stop_signals
 from runtime.processes.supervisor import Handover
 from runtime.storage import open_database
 from settings import SettingError, Settings, load

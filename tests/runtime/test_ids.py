@@ -9,7 +9,7 @@ import bson
 from bson.binary import UuidRepresentation
 from bson.codec_options import CodecOptions
 
-from runtime.ids import DRAWN, time_ordered_ids
+from runtime.process import DRAWN, time_ordered_ids
 
 DRAWS = 16
 

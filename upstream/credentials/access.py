@@ -1,7 +1,7 @@
 """How a provider gets its credential: a key in a header, or an authorizer that signs requests or fetches tokens.
 
 The way of each type of provider is in `upstream.providers.presets`. A way of its own (a signature, a token with an end) is an
-`Authorizer`, made in `runtime.factories.providers` and held by its provider.
+`Authorizer`, made in `runtime.factories` and held by its provider.
 """
 
 from __future__ import annotations

@@ -12,10 +12,16 @@ from intercept.refusals import Rule
 from limits.limit import Amounts, Kind, Limit, Of, Period
 from limits.limiter import Limiter
 from limits.protection.circuit_breaker import CircuitState
-from runtime.alerts.budgets import BudgetWatch
-from runtime.alerts.conditions import new_owners, open_circuits, refused_keys
-from runtime.alerts.digest import DELAY, weekly_digest
-from runtime.alerts.watch import Alert, Watch
+from runtime.alerts.watch import (
+    DELAY,
+    Alert,
+    BudgetWatch,
+    Watch,
+    new_owners,
+    open_circuits,
+    refused_keys,
+    weekly_digest,
+)
 from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.identities import Identities
 from storage.accounts.subjects import service_of

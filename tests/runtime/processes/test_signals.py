@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from runtime.processes.signals import renew_on_hangup, stop_signals
+from runtime.processes.server import renew_on_hangup, stop_signals
 from tests.server_process import ROOT, ServerOfForks
 
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from runtime.factories.providers import make_provider
-from settings import ProviderSettings
+from runtime.factories import known_secrets, make_provider
+from settings import ProviderSettings, Settings
 from tests.cases import for_each
 from upstream.credentials.access import Credential
 from upstream.credentials.sigv4 import AwsKeys
@@ -54,3 +54,11 @@ async def test_requests_to_aws_are_signed_with_what_botocore_finds(io_loop, monk
     assert authorizer is not None
     headers = dict(await authorizer.authorize("POST", "https://h/model/m/invoke", [], b""))
     assert headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=AKIDFOUND/")
+
+
+def test_the_secrets_of_an_access_key_are_known():
+    access_key = AwsKeys("AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token")
+    provider = ProviderSettings("p", ProviderType.BEDROCK, "https://h/", aws_access_key=access_key)
+    said = ["AKIDEXAMPLE0000000", "a-secret-access-key", "a-session-token"]
+    hidden = ["AKIDEXAMPLE0000000", "[scrubbed]", "[scrubbed]"]
+    assert known_secrets(Settings(further_providers=(provider,))).hide(said) == hidden
