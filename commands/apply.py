@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import msgspec
 from msgspec import UNSET, structs
 
 from commands.apply_file import FIELDS_OF_FILES, InvalidFileError, Wanted, read_file
-from commands.calling import Done, Given, OpenParts, call_there, use_here
+from commands.calling import Done, Given, OpenParts, RefusedError, call_there, use_here
 from handlers.operations.catalogue import BY_PATH
 from limits.policies.compiled import Level
 from limits.policies.reading import fields_of, notes_on, read_policy
@@ -21,7 +22,7 @@ from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.users import Role
 from storage.policies.documents import is_same, level_of, path_of
-from storage.providers.documents import SECRETS
+from storage.providers.documents import SECRETS, WAYS
 from upstream.credentials.access import credential_hint
 from upstream.providers.presets import PRESETS, ProviderType
 
@@ -30,9 +31,6 @@ PAGE = 1000
 
 LONG_KEY = 20
 """Characters of a key from which on its hint tells it from another one."""
-
-WITH_NEW_KEYS = frozenset({"base_url", "type", "credential", "region", "proxy_url", "ca_certificates"})
-"""After a change of these a provider has to be given its keys again."""
 
 Call = Callable[..., Awaitable[Any]]
 
@@ -127,9 +125,8 @@ async def _apply(wanted: Wanted, call: Call, *, dry_run: bool, removes: bool) ->
 async def _read_there(wanted: Wanted, call: Call, configured: Iterable[Mapping[str, Any]]) -> There:
     users = {one["username"].lower(): one for one in await _all(call, "users")}
     groups = {one["name"].lower(): one for one in await _all(call, "groups")}
-    policies = {one["path"]: one for one in await _all(call, "policies")} if wanted.policies is not None else {}
-    if wanted.groups is not None and wanted.policies is None:
-        policies = {one["path"]: one for one in await _all(call, "policies")}
+    need_policies = wanted.policies is not None or wanted.groups is not None
+    policies = {one["path"]: one for one in await _all(call, "policies")} if need_policies else {}
     for path in wanted.policies or ():
         if path.startswith("tokens/") and path not in policies:
             await _policy(call, path)
@@ -157,7 +154,9 @@ async def _all(call: Call, path: str) -> list[dict[str, Any]]:
 async def _policy(call: Call, path: str) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = await call("GET", *_operation_on(path))
-    except click.ClickException as error:
+    except RefusedError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
         raise InvalidFileError(f"policies.{path}: {error.message}") from error
     return answer
 
@@ -327,7 +326,7 @@ def _providers(wanted: Wanted, there: There, *, removes: bool) -> tuple[list[Ste
 
 
 class _Changes(NamedTuple):
-    """What of a provider is to be changed, and what is said of it."""
+    """The changes of a provider: `body` for the operation that makes them, and `texts` for people."""
 
     texts: list[str]
     body: dict[str, Any]
@@ -353,6 +352,6 @@ class _Changes(NamedTuple):
         if not is_known or [credential_hint(key) for key in keys] != [key["hint"] for key in old["keys"]]:
             texts.append(f"keys: {len(old['keys'])} -> {len(keys)}")
             changes["keys"] = keys
-        elif keys and WITH_NEW_KEYS & changes.keys():
+        elif keys and changes.keys() & WAYS:
             changes["keys"] = keys
         return cls(texts, changes)

@@ -82,6 +82,14 @@ class Answered(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
+class RefusedError(click.ClickException):
+    """An operation was refused. `status` is the one with which the API refuses it."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 Done: TypeAlias = Callable[[Operation, Given], Awaitable[Answered]]
 """Has an operation done."""
 
@@ -244,7 +252,7 @@ def use_here(
     """Work with operations in this process; see `call_here`. `with_names` has them know the names of providers.
 
     Raises:
-        click.ClickException: It cannot be done. The function that is given to `work` raises it of an operation.
+        click.ClickException: It cannot be done. The function that is given to `work` raises a `RefusedError` of an operation.
     """
 
     async def use(database: Database) -> None:
@@ -268,7 +276,7 @@ def use_here(
                 except Exception as error:
                     if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
                         raise
-                    raise click.ClickException(_text(problem)) from error
+                    raise RefusedError(problem.status, _text(problem)) from error
 
             await work(done)
 
@@ -324,7 +332,8 @@ def call_there(
     """Have a server do an operation. With `out`, its answer goes there piece by piece.
 
     Raises:
-        click.ClickException: It cannot be reached, or refuses.
+        RefusedError: It refuses.
+        click.ClickException: It cannot be reached.
     """
     address = checked_url(url)
     headers = {"Authorization": f"Bearer {_token(address, token_file)}", "Accept": "application/json, */*"}
@@ -340,7 +349,7 @@ def call_there(
         response = build_opener(Stay()).open(request, timeout=ANSWER_SECONDS)
     except HTTPError as error:
         with error:
-            raise click.ClickException(_refusal(address, error.code, error.read(MAX_ERROR_BYTES))) from error
+            raise RefusedError(error.code, _refusal(address, error.code, error.read(MAX_ERROR_BYTES))) from error
     except (OSError, HTTPException) as error:
         raise _unreachable(address, error) from error
     with response:

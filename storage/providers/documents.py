@@ -205,6 +205,10 @@ def changed_fields(old: StoredProvider, new: StoredProvider) -> list[str]:
     return [*names, "keys"] if new.keys != old.keys else names
 
 
+WAYS = frozenset({"base_url", "type", "credential", "region", "proxy_url", "ca_certificates"})
+"""The fields that decide where keys go. After a change of one, keys may have to be given again."""
+
+
 def _leads_elsewhere(old: ProviderSpec, new: ProviderSpec) -> bool:
     """Whether a key would get to another server or proxy, or into another header, which an address may tell on."""
     return _way(old) != _way(new) or (_proxy_reads(new) and _proxy(old) != _proxy(new))
