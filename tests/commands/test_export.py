@@ -158,6 +158,7 @@ def test_a_full_standard_output_is_said_in_one_line(three_pages, environ, argume
 def test_who_interrupts_it_has_whole_lines_and_goes_on_behind_the_last(three_pages, environ, output):
     command = [sys.executable, "server.py", "interceptions", "export"]
     pipe = subprocess.PIPE
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, and its children do
     with subprocess.Popen(command, cwd=ROOT, env=environ, stdout=pipe, stderr=pipe) as process:
         lines = process.stdout.readline()  # the rest is more than the pipe takes
         process.send_signal(signal.SIGINT)
