@@ -124,7 +124,7 @@ def decoded(reader: Reader, content_encoding: str) -> Reader:
 IDENTITY: Final = "identity"
 """The encoding of a body that is not compressed."""
 ENCODINGS: Final = ("gzip", "x-gzip", "zstd")
-"""Those that are inflated."""
+"""The encodings of compressed bodies that can be read."""
 
 _WINDOW_BYTES: Final = 8 * 1024 * 1024
 _UTF8_BYTES: Final = 1024 * 1024

@@ -24,7 +24,7 @@ from storage.mongo.database import Database, Session
 from storage.providers.sealing import NoEncryptionKeyError, Sealer
 
 SECRET_BYTES: Final = 32
-"""Of a secret; the specification wants 24 to 64."""
+"""The length of a webhook's secret; Standard Webhooks wants 24 to 64 bytes."""
 
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - a prefix
 

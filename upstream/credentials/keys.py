@@ -170,6 +170,6 @@ class Cooldowns(Generic[Key]):
         return max(0.0, self._ends[key] - self._monotonic()) if key in self._ends else 0.0
 
     def running(self) -> list[Key]:
-        """Those that are not over, the one begun first first."""
+        """The keys of those that are not over, in the order in which they began."""
         now = self._monotonic()
         return [key for key, end in self._ends.items() if end > now]

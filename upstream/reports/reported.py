@@ -106,4 +106,4 @@ SOURCES: Final[Mapping[str, ReportSource]] = MappingProxyType(
 )
 
 READABLE: Final = tuple(name for name, source in SOURCES.items() if not source.is_file)
-"""Those whose reports are read from their API."""
+"""The providers whose reports are read from their API."""
