@@ -26,7 +26,7 @@ from benchmarks.gateways.runners.runner import Running, Setup, free_port
 from benchmarks.report import markdown, slope
 from benchmarks.stand.processes import Cores, Process, running_upstream
 from benchmarks.stand.traffic import Traffic
-from handlers.operation.metrics import PREFIX
+from handlers.monitoring.metrics import PREFIX
 
 MINUTES = 20.0
 SHARE = 0.5

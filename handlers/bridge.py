@@ -17,7 +17,7 @@ from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from handlers.limits_state import Workers
-from handlers.operation.metrics import Metrics
+from handlers.monitoring.metrics import Metrics
 from handlers.timer import TimerFactory
 from http1.requests import MalformedRequestError
 from intercept.refusals import Refusal

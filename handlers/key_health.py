@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from handlers.operation.metrics import Metrics
+from handlers.monitoring.metrics import Metrics
 from intercept.times import format_time
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals

@@ -1,6 +1,6 @@
 """Measures the parts of a request, and makes the header with them.
 
-`handlers.operation.otel` also sends them to a collector: it overrides methods that do nothing here.
+`handlers.monitoring.otel` also sends them to a collector: it overrides methods that do nothing here.
 
 Source: W3C, Server Timing, section 3 (https://www.w3.org/TR/server-timing/): durations are in milliseconds.
 """

@@ -13,7 +13,7 @@ from handlers.api.limits import report
 from handlers.bridge import Bridge
 from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
-from handlers.operation.metrics import LoopLag
+from handlers.monitoring.metrics import LoopLag
 from handlers.timer import TimerFactory
 from limits.protection.concurrency import UserShares
 from limits.protection.failures import Failures
@@ -254,7 +254,7 @@ def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) ->
     """
     if not settings.otel_traces:
         return None
-    from handlers.operation.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
+    from handlers.monitoring.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
 
     try:
         tracing = Tracing(instance_id=instance_id, clock=monotonic)

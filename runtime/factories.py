@@ -9,7 +9,7 @@ from time import monotonic, monotonic_ns, time
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from handlers.operation.metrics import Metrics
+from handlers.monitoring.metrics import Metrics
 from intercept.secrets import KnownSecrets
 from limits.authority import Authority
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers

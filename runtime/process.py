@@ -17,7 +17,7 @@ from uuid import UUID
 from msgspec import convert
 
 from handlers.lifecycle import Lifecycle
-from handlers.operation.metrics import FOLDER_VARIABLE, Metrics
+from handlers.monitoring.metrics import FOLDER_VARIABLE, Metrics
 from runtime.authority import WorkerAuthority
 from runtime.jobs import Jobs
 from settings import LimitsScope, Settings

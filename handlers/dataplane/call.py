@@ -21,7 +21,7 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.record_log import log_end, log_start
 from handlers.dataplane.relay import Watcher
 from handlers.identity.credentials import secrets_of
-from handlers.operation.metrics import Spent
+from handlers.monitoring.metrics import Spent
 from handlers.problems import Problem
 from intercept.apis import EVENTS, Api, Reader, RequestedModels, RequestSummary
 from intercept.catalog import DIALECTS

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from uuid import UUID
 
-from handlers.operation.metrics import Metrics
+from handlers.monitoring.metrics import Metrics
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
 from limits.refusals import Throttle

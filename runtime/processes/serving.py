@@ -25,7 +25,7 @@ from commands.output import discard_output
 from commands.servers import LocalServer, announced, chosen_database
 from handlers.api.limits import merge_reports
 from handlers.dashboard import DashboardFiles
-from handlers.operation.metrics import FOLDER_VARIABLE
+from handlers.monitoring.metrics import FOLDER_VARIABLE
 from limits.authority import LocalAuthority
 from runtime import quickstart
 from runtime.authority import ServerAuthority

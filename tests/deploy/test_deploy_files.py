@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from handlers.operation.metrics import PREFIX, Metrics
+from handlers.monitoring.metrics import PREFIX, Metrics
 from settings import declared
 from tests.cases import for_each
 from tests.upstream.throwaway_ca import EC_KEY, openssl

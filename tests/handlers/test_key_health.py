@@ -18,7 +18,7 @@ from http1.server import BridgeServer
 from intercept.times import format_time
 from tests.bridge import assemble_bridge
 from tests.handlers.dataplane.test_upstream_request import KEYS, OK, UNAUTHORIZED, ask, play
-from tests.handlers.operation.test_metrics import samples
+from tests.handlers.monitoring.test_metrics import samples
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyRefusal
 from upstream.providers.presets import ProviderType

@@ -14,7 +14,7 @@ from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Models, SharedPolicy
 from storage.policies.documents import KeptPolicy
 from tests.handlers.conversations import CHAT
-from tests.handlers.operation.test_metrics import samples
+from tests.handlers.monitoring.test_metrics import samples
 
 AUDIT = "/api/v2/aibridge/audit?limit=1000"
 USERS = "/api/v2/aibridge/users"

@@ -24,7 +24,7 @@ from tests.handlers.dataplane.services.sockets.socket_client import PATH, dial, 
 from tests.handlers.dataplane.services.sockets.socket_provider import create, event, events
 from tests.handlers.dataplane.test_call_usage import whole
 from tests.handlers.dataplane.test_policies import hold
-from tests.handlers.operation.test_metrics import samples
+from tests.handlers.monitoring.test_metrics import samples
 
 
 def token_id_of(headers):

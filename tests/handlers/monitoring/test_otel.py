@@ -15,8 +15,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 import handlers.dataplane.relay
-import handlers.operation.otel
-from handlers.operation.otel import Tracing
+import handlers.monitoring.otel
+from handlers.monitoring.otel import Tracing
 from tests.fake_upstream import RESET, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
 from version import VERSION
@@ -221,7 +221,9 @@ async def test_a_client_that_leaves_ends_its_span(running, collector):
     assert (said["http.response.status_code"], said["error.type"]) == (200, "client_disconnected")
 
 
-@pytest.mark.expects_log(r"handlers.operation.otel:.* traces: the collector took no spans, which are lost; calls go on")
+@pytest.mark.expects_log(
+    r"handlers.monitoring.otel:.* traces: the collector took no spans, which are lost; calls go on"
+)
 @pytest.mark.gen_test
 async def test_a_collector_that_takes_nothing_is_said_once_and_calls_go_on(running, collector):
     collector.scripts = [[BUSY]]
@@ -233,10 +235,10 @@ async def test_a_collector_that_takes_nothing_is_said_once_and_calls_go_on(runni
     assert len(collector.requests) == 3
 
 
-@pytest.mark.expects_log(r"handlers.operation.otel:.* traces: the collector did not take the last spans within 0.05 s")
+@pytest.mark.expects_log(r"handlers.monitoring.otel:.* traces: the collector did not take the last spans within 0.05 s")
 @pytest.mark.gen_test
 async def test_a_collector_that_does_not_answer_is_not_waited_for_at_the_end(running, collector, monkeypatch):
-    monkeypatch.setattr(handlers.operation.otel, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(handlers.monitoring.otel, "FLUSH_SECONDS", 0.05)
     gate = asyncio.Event()
     collector.scripts = [[gate, TAKEN]]
     running.upstream.play(HEAD % len(CHAT.body) + CHAT.body)

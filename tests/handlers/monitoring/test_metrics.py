@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from handlers.operation.metrics import NAMES_KEPT, OTHER, SPENDERS_KEPT, Metrics, Spent
+from handlers.monitoring.metrics import NAMES_KEPT, OTHER, SPENDERS_KEPT, Metrics, Spent
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from handlers.operation.metrics import NAMES_KEPT, Metrics
+from handlers.monitoring.metrics import NAMES_KEPT, Metrics
 from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, CircuitState, Outcome
-from tests.handlers.operation.test_metrics import samples
+from tests.handlers.monitoring.test_metrics import samples
 from tests.limits.clock import SECOND, Clock
 
 

@@ -5,7 +5,7 @@ import selectors
 
 import pytest
 
-from handlers.operation.metrics import SAMPLE_SECONDS, LoopLag
+from handlers.monitoring.metrics import SAMPLE_SECONDS, LoopLag
 
 
 class Selector(selectors.SelectSelector):
