@@ -111,9 +111,9 @@ DIALECT: Final = Dialect(
 
 
 # A match after a backslash is inside a text of the response.
-_COUNT: Final = re.compile(rb'(?<!\\)"token_?[cC]ount"\s*:\s*(\d{1,15})(?=[\s,}])')
+_COUNT: Final = re.compile(rb'(?<!\\)"token_?[cC]ount"\s{0,9}:\s{0,9}(\d{1,15})(?=[\s,}])')
 _HELD_BYTES: Final = 64
-"""How much of the end of a piece is read again: longer than a count with its name."""
+"""How much of the end of a piece is read again: longer than the longest match, so that cuts change nothing."""
 
 
 class _Predictions(UsageReader):

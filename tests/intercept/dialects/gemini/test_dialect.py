@@ -72,6 +72,12 @@ def test_what_tells_no_tokens_has_none(body):
     assert read(body) == Reading(complete=True)
 
 
+@pytest.mark.parametrize("spaces", [0, 9, 60])
+def test_cuts_change_nothing(spaces):
+    body = b'{"predictions":[{"embeddings":{"statistics":{"token_count"' + b"\n" * spaces + b":3}}}]}"
+    assert read(*(body[at : at + 1] for at in range(len(body)))) == read(body)
+
+
 def test_what_was_cut_has_the_tokens_that_came():
     body = embeddings(6, 11)
     reading = read(body[: body.index(b"11")])
