@@ -17,12 +17,11 @@ from resources.money.spend import GONE
 from resources.ranges import NOT_AFTER, Problems
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
-from settings.loading import report_access
+from settings.loading import make_client, report_access
 from storage.mongo.database import Database
 from storage.queries.money import read_recorded
 from storage.queries.questions.groups import NotRecordedError
 from storage.queries.questions.questions import Questions
-from upstream.client import UpstreamClient
 from upstream.reports.apis import read_report
 from upstream.reports.exports import read_exports
 from upstream.reports.reported import SOURCES, Reported, ReportError
@@ -104,7 +103,7 @@ def _cells(row: Reconciled) -> Sequence[str]:
 
 
 async def _fetch_reports(settings: Settings, provider: str, start: datetime, end: datetime) -> list[Reported]:
-    client = UpstreamClient(idle_timeout=settings.upstream_idle_timeout.total_seconds())
+    client = make_client(settings)
     try:
         return await read_report(client, report_access(settings), provider, start, end)
     finally:

@@ -35,6 +35,7 @@ from runtime.storage import (
     open_token_uses,
 )
 from settings import ChatStreamUsage, LimitsScope, SettingError, Settings
+from settings.loading import make_client
 from storage.accounts.authentication import ActiveTokens
 from storage.accounts.groups import Groups, follow_group_names
 from storage.accounts.sign_in.devices import Devices
@@ -241,7 +242,7 @@ async def follow_prices(database: Database, recorder: Recorder) -> Followed[Kept
 
 def open_upstream(process: Process) -> UpstreamClient:
     """Open the client of all providers."""
-    upstream = UpstreamClient(idle_timeout=process.settings.upstream_idle_timeout.total_seconds())
+    upstream = make_client(process.settings)
     process.stack.push_async_callback(upstream.close)
     return upstream
 

@@ -22,7 +22,7 @@ from storage.admission.cluster import ClusterAuthority
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from upstream.client import UpstreamClient
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct, make_tls
+from upstream.connections.network import DIRECT, Network, Proxy, is_named, make_tls
 from upstream.credentials.access import Authorizer, Credential
 from upstream.credentials.aws import AwsAuthorizer, botocore_finder
 from upstream.credentials.bearer_tokens import BearerAuthorizer, azure_fetcher, google_fetcher
@@ -150,7 +150,7 @@ def make_network(settings: Settings, provider: ProviderSettings) -> Network:
         SettingError: A file cannot be used.
     """
     proxy_url = provider.proxy_url
-    if not proxy_url and not is_direct(urlsplit(provider.base_url).hostname or "", settings.no_proxy):
+    if not proxy_url and not is_named(urlsplit(provider.base_url).hostname or "", settings.no_proxy):
         proxy_url = settings.upstream_proxy
     proxy = None if proxy_url in {"", NO_PROXY} else Proxy.of(proxy_url)
     files = (provider.ca_file, provider.client_certificate_file, provider.client_key_file)

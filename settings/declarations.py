@@ -220,6 +220,12 @@ class Settings:
     no_proxy: str = declare(
         PROVIDERS, HOSTS, "", "Hosts that are reached without the proxy. Falls back to NO_PROXY.", fallback="NO_PROXY"
     )
+    egress_hosts: str = declare(
+        PROVIDERS,
+        HOSTS,
+        "",
+        "The only hosts and domains to connect to, besides MongoDB; empty is all.",
+    )
     chat_stream_usage: ChatStreamUsage = declare(
         PROVIDERS,
         choice(ChatStreamUsage),

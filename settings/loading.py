@@ -15,7 +15,8 @@ from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings, declared
 from settings.kinds import NO_PROXY, LimitsScope
 from settings.providers import ProviderSettings
 from settings.setting import FLAGS, LONG_PREFIX, PREFIX, Setting, SettingError
-from upstream.connections.network import DIRECT, Network, Proxy, is_direct
+from upstream.client import UpstreamClient
+from upstream.connections.network import DIRECT, Network, Proxy, is_named
 from upstream.credentials.access import INSTALL_AZURE, Credential
 from upstream.credentials.bearer_tokens import EntraApplication
 from upstream.providers.presets import PRESETS, ProviderType
@@ -192,10 +193,17 @@ def settings_of(context: click.Context) -> Settings:
     return load(flags_of(context), os.environ)
 
 
+def make_client(settings: Settings) -> UpstreamClient:
+    """The way out of this process. To be closed."""
+    return UpstreamClient(
+        idle_timeout=settings.upstream_idle_timeout.total_seconds(), egress_hosts=settings.egress_hosts
+    )
+
+
 def network_to(settings: Settings, url: str) -> Network:
     """The network path to a server: through `upstream-proxy`, if there is one and `no-proxy` does not name the host."""
     proxy = settings.upstream_proxy
-    if proxy in {"", NO_PROXY} or is_direct(urlsplit(url).hostname or "", settings.no_proxy):
+    if proxy in {"", NO_PROXY} or is_named(urlsplit(url).hostname or "", settings.no_proxy):
         return DIRECT
     return Network(Proxy.of(proxy))
 

@@ -168,10 +168,18 @@ class UpstreamResponse:
 
 
 class UpstreamClient:
-    """Keep-alive connections to every provider. Belongs to one event loop; timeouts are in seconds."""
+    """Keep-alive connections to every provider. Belongs to one event loop.
 
-    def __init__(self, *, idle_timeout: float, connect_timeout: float = CONNECT_SECONDS) -> None:
-        self._connections = Connections(connect_timeout, idle_timeout)
+    Args:
+        idle_timeout: How long a provider may be silent, in seconds.
+        egress_hosts: Names and domains of the only hosts to connect to, with commas between; empty is all.
+        connect_timeout: For finding the address, connecting and TLS together, in seconds.
+    """
+
+    def __init__(
+        self, *, idle_timeout: float, egress_hosts: str = "", connect_timeout: float = CONNECT_SECONDS
+    ) -> None:
+        self._connections = Connections(connect_timeout, idle_timeout, egress_hosts)
 
     async def open(
         self,

@@ -15,8 +15,8 @@ from handlers.key_health import KeyHealth
 from runtime.factories import known_secrets, make_providers
 from runtime.provider_table import follow_providers, make_managed_providers
 from settings import Settings
+from settings.loading import make_client
 from storage.mongo.database import Database
-from upstream.client import UpstreamClient
 from upstream.providers.table import Routing
 
 __all__ = ["apply", "providers"]
@@ -25,7 +25,7 @@ __all__ = ["apply", "providers"]
 async def _open_parts(settings: Settings, database: Database, stack: AsyncExitStack) -> Mapping[str, Any]:
     routing = Routing(make_providers(settings, ""), monotonic, now)
     secrets, managed = known_secrets(settings), make_managed_providers(settings, database, now)
-    upstream = UpstreamClient(idle_timeout=settings.upstream_idle_timeout.total_seconds())
+    upstream = make_client(settings)
     stack.push_async_callback(upstream.close)
     return {
         "routing": routing,

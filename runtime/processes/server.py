@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import os
+import resource
 import signal
 import socket
 import ssl
@@ -161,6 +163,19 @@ def event_loop() -> type[asyncio.AbstractEventLoop] | None:
         return None
     loop: type[asyncio.AbstractEventLoop] = uvloop.Loop
     return loop
+
+
+_PR_SET_DUMPABLE = 4  # prctl(2)
+
+
+def keep_memory_private() -> None:
+    """Let no core dump be written of this process, whose memory has keys and prompts.
+
+    On Linux other processes of the same account, too, can read neither its memory nor its environment from then on.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0)
 
 
 SAME_SIGNAL_SECONDS = 0.5

@@ -6,7 +6,6 @@ import asyncio
 import fcntl
 import logging
 import os
-import resource
 import socket
 import sys
 from collections.abc import Callable, Mapping
@@ -40,6 +39,7 @@ from runtime.processes.server import (
     Server,
     StartError,
     event_loop,
+    keep_memory_private,
     renew_on_hangup,
     stop_signals,
 )
@@ -209,7 +209,7 @@ def run(settings: Settings, flags: Mapping[str, str], *, demo: bool) -> None:
     Raises:
         click.ClickException: it cannot start; shown as one line.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # keys and prompts are in its memory, and in that of workers
+    keep_memory_private()
     set_up_logging(known_secrets(settings))
     try:
         with asyncio.Runner(loop_factory=event_loop()) as runner:

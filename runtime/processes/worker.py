@@ -20,7 +20,7 @@ import msgspec
 from runtime.authority import WorkerLink
 from runtime.factories import known_secrets
 from runtime.logs import set_up_logging
-from runtime.processes.server import START_ERRORS, Server, event_loop, stop_signals
+from runtime.processes.server import START_ERRORS, Server, event_loop, keep_memory_private, stop_signals
 from runtime.processes.supervisor import Handover
 from runtime.storage import open_database
 from settings import SettingError, Settings, load
@@ -99,6 +99,7 @@ async def _first(*works: Coroutine[Any, Any, object]) -> None:
 
 def main() -> None:
     """Serve as the supervisor says."""
+    keep_memory_private()
     handover = msgspec.json.decode(sys.stdin.readline(), type=Handover)
     try:
         settings = load(handover.flags, os.environ)

@@ -7,6 +7,7 @@ import errno
 import gc
 import re
 import signal
+import subprocess
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE
@@ -97,6 +98,12 @@ def test_neither_the_server_nor_its_mongodb_leaves_a_core_dump(demo):
     for pid in (demo.pid, *demo.children()):
         limits = Path(f"/proc/{pid}/limits").read_text()
         assert re.search(r"^Max core file size +0 +0 +bytes", limits, re.MULTILINE)
+
+
+def test_no_other_process_of_the_account_may_read_the_memory_of_a_server():
+    keep = "from runtime.processes.server import keep_memory_private; keep_memory_private()"
+    ask = "import ctypes; print(ctypes.CDLL(None).prctl(3))"  # PR_GET_DUMPABLE
+    assert subprocess.check_output([sys.executable, "-c", f"{keep}; {ask}"]) == b"0\n"
 
 
 def test_a_variable_that_is_no_setting_is_warned_of(demo):

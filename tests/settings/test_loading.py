@@ -96,7 +96,15 @@ def test_roles_are_mapped_from_a_claim():
 
 
 def test_every_setting_refuses_nonsense_in_its_own_name():
-    anything_goes = {"data-dir", "mongodb-database", "openai-key", "anthropic-key", "upstream-proxy", "no-proxy"} | {
+    anything_goes = {
+        "data-dir",
+        "mongodb-database",
+        "openai-key",
+        "anthropic-key",
+        "upstream-proxy",
+        "no-proxy",
+        "egress-hosts",
+    } | {
         "tls-cert-file",
         "tls-key-file",
         *("oidc-client-id", "oidc-name", "oidc-username-claim", "oidc-group-claim", "oidc-role-claim"),

@@ -49,9 +49,9 @@ class Network:
 DIRECT: Final = Network()
 
 
-def is_direct(host: str, no_proxy: str) -> bool:
-    """Whether a host is reached without a proxy: `no_proxy` has its name, a domain that it is in, or `*`."""
-    names = [name.strip().strip("[]").removeprefix(".").lower() for name in no_proxy.split(",")]
+def is_named(host: str, hosts: str) -> bool:
+    """Whether `hosts`, with commas between, has the name of a host, a domain that it is in, or `*`."""
+    names = [name.strip().strip("[]").removeprefix(".").lower() for name in hosts.split(",")]
     host = host.lower()
     return any(name in {"*", host} or host.endswith(f".{name}") for name in names if name)
 

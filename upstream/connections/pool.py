@@ -17,7 +17,7 @@ from aiohappyeyeballs import start_connection
 
 from intercept.records import Connecting
 from upstream.connections.connection import Connection
-from upstream.connections.network import Origin, Proxy, make_tls
+from upstream.connections.network import Origin, Proxy, is_named, make_tls
 
 # How long a connection is kept for a next request, in seconds, unless it is set. An agent thinks and runs tools between two
 # calls. That the server has closed the connection is noticed; a longer time risks a request that meets its closing.
@@ -32,10 +32,18 @@ class Connections:
     Args:
         connect_timeout: For finding the address, connecting and TLS together, in seconds.
         idle_timeout: That of each connection, in seconds.
+        egress_hosts: Names and domains of the only hosts to connect to, with commas between; empty is all.
         keepalive: How long a connection is kept for a next request, in seconds.
     """
 
-    def __init__(self, connect_timeout: float, idle_timeout: float, keepalive: float = KEEPALIVE_SECONDS) -> None:
+    def __init__(
+        self,
+        connect_timeout: float,
+        idle_timeout: float,
+        egress_hosts: str = "",
+        keepalive: float = KEEPALIVE_SECONDS,
+    ) -> None:
+        self._egress_hosts = egress_hosts
         self._keepalive = keepalive
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
@@ -63,9 +71,12 @@ class Connections:
 
         Raises:
             TimeoutError: it took too long.
+            NotAllowedError: the host is none of those to connect to.
             OSError: the name does not exist, or no trusted server answers.
             UnicodeError: it is not a valid name.
         """
+        if self._egress_hosts and not is_named(origin.host, self._egress_hosts):
+            raise NotAllowedError("its host is not in egress-hosts")
         proxy = origin.network.proxy if origin.tls else None
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
         async with asyncio.timeout(self._connect_timeout):
@@ -145,6 +156,10 @@ _READ_BYTES: Final = 4096
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
+class NotAllowedError(OSError):
+    """The host is none of those to connect to. The text is for clients: it does not name the host."""
+
+
 class ProxyError(OSError):
     """A proxy refused a connection. The text is for clients: it has no address and no secret."""
 
@@ -187,7 +202,7 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL",
 
 def describe(error: OSError | UnicodeError) -> str:
     """What kept a connection from being made: the name, the way, the other side, or which check of TLS."""
-    if isinstance(error, ProxyError):
+    if isinstance(error, ProxyError | NotAllowedError):
         return str(error)
     if isinstance(error, UnicodeError):
         return "its name is not a valid host name"

@@ -18,7 +18,7 @@ from upstream.connections.network import (
     Network,
     Origin,
     Proxy,
-    is_direct,
+    is_named,
     is_usable_url,
     locate,
     make_tls,
@@ -191,7 +191,7 @@ def test_what_is_no_http_proxy_is_refused(url):
 
 
 @for_each(
-    ("host", "no_proxy", "direct"),
+    ("host", "hosts", "named"),
     [
         ("api.openai.com", "", False),
         ("api.openai.com", "*", True),
@@ -203,8 +203,8 @@ def test_what_is_no_http_proxy_is_refused(url):
         ("127.0.0.1", "localhost,127.0.0.1", True),
     ],
 )
-def test_hosts_are_reached_directly_by_name_or_domain(host, no_proxy, direct):
-    assert is_direct(host, no_proxy) is direct
+def test_hosts_are_named_themselves_or_by_their_domain(host, hosts, named):
+    assert is_named(host, hosts) is named
 
 
 def test_texts_of_certificates_are_as_good_as_files(authority):  # noqa: F811

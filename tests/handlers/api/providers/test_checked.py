@@ -109,6 +109,21 @@ async def test_why_a_provider_is_not_reached_is_said_in_words(running):
         assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}, base_url
 
 
+@pytest.mark.bridge(egress_hosts="example.com, localhost")
+@pytest.mark.gen_test
+async def test_only_hosts_that_are_named_are_connected_to(running):
+    refused = "no connection to the provider: its host is not in egress-hosts"
+    for base_url, message in (
+        ("http://127.0.0.1:1/v1", refused),
+        ("https://example.com.attacker.invalid/v1", refused),
+        ("http://localhost:1/v1", "no connection to the provider: it refused the connection"),
+    ):
+        await send(running, "POST", "", {"name": "east", "type": "openai", "base_url": base_url})
+        _, checked = await check(running)
+        assert checked == {"ok": False, "results": [result("", message, None, ok=False)]}, base_url
+        await send(running, "DELETE", "/east")
+
+
 @pytest.mark.gen_test
 async def test_a_provider_that_speaks_no_tls_is_named_for_it(running):
     async def refuse(reader, writer):
