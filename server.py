@@ -23,6 +23,7 @@ COMMANDS = {
     ),
     "audit": ("commands.operations", "Show the audit trail."),
     "clients": ("commands.operations", "List the clients that called."),
+    "completion": ("commands.completion", "Print what completes commands and flags in a shell."),
     "demo": ("commands.upkeep", "Fill in a company to look around in, in a database of its own, and remove it again."),
     "errors": ("commands.operations", "List errors of calls, grouped."),
     "groups": ("commands.operations", "Add, list and remove groups of users and their members."),

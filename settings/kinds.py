@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import click
+from click.shell_completion import CompletionItem
 
 from limits.calendar import time_zone
 from upstream.connections.network import Proxy, is_usable_url
@@ -25,6 +26,9 @@ from upstream.routes import ALLOWED, parse_routes
 
 NO_PROXY = "none"
 """The proxy of a provider that is reached without one."""
+
+_PATHS = {"FILE": "file", "FOLDER": "dir"}
+"""How a shell completes them, by the name of their kind."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -70,6 +74,13 @@ class Kind(click.ParamType[T]):
     def get_metavar(self, *_: Any, **__: Any) -> str:
         """The name as it is, where click would write it in capitals."""
         return self.name
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:  # noqa: ARG002 - names are click's
+        """Complete one of a few values, or the path of a file or folder."""
+        if self.name in _PATHS:
+            return [CompletionItem(incomplete, type=_PATHS[self.name])]
+        options = self.name.split("|")
+        return [CompletionItem(one) for one in options if len(options) > 1 and one.startswith(incomplete)]
 
 
 class RecordPolicy(StrEnum):

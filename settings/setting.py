@@ -57,7 +57,9 @@ class Setting(click.Option):
             show_default=bool(default),
         )  # fmt: skip
         self.name, self.topic, self.kind, self.secret, self.fallback = name, topic, kind, secret, fallback
-        self.flag = None if environment_only else self.opts[0]
+        if environment_only:
+            self.opts = []
+        self.flag = next(iter(self.opts), None)
 
     def read(self, flags: Mapping[str, Any], environ: Mapping[str, str]) -> Any:
         """Find and parse the value: of the flag, else of the variable, else the default.
