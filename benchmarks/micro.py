@@ -18,7 +18,7 @@ from typing import NamedTuple
 from benchmarks.report import machine, markdown, short, write_section
 from benchmarks.stand.conversations import CONVERSATIONS, CallSpec
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES
-from storage.costs.prices import Prices
+from storage.prices.pricing import Prices
 
 SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2

@@ -41,11 +41,10 @@ from storage.accounts.users import Identity, LastOwnerError, Role, User
 from storage.mongo.database import Database
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer
-from storage.queries.accounts.people import People
-from storage.queries.accounts.tokens import Tokens
+from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.sessions.sessions import Sessions
+from storage.queries.sessions import Sessions
 from storage.search.find import SearchIndex
 from upstream.credentials.access import credential_hint
 

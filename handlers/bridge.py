@@ -47,14 +47,13 @@ from storage.mongo.clocks import Pause
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
 from storage.policies.followed import FollowedPolicies
-from storage.prices.documents import KeptPrices
+from storage.prices.own_prices import KeptPrices
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
-from storage.queries.accounts.people import People
-from storage.queries.accounts.tokens import Tokens
+from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.sessions.sessions import Sessions
+from storage.queries.sessions import Sessions
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient

@@ -47,14 +47,13 @@ from storage.derived.job import DerivedJob
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.followed import Followed
-from storage.prices.documents import NO_VERSION, KeptPrices
+from storage.prices.own_prices import NO_VERSION, KeptPrices
 from storage.prices.recosting import Recosting
 from storage.prices.store import PriceStore
-from storage.queries.accounts.people import People
-from storage.queries.accounts.tokens import Tokens
+from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.sessions.sessions import Sessions
+from storage.queries.sessions import Sessions
 from storage.recording import left_calls, text_retention
 from storage.recording.outbox.spool_folders import adopt
 from storage.recording.recorder import Recorder

@@ -28,11 +28,10 @@ from storage.demo.state import Demo, DemoState
 from storage.demo.store import DemoStore
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
-from storage.queries.accounts.people import People
-from storage.queries.accounts.tokens import Tokens
+from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
-from storage.queries.sessions.sessions import Sessions
+from storage.queries.sessions import Sessions
 from storage.search.find import SearchIndex
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider

@@ -37,7 +37,7 @@ class ManagedRouting:
         sealer: Opens their keys.
         routing: Has the table.
         secrets: Gets their keys, which must never be recorded or exported.
-        on_table: Called with the providers by name, for their prices, see `storage.costs.prices`.
+        on_table: Called with the providers by name, for their prices, see `storage.prices.pricing`.
     """
 
     def __init__(

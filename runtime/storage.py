@@ -17,12 +17,12 @@ from storage.accounts.audit import AccessTrail
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sessions import SessionTimes
 from storage.accounts.token_uses import TokenUses
-from storage.costs.prices import Prices
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live
 from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
+from storage.prices.pricing import Prices
 from storage.recording.outbox.spool import Spool, SpoolOpenError
 from storage.recording.outbox.spool_folders import claim_numbered
 from storage.recording.recorder import Recorder, RecordPolicy

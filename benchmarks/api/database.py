@@ -21,12 +21,12 @@ from intercept.records import UserPrompt
 from runtime.process import now
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
-from storage.costs.prices import Prices
 from storage.demo.company import company
 from storage.demo.filling import PROVIDERS
 from storage.demo.sessions import InventedCall, InventedPerson, calls_of, new_id
 from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
+from storage.prices.pricing import Prices
 from storage.recording.documents import ended_document, start_document
 from storage.search.writing import add_entries, remove_entries
 

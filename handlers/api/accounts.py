@@ -20,7 +20,7 @@ from resources.fields import Initiator, ListPage, doc
 from settings import TokenCreation
 from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.accounts.users import SERVICE_PREFIX, Role, User
-from storage.queries.accounts.tokens import TokenDetails
+from storage.queries.accounts import TokenDetails
 
 MAX_SEARCH: Final = 256
 TOO_LONG = f"has more than {MAX_SEARCH} characters"

@@ -14,7 +14,7 @@ from resources.accounts.audit import Entry
 from resources.bodies import Readers
 from resources.fields import WholeList, doc
 from storage.accounts.events import Action
-from storage.queries.accounts.audit import AuditQuery, audit_page
+from storage.queries.accounts import AuditQuery, audit_page
 from storage.queries.paging import UnknownCursorError
 
 KINDS: Final = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))

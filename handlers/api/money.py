@@ -30,11 +30,9 @@ from resources.names import Names
 from resources.ranges import Problems
 from resources.recorded.export_formats import CSV_TYPE
 from settings.loading import report_access
-from storage.costs.own_prices import OwnPrice
 from storage.mongo.errors import DatabaseRefusalError
-from storage.prices.documents import KeptPrices
-from storage.prices.recost_documents import Recost
-from storage.prices.recosts import UNKNOWN, Recosts
+from storage.prices.own_prices import KeptPrices, OwnPrice
+from storage.prices.recosts import UNKNOWN, Recost, Recosts
 from storage.prices.store import PriceStore
 from storage.queries.found import SPEND
 from storage.queries.money import read_recorded

@@ -44,7 +44,7 @@ from storage.accounts.users import Identity, Token, User
 from storage.policies.documents import kind_of
 from storage.policies.followed import PoliciesUnknownError
 from storage.policies.store import PolicyStore
-from storage.queries.accounts.tokens import TokenDetails
+from storage.queries.accounts import TokenDetails
 from storage.queries.questions.question import By, Counted, Dimension, Question
 from storage.queries.refusals import read_refusals
 

@@ -35,7 +35,7 @@ from intercept.restricted_texts import MAX_SPLIT
 from intercept.secrets import scrub
 from limits.limit import NOTHING, Amounts, amounts_of, remaining
 from storage.accounts.groups import names_together
-from storage.costs.prices import Cost
+from storage.prices.pricing import Cost
 from storage.recording.recorder import RecordingUnavailableError
 from upstream.client import UpstreamResponse
 from upstream.providers.presets import ProviderType

@@ -16,7 +16,7 @@ from resources.bodies import NOT_A_SWITCH, ONLY_ONCE, Readers, one_of
 from resources.fields import doc
 from resources.ranges import NOT_AFTER, RANGE, ZONE, Problems, range_named, range_of, zone_of
 from storage.derived.rollup import Bucket
-from storage.queries.filters.kinds import parse_timestamp
+from storage.queries.filters.keys import parse_timestamp
 from storage.queries.filters.named_ranges import NamedRange
 from storage.queries.filters.time_ranges import ceiling
 

@@ -13,9 +13,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
-from storage.costs.own_prices import MAX_PRICES, OwnPrice
-from storage.prices.documents import MONEY
-from storage.queries.filters.kinds import parse_timestamp
+from storage.prices.own_prices import MAX_PRICES, MONEY, OwnPrice
+from storage.queries.filters.keys import parse_timestamp
 
 MAX_USD: Final = 10**6
 """The highest price of a million tokens, in US dollars."""

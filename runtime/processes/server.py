@@ -24,9 +24,9 @@ from runtime.authority import WorkerAuthority
 from runtime.factories import make_providers
 from runtime.processes.supervisor import WorkerError
 from settings import Settings
-from storage.costs.prices import list_prices
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedUnavailableError
+from storage.prices.pricing import list_prices
 from storage.recording.outbox.spool import SpoolOpenError
 
 logger = logging.getLogger("aibridge")

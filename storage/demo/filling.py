@@ -19,13 +19,13 @@ from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity, Role, User
-from storage.costs.own_prices import OwnPrice
-from storage.costs.prices import Prices
 from storage.demo.company import DOMAIN, company
 from storage.demo.sessions import InventedCall, InventedPerson, InventedRefusal, calls_of, new_id, refusals_of
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.mongo.database import Database
 from storage.policies.store import PolicyStore
+from storage.prices.own_prices import OwnPrice
+from storage.prices.pricing import Prices
 from storage.prices.store import PriceStore
 from storage.recording.documents import ended_document, start_document
 

@@ -8,7 +8,7 @@ from typing import Any
 from bson.decimal128 import Decimal128
 
 from storage.mongo.codec import read_decimal
-from storage.queries.filters.kinds import COMPARISONS
+from storage.queries.filters.keys import COMPARISONS
 
 TEXTS = "$texts"
 """Under this name a filter has what the texts of a call must say: an object with `said_in` and `match`. MongoDB knows no such.

@@ -104,14 +104,14 @@ class Database:
     limit_ledgers: Collection  # of a cluster, see `storage.admission.ledger`
     policies: Collection  # one document per policy, see `storage.policies.documents`
     versions: Collection  # how often policies were changed, see `storage.mongo.followed`
-    prices: Collection  # the own prices, one document, see `storage.prices.documents`
+    prices: Collection  # the own prices, one document, see `storage.prices.own_prices`
     recosts: Collection  # one document per job that prices past calls again, see `storage.prices.recosts`
     webhooks: Collection  # one document per webhook, see `storage.alerts.documents`
     webhook_deliveries: Collection  # one document for each alert and webhook, see `storage.alerts.outbox`
     alerts: Collection  # one document per alert that was raised
     derived: Collection  # how far rollups, sessions and the search index are, see `storage.derived.state`
     rollups: Collection  # one document per rollup, see `storage.derived.rollup`
-    sessions: Collection  # one document per session, see `storage.queries.sessions.sessions`
+    sessions: Collection  # one document per session, see `storage.queries.sessions`
     cache_lines: Collection  # the latest calls of sessions, see `storage.derived.sessions.prompt_cache`
     search_segments: Collection  # of the search index, see `storage.search.segments`
     search_parts: Collection  # what is in them

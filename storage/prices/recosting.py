@@ -23,13 +23,13 @@ from pymongo import ReturnDocument, UpdateOne
 
 from intercept.ids import format_id
 from intercept.records import Status, TokenUsage
-from storage.costs.prices import Cost
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.codec import EXACT, binary
 from storage.mongo.database import Database, DatabaseUnavailableError, Session, with_plain_ids
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
-from storage.prices.recost_documents import ACTIVE, Recost, RecostState
+from storage.prices.pricing import Cost
+from storage.prices.recosts import ACTIVE, Recost, RecostState
 from storage.recording.changes import CHANGING, changed
 from storage.recording.figures import COST_PARTS, TOKENS, cost_figures_of
 

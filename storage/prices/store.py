@@ -10,9 +10,8 @@ from uuid import uuid4
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityError
-from storage.costs.own_prices import MAX_PRICES, OwnPrice
 from storage.mongo.database import Session
-from storage.prices.documents import DOCUMENT, NO_VERSION, KeptPrices, document_of, read_document
+from storage.prices.own_prices import DOCUMENT, MAX_PRICES, NO_VERSION, KeptPrices, OwnPrice, document_of, read_document
 
 CHANGED: Final = "the prices were changed meanwhile; read them again"
 TOO_MANY: Final = f"there may be at most {MAX_PRICES:,} prices"

@@ -51,8 +51,8 @@ from intercept.records import (
     Try,
     UserPrompt,
 )
-from storage.costs.prices import Cost
 from storage.mongo.codec import binary
+from storage.prices.pricing import Cost
 from storage.recording.figures import figures_of
 from storage.recording.links import Link
 

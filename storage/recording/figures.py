@@ -26,9 +26,9 @@ from typing import Any, Final
 from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason
-from storage.costs.prices import MAX_TOKENS
 from storage.derived.histograms import GROWTH, LAST_BUCKET
 from storage.mongo.codec import EXACT, read_decimal, write_decimal, write_ms
+from storage.prices.pricing import MAX_TOKENS
 
 TOKENS: Final = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 """The disjoint counts of tokens."""

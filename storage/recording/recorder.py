@@ -14,10 +14,10 @@ from msgspec.structs import replace
 from intercept.recording import Keep
 from intercept.records import Ending, EndReason, Interception, ProviderError, Reading, TokenUsage, UsageSource
 from intercept.restricted_texts import Texts, without_restricted_texts, without_restricted_words
-from storage.costs.own_prices import OwnPrice
-from storage.costs.prices import Cost, Prices
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
+from storage.prices.own_prices import OwnPrice
+from storage.prices.pricing import Cost, Prices
 from storage.recording.documents import ended_document, ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.outbox import Outbox

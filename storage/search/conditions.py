@@ -10,8 +10,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from intercept.records import Status
-from storage.queries.filters.keys import KEYS, Term
-from storage.queries.filters.kinds import COMPARISONS, StatusClass
+from storage.queries.filters.keys import COMPARISONS, KEYS, StatusClass, Term
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import Selection
 from storage.search.entries import value_digest, word_digest

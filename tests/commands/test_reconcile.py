@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
-from storage.costs.prices import Cost
+from storage.prices.pricing import Cost
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.figures import figures_of
 from tests.command_line import refused

@@ -13,7 +13,7 @@ import pytest
 import server
 from intercept.records import TokenUsage
 from runtime import quickstart
-from storage.costs.prices import Prices
+from storage.prices.pricing import Prices
 from tests.cases import for_each
 from tests.docs.pages import PAGES, ROOT, anchor, blocks, code, headings, page
 

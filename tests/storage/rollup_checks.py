@@ -9,9 +9,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, ProviderError, Reading, TokenUsage, ToolUsage
-from storage.costs.prices import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
 from storage.derived.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
+from storage.prices.pricing import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import figures_of
 from storage.recording.operations import PRESUMED, Action, Operation

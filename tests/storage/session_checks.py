@@ -8,8 +8,8 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage, UserPrompt
-from storage.costs.prices import Cost
 from storage.derived.rollup import TOKENS
+from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
 from storage.recording.outbox.batch import write_batch

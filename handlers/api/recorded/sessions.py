@@ -22,9 +22,7 @@ from resources.recorded.figures import session_without_texts
 from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, csv_rows
 from resources.recorded.timelines import Timeline
 from storage.accounts.events import Way
-from storage.queries.sessions.session_list import SessionOrder
-from storage.queries.sessions.sessions import Thread
-from storage.queries.sessions.timelines import neighbours_of, refusals_of, session_calls
+from storage.queries.sessions import SessionOrder, Thread, neighbours_of, refusals_of, session_calls
 
 MAX_THREADS: Final = 50
 EXPORT_PAGE: Final = 500

@@ -18,8 +18,17 @@ from msgspec import Struct
 
 from intercept.records import Status
 from storage.mongo.codec import EPOCH
-from storage.queries.filters.keys import KEYS, REFUSAL_KEYS, Conditions, Key, Term
-from storage.queries.filters.kinds import Kind, read_ago, read_first_time, read_time
+from storage.queries.filters.keys import (
+    KEYS,
+    REFUSAL_KEYS,
+    Conditions,
+    Key,
+    Kind,
+    Term,
+    read_ago,
+    read_first_time,
+    read_time,
+)
 from storage.queries.filters.named_ranges import named_range, read_zone
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words

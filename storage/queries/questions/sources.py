@@ -33,7 +33,7 @@ from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.paging import visible
 from storage.queries.questions.groups import Key
 from storage.queries.questions.question import Question, expression, has_many
-from storage.queries.sessions.session_list import OF_SEVERAL
+from storage.queries.sessions import OF_SEVERAL
 
 Stages = list[dict[str, Any]]
 

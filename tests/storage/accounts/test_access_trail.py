@@ -16,7 +16,7 @@ from storage.accounts.events import Action
 from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.queries.accounts.audit import audit_page
+from storage.queries.accounts import audit_page
 from tests.storage.records import NOON
 
 ADA = User(id=UUID(int=1), username="ada", name="Ada", role=Role.OWNER, created_at=NOON)

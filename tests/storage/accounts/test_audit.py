@@ -9,7 +9,7 @@ from pymongo.errors import WriteError
 from storage.accounts.audit import Author
 from storage.accounts.identities import Identities, Role
 from storage.accounts.users import LastOwnerError
-from storage.queries.accounts.audit import audit_page
+from storage.queries.accounts import audit_page
 from tests.storage.records import NOON
 
 

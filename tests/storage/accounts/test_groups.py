@@ -13,7 +13,7 @@ from storage.accounts.identities import (
     UnknownIdentityError,
 )
 from storage.accounts.users import IdentityError
-from storage.queries.accounts.audit import audit_page
+from storage.queries.accounts import audit_page
 from tests.storage.records import NOON
 
 

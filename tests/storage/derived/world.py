@@ -17,8 +17,8 @@ from intercept.records import (
     ToolUsage,
     UserPrompt,
 )
-from storage.costs.prices import PRECISION, Cost, InputRates
 from storage.derived.rollup import Bucket
+from storage.prices.pricing import PRECISION, Cost, InputRates
 from storage.prices.recosting import FOLLOWED, Recosting
 from storage.prices.recosts import Recosts
 from storage.queries.found import SPEND

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason, Status
 from storage.live.filter_eval import matches
-from storage.queries.filters.keys import Term
-from storage.queries.filters.kinds import COMPARISONS, Comparison, StatusClass
+from storage.queries.filters.keys import COMPARISONS, Comparison, StatusClass, Term
 from storage.queries.filters.search_language import Search
 from tests.examples import examples
 from tests.storage.records import ADA, NOON

@@ -15,7 +15,7 @@ from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.followed import FollowedPolicies
 from storage.policies.store import NO_VERSION, PolicyStore
-from storage.queries.accounts.audit import audit_page
+from storage.queries.accounts import audit_page
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

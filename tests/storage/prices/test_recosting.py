@@ -12,11 +12,10 @@ from bson.decimal128 import Decimal128
 
 from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
-from storage.costs.prices import PRECISION, Cost
 from storage.derived.rollup import TOKENS
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
-from storage.prices.recost_documents import RecostState
+from storage.prices.pricing import PRECISION, Cost
 from storage.prices.recosting import (
     BATCH_PAUSE_SECONDS,
     COUNT_SECONDS,
@@ -25,7 +24,7 @@ from storage.prices.recosting import (
     LEASE_SECONDS,
     Recosting,
 )
-from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts
+from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts, RecostState
 from storage.recording.figures import figures_of
 from tests.derived import derive
 from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write

@@ -24,7 +24,7 @@ from intercept.records import (
 )
 from resources.recorded.interceptions import Interception
 from resources.recorded.parts import ToolResult as ShownResult
-from storage.costs.prices import Cost
+from storage.prices.pricing import Cost
 from storage.recording import documents
 from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document
 from storage.recording.operations import Action

@@ -6,8 +6,8 @@ import pytest
 from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason, Reading, TokenUsage
-from storage.costs.prices import MAX_TOKENS, Cost, InputRates
 from storage.derived.histograms import quantiles
+from storage.prices.pricing import MAX_TOKENS, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import bucket_of, cost_figures_of
 from tests.cases import for_each

@@ -20,11 +20,10 @@ from intercept.records import (
     UserPrompt,
 )
 from runtime.process import now
-from storage.costs.prices import Cost
 from storage.live.filter_eval import matches
 from storage.mongo.documents.rows import Rows
-from storage.queries.filters.keys import Term
-from storage.queries.filters.kinds import Comparison, StatusClass, Tag
+from storage.prices.pricing import Cost
+from storage.queries.filters.keys import Comparison, StatusClass, Tag, Term
 from storage.queries.filters.texts import TextQuery
 from storage.recording.documents import ended_document, start_document
 from storage.recording.text_retention import remove_due

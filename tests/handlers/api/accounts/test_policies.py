@@ -12,7 +12,7 @@ from handlers.api.policies import (
     MAX_POLICY_BYTES,
 )
 from handlers.operations.handler import TOO_LARGE
-from storage.queries.accounts.audit import audit_page
+from storage.queries.accounts import audit_page
 
 POLICIES = "/api/v2/aibridge/policies"
 INVALID_BODY = "The request body has invalid values."

@@ -18,8 +18,8 @@ from intercept.records import CredentialKind, Ending, EndReason, Interception, R
 from resources.money.prices import NOT_A_TIME
 from resources.money.reconciliation_body import READ_FROM_FILES
 from storage.accounts.users import Role
-from storage.costs.prices import Cost
 from storage.derived.rollup import TOKENS
+from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
 from tests.bridge import until
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture

@@ -12,7 +12,7 @@ from decimal import Decimal
 import pytest
 
 from limits.policies.policy import ModelPattern, Models, Policy
-from storage.costs.own_prices import OwnPrice
+from storage.prices.own_prices import OwnPrice
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.handlers.dataplane.fallback.test_tries import (
     LIMITED,

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from intercept.records import EndReason, Status
-from storage.queries.filters.keys import KEYS, Term
-from storage.queries.filters.kinds import Comparison, StatusClass
+from storage.queries.filters.keys import KEYS, Comparison, StatusClass, Term
 from storage.queries.filters.search_language import Search, parse_search
 from storage.queries.filters.words import InvalidSearchError
 from tests.cases import for_each

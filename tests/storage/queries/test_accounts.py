@@ -8,7 +8,7 @@ import pytest
 from storage.accounts.events import Action
 from storage.accounts.identities import Identities, Role
 from storage.mongo.indexes import AUDIT_BY_TIME
-from storage.queries.accounts.audit import AuditQuery, _usernames, audit_page
+from storage.queries.accounts import AuditQuery, _usernames, audit_page
 from tests.storage.records import NOON
 
 

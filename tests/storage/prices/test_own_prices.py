@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
-from storage.costs.own_prices import OwnPrice, OwnPrices
-from storage.costs.prices import Prices
+from storage.prices.own_prices import OwnPrice, OwnPrices
+from storage.prices.pricing import Prices
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

@@ -27,8 +27,8 @@ from msgspec import UNSET
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.records import TokenUsage
 from intercept.tokens import BATCH_TIER, SERVICE_TIER, processing, web_searches, written_for_an_hour
-from storage.costs.own_prices import OwnPrice, OwnPrices
 from storage.mongo.codec import EXACT, write_decimal
+from storage.prices.own_prices import OwnPrice, OwnPrices
 
 if TYPE_CHECKING:
     from genai_prices.data_snapshot import DataSnapshot

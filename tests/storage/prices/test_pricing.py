@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from intercept.records import TokenUsage
-from storage.costs.prices import MAX_TOKENS, InputRates, Prices, _counts_of, _price
+from storage.prices.pricing import MAX_TOKENS, InputRates, Prices, _counts_of, _price
 from tests.cases import for_each
 
 AUTUMN = datetime(2026, 11, 1, tzinfo=UTC)
@@ -260,7 +260,7 @@ def test_a_written_token_costs_the_average_of_both_lifetimes_rounded_down(prices
 
 
 @pytest.mark.expects_log(
-    r"ERROR storage\.costs\.prices: a call cannot be priced, and others may be without a price too"
+    r"ERROR storage\.prices\.pricing: a call cannot be priced, and others may be without a price too"
 )
 def test_a_table_that_fails_is_complained_about_once(log_watch):
     prices = Prices({"openai": ("openai", "https://api.openai.com/v1/")})

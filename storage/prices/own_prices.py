@@ -1,4 +1,4 @@
-"""Prices that the operator sets: which of them holds for a call. Pure.
+"""Prices that the operator sets, which of them holds for a call, and the one document that has them. Pure.
 
 A price holds for the models of some providers, for calls that started at `valid_from` or later. Of those that hold for a
 call, the one with the newest `valid_from` counts; of several with the same one that whose pattern of the model has the most
@@ -7,19 +7,20 @@ characters besides `*`, then the same of the provider.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any, Final
 
+from bson.decimal128 import Decimal128
 from msgspec import UNSET, Meta, UnsetType
 
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.times import format_time
 from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
-from storage.mongo.documents.stored import Stored, StoredTime
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 MAX_PRICES = 1_000
 """How many prices there may be."""
@@ -92,3 +93,61 @@ def _rank(price: OwnPrice) -> tuple[float, int, int, str, str]:
         price.model,
         price.provider,
     )
+
+
+DOCUMENT: Final = "own"
+"""The `_id` of the document."""
+
+NO_VERSION: Final = "0"
+"""The version of prices that were never set."""
+
+MONEY: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
+"""The fields of a price that are US dollars."""
+
+_SCHEMA_VERSION: Final = 1
+
+
+class KeptPrices(Stored, frozen=True):
+    """All own prices, by provider, model and time."""
+
+    prices: tuple[OwnPrice, ...]
+    version: Hidden[str]
+    changed_at: Annotated[StoredTime | None, Meta(description="The time of the last change; null if never.")]
+
+
+NO_PRICES: Final = KeptPrices((), NO_VERSION, None)
+
+
+def document_of(kept: KeptPrices) -> dict[str, Any]:
+    """Make the document."""
+    return {
+        "_id": DOCUMENT,
+        "schema_version": _SCHEMA_VERSION,
+        "version": kept.version,
+        "changed_at": kept.changed_at,
+        "prices": [
+            {
+                "provider": price.provider,
+                "model": price.model,
+                "valid_from": price.valid_from,
+                **{name: Decimal128(usd) for name in MONEY if (usd := getattr(price, name)) is not UNSET},
+            }
+            for price in kept.prices
+        ],
+    }
+
+
+def read_document(document: Mapping[str, Any] | None) -> KeptPrices:
+    """Read the document; None is that there is none."""
+    if document is None:
+        return NO_PRICES
+    prices = [
+        OwnPrice(
+            provider=one["provider"],
+            model=one["model"],
+            valid_from=one["valid_from"],
+            **{name: one[name].to_decimal() for name in MONEY if name in one},
+        )
+        for one in document["prices"]
+    ]
+    return KeptPrices(tuple(prices), document["version"], document["changed_at"])

@@ -19,13 +19,12 @@ from storage.mongo.indexes import (
     SESSIONS_BY_TIME,
     SESSIONS_WITH_FAILURES,
 )
+from storage.queries import sessions as session_list_module
+from storage.queries import sessions as sessions_module
 from storage.queries.filters.keys import Term
 from storage.queries.filters.texts import TextQuery
 from storage.queries.filters.words import InvalidSearchError
-from storage.queries.sessions import session_list as session_list_module
-from storage.queries.sessions import sessions as sessions_module
-from storage.queries.sessions.session_list import SessionOrder
-from storage.queries.sessions.sessions import Sessions, call_search, session_filter
+from storage.queries.sessions import SessionOrder, Sessions, call_search, session_filter
 from tests.derived import derive, derive_listed
 from tests.storage.queries.decoded import Decoded
 from tests.storage.records import ADA, NOON

@@ -1,1 +1,0 @@
-"""What a call costs: its tokens at the operator's own prices, else at list prices."""

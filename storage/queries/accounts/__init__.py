@@ -1,1 +1,0 @@
-"""People, tokens and the audit trail, as lists show them."""

@@ -1,0 +1,381 @@
+"""Reading sessions: pages of their list, the threads of one, and all its calls in short.
+
+Every function and method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import chain
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorCursor
+from pymongo import ASCENDING, DESCENDING
+
+from intercept.records import Status
+from storage.mongo import indexes
+from storage.mongo.database import Collection, Database, command
+from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
+from storage.mongo.indexes import BY_ID, OF_SESSION, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
+from storage.queries.filters.keys import Conditions
+from storage.queries.filters.search_language import Search
+from storage.queries.filters.selection import is_one_of
+from storage.queries.filters.words import InvalidSearchError, Validation
+from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
+from storage.queries.side_by_side import side_by_side
+
+LOOKED_AT: Final = 3_000
+"""How many sessions with the most of all are looked at for those of a search, before all that it finds are sorted."""
+
+DEARER: Final = 12
+"""How many times longer it takes to look at a session than to sort an entry of an index."""
+
+
+class SessionOrder(StrEnum):
+    """What a list of sessions is sorted by, the most of it first."""
+
+    STARTED = "started"
+    LAST_ACTIVE = "last_active"
+    COST = "cost"
+    LOST = "lost"
+    FAILED = "failed"
+    CALLS = "calls"
+
+
+OF_STATUS: Mapping[Status, dict[str, Any]] = {
+    Status.FAILED: {"failures": {"$gt": 0}},
+    Status.COMPLETED: {"failures": 0},
+}
+"""A session has failed when a call of it has."""
+
+_NUMBER: Final = "interceptions"
+
+OF_SEVERAL: Mapping[str, Any] = {_NUMBER: {"$gt": 1}}
+"""Finds sessions with more than one call, which alone are listed and are in the indexes."""
+
+# True of every session. An index is bounded by it and all other conditions, not by its first key alone.
+_EVER = {"started_at": {"$gte": datetime.min.replace(tzinfo=UTC), "$lte": datetime.max.replace(tzinfo=UTC)}}
+
+# The index of the first field that is requested: the one that leaves the fewest documents to look at comes first.
+_INDEX_OF = {
+    "session_ids": indexes.SESSIONS_BY_NAME,
+    "initiator_id": indexes.SESSIONS_BY_INITIATOR,
+    "models": indexes.SESSIONS_BY_MODEL,
+    "provider_names": indexes.SESSIONS_BY_PROVIDER_NAME,
+    "client": indexes.SESSIONS_BY_CLIENT,
+    "providers": indexes.SESSIONS_BY_PROVIDER,
+}
+_ORDERS: Mapping[SessionOrder, tuple[Paging, Keys | None]] = {
+    SessionOrder.STARTED: (Paging("session", "started_at"), None),
+    SessionOrder.LAST_ACTIVE: (Paging("session", "last_active_at"), indexes.SESSIONS_BY_ACTIVITY),
+    SessionOrder.COST: (Paging("session", "cost"), indexes.SESSIONS_BY_COST),
+    SessionOrder.LOST: (Paging("session", "lost", may_lack=True), indexes.SESSIONS_BY_LOSS),
+    SessionOrder.FAILED: (Paging("session", "failures"), indexes.SESSIONS_BY_FAILURES),
+    SessionOrder.CALLS: (Paging("session", _NUMBER), indexes.SESSIONS_BY_CALLS),
+}
+"""The order of the list, and its index where it has one of its own."""
+
+
+class _Page(NamedTuple):
+    """Which sessions are read: those that match `every`, behind those that `after` leaves out, in the order of `paging`."""
+
+    every: Sequence[Mapping[str, Any]]
+    after: Sequence[Mapping[str, Any]]
+    paging: Paging
+    limit: int
+    offset: int
+
+
+async def read_session_list(
+    sessions: Collection,
+    conditions: Mapping[str, Any],
+    own: Mapping[str, Any],
+    order: SessionOrder,
+    after_id: UUID | None,
+    *,
+    limit: int,
+    offset: int,
+) -> tuple[int, Rows]:
+    """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen.
+
+    Whatever the driver raises passes.
+    """
+    paging, ordered = _ORDERS[order]
+    every = [dict(conditions), dict(own), _EVER, dict(OF_SEVERAL)]
+    after = [] if after_id is None else [paging.behind(await paging.locate(sessions, after_id, own))]
+    page = _Page(every, after, paging, limit, offset)
+    index = _index(every)
+    if ordered is not None and index != indexes.SESSIONS_BY_TIME:
+        count = await _count(sessions, every, index)
+        # About how many sessions come first of all until so many of the search are among them.
+        looked_at = (offset + limit) * await sessions.estimated_document_count() // max(count, 1)
+        found = await _among_first(sessions, page, ordered) if looked_at <= min(LOOKED_AT, count // DEARER) else None
+        return count, await _rows(sessions, page, index) if found is None else found
+    count, rows = await side_by_side(_count(sessions, every, index), _rows(sessions, page, ordered or index))
+    return count, rows
+
+
+async def _rows(sessions: Collection, page: _Page, index: Keys) -> Rows:
+    conditions = {"$and": [*page.every, *page.after]}
+    order, limit = page.paging.order, page.limit
+    cursor = as_sent(sessions).find(conditions, sort=order, hint=index, skip=page.offset, limit=limit)
+    return await Rows(sessions).read(cursor, limit)
+
+
+async def _among_first(sessions: Collection, page: _Page, ordered: Keys) -> Rows | None:
+    """Look for a page among those that come first of all sessions; None where these are not enough."""
+    pipeline: list[dict[str, Any]] = [
+        {"$match": {"$and": [_EVER, dict(OF_SEVERAL), *page.after]}},
+        {"$sort": dict(page.paging.order)},
+        {"$limit": LOOKED_AT},
+        {"$match": {"$and": list(page.every)}},
+        *([{"$skip": page.offset}] if page.offset else []),
+        {"$limit": page.limit},
+    ]
+    rows = await Rows(sessions).read(as_sent(sessions).aggregate(pipeline, hint=dict(ordered)), page.limit)
+    return rows if rows.is_cut or len(rows) == page.limit else None
+
+
+async def _count(sessions: Collection, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
+    # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
+    found = await command(sessions, "count", query={"$and": list(conditions)}, hint=dict(index))
+    return int(found["n"])
+
+
+def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
+    """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
+    if any("_id" in condition for condition in conditions):
+        return BY_ID
+    fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
+    single = [{field: value} for condition in conditions for field, value in condition.items()]
+    if OF_STATUS[Status.FAILED] in single and fields.isdisjoint(_INDEX_OF):
+        return indexes.SESSIONS_WITH_FAILURES
+    return next((index for field, index in _INDEX_OF.items() if field in fields), indexes.SESSIONS_BY_TIME)
+
+
+THREAD_INTERCEPTIONS = 100
+"""How many interceptions of a thread are shown at most, the first ones."""
+
+PAGE_INTERCEPTIONS = 1_000
+"""A page of threads ends with the one that brings it to this many interceptions."""
+
+_THREADS = Paging("thread", "started_at", ASCENDING)
+
+# Where a session has the values that terms of a search name.
+_SESSION_FIELDS = {
+    "user": "initiator_id",
+    "provider": "providers",
+    "provider_name": "provider_names",
+    "model": "models",
+    "client": "client",
+    "session_id": "session_ids",
+}
+
+
+class Thread(NamedTuple):
+    """The documents of a thread, oldest first, in part if there are `more`; and when it was last active."""
+
+    interceptions: Rows
+    more: bool
+    last_active_at: datetime
+
+
+def session_filter(search: Search) -> dict[str, Any]:
+    """Return the MongoDB filter of a search whose names have become ids; without `call_search`.
+
+    Every value of the search in it is a string, a UUID or a time, so none can act as an operator.
+
+    Raises:
+        InvalidSearchError: It has a term that sessions do not have.
+    """
+    problems = []
+    made = Conditions(search.during("started_at"))
+    for term in search.terms:
+        if term.key == "request_id":
+            problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
+        elif term.key != "status":
+            if term.key in _SESSION_FIELDS:
+                made.add_to(_SESSION_FIELDS[term.key], term)
+        elif (status := search.only("status")) in OF_STATUS and not term.negated:
+            made.fields |= OF_STATUS[status]
+        else:
+            detail = 'Query param "status" is completed or failed for sessions, which contain only ended calls'
+            problems.append(Validation("status", detail))
+    if problems:
+        raise InvalidSearchError(problems)
+    return made.filter
+
+
+def call_search(search: Search) -> Search | None:
+    """Return the conditions of a search for sessions on their calls: words, and keys that only calls have; None if none."""
+    terms = tuple(term for term in search.terms if term.key not in {*_SESSION_FIELDS, "status"})
+    if not terms and search.texts is None:
+        return None
+    users = tuple(term for term in search.terms if term.key == "user")
+    return Search(started_after=search.started_after, terms=(*users, *terms), texts=search.texts)
+
+
+class Sessions:
+    """The sessions of a database, as `storage.derived.sessions.grouping` keeps them.
+
+    Every method raises `DatabaseUnavailableError`, also after `QUERY_SECONDS`.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._sessions = database.sessions
+        self._interceptions = database.interceptions
+
+    async def page(
+        self,
+        conditions: Mapping[str, Any],
+        *,
+        visible_to: UUID | None,
+        limit: int,
+        after_id: UUID | None = None,
+        offset: int = 0,
+        order: SessionOrder = SessionOrder.STARTED,
+    ) -> tuple[int, Rows]:
+        """Read a page (see `storage.queries.paging`) of what a `session_filter` finds, and count all of it.
+
+        A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
+        """
+        async with self._database.query():
+            return await read_session_list(
+                self._sessions, conditions, visible(visible_to), order, after_id, limit=limit, offset=offset
+            )
+
+    async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
+        """Return the document of one session; None where there is none that `visible_to`, if not None, may see."""
+        async with self._database.query():
+            return await self._sessions.find_one({"_id": id_, **visible(visible_to)})
+
+    async def threads(self, id_: UUID, *, limit: int, after_id: UUID | None = None) -> tuple[list[Thread], bool]:
+        """Read threads of a session, oldest first, and say whether there are more behind them.
+
+        There are fewer than `limit` when they have `PAGE_INTERCEPTIONS` or `PAGE_BYTES`. `after_id` is the first call
+        of the thread behind which they begin.
+
+        Raises:
+            UnknownCursorError: No thread of the session begins with `after_id`.
+        """
+        first_of_session = {"session_id": id_, "root_id": None}
+        async with self._database.query():
+            conditions: list[dict[str, Any]] = [first_of_session]
+            if after_id is not None:
+                last = await _THREADS.locate(self._interceptions, after_id, first_of_session)
+                conditions.append(_THREADS.behind(last))
+            firsts = Rows(self._interceptions)
+            await firsts.read(self._find({"$and": conditions}, OF_SESSION, limit + 1), limit)
+            threads: list[Thread] = []
+            listed = size = 0
+            for raw, first in zip(firsts.raw, firsts, strict=True):
+                thread = await self._thread(first, raw, PAGE_BYTES - size)
+                threads.append(thread)
+                listed += len(thread.interceptions)
+                size += thread.interceptions.size
+                if listed >= PAGE_INTERCEPTIONS or size >= PAGE_BYTES:
+                    break
+        return threads, firsts.is_cut or len(threads) < len(firsts)
+
+    async def _thread(self, first: Mapping[str, Any], raw: bytes, max_bytes: int) -> Thread:
+        others = {"session_id": first["session_id"], "root_id": first["_id"]}
+        rows = Rows(self._interceptions, max_bytes)
+        rows.add(raw)
+        await rows.read(self._find(others, OF_SESSION, THREAD_INTERCEPTIONS), THREAD_INTERCEPTIONS)
+        latest = Rows(self._interceptions)
+        if rows.is_cut:
+            await latest.read(self._find(others, OF_SESSION, 1, direction=DESCENDING), 1)
+        ends = [document.get("ended_at") or document["started_at"] for document in chain(rows, latest)]
+        return Thread(rows, rows.is_cut, max(ends))
+
+    def _find(
+        self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING
+    ) -> AsyncIOMotorCursor[RawBSONDocument]:
+        order = [(name, direction * way) for name, way in _THREADS.order]
+        return as_sent(self._interceptions).find(conditions, HIDDEN_FIELDS, sort=order, hint=index, limit=limit)
+
+
+MAX_CALLS = 1_000
+"""Calls of a session that are read, the first ones."""
+
+MAX_REFUSALS = 100
+"""Rows of refusals that are read beside them, the first ones."""
+
+_SHORT = dict.fromkeys(
+    (
+        *("api_key_id", "started_at", "first_byte_at", "ended_at", "status", "end_reason", "model", "provider_name"),
+        *("agent.id", "agent.parent_id", "agent.hints.agent_type", "attempt", "attempts", "retry_of", "cost.usd"),
+        *("tool_usages.tool", "tool_usages.checksum", "tool_usages.result"),
+    ),
+    True,
+)
+
+
+class SessionCalls(NamedTuple):
+    """The calls of a session in short, oldest first; and whether there are `more` behind them."""
+
+    calls: list[dict[str, Any]]
+    more: bool
+
+
+class Neighbours(NamedTuple):
+    """The sessions of the same user that with several calls that started before and after one; None where there is none."""
+
+    earlier_id: UUID | None
+    later_id: UUID | None
+
+
+async def session_calls(database: Database, id_: UUID) -> SessionCalls:
+    """Read the calls of a session; the caller may see it."""
+    async with database.query():
+        firsts = await _find(database, {"session_id": id_, "root_id": None})
+        roots = [call["_id"] for call in firsts]
+        others = await _find(database, {"session_id": id_, "root_id": {"$in": roots}}) if roots else []
+    calls = sorted([*firsts, *others], key=lambda call: (call["started_at"], call["_id"]))
+    return SessionCalls(calls[:MAX_CALLS], len(calls) > MAX_CALLS)
+
+
+async def refusals_of(
+    database: Database, initiator_id: UUID, api_key_ids: list[str], start: datetime, end: datetime
+) -> list[dict[str, Any]]:
+    """Read what was refused of a user's requests with some tokens, from a time until another, oldest first."""
+    wanted = {
+        "initiator_id": initiator_id,
+        "at": {"$gte": start, "$lte": end},
+        "api_key_id": {"$in": api_key_ids},
+        "shadow": {"$ne": True},
+    }
+    async with database.query():
+        cursor = database.refusals.find(wanted, sort=[("at", ASCENDING)], limit=MAX_REFUSALS)
+        return await cursor.hint(list(REFUSALS_BY_INITIATOR)).to_list(MAX_REFUSALS)
+
+
+async def neighbours_of(database: Database, session: dict[str, Any]) -> Neighbours:
+    """Find the sessions of the same user that started before and after one."""
+    async with database.query():
+        earlier = await _next(database, session, Paging("session", "started_at", DESCENDING))
+        return Neighbours(earlier, await _next(database, session, Paging("session", "started_at", ASCENDING)))
+
+
+async def _find(database: Database, conditions: dict[str, Any]) -> list[dict[str, Any]]:
+    cursor = database.interceptions.find(conditions, _SHORT, sort=[("started_at", ASCENDING), ("_id", ASCENDING)])
+    return await cursor.hint(list(OF_SESSION)).limit(MAX_CALLS + 1).to_list(MAX_CALLS + 1)
+
+
+async def _next(database: Database, session: dict[str, Any], paging: Paging) -> UUID | None:
+    found = await database.sessions.find_one(
+        {
+            "initiator_id": session["initiator_id"],
+            **paging.behind(Position(session["started_at"], session["_id"])),
+            **OF_SEVERAL,
+        },
+        {"_id": True},
+        sort=paging.order,
+        hint=list(SESSIONS_BY_INITIATOR),
+    )
+    return None if found is None else found["_id"]
