@@ -60,10 +60,11 @@ docs: .venv/dev ## render the documents as pages with search, into docs/_build; 
 	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
 	@echo "The documents are in docs/_build/index.html"
 
-lock: .venv/dev ## pin what pyproject.toml asks for, with hashes, in three files of requirements; ARGS=--upgrade for the newest of everything
+lock: .venv/dev ## pin what pyproject.toml asks for, with hashes, in four files of requirements; ARGS=--upgrade for the newest of everything
 	@$(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
 	@$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
 	@$(COMPILE) $(ARGS) --group clients -o tests/clients/requirements.txt
+	@$(COMPILE) $(ARGS) --group deploy --no-deps -o tests/deploy/requirements.txt
 
 audit: .venv/dev ## ask for known vulnerabilities of what is pinned; the indexes need to have advisories
 	@$(BIN)/pip-audit --requirement requirements-dev.txt --require-hashes --disable-pip --progress-spinner off
@@ -130,7 +131,7 @@ clean: ## remove the virtual environment and caches; data/ stays
 	@rm -rf $@ && $(BIN)/python -m venv $@
 	@$@/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: aider-chat==0.86.2 || { rm -rf $@; exit 1; }
 
-.venv/dev: requirements-dev.txt .venv/runtime
+.venv/dev: requirements-dev.txt tests/deploy/requirements.txt .venv/runtime
 	@echo "Installing the development tools into .venv ..."
-	@$(INSTALL) -r requirements-dev.txt
+	@$(INSTALL) -r requirements-dev.txt -r tests/deploy/requirements.txt
 	@touch $@

@@ -15,6 +15,7 @@ FILES = {
     "requirements.txt": RUNTIME,
     "requirements-dev.txt": RUNTIME + GROUPS["dev"],
     "tests/clients/requirements.txt": GROUPS["clients"],
+    "tests/deploy/requirements.txt": GROUPS["deploy"],
 }
 
 
