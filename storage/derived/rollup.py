@@ -98,20 +98,22 @@ OUTCOME = ("end_reason", "upstream_status", "error_type", "streaming")
 TAG = ("tag", "tag_value")
 """A tag of a call."""
 
-_COMBINATION = ("provider", "provider_name", "model", "client")
+COMBINATION = ("provider", "provider_name", "model", "client")
+"""Where a call went, and from what."""
+
 _MODEL = ("provider", "provider_name", "model")
 
 DIMENSIONS: Mapping[Breakdown, tuple[str, ...]] = MappingProxyType(
     {
         Breakdown.ALL: (),
         Breakdown.GROUP: ("group_id",),
-        Breakdown.COMBINATION: _COMBINATION,
+        Breakdown.COMBINATION: COMBINATION,
         Breakdown.MODEL_OUTCOME: (*_MODEL, *OUTCOME),
         Breakdown.MODEL_TOOL: (*_MODEL, "tool"),
         Breakdown.MODEL_TAG: (*_MODEL, *TAG),
         Breakdown.USER: ("initiator_id",),
         Breakdown.TOKEN: ("initiator_id", "api_key_id", "group_ids"),
-        Breakdown.USER_COMBINATION: ("initiator_id", *_COMBINATION),
+        Breakdown.USER_COMBINATION: ("initiator_id", *COMBINATION),
         Breakdown.USER_OUTCOME: ("initiator_id", *OUTCOME),
         Breakdown.USER_TAG: ("initiator_id", *TAG),
     }
@@ -179,6 +181,12 @@ def rollups_of(
     rollups = initiators | combinations | _common(initiators, Breakdown.USER) | _common(combinations, Breakdown.ALL)
     rollups |= tokens | summed(_by_group(tokens))
     return {key: totals for key, totals in rollups.items() if key.bucket in BUCKETS[key.breakdown]}
+
+
+def smallest_with(names: Iterable[str]) -> Breakdown | None:
+    """Return the breakdown with the fewest rollups of those that have these dimensions; None if none has."""
+    wanted = set(names)
+    return next((one for one in Breakdown if wanted <= set(DIMENSIONS[one])), None)
 
 
 def add(total: Totals, totals: Mapping[str, Any], sign: int = 1) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from storage.derived.rollup import Breakdown, Bucket
+from storage.derived.rollup import Bucket, smallest_with
 from storage.mongo.database import Database
 from storage.mongo.indexes import ROLLUPS, ROLLUPS_BY_INITIATOR, TAGGED
 from storage.queries.paging import visible
@@ -34,20 +34,16 @@ async def find_facet(database: Database, facet: Facet, prefix: str, *, visible_t
     Raises:
         DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS`.
     """
-    is_tag, is_own = facet is Facet.TAG, visible_to is not None
-    if is_own:
-        breakdown = Breakdown.USER_TAG if is_tag else Breakdown.USER_COMBINATION
-    else:
-        breakdown = Breakdown.MODEL_TAG if is_tag else Breakdown.COMBINATION
+    own = visible(visible_to)
     # In the order of their bytes, as the database has them.
     named = {facet.value: {"$gte": prefix, "$lt": prefix + _LAST}}
     pipeline: list[dict[str, Any]] = [
-        {"$match": {"level": breakdown, "bucket": Bucket.DAY, **named, **visible(visible_to)}},
+        {"$match": {"level": smallest_with({facet.value, *own}), "bucket": Bucket.DAY, **named, **own}},
         {"$group": {"_id": f"${facet}"}},
         {"$sort": {"_id": 1}},
         {"$limit": MAX_NAMES},
     ]
-    index = ROLLUPS_BY_INITIATOR if is_own else TAGGED if is_tag else ROLLUPS
+    index = ROLLUPS_BY_INITIATOR if own else TAGGED if facet is Facet.TAG else ROLLUPS
     async with database.query():
         rows = await database.rollups.aggregate(pipeline, hint=dict(index)).to_list(None)
     return [row["_id"] for row in rows]

@@ -13,7 +13,8 @@ from intercept.ids import in_any_case
 from intercept.records import Status
 from storage.mongo.database import Database, Session
 from storage.mongo.documents.rows import Rows, as_sent
-from storage.queries.counts import Counts, IndexRanges
+from storage.mongo.indexes import Keys
+from storage.queries.counts import counted_ranges, index_of_page, number_of
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, Position, visible
@@ -81,9 +82,12 @@ class Interceptions:
                 return 0, Rows(self._collection)
             if selection.breakdown is not None:
                 async with self._database.snapshot() as session:
-                    if session and (page := await self._counted_by_rollups(selection, session, limit, cursor, offset)):
+                    if page := await self._counted_by_rollups(selection, session, limit, cursor, offset):
                         return page
-            return await self._plain(selection, limit, cursor, offset)
+            count, rows = await side_by_side(
+                number_of(self._database, selection), self._documents(selection, selection.index, limit, cursor, offset)
+            )
+            return count, rows
 
     async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
         """Return the document of one interception; None where there is none that `visible_to`, if not None, may see."""
@@ -171,36 +175,29 @@ class Interceptions:
         self, selection: Selection, session: Session, limit: int, cursor: Position | None, offset: int
     ) -> tuple[int, Rows] | None:
         """Count by the rollups, and read where they say that the page is; None if they do not say."""
-        counts = Counts(self._database, session)
-        ranges = await counts.ranges(selection)
+        ranges = await counted_ranges(self._database, selection, session)
         if ranges is None:
             return None
         location = ranges.at_offset(offset, limit) if cursor is None else ranges.behind(cursor.at, limit)
         if location is None:
             return ranges.total, Rows(self._collection)
-        index_ranges = await counts.index_ranges(selection, location, limit)
-        return ranges.total, await self._documents(index_ranges, limit, cursor, location.skip, session)
-
-    async def _plain(self, selection: Selection, limit: int, cursor: Position | None, offset: int) -> tuple[int, Rows]:
-        """Count and skip in the index, one by one."""
-        count, rows = await side_by_side(
-            Counts(self._database).number(selection),
-            self._documents(IndexRanges.one(selection), limit, cursor, offset),
-        )
-        return count, rows
+        near = selection.within(location.start, location.end)
+        index = await index_of_page(self._database, near, location, limit, session)
+        return ranges.total, await self._documents(near, index, limit, cursor, location.skip, session=session)
 
     async def _documents(
         self,
-        ranges: IndexRanges,
+        selection: Selection,
+        index: Keys,
         limit: int,
         cursor: Position | None,
         skip: int,
+        *,
         session: Session | None = None,
     ) -> Rows:
-        conditions = [_behind(selection, cursor) for selection in ranges.selections]
-        wanted = conditions[0] if len(conditions) == 1 else {"$or": conditions}
-        found = self._raw.find(wanted, HIDDEN_FIELDS, sort=INTERCEPTIONS.order, skip=skip, limit=limit, session=session)
-        return await Rows(self._collection).read(found.hint(ranges.index), limit)
+        wanted, order = _behind(selection, cursor), INTERCEPTIONS.order
+        found = self._raw.find(wanted, HIDDEN_FIELDS, sort=order, hint=index, skip=skip, limit=limit, session=session)
+        return await Rows(self._collection).read(found, limit)
 
     async def _next_page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
         """Read what comes after a document, in one reply: a negative limit requests no cursor."""

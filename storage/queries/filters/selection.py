@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import UUID
 
 from intercept.records import Status
-from storage.derived.rollup import BUCKETS, DIMENSIONS, Breakdown, Bucket
+from storage.derived.rollup import COMBINATION, DIMENSIONS, Breakdown, smallest_with
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, Keys
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
 from storage.recording.links import Link
@@ -62,7 +62,7 @@ class Selection:
     @property
     def count_index(self) -> Keys:
         """The index that has the least beside them, in whatever order."""
-        if self.index is BY_TIME and not self.values.keys().isdisjoint({"model", "client"}):
+        if self.index is BY_TIME and self.values and self.values.keys() <= set(COMBINATION):
             return BY_COMBINATION
         return self.index
 
@@ -83,39 +83,15 @@ class Selection:
 
     @property
     def breakdown(self) -> Breakdown | None:
-        """The breakdown of rollups that knows how many they are, of the fewest rollups; None if none does."""
-        if self.statuses is None or not set(self.statuses) <= set(ENDED):
-            return None
-        names = self.values.keys()
-        return next(
-            (
-                breakdown
-                for breakdown in _BY_SIZE
-                if names <= set(DIMENSIONS[breakdown]) and names >= _NEEDED[breakdown]
-            ),
-            None,
-        )
-
-    @property
-    def buckets(self) -> Sequence[Bucket]:
-        """The buckets to count in, longest first. There are too many minutes."""
-        return [bucket for bucket in (Bucket.DAY, Bucket.HOUR) if self.breakdown and bucket in BUCKETS[self.breakdown]]
+        """The breakdown of rollups that counts them, of the fewest rollups; None if they are not counted."""
+        is_of_ended = self.statuses is not None and set(self.statuses) <= set(ENDED)
+        is_counted = is_of_ended and self.values.keys() <= set(DIMENSIONS[Breakdown.USER_COMBINATION])
+        return smallest_with(self.values) if is_counted else None
 
     @property
     def count_field(self) -> str:
         """The field of a rollup that counts them."""
         return "interceptions" if self.statuses is None or len(self.statuses) > 1 else self.statuses[0]
-
-    @property
-    def narrows(self) -> bool:
-        """Whether there may be others beside them in their index that started at the same time."""
-        return self.count_field != "interceptions" or bool(self.values.keys() - {"initiator_id"})
-
-    @property
-    def widened(self) -> Self:
-        """All that stand beside them in their index."""
-        values = {name: value for name, value in self.values.items() if name == "initiator_id"}
-        return replace(self, values=values, statuses=ENDED)
 
 
 def _may_be(condition: Any, value: Any) -> bool:
@@ -128,8 +104,3 @@ def _may_be(condition: Any, value: Any) -> bool:
 def is_one_of(condition: Any) -> bool:
     """Whether a condition names the values that it finds, and not only those that it does not."""
     return condition is not None and (not isinstance(condition, Mapping) or "$in" in condition)
-
-
-_BY_SIZE = (Breakdown.ALL, Breakdown.COMBINATION, Breakdown.USER, Breakdown.USER_COMBINATION)
-# Of an initiator there are many rollups beside those of others.
-_NEEDED = {breakdown: {"initiator_id"} & set(names) for breakdown, names in DIMENSIONS.items()}
