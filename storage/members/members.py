@@ -129,8 +129,8 @@ class Members:
     def is_silent(self, name: str) -> bool:
         """Whether a process with calls in flight has ended, or was not heard of for long. The wait may begin now."""
         known = self._of(name)
-        gone = known.heartbeat is not None and known.heartbeat.gone
-        return gone or self._checked_at - known.since >= self._silent_ns
+        ended = known.left or (known.heartbeat is not None and known.heartbeat.gone)
+        return ended or self._checked_at - known.since >= self._silent_ns
 
     def dead(self) -> tuple[str, ...]:
         """The processes that are known to be dead."""

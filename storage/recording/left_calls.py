@@ -24,7 +24,7 @@ from storage.recording.documents import SCHEMA_VERSION
 from storage.recording.figures import figures_of
 from storage.recording.operations import IN_FLIGHT, PRESUMED
 
-WATCH_SECONDS: Final = 10.0
+WATCH_SECONDS: Final = 2.0
 """From one look for what dead processes left to the next."""
 
 ANSWER_SECONDS: Final = 5.0

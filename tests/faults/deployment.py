@@ -20,12 +20,6 @@ DATABASE_UNAVAILABLE = (
 LEFT_IN_FLIGHT = r"WARNING storage\.recording\.left_calls: (worker \d+: )?calls that instance \S+ left in flight: \d+$"
 
 
-class WatchfulServerProcess(ServerProcess):
-    """One that soon ends what a dead one left."""
-
-    program = ("-m", "tests.faults.watchful_server")
-
-
 class Deployment:
     """Starts servers, one after the other, all with the same settings."""
 
@@ -54,7 +48,7 @@ class Deployment:
     async def start(self, *flags: str) -> ServerProcess:
         """Start a server and wait until it listens; from the second on, where the first did."""
         where = ("--http-address", f"127.0.0.1:{self.port}", "--data-dir", self.data_dir)
-        process = WatchfulServerProcess("serve", *where, *flags, **self._environ)
+        process = ServerProcess("serve", *where, *flags, **self._environ)
         self.processes.append(process)
         self.port = await asyncio.to_thread(lambda: process.port)
         return process

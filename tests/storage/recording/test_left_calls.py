@@ -111,6 +111,18 @@ async def test_a_process_that_left_no_heartbeat_is_waited_for_and_a_call_does_no
     assert (await call_of(database))["ended_at"] >= NOON
 
 
+@pytest.mark.expects_log(ENDED)
+@pytest.mark.gen_test
+async def test_a_call_that_a_dead_process_had_in_its_spool_ends_as_soon_as_it_is_recorded(database, watcher):
+    await leave_heartbeat(database, OTHER, gone=True)
+    await watcher.beat()
+    assert await end_what_is_left(database, watcher) == 0
+    assert await database.members.count_documents({"_id": OTHER}) == 0
+    await watcher.beat()
+    await begin_call(database, OTHER)
+    assert await end_what_is_left(database, watcher) == 1
+
+
 @pytest.mark.gen_test
 async def test_calls_that_ended_and_calls_of_the_living_are_left_alone(database, watcher, clock):
     async with recording(database, OTHER) as recorder:
