@@ -410,14 +410,18 @@ class DerivedJob:
         again: bool = False,
     ) -> None:
         """Add calls to rollups; and to sessions and the search index, where some may be already if it is done `again`."""
-        signed = [(one.after, 1) for one in counted] + [(one.before, -1) for one in counted if one.before is not None]
-        if signed:
-            await add_to_rollups(self._database, signed, self._now(), session)
+        lost: Mapping[Any, Mapping[str, Any]] = {}
         if ended:
-            await add_to_sessions(self._database, ended, parents, session)
+            lost = await add_to_sessions(self._database, ended, parents, session)
             if there := [one.after for one in ended if again or one.before is not None]:
                 await self._remove_from_search(self._database, there, session)
             await self._add_to_search(self._database, [one.after for one in ended], session)
+        after = [
+            {**one.after, "cache_loss": lost.get(one.after["_id"], one.after.get("cache_loss"))} for one in counted
+        ]
+        signed = [*((one, 1) for one in after), *((one.before, -1) for one in counted if one.before is not None)]
+        if signed:
+            await add_to_rollups(self._database, signed, self._now(), session)
 
     async def _move(self, position: str, at: Timestamp, session: Session | None) -> None:
         """Go on to a position.

@@ -11,6 +11,8 @@ The totals are a flat mapping from names to numbers:
 - `input_cost`, `output_cost`, `read_cost`, `written_cost`: parts of `cost` by kind of token, of calls whose `cost` has rates;
 - `saved`: US dollars that tokens from the prompt cache would have cost more outside it, of the same calls;
 - `no_usage`: calls without reported tokens, of APIs that are billed;
+- `lost_tokens`, and of calls with such rates `lost` in US dollars: what the prompt cache failed to keep, see
+  `storage.derived.sessions.prompt_cache`;
 - `durations`, `first_bytes`, `bridges`: how many calls took how long to their end, to the first byte and until the provider was
   asked; `speeds`: how many streams had how many tokens of output a second. See `storage.derived.histograms`.
 
@@ -41,10 +43,10 @@ HISTOGRAMS = ("durations", "first_bytes", "bridges", "speeds")
 KINDS = ("input_cost", "output_cost", "read_cost", "written_cost")
 """What tokens of each kind cost."""
 
-MONEY = ("cost", *KINDS, "saved")
+MONEY = ("cost", *KINDS, "saved", "lost")
 """The totals in US dollars, which are decimals."""
 
-PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", *TOKENS)
+PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", "lost_tokens", *TOKENS)
 """The totals that are a number in the database too."""
 
 MINUTES_KEPT = timedelta(days=8)

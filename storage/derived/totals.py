@@ -71,6 +71,9 @@ def totals_of_call(document: Mapping[str, Any]) -> Totals:
     if document.get("priced"):
         totals["cost"] = read_decimal(document["cost"]["usd"])
     totals |= {name: read_decimal(usd) for name in (*KINDS, "saved") if (usd := document.get(name)) is not None}
+    if loss := document.get("cache_loss"):
+        totals["lost_tokens"] = int(loss["lost_tokens"])
+        totals["lost"] = read_decimal(loss["lost"]) if loss["lost"] is not None else 0
     return totals | {name: histogram([bucket]) for name, bucket in (document.get("buckets") or {}).items()}
 
 

@@ -52,12 +52,6 @@ BY_INITIATOR: Keys = (
 BY_COMBINATION: Keys = (*ascending("status", "provider", "provider_name", "model", "client"), *_NEWEST_FIRST)
 BY_REQUEST: Keys = (*ascending("request_ids"), *_NEWEST_FIRST)
 
-# Of the calls that the prompt cache failed alone: what that cost is added up from the index.
-BY_LOSS: Keys = ascending(
-    *("started_at", "initiator_id", "provider_name", "model", "client", "provider", "api_key_id"),
-    *("cache_loss.lost_tokens", "cache_loss.lost"),
-)
-
 BY_LINK: Keys = (*ascending("links"), *_NEWEST_FIRST)
 
 # Whose texts are to be removed, and when next.
@@ -158,8 +152,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(BY_COMBINATION, name="by_combination"),
             # The call with the id that a client or provider reports, and what goes on with a stored response: 16.
             IndexModel(BY_REQUEST, name="by_request"),
-            # What the prompt cache lost, by day, user or model: 3, of the calls that lost something alone.
-            _of_some(BY_LOSS, "by_loss", {"cache_loss.lost_tokens": {"$gt": 0}}),
             # The calls of a client's session; for the job earlier calls, and failed ones that are repeated: 22, with 3 links.
             _of_those_with(BY_LINK, "by_link", "links"),
             # The calls whose texts are due to be removed: 4, nothing where texts are kept.

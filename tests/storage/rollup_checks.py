@@ -198,6 +198,7 @@ def totals_of_call(document):
         if streamed > 0:
             histograms["speeds"] = histogram([bucket_index(tokens["output_tokens"] * 1000 // streamed)])
     rates = {name: usd.to_decimal() for name, usd in (cost or {}).get("rates", {}).items()}
+    loss = document.get("cache_loss", {})
     return {
         "interceptions": 1,
         "completed": int(completed),
@@ -208,6 +209,8 @@ def totals_of_call(document):
         "unpriced": int(cost is None and any(tokens.values())),
         "no_usage": int(not usages),
         "cost": cost["usd"].to_decimal() if cost else Decimal(0),
+        "lost_tokens": loss.get("lost_tokens", 0),
+        "lost": loss["lost"].to_decimal() if loss.get("lost") else Decimal(0),
         **(kinds_of(cost["usd"].to_decimal(), rates, tokens) if rates else {}),
         **histograms,
     }

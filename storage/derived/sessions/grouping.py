@@ -55,8 +55,12 @@ async def parents_of(database: Database, ended: Iterable[Ended]) -> dict[Any, di
     )
 
 
-async def add_to_sessions(database: Database, ended: Sequence[Ended], parents: Parents, session: Session) -> None:
-    """Add calls, each of them once, to their sessions. `parents` are as `parents_of` finds them.
+async def add_to_sessions(
+    database: Database, ended: Sequence[Ended], parents: Parents, session: Session
+) -> dict[Any, dict[str, Any]]:
+    """Add calls, each of them once, to their sessions; return the `cache_loss` of those that lost something.
+
+    `parents` are as `parents_of` finds them.
 
     No other transaction may do it meanwhile. Whatever the driver raises passes.
     """
@@ -86,6 +90,7 @@ async def add_to_sessions(database: Database, ended: Sequence[Ended], parents: P
         # After those above, of which some may have a retry by now.
         has_retry = {"$set": {"retried": True}, "$unset": {"attempts": ""}}
         await _write(interceptions, [UpdateMany({"_id": {"$in": retried}}, has_retry)], session)
+    return {call["_id"]: call["cache_loss"] for call in calls if "cache_loss" in call}
 
 
 async def _write(collection: Collection, changes: Sequence[Any], session: Session) -> None:

@@ -83,7 +83,7 @@ def plan(question: Question, found: bytes | None = None) -> Plan:
         # Both from rollups or none, so that groups and their sum agree.
         groups, whole = _rollups(question, selection), _rollups(alone, selection)
         if groups and whole:
-            return Plan([*groups, sources.losses(question, selection)], [*whole, sources.losses(alone, selection)])
+            return Plan(groups, whole)
     return Plan([sources.records(question, selection, found)], [sources.records(alone, selection, found)])
 
 

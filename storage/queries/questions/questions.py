@@ -300,14 +300,13 @@ class _Answering:
             question = replace(question, period=Period.ALL)
             now = plan(question)
             before = plan(question.previous) if before.groups else before
-        counting = [one for one in now.groups if not one.joins]
-        if len(counting) == 1 and not now.is_scan and question.order in _RANKED_BY_DATABASE:
-            return await self._rank_in_database(question, counting[0])
+        if len(now.groups) == 1 and not now.is_scan and question.order in _RANKED_BY_DATABASE:
+            return await self._rank_in_database(question, now.groups[0])
         names = ranked_by(question)
-        groups = await self._sums(question, counting, names)
+        groups = await self._sums(question, now.groups, names)
         then: Mapping[Key, Totals] = {}
         if question.order is Order.CHANGE:
-            then = await self._sums(question.previous, [one for one in before.groups if not one.joins], names)
+            then = await self._sums(question.previous, before.groups, names)
         # In a thread, as there may be many.
         return len(groups), await asyncio.to_thread(page, question, groups, then)
 
@@ -378,7 +377,7 @@ class _Answering:
 
 
 def _counted(groups: Mapping[Key, AnswerGroup], name: str) -> dict[Key, AnswerGroup]:
-    """Leave out what has nothing: other groups than those of which more is known, and what was taken away."""
+    """Leave out what has nothing, as what was taken away."""
     for group in groups.values():
         group.points = {at: point for at, point in group.points.items() if point.get(name)}
     return {key: group for key, group in groups.items() if group.total.get(name)}

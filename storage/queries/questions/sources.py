@@ -19,7 +19,6 @@ from storage.derived.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, T
 from storage.mongo.codec import read_decimal
 from storage.mongo.indexes import (
     BY_ID,
-    BY_LOSS,
     REFUSALS_BY_INITIATOR,
     REFUSALS_BY_TIME,
     REFUSED_BY_INITIATOR,
@@ -39,9 +38,7 @@ Stages = list[dict[str, Any]]
 
 ID_BYTES: Final = 16
 
-LOSS: Final = ("lost_tokens", "lost")
-"""The totals of what the prompt cache lost."""
-
+_LOSS: Final = ("lost_tokens", "lost")
 _ENDS: Final = {f"end_{reason}": reason.value for reason in EndReason}
 _FAILED: Final = {"$ne": ["$end_reason", EndReason.COMPLETED.value]}
 
@@ -86,7 +83,7 @@ OF_ROLLUPS: Final = FigureSums(
 OF_RECORDS: Final = FigureSums(
     {
         **_plain((*TOKENS, *MONEY)),
-        **{name: {"$sum": f"$cache_loss.{name}"} for name in LOSS},
+        **{name: {"$sum": f"$cache_loss.{name}"} for name in _LOSS},
         **{name: _number_of({"$eq": ["$end_reason", reason]}) for name, reason in _ENDS.items()},
         **{name: _number_of(f"${name}") for name in ("priced", "unpriced", "no_usage")},
         "cost": {"$sum": "$cost.usd"},
@@ -97,13 +94,12 @@ OF_RECORDS: Final = FigureSums(
     {name: f"buckets.{name}" for name in HISTOGRAMS},
     _of_buckets,
 )
-_OF_LOSSES: Final = FigureSums({name: {"$sum": f"$cache_loss.{name}"} for name in LOSS})
 OF_REFUSALS: Final = FigureSums({"refusals": {"$sum": "$count"}})
 OF_SESSIONS: Final = FigureSums(
     {
         "sessions": {"$sum": 1},
         "failed": {"$sum": "$failures"},
-        **_plain(("interceptions", "priced", "unpriced", "no_usage", "cost", "saved", *LOSS, *TOKENS)),
+        **_plain(("interceptions", "priced", "unpriced", "no_usage", "cost", "saved", *_LOSS, *TOKENS)),
     }
 )
 
@@ -124,7 +120,6 @@ class Source:
         sign: -1 where they are taken away.
         times: Where it takes long: the time range, of which some hours are read at a time.
         ids: Where they were found before: their ids, one behind the other.
-        joins: Whether it has more about groups that others have, and none of its own.
         packs: Whether histograms are so many that these are collected week by week: a document has at most 16 MiB.
         indexes_of: By a field, the index by which the documents of some of its values are found, of as many at most.
         wanted: The values of keys that are meant, of those that no field has.
@@ -141,7 +136,6 @@ class Source:
     sign: int = 1
     times: tuple[datetime, datetime] | None = None
     ids: bytes | None = None
-    joins: bool = False
     packs: bool = False
     indexes_of: Mapping[str, tuple[Keys, int]] = field(default_factory=dict)
     wanted: Mapping[str, Any] = field(default_factory=dict)
@@ -242,15 +236,6 @@ def records(question: Question, selection: Selection, ids: bytes | None = None) 
         times=(selection.start, selection.end),
         ids=ids,
     )
-
-
-def losses(question: Question, selection: Selection) -> Source:
-    """The records of calls that the prompt cache failed."""
-    conditions: dict[str, Any] = {**selection.values, "cache_loss.lost_tokens": {"$gt": 0}}
-    if selection.count_field != "interceptions":  # not in the index, which has all that is read otherwise
-        conditions["status"] = selection.count_field
-    found = records(question, selection)
-    return replace(found, conditions=conditions, index=BY_LOSS, figures=_OF_LOSSES, times=None, joins=True)
 
 
 def sessions(question: Question) -> Source:

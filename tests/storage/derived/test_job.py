@@ -176,7 +176,7 @@ async def test_a_recount_puts_right_what_is_wrong_in_its_days_and_changes_nothin
     await world.adds_up()
 
 
-@pytest.mark.expects_log(r"the call 00000000-0000-0000-0000-000000000004 is left out of all figures: TypeError")
+@pytest.mark.expects_log(r"the call 00000000-0000-0000-0000-000000000004 is left out of all figures: KeyError")
 @pytest.mark.parametrize("is_begun", [True, False], ids=["followed", "counted from the records"])
 @pytest.mark.gen_test
 async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog, is_begun):

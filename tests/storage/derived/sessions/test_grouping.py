@@ -87,6 +87,8 @@ async def test_where_the_prompt_cache_broke_is_recorded_and_what_it_cost_is_summ
     session = await database.sessions.find_one({"_id": uuid5(ADA.id, "a")})
     assert (session["lost_tokens"], session["lost"].to_decimal()) == (1000, Decimal("0.003"))
     assert session["saved"].to_decimal() == Decimal("0.005")
+    day = await database.rollups.find_one({"level": "everyone", "bucket": "day"})
+    assert (day["lost_tokens"], day["lost"].to_decimal()) == (1000, Decimal("0.003"))
 
 
 @pytest.mark.gen_test

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, timedelta
+from decimal import Decimal
 from fractions import Fraction
 from functools import partial
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import pytest
+from bson.decimal128 import Decimal128
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
@@ -274,15 +276,17 @@ async def test_tools_tags_and_errors_beside_agents_are_told_by_records(database)
 
 
 @pytest.mark.gen_test
-async def test_what_the_prompt_cache_lost_is_told_beside_rollups_and_of_records(database):
+async def test_what_the_prompt_cache_lost_is_told_of_rollups_and_of_records(database):
     calls = Call(1, model="a"), Call(2, model="a", initiator=BOB), Call(3, model="b")
-    await count(database, *calls, ends=[{}, {"end_reason": EndReason.UPSTREAM_TRUNCATED}, {}])
-    loss = {"lost_tokens": 30, "lost": 0.25, "cause": "evicted"}
+    ends = calls[0].end(), calls[1].end(end_reason=EndReason.UPSTREAM_TRUNCATED), calls[2].end()
+    await write(database, *(call.start for call in calls), *ends)
+    loss = {"lost_tokens": 30, "lost": Decimal128("0.25"), "cause": "evicted"}
     await database.interceptions.update_many({"model": "a"}, {"$set": {"cache_loss": loss}})
+    await derive(database, now=lambda: MIDNIGHT)
     for names in (("model",), ("model", "streaming")):
         response = await Questions(database).answer(replace(THREE_DAYS, by=by(*names)))
         lost = {group.key[0]: (group.total.get("lost_tokens"), group.total.get("lost")) for group in response.groups}
-        assert lost == {"a": (60, 0.5), "b": (None, None)}
+        assert lost == {"a": (60, Decimal("0.5")), "b": (None, None)}
         assert response.total.total["lost_tokens"] == 60
     mine = await Questions(database).answer(replace(THREE_DAYS, by=(MODEL,), visible_to=BOB))
     assert mine.total.total["lost_tokens"] == 30
