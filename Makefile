@@ -5,13 +5,14 @@ MINUTES ?= 10
 PACKAGE ?= limits
 # Exactly what a lock says, in any folder: nothing is resolved, and what was tampered with is refused.
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps
-COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --only-binary :all: \
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --only-binary :all: \
 	--custom-compile-command "make lock"
+SERVER := --group server --group aws --group google --group otel
 
 # Compiled modules are kept: without them every process of the tests compiles each module again, for 10 s of the processor.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help run test check night coverage slow properties fuzz faults mutants lint lock audit docs docs-tables bench bench-api bench-micro soak clean
+.PHONY: help run test check night coverage slow properties fuzz faults mutants lint lock audit docs docs-tables bench bench-api bench-micro soak dist clean
 .DEFAULT_GOAL := help
 
 help: ## list the commands
@@ -61,10 +62,11 @@ docs: .venv/dev ## render the documents as pages with search, into docs/_build; 
 	@echo "The documents are in docs/_build/index.html"
 
 lock: .venv/dev ## pin what pyproject.toml asks for, with hashes, in four files of requirements; ARGS=--upgrade for the newest of everything
-	@$(COMPILE) $(ARGS) pyproject.toml -o requirements.txt
-	@$(COMPILE) $(ARGS) pyproject.toml --group dev -c requirements.txt -o requirements-dev.txt
-	@$(COMPILE) $(ARGS) --group clients -o tests/clients/requirements.txt
-	@$(COMPILE) $(ARGS) --group deploy --no-deps -o tests/deploy/requirements.txt
+	@$(COMPILE) $(ARGS) $(SERVER) -o requirements.txt
+	@$(COMPILE) $(ARGS) --group azure -c requirements.txt -o requirements-azure.txt
+	@$(COMPILE) $(ARGS) --no-annotate $(SERVER) --group dev -c requirements.txt -o requirements-dev.txt
+	@$(COMPILE) $(ARGS) --no-annotate --group clients -o tests/clients/requirements.txt
+	@$(COMPILE) $(ARGS) --no-annotate --group deploy --no-deps -o tests/deploy/requirements.txt
 
 audit: .venv/dev ## ask for known vulnerabilities of what is pinned; the indexes need to have advisories
 	@$(BIN)/pip-audit --requirement requirements-dev.txt --require-hashes --disable-pip --progress-spinner off
@@ -85,8 +87,11 @@ bench-micro: .venv/runtime ## measure the pure parts, and write docs/performance
 soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?
 	@exec $(BIN)/python -m benchmarks.soak $(ARGS)
 
+dist: .venv/dashboard ## build the wheel and the source distribution into dist/
+	@$(BIN)/python release/backend.py dist
+
 clean: ## remove the virtual environment and caches; data/ stays
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* docs/_build docs/generated
+	rm -rf dist .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* docs/_build docs/generated
 
 .venv/created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "AI Bridge needs Python 3.11 or newer: make PYTHON=python3.13 run" >&2; exit 1; }

@@ -19,6 +19,7 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
+from platformdirs import user_config_path
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 ANSWER_SECONDS = 30.0
@@ -161,8 +162,7 @@ def shorten(text: object) -> str:
 
 
 def _file() -> Path:
-    folder = os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config"
-    return Path(folder) / "aibridge" / "logins.json"
+    return user_config_path("aibridge", appauthor=False) / "logins.json"
 
 
 def _read() -> dict[str, Any]:

@@ -8,6 +8,7 @@ import click
 
 from commands.command import TIME, command, identities_of, now, run
 from commands.servers import chosen_database, running_servers
+from installation import COMMAND
 from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES
@@ -56,7 +57,7 @@ def fill(days: int) -> None:
             raise click.ClickException("it was removed in the meantime")
         return (await store.read()).calls
 
-    click.echo(f"The demo company is there: {run(work):,} calls. Remove it with: python server.py demo remove")
+    click.echo(f"The demo company is there: {run(work):,} calls. Remove it with: {COMMAND} demo remove")
 
 
 @command(demo, "remove")

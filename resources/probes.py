@@ -29,7 +29,7 @@ class Readiness(Struct):
         ),
     ]
     jobs: Annotated[str, doc("`ok`, or which background jobs failed within the last minute.")]
-    version: Annotated[str, doc("Of AI Bridge, as `python server.py --version` says it.")]
+    version: Annotated[str, doc("Of AI Bridge, as `--version` says it.")]
     limits: Annotated[
         LimitsState | UnsetType, doc("Only where the limits are counted for several processes together.")
     ] = UNSET

@@ -15,6 +15,7 @@ from handlers.dataplane.shared.chat_usage import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.monitoring.metrics import LoopLag
 from handlers.timer import TimerFactory
+from installation import how_to_install
 from limits.protection.concurrency import UserShares
 from limits.protection.failures import Failures
 from limits.protection.overload import OverloadProtection
@@ -254,8 +255,10 @@ def open_traces(settings: Settings, instance_id: UUID, stack: AsyncExitStack) ->
     """
     if not settings.otel_traces:
         return None
-    from handlers.monitoring.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
-
+    try:
+        from handlers.monitoring.otel import Tracing  # noqa: PLC0415 - not installed everywhere, and slow
+    except ImportError:
+        raise SettingError(f"otel-traces needs packages that are not installed; {how_to_install('otel')}") from None
     try:
         tracing = Tracing(instance_id=instance_id, clock=monotonic)
     except ValueError as error:

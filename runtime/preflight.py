@@ -14,7 +14,7 @@ from pathlib import Path
 OLDEST = (3, 11)
 PACKAGES = (
     *("aiohappyeyeballs", "click", "cryptography", "genai_prices", "httptools", "joserfc", "motor", "msgspec"),
-    *("prometheus_client", "pymongo", "tornado", "websockets", "yaml", "zstandard"),
+    *("platformdirs", "prometheus_client", "pymongo", "tornado", "websockets", "yaml", "zstandard"),
 )
 ROOT = Path(__file__).parent.parent
 
@@ -35,11 +35,12 @@ def problem(version: Sequence[int], missing: Sequence[str], root: Path = ROOT) -
         if tuple(version) < OLDEST
         else f"{sys.executable} does not have the packages of AI Bridge: {', '.join(missing)}."
     )
-    remedy = (
-        f"Use the one in .venv: {shlex.join([str(own), *sys.argv])}"
-        if own.exists()
-        else "Run `make run`, which installs them into .venv, or: pip install -r requirements.txt"
-    )
+    if root.name == "_app":
+        remedy = "Install AI Bridge again, with what it needs, in an environment of its own: pip install aibridge"
+    elif own.exists():
+        remedy = f"Use the one in .venv: {shlex.join([str(own), *sys.argv])}"
+    else:
+        remedy = "Run `make run`, which installs them into .venv, or: pip install -r requirements.txt"
     return f"{wrong}\n{remedy}"
 
 

@@ -10,13 +10,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from installation import IS_INSTALLED, ROOT
 from settings import Settings
 from storage.accounts.identities import Identities, IdentityError, InvalidTokenError, Role
 from storage.accounts.users import checked_username
 
 USERNAME = "demo"
 TOKEN_FILE = "demo-token"  # noqa: S105 - a file's name
-PROGRAM = Path(__file__).parent.parent / "server.py"
 NO_DASHBOARD = """\
 There is no dashboard: its libraries are not installed, which takes npm. Install Node.js with npm (on Debian and Ubuntu:
 apt-get install npm) and start with `make run` again. The server needs neither once they are installed."""
@@ -117,7 +117,8 @@ def command(settings: Settings, *words: str) -> str:
         flags += ["--mongodb-uri", settings.mongodb_uri]
     if settings.mongodb_database != Settings.mongodb_database:
         flags += ["--mongodb-database", settings.mongodb_database]
-    return shlex.join([sys.executable, str(PROGRAM), *words, *flags])
+    program = [sys.argv[0]] if IS_INSTALLED else [sys.executable, str(ROOT / "server.py")]
+    return shlex.join([*program, *words, *flags])
 
 
 def _own_username() -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cache
 from pathlib import Path
 
+from installation import default_data_dir
 from limits.limit import Period
 from settings.kinds import (
     ADDRESS,
@@ -157,7 +158,7 @@ class Settings:
         DATABASE, MONGODB_URI, "", "MongoDB to record in; empty starts an embedded one.", secret=True
     )
     mongodb_database: str = declare(DATABASE, DATABASE_NAME, "aibridge", "Database to record in.")
-    data_dir: Path = declare(DATABASE, FOLDER, "data", "Folder of the embedded MongoDB and the spool.")
+    data_dir: Path = declare(DATABASE, FOLDER, default_data_dir(), "Folder of the embedded MongoDB and the spool.")
     encryption_keys: tuple[bytes, ...] = declare(
         DATABASE, ENCRYPTION_KEYS, "", "Keys that seal provider keys in the database; the first one encrypts.",
         environment_only=True, secret=True,

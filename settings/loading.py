@@ -11,13 +11,14 @@ from urllib.parse import urlsplit
 
 import click
 
+from installation import how_to_install
 from settings.declarations import BUILT_IN, MAX_CLUSTER_RATE, Settings, declared, declared_in
 from settings.kinds import NO_PROXY, LimitsScope
 from settings.providers import ProviderSettings
 from settings.setting import FLAGS, LONG_PREFIX, PREFIX, Setting, SettingError
 from upstream.client import UpstreamClient
 from upstream.connections.network import DIRECT, Network, Proxy, is_named
-from upstream.credentials.access import INSTALL_AZURE, Credential
+from upstream.credentials.access import AUTHORIZED, Credential
 from upstream.credentials.bearer_tokens import EntraApplication
 from upstream.providers.presets import PRESETS, ProviderType
 from upstream.providers.provider import find_fault
@@ -57,6 +58,10 @@ def _check_sign_in(settings: Settings) -> None:
         raise SettingError("local-sign-in is off, and there is no other way; give oidc-issuer-url or auth-proxy-header")
     if settings.oidc_role_mapping and not (settings.oidc_role_claim or settings.oidc_group_claim):
         raise SettingError("oidc-role-mapping needs a claim; give oidc-role-claim or oidc-group-claim")
+
+
+# What credentials are made with; the packages are those of the extra of the same name.
+_MODULES = {Credential.AWS: "botocore", Credential.AZURE: "azure.identity", Credential.GOOGLE: "google.auth"}
 
 
 def _is_installed(module: str) -> bool:
@@ -126,11 +131,13 @@ def _check_fallback(providers: Sequence[ProviderSettings]) -> None:
 def _check_packages(provider: ProviderSettings, settings: Mapping[str, Setting], environ: Mapping[str, str]) -> None:
     """Refuse a provider whose credential needs a package that is not installed."""
     credential = provider.credential or PRESETS[provider.type].credential
-    if credential is not Credential.AZURE or provider.keys or EntraApplication.of(environ) is not None:
+    if credential not in AUTHORIZED or provider.keys:
         return
-    if not _is_installed("azure.identity"):
-        variable = settings["type"].env
-        raise SettingError(f"{variable} {provider.type} needs packages that are not installed; {INSTALL_AZURE}")
+    if credential is Credential.AZURE and EntraApplication.of(environ) is not None:
+        return
+    if not _is_installed(_MODULES[credential]):
+        variable, remedy = settings["type"].env, how_to_install(credential.value)
+        raise SettingError(f"{variable} {provider.type} needs packages that are not installed; {remedy}")
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

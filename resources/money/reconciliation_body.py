@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from msgspec import Meta, field
 
+from installation import COMMAND
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
 from resources.money.prices import read_day_or_time
@@ -19,7 +20,7 @@ MAX_DAYS: Final = 93
 """The days that one request may be about: a quarter."""
 
 MAX_NAMES: Final = 100
-READ_FROM_FILES = "has reports that are files: python server.py reconcile --provider {} --file .. compares with them"
+READ_FROM_FILES = f"has reports that are files: {COMMAND} reconcile --provider {{}} --file .. compares with them"
 
 
 def _provider(value: object) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -37,7 +38,23 @@ class LazyCommand(click.Command):
 
 
 class LazyGroup(SettingsGroup):
-    """A group that imports a command when it is called. To list its commands it needs none of them."""
+    """A group that imports a command when it is called. To list its commands it needs none of them.
+
+    Args:
+        topics: The names of its commands in the order of its help, by the heading that they stand under.
+        more: What click takes for a group.
+    """
+
+    def __init__(self, *, topics: Mapping[str, Sequence[str]] = MappingProxyType({}), **more: Any) -> None:
+        super().__init__(**more)
+        self._topics = topics
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by topic, then its own options; the settings are in the help of a command."""
+        for topic, names in self._topics.items():
+            with formatter.section(topic):
+                formatter.write_dl([(name, self.commands[name].help or "") for name in names])
+        click.Command.format_options(self, ctx, formatter)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -6,11 +6,13 @@ import asyncio
 import fcntl
 import logging
 import os
+import shutil
 import socket
 import sys
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from ipaddress import ip_address
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
@@ -141,6 +143,7 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
             server = await open_supervisor(settings, handover, database, stack)
         renew.set_result(server.renew)
         warn_of_plain_http(settings, sockets)
+        logger.info("the data-dir is %s", settings.data_dir.resolve())
         logger.info("AI Bridge is listening on %s", url)
         stack.enter_context(announced(LocalServer(url, chosen_database(settings))))
         if greeting:
@@ -170,10 +173,7 @@ async def open_supervisor(
     Raises:
         WorkerError: none serves.
     """
-    metrics = stack.enter_context(TemporaryDirectory(prefix="aibridge-metrics-"))
-    descriptor = os.open(metrics, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    stack.callback(os.close, descriptor)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)  # what is locked is not cleaned away as old, see tmpfiles.d(5)
+    metrics = open_metrics_folder(settings.data_dir / "metrics", stack)
     environ = os.environ | {FOLDER_VARIABLE: metrics}
     authority = await open_server_authority(settings, database, stack)
     supervisor = Supervisor(
@@ -185,6 +185,34 @@ async def open_supervisor(
     stack.push_async_callback(supervisor.stop)
     await supervisor.start()
     return supervisor
+
+
+def open_metrics_folder(parent: Path, stack: AsyncExitStack) -> str:
+    """Make a folder for the metrics of the workers, removed with the stack. Those that killed servers left are removed.
+
+    Raises:
+        StartError: It cannot be made.
+    """
+    try:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for left in parent.iterdir():
+            with suppress(BlockingIOError), _opened(left) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # none that a server uses
+                shutil.rmtree(left)
+        folder = stack.enter_context(TemporaryDirectory(dir=parent))
+        fcntl.flock(stack.enter_context(_opened(Path(folder))), fcntl.LOCK_SH)
+    except OSError as error:
+        raise StartError(f"the data-dir {parent.parent} cannot be used: {error.strerror}: {error.filename}") from error
+    return folder
+
+
+@contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 async def demo_greeting(url: str, settings: Settings, identities: Identities, database: Database) -> str:

@@ -1,9 +1,9 @@
 """The supervisor: keeps several worker processes serving on the same sockets. It serves nothing itself.
 
-A worker is a new interpreter that runs `runtime/processes/worker.py`. Its standard input is a socket. On it the worker
-gets its configuration as one line of JSON, and sends one line back: empty when it serves, else the reason why not.
-After that the socket carries messages about limits; see `runtime/authority`. End of file means that the supervisor is
-gone, and the worker ends at once.
+A worker is a new interpreter that runs `runtime/processes/worker.py`, started as this one was. Its standard input is a
+socket. On it the worker gets its configuration as one line of JSON, and sends one line back: empty when it serves, else
+the reason why not. After that the socket carries messages about limits; see `runtime/authority`. End of file means that
+the supervisor is gone, and the worker ends at once.
 
 SIGTERM makes a worker drain, SIGHUP makes it retire: take no new connection, but refuse nothing on those it has.
 """
@@ -15,7 +15,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 import time
 from asyncio.subprocess import Process
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,6 +26,7 @@ from typing import Self
 import msgspec
 
 from runtime.authority import ServerAuthority, SupervisorLink
+from runtime.isolated import command
 from runtime.jobs import Job, Jobs
 
 START_SECONDS = 60.0
@@ -81,8 +81,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                PROGRAM,
+                *command(PROGRAM),
                 stdin=theirs.fileno(),
                 pass_fds=handover.sockets,
                 env=environ,

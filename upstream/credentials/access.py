@@ -29,9 +29,6 @@ class Credential(StrEnum):
 AUTHORIZED = frozenset({Credential.AWS, Credential.GOOGLE, Credential.AZURE})
 """Credentials that an authorizer makes where the provider has no key."""
 
-INSTALL_AZURE = "pip install azure-identity"
-"""What to do where the package for a credential is missing."""
-
 _KEY_HEADERS = {
     Credential.X_API_KEY: "X-Api-Key",
     Credential.X_GOOG_API_KEY: "X-Goog-Api-Key",

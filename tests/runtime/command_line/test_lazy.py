@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import click
+from click.testing import CliRunner
 
 from server import COMMANDS, main
 from tests.cases import for_each
@@ -56,3 +58,10 @@ def test_output_that_has_no_room_is_said_in_one_line(called):
         printing = subprocess.run(command, check=False, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
     said = b"Error: standard output cannot be written: No space left on device\n"
     assert (printing.returncode, printing.stderr) == (1, said)
+
+
+def test_the_help_lists_each_command_once_under_a_topic_and_no_setting():
+    result = CliRunner().invoke(main, ["--help"])
+    listed = re.findall(r"^  ([a-z]+)  +[A-Z]", result.output, re.MULTILINE)
+    assert listed == list(COMMANDS)
+    assert "--http-address" not in result.output

@@ -1,0 +1,57 @@
+"""Whether this AI Bridge runs from its folder or is installed from the wheel, and what follows from that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from platformdirs import user_data_dir
+
+from version import VERSION
+
+ROOT = Path(__file__).parent
+IS_INSTALLED = ROOT.name == "_app"
+"""Whether it is installed from the wheel, which has this folder as `aibridge/_app`."""
+COMMAND = "aibridge" if IS_INSTALLED else "python server.py"
+"""How it is called, in messages."""
+
+
+def version_and_commit() -> str:
+    """The version, and the commit if it is known."""
+    try:
+        commit = (ROOT / "COMMIT").read_text().split()[0]
+    except OSError:
+        commit = _commit_of_clone()
+    return f"{VERSION} ({commit})" if commit else VERSION
+
+
+def _commit_of_clone() -> str:
+    if not (ROOT / ".git").exists():
+        return ""
+    command = ["git", "-C", str(ROOT), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):  # no git, or the folder of another account
+        return ""
+
+
+def how_to_install(extra: str) -> str:
+    """The command that installs what an extra needs."""
+    if IS_INSTALLED:
+        return f'pip install "aibridge[{extra}]=={VERSION}"'
+    separate = ROOT / f"requirements-{extra}.txt"
+    return f"pip install -r {separate.name if separate.exists() else 'requirements.txt'}"
+
+
+def default_data_dir() -> str:
+    """Where data is kept unless the operator says where.
+
+    From a clone it is its folder `data`. An installed bridge keeps it in the platform's folder for data of the account, or
+    in `aibridge-data` below the current folder if the account has no home that it may write to.
+    """
+    if not IS_INSTALLED:
+        return "data"
+    if os.environ.get("XDG_DATA_HOME") or os.access(Path("~").expanduser(), os.W_OK):
+        return user_data_dir("aibridge", appauthor=False)
+    return "aibridge-data"

@@ -1,0 +1,90 @@
+"""The bridge as pip installs it, outside the folder that it was built from."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from handlers.dashboard import LIBRARIES
+from tests.polling import poll
+from tests.release.bridge_of_wheel import InstalledBridge
+from tests.server_process import ROOT
+from version import VERSION
+
+
+def uses(bridge):
+    """Use a bridge as a newcomer does."""
+    assert bridge.get("/readyz")
+    assert bridge.call()["choices"]
+    (call,) = poll(lambda: bridge.get_json("/api/v2/aibridge/interceptions")["results"])
+    assert (call["provider"], call["initiator"]["username"]) == ("demo", "demo")
+    page = bridge.get("/").decode()
+    assert "<title>AI Bridge</title>" in page
+    edition = re.search(r"dashboard/([0-9a-f]{16})/", page)[1]
+    for name in ("js/main.js", "css/base.css", *LIBRARIES):
+        assert bridge.get(f"/dashboard/{edition}/{name}") == (ROOT / "dashboard" / name).read_bytes()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_installed_bridge_serves_its_page_and_records_a_call(
+    installed, mongodb_uri, database_name, tmp_path, workers
+):
+    environ = {
+        "HOME": str(tmp_path),
+        "AIBRIDGE_MONGODB_URI": mongodb_uri,
+        "AIBRIDGE_MONGODB_DATABASE": database_name,
+        "AIBRIDGE_WORKERS": workers,
+    }
+    with InstalledBridge(installed / "bin/aibridge", tmp_path, "serve", "--demo", **environ) as bridge:
+        uses(bridge)
+        assert bridge.stop() == 0
+    data_dir = tmp_path / ".local/share/aibridge"
+    bridge.stderr.find(rf"the data-dir is {data_dir}$")
+    assert [path.name for path in tmp_path.iterdir()] == [".local"]
+    assert (data_dir / "demo-token").read_text() == bridge.token + "\n"
+
+
+def run(command, *arguments, **more):
+    done = subprocess.run([command, *arguments], capture_output=True, text=True, timeout=60, check=False, **more)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_command_says_its_version_and_commit_and_is_found_through_a_link(installed, tmp_path):
+    (tmp_path / "aibridge").symlink_to(installed / "bin/aibridge")
+    code, said, _ = run(tmp_path / "aibridge", "--version")
+    assert code == 0
+    assert re.fullmatch(rf"AI Bridge {re.escape(VERSION)} \((unknown|[0-9a-f]{{40}}(\+changed)?)\)\n", said)
+
+
+def test_what_is_missing_is_named_with_the_command_that_installs_it(installed, tmp_path):
+    environ = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "AIBRIDGE_MONGODB_URI": "mongodb://127.0.0.1:1"}
+    azure = {
+        "AIBRIDGE_PROVIDER_0_TYPE": "azure",
+        "AIBRIDGE_PROVIDER_0_NAME": "azure",
+        "AIBRIDGE_PROVIDER_0_BASE_URL": "https://a.example",
+        "AIBRIDGE_PROVIDER_0_CREDENTIAL": "azure",
+    }
+    _, _, said = run(installed / "bin/aibridge", "serve", env=environ | azure, cwd=tmp_path)
+    assert said.endswith(f'needs packages that are not installed; pip install "aibridge[azure]=={VERSION}"\n')
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.night
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+def test_pip_installs_it_for_each_python_and_an_account_without_a_home_can_start_it(wheel, version, tmp_path):
+    python = shutil.which(f"python{version}")
+    if python is None:
+        pytest.skip(f"there is no Python {version}")
+    environment, folder = tmp_path / "environment", tmp_path / "empty"
+    folder.mkdir()
+    subprocess.run([python, "-m", "venv", environment], check=True)
+    pip = [environment / "bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, f"{wheel}[aws,embedded,google,otel]"], check=True)
+    environ = {"HOME": "/nonexistent", "AIBRIDGE_OTEL_TRACES": "true"}
+    with InstalledBridge(environment / "bin/aibridge", folder, **environ) as bridge:
+        uses(bridge)
+        assert bridge.stop() == 0
+    assert [path.name for path in folder.iterdir()] == ["aibridge-data"]
