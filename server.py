@@ -49,6 +49,7 @@ TOPICS = {
     },
     "Providers and money": {
         "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),
+        "budgets": ("commands.operations", "List budgets with what is spent of them, of a running server."),
         "prices": ("commands.operations", "Show and set own prices, which come before list prices."),
         "spend": ("commands.operations", "Write what calls cost."),
         "reconcile": ("commands.reconcile", "Compare the records with what a provider reports, by day and model."),

@@ -425,6 +425,7 @@ def _cell(value: Any) -> str:
 
 
 audit = resource("audit")
+budgets = resource("budgets")
 clients = resource("clients")
 errors = resource("errors")
 groups = resource("groups")

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from msgspec import UNSET, structs
+from msgspec import structs
 
 from intercept.ids import format_id
 from limits.authority import Authority
 from limits.calendar import bounds_of, from_ns, to_ns
-from limits.limit import UNLIMITED, Of, Period, micro_dollars_of
-from limits.policies.compiled import Level, PolicyHolder, budget_limit, group_key, member_key, token_key
-from limits.policies.policy import AnyPolicy, Budget, Policy
+from limits.limit import UNLIMITED, Period, micro_dollars_of
+from limits.policies.compiled import PolicyHolder, budget_limit
+from limits.policies.policy import Budget
 from limits.request_limits import Client, RequestLimits
 from resources.fields import word
 from storage.accounts.identities import Identities
-from storage.accounts.users import User
 from storage.mongo.database import Database
+from storage.policies.budgets import budgets_of, spend_by_key
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
 from storage.queries.money import spend_by_token
 from storage.queries.questions.questions import Questions
@@ -122,54 +122,3 @@ class RestoredBudgets:
         for user, usd in spent.items():
             for limit in self._limits.budgets_of(Client("", format_id(user))):
                 self._authority.restore(limit, micro_dollars_of(usd), begin)
-
-
-def budgets_of(policies: Iterable[tuple[PolicyHolder, AnyPolicy]]) -> Iterator[tuple[PolicyHolder, str, Budget]]:
-    """Every budget of policies, with whose it is and in which part."""
-    for source, policy in policies:
-        if policy.limits is UNSET:
-            continue
-        if isinstance(policy, Policy):
-            parts = [("", policy.limits)]
-        else:
-            shared = policy.limits
-            parts = [
-                (name, one) for name, one in (("each_member", shared.each_member), ("together", shared.together)) if one
-            ]
-        for name, limits in parts:
-            if limits.budget is not UNSET:
-                yield source, name, limits.budget
-
-
-def spend_by_key(
-    spend: Mapping[tuple[UUID, str], Decimal],
-    users: Mapping[UUID, User],
-    wanted: Collection[tuple[PolicyHolder, str]],
-    binding: Mapping[str, Sequence[str]],
-) -> Mapping[tuple[Of, str], Decimal]:
-    """What was spent, by what the limits of policies count it under. Of members all who spent something are there.
-
-    Args:
-        spend: In dollars, by user and token.
-        users: Those users.
-        wanted: Whose budgets, and of which part.
-        binding: The tokens by which others are bound.
-    """
-    levels = {source.level for source, part in wanted if part != "together"}
-    groups = {source.key for source, part in wanted if part == "together"}
-    of_members = bool(levels - {Level.TOKEN})
-    spent: defaultdict[tuple[Of, str], Decimal] = defaultdict(Decimal)
-    for (user_id, token), usd in spend.items():
-        keys = []
-        if of_members:
-            keys.append((Of.USER, member_key(format_id(user_id))))
-        if Level.TOKEN in levels:
-            keys += [(Of.TOKEN, token_key(one)) for one in (token, *binding.get(token, ()))]
-        if "" in groups:
-            keys.append((Of.GROUP, group_key(Level.EVERYONE)))
-        user = users.get(user_id)
-        own = set(map(format_id, user.group_ids)) if user else set()
-        keys += [(Of.GROUP, group_key(group)) for group in own & groups]
-        for key in keys:
-            spent[key] += usd
-    return spent

@@ -5,6 +5,7 @@ from __future__ import annotations
 from handlers.api import (
     accounts,
     audit,
+    budgets,
     demo_company,
     limits,
     money,
@@ -22,7 +23,7 @@ from handlers.operations.operation import by_path, operations_of
 OPERATIONS = [
     *operations_of(
         (
-            *(accounts, audit, demo_company, devices, interceptions, limits, money, policies, providers),
+            *(accounts, audit, budgets, demo_company, devices, interceptions, limits, money, policies, providers),
             *(sessions, statistics, views, vocabulary, webhooks, what_if),
         )
     ),

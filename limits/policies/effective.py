@@ -182,6 +182,12 @@ class PolicyBook:
             for one in policies.values():
                 yield one.source, one.policy
 
+    def shared_limits(self) -> Iterator[Applied]:
+        """The limits that count together whoever calls: of everyone, groups and tokens."""
+        for policies in self._policies.values():
+            for one in policies.values():
+                yield from (limit for limit in one.limits_of("") if limit.limit.of is not Of.USER)
+
     def put(self, source: PolicyHolder, policy: AnyPolicy) -> None:
         """Add a policy; it replaces the one with the same source."""
         self._policies[source.level][source.key] = self._compile(source, policy)

@@ -155,6 +155,7 @@ def test_a_token_is_replaced_and_works_on_for_a_while(run, output):
         (["interceptions", "list", "--limit", "1001"], "Pagination limit must be in range (0, 1000]"),
         (["interceptions", "list", "--q", "status:model"], 'has invalid value "model"'),
         (["limits", "show"], "only a running server knows this: give its address with --url"),
+        (["budgets", "list"], "only a running server knows this: give its address with --url"),
         (["views", "list"], "this is about who asks: give the address of a server with --url"),
     ],
 )

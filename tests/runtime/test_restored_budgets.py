@@ -17,11 +17,12 @@ from limits.limiter import Limiter
 from limits.policies.compiled import Level, PolicyHolder, budget_limit
 from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
 from limits.request_limits import LimitSettings, RequestLimits
-from runtime.restored_budgets import RestoredBudgets, spend_by_key
+from runtime.restored_budgets import RestoredBudgets
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, Role
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
+from storage.policies.budgets import spend_by_key
 from storage.policies.documents import KeptPolicy
 from storage.policies.followed import FollowedPolicies
 from tests.storage.rollup_checks import MIDNIGHT, Call, write

@@ -1,0 +1,85 @@
+"""`GET /api/v2/aibridge/budgets`: every budget, what is spent of it, and when it will be used up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+from handlers.api.policies import effective_of, limits_of_user
+from handlers.bridge import Bridge
+from handlers.operations.operation import READERS, Ask, operation
+from handlers.operations.query import Paged
+from limits.limit import Kind, Limit, LimitState, Of
+from limits.policies.compiled import Applied, Level, PolicyHolder
+from resources.fields import ListPage
+from resources.money.budgets import BudgetUse
+from storage.accounts.users import User
+from storage.policies.budgets import budgets_of, spend_by_key
+from storage.queries.money import spend_by_token
+
+LONGEST_PERIOD: Final = timedelta(days=31)
+PACE_DAYS: Final = 7
+AT_ONCE: Final = 100
+"""Budgets whose states are read together."""
+
+
+@operation("GET", "budgets", READERS, tag="limits")
+async def list_budgets(ask: Ask, query: Paged) -> ListPage[BudgetUse]:
+    """List budgets.
+
+    Of everyone, groups, users and tokens; those first of which the largest part is spent. A budget that each member has
+    is listed for those who spent something in the last 31 days. Readers see none of tokens.
+    """
+    bridge, now = ask.bridge, ask.bridge.now()
+    spent = await spend_by_token(bridge.questions, now - LONGEST_PERIOD, now)
+    users = await bridge.identities.users_by_id({user for user, _ in spent})
+    budgets = _budgets(bridge, users, of_tokens=ask.user.role.sees_everything)
+    states: list[LimitState] = []
+    limits = list(budgets)
+    for start in range(0, len(limits), AT_ONCE):
+        states += await bridge.overload.states(limits[start : start + AT_ONCE])
+    states.sort(key=_part_used, reverse=True)
+    paces = await _paces(bridge, users)
+    page = states[query.offset : query.offset + query.limit]
+    return ListPage(
+        len(states),
+        [
+            BudgetUse.of_state(one, name, paces.get(_whose(one.limit), 0.0), now, applied)
+            for one in page
+            for name, applied in [budgets[one.limit]]
+        ],
+    )
+
+
+def _budgets(bridge: Bridge, users: Mapping[UUID, User], *, of_tokens: bool) -> dict[Limit, tuple[str, Applied | None]]:
+    """The budgets that hold, with the name of whose each is, and the policy that it is from."""
+    found: dict[Limit, tuple[str, Applied | None]] = {}
+    for user in users.values():
+        for limit, applied in limits_of_user(bridge, user, effective_of(bridge, user)):
+            if limit.of is Of.USER and (applied is None or applied.replaced_by is None):
+                found.setdefault(limit, (user.username, applied))
+    for one in bridge.policies.book.shared_limits():
+        if of_tokens or one.limit.of is not Of.TOKEN:
+            found.setdefault(one.limit, (one.source.name, one))
+    return {limit: whose for limit, whose in found.items() if limit.kind is Kind.BUDGET}
+
+
+def _part_used(state: LimitState) -> float:
+    return state.used / state.limit.maximum if state.limit.maximum else 1.0
+
+
+def _whose(limit: Limit) -> tuple[Of, str]:
+    """Of what a limit is, and the id: a budget of the settings and one of a policy are counted under other keys."""
+    return limit.of, limit.key.partition(":")[2]
+
+
+async def _paces(bridge: Bridge, users: Mapping[UUID, User]) -> dict[tuple[Of, str], float]:
+    """What each spent a day in the last days, in US dollars."""
+    now = bridge.now()
+    spent = await spend_by_token(bridge.questions, now - timedelta(days=PACE_DAYS), now)
+    binding = await bridge.identities.binding_of({token for _, token in spent})
+    wanted = [(source, part) for source, part, _ in budgets_of(bridge.policies.book)]
+    by_key = spend_by_key(spent, users, [*wanted, (PolicyHolder(Level.USER), "")], binding)
+    return {(of, key.partition(":")[2]): float(usd) / PACE_DAYS for (of, key), usd in by_key.items()}

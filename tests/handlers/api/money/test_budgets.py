@@ -1,0 +1,80 @@
+"""Every budget with what is spent of it, by HTTP, and when it will be used up."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from intercept.refusals import Rule
+from limits.limit import Kind, Limit, LimitState, Of, Period
+from resources.money.budgets import BudgetUse
+from storage.accounts.users import Role
+from tests.cases import for_each
+from tests.handlers.api.money.test_spend import record
+
+PATH = "/api/v2/aibridge/"
+NOON = datetime(2026, 12, 19, 12, tzinfo=UTC)
+
+
+def budget(usd, period):
+    return {"budget": {"usd": usd, "period": period}}
+
+
+@pytest.mark.bridge(user_budget_usd=Decimal(40), user_budget_period=Period.WEEK)
+@pytest.mark.gen_test
+async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
+    async def put(whose, limits):
+        body = json.dumps({"limits": limits}).encode()
+        assert (await running.request("PUT", f"{PATH}policies/{whose}", running.headers, body)).status == 200
+
+    async def budgets(query="", headers=None):
+        response = await running.request("GET", f"{PATH}budgets{query}", headers or running.headers)
+        return response.status, json.loads(response.body)
+
+    await put("everyone", {"together": budget("0.01", "month")})
+    await put("users/ada", budget("0.0001", "day"))
+    recorded = await record(running)
+    await put(f"tokens/{recorded['api_key_id']}", budget("5", "day"))
+    status, listed = await budgets()
+    cost = recorded["cost"]["usd"]
+    spent = math.ceil(cost * 1_000_000) / 1_000_000  # limits count whole micro-dollars
+    shown = [(one["of"], one["name"], one["source"]["level"], one["used_usd"]) for one in listed["results"]]
+    assert (status, listed["count"], shown) == (
+        200,
+        4,
+        [
+            ("user", "ada", "user", spent),
+            ("group", "", "everyone", spent),
+            ("user", "ada", "settings", spent),
+            ("token", recorded["api_key_id"], "token", 0),
+        ],
+    )
+    assert {one["pace_usd"] for one in listed["results"]} == {cost / 7}
+    assert [one["used_up_at"] is None for one in listed["results"]] == [False, True, True, True]
+    _, page = await budgets("?limit=1&offset=2")
+    assert (page["count"], [one["source"]["level"] for one in page["results"]]) == (4, ["settings"])
+    _, seen = await budgets(headers=await running.user("rita", Role.READER))
+    assert [one["of"] for one in seen["results"]] == ["user", "group", "user"]
+    assert (await budgets(headers=await running.user("bob")))[0] == 403
+
+
+@for_each(
+    ("used", "pace", "used_up_at"),
+    [
+        (40, 20, "2026-12-22T12:00:00.000Z"),
+        (40, 5, None),  # it starts again before
+        (40, 0, None),
+        (100, 5, "2026-12-19T12:00:00.000Z"),
+    ],
+)
+def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_period_ends(used, pace, used_up_at):
+    limit = Limit(Kind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000)
+    state = LimitState(
+        limit, used * 1_000_000, (100 - used) * 1_000_000, 0, int(timedelta(days=10) / timedelta(microseconds=1)) * 1000
+    )
+    shown = BudgetUse.of_state(state, "ada", pace, NOON, None)
+    assert (shown.used_up_at, shown.resets_at) == (used_up_at, "2026-12-29T12:00:00.000Z")
