@@ -32,14 +32,14 @@ async def list_budgets(ask: Ask, query: Paged) -> ListPage[BudgetUse]:
     Of everyone, groups, users and tokens; those first of which the largest part is spent. A budget that each member has
     is listed for those who spent something in the last 31 days. Readers see none of tokens.
     """
-    bridge, now = ask.bridge, ask.bridge.now()
+    bridge, overload, now = ask.bridge, ask.bridge.overload, ask.bridge.now()
     spent = await spend_by_token(bridge.questions, now - LONGEST_PERIOD, now)
     users = await bridge.identities.users_by_id({user for user, _ in spent})
     budgets = _budgets(bridge, users, of_tokens=ask.user.role.sees_everything)
     states: list[LimitState] = []
     limits = list(budgets)
     for start in range(0, len(limits), AT_ONCE):
-        states += await bridge.overload.states(limits[start : start + AT_ONCE])
+        states += await overload.states(limits[start : start + AT_ONCE])
     states.sort(key=_part_used, reverse=True)
     paces = await _paces(bridge, users)
     page = states[query.offset : query.offset + query.limit]
@@ -82,4 +82,4 @@ async def _paces(bridge: Bridge, users: Mapping[UUID, User]) -> dict[tuple[Of, s
     binding = await bridge.identities.binding_of({token for _, token in spent})
     wanted = [(source, part) for source, part, _ in budgets_of(bridge.policies.book)]
     by_key = spend_by_key(spent, users, [*wanted, (PolicyHolder(Level.USER), "")], binding)
-    return {(of, key.partition(":")[2]): float(usd) / PACE_DAYS for (of, key), usd in by_key.items()}
+    return {(of, key.partition(":")[2]): round(float(usd) / PACE_DAYS, 6) for (of, key), usd in by_key.items()}

@@ -34,6 +34,7 @@ class BudgetUse(Struct):
     reserved_usd: Annotated[Dollars, doc("Held back for calls in progress.")]
     source: PolicySource
     shadow: Annotated[bool, doc("Whether it only counts, and refuses nothing.")]
+    id: Annotated[str, doc("Stays while its period and what it is counted under do.")]
 
     @classmethod
     def of_state(cls, state: LimitState, name: str, pace_usd: float, now: datetime, applied: Applied | None) -> Self:
@@ -51,6 +52,7 @@ class BudgetUse(Struct):
             reserved_usd=state.reserved / MICRO_DOLLARS,
             source=PolicySource.of(applied.source if applied else None),
             shadow=limit.shadow,
+            id=f"{limit.rule}:{limit.key}:{limit.period}",
         )
 
 

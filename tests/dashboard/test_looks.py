@@ -33,6 +33,7 @@ VIEWS = {
     "usage": ".gauges",
     "groups/{group}": ".detail .token",
     "policies/groups%2F{group}": ".policy textarea",
+    "budgets": "td .track",
     "prices": ".recosts form",
     "bill": ".form.across",
     "webhooks/{webhook}": ".switches",
@@ -68,6 +69,7 @@ HARD_TO_TOUCH = """
 WITH_NAME = {
     "overview?by=user&range=7d&q=user:me",
     "interceptions?q=user:me",
+    "budgets",
     "limits",
     "users/{name}",
     "audit?user={name}",
@@ -84,6 +86,8 @@ def scene(site):
     thinking = {"type": "enabled", "budget_tokens": 1024}
     site.send(owner, "PATCH", f"users/{name}", name="W" * 128)
     site.send(owner, "POST", "users/me/tokens", name="W" * 128)
+    budget = {"usd": "10", "period": "day"}
+    site.send(owner, "PUT", f"policies/users/{name}", limits={"budget": budget})
     ids = {
         "name": quote(name, safe=""),
         "id": site.call(

@@ -42,6 +42,7 @@ def test_what_looks_like_markup_stays_text_in_every_other_view(page, site):
     for address in (
         f"sessions/{found[0]['id']}",
         "refusals",
+        "budgets",
         "limits",
         "tokens",
         f"users/{name}",

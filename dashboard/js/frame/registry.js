@@ -6,8 +6,9 @@ const OWNERS = ["owner"];
 const ALL = ["member", ...READERS];
 
 /**
- * `from` is its module, which exports it as its default. `who` may see it, `tab` has it among the tabs at the top. `under` is the tab that it belongs to where it has none, and `short` what it
- * is called beside the others there. `key` goes there behind `g`. `saved`: it has a bar, and its address can be saved; `ofOne`: its id
+ * `from` is its module, which exports it as its default. `who` may see it, `tab` has it among the tabs at the top, called `door` there
+ * where it is not the only view behind it. `under` is the tab that it belongs to where it has none, and `short` what it is called
+ * beside the others there. `key` goes there behind `g`. `saved`: it has a bar, and its address can be saved; `ofOne`: its id
  * says whose. `ofId`: it is another one for each id. `notInDemo`: who looks at the demo company cannot call there.
  */
 export const VIEWS = [
@@ -17,16 +18,17 @@ export const VIEWS = [
   { view: "refusals", title: "Refused calls", short: "Refused", under: "interceptions", who: ALL, saved: true, from: "calls/refusals" },
   { view: "errors", title: "Errors", under: "interceptions", who: ALL, saved: true, from: "calls/errors" },
   { view: "sessions", title: "Sessions", who: ALL, tab: ALL, key: "s", saved: true, ofId: true, from: "sessions/sessions" },
-  { view: "limits", title: "Limits", who: ALL, tab: READERS, key: "l", saved: true, from: "limits/limits" },
+  { view: "budgets", title: "Budgets", door: "Spend", who: READERS, tab: READERS, key: "b", from: "money/budgets" },
+  { view: "limits", title: "Limits", under: "budgets", who: ALL, key: "l", saved: true, from: "limits/limits" },
+  { view: "prices", title: "Prices", under: "budgets", who: AUDITORS, from: "money/prices" },
+  { view: "bill", title: "Bill", under: "budgets", who: AUDITORS, from: "money/bill" },
   { view: "usage", title: "My usage", who: ALL, tab: ["member"], saved: true, ofOne: true, from: "limits/usage" },
   { view: "providers", title: "Providers", who: AUDITORS, tab: AUDITORS, key: "p", saved: true, ofOne: true, from: "providers/providers" },
-  { view: "users", title: "Users", who: READERS, tab: READERS, key: "u", saved: true, ofOne: true, from: "accounts/users" },
+  { view: "users", title: "Users", door: "People", who: READERS, tab: READERS, key: "u", saved: true, ofOne: true, from: "accounts/users" },
   { view: "groups", title: "Groups", under: "users", who: READERS, saved: true, ofOne: true, from: "accounts/groups" },
   { view: "policies", title: "Policies", under: "users", who: AUDITORS, from: "limits/policies" },
-  { view: "prices", title: "Prices", under: "users", who: AUDITORS, from: "money/prices" },
-  { view: "bill", title: "Bill", under: "users", who: AUDITORS, from: "money/bill" },
+  { view: "audit", title: "Audit trail", short: "Audit", under: "users", who: AUDITORS, key: "a", saved: true, from: "accounts/audit" },
   { view: "webhooks", title: "Webhooks", under: "users", who: OWNERS, from: "webhooks/webhooks" },
-  { view: "audit", title: "Audit trail", who: AUDITORS, key: "a", saved: true, from: "accounts/audit" },
   { view: "tokens", title: "Your tokens", who: ALL, key: "t", saved: true, notInDemo: true, from: "accounts/tokens" },
   { view: "connect", title: "Connect", who: ALL, tab: ALL, key: "n", notInDemo: true, from: "start/connect" },
   { view: "device", title: "Sign in a program", who: ALL, ofId: true, notInDemo: true, from: "sign_in/device" },

@@ -43,7 +43,7 @@ export function Shell({ route, user, children }) {
       <nav aria-label="Views">
         ${seen
           .filter(({ tab }) => tab?.includes(user.role))
-          .map(({ view, title: text }) => html`<a key=${view} href=${href(view)} aria-current=${view === (under ?? route.view) ? "page" : undefined}>${text}</a>`)}
+          .map(({ view, title: text, door = text }) => html`<a key=${view} href=${href(view)} aria-current=${view === (under ?? route.view) ? "page" : undefined}>${door}</a>`)}
       </nav>
       <div class="me">
         <button type="button" class="plain keys" aria-label="Keys" onClick=${help.open}><span aria-hidden="true">?</span></button>

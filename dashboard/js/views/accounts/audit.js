@@ -33,7 +33,6 @@ export default function Audit({ route: { params }, route, user }) {
   const choose = chooser(route);
   const isNarrowed = Boolean(chosen.preset || chosen.custom || params.action || params.user);
   return html`
-    <p class="back"><a href=${href("users")}>← Users</a></p>
     <${Bar} route=${route} user=${user} chosen=${chosen} isEver>
       <${Choice} label="Everything" value=${params.action ?? ""} options=${KINDS} onChoose=${(action) => choose({ action })} />
       ${params.user && html`<span class="chip">${params.user}<button type="button" class="plain" aria-label=${`Without ${params.user}`} onClick=${() => choose({ user: "" })}>×</button></span>`}

@@ -49,7 +49,6 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
     <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} />
     <div class="toolbar flow">
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
-      ${seesEverything(me) && html`<a href=${href("audit")}>Audit trail</a>`}
       ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
     </div>
     <${List} view="users" label="Users" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>

@@ -20,7 +20,7 @@ def test_a_user_is_added_in_three_clicks_by_a_name_that_can_be_changed_and_remov
     taken, _ = site.user()
     page.refused.extend(("400", "409"))
     page.open("overview", owner)
-    page.click("nav a", "Users")  # the first
+    page.click("nav a", "People")  # the first
     page.click("button", "Add a user")  # the second
     page.find("dialog input").send_keys("no spaces", Keys.ENTER)
     assert page.find("dialog [role=alert] li").text == (
