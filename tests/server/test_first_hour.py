@@ -20,6 +20,8 @@ COMMAND = ".venv/bin/python "
 OF_A_CLIENT = "claude"
 NOT_FOLLOWED = (
     "make test",
+    "pip install",
+    "aibridge ",
     OF_A_CLIENT,
     "export ANTHROPIC_BASE_URL",
     "export ANTHROPIC_AUTH_TOKEN",
