@@ -17,7 +17,7 @@ from commands.calling import Done, Given, OpenParts, RefusedError, call_there, u
 from handlers.operations.catalogue import BY_PATH
 from limits.policies.compiled import Level
 from limits.policies.reading import fields_of, notes_on, read_policy
-from resources.provider_bodies import NewProvider
+from resources.providers import NewProvider
 from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.users import Role

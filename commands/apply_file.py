@@ -21,10 +21,9 @@ from commands.providers import read_keys, read_text
 from intercept.formats.json_text import decode_unique
 from limits.policies.policy import AnyPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
-from resources.accounts.groups import NewGroup
-from resources.accounts.users import NewUser
+from resources.accounts import NewGroup, NewUser
 from resources.bodies import Body, InvalidBodyError, OtherReaders
-from resources.provider_bodies import NewProvider, check_provider
+from resources.providers import NewProvider, check_provider
 from storage.accounts.groups import MAX_GROUPS_OF_USER
 from storage.accounts.users import IdentityError, checked_group_name
 from storage.policies.documents import kind_of, level_of

@@ -29,7 +29,7 @@ from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets import KnownSecrets
-from resources.provider_bodies import check_provider
+from resources.providers import check_provider
 from resources.shown import shown
 from settings import Settings
 from storage.accounts.audit import Author

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from commands.servers import warning
-from resources.money.prices import read_day_or_time
+from resources.prices import read_day_or_time
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.identities import Identities, IdentityError

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from commands.command import now, run
-from resources.provider_bodies import check_provider
+from resources.providers import check_provider
 from settings import SettingsCommand, declared, flags_of, load, settings_of
 from settings.declarations import DATABASE
 from storage.alerts.webhooks import Webhooks

@@ -10,11 +10,10 @@ import click
 
 from commands.command import TIME, now, run
 from commands.output import show_json, show_table
-from resources.money import reconciliation
-from resources.money.reconciliation import Figures, Reconciled, Verdict
-from resources.money.reconciliation_body import reported_days
-from resources.money.spend import GONE
+from resources import reconciliation
 from resources.ranges import NOT_AFTER, Problems
+from resources.reconciliation import Figures, Reconciled, Verdict, reported_days
+from resources.spend import GONE
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE, RECONCILIATION
 from settings.loading import make_client, report_access

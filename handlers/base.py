@@ -23,7 +23,7 @@ from handlers.identity.credentials import (
 )
 from handlers.identity.forwarded import client_address, scheme_of
 from handlers.identity.same_origin import is_foreign
-from handlers.problems import Problem, database_unavailable
+from handlers.problems import Error, Problem, database_unavailable
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle
 from intercept.callers import client_name
@@ -31,7 +31,6 @@ from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.secrets import scrub_quoted
 from limits.headers import retry_headers
-from resources.errors import Error
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
 from storage.mongo.database import DatabaseUnavailableError

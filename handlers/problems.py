@@ -1,10 +1,11 @@
-"""The bridge's own errors, in the words of the route's dialect and with the plain message at the top."""
+"""The bridge's own errors: on the control plane as they are, on the data plane in the words of the route's dialect."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import UNSET, Struct, UnsetType
 
 from handlers.lifecycle import SHUTTING_DOWN
 from intercept.apis import Dialect
@@ -24,6 +25,21 @@ __all__ = [
 ]
 
 DATABASE_UNAVAILABLE = "The database cannot be reached at the moment. Please try again later."
+
+
+class Validation(Struct):
+    """One thing that is wrong with a request, and where."""
+
+    field: str
+    detail: str
+
+
+class Error(Struct):
+    """Why a request failed."""
+
+    message: str
+    detail: str | UnsetType = UNSET
+    validations: list[Validation] | UnsetType = UNSET
 
 
 class ValidationProblem(Problem):

@@ -1,1 +1,1 @@
-"""What the API shows and reads: a struct for each object, which OpenAPI describes. Pure: no I/O, no clock."""
+"""What the API shows and reads: structs that several modules need, which OpenAPI describes. Pure: no I/O, no clock."""

@@ -9,7 +9,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from intercept.secrets import KnownSecrets
-from resources.provider_bodies import check_provider
+from resources.providers import check_provider
 from runtime.factories import make_network, make_provider
 from runtime.logs import hide_in_logs
 from runtime.process import now as wall_clock

@@ -11,10 +11,24 @@ from handlers.operations.query import Paged
 from handlers.problems import Problem
 from intercept.secrets import scrub_quoted
 from intercept.times import format_time
-from resources.accounts.groups import GroupChange, ListedGroup, NewGroup
-from resources.accounts.sign_ins import ListedSession
-from resources.accounts.tokens import CreatedToken, FoundToken, ListedToken, NewToken, Replacement, TokenText, expiry
-from resources.accounts.users import ListedUser, Me, NewUser, TokenRules, UserChange
+from resources.accounts import (
+    CreatedToken,
+    FoundToken,
+    GroupChange,
+    ListedGroup,
+    ListedSession,
+    ListedToken,
+    ListedUser,
+    Me,
+    NewGroup,
+    NewToken,
+    NewUser,
+    Replacement,
+    TokenRules,
+    TokenText,
+    UserChange,
+    expiry,
+)
 from resources.bodies import Readers
 from resources.fields import Initiator, ListPage, doc
 from settings import TokenCreation

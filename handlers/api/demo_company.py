@@ -8,13 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Annotated, Self
+
+from msgspec import Meta, Struct, structs
 
 from handlers.api.control import IdentifiedHandler
 from handlers.operations.operation import OWNERS, Ask, operation
 from handlers.problems import Problem, sentence
-from resources.demo_company import DemoCompany
-from storage.demo.state import Demo
+from resources.fields import Count, doc, of_fields
+from storage.demo.state import Demo, DemoState
 from storage.mongo.errors import DatabaseRefusalError
+
+
+class DemoCompany(Struct, kw_only=True):
+    """The demo company."""
+
+    state: Annotated[DemoState, doc("`none` if it does not exist, `filling` while a server or a command fills it in.")]
+    calls: Annotated[Count, doc("The number of its calls that are recorded.")]
+    progress: Annotated[float, Meta(ge=0, le=1, description="The progress of filling.")]
+
+    @classmethod
+    def of(cls, demo: Demo) -> Self:
+        """Show it."""
+        return of_fields(cls, structs.asdict(demo), progress=round(demo.progress, 3))
+
 
 ONLY_READ = "The demo company is only looked at: this cannot be done there."
 REFUSED = "{}. The bridge needs the role readWrite on that database too; its name is that of its own with -demo behind."

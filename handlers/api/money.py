@@ -21,14 +21,12 @@ from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
 from resources.bodies import Readers, read_fields
 from resources.fields import WholeList, doc
-from resources.money.prices import PriceBody, PriceListBody, read_day_or_time
-from resources.money.reconciliation import Reconciliation, reconcile
-from resources.money.reconciliation_body import ReconciliationBody
-from resources.money.recosts import RecostBody, read_range
-from resources.money.spend import GONE, SPEND_BY, SPEND_FORMATS, SpendFormat, spend_days, values_of
 from resources.names import Names
+from resources.prices import PriceBody, PriceListBody, RecostBody, read_day_or_time, read_range
 from resources.ranges import Problems
+from resources.reconciliation import Reconciliation, ReconciliationBody, reconcile
 from resources.recorded.export_formats import CSV_TYPE
+from resources.spend import GONE, SPEND_BY, SPEND_FORMATS, SpendFormat, spend_days, values_of
 from settings.loading import report_access
 from storage.mongo.errors import DatabaseRefusalError
 from storage.prices.own_prices import KeptPrices, OwnPrice

@@ -35,10 +35,19 @@ from limits.policies.effective import Effective
 from limits.policies.policy import AnyPolicy, Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_object, read_policy
 from limits.request_limits import Client
-from resources.accounts.policies import Explanation, LimitRule, ListedPolicy
-from resources.accounts.usage import MAX_REFUSALS, MAX_TOKENS, ActiveToken, UserRefusals, UserUsage, count_rules
 from resources.fields import Initiator, ListPage, doc
-from resources.recorded.refusals import Refusal
+from resources.policies import (
+    MAX_REFUSALS,
+    MAX_TOKENS,
+    ActiveToken,
+    Explanation,
+    LimitRule,
+    ListedPolicy,
+    UserRefusals,
+    UserUsage,
+    count_rules,
+)
+from resources.recorded.failures import Refusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import Identity, Token, User
 from storage.policies.documents import kind_of

@@ -16,14 +16,16 @@ from handlers.problems import Problem, ValidationProblem
 from intercept.times import format_time
 from limits.protection.circuit_breaker import CircuitState
 from resources.fields import doc, of_fields
-from resources.provider_bodies import UNKNOWN_TYPE, NewProvider, ProviderChange
 from resources.providers import (
+    UNKNOWN_TYPE,
     ConfiguredProvider,
     DetailedKey,
     DetailedProvider,
     KeyCheck,
     KeyCondition,
     KeyState,
+    NewProvider,
+    ProviderChange,
     ProviderCheck,
     ProviderKey,
     RefusedKey,

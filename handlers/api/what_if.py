@@ -3,18 +3,221 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
+from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Final, Literal, NamedTuple, Self
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, ReadBy, Report, operation
+from intercept.times import format_time
+from limits.limit import Kind
+from limits.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
+from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
+from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.replay import Replay
-from resources.what_if import Progress, Proposal, WhatIf, WhatIfBody
-from storage.mongo.codec import read_ms, write_ms
+from resources.bodies import InvalidBodyError, read_fields
+from resources.fields import Count, Initiator, Time, doc, word
+from resources.limits import MICRO_DOLLARS
+from resources.prices import read_range
+from storage.accounts.users import User
+from storage.mongo.codec import EPOCH, read_ms, write_ms
 from storage.queries.past_calls import Decided, past_calls
 from storage.queries.said_calls import said_calls
+
+MAX_ROWS: Final = 1000
+"""How many limits of users are told, those that refused most."""
+
+NOTHING_PROPOSED: Final = "must have a limit, in each_member or in together, where neither models nor byok is proposed"
+REQUIRED: Final = "is required where neither models nor byok is proposed"
+NOT_REPLAYED: Final[Mapping[str, str]] = {
+    "max_tokens": "cannot be replayed: the record of a call does not have the max_tokens of its request",
+    "recording": "refuses no call, so there is nothing to replay",
+}
+"""Fields of a policy that past calls tell nothing about, and why."""
+_PROPOSED: Final = ("limits", "models", "byok")
+_SECOND_NS: Final = 1_000_000_000
+
+
+class Proposal(NamedTuple):
+    """What is proposed: calls that started in [start, end) and match a search, and a policy of everyone for them."""
+
+    start: datetime
+    end: datetime
+    q: str
+    policy: SharedPolicy
+    retry: bool
+
+    @property
+    def names_models(self) -> bool:
+        """Whether it has rules about what calls requested, and not only limits."""
+        return self.policy.models is not UNSET or self.policy.byok is not UNSET
+
+
+class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A time range, and what a policy of everyone has: at least one of `limits`, `models` and `byok`."""
+
+    from_: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(name="from")
+    limits: SharedLimits | UnsetType = UNSET
+    models: Models | UnsetType = UNSET
+    byok: Byok | UnsetType = UNSET
+    to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
+    q: Annotated[str, doc("A search for the calls, as for interceptions, also by words.")] = ""
+    retry: Annotated[bool, doc("Whether a refused call is tried again after the wait it was told.")] = False
+
+    @classmethod
+    def read(cls, data: bytes, now: datetime) -> Proposal:
+        """Read a body.
+
+        Raises:
+            InvalidBodyError: With everything that is wrong.
+        """
+        given = read_fields(data)
+        allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
+        unknown = f"unknown field; allowed are {', '.join(allowed)}"
+        problems = [(name, NOT_REPLAYED.get(name, unknown)) for name in given if name not in allowed]
+        start = end = now
+        try:
+            start, end = read_range({name: given[name] for name in ("from", "to") if name in given}, now)
+        except InvalidBodyError as error:
+            problems += error.problems
+        if not isinstance(given.get("q", ""), str):
+            problems.append(("q", "must be text"))
+        if not isinstance(given.get("retry", False), bool):
+            problems.append(("retry", "must be true or false"))
+        policy = SharedPolicy()
+        try:
+            policy = read_policy({name: given[name] for name in _PROPOSED if name in given}, SharedPolicy)
+            if policy.models is UNSET and policy.byok is UNSET and not _has_limit(policy):
+                problems.append(("limits", REQUIRED if policy.limits is UNSET else NOTHING_PROPOSED))
+        except InvalidPolicyError as error:
+            problems.append((error.field, error.rule))
+        if problems:
+            raise InvalidBodyError(problems)
+        return Proposal(start, end, given.get("q", ""), policy, given.get("retry", False))
+
+
+class ProposedLimit(Struct):
+    """One of the proposed limits, or a rule."""
+
+    part: Annotated[Literal["each_member", "together"] | None, doc("Null for a rule.")]
+    kind: Annotated[
+        Literal["concurrency", "rate", "tokens", "budget", "models", "byok"],
+        doc("`models` and `byok` are the rules of those names."),
+    ]
+
+    @classmethod
+    def of(cls, name: LimitName) -> Self:
+        """Show its name."""
+        return cls(word(name.part) if name.part else None, word(name.kind))
+
+
+class RefusedOfUser(Struct):
+    """What one limit would have done to one user."""
+
+    limit: ProposedLimit
+    user: Initiator
+    calls: Annotated[Count, doc("All calls of the user.")]
+    refused: Annotated[Count, doc("Those of them that this limit refused first; each once.")]
+    never_admitted: Annotated[Count, doc("Those of these that were not admitted later either.")]
+    longest_wait_seconds: Annotated[
+        float | None,
+        doc("The longest wait: that was told, or with `retry` until a call was admitted. Null where none was."),
+    ]
+
+
+class RefusedOnce(Struct):
+    """A call that would have been refused."""
+
+    id: UUID
+    started_at: Time
+    user: Initiator
+    limit: ProposedLimit
+    maximum: Annotated[float | None, doc("Of the limit: requests, tokens or US dollars. Null for a rule.")]
+    used: Annotated[float | None, doc("How much of it was used then. Null for a rule.")]
+    wait_seconds: Annotated[float | None, doc("Null if no wait helps.")]
+    rule: Annotated[
+        str | UnsetType, doc("The rule in words, such as `everyone allows claude-*`. Absent for a limit.")
+    ] = UNSET
+    model: Annotated[str | UnsetType, doc("The requested model. Absent for a limit.")] = UNSET
+
+    @classmethod
+    def of(cls, one: RefusedCall, users: Mapping[UUID, User]) -> Self:
+        """Show it."""
+        unit = MICRO_DOLLARS if one.limit.kind == Kind.BUDGET else 1
+        return cls(
+            one.id,
+            format_time(EPOCH + timedelta(milliseconds=one.started_ms)),
+            Initiator.of(one.user, users),
+            ProposedLimit.of(one.limit),
+            None if one.rule else one.maximum / unit,
+            None if one.rule else one.used / unit,
+            None if one.wait_ns is None else one.wait_ns / _SECOND_NS,
+            one.rule or UNSET,
+            one.model if one.rule else UNSET,
+        )
+
+
+class WhatIf(Struct, kw_only=True):
+    """How many calls would have been refused, of whom, when, and how long they would have waited."""
+
+    from_: Time = field(name="from")
+    to: Time
+    calls: Count
+    refused: Annotated[Count, doc("Each call once, whatever refused it and how often.")]
+    by: Annotated[list[RefusedOfUser], doc(f"Those that refused most first, at most {MAX_ROWS}.")]
+    first_refused: Annotated[list[RefusedOnce], doc(f"At most {MAX_NAMED}.")]
+
+    @classmethod
+    def of(cls, proposal: Proposal, outcome: ReplayOutcome, users: Mapping[UUID, User]) -> Self:
+        """Show an outcome."""
+        ranked = sorted(outcome.totals.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
+        return cls(
+            from_=format_time(proposal.start),
+            to=format_time(proposal.end),
+            calls=outcome.calls.total(),
+            refused=outcome.refused,
+            by=[
+                RefusedOfUser(
+                    ProposedLimit.of(name),
+                    Initiator.of(user, users),
+                    outcome.calls[user],
+                    totals.refused,
+                    totals.never,
+                    totals.longest_ns / _SECOND_NS if totals.longest_ns else None,
+                )
+                for (name, user), totals in ranked
+            ],
+            first_refused=[RefusedOnce.of(one, users) for one in outcome.first],
+        )
+
+
+class Progress(Struct):
+    """How far a replay is: the time of the calls that it has come to."""
+
+    calls: Count
+    at: Time
+    share: Annotated[float, Meta(ge=0, le=1, description="Of the time range.")]
+
+    @classmethod
+    def at_time(cls, at: datetime, calls: int, share: float) -> Self:
+        """Show how far it is."""
+        return cls(calls, format_time(at), round(share, 4))
+
+
+def _has_limit(policy: SharedPolicy) -> bool:
+    limits = policy.limits or SharedLimits()
+    return any(isinstance(part, Limits) and _any_of(part) for part in (limits.each_member, limits.together))
+
+
+def _any_of(part: Struct) -> bool:
+    return any(getattr(part, name) is not UNSET for name in part.__struct_fields__)
+
 
 _EXAMPLE = {
     "from": "2026-11-16",

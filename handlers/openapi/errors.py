@@ -13,11 +13,10 @@ from handlers.operations.handler import NOT_JSON, TOO_LARGE
 from handlers.operations.operation import MAX_BODY_BYTES
 from handlers.operations.problems import INVALID_BODY
 from handlers.operations.query import INVALID
-from handlers.problems import DATABASE_UNAVAILABLE
+from handlers.problems import DATABASE_UNAVAILABLE, Error, Validation
 from http1.requests import BODY_TOO_SLOW, UNREADABLE
 from http1.server import BODY_SECONDS
 from limits.protection.concurrency import DEFAULT_REQUESTS
-from resources.errors import Error, Validation
 
 RETRY_AFTER = header(Annotated[int, Meta(ge=1)], "Seconds after which to try again.", 1)
 CHALLENGE = header(str, "How to authenticate.", "Bearer")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.base import UNRECOGNISED
+from handlers.monitoring.health import Health, Readiness
 from handlers.openapi.errors import CHALLENGE, problem, retriable
 from handlers.openapi.parts import (
     JSON,
@@ -20,9 +22,7 @@ from handlers.openapi.parts import (
     response,
     shared,
 )
-from resources.accounts.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
-from resources.accounts.sign_ins import SignIn, SignInWays
-from resources.probes import Health, Readiness
+from resources.accounts import SignIn, SignInWays
 
 _COOKIE = {"Set-Cookie": header(str, "The cookie.", "ai_bridge_session=SESSION; HttpOnly; Path=/; SameSite=Strict")}
 _SIGN_OUT = header(

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handlers.api.vocabulary import Vocabulary
 from intercept.secrets import _SHAPES
-from resources.vocabulary import Vocabulary
 from storage.queries.filters.search_language import parse_search
 from tests.server_process import ROOT
 from tests.storage.searches import search_of

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, LimitState, Of
 from limits.request_limits import LimitSettings, Usage
-from resources.accounts.policies import LimitRule
 from resources.limits import KeyUsage, limit_usages
+from resources.policies import LimitRule
 
 NOW = datetime(2026, 11, 30, 23, 59, 58, 700_123, tzinfo=UTC)
 SECOND_NS = 1_000_000_000

@@ -1,6 +1,6 @@
 from msgspec import structs
 
-from resources.provider_bodies import check_provider
+from resources.providers import check_provider
 from storage.providers.documents import ProviderSpec
 
 

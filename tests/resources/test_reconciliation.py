@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from resources.money.reconciliation import reconcile
+from resources.reconciliation import reconcile
 from storage.queries.found import RecordedDay
 from upstream.reports.reported import Reported, ReportedTokens
 

@@ -9,8 +9,8 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.money.spend import SPEND_BY, SPEND_FORMATS
 from resources.names import Names
+from resources.spend import SPEND_BY, SPEND_FORMATS
 from storage.accounts.users import Group, Role, Token, User
 from storage.queries.found import SPEND
 from storage.queries.questions.calendar import Period

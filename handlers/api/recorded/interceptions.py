@@ -18,9 +18,8 @@ from handlers.api.control import PIECE_BYTES
 from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
 from handlers.operations.operation import Ask, Download, Pieces, Stream, operation
 from handlers.operations.query import Paged, Query
-from handlers.problems import Problem, sentence
+from handlers.problems import Error, Problem, sentence
 from intercept.ids import format_id
-from resources.errors import Error
 from resources.fields import doc
 from resources.recorded.export_formats import FORMATS, Format
 from resources.recorded.interceptions import Interception, InterceptionList

@@ -18,9 +18,8 @@ from intercept.times import format_time
 from resources.fields import doc
 from resources.recorded import sessions as resources
 from resources.recorded.export_formats import CSV_TYPE
-from resources.recorded.figures import session_without_texts
-from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, csv_rows
-from resources.recorded.timelines import Timeline
+from resources.recorded.interceptions import session_without_texts
+from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, Timeline, csv_rows
 from storage.accounts.events import Way
 from storage.queries.sessions import SessionOrder, Thread, neighbours_of, refusals_of, session_calls
 

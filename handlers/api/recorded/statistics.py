@@ -24,11 +24,9 @@ from intercept.times import format_time
 from resources.fields import ListPage, doc
 from resources.names import Names
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
-from resources.recorded.errors import ErrorKind, ErrorList, named
 from resources.recorded.export_formats import CSV_TYPE
-from resources.recorded.flat_rows import csv_of
-from resources.recorded.refusals import Refusal
-from resources.recorded.statistics import ReadingProgress, Statistics
+from resources.recorded.failures import ErrorKind, ErrorList, Refusal, named
+from resources.recorded.statistics import ReadingProgress, Statistics, csv_of
 from storage.queries.errors import read_errors
 from storage.queries.facets import Facet, find_facet
 from storage.queries.filters.keys import Term

@@ -13,8 +13,7 @@ from handlers.operations.operation import Ask
 from handlers.operations.problems import INVALID_SEARCH
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets import scrub_quoted
-from resources.recorded.figures import has_texts, session_without_texts, without_texts
-from resources.recorded.interceptions import Interception
+from resources.recorded.interceptions import Interception, has_texts, session_without_texts, without_texts
 from resources.recorded.sessions import Session
 from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Annotated, ClassVar, Literal
 from urllib.parse import parse_qsl
 
 import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.api.accounts import OWNERS_CREATE, check_creation
 from handlers.api.sign_in.sign_in import SmallBodyHandler
@@ -20,18 +22,77 @@ from handlers.problems import Problem
 from intercept.callers import client_name
 from limits.headers import retry_headers
 from limits.protection.mixin import client_key
-from resources.accounts.devices import (
-    GRANT_TYPE,
-    DeviceAnswer,
-    DeviceCode,
-    DeviceError,
-    DeviceLookup,
-    DeviceToken,
-)
+from resources.bodies import Body, Readers, one_of
+from resources.fields import doc
 from storage.accounts.events import Plane, Reason
 from storage.accounts.sign_in.device_states import Device, PollError
 from storage.accounts.sign_in.devices import DEVICE_SECONDS, POLL_SECONDS, NoTokenError, TooManyDevicesError
 from storage.accounts.users import UnknownIdentityError
+
+MAX_CODE = 64
+GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
+ANSWERS = ("allow", "deny")
+
+
+class DeviceCode(Struct):
+    """What a program is given (RFC 8628 section 3.2)."""
+
+    device_code: Annotated[str, doc("The program requests its token with it, and keeps it secret.")]
+    user_code: Annotated[str, doc("The code that the user enters.")]
+    verification_uri: Annotated[str, doc("Where.")]
+    verification_uri_complete: Annotated[str, doc("The same with the code in it.")]
+    expires_in: Annotated[int, Meta(ge=1, description="The seconds for which both codes are valid.")]
+    interval: Annotated[int, Meta(ge=1, description="The seconds that the program waits between two requests.")]
+
+
+class DeviceToken(Struct):
+    """The token of a program (RFC 6749 section 5.1)."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: Annotated[int, Meta(ge=0, description="The seconds for which it is valid.")]
+
+
+class DeviceError(Struct):
+    """Why a program has no token (RFC 6749 section 5.2, RFC 8628 section 3.5)."""
+
+    error: Literal[
+        "authorization_pending",
+        "slow_down",
+        "access_denied",
+        "expired_token",
+        "invalid_request",
+        "unsupported_grant_type",
+        "temporarily_unavailable",
+    ]
+    error_description: str | UnsetType = UNSET
+
+
+def _code(text: str) -> str:
+    if not 0 < len(text) <= MAX_CODE:
+        raise ValueError(f"must have 1 to {MAX_CODE} characters")
+    return text
+
+
+UserCode = Annotated[str, Meta(min_length=1, max_length=MAX_CODE, description="The code that the program shows.")]
+
+
+class DeviceLookup(Body):
+    """Which program shows a code."""
+
+    readers: ClassVar[Readers] = {"user_code": _code}
+
+    user_code: UserCode
+
+
+class DeviceAnswer(Body):
+    """Whether the program that shows a code may have a token."""
+
+    readers: ClassVar[Readers] = {"user_code": _code, "answer": one_of(ANSWERS, f"must be {' or '.join(ANSWERS)}")}
+
+    user_code: UserCode
+    answer: Literal["allow", "deny"]
+
 
 TOO_MANY_STARTS = "Too many programs of this address asked for a code. Please try again later."
 TOO_MANY_WAIT = "too many programs wait; try again in some minutes"

@@ -19,7 +19,7 @@ from handlers.bridge import Bridge
 from handlers.identity.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, Credentials
 from handlers.problems import Problem
 from limits.headers import retry_headers
-from resources.accounts.sign_ins import SignIn
+from resources.accounts import SignIn
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_in.sessions import Method

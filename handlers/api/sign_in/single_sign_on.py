@@ -19,7 +19,7 @@ from handlers.api.sign_in.sign_in import COOKIE_ATTRIBUTES, HOST
 from handlers.base import BridgeHandler
 from handlers.identity.credentials import FLOW_COOKIE, HOST_FLOW_COOKIE, HOST_SESSION_COOKIE, SESSION_COOKIE
 from handlers.problems import Problem
-from resources.accounts.sign_ins import OpenIDSignIn, SignInWays
+from resources.accounts import OpenIDSignIn, SignInWays
 from storage.accounts.events import Plane, Reason
 from storage.accounts.identities import IdentitiesUnavailableError
 from storage.accounts.sign_in.sessions import Method

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from handlers.api.sign_in.devices import GRANT_TYPE
 from intercept.recording import Keep
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import (
@@ -24,7 +25,6 @@ from limits.policies.policy import (
     SharedPolicy,
     Tokens,
 )
-from resources.accounts.devices import GRANT_TYPE
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import MAX_REDACTING_OF_USER

@@ -3,8 +3,7 @@
 from hypothesis import given
 
 from intercept.records import ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, Try, UserPrompt
-from resources.recorded.figures import without_texts
-from resources.recorded.interceptions import Interception
+from resources.recorded.interceptions import Interception, without_texts
 from storage.recording.documents import ending_fields, start_document
 from tests.storage.any_records import endings, interceptions
 from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept

@@ -6,7 +6,7 @@ import pymongo
 import pytest
 from msgspec import structs
 
-from resources.provider_bodies import check_provider
+from resources.providers import check_provider
 from storage.accounts import audit
 from storage.providers.documents import (
     NewKey,

@@ -23,7 +23,7 @@ from intercept.records import (
     UsageSource,
 )
 from resources.recorded.interceptions import Interception
-from resources.recorded.parts import ToolResult as ShownResult
+from resources.recorded.interceptions import ToolResult as ShownResult
 from storage.prices.pricing import Cost
 from storage.recording import documents
 from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from handlers.api.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewView
 from handlers.operations.problems import NOT_YOUR_VIEW
-from resources.accounts.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewView
 from resources.bodies import NOT_A_SWITCH, InvalidBodyError
 from storage.accounts.users import Role
 from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY

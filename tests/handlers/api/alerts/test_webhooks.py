@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from resources.alerts.webhooks import NOT_A_DESCRIPTION, NOT_A_URL, NOT_TYPES
+from handlers.api.webhooks import NOT_A_DESCRIPTION, NOT_A_URL, NOT_TYPES
 from resources.bodies import NOT_A_SWITCH
 from runtime.alerts import sender
 from runtime.alerts.assembly import start_alerts

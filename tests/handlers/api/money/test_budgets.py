@@ -9,9 +9,9 @@ from decimal import Decimal
 
 import pytest
 
+from handlers.api.budgets import BudgetUse
 from intercept.refusals import Rule
 from limits.limit import Kind, Limit, LimitState, Of, Period
-from resources.money.budgets import BudgetUse
 from storage.accounts.users import Role
 from tests.cases import for_each
 from tests.handlers.api.money.test_spend import record

@@ -8,7 +8,7 @@ import pytest
 
 from handlers.api.money import NO_PROVIDER
 from handlers.operations.operation import NOTE_HEADER
-from resources.money.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, TOO_MANY, TWICE
+from resources.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, TOO_MANY, TWICE
 from storage.prices.own_prices import MAX_PRICES
 from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 

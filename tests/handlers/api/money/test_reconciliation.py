@@ -15,8 +15,8 @@ import pytest
 from handlers.api import money
 from handlers.api.money import NO_KEY, REPORTS_TOO_SLOW
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
-from resources.money.prices import NOT_A_TIME
-from resources.money.reconciliation_body import READ_FROM_FILES
+from resources.prices import NOT_A_TIME
+from resources.reconciliation import READ_FROM_FILES
 from storage.accounts.users import Role
 from storage.derived.rollup import TOKENS
 from storage.prices.pricing import Cost

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from intercept.times import format_time
-from resources.money.prices import NOT_A_TIME
+from resources.prices import NOT_A_TIME
 from resources.ranges import NOT_AFTER
 from storage.accounts.users import Role
 

@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from resources.money.spend import GONE, SPEND_BY
+from resources.spend import GONE, SPEND_BY
 from tests.derived import derive
 from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from resources.provider_bodies import UNKNOWN_TYPE
+from resources.providers import UNKNOWN_TYPE
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import assemble_bridge
 

@@ -9,8 +9,7 @@ from urllib.parse import urlencode
 import pytest
 
 from handlers.api.accounts import OWNERS_CREATE
-from handlers.api.sign_in.devices import TOO_MANY_STARTS
-from resources.accounts.devices import GRANT_TYPE
+from handlers.api.sign_in.devices import GRANT_TYPE, TOO_MANY_STARTS
 from runtime.assembly import DEVICE_STARTS
 from storage.accounts.sign_in import devices
 from storage.accounts.users import Role

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 import pytest
 
+from handlers.api.sign_in.devices import GRANT_TYPE
 from handlers.api.sign_in.sign_in import SIGN_OUT_HEADER
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
-from resources.accounts.devices import GRANT_TYPE
 from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.users import Role
 from tests.bridge import Running

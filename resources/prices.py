@@ -1,4 +1,4 @@
-"""The operator's own prices, as they are sent."""
+"""The operator's own prices as they are sent, and the request to price past calls again."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
+from resources.ranges import Problems, range_of
 from storage.prices.own_prices import MAX_PRICES, MONEY, OwnPrice
 from storage.queries.filters.keys import parse_timestamp
 
@@ -142,3 +143,26 @@ def _repeated(prices: Mapping[int, OwnPrice]) -> Iterator[tuple[str, str]]:
     for number, price in prices.items():
         if first.setdefault(price.key, number) != number:
             yield f"prices[{number}]", TWICE.format(first[price.key])
+
+
+class RecostBody(Body, omit_defaults=True):
+    """Which calls are priced again: those that started in this range."""
+
+    from_: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(name="from")
+    to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
+
+    readers: ClassVar[Readers] = {"from": read_day_or_time, "to": read_day_or_time}
+
+
+def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
+    """Read the two ends of a range.
+
+    Raises:
+        InvalidBodyError: With everything that is wrong.
+    """
+    body: Any = RecostBody.of(given)  # the readers have made times of its texts
+    problems: Problems = []
+    within = range_of(body.from_, body.to or None, problems, now=now, usual=lambda end: end)
+    if problems:
+        raise InvalidBodyError(problems)
+    return within

@@ -1,1 +1,0 @@
-"""Accounts: users, groups, policies, tokens, sign-ins, and the audit trail."""

@@ -1,1 +1,0 @@
-"""Alerts, as the API shows them."""

@@ -1,1 +1,0 @@
-"""Money: own prices, and what calls cost."""
