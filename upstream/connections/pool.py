@@ -71,12 +71,12 @@ class Connections:
 
         Raises:
             TimeoutError: it took too long.
-            NotAllowedError: the host is none of those to connect to.
+            EgressError: the host is none of those to connect to.
             OSError: the name does not exist, or no trusted server answers.
             UnicodeError: it is not a valid name.
         """
         if self._egress_hosts and not is_named(origin.host, self._egress_hosts):
-            raise NotAllowedError("its host is not in egress-hosts")
+            raise EgressError("its host is not in egress-hosts")
         proxy = origin.network.proxy if origin.tls else None
         host, port = (origin.host, origin.port) if proxy is None else (proxy.host, proxy.port)
         async with asyncio.timeout(self._connect_timeout):
@@ -156,7 +156,7 @@ _READ_BYTES: Final = 4096
 _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
-class NotAllowedError(OSError):
+class EgressError(OSError):
     """The host is none of those to connect to. The text is for clients: it does not name the host."""
 
 
@@ -202,7 +202,7 @@ _NO_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNKNOWN_PROTOCOL",
 
 def describe(error: OSError | UnicodeError) -> str:
     """What kept a connection from being made: the name, the way, the other side, or which check of TLS."""
-    if isinstance(error, ProxyError | NotAllowedError):
+    if isinstance(error, ProxyError | EgressError):
         return str(error)
     if isinstance(error, UnicodeError):
         return "its name is not a valid host name"
