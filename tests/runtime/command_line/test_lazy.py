@@ -13,7 +13,8 @@ from click.testing import CliRunner
 
 from server import COMMANDS, main
 from tests.cases import for_each
-from tests.server_process import ROOT
+from tests.server_process import ROOT, ServerProcess
+from version import VERSION
 
 IMPORTED = """
 import json, sys
@@ -25,13 +26,6 @@ import server
 before = imported()
 server.main.resolve_command(None, ["serve"])
 print(json.dumps([before, imported()]))
-"""
-
-PRINTING = """
-import sys, click, server
-
-server.main.add_command(click.Command("print", callback=lambda: click.echo("a table")))
-server.main(sys.argv[1:])
 """
 
 
@@ -51,13 +45,12 @@ def test_a_command_imports_no_other_one_and_the_help_none():
     ]
 
 
-@for_each("called", ["print", "--version"])
-def test_output_that_has_no_room_is_said_in_one_line(called):
+def test_the_version_is_printed_or_it_is_said_that_there_is_no_room_for_it():
+    printed = rf"AI Bridge {re.escape(VERSION)}( \([0-9a-f]{{40}}\))?\n"
+    assert re.fullmatch(printed, ServerProcess("--version").succeeded())
     with Path("/dev/full").open("wb") as full:
-        command = [sys.executable, "-c", PRINTING, called]
-        printing = subprocess.run(command, check=False, cwd=ROOT, stdout=full, stderr=subprocess.PIPE)
-    said = b"Error: standard output cannot be written: No space left on device\n"
-    assert (printing.returncode, printing.stderr) == (1, said)
+        process = ServerProcess("--version", outputs=[full.fileno()])
+    assert process.refused() == (1, "Error: standard output cannot be written: No space left on device\n")
 
 
 def test_the_help_lists_each_command_once_under_a_topic_and_no_setting():
