@@ -21,9 +21,9 @@ from msgspec.json import Decoder
 T = TypeVar("T")
 S = TypeVar("S", bound=Struct)
 
-MAX_MENDED_BYTES: Final = 32 * 1024 * 1024
+MAX_MENDED_BYTES: Final = 24 * 1024 * 1024
 """The largest text that is mended."""
-MAX_MENDED_ESCAPES: Final = 2 * 1024 * 1024
+MAX_MENDED_ESCAPES: Final = 1024 * 1024
 """Backslashes of a text that is mended."""
 MAX_MENDED_HALVES: Final = 64 * 1024
 """Halves of surrogate pairs that are replaced in one text."""

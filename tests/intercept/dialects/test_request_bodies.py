@@ -21,6 +21,7 @@ from intercept.dialects.request_bodies import (
 )
 from intercept.formats.json_text import (
     MAX_MEMBERS,
+    MAX_MENDED_BYTES,
     MAX_MENDED_ESCAPES,
     MAX_MENDED_HALVES,
     MAX_READ_ESCAPES,
@@ -145,45 +146,48 @@ TURNS = b'{"model":"m","messages":['
 TEXT = TURNS + b'{"role":"user","content":"'
 PARTS = TURNS + b'{"role":"user","content":['
 MOST = MAX_READ_VALUES - 20
+# Each is made when it is read: all of them take a gigabyte.
 HOSTILE = {
-    "plain text": filled(TEXT, b"a", b'"}]}'),
-    "escapes": filled(TEXT, rb"\n", b'"}]}'),
-    "pairs": filled(TEXT, rb"\ud83d\ude80", b'"}]}'),
-    "characters of every width": filled(TEXT, "é東🚀".encode(), b'"}]}'),
-    "halves of pairs": TEXT + rb"\ud83d" * MAX_MENDED_HALVES + b"a" * 31 * MIB + b'"}]}',
-    "half a pair behind escapes": TEXT + rb"\n" * (MAX_MENDED_ESCAPES - 9) + b"a" * (28 * MIB - 99) + rb'\ud83d"}]}',
-    "numbers": filled(TURNS, b"0,", b"0]}"),
-    "as many numbers as are read": TURNS + b"0," * MOST + b"0]}",
-    "as many escapes as are read": TEXT + rb"\n" * MAX_READ_ESCAPES + b"a" * 56 * MIB + b'"}]}',
-    "as many escapes in parts": (
+    "plain text": lambda: filled(TEXT, b"a", b'"}]}'),
+    "escapes": lambda: filled(TEXT, rb"\n", b'"}]}'),
+    "pairs": lambda: filled(TEXT, rb"\ud83d\ude80", b'"}]}'),
+    "characters of every width": lambda: filled(TEXT, "é東🚀".encode(), b'"}]}'),
+    "halves of pairs": lambda: TEXT + rb"\ud83d" * MAX_MENDED_HALVES + b"a" * (MAX_MENDED_BYTES - MIB) + b'"}]}',
+    "half a pair behind escapes": lambda: (
+        TEXT + rb"\n" * (MAX_MENDED_ESCAPES - 9) + b"a" * (MAX_MENDED_BYTES - 4 * MIB - 99) + rb'\ud83d"}]}'
+    ),
+    "numbers": lambda: filled(TURNS, b"0,", b"0]}"),
+    "as many numbers as are read": lambda: TURNS + b"0," * MOST + b"0]}",
+    "as many escapes as are read": lambda: TEXT + rb"\n" * MAX_READ_ESCAPES + b"a" * 56 * MIB + b'"}]}',
+    "as many escapes in parts": lambda: (
         PARTS
         + (b'{"type":"text","text":"' + rb"\n" * 2000 + b"a" * 56_000 + b'"},') * (MAX_READ_ESCAPES // 2001)
         + b"0]}]}"
     ),
-    "as many numbers as are passed": filled(
+    "as many numbers as are passed": lambda: filled(
         b'{"model":"m","x":[' + b"0," * (MAX_VALUES - 9) + b'0],"y":"', rb"\n", b'"}'
     ),
-    "objects": filled(TURNS, b"{},", b"{}]}"),
-    "as many objects as are read": TURNS + b"{}," * (MOST // 2) + b"{}]}",
-    "as many tools as are read": b'{"model":"m","tools":[' + b"{}," * (MOST // 2) + b"{}]}",
-    "parts": PARTS + b'{"type":"text","text":"a"},' * (MOST // 4) + b"0]}]}",
-    "large parts": filled(PARTS, b'{"type":"text","text":"' + rb"\n" * 32768 + b'"},', b"0]}]}"),
-    "great depth": filled(TURNS, b"[" * 900 + b"]" * 900 + b",", b"0]}"),
-    "as much depth as is passed": TURNS + (b"[" * 900 + b"]" * 900 + b",") * (MAX_VALUES // 902) + b"0]}",
-    "names": filled(b'{"model":"m",', b'"":0,', b'"k":0}'),
-    "names within": filled(b'{"model":"m","metadata":{', b'"":0,', b'"k":0}}'),
-    "as many names within as are read": b'{"model":"m","metadata":{' + b'"":0,' * MOST + b'"k":0}}',
-    "a long name": filled(b'{"model":"m","', b"k", b'":0}'),
-    "white space": filled(b'{"model":"m",', b" ", b'"k":0}'),
-    "a long number": filled(b'{"model":"m","x":', b"1", b"}"),
-    "no end": filled(TEXT, rb"\n", b""),
+    "objects": lambda: filled(TURNS, b"{},", b"{}]}"),
+    "as many objects as are read": lambda: TURNS + b"{}," * (MOST // 2) + b"{}]}",
+    "as many tools as are read": lambda: b'{"model":"m","tools":[' + b"{}," * (MOST // 2) + b"{}]}",
+    "parts": lambda: PARTS + b'{"type":"text","text":"a"},' * (MOST // 4) + b"0]}]}",
+    "large parts": lambda: filled(PARTS, b'{"type":"text","text":"' + rb"\n" * 32768 + b'"},', b"0]}]}"),
+    "great depth": lambda: filled(TURNS, b"[" * 900 + b"]" * 900 + b",", b"0]}"),
+    "as much depth as is passed": lambda: TURNS + (b"[" * 900 + b"]" * 900 + b",") * (MAX_VALUES // 902) + b"0]}",
+    "names": lambda: filled(b'{"model":"m",', b'"":0,', b'"k":0}'),
+    "names within": lambda: filled(b'{"model":"m","metadata":{', b'"":0,', b'"k":0}}'),
+    "as many names within as are read": lambda: b'{"model":"m","metadata":{' + b'"":0,' * MOST + b'"k":0}}',
+    "a long name": lambda: filled(b'{"model":"m","', b"k", b'":0}'),
+    "white space": lambda: filled(b'{"model":"m",', b" ", b'"k":0}'),
+    "a long number": lambda: filled(b'{"model":"m","x":', b"1", b"}"),
+    "no end": lambda: filled(TEXT, rb"\n", b""),
 }
 
 
 @pytest.mark.timed
 @for_each("name", HOSTILE)
 def test_no_body_is_read_for_long_or_takes_much_memory(name):
-    body = HOSTILE[name]
+    body = HOSTILE[name]()
 
     def read():
         with suppress(InvalidRequestError):
