@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from functools import partial
 from typing import Annotated, Final, Literal, NamedTuple, Self
 from uuid import UUID
 
@@ -27,8 +26,7 @@ from resources.limits import MICRO_DOLLARS
 from resources.prices import read_range
 from storage.accounts.users import User
 from storage.mongo.codec import EPOCH, read_ms, write_ms
-from storage.queries.past_calls import Decided, past_calls
-from storage.queries.said_calls import said_calls
+from storage.queries.past_calls import past_calls
 
 MAX_ROWS: Final = 1000
 """How many limits of users are told, those that refused most."""
@@ -243,36 +241,28 @@ async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)]
         retry=proposal.retry,
         has_price=lambda model: bridge.recorder.has_price(model.provider, model.model, bridge.now()),
     )
-    read = partial(
-        past_calls,
+    start, end, ids = proposal.start, proposal.end, None
+    if query.search.texts is not None:
+        ids = await bridge.questions.find(bridge.search.every(query), start, end)
+    calls = past_calls(
         bridge.database,
         query.conditions,
+        start,
+        end,
         visible_to=ask.visible_to,
         cache_reads=settings.count_cache_reads,
         names_models=proposal.names_models,
+        ids=ids,
     )
-    if query.search.texts is None:
-        await _replay(replay, proposal, read(proposal.start, proposal.end), report)
-    else:
-        days = said_calls(bridge.database, bridge.search.every(query), proposal.start, proposal.end)
-        async with aclosing(days):
-            async for start, end, found in days:
-                await _replay(replay, proposal, read(start, end, ids=frozenset(found.each)), report)
-    await _step_through(replay.finish(write_ms(proposal.end)))
-    users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
-    return WhatIf.of(proposal, replay.outcome, users)
-
-
-async def _replay(
-    replay: Replay, whole: Proposal, read: AsyncGenerator[Sequence[Decided], None], report: Report
-) -> None:
-    """Replay calls, and report how much of the whole range is done."""
-    async with aclosing(read) as pages:
+    async with aclosing(calls) as pages:
         async for page in pages:
             await _step_through(replay.decide(page))
             if page:
                 at = read_ms(page[-1][0].started_ms)
-                await report(Progress.at_time(at, replay.calls, (at - whole.start) / (whole.end - whole.start)))
+                await report(Progress.at_time(at, replay.calls, (at - start) / (end - start)))
+    await _step_through(replay.finish(write_ms(end)))
+    users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
+    return WhatIf.of(proposal, replay.outcome, users)
 
 
 async def _step_through(steps: Iterable[None]) -> None:

@@ -63,20 +63,21 @@ OF_SESSION: Keys = (*ascending("session_id", "root_id"), *_OLDEST_FIRST)
 # Of sessions with more than one call alone, also by what their lists are narrowed and sorted: so these count and sort without
 # looking at each session.
 _SESSIONS_COVERED: Keys = ascending("initiator_id", "client", "interceptions")
-_SESSIONS_SORTED: Keys = ascending("interceptions", "failures", "cost", "lost", "last_active_at")
+_SESSIONS_SORTED: Keys = ascending("failures", "cost", "lost", "last_active_at")
+
+
+def _sorted_sessions_of(field: str) -> Keys:
+    covered = [key for key in _SESSIONS_COVERED if key[0] != field]
+    return (*ascending(field), *_NEWEST_FIRST, *covered, *_SESSIONS_SORTED)
+
+
 SESSIONS_BY_TIME: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED)
-SESSIONS_WITH_FAILURES: Keys = (*_NEWEST_FIRST, *ascending("failures"), *_SESSIONS_COVERED)
-SESSIONS_BY_INITIATOR: Keys = (*ascending("initiator_id"), *_NEWEST_FIRST, *ascending("client"), *_SESSIONS_SORTED)
-SESSIONS_BY_CLIENT: Keys = (*ascending("client"), *_NEWEST_FIRST, *ascending("initiator_id"), *_SESSIONS_SORTED)
-SESSIONS_BY_PROVIDER: Keys = (*ascending("providers"), *_NEWEST_FIRST, *_SESSIONS_COVERED)
-SESSIONS_BY_PROVIDER_NAME: Keys = (
-    *(*ascending("provider_names"), *_NEWEST_FIRST),
-    *(*ascending("initiator_id", "client"), *_SESSIONS_SORTED),
-)
-SESSIONS_BY_MODEL: Keys = (
-    *(*ascending("models"), *_NEWEST_FIRST),
-    *(*ascending("initiator_id", "client"), *_SESSIONS_SORTED),
-)
+SESSIONS_WITH_FAILURES: Keys = (*_NEWEST_FIRST, *_SESSIONS_COVERED, *_SESSIONS_SORTED)
+SESSIONS_BY_INITIATOR: Keys = _sorted_sessions_of("initiator_id")
+SESSIONS_BY_CLIENT: Keys = _sorted_sessions_of("client")
+SESSIONS_BY_PROVIDER: Keys = _sorted_sessions_of("providers")
+SESSIONS_BY_PROVIDER_NAME: Keys = _sorted_sessions_of("provider_names")
+SESSIONS_BY_MODEL: Keys = _sorted_sessions_of("models")
 SESSIONS_BY_ACTIVITY: Keys = (("last_active_at", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_COST: Keys = (("cost", DESCENDING), ("_id", DESCENDING))
 SESSIONS_BY_LOSS: Keys = (("lost", DESCENDING), ("_id", DESCENDING))

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 import bson
@@ -24,11 +22,13 @@ from storage.mongo.database import Database
 from storage.mongo.indexes import BY_ID
 from storage.queries.filters.selection import ENDED, Selection
 from storage.queries.paging import Paging, Position
-
-T = TypeVar("T")
+from storage.queries.questions.sources import ID_BYTES
 
 PAGE: Final = 10_000
 """About how many calls are read at once."""
+
+MAX_FOUND_BY_ID: Final = 50_000
+"""Most calls that are found by their ids; of more, all others are read beside them."""
 
 _COUNTED: Final = ("input_tokens", "output_tokens", "cache_write_input_tokens")
 _CACHE_READS: Final = "cache_read_input_tokens"
@@ -57,9 +57,9 @@ async def past_calls(
     visible_to: UUID | None,
     cache_reads: bool,
     names_models: bool = False,
-    ids: AbstractSet[bytes] | None = None,
+    ids: bytes | None = None,
 ) -> AsyncGenerator[Sequence[Decided], None]:
-    """Read the calls that started in [start, end) and ended. While the caller has a page, the next one is read.
+    """Read the calls that started in [start, end) and ended.
 
     Args:
         database: Where they are.
@@ -69,22 +69,23 @@ async def past_calls(
         visible_to: The user whose calls alone may be seen; None sees all.
         cache_reads: Whether tokens read from a cache count.
         names_models: Whether each has what it requested, which takes several times as long.
-        ids: Of 16 bytes each: only these calls are meant.
+        ids: One behind the other: only these calls are meant.
 
     Raises:
         DatabaseUnavailableError: The database is unavailable, or took longer than `QUERY_SECONDS` for a page.
     """
     found = Selection.of(search_filter, visible_to)
-    if found is None or (ids is not None and not ids):
+    if found is None or ids == b"":
         return
     found = found.within(start, end)
-    if ids is not None and len(ids) <= PAGE:
-        found = replace(found, values={**found.values, "_id": {"$in": [UUID(bytes=one) for one in ids]}})
+    wanted = None if ids is None else {ids[at : at + ID_BYTES] for at in range(0, len(ids), ID_BYTES)}
+    if wanted is not None and len(wanted) <= MAX_FOUND_BY_ID:
+        found = replace(found, values={**found.values, "_id": {"$in": [UUID(bytes=one) for one in wanted]}})
     figures = _figures((*_COUNTED, _CACHE_READS) if cache_reads else _COUNTED)
     make = _named if names_models else _unnamed
-    async with aclosing(ahead(_read(database, found, figures | (_REQUESTED if names_models else {})))) as pages:
+    async with aclosing(_read(database, found, figures | (_REQUESTED if names_models else {}))) as pages:
         async for page in pages:
-            yield [make(row) for row in page if ids is None or row[1] in ids]
+            yield [make(row) for row in page if wanted is None or row[1] in wanted]
 
 
 async def _read(
@@ -109,19 +110,6 @@ async def _read(
             return
         started, id_ = rows[-1][:2]
         behind = [_OLDEST_FIRST.behind(Position(read_ms(started), UUID(bytes=id_)))]
-
-
-async def ahead(pages: AsyncGenerator[T, None]) -> AsyncGenerator[T, None]:
-    """Give the same, and read one ahead meanwhile."""
-    async with aclosing(pages):
-        reading = asyncio.ensure_future(anext(pages, None))  # noqa: TID251 - it is awaited here
-        try:
-            while (page := await reading) is not None:
-                reading = asyncio.ensure_future(anext(pages, None))  # noqa: TID251 - it is awaited here
-                yield page
-        finally:
-            reading.cancel()
-            await asyncio.gather(reading, return_exceptions=True)
 
 
 def _decoded(data: bytes) -> list[tuple[Any, ...]]:

@@ -18,7 +18,7 @@ from pymongo import ASCENDING, DESCENDING
 
 from intercept.records import Status
 from storage.mongo import indexes
-from storage.mongo.database import Collection, Database, command
+from storage.mongo.database import Database, command
 from storage.mongo.documents.rows import PAGE_BYTES, Rows, as_sent
 from storage.mongo.indexes import BY_ID, OF_SESSION, REFUSALS_BY_INITIATOR, SESSIONS_BY_INITIATOR, Keys
 from storage.queries.filters.keys import Conditions
@@ -27,12 +27,6 @@ from storage.queries.filters.selection import is_one_of
 from storage.queries.filters.words import InvalidSearchError, Validation
 from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
 from storage.queries.side_by_side import side_by_side
-
-LOOKED_AT: Final = 3_000
-"""How many sessions with the most of all are looked at for those of a search, before all that it finds are sorted."""
-
-DEARER: Final = 12
-"""How many times longer it takes to look at a session than to sort an entry of an index."""
 
 
 class SessionOrder(StrEnum):
@@ -80,74 +74,11 @@ _ORDERS: Mapping[SessionOrder, tuple[Paging, Keys | None]] = {
 """The order of the list, and its index where it has one of its own."""
 
 
-class _Page(NamedTuple):
-    """Which sessions are read: those that match `every`, behind those that `after` leaves out, in the order of `paging`."""
-
-    every: Sequence[Mapping[str, Any]]
-    after: Sequence[Mapping[str, Any]]
-    paging: Paging
-    limit: int
-    offset: int
-
-
-async def read_session_list(
-    sessions: Collection,
-    conditions: Mapping[str, Any],
-    own: Mapping[str, Any],
-    order: SessionOrder,
-    after_id: UUID | None,
-    *,
-    limit: int,
-    offset: int,
-) -> tuple[int, Rows]:
-    """Count what matches, and read a page (see `storage.queries.paging`); `own` is true of what may be seen.
-
-    Whatever the driver raises passes.
-    """
-    paging, ordered = _ORDERS[order]
-    every = [dict(conditions), dict(own), _EVER, dict(OF_SEVERAL)]
-    after = [] if after_id is None else [paging.behind(await paging.locate(sessions, after_id, own))]
-    page = _Page(every, after, paging, limit, offset)
-    index = _index(every)
-    if ordered is not None and index != indexes.SESSIONS_BY_TIME:
-        count = await _count(sessions, every, index)
-        # About how many sessions come first of all until so many of the search are among them.
-        looked_at = (offset + limit) * await sessions.estimated_document_count() // max(count, 1)
-        found = await _among_first(sessions, page, ordered) if looked_at <= min(LOOKED_AT, count // DEARER) else None
-        return count, await _rows(sessions, page, index) if found is None else found
-    count, rows = await side_by_side(_count(sessions, every, index), _rows(sessions, page, ordered or index))
-    return count, rows
-
-
-async def _rows(sessions: Collection, page: _Page, index: Keys) -> Rows:
-    conditions = {"$and": [*page.every, *page.after]}
-    order, limit = page.paging.order, page.limit
-    cursor = as_sent(sessions).find(conditions, sort=order, hint=index, skip=page.offset, limit=limit)
-    return await Rows(sessions).read(cursor, limit)
-
-
-async def _among_first(sessions: Collection, page: _Page, ordered: Keys) -> Rows | None:
-    """Look for a page among those that come first of all sessions; None where these are not enough."""
-    pipeline: list[dict[str, Any]] = [
-        {"$match": {"$and": [_EVER, dict(OF_SEVERAL), *page.after]}},
-        {"$sort": dict(page.paging.order)},
-        {"$limit": LOOKED_AT},
-        {"$match": {"$and": list(page.every)}},
-        *([{"$skip": page.offset}] if page.offset else []),
-        {"$limit": page.limit},
-    ]
-    rows = await Rows(sessions).read(as_sent(sessions).aggregate(pipeline, hint=dict(ordered)), page.limit)
-    return rows if rows.is_cut or len(rows) == page.limit else None
-
-
-async def _count(sessions: Collection, conditions: Sequence[Mapping[str, Any]], index: Keys) -> int:
-    # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
-    found = await command(sessions, "count", query={"$and": list(conditions)}, hint=dict(index))
-    return int(found["n"])
-
-
 def _index(conditions: Sequence[Mapping[str, Any]]) -> Keys:
-    """Choose the index; the database would choose by samples, and now and then the one that makes it sort."""
+    """Choose the index, which has all that lists are sorted by where many sessions may have the same of its first field.
+
+    The database would choose by samples.
+    """
     if any("_id" in condition for condition in conditions):
         return BY_ID
     fields = {field for condition in conditions for field, value in condition.items() if is_one_of(value)}
@@ -244,10 +175,24 @@ class Sessions:
 
         A page that would have too many bytes is cut: there are fewer documents than `limit`, and more behind them.
         """
+        (paging, ordered), own = _ORDERS[order], visible(visible_to)
+        every = [dict(conditions), own, _EVER, dict(OF_SEVERAL)]
+        index = _index(every)
         async with self._database.query():
-            return await read_session_list(
-                self._sessions, conditions, visible(visible_to), order, after_id, limit=limit, offset=offset
+            after = [] if after_id is None else [paging.behind(await paging.locate(self._sessions, after_id, own))]
+            found = as_sent(self._sessions).find(
+                {"$and": [*every, *after]},
+                sort=paging.order,
+                hint=ordered if ordered and index == indexes.SESSIONS_BY_TIME else index,
+                skip=offset,
+                limit=limit,
             )
+            # Not `count_documents`, an aggregation, which takes a quarter longer to count the entries of an index.
+            count, rows = await side_by_side(
+                command(self._sessions, "count", query={"$and": every}, hint=dict(index)),
+                Rows(self._sessions).read(found, limit),
+            )
+            return int(count["n"]), rows
 
     async def find(self, id_: UUID, *, visible_to: UUID | None) -> dict[str, Any] | None:
         """Return the document of one session; None where there is none that `visible_to`, if not None, may see."""

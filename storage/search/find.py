@@ -29,7 +29,7 @@ from storage.queries.filters.texts import TEXT_FIELDS, Match
 from storage.queries.interceptions import PAGE
 from storage.queries.oldest import oldest_start
 from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, visible
-from storage.queries.questions.questions import CallFinder, FoundCalls
+from storage.queries.questions.questions import CallFinder
 from storage.queries.questions.reading import RowReader
 from storage.search.conditions import CallQuery, conditions_of, positions_of
 from storage.search.segments import IDS, TIMES, Place, Segment, keys_at
@@ -116,7 +116,8 @@ class SearchIndex:
         Where words have an order, the texts of all calls that have the words are read.
         """
 
-        async def find(rows: RowReader, session: Session, start: datetime, end: datetime) -> FoundCalls:
+        async def find(rows: RowReader, start: datetime, end: datetime) -> bytes:
+            session = rows.session
             hits = await find_hits(
                 self._database, session, query, query.selection and query.selection.within(start, end)
             )
@@ -128,7 +129,7 @@ class SearchIndex:
                 if query.has_order:
                     keys, _ = await self._saying(query, session, keys, math.inf, rows=rows)
                 found.append(b"".join([key.id for key in keys]))
-            return FoundCalls(b"".join(found))
+            return b"".join(found)
 
         return find
 

@@ -32,7 +32,6 @@ _NEEDED: Final[Mapping[Order, tuple[str, ...]]] = {
     Order.CACHE: ("cache_read_input_tokens", "cache_write_input_tokens", "input_tokens"),
     Order.CHANGE: ("cost",),
 }
-_SHARE_BITS: Final = 512
 
 
 class UnsupportedOrderError(ValueError):
@@ -168,7 +167,7 @@ def _by_cache(groups: Mapping[Key, Totals]) -> list[Key]:
     def place(key: Key) -> tuple[Any, ...]:
         read, *others = (groups[key].get(name, 0) for name in _NEEDED[Order.CACHE])
         tokens = read + sum(others)
-        return (1, 0, 0) if tokens == 0 else (0, -_share(read, tokens), -tokens)
+        return (1, 0, 0) if tokens == 0 else (0, -read / tokens, -tokens)
 
     return sorted(groups, key=lambda key: (*place(key), least_first(key)))
 
@@ -184,8 +183,7 @@ def _by_change(now: Mapping[Key, Totals], before: Mapping[Key, Totals], counted:
     def place(key: Key) -> tuple[Any, ...]:
         mine, earlier = now[key].get(figure, 0), before.get(key, {}).get(figure, 0)
         if earlier:
-            (above, below), (less, more) = mine.as_integer_ratio(), earlier.as_integer_ratio()
-            return 1, -_share(above * more, below * less), -mine
+            return 1, -mine / earlier, -mine
         return (0, -mine, 0) if mine else (2, 0, 0)
 
     return sorted(now, key=lambda key: (*place(key), least_first(key)))
@@ -203,11 +201,3 @@ def _by_p95(durations: Mapping[Key, int], end: int) -> list[Key]:
         exact[key] = (quantiles(durations[key], (0.95,)) or [0.0])[0]
         (heappush if len(least) < end else heappushpop)(least, exact[key])
     return sorted(exact, key=lambda key: (-exact[key], str(key)))
-
-
-def _share(part: int, whole: int) -> int:
-    """Return a number that orders shares, the same for equal ones: comparing fractions takes ten times as long.
-
-    Two shares differ by 1 / (`whole` of one * `whole` of the other) at least; a `whole` has far fewer than 2^256.
-    """
-    return (part << _SHARE_BITS) // whole

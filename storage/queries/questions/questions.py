@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from pymongo.errors import OperationFailure
 
 from storage.derived.rollup import Bucket, Totals
 from storage.derived.state import counted_until
-from storage.mongo.database import Database, DatabaseUnavailableError, Session
+from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.oldest import calls_in, gone_until, oldest_start
 from storage.queries.questions import calendar
@@ -36,7 +36,7 @@ from storage.queries.questions.groups import (
 from storage.queries.questions.plan import NOTHING, Plan, plan
 from storage.queries.questions.question import Counted, Order, Question
 from storage.queries.questions.reading import MAX_MS, SLICE_CALLS, OnProgress, RowReader, ignore_progress
-from storage.queries.questions.sources import ID_BYTES, Source
+from storage.queries.questions.sources import Source
 from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
@@ -67,21 +67,10 @@ _TOO_LARGE: Final = frozenset({10334, 17419, 17420, 16945, 146, 292})
 """A document that grows too large, or too much for memory."""
 
 
-class FoundCalls(NamedTuple):
-    """All calls that match: their ids, one behind the other."""
+CallFinder: TypeAlias = Callable[[RowReader, datetime, datetime], Awaitable[bytes]]
+"""Finds all calls that match and started in [start, end): their ids, one behind the other.
 
-    ids: bytes
-
-    @property
-    def each(self) -> Iterator[bytes]:
-        """Each id."""
-        return (self.ids[at : at + ID_BYTES] for at in range(0, len(self.ids), ID_BYTES))
-
-
-CallFinder: TypeAlias = Callable[[RowReader, Session, datetime, datetime], Awaitable[FoundCalls]]
-"""Finds the calls that match and started in [start, end), as of the moment of the session.
-
-The `RowReader` gets how much is read beside an index, and bounds how much is read at a time.
+It reads as of the moment of the `RowReader`, which gets how much is read beside an index, and bounds how much at a time.
 """
 
 
@@ -124,6 +113,16 @@ class Questions:
             check_order(question, source.figures.names)
         async with self._reading(question, on_progress, seconds) as rows:
             return await _Answering(rows, question).answer(finder)
+
+    async def find(self, finder: CallFinder, start: datetime, end: datetime) -> bytes:
+        """Find all calls that match and started in [start, end).
+
+        Raises:
+            TooMuchError: It takes longer than `STREAM_SECONDS`.
+            DatabaseUnavailableError: The database is unavailable.
+        """
+        async with self._reading(Question(start, end), ignore_progress, STREAM_SECONDS) as rows:
+            return await finder(rows, start, end)
 
     async def scan(
         self, question: Question, sums: Mapping[str, Any], on_progress: OnProgress, seconds: float | None = None
@@ -250,11 +249,8 @@ class _Answering:
     async def answer(self, finder: CallFinder | None) -> Answer:
         """Read which groups there are, what they add up to, and all as one, each beside the time before."""
         question, earlier = self._question, self._earlier
-        found = await self._find(question, finder)
-        before = NOTHING
-        if earlier is not None:
-            before = plan(earlier, None if finder is None else (await self._find(earlier, finder)).ids)
-        now = plan(question, None if finder is None else found.ids)
+        now = plan(question, await self._find(question, finder))
+        before = NOTHING if earlier is None else plan(earlier, await self._find(earlier, finder))
         await self._plan_progress(now, before)
         (count, keys), total, total_before = await side_by_side(
             self._rank(now, before), self._whole(question, now), self._whole(earlier or question, before)
@@ -272,10 +268,8 @@ class _Answering:
         await self._tell_what_is_missing(answer, now)
         return answer
 
-    async def _find(self, question: Question, finder: CallFinder | None) -> FoundCalls:
-        if finder is None:
-            return FoundCalls(b"")
-        return await finder(self._rows, self._rows.session, question.start, question.end)
+    async def _find(self, question: Question, finder: CallFinder | None) -> bytes | None:
+        return None if finder is None else await finder(self._rows, question.start, question.end)
 
     async def _plan_progress(self, now: Plan, before: Plan) -> None:
         """Work out how often calls are read one by one: for all as one, for groups, and to rank these."""

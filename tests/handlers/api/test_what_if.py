@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from handlers.api import what_if
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER
 from handlers.problems import DATABASE_UNAVAILABLE
@@ -20,7 +18,6 @@ from runtime.process import now
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import past_calls
-from storage.queries.questions.questions import FoundCalls
 from tests.handlers.api.test_search import index
 from tests.handlers.api.test_search import record as say
 from tests.storage.calls import Calls
@@ -234,29 +231,3 @@ async def test_words_choose_the_calls_of_what_if_for_those_who_may_read_them(run
     assert json.loads((await send(member, **hour, q="password")).body)["calls"] == 0
     assert (await send(reader, **hour, q="password")).status == 403
     assert (await send(reader, **hour, q="model:gpt-4")).status == 200
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_ends_the_search_for_words(running, monkeypatch):
-    began, ended = asyncio.Event(), asyncio.get_running_loop().create_future()
-
-    async def days(*_):
-        began.set()
-        read = 0
-        try:
-            while read < 10_000:
-                read += 1
-                yield NOON, NOON + timedelta(days=1), FoundCalls(b"")
-                await asyncio.sleep(0)
-        finally:
-            ended.set_result(read)
-
-    monkeypatch.setattr(what_if, "said_calls", days)
-    client = await running.client()
-    body = json.dumps({"from": format_time(NOON), "limits": TWO_AN_HOUR, "q": "password"}).encode()
-    headers = {"Content-Type": "application/json", **running.headers}
-    requested = asyncio.ensure_future(client.request("POST", PATH, headers, body))
-    await began.wait()
-    requested.cancel()
-    client.close()
-    assert await asyncio.wait_for(ended, 20) < 10_000

@@ -102,6 +102,6 @@ async def test_a_call_has_what_it_asked_for_also_where_a_fallback_answered(datab
         (past(3, NOON_MS + 9 * SECOND, 0), RequestedModel("openai-eu", "", is_unread=True, is_billed=False)),
     ]
     assert await read_named(database) == expected
-    assert await read_named(database, ids=frozenset()) == []
-    some = frozenset({UUID(int=number).bytes for number in (1, 3, 4, 9)})
+    assert await read_named(database, ids=b"") == []
+    some = b"".join(UUID(int=number).bytes for number in (1, 3, 4, 9))
     assert await read_named(database, ids=some) == [expected[0], expected[2]]

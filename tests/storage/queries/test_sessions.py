@@ -5,12 +5,10 @@ from uuid import UUID, uuid5
 
 import pytest
 from bson.decimal128 import Decimal128
-from pymongo import UpdateOne
 
 from intercept.records import Status
 from storage.mongo.indexes import (
     SESSIONS_BY_CLIENT,
-    SESSIONS_BY_FAILURES,
     SESSIONS_BY_INITIATOR,
     SESSIONS_BY_MODEL,
     SESSIONS_BY_NAME,
@@ -19,7 +17,6 @@ from storage.mongo.indexes import (
     SESSIONS_BY_TIME,
     SESSIONS_WITH_FAILURES,
 )
-from storage.queries import sessions as session_list_module
 from storage.queries import sessions as sessions_module
 from storage.queries.filters.keys import Term
 from storage.queries.filters.texts import TextQuery
@@ -184,34 +181,21 @@ async def test_every_list_query_runs_on_its_index_without_sorting_and_counts_no_
 
 
 @pytest.mark.gen_test
-async def test_those_with_the_most_are_found_among_all_that_come_first(database, grouped, monkeypatch):
-    monkeypatch.setattr(session_list_module, "DEARER", 1)
-    monkeypatch.setattr(session_list_module, "LOOKED_AT", 8)
-    sessions = await grouped(*(Call(number, model=f"m{number % 3 // 2}") for number in range(1, 46)))
-    half = [UpdateOne({"_id": UUID(int=number)}, {"$set": {"failures": number // 2}}) for number in range(1, 46)]
-    await database.sessions.bulk_write(half)
-
-    def page(model, limit, **cursor):
-        return sessions.page({"models": model}, visible_to=None, limit=limit, order=SessionOrder.FAILED, **cursor)
-
-    # Every third session is of the rare model, of which there are too few to begin with the first of all.
-    of = {"m0": [number for number in range(45, 0, -1) if number % 3 != 2], "m1": list(range(44, 0, -3))}
-    for model, limit, cursor, index in (
-        ("m0", 3, {}, SESSIONS_BY_FAILURES),
-        ("m0", 3, {"offset": 2}, SESSIONS_BY_FAILURES),
-        ("m0", 2, {"after_id": UUID(int=30)}, SESSIONS_BY_FAILURES),
-        ("m0", 3, {"offset": 9}, SESSIONS_BY_MODEL),
-        ("m0", 7, {}, SESSIONS_BY_MODEL),
-        ("m1", 3, {}, SESSIONS_BY_MODEL),
+async def test_whatever_a_search_is_sorted_by_only_sessions_of_the_page_are_looked_at(database, grouped):
+    sessions = await grouped(*(Call(number, model=f"m{number % 2}") for number in range(1, 31)))
+    await database.sessions.update_many({"_id": {"$gt": UUID(int=9)}}, {"$set": {"failures": 1}})
+    for terms, index in (
+        ({"model": "m1"}, SESSIONS_BY_MODEL),
+        ({"provider": "openai"}, SESSIONS_BY_PROVIDER),
+        ({"user": ADA.id, "client": "Codex"}, SESSIONS_BY_INITIATOR),
+        ({"status": Status.FAILED}, SESSIONS_WITH_FAILURES),
     ):
-        first = cursor.get("offset", 0) + (of[model].index(30) + 1 if "after_id" in cursor else 0)
-        queries = await profiled(database, database.sessions, page(model, limit, **cursor))
-        assert numbers(await page(model, limit, **cursor)) == (len(of[model]), of[model][first : first + limit])
-        read = [one for one in queries if one["op"] == "query" or "aggregate" in one["command"]]
-        assert read[-1]["planSummary"] == f"IXSCAN {plan(index)}"
-        assert index is SESSIONS_BY_MODEL or read[0]["docsExamined"] <= 8 + 2 * len(cursor.keys() & {"after_id"})
-    await database.sessions.update_many({"models": "m0"}, {"$set": {"failures": 0}})
-    assert numbers(await page("m0", 3)) == (30, [45, 43, 42])
+        for order in SessionOrder:
+            asking = sessions.page(found_by(**terms), visible_to=None, limit=3, order=order)
+            work = await profiled(database, database.sessions, asking)
+            (query,) = [one for one in work if one["op"] == "query"]
+            assert query["planSummary"] == f"IXSCAN {plan(index)}", (terms, order)
+            assert query["docsExamined"] == 3, (terms, order)
 
 
 def numbers_of(threads):
