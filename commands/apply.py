@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
@@ -13,12 +12,12 @@ import msgspec
 from msgspec import UNSET, structs
 
 from commands.apply_file import FIELDS_OF_FILES, InvalidFileError, Wanted, read_file
-from commands.calling import Done, Given, OpenParts, RefusedError, call_there, use_here
+from commands.calling import Done, Given, OpenParts, RefusedError, do, server_options
 from handlers.operations.catalogue import BY_PATH
 from limits.policies.compiled import Level
 from limits.policies.reading import fields_of, notes_on, read_policy
 from resources.providers import NewProvider
-from settings import SettingsCommand, declared, settings_of
+from settings import SettingsCommand, declared
 from settings.declarations import DATABASE
 from storage.accounts.users import Role
 from storage.policies.documents import is_same, level_of, path_of
@@ -57,12 +56,10 @@ class Step(NamedTuple):
 def apply_command(open_parts: OpenParts) -> click.Command:
     """Make the command. `open_parts` opens what changes of providers need beside the database."""
 
-    @click.command("apply", cls=SettingsCommand, params=[*declared(DATABASE)])
+    @click.command("apply", cls=SettingsCommand, params=[*declared(DATABASE), *server_options()])
     @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True, path_type=Path))
     @click.option("--dry-run", is_flag=True, help="Only print the difference.")
     @click.option("--remove", "removes", is_flag=True, help="Remove what is missing in the sections of FILE.")
-    @click.option("--url", metavar="URL", help="Ask the server at URL instead of the database.")
-    @click.option("--token-file", type=click.Path(dir_okay=False, path_type=Path), help="File with a token for URL.")
     def apply(file: Path, dry_run: bool, removes: bool, url: str | None, token_file: Path | None) -> None:
         """Make users, groups, policies and providers as a file says, so that they can live in version control.
 
@@ -70,19 +67,13 @@ def apply_command(open_parts: OpenParts) -> click.Command:
 
         The file is checked as a whole before anything is changed. Again, it changes nothing more.
         """
-
-        async def work(done: Done) -> None:
-            await _apply(wanted, _caller(done), dry_run=dry_run, removes=removes)
-
-        async def there(operation: Any, given: Given) -> Any:
-            return call_there(operation, given, url or "", token_file)
-
         try:
             wanted = read_file(file)
-            if url is None:
-                use_here(settings_of(click.get_current_context()), work, open_parts=open_parts)
-            else:
-                asyncio.run(work(there))
+
+            async def work(done: Done) -> None:
+                await _apply(wanted, _caller(done), dry_run=dry_run, removes=removes)
+
+            do(work, url, token_file, open_parts=open_parts)
         except InvalidFileError as error:
             raise click.ClickException(f"nothing was changed: {error}") from error
 

@@ -2,51 +2,48 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
-from functools import cached_property
+from dataclasses import dataclass, fields
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from time import monotonic
 from types import NoneType
-from typing import IO, Any, NamedTuple, TypeAlias, cast, get_args
+from typing import IO, Any, NamedTuple, TypeAlias
 from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
-from urllib.request import Request, build_opener
+from urllib.request import Request
 from uuid import UUID
 
 import click
 import msgspec
 
-from commands.command import identities_of, now, run
-from commands.login import Stay, checked_url, kept_token, shorten
-from commands.providers import provider_names
+from commands.command import identities_of, managed_providers, now, run
+from commands.login import UnreachableError, checked_url, kept_token, send, shorten
 from handlers.bridge import Bridge
-from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Operation, Pieces, Tagged, argument
+from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Operation, Pieces, Tagged
 from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets import KnownSecrets
-from resources.providers import check_provider
 from resources.shown import shown
-from settings import Settings
+from settings import Settings, settings_of
 from storage.accounts.audit import Author
 from storage.accounts.authentication import ActiveTokens
 from storage.accounts.groups import Groups
-from storage.accounts.identities import Identities
 from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity, LastOwnerError, Role, User
 from storage.mongo.database import Database
-from storage.providers.managed import ManagedProviders
-from storage.providers.sealing import Sealer
 from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.sessions import Sessions
 from storage.search.find import SearchIndex
-from upstream.credentials.access import credential_hint
+from upstream.providers.presets import ProviderType
+from upstream.providers.table import ProviderTable
 
 TOKEN_VARIABLE = "AIBRIDGE_TOKEN"  # noqa: S105 - a name
 NEEDS_SERVER = "only a running server knows this: give its address with --url"
@@ -56,10 +53,6 @@ MAX_ERROR_BYTES = 64 * 1024
 PIECE_BYTES = 64 * 1024
 PERSONAL = ("views", "users/me")
 """The beginnings of paths of operations on what the caller has."""
-
-WITH_PROVIDERS = ("prices", "policies")
-"""The beginnings of paths of operations that look whether there are the providers that they name."""
-
 
 OpenParts: TypeAlias = Callable[[Settings, Database, AsyncExitStack], Awaitable[Mapping[str, Any]]]
 """Opens parts of a bridge by name, as a server has them, until the stack is closed."""
@@ -84,19 +77,72 @@ class Answered(NamedTuple):
 class RefusedError(click.ClickException):
     """An operation was refused. `status` is the one with which the API refuses it."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
+    def __init__(self, status: int, message: str, detail: str = "", validations: Any = ()) -> None:
+        # In one line: what is wrong of each field, else the detail, else the message.
+        super().__init__("; ".join(f"{field}: {rule}" for field, rule in validations) or detail or message)
         self.status = status
 
 
 Done: TypeAlias = Callable[[Operation, Given], Awaitable[Answered]]
 """Has an operation done."""
 
+Work: TypeAlias = Callable[[Done], Awaitable[None]]
+"""What a command does by operations."""
 
+
+def server_options() -> list[click.Parameter]:
+    """The flags that name a server: `url` and `token_file`."""
+    return [
+        click.Option(["--url"], metavar="URL", help="Ask the server at URL instead of the database."),
+        click.Option(
+            ["--token-file"],
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="File with a token for URL; default: AIBRIDGE_TOKEN, or the token that `login URL` keeps.",
+        ),
+    ]
+
+
+def do(
+    work: Work,
+    url: str | None,
+    token_file: Path | None,
+    *,
+    open_parts: OpenParts | None = None,
+    force: bool = False,
+    out: IO[bytes] | None = None,
+) -> None:
+    """Do the work of a command by operations of the server at `url`, or without one in this process.
+
+    Args:
+        work: Is given what has an operation done.
+        url: The address of the server.
+        token_file: A file with a token for it.
+        open_parts: Opens what the operations need beside the database, in this process.
+        force: Do not ask before the only owner goes. Only in this process.
+        out: Where a download goes, piece by piece.
+
+    Raises:
+        click.ClickException: It cannot be done. What is given to `work` raises a `RefusedError` where an operation is refused.
+    """
+    if url is None:
+        settings = settings_of(click.get_current_context())
+        run(lambda database: _do_here(work, settings, database, open_parts, out, force=force))
+    else:
+
+        async def there(operation: Operation, given: Given) -> Answered:
+            return _call_there(operation, given, url, token_file, out)
+
+        asyncio.run(work(there))  # type: ignore[arg-type]
+
+
+# In this process.
+
+
+@dataclass(frozen=True)
 class _CommandLine(Ask):
-    """The command line asks: it may do what an owner may."""
+    """The command line asks: it may do what an owner may, and with `force` remove the last one."""
 
-    force = False
+    force: bool = False
 
     @property
     def knows_all_providers(self) -> bool:
@@ -104,23 +150,31 @@ class _CommandLine(Ask):
         return False
 
     @property
-    def visible_to(self) -> None:
-        """All calls are visible."""
-
-    @property
     def author(self) -> Author:
         """The account of this machine."""
         return Author(force=self.force)
 
 
-class _ForcedCommandLine(_CommandLine):
-    """The command line, which may remove the last owner."""
+class _Missing:
+    """A part that a running server alone has."""
 
-    force = True
+    def __getattr__(self, name: str) -> Any:
+        raise click.ClickException(NEEDS_SERVER)
+
+    def __call__(self, *_: object) -> Any:
+        """Say that it is missing."""
+        raise click.ClickException(NEEDS_SERVER)
 
 
-class _NoTrail:
-    """What is read on the machine itself is in no trail: the account could read the database as well."""
+class _Untold(_Missing):
+    """What is told to a running server alone, and not in this process.
+
+    Servers find changes in the database. What is read on the machine itself is in no trail: its account could read the
+    database as well.
+    """
+
+    def put(self, _: object) -> None:
+        """Leave it."""
 
     def read(self, *_: object) -> None:
         """Leave it."""
@@ -129,76 +183,40 @@ class _NoTrail:
         """Leave it."""
 
 
-class _NoServer:
-    """What a change is told to in the process of a server. The servers of the database find it there."""
+class _Named(NamedTuple):
+    """Providers of which only the names are known."""
 
-    def put(self, _: object) -> None:
-        """Leave it."""
+    table: ProviderTable
 
 
-class _LocalBridge:
-    """The parts of a bridge that need the database alone, and those that are given.
-
-    Of the others it says that a server is needed.
-    """
-
-    def __init__(
-        self, settings: Settings, database: Database, providers: Iterable[str], parts: Mapping[str, Any]
-    ) -> None:
-        self.settings, self.database = settings, database
-        self.prices, self.policies = _NoServer(), _NoServer()
-        self._names = dict.fromkeys(providers)
-        self.now, self.monotonic, self.access = now, monotonic, _NoTrail()
-        self.interceptions, self.questions = Interceptions(database), Questions(database)
-        self._uses = TokenUses(database, now=now, monotonic=monotonic)
-        self.search, self.sessions = SearchIndex(database), Sessions(database)
-        self.secrets = KnownSecrets()
-        vars(self).update(parts)
-
-    def __getattr__(self, name: str) -> Any:
-        raise click.ClickException(NEEDS_SERVER)
-
-    @property
-    def providers(self) -> Mapping[str, Any]:
-        """The providers by name: as they are routed to where that is known, else their names alone."""
-        return self.routing.table.providers if "routing" in vars(self) else self._names
-
-    @property
-    def key_pools(self) -> Mapping[str, Any]:
-        """The keys of providers by name."""
-        pools: Mapping[str, Any] = self.routing.table.key_pools
-        return pools
-
-    @cached_property
-    def identities(self) -> Identities:
-        """Users and tokens."""
-        return identities_of(self.database)
-
-    @cached_property
-    def groups(self) -> Groups:
-        """Groups of users."""
-        return Groups(self.database, self.identities, now=now)
-
-    @cached_property
-    def people(self) -> People:
-        """Users, with groups, tokens and spend."""
-        return People(self.database, self.identities, self.groups, self._uses, now=now)
-
-    @cached_property
-    def tokens(self) -> Tokens:
-        """Tokens, with their last use."""
-        return Tokens(self.database, self.identities, self._uses)
-
-    @cached_property
-    def active_tokens(self) -> ActiveTokens:
-        """Tokens that are in use."""
-        return ActiveTokens(self.database, now=now, monotonic=monotonic)
-
-    @cached_property
-    def managed(self) -> ManagedProviders:
-        """Providers of the database, and what seals."""
-        sealer = Sealer(self.settings.encryption_keys)
-        return ManagedProviders(self.database, sealer, check=check_provider, hint=credential_hint, now=now)
+async def _bridge(settings: Settings, database: Database, further: Mapping[str, Any]) -> Bridge:
+    """A bridge of the parts that need the database alone, and of further ones."""
+    identities, managed = identities_of(database), managed_providers(database, settings)
+    groups, uses = Groups(database, identities, now=now), TokenUses(database, now=now, monotonic=monotonic)
+    stored = [one.spec.name for one in await managed.list_all()]
+    names = [*(one.name for one in settings.providers), *stored, ProviderType.DEMO]
+    parts: dict[str, Any] = {
+        "settings": settings,
+        "database": database,
+        "routing": _Named(ProviderTable(dict.fromkeys(names), {})),  # type: ignore[arg-type]
+        "managed": managed,
+        "identities": identities,
+        "groups": groups,
+        "people": People(database, identities, groups, uses, now=now),
+        "tokens": Tokens(database, identities, uses),
+        "active_tokens": ActiveTokens(database, now=now, monotonic=monotonic),
+        "interceptions": Interceptions(database),
+        "questions": Questions(database),
+        "search": SearchIndex(database),
+        "sessions": Sessions(database),
+        "secrets": KnownSecrets(),
+        "now": now,
+        "monotonic": monotonic,
+        **dict.fromkeys(("policies", "prices", "access"), _Untold()),
+        **further,
+    }
+    missing: dict[str, Any] = dict.fromkeys((one.name for one in fields(Bridge)), _Missing())
+    return Bridge(**(missing | parts))
 
 
 class _Silent:
@@ -210,130 +228,74 @@ class _Silent:
         """Leave it."""
 
 
-def call_here(
-    operation: Operation,
-    given: Sequence[Given],
+async def _do_here(
+    work: Work,
     settings: Settings,
-    on_answer: Callable[[Given, Answered], None],
+    database: Database,
+    open_parts: OpenParts | None,
+    out: IO[bytes] | None,
     *,
-    open_parts: OpenParts | None = None,
-    force: bool = False,
-    out: IO[bytes] | None = None,
+    force: bool,
 ) -> None:
-    """Do an operation once for each that is given. Ask before the only owner goes, unless that is forced.
+    user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
+    async with AsyncExitStack() as stack:
+        parts = await open_parts(settings, database, stack) if open_parts else {}
+        bridge = await _bridge(settings, database, parts)
 
-    `on_answer` is called with each answer before the next one is done. With `out`, a download goes there piece by piece.
-    `open_parts` opens what the operation needs beside the database.
+        async def attempt(operation: Operation, given: Given, *, force: bool) -> Answered:
+            ask = _CommandLine(bridge, Identity(user=user), client_ip="", force=force)
+            answer = await operation.function(**_arguments(operation, given, ask))
+            return await _answered(operation, answer, out)
 
-    Raises:
-        click.ClickException: It cannot be done.
-    """
-    if operation.path.startswith(PERSONAL):
-        raise click.ClickException(NEEDS_PERSON)
-
-    async def work(done: Done) -> None:
-        for one in given:
-            on_answer(one, await done(operation, one))
-
-    names = operation.path.startswith(WITH_PROVIDERS)
-    use_here(settings, work, open_parts=open_parts, with_names=names, force=force, out=out)
-
-
-def use_here(
-    settings: Settings,
-    work: Callable[[Done], Awaitable[None]],
-    *,
-    open_parts: OpenParts | None = None,
-    with_names: bool = False,
-    force: bool = False,
-    out: IO[bytes] | None = None,
-) -> None:
-    """Work with operations in this process; see `call_here`. `with_names` has them know the names of providers.
-
-    Raises:
-        click.ClickException: It cannot be done. The function that is given to `work` raises a `RefusedError` of an operation.
-    """
-
-    async def use(database: Database) -> None:
-        names = await provider_names(database) if with_names else ()
-        async with AsyncExitStack() as stack:
-            parts = await open_parts(settings, database, stack) if open_parts else {}
-            bridge = cast("Bridge", _LocalBridge(settings, database, names, parts))
-
-            async def attempt(operation: Operation, one: Given, kind: type[_CommandLine]) -> Answered:
-                user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
-                ask = kind(bridge, Identity(user=user), client_ip="")
-                return await _done(operation, await operation.function(**_arguments(operation, one, ask)), out)
-
-            async def done(operation: Operation, one: Given) -> Answered:
+        async def here(operation: Operation, given: Given) -> Answered:
+            if operation.path.startswith(PERSONAL):
+                raise click.ClickException(NEEDS_PERSON)
+            try:
                 try:
-                    try:
-                        return await attempt(operation, one, _ForcedCommandLine if force else _CommandLine)
-                    except LastOwnerError as error:
-                        click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
-                        return await attempt(operation, one, _ForcedCommandLine)
-                except Exception as error:
-                    if (problem := error if isinstance(error, Problem) else problem_of(error)) is None:
-                        raise
-                    raise RefusedError(problem.status, _text(problem)) from error
+                    return await attempt(operation, given, force=force)
+                except LastOwnerError as error:
+                    click.confirm(f"{error}. Go on without an owner (--force does not ask)?", abort=True, err=True)
+                    return await attempt(operation, given, force=True)
+            except Exception as error:
+                problem = error if isinstance(error, Problem) else problem_of(error)
+                if problem is None:
+                    raise
+                more = (problem.detail, problem.validations) if isinstance(problem, ValidationProblem) else ()
+                raise RefusedError(problem.status, problem.message, *more) from error
 
-            await work(done)
-
-    run(use)
+        await work(here)
 
 
 def _arguments(operation: Operation, given: Given, ask: Ask) -> dict[str, Any]:
-    arguments: dict[str, Any] = {}
-    for name, kind in operation.path_parameters.items():
-        try:
-            is_id = UUID in {kind, *get_args(kind)}
-            arguments[argument(name)] = UUID(given.parts[name]) if is_id else given.parts[name]
-        except ValueError:
-            raise Problem(404, operation.unknown) from None
-    query = {name: [text.encode()] for name, text in given.query.items()}
+    arguments = operation.read_path(given.parts)
     further: dict[str, Any] = {"ask": ask, "versions": None, "report": _Silent()}
+    query = {name: [text.encode()] for name, text in given.query.items()}
     further["query"] = read_query(operation.query, query, now())
     if operation.body is not None:
         further["body"] = operation.body[1](given.body)
     return arguments | {name: value for name, value in further.items() if name in operation.hints}
 
 
-async def _done(operation: Operation, answer: Any, out: IO[bytes] | None) -> Answered:
-    notes = tuple(answer.notes) if isinstance(answer, Noted) else ()
-    if out is not None:
+async def _answered(operation: Operation, answer: Any, out: IO[bytes] | None) -> Answered:
+    if isinstance(answer, Pieces | Download):
+        found = []
         async with aclosing(answer.pieces) as pieces:
             async for piece in pieces:
-                out.write(piece)
-        return Answered(b"", is_json=False)
-    if isinstance(answer, Pieces | Download):
-        content = b"".join([piece async for piece in answer.pieces])
-        return Answered(content, isinstance(answer, Pieces))
+                found.append(piece) if out is None else out.write(piece)
+        return Answered(b"".join(found), isinstance(answer, Pieces))
     if operation.answer[0] is NoneType:
         return Answered(b"", is_json=True)
+    notes = tuple(answer.notes) if isinstance(answer, Noted) else ()
     value = shown(answer.value if isinstance(answer, Tagged) else answer)
     return Answered(msgspec.json.encode(value), is_json=True, notes=notes)
 
 
-def _text(problem: Problem) -> str:
-    validations = problem.validations if isinstance(problem, ValidationProblem) else ()
-    detail = problem.detail if isinstance(problem, ValidationProblem) else ""
-    return _in_words(problem.message, detail, validations)
+# By a server.
 
 
-def _in_words(message: str, detail: str, validations: Any) -> str:
-    """An error in one line: what is wrong of each field, else the detail, else the message."""
-    return "; ".join(f"{field}: {rule}" for field, rule in validations) or detail or message
-
-
-def call_there(
-    operation: Operation, given: Given, url: str, token_file: Path | None, *, out: IO[bytes] | None = None
+def _call_there(
+    operation: Operation, given: Given, url: str, token_file: Path | None, out: IO[bytes] | None
 ) -> Answered:
-    """Have a server do an operation. With `out`, its answer goes there piece by piece.
-
-    Raises:
-        RefusedError: It refuses.
-        click.ClickException: It cannot be reached.
-    """
     address = checked_url(url)
     headers = {"Authorization": f"Bearer {_token(address, token_file)}", "Accept": "application/json, */*"}
     if operation.body is not None:
@@ -345,37 +307,32 @@ def call_there(
     body = given.body if operation.body is not None else None
     request = Request(f"{address}{path}{query}", body, headers, method=operation.method)  # noqa: S310 - http or https
     try:
-        response = build_opener(Stay()).open(request, timeout=ANSWER_SECONDS)
-    except HTTPError as error:
-        with error:
-            raise RefusedError(error.code, _refusal(address, error.code, error.read(MAX_ERROR_BYTES))) from error
+        response = send(request, ANSWER_SECONDS)
     except (OSError, HTTPException) as error:
-        raise _unreachable(address, error) from error
+        raise UnreachableError(address, error) from error
     with response:
+        if isinstance(response, HTTPError):
+            raise _refusal(address, response.code, _read(response, address, MAX_ERROR_BYTES))
         while out is not None and (piece := _read(response, address, PIECE_BYTES)):
             out.write(piece)
         is_json = "json" in response.headers.get("Content-Type", "json")
         return Answered(_read(response, address), is_json, tuple(response.headers.get_all(NOTE_HEADER) or ()))
 
 
-def _read(response: HTTPResponse, address: str, most: int | None = None) -> bytes:
+def _read(response: HTTPResponse | HTTPError, address: str, most: int | None = None) -> bytes:
     try:
-        return response.read(most)
+        return response.read() if most is None else response.read(most)
     except (OSError, HTTPException) as error:
-        raise _unreachable(address, error) from error
+        raise UnreachableError(address, error) from error
 
 
-def _unreachable(address: str, error: Exception) -> click.ClickException:
-    return click.ClickException(f"{address} cannot be reached: {getattr(error, 'reason', error)}")
-
-
-def _refusal(address: str, status: int, body: bytes) -> str:
+def _refusal(address: str, status: int, body: bytes) -> RefusedError:
     try:
         said = json.loads(body)
-        validations = [(one["field"], one["detail"]) for one in said.get("validations", ())]
-        return shorten(_in_words(said["message"], said.get("detail", ""), validations))
+        validations = [(shorten(one["field"]), shorten(one["detail"])) for one in said.get("validations", ())]
+        return RefusedError(status, shorten(said["message"]), shorten(said.get("detail")), validations)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return f"{address} answers {status}: it is no AI Bridge, or an older one"
+        return RefusedError(status, f"{address} answers {status}: it is no AI Bridge, or an older one")
 
 
 def _token(address: str, file: Path | None) -> str:

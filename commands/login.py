@@ -10,7 +10,7 @@ import time
 import webbrowser
 from collections.abc import Mapping
 from contextlib import suppress
-from http.client import HTTPException
+from http.client import HTTPException, HTTPResponse
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,11 @@ _OK, _UNAVAILABLE = 200, 503
 class UnreachableError(click.ClickException):
     """The bridge does not answer."""
 
+    def __init__(self, address: str, error: Exception) -> None:
+        super().__init__(f"{address} cannot be reached: {getattr(error, 'reason', error)}")
 
-class Stay(HTTPRedirectHandler):
+
+class _Stay(HTTPRedirectHandler):
     """Follows no redirect."""
 
     def redirect_request(self, *_: Any) -> None:
@@ -136,13 +139,10 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
     headers = {"Accept": "application/json", "Content-Type": "application/x-www-form-urlencoded"}
     request = Request(f"{address}{_API}/{what}", urlencode(form).encode(), headers)  # noqa: S310 - http or https
     try:
-        with build_opener(Stay()).open(request, timeout=ANSWER_SECONDS) as response:
+        with send(request, ANSWER_SECONDS) as response:
             status, body = response.status, response.read(MAX_RESPONSE_BYTES)
-    except HTTPError as error:
-        with error:
-            status, body = error.code, error.read(MAX_RESPONSE_BYTES)
     except (OSError, HTTPException) as error:
-        raise UnreachableError(f"{address} cannot be reached: {getattr(error, 'reason', error)}") from error
+        raise UnreachableError(address, error) from error
     try:
         decoded = json.loads(body)
     except (ValueError, RecursionError):
@@ -153,6 +153,20 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
         said = shorten(decoded.get("message") if isinstance(decoded, dict) else None)
         raise click.ClickException(f"{address} answers {status}: {said or 'it is no AI Bridge, or an older one'}")
     return decoded
+
+
+def send(request: Request, seconds: float) -> HTTPResponse | HTTPError:
+    """Send a request that follows no redirect, and return the response, whatever its status.
+
+    Raises:
+        OSError: There is none.
+        HTTPException: It is not HTTP.
+    """
+    try:
+        response: HTTPResponse = build_opener(_Stay()).open(request, timeout=seconds)
+    except HTTPError as error:
+        return error
+    return response
 
 
 def shorten(text: object) -> str:

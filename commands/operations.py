@@ -14,12 +14,12 @@ import click
 import msgspec
 from msgspec import Meta, Struct, UnsetType, structs
 
-from commands.calling import Answered, Given, OpenParts, call_here, call_there
+from commands.calling import Answered, Done, Given, OpenParts, do, server_options
 from commands.output import STANDARD_OUTPUT, opened, show_json, show_table
 from commands.providers import read_keys, read_text
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
-from settings import SettingsCommand, declared, settings_of
+from settings import SettingsCommand, declared
 from settings.declarations import DATABASE
 from storage.accounts.users import Role
 
@@ -186,14 +186,7 @@ class _Command(SettingsCommand):
         ]
 
     def _common(self) -> list[click.Parameter]:
-        options: list[click.Parameter] = [
-            click.Option(["--url"], metavar="URL", help="Ask the server at URL instead of the database."),
-            click.Option(
-                ["--token-file"],
-                type=click.Path(dir_okay=False, path_type=Path),
-                help="File with a token for URL; default: AIBRIDGE_TOKEN, or the token that `login URL` keeps.",
-            ),
-        ]
+        options = server_options()
         if self._operation.path == "users/{name}" and not self._operation.is_reading:
             options.append(click.Option(["--force"], is_flag=True, help="Do not ask, also if it is the only owner."))
         if self._is_file:
@@ -230,17 +223,14 @@ class _Command(SettingsCommand):
         each = parts[last] if self._is_repeatable else [parts.get(last, "")]
         given = [Given({**parts, last: one} if last else {}, query, body) for one in each]
 
-        def show(one: Given, answered: Answered) -> None:
-            if target is None:
-                _show(operation, answered, as_json=as_json, what=one.parts.get(last, ""))
-
         def call(out: IO[bytes] | None = None) -> None:
-            if url is None:
-                settings, parts = settings_of(click.get_current_context()), self._open_parts
-                call_here(operation, given, settings, show, open_parts=parts, force=force, out=out)
-                return
-            for one in given:
-                show(one, call_there(operation, one, url, token_file, out=out))
+            async def work(done: Done) -> None:
+                for one in given:
+                    answered = await done(operation, one)
+                    if out is None:
+                        _show(operation, answered, as_json=as_json, what=one.parts.get(last, ""))
+
+            do(work, url, token_file, open_parts=self._open_parts, force=force, out=out)
 
         if target is None:
             call()
@@ -424,22 +414,5 @@ def _cell(value: Any) -> str:
     return "".join(one if one.isprintable() else "?" for one in str(value))
 
 
-audit = resource("audit")
-budgets = resource("budgets")
-clients = resource("clients")
-errors = resource("errors")
-groups = resource("groups")
-interceptions = resource("interceptions")
-limits = resource("limits")
-models = resource("models")
-policies = resource("policies")
-prices = resource("prices")
-refusals = resource("refusals")
-sessions = resource("sessions")
-spend = resource("spend")
-stats = resource("stats")
-tags = resource("tags")
-tokens = resource("tokens")
-users = resource("users")
-views = resource("views")
-webhooks = resource("webhooks")
+def __getattr__(name: str) -> click.Group:
+    return resource(name)

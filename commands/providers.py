@@ -1,25 +1,20 @@
-"""What commands do with providers beside their operations: names, keys in files, and sealing."""
+"""What commands do with providers beside their operations: keys in files, and sealing."""
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from commands.command import now, run
-from resources.providers import check_provider
-from settings import SettingsCommand, declared, flags_of, load, settings_of
+from commands.command import managed_providers, now, run
+from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
 from storage.providers.documents import ProviderError
-from storage.providers.managed import ManagedProviders
-from storage.providers.sealing import Sealer, SealError
-from upstream.credentials.access import credential_hint
-from upstream.providers.presets import ProviderType
+from storage.providers.sealing import SealError
 
 STANDARD_INPUT = Path("-")
 MAX_FILE_BYTES = 64 * 1024
@@ -28,24 +23,16 @@ MAX_FILE_BYTES = 64 * 1024
 @click.command("reseal", cls=SettingsCommand, params=[*declared(DATABASE)])
 def reseal() -> None:
     """Seal every key, and the secrets of webhooks, with the first of the encryption-keys."""
-    sealer = Sealer(settings_of(click.get_current_context()).encryption_keys)
+    settings = settings_of(click.get_current_context())
 
     async def again(database: Database) -> int:
-        managed = ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now)
-        return await managed.reseal() + await Webhooks(database, sealer, now=now).reseal()
+        managed = managed_providers(database, settings)
+        return await managed.reseal() + await Webhooks(database, managed.sealer, now=now).reseal()
 
     try:
         click.echo(f"Keys sealed again: {run(again)}.")
     except (ProviderError, SealError) as error:
         raise click.ClickException(str(error.args[0])) from error
-
-
-async def provider_names(database: Database) -> frozenset[str]:
-    """The names of providers that a command knows: of its environment, of the database, and `demo`. Servers may have more."""
-    managed = ManagedProviders(database, Sealer(), check=check_provider, hint=credential_hint, now=now)
-    stored = [one.spec.name for one in await managed.list_all()]
-    configured = [one.name for one in load(flags_of(click.get_current_context()), os.environ).providers]
-    return frozenset([*configured, *stored, ProviderType.DEMO])
 
 
 def read_keys(files: Sequence[Path]) -> list[str]:

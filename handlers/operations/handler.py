@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping
 from contextlib import aclosing, suppress
 from types import NoneType
-from typing import Any, get_args
-from uuid import UUID
+from typing import Any
 
 from msgspec import structs
 from tornado.iostream import StreamClosedError
@@ -26,11 +25,10 @@ from handlers.operations.operation import (
     Operation,
     Pieces,
     Tagged,
-    argument,
 )
 from handlers.operations.problems import problem_of
 from handlers.operations.query import INVALID, read_query
-from handlers.problems import Problem, ValidationProblem, sentence
+from handlers.problems import Problem, ValidationProblem
 from storage.accounts.users import is_meant
 from storage.queries.paging import UnknownCursorError
 
@@ -105,8 +103,7 @@ class OperationHandler(IdentifiedHandler):
             self._find_own(operation, parts)
         elif self.identity.user.role not in operation.who.roles:
             raise Problem(403, operation.refusal)
-        arguments = {argument(name): self._part(operation, name, text) for name, text in parts.items()}
-        arguments |= self._further(operation)
+        arguments = operation.read_path(parts) | self._further(operation)
         if operation.is_stream:
             for name, value in STREAM_HEADERS.items():
                 self.set_header(name, value)
@@ -146,20 +143,6 @@ class OperationHandler(IdentifiedHandler):
             parts[first] = me.username
         elif me.role not in operation.who.roles:
             raise Problem(403, operation.refusal)
-
-    def _part(self, operation: Operation, name: str, text: str) -> str | UUID:
-        """Read a part of the path.
-
-        Raises:
-            Problem: 404, it should be an id and is none.
-        """
-        kind = operation.path_parameters[name]
-        if UUID not in {kind, *get_args(kind)}:
-            return text
-        try:
-            return UUID(text)
-        except ValueError:
-            raise Problem(404, sentence(operation.unknown)) from None
 
     def _further(self, operation: Operation) -> dict[str, Any]:
         """What an operation is given beside the parts of its path: those that it names."""

@@ -28,6 +28,7 @@ from msgspec import Struct
 from handlers.bridge import Bridge
 from handlers.dataplane.addresses import CONTROL_PLANE
 from handlers.operations.query import NoQuery, Query
+from handlers.problems import Problem, sentence
 from storage.accounts.audit import Author
 from storage.accounts.users import Identity, Role, User
 
@@ -300,7 +301,21 @@ class Operation(Declaration):
     @cached_property
     def path_parameters(self) -> dict[str, Any]:
         """The types of the parts of its path by name, in order."""
-        return {part[1:-1]: self.hints[argument(part[1:-1])] for part in self.path.split("/") if part.startswith("{")}
+        return {part[1:-1]: self.hints[_argument(part[1:-1])] for part in self.path.split("/") if part.startswith("{")}
+
+    def read_path(self, parts: Mapping[str, str]) -> dict[str, Any]:
+        """Return the arguments that are parts of the path.
+
+        Raises:
+            Problem: 404, a part should be an id and is none.
+        """
+        found: dict[str, Any] = {}
+        for name, kind in self.path_parameters.items():
+            try:
+                found[_argument(name)] = UUID(parts[name]) if UUID in {kind, *get_args(kind)} else parts[name]
+            except ValueError:
+                raise Problem(404, sentence(self.unknown)) from None
+        return found
 
     @cached_property
     def text(self) -> tuple[str, str]:
@@ -326,7 +341,7 @@ class Operation(Declaration):
         return f"Only {self.who.plural} may {what.replace('a user', 'another user') if self.own else what}."
 
 
-def argument(name: str) -> str:
+def _argument(name: str) -> str:
     """The argument for a part of a path: none is called as a function of Python is."""
     return "id_" if name == "id" else name
 
