@@ -29,7 +29,7 @@ from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
 from handlers.problems import Problem, ValidationProblem
 from intercept.secrets import KnownSecrets
-from resources.shown import shown
+from resources.fields import shown
 from settings import Settings, settings_of
 from storage.accounts.audit import Author
 from storage.accounts.authentication import ActiveTokens

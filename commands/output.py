@@ -14,7 +14,7 @@ from typing import IO, Any
 import click
 import msgspec
 
-from resources.shown import shown
+from resources.fields import shown
 
 STANDARD_OUTPUT = Path("-")
 TERMINAL = "text of clients and models is not printed to a terminal: give a FILE, or pipe it to a program"

@@ -26,7 +26,7 @@ from handlers.dataplane.services.sockets.service import ApiSocket
 from handlers.dataplane.services.stored_response import StoredResponse
 from handlers.dataplane.upstream_request import Destination
 from handlers.monitoring.health import HealthHandler, MetricsHandler, ReadinessHandler
-from handlers.openapi.handler import OpenAPIHandler
+from handlers.openapi.document import OpenAPIHandler
 from handlers.operations.catalogue import BY_PATH
 from handlers.operations.handler import OperationHandler
 from handlers.problems import Problem

@@ -18,11 +18,12 @@ from handlers.identity.credentials import (
     HOST_SESSION_COOKIE,
     SESSION_COOKIE,
     Credentials,
+    client_address,
+    is_foreign,
     looks_like_provider_key,
     read_credentials,
+    scheme_of,
 )
-from handlers.identity.forwarded import client_address, scheme_of
-from handlers.identity.same_origin import is_foreign
 from handlers.problems import Error, Problem, database_unavailable
 from handlers.tornado_private import discard_response, head_is_written
 from http1.request_cycle import RequestCycle

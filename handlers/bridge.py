@@ -10,9 +10,7 @@ from time import monotonic_ns
 from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
-from handlers.dataplane.shared.chat_usage import ChatUsage
-from handlers.dataplane.shared.fetched import FetchedCalls
-from handlers.dataplane.shared.provider_log import ProviderLog
+from handlers.dataplane.shared import ChatUsage, FetchedCalls, ProviderLog
 from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle

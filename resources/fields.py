@@ -1,18 +1,21 @@
-"""Kinds of fields that many resources have."""
+"""Kinds of fields that many resources have, names of what they name, and how the API shows what is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Annotated, Any, Generic, Self, TypeVar
+from functools import cache
+from typing import Annotated, Any, Generic, Self, TypeVar, get_args
 from uuid import UUID
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
+from intercept.ids import format_id
 from intercept.times import format_time
-from storage.accounts.users import User
-from storage.mongo.documents.stored import TIME_SCHEMA
+from storage.accounts.users import Group, Token, User
+from storage.mongo.documents.stored import HIDDEN, TIME_SCHEMA, Stored
+from storage.queries.questions.question import Dimension
 
 S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
@@ -110,3 +113,80 @@ class TokenCounts(Struct):
     def of(cls, sums: Mapping[str, Any]) -> Self:
         """Take them out of sums that have others too; one that is absent is zero."""
         return cls(*(int(sums.get(name, 0)) for name in cls.__struct_fields__))
+
+
+class SeriesGroup(Struct):
+    """A user, a group of users or a token that calls have in common."""
+
+    id: Annotated[str | None, doc("Null for calls of users without a group.")]
+    name: Annotated[str, doc("The display name of a user; the name of a group or a token.")]
+    username: Annotated[
+        str | UnsetType, doc("The username of the user, or of the owner of the token; absent for a group.")
+    ] = UNSET
+
+
+class Names(Struct, frozen=True):
+    """Users and groups that are known, by id, and tokens, by the public part."""
+
+    users: Mapping[UUID, User] = field(default_factory=dict)
+    groups: Mapping[UUID, Group] = field(default_factory=dict)
+    tokens: Mapping[str, Token] = field(default_factory=dict)
+
+    def show(self, dimension: Dimension, value: Any) -> Any:
+        """Show what a group of calls has in common: people and tokens with their names, where these are known."""
+        match dimension:
+            case Dimension.USER if value is not None:
+                user = self.users.get(value)
+                return SeriesGroup(format_id(value), user.name if user else "", user.username if user else "")
+            case Dimension.GROUP:
+                known = self.groups.get(value)
+                return SeriesGroup(None if value is None else format_id(value), known.name if known else "")
+            case Dimension.TOKEN if value is not None:
+                token = self.tokens.get(value)
+                user = self.users.get(token.user_id) if token else None
+                return SeriesGroup(value, token.name if token else "", user.username if user else "")
+        return format_id(value) if isinstance(value, UUID) else value
+
+
+def shown(value: Any) -> Any:
+    """Return what JSON has of an answer. What has nothing that is stored stays as it is."""
+    match value:
+        case Struct() if fields := _fields_to_show(type(value)):
+            found = ((name, getattr(value, field)) for field, name in fields.items())
+            return {name: shown(one) for name, one in found if one is not UNSET}
+        case list() | tuple():
+            return [shown(one) for one in value]
+        case dict():
+            return {key: shown(one) for key, one in value.items()}
+        case datetime():
+            return format_time(value)
+        case Decimal():
+            return f"{value:f}"
+        case _:
+            return value
+
+
+@cache
+def shown_fields(kind: type[Struct]) -> dict[str, str]:
+    """The fields that are shown, with the names that they have in JSON."""
+    return {one.name: one.encode_name for one in structs.fields(kind) if not _is_hidden(one.type)}
+
+
+@cache
+def _fields_to_show(kind: type[Struct]) -> dict[str, str]:
+    """The fields to show of a struct that is stored, or may have such a one in a field; none of any other."""
+    may_have = issubclass(kind, Stored) or any(_may_have_stored(one.type) for one in structs.fields(kind))
+    return shown_fields(kind) if may_have else {}
+
+
+def _may_have_stored(kind: Any) -> bool:
+    if isinstance(kind, TypeVar):
+        return True
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return bool(_fields_to_show(kind))
+    return any(map(_may_have_stored, get_args(kind)))
+
+
+def _is_hidden(kind: Any) -> bool:
+    notes = [one for one in get_args(kind) if isinstance(one, Meta)]
+    return any(HIDDEN in (one.extra_json_schema or {}) for one in notes)

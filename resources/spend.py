@@ -20,8 +20,7 @@ from uuid import UUID
 import msgspec
 
 from intercept.times import format_time
-from resources.fields import micro_dollars
-from resources.names import Names
+from resources.fields import Names, micro_dollars
 from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
 from storage.derived.rollup import TOKENS, Bucket

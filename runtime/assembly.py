@@ -11,7 +11,7 @@ import msgspec
 
 from handlers.api.limits import report
 from handlers.bridge import Bridge
-from handlers.dataplane.shared.chat_usage import ChatUsage
+from handlers.dataplane.shared import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.monitoring.metrics import LoopLag
 from handlers.timer import TimerFactory

@@ -10,14 +10,13 @@ from tornado.iostream import StreamClosedError
 
 from handlers.base import STALL_SECONDS, BridgeHandler
 from handlers.bridge import Bridge
-from handlers.identity.credentials import Credentials
-from handlers.identity.forwarded import is_trusted
+from handlers.identity.credentials import Credentials, is_trusted
 from handlers.problems import Error, Problem, Validation, ValidationProblem, database_unavailable
 from intercept.secrets import scrub_quoted
 from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
 from limits.protection.concurrency import ConcurrencyLimit, Slot
-from resources.shown import shown
+from resources.fields import shown
 from storage.accounts.identities import Identity, Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
 from storage.accounts.users import Role

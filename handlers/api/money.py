@@ -20,8 +20,7 @@ from handlers.problems import Problem, ValidationProblem
 from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
 from resources.bodies import Readers, read_fields
-from resources.fields import WholeList, doc
-from resources.names import Names
+from resources.fields import Names, WholeList, doc
 from resources.prices import PriceBody, PriceListBody, RecostBody, read_day_or_time, read_range
 from resources.ranges import Problems
 from resources.reconciliation import Reconciliation, ReconciliationBody, reconcile

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from handlers.bridge import Bridge
-from resources.names import Names
+from resources.fields import Names
 
 
 async def read_names(

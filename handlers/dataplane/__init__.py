@@ -24,6 +24,6 @@ The path of a request, in the order in which it takes it:
 How far a request is on this path, and what stopped it, is in `states.py`.
 
 `ProxyHandler` is the only Tornado handler here. It knows one object that says what is done for the request, a `Service`.
-All others are plain objects and functions that are given the handler; it does not refer to them. `shared/` has what is made
+All others are plain objects and functions that are given the handler; it does not refer to them. `shared.py` has what is made
 once for all requests. `services/sockets/` serves WebSockets, where each message may be a call.
 """

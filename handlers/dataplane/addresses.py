@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from tornado.httputil import HTTPServerRequest
 
 from handlers.bridge import Bridge
-from handlers.identity.credentials import hides_token
-from handlers.identity.forwarded import scheme_of
+from handlers.identity.credentials import hides_token, scheme_of
 from handlers.problems import Problem
 from intercept.apis import Api, Dialect
 from intercept.catalog import REALTIME, RESPONSES

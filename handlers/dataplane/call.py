@@ -14,11 +14,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
+import msgspec
 from msgspec.structs import replace
 
 from handlers.dataplane.policy import check_policy, refuse_odd_count
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.record_log import log_end, log_start
 from handlers.dataplane.relay import Watcher
 from handlers.identity.credentials import secrets_of
 from handlers.monitoring.metrics import Spent
@@ -31,8 +31,8 @@ from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS, end_reason, settled
 from intercept.formats.content_encoding import decoded
 from intercept.records import Connecting, Ending, EndReason, Interception, ProviderError, Reading, TokenUsage
 from intercept.refusals import Rule
-from intercept.restricted_texts import MAX_SPLIT
-from intercept.secrets import scrub
+from intercept.restricted_texts import MAX_SPLIT, without_restricted_texts, without_restricted_words
+from intercept.secrets import scrub, scrub_value
 from limits.limit import NOTHING, Amounts, amounts_of, remaining
 from storage.accounts.groups import names_together
 from storage.prices.pricing import Cost
@@ -42,6 +42,8 @@ from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider
 
 logger = logging.getLogger(__name__)
+# Records as log lines, for log collectors: one JSON object per record.
+record_log = logging.getLogger("aibridge.records")
 
 NOT_RECORDABLE = "The call cannot be recorded at the moment, so it was not made. Please try again later."
 RESERVED = "its tokens are reserved"
@@ -333,3 +335,35 @@ class Call(Watcher):
         is_cut = len(error.message) >= MAX_ERROR_MESSAGE  # perhaps within a credential
         message = scrub(error.message[:-MAX_SPLIT] if is_cut else error.message)
         return replace(error, message=f"{message} ({self._explained})" if self._explained else message)
+
+
+def log_start(interception: Interception) -> None:
+    """Log that a call was recorded and goes upstream. Of a text that a policy restricts in any way, nothing is logged."""
+    start = msgspec.to_builtins(without_restricted_texts(interception))
+    del start["recording"]
+    prompt = start.pop("user_prompt")
+    del start["conversation"]  # digests, of use to the database alone
+    start["interception_id"] = start.pop("id")
+    _log("interception_started", start)
+    if prompt is not None:
+        _log("user_prompt", {"interception_id": start["interception_id"], **prompt})
+
+
+def log_end(interception: Interception, ending: Ending) -> None:
+    """Log the end of a call; the lines about its response come first."""
+    end = msgspec.to_builtins(without_restricted_words(interception.recording, ending))
+    reading = end.pop("reading")
+    for name in ("provider", "provider_name", "tries"):
+        if not end[name]:
+            del end[name]  # as at the start, and only one
+    about = {"interception_id": end["interception_id"]}
+    for kind in ("token_usage", "tool_usage", "model_thought"):
+        for record in reading[kind + "s"]:
+            _log(kind, about | record)
+    if (response := reading["response"]) is not None:
+        _log("model_response", about | response)
+    _log("interception_ended", end | {"status": ending.end_reason.status.value})
+
+
+def _log(kind: str, record: dict[str, Any]) -> None:
+    record_log.info("%s", msgspec.json.encode({"record": kind, **scrub_value(record)}).decode())

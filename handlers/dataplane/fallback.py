@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from handlers.dataplane.policy import find_refused
 from handlers.dataplane.proxy import ProxyHandler
-from handlers.dataplane.shared.chat_usage import MAX_QUERY, Asked
+from handlers.dataplane.shared import MAX_QUERY, Asked
 from handlers.dataplane.summary import encoding_of, plain_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from intercept.apis import Api, RequestSummary

@@ -1,11 +1,14 @@
-"""Which of a request's credentials is the bridge's token, and which is the client's own for the provider."""
+"""Who sends a request: its credentials, of the bridge or of the client for the provider, its address, and its page."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import unquote, unquote_plus
+
+from tornado.httputil import HTTPServerRequest
 
 GOVERNANCE_HEADER = "X-Coder-AI-Governance-Token"
 SESSION_HEADER = "Coder-Session-Token"
@@ -141,3 +144,73 @@ def _sent(headers: Mapping[str, str], name: str) -> str:
 def _bearer(headers: Mapping[str, str]) -> str:
     scheme, _, secret = headers.get("Authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else ""
+
+
+# `192.0.2.1:4711`, and `[2001:db8::1]` with and without a port, in the forms of RFC 7239, section 6.
+_PORT = re.compile(r"\A(?:\[(.+)\]|([^:]+))(?::[0-9]+)?\Z")
+
+
+def client_address(peer: str, forwarded_for: str, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """The nearest address that is not a trusted proxy, walking `X-Forwarded-For` from its end.
+
+    `peer` is the address of the connection. A port behind an address, as some gateways add it, is left out. Text that is
+    not an address ends the walk: everything before it is untrusted.
+    """
+    address = peer
+    hops = [_PORT.sub(r"\1\2", hop.strip()) for hop in forwarded_for.split(",")] if forwarded_for else []
+    while is_trusted(address, trusted) and hops:
+        hop = hops.pop()
+        if not _is_address(hop):
+            break
+        address = hop
+    return address
+
+
+def scheme_of(request: HTTPServerRequest, trusted: Sequence[IPv4Network | IPv6Network]) -> str:
+    """How the client reached the bridge, or the nearest proxy, which has to be trusted to say so in `X-Forwarded-Proto`."""
+    if request.protocol == "https":
+        return "https"
+    said = ",".join(request.headers.get_list("X-Forwarded-Proto")).rpartition(",")[2].strip().lower()
+    return "https" if said == "https" and is_trusted(request.remote_ip or "", trusted) else "http"
+
+
+def is_trusted(address: str, trusted: Sequence[IPv4Network | IPv6Network]) -> bool:
+    """Whether an address is that of a proxy that is believed."""
+    if not trusted or not _is_address(address):
+        return False
+    parsed = ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None  # as sockets for both versions have it
+    both = [one for one in (parsed, mapped) if one is not None]
+    return any(one in network for network in trusted for one in both if one.version == network.version)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+# `none` is what the user did: typed the address, or opened a bookmark.
+_OWN = frozenset({"same-origin", "none"})
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def is_foreign(headers: Mapping[str, str], scheme: str) -> bool:
+    """Whether a page of another origin sent the request. A request without these headers counts as a program's.
+
+    Sources: Fetch Metadata (`Sec-Fetch-Site`), which browsers send over TLS and to loopback and no page can change; and
+    RFC 6454 (`Origin`), which comes with every POST and DELETE. `SameSite` alone would let other ports of the host in.
+    """
+    site = headers.get("Sec-Fetch-Site")
+    if site is not None:
+        return site not in _OWN
+    origin = headers.get("Origin")
+    # Compared as text: browsers write it in one form, and anything unreadable is foreign.
+    return origin is not None and origin.lower() != _origin(scheme, headers.get("Host", ""))
+
+
+def _origin(scheme: str, host: str) -> str:
+    """Write an origin as browsers do: in lower case, and without the port that goes without saying."""
+    return f"{scheme}://{host.lower().removesuffix(_DEFAULT_PORTS[scheme])}"

@@ -9,8 +9,8 @@ from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, SIG
 from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.base import UNRECOGNISED
 from handlers.monitoring.health import Health, Readiness
-from handlers.openapi.errors import CHALLENGE, problem, retriable
 from handlers.openapi.parts import (
+    CHALLENGE,
     JSON,
     Described,
     body,
@@ -18,8 +18,10 @@ from handlers.openapi.parts import (
     header_parameter,
     in_path,
     json_response,
+    problem,
     query,
     response,
+    retriable,
     shared,
 )
 from resources.accounts import SignIn, SignInWays

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from msgspec import Meta, structs
 
-from handlers.openapi.errors import problem
 from handlers.openapi.parts import (
     ETAG,
     IF_MATCH,
@@ -18,6 +17,7 @@ from handlers.openapi.parts import (
     header,
     header_parameter,
     in_path,
+    problem,
     query,
     response,
     shared,

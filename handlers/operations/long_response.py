@@ -14,7 +14,7 @@ from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
 from handlers.operations.operation import Download, Operation
 from handlers.problems import Problem, stopping
 from intercept.records import EndReason
-from resources.shown import shown
+from resources.fields import shown
 
 if TYPE_CHECKING:
     from handlers.operations.handler import OperationHandler

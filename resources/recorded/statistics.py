@@ -12,8 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from intercept.records import EndReason
 from intercept.times import format_time
-from resources.fields import Count, Time, TokenCounts, doc, micro_dollars
-from resources.names import Names, SeriesGroup
+from resources.fields import Count, Names, SeriesGroup, Time, TokenCounts, doc, micro_dollars
 from resources.recorded.export_formats import write_csv
 from resources.recorded.interceptions import RecordedSince
 from resources.recorded.prompt_cache import Cache

@@ -5,7 +5,7 @@ import msgspec
 from msgspec import Struct, structs
 
 from handlers.operations.catalogue import OPERATIONS
-from resources.shown import shown, shown_fields
+from resources.fields import shown, shown_fields
 from storage.mongo.documents.stored import Hidden, Stored
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resources.names import Names
+from resources.fields import Names
 from resources.spend import SPEND_BY, SPEND_FORMATS
 from storage.accounts.users import Group, Role, Token, User
 from storage.queries.found import SPEND

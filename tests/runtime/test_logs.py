@@ -94,7 +94,7 @@ def test_what_is_no_file_is_written_to_all_the_same():
     assert stream.getvalue() == "said\n"
 
 
-# Writes a record as `handlers/dataplane/record_log.py` does, and a line for people.
+# Writes a record as `handlers/dataplane/call.py` does, and a line for people.
 SPEAKER = r"""
 import logging
 from intercept.secrets import KnownSecrets

@@ -21,8 +21,7 @@ from handlers.operations.query import MAX_LIMIT, Limit, Offset, Paged, Ranged, T
 from handlers.problems import ValidationProblem
 from intercept.records import Status
 from intercept.times import format_time
-from resources.fields import ListPage, doc
-from resources.names import Names
+from resources.fields import ListPage, Names, doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.failures import ErrorKind, ErrorList, Refusal, named

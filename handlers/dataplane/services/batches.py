@@ -22,7 +22,7 @@ from handlers.dataplane.call import Call
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay, Watcher, finish
 from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
-from handlers.dataplane.shared.fetched import fetched_id
+from handlers.dataplane.shared import fetched_id
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from intercept.apis import Api, RequestSummary

@@ -17,7 +17,7 @@ from handlers.dataplane.call import Call
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.services.ownership import WRITTEN_SECONDS
 from handlers.dataplane.services.passthrough import OK, Passthrough, Teller
-from handlers.dataplane.shared.fetched import background_id
+from handlers.dataplane.shared import background_id
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import UpstreamRequest
 from handlers.problems import Problem

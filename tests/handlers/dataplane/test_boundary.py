@@ -169,8 +169,6 @@ async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running
     assert json.loads(response.body)["message"].startswith(f"openai: {why}")
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"].startswith(why)
-    (line,) = [
-        record.getMessage() for record in caplog.records if record.name == "handlers.dataplane.shared.provider_log"
-    ]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "handlers.dataplane.shared"]
     assert line.startswith(f"provider failed: provider=openai reason='{why}")
     assert line.endswith("' new=1 total=1")

@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from handlers.dataplane.record_log import logger
+from handlers.dataplane.call import record_log
 from tests.handlers.conversations import MESSAGES
 
 KEY = "plain/Provider+key=0123456789"  # no vendor's prefix
@@ -53,7 +53,7 @@ async def exported(running, form):
 
 @pytest.fixture
 def lines(caplog):
-    caplog.set_level(logging.INFO, logger.name)
+    caplog.set_level(logging.INFO, record_log.name)
     return lambda: "".join(record.getMessage() for record in caplog.records)
 
 

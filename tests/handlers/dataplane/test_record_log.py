@@ -7,7 +7,7 @@ import logging
 
 import pytest
 
-from handlers.dataplane.record_log import logger
+from handlers.dataplane.call import record_log
 from intercept.recording import Keep
 from limits.policies.policy import RecordingRules, SharedPolicy
 from tests.handlers.conversations import MESSAGES
@@ -18,8 +18,8 @@ KEY = "sk-ant-api03-abcdefghijklmnop"
 
 @pytest.fixture
 def lines(caplog):
-    caplog.set_level(logging.INFO, logger.name)
-    return lambda: [json.loads(record.getMessage()) for record in caplog.records if record.name == logger.name]
+    caplog.set_level(logging.INFO, record_log.name)
+    return lambda: [json.loads(record.getMessage()) for record in caplog.records if record.name == record_log.name]
 
 
 async def call(running, prompt=f"My key is {KEY}."):

@@ -13,7 +13,7 @@ from tornado.web import RequestHandler
 
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dataplane.addresses import ROOTS
-from handlers.openapi.handler import KEEP_SECONDS
+from handlers.openapi.document import KEEP_SECONDS
 from tests.handlers.contract import CONTROL, Contract, pointed
 from upstream.providers.presets import ALL_ROUTES
 from version import VERSION

@@ -21,7 +21,7 @@ EVERYBODY = {
     *("POST device/lookup", "POST device/answer", "DELETE tokens/{id}", "POST tokens/{id}/replace"),
 }
 OF_FIGURES = {
-    *("GET groups", "GET groups/{group}", "GET groups/{group}/members", "GET limits"),
+    *("GET budgets", "GET groups", "GET groups/{group}", "GET groups/{group}/members", "GET limits"),
     *("GET users", "GET users/{name}", "GET users/{name}/usage"),
 }
 OF_AUDITORS = {

@@ -5,10 +5,9 @@ from __future__ import annotations
 from handlers.dataplane.admission import admit
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.relay import Relay
-from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop
+from handlers.dataplane.services.sockets.hops import ClientHop, ProviderHop, accept_key, is_key, new_key
 from handlers.dataplane.services.sockets.realtime import RealtimeSession
 from handlers.dataplane.services.sockets.session import SocketSession
-from handlers.dataplane.services.sockets.websocket import accept_key, is_key, new_key
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest, check_destination, upstream_problem
 from handlers.identity.credentials import PROTOCOL_HEADER, upstream_protocols
 from handlers.problems import Problem, stopping

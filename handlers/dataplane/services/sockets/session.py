@@ -17,8 +17,7 @@ from handlers.dataplane.proxy import BODY_SECONDS, ProxyHandler
 from handlers.dataplane.relay import REST_SECONDS, finish
 from handlers.dataplane.services.ownership import check_references
 from handlers.dataplane.services.sockets.call import SocketCall
-from handlers.dataplane.services.sockets.hops import CUT, ClientHop, ProviderHop
-from handlers.dataplane.services.sockets.websocket import GOING_AWAY, NO_STATUS
+from handlers.dataplane.services.sockets.hops import CUT, GOING_AWAY, NO_STATUS, ClientHop, ProviderHop
 from handlers.dataplane.summary import parse_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.lifecycle import ActiveRequest

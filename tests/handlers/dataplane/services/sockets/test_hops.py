@@ -13,8 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
 
 from handlers.dataplane.services.sockets import hops
-from handlers.dataplane.services.sockets.hops import MAX_HELD_BYTES, ClientHop, ProviderHop
-from handlers.dataplane.services.sockets.websocket import CLIENT, SERVER, WebSocket
+from handlers.dataplane.services.sockets.hops import CLIENT, MAX_HELD_BYTES, SERVER, ClientHop, ProviderHop, WebSocket
 from tests.handlers.dataplane.services.sockets.socket_client import lets_go
 from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, create, event, events
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from handlers.dataplane.services.sockets.websocket import CLIENT, SERVER, WebSocket
+from handlers.dataplane.services.sockets.hops import CLIENT, SERVER, WebSocket
 
 LIMIT = 1000
 

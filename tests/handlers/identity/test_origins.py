@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from tornado.httputil import HTTPHeaders
 
-from handlers.identity.forwarded import client_address, scheme_of
+from handlers.identity.credentials import client_address, is_foreign, scheme_of
 from tests.cases import for_each
 
 TRUSTED = [ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
@@ -53,3 +53,35 @@ def test_the_scheme_is_what_a_trusted_proxy_says(peer, forwarded_proto, trusted,
     headers = HTTPHeaders({"X-Forwarded-Proto": forwarded_proto})
     request = SimpleNamespace(protocol="http", headers=headers, remote_ip=peer)
     assert scheme_of(request, trusted) == scheme
+
+
+@for_each(
+    ("headers", "scheme", "foreign"),
+    [
+        ({}, "http", False),
+        ({"Sec-Fetch-Site": "same-origin"}, "http", False),
+        ({"Sec-Fetch-Site": "none"}, "http", False),
+        ({"Sec-Fetch-Site": "same-site"}, "http", True),
+        ({"Sec-Fetch-Site": "cross-site"}, "http", True),
+        ({"Sec-Fetch-Site": ""}, "http", True),
+        ({"Origin": "http://bridge.example:4001", "Host": "bridge.example:4001"}, "http", False),
+        ({"Origin": "https://bridge.example", "Host": "bridge.example"}, "https", False),
+        ({"Origin": "https://bridge.example", "Host": "Bridge.example:443"}, "https", False),
+        ({"Origin": "http://bridge.example", "Host": "bridge.example:80"}, "http", False),
+        ({"Origin": "http://[::1]:4001", "Host": "[::1]:4001"}, "http", False),
+        ({"Origin": "http://bridge.example", "Host": "bridge.example"}, "https", True),
+        ({"Origin": "https://bridge.example", "Host": "bridge.example"}, "http", True),
+        ({"Origin": "http://bridge.example:443", "Host": "bridge.example:443"}, "https", True),
+        ({"Origin": "http://bridge.example:8080", "Host": "bridge.example:4001"}, "http", True),
+        ({"Origin": "https://evil.example", "Host": "bridge.example"}, "https", True),
+        ({"Origin": "null", "Host": "bridge.example"}, "http", True),
+        ({"Origin": "http://bridge.example"}, "http", True),
+        ({"Origin": "http://", "Host": ""}, "https", True),
+        ({"Origin": "http://[", "Host": "["}, "https", True),
+        ({"Origin": "", "Host": "bridge.example"}, "http", True),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "https://front.example", "Host": "proxied"}, "http", False),
+        ({"Sec-Fetch-Site": "same-site", "Origin": "https://bridge.example", "Host": "bridge.example"}, "https", True),
+    ],
+)
+def test_a_request_is_foreign_when_a_browser_says_that_another_origin_made_it(headers, scheme, foreign):
+    assert is_foreign(HTTPHeaders(headers), scheme) is foreign

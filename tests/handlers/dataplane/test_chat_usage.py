@@ -9,7 +9,7 @@ import json
 import pytest
 from zstandard import ZstdCompressor
 
-from handlers.dataplane.shared.chat_usage import MAX_REMEMBERED, REMEMBERED_SECONDS, Asked, ChatUsage
+from handlers.dataplane.shared import MAX_REMEMBERED, REMEMBERED_SECONDS, Asked, ChatUsage
 from intercept.apis import RequestSummary
 from intercept.catalog import CHAT_COMPLETIONS, RESPONSES
 from settings import ChatStreamUsage

@@ -1,1 +1,0 @@
-"""What all requests to providers share: made once for a server."""
