@@ -16,17 +16,18 @@ from intercept.secrets import scrub_quoted
 from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import ListPage, doc
 from storage.accounts.users import User
-from storage.accounts.views.documents import (
+from storage.accounts.views import (
     MAX_VIEW_NAME,
     MAX_VIEW_QUERY,
+    UNKNOWN,
     VIEW_PAGE,
     IsShared,
     View,
     ViewName,
     ViewPage,
     ViewParameters,
+    Views,
 )
-from storage.accounts.views.views import UNKNOWN, Views
 
 NOT_A_NAME: Final = f"must be 1 to {MAX_VIEW_NAME} printable characters, none of them a space at the beginning or end"
 NOT_A_QUERY: Final = (

@@ -11,7 +11,7 @@ from limits.policies.reading import InvalidPolicyError
 from resources.bodies import InvalidBodyError
 from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.accounts.users import ChangedMeanwhileError
-from storage.accounts.views.views import NotYourViewError
+from storage.accounts.views import NotYourViewError
 from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
 from storage.queries.filters.words import InvalidSearchError
 from storage.queries.questions.groups import MAX_POINTS, TooManyPointsError, TooMuchError, UnsupportedOrderError

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
@@ -79,10 +78,7 @@ class IdentitiesUnavailableError(Exception):
 
 
 class Authentication:
-    """Verifies the tokens and sessions of a database.
-
-    A token that is used for longer than half of `FRESH_SECONDS` is verified again in the background.
-    """
+    """Verifies the tokens and sessions of a database."""
 
     def __init__(
         self,
@@ -99,7 +95,6 @@ class Authentication:
         self._monotonic = monotonic
         self._verified = VerifiedTokens()
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
-        self._refreshing: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
         """Say whose token it is, from memory for `FRESH_SECONDS`, and for `STALE_SECONDS` while the database is unavailable.
@@ -109,14 +104,13 @@ class Authentication:
             IdentitiesUnavailableError: The database is unavailable, and the token not remembered.
         """
         credential = _Credential.read(text, kind)
-        if (memory := self._remembered(credential.key)) is None:
-            # Of several at the same time, one reads the database.
-            async with self._locks.setdefault(credential.key, asyncio.Lock()):
-                if (memory := self._remembered(credential.key)) is None:
-                    return await self._verify_and_remember(credential)
-        elif self._monotonic() >= memory.verified_at + FRESH_SECONDS / 2:
-            self._refresh_ahead(credential)
-        return memory.identity
+        if memory := self._remembered(credential.key):
+            return memory.identity
+        # Of several at the same time, one reads the database.
+        async with self._locks.setdefault(credential.key, asyncio.Lock()):
+            if memory := self._remembered(credential.key):
+                return memory.identity
+            return await self._verify_and_remember(credential)
 
     async def authenticate_afresh(self, text: str, kind: Kind = Kind.TOKEN) -> Identity:
         """Say whose token it is without the cache, for changes: a token that was just revoked must not make any.
@@ -160,20 +154,6 @@ class Authentication:
         if remembered is None and not available:
             raise IdentitiesUnavailableError("MongoDB was unavailable a moment ago")
         return remembered
-
-    def _refresh_ahead(self, credential: _Credential) -> None:
-        if credential.key in self._locks or not self._database.health.available:
-            return
-        refreshing = asyncio.create_task(  # noqa: TID251 - kept until it ends; the next request verifies again
-            self._refresh(credential, self._locks.setdefault(credential.key, asyncio.Lock()))
-        )
-        self._refreshing.add(refreshing)
-        refreshing.add_done_callback(self._refreshing.discard)
-
-    async def _refresh(self, credential: _Credential, lock: asyncio.Lock) -> None:
-        with suppress(InvalidTokenError, IdentitiesUnavailableError):  # for the next caller
-            async with lock:
-                await self._verify_and_remember(credential)
 
     async def _verify_and_remember(self, credential: _Credential) -> Identity:
         key, forgotten = credential.key, self._forgotten

@@ -150,10 +150,7 @@ class Groups(Changes):
             if after.name != before.name:
                 await self._refuse_taken(after.name, before, session)
             fields = {"name": after.name, "display_name": after.display_name}
-            unchanged = {"_id": before.id, "name": before.name, "display_name": before.display_name}
-            found = await self._database.groups.update_one(unchanged, {"$set": fields}, session=session)
-            if not found.matched_count:
-                raise ChangedMeanwhileError(CHANGED.format(before.name))
+            await self._database.groups.update_one({"_id": before.id}, {"$set": fields}, session=session)
             detail: dict[str, Any] = {}
             if after.name != before.name:
                 await name_policy(self._database, before.id, after.name, session)

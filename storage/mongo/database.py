@@ -98,7 +98,7 @@ class Database:
     sign_in_codes: Collection  # one document per code that signs in once; `_id` is its SHA-256
     device_codes: Collection  # one document per program that waits for a token; `_id` is the SHA-256 of its code
     providers: Collection  # one document per provider of the database, see `storage.providers.documents`
-    views: Collection  # one document per saved view, see `storage.accounts.views.documents`
+    views: Collection  # one document per saved view, see `storage.accounts.views`
     audit: Collection  # one document per change, and entries of accesses, see `storage.accounts.audit`
     members: Collection  # one document per running process, see `storage.members.membership`
     limit_ledgers: Collection  # of a cluster, see `storage.admission.ledger`

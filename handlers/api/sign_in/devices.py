@@ -25,8 +25,14 @@ from limits.protection.mixin import client_key
 from resources.bodies import Body, Readers, one_of
 from resources.fields import doc
 from storage.accounts.events import Plane, Reason
-from storage.accounts.sign_in.device_states import Device, PollError
-from storage.accounts.sign_in.devices import DEVICE_SECONDS, POLL_SECONDS, NoTokenError, TooManyDevicesError
+from storage.accounts.sign_in.devices import (
+    DEVICE_SECONDS,
+    POLL_SECONDS,
+    Device,
+    NoTokenError,
+    PollError,
+    TooManyDevicesError,
+)
 from storage.accounts.users import UnknownIdentityError
 
 MAX_CODE = 64

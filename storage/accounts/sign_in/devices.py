@@ -10,22 +10,21 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
 from uuid import UUID
 
+from msgspec import Meta, Struct
 from pymongo import ReturnDocument
 
-from storage.accounts.audit import Author
+from storage.accounts.audit import ANSWER_SECONDS, Author
 from storage.accounts.authentication import InvalidTokenError
 from storage.accounts.identities import Identities, IdentityError, UnknownIdentityError
-from storage.accounts.sign_in.device_states import Device, DeviceCodes, PollError, State
 from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.users import MAX_NAME, Token, readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
-
-ANSWER_SECONDS = 2.0
-"""How long the database may take."""
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 
 DEVICE_SECONDS = 600.0
 """How long a user code may be answered, and its token fetched."""
@@ -43,6 +42,40 @@ MAX_DEVICES = 10_000
 _ALPHABET = "BCDFGHJKLMNPQRSTVWXZ"
 _CODE_LENGTH = 8
 NO_CODE = "there is no such code; it may have expired, or was answered"
+
+
+class State(StrEnum):
+    """What became of a program's request."""
+
+    PENDING = "pending"
+    ALLOWED = "allowed"
+    DENIED = "denied"
+
+
+class PollError(StrEnum):
+    """Why a program has no token (RFC 8628 section 3.5)."""
+
+    AUTHORIZATION_PENDING = "authorization_pending"
+    SLOW_DOWN = "slow_down"
+    ACCESS_DENIED = "access_denied"
+    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a word
+
+
+class Device(Stored, frozen=True, kw_only=True):
+    """A program that wants a token. `id` is what is kept of its code."""
+
+    id: Hidden[bytes]
+    name: Annotated[str, Meta(max_length=MAX_NAME, description="The name that the program gave. It is not verified.")]
+    client_ip: Annotated[str, Meta(description="The address of the program.")]
+    created_at: StoredTime
+    expires_at: StoredTime
+
+
+class DeviceCodes(Struct, frozen=True):
+    """What a program is given: the code that it keeps, and the one that it shows."""
+
+    device_code: str
+    user_code: str
 
 
 class NoTokenError(Exception):

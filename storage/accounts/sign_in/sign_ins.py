@@ -11,7 +11,7 @@ from pymongo import DESCENDING
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
-from storage.accounts.identities import Identities, Identity, UnknownIdentityError, User
+from storage.accounts.identities import Identities, Identity, UnknownIdentityError
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Method, SessionTimes, SignInSession
 from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.users import readable
@@ -92,7 +92,7 @@ class SignIns(Changes):
     async def create_link(self, username: str) -> str:
         """Create a code that signs in a user without a token, also if no other way to sign in is on."""
         async with self._database.within(ANSWER_SECONDS):
-            user = await self._owner(username)
+            user = await self._identities.existing_user(username, None)
             code = await self._add_code({"user_id": user.id})
             await self._audit(None, COMMAND_LINE, Action.LINK_CREATED, user)
         return code
@@ -123,7 +123,7 @@ class SignIns(Changes):
     async def page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[SignInSession]]:
         """Return the number of active sessions of a user, and some of them, the last used first."""
         async with self._database.within(ANSWER_SECONDS):
-            user = await self._owner(username)
+            user = await self._identities.existing_user(username, None)
             own = {"user_id": user.id, "expires_at": {"$gt": self._now()}}
             count = await self._sessions.count_documents(own)
             cursor = self._sessions.find(own).sort([("last_used_at", DESCENDING), ("_id", DESCENDING)])
@@ -144,7 +144,7 @@ class SignIns(Changes):
                 await self._audit(session, author, Action.SESSION_ENDED, user, **detail)
 
         async with self._database.within(ANSWER_SECONDS):
-            user = await self._owner(of)
+            user = await self._identities.existing_user(of, None)
             await self._database.together(end)
         self._identities.forget(user.id)
 
@@ -157,9 +157,3 @@ class SignIns(Changes):
             self._identities.forget(identity.user.id)
             return str((ended or {}).get("id_token", ""))
         return ""
-
-    async def _owner(self, username: str) -> User:
-        user = await self._identities.find_user(username)
-        if user is None:
-            raise UnknownIdentityError(f'there is no user named "{username}"')
-        return user

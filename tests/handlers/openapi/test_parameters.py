@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from storage.accounts.audit import Author
-from storage.accounts.views.views import Views
+from storage.accounts.views import Views
 from tests.derived import derive
 from tests.handlers.contract import CONTROL, Contract, pointed
 from tests.handlers.conversations import MESSAGES

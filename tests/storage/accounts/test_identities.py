@@ -17,7 +17,6 @@ from storage.accounts.identities import (
     Role,
 )
 from storage.accounts.token_texts import FRESH_SECONDS, STALE_SECONDS
-from tests.storage.conditions import until
 from tests.storage.outages import freeze
 from tests.storage.records import NOON
 
@@ -100,9 +99,9 @@ async def test_what_another_process_changes_of_a_token_or_its_user_holds_after_t
     identity = await identities.authenticate(text)
     await elsewhere.change_user("ada", role=Role.AUDITOR)
     await groups.add_members("research", ["ada"])
-    clock.seconds += FRESH_SECONDS / 2 - 0.001  # not yet verified again in the background
+    clock.seconds += FRESH_SECONDS - 0.001
     assert await identities.authenticate(text) == identity
-    clock.seconds += FRESH_SECONDS / 2 + 0.001
+    clock.seconds += 0.001
     user = (await identities.authenticate(text)).user
     assert (user.role, user.group_ids) == (Role.AUDITOR, (research.id,))
     await elsewhere.revoke_token(token.id)
@@ -126,43 +125,6 @@ async def test_the_two_seconds_begin_when_the_database_is_asked(database, elsewh
     clock.seconds += FRESH_SECONDS - takes
     takes = 0
     await refusal(identities, text)
-
-
-@pytest.mark.gen_test
-async def test_a_token_in_use_is_verified_again_before_a_request_waits_for_it(
-    identities, elsewhere, unreachable, clock
-):
-    await identities.add_user("ada", role=Role.OWNER)
-    token, text = await identities.create_token("ada")
-    identity = await identities.authenticate(text)
-    clock.seconds += FRESH_SECONDS / 2 - 0.001
-    await identities.authenticate(text)
-    assert not identities._refreshing
-    clock.seconds += 0.001
-    assert await identities.authenticate(text) == await identities.authenticate(text) == identity
-    assert len(identities._refreshing) == 1
-    await until(lambda: not identities._refreshing)
-    clock.seconds += FRESH_SECONDS / 2 - 0.001  # longer than a verification is remembered
-    with away(identities, unreachable):
-        assert await identities.authenticate(text) == identity
-    await elsewhere.revoke_token(token.id)
-    clock.seconds += 0.001
-    assert await identities.authenticate(text) == identity
-    await until(lambda: not identities._refreshing)
-    await refusal(identities, text)
-
-
-@pytest.mark.gen_test
-async def test_an_outage_while_a_token_is_verified_ahead_concerns_nobody(identities, unreachable, clock):
-    await identities.add_user("ada", role=Role.OWNER)
-    _, text = await identities.create_token("ada")
-    identity = await identities.authenticate(text)
-    clock.seconds += FRESH_SECONDS / 2
-    with away(identities, unreachable):
-        for _ in range(2):
-            assert await identities.authenticate(text) == identity
-            await until(lambda: not identities._refreshing)
-    assert await identities.authenticate(text) == identity
 
 
 @pytest.mark.gen_test

@@ -10,7 +10,7 @@ from handlers.api.views import NOT_A_NAME, NOT_A_PAGE, NOT_A_QUERY, SECRET, NewV
 from handlers.operations.problems import NOT_YOUR_VIEW
 from resources.bodies import NOT_A_SWITCH, InvalidBodyError
 from storage.accounts.users import Role
-from storage.accounts.views.documents import MAX_VIEW_NAME, MAX_VIEW_QUERY
+from storage.accounts.views import MAX_VIEW_NAME, MAX_VIEW_QUERY
 from tests.cases import for_each
 
 VIEWS = "/api/v2/aibridge/views"

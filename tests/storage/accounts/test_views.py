@@ -10,8 +10,7 @@ import pytest
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities, IdentityConflictError, Role
-from storage.accounts.views.documents import MAX_VIEWS_OF_USER
-from storage.accounts.views.views import REMOVED, TOO_MANY, Views
+from storage.accounts.views import MAX_VIEWS_OF_USER, REMOVED, TOO_MANY, Views
 from tests.storage.records import NOON
 
 QUERY = {"q": "model:gpt-5", "range": "last-month", "by": "user,model"}

@@ -1,15 +1,17 @@
-"""The saved views of a database. Each change is audited.
+"""The saved views of a database: an address of the dashboard under a name. Each change is audited.
 
 Everybody sees their own views, and those that are shared. The others do not exist for them, also for owners.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
-from msgspec import structs
+import msgspec
+from msgspec import Meta, structs
 from pymongo import ASCENDING
 
 from storage.accounts.audit import ANSWER_SECONDS, Author, Changes
@@ -17,10 +19,59 @@ from storage.accounts.events import Action
 from storage.accounts.subjects import witness_holder
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
-from storage.accounts.views.documents import MAX_VIEWS_OF_USER, View
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
+from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 from storage.mongo.indexes import ANY_CASE
+
+MAX_VIEWS_OF_USER: Final = 100
+"""How many views a user may have saved."""
+
+MAX_VIEW_NAME: Final = 80
+"""Longest name of a view, in characters."""
+
+MAX_VIEW_QUERY: Final = 2_000
+"""Longest query of a view: the characters of its names and values together."""
+
+VIEW_PAGE: Final = r"^[a-z]{1,20}$"
+"""What the name of a view of the dashboard looks like."""
+
+ViewName = Annotated[
+    str, Meta(min_length=1, max_length=MAX_VIEW_NAME, description="Unique among the views of a user, ignoring case.")
+]
+ViewPage = Annotated[
+    str,
+    Meta(pattern=VIEW_PAGE, description="The view of the dashboard that it opens: the first word of its address."),
+]
+ViewParameters = Annotated[
+    Mapping[str, str],
+    Meta(
+        description="The parameters of its address: `q` the search, `range` a time range that stays relative, or `from` and "
+        "`to`, `tz`, `by` what is grouped by, `order` and so on. Of `usage`, `users`, `groups` "
+        "and `providers` `of` is the user, the group or the provider."
+    ),
+]
+IsShared = Annotated[bool, Meta(description="Whether all users see it. Each sees only the calls that they may see.")]
+
+
+class View(Stored, frozen=True, kw_only=True):
+    """A view of the dashboard under a name. `user_id` is the group's where it belongs to callers with its tokens."""
+
+    id: UUID
+    user_id: Hidden[UUID]
+    name: ViewName
+    page: ViewPage
+    query: ViewParameters
+    shared: IsShared
+    created_at: StoredTime
+    changed_at: StoredTime
+
+    @property
+    def version(self) -> str:
+        """A text that is another one after each change."""
+        said = (self.name, self.page, sorted(self.query.items()), self.shared, self.created_at, self.changed_at)
+        return hashlib.sha256(msgspec.json.encode(said)).hexdigest()[:16]
+
 
 UNKNOWN: Final = "there is no view with this id that you may see"
 CHANGED: Final = "the view was changed meanwhile; read it again"
@@ -113,10 +164,7 @@ class Views(Changes):
             await self._refuse_taken(new, owner, session)
             new = structs.replace(new, changed_at=self._now())
             fields = {name: new.document[name] for name in (*changed, "changed_at")}
-            same = {"_id": id_, "changed_at": old.changed_at}
-            found = await self._database.views.update_one(same, {"$set": fields}, session=session)
-            if not found.matched_count:
-                raise ChangedMeanwhileError(CHANGED)
+            await self._database.views.update_one({"_id": id_}, {"$set": fields}, session=session)
             more = {"name_before": old.name} if old.name != new.name else {}
             await self._audit(session, author, Action.VIEW_CHANGED, owner, **_said(new), changes=changed, **more)
             return new

@@ -1,1 +1,0 @@
-"""Saved views of the dashboard: what they are, and who adds, changes and removes them."""
