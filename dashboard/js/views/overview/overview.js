@@ -10,8 +10,9 @@ import { seesEveryone } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Segmented, Table } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
-import { useResource } from "../../server/resource.js";
+import { useKept, useResource } from "../../server/resource.js";
 import { duration, lateBy, percent, short, tokensIn, usd, whole, words } from "../../text/format.js";
+import { ERRORS, unusual } from "../../text/unusual.js";
 import { reasonOf, titleOf, why } from "../../text/vocabulary.js";
 import { Tiles } from "./tiles.js";
 
@@ -85,9 +86,18 @@ export default function Overview({ route, user }) {
       <button type="button" aria-pressed=${compares} onClick=${() => choose({ compare: compares ? "no" : "" })}>Compare</button>
     <//>
     <p class="quiet range-text">${ends ? `${rangeText(ends, tz)}, ${tz}` : ""}</p>
+    ${!q && seesEveryone(user) && html`<${Unusual} tz=${tz} />`}
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
     ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from, to })} />`}
   `;
+}
+
+/** What of today and yesterday is unlike the days before, with where to look; nothing where nothing is. */
+function Unusual({ tz }) {
+  const errors = useKept("errors", { q: `range:${ERRORS} tz:${tz}`, limit: 50 });
+  const [models, users] = ["model", "user"].map((by) => useKept("stats", { range: "30d", bucket: "day", tz, group_by: by, order_by: by === "user" ? "cost" : "failed", limit: 50 }));
+  const found = errors && models && users ? unusual(errors, models, users) : [];
+  return found.map(({ text, link }) => html`<p class="loop unusual" key=${text}><a href=${link}>${text}</a></p>`);
 }
 
 /** Whether a search is one for refused calls too. */
