@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,22 +16,37 @@ from commands.calling import Done, Given, OpenParts, RefusedError, do, server_op
 from handlers.operations.catalogue import BY_PATH
 from limits.policies.compiled import Level
 from limits.policies.reading import fields_of, notes_on, read_policy
-from resources.providers import NewProvider
 from settings import SettingsCommand, declared
 from settings.declarations import DATABASE
 from storage.accounts.users import Role
 from storage.policies.documents import is_same, level_of, path_of
-from storage.providers.documents import SECRETS, WAYS
-from upstream.credentials.access import credential_hint
+from storage.providers.documents import WAYS
+from upstream.credentials.access import LONG_SECRET, credential_hint
 from upstream.providers.presets import PRESETS, ProviderType
 
 PAGE = 1000
 """Items that are asked for at once."""
 
-LONG_KEY = 20
-"""Characters of a key from which on its hint tells it from another one."""
-
 Call = Callable[..., Awaitable[Any]]
+Body = dict[str, Any]
+Compare = Callable[[Body, Mapping[str, Any]], tuple[list[str], Body]]
+
+
+class Kind(NamedTuple):
+    """A kind of things: its noun, the path of its list, the part of the path of one, and the field with its name."""
+
+    noun: str
+    path: str
+    part: str
+    key: str
+
+
+SECRETS = frozenset({*FIELDS_OF_FILES.values(), "keys"})
+"""The fields of a provider that are not shown, neither by the API nor here."""
+
+USER = Kind("user", "users", "name", "username")
+GROUP = Kind("group", "groups", "group", "name")
+PROVIDER = Kind("provider", "providers", "name", "name")
 
 
 class There(NamedTuple):
@@ -41,6 +56,10 @@ class There(NamedTuple):
     groups: Mapping[str, dict[str, Any]]
     policies: Mapping[str, dict[str, Any]]
     providers: Mapping[str, dict[str, Any]]
+
+    def of(self, level: Level) -> Mapping[str, dict[str, Any]]:
+        """Those that have policies of a level."""
+        return self.groups if level is Level.GROUP else self.users
 
 
 class Step(NamedTuple):
@@ -95,7 +114,7 @@ def _caller(done: Done) -> Call:
 async def _apply(wanted: Wanted, call: Call, *, dry_run: bool, removes: bool) -> None:
     configured = await call("GET", "providers/configured")
     there = await _read_there(wanted, call, configured)
-    steps = [*_steps(wanted, there, removes=removes)]
+    steps = _steps(wanted, there, removes=removes)
     for step in steps:
         if not dry_run:
             await call(step.method, step.path, step.parts, step.body)
@@ -162,187 +181,172 @@ def _operation_on(path: str) -> tuple[str, dict[str, str]]:
 # The difference.
 
 
-def _steps(wanted: Wanted, there: There, *, removes: bool) -> Iterator[Step]:
+def _changes_of(body: Body, old: Mapping[str, Any]) -> tuple[list[str], Body]:
+    """What is different, for people and for the operation that changes it."""
+    changes = {field: value for field, value in body.items() if value != old.get(field)}
+    return [f"{field}: {old.get(field)!r} -> {value!r}" for field, value in changes.items()], changes
+
+
+def _changes_of_provider(body: Body, old: Mapping[str, Any]) -> tuple[list[str], Body]:
+    """The same. What the API does not show enough of to tell that it is the same is given again."""
+    preset, keys = PRESETS[ProviderType(body["type"])], body.get("keys", [])
+    usual = {"base_url": preset.url_in(body["region"]), "credential": preset.credential.value}
+    shown = {field: body[field] or usual.get(field, body[field]) for field in (body.keys() & old.keys()) - SECRETS}
+    texts, changes = _changes_of({field: shown[field] for field in body if field in shown}, old)
+    changes = {field: body[field] for field in changes}
+    for name in FIELDS_OF_FILES.values():
+        text, has = body.get(name, ""), old.get(name) or old.get(f"has_{name}")
+        is_same = name == "aws_access_key" and text.partition(":")[0] == has
+        if (text and not is_same) or (has and not text):
+            changes[name] = text
+            texts.append(f"{name}: {'given again' if has and text else 'new' if text else 'none'}")
+    is_known = all(len(key) >= LONG_SECRET for key in keys)
+    if not is_known or [credential_hint(key) for key in keys] != [key["hint"] for key in old["keys"]]:
+        texts.append(f"keys: {len(old['keys'])} -> {len(keys)}")
+        changes["keys"] = keys
+    elif keys and changes.keys() & WAYS:
+        changes["keys"] = keys
+    return texts, changes
+
+
+class _Section(NamedTuple):
+    """A section of the file: the fields of what it names, None if it is missing, and what there is of it."""
+
+    kind: Kind
+    bodies: Mapping[str, Body] | None
+    there: Mapping[str, dict[str, Any]]
+    said: Mapping[str, str] = {}
+    compare: Compare = _changes_of
+
+    def names(self, *, removes: bool) -> set[str]:
+        """The names that there will be, in lower case."""
+        stay = () if removes and self.bodies is not None else self.there
+        return {*stay, *(name.lower() for name in self.bodies or ())}
+
+    def changed(self) -> list[Step]:
+        """The steps that add and change. Fields that are not wanted stay."""
+        noun, path, part, key = self.kind
+        steps = []
+        for name, body in (self.bodies or {}).items():
+            old = self.there.get(name.lower())
+            if old is None:
+                steps.append(Step(f"+ {noun} {name}{self.said.get(name, '')}", "POST", path, {}, {key: name} | body))
+                continue
+            texts, changes = self.compare(body, old)
+            if texts:
+                text, parts = f"~ {noun} {old[key]} ({', '.join(texts)})", {part: old[key]}
+                steps.append(Step(text, "PATCH", f"{path}/{{{part}}}", parts, changes))
+        return steps
+
+    def gone(self, *, removes: bool) -> list[Step]:
+        """The steps that remove what the file does not name."""
+        noun, path, part, key = self.kind
+        names = [one[key] for name, one in self.there.items() if name not in self.names(removes=removes)]
+        return [Step(f"- {noun} {name}", "DELETE", f"{path}/{{{part}}}", {part: name}) for name in names]
+
+
+def _groups(wanted: Wanted, there: There) -> _Section:
+    bodies: dict[str, Body] = {
+        one.name: {} if one.display_name is UNSET else {"display_name": one.display_name or one.name}
+        for one in wanted.groups or ()
+    }
+    return _Section(GROUP, bodies if wanted.groups is not None else None, there.groups)
+
+
+def _users(wanted: Wanted, there: There) -> _Section:
+    bodies: dict[str, Body] = {}
+    said = {}
+    for one in wanted.users or ():
+        bodies[one.username] = {"role": one.role.value}
+        if one.name is not UNSET:
+            bodies[one.username]["name"] = one.name or one.username
+        groups = f", groups: {', '.join(one.groups)}" if one.groups else ""
+        said[one.username] = f" (role: {one.role.value}{groups})"
+    return _Section(USER, bodies if wanted.users is not None else None, there.users, said)
+
+
+def _providers(wanted: Wanted, there: There) -> _Section:
+    bodies: dict[str, Body] = {}
+    said = {}
+    for one in wanted.providers or ():
+        keys = [key.text for key in one.new_keys]
+        bodies[one.name] = structs.asdict(one.spec) | {"fallback": list(one.fallback)} | one.secrets
+        bodies[one.name] |= {"keys": keys} if keys else {}
+        said[one.name] = f" (type: {one.type}{f', keys: {len(keys)}' if keys else ''})"
+    bodies_or_none = bodies if wanted.providers is not None else None
+    return _Section(PROVIDER, bodies_or_none, there.providers, said, _changes_of_provider)
+
+
+def _steps(wanted: Wanted, there: There, *, removes: bool) -> list[Step]:
     """The steps, in order.
 
     Raises:
         InvalidFileError: The file names an unknown group, user or token, or leaves no owner.
     """
-    cleared, policies = _policies(wanted, there, removes=removes)
-    bodies: dict[str, dict[str, Any]] = {
-        one.name: {} if one.display_name is UNSET else {"display_name": one.display_name or one.name}
-        for one in wanted.groups or ()
-    }
-    groups, gone_groups = _differences("group", bodies, there.groups, removes=removes and wanted.groups is not None)
-    users, gone_users = _users(wanted, there, removes=removes)
-    _check_owners(wanted, there, gone_users)
-    kept = there.policies.keys() - {path for path, _ in cleared}
-    for step in gone_groups:
-        if f"groups/{there.groups[step.parts['group'].lower()]['id']}" in kept:
-            raise InvalidFileError(
-                f"groups: {step.parts['group']} has a policy, so it cannot be removed: remove that too"
-            )
-    providers, gone_providers = _providers(wanted, there, removes=removes)
-    yield from (step for _, step in cleared)
-    yield from (*groups, *users, *gone_providers, *providers, *policies, *gone_users, *gone_groups)
-
-
-def _differences(
-    noun: str, wanted: Mapping[str, dict[str, Any]], there: Mapping[str, dict[str, Any]], *, removes: bool
-) -> tuple[list[Step], list[Step]]:
-    """The steps that add and change, and those that remove. Fields that are not wanted stay."""
-    path, part = f"{noun}s", "group" if noun == "group" else "name"
-    one_path, key = f"{path}/{{{part}}}", "username" if noun == "user" else "name"
-    steps = []
-    for name, body in wanted.items():
-        old = there.get(name.lower())
-        if old is None:
-            said = f"role: {body['role']}" if "role" in body else ""
-            said += f", groups: {', '.join(body['groups'])}" if body.get("groups") else ""
-            given = {field: value for field, value in body.items() if field != "groups"}
-            text = f"+ {noun} {name}{f' ({said})' if said else ''}"
-            steps.append(Step(text, "POST", path, {}, {key: name} | given))
-        elif changes := {field: value for field, value in body.items() if value != old.get(field)}:
-            texts = ", ".join(f"{field}: {old.get(field)!r} -> {value!r}" for field, value in changes.items())
-            steps.append(Step(f"~ {noun} {old[key]} ({texts})", "PATCH", one_path, {part: old[key]}, changes))
-    names = {name.lower() for name in wanted}
-    gone = [one[key] for name, one in there.items() if name not in names] if removes else []
-    return steps, [Step(f"- {noun} {name}", "DELETE", one_path, {part: name}) for name in gone]
-
-
-def _users(wanted: Wanted, there: There, *, removes: bool) -> tuple[list[Step], list[Step]]:
-    names = _names_of_groups(wanted, there, removes=removes)
-    bodies: dict[str, dict[str, Any]] = {}
-    memberships: list[Step] = []
-    for number, one in enumerate(wanted.users or ()):
-        for at, name in enumerate(one.groups or ()):
-            if name.lower() not in names:
-                raise InvalidFileError(f"users[{number}].groups[{at}]: there is no group named {name}")
-        body: dict[str, Any] = {"role": one.role.value}
-        if one.name is not UNSET:
-            body["name"] = one.name or one.username
-        old = there.users.get(one.username.lower())
-        if old is None:
-            body["groups"] = one.groups or ()
-        bodies[one.username] = body
-        if one.groups is not None:
-            memberships += _memberships(one.username, one.groups, old)
-    steps, gone = _differences("user", bodies, there.users, removes=removes and wanted.users is not None)
-    steps.sort(key=lambda step: step.body.get("role") != Role.OWNER.value)  # so that there always is one
-    return [*steps, *memberships], gone
-
-
-def _memberships(username: str, groups: Iterable[str], old: Mapping[str, Any] | None) -> Iterator[Step]:
-    before = {group["name"].lower(): group["name"] for group in (old or {}).get("groups", ())}
-    after = {group.lower(): group for group in groups}
-    path, name = "groups/{group}/members/{user}", old["username"] if old else username
-    for key, group in before.items():
-        if key not in after:
-            yield Step(f"- {name} in group {group}", "DELETE", path, {"group": group, "user": name})
-    for key, group in after.items():
-        if key not in before:  # of a new user it is said with them
-            text = f"+ {name} in group {group}" if old else ""
-            yield Step(text, "PUT", path, {"group": group, "user": name})
-
-
-def _check_owners(wanted: Wanted, there: There, gone: Iterable[Step]) -> None:
+    groups, users, providers = _groups(wanted, there), _users(wanted, there), _providers(wanted, there)
+    after = {Level.GROUP: groups.names(removes=removes), Level.USER: users.names(removes=removes)}
+    memberships = [*_memberships(wanted, there, after[Level.GROUP])]
     roles = {name: one["role"] for name, one in there.users.items()}
-    had_owner = Role.OWNER.value in roles.values()
-    for step in gone:
-        del roles[step.parts["name"].lower()]
-    roles |= {user.username.lower(): user.role.value for user in wanted.users or ()}
-    if had_owner and Role.OWNER.value not in roles.values():
+    has_owner = Role.OWNER.value in roles.values()
+    roles |= {name.lower(): body["role"] for name, body in (users.bodies or {}).items()}
+    if has_owner and Role.OWNER.value not in {roles[name] for name in after[Level.USER]}:
         raise InvalidFileError("users: there would be no owner any more")
+    cleared, policies = _policies(wanted, there, after, removes=removes)
+    gone_groups = groups.gone(removes=removes)
+    for name in (step.parts["group"] for step in gone_groups):
+        if f"groups/{there.groups[name.lower()]['id']}" in there.policies.keys() - cleared.keys():
+            raise InvalidFileError(f"groups: {name} has a policy, so it cannot be removed: remove that too")
+    # So that there always is an owner, and those that others fall back to.
+    owners_first = sorted(users.changed(), key=lambda step: step.body.get("role") != Role.OWNER.value)
+    fallbacks_first = sorted(providers.changed(), key=lambda step: bool(step.body.get("fallback")))
+    changed = [*cleared.values(), *groups.changed(), *owners_first, *memberships]
+    changed += [*providers.gone(removes=removes), *fallbacks_first, *policies]
+    return [*changed, *users.gone(removes=removes), *gone_groups]
 
 
-def _names_of_groups(wanted: Wanted, there: There, *, removes: bool) -> set[str]:
-    """The names of the groups that there will be, in lower case."""
-    stay = () if removes and wanted.groups is not None else there.groups
-    return {*stay} | {group.name.lower() for group in wanted.groups or ()}
+def _memberships(wanted: Wanted, there: There, names: Collection[str]) -> Iterator[Step]:
+    path = "groups/{group}/members/{user}"
+    for number, one in enumerate(wanted.users or ()):
+        old = there.users.get(one.username.lower(), {})
+        name = old.get("username", one.username)
+        before = {group["name"].lower(): group["name"] for group in old.get("groups", ())}
+        after = {group.lower(): group for group in one.groups or ()}
+        for at, group in enumerate(after):
+            if group not in names:
+                raise InvalidFileError(f"users[{number}].groups[{at}]: there is no group named {after[group]}")
+        gone = [group for key, group in before.items() if one.groups is not None and key not in after]
+        new = [group for key, group in after.items() if key not in before]
+        yield from (Step(f"- {name} in group {it}", "DELETE", path, {"group": it, "user": name}) for it in gone)
+        said = f"+ {name} in group " if old else ""  # of a new user it is said with them
+        yield from (Step(said and said + it, "PUT", path, {"group": it, "user": name}) for it in new)
 
 
-def _policies(wanted: Wanted, there: There, *, removes: bool) -> tuple[list[tuple[str, Step]], list[Step]]:
+def _policies(
+    wanted: Wanted, there: There, after: Mapping[Level, Collection[str]], *, removes: bool
+) -> tuple[dict[str, Step], list[Step]]:
     """The steps that remove policies, by their paths, and those that set one."""
     if wanted.policies is None:
-        return [], []
-    ids = {f"groups/{name}": f"groups/{one['id']}" for name, one in there.groups.items()}
-    ids |= {f"users/{name}": f"users/{one['id']}" for name, one in there.users.items()}
-    known, cleared, steps = dict(there.policies), [], []
+        return {}, []
+    ids = {
+        f"{section}/{name}": f"{section}/{one['id']}"
+        for section, found in (("groups", there.groups), ("users", there.users))
+        for name, one in found.items()
+    }
+    known, cleared, steps = dict(there.policies), {}, []
     for path, policy in wanted.policies.items():
-        _check_subject(wanted, there, path, removes=removes)
+        level, name = level_of(path)[0], path.partition("/")[2].lower()
+        if level in after:  # tokens were looked for
+            known_ids = [one["id"] for called, one in there.of(level).items() if called in after[level]]
+            if name not in {*after[level], *known_ids}:
+                raise InvalidFileError(f"policies.{path}: there is no such {level}")
         at = ids.get(path.lower(), path)
         old, kind = known.pop(at, None), type(policy)
         if old is not None and policy == kind():
-            cleared.append((at, Step(f"- policy {path}", "DELETE", *_operation_on(at))))
+            cleared[at] = Step(f"- policy {path}", "DELETE", *_operation_on(at))
         elif policy != kind() and not (old and "policy" in old and is_same(read_policy(old["policy"], kind), policy)):
             text = f"{'~' if old else '+'} policy {path}"
             steps.append(Step(text, "PUT", *_operation_on(at), fields_of(policy)))
     for at, old in known.items() if removes else ():
         text = f"- policy {path_of(Level(old['level']), old['name'])}"
-        cleared.append((at, Step(text, "DELETE", *_operation_on(at))))
+        cleared[at] = Step(text, "DELETE", *_operation_on(at))
     return cleared, steps
-
-
-def _check_subject(wanted: Wanted, there: There, path: str, *, removes: bool) -> None:
-    level, name = level_of(path)[0], path.partition("/")[2].lower()
-    found = True  # tokens were looked for
-    if level is Level.GROUP:
-        names = _names_of_groups(wanted, there, removes=removes)
-        found = name in names | {one["id"] for one in there.groups.values()}
-    elif level is Level.USER:
-        stay = {} if removes and wanted.users is not None else there.users
-        names = {*stay} | {user.username.lower() for user in wanted.users or ()}
-        found = name in names | {one["id"] for one in stay.values()}
-    if not found:
-        raise InvalidFileError(f"policies.{path}: there is no such {level}")
-
-
-def _providers(wanted: Wanted, there: There, *, removes: bool) -> tuple[list[Step], list[Step]]:
-    """The steps that add and change providers, and those that remove some."""
-    steps = []
-    for one in wanted.providers or ():
-        old, keys = there.providers.get(one.name), [key.text for key in one.new_keys]
-        body = structs.asdict(one.spec) | one.secrets | ({"keys": keys} if keys else {})
-        if old is None:
-            said = f"type: {one.type}" + (f", keys: {len(keys)}" if keys else "")
-            steps.append(Step(f"+ provider {one.name} ({said})", "POST", "providers", {}, body))
-        elif texts := (changes := _Changes.of(one, keys, old)).texts:
-            text = f"~ provider {one.name} ({', '.join(texts)})"
-            steps.append(Step(text, "PATCH", "providers/{name}", {"name": one.name}, changes.body))
-    names = {one.name for one in wanted.providers or ()}
-    gone = [name for name in there.providers if name not in names] if removes and wanted.providers is not None else []
-    # Those that others fall back to come first.
-    steps.sort(key=lambda step: bool(step.body.get("fallback")))
-    return steps, [Step(f"- provider {name}", "DELETE", "providers/{name}", {"name": name}) for name in gone]
-
-
-class _Changes(NamedTuple):
-    """The changes of a provider: `body` for the operation that makes them, and `texts` for people."""
-
-    texts: list[str]
-    body: dict[str, Any]
-
-    @classmethod
-    def of(cls, one: NewProvider, keys: list[str], old: Mapping[str, Any]) -> _Changes:
-        """Compare. What the API does not show enough of to tell that it is the same is given again."""
-        preset = PRESETS[ProviderType(one.type)]
-        body = structs.asdict(one.spec) | {"fallback": list(one.fallback)}
-        usual = {"base_url": preset.url_in(one.region), "credential": preset.credential.value}
-        shown = body | {field: body[field] or value for field, value in usual.items()}
-        changed = [field for field, value in shown.items() if field in old and value != old[field]]
-        texts = [f"{field}: {old[field]!r} -> {shown[field]!r}" for field in changed]
-        changes = {field: body[field] for field in changed}
-        has = {name: old.get(name) or old.get(f"has_{name}") for name in FIELDS_OF_FILES.values()}
-        given = {name: one.secrets.get(name, "") for name in SECRETS} | {"ca_certificates": one.ca_certificates}
-        for name, text in given.items():
-            is_same = name == "aws_access_key" and text.partition(":")[0] == has[name]
-            if (text and not is_same) or (has[name] and not text):
-                changes[name] = text
-                texts.append(f"{name}: {'given again' if has[name] and text else 'new' if text else 'none'}")
-        is_known = all(len(key) >= LONG_KEY for key in keys)
-        if not is_known or [credential_hint(key) for key in keys] != [key["hint"] for key in old["keys"]]:
-            texts.append(f"keys: {len(old['keys'])} -> {len(keys)}")
-            changes["keys"] = keys
-        elif keys and changes.keys() & WAYS:
-            changes["keys"] = keys
-        return cls(texts, changes)

@@ -25,7 +25,7 @@ from resources.accounts import NewGroup, NewUser
 from resources.bodies import Body, InvalidBodyError, OtherReaders
 from resources.providers import NewProvider, check_provider
 from storage.accounts.groups import MAX_GROUPS_OF_USER
-from storage.accounts.users import IdentityError, checked_group_name
+from storage.accounts.users import checked_group_name
 from storage.policies.documents import kind_of, level_of
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import find_fault
@@ -50,12 +50,23 @@ class InvalidFileError(ValueError):
     """The file cannot be applied. The text names the field and the error."""
 
 
+def _group_names(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, list) or not all(isinstance(name, str) for name in given):
+        raise ValueError("must be a list of texts")
+    if len(given) > MAX_GROUPS_OF_USER:
+        raise ValueError(f"a user may be in at most {MAX_GROUPS_OF_USER} groups")
+    names = tuple([checked_group_name(name) for name in given])
+    if twice := _twice(names):
+        raise ValueError(f"{twice} is there twice")
+    return names
+
+
 class PlannedUser(NewUser):
     """A user in a file, with the names of all their groups; None means that the file does not say."""
 
     groups: tuple[str, ...] | None = None
 
-    other_readers: ClassVar[OtherReaders] = {"groups": lambda given: given}
+    other_readers: ClassVar[OtherReaders] = {"groups": _group_names}
 
 
 class Wanted(NamedTuple):
@@ -92,7 +103,7 @@ def read(data: bytes, folder: Path) -> Wanted:
             raise InvalidFileError(f"{name}: unknown field; allowed are {', '.join(SECTIONS)}")
     users, groups, policies, providers = (given.get(name) for name in SECTIONS)
     made = Wanted(
-        None if users is None else tuple(_users_of(users)),
+        None if users is None else tuple(_each("users", users, PlannedUser)),
         None if groups is None else tuple(_each("groups", groups, NewGroup)),
         None if policies is None else _policies_of(_object("policies", policies)),
         None if providers is None else tuple(_providers_of(providers, folder)),
@@ -136,34 +147,17 @@ class _Loader(yaml.SafeLoader):  # type: ignore[misc]
 
 
 def _each(section: str, given: Any, kind: type[B]) -> Iterator[B]:
-    """Read the items of a section as the API reads a body. What is null is not said."""
+    """Read the items of a section."""
     for at, one in enumerate(_list(section, given)):
-        where = f"{section}[{at}]"
-        try:
-            yield kind.of({name: value for name, value in _object(where, one).items() if value is not None})
-        except InvalidBodyError as error:
-            raise InvalidFileError("; ".join(f"{where}.{field}: {rule}" for field, rule in error.problems)) from error
+        yield _read_body(f"{section}[{at}]", one, kind)
 
 
-def _users_of(given: Any) -> Iterator[PlannedUser]:
-    for at, user in enumerate(_each("users", given, PlannedUser)):
-        if user.groups is not None:
-            where = f"users[{at}].groups"
-            user.groups = tuple(_group_names(where, _list(where, user.groups)))
-            _once(where, user.groups)
-            if len(user.groups) > MAX_GROUPS_OF_USER:
-                raise InvalidFileError(f"{where}: a user may be in at most {MAX_GROUPS_OF_USER} groups")
-        yield user
-
-
-def _group_names(where: str, given: Iterable[Any]) -> Iterator[str]:
-    for at, name in enumerate(given):
-        if not isinstance(name, str):
-            raise InvalidFileError(f"{where}[{at}]: must be text")
-        try:
-            yield checked_group_name(name)
-        except IdentityError as error:
-            raise InvalidFileError(f"{where}[{at}]: {error}") from error
+def _read_body(where: str, given: Any, kind: type[B]) -> B:
+    """Read an object as the API reads a body. What is null is not said."""
+    try:
+        return kind.of({name: value for name, value in _object(where, given).items() if value is not None})
+    except InvalidBodyError as error:
+        raise InvalidFileError("; ".join(f"{where}.{field}: {rule}" for field, rule in error.problems)) from error
 
 
 def _policies_of(given: Mapping[str, Any]) -> dict[str, AnyPolicy]:
@@ -183,7 +177,6 @@ def _policies_of(given: Mapping[str, Any]) -> dict[str, AnyPolicy]:
 
 
 def _providers_of(given: Any, folder: Path) -> Iterator[NewProvider]:
-    whole = []
     for at, fields in enumerate(_list("providers", given)):
         where = f"providers[{at}]"
         one = dict(_object(where, fields))
@@ -201,12 +194,10 @@ def _providers_of(given: Any, folder: Path) -> Iterator[NewProvider]:
             if not isinstance(named := one.pop(field, ""), str):
                 raise InvalidFileError(f"{where}.{field}: must be text")
             one |= {content: read_text(folder / named)} if named else {}
-        whole.append(one)
-    for at, made in enumerate(_each("providers", whole, NewProvider)):
-        for field, rule in check_provider(
-            made.spec, len(made.new_keys), [name for name, text in made.secrets.items() if text]
-        ):
-            raise InvalidFileError(f"providers[{at}].{field}: {rule}")
+        made = _read_body(where, one, NewProvider)
+        secrets = [name for name, text in made.secrets.items() if text]
+        for field, rule in check_provider(made.spec, len(made.new_keys), secrets):
+            raise InvalidFileError(f"{where}.{field}: {rule}")
         yield made
 
 
@@ -223,8 +214,15 @@ def _list(where: str, given: Any) -> list[Any]:
 
 
 def _once(where: str, names: Iterable[str]) -> None:
+    if twice := _twice(names):
+        raise InvalidFileError(f"{where}: {twice} is there twice")
+
+
+def _twice(names: Iterable[str]) -> str:
+    """The first name that was there before, or nothing."""
     seen: set[str] = set()
     for name in names:
         if name.lower() in seen:
-            raise InvalidFileError(f"{where}: {name} is there twice")
+            return name
         seen.add(name.lower())
+    return ""

@@ -66,9 +66,13 @@ def credential_header(credential: Credential, key: str) -> tuple[str, str]:
     return (name, key) if name else ("Authorization", f"Bearer {key}")
 
 
+LONG_SECRET = 20
+"""Characters of a secret from which on its hint tells it from another one."""
+
+
 def credential_hint(secret: str) -> str:
     """Enough of a secret to recognise it by, for records and logs; never enough to use it."""
-    for shortest, visible in ((20, 4), (10, 2), (5, 1)):
+    for shortest, visible in ((LONG_SECRET, 4), (10, 2), (5, 1)):
         if len(secret) >= shortest:
             return f"{secret[:visible]}...{secret[-visible:]}"
     return "..."
