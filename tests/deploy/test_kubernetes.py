@@ -1,24 +1,15 @@
 """The manifests, as kubectl renders them: what Kubernetes takes, and what has to agree with the bridge and with one another."""
 
-import subprocess
-
 import kubernetes_validate
 import pytest
 import yaml
 
 from settings.kinds import DURATION
 from tests.cases import for_each
-from tests.deploy.binaries import binary
 from tests.deploy.test_deploy_files import DEPLOY, VARIABLES, exposed
 
 OLDEST = "1.30"
 """The oldest Kubernetes with all that the manifests ask for: the sleep of preStop."""
-
-
-@pytest.fixture(scope="module")
-def manifests():
-    rendered = subprocess.run((binary("kubectl"), "kustomize", DEPLOY / "kubernetes"), capture_output=True, check=True)
-    return {one["kind"]: one for one in yaml.safe_load_all(rendered.stdout)}
 
 
 @pytest.fixture(scope="module")
