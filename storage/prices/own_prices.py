@@ -7,13 +7,12 @@ characters besides `*`, then the same of the provider.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from bson.decimal128 import Decimal128
 from msgspec import UNSET, Meta, UnsetType
 
 from intercept.dialects.request_bodies import MAX_MODEL
@@ -104,50 +103,11 @@ NO_VERSION: Final = "0"
 MONEY: Final = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
 """The fields of a price that are US dollars."""
 
-_SCHEMA_VERSION: Final = 1
-
 
 class KeptPrices(Stored, frozen=True):
     """All own prices, by provider, model and time."""
 
-    prices: tuple[OwnPrice, ...]
-    version: Hidden[str]
-    changed_at: Annotated[StoredTime | None, Meta(description="The time of the last change; null if never.")]
-
-
-NO_PRICES: Final = KeptPrices((), NO_VERSION, None)
-
-
-def document_of(kept: KeptPrices) -> dict[str, Any]:
-    """Make the document."""
-    return {
-        "_id": DOCUMENT,
-        "schema_version": _SCHEMA_VERSION,
-        "version": kept.version,
-        "changed_at": kept.changed_at,
-        "prices": [
-            {
-                "provider": price.provider,
-                "model": price.model,
-                "valid_from": price.valid_from,
-                **{name: Decimal128(usd) for name in MONEY if (usd := getattr(price, name)) is not UNSET},
-            }
-            for price in kept.prices
-        ],
-    }
-
-
-def read_document(document: Mapping[str, Any] | None) -> KeptPrices:
-    """Read the document; None is that there is none."""
-    if document is None:
-        return NO_PRICES
-    prices = [
-        OwnPrice(
-            provider=one["provider"],
-            model=one["model"],
-            valid_from=one["valid_from"],
-            **{name: one[name].to_decimal() for name in MONEY if name in one},
-        )
-        for one in document["prices"]
-    ]
-    return KeptPrices(tuple(prices), document["version"], document["changed_at"])
+    prices: tuple[OwnPrice, ...] = ()
+    version: Hidden[str] = NO_VERSION
+    changed_at: Annotated[StoredTime | None, Meta(description="The time of the last change; null if never.")] = None
+    id: Hidden[str] = DOCUMENT

@@ -18,7 +18,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from bson.decimal128 import Decimal128
 from pymongo import ReturnDocument, UpdateOne
 
 from intercept.ids import format_id
@@ -125,7 +124,9 @@ class Recosting:
             async with self._database.within(BATCH_SECONDS):
                 is_over = await self._database.together(lambda session: self._batch(job, session))
             if is_over:
-                await self._end(job, RecostState.DONE)
+                done = {"state": RecostState.DONE.value, "ended_at": self._now()}
+                await self._set(job, done, {"lease_until": ""})
+                _log.info("re-costing is done: id=%s", job.id)
         except _LostError:
             return IDLE_SECONDS
         return BATCH_PAUSE_SECONDS
@@ -174,7 +175,7 @@ class Recosting:
             updates = [_update(call, costs[call["_id"]], at) for call in changed]
             await self._interceptions.bulk_write(updates, ordered=False, session=session)
         progress = _progress(job, calls, changed, costs)
-        progress["position"] = {"at": calls[-1]["started_at"], "id": calls[-1]["_id"]}
+        progress["position"] = [calls[-1]["started_at"], calls[-1]["_id"]]
         moved = await self._database.recosts.update_one(ours, {"$set": progress}, session=session)
         if not moved.matched_count:
             raise _LostError
@@ -198,10 +199,6 @@ class Recosting:
             changed = await self._database.recosts.update_one(ours, change)
         if not changed.matched_count:
             raise _LostError
-
-    async def _end(self, job: Recost, state: RecostState, **fields: Any) -> None:
-        await self._set(job, {"state": state.value, "ended_at": self._now(), **fields}, {"lease_until": ""})
-        _log.info("re-costing ended: id=%s state=%s", job.id, state.value)
 
 
 def _usage(document: Mapping[str, Any]) -> TokenUsage:
@@ -260,6 +257,6 @@ def _progress(
         "done": job.done + len(calls),
         "changed": job.changed + len(changed),
         "skipped": job.skipped + sum(bool(call.get("presumed")) for call in calls),
-        "cost_before_usd": Decimal128(before),
-        "cost_after_usd": Decimal128(after),
+        "cost_before_usd": str(before),
+        "cost_after_usd": str(after),
     }

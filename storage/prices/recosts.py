@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final
 from uuid import UUID, uuid4
 
-from bson.decimal128 import Decimal128
 from msgspec import Meta, field
 from pymongo.errors import DuplicateKeyError
 
@@ -26,8 +24,6 @@ UNKNOWN: Final = "there is no re-costing with this id"
 ENDED: Final = "this re-costing has ended already"
 ONE_AT_A_TIME: Final = "another re-costing is in progress; wait for its end, or cancel it"
 
-_SCHEMA_VERSION: Final = 1
-
 
 class RecostState(StrEnum):
     """The state of a job."""
@@ -36,7 +32,6 @@ class RecostState(StrEnum):
     RUNNING = "running"
     DONE = "done"
     CANCELLED = "cancelled"
-    FAILED = "failed"
 
 
 ACTIVE: Final = (RecostState.WAITING.value, RecostState.RUNNING.value)
@@ -54,30 +49,24 @@ class Recost(Stored, frozen=True, kw_only=True):
     end: StoredTime = field(name="to")
     requested_at: StoredTime
     requested_by: Annotated[str | None, Meta(description="The username; null for the command line.")]
-    begun_at: StoredTime | None
-    ended_at: StoredTime | None
-    total: Annotated[_Count | None, Meta(description="The number of calls; null while that is unknown.")]
-    done: Annotated[_Count, Meta(description="The number of calls that were checked.")]
-    changed: Annotated[_Count, Meta(description="The number of these whose cost changed.")]
+    begun_at: StoredTime | None = None
+    ended_at: StoredTime | None = None
+    total: Annotated[_Count | None, Meta(description="The number of calls; null while that is unknown.")] = None
+    done: Annotated[_Count, Meta(description="The number of calls that were checked.")] = 0
+    changed: Annotated[_Count, Meta(description="The number of these whose cost changed.")] = 0
     skipped: Annotated[
         _Count,
         Meta(description="The number that keep their cost, because their server died and its record may still arrive."),
-    ]
+    ] = 0
     before: Annotated[Decimal, Meta(description="The cost of the checked calls before, exact.")] = field(
-        name="cost_before_usd"
+        name="cost_before_usd", default=Decimal()
     )
-    after: Annotated[Decimal, Meta(description="Their cost now, exact.")] = field(name="cost_after_usd")
-    prices_version: Annotated[str | None, Meta(description="The `ETag` of the own prices that it uses.")]
-    error: Annotated[str | None, Meta(description="Why the job was given up.")]
+    after: Annotated[Decimal, Meta(description="Their cost now, exact.")] = field(
+        name="cost_after_usd", default=Decimal()
+    )
+    prices_version: Annotated[str | None, Meta(description="The `ETag` of the own prices that it uses.")] = None
     position: Hidden[tuple[datetime, UUID] | None] = None
     """The start and the id of the last call looked at."""
-
-    @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self:
-        """Read the document of a job."""
-        usd = {name: document[name].to_decimal() for name in ("cost_before_usd", "cost_after_usd")}
-        position = document.get("position")
-        return super().of({**document, **usd, "position": position and (position["at"], position["id"])})
 
 
 class Recosts(Changes):
@@ -92,28 +81,24 @@ class Recosts(Changes):
         Raises:
             IdentityConflictError: Another one is not over.
         """
-        document = {
-            "_id": uuid4(),
-            "schema_version": _SCHEMA_VERSION,
-            "state": RecostState.WAITING.value,
-            "from": start,
-            "to": end,
-            "requested_at": self._now(),
-            "requested_by": author.user and author.user.username,
-            **dict.fromkeys(("begun_at", "ended_at", "total", "prices_version", "error")),
-            **dict.fromkeys(("done", "changed", "skipped"), 0),
-            **dict.fromkeys(("cost_before_usd", "cost_after_usd"), Decimal128("0")),
-        }
+        job = Recost(
+            id=uuid4(),
+            state=RecostState.WAITING,
+            start=start,
+            end=end,
+            requested_at=self._now(),
+            requested_by=author.user.username if author.user else None,
+        )
 
         async def request(session: Session) -> None:
-            await self._database.recosts.insert_one(document, session=session)
-            await self._audit(session, author, Action.RECOST_REQUESTED, **_said(document))
+            await self._database.recosts.insert_one(job.document, session=session)
+            await self._audit(session, author, Action.RECOST_REQUESTED, **_said(job))
 
         try:
             await self._change(request)
         except DuplicateKeyError:
             raise IdentityConflictError(ONE_AT_A_TIME) from None
-        return Recost.of(document)
+        return job
 
     async def list_newest(self) -> list[Recost]:
         """List the newest, the last one first."""
@@ -146,12 +131,12 @@ class Recosts(Changes):
             cancelled = await recosts.update_one({"_id": id_, "state": {"$in": ACTIVE}}, ended, session=session)
             if not cancelled.modified_count:
                 raise IdentityConflictError(ENDED)
-            await self._audit(session, author, Action.RECOST_CANCELLED, **_said(document))
+            await self._audit(session, author, Action.RECOST_CANCELLED, **_said(Recost.of(document)))
 
         await self._change(cancel)
         return await self.find(id_)
 
 
-def _said(document: Mapping[str, Any]) -> dict[str, Any]:
+def _said(job: Recost) -> dict[str, Any]:
     """What the audit trail says of a job."""
-    return {"recost_id": document["_id"], "start": document["from"], "end": document["to"]}
+    return {"recost_id": job.id, "start": job.start, "end": job.end}

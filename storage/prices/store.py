@@ -11,7 +11,7 @@ from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import ChangedMeanwhileError, IdentityError
 from storage.mongo.database import Session
-from storage.prices.own_prices import DOCUMENT, MAX_PRICES, NO_VERSION, KeptPrices, OwnPrice, document_of, read_document
+from storage.prices.own_prices import DOCUMENT, MAX_PRICES, NO_VERSION, KeptPrices, OwnPrice
 
 CHANGED: Final = "the prices were changed meanwhile; read them again"
 TOO_MANY: Final = f"there may be at most {MAX_PRICES:,} prices"
@@ -59,7 +59,7 @@ class PriceStore(Changes):
                 return before
             kept = KeptPrices(prices, uuid4().hex[:16], self._now())
             same = {"_id": DOCUMENT}
-            await self._database.prices.replace_one(same, document_of(kept), upsert=True, session=session)
+            await self._database.prices.replace_one(same, kept.document, upsert=True, session=session)
             removed = [str(one) for one in before.prices if one not in prices]
             added = [str(one) for one in prices if one not in before.prices]
             await self._audit(session, author, Action.PRICES_CHANGED, prices_removed=removed, prices_added=added)
@@ -68,7 +68,8 @@ class PriceStore(Changes):
         return await self._change(change)
 
     async def _find(self, session: Session | None) -> KeptPrices:
-        return read_document(await self._database.prices.find_one({"_id": DOCUMENT}, session=session))
+        document = await self._database.prices.find_one({"_id": DOCUMENT}, session=session)
+        return KeptPrices.of(document) if document else KeptPrices()
 
 
 def _checked(prices: Iterable[OwnPrice]) -> tuple[OwnPrice, ...]:

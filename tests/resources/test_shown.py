@@ -46,7 +46,7 @@ def test_of_what_is_stored_all_is_shown_but_these_fields():
         "Subject": set(),
         "Detail": set(),
         "Recost": {"position"},
-        "KeptPrices": {"version"},
+        "KeptPrices": {"id", "version"},
         "OwnPrice": set(),
     }
 

@@ -45,7 +45,6 @@ async def test_a_job_is_requested_shown_and_cancelled(running, send):
         "cost_before_usd": "0",
         "cost_after_usd": "0",
         "prices_version": None,
-        "error": None,
     }
     assert job == expected
     auditor = await running.user("eve", Role.AUDITOR)
