@@ -121,11 +121,22 @@ class Databases:
         return {entry["name"]: entry["md"] for entry in catalog}
 
     def _empty(self, name, collections):
-        """Delete all documents. Whoever waits for a majority to have deleted the last ones waits for all before them."""
-        *others, last = [one for one in collections if not one.startswith("system.")]
-        for collection in others:
-            self._client[name].get_collection(collection, write_concern=WriteConcern(1)).delete_many({})
-        self._client[name].get_collection(last).delete_many({})
+        """Delete all documents: one command tells where there are any.
+
+        Whoever waits for a majority to have deleted the last ones waits for all before them.
+        """
+        database = self._client[name]
+        first, *others = [one for one in collections if not one.startswith("system.")]
+        looks = [{"$unionWith": {"coll": one, "pipeline": _one_of(one)}} for one in others]
+        filled = [one["of"] for one in database[first].aggregate(_one_of(first) + looks)]
+        for collection in filled:
+            concern = WriteConcern("majority" if collection == filled[-1] else 1)
+            database.get_collection(collection, write_concern=concern).delete_many({})
+
+
+def _one_of(collection):
+    """The stages that return a document with the name of a collection if there is any in it."""
+    return [{"$limit": 1}, {"$project": {"_id": 0, "of": {"$literal": collection}}}]
 
 
 def _shape(collections):
