@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
-
-from platformdirs import user_data_dir
 
 from version import VERSION
 
@@ -53,5 +52,17 @@ def default_data_dir() -> str:
     if not IS_INSTALLED:
         return "data"
     if os.environ.get("XDG_DATA_HOME") or os.access(Path("~").expanduser(), os.W_OK):
-        return user_data_dir("aibridge", appauthor=False)
+        return str(user_folder("XDG_DATA_HOME", ".local/share"))
     return "aibridge-data"
+
+
+def user_folder(variable: str, below_home: str) -> Path:
+    """The platform's folder of an account for what AI Bridge keeps there.
+
+    Args:
+        variable: Names the folder for all programs, as the XDG Base Directory Specification says.
+        below_home: The folder for all programs where the variable is not set; macOS has one of its own.
+    """
+    if sys.platform == "darwin":
+        below_home = "Library/Application Support"
+    return Path(os.environ.get(variable) or Path("~").expanduser() / below_home) / "aibridge"

@@ -14,6 +14,7 @@ import click
 
 from installation import COMMAND, IS_INSTALLED, version_and_commit
 from runtime.command_line.lazy import LazyCommand, LazyGroup
+from runtime.isolated import UNVERIFIED
 from settings import declared, flags_of, settings_of
 
 TOPICS = {
@@ -102,6 +103,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     callback=_show_version,
     help="Print version and commit.",
 )
+@click.option(UNVERIFIED, is_flag=True, expose_value=False, help="Do not compare installed packages with their RECORD.")
 @click.option("--break-glass", metavar="NAME", help="Print a link that signs the user NAME in once, and exit.")
 @click.pass_context
 def main(context: click.Context, /, break_glass: str | None) -> None:

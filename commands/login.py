@@ -19,7 +19,8 @@ from urllib.parse import urlencode, urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
-from platformdirs import user_config_path
+
+from installation import user_folder
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 ANSWER_SECONDS = 30.0
@@ -176,7 +177,7 @@ def shorten(text: object) -> str:
 
 
 def _file() -> Path:
-    return user_config_path("aibridge", appauthor=False) / "logins.json"
+    return user_folder("XDG_CONFIG_HOME", ".config") / "logins.json"
 
 
 def _read() -> dict[str, Any]:

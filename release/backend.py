@@ -204,14 +204,14 @@ def build_sdist(sdist_directory: str, config_settings: object = None) -> str:  #
     stem = f"aibridge-{version(ROOT)}"
     files = installed(ROOT) | {name: (ROOT / name).read_bytes() for name in OF_THE_SOURCE}
     files["PKG-INFO"] = metadata(ROOT).encode()
-    packed = io.BytesIO()
+    packed, at = io.BytesIO(), _time()
     with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for name, content in sorted(files.items()):
             entry = tarfile.TarInfo(f"{stem}/{name}")
-            entry.size, entry.mtime, entry.mode = len(content), _time(), 0o644
+            entry.size, entry.mtime, entry.mode = len(content), at, 0o644
             archive.addfile(entry, io.BytesIO(content))
     name = f"{stem}.tar.gz"
-    (Path(sdist_directory) / name).write_bytes(gzip.compress(packed.getvalue(), mtime=_time()))
+    (Path(sdist_directory) / name).write_bytes(gzip.compress(packed.getvalue(), 6, mtime=at))
     return name
 
 

@@ -7,7 +7,7 @@ import logging
 import stat
 from pathlib import Path
 
-OURS = frozenset({"lock", "metrics", "mongodb", "spool", "demo-token", "lost+found"})
+OURS = frozenset({"cache", "lock", "metrics", "mongodb", "spool", "demo-token", "lost+found"})
 """What may be in a folder that is the bridge's own. One with anything else in it is shared with somebody."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO

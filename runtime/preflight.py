@@ -14,7 +14,7 @@ from pathlib import Path
 OLDEST = (3, 11)
 PACKAGES = (
     *("aiohappyeyeballs", "click", "cryptography", "genai_prices", "httptools", "joserfc", "motor", "msgspec"),
-    *("platformdirs", "prometheus_client", "pymongo", "tornado", "websockets", "yaml", "zstandard"),
+    *("prometheus_client", "pymongo", "tornado", "websockets", "yaml", "zstandard"),
 )
 ROOT = Path(__file__).parent.parent
 

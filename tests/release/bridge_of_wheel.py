@@ -12,6 +12,9 @@ from urllib.request import Request, urlopen
 
 from tests.server_process import Lines
 
+START_SECONDS = 120
+"""How long a start may take that compiles all modules, on a machine with much else to do. Usual: 2."""
+
 
 class InstalledBridge:
     """A run of the command in a folder, with these variables alone beside PATH; killed at the end of the context."""
@@ -39,12 +42,12 @@ class InstalledBridge:
 
     @property
     def url(self) -> str:
-        return self.stderr.find(r"AI Bridge is listening on (http://\S+)")[1]
+        return self.stderr.find(r"AI Bridge is listening on (http://\S+)", START_SECONDS)[1]
 
     @property
     def token(self) -> str:
         """That of the user `demo`, as the greeting has it."""
-        return self.stdout.find(r"Token of user demo, kept in .*:  (\S+)")[1]
+        return self.stdout.find(r"Token of user demo, kept in .*:  (\S+)", START_SECONDS)[1]
 
     def get(self, path: str) -> bytes:
         return self._send(Request(f"{self.url}{path}"))

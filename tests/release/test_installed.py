@@ -1,4 +1,4 @@
-"""The bridge as pip installs it, outside the folder that it was built from."""
+"""The bridge as it is installed, outside the folder that it was built from."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from tests.server_process import ROOT
 from version import VERSION
 
 
+@pytest.fixture
+def database(mongodb_uri, database_name):
+    """The variables that name it."""
+    return {"AIBRIDGE_MONGODB_URI": mongodb_uri, "AIBRIDGE_MONGODB_DATABASE": database_name}
+
+
 def uses(bridge):
     """Use a bridge as a newcomer does."""
     assert bridge.get("/readyz")
@@ -28,23 +34,20 @@ def uses(bridge):
         assert bridge.get(f"/dashboard/{edition}/{name}") == (ROOT / "dashboard" / name).read_bytes()
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_installed_bridge_serves_its_page_and_records_a_call(
-    installed, mongodb_uri, database_name, tmp_path, workers
-):
-    environ = {
-        "HOME": str(tmp_path),
-        "AIBRIDGE_MONGODB_URI": mongodb_uri,
-        "AIBRIDGE_MONGODB_DATABASE": database_name,
-        "AIBRIDGE_WORKERS": workers,
-    }
-    with InstalledBridge(installed / "bin/aibridge", tmp_path, "serve", "--demo", **environ) as bridge:
+def test_an_installed_bridge_serves_with_workers_and_none_runs_foreign_code(attacked, foreign, database, tmp_path):
+    attacked.write("foreign.pth", f"import sys; {foreign}")
+    attacked.write("sitecustomize.py", foreign)
+    (tmp_path / "tornado.py").write_text(foreign)
+    environ = {"HOME": str(attacked.home), "PYTHONPATH": str(tmp_path), **database}
+    with InstalledBridge(attacked.command, tmp_path, "serve", "--demo", "--workers", "2", **environ) as bridge:
         uses(bridge)
         assert bridge.stop() == 0
-    data_dir = tmp_path / ".local/share/aibridge"
+    data_dir = attacked.home / ".local/share/aibridge"
     bridge.stderr.find(rf"the data-dir is {data_dir}$")
-    assert [path.name for path in tmp_path.iterdir()] == [".local"]
+    assert {".local"} == {path.name for path in attacked.home.iterdir()}
+    assert sorted(path.name for path in (data_dir / "cache").iterdir()) == ["modules", "verified.json"]
     assert (data_dir / "demo-token").read_text() == bridge.token + "\n"
+    assert [path.name for path in tmp_path.iterdir()] == ["tornado.py"]  # no mark either
 
 
 def run(command, *arguments, **more):
@@ -52,24 +55,23 @@ def run(command, *arguments, **more):
     return done.returncode, done.stdout, done.stderr
 
 
-def test_the_command_says_its_version_and_commit_and_is_found_through_a_link(installed, tmp_path):
+def test_the_command_says_its_version_and_commit_and_is_found_through_a_link(installed, home, tmp_path):
     (tmp_path / "aibridge").symlink_to(installed / "bin/aibridge")
-    code, said, _ = run(tmp_path / "aibridge", "--version")
+    code, said, _ = run(tmp_path / "aibridge", "--version", env={"HOME": str(home), "PATH": "/usr/bin:/bin"})
     assert code == 0
     assert re.fullmatch(rf"AI Bridge {re.escape(VERSION)} \((unknown|[0-9a-f]{{40}}(\+changed)?)\)\n", said)
 
 
-def test_what_is_missing_is_named_with_the_command_that_installs_it(installed, tmp_path):
-    environ = {"HOME": "/nonexistent", "PATH": "/usr/bin:/bin", "AIBRIDGE_MONGODB_URI": "mongodb://127.0.0.1:1"}
+def test_what_is_missing_is_named_with_the_command_that_installs_it(installed, home):
+    environ = {"HOME": str(home), "PATH": "/usr/bin:/bin", "AIBRIDGE_MONGODB_URI": "mongodb://127.0.0.1:1"}
     azure = {
         "AIBRIDGE_PROVIDER_0_TYPE": "azure",
         "AIBRIDGE_PROVIDER_0_NAME": "azure",
         "AIBRIDGE_PROVIDER_0_BASE_URL": "https://a.example",
         "AIBRIDGE_PROVIDER_0_CREDENTIAL": "azure",
     }
-    _, _, said = run(installed / "bin/aibridge", "serve", env=environ | azure, cwd=tmp_path)
+    _, _, said = run(installed / "bin/aibridge", "serve", env=environ | azure)
     assert said.endswith(f'needs packages that are not installed; pip install "aibridge[azure]=={VERSION}"\n')
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.night
