@@ -417,7 +417,7 @@ class DerivedJob:
                 await self._remove_from_search(self._database, there, session)
             await self._add_to_search(self._database, [one.after for one in ended], session)
         after = [
-            {**one.after, "cache_loss": lost.get(one.after["_id"], one.after.get("cache_loss"))} for one in counted
+            {**one.after, "cache_loss": loss} if (loss := lost.get(one.after["_id"])) else one.after for one in counted
         ]
         signed = [*((one, 1) for one in after), *((one.before, -1) for one in counted if one.before is not None)]
         if signed:

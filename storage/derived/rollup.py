@@ -24,6 +24,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, TypeVar
@@ -169,16 +170,17 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def rollups_of(
-    minutes: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]]
+    minutes: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]], oldest: datetime
 ) -> RollupTotals:
     """Return every rollup to which the minutes contribute, aside from `DETAILS`.
 
     Args:
         minutes: Keys of the breakdown `USER_COMBINATION` and the bucket `MINUTE`; each may come more than once.
         by_token: The same calls, by keys of the breakdown `TOKEN`.
+        oldest: Until this time rollups of minutes would be removed at once.
     """
-    tokens = _buckets(summed(by_token))
-    initiators = _buckets(summed(minutes))
+    tokens = _buckets(summed(by_token), oldest)
+    initiators = _buckets(summed(minutes), oldest)
     combinations = _common(initiators, Breakdown.COMBINATION)
     rollups = initiators | combinations | _common(initiators, Breakdown.USER) | _common(combinations, Breakdown.ALL)
     rollups |= tokens | summed(_by_group(tokens))
@@ -230,8 +232,11 @@ def totals_document(totals: Mapping[str, Any]) -> dict[str, Any]:
 
 def increments(totals: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the database adds to a rollup's document: no zeros and no histograms."""
-    changes = {name: value for name, value in totals.items() if value and name not in HISTOGRAMS}
-    return changes | {name: write_decimal(value) for name, value in changes.items() if name in MONEY}
+    return {
+        name: write_decimal(value) if isinstance(value, Decimal) else value
+        for name, value in totals.items()
+        if value and name not in HISTOGRAMS
+    }
 
 
 def summed(parts: Iterable[tuple[_Key, Totals]]) -> dict[_Key, Totals]:
@@ -245,11 +250,11 @@ def summed(parts: Iterable[tuple[_Key, Totals]]) -> dict[_Key, Totals]:
     return rollups
 
 
-def _buckets(minutes: RollupTotals) -> RollupTotals:
-    """Return these rollups and those of the hours and days that they are in."""
+def _buckets(minutes: RollupTotals, oldest: datetime) -> RollupTotals:
+    """Return these rollups after a time, and those of the hours and days that all are in."""
     hours = Bucket.HOUR
     by_hour = summed((key._replace(bucket=hours, at=hours.floor(key.at)), part) for key, part in minutes.items())
-    return minutes | by_hour | days_of(by_hour)
+    return {key: part for key, part in minutes.items() if key.at > oldest} | by_hour | days_of(by_hour)
 
 
 def days_of(hours: RollupTotals) -> RollupTotals:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,8 +12,6 @@ from pymongo import InsertOne, UpdateOne
 from storage.derived.histograms import pack, unpack
 from storage.derived.rollup import (
     HISTOGRAMS,
-    MINUTES_KEPT,
-    Bucket,
     RollupKey,
     Totals,
     increments,
@@ -22,7 +20,7 @@ from storage.derived.rollup import (
 from storage.derived.totals import rollups_of_calls
 from storage.mongo.database import Database, Session
 
-AT_ONCE: Final = 100
+AT_ONCE: Final = 250
 """Most documents that are read or written with one command: while they are decoded or encoded, nothing else runs."""
 
 _Rollups = dict[bytes, tuple[RollupKey, Totals]]
@@ -33,22 +31,13 @@ async def add_to_rollups(
 ) -> None:
     """Add calls to their rollups, or take them away, see `rollups_of_calls`; no other transaction may do it meanwhile."""
     # In a thread, as it takes some 50 ms.
-    rollups = list((await asyncio.to_thread(_worked_out, calls, now)).items())
+    rollups = list((await asyncio.to_thread(rollups_of_calls, calls, now)).items())
     for begin in range(0, len(rollups), AT_ONCE):
-        some = dict(rollups[begin : begin + AT_ONCE])
+        some = {key.id: (key, totals) for key, totals in rollups[begin : begin + AT_ONCE]}
         found = database.rollups.find({"_id": {"$in": list(some)}}, dict.fromkeys(HISTOGRAMS, True), session=session)
         kept = {document["_id"]: document for document in await found.to_list(None)}
         changes = await asyncio.to_thread(_changes, some, kept)
         await database.rollups.bulk_write(changes, ordered=False, session=session)
-
-
-def _worked_out(calls: Iterable[tuple[Mapping[str, Any], int]], now: datetime) -> _Rollups:
-    """Return by id how rollups change, without those that would be removed at once."""
-    rollups = rollups_of_calls(calls)
-    oldest = now - MINUTES_KEPT
-    return {
-        key.id: (key, totals) for key, totals in rollups.items() if key.bucket is not Bucket.MINUTE or key.at > oldest
-    }
 
 
 def _changes(rollups: _Rollups, kept: Mapping[bytes, Mapping[str, Any]]) -> list[InsertOne[dict[str, Any]] | UpdateOne]:

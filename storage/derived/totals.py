@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from decimal import localcontext
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from storage.derived.histograms import histogram
 from storage.derived.rollup import (
     DIMENSIONS,
     KINDS,
+    MINUTES_KEPT,
     TOKENS,
     Breakdown,
     Bucket,
@@ -39,11 +41,12 @@ class _Alike(NamedTuple):
     groups: tuple[UUID, ...]
 
 
-def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]]) -> RollupTotals:
+def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]], now: datetime) -> RollupTotals:
     """Return what each rollup changes by when calls are added to it, with the sign 1, or are taken away, with -1.
 
     Args:
         calls: Documents of calls that have ended, true or presumed, and their signs.
+        now: Rollups that would be removed at once are left out.
     """
     with localcontext(EXACT):
         alike = summed((_alike(document), _signed(totals_of_call(document), sign)) for document, sign in calls)
@@ -53,6 +56,7 @@ def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]]) -> RollupTo
                 (_minute(one, Breakdown.TOKEN, (one.detail.values[0], one.token_id, one.groups)), totals)
                 for one, totals in alike.items()
             ),
+            now - MINUTES_KEPT,
         )
         rollups |= rollups_of_details((one.detail, totals) for one, totals in alike.items())
     return {key: totals for key, totals in rollups.items() if any(totals.values())}
@@ -70,7 +74,8 @@ def totals_of_call(document: Mapping[str, Any]) -> Totals:
     totals |= {name: 1 for name in ("priced", "unpriced", "no_usage") if document.get(name)}
     if document.get("priced"):
         totals["cost"] = read_decimal(document["cost"]["usd"])
-    totals |= {name: read_decimal(usd) for name in (*KINDS, "saved") if (usd := document.get(name)) is not None}
+    money = {name: read_decimal(usd) for name in (*KINDS, "saved") if (usd := document.get(name)) is not None}
+    totals |= {name: usd for name, usd in money.items() if usd}
     if loss := document.get("cache_loss"):
         totals["lost_tokens"] = int(loss["lost_tokens"])
         totals["lost"] = read_decimal(loss["lost"]) if loss["lost"] is not None else 0

@@ -60,8 +60,12 @@ def _plain(value: Any) -> Any:
 
 def values_of(value: Any, path: Sequence[str]) -> list[Any]:
     """The values of a field, of each element of lists on the way; None where it is not there."""
-    if isinstance(value, list):
-        return [one for element in value for one in values_of(element, path)]
-    if not path or value is None:
-        return [value]
-    return values_of(value.get(path[0]), path[1:]) if isinstance(value, dict) else []
+    for at, name in enumerate(path):
+        if isinstance(value, list):
+            return [one for element in value for one in values_of(element, path[at:])]
+        if value is None:
+            break
+        if not isinstance(value, dict):
+            return []
+        value = value.get(name)
+    return [one for element in value for one in values_of(element, ())] if isinstance(value, list) else [value]

@@ -14,7 +14,7 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = Context(prec=34)
 """Arithmetic that is exact in as many digits as a `Decimal128` holds."""
 
-_COEFFICIENT_BITS, _PLAIN_BITS, _SIGN_BIT, _EXPONENT_BIAS = 113, 126, 127, 6_176
+_HALF_BITS, _COEFFICIENT_BITS, _PLAIN_BITS, _SIGN_BIT, _EXPONENT_BIAS = 64, 113, 126, 127, 6_176
 _EXPONENTS = range(-_EXPONENT_BIAS, 6_112)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -58,6 +58,6 @@ def write_decimal(number: Decimal) -> Decimal128:
     sign, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int) or exponent not in _EXPONENTS or len(digits) > EXACT.prec:
         return Decimal128(number)  # no number, or perhaps too long
-    coefficient = int(number.copy_abs().scaleb(-exponent, EXACT))
+    coefficient = abs(int(number.scaleb(-exponent, EXACT)))
     bits = sign << _SIGN_BIT | (exponent + _EXPONENT_BIAS) << _COEFFICIENT_BITS | coefficient
-    return Decimal128.from_bid(bits.to_bytes(16, "little"))
+    return Decimal128(divmod(bits, 1 << _HALF_BITS))  # type: ignore[arg-type]  # high and low, as `from_bid` makes it

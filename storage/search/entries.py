@@ -54,8 +54,9 @@ def word_digest(word: str) -> str:
 
 @lru_cache(_REMEMBERED)
 def value_digest(field: str, value: Any) -> str:
-    """Return eight characters that stand for a value of a field."""
-    return _digest(field, str(value))
+    """Return eight characters that stand for a value of a field. An id may be bytes."""
+    is_id = isinstance(value, bytes) and len(value) == _UUID_BYTES
+    return _digest(field, str(UUID(bytes=value) if is_id else value))
 
 
 def entry_of(document: Mapping[str, Any]) -> Entry:
@@ -67,11 +68,10 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
             break
     found = set(map(word_digest, list(words)[:MAX_WORDS]))
     for field, path in FIELDS.items():
-        for value in values_of(document, path):
-            if isinstance(value, bytes) and len(value) == _UUID_BYTES:
-                found.add(value_digest(field, UUID(bytes=bytes(value))))
-            elif value is not None:
-                found.add(value_digest(field, value))
+        first = document.get(path[0])
+        for value in values_of(first, path[1:]) if isinstance(first, (dict, list)) else (first,):
+            if value is not None:
+                found.add(value_digest(field, bytes(value) if isinstance(value, bytes) else value))
                 if field == "upstream_status":  # its class too, see `StatusClass`
                     found.add(value_digest(field, f"{value // 100}xx"))
     found.update([value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items()])

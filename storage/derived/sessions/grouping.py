@@ -135,7 +135,8 @@ def _calls(ended: Iterable[Ended], parents: Parents) -> list[dict[str, Any]]:
     """
     calls = []
     for before, after in ended:
-        call = _call(after) | {"again": before is not None and not before.get("presumed")}
+        call = _call(after)
+        call["again"] = before is not None and not before.get("presumed")
         if before is not None:
             call["replaced"] = share(before)
         calls.append(call)

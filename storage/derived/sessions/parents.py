@@ -71,7 +71,8 @@ def link(calls: Sequence[dict[str, Any]], parents: Mapping[Any, Mapping[str, Any
             call.setdefault("session_id", parent.get("session_id", root_id))
             if call["answered_tool_call_id"]:
                 call |= {"parent_id": parent["_id"], "root_id": root_id}
-        call.setdefault("session_id", named_session(call) or call["_id"])
+        if "session_id" not in call:
+            call["session_id"] = named_session(call) or call["_id"]
         known[call["_id"]] = call
 
 

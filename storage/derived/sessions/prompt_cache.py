@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, Final
 
@@ -36,6 +37,7 @@ KEPT: Final = timedelta(days=3)
 """How long after its last call a line is kept, unless texts of its calls are removed before."""
 
 _KEY_BYTES: Final = 16
+_blocks = lru_cache(4 * MAX_LINES)(unpack)
 
 
 class Lost(StrEnum):
@@ -71,7 +73,7 @@ def compare(
     lines: list[dict[str, Any]] = [dict(line) for line in known["lines"]] if known else []
     losses: dict[Binary, dict[str, Any]] = {}
     for call in calls:
-        blocks = unpack(call["blocks"])
+        blocks = _blocks(call["blocks"])
         before = _line_of(lines, blocks)
         if before is not None:
             if call["started_at"] < before["from"]:
@@ -98,7 +100,7 @@ def saved_usd(read: int, rates: Mapping[str, Any]) -> Decimal:
 
 def _line_of(lines: Sequence[dict[str, Any]], blocks: Blocks) -> dict[str, Any] | None:
     """Return the line that a call goes on with: of those with the most messages of it the latest one."""
-    shared = [(shared_messages(unpack(line["blocks"]), blocks), line["at"], at) for at, line in enumerate(lines)]
+    shared = [(shared_messages(_blocks(line["blocks"]), blocks), line["at"], at) for at, line in enumerate(lines)]
     most = max(shared, default=(0, None, 0))
     return lines[most[2]] if most[0] else None
 
@@ -124,7 +126,7 @@ def _loss(before: Mapping[str, Any], call: Mapping[str, Any], blocks: Blocks) ->
     if tokens <= 0:
         return None
     loss = {"lost_tokens": tokens, "lost": _lost_usd(call, tokens, min(tokens, written)), "since": before["call"]}
-    if difference := first_difference(unpack(before["blocks"]), blocks):
+    if difference := first_difference(_blocks(before["blocks"]), blocks):
         return loss | {
             "cause": difference.change.value,
             "kind": difference.kind.value,
