@@ -4,8 +4,8 @@ It follows the database's own order of changes (see `storage.derived.changes`), 
 what its calls add, and the position behind it. Either both have happened or neither has, so the job may stop anywhere. It is
 the only one that writes these figures, and a lease says which process does it.
 
-Without a position, or where the database no longer has the changes behind it, the days since are counted again from the
-records (see `storage.derived.recount`).
+Without a position, where the database no longer has the changes behind it, and in a copy of the database, the days since are
+counted again from the records (see `storage.derived.recount`).
 
 A call that cannot be added for what is in it keeps no other one waiting: a batch with it fails, and is halved until it stands
 alone. Then it is left out, which is logged.
@@ -29,7 +29,7 @@ from storage.derived.changes import ENDS, Ended, ended_by, of_different_calls
 from storage.derived.recount import Recount, after_batch, begin_recount, clear, read_recorded, recount_since
 from storage.derived.rollup_writing import add_to_rollups
 from storage.derived.sessions.grouping import add_to_sessions, parents_of
-from storage.derived.state import JOB, read_state
+from storage.derived.state import JOB, followed_collection, read_state
 from storage.members.membership import has_lease
 from storage.mongo.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.mongo.clocks import Monotonic, Now, Pause
@@ -259,7 +259,9 @@ class DerivedJob:
 
     async def _open(self, state: Mapping[str, Any]) -> None:
         """Follow the changes behind the position, or from now on, and then count again what is missing."""
-        self._position = state.get("position")
+        async with self._database.within(BATCH_SECONDS, "derive figures"):
+            collection = await followed_collection(self._database)
+        self._position = state.get("position") if state.get("collection") == collection else None
         try:
             self._stream = await ChangeStream.open(self._database, ENDS, self._position)
             if self._position is not None:
@@ -268,7 +270,9 @@ class DerivedJob:
             self._stream = await ChangeStream.open(self._database, ENDS)
         async with self._database.within(BATCH_SECONDS, "derive figures"):
             self._recount = await recount_since(self._database, state)
-            fields = {"position": self._stream.position, **({"recount": self._recount.stored} if self._recount else {})}
+            fields: dict[str, Any] = {"position": self._stream.position, "collection": collection}
+            if self._recount:
+                fields["recount"] = self._recount.stored
             await self._database.derived.update_one(self._own, {"$set": fields})
         self._position = self._stream.position
         if self._recount:

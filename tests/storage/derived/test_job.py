@@ -86,6 +86,34 @@ async def test_a_commit_that_was_slow_and_done_is_not_done_again(database, is_be
     await world.adds_up()
 
 
+@pytest.fixture
+def copy(database, io_loop):
+    """A database without collections."""
+    copy = database.beside("-copy")
+    yield copy
+    io_loop.run_sync(lambda: copy.derived.database.client.drop_database(copy.derived.database.name))
+
+
+@pytest.mark.expects_log(r"figures since 20\d\d-\d\d-\d\d 00:00:00.00:00 are derived again from the records")
+@pytest.mark.gen_test
+async def test_what_is_counted_in_a_copy_of_the_database_is_not_added_once_more(database, copy):
+    seconds = 0
+    job = derived_job(database, now=lambda: MIDNIGHT, clock=lambda: seconds)
+    await job.catch_up()
+    await write(database, *(Call(number).end() for number in range(5)))
+    await job.step()
+    seconds += job_module.RENEWAL_SECONDS
+    await job.step()  # keeps a position that is of no event, so also one of the copy, before all that is copied
+    await job.close()
+    await copy.prepare(retention=None)
+    for name in await database.derived.database.list_collection_names():
+        if documents := await getattr(database, name).find().to_list(None):
+            await getattr(copy, name).insert_many(documents)
+    await write(copy, Call(5).end())
+    await derive(copy)
+    await has_counted_all(copy)
+
+
 @pytest.mark.gen_test(timeout=120)
 async def test_a_process_that_is_killed_adds_nothing_twice(private_mongodb, private_database):
     database, random = private_database, Random(7)

@@ -1,0 +1,96 @@
+"""Data that was copied from another database, and what earlier versions wrote: a server that starts on it answers with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from pymongo import MongoClient
+
+from tests.docs.pages import blocks
+from tests.polling import PAUSE_SECONDS
+from tests.server_process import ServerProcess
+
+CONTROL = "/api/v2/aibridge"
+
+
+@pytest.fixture
+def start(tmp_path, mongodb_uri):
+    """Run a server with the demo provider on a database; what still runs after the test is ended."""
+    servers = []
+
+    def start(name):
+        where = {"AIBRIDGE_MONGODB_URI": mongodb_uri, "AIBRIDGE_MONGODB_DATABASE": name}
+        flags = ("--http-address", "127.0.0.1:0", "--data-dir", tmp_path / "data")
+        servers.append(ServerProcess("serve", "--demo", *flags, **where))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.kill()
+
+
+@pytest.fixture
+def elsewhere(mongodb_uri, database_name):
+    """The name of a database that no server has used."""
+    name = f"{database_name}-copy"
+    yield name
+    with MongoClient(mongodb_uri) as client:
+        client.drop_database(name)
+
+
+async def call(server, token):
+    """Say something to the demo provider."""
+    client = await server.client()
+    body = json.dumps({"model": "demo", "messages": [{"role": "user", "content": "Hello!"}]}).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    response = await client.request("POST", f"{CONTROL}/demo/v1/chat/completions", headers, body)
+    assert response.status == 200
+
+
+async def totals(server, token, number):
+    """What the calls of each user add up to, once there are that many in all."""
+    while True:
+        status, found = await server.get(f"{CONTROL}/stats?group_by=user&from=2026-01-01T00:00:00Z", token)
+        assert status == 200, found
+        if found["total"]["interceptions"] >= number:
+            return {name: found[name] for name in ("total", "groups")}
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def stop(server):
+    await server.leave()
+    server.send(15)
+    assert await server.ended() == 0
+
+
+@pytest.mark.gen_test(timeout=120)
+async def test_a_database_that_was_copied_as_described_answers_the_same_elsewhere(
+    start, tmp_path, mongodb_uri, database_name, elsewhere
+):
+    server = start(database_name)
+    assert server.port
+    token = (tmp_path / "data" / "demo-token").read_text().strip()
+    for _ in range(3):
+        await call(server, token)
+    before = await totals(server, token, 3), await server.get(f"{CONTROL}/interceptions", token)
+    await stop(server)
+
+    (copying,) = blocks("docs/operations.md", "python")
+    uris = {
+        end: mongodb_uri.replace("/?", f"/{name}?") for end, name in (("SOURCE", database_name), ("TARGET", elsewhere))
+    }
+    copy = partial(subprocess.run, [sys.executable, "-c", copying], check=True, capture_output=True)
+    await asyncio.to_thread(copy, env=os.environ | uris)
+
+    server = start(elsewhere)
+    after = await totals(server, token, 3), await server.get(f"{CONTROL}/interceptions", token)
+    assert after == before
+    await call(server, token)
+    assert (await totals(server, token, 4))["total"]["interceptions"] == 4  # and not those that were copied once more
+    await stop(server)
