@@ -1,22 +1,26 @@
-"""The list API, on real records."""
+"""Interceptions: listed, read, with their tags, on real records."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 from uuid import UUID, uuid4
 
 import pytest
 
 from storage.accounts.users import Role
 from storage.queries.filters.search_language import SEARCH_KEYS
-from tests.derived import derive
+from tests.derived import derive, derive_listed
+from tests.handlers.api.recorded.conftest import calls
+from tests.handlers.api.recorded.test_live import Source, listen
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
+from tests.storage.records import NOON
 from tests.storage.search_checks import index
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
-LIST = "/api/v2/aibridge/interceptions"
+API = "/api/v2/aibridge"
+LIST = f"{API}/interceptions"
 
 
 async def listed(running, query="", headers=None):
@@ -301,3 +305,121 @@ async def test_a_call_is_shown_as_listed_to_who_may_see_it_and_asks_rightly(runn
     # an unknown resource is refused by name
     for path in ("/api/v2/aibridge/interceptions/x/y", "/api/v3", "/favicon.ico"):
         assert await running.get(path) == (404, {"message": f"not found: GET {path}"})
+
+
+__all__ = ["calls", "listen"]
+
+
+async def reads(running):
+    """What the trail says was read: (reader, whose call, detail but for times), in any order."""
+    await running.bridge.access.trail.flush()
+    _, page = await running.get(f"{API}/audit")
+    entries = [entry for entry in page["results"] if entry["action"] == "calls.read"]
+    assert {entry["client_ip"] for entry in entries} <= {"127.0.0.1"}
+    said = [{name: value for name, value in entry["detail"].items() if name != "last_at"} for entry in entries]
+    names = [(entry["actor"]["username"], entry["subject"]["username"]) for entry in entries]
+    return sorted(zip(names, said, strict=True), key=str_of)
+
+
+def str_of(read):
+    names, detail = read
+    return [*names, *sorted(map(str, detail.items()))]
+
+
+@pytest.mark.gen_test
+async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls_are_none(running, call):
+    # each way to read what somebody wrote is an entry
+    grace, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    first = await call(MESSAGES, grace)
+    await call(MESSAGES, grace)
+    await derive_listed(running.bridge.database)
+    (_, page) = await running.get(f"{API}/sessions", grace)
+    session = page["results"][0]["id"]
+    for path in ("interceptions", f"interceptions/{first}", f"sessions/{session}", "interceptions/export", "stats"):
+        assert (await running.request("GET", f"{API}/{path}", auditor)).status == 200
+    assert await reads(running) == sorted(
+        [
+            (("audrey", "grace"), {"way": "list", "count": 2}),
+            (("audrey", "grace"), {"way": "detail", "interception_id": first, "count": 1}),
+            (("audrey", "grace"), {"way": "session", "session_id": session, "count": 2}),
+            (("audrey", "grace"), {"way": "export", "count": 2}),
+        ],
+        key=str_of,
+    )
+    await running.afresh("audit")
+    # ones own calls and figures alone and heads are no entries
+    grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
+    id_ = await call(MESSAGES, grace)
+    for method, headers in (("GET", grace), ("GET", reader), ("HEAD", running.headers)):
+        for path in ("interceptions", f"interceptions/{id_}", "interceptions/export"):
+            assert (await running.request(method, f"{API}/{path}", headers)).status == 200
+    assert await reads(running) == []
+
+
+@pytest.mark.gen_test
+async def test_calls_that_are_told_as_they_happen_are_entries(running, listen, calls):
+    await running.user("grace")
+    grace = await running.bridge.identities.find_user("grace")
+    source = await listen()
+    assert isinstance(source, Source)
+    await calls.start(1, initiator_id=grace.id, started_at=NOON)
+    await calls.start(2, initiator_id=running.identity.user.id)
+    await source.heard(2)
+    assert await reads(running) == [(("ada", "grace"), {"way": "live", "count": 1})]
+
+
+JSON_HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+
+
+async def call(running, tags, metadata=None):
+    running.upstream.scripts.clear()
+    running.upstream.play(JSON_HEAD % len(CHAT.body) + CHAT.body)
+    body = json.dumps(CHAT.request | ({"metadata": metadata} if metadata else {})).encode()
+    headers = running.headers | ({"X-AIBridge-Tags": tags} if tags else {})
+    response = await running.request("POST", running.path(CHAT), headers, body)
+    assert await running.bridge.recorder.flush(5)
+    return response
+
+
+@pytest.mark.gen_test
+async def test_tags_are_recorded_found_and_told_apart_if_they_are_a_list(running):
+    # tags are recorded found and told apart and go no further
+    responses = [
+        await call(running, "project=apollo,env=ci", {"project": "zeus", "team": "core"}),
+        await call(running, "project=zeus"),
+        await call(running, ""),
+    ]
+    assert [response.status for response in responses] == [200, 200, 200]
+    assert all(
+        not any(name.lower().startswith("x-aibridge") for name, _ in request.headers)
+        for request in running.upstream.requests
+    )
+    sent = json.loads(running.upstream.requests[0].body)
+    assert sent["metadata"] == {"project": "zeus", "team": "core"}
+
+    await derive(running.bridge.database, now=running.bridge.now)
+
+    async def found(q):
+        status, page = await running.get(f"{API}/interceptions?{urlencode({'q': q})}")
+        assert status == 200, page
+        return [one["tags"] for one in page["results"]]
+
+    first, second = {"project": "apollo", "env": "ci", "team": "core"}, {"project": "zeus"}
+    assert await found("") == [{}, second, first]
+    assert await found("tag:project=apollo") == [first]
+    assert await found("tag:Project=apollo tag:env=ci") == [first]
+    assert await found("tag:project=apollo,project=zeus") == [second, first]
+    assert await found("tag:env=ci,project=zeus") == [second, first]
+    assert await found("-tag:project=apollo,env=ci") == [{}, second]
+    status, result = await running.get(f"{API}/interceptions?q=tag:project")
+    assert (status, result["validations"][0]["field"]) == (400, "tag")
+    _, stats = await running.get(f"{API}/stats?group_by=tag.project")
+    groups = {one["group"]["tag.project"]: one["total"]["interceptions"] for one in stats["groups"]}
+    assert groups == {"apollo": 1, "zeus": 1, None: 1}
+    await running.afresh()
+    # a header that is no list of tags is refused before anything is taken
+    response = await call(running, "project")
+    assert response.status == 400
+    assert b"X-AIBridge-Tags: 'project' is no tag" in response.body
+    assert running.upstream.requests == []
+    assert await running.bridge.database.interceptions.count_documents({}) == 0

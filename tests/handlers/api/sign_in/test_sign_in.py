@@ -2,16 +2,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from ipaddress import ip_network
 
 import pytest
 
+from handlers.api.control import PROXY_REFUSED
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, NOT_JSON, TOKEN_OFF
-from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNRECOGNISED
+from handlers.base import IDENTITIES_UNAVAILABLE, SESSION_ENDED, UNIDENTIFIED, UNRECOGNISED
 from runtime.process import now
 from storage.accounts.audit import COMMAND_LINE
+from storage.accounts.sign_in.single_sign_on import Refused
 from storage.accounts.token_texts import digest, split_token
+from storage.accounts.users import Role
+from tests.handlers.conversations import MESSAGES
 
 PATH = "/api/v2/aibridge/users/me/session"
 LIST = "/api/v2/aibridge/interceptions"
@@ -266,3 +271,207 @@ class TestWithoutLocalSignIn:
         await running.bridge.identities.remove_user("grace")
         response = await running.request("POST", PATH, JSON, json.dumps({"code": code}).encode())
         assert message(response) == (401, CODE_OVER)
+
+
+USERS = "/api/v2/aibridge/users"
+ME = f"{USERS}/me"
+SESSIONS = f"{ME}/sessions"
+HOUR = timedelta(hours=1)
+
+
+async def send(running, method, path, headers):
+    response = await running.request(method, path, headers)
+    return response.status, json.loads(response.body or b"null")
+
+
+async def listed(running, headers, path=SESSIONS):
+    status, body = await running.get(path, headers)
+    assert status == 200, body
+    assert body["count"] == len(body["results"])
+    return body["results"]
+
+
+@pytest.mark.gen_test
+async def test_a_user_sees_their_sessions_and_one_that_is_ended_lets_nobody_in(running):
+    # a user sees where they are signed in and which one this is
+    first, second = await running.signed_in(), await running.signed_in()
+    sessions = {one["id"]: one for one in await listed(running, first)}
+    assert len(sessions) == 2
+    here = sessions[first["Cookie"].partition("=")[2][:10]]
+    assert here == {
+        "id": here["id"],
+        "token_id": running.identity.token_id,
+        "method": "token",
+        "created_at": here["created_at"],
+        "last_used_at": here["created_at"],
+        "expires_at": here["expires_at"],
+        "client_ip": "127.0.0.1",
+        "user_agent": "",
+        "current": True,
+    }
+    assert [one["current"] for one in sessions.values()].count(True) == 1
+    assert [one["current"] for one in await listed(running, running.headers)] == [False, False]
+    assert {one["id"] for one in await listed(running, second)} == set(sessions)
+    await running.afresh("sign_in_sessions")
+    # what a browser says of itself is kept in bounds
+    headers = {"Content-Type": "application/json", "User-Agent": f"Firefox\xad{running.token} " + "x" * 1000}
+    body = json.dumps({"token": running.token}).encode()
+    assert (await running.request("POST", f"{ME}/session", headers, body)).status == 204
+    (session,) = await listed(running, running.headers)
+    assert session["user_agent"] == "Firefox [scrubbed] " + "x" * 237
+    await running.afresh("sign_in_sessions")
+    # a session that is ended lets nobody in and is not listed
+    here, there = await running.signed_in(), await running.signed_in()
+    (id_,) = [one["id"] for one in await listed(running, here) if not one["current"]]
+    assert await send(running, "DELETE", f"{SESSIONS}/{id_}", here) == (204, None)
+    assert await running.get(ME, there) == (401, {"message": SESSION_ENDED})
+    assert [one["current"] for one in await listed(running, here)] == [True]
+    status, body = await send(running, "DELETE", f"{SESSIONS}/{id_}", here)
+    assert (status, body) == (404, {"message": "There is no such session; it may have ended."})
+
+
+@pytest.mark.gen_test
+async def test_only_owners_end_the_sessions_of_others_and_that_is_audited(running):
+    member, auditor = await running.user("grace"), await running.user("audrey", Role.AUDITOR)
+    cookie = await running.signed_in(member["Authorization"].removeprefix("Bearer "))
+    path = f"{USERS}/grace/sessions"
+    (session,) = await listed(running, auditor, path)
+    assert await listed(running, running.headers, path) == [session]
+    other = await running.user("mallory")
+    assert (await send(running, "GET", path, other))[0] == 403
+    for headers in (other, auditor):
+        refused = await send(running, "DELETE", f"{path}/{session['id']}", headers)
+        assert refused[0] == 403
+    assert (await send(running, "DELETE", f"{SESSIONS}/{session['id']}", running.headers))[0] == 404
+    assert (await send(running, "DELETE", f"{path}/{session['id']}", running.headers))[0] == 204
+    assert (await running.get(ME, cookie))[0] == 401
+    _, trail = await running.get("/api/v2/aibridge/audit?limit=1")
+    (entry,) = trail["results"]
+    assert (entry["action"], entry["actor"]["username"], entry["subject"]["username"]) == (
+        "session.ended",
+        "ada",
+        "grace",
+    )
+    assert entry["detail"] == {"session_id": session["id"], "token_id": session["token_id"]}
+
+
+@pytest.mark.gen_test
+async def test_a_session_ends_with_its_token_or_user_and_follows_its_role(running):
+    # a session ends with its token
+    _, text = await running.bridge.identities.create_token("ada")
+    cookie, other = await running.signed_in(text), await running.signed_in()
+    assert (await running.get(ME, cookie))[0] == 200
+    await running.bridge.identities.revoke_token(text[:10])
+    assert (await running.get(ME, cookie))[0] == 401
+    assert [one["current"] for one in await listed(running, other)] == [True]
+    await running.afresh("sign_in_sessions")
+    # a session ends with its user
+    member = await running.user("grace")
+    cookie = await running.signed_in(member["Authorization"].removeprefix("Bearer "))
+    assert (await running.get(ME, cookie))[0] == 200
+    await running.bridge.identities.remove_user("grace")
+    assert (await running.get(ME, cookie))[0] == 401
+    assert await running.bridge.database.sign_in_sessions.count_documents({}) == 0
+    await running.afresh("sign_in_sessions")
+    # a changed role counts in a session at once
+    await running.bridge.identities.add_user("grace", role=Role.OWNER)
+    _, text = await running.bridge.identities.create_token("grace")
+    cookie = await running.signed_in(text)
+    assert (await running.get(USERS, cookie))[0] == 200
+    await running.bridge.identities.change_user("grace", role=Role.MEMBER)
+    assert (await running.get(USERS, cookie))[0] == 403
+    await running.afresh("sign_in_sessions")
+    # what a session changes is audited with the token it was made with
+    cookie = await running.signed_in() | {"Content-Type": "application/json"}
+    assert (await running.request("POST", f"{ME}/tokens", cookie, b"{}")).status == 201
+    _, trail = await running.get("/api/v2/aibridge/audit?limit=1")
+    assert trail["results"][0]["actor"]["token_id"] == running.identity.token_id
+
+
+@pytest.mark.bridge(session_idle_timeout=HOUR, session_lifetime=2 * HOUR)
+@pytest.mark.gen_test
+async def test_sessions_have_the_times_that_are_set(running):
+    await running.signed_in()
+    (session,) = await running.bridge.database.sign_in_sessions.find().to_list(None)
+    assert session["expires_at"] == session["created_at"] + HOUR
+
+
+API = "/api/v2/aibridge"
+HEADER = "Remote-User"
+TRUSTED = (ip_network("127.0.0.0/8"),)
+ELSEWHERE = (ip_network("192.0.2.0/24"),)
+behind = pytest.mark.bridge(auth_proxy_header=HEADER, trusted_proxies=TRUSTED)
+
+
+@behind
+@pytest.mark.gen_test
+async def test_whom_a_trusted_proxy_names_is_a_user_unless_the_name_cannot_be_one(running):
+    # whom the proxy names is a user from then on
+    status, me = await running.get(ME, {HEADER: "grace@example.com"})
+    assert (status, me["username"], me["role"]) == (200, "grace@example.com", "member")
+    assert (await running.get(ME, {HEADER: " GRACE@example.com "}))[1]["id"] == me["id"]
+    trail = await running.bridge.database.audit.find({"action": "user.added"}).sort("at").to_list(None)
+    assert [one["actor"]["username"] for one in trail] == [COMMAND_LINE.name, "single sign-on"]
+    await running.afresh()
+    # a user who was there before keeps their role
+    await running.bridge.identities.add_user("boss", role=Role.OWNER)
+    assert (await running.get(f"{API}/users", {HEADER: "boss"}))[0] == 200
+    assert (await running.get(f"{API}/users", {HEADER: "grace"}))[0] == 403
+    await running.afresh()
+    # no page of another site gets in by the header
+    for foreign in ({"Sec-Fetch-Site": "cross-site"}, {"Origin": "https://evil.example"}):
+        assert (await running.get(ME, {HEADER: "ada"} | foreign))[0] == 401
+    await running.afresh()
+    # a header that comes twice or empty says nothing
+    client = await running.client()
+    await client.send_raw(f"GET {ME} HTTP/1.1\r\nHost: bridge\r\n{HEADER}: ada\r\n{HEADER}: grace\r\n\r\n".encode())
+    response = await client.rest(await client.head())
+    assert response.status == 401
+    assert (await running.get(ME, {HEADER: " "}))[0] == 401
+    await running.afresh()
+    # a removed user and a name that is not allowed are refused
+    assert (await running.get(ME, {HEADER: "grace"}))[0] == 200
+    await running.bridge.identities.remove_user("grace")
+    users = f"{API}/users"
+    assert await running.get(users, {HEADER: "Grace"}) == (403, {"message": PROXY_REFUSED[Refused.REMOVED]})
+    for name in ("a b", "ada, grace", "me", "groups/lab", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"):
+        assert await running.get(users, {HEADER: name}) == (403, {"message": PROXY_REFUSED[Refused.NAME_NOT_ALLOWED]})
+    await running.bridge.identities.add_user("grace", role=Role.MEMBER)
+    assert (await running.get(ME, {HEADER: "grace"}))[0] == 200
+
+
+@pytest.mark.bridge(auth_proxy_header=HEADER, trusted_proxies=ELSEWHERE)
+@pytest.mark.gen_test
+async def test_the_header_of_anybody_else_says_nothing(running):
+    assert await running.get(ME, {HEADER: "ada"}) == (401, {"message": UNIDENTIFIED})
+    headers = {HEADER: "ada", "X-Forwarded-For": "192.0.2.1"}
+    assert (await running.get(ME, headers))[0] == 401
+
+
+@behind
+@pytest.mark.gen_test
+async def test_whom_a_proxy_names_has_tokens_for_calls_which_count_before_the_header(running):
+    # a token counts before the header and the header before a session
+    session = await running.signed_in()
+    assert (await running.get(ME, running.headers | {HEADER: "grace"}))[1]["username"] == "ada"
+    assert (await running.get(ME, session | {HEADER: "grace"}))[1]["username"] == "grace"
+    assert (await running.get(ME, session))[1]["username"] == "ada"
+    await running.afresh()
+    # calls to providers need a token and the header does not reach them
+    body = MESSAGES.request_body(stream=False)
+    json_type = {"Content-Type": "application/json"}
+    assert (await running.request("POST", running.path(MESSAGES), json_type | {HEADER: "ada"}, body)).status == 401
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(MESSAGES.body)
+    for name in (HEADER, HEADER.upper(), HEADER.replace("-", "_")):
+        running.upstream.play(head + MESSAGES.body)
+        response = await running.request("POST", running.path(MESSAGES), running.headers | {name: "ada"}, body)
+        assert response.status == 200
+    seen = {name.lower() for request in running.upstream.requests for name, _ in request.headers}
+    assert seen & {"remote-user", "remote_user"} == set()
+    await running.afresh()
+    # who is named makes tokens like everybody
+    headers = {HEADER: "grace", "Content-Type": "application/json", "Sec-Fetch-Site": "same-origin"}
+    made = await running.request("POST", f"{API}/users/me/tokens", headers, b"{}")
+    assert made.status == 201
+    token = json.loads(made.body)["token"]
+    assert (await running.get(ME, {"Authorization": f"Bearer {token}"}))[1]["username"] == "grace"

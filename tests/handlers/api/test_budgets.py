@@ -14,7 +14,7 @@ from intercept.refusals import Rule
 from limits.limit import Kind, Limit, LimitState, Of, Period
 from storage.accounts.users import Role
 from tests.cases import for_each
-from tests.handlers.api.money.test_spend import record
+from tests.handlers.api.test_spend import record
 
 PATH = "/api/v2/aibridge/"
 NOON = datetime(2026, 12, 19, 12, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 
 from intercept.times import format_time
 from storage.accounts.groups import BUILT_IN
-from tests.handlers.api.accounts.test_users import listed as listed_user
-from tests.handlers.api.accounts.test_users import resource
+from tests.handlers.api.test_users import listed as listed_user
+from tests.handlers.api.test_users import resource
 
 GROUPS = "/api/v2/aibridge/groups"
 USERS = "/api/v2/aibridge/users"
