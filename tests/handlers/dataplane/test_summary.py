@@ -13,7 +13,7 @@ from handlers.dataplane.summary import LONG_PATH
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from settings import ProviderSettings
 from tests.handlers.conversations import CHAT, MESSAGES
-from tests.handlers.dataplane.bodies.test_large_bodies import HOSTILE
+from tests.handlers.dataplane.bodies.test_bodies import HOSTILE
 from tests.handlers.dataplane.test_admission import refused
 from upstream.providers.presets import ProviderType
 

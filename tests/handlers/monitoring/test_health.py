@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import json
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from handlers.dataplane.call import NOT_RECORDABLE
+from handlers.limits_state import scope_of_limits, state_of_limits
+from limits.authority import LocalAuthority
 from settings import RecordPolicy
 from storage.mongo import database
 from tests.bridge import until
+from tests.cases import for_each
 from tests.handlers.conversations import CHAT
 from tests.mongodb.database_timeouts import BOUNDS
 from version import VERSION
@@ -127,3 +131,34 @@ class TestWithoutTheDatabase:
         for _ in range(2):
             assert await running.get("/readyz", {}) == (200, ready)
         await until(lambda: log_watch.has("health: the database is unavailable"))
+
+
+def authority(*, unavailable):
+    made = LocalAuthority()
+    made.unavailable = unavailable
+    return made
+
+
+def workers(scope, *, unavailable=False, database_unavailable=False):
+    return SimpleNamespace(scope=scope, unavailable=unavailable, database_unavailable=database_unavailable)
+
+
+NO_DATABASE = "process-local: the database is unavailable"
+NO_SUPERVISOR = "unavailable: the supervisor does not answer"
+
+
+@for_each(
+    ("cluster", "supervisor", "scope", "state"),
+    [
+        (None, None, "process", "ok"),
+        (authority(unavailable=False), None, "cluster", "ok"),
+        (authority(unavailable=True), None, "cluster", NO_DATABASE),
+        (None, workers("server"), "server", "ok"),
+        (None, workers("cluster"), "cluster", "ok"),
+        (None, workers("server", unavailable=True), "server", NO_SUPERVISOR),
+        (None, workers("cluster", database_unavailable=True), "cluster", "server-local: the database is unavailable"),
+        (None, workers("cluster", unavailable=True, database_unavailable=True), "cluster", NO_SUPERVISOR),
+    ],
+)
+def test_who_counts_is_told_and_whether_it_decides_alone(cluster, supervisor, scope, state):
+    assert (scope_of_limits(cluster, supervisor), state_of_limits(cluster, supervisor)) == (scope, state)

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import selectors
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
 import pytest
 
-from handlers.monitoring.metrics import NAMES_KEPT, OTHER, SPENDERS_KEPT, Metrics, Spent
+from handlers.monitoring.metrics import NAMES_KEPT, OTHER, SAMPLE_SECONDS, SPENDERS_KEPT, LoopLag, Metrics, Spent
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
+from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, CircuitState, Outcome
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
+from tests.limits.clock import SECOND, Clock
 
 PREFIX = "coder_aibridged_"
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -202,3 +205,80 @@ async def test_what_clients_name_is_exposed_as_text_whatever_it_is(running):
     assert 'model="\N{SNOWMAN}"' in text
     assert running.token not in text
     assert "sk-openai" not in text
+
+
+def states(metrics):
+    """The states that a scrape shows, by model."""
+    metrics.exposition()
+    return {model: value for (_, model, _), value in samples(metrics, "circuit_breaker_state").items()}
+
+
+def test_a_scrape_shows_the_present_state_of_each_known_circuit():
+    metrics, clock = Metrics(), Clock()
+    policy = BreakerPolicy(failure_threshold=1, timeout=timedelta(seconds=30), max_requests=1)
+    breakers = CircuitBreakers(policy, clock, metrics.circuits.changed, max_circuits=2)
+    metrics.circuits.watch(breakers.states)
+    assert states(metrics) == {}
+
+    def settle(model, outcome):
+        breakers.admit(CircuitKey("azure", "/v1/responses", model)).settle(outcome)
+
+    settle("a", Outcome.FAILURE)
+    settle("b", Outcome.SUCCESS)
+    assert states(metrics) == {"a": 2, "b": 0}
+    clock.advance(30 * SECOND)
+    assert states(metrics) == {"a": 1, "b": 0}
+    settle("a", Outcome.SUCCESS)
+    assert states(metrics) == {"a": 0, "b": 0}
+    settle("c", Outcome.FAILURE)
+    assert states(metrics) == {"a": 0, "c": 2}
+
+
+def test_of_circuits_that_share_a_series_the_worst_is_shown():
+    metrics = Metrics()
+    circuits = {
+        CircuitKey("azure", "/v1/responses", f"m{number}"): CircuitState.CLOSED for number in range(NAMES_KEPT + 2)
+    }
+    circuits[CircuitKey("azure", "/v1/responses", f"m{NAMES_KEPT}")] = CircuitState.OPEN
+    metrics.circuits.watch(lambda: circuits)
+    assert (len(states(metrics)), states(metrics)["other"]) == (NAMES_KEPT + 1, 2)
+
+
+class Selector(selectors.SelectSelector):
+    """Does not wait: the time until the next thing is due just passes."""
+
+    now = 0.0
+
+    def select(self, timeout=None):
+        self.now += timeout or 0
+        return super().select(0)
+
+
+@pytest.fixture
+def selector():
+    return Selector()
+
+
+@pytest.fixture
+def loop(selector):
+    """An event loop on that clock."""
+    loop = asyncio.SelectorEventLoop(selector)
+    loop.time = lambda: selector.now
+    yield loop
+    loop.close()
+
+
+def test_the_latest_sample_says_by_how_much_the_loop_was_held_up(loop, selector):
+    async def hold_up():
+        lag = LoopLag()
+        watching = asyncio.create_task(lag.watch())
+        await asyncio.sleep(0.75 * SAMPLE_SECONDS)
+        samples = [lag.seconds]
+        selector.now += 2
+        await asyncio.sleep(0.25 * SAMPLE_SECONDS)
+        samples.append(lag.seconds)
+        await asyncio.sleep(2 * SAMPLE_SECONDS)
+        watching.cancel()
+        return [*samples, lag.seconds]
+
+    assert loop.run_until_complete(hold_up()) == [0, 2 - 0.25 * SAMPLE_SECONDS, 0]

@@ -1,13 +1,20 @@
-"""What clients send, and how: bodies of every size and framing, and heads that nobody should send."""
+"""Bodies of requests: none is larger than it may be, a large one holds nobody up, and a slow one gives its slot away."""
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
+import time
 import tracemalloc
 
 import pytest
 
+import limits.protection.overload
+from limits.protection.overload import AT_CAPACITY
+from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
+from tests.processor import TRIES, slowness
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 MIB = 1024 * 1024
@@ -126,3 +133,103 @@ async def test_a_hundred_headers_cross_and_other_methods_and_large_bodies_are_re
     assert await client.at_end() == b""
     assert peak < 8 * MIB
     await still_serves(running)
+
+
+HOSTILE = (
+    b'{"model":"gpt-5","messages":[{"role":"user","content":"' + rb"\n" * 900_000 + b"a" * 6 * MIB + rb'\ud83d"}]}'
+)
+
+
+class LongestPiece:
+    """Goes round with the event loop, and notes the most processor time that one iteration of it took.
+
+    The collector is off meanwhile: a server has taken what it was made of out of its sight, a test run has not.
+    """
+
+    async def __aenter__(self):
+        self.seconds = 0.0
+        gc.disable()
+        self._task = asyncio.create_task(self._watch())
+        return self
+
+    async def __aexit__(self, *exc):
+        gc.enable()
+        self._task.cancel()
+
+    async def _watch(self):
+        while True:
+            began = time.thread_time()
+            await asyncio.sleep(0)
+            self.seconds = max(self.seconds, time.thread_time() - began)
+
+
+@pytest.mark.gen_test
+async def test_a_large_body_holds_nobody_up_and_goes_on_unchanged(running):
+    client = await running.client()
+    for number in range(TRIES):
+        running.upstream.play(OK)
+        async with LongestPiece() as longest:
+            response = await client.request("POST", running.path(CHAT), running.headers, HOSTILE)
+        assert response.status == 200
+        assert (await running.upstream.request(number)).body == HOSTILE
+        recorded = await running.ended(number + 1)
+        (prompt,) = recorded[0]["user_prompts"]
+        assert (prompt["prompt"], prompt["metadata"]) == ("\n" * 262_144, {"truncated": True})
+        if longest.seconds < 0.15 * slowness():  # client and provider of the test included, on one loop
+            return
+    pytest.fail("one piece of it took too long, each time")
+
+
+async def begin(running, headers):
+    """Send only the head of a call; return when it has a slot."""
+    client, before = await running.client(), running.bridge.overload.holding
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = [f"POST {running.path(CHAT)} HTTP/1.1", "Host: b", *lines, "Content-Length: 9999", "", ""]
+    await client.send_raw("\r\n".join(head).encode())
+    await until(lambda: running.bridge.overload.holding > before and len(running.bridge.overload.arriving) > 0)
+    return client
+
+
+@pytest.mark.bridge(max_concurrency=3)
+@pytest.mark.gen_test
+async def test_three_slow_bodies_of_one_user_in_three_slots_give_way_to_another_user(running, monkeypatch):
+    monkeypatch.setattr(limits.protection.overload, "SLOW_SECONDS", 0)
+    running.upstream.play(OK)
+    grace = await running.user("grace")
+    slow = [await begin(running, running.headers) for _ in range(3)]
+    other = await running.client()
+    response = await other.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
+    assert response.status == 200
+    refused = await slow[0].rest(await slow[0].head())
+    assert (refused.status, json.loads(refused.body)["message"]) == (503, AT_CAPACITY)
+    assert (refused.header("Retry-After"), refused.header("Connection")) == ("1", "close")
+    await until(lambda: running.bridge.overload.holding == 2)
+    for client in slow:
+        client.close()
+    await until(lambda: running.bridge.overload.holding == 0)
+    assert (len(running.bridge.overload.arriving), running.bridge.lifecycle.in_flight) == (0, 0)
+    await running.ended(1)
+
+
+@pytest.mark.bridge(max_concurrency=1)
+@pytest.mark.gen_test
+async def test_a_slow_body_gives_way_to_who_has_less_and_one_that_is_not_slow_to_nobody(running, monkeypatch):
+    # a body that is not slow yet keeps its slot
+    slow = await begin(running, running.headers)
+    client = await running.client()
+    grace = await running.user("grace")
+    response = await client.request("POST", running.path(CHAT), grace, CHAT.request_body(stream=False))
+    assert response.status == 503
+    slow.close()
+    await until(lambda: running.bridge.overload.holding == 0)
+    await running.afresh()
+    # a slow body gives way to no stranger and to nobody who has as many
+    monkeypatch.setattr(limits.protection.overload, "SLOW_SECONDS", 0)
+    slow = await begin(running, running.headers)
+    for headers, status in (({"X-Api-Key": "nobody"}, 401), (running.headers, 503)):
+        client = await running.client()
+        response = await client.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        assert response.status == status
+    assert (running.bridge.overload.holding, slow._reader._buffer) == (1, b"")
+    slow.close()
+    await until(lambda: running.bridge.overload.holding == 0)
