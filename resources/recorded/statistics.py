@@ -8,7 +8,7 @@ from decimal import Decimal
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
 from intercept.records import EndReason
 from intercept.times import format_time
@@ -84,6 +84,9 @@ class GroupTotals(Struct, kw_only=True):
         Count | UnsetType | None, doc("The same in whole millionths of a US dollar, rounded half to even.")
     ] = UNSET
     cost_by_kind: CostByKind | UnsetType | None = UNSET
+    priced_as_usd: Annotated[
+        float | UnsetType, doc("With `priced_as`: what the tokens cost at the prices of that model.")
+    ] = UNSET
     cache: Cache | UnsetType = UNSET
     unpriced: Annotated[Count | UnsetType, doc("Calls that used tokens and have no price.")] = UNSET
     no_usage: Annotated[
@@ -128,6 +131,12 @@ class GroupTotals(Struct, kw_only=True):
         for name, source in _HISTOGRAMS.items():
             setattr(totals_struct, name, Quantiles.of(get(source, 0)))
         return totals_struct
+
+    def price_as(self, rates: Mapping[str, Decimal]) -> None:
+        """Price the tokens at other rates, in US dollars a token, by the names of their counts."""
+        if self.token_usage is not UNSET:
+            counts = structs.asdict(self.token_usage)
+            self.priced_as_usd = float(sum(number * rates[name] for name, number in counts.items()))
 
 
 class GroupPoint(GroupTotals, kw_only=True):
@@ -260,10 +269,17 @@ class Statistics(Struct, kw_only=True):
     ] = UNSET
 
     @classmethod
-    def of_answer(cls, question: Question, tz: str, answer: Answer, names: Names) -> Self:
-        """Show an answer, whose zone was given by this name."""
+    def of_answer(
+        cls,
+        question: Question,
+        tz: str,
+        answer: Answer,
+        names: Names,
+        rates: Mapping[str, Decimal] | None = None,
+    ) -> Self:
+        """Show an answer, whose zone was given by this name; `rates` are other prices of tokens, by their counts' names."""
         total = answer.total
-        return cls(
+        shown = cls(
             of=question.of,
             from_=format_time(question.start),
             to=format_time(question.end),
@@ -282,6 +298,11 @@ class Statistics(Struct, kw_only=True):
             groups=[StatisticsGroup.of(question, group, names) for group in answer.groups],
             other=OtherGroups.of(question, answer),
         )
+        if rates is not None:
+            for one in (shown, shown.other, *shown.groups):
+                if one is not UNSET:
+                    one.total.price_as(rates)
+        return shown
 
 
 class ReadingProgress(Struct):

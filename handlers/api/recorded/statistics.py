@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any, Final, Literal
 
@@ -17,11 +18,11 @@ from handlers.api.recorded.interceptions import AfterId
 from handlers.api.recorded.visibility import NOT_FOR_READERS, SearchText, Sight
 from handlers.operations.operation import Ask, Download, Report, operation
 from handlers.operations.problems import INVALID_SEARCH, READ_PER_SECOND
-from handlers.operations.query import MAX_LIMIT, Limit, Offset, Paged, Ranged, Timestamp
+from handlers.operations.query import INVALID, MAX_LIMIT, Limit, Offset, Paged, Ranged, Timestamp
 from handlers.problems import ValidationProblem
-from intercept.records import Status
+from intercept.records import Status, TokenUsage
 from intercept.times import format_time
-from resources.fields import ListPage, Names, doc
+from resources.fields import ListPage, Names, TokenCounts, doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.failures import ErrorKind, ErrorList, Refusal, named
@@ -60,6 +61,12 @@ MAX_DIMENSIONS: Final = 2
 USUAL_SPAN: Final = timedelta(hours=24)
 OLDEST_MINUTE: Final = timedelta(days=7)
 """How old requested minutes may be. They are kept for a little longer."""
+
+NO_PRICE: Final = (
+    "no price is known of it; give a provider of this server and a model, as in anthropic/claude-haiku-4-5"
+)
+_SOME: Final = 1_000
+"""Tokens that are priced to know the price of one: few enough for a short prompt, and enough for an exact price."""
 
 CHANGE_OF_NOTHING: Final = "may be change only with compare=previous: it is the change against the time range before"
 
@@ -112,6 +119,14 @@ class QuestionQuery(Ranged, frozen=True):
             "months, before whole days as many days, before anything else as much time. That of all has points."
         ),
     ] = None
+    priced_as: Annotated[
+        str,
+        Meta(
+            description="A model, as PROVIDER/MODEL: puts beside each total what its tokens cost at the prices of that model now. "
+            "What is read from a cache or written to it costs what input costs where the model has no other price for it. CSV has no such column.",
+            examples=["anthropic/claude-haiku-4-5"],
+        ),
+    ] = ""
     format: Annotated[
         Literal["json", "csv"], doc("A row of `csv` is a group, or with several buckets a group in one of them.")
     ] = "json"
@@ -203,8 +218,23 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
         return Download.whole(CSV_TYPE, "stats.csv", text)
     answer = await ask.bridge.questions.answer(question, on_progress, seconds=seconds, finder=finder)
     names = await _names_of(ask, question, answer)
+    rates = _token_rates(ask, query.priced_as) if query.priced_as else None
     # In a thread, as ten thousand buckets take some 100 ms.
-    return await asyncio.to_thread(Statistics.of_answer, question, query.tz, answer, names)
+    return await asyncio.to_thread(Statistics.of_answer, question, query.tz, answer, names, rates)
+
+
+def _token_rates(ask: Ask, priced_as: str) -> dict[str, Decimal]:
+    """US dollars for a token of each kind of a model, in the usual tier and in a short prompt."""
+    provider, _, model = priced_as.partition("/")
+
+    def usd_of(name: str, tokens: int) -> Decimal:
+        usages = (structs.replace(TokenUsage(provider_response_id=""), **{name: tokens}),)
+        if (cost := ask.bridge.recorder.cost_of(provider, model, usages, ask.bridge.now())) is None:
+            raise ValidationProblem(INVALID, validations=[("priced_as", NO_PRICE)])
+        return cost.usd
+
+    of_call = usd_of("input_tokens", 0)
+    return {name: (usd_of(name, _SOME) - of_call) / _SOME for name in TokenCounts.__struct_fields__}
 
 
 async def _narrowed(ask: Ask, of: Counted, q: str) -> tuple[Mapping[str, Any], CallFinder | None]:

@@ -41,19 +41,19 @@ function queryOf(params, user) {
   const by = (params.by || usual[Number(seesEveryone(user))]).split(",").filter((name) => name && name !== "nothing");
   const compare = params.compare !== "no";
   const order = [params.order, "cost", "calls"].find((one) => orders.includes(one) && (compare || one !== "change"));
-  return { chosen, tz: chosen.tz, of, by, order, q: params.q ?? "", compare };
+  return { chosen, tz: chosen.tz, of, by, order, q: params.q ?? "", compare, as: of === "refusals" ? "" : (params.as ?? "") };
 }
 
 export default function Explore({ route, user }) {
   const { params } = route;
   const [limit, setLimit] = useState(PAGE);
   const query = queryOf(params, user);
-  const { chosen, tz, of, by, order, q } = query;
+  const { chosen, tz, of, by, order, q, as } = query;
   useEffect(() => {
     setLimit(PAGE);
   }, [JSON.stringify(params)]);
   const common = { ...asked(chosen), tz, of, group_by: by.join(","), q, order_by: order };
-  const wanted = { ...common, bucket: "all", limit, compare: query.compare ? "previous" : "" };
+  const wanted = { ...common, bucket: "all", limit, priced_as: as, compare: query.compare ? "previous" : "" };
   const bucket = bucketOf(lengthOf(chosen));
   const table = useResource("stats", wanted, { withProgress: true });
   const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { withProgress: true });
@@ -77,7 +77,7 @@ export default function Explore({ route, user }) {
     numberOf(table.data.total) > 0 &&
     html`
       ${drawn.data?.of === of && html`<${Drawn} stats=${drawn.data} range=${range} bucket=${bucket} q=${q} callsOf=${callsOf} onZoom=${({ from, to }) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
-      <${ExploreTable} stats=${table.data} by=${by} q=${q} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
+      <${ExploreTable} stats=${table.data} by=${by} q=${q} as=${as} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
       html`<p class="more"><button type="button" onClick=${() => setLimit(Math.min(MAX_GROUPS, limit * 4))}>Show more</button> <span class="quiet">${`${table.data.groups.length} of ${plural(table.data.count, "group")}`}</span></p>`}
@@ -115,6 +115,7 @@ function ExploreBar({ route, query, user, csv }) {
   const { of, by, chosen, compare } = query;
   const choose = chooser(route);
   const tags = useKept("tags", { limit: MAX_NAMES }) ?? [];
+  const models = useKept("stats", { range: "30d", group_by: "provider,model", limit: MAX_NAMES });
   const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
   // Searches for refusals have keys of their own.
   const show = (next) => choose({ of: next === "calls" ? "" : next, by: "", order: "", ...([of, next].includes("refusals") && { q: "" }) });
@@ -131,6 +132,8 @@ function ExploreBar({ route, query, user, csv }) {
       <${Dimension} label="Group by" names=${names} value=${by[0] ?? ""} onPick=${(name) => put(0, name)} />
       <${Dimension} label="and by" names=${names} value=${by[1] ?? ""} onPick=${(name) => put(1, name)} />
       <button type="button" aria-pressed=${compare} onClick=${() => choose({ compare: compare ? "no" : "" })}>Compare</button>
+      ${of !== "refusals" && html`<input type="text" class="as" autocomplete="off" spellcheck=${false} aria-label="The same tokens on" placeholder="The same tokens on …" list="models" value=${query.as} onChange=${({ target }) => choose({ as: target.value.trim() })} />`}
+      <datalist id="models">${(models?.groups ?? []).map(({ group: { provider, model } }) => html`<option key=${provider + model} value=${`${provider}/${model}`} />`)}</datalist>
       <a class="button" href=${csv} download="explore.csv">CSV</a>
     <//>
   `;
@@ -144,8 +147,8 @@ function Dimension({ label, names, value, onPick }) {
   </select>`;
 }
 
-/** `fares` is the range for the pages of providers, false for who may not see these. */
-function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
+/** `as` is the model by whose prices the tokens are priced too; `fares` is the range for the pages of providers, false for who may not see these. */
+function ExploreTable({ stats, by, q, as, fares, callsOf, onOrder }) {
   const { of, groups, total, previous, order_by: order } = stats; // the address may be ahead of what was read
   const { orders, name: title } = SUBJECTS[of];
   const common = { of, whole: total, fares, callsOf };
@@ -161,6 +164,7 @@ function ExploreTable({ stats, by, q, fares, callsOf, onOrder }) {
             <tr>
               ${by.map((one) => html`<th key=${one}>${dimensionName(one)}</th>`)}
               ${orders.filter((one) => previous || one !== "change").map((one) => heading([one, HEADINGS[one] ?? title]))}
+              ${total.priced_as_usd !== undefined && html`<th class="number">On ${as.replace(/.*\//, "")}</th>`}
             </tr>
           </thead>
           <tbody>
@@ -216,6 +220,7 @@ function Figures({ of, total, previous, whole: all, q, callsOf }) {
     ${change}
     <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${exactUsd(cache.saved_usd)}, lost ${exactUsd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
     ${of === "calls" && html`<td class="number">${duration(total.duration_ms?.p95)}</td>`}
+    ${total.priced_as_usd !== undefined && html`<td class="number">${exactUsd(total.priced_as_usd)}</td>`}
   `;
 }
 

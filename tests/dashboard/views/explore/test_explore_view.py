@@ -73,6 +73,9 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     assert [text[:-1] for text in page.texts(".chip")] == ["model:demo-error"]
     page.click(".chip button")
     page.until(lambda: len(page.all(".groups tbody tr")) > 1, "the filter was to go")
+    page.find("input.as").send_keys("anthropic/claude-haiku-4-5\n")
+    page.find(".groups th", "On claude-haiku-4-5")
+    assert all(cell.startswith("$") for cell in page.texts(".groups td:last-child"))
 
 
 def test_last_month_for_finance_is_three_clicks(page, site, company):

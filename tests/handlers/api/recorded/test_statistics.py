@@ -52,6 +52,25 @@ def test_what_takes_too_long_is_told_with_how_long_it_may_take():
 
 
 @pytest.mark.gen_test
+async def test_the_same_tokens_are_priced_as_those_of_another_model(running):
+    await record(running, model="gpt-5")
+    await counted(running)
+    shown = await stats(running, group_by="model", priced_as="anthropic/claude-haiku-4-5")
+    tokens, (group,) = shown["total"]["token_usage"], shown["groups"]
+    dollars = {"input": 1, "output": 5, "cache_read_input": 0.1, "cache_write_input": 1.25}  # a million
+    usd = sum(tokens[f"{kind}_tokens"] * price for kind, price in dollars.items()) / 1_000_000
+    assert usd > 0
+    assert (shown["total"]["priced_as_usd"], group["total"]["priced_as_usd"]) == (pytest.approx(usd),) * 2
+    assert (await stats(running, priced_as="openai/gpt-5"))["total"]["priced_as_usd"] == pytest.approx(
+        shown["total"]["cost_usd"]
+    )
+    assert "priced_as_usd" not in (await stats(running))["total"]
+    for nothing in ("gpt-5", "nobody/gpt-5", "openai/none"):
+        status, problem = await running.get(f"{STATS}?priced_as={nothing}")
+        assert (status, problem["validations"][0]["field"]) == (400, "priced_as")
+
+
+@pytest.mark.gen_test
 async def test_figures_of_two_dimensions_have_names_costs_and_the_time_before_by_who_asks(running):
     # two dimensions are told with names costs and the time before
     member = await running.user("grace")
