@@ -21,7 +21,7 @@ from bson.binary import UUID_SUBTYPE, Binary
 from msgspec import Struct
 
 from storage.mongo.clocks import Monotonic
-from storage.mongo.codec import write_ms
+from storage.mongo.codec import read_ms, write_ms
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.documents.rows import Rows, as_sent
 from storage.queries.filters.selection import Selection
@@ -75,6 +75,15 @@ class Found(Struct):
     next_after: UUID | None = None
 
 
+class _Selected(NamedTuple):
+    """Calls that match, how many do in all, and the last one whose texts were read, where not all were."""
+
+    keys: Sequence[Place]
+    number: int
+    is_exact: bool
+    ended_at: Place | None = None
+
+
 class FoundIds(NamedTuple):
     """Calls that match, or their sessions, and whether these are all. There may be thousands: ids are as BSON holds them."""
 
@@ -122,7 +131,7 @@ class SearchIndex:
                 self._database, session, query, query.selection and query.selection.within(start, end)
             )
             if query.has_order:
-                await rows.report_progress(of=_number_of(hits))
+                await rows.report_progress(of=sum([len(one.positions) for one in hits]))
             found: list[bytes] = []
             for one in hits:
                 keys = await _keys_of(self._database, session, one)
@@ -162,7 +171,12 @@ class SearchIndex:
                 cursor = await INTERCEPTIONS.locate(self._interceptions, after_id, visible(query.visible_to))
                 before = Place(write_ms(cursor.at), cursor.id.bytes)
             async with self._database.snapshot() as session:
-                return await self._page(query, session, limit, before, offset)
+                found = await self._select(query, session, offset + limit, before)
+                page, ended_at = found.keys[offset:], found.ended_at
+                rows = await self._rows(session, page)
+        goes_on = len(page) < limit and ended_at is not None and (before is None or ended_at < before)
+        next_after = UUID(bytes=ended_at.id) if goes_on and ended_at else None
+        return Found(found.number, found.is_exact, rows, next_after)
 
     async def matches(self, query: CallQuery, documents: Sequence[Mapping[str, Any]]) -> list[list[Match]]:
         """Find where calls say what a search is for: in each of the first ones, as many as there is time for."""
@@ -170,33 +184,27 @@ class SearchIndex:
         return [] if texts is None else await self._in_time(query, until, texts.find_matches, documents)
 
     async def _latest(self, query: CallQuery, session: Session, most: int) -> FoundIds:
-        until, ended_at = self._monotonic() + TEXT_SECONDS, None
-        hits = await find_hits(self._database, session, query, query.selection)
-        keys = await _newest(self._database, session, hits, min(most, MAX_CHECKED) if query.has_order else most)
-        is_exact = len(keys) == _number_of(hits)
-        if query.has_order:
-            keys, ended_at = await self._saying(query, session, keys, until)
-        return FoundIds([Binary(key.id, UUID_SUBTYPE) for key in keys], is_exact and ended_at is None)
+        found = await self._select(query, session, most)
+        ids = [Binary(key.id, UUID_SUBTYPE) for key in found.keys]
+        return FoundIds(ids, found.is_exact and found.number <= most)
 
-    async def _page(self, query: CallQuery, session: Session, limit: int, before: Place | None, offset: int) -> Found:
+    async def _select(self, query: CallQuery, session: Session, wanted: int, before: Place | None = None) -> _Selected:
+        """Find the newest calls that match and are older than `before`, so many as are wanted."""
         until = self._monotonic() + TEXT_SECONDS
         hits = await find_hits(self._database, session, query, query.selection)
-        most, wanted = _number_of(hits), offset + limit
+        most = sum([len(one.positions) for one in hits])
         if not query.has_order:
-            keys = await _newest(self._database, session, hits, wanted, before)
-            return Found(most, True, await self._rows(session, keys[offset:]))
+            return _Selected(await _newest(self._database, session, hits, wanted, before), most, True)
         has_few = most <= MAX_CHECKED
         keys = await _newest(self._database, session, hits, MAX_CHECKED, None if has_few else before)
         # What the page may have is read first, the rest for the count alone.
         keys.sort(key=lambda key: before is not None and key >= before)
         said, ended_at = await self._saying(query, session, keys, until, enough=None if has_few else wanted)
-        page = [key for key in said if before is None or key < before][offset:wanted]
         is_exact = has_few and ended_at is None
         if not has_few and ended_at is None and len(keys) == MAX_CHECKED:
             ended_at = keys[-1]
-        goes_on = len(page) < limit and ended_at is not None and (before is None or ended_at < before)
-        next_after = UUID(bytes=ended_at.id) if goes_on and ended_at else None
-        return Found(len(said) if is_exact else most, is_exact, await self._rows(session, page), next_after)
+        found = [key for key in said if before is None or key < before][:wanted]
+        return _Selected(found, len(said) if is_exact else most, is_exact, ended_at)
 
     async def _rows(self, session: Session, keys: Sequence[Place]) -> Rows:
         ids = [Binary(key.id, UUID_SUBTYPE) for key in keys]
@@ -273,7 +281,7 @@ async def find_hits(database: Database, session: Session, query: CallQuery, sele
     conditions = conditions_of(query.search, query.visible_to)
     # What retention has removed is not meant.
     oldest = await oldest_start(database, session)
-    start, end = max(write_ms(selection.start), 0 if oldest is None else write_ms(oldest)), write_ms(selection.end)
+    start, end = max(selection.start, oldest or selection.start), selection.end
     segments = await read_segments(database, {}, session)
     meant = [one for one in segments if one.last >= start and one.first < end]
     meant.sort(key=lambda one: one.last, reverse=True)
@@ -285,11 +293,12 @@ async def find_hits(database: Database, session: Session, query: CallQuery, sele
         some = meant[begin : begin + SEGMENTS_AT_ONCE]
         fields = await read_fields(database, some, names, session)
         for segment in some:
-            own = fields[segment.number]
+            own = fields[segment.id]
             positions = positions_of(conditions, segment, own)
             if positions and not start <= segment.first <= segment.last < end:
                 times = array("q", own.get(TIMES, b""))
-                positions.intersection_update([at for at, time in enumerate(times) if start <= time < end])
+                since, until = write_ms(start), write_ms(end)
+                positions.intersection_update([at for at, time in enumerate(times) if since <= time < until])
             if positions:
                 found.append(Hits(segment, array("H", sorted(positions))))
     return found
@@ -301,9 +310,9 @@ async def _newest(
     """Return the newest of these calls, at most `number`, that are older than the call `before`."""
     found: list[Place] = []
     for one in hits:
-        if len(found) == number and found[-1].at > one.segment.last:
+        if len(found) == number and read_ms(found[-1].at) > one.segment.last:
             break
-        if before is not None and one.segment.first > before.at:
+        if before is not None and one.segment.first > read_ms(before.at):
             continue
         keys = [key for key in await _keys_of(database, session, one) if before is None or key < before]
         found = sorted(found + keys[-number:], reverse=True)[:number]
@@ -313,9 +322,5 @@ async def _newest(
 async def _keys_of(database: Database, session: Session, hits: Hits) -> list[Place]:
     """Read where the calls are in the list of calls, oldest first; none where retention has removed the segment."""
     segment, positions = hits
-    fields = (await read_fields(database, [segment], (IDS, TIMES), session))[segment.number]
+    fields = (await read_fields(database, [segment], (IDS, TIMES), session))[segment.id]
     return list(keys_at(fields, positions)) if fields else []
-
-
-def _number_of(hits: Iterable[Hits]) -> int:
-    return sum([len(one.positions) for one in hits])

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
-from msgspec import Struct
-
+from storage.mongo.codec import read_ms
+from storage.mongo.documents.stored import Stored
 from storage.search.entries import FIGURES, Entry
 
 LARGE_CALLS: Final = 4_096
@@ -38,29 +39,26 @@ class Place(NamedTuple):
     id: bytes
 
 
-class Segment(Struct, frozen=True, kw_only=True):
+class Segment(Stored, frozen=True, kw_only=True):
     """A segment without its fields.
 
     Attributes:
-        number: Its own, which no other one ever gets.
+        id: A number of its own, which no other one ever gets.
         calls: How many it has.
         digests: How many its calls have, each call counted.
-        first: When the earliest of its calls started, in milliseconds.
+        first: When the earliest of its calls started.
         last: When the latest did.
+        is_large: Whether it stays as it is, in several documents.
         gone: Positions of calls that were taken out.
     """
 
-    number: int
+    id: int
     calls: int
     digests: int
-    first: int
-    last: int
+    first: datetime
+    last: datetime
+    is_large: bool
     gone: tuple[int, ...] = ()
-
-    @property
-    def is_large(self) -> bool:
-        """Whether it stays as it is, in several documents."""
-        return is_large(self.calls, self.digests)
 
 
 def is_large(calls: int, digests: int) -> bool:
@@ -84,12 +82,14 @@ def build(number: int, entries: Iterable[Entry]) -> tuple[Segment, Fields]:
     for index, name in enumerate(FIGURES):
         column = [entry.figures[index] for entry in ordered]
         fields[name] = array("d", [math.nan if figure is None else figure for figure in column]).tobytes()
+    digests = sum([len(entry.digests) for entry in ordered])
     return Segment(
-        number=number,
+        id=number,
         calls=len(ordered),
-        digests=sum([len(entry.digests) for entry in ordered]),
-        first=ordered[0].at,
-        last=ordered[-1].at,
+        digests=digests,
+        first=read_ms(ordered[0].at),
+        last=read_ms(ordered[-1].at),
+        is_large=is_large(len(ordered), digests),
     ), fields
 
 

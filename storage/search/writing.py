@@ -16,7 +16,6 @@ from typing import Any, Final
 from msgspec.structs import replace
 from pymongo import ReturnDocument
 
-from storage.mongo.codec import read_ms, write_ms
 from storage.mongo.database import Database, Session
 from storage.search.entries import DIGEST_CHARACTERS, Entry, entry_of, id_bytes
 from storage.search.segments import COLUMNS, IDS, TIMES, Segment, build, entries_of, is_large, position_of
@@ -43,10 +42,10 @@ async def remove_entries(database: Database, documents: Iterable[Mapping[str, An
 
     A segment is made anew when half of it is gone, so that no digests stay of texts that were removed.
     """
-    calls = [(write_ms(document["started_at"]), id_bytes(document["_id"])) for document in documents]
-    times = {"first": {"$lte": read_ms(max(calls)[0])}, "last": {"$gte": read_ms(min(calls)[0])}} if calls else None
+    calls = [(document["started_at"], id_bytes(document["_id"])) for document in documents]
+    times = {"first": {"$lte": max(calls)[0]}, "last": {"$gte": min(calls)[0]}} if calls else None
     for segment in await read_segments(database, times, session) if times else ():
-        fields = (await read_fields(database, [segment], [IDS], session))[segment.number]
+        fields = (await read_fields(database, [segment], [IDS], session))[segment.id]
         near = [id_ for at, id_ in calls if segment.first <= at <= segment.last and fields]
         there = {position for id_ in near if (position := position_of(fields, id_)) is not None}
         gone = there.union(segment.gone)
@@ -54,23 +53,13 @@ async def remove_entries(database: Database, documents: Iterable[Mapping[str, An
             await _replace_by_one(database, [replace(segment, gone=tuple(gone))], session)
         elif there:
             change = {"$set": {"gone": sorted(gone)}}
-            await database.search_segments.update_one({"_id": segment.number}, change, session=session)
+            await database.search_segments.update_one({"_id": segment.id}, change, session=session)
 
 
 async def read_segments(database: Database, conditions: Mapping[str, Any], session: Session) -> list[Segment]:
     """Read the segments that are so, without their fields."""
     cursor = database.search_segments.find({"_id": {"$gt": 0}, **conditions}, session=session)
-    return [
-        Segment(
-            number=int(document["_id"]),
-            calls=int(document["calls"]),
-            digests=int(document["digests"]),
-            first=write_ms(document["first"]),
-            last=write_ms(document["last"]),
-            gone=tuple(map(int, document["gone"])),
-        )
-        for document in await cursor.to_list(None)
-    ]
+    return [Segment.of(document) async for document in cursor]
 
 
 async def read_fields(
@@ -95,10 +84,10 @@ async def _replace_by_one(database: Database, segments: Sequence[Segment], sessi
     """Make one segment of some, without the calls that are gone; none if no call is left."""
     ids = [id_ for segment in segments for id_ in _part_ids(segment)]
     parts = await _read_parts(database, ids, {"fields": True}, session)
-    whole = [(segment, parts[segment.number]) for segment in segments if TIMES in parts[segment.number]]
+    whole = [(segment, parts[segment.id]) for segment in segments if TIMES in parts[segment.id]]
     entries = await asyncio.to_thread(lambda: [entry for one in whole for entry in entries_of(*one)])
     await database.search_parts.delete_many({"_id": {"$in": ids}}, session=session)
-    await database.search_segments.delete_many({"_id": {"$in": [one.number for one in segments]}}, session=session)
+    await database.search_segments.delete_many({"_id": {"$in": [one.id for one in segments]}}, session=session)
     if entries:
         await _insert(database, entries, session)
 
@@ -108,22 +97,12 @@ async def _insert(database: Database, entries: Sequence[Entry], session: Session
         _NUMBERS, {"$inc": {"last_number": 1}}, upsert=True, return_document=ReturnDocument.AFTER, session=session
     )
     segment, fields = await asyncio.to_thread(build, int(numbers["last_number"]), entries)
-    last = read_ms(segment.last)
     parts: defaultdict[int, dict[str, bytes]] = defaultdict(dict)
     for name, field in fields.items():
         parts[_part_id(segment, name)][name] = field
-    documents = [{"_id": id_, "last": last, "fields": some} for id_, some in parts.items()]
+    documents = [{"_id": id_, "last": segment.last, "fields": some} for id_, some in parts.items()]
     await database.search_parts.insert_many(documents, ordered=False, session=session)
-    document = {
-        "_id": segment.number,
-        "calls": segment.calls,
-        "digests": segment.digests,
-        "is_large": segment.is_large,
-        "first": read_ms(segment.first),
-        "last": last,
-        "gone": [],
-    }
-    await database.search_segments.insert_one(document, session=session)
+    await database.search_segments.insert_one(segment.document, session=session)
 
 
 def _runs(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
@@ -143,7 +122,7 @@ def _runs(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
 def _part_id(segment: Segment, name: str) -> int:
     """The id of the part that has a field: those of the same fields stand side by side."""
     is_spread = segment.is_large and name not in COLUMNS
-    return ((ord(name[0]) if is_spread else 0) << _PART_BITS) + segment.number
+    return ((ord(name[0]) if is_spread else 0) << _PART_BITS) + segment.id
 
 
 def _part_ids(segment: Segment) -> Sequence[int]:

@@ -19,8 +19,8 @@ async def read_index(database):
     async for document in database.search_parts.find({}):
         fields.setdefault(document["_id"] % 2**32, {}).update(document["fields"])
     segments = await read_segments(database, {}, None)
-    assert fields.keys() == {segment.number for segment in segments}
-    entries = [entry for segment in segments for entry in entries_of(segment, fields[segment.number])]
+    assert fields.keys() == {segment.id for segment in segments}
+    entries = [entry for segment in segments for entry in entries_of(segment, fields[segment.id])]
     return segments, sorted(entries, key=lambda entry: entry.id)
 
 

@@ -2,6 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from storage.mongo.codec import read_ms
 from storage.search.entries import FIGURES, Entry
 from storage.search.segments import build, entries_of
 
@@ -24,7 +25,7 @@ def test_a_segment_has_the_entries_that_it_was_built_of_in_the_order_of_their_st
     segment, fields = build(7, some)
     ordered = sorted(some, key=lambda entry: (entry.at, entry.id))
     assert entries_of(segment, fields) == ordered
-    assert (segment.calls, segment.first, segment.last) == (len(some), ordered[0].at, ordered[-1].at)
+    assert (segment.calls, segment.first, segment.last) == (len(some), *map(read_ms, (ordered[0].at, ordered[-1].at)))
     assert segment.digests == sum(len(entry.digests) for entry in some)
     gone = data.draw(st.sets(st.integers(0, len(some) - 1)))
     kept = [entry for place, entry in enumerate(ordered) if place not in gone]

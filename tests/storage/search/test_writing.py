@@ -61,7 +61,7 @@ async def test_a_large_segment_stays_until_half_of_it_is_gone(database):
     assert segments[0].digests >= LARGE_DIGESTS
     await remove(database, *documents[:49])
     after, _ = await read_index(database)
-    assert [(one.number, len(one.gone)) for one in after] == [(segments[0].number, 49), (segments[1].number, 0)]
+    assert [(one.id, len(one.gone)) for one in after] == [(segments[0].id, 49), (segments[1].id, 0)]
     await has_indexed(database, [*documents[49:], made(101)])
     await remove(database, documents[49])
     after, _ = await read_index(database)
