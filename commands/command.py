@@ -16,8 +16,8 @@ from resources.prices import read_day_or_time
 from resources.providers import check_provider
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
-from storage.accounts.identities import Identities, IdentityError
-from storage.accounts.users import milliseconds
+from storage.accounts.identities import Identities
+from storage.accounts.users import IdentityError, milliseconds
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
 from storage.providers.managed import ManagedProviders

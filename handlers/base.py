@@ -32,8 +32,9 @@ from intercept.ids import format_id
 from intercept.refusals import Rule
 from intercept.secrets import scrub_quoted
 from limits.headers import retry_headers
+from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Plane, Reason
-from storage.accounts.identities import IdentitiesUnavailableError, Identity, InvalidTokenError, Kind
+from storage.accounts.users import Identity
 from storage.mongo.database import DatabaseUnavailableError
 from upstream.credentials.sigv4 import ALGORITHM
 

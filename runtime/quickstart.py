@@ -12,8 +12,9 @@ from pathlib import Path
 
 from installation import IS_INSTALLED, ROOT
 from settings import Settings
-from storage.accounts.identities import Identities, IdentityError, InvalidTokenError, Role
-from storage.accounts.users import checked_username
+from storage.accounts.authentication import InvalidTokenError
+from storage.accounts.identities import Identities
+from storage.accounts.users import IdentityError, Role, checked_username
 
 USERNAME = "demo"
 TOKEN_FILE = "demo-token"  # noqa: S105 - a file's name

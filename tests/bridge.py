@@ -27,7 +27,7 @@ from runtime.assembly import assemble
 from runtime.factories import make_providers
 from runtime.process import Process
 from settings import ProviderSettings, Settings
-from storage.accounts.identities import Identity, Role
+from storage.accounts.users import Identity, Role
 from storage.mongo.database import Database
 from storage.queries.filters.search_language import parse_search
 from storage.queries.interceptions import PAGE

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pymongo import WriteConcern
 
-from storage.accounts.identities import Identities, Identity, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Identity, Role
 from storage.mongo.database import Database
 
 

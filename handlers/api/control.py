@@ -17,9 +17,9 @@ from limits.headers import retry_headers
 from limits.limit import SLOT_RETRY_NS
 from limits.protection.concurrency import ConcurrencyLimit, Slot
 from resources.fields import shown
-from storage.accounts.identities import Identity, Kind
+from storage.accounts.authentication import Kind
 from storage.accounts.sign_in.single_sign_on import PersonRefusedError, Refused
-from storage.accounts.users import Role
+from storage.accounts.users import Identity, Role
 from storage.mongo.database import DatabaseUnavailableError
 
 # Bytes of a response that are written before the client has to read them.

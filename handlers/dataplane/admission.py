@@ -15,7 +15,7 @@ from limits.policies.effective import Effective
 from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadedError
 from limits.request_limits import Client
-from storage.accounts.identities import Identity
+from storage.accounts.users import Identity
 from storage.policies.followed import PoliciesUnknownError
 
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."

@@ -16,7 +16,7 @@ from limits.protection.mixin import client_key
 from limits.refusals import Throttle
 from storage.accounts.audit import AccessEvent, AccessTrail
 from storage.accounts.events import Action, Plane, Reason, Way
-from storage.accounts.identities import Identity
+from storage.accounts.users import Identity
 
 _log = logging.getLogger(__name__)
 

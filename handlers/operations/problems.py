@@ -9,8 +9,7 @@ from handlers.operations.query import INVALID
 from handlers.problems import Problem, ValidationProblem, sentence
 from limits.policies.reading import InvalidPolicyError
 from resources.bodies import InvalidBodyError
-from storage.accounts.identities import IdentityConflictError, IdentityError, UnknownIdentityError
-from storage.accounts.users import ChangedMeanwhileError
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, IdentityError, UnknownIdentityError
 from storage.accounts.views import NotYourViewError
 from storage.providers.documents import ProviderConflictError, ProviderError, UnknownProviderError
 from storage.queries.filters.words import InvalidSearchError

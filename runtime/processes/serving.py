@@ -49,9 +49,10 @@ from runtime.processes.supervisor import Handover, Supervisor, Worker
 from runtime.provider_table import make_managed_providers
 from runtime.storage import make_membership, open_database, open_mongodb
 from settings import Address, Settings, SettingsCommand, declared, flags_of, settings_of
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES
 from storage.accounts.sign_in.sign_ins import SignIns
+from storage.accounts.users import Role
 from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
 from storage.search.writing import add_entries, remove_entries

@@ -13,14 +13,12 @@ from pymongo import DESCENDING
 
 from intercept.times import format_time
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author
-from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError, Kind
 from storage.accounts.events import Action
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.subjects import witness_holder
 from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import (
-    Identity,
     IdentityConflictError,
     IdentityError,
     Role,
@@ -32,20 +30,6 @@ from storage.accounts.users import (
 )
 from storage.mongo.clocks import Monotonic, Now
 from storage.mongo.database import Database, Session
-
-__all__ = [
-    "Identities",
-    "IdentitiesUnavailableError",
-    "Identity",
-    "IdentityConflictError",
-    "IdentityError",
-    "InvalidTokenError",
-    "Kind",
-    "Role",
-    "Token",
-    "UnknownIdentityError",
-    "User",
-]
 
 MAX_TOKENS_A_DAY = 100
 """Tokens that a user who is not an owner may create in a day: revoked ones and their audit entries are kept too."""

@@ -17,7 +17,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from storage.accounts.identities import Identities, User
+from storage.accounts.identities import Identities
+from storage.accounts.users import User
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Event, Listener
 from storage.mongo.change_stream import Change, ChangeFilter, ChangeStream, ForgottenPositionError, InvalidPositionError

@@ -26,7 +26,8 @@ from selenium.webdriver import Chrome
 
 from handlers.dashboard import LIBRARIES, ROOT
 from runtime.process import now
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from storage.mongo.database import Database
 from tests.dashboard.held_provider import HeldProvider
 from tests.dashboard.page import Page, start_chromium

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from runtime.process import now
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from storage.demo.filling import Filling
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB

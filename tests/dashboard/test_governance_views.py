@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.conftest import API
 from tests.dashboard.page import PHONE
 from tests.polling import poll

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.page import COLOURS, PHONE, WIDE
 from tests.dashboard.test_governance_views import is_for_everybody
 from tests.dashboard.views.calls.test_interceptions_view import READ_FILE

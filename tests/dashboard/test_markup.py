@@ -4,7 +4,7 @@ import json
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.conftest import API
 from tests.dashboard.views.calls.test_interceptions_view import MARKUP
 from tests.polling import poll

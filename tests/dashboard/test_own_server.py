@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.conftest import API, serving
 from tests.dashboard.page import PHONE, Page
 from tests.dashboard.test_governance_views import is_for_everybody

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from storage.mongo.database import Database
 from tests.faults.audit import Records
 from tests.faults.deployment import Deployment

@@ -11,7 +11,8 @@ from runtime.process import now
 from runtime.quickstart import NO_DASHBOARD, NO_KEY, demo_token, first_steps, welcome
 from settings import Settings, load
 from storage.accounts.audit import Author
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 

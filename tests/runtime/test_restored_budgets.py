@@ -19,7 +19,8 @@ from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedP
 from limits.request_limits import LimitSettings, RequestLimits
 from runtime.restored_budgets import RestoredBudgets
 from storage.accounts.groups import Groups
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
 from storage.policies.budgets import spend_by_key

@@ -21,7 +21,8 @@ from pymongo import MongoClient
 from runtime.processes.server import START_ERRORS
 from runtime.processes.serving import serve_until_stopped, url_of
 from settings import load
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from tests.command_line import invoke, refused
 from tests.server_process import Bound, ServerOfForks, ServerProcess, command_line, remove_sockets
 from tests.storage.outages import start_single

@@ -16,7 +16,7 @@ from intercept.records import (
     Reading,
     UserPrompt,
 )
-from storage.accounts.identities import Role, User
+from storage.accounts.users import Role, User
 from storage.recording.truncation import END_BYTES, encoded
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)

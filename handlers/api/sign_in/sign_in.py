@@ -20,10 +20,11 @@ from handlers.identity.credentials import HOST_SESSION_COOKIE, SESSION_COOKIE, C
 from handlers.problems import Problem
 from limits.headers import retry_headers
 from resources.accounts import SignIn
+from storage.accounts.authentication import IdentitiesUnavailableError
 from storage.accounts.events import Plane, Reason
-from storage.accounts.identities import IdentitiesUnavailableError, Identity
 from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.sign_ins import InvalidCodeError
+from storage.accounts.users import Identity
 from upstream.openid.documents import ProviderUnavailableError
 
 FOREIGN = "Pages of other sites may not sign you in or out."

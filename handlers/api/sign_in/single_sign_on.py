@@ -20,8 +20,8 @@ from handlers.base import BridgeHandler
 from handlers.identity.credentials import FLOW_COOKIE, HOST_FLOW_COOKIE, HOST_SESSION_COOKIE, SESSION_COOKIE
 from handlers.problems import Problem
 from resources.accounts import OpenIDSignIn, SignInWays
+from storage.accounts.authentication import IdentitiesUnavailableError
 from storage.accounts.events import Plane, Reason
-from storage.accounts.identities import IdentitiesUnavailableError
 from storage.accounts.sign_in.sessions import Method
 from storage.accounts.sign_in.single_sign_on import Claimed, PersonRefusedError
 from storage.accounts.users import Identity, Role

@@ -19,9 +19,9 @@ from pymongo import ReturnDocument
 
 from storage.accounts.audit import ANSWER_SECONDS, Author
 from storage.accounts.authentication import InvalidTokenError
-from storage.accounts.identities import Identities, IdentityError, UnknownIdentityError
+from storage.accounts.identities import Identities
 from storage.accounts.token_texts import digest, has_ended, new_token
-from storage.accounts.users import MAX_NAME, Token, readable
+from storage.accounts.users import MAX_NAME, IdentityError, Token, UnknownIdentityError, readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.documents.stored import Hidden, Stored, StoredTime

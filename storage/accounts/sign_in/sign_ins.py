@@ -11,10 +11,10 @@ from pymongo import DESCENDING
 from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author, Changes
 from storage.accounts.authentication import InvalidTokenError, Kind
 from storage.accounts.events import Action
-from storage.accounts.identities import Identities, Identity, UnknownIdentityError
+from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Method, SessionTimes, SignInSession
 from storage.accounts.token_texts import digest, has_ended, new_token
-from storage.accounts.users import readable
+from storage.accounts.users import Identity, UnknownIdentityError, readable
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 

@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.test_governance_views import is_for_everybody
 
 

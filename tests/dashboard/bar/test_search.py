@@ -4,7 +4,7 @@ from urllib.error import HTTPError
 
 import pytest
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.polling import poll
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from storage.mongo.database import Database
 from tests.faults.audit import COMPLETED, Records
 from tests.faults.cluster.faults import Faults, Happened

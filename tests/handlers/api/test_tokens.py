@@ -15,9 +15,9 @@ from intercept.times import format_time
 from settings import TokenCreation
 from storage.accounts import identities as identities_module
 from storage.accounts.audit import Author
-from storage.accounts.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS, IdentityConflictError
+from storage.accounts.identities import OUTLIVES, TOO_MANY_TODAY, TOO_MANY_TOKENS
 from storage.accounts.token_texts import split_token
-from storage.accounts.users import Role
+from storage.accounts.users import IdentityConflictError, Role
 from tests.handlers.conversations import CHAT
 
 USERS = "/api/v2/aibridge/users"

@@ -6,7 +6,8 @@ import pytest
 
 from storage.accounts import authentication as active_tokens_module
 from storage.accounts.authentication import LIST_SECONDS, ActiveTokens
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from tests.storage.records import NOON
 
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"

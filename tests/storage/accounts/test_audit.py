@@ -7,8 +7,8 @@ import pytest
 from pymongo.errors import WriteError
 
 from storage.accounts.audit import Author
-from storage.accounts.identities import Identities, Role
-from storage.accounts.users import LastOwnerError
+from storage.accounts.identities import Identities
+from storage.accounts.users import LastOwnerError, Role
 from storage.queries.accounts import audit_page
 from tests.storage.records import NOON
 

@@ -6,13 +6,8 @@ import pytest
 
 from storage.accounts import groups as groups_module
 from storage.accounts.groups import Groups
-from storage.accounts.identities import (
-    Identities,
-    IdentityConflictError,
-    Role,
-    UnknownIdentityError,
-)
-from storage.accounts.users import IdentityError
+from storage.accounts.identities import Identities
+from storage.accounts.users import IdentityConflictError, IdentityError, Role, UnknownIdentityError
 from storage.queries.accounts import audit_page
 from tests.storage.records import NOON
 

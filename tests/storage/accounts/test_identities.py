@@ -7,16 +7,11 @@ from datetime import timedelta
 import pytest
 
 from storage.accounts import authentication as authentication_module
+from storage.accounts.authentication import IdentitiesUnavailableError, InvalidTokenError
 from storage.accounts.groups import Groups
-from storage.accounts.identities import (
-    Identities,
-    IdentitiesUnavailableError,
-    Identity,
-    IdentityConflictError,
-    InvalidTokenError,
-    Role,
-)
+from storage.accounts.identities import Identities
 from storage.accounts.token_texts import FRESH_SECONDS, STALE_SECONDS
+from storage.accounts.users import Identity, IdentityConflictError, Role
 from tests.storage.outages import freeze
 from tests.storage.records import NOON
 

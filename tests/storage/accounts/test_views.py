@@ -9,7 +9,8 @@ import pytest
 
 from storage.accounts.audit import Author
 from storage.accounts.groups import Groups
-from storage.accounts.identities import Identities, IdentityConflictError, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import IdentityConflictError, Role
 from storage.accounts.views import MAX_VIEWS_OF_USER, REMOVED, TOO_MANY, Views
 from tests.storage.records import NOON
 

@@ -10,8 +10,8 @@ import pytest
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Policy, SharedPolicy
 from storage.accounts.groups import Groups
-from storage.accounts.identities import Identities, Role
-from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError
+from storage.accounts.identities import Identities
+from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role
 from storage.policies.documents import KeptPolicy, document_of
 from storage.policies.followed import FollowedPolicies
 from storage.policies.store import NO_VERSION, PolicyStore

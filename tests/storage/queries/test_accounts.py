@@ -6,7 +6,8 @@ from functools import partial
 import pytest
 
 from storage.accounts.events import Action
-from storage.accounts.identities import Identities, Role
+from storage.accounts.identities import Identities
+from storage.accounts.users import Role
 from storage.mongo.indexes import AUDIT_BY_TIME
 from storage.queries.accounts import AuditQuery, _usernames, audit_page
 from tests.storage.records import NOON

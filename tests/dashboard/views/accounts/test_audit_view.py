@@ -1,5 +1,5 @@
 from storage.accounts.audit import COMMAND_LINE
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 
 
 def test_what_was_changed_is_told_newest_first_and_narrowed_by_range_kind_and_user(page, site):

@@ -1,6 +1,6 @@
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 
 
 def tokens(page):

@@ -2,7 +2,7 @@ from uuid import uuid4
 
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.test_governance_views import is_for_everybody
 
 

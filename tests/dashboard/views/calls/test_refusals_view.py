@@ -3,7 +3,7 @@ from urllib.parse import unquote_plus
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.polling import poll
 
 

@@ -9,7 +9,7 @@ from urllib.request import Request, urlopen
 import pytest
 from bson import ObjectId
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.polling import poll
 
 TAGS = {"user_id": "u-42"}

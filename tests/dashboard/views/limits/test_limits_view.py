@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from selenium.webdriver import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 
 
 def test_limits_show_a_request_until_it_ends_and_what_was_refused_in_the_range(page, site, held):

@@ -5,7 +5,7 @@ from uuid import uuid4
 import pytest
 from selenium.webdriver.common.keys import Keys
 
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from tests.dashboard.page import WIDE
 from tests.polling import poll
 

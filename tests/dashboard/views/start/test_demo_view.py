@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from storage.accounts.identities import IdentityConflictError, Role
+from storage.accounts.users import IdentityConflictError, Role
 from storage.demo.store import DemoStore
 from tests.dashboard.test_governance_views import is_for_everybody
 from tests.polling import poll

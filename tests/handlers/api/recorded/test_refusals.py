@@ -15,7 +15,7 @@ from http1.requests import MAX_HEAD_BYTES
 from intercept.refusals import Rule
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Models, Policy
-from storage.accounts.identities import Role
+from storage.accounts.users import Role
 from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import Recorder, RecordingUnavailableError
 from tests.bridge import until

@@ -4,10 +4,12 @@ from datetime import timedelta
 import pytest
 
 from runtime.process import now
-from storage.accounts.identities import Identities, InvalidTokenError, Kind, Role
+from storage.accounts.authentication import InvalidTokenError, Kind
+from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sessions import MAX_SESSIONS, SessionTimes
 from storage.accounts.sign_in.sign_ins import SignIns
 from storage.accounts.token_texts import FRESH_SECONDS
+from storage.accounts.users import Role
 
 HOUR = timedelta(hours=1)
 TIMES = SessionTimes(idle=2 * HOUR, lifetime=5 * HOUR)
