@@ -17,8 +17,7 @@ from storage.mongo.indexes import Keys
 from storage.queries.counts import counted_ranges, index_of_page, number_of
 from storage.queries.filters.selection import Selection
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
-from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, Position, visible
-from storage.queries.side_by_side import side_by_side
+from storage.queries.paging import HIDDEN_FIELDS, INTERCEPTIONS, Position, side_by_side, visible
 
 _OF_FIRST = {"client_session_id": True, "model": True, "tags": True, "status": True}
 _MILLISECOND = timedelta(milliseconds=1)

@@ -8,7 +8,8 @@ raises `UnknownCursorError`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Coroutine, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -82,3 +83,14 @@ INTERCEPTIONS = Paging("interception", "started_at")
 def visible(initiator_id: UUID | None) -> dict[str, Any]:
     """Return what finds the documents of a user; None is all documents."""
     return {} if initiator_id is None else {"initiator_id": initiator_id}
+
+
+async def side_by_side(*work: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Do all of it, and return what each returns. If one fails, its error is raised once the others are cancelled."""
+    tasks = [asyncio.create_task(one) for one in work]  # noqa: TID251 - waited for below
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -25,8 +25,7 @@ from storage.queries.filters.keys import Conditions
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import is_one_of
 from storage.queries.filters.words import InvalidSearchError, Validation
-from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, visible
-from storage.queries.side_by_side import side_by_side
+from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, side_by_side, visible
 
 
 class SessionOrder(StrEnum):
@@ -285,7 +284,7 @@ async def session_calls(database: Database, id_: UUID) -> SessionCalls:
     return SessionCalls(calls[:MAX_CALLS], len(calls) > MAX_CALLS)
 
 
-async def refusals_of(
+async def refusals_beside(
     database: Database, initiator_id: UUID, api_key_ids: list[str], start: datetime, end: datetime
 ) -> list[dict[str, Any]]:
     """Read what was refused of a user's requests with some tokens, from a time until another, oldest first."""

@@ -21,7 +21,7 @@ from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.interceptions import session_without_texts
 from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, Timeline, csv_rows
 from storage.accounts.events import Way
-from storage.queries.sessions import SessionOrder, Thread, neighbours_of, refusals_of, session_calls
+from storage.queries.sessions import SessionOrder, Thread, neighbours_of, refusals_beside, session_calls
 
 MAX_THREADS: Final = 50
 EXPORT_PAGE: Final = 500
@@ -160,7 +160,7 @@ async def get_timeline(ask: Ask, id_: Id) -> Timeline:
     calls, more = await session_calls(database, session["_id"])
     tokens = sorted({call["api_key_id"] for call in calls})
     of = session["initiator_id"], tokens, session["started_at"], session["last_active_at"]
-    refusals = await refusals_of(database, *of)
+    refusals = await refusals_beside(database, *of)
     neighbours = await neighbours_of(database, session)
     users = await ask.bridge.identities.users_by_id([session["initiator_id"]])
     return Timeline.of(calls, more, refusals, users, neighbours)

@@ -160,7 +160,6 @@ def _source(
             for (name, field), by in zip(keys.items(), question.by, strict=True)
             if field == "$group_ids" and by.dimension is Dimension.GROUP
         ),
-        packs=True,
         indexes_of={
             "initiator_id": (ROLLUPS_BY_INITIATOR, MAX_FOUND_BY_KEY),
             "api_key_id": (BY_TOKEN, MAX_FOUND_BY_KEY),

@@ -17,6 +17,7 @@ from storage.derived.state import counted_until
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.queries.filters.time_ranges import ceiling
 from storage.queries.oldest import calls_in, gone_until, oldest_start
+from storage.queries.paging import side_by_side
 from storage.queries.questions import calendar
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.groups import (
@@ -37,7 +38,6 @@ from storage.queries.questions.plan import NOTHING, Plan, plan
 from storage.queries.questions.question import Counted, Order, Question
 from storage.queries.questions.reading import MAX_MS, SLICE_CALLS, OnProgress, RowReader, ignore_progress
 from storage.queries.questions.sources import Source
-from storage.queries.side_by_side import side_by_side
 
 T = TypeVar("T")
 

@@ -120,7 +120,6 @@ class Source:
         sign: -1 where they are taken away.
         times: Where it takes long: the time range, of which some hours are read at a time.
         ids: Where they were found before: their ids, one behind the other.
-        packs: Whether histograms are so many that these are collected week by week: a document has at most 16 MiB.
         indexes_of: By a field, the index by which the documents of some of its values are found, of as many at most.
         wanted: The values of keys that are meant, of those that no field has.
     """
@@ -136,7 +135,6 @@ class Source:
     sign: int = 1
     times: tuple[datetime, datetime] | None = None
     ids: bytes | None = None
-    packs: bool = False
     indexes_of: Mapping[str, tuple[Keys, int]] = field(default_factory=dict)
     wanted: Mapping[str, Any] = field(default_factory=dict)
 
@@ -190,7 +188,7 @@ class Source:
             made = [{"$set": dict(self.keys)}, *unwound, *([{"$match": self.wanted}] if self.wanted else [])]
         id_ |= {name: f"${name}" for name in self.keys} if made else self.keys
         histograms = [name for name in names if name in self.figures.histograms]
-        if histograms and self.packs:
+        if histograms and self.figures is OF_ROLLUPS:  # so many that a document of 16 MiB has not room for all
             id_["part"] = {"$dateTrunc": {"date": f"${self.time}", "unit": "week"}}
         sums = {name: self.figures.sums[name] for name in names if name in self.figures.sums}
         pushed = {name: {"$push": f"${self.figures.histograms[name]}"} for name in histograms}
