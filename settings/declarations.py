@@ -304,29 +304,13 @@ class Settings:
     @property
     def providers(self) -> tuple[ProviderSettings, ...]:
         """All providers: the two built-in ones, then the further ones in their order."""
-        return (
-            ProviderSettings(
-                "openai",
-                ProviderType.OPENAI,
-                self.openai_base_url,
-                self.openai_key,
-                "openai-key",
-                routes=self.openai_routes,
-                fallback=self.openai_fallback,
-                weight=self.openai_weight,
-            ),
-            ProviderSettings(
-                "anthropic",
-                ProviderType.ANTHROPIC,
-                self.anthropic_base_url,
-                self.anthropic_key,
-                "anthropic-key",
-                routes=self.anthropic_routes,
-                fallback=self.anthropic_fallback,
-                weight=self.anthropic_weight,
-            ),
-            *self.further_providers,
-        )
+        return (*(self._built_in(name) for name in BUILT_IN), *self.further_providers)
+
+    def _built_in(self, name: str) -> ProviderSettings:
+        """The provider whose settings have its name before theirs; it is called as its type is."""
+        given = {one: getattr(self, f"{name}_{one}") for one in ("base_url", "routes", "fallback", "weight")}
+        keys = getattr(self, f"{name}_key")
+        return ProviderSettings(name=name, type=ProviderType(name), keys=keys, keys_setting=f"{name}-key", **given)
 
 
 def declared_in(cls: type, prefix: str = "") -> Iterator[tuple[str, Setting]]:

@@ -135,8 +135,7 @@ def optional(kind: Kind[T]) -> Kind[T | None]:
 
 
 def _names(text: str) -> tuple[str, ...]:
-    names = tuple(PROVIDER_NAME.parse(one.strip()) for one in text.split(",")) if text.strip() else ()
-    return require(names, lambda it: len(set(it)) == len(it) <= MAX_FALLBACKS)
+    return require(_several(PROVIDER_NAME.parse)(text.strip()), lambda it: len(set(it)) == len(it) <= MAX_FALLBACKS)
 
 
 def matched(pattern: str, text: str) -> re.Match[str]:
@@ -150,6 +149,11 @@ def matched(pattern: str, text: str) -> re.Match[str]:
 def text_like(pattern: str) -> Callable[[str], str]:
     """What reads a text of this pattern as it is."""
     return lambda text: matched(pattern, text)[0]
+
+
+def _several(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    """What reads texts between commas; an empty text has none."""
+    return lambda text: tuple(parse(one.strip()) for one in text.split(",")) if text else ()
 
 
 def _positive(parse: Callable[[str], T]) -> Callable[[str], T]:
@@ -198,10 +202,6 @@ def _address(text: str) -> Address:
     return Address(match["host"] if match["ipv6"] is None else str(IPv6Address(match["ipv6"])), port)
 
 
-def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in text.split(",")) if text else ()
-
-
 def _base_url(text: str) -> str:
     parts = urlsplit(matched(r"https?://[^?#@]+", matched("[!-~]+", text)[0])[0])
     if not parts.hostname or parts.port == 0:
@@ -222,17 +222,9 @@ RESERVED_NAMES = (
 )  # fmt: skip
 
 
-def _keys(text: str) -> tuple[str, ...]:
-    return tuple(matched("[!-~]+", part.strip())[0] for part in text.split(",")) if text else ()
-
-
 def _encryption_key(text: str) -> bytes:
     key = b64decode(text.replace("-", "+").replace("_", "/"), validate=True)
     return require(key, lambda it: len(it) == 32)  # noqa: PLR2004 - AES-256
-
-
-def _encryption_keys(text: str) -> tuple[bytes, ...]:
-    return tuple(_encryption_key(part.strip()) for part in text.split(",")) if text else ()
 
 
 def _google_account(text: str) -> dict[str, str]:
@@ -268,7 +260,7 @@ DURATION = Kind("DURATION", f"0 or a duration {_DURATIONS}", _duration)
 POSITIVE_DURATION = Kind("DURATION", f"a duration longer than 0, {_DURATIONS}", _positive(_duration))
 ADDRESS = Kind("HOST:PORT", "HOST:PORT with a port from 0 to 65535 and an IPv6 host in brackets", _address)
 FOLDER = Kind("FOLDER", "a folder's path", lambda text: Path(matched("[^\0]+", text)[0]))
-NETWORKS = Kind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _networks)
+NETWORKS = Kind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _several(ip_network))
 MONGODB_URI = Kind(
     "URI", "a URI that starts with mongodb:// or mongodb+srv://", text_like(r"(mongodb(\+srv)?://[!-~]+)?"), scrubbed
 )
@@ -294,11 +286,11 @@ REGION = Kind("REGION", "the name of a region, such as us-east-1", text_like("(?
 PROJECT = Kind("PROJECT", "the id or the number of a project", text_like("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
 GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, hidden)
 ROUTES = Kind("ROUTES", ALLOWED, parse_routes)
-KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _keys, hidden)
+KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _several(text_like("[!-~]+")), hidden)
 ENCRYPTION_KEYS = Kind(
     "KEYS",
     "32 bytes in base64, as `openssl rand -base64 32` prints them; several with commas",
-    _encryption_keys,
+    _several(_encryption_key),
     hidden,
 )
 AWS_ACCESS_KEY = Kind(
@@ -337,14 +329,16 @@ def _scopes(text: str) -> str:
     return " ".join(require(scopes, lambda it: "openid" in it))
 
 
-def _role_mapping(text: str) -> tuple[tuple[str, str], ...]:
-    pairs = [part.strip().rpartition("=") for part in text.split(",")] if text else []
-    return tuple((require(value, bool), require(role, ROLES.__contains__)) for value, _, role in pairs)
+def _mapped_role(text: str) -> tuple[str, str]:
+    value, _, role = text.rpartition("=")
+    return require(value, bool), require(role, ROLES.__contains__)
 
 
-def _domains(text: str) -> tuple[str, ...]:
-    domain = "[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*"
-    return tuple(matched(domain, part.strip())[0] for part in text.lower().split(",")) if text else ()
+_LABEL = "[a-z0-9]([a-z0-9-]*[a-z0-9])?"
+
+
+def _domain(text: str) -> str:
+    return matched(f"{_LABEL}([.]{_LABEL})*", text.lower())[0]
 
 
 ISSUER = Kind("URL", "an https URL without user, query and fragment, or an http one of this machine", _issuer, scrubbed)
@@ -354,8 +348,10 @@ SECRET = Kind("SECRET", "printable ASCII without spaces", text_like("[!-~]*"), h
 SCOPES = Kind("SCOPES", "scopes with spaces between, openid among them", _scopes)
 CLAIM = Kind("CLAIM", "the name of a claim, such as email", text_like("[!-~]{1,128}"))
 OPTIONAL_CLAIM = Kind("CLAIM", "the name of a claim, such as groups, or nothing", text_like("[!-~]{0,128}"))
-ROLE_MAPPING = Kind("MAPPING", f"VALUE=ROLE, several with commas, each ROLE one of {', '.join(ROLES)}", _role_mapping)
-DOMAINS = Kind("DOMAINS", "domains such as example.com, separated by commas", _domains)
+ROLE_MAPPING = Kind(
+    "MAPPING", f"VALUE=ROLE, several with commas, each ROLE one of {', '.join(ROLES)}", _several(_mapped_role)
+)
+DOMAINS = Kind("DOMAINS", "domains such as example.com, separated by commas", _several(_domain))
 DISPLAYED = Kind(
     "TEXT",
     f"up to {_MAX_NAME} printable characters",

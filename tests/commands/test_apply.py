@@ -160,41 +160,41 @@ def test_people_are_changed_and_what_refuses_everything_is_said(output, run, tmp
     assert bob["role"] == "reader"
 
 
-@for_each(
-    ("file", "removes", "wrong"),
-    [
-        (
-            "users: [{username: a, role: owner, groups: [moon]}]",
-            False,
-            "users[0].groups[0]: there is no group named moon",
-        ),
-        (
-            "users: [{username: a, role: owner, groups: [ops]}]\ngroups: []",
-            True,
-            "users[0].groups[0]: there is no group ",
-        ),
-        ("policies: {groups/moon: {}}", False, "policies.groups/moon: there is no such group"),
-        ("policies: {users/moon: {}}", False, "policies.users/moon: there is no such user"),
-        (
-            "users: [{username: ada, role: owner}]\npolicies: {users/bob: {}}",
-            True,
-            "policies.users/bob: there is no such user",
-        ),
-        ("policies: {tokens/moon: {}}", False, "policies.tokens/moon: "),
-        ("users: [{username: ada, role: member}]", False, "users: there would be no owner any more"),
-        ("users: [{username: bob, role: member}]", True, "users: there would be no owner any more"),
-        ("groups: [{name: research}]", True, "groups: ops has a policy, so it cannot be removed: remove that too"),
-    ],
-)
-def test_what_cannot_be_is_said_before_anything_is_changed(run, tmp_path, file, removes, wrong):
+REFUSED = [
+    (
+        "users: [{username: a, role: owner, groups: [moon]}]",
+        False,
+        "users[0].groups[0]: there is no group named moon",
+    ),
+    (
+        "users: [{username: a, role: owner, groups: [ops]}]\ngroups: []",
+        True,
+        "users[0].groups[0]: there is no group ",
+    ),
+    ("policies: {groups/moon: {}}", False, "policies.groups/moon: there is no such group"),
+    ("policies: {users/moon: {}}", False, "policies.users/moon: there is no such user"),
+    (
+        "users: [{username: ada, role: owner}]\npolicies: {users/bob: {}}",
+        True,
+        "policies.users/bob: there is no such user",
+    ),
+    ("policies: {tokens/moon: {}}", False, "policies.tokens/moon: "),
+    ("users: [{username: ada, role: member}]", False, "users: there would be no owner any more"),
+    ("users: [{username: bob, role: member}]", True, "users: there would be no owner any more"),
+    ("groups: [{name: research}]", True, "groups: ops has a policy, so it cannot be removed: remove that too"),
+]
+
+
+def test_what_cannot_be_is_said_before_anything_is_changed(run, output, tmp_path):
     path = tmp_path / "there.yaml"
     path.write_text(THERE)
-    run("apply", str(path))
-    before = [run(one, "list", "--json").stdout for one in ("users", "groups", "policies")]
-    path.write_text(file)
-    code, said = refused(run("apply", str(path), *["--remove"] * removes))
-    assert (code, said[: len(wrong) + 28]) == (1, f"Error: nothing was changed: {wrong}")
-    assert [run(one, "list", "--json").stdout for one in ("users", "groups", "policies")] == before
+    output("apply", str(path))
+    before = [output(one, "list", "--json") for one in ("users", "groups", "policies")]
+    for file, removes, wrong in REFUSED:
+        path.write_text(file)
+        code, said = refused(run("apply", str(path), *["--remove"] * removes))
+        assert (code, said[: len(wrong) + 28]) == (1, f"Error: nothing was changed: {wrong}")
+    assert [output(one, "list", "--json") for one in ("users", "groups", "policies")] == before
 
 
 @for_each(

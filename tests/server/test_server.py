@@ -28,8 +28,6 @@ from tests.server_process import Bound, ServerOfForks, ServerProcess, command_li
 from tests.storage.outages import start_single
 from version import VERSION
 
-VARIABLE = "AIBRIDGE_RATE_LIMITS"
-
 
 @pytest.fixture
 def start():
@@ -76,7 +74,7 @@ def demo(data_dir):
     """A server with the demo provider, on an embedded MongoDB."""
     flags = ["--http-address", "127.0.0.1:0", "--data-dir", data_dir]
     large_core_dumps = ("sh", "-c", 'ulimit -S -c $(ulimit -H -c) && exec "$@"', "sh")
-    process = ServerProcess("serve", "--demo", *flags, through=large_core_dumps, **{VARIABLE: "7"})
+    process = ServerProcess("serve", "--demo", *flags, through=large_core_dumps)
     yield process
     process.kill()
     remove_sockets(data_dir)
@@ -105,11 +103,6 @@ def test_no_other_process_of_the_account_may_read_the_memory_of_a_server():
     keep = "from runtime.processes.server import keep_memory_private; keep_memory_private()"
     ask = "import ctypes; print(ctypes.CDLL(None).prctl(3))"  # PR_GET_DUMPABLE
     assert subprocess.check_output([sys.executable, "-c", f"{keep}; {ask}"]) == b"0\n"
-
-
-def test_a_variable_that_is_no_setting_is_warned_of(demo):
-    message = f"Warning: {VARIABLE} is not a setting and is ignored; did you mean AIBRIDGE_RATE_LIMIT?\n"
-    assert demo.stderr.find(VARIABLE).string == message
 
 
 @pytest.mark.gen_test(timeout=60)
