@@ -17,7 +17,6 @@ from resources.prices import read_day_or_time
 from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
 from storage.derived.rollup import Bucket
-from storage.queries.filters.time_ranges import ceiling
 from storage.queries.found import RecordedDay
 from upstream.reports.reported import READABLE, SOURCES, STANDARD, Reported, ReportedTokens, model_key
 
@@ -340,6 +339,6 @@ def reported_days(
         last,
         problems,
         now=day.floor(now),
-        usual=lambda to: (ceiling(day, to) - day.length).replace(day=1),
+        usual=lambda to: (day.ceiling(to) - day.length).replace(day=1),
     )
-    return day.floor(start), ceiling(day, end)
+    return day.floor(start), day.ceiling(end)

@@ -24,7 +24,6 @@ from resources.fields import Names, micro_dollars
 from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
 from storage.derived.rollup import TOKENS, Bucket
-from storage.queries.filters.time_ranges import ceiling
 from storage.queries.found import SPEND
 from storage.queries.questions.calendar import Period
 from storage.queries.questions.groups import Row
@@ -92,7 +91,7 @@ def spend_days(
 ) -> tuple[datetime, datetime]:
     """Return whole days; without `first` and `last` from the first of this month to today."""
     start, end = range_of(first, last, problems, now=now, usual=lambda _: Bucket.DAY.floor(now.replace(day=1)))
-    return Bucket.DAY.floor(start), ceiling(Bucket.DAY, end)
+    return Bucket.DAY.floor(start), Bucket.DAY.ceiling(end)
 
 
 _COLUMNS: Mapping[Dimension, tuple[str, ...]] = MappingProxyType(

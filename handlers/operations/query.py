@@ -18,7 +18,6 @@ from resources.ranges import NOT_AFTER, RANGE, ZONE, Problems, range_named, rang
 from storage.derived.rollup import Bucket
 from storage.queries.filters.keys import parse_timestamp
 from storage.queries.filters.named_ranges import NamedRange
-from storage.queries.filters.time_ranges import ceiling
 
 MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**31 - 1
@@ -122,13 +121,13 @@ class InHours(Ranged, frozen=True):
     def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
         hour, named = Bucket.HOUR, self._named(now, problems)
         if named is not None:
-            start = ceiling(hour, named.start) if named.is_length else hour.floor(named.start)
-            return start, ceiling(hour, named.end or now)
+            start = hour.ceiling(named.start) if named.is_length else hour.floor(named.start)
+            return start, hour.ceiling(named.end or now)
         usual_end = hour.floor(now) + hour.length
         start, end = range_of(
-            self.from_, self.to, problems, now=usual_end, usual=lambda end: ceiling(hour, end) - timedelta(hours=24)
+            self.from_, self.to, problems, now=usual_end, usual=lambda end: hour.ceiling(end) - timedelta(hours=24)
         )
-        return hour.floor(start), ceiling(hour, end)
+        return hour.floor(start), hour.ceiling(end)
 
 
 class _NumberError(ValueError):

@@ -91,6 +91,15 @@ class Bucket(StrEnum):
             return whole
         return whole.replace(minute=0) if self is Bucket.HOUR else whole.replace(hour=0, minute=0)
 
+    def ceiling(self, at: datetime) -> datetime:
+        """Return when the first bucket begins that begins then or later.
+
+        Raises:
+            OverflowError: That is after the year 9999.
+        """
+        floor = self.floor(at)
+        return floor if floor == at else floor + self.length
+
 
 NO_GROUP = UUID(int=0)
 """The group in rollups of calls whose user was in none."""

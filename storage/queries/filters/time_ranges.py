@@ -58,7 +58,7 @@ def split(start: datetime, end: datetime, buckets: Sequence[Bucket]) -> Iterator
         yield TimeRange(None, start, end)
         return
     longest, *others = buckets
-    first, last = ceiling(longest, start), longest.floor(end)
+    first, last = longest.ceiling(start), longest.floor(end)
     if first >= last:
         yield from split(start, end, others)
         return
@@ -104,13 +104,3 @@ def _location(ranges: Sequence[CountedRange], skip: int, limit: int, *, surely: 
         if surely + matching >= skip + limit:
             break
     return PageLocation(start, ranges[0].end, skip, matching)
-
-
-def ceiling(bucket: Bucket, at: datetime) -> datetime:
-    """Return when the first bucket begins that begins then or later.
-
-    Raises:
-        OverflowError: That is after the year 9999.
-    """
-    floor = bucket.floor(at)
-    return floor if floor == at else floor + bucket.length

@@ -15,7 +15,6 @@ from pymongo.errors import OperationFailure
 from storage.derived.rollup import Bucket, Totals
 from storage.derived.state import counted_until
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.queries.filters.time_ranges import ceiling
 from storage.queries.oldest import calls_in, gone_until, oldest_start
 from storage.queries.paging import side_by_side
 from storage.queries.questions import calendar
@@ -201,7 +200,7 @@ class Questions:
     async def _check_recorded(self, question: Question) -> None:
         gone = await gone_until(self._database, None, question.start, question.end)
         if gone is not None:
-            raise NotRecordedError(ceiling(Bucket.DAY, gone))
+            raise NotRecordedError(Bucket.DAY.ceiling(gone))
 
     @asynccontextmanager
     async def _reading(
