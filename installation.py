@@ -18,11 +18,15 @@ COMMAND = "aibridge" if IS_INSTALLED else "python server.py"
 
 def version_and_commit() -> str:
     """The version, and the commit if it is known."""
+    return f"{VERSION} ({one})" if (one := commit()) else VERSION
+
+
+def commit() -> str:
+    """The commit that this was built from, or that of the clone; empty if neither is known."""
     try:
-        commit = (ROOT / "COMMIT").read_text().split()[0]
+        return (ROOT / "COMMIT").read_text().split()[0]
     except OSError:
-        commit = _commit_of_clone()
-    return f"{VERSION} ({commit})" if commit else VERSION
+        return _commit_of_clone()
 
 
 def _commit_of_clone() -> str:

@@ -26,6 +26,10 @@ TOPICS = {
         ),
         "health": ("commands.servers", "Check that each server of this account on this machine answers."),
         "verify": ("verify.command", "Check that the bridge at URL keeps what it promises."),
+        "attest": (
+            "commands.attest",
+            "Say what is installed: version, commit, each package and whether it is the pinned one.",
+        ),
         "completion": ("commands.completion", "Print what completes commands and flags in a shell."),
         "recount": (
             "commands.upkeep",

@@ -12,6 +12,7 @@ import base64
 import gzip
 import hashlib
 import io
+import json
 import os
 import re
 import subprocess
@@ -33,7 +34,14 @@ SUFFIXES = frozenset({".py", ".toml", ".html", ".css", ".js", ".svg"})
 """What the product reads. Of deploy every file is taken."""
 LOCKS = ("requirements.txt", "requirements-azure.txt", "requirements-embedded.txt")
 FILES = ("deadline.py", "installation.py", "server.py", "terminal.py", "version.py", *LOCKS)
-OF_THE_SOURCE = ("LICENSE", "README.md", "pyproject.toml", "release/aibridge", "release/backend.py")
+OF_THE_SOURCE = (
+    "LICENSE",
+    "README.md",
+    "pyproject.toml",
+    "release/aibridge",
+    "release/backend.py",
+    "dashboard/package-lock.json",
+)
 """What is in the source distribution beside what is installed."""
 EXTRAS = {
     **dict.fromkeys(("aws", "google", "otel"), "requirements.txt"),
@@ -131,8 +139,8 @@ def installed(root: Path) -> dict[str, bytes]:
     for folder in FOLDERS:
         for path in (root / folder).rglob("*"):
             below = path.relative_to(root)
-            hidden = any(one.startswith((".", "__pycache__", "node_modules")) for one in below.parts)
-            if path.is_file() and not hidden and (folder == "deploy" or path.suffix in SUFFIXES):
+            is_made = not {"__pycache__", "node_modules"}.isdisjoint(below.parts)
+            if path.is_file() and not is_made and (folder == "deploy" or path.suffix in SUFFIXES):
                 names.add(below.as_posix())
     built, seconds = commit(root)
     return {name: (root / name).read_bytes() for name in sorted(names)} | {"COMMIT": f"{built} {seconds}\n".encode()}
@@ -163,6 +171,70 @@ def version(root: Path) -> str:
     )
 
 
+def sbom(root: Path) -> bytes:
+    """The bill of materials (CycloneDX 1.6): what the wheel has in it or requires, as it is pinned, and who needs what."""
+    built, _ = commit(root)
+    own = f"pkg:pypi/aibridge@{version(root)}"
+    base = wanted(pins(root, "requirements.txt"), "server")
+    locked = {one.name: one for lock in LOCKS for one in pins(root, lock)}
+    refs = {name: f"pkg:pypi/{name}@{one.version.removeprefix('==')}" for name, one in locked.items()}
+    components: list[dict[str, Any]] = [
+        {
+            "type": "library",
+            "bom-ref": refs[name],
+            "name": name,
+            "version": one.version.removeprefix("=="),
+            "scope": "required" if name in base else "optional",
+            "purl": refs[name],
+        }
+        for name, one in sorted(locked.items())
+    ]
+    packages = json.loads((root / "dashboard/package-lock.json").read_text())["packages"]
+    for library in sorted({one.split("/")[2] for one in _libraries(root)}):
+        entry = packages[f"node_modules/{library}"]
+        purl = f"pkg:npm/{library}@{entry['version']}"
+        digest = base64.b64decode(entry["integrity"].removeprefix("sha512-")).hex()
+        components.append(
+            {
+                "type": "library",
+                "bom-ref": purl,
+                "name": library,
+                "version": entry["version"],
+                "scope": "required",
+                "hashes": [{"alg": "SHA-512", "content": digest}],
+                "licenses": [{"license": {"id": entry["license"]}}],
+                "purl": purl,
+            }
+        )
+        refs[library] = purl
+    roots = sorted(refs[one] for one in refs if one not in locked or not locked[one].via & set(locked))
+    needs = [{"ref": own, "dependsOn": roots}]
+    needs += [
+        {"ref": refs[name], "dependsOn": sorted(refs[one.name] for one in locked.values() if name in one.via)}
+        for name in sorted(locked)
+    ]
+    bill = {
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "version": 1,
+        "metadata": {
+            "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_time())),
+            "component": {
+                "type": "application",
+                "bom-ref": own,
+                "name": "aibridge",
+                "version": version(root),
+                "licenses": [{"license": {"id": "MIT"}}],
+                "purl": own,
+                "properties": [{"name": "aibridge:commit", "value": built}],
+            },
+        },
+        "components": components,
+        "dependencies": needs,
+    }
+    return json.dumps(bill, indent=1).encode() + b"\n"
+
+
 def build_wheel(wheel_directory: str, config_settings: object = None, metadata_directory: object = None) -> str:  # noqa: ARG001 - PEP 517
     """Write the wheel into a folder, and return its name."""
     stem = f"aibridge-{version(ROOT)}"
@@ -173,6 +245,7 @@ def build_wheel(wheel_directory: str, config_settings: object = None, metadata_d
         f"{info}/METADATA": metadata(ROOT).encode(),
         f"{info}/WHEEL": b"Wheel-Version: 1.0\nGenerator: aibridge\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/licenses/LICENSE": (ROOT / "LICENSE").read_bytes(),
+        f"{info}/sboms/aibridge.cdx.json": sbom(ROOT),  # where PEP 770 has them
     }
     files[f"{info}/RECORD"] = _record(files, f"{info}/RECORD")
     at = time.gmtime(max(_time(), FIRST_TIME))[:6]

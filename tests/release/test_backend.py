@@ -6,6 +6,7 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -14,6 +15,8 @@ import tarfile
 import zipfile
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.metadata import Metadata
 from packaging.utils import canonicalize_name
 
@@ -88,6 +91,29 @@ def test_the_wheel_requires_what_is_pinned_and_nothing_else(wheel):
     assert {one.partition("==")[0] for one in by_extra[""]} >= {"tornado", "motor", "pymongo", "dnspython"}
     assert {one.partition("==")[0] for one in by_extra["aws"]} >= {"botocore", "jmespath"}
     assert {"botocore", "google-auth", "protobuf"}.isdisjoint(one.partition("==")[0] for one in by_extra[""])
+
+
+def test_the_bill_of_materials_is_valid_and_has_each_package_and_library(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = [name for name in archive.namelist() if name.endswith(".dist-info/sboms/aibridge.cdx.json")]
+        text = archive.read(name).decode()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    pinned = set()
+    for lock in ("requirements.txt", "requirements-azure.txt", "requirements-embedded.txt"):
+        pinned |= {line.split()[0].rstrip(";") for line in (ROOT / lock).read_text().splitlines() if line[:1].isalpha()}
+    named = {f"{one['name']}=={one['version']}" for one in bill["components"] if one["purl"].startswith("pkg:pypi/")}
+    assert named == pinned
+    libraries = {one["name"] for one in bill["components"] if one["purl"].startswith("pkg:npm/")}
+    assert libraries == {"htm", "preact", "uplot"}
+    needs = {one["ref"]: one["dependsOn"] for one in bill["dependencies"]}
+    assert {ref.partition("@")[0] for ref in needs[bill["metadata"]["component"]["purl"]]} >= {
+        "pkg:pypi/tornado",
+        "pkg:pypi/botocore",
+        "pkg:npm/preact",
+    }
+    (pymongo,) = [ref for ref in needs if ref.startswith("pkg:pypi/pymongo@")]
+    assert [ref.partition("@")[0] for ref in needs[pymongo]] == ["pkg:pypi/dnspython"]
 
 
 def test_two_builds_in_two_folders_at_two_times_are_the_same_bytes_and_so_is_one_of_the_source_distribution(tmp_path):

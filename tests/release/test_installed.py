@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import platform
 import re
 import shutil
 import subprocess
@@ -74,11 +77,30 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(installed, h
     assert said.endswith(f'needs packages that are not installed; pip install "aibridge[azure]=={VERSION}"\n')
 
 
+def test_it_attests_what_is_installed_and_whether_that_is_what_was_pinned(attacked):
+    said = attacked.run("attest", "--json")
+    assert said.returncode == 0
+    found = json.loads(said.stdout)
+    assert (found["version"], found["verified"], found["matches_lock"]) == (VERSION, True, True)
+    assert found["python"] == platform.python_version()
+    assert found["commit"]
+    by_name = {one["name"]: one for one in found["packages"]}
+    assert {"aibridge", "tornado", "pymongo", "dnspython"} <= set(by_name)
+    assert "botocore" not in by_name
+    for one in by_name.values():
+        (record,) = attacked.packages.glob(f"{one['name'].replace('-', '[-_]')}-{one['version']}.dist-info/RECORD")
+        assert one["record_sha256"] == hashlib.sha256(record.read_bytes()).hexdigest()
+        assert one["pinned"] == one["version"]
+    (bill,) = attacked.packages.glob("aibridge-*.dist-info/sboms/aibridge.cdx.json")
+    assert found["sbom"] == json.loads(bill.read_text())
+    assert "unverified" in attacked.run("--no-verify", "attest").stdout
+
+
 @pytest.mark.night
 @pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
 def test_pip_installs_it_for_each_python_and_an_account_without_a_home_can_start_it(wheel, version, tmp_path):
-    python = shutil.which(f"python{version}")
-    if python is None:
+    python = shutil.which(f"python{version}") or "false"
+    if subprocess.run([python, "--version"], check=False, capture_output=True).returncode:
         pytest.skip(f"there is no Python {version}")
     environment, folder = tmp_path / "environment", tmp_path / "empty"
     folder.mkdir()
