@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import subprocess
@@ -10,9 +11,11 @@ import sys
 from functools import partial
 
 import pytest
+from bson import json_util
 from pymongo import MongoClient
 
-from tests.docs.pages import blocks
+from tests.docs.pages import ROOT, blocks
+from tests.handlers.contract import Contract
 from tests.polling import PAUSE_SECONDS
 from tests.server_process import ServerProcess
 
@@ -63,6 +66,14 @@ async def totals(server, token, number):
         await asyncio.sleep(PAUSE_SECONDS)
 
 
+def released(version):
+    """The documents that a version wrote, by collection."""
+    return {
+        path.name.partition(".")[0]: [json_util.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+        for path in (ROOT / "tests" / "released" / version).iterdir()
+    }
+
+
 async def stop(server):
     await server.leave()
     server.send(15)
@@ -93,4 +104,45 @@ async def test_a_database_that_was_copied_as_described_answers_the_same_elsewher
     assert after == before
     await call(server, token)
     assert (await totals(server, token, 4))["total"]["interceptions"] == 4  # and not those that were copied once more
+    await stop(server)
+
+
+@pytest.mark.parametrize("version", sorted(path.name for path in (ROOT / "tests" / "released").glob("*.*.*")))
+@pytest.mark.gen_test(timeout=120)
+async def test_what_a_released_version_wrote_is_listed_counted_found_and_added_up(
+    start, tmp_path, mongodb_uri, elsewhere, version
+):
+    kept = released(version)
+    with MongoClient(mongodb_uri) as client:
+        for name, documents in kept.items():
+            client[elsewhere][name].insert_many(documents)
+    calls = [one for one in kept["interceptions"] if one["status"] != "in_flight"]
+    server = start(elsewhere)
+    assert server.port
+    token = (tmp_path / "data" / "demo-token").read_text().strip()
+
+    async def get(path):
+        client = await server.client()
+        response = await client.request("GET", CONTROL + path, {"Authorization": f"Bearer {token}"})
+        assert response.status == 200, response.body
+        Contract().check_control("GET", CONTROL + path, response)
+        return json.loads(response.body)
+
+    found = await totals(server, token, len(calls))
+    listed = await get("/interceptions?limit=100")
+    assert {one["id"] for one in listed["results"]} == {str(one["_id"].as_uuid()) for one in calls}
+    assert listed["count"] == len(calls)
+    failed = await get("/interceptions?q=status:failed")
+    assert failed["count"] == sum(one["status"] == "failed" for one in calls) > 0
+    asked = sum("gateway" in str(one["user_prompts"]) for one in calls)
+    assert (await get("/interceptions?q=gateway"))["count"] == asked > 0
+    assert len((await get("/users?limit=100"))["results"]) == len(kept["users"])
+    assert (await get("/sessions"))["count"] == sum(one["interceptions"] > 1 for one in kept["sessions"])
+    cost = sum(one["cost"]["usd"].to_decimal() for one in calls if one.get("cost"))
+    assert {name: found["total"][name] for name in ("interceptions", "failed", "tokens", "cost_usd")} == {
+        "interceptions": len(calls),
+        "failed": failed["count"],
+        "tokens": sum(one.get("tokens") or 0 for one in calls),
+        "cost_usd": pytest.approx(float(cost)),
+    }
     await stop(server)
