@@ -44,13 +44,11 @@ class Paging(NamedTuple):
         noun: What is listed, for people.
         by: The field.
         direction: `DESCENDING` has the newest or the most first, `ASCENDING` the oldest.
-        may_lack: Whether documents may be without the field. They come last; only for `DESCENDING`.
     """
 
     noun: str
     by: str
     direction: int = DESCENDING
-    may_lack: bool = False
 
     @property
     def order(self) -> Keys:
@@ -59,9 +57,6 @@ class Paging(NamedTuple):
 
     def behind(self, last: Position) -> dict[str, Any]:
         """Return what finds those behind a document. The first condition bounds the index, the second the rest."""
-        if self.may_lack and last.at is not None:
-            behind = {self.by: last.at, "_id": {"$lt": last.id}}
-            return {"$or": [{self.by: {"$lt": last.at}}, behind, {self.by: None}]}
         within, beyond = ("$gte", "$gt") if self.direction == ASCENDING else ("$lte", "$lt")
         return {self.by: {within: last.at}, "$or": [{self.by: {beyond: last.at}}, {"_id": {beyond: last.id}}]}
 
@@ -74,7 +69,7 @@ class Paging(NamedTuple):
         document = await collection.find_one({"_id": id_, **visible}, {self.by: True})
         if document is None:
             raise UnknownCursorError(self.noun, id_)
-        return Position(document.get(self.by), id_)
+        return Position(document[self.by], id_)
 
 
 INTERCEPTIONS = Paging("interception", "started_at")

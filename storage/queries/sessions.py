@@ -66,7 +66,7 @@ _ORDERS: Mapping[SessionOrder, tuple[Paging, Keys | None]] = {
     SessionOrder.STARTED: (Paging("session", "started_at"), None),
     SessionOrder.LAST_ACTIVE: (Paging("session", "last_active_at"), indexes.SESSIONS_BY_ACTIVITY),
     SessionOrder.COST: (Paging("session", "cost"), indexes.SESSIONS_BY_COST),
-    SessionOrder.LOST: (Paging("session", "lost", may_lack=True), indexes.SESSIONS_BY_LOSS),
+    SessionOrder.LOST: (Paging("session", "lost"), indexes.SESSIONS_BY_LOSS),
     SessionOrder.FAILED: (Paging("session", "failures"), indexes.SESSIONS_BY_FAILURES),
     SessionOrder.CALLS: (Paging("session", _NUMBER), indexes.SESSIONS_BY_CALLS),
 }

@@ -60,7 +60,7 @@ class RowReader:
     """Reads for one answer, as of one moment.
 
     Args:
-        session: Of the moment; None where there is none.
+        session: Of the moment.
         scans: Bounds how many slices of records are read at a time. It is held while records are read.
         until: When it has to have ended, on the clock of `monotonic`.
         on_progress: Called before and after each slice of records. What it raises ends the reading.
@@ -85,7 +85,7 @@ class RowReader:
         self._slice_calls = slice_calls
         self._progress = Progress(0, 0)
         self._slices: dict[tuple[datetime, datetime], list[Slice]] = {}
-        self._options: Mapping[str, Any] = {} if session is None else {"session": session}
+        self._options: Mapping[str, Any] = {"session": session}
 
     async def begin(self) -> None:
         """Settle the moment, before all else is read.

@@ -71,13 +71,12 @@ async def test_the_list_is_sorted_by_what_is_asked_for_and_walked_in_that_order(
             (Decimal128("0.5"), Decimal128("10"), Decimal128("0"), Decimal128("9")),
             [2, 4, 1, 3],
         ),
-        (SessionOrder.LOST, "lost", (Decimal128("1"), None, Decimal128("2"), None), [3, 1, 4, 2]),
+        (SessionOrder.LOST, "lost", (Decimal128("1"), Decimal128("0"), Decimal128("2"), Decimal128("0")), [3, 1, 4, 2]),
         (SessionOrder.FAILED, "failures", (0, 3, 1, 3), [4, 2, 3, 1]),
         (SessionOrder.CALLS, "interceptions", (5, 7, 6, 2), [2, 3, 1, 4]),
     ):
         for number, value in enumerate(values, 1):
-            change = {"$set": {field: value}} if value is not None else {"$unset": {field: ""}}
-            await database.sessions.update_one({"_id": UUID(int=number)}, change)
+            await database.sessions.update_one({"_id": UUID(int=number)}, {"$set": {field: value}})
         for visible_to in (None, ADA.id):
             requested, case = {"visible_to": visible_to, "order": order}, (order, visible_to)
             assert numbers(await sessions.page({}, limit=10, **requested)) == (4, expected), case
