@@ -122,7 +122,7 @@ async def test_sighup_does_nothing_and_on_sigterm_calls_finish_and_no_new_one_be
     assert await server.ended() == 0
     await_end(mongod)
     assert running_uri(data_dir) is None
-    assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[1:]] == [
+    assert [line.split(" ", 2)[2] for line in server.stderr.all().splitlines()[2:]] == [
         "INFO aibridge: SIGHUP has no effect on a server of one process",
         "INFO aibridge: draining: 2 requests in progress",
     ]
