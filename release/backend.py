@@ -23,6 +23,7 @@ import tomllib
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from shutil import which
 from typing import Any, NamedTuple
 
 ROOT = Path(__file__).parent.parent
@@ -100,7 +101,7 @@ def _requirement(pin: Pin, extra: str = "") -> str:
 
 def commit(root: Path) -> tuple[str, int]:
     """The commit that is built, with `+changed` if files differ from it, and its time in seconds since 1970."""
-    if (root / ".git").exists():
+    if (root / ".git").exists() and which("git"):
         name, seconds = _git(root, "log", "-1", "--format=%H %ct").split()
         changed = "+changed" if _git(root, "status", "--porcelain", "--untracked-files=no") else ""
         return name + changed, int(seconds)
@@ -112,7 +113,10 @@ def commit(root: Path) -> tuple[str, int]:
 
 def _git(root: Path, *words: str) -> str:
     command = ["git", "-C", str(root), *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603
+    if done.returncode:
+        raise SystemExit(f"the commit cannot be found: {done.stderr}")
+    return done.stdout
 
 
 def _libraries(root: Path) -> Iterator[str]:

@@ -69,7 +69,7 @@ def run(module: str) -> None:
         verification = import_module("runtime.verification")
         try:
             sys.meta_path.append(verification.verify(PACKAGES, TREE.glob("requirements*.txt"), cache / "verified.json"))
-        except verification.ChangedError as error:
+        except (verification.ChangedError, OSError) as error:
             sys.exit(
                 f"AI Bridge does not start: {error}.\nInstall it again, in an environment of its own. "
                 f"If you changed this yourself: aibridge {UNVERIFIED}"

@@ -21,6 +21,14 @@ def test_what_python_runs_by_itself_and_modules_of_other_folders_do_not_run(atta
     assert mark.exists()  # so it would have
 
 
+def test_programs_of_the_current_folder_do_not_run(attacked, mark, tmp_path):
+    for name in ("basename", "dirname", "python3", "readlink", "sh"):
+        (tmp_path / name).write_text(f"#!/bin/sh\ntouch '{mark}'\n")
+        (tmp_path / name).chmod(0o755)
+    assert attacked.run("--version", cwd=tmp_path, PATH=".:/usr/bin:/bin").returncode == 0
+    assert not mark.exists()
+
+
 def test_what_is_compiled_beside_a_module_does_not_run(attacked, mark, foreign, tmp_path):
     (tmp_path / "foreign.py").write_text(foreign)
     compiled = py_compile.compile(str(tmp_path / "foreign.py"), cfile=str(tmp_path / "foreign.pyc"))
