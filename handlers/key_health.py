@@ -15,7 +15,7 @@ from handlers.monitoring.metrics import Metrics
 from intercept.times import format_time
 from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyChange, KeyPool, KeyRefusal, merge_refusals
-from upstream.providers.provider import Provider, Source
+from upstream.providers.provider import Provider, ProviderSource
 from upstream.providers.table import Routing
 
 MAX_REPORTED_KEYS = 100
@@ -103,5 +103,5 @@ def _refusals_of(key: str, pool: KeyPool, reports: Sequence[Mapping[str, Any]]) 
 def _describe(provider: Provider, number: int, refusal: KeyRefusal) -> str:
     calls = f"{refusal.calls} call{'' if refusal.calls == 1 else 's'}"
     since = format_time(refusal.since)
-    where = provider.keys_setting if provider.source is Source.ENVIRONMENT else "the database"
+    where = provider.keys_setting if provider.source is ProviderSource.ENVIRONMENT else "the database"
     return f"{provider.name}: key {number} of {where} refused ({refusal.status}) since {since}; {calls}"

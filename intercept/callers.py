@@ -34,7 +34,7 @@ _HINTS: Final = {
 }
 
 
-class Agent(Struct, frozen=True, kw_only=True):
+class SessionAgent(Struct, frozen=True, kw_only=True):
     """Which agent of a session sent a request; None is the session's main one, or a client that does not say.
 
     `hints` are those that were sent: `request_class` (main, subagent, workflow, compaction, auxiliary), `agent_type`,
@@ -46,9 +46,9 @@ class Agent(Struct, frozen=True, kw_only=True):
     hints: dict[str, str] = field(default_factory=dict)
 
 
-def read_agent(headers: Mapping[str, str]) -> Agent:
+def read_agent(headers: Mapping[str, str]) -> SessionAgent:
     """Read the headers, in any case; each value is cut at `MAX_VALUE`."""
-    return Agent(
+    return SessionAgent(
         id=_value(headers, _AGENT_ID),
         parent_id=_value(headers, _PARENT_AGENT_ID),
         hints={name: value for name, header in _HINTS.items() if (value := _value(headers, header))},

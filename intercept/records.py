@@ -15,7 +15,7 @@ from uuid import UUID
 
 from msgspec import Struct, field
 
-from intercept.callers import Agent
+from intercept.callers import SessionAgent
 from intercept.recording import Keep, Recording
 
 
@@ -262,7 +262,7 @@ class Interception(PlainFacts, frozen=True, kw_only=True):
     id: UUID
     initiator_id: UUID
     credential_kind: CredentialKind
-    agent: Agent = Agent()
+    agent: SessionAgent = SessionAgent()
     user_prompt: UserPrompt | None = None
     conversation: Conversation | None = None
     previous_response_id: str | None = None

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from limits.limit import Period
+from limits.limit import BudgetPeriod
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,14 +45,14 @@ def time_zone(name: str) -> tzinfo:
         raise ValueError(f"there is no time zone {name!r}") from error
 
 
-def bounds_of(period: Period, zone: str, now_ns: int) -> Bounds:
+def bounds_of(period: BudgetPeriod, zone: str, now_ns: int) -> Bounds:
     """The period in which an instant is, in nanoseconds since 1970. It begins at midnight, a week on Monday."""
     tz = time_zone(zone)
     local = from_ns(now_ns).astimezone(tz)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None, fold=0)
-    if period is Period.DAY:
+    if period is BudgetPeriod.DAY:
         begin, end = midnight, midnight + timedelta(days=1)
-    elif period is Period.WEEK:
+    elif period is BudgetPeriod.WEEK:
         begin = midnight - timedelta(days=midnight.weekday())
         end = begin + timedelta(days=7)
     else:

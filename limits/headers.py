@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from intercept.apis import Dialect
-from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
+from limits.limit import NEVER_NS, Limit, LimitKind, LimitState, Of
 
 MAX_RETRY_NS = 60_000_000_000
 """A client should not sit out a longer wait than this; the official SDKs honour at most 60 to 120 seconds."""
@@ -21,8 +21,8 @@ _WHO = {
 }
 _SECOND_NS = 1_000_000_000
 # Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
-RATE, TOKENS, BUDGET = Kind.RATE, Kind.TOKENS, Kind.BUDGET
-_UNITS = {Kind.RATE: "requests", Kind.TOKENS: "tokens"}
+RATE, TOKENS, BUDGET = LimitKind.RATE, LimitKind.TOKENS, LimitKind.BUDGET
+_UNITS = {LimitKind.RATE: "requests", LimitKind.TOKENS: "tokens"}
 _MAX_INTEGER = 999_999_999_999_999  # RFC 9651, section 3.3.1
 
 
@@ -87,9 +87,9 @@ def retry_headers(wait_ns: int) -> dict[str, str]:
 def explain(state: LimitState, wait_ns: int) -> str:
     """Say in a sentence how much of a limit is used, and how long to wait: of more than a second whole ones, rounded up."""
     limit, used = state.limit, f"{state.used:,} of {state.limit.maximum:,}"
-    if limit.kind is Kind.CONCURRENCY:
+    if limit.kind is LimitKind.CONCURRENCY:
         return f"{_WHO[limit.of]} {used} requests in progress."
-    if limit.kind is Kind.RATE:
+    if limit.kind is LimitKind.RATE:
         said = f"{_WHO[limit.of]} started {used} requests in {duration(limit.window_ns)}"
     else:
         reserved = f" and reserved {state.reserved:,}" if state.reserved else ""
@@ -136,7 +136,7 @@ def _policy(limit: Limit) -> str:
     return f'"{limit.rule}";q={min(limit.maximum, _MAX_INTEGER)}{unit};w={window}'
 
 
-def _tightest(states: Iterable[LimitState], kind: Kind) -> LimitState | None:
+def _tightest(states: Iterable[LimitState], kind: LimitKind) -> LimitState | None:
     """The limit of a kind with the least left, of several such the one that takes longest to have more."""
     of_kind = [state for state in states if state.limit.kind is kind and not state.limit.shadow]
     return min(of_kind, key=lambda state: (state.remaining, -state.retry_after_ns), default=None)

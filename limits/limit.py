@@ -22,7 +22,7 @@ UNLIMITED: Final = 2**63 - 1
 """A maximum that refuses nothing, for limits that only count."""
 
 
-class Kind(StrEnum):
+class LimitKind(StrEnum):
     """What a limit counts.
 
     | kind | counts | unit |
@@ -50,7 +50,7 @@ class Of(StrEnum):
     MODEL = auto()
 
 
-class Period(StrEnum):
+class BudgetPeriod(StrEnum):
     """A calendar period. A week begins on Monday."""
 
     DAY = auto()
@@ -77,13 +77,13 @@ class Limit(Struct, frozen=True, array_like=True, gc=False):
         shadow: Whether it only tells what it would refuse. It counts as if it refused.
     """
 
-    kind: Kind
+    kind: LimitKind
     rule: Rule
     of: Of
     key: str
     maximum: int
     window_ns: int = 0
-    period: Period = Period.MONTH
+    period: BudgetPeriod = BudgetPeriod.MONTH
     zone: str = "UTC"
     reserve: bool = False
     shadow: bool = False

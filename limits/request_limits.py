@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from intercept.refusals import Rule
 from limits.calendar import nanoseconds
-from limits.limit import Kind, Limit, LimitState, Of, Period
+from limits.limit import BudgetPeriod, Limit, LimitKind, LimitState, Of
 from limits.policies.effective import Effective
 
 
@@ -43,7 +43,7 @@ class LimitSettings:
     token_window: timedelta = timedelta(minutes=1)
     count_cache_reads: bool = False
     user_budget: int = 0
-    budget_period: Period = Period.MONTH
+    budget_period: BudgetPeriod = BudgetPeriod.MONTH
     budget_zone: str = "UTC"
     reserve: bool = False
 
@@ -83,7 +83,9 @@ class RequestLimits:
     def __init__(self, settings: LimitSettings) -> None:
         self.settings = settings
         maximum = settings.max_concurrency
-        self._of_server = (Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum),) if maximum else ()
+        self._of_server = (
+            (Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum),) if maximum else ()
+        )
         self._rate_window_ns = nanoseconds(settings.rate_window)
         self._token_window_ns = nanoseconds(settings.token_window)
 
@@ -97,13 +99,13 @@ class RequestLimits:
         user = None if client.user is None else f"user:{client.user}"
         if user is not None and settings.user_max_concurrency:
             maximum = settings.user_max_concurrency
-            limits.append(Limit(Kind.CONCURRENCY, Rule.USER_CONCURRENCY, Of.USER, user, maximum))
+            limits.append(Limit(LimitKind.CONCURRENCY, Rule.USER_CONCURRENCY, Of.USER, user, maximum))
         if settings.rate_limit:
             of, key = (Of.ADDRESS, f"address:{client.key}") if user is None else (Of.TOKEN, f"token:{client.key}")
-            limits.append(Limit(Kind.RATE, Rule.RATE, of, key, settings.rate_limit, self._rate_window_ns))
+            limits.append(Limit(LimitKind.RATE, Rule.RATE, of, key, settings.rate_limit, self._rate_window_ns))
         if user is not None and settings.user_rate_limit:
             maximum = settings.user_rate_limit
-            limits.append(Limit(Kind.RATE, Rule.USER_RATE, Of.USER, user, maximum, self._rate_window_ns))
+            limits.append(Limit(LimitKind.RATE, Rule.USER_RATE, Of.USER, user, maximum, self._rate_window_ns))
         if user is not None and not settings.reserve:
             limits += self._of_usage(user, client)
         if client.policy is not None:
@@ -121,14 +123,14 @@ class RequestLimits:
 
     def budgets_of(self, client: Client) -> list[Limit]:
         """The budgets of a client."""
-        return [limit for limit in self._of_usage(f"user:{client.user}", client) if limit.kind is Kind.BUDGET]
+        return [limit for limit in self._of_usage(f"user:{client.user}", client) if limit.kind is LimitKind.BUDGET]
 
     def _of_usage(self, user: str, client: Client) -> list[Limit]:
         settings, limits = self.settings, []
         if settings.user_token_limit:
             limits.append(
                 Limit(
-                    *(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, user, settings.user_token_limit),
+                    *(LimitKind.TOKENS, Rule.USER_TOKENS, Of.USER, user, settings.user_token_limit),
                     window_ns=self._token_window_ns,
                     reserve=settings.reserve,
                 )
@@ -136,7 +138,7 @@ class RequestLimits:
         if settings.user_budget and not client.pays:
             limits.append(
                 Limit(
-                    *(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, user, settings.user_budget),
+                    *(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, user, settings.user_budget),
                     period=settings.budget_period,
                     zone=settings.budget_zone,
                     reserve=settings.reserve,

@@ -11,7 +11,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 from intercept.recording import Keep
 from intercept.refusals import Rule
 from intercept.times import format_time
-from limits.limit import NEVER_NS, Kind, Limit, LimitState, Of
+from limits.limit import NEVER_NS, Limit, LimitKind, LimitState, Of
 from limits.policies.compiled import Applied, Level, PolicyHolder
 from limits.policies.effective import Effective
 from limits.policies.policy import Pattern
@@ -123,7 +123,7 @@ class LimitRule(Struct):
         Literal["each_member", "together"] | None,
         doc("Whether it counts each member or all together; null in a policy of a user or token."),
     ]
-    kind: Kind
+    kind: LimitKind
     of: Annotated[Of, doc("The requests that count together.")]
     maximum: Annotated[float, Meta(ge=0, description="Requests or tokens; for a budget, US dollars.")]
     used: Annotated[float, Meta(ge=0)]
@@ -142,7 +142,7 @@ class LimitRule(Struct):
     @classmethod
     def of_limit(cls, limit: Limit, state: LimitState | None, now: datetime, applied: Applied | None = None) -> Self:
         """Show a limit; `applied` says from which policy it is, None that it is from the settings."""
-        unit = MICRO_DOLLARS if limit.kind is Kind.BUDGET else 1
+        unit = MICRO_DOLLARS if limit.kind is LimitKind.BUDGET else 1
         used, reserved, remaining = (state.used, state.reserved, state.remaining) if state else (0, 0, limit.maximum)
         return cls(
             source=PolicySource.of(applied.source if applied else None),
@@ -153,8 +153,8 @@ class LimitRule(Struct):
             used=used / unit,
             reserved=reserved / unit,
             remaining=remaining / unit,
-            window_seconds=limit.window_ns / 1e9 if limit.kind in (Kind.RATE, Kind.TOKENS) else None,
-            period=word(limit.period) if limit.kind is Kind.BUDGET else None,
+            window_seconds=limit.window_ns / 1e9 if limit.kind in (LimitKind.RATE, LimitKind.TOKENS) else None,
+            period=word(limit.period) if limit.kind is LimitKind.BUDGET else None,
             resets_at=_resets_at(limit, state, now) if state else None,
             next_free_at=_next_free(limit, state, now) if state else None,
             shadow=limit.shadow,
@@ -237,7 +237,7 @@ def _after(now: datetime, nanoseconds: int) -> str:
 
 
 def _resets_at(limit: Limit, state: LimitState, now: datetime) -> str | None:
-    if limit.kind is Kind.BUDGET:
+    if limit.kind is LimitKind.BUDGET:
         return period_end(now, state.reset_ns)
     return _after(now, state.reset_ns) if state.reset_ns else None
 
@@ -246,7 +246,7 @@ def _next_free(limit: Limit, state: LimitState, now: datetime) -> str | None:
     """Nobody knows when a request ends, and a limit of 0 never admits one."""
     if state.retry_after_ns == 0:
         return format_time(now)
-    if state.retry_after_ns == NEVER_NS or limit.kind is Kind.CONCURRENCY:
+    if state.retry_after_ns == NEVER_NS or limit.kind is LimitKind.CONCURRENCY:
         return None
     return _after(now, state.retry_after_ns)
 

@@ -17,7 +17,7 @@ from storage.providers.documents import MAX_KEYS, SECRETS, GivenKey, KeptKey, Ne
 from upstream.connections.network import make_tls_of_texts
 from upstream.credentials.access import Credential
 from upstream.providers.presets import PRESETS, Preset, ProviderType
-from upstream.providers.provider import MAX_FALLBACKS, MAX_WEIGHT, Availability, Source
+from upstream.providers.provider import MAX_FALLBACKS, MAX_WEIGHT, Availability, ProviderSource
 
 MAX_KEY = 600
 """Characters of a key."""
@@ -403,7 +403,7 @@ class ConfiguredProvider(Struct):
     type: ProviderType
     key_state: KeyState
     keys: list[ProviderKey]
-    source: Annotated[Source, doc("The providers of the environment cannot be changed here.")]
+    source: Annotated[ProviderSource, doc("The providers of the environment cannot be changed here.")]
     state: Annotated[
         Availability, doc("Calls to a provider that is not `ready` get 503. `sealed`: its keys cannot be decrypted.")
     ]
@@ -422,7 +422,7 @@ class DetailedProvider(Struct):
 
     name: str
     type: ProviderType
-    source: Source
+    source: ProviderSource
     state: Availability
     key_state: KeyState
     base_url: str

@@ -23,7 +23,7 @@ from storage.providers.sealing import Sealer, SealError
 from upstream.connections.network import Network, make_tls_of_texts
 from upstream.credentials.access import Credential, credential_hint
 from upstream.providers.presets import PRESETS, ProviderType
-from upstream.providers.provider import Availability, Provider, Source, find_fault
+from upstream.providers.provider import Availability, Provider, ProviderSource, find_fault
 from upstream.providers.table import Routing
 
 _log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ def make_managed(
         tls = make_tls_of_texts(spec.ca_certificates, secrets.get("client_certificate", ""))
         network = Network(network.proxy, tls)
     provider = make_provider(declared, network)
-    return replace(provider, source=Source.DATABASE, availability=availability)
+    return replace(provider, source=ProviderSource.DATABASE, availability=availability)
 
 
 def _proxy_url(url: str, credentials: str) -> str:

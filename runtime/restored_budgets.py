@@ -15,7 +15,7 @@ from msgspec import structs
 from intercept.ids import format_id
 from limits.authority import Authority
 from limits.calendar import bounds_of, from_ns, to_ns
-from limits.limit import UNLIMITED, Period, micro_dollars_of
+from limits.limit import UNLIMITED, BudgetPeriod, micro_dollars_of
 from limits.policies.compiled import PolicyHolder, budget_limit
 from limits.policies.policy import Budget
 from limits.request_limits import Client, RequestLimits
@@ -71,7 +71,7 @@ class RestoredBudgets:
         self._zone = zone
         self._now = now
         self._changed = asyncio.Event()
-        self._restored: frozenset[tuple[PolicyHolder | None, str, Period]] = frozenset()
+        self._restored: frozenset[tuple[PolicyHolder | None, str, BudgetPeriod]] = frozenset()
         policies.on_change = self._changed.set
 
     async def run(self) -> None:
@@ -88,7 +88,7 @@ class RestoredBudgets:
             DatabaseRefusalError: MongoDB refuses; a job tries again after a pause.
         """
         settings = self._limits.settings
-        budgets: set[tuple[PolicyHolder | None, str, Period]] = set()
+        budgets: set[tuple[PolicyHolder | None, str, BudgetPeriod]] = set()
         if settings.user_budget:
             budgets.add((None, "", settings.budget_period))
         with suppress(PoliciesUnknownError):
@@ -101,7 +101,7 @@ class RestoredBudgets:
                 self._restored |= new
         self._restored &= budgets
 
-    async def _restore(self, period: Period, new: Collection[tuple[PolicyHolder | None, str]]) -> None:
+    async def _restore(self, period: BudgetPeriod, new: Collection[tuple[PolicyHolder | None, str]]) -> None:
         begin = bounds_of(period, self._zone, to_ns(self._now())).begin_ns
         spend = await spend_by_token(Questions(self._database), from_ns(begin), self._now())
         if (None, "") in new:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 from installation import default_data_dir
-from limits.limit import Period
+from limits.limit import BudgetPeriod
 from settings.kinds import (
     ADDRESS,
     BASE_URL,
@@ -256,8 +256,11 @@ class Settings:
     user_budget_usd: Decimal = declare(
         OVERLOAD, MONEY, "0", "US dollars that a user's calls may cost per budget period, at list prices."
     )
-    user_budget_period: Period = declare(
-        OVERLOAD, choice(Period), "month", "When the budget restarts: each day, each week (on Monday) or each month."
+    user_budget_period: BudgetPeriod = declare(
+        OVERLOAD,
+        choice(BudgetPeriod),
+        "month",
+        "When the budget restarts: each day, each week (on Monday) or each month.",
     )
     budget_timezone: str = declare(OVERLOAD, TIME_ZONE, "UTC", "Time zone in which budget periods start.")
     limits_reserve: bool = declare(

@@ -13,10 +13,10 @@ from verify.target import (
     INTERCEPTION_HEADER,
     OPENAI,
     PREFIX,
-    Dialect,
     FailedError,
     SkippedError,
     Target,
+    VendorCall,
 )
 
 Check = Callable[[Target], Awaitable[None]]
@@ -158,7 +158,7 @@ async def _limits(target: Target) -> None:
     expect(all(value.isdecimal() for value in limits.values()), "three numbers", limits)
 
 
-async def _expect_rejection(target: Target, dialect: Dialect, headers: dict[str, str], query: str) -> None:
+async def _expect_rejection(target: Target, dialect: VendorCall, headers: dict[str, str], query: str) -> None:
     sent = {**headers, "Content-Type": "application/json"}
     body = dialect.request(target.model, prompt="Nobody hears this.", stream=False)
     async with target.request("POST", target.path(dialect) + query, sent, body) as response:

@@ -33,7 +33,7 @@ class SkippedError(Exception):
 
 
 @dataclass(frozen=True)
-class Dialect:
+class VendorCall:
     """How a call is made in the words of one vendor, and where its errors have their type."""
 
     route: str
@@ -46,8 +46,8 @@ class Dialect:
         return json.dumps({"model": model, "stream": stream, "messages": [message], **self.body}).encode()
 
 
-ANTHROPIC = Dialect("/v1/messages", {"max_tokens": 64}, "authentication_error")
-OPENAI = Dialect("/v1/chat/completions", {}, "invalid_request_error")
+ANTHROPIC = VendorCall("/v1/messages", {"max_tokens": 64}, "authentication_error")
+OPENAI = VendorCall("/v1/chat/completions", {}, "invalid_request_error")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Target:
     token: str = field(repr=False)
     provider: str
     model: str | None
-    dialect: Dialect = ANTHROPIC
+    dialect: VendorCall = ANTHROPIC
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -71,7 +71,7 @@ class Target:
         """Ask on a connection of its own, with the token unless headers are given."""
         return request(self.address, method, path, self.credentials if headers is None else headers, body)
 
-    def path(self, dialect: Dialect | None = None) -> str:
+    def path(self, dialect: VendorCall | None = None) -> str:
         """Where calls go."""
         return f"{PREFIX}/{self.provider}{(dialect or self.dialect).route}"
 

@@ -14,7 +14,7 @@ from handlers.bridge import Bridge
 from handlers.operations.operation import READERS, Ask, operation
 from handlers.operations.query import Paged
 from intercept.times import format_time
-from limits.limit import Kind, Limit, LimitState, Of
+from limits.limit import Limit, LimitKind, LimitState, Of
 from limits.policies.compiled import Applied, Level, PolicyHolder
 from resources.fields import ListPage, Time, doc, word
 from resources.limits import MICRO_DOLLARS, period_end
@@ -118,7 +118,7 @@ def _budgets(bridge: Bridge, users: Mapping[UUID, User], *, of_tokens: bool) -> 
     for one in bridge.policies.book.shared_limits():
         if of_tokens or one.limit.of is not Of.TOKEN:
             found.setdefault(one.limit, (one.source.name, one))
-    return {limit: whose for limit, whose in found.items() if limit.kind is Kind.BUDGET}
+    return {limit: whose for limit, whose in found.items() if limit.kind is LimitKind.BUDGET}
 
 
 def _part_used(state: LimitState) -> float:

@@ -32,7 +32,7 @@ from intercept.times import format_time
 from limits.limit import Limit, LimitState, Of
 from limits.policies.compiled import Applied, Level, unknown_providers
 from limits.policies.effective import Effective
-from limits.policies.policy import AnyPolicy, Budget, Limits, Models, Policy, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import AnyPolicy, Budget, Models, Policy, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_object, read_policy
 from limits.request_limits import Client
 from resources.fields import Initiator, ListPage, doc
@@ -64,11 +64,11 @@ _UNREADABLE = {409: "This version of the bridge cannot read the policy: replace 
 _SHARED = SharedPolicy(
     models=Models(allow=["claude-*"]),
     limits=SharedLimits(
-        each_member=Limits(rate=Rate(60, "1m"), budget=Budget("50.00", "month")),
-        together=Limits(concurrency=20, budget=Budget("1000.00", "month")),
+        each_member=PolicyLimits(rate=Rate(60, "1m"), budget=Budget("50.00", "month")),
+        together=PolicyLimits(concurrency=20, budget=Budget("1000.00", "month")),
     ),
 )
-_OWN = Policy(limits=Limits(budget=Budget("200.00", "month")), max_tokens=32000, byok="deny")
+_OWN = Policy(limits=PolicyLimits(budget=Budget("200.00", "month")), max_tokens=32000, byok="deny")
 
 
 def store_of(bridge: Bridge) -> PolicyStore:

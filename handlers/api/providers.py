@@ -39,7 +39,7 @@ from upstream.credentials.access import Credential, credential_hint
 from upstream.credentials.keys import KeyPool, KeyRefusal
 from upstream.providers import provider_check
 from upstream.providers.presets import PRESETS, ProviderType
-from upstream.providers.provider import Availability, Provider, Source, find_fault
+from upstream.providers.provider import Availability, Provider, ProviderSource, find_fault
 
 
 @operation("GET", "providers/configured")
@@ -87,7 +87,7 @@ def of_environment(bridge: Bridge, provider: Provider) -> DetailedProvider:
     return DetailedProvider(
         provider.name,
         provider.type,
-        Source.ENVIRONMENT,
+        ProviderSource.ENVIRONMENT,
         provider.availability,
         key_state(provider),
         provider.base_url,
@@ -122,7 +122,7 @@ def of_stored(bridge: Bridge, stored: StoredProvider) -> DetailedProvider:
         DetailedProvider,
         structs.asdict(stored) | structs.asdict(spec),
         type=type_,
-        source=Source.DATABASE,
+        source=ProviderSource.DATABASE,
         state=_availability(spec.disabled, keys),
         key_state=has_key,
         base_url=spec.base_url or preset.url_in(spec.region),
@@ -249,7 +249,7 @@ async def get_provider(ask: Ask, name: Name) -> DetailedProvider:
     Keys appear as hints only.
     """
     provider = ask.bridge.providers.get(name)
-    if provider is not None and provider.source is Source.ENVIRONMENT:
+    if provider is not None and provider.source is ProviderSource.ENVIRONMENT:
         return of_environment(ask.bridge, provider)
     stored = await ask.bridge.managed.find(name)
     if stored.spec.type not in PRESETS:

@@ -15,9 +15,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
 from handlers.operations.operation import Ask, ReadBy, Report, operation
 from intercept.times import format_time
-from limits.limit import Kind
+from limits.limit import LimitKind
 from limits.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
-from limits.policies.policy import Byok, Limits, Models, SharedLimits, SharedPolicy
+from limits.policies.policy import Byok, Models, PolicyLimits, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.replay import Replay
 from resources.bodies import InvalidBodyError, read_fields
@@ -147,7 +147,7 @@ class RefusedOnce(Struct):
     @classmethod
     def of(cls, one: RefusedCall, users: Mapping[UUID, User]) -> Self:
         """Show it."""
-        unit = MICRO_DOLLARS if one.limit.kind == Kind.BUDGET else 1
+        unit = MICRO_DOLLARS if one.limit.kind == LimitKind.BUDGET else 1
         return cls(
             one.id,
             format_time(EPOCH + timedelta(milliseconds=one.started_ms)),
@@ -210,7 +210,7 @@ class Progress(Struct):
 
 def _has_limit(policy: SharedPolicy) -> bool:
     limits = policy.limits or SharedLimits()
-    return any(isinstance(part, Limits) and _any_of(part) for part in (limits.each_member, limits.together))
+    return any(isinstance(part, PolicyLimits) and _any_of(part) for part in (limits.each_member, limits.together))
 
 
 def _any_of(part: Struct) -> bool:

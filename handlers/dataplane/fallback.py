@@ -21,9 +21,9 @@ from intercept.records import EndReason, ProviderError, Try
 from limits.protection.circuit_breaker import (
     FIRST_SERVER_ERROR,
     TOO_MANY_REQUESTS,
+    CallOutcome,
     CircuitKey,
     CircuitOpenError,
-    Outcome,
     Permit,
     outcome_of_status,
 )
@@ -183,9 +183,9 @@ class Tries:
             said = ProviderError(type=EndReason.CIRCUIT_OPEN.value, message=str(error))
             self._tries.append(Try(provider_name=to.provider.name, error=said))
         else:
-            self.settle(Outcome.FAILURE)
+            self.settle(CallOutcome.FAILURE)
 
-    def settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: CallOutcome) -> None:
         """Report the outcome to the circuit of the last tried provider, once."""
         permit, self._permit = self._permit, None
         if permit is not None:

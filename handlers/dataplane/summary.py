@@ -12,7 +12,7 @@ from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
 from handlers.problems import Problem
 from intercept.apis import FORM_FIELDS, Api, InvalidRequestError, RequestSummary
-from intercept.callers import CLAUDE_CODE, Agent, client_name, read_agent, retry_count, session_id
+from intercept.callers import CLAUDE_CODE, SessionAgent, client_name, read_agent, retry_count, session_id
 from intercept.dialects.request_bodies import MAX_PATH_MODEL
 from intercept.formats.content_encoding import ENCODINGS, IDENTITY, check_utf8, inflated
 from intercept.formats.form_data import is_form, read_fields
@@ -28,7 +28,7 @@ USER_AGENT_CHARACTERS = 512
 INFLATED_AT_ONCE_BYTES = 16 * 1024
 # Between the two looks at a larger body others have their turn: both together take up to 250 ms of 64 MiB.
 READ_AT_ONCE_BYTES = 1024 * 1024
-NO_AGENT = Agent()
+NO_AGENT = SessionAgent()
 LONG_PATH = f"the path names more than {MAX_PATH_MODEL} characters"
 
 

@@ -24,7 +24,13 @@ from upstream.client import UpstreamError, UpstreamNotReachedError, UpstreamResp
 from upstream.credentials.access import Authorizer, credential_header, credential_hint
 from upstream.credentials.keys import RATE_LIMITED, REFUSALS, UNAUTHORIZED, KeyPool, retry_after_seconds
 from upstream.headers import BILLING, HANDSHAKE, Headers, is_named_like_credential, to_upstream
-from upstream.providers.provider import Provider, Source, of_the_whole, without_credentials, without_likely_credentials
+from upstream.providers.provider import (
+    Provider,
+    ProviderSource,
+    of_the_whole,
+    without_credentials,
+    without_likely_credentials,
+)
 from upstream.routes import Route
 
 logger = logging.getLogger(__name__)
@@ -85,9 +91,9 @@ def no_key_message(provider: Provider, *, allow_byok: bool) -> str:
     if provider.preset.is_own_key_only:
         return f"The provider {provider.name} takes your own credential: send it, and the token in {GOVERNANCE_HEADER}."
     if provider.preset.aws_service:
-        keys = provider.keys_setting if provider.source is Source.ENVIRONMENT else "a key for it"
+        keys = provider.keys_setting if provider.source is ProviderSource.ENVIRONMENT else "a key for it"
         return f"The provider {provider.name} has no AWS credentials: set {keys} on the server."
-    if provider.source is Source.DATABASE:
+    if provider.source is ProviderSource.DATABASE:
         message = f"The provider {provider.name} has no API key: an owner of AI Bridge can give it one"
     else:
         message = f"The provider {provider.name} has no API key: set {provider.keys_setting} on the server"

@@ -10,17 +10,17 @@ from msgspec import UNSET, Struct
 from msgspec.structs import replace
 
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, Of
+from limits.limit import Limit, LimitKind, Of
 from limits.policies.policy import (
     AnyPolicy,
     Budget,
     Concurrency,
     Glob,
-    Limits,
     ModelPattern,
     Models,
     Pattern,
     Policy,
+    PolicyLimits,
     SharedLimits,
     window_ns,
 )
@@ -174,27 +174,27 @@ def _limits_of(source: PolicyHolder, policy: AnyPolicy, zone: str) -> Iterator[A
     else:
         shared = policy.limits or SharedLimits()
         parts = [
-            ("each_member", shared.each_member or Limits(), Of.USER, _ANY_MEMBER),
-            ("together", shared.together or Limits(), Of.GROUP, group_key(source.key or Level.EVERYONE)),
+            ("each_member", shared.each_member or PolicyLimits(), Of.USER, _ANY_MEMBER),
+            ("together", shared.together or PolicyLimits(), Of.GROUP, group_key(source.key or Level.EVERYONE)),
         ]
     for part, limits, of, key in parts:
         for limit in _make_limits(limits, of, key, zone):
             yield Applied(source, limit, part)
 
 
-def _make_limits(limits: Limits, of: Of, key: str, zone: str) -> Iterator[Limit]:
+def _make_limits(limits: PolicyLimits, of: Of, key: str, zone: str) -> Iterator[Limit]:
     if limits.concurrency is not UNSET:
         slots = limits.concurrency
         slots = slots if isinstance(slots, Concurrency) else Concurrency(slots)
-        yield Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, of, key, slots.requests, shadow=slots.shadow)
+        yield Limit(LimitKind.CONCURRENCY, Rule.POLICY_CONCURRENCY, of, key, slots.requests, shadow=slots.shadow)
     if limits.rate is not UNSET:
         rate = limits.rate
         window = window_ns(rate.window)
-        yield Limit(Kind.RATE, Rule.POLICY_RATE, of, key, rate.requests, window, shadow=rate.shadow)
+        yield Limit(LimitKind.RATE, Rule.POLICY_RATE, of, key, rate.requests, window, shadow=rate.shadow)
     if limits.tokens is not UNSET:
         tokens = limits.tokens
         window = window_ns(tokens.window)
-        yield Limit(Kind.TOKENS, Rule.POLICY_TOKENS, of, key, tokens.count, window, shadow=tokens.shadow)
+        yield Limit(LimitKind.TOKENS, Rule.POLICY_TOKENS, of, key, tokens.count, window, shadow=tokens.shadow)
     if limits.budget is not UNSET:
         yield budget_limit(limits.budget, of, key, zone)
 
@@ -202,7 +202,7 @@ def _make_limits(limits: Limits, of: Of, key: str, zone: str) -> Iterator[Limit]
 def budget_limit(budget: Budget, of: Of, key: str, zone: str) -> Limit:
     """The limit of a budget."""
     return Limit(
-        *(Kind.BUDGET, Rule.POLICY_BUDGET, of, key, budget.micro_dollars),
+        *(LimitKind.BUDGET, Rule.POLICY_BUDGET, of, key, budget.micro_dollars),
         period=budget.calendar,
         zone=zone,
         reserve=budget.reserve,

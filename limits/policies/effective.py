@@ -8,11 +8,11 @@ from typing import Final, NamedTuple
 from msgspec import UNSET, structs
 
 from intercept.recording import strictest
-from limits.limit import Kind, Limit, Of, Period
+from limits.limit import BudgetPeriod, Limit, LimitKind, Of
 from limits.policies.compiled import Applied, CompiledPolicy, Level, Patterns, PolicyHolder
 from limits.policies.policy import ANY_TEXT, AnyPolicy, Pattern
 
-_DAYS: Final = {Period.DAY: 1, Period.WEEK: 7, Period.MONTH: 30}
+_DAYS: Final = {BudgetPeriod.DAY: 1, BudgetPeriod.WEEK: 7, BudgetPeriod.MONTH: 30}
 _ALL_DAYS: Final = 210
 """A multiple of the days of each period, to compare budgets of different ones."""
 
@@ -126,7 +126,7 @@ def _not_allowed(source: PolicyHolder, allowed: Patterns) -> ModelRefusal:
 
 
 def _without_budgets(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    return tuple([limit for limit in limits if limit.kind is not Kind.BUDGET])
+    return tuple([limit for limit in limits if limit.kind is not LimitKind.BUDGET])
 
 
 def _with_replaced(applied: Sequence[Applied]) -> Iterator[Applied]:
@@ -148,7 +148,7 @@ def _with_replaced(applied: Sequence[Applied]) -> Iterator[Applied]:
 
 
 def _is_members_budget(applied: Applied) -> bool:
-    return applied.limit.kind is Kind.BUDGET and applied.limit.of is Of.USER
+    return applied.limit.kind is LimitKind.BUDGET and applied.limit.of is Of.USER
 
 
 def _precedence(applied: Applied) -> tuple[int, int]:

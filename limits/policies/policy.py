@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.recording import KINDS, RETENTIONS, Keep, Recording
 from intercept.secrets import InvalidPatternError, own_pattern
-from limits.limit import Period
+from limits.limit import BudgetPeriod
 
 
 class InvalidFieldError(ValueError):
@@ -255,7 +255,7 @@ class Rate(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
         window_ns(self.window)
 
 
-class Tokens(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class TokenLimit(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Tokens in any window: input, output and those written to a cache."""
 
     count: Annotated[int, Meta(ge=0, le=MAX_TOKENS, description="0 refuses every request.")]
@@ -292,27 +292,27 @@ class Budget(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
         return _micro_dollars(self.usd)
 
     @property
-    def calendar(self) -> Period:
+    def calendar(self) -> BudgetPeriod:
         """Which period."""
-        return Period(self.period)
+        return BudgetPeriod(self.period)
 
 
-class Limits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class PolicyLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """How much may be used."""
 
     concurrency: Annotated[
         Requests | Concurrency | UnsetType, Meta(description="Requests at a time: a number, or an object.")
     ] = UNSET
     rate: Rate | UnsetType = UNSET
-    tokens: Tokens | UnsetType = UNSET
+    tokens: TokenLimit | UnsetType = UNSET
     budget: Budget | UnsetType = UNSET
 
 
 class SharedLimits(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The limits of many users, in two parts."""
 
-    each_member: Annotated[Limits | UnsetType, Meta(description="Of each of them, by themselves.")] = UNSET
-    together: Annotated[Limits | UnsetType, Meta(description="Of all of them together.")] = UNSET
+    each_member: Annotated[PolicyLimits | UnsetType, Meta(description="Of each of them, by themselves.")] = UNSET
+    together: Annotated[PolicyLimits | UnsetType, Meta(description="Of all of them together.")] = UNSET
 
 
 MaxTokens = Annotated[
@@ -331,7 +331,7 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     """The policy of a user or a token. Absent fields restrict nothing."""
 
     models: Models | UnsetType = UNSET
-    limits: Limits | UnsetType = UNSET
+    limits: PolicyLimits | UnsetType = UNSET
     max_tokens: MaxTokens | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
     recording: RecordingRules | UnsetType = UNSET

@@ -14,7 +14,7 @@ from msgspec import UNSET, Struct, ValidationError
 from intercept.formats.json_text import RepeatedMemberError, decode_unique
 from intercept.recording import KINDS, Keep
 from limits.policies.compiled import unknown_providers
-from limits.policies.policy import NOT_MONEY, AnyPolicy, Concurrency, Limits, SharedLimits
+from limits.policies.policy import NOT_MONEY, AnyPolicy, Concurrency, PolicyLimits, SharedLimits
 
 P = TypeVar("P", bound=Struct)
 
@@ -189,7 +189,7 @@ def _notes(policy: AnyPolicy, providers: Collection[str] | None) -> Iterator[str
         yield from (f"recording.{name}: {NEEDS_KEY}" for name in KINDS if getattr(recording, name) is Keep.HASHED)
 
 
-def _notes_on_limits(limits: Limits) -> Iterator[str]:
+def _notes_on_limits(limits: PolicyLimits) -> Iterator[str]:
     slots = limits.concurrency
     if slots is not UNSET and (slots.requests if isinstance(slots, Concurrency) else slots) == 0:
         yield f"concurrency: {NOTHING_ADMITTED}"

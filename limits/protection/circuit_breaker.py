@@ -36,7 +36,7 @@ class CircuitState(StrEnum):
     HALF_OPEN = "half_open"
 
 
-class Outcome(StrEnum):
+class CallOutcome(StrEnum):
     """What a request says about its upstream. `UNKNOWN`: nothing, as when the client left first."""
 
     SUCCESS = "success"
@@ -77,7 +77,7 @@ class Permit:
         self._circuit: _Circuit | None = circuit
         self._generation = generation
 
-    def settle(self, outcome: Outcome) -> None:
+    def settle(self, outcome: CallOutcome) -> None:
         """Say how the request went."""
         circuit, self._circuit = self._circuit, None
         if circuit is not None:
@@ -115,23 +115,23 @@ class _Circuit:
             self._probes += 1
         return Permit(self, self._generation)
 
-    def settle(self, generation: int, outcome: Outcome) -> None:
+    def settle(self, generation: int, outcome: CallOutcome) -> None:
         now = self._now_ns()
         self._catch_up(now)
         if generation != self._generation:
             return
         match self._state, outcome:
-            case CircuitState.CLOSED, Outcome.SUCCESS:
+            case CircuitState.CLOSED, CallOutcome.SUCCESS:
                 self._failures = 0
-            case CircuitState.CLOSED, Outcome.FAILURE:
+            case CircuitState.CLOSED, CallOutcome.FAILURE:
                 self._failures += 1
                 if self._failures == self._policy.failure_threshold:
                     self._change(CircuitState.OPEN, now)
-            case CircuitState.HALF_OPEN, Outcome.FAILURE:
+            case CircuitState.HALF_OPEN, CallOutcome.FAILURE:
                 self._change(CircuitState.OPEN, now)
-            case CircuitState.HALF_OPEN, Outcome.UNKNOWN:
+            case CircuitState.HALF_OPEN, CallOutcome.UNKNOWN:
                 self._probes -= 1
-            case CircuitState.HALF_OPEN, Outcome.SUCCESS:
+            case CircuitState.HALF_OPEN, CallOutcome.SUCCESS:
                 self._successes += 1
                 if self._successes == self._policy.max_requests:
                     self._change(CircuitState.CLOSED, now)
@@ -210,23 +210,23 @@ OVERLOADED = frozenset(
 )
 
 
-def outcome_of_status(status: int) -> Outcome:
+def outcome_of_status(status: int) -> CallOutcome:
     """Judge by the status of a response of which nothing more is read; one without success is meant."""
     if status in FAILURES:
-        return Outcome.FAILURE
-    return Outcome.SUCCESS if status < FIRST_SERVER_ERROR and status != TOO_MANY_REQUESTS else Outcome.UNKNOWN
+        return CallOutcome.FAILURE
+    return CallOutcome.SUCCESS if status < FIRST_SERVER_ERROR and status != TOO_MANY_REQUESTS else CallOutcome.UNKNOWN
 
 
-def outcome_of(ending: Ending) -> Outcome:
+def outcome_of(ending: Ending) -> CallOutcome:
     """Judge by the call itself: 429 is the key's affair, a client that left says nothing, 4xx is a healthy response."""
     reason, status = ending.end_reason, ending.upstream_status
     if reason in {EndReason.UPSTREAM_UNREACHABLE, EndReason.UPSTREAM_TIMEOUT} or status in FAILURES:
-        return Outcome.FAILURE
+        return CallOutcome.FAILURE
     if reason is EndReason.UPSTREAM_STREAM_ERROR:
         overloaded = ending.error is not None and ending.error.type in OVERLOADED
-        return Outcome.FAILURE if overloaded else Outcome.UNKNOWN
+        return CallOutcome.FAILURE if overloaded else CallOutcome.UNKNOWN
     if reason is EndReason.COMPLETED:
-        return Outcome.SUCCESS
+        return CallOutcome.SUCCESS
     if reason is EndReason.UPSTREAM_ERROR and status is not None and status < FIRST_SERVER_ERROR:
-        return Outcome.UNKNOWN if status == TOO_MANY_REQUESTS else Outcome.SUCCESS
-    return Outcome.UNKNOWN
+        return CallOutcome.UNKNOWN if status == TOO_MANY_REQUESTS else CallOutcome.SUCCESS
+    return CallOutcome.UNKNOWN

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from intercept.refusals import Rule
 from limits.counters import RateWindow
-from limits.limit import Kind, Limit, Of
+from limits.limit import Limit, LimitKind, Of
 
 MAX_FAILURES = 3_000
 """Failures of all addresses in any minute. Beyond it every address counts as one that guesses."""
 
 _MINUTE_NS = 60_000_000_000
-_ALL = Limit(Kind.RATE, Rule.TOO_MANY_FAILURES, Of.SERVER, "server", MAX_FAILURES, _MINUTE_NS)
+_ALL = Limit(LimitKind.RATE, Rule.TOO_MANY_FAILURES, Of.SERVER, "server", MAX_FAILURES, _MINUTE_NS)
 
 
 class Failures:
@@ -49,4 +49,4 @@ class Failures:
         return max(self._window.state(limit, 0, now).retry_after_ns for limit in (_ALL, self._of(address())))
 
     def _of(self, address: str) -> Limit:
-        return Limit(Kind.RATE, Rule.TOO_MANY_FAILURES, Of.ADDRESS, f"address:{address}", self._limit, _MINUTE_NS)
+        return Limit(LimitKind.RATE, Rule.TOO_MANY_FAILURES, Of.ADDRESS, f"address:{address}", self._limit, _MINUTE_NS)

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 from intercept.refusals import Problem, Rule
 from limits.authority import Authority, AuthorityUnavailableError, Held, LocalAuthority
 from limits.headers import dollars, explain, limit_headers, retry_headers
-from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Kind, Limit, LimitState, Of
+from limits.limit import NOTHING, SLOT_RETRY_NS, Amounts, Decision, Limit, LimitKind, LimitState, Of
 from limits.limiter import Limiter
 from limits.policies.effective import Effective
 from limits.refusals import RefusalLog
@@ -81,8 +81,8 @@ _MESSAGES = {
     Rule.USER_CONCURRENCY: USER_AT_CAPACITY,
     Rule.USER_TOKENS: OUT_OF_TOKENS,
 }
-_USED = (Kind.TOKENS, Kind.BUDGET)
-_NOBODY: Final = Limit(Kind.RATE, Rule.RATE, Of.SERVER, "nobody", 0, window_ns=1)
+_USED = (LimitKind.TOKENS, LimitKind.BUDGET)
+_NOBODY: Final = Limit(LimitKind.RATE, Rule.RATE, Of.SERVER, "nobody", 0, window_ns=1)
 """Admits nothing. Decided together with it, limits give their states and count nothing."""
 
 
@@ -160,7 +160,9 @@ class OverloadProtection:
             OverloadedError: 429, or 403 where the budget is used up.
         """
         limits = [
-            one for one in self.limits.of_client(client) if slots is None or (one.kind is Kind.CONCURRENCY) is slots
+            one
+            for one in self.limits.of_client(client)
+            if slots is None or (one.kind is LimitKind.CONCURRENCY) is slots
         ]
         return await self._count(client, await self._holding(client, limits))
 
@@ -229,7 +231,7 @@ def refusal(refused_by: LimitState, decision: Decision, policy: Effective | None
     source = None if found is None else str(found)
     if rule is Rule.CONCURRENCY:
         return at_capacity()
-    if refused_by.limit.kind is Kind.BUDGET:
+    if refused_by.limit.kind is LimitKind.BUDGET:
         message = BUDGET_EXCEEDED.format(dollars(refused_by.limit.maximum))
         headers = limit_headers(decision.states) | {"x-should-retry": "false"}
         return OverloadedError(rule, 403, message, headers, decision.states, policy=source)

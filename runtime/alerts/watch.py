@@ -16,7 +16,7 @@ from uuid import UUID
 
 from intercept.times import format_time
 from limits.calendar import bounds_of, from_ns, to_ns
-from limits.limit import Kind, Limit, LimitState, Of
+from limits.limit import Limit, LimitKind, LimitState, Of
 from limits.protection.circuit_breaker import CircuitBreakers, CircuitState
 from resources.fields import micro_dollars
 from storage.accounts.events import Action
@@ -160,7 +160,7 @@ class BudgetWatch:
         """Note the limits that a request was decided by. Returns at once."""
         for state in states:
             limit = state.limit
-            if limit.kind is Kind.BUDGET and limit.maximum and not limit.shadow:
+            if limit.kind is LimitKind.BUDGET and limit.maximum and not limit.shadow:
                 key = (limit.rule, limit.key, limit.period, limit.zone)
                 self._watched[key] = limit, self._now()
                 self._watched.move_to_end(key)

@@ -34,7 +34,7 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 
 from limits.calendar import bounds_of
-from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Kind, Limit, LimitState
+from limits.limit import NEVER_NS, SLOT_RETRY_NS, UNLIMITED, Limit, LimitKind, LimitState
 
 MS = 1_000_000
 """Nanoseconds in a millisecond."""
@@ -74,16 +74,16 @@ def window_of(limit: Limit) -> int:
 
 def name_of(limit: Limit) -> str:
     """The name of a limit's ledger. Limits with the same kind, key and window or period have one ledger."""
-    if limit.kind is Kind.BUDGET:
+    if limit.kind is LimitKind.BUDGET:
         return f"budget:{limit.period}:{limit.zone}:{limit.key}"
-    if limit.kind is Kind.CONCURRENCY:
+    if limit.kind is LimitKind.CONCURRENCY:
         return f"concurrency:{limit.key}"
     return f"{limit.kind}:{window_of(limit)}:{limit.key}"
 
 
 def span_of(limit: Limit, now: int) -> Span:
     """What counts for a limit at a time of the database, in milliseconds."""
-    if limit.kind is Kind.BUDGET:
+    if limit.kind is LimitKind.BUDGET:
         begin, end = bounds_of(limit.period, limit.zone, now * MS)
         return Span(now, begin // MS - 1, end=end // MS)
     window = window_of(limit) or 1
@@ -122,7 +122,7 @@ class Ledger:
 
     def after(self, change: LedgerChange, now: int) -> Ledger:
         """The ledger after a change at this time that was granted all it wants."""
-        is_rate = change.limit.kind is Kind.RATE
+        is_rate = change.limit.kind is LimitKind.RATE
         more = change.charge + (change.wanted if is_rate else 0)
         own = Member(change.number, change.held + (0 if is_rate else change.wanted), change.wanted, now)
         log = [*self.log, (now, more)] if more else self.log
@@ -142,7 +142,7 @@ class Use(NamedTuple):
 def state_of(limit: Limit, use: Use, need: int = 0) -> LimitState:
     """The state of a limit for a request that needs so much of it."""
     need = need or 1
-    if limit.kind is Kind.CONCURRENCY:
+    if limit.kind is LimitKind.CONCURRENCY:
         free = max(0, limit.maximum - use.held - use.left)
         wait = 0 if need <= free else (SLOT_RETRY_NS if limit.maximum > 0 else NEVER_NS)
         return LimitState(limit, use.held, free, wait, 0)
@@ -211,7 +211,7 @@ def statement_of(change: LedgerChange, now: int, clock: str) -> Document:
         "keep": Int64(_keep(change, span)),
         "shown": [*limit_fields(limit)],
     }
-    if limit.kind is Kind.BUDGET:
+    if limit.kind is LimitKind.BUDGET:
         constants["begin"] = Int64(span.begin)
     if change.returned:
         constants["returned"] = [{"at": Int64(at), "n": number} for at, number in change.returned]
@@ -255,8 +255,8 @@ def limit_fields(limit: Limit) -> Sequence[Any]:
 
 def _keep(change: LedgerChange, span: Span) -> int:
     """For how many milliseconds the document is kept."""
-    counts = 0 if change.limit.kind is Kind.CONCURRENCY else span.window or span.end - span.now
-    holds = change.held or (change.wanted and change.limit.kind is not Kind.RATE)
+    counts = 0 if change.limit.kind is LimitKind.CONCURRENCY else span.window or span.end - span.now
+    holds = change.held or (change.wanted and change.limit.kind is not LimitKind.RATE)
     return max(counts, HELD_MS if holds else 0) + MAX_SKEW_MS
 
 
@@ -264,7 +264,7 @@ class _Shape(NamedTuple):
     """What updates have in common that differ in their constants alone."""
 
     server: str
-    kind: Kind
+    kind: LimitKind
     window: int
     is_shown: bool
     has_returned: bool
@@ -280,7 +280,7 @@ def _update(shape: _Shape) -> RawBSONDocument:
     is_new = {"$gt": ["$$number", {"$ifNull": [f"{own}.number", 0]}]}
     in_time = {"$lte": [{"$abs": {"$subtract": ["$$now", "$$about"]}}, GRANT_MS]}
     unchanged = {"$mergeObjects": [{"expires_at": "$$NOW"}, "$$ROOT"]}
-    is_rate = kind is Kind.RATE
+    is_rate = kind is LimitKind.RATE
     more: Any = {"$add": ["$$add", "$$granted"]} if is_rate else "$$add"
     member = {
         "number": "$$number",
@@ -295,7 +295,7 @@ def _update(shape: _Shape) -> RawBSONDocument:
         "expires_at": {"$add": ["$$NOW", "$$keep"]},
         "busy": "$$busy",
     }
-    if kind is not Kind.CONCURRENCY:
+    if kind is not LimitKind.CONCURRENCY:
         fields["log"] = _logged(kind, window, more)
         fields["window"] = window
     if is_shown:
@@ -304,11 +304,11 @@ def _update(shape: _Shape) -> RawBSONDocument:
     free = {"$subtract": ["$$maximum", {"$add": ["$$used", "$$add", "$$holding", "$$others"]}]}
     granted = {"$cond": ["$$wanted", {"$max": [0, {"$min": ["$$wanted", free]}]}, 0]}
     add: Any = "$$charge"
-    if kind is Kind.BUDGET:
+    if kind is LimitKind.BUDGET:
         add = {"$cond": ["$$atLeast", {"$max": ["$$charge", {"$subtract": ["$$atLeast", "$$used"]}]}, "$$charge"]}
     busy = {"$gte": [{"$add": ["$$used", "$$add", "$$holding", "$$granted", "$$others"]}, "$$half"]}
     changed = _let({"add": add}, _let({"granted": granted}, _let({"busy": busy}, changed)))
-    kept = [] if kind is Kind.CONCURRENCY else _kept(window, has_returned=has_returned)
+    kept = [] if kind is LimitKind.CONCURRENCY else _kept(window, has_returned=has_returned)
     others = 0 if is_rate and not has_absent else _others(shape)
     changed = _let({"kept": kept}, _let({"used": {"$sum": "$$kept.n"}, "others": others}, changed))
     both = {"$cond": [{"$and": [is_new, in_time]}, changed, unchanged]}
@@ -339,7 +339,7 @@ def _kept(window: int, *, has_returned: bool) -> Any:
 
 def _others(shape: _Shape) -> Any:
     """What other servers hold, or is left to them."""
-    if shape.kind is Kind.RATE:
+    if shape.kind is LimitKind.RATE:
         return {"$sum": "$$absent.share"}
     absent, dead = ("$$absent.k" if shape.has_absent else []), ("$$dead" if shape.has_dead else [])
     aside: Any = {"$concatArrays": [[shape.server], absent, dead]}
@@ -362,9 +362,9 @@ def _living(*, has_dead: bool) -> Any:
     return {"$arrayToObject": {"$filter": {"input": {"$objectToArray": members}, "as": "one", "cond": lives}}}
 
 
-def _logged(kind: Kind, window: int, more: Any) -> Any:
+def _logged(kind: LimitKind, window: int, more: Any) -> Any:
     """The log with one more entry, if that is of something."""
-    if kind is Kind.BUDGET:
+    if kind is LimitKind.BUDGET:
         total = {"$add": ["$$used", more]}
         return {"$cond": [{"$gt": [total, 0]}, [{"at": "$$now", "n": total}], []]}
     grain = max(1, window // MAX_ENTRIES)

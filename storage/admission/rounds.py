@@ -22,7 +22,7 @@ from time import time_ns
 from msgspec import structs
 
 from limits.counters import reported_of
-from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Kind, Limit, LimitState
+from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Limit, LimitKind, LimitState
 from limits.limiter import Limiter
 from storage.admission.ledger import GRANT_MS, MS, Ledger, LedgerChange, Member, Span, Use, name_of, span_of, state_of
 from storage.members.members import Members, Share
@@ -206,7 +206,7 @@ class Rounds:
         held.charged = Amounts(max(amounts.tokens, before.tokens), max(amounts.micro_dollars, before.micro_dollars))
         held.reserved = reserved if reserve is None else reserve
         for need in held.needs:
-            if need.limit.kind in {Kind.TOKENS, Kind.BUDGET}:
+            if need.limit.kind in {LimitKind.TOKENS, LimitKind.BUDGET}:
                 account = self._account(need.name, need.limit)
                 account.pending += _amount(need.limit, held.charged) - _amount(need.limit, before)
                 if need.limit.reserve:
@@ -296,7 +296,7 @@ class Rounds:
         for need in needs:
             account = self._account(need.name, need.limit)
             account.held += _held(need.limit, waiting.reserve)
-            account.pending += need.limit.kind is Kind.RATE
+            account.pending += need.limit.kind is LimitKind.RATE
         number = next(self._ticket_numbers)
         self._tickets[number] = _ClusterTicket(needs, decision.ticket or 0, waiting.reserve)
         waiting.decide(Decision(number, states, None, 0, shadow))
@@ -393,7 +393,7 @@ class Rounds:
     def _is_calm(self, name: str, limits: Sequence[Limit]) -> bool:
         """Whether a ledger need not be read to say what is left of these limits; of slots nobody is told."""
         account = self._accounts[name]
-        if account.limit.kind is Kind.CONCURRENCY:
+        if account.limit.kind is LimitKind.CONCURRENCY:
             return True
         is_read = self._now_ns() - account.read_at < READ_NS
         return is_read and account.counted < min(limit.maximum for limit in limits) // 2
@@ -441,7 +441,7 @@ class Rounds:
             self._due[name] = None
             return granted
         granted.at, granted.left = own.at, own.granted
-        if change.limit.kind is Kind.RATE:
+        if change.limit.kind is LimitKind.RATE:
             granted.used -= own.granted
         granted.is_known = time - own.at + late <= GRANT_MS
         return granted
@@ -506,7 +506,7 @@ class Rounds:
         left, used, held = 0, granted.used, granted.held
         for name, share in self._absent.items():
             left += max(0, share.of(limit.maximum) - granted.members.get(name, 0))
-        if limit.kind is Kind.RATE:
+        if limit.kind is LimitKind.RATE:
             used += granted.assigned
         else:
             held += granted.assigned
@@ -517,7 +517,7 @@ class Rounds:
         if granted.left <= 0:
             return
         account = self._accounts[name]
-        if account.limit.kind is Kind.RATE:
+        if account.limit.kind is LimitKind.RATE:
             account.returned[granted.at] = account.returned.get(granted.at, 0) + granted.left
         self._due[name] = None
 
@@ -541,18 +541,18 @@ def _once(needs: Sequence[_Need]) -> list[_Need]:
 
 
 def _need(limit: Limit, reserve: Amounts) -> int:
-    if limit.kind in {Kind.RATE, Kind.CONCURRENCY}:
+    if limit.kind in {LimitKind.RATE, LimitKind.CONCURRENCY}:
         return 1
     return _amount(limit, reserve) if limit.reserve else 0
 
 
 def _held(limit: Limit, reserve: Amounts) -> int:
     """What a request holds of a limit until its end."""
-    return 0 if limit.kind is Kind.RATE else _need(limit, reserve)
+    return 0 if limit.kind is LimitKind.RATE else _need(limit, reserve)
 
 
 def _amount(limit: Limit, amounts: Amounts) -> int:
-    return amounts.tokens if limit.kind is Kind.TOKENS else amounts.micro_dollars
+    return amounts.tokens if limit.kind is LimitKind.TOKENS else amounts.micro_dollars
 
 
 def _counting(limit: Limit) -> Limit:

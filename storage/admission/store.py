@@ -9,7 +9,7 @@ import msgspec
 from pymongo import DESCENDING
 from pymongo.errors import AutoReconnect
 
-from limits.limit import Kind, Limit, LimitState
+from limits.limit import Limit, LimitKind, LimitState
 from storage.admission.ledger import Document, Ledger, LedgerChange, Use, span_of, state_of, statement_of, unexpected_of
 from storage.mongo.clocks import DatabaseTime, MonotonicNs
 from storage.mongo.codec import write_ms
@@ -88,7 +88,7 @@ class LedgerStore:
     async def usage(self, is_dead: Callable[[str], bool]) -> list[LimitState]:
         """The states of the limits with the ledgers that expire last, of each kind."""
         found: list[LimitState] = []
-        for kind in Kind:  # of all kinds together, budgets expire last
+        for kind in LimitKind:  # of all kinds together, budgets expire last
             wanted = {"_id": {"$regex": f"^{kind}:"}, "limit": {"$exists": True}}
             cursor = self._database.limit_ledgers.find(wanted, _PROJECTION | {"limit": 1})
             for one in await cursor.sort("expires_at", DESCENDING).limit(MAX_LEDGERS_READ).to_list(None):

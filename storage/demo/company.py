@@ -27,7 +27,7 @@ class Failure(Struct, frozen=True):
     message: str
 
 
-class Kind(Struct, frozen=True, kw_only=True):
+class SessionKind(Struct, frozen=True, kw_only=True):
     """A way to work.
 
     Attributes:
@@ -52,7 +52,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     is_agent: bool = False
 
     @property
-    def of_agent(self) -> Kind:
+    def of_agent(self) -> SessionKind:
         """How another agent works that one of this kind starts: it looks at things, with small models too."""
         models = {**self.models, "claude-haiku-4-5": 1.0}
         return msgspec.structs.replace(self, models=models, steps=(5, 14), is_agent=True)
@@ -77,13 +77,13 @@ class Company(Struct, frozen=True):
     questions: tuple[str, ...]
     thoughts: tuple[str, ...]
     teams: Mapping[str, Team]
-    kinds: Mapping[str, Kind]
+    kinds: Mapping[str, SessionKind]
     tools: Mapping[str, Mapping[str, tuple[str, ...]]]
     agents: Mapping[str, str]
     failures: Mapping[str, tuple[Failure, ...]]
     too_long: Failure
 
-    def tools_of(self, kind: Kind) -> Mapping[str, tuple[str, ...]]:
+    def tools_of(self, kind: SessionKind) -> Mapping[str, tuple[str, ...]]:
         """The tools of a kind of work with their inputs; empty for single calls."""
         tools = self.tools.get(kind.tools, {})
         if kind.is_agent:

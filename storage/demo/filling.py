@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from limits.policies.compiled import Level
-from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, Models, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
 from storage.accounts.token_uses import TokenUses
@@ -115,8 +115,8 @@ class Filling:
         policies = PolicyStore(self._database, self._identities, self._groups, now=lambda: self._until)
         budget = Budget(max(round(float(self._spent) / 0.93, 2), 1), "month")
         for team, policy in {
-            _BUDGETED: SharedPolicy(limits=SharedLimits(together=Limits(budget=budget))),
-            "research": SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(60, "1m"), concurrency=8))),
+            _BUDGETED: SharedPolicy(limits=SharedLimits(together=PolicyLimits(budget=budget))),
+            "research": SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(rate=Rate(60, "1m"), concurrency=8))),
             "support": SharedPolicy(models=Models(deny=[self._company.restricted])),
         }.items():
             await policies.change(Level.GROUP, team, partial(_replaced, policy))

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from intercept.blocks import Blocks
-from intercept.callers import Agent
+from intercept.callers import SessionAgent
 from intercept.records import (
     CredentialKind,
     Ending,
@@ -28,7 +28,7 @@ from intercept.records import (
 )
 from intercept.refusals import Refusal, Rule
 from storage.accounts.users import milliseconds
-from storage.demo.company import DELEGATE, Company, Kind
+from storage.demo.company import DELEGATE, Company, SessionKind
 
 FAILS: Final = 0.018
 """The share of calls that fail at first."""
@@ -84,12 +84,12 @@ class InventedSession:
         company: Company,
         random: Random,
         person: InventedPerson,
-        kind: Kind,
+        kind: SessionKind,
         at: datetime,
         *,
         trouble: float = FAILS,
         name: str | None = None,
-        agent: Agent = Agent(),  # noqa: B008 - it cannot be changed
+        agent: SessionAgent = SessionAgent(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self._company, self._random, self._person, self._kind, self._at = company, random, person, kind, at
         self._trouble = trouble
@@ -137,7 +137,7 @@ class InventedSession:
         calls: list[InventedCall] = []
         for text in given:
             hints = {"request_class": "subagent", "agent_type": types[text]}
-            agent = Agent(id=f"{random.getrandbits(32):08x}", hints=hints)
+            agent = SessionAgent(id=f"{random.getrandbits(32):08x}", hints=hints)
             begun = self._company, random, self._person, self._kind.of_agent, self._at
             calls += InventedSession(*begun, trouble=self._trouble, name=self._name, agent=agent).calls()
         if calls:
@@ -374,7 +374,7 @@ def refusals_of(
 
 def _sessions(
     company: Company, people: Sequence[InventedPerson], random: Random, day: date, last: date
-) -> Iterator[tuple[InventedPerson, Kind, datetime, float]]:
+) -> Iterator[tuple[InventedPerson, SessionKind, datetime, float]]:
     """Who begins what, and when; the last is the share of calls that fail."""
     is_weekend = day.weekday() >= _WEEKEND
     has_trouble = (last - day).days in _TROUBLE_DAYS

@@ -37,7 +37,7 @@ class End(StrEnum):
     """An unexpected error; see the log."""
 
 
-class Event(Struct, frozen=True):
+class LiveEvent(Struct, frozen=True):
     """An event for a listener: an interception as JSON, or None for a heartbeat.
 
     `position` is where to resume; None while it is unchanged. `initiator` is whose interception it is.
@@ -67,7 +67,7 @@ class Listener:
         self._more_missed = True
         self._conditions = conditions
         self._on_slow = on_slow
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[LiveEvent] = deque()
         self._bytes = 0
         self._heartbeat_waits = False
         self._heard_until: str | None = None
@@ -91,9 +91,9 @@ class Listener:
     def join(self, position: str) -> None:
         """From now on, it gets what comes after this position of the shared stream."""
         self._heard_until = position
-        self._enqueue(Event(position))
+        self._enqueue(LiveEvent(position))
 
-    def send(self, event: Event) -> None:
+    def send(self, event: LiveEvent) -> None:
         """Queue an event, or drop the listener if too much waits.
 
         While it catches up, it gets no more than it reads. Then the only limit is the size of a batch.
@@ -111,7 +111,7 @@ class Listener:
             self._drop()
         else:
             self._heartbeat_waits = True
-            self._enqueue(Event(position if self._heard_until is not None else None))
+            self._enqueue(LiveEvent(position if self._heard_until is not None else None))
 
     def end(self, reason: End) -> None:
         """End it; the first reason counts."""
@@ -125,7 +125,7 @@ class Listener:
         self._more_missed = more
         self._arrived.set()
 
-    async def next_event(self) -> Event | None:
+    async def next_event(self) -> LiveEvent | None:
         """Wait for the next event; None when it has ended, or more of the missed events are to be read."""
         while not self._waiting:
             if self.ended or (self.behind is not None and self._more_missed):
@@ -137,7 +137,7 @@ class Listener:
         self._heartbeat_waits = self._heartbeat_waits and event.interception is not None
         return event
 
-    def _enqueue(self, event: Event) -> None:
+    def _enqueue(self, event: LiveEvent) -> None:
         if self.ended:
             return
         self._waiting.append(event)

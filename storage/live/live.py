@@ -20,7 +20,7 @@ from uuid import UUID
 from storage.accounts.identities import Identities
 from storage.accounts.users import User
 from storage.live.filter_eval import TEXTS
-from storage.live.listeners import End, Event, Listener
+from storage.live.listeners import End, Listener, LiveEvent
 from storage.mongo.change_stream import Change, ChangeFilter, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.mongo.clocks import Monotonic, Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
@@ -144,7 +144,7 @@ class Live:
             if listener.behind is not None:
                 await listener.behind.close()
 
-    async def next(self, listener: Listener) -> Event | None:
+    async def next(self, listener: Listener) -> LiveEvent | None:
         """Wait for the next event of a listener; None when it has ended.
 
         Raises:
@@ -205,7 +205,7 @@ class Live:
                 initiator = users.get(document["initiator_id"])
                 payloads = {texts: self._to_json(document, users, texts) for texts in {one.texts for one in listeners}}
                 for listener in listeners:
-                    listener.send(Event(position, payloads[listener.texts], initiator))
+                    listener.send(LiveEvent(position, payloads[listener.texts], initiator))
         if stream.position != self._position:
             self._position = stream.position
             for listener in self._listeners:
@@ -234,7 +234,7 @@ class Live:
         users = await self._users_of(changes)
         for position, document in changes:
             payloads = self._to_json(document, users, listener.texts)
-            listener.send(Event(position, payloads, users.get(document["initiator_id"])))
+            listener.send(LiveEvent(position, payloads, users.get(document["initiator_id"])))
         if stream.position >= self._position:
             listener.join(stream.position)
             listener.behind = None

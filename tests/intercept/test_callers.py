@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tornado.httputil import HTTPHeaders
 
-from intercept.callers import MAX_SESSION_ID, MAX_VALUE, Agent, client_name, read_agent, retry_count, session_id
+from intercept.callers import MAX_SESSION_ID, MAX_VALUE, SessionAgent, client_name, read_agent, retry_count, session_id
 from tests.cases import for_each
 
 SENT = {
@@ -17,7 +17,7 @@ SENT = {
 
 
 def test_the_ids_and_hints_of_claude_code_are_read():
-    assert read_agent(HTTPHeaders(SENT)) == Agent(
+    assert read_agent(HTTPHeaders(SENT)) == SessionAgent(
         id="agent-2",
         parent_id="agent-1",
         hints={
@@ -31,8 +31,8 @@ def test_the_ids_and_hints_of_claude_code_are_read():
 
 
 def test_what_is_not_sent_or_empty_is_absent():
-    assert read_agent(HTTPHeaders()) == Agent()
-    assert read_agent(HTTPHeaders(dict.fromkeys(SENT, " "))) == Agent()
+    assert read_agent(HTTPHeaders()) == SessionAgent()
+    assert read_agent(HTTPHeaders(dict.fromkeys(SENT, " "))) == SessionAgent()
 
 
 @given(st.dictionaries(st.sampled_from(sorted(SENT)), st.binary(max_size=600)))

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from limits.calendar import bounds_of
-from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, Amounts, Kind, LimitState
+from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, Amounts, LimitKind, LimitState
 
 
 @dataclass
@@ -32,11 +32,11 @@ class Naive:
         return LimitState(limit, used, max(0, free), self.wait(limit, need), self.reset(limit), reserved)
 
     def used_at(self, limit, now, wall):
-        if limit.kind is Kind.CONCURRENCY:
+        if limit.kind is LimitKind.CONCURRENCY:
             return sum(1 for request in self.under_way() if any(same(limit, one) for one in request.limits))
-        if limit.kind is Kind.RATE:
+        if limit.kind is LimitKind.RATE:
             return sum(same(limit, one) and at > now - limit.window_ns for one, at in self.starts)
-        if limit.kind is Kind.TOKENS:
+        if limit.kind is LimitKind.TOKENS:
             return sum(amount for one, amount, at, _ in self.charges if same(limit, one) and at > now - limit.window_ns)
         begin, end = bounds_of(limit.period, limit.zone, wall)
         return sum(amount for one, amount, _, at in self.charges if same(limit, one) and begin <= at < end)
@@ -53,7 +53,7 @@ class Naive:
 
     def changes(self, limit):
         """The waits after which less of a limit is used."""
-        if limit.kind is Kind.BUDGET:
+        if limit.kind is LimitKind.BUDGET:
             return [bounds_of(limit.period, limit.zone, self.wall).end_ns - self.wall]
         times = {at for one, at in self.starts if same(limit, one)} | {
             at for one, _, at, _ in self.charges if same(limit, one)
@@ -69,14 +69,14 @@ class Naive:
             return 0
         if need > limit.maximum:
             return NEVER_NS
-        if limit.kind is Kind.CONCURRENCY:
+        if limit.kind is LimitKind.CONCURRENCY:
             return SLOT_RETRY_NS
         return next((after for after in self.changes(limit) if fits(after)), SLOT_RETRY_NS)
 
     def reset(self, limit):
-        if limit.kind is Kind.BUDGET:
+        if limit.kind is LimitKind.BUDGET:
             return self.changes(limit)[-1]
-        if limit.kind is Kind.CONCURRENCY or not self.used_at(limit, self.now, self.wall):
+        if limit.kind is LimitKind.CONCURRENCY or not self.used_at(limit, self.now, self.wall):
             return 0
         return self.changes(limit)[-1]
 
@@ -93,7 +93,7 @@ class Naive:
     def count(self, ticket, limits, reserve):
         once = []
         for limit in limits:
-            if limit.kind is Kind.RATE and not any(same(limit, one) for one in once):
+            if limit.kind is LimitKind.RATE and not any(same(limit, one) for one in once):
                 self.starts.append((limit, self.now))
             once.append(limit)
         self.requests[ticket] = Request(tuple(limits), reserve)
@@ -122,10 +122,10 @@ def same(one, other):
     """Whether two limits count together."""
     if (one.kind, one.key) != (other.kind, other.key):
         return False
-    if one.kind is Kind.BUDGET:
+    if one.kind is LimitKind.BUDGET:
         return (one.period, one.zone) == (other.period, other.zone)
-    return one.kind is Kind.CONCURRENCY or one.window_ns == other.window_ns
+    return one.kind is LimitKind.CONCURRENCY or one.window_ns == other.window_ns
 
 
 def amount_of(limit, amounts):
-    return {Kind.TOKENS: amounts.tokens, Kind.BUDGET: amounts.micro_dollars}.get(limit.kind, 0)
+    return {LimitKind.TOKENS: amounts.tokens, LimitKind.BUDGET: amounts.micro_dollars}.get(limit.kind, 0)

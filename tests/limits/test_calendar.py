@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from limits.calendar import bounds_of, time_zone
-from limits.limit import Period
+from limits.limit import BudgetPeriod
 from tests.cases import for_each
 
 ZONES = ("UTC", "Europe/Berlin", "America/Sao_Paulo", "Asia/Kathmandu", "Pacific/Apia", "Australia/Lord_Howe")
@@ -19,14 +19,14 @@ def instant(*date, zone="UTC"):
 @for_each(
     ("period", "zone", "now", "begin", "end"),
     [
-        (Period.DAY, "UTC", (2026, 3, 14, 23, 59, 59), (2026, 3, 14), (2026, 3, 15)),
-        (Period.WEEK, "UTC", (2026, 3, 15), (2026, 3, 9), (2026, 3, 16)),
-        (Period.WEEK, "UTC", (2026, 3, 16), (2026, 3, 16), (2026, 3, 23)),
-        (Period.MONTH, "UTC", (2026, 12, 31), (2026, 12, 1), (2027, 1, 1)),
-        (Period.MONTH, "UTC", (2028, 2, 29), (2028, 2, 1), (2028, 3, 1)),
-        (Period.DAY, "Europe/Berlin", (2026, 3, 28, 23), (2026, 3, 28, 23), (2026, 3, 29, 22)),
-        (Period.DAY, "Europe/Berlin", (2026, 10, 25, 12), (2026, 10, 24, 22), (2026, 10, 25, 23)),
-        (Period.DAY, "America/Sao_Paulo", (2018, 11, 4, 12), (2018, 11, 4, 3), (2018, 11, 5, 2)),
+        (BudgetPeriod.DAY, "UTC", (2026, 3, 14, 23, 59, 59), (2026, 3, 14), (2026, 3, 15)),
+        (BudgetPeriod.WEEK, "UTC", (2026, 3, 15), (2026, 3, 9), (2026, 3, 16)),
+        (BudgetPeriod.WEEK, "UTC", (2026, 3, 16), (2026, 3, 16), (2026, 3, 23)),
+        (BudgetPeriod.MONTH, "UTC", (2026, 12, 31), (2026, 12, 1), (2027, 1, 1)),
+        (BudgetPeriod.MONTH, "UTC", (2028, 2, 29), (2028, 2, 1), (2028, 3, 1)),
+        (BudgetPeriod.DAY, "Europe/Berlin", (2026, 3, 28, 23), (2026, 3, 28, 23), (2026, 3, 29, 22)),
+        (BudgetPeriod.DAY, "Europe/Berlin", (2026, 10, 25, 12), (2026, 10, 24, 22), (2026, 10, 25, 23)),
+        (BudgetPeriod.DAY, "America/Sao_Paulo", (2018, 11, 4, 12), (2018, 11, 4, 3), (2018, 11, 5, 2)),
     ],
 )
 def test_a_period_begins_at_midnight_of_its_zone(period, zone, now, begin, end):
@@ -35,7 +35,7 @@ def test_a_period_begins_at_midnight_of_its_zone(period, zone, now, begin, end):
 
 @given(
     now=st.datetimes(datetime(2000, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
-    period=st.sampled_from(Period),
+    period=st.sampled_from(BudgetPeriod),
     zone=st.sampled_from(ZONES),
 )
 def test_periods_follow_one_another_without_a_gap(now, period, zone):

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from intercept.refusals import Rule
-from limits.limit import NEVER_NS, UNLIMITED, Amounts, Kind, Limit, LimitState, Of, Period
+from limits.limit import NEVER_NS, UNLIMITED, Amounts, BudgetPeriod, Limit, LimitKind, LimitState, Of
 from limits.limiter import Limiter
 from tests.limits.clock import SECOND, Clock
 from tests.limits.naive import Naive
@@ -14,19 +14,19 @@ DAY = 86_400 * SECOND
 
 
 def slots(maximum, key="server", **more):
-    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, key, maximum, **more)
+    return Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, key, maximum, **more)
 
 
 def rate(maximum, key="token:t", window_ns=10 * SECOND, **more):
-    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns, **more)
+    return Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns, **more)
 
 
 def tokens(maximum, key="user:u", window_ns=10 * SECOND, **more):
-    return Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, key, maximum, window_ns, **more)
+    return Limit(LimitKind.TOKENS, Rule.USER_TOKENS, Of.USER, key, maximum, window_ns, **more)
 
 
-def budget(maximum, key="user:u", period=Period.DAY, **more):
-    return Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=period, **more)
+def budget(maximum, key="user:u", period=BudgetPeriod.DAY, **more):
+    return Limit(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=period, **more)
 
 
 def wall(*date):
@@ -135,10 +135,10 @@ POOL = (
     tokens(30, "user:a", 25, reserve=True),
     tokens(12, "user:a", 25, shadow=True),
     budget(40, "user:a", reserve=True),
-    budget(25, "user:a", period=Period.WEEK),
+    budget(25, "user:a", period=BudgetPeriod.WEEK),
     budget(20, "user:b", zone="America/Sao_Paulo"),
 )
-AMOUNTS, NEEDS = (Kind.TOKENS, Kind.BUDGET), (1, 9)
+AMOUNTS, NEEDS = (LimitKind.TOKENS, LimitKind.BUDGET), (1, 9)
 amounts = st.builds(Amounts, st.integers(0, 15), st.integers(0, 15))
 happenings = st.one_of(
     st.tuples(st.just("start"), st.lists(st.sampled_from(POOL), max_size=6, unique=True), amounts),

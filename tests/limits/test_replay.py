@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from limits.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall
-from limits.policies.policy import Budget, Limits, Rate, SharedLimits, SharedPolicy, Tokens
+from limits.policies.policy import Budget, PolicyLimits, Rate, SharedLimits, SharedPolicy, TokenLimit
 from limits.replay import STEP, Replay
 
 SECOND = 1000  # of a past call; limits are told nanoseconds
@@ -31,7 +31,7 @@ def replayed(limits, calls, *, retry=False, until=10 * DAY):
 
 
 def test_the_wait_is_the_one_that_the_client_would_have_been_told():
-    proposed = SharedLimits(each_member=Limits(rate=Rate(2, "60s")))
+    proposed = SharedLimits(each_member=PolicyLimits(rate=Rate(2, "60s")))
     calls = [call(number, DAY + 10 * number * SECOND, DAY + 10 * number * SECOND) for number in range(4)]
     replay = replayed(proposed, calls)
     rate = LimitName("each_member", "rate")
@@ -44,7 +44,7 @@ def test_the_wait_is_the_one_that_the_client_would_have_been_told():
 
 
 def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():
-    proposed = SharedLimits(each_member=Limits(budget=Budget("0.001", "day", reserve=True, shadow=True)))
+    proposed = SharedLimits(each_member=PolicyLimits(budget=Budget("0.001", "day", reserve=True, shadow=True)))
     calls = [
         call(0, DAY, DAY, micro_dollars=2000, pays=True),
         call(1, DAY + SECOND, DAY + SECOND, micro_dollars=2000),
@@ -57,14 +57,14 @@ def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():
 
 def test_only_the_first_refused_are_named():
     calls = [call(number, DAY + number, DAY + number) for number in range(110)]
-    replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "1s"))), calls)
+    replay = replayed(SharedLimits(each_member=PolicyLimits(rate=Rate(1, "1s"))), calls)
     assert len(replay.first) == 100
     (totals,) = replay.totals.values()
     assert (totals.refused, totals.never) == (109, 109)
 
 
 def test_slots_tokens_and_budgets_are_free_again_when_a_call_ends_or_a_window_is_over():
-    together = Limits(concurrency=1, tokens=Tokens(100, "60s"), budget=Budget("0.001", "day"))
+    together = PolicyLimits(concurrency=1, tokens=TokenLimit(100, "60s"), budget=Budget("0.001", "day"))
     calls = [
         call(0, DAY, DAY + 10 * SECOND, tokens=100, micro_dollars=10),
         call(1, DAY + 5 * SECOND, DAY + 6 * SECOND, BOB),  # the slot
@@ -83,7 +83,7 @@ def test_slots_tokens_and_budgets_are_free_again_when_a_call_ends_or_a_window_is
 
 
 def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between():
-    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(1, "60s")))), retry=True)
+    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(rate=Rate(1, "60s")))), retry=True)
     calls = [(call(number, DAY, DAY), None) for number in range(2 * STEP)]
     assert sum(1 for _ in replay.decide(calls)) == 2
     assert replay.calls == 2 * STEP
@@ -95,5 +95,5 @@ def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between(
 
 def test_a_call_that_comes_late_is_decided_on_when_it_comes():
     calls = [call(0, DAY, DAY), call(1, DAY - SECOND, DAY)]
-    replay = replayed(SharedLimits(each_member=Limits(rate=Rate(1, "60s"))), calls)
+    replay = replayed(SharedLimits(each_member=PolicyLimits(rate=Rate(1, "60s"))), calls)
     assert [one.wait_ns for one in replay.first] == [60 * SECOND_NS]

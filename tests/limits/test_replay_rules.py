@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from limits.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall, RequestedModel
 from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
 from limits.policies.effective import Effective
-from limits.policies.policy import Limits, ModelPattern, Models, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import ModelPattern, Models, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from limits.replay import Replay
 from tests.examples import examples
 
@@ -32,7 +32,9 @@ def replayed(policy, calls, **options):
 
 
 def test_a_call_that_breaks_a_rule_counts_in_no_limit_and_is_not_repeated():
-    policy = SharedPolicy(models=Models(deny=["gpt-4"]), limits=SharedLimits(each_member=Limits(rate=Rate(1, "60s"))))
+    policy = SharedPolicy(
+        models=Models(deny=["gpt-4"]), limits=SharedLimits(each_member=PolicyLimits(rate=Rate(1, "60s")))
+    )
     old, new = RequestedModel("openai", "gpt-4"), RequestedModel("openai", "gpt-5")
     outcome, _ = replayed(policy, [(call(0), old), (call(1), new), (call(2), old), (call(3), new)], retry=True)
     rate = LimitName("each_member", "rate")
@@ -74,7 +76,7 @@ called = st.lists(
 @pytest.mark.parametrize("unpriced", [False, True])
 def test_limits_decide_on_what_rules_admit_as_if_nothing_else_was_called(unpriced, listed, how, rows):
     models = Models(**{how: listed}, **({"unpriced": "deny"} if unpriced else {}))
-    limits = SharedLimits(together=Limits(rate=Rate(2, "5s")))
+    limits = SharedLimits(together=PolicyLimits(rate=Rate(2, "5s")))
     calls = [(call(number, user, pays=pays), model) for number, (user, pays, model) in enumerate(rows)]
     has_price = {"has_price": lambda model: model.provider == "eu"}
     outcome, _ = replayed(SharedPolicy(models=models, limits=limits), calls, **has_price)

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, LimitState, Of
+from limits.limit import Limit, LimitKind, LimitState, Of
 from limits.request_limits import LimitSettings, Usage
 from resources.limits import KeyUsage, limit_usages
 from resources.policies import LimitRule
@@ -13,7 +13,7 @@ SECOND_NS = 1_000_000_000
 
 
 def test_a_budget_ends_with_a_whole_second_or_nobody_knows_when():
-    budget = Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, "ada", 3_000_000)
+    budget = Limit(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, "ada", 3_000_000)
     settings = LimitSettings(user_budget=3_000_000)
     for reset_ns, resets_at in ((SECOND_NS, "2026-12-01T00:00:00.000Z"), (0, None)):
         state = LimitState(budget, 1_500_000, 1_500_000, 0, reset_ns)

@@ -12,10 +12,10 @@ import pytest
 
 from intercept.ids import format_id
 from limits.authority import LocalAuthority
-from limits.limit import Kind, Of, Period
+from limits.limit import BudgetPeriod, LimitKind, Of
 from limits.limiter import Limiter
 from limits.policies.compiled import Level, PolicyHolder, budget_limit
-from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, Policy, PolicyLimits, SharedLimits, SharedPolicy
 from limits.request_limits import LimitSettings, RequestLimits
 from runtime.restored_budgets import RestoredBudgets
 from storage.accounts.groups import Groups
@@ -45,7 +45,7 @@ class World:
         self.identities = Identities(database, now=lambda: NOON, monotonic=lambda: 0.0)
         self.groups = Groups(database, self.identities, now=lambda: NOON)
         self.policies = FollowedPolicies(database, now=lambda: NOON)
-        limits = RequestLimits(LimitSettings(user_budget=1_000, budget_period=Period.DAY))
+        limits = RequestLimits(LimitSettings(user_budget=1_000, budget_period=BudgetPeriod.DAY))
         self.budgets = RestoredBudgets(
             *(database, limits, self.policies, self.identities, authority), zone="UTC", now=lambda: NOON
         )
@@ -81,14 +81,14 @@ def world(database, authority, io_loop):
 @pytest.mark.gen_test
 async def test_a_new_budget_counts_what_was_spent_before_it(world):
     research = PolicyHolder(Level.GROUP, world.group, "research")
-    both = SharedLimits(each_member=Limits(budget=BUDGET), together=Limits(budget=BUDGET))
+    both = SharedLimits(each_member=PolicyLimits(budget=BUDGET), together=PolicyLimits(budget=BUDGET))
     world.hold(research, SharedPolicy(limits=both))
     await world.budgets.restore()
     assert world.used(Of.GROUP, f"group:{world.group}") == 50
     assert [world.used(Of.USER, f"member:{user}") for user in (world.ada, world.bob)] == [50, 40]
     assert (world.used(Of.GROUP, "group:everyone"), world.used(Of.TOKEN, "key:token")) == (0, 0)
-    world.hold(PolicyHolder(Level.EVERYONE), SharedPolicy(limits=SharedLimits(together=Limits(budget=BUDGET))))
-    world.hold(PolicyHolder(Level.TOKEN, "token", "token"), Policy(limits=Limits(budget=BUDGET)))
+    world.hold(PolicyHolder(Level.EVERYONE), SharedPolicy(limits=SharedLimits(together=PolicyLimits(budget=BUDGET))))
+    world.hold(PolicyHolder(Level.TOKEN, "token", "token"), Policy(limits=PolicyLimits(budget=BUDGET)))
     await world.budgets.restore()
     assert world.used(Of.GROUP, "group:everyone") == 90
 
@@ -119,19 +119,19 @@ def test_what_a_token_spends_counts_for_those_that_it_is_bound_by():
 async def test_each_change_is_looked_at_while_it_runs(world):
     task = asyncio.create_task(world.budgets.run())
     await asyncio.sleep(0)
-    world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
+    world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=PolicyLimits(budget=BUDGET)))
     while world.used(Of.USER, f"member:{world.ada}") != 50:  # noqa: ASYNC110 - what is restored has no event
         await asyncio.sleep(0.01)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
-    assert budget_limit(BUDGET, Of.USER, "k", "UTC").kind is Kind.BUDGET
-    assert budget_limit(BUDGET, Of.USER, "k", "UTC").period is Period.DAY
+    assert budget_limit(BUDGET, Of.USER, "k", "UTC").kind is LimitKind.BUDGET
+    assert budget_limit(BUDGET, Of.USER, "k", "UTC").period is BudgetPeriod.DAY
 
 
 @pytest.mark.gen_test
 async def test_a_restart_after_a_refusal_of_the_database_restores_what_it_did_not(world):
-    world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=Limits(budget=BUDGET)))
+    world.hold(PolicyHolder(Level.USER, world.ada, "ada"), Policy(limits=PolicyLimits(budget=BUDGET)))
 
     await world.database.interceptions.drop_indexes()
     with pytest.raises(DatabaseRefusalError):

@@ -43,7 +43,7 @@ _ROUTES_BY_PATH = {
 }
 
 
-class Source(StrEnum):
+class ProviderSource(StrEnum):
     """Where a provider is kept."""
 
     ENVIRONMENT = "environment"
@@ -86,13 +86,17 @@ class Provider:
     extra_routes: tuple[Route, ...] = ()
     fallback: tuple[str, ...] = ()
     weight: int = 0
-    source: Source = Source.ENVIRONMENT
+    source: ProviderSource = ProviderSource.ENVIRONMENT
     availability: Availability = Availability.READY
 
     @property
     def keys_location(self) -> str:
         """Where its keys are managed, in words."""
-        return f"the setting {self.keys_setting}" if self.source is Source.ENVIRONMENT else "its keys in the database"
+        return (
+            f"the setting {self.keys_setting}"
+            if self.source is ProviderSource.ENVIRONMENT
+            else "its keys in the database"
+        )
 
     @property
     def preset(self) -> Preset:

@@ -26,7 +26,7 @@ from resources.recorded.interceptions import Interception, InterceptionList
 from storage.accounts.events import Way
 from storage.accounts.users import User
 from storage.live.filter_eval import TEXTS
-from storage.live.listeners import End, Event, Listener
+from storage.live.listeners import End, Listener, LiveEvent
 from storage.live.live import TooManyListenersError
 from storage.mongo.change_stream import ForgottenPositionError, InvalidPositionError
 from storage.mongo.documents.rows import Rows
@@ -210,7 +210,7 @@ async def _send_events(ask: Ask, sight: Sight, listener: Listener, stream: Strea
         stream.cut()
 
 
-def written(event: Event) -> bytes:
+def written(event: LiveEvent) -> bytes:
     """An event in the form of the standard. One without data only sets the id for a reconnect."""
     id_ = b"" if event.position is None else b"id: %s\n" % event.position.encode()
     if event.interception is None:

@@ -12,7 +12,7 @@ import pytest
 from pymongo import MongoClient
 
 from limits.policies.compiled import Level, PolicyHolder
-from limits.policies.policy import Budget, Limits, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, PolicyLimits, SharedLimits, SharedPolicy
 from storage.policies.documents import KeptPolicy, document_of
 from tests.fake_upstream import FakeUpstream
 from tests.faults.deployment import Deployment
@@ -58,7 +58,7 @@ def environ(request, mongod):
     usd = f"{CALLS_IN_BUDGET * CALL_MICRO_DOLLARS / MICRO_DOLLARS:.6f}"
     if request.param == "settings":
         return {"AIBRIDGE_USER_BUDGET_USD": usd}
-    policy = SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(usd, "month"))))
+    policy = SharedPolicy(limits=SharedLimits(together=PolicyLimits(budget=Budget(usd, "month"))))
     document = document_of(KeptPolicy(PolicyHolder(Level.EVERYONE), policy, "1", datetime.now(UTC)))
     with MongoClient(mongod.uri) as client:
         client["aibridge"]["policies"].insert_one(document)

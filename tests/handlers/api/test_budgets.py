@@ -11,7 +11,7 @@ import pytest
 
 from handlers.api.budgets import BudgetUse
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, LimitState, Of, Period
+from limits.limit import BudgetPeriod, Limit, LimitKind, LimitState, Of
 from storage.accounts.users import Role
 from tests.cases import for_each
 from tests.handlers.api.test_spend import record
@@ -24,7 +24,7 @@ def budget(usd, period):
     return {"budget": {"usd": usd, "period": period}}
 
 
-@pytest.mark.bridge(user_budget_usd=Decimal(40), user_budget_period=Period.WEEK)
+@pytest.mark.bridge(user_budget_usd=Decimal(40), user_budget_period=BudgetPeriod.WEEK)
 @pytest.mark.gen_test
 async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
     async def put(whose, limits):
@@ -72,7 +72,7 @@ async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
     ],
 )
 def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_period_ends(used, pace, used_up_at):
-    limit = Limit(Kind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000)
+    limit = Limit(LimitKind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000)
     state = LimitState(
         limit, used * 1_000_000, (100 - used) * 1_000_000, 0, int(timedelta(days=10) / timedelta(microseconds=1)) * 1000
     )

@@ -13,7 +13,7 @@ from handlers.api.policies import (
     UNKNOWN,
 )
 from handlers.operations.handler import TOO_LARGE
-from limits.policies.policy import Budget, Limits, Policy, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, Policy, PolicyLimits, SharedLimits, SharedPolicy
 from storage.queries.accounts import audit_page
 from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
 from tests.handlers.dataplane.test_policies import hold, own
@@ -233,8 +233,8 @@ async def test_while_the_policies_are_not_known_no_limit_is(running, monkeypatch
 
 @pytest.mark.gen_test
 async def test_of_a_budget_that_another_one_replaces_nothing_is_used(running):
-    hold(running, SharedPolicy(limits=SharedLimits(each_member=Limits(budget=Budget(5, "day")))))
-    hold(running, Policy(limits=Limits(budget=Budget(3, "day"))), own(running))
+    hold(running, SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(budget=Budget(5, "day")))))
+    hold(running, Policy(limits=PolicyLimits(budget=Budget(3, "day"))), own(running))
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS)).status == 200
     await running.ended(1)

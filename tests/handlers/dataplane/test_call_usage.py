@@ -11,7 +11,7 @@ from decimal import Decimal
 
 import pytest
 
-from limits.limit import Kind
+from limits.limit import LimitKind
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES, RESPONSES
 from upstream.demo.scripted import LAST_CHUNK as LAST
@@ -53,7 +53,7 @@ async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running,
     running.upstream.play(STREAM + chunk(conversation.stream) + LAST if stream else whole(conversation))
     assert (await call(running, conversation, stream=stream)).status == 200
     charged = TOKENS_OF.get(conversation.path, 7)
-    assert await used(running, Kind.TOKENS) == charged
+    assert await used(running, LimitKind.TOKENS) == charged
     response = await call(running, conversation, stream=stream)
     message, _, wait = json.loads(response.body)["message"].partition(" the next request may start in ")
     assert (response.status, message) == (
@@ -92,7 +92,7 @@ async def test_a_client_that_leaves_in_the_middle_of_an_answer_is_charged_all_th
         recorded, *_ = await running.ended(number)
         assert (recorded["end_reason"], running.tokens(recorded)) == ("client_disconnected", conversation.tokens)
         charged += TOKENS_OF.get(conversation.path, 7)
-        assert await used(running, Kind.TOKENS) == charged, conversation.path
+        assert await used(running, LimitKind.TOKENS) == charged, conversation.path
 
 
 @pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1), rate_limit=9)
@@ -122,7 +122,7 @@ async def test_a_refusal_is_told_in_the_headers_of_the_dialect_and_recorded(runn
 async def test_tokens_read_from_a_cache_count_where_that_is_set(running):
     running.upstream.play(whole(MESSAGES))
     await call(running, MESSAGES)
-    assert await used(running, Kind.TOKENS) == 14
+    assert await used(running, LimitKind.TOKENS) == 14
 
 
 @pytest.mark.bridge(user_budget_usd=Decimal("0.0001"))
@@ -131,7 +131,7 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
     running.upstream.play(whole(OPUS))
     response = await call(running, OPUS)
     assert (response.status, *budget_told(response)) == (200, "0.0001", "0.0001")
-    assert await used(running, Kind.BUDGET) == OPUS_MICRO_DOLLARS
+    assert await used(running, LimitKind.BUDGET) == OPUS_MICRO_DOLLARS
     response = await call(running, OPUS)
     assert budget_told(response) == ("0.0001", "0.00")
     message = "AI budget of US$0.0001 exceeded. Please contact an administrator for more details."
@@ -148,7 +148,7 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
     own = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own-key-0123456789"}
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS, own)).status == 200
-    assert await used(running, Kind.BUDGET) == OPUS_MICRO_DOLLARS
+    assert await used(running, LimitKind.BUDGET) == OPUS_MICRO_DOLLARS
     await running.ended(2)
 
 
@@ -162,7 +162,7 @@ async def test_an_advisor_is_recorded_charged_and_priced_by_its_own_model(runnin
     running.upstream.play(STREAM + chunk(events) + LAST)
     asking = replace(MESSAGES, request=MESSAGES.request | {"model": "claude-haiku-4-5"})
     assert (await call(running, asking, stream=True)).status == 200
-    assert await used(running, Kind.TOKENS) == 900 + 60 + 10
+    assert await used(running, LimitKind.TOKENS) == 900 + 60 + 10
     (recorded,) = await running.ended(1)
     counts = ("model", "input_tokens", "output_tokens")
     usages = [tuple(usage.get(name) for name in counts) for usage in recorded["token_usages"]]
@@ -209,10 +209,10 @@ async def test_what_a_call_may_use_is_held_back_until_its_end_also_if_its_client
     assert (refused.status, "and reserved 60; the next request may start in 1s." in message) == (429, True)
     running.upstream.scripts[:] = [(whole(MESSAGES),)]
     assert (await call(running, MESSAGES)).status == 200
-    assert await used(running, Kind.TOKENS) == 10
+    assert await used(running, LimitKind.TOKENS) == 10
     client.reset()
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
-    assert await states(running) == {Kind.TOKENS: (19, 0)}
+    assert await states(running) == {LimitKind.TOKENS: (19, 0)}
     assert len(running.bridge.overload.authority.limiter) == 0
     gate.set()
     await running.ended(2)

@@ -15,15 +15,15 @@ from intercept.recording import Keep
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import (
     Budget,
-    Limits,
     ModelPattern,
     Models,
     Policy,
+    PolicyLimits,
     Rate,
     RecordingRules,
     SharedLimits,
     SharedPolicy,
-    Tokens,
+    TokenLimit,
 )
 from settings import ProviderSettings
 from storage.policies.documents import KeptPolicy
@@ -261,7 +261,7 @@ async def answer_to(running, conversation, members):
 
 @pytest.mark.gen_test
 async def test_a_number_of_tokens_in_an_odd_form_is_refused_where_a_policy_reads_it(running):
-    for policy in (SharedPolicy(max_tokens=1000), Policy(limits=Limits(budget=Budget(5, "month", reserve=True)))):
+    for policy in (SharedPolicy(max_tokens=1000), Policy(limits=PolicyLimits(budget=Budget(5, "month", reserve=True)))):
         hold(running, policy, own(running) if isinstance(policy, Policy) else EVERYONE)
         for members in ODD_COUNTS:
             for conversation in (CHAT, OPUS):
@@ -358,7 +358,7 @@ async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_i
 
 @pytest.mark.gen_test
 async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running):
-    hold(running, SharedPolicy(limits=SharedLimits(together=Limits(rate=Rate(1, "1h")))))
+    hold(running, SharedPolicy(limits=SharedLimits(together=PolicyLimits(rate=Rate(1, "1h")))))
     running.upstream.play(whole(CHAT))
     response = await call(running, CHAT)
     assert (response.status, response.header("X-RateLimit-Remaining")) == (200, "0")
@@ -375,8 +375,11 @@ async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running)
 @pytest.mark.gen_test
 async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(running):
     budget = Budget("0.0001", "month")
-    hold(running, SharedPolicy(limits=SharedLimits(together=Limits(budget=Budget(5, "day"), tokens=Tokens(99, "1h")))))
-    hold(running, Policy(limits=Limits(budget=budget)), own(running))
+    hold(
+        running,
+        SharedPolicy(limits=SharedLimits(together=PolicyLimits(budget=Budget(5, "day"), tokens=TokenLimit(99, "1h")))),
+    )
+    hold(running, Policy(limits=PolicyLimits(budget=budget)), own(running))
     running.upstream.play(whole(OPUS))
     assert (await call(running, OPUS)).status == 200
     cost = OPUS_MICRO_DOLLARS
@@ -394,7 +397,7 @@ async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(runnin
 
 @pytest.mark.gen_test
 async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refused(running):
-    limits = SharedLimits(each_member=Limits(rate=Rate(1, "1h", shadow=True)))
+    limits = SharedLimits(each_member=PolicyLimits(rate=Rate(1, "1h", shadow=True)))
     hold(running, SharedPolicy(limits=limits))
     for _ in range(3):
         running.upstream.play(whole(CHAT))
@@ -422,7 +425,7 @@ async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refu
 @pytest.mark.gen_test
 async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
     budget = Budget("0.05", "month", reserve=True)
-    hold(running, Policy(limits=Limits(budget=budget)), own(running))
+    hold(running, Policy(limits=PolicyLimits(budget=budget)), own(running))
     asking = replace(OPUS, request=OPUS.request | {"max_tokens": 10_000})
     response = await refused(running, asking)
     assert (response.status, response.header("x-should-retry")) == (403, "false")

@@ -19,7 +19,7 @@ from tests.cases import for_each
 from tests.fake_upstream import CLOSE, RESET, FakeUpstream
 from tests.handlers.conversations import CHAT, MESSAGES
 from upstream.providers.presets import ProviderType
-from upstream.providers.provider import Provider, Source
+from upstream.providers.provider import Provider, ProviderSource
 
 KEYS = ("sk-first-key-0123456789", "sk-second-key-012345678")
 HEAD = "HTTP/1.1 %d X\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n%s"
@@ -268,13 +268,13 @@ OWN_KEY = f", or send your own key, {TOKEN}"
 @for_each(
     ("type_", "source", "allow_byok", "message"),
     [
-        ("anthropic", Source.ENVIRONMENT, True, f"has no API key: set p-keys on the server{OWN_KEY}"),
-        ("anthropic", Source.ENVIRONMENT, False, "has no API key: set p-keys on the server."),
-        ("anthropic", Source.DATABASE, True, f"has no API key: an owner of AI Bridge can give it one{OWN_KEY}"),
-        ("anthropic", Source.DATABASE, False, "has no API key: an owner of AI Bridge can give it one."),
-        ("copilot", Source.DATABASE, False, f"takes your own credential: send it, {TOKEN}"),
-        ("bedrock", Source.ENVIRONMENT, True, "has no AWS credentials: set p-keys on the server."),
-        ("bedrock", Source.DATABASE, True, "has no AWS credentials: set a key for it on the server."),
+        ("anthropic", ProviderSource.ENVIRONMENT, True, f"has no API key: set p-keys on the server{OWN_KEY}"),
+        ("anthropic", ProviderSource.ENVIRONMENT, False, "has no API key: set p-keys on the server."),
+        ("anthropic", ProviderSource.DATABASE, True, f"has no API key: an owner of AI Bridge can give it one{OWN_KEY}"),
+        ("anthropic", ProviderSource.DATABASE, False, "has no API key: an owner of AI Bridge can give it one."),
+        ("copilot", ProviderSource.DATABASE, False, f"takes your own credential: send it, {TOKEN}"),
+        ("bedrock", ProviderSource.ENVIRONMENT, True, "has no AWS credentials: set p-keys on the server."),
+        ("bedrock", ProviderSource.DATABASE, True, "has no AWS credentials: set a key for it on the server."),
     ],
 )
 def test_who_can_give_a_provider_a_key_is_told_to_those_who_can_do_something(type_, source, allow_byok, message):

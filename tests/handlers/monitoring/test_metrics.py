@@ -11,7 +11,7 @@ import pytest
 
 from handlers.monitoring.metrics import NAMES_KEPT, OTHER, SAMPLE_SECONDS, SPENDERS_KEPT, LoopLag, Metrics, Spent
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
-from limits.protection.circuit_breaker import BreakerPolicy, CircuitBreakers, CircuitKey, CircuitState, Outcome
+from limits.protection.circuit_breaker import BreakerPolicy, CallOutcome, CircuitBreakers, CircuitKey, CircuitState
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.clock import SECOND, Clock
@@ -223,14 +223,14 @@ def test_a_scrape_shows_the_present_state_of_each_known_circuit():
     def settle(model, outcome):
         breakers.admit(CircuitKey("azure", "/v1/responses", model)).settle(outcome)
 
-    settle("a", Outcome.FAILURE)
-    settle("b", Outcome.SUCCESS)
+    settle("a", CallOutcome.FAILURE)
+    settle("b", CallOutcome.SUCCESS)
     assert states(metrics) == {"a": 2, "b": 0}
     clock.advance(30 * SECOND)
     assert states(metrics) == {"a": 1, "b": 0}
-    settle("a", Outcome.SUCCESS)
+    settle("a", CallOutcome.SUCCESS)
     assert states(metrics) == {"a": 0, "b": 0}
-    settle("c", Outcome.FAILURE)
+    settle("c", CallOutcome.FAILURE)
     assert states(metrics) == {"a": 0, "c": 2}
 
 

@@ -7,21 +7,21 @@ from msgspec import UNSET
 
 from intercept.recording import Keep, Recording
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, Of
+from limits.limit import Limit, LimitKind, Of
 from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
 from limits.policies.effective import Caller, Effective, ModelRefusal, PolicyBook
 from limits.policies.policy import (
     Budget,
     Concurrency,
-    Limits,
     ModelPattern,
     Models,
     Policy,
+    PolicyLimits,
     Rate,
     RecordingRules,
     SharedLimits,
     SharedPolicy,
-    Tokens,
+    TokenLimit,
     window_ns,
 )
 from tests.cases import for_each
@@ -47,12 +47,12 @@ def find(*policies, caller=CALLER):
 
 
 def each(**limits):
-    return SharedPolicy(limits=SharedLimits(each_member=Limits(**limits)))
+    return SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(**limits)))
 
 
 def budgets(effective):
     """Those that hold, in micro-dollars."""
-    return [one.maximum for one in effective.before_body(pays=False) if one.kind is Kind.BUDGET]
+    return [one.maximum for one in effective.before_body(pays=False) if one.kind is LimitKind.BUDGET]
 
 
 def test_of_what_is_recorded_the_strictest_holds():
@@ -79,28 +79,31 @@ def test_of_several_retentions_the_shortest_holds():
 def test_each_level_adds_its_limits():
     rate, slots = Rate(5, "20s"), Concurrency(2, shadow=True)
     effective = find(
-        (TOKEN, Policy(limits=Limits(tokens=Tokens(9, "1m")))),
-        (ADA, Policy(limits=Limits(concurrency=slots))),
-        (RESEARCH, SharedPolicy(limits=SharedLimits(together=Limits(rate=rate), each_member=Limits(rate=rate)))),
-        (EVERYONE, SharedPolicy(limits=SharedLimits(together=Limits(concurrency=7)))),
+        (TOKEN, Policy(limits=PolicyLimits(tokens=TokenLimit(9, "1m")))),
+        (ADA, Policy(limits=PolicyLimits(concurrency=slots))),
+        (
+            RESEARCH,
+            SharedPolicy(limits=SharedLimits(together=PolicyLimits(rate=rate), each_member=PolicyLimits(rate=rate))),
+        ),
+        (EVERYONE, SharedPolicy(limits=SharedLimits(together=PolicyLimits(concurrency=7)))),
     )
     assert effective.before_body(pays=False) == (
-        Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.GROUP, "group:everyone", 7),
-        Limit(Kind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND),
-        Limit(Kind.RATE, Rule.POLICY_RATE, Of.GROUP, "group:g1", 5, 20 * SECOND),
-        Limit(Kind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.USER, "member:ada-id", 2, shadow=True),
-        Limit(Kind.TOKENS, Rule.POLICY_TOKENS, Of.TOKEN, "key:t", 9, 60 * SECOND),
+        Limit(LimitKind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.GROUP, "group:everyone", 7),
+        Limit(LimitKind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND),
+        Limit(LimitKind.RATE, Rule.POLICY_RATE, Of.GROUP, "group:g1", 5, 20 * SECOND),
+        Limit(LimitKind.CONCURRENCY, Rule.POLICY_CONCURRENCY, Of.USER, "member:ada-id", 2, shadow=True),
+        Limit(LimitKind.TOKENS, Rule.POLICY_TOKENS, Of.TOKEN, "key:t", 9, 60 * SECOND),
     )
     assert effective.after_body(pays=False) == ()
     assert [str(effective.source_of(limit)) for limit in effective.before_body(pays=False)] == [
         *("everyone", "group research", "group research", "user ada", "token t"),
     ]
-    assert effective.source_of(Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:t", 1)) is None
+    assert effective.source_of(Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, "token:t", 1)) is None
 
 
 def test_equal_limits_of_several_policies_hold_once_and_are_told_of_the_widest():
     effective = find((OPS, each(rate=Rate(5, "20s"))), (RESEARCH, each(rate=Rate(5, "20s"))))
-    limit = Limit(Kind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND)
+    limit = Limit(LimitKind.RATE, Rule.POLICY_RATE, Of.USER, "member:ada-id", 5, 20 * SECOND)
     assert effective.before_body(pays=False) == (limit,)
     assert [(one.source, one.limit) for one in effective.applied()] == [(RESEARCH, limit), (OPS, limit)]
     assert effective.source_of(limit) == RESEARCH
@@ -181,7 +184,7 @@ BUDGET = st.builds(
     shadow=st.booleans(),
 )
 LIMITS = st.builds(
-    Limits,
+    PolicyLimits,
     concurrency=st.just(UNSET) | st.integers(0, 3),
     rate=st.just(UNSET) | st.builds(Rate, st.integers(0, 3), st.sampled_from(["1s", "1m"])),
     budget=st.just(UNSET) | BUDGET,
@@ -218,34 +221,34 @@ def naive_allows(models, model):
 def naive_limits(limits, key, *, budget):
     """Which limits a part gives, as (kind, key, maximum, whatever else makes it another one)."""
     if limits.concurrency is not UNSET:
-        yield Kind.CONCURRENCY, key, limits.concurrency, ()
+        yield LimitKind.CONCURRENCY, key, limits.concurrency, ()
     if limits.rate is not UNSET:
-        yield Kind.RATE, key, limits.rate.requests, (window_ns(limits.rate.window),)
+        yield LimitKind.RATE, key, limits.rate.requests, (window_ns(limits.rate.window),)
     if budget and limits.budget is not UNSET:
         yield naive_budget(limits.budget, key)
 
 
 def naive_budget(budget, key):
-    return Kind.BUDGET, key, budget.micro_dollars, (budget.period, budget.reserve, budget.shadow)
+    return LimitKind.BUDGET, key, budget.micro_dollars, (budget.period, budget.reserve, budget.shadow)
 
 
 def naive(limit):
     """A limit in the same form."""
-    if limit.kind is Kind.BUDGET:
+    if limit.kind is LimitKind.BUDGET:
         return limit.kind, limit.key, limit.maximum, (limit.period, limit.reserve, limit.shadow)
-    return limit.kind, limit.key, limit.maximum, (limit.window_ns,) if limit.kind is Kind.RATE else ()
+    return limit.kind, limit.key, limit.maximum, (limit.window_ns,) if limit.kind is LimitKind.RATE else ()
 
 
 def naive_parts(source, policy):
     """The limits of each member, and those of all together, with the key of these."""
     if policy.limits is UNSET:
-        return Limits(), Limits(), ""
+        return PolicyLimits(), PolicyLimits(), ""
     if source is ADA:
-        return policy.limits, Limits(), ""
+        return policy.limits, PolicyLimits(), ""
     if source is TOKEN:
-        return Limits(), policy.limits, "key:t"
+        return PolicyLimits(), policy.limits, "key:t"
     shared = policy.limits
-    return shared.each_member or Limits(), shared.together or Limits(), f"group:{source.key or 'everyone'}"
+    return shared.each_member or PolicyLimits(), shared.together or PolicyLimits(), f"group:{source.key or 'everyone'}"
 
 
 def naive_budgets(members):
@@ -278,7 +281,7 @@ def test_the_limits_that_hold_are_those_of_each_policy(policies, groups):
     if effective is not None:
         assert all(one.reserve for one in effective.after_body(pays=False))
         assert not any(one.reserve for one in effective.before_body(pays=False))
-        assert not any(one.kind is Kind.BUDGET for one in effective.before_body(pays=True))
+        assert not any(one.kind is LimitKind.BUDGET for one in effective.before_body(pays=True))
 
 
 @given(

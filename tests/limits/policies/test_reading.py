@@ -11,15 +11,15 @@ from limits.policies import policy as shape
 from limits.policies.policy import (
     Budget,
     Concurrency,
-    Limits,
     ModelPattern,
     Models,
     Policy,
+    PolicyLimits,
     Rate,
     RecordingRules,
     SharedLimits,
     SharedPolicy,
-    Tokens,
+    TokenLimit,
 )
 from limits.policies.reading import (
     NEEDS_KEY,
@@ -57,13 +57,13 @@ def test_a_policy_of_many_is_read_as_it_is_written():
     assert policy == SharedPolicy(
         models=Models(allow=["claude-*", ModelPattern("openai", "gpt-5*")], deny=["*-preview"]),
         limits=SharedLimits(
-            each_member=Limits(
+            each_member=PolicyLimits(
                 concurrency=4,
                 rate=Rate(100, "1m30s"),
-                tokens=Tokens(10**6, "1h", shadow=True),
+                tokens=TokenLimit(10**6, "1h", shadow=True),
                 budget=Budget("50.00", "month", reserve=True),
             ),
-            together=Limits(concurrency=Concurrency(9, shadow=True), budget=Budget(0.25, "day")),
+            together=PolicyLimits(concurrency=Concurrency(9, shadow=True), budget=Budget(0.25, "day")),
         ),
         max_tokens=4096,
         byok="deny",
@@ -232,13 +232,15 @@ def test_what_is_wrong_about_recording_is_named(recording, field, rule):
         Policy(),
         SharedPolicy(),
         Policy(models=Models(deny=["*"]), max_tokens=1, byok="deny"),
-        Policy(limits=Limits()),
+        Policy(limits=PolicyLimits()),
         SharedPolicy(limits=SharedLimits()),
-        SharedPolicy(limits=SharedLimits(each_member=Limits(), together=Limits())),
+        SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(), together=PolicyLimits())),
         Policy(
-            limits=Limits(concurrency=1, rate=Rate(1, "1s"), tokens=Tokens(1, "1s"), budget=Budget("0.000001", "month"))
+            limits=PolicyLimits(
+                concurrency=1, rate=Rate(1, "1s"), tokens=TokenLimit(1, "1s"), budget=Budget("0.000001", "month")
+            )
         ),
-        Policy(limits=Limits(concurrency=Concurrency(1))),
+        Policy(limits=PolicyLimits(concurrency=Concurrency(1))),
     ],
 )
 def test_of_a_policy_that_admits_something_nothing_is_said(policy):
@@ -248,11 +250,11 @@ def test_of_a_policy_that_admits_something_nothing_is_said(policy):
 @pytest.mark.parametrize(
     ("each_member", "together", "notes"),
     [
-        (Limits(concurrency=0), UNSET, [f"limits.each_member.concurrency: {NOTHING_ADMITTED}"]),
-        (UNSET, Limits(budget=Budget(0, "week")), [f"limits.together.budget.usd: {NO_BUDGET}"]),
+        (PolicyLimits(concurrency=0), UNSET, [f"limits.each_member.concurrency: {NOTHING_ADMITTED}"]),
+        (UNSET, PolicyLimits(budget=Budget(0, "week")), [f"limits.together.budget.usd: {NO_BUDGET}"]),
         (
-            Limits(rate=Rate(0, "1m"), tokens=Tokens(1, "1m")),
-            Limits(rate=Rate(1, "1m"), tokens=Tokens(0, "1m")),
+            PolicyLimits(rate=Rate(0, "1m"), tokens=TokenLimit(1, "1m")),
+            PolicyLimits(rate=Rate(1, "1m"), tokens=TokenLimit(0, "1m")),
             [
                 f"limits.each_member.rate.requests: {NOTHING_ADMITTED}",
                 f"limits.together.tokens.count: {NOTHING_ADMITTED}",

@@ -10,11 +10,11 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from intercept.records import Ending, EndReason, ProviderError
 from limits.protection.circuit_breaker import (
     BreakerPolicy,
+    CallOutcome,
     CircuitBreakers,
     CircuitKey,
     CircuitOpenError,
     CircuitState,
-    Outcome,
     outcome_of,
     outcome_of_status,
 )
@@ -58,7 +58,7 @@ def refusal(breakers, key=KEY):
 
 
 def trip(breakers, key=KEY):
-    settle(breakers, *[Outcome.FAILURE] * 3, key=key)
+    settle(breakers, *[CallOutcome.FAILURE] * 3, key=key)
 
 
 def half_open(breakers, clock):
@@ -79,7 +79,7 @@ def test_a_failure_that_took_longer_than_the_interval_counts(breakers, clock):
     slow = [breakers.admit(KEY) for _ in range(3)]
     clock.advance(300 * SECOND)
     for permit in slow:
-        permit.settle(Outcome.FAILURE)
+        permit.settle(CallOutcome.FAILURE)
     assert state_of(breakers) is CircuitState.OPEN
 
 
@@ -95,7 +95,7 @@ def test_after_the_timeout_it_lets_only_so_many_probes_through(breakers, clock, 
 def test_provider_endpoint_and_model_each_have_circuits_of_their_own(breakers):
     trip(breakers)
     for other in [KEY._replace(provider="x"), KEY._replace(endpoint="x"), KEY._replace(model="x")]:
-        breakers.admit(other).settle(Outcome.SUCCESS)
+        breakers.admit(other).settle(CallOutcome.SUCCESS)
     assert refusal(breakers) == ("circuit breaker is open", 30)
 
 
@@ -161,18 +161,18 @@ class AgainstAModel(RuleBasedStateMachine):
         self.under_way += 1
         return [permit, self.epoch]
 
-    @rule(permit=permits, outcome=st.sampled_from(Outcome))
+    @rule(permit=permits, outcome=st.sampled_from(CallOutcome))
     def a_request_ends(self, permit, outcome):
         permit[0].settle(outcome)
         epoch, permit[1] = permit[1], None
         if epoch != self.epoch:
             return
         self.under_way -= 1
-        if outcome is Outcome.FAILURE:
+        if outcome is CallOutcome.FAILURE:
             self.in_a_row += 1
             if self.state is CircuitState.HALF_OPEN or self.in_a_row == 3:
                 self.become(CircuitState.OPEN)
-        elif outcome is Outcome.SUCCESS:
+        elif outcome is CallOutcome.SUCCESS:
             self.in_a_row = 0
             self.successes += 1
             if self.state is CircuitState.HALF_OPEN and self.successes == 2:
@@ -199,22 +199,22 @@ TestAgainstAModel = AgainstAModel.TestCase
 @for_each(
     ("reason", "status", "error", "outcome"),
     [
-        ("completed", 200, None, Outcome.SUCCESS),
-        ("upstream_error", 400, None, Outcome.SUCCESS),
-        ("upstream_error", 401, None, Outcome.SUCCESS),
-        ("upstream_error", 429, None, Outcome.UNKNOWN),
-        ("upstream_error", 500, None, Outcome.UNKNOWN),
-        ("upstream_error", 503, None, Outcome.FAILURE),
-        ("upstream_error", 504, None, Outcome.FAILURE),
-        ("upstream_error", 529, None, Outcome.FAILURE),
-        ("upstream_stream_error", 200, "overloaded_error", Outcome.FAILURE),
-        ("upstream_stream_error", 200, "invalid_request_error", Outcome.UNKNOWN),
-        ("upstream_unreachable", None, None, Outcome.FAILURE),
-        ("upstream_timeout", None, None, Outcome.FAILURE),
-        ("upstream_truncated", 200, None, Outcome.UNKNOWN),
-        ("client_disconnected", 200, None, Outcome.UNKNOWN),
-        ("client_disconnected", None, None, Outcome.UNKNOWN),
-        ("server_shutdown", 200, None, Outcome.UNKNOWN),
+        ("completed", 200, None, CallOutcome.SUCCESS),
+        ("upstream_error", 400, None, CallOutcome.SUCCESS),
+        ("upstream_error", 401, None, CallOutcome.SUCCESS),
+        ("upstream_error", 429, None, CallOutcome.UNKNOWN),
+        ("upstream_error", 500, None, CallOutcome.UNKNOWN),
+        ("upstream_error", 503, None, CallOutcome.FAILURE),
+        ("upstream_error", 504, None, CallOutcome.FAILURE),
+        ("upstream_error", 529, None, CallOutcome.FAILURE),
+        ("upstream_stream_error", 200, "overloaded_error", CallOutcome.FAILURE),
+        ("upstream_stream_error", 200, "invalid_request_error", CallOutcome.UNKNOWN),
+        ("upstream_unreachable", None, None, CallOutcome.FAILURE),
+        ("upstream_timeout", None, None, CallOutcome.FAILURE),
+        ("upstream_truncated", 200, None, CallOutcome.UNKNOWN),
+        ("client_disconnected", 200, None, CallOutcome.UNKNOWN),
+        ("client_disconnected", None, None, CallOutcome.UNKNOWN),
+        ("server_shutdown", 200, None, CallOutcome.UNKNOWN),
     ],
 )
 def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, status, error, outcome):
@@ -231,9 +231,9 @@ def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, st
 @for_each(
     ("status", "outcome"),
     [
-        *((status, Outcome.FAILURE) for status in (503, 504, 529)),
-        *((status, Outcome.UNKNOWN) for status in (429, 500, 502)),
-        *((status, Outcome.SUCCESS) for status in (400, 401, 404)),
+        *((status, CallOutcome.FAILURE) for status in (503, 504, 529)),
+        *((status, CallOutcome.UNKNOWN) for status in (429, 500, 502)),
+        *((status, CallOutcome.SUCCESS) for status in (400, 401, 404)),
     ],
 )
 def test_the_status_alone_judges_an_answer_that_is_not_taken(status, outcome):

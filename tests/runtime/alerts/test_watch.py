@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from intercept.refusals import Rule
-from limits.limit import Amounts, Kind, Limit, Of, Period
+from limits.limit import Amounts, BudgetPeriod, Limit, LimitKind, Of
 from limits.limiter import Limiter
 from limits.protection.circuit_breaker import CircuitState
 from runtime.alerts.watch import (
@@ -54,7 +54,7 @@ LAB = service_of(Group(id=UUID(int=7), name="lab", display_name="Lab", created_a
 
 
 def budget(key, maximum=100_000_000, rule=Rule.USER_BUDGET, of=Of.USER, **more):
-    return Limit(Kind.BUDGET, rule, of, key, maximum, period=Period.MONTH, **more)
+    return Limit(LimitKind.BUDGET, rule, of, key, maximum, period=BudgetPeriod.MONTH, **more)
 
 
 class Budgets:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from intercept.refusals import Rule
 from limits.authority import AuthorityUnavailableError, LocalAuthority
 from limits.calendar import bounds_of
-from limits.limit import NOTHING, Amounts, Kind, Limit, Of, Period
+from limits.limit import NOTHING, Amounts, BudgetPeriod, Limit, LimitKind, Of
 from limits.limiter import Limiter
 from runtime.authority import ServerAuthority, SupervisorLink, WorkerAuthority, WorkerLink
 from runtime.authority.link import MAX_LINE_BYTES
@@ -24,10 +24,10 @@ from runtime.authority.worker import ANSWER_TICKS
 from tests.bridge import until
 from tests.limits.clock import SECOND, Clock
 
-SLOTS = Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 10)
-RATE = Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:a", 100, window_ns=1000 * SECOND)
+SLOTS = Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", 10)
+RATE = Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, "token:a", 100, window_ns=1000 * SECOND)
 NONSENSE = b"\0\0\0\1\xc1"
-TOKENS = Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:a", 1000, window_ns=1000 * SECOND)
+TOKENS = Limit(LimitKind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:a", 1000, window_ns=1000 * SECOND)
 
 
 class Waiting(LocalAuthority):
@@ -127,7 +127,7 @@ async def test_what_one_loop_iteration_brings_goes_in_one_message(server):
 @pytest.mark.gen_test
 async def test_slots_and_reservations_of_a_worker_that_is_gone_are_free_at_once(server):
     authority, _, lower, _ = await server.worker()
-    reserving = Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:a", 1000, window_ns=SECOND, reserve=True)
+    reserving = Limit(LimitKind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:a", 1000, window_ns=SECOND, reserve=True)
     for _ in range(3):
         assert (await authority.start((SLOTS, RATE, reserving), Amounts(300))).ticket
     lower.close()
@@ -263,15 +263,15 @@ async def test_a_supervisor_that_says_nonsense_is_given_up(server):
 
 @pytest.mark.gen_test
 async def test_what_a_worker_restores_of_a_budget_counts_for_all(server):
-    budget = Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:a", 1000, period=Period.MONTH)
+    budget = Limit(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, "user:a", 1000, period=BudgetPeriod.MONTH)
     first, *_ = await server.worker()
     second, *_ = await server.worker()
-    begin = bounds_of(Period.MONTH, "UTC", time.time_ns()).begin_ns
+    begin = bounds_of(BudgetPeriod.MONTH, "UTC", time.time_ns()).begin_ns
     first.restore(budget, 400, begin)
     second.restore(budget, 300, begin)
     await second.start((SLOTS,))
     await first.start((SLOTS,))
-    (state,) = [state for state in await second.usage(9) if state.limit.kind is Kind.BUDGET]
+    (state,) = [state for state in await second.usage(9) if state.limit.kind is LimitKind.BUDGET]
     assert (state.limit, state.used) == (budget, 400)
 
 
@@ -291,9 +291,9 @@ async def test_each_worker_hears_once_a_second_of_all_others_and_of_other_server
 
 SLOT_COUNT, RATE_COUNT = 3, 5
 LIMITS = (
-    Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", SLOT_COUNT),
-    Limit(Kind.RATE, Rule.RATE, Of.TOKEN, "token:a", RATE_COUNT, window_ns=10 * SECOND),
-    Limit(Kind.TOKENS, Rule.USER_RATE, Of.USER, "user:a", 10**9, window_ns=10**9 * SECOND),
+    Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", SLOT_COUNT),
+    Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, "token:a", RATE_COUNT, window_ns=10 * SECOND),
+    Limit(LimitKind.TOKENS, Rule.USER_RATE, Of.USER, "user:a", 10**9, window_ns=10**9 * SECOND),
 )
 
 
@@ -499,7 +499,7 @@ def test_however_many_wait_every_message_fits_into_a_frame():
         Limit(kind, Rule.POLICY_RATE, of, key, 10**12, 31 * 86_400 * SECOND, zone="America/Argentina/Buenos_Aires")
         for key in keys
         for of in (Of.GROUP, Of.USER)
-        for kind in Kind
+        for kind in LimitKind
     )
     desk = ServerAuthority(LocalAuthority()).open_desk(lambda: None)
     desk.received(FromWorker(starts=[Start(number, limits, NOTHING) for number in range(1, 121)]))

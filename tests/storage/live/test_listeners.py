@@ -1,6 +1,6 @@
 import pytest
 
-from storage.live.listeners import QUEUED_BYTES, End, Event, Listener
+from storage.live.listeners import QUEUED_BYTES, End, Listener, LiveEvent
 
 
 @pytest.mark.gen_test
@@ -9,8 +9,8 @@ async def test_one_that_takes_nothing_is_dropped_when_more_bytes_wait_than_may()
     listener = Listener([{"model": "m"}], lambda: dropped.append(listener.ended))
     listener.join("10")
     await listener.next_event()
-    listener.send(Event("11", b"x" * (QUEUED_BYTES - 1)))
-    listener.send(Event("12", b"x"))
+    listener.send(LiveEvent("11", b"x" * (QUEUED_BYTES - 1)))
+    listener.send(LiveEvent("12", b"x"))
     assert dropped == []
-    listener.send(Event("13", b"x"))
+    listener.send(LiveEvent("13", b"x"))
     assert dropped == [End.SLOW]

@@ -4,12 +4,14 @@ from datetime import UTC, datetime
 import pytest
 
 from upstream.providers.presets import ProviderType
-from upstream.providers.provider import Provider, Source
+from upstream.providers.provider import Provider, ProviderSource
 from upstream.providers.table import Routing
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 FIXED = Provider("openai", ProviderType.OPENAI, "https://api.openai.com/v1/", ("sk-fixed",), "openai-key")
-EAST = Provider("east", ProviderType.OPENAI, "https://east.example/v1/", ("sk-1", "sk-2"), source=Source.DATABASE)
+EAST = Provider(
+    "east", ProviderType.OPENAI, "https://east.example/v1/", ("sk-1", "sk-2"), source=ProviderSource.DATABASE
+)
 
 
 def routing(**more):

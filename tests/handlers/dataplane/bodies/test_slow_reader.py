@@ -11,7 +11,7 @@ import pytest
 
 import handlers.dataplane.relay
 from intercept.formats.streams import MAX_EVENT_BYTES
-from limits.limit import Kind
+from limits.limit import LimitKind
 from tests.bridge import until
 from tests.cases import for_each
 from tests.handlers.conversations import CHAT, MESSAGES
@@ -117,7 +117,7 @@ async def test_a_client_that_takes_nothing_is_charged_for_what_comes_behind(runn
     await begin(running, streaming=True)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], running.tokens(recorded)) == ("client_disconnected", CHAT.tokens)
-    assert await used(running, Kind.TOKENS) == 7
+    assert await used(running, LimitKind.TOKENS) == 7
 
 
 @pytest.mark.bridge(upstream_idle_timeout=timedelta(seconds=0.5))

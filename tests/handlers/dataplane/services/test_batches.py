@@ -8,7 +8,7 @@ import json
 import pytest
 
 from intercept.dialects import batch_lines
-from limits.limit import Kind
+from limits.limit import LimitKind
 from storage.mongo.database import DatabaseUnavailableError
 from tests.bridge import until
 from tests.fake_upstream import CLOSE
@@ -55,14 +55,14 @@ async def test_results_are_recorded_as_far_as_they_came_and_others_passed_on(run
     assert recorded["token_usages"][0]["output_tokens"] == 4
     await running.afresh()
     # and the one that was cut is once the bridge has fetched the results again, and both are charged
-    before = await used(running, Kind.TOKENS)
+    before = await used(running, LimitKind.TOKENS)
     whole = line("c") + line("d")
     told = b"HTTP/1.1 200 X\r\nContent-Type: application/x-jsonl\r\nContent-Length: %d\r\n\r\n" % len(whole)
     running.upstream.scripts = [(told + whole[:-9], CLOSE), (told + whole,)]
     response = await running.request("GET", PATH, running.own_key)
     assert (response.body, response.whole) == (whole[:-9], False)
     assert len(await running.ended(2)) == 2
-    assert await used(running, Kind.TOKENS) == before + 14
+    assert await used(running, LimitKind.TOKENS) == before + 14
     await running.afresh()
     # a result that is too long is passed on and the others are recorded without keys
     monkeypatch.setattr(batch_lines, "MAX_LINE_BYTES", 1000)
@@ -87,4 +87,4 @@ async def test_results_that_could_not_be_recorded_are_when_they_are_fetched_agai
     recorded = await running.ended(2)
     await fetch(running, body)
     assert await running.ended(2) == recorded
-    assert await used(running, Kind.TOKENS) == 114
+    assert await used(running, LimitKind.TOKENS) == 114

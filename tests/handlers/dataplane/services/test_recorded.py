@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 import handlers.dataplane.call
-from limits.limit import Kind
+from limits.limit import LimitKind
 from settings import RecordPolicy
 from storage.recording.operations import Action, Operation
 from storage.recording.outbox import tail
@@ -122,9 +122,9 @@ async def test_what_a_long_stream_has_used_is_written_down_and_charged_while_it_
         5,
         1,
     )
-    so_far = await used(running, Kind.TOKENS)
+    so_far = await used(running, LimitKind.TOKENS)
     gate.set()
     assert (await client.rest(response)).body == conversation.stream
     (recorded,) = await running.ended(1)
-    assert [so_far, await used(running, Kind.TOKENS)] == charged
+    assert [so_far, await used(running, LimitKind.TOKENS)] == charged
     assert (recorded["token_usages"][0]["source"], running.tokens(recorded)) == ("provider", conversation.tokens)

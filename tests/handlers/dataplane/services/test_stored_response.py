@@ -13,7 +13,7 @@ import pytest
 from handlers.dataplane.services import stored_response as module
 from intercept.apis import EVENTS
 from intercept.recording import Keep
-from limits.limit import Kind
+from limits.limit import LimitKind
 from limits.policies.policy import RecordingRules, SharedPolicy
 from settings import ProviderSettings
 from storage.mongo.database import DatabaseUnavailableError
@@ -116,7 +116,7 @@ async def test_a_response_that_is_fetched_twice_at_once_is_recorded_and_charged_
     running.bridge.fetched._ids.clear()  # as another process
     await fetch(running, "resp_1", body)
     assert await running.ended(1) == [recorded]
-    assert await used(running, Kind.TOKENS) == 7
+    assert await used(running, LimitKind.TOKENS) == 7
 
 
 @pytest.mark.expects_log(LATER + "MongoDB is unavailable: gone")
@@ -162,7 +162,7 @@ async def test_a_client_that_leaves_once_it_has_the_response_is_charged_for_it(r
         await asyncio.sleep(0)
     answered.set()
     (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
+    assert (recorded["end_reason"], await used(running, LimitKind.TOKENS)) == ("completed", 7)
 
 
 @pytest.mark.gen_test
@@ -204,7 +204,7 @@ async def test_a_client_that_leaves_in_the_middle_of_the_response_is_charged_for
     await until(lambda: handler.stopped)
     left.set()
     (recorded,) = await running.ended(1)
-    assert (recorded["end_reason"], await used(running, Kind.TOKENS)) == ("completed", 7)
+    assert (recorded["end_reason"], await used(running, LimitKind.TOKENS)) == ("completed", 7)
 
 
 @pytest.mark.bridge(user_token_limit=1_000)
@@ -224,7 +224,7 @@ async def test_what_broke_off_before_its_usage_is_fetched_once_more_by_the_bridg
     client.reset()
     left.set()
     (recorded,) = await running.ended(1)
-    assert (running.tokens(recorded), await used(running, Kind.TOKENS)) == (RESPONSES.tokens, 7)
+    assert (running.tokens(recorded), await used(running, LimitKind.TOKENS)) == (RESPONSES.tokens, 7)
     targets = [request.target for request in running.upstream.requests]
     assert targets == [f"/v1/responses/resp_1?{query}" for query in (asked.partition("?")[2], "api-version=1")]
     assert running.upstream.requests[1].header("Authorization") == ["Bearer sk-own"]
@@ -237,7 +237,9 @@ async def test_what_broke_off_before_its_usage_is_fetched_once_more_by_the_bridg
         broken = await running.request(method, path + rest, running.own_key)
         assert (broken.body, broken.whole) == (told[:-9], False), method
         recorded, *_ = await running.ended(number - 1)
-        assert (running.tokens(recorded), await used(running, Kind.TOKENS)) == (RESPONSES.tokens, 7 * number), method
+        assert (running.tokens(recorded), await used(running, LimitKind.TOKENS)) == (RESPONSES.tokens, 7 * number), (
+            method
+        )
         sent = running.upstream.requests[-1]
         assert (sent.method, sent.target) == ("GET", f"/v1/responses/resp_{number}")
 
@@ -252,7 +254,7 @@ async def test_what_broke_off_before_its_usage_is_fetched_once_more_by_the_bridg
 @pytest.mark.gen_test
 async def test_where_tokens_are_used_up_batches_are_cancelled_and_no_response_is_sent(running, reserves):
     await fetch(running, "resp_1", json.dumps(DONE).encode())
-    assert await used(running, Kind.TOKENS) == 7, reserves
+    assert await used(running, LimitKind.TOKENS) == 7, reserves
     for method, rest in ("GET", ""), ("POST", "/cancel"):
         address = f"{BRIDGE}/openai/v1/responses/resp_2{rest}"
         refused = await running.request(method, address, running.own_key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, Of
+from limits.limit import Limit, LimitKind, Of
 from storage.admission.ledger import (
     GRANT_MS,
     MAX_ENTRIES,
@@ -46,15 +46,15 @@ def changed(document, change, now, about, clock):
     aside = {change.server, *change.absent, *change.dead}
     others += sum(one["held"] for name, one in members.items() if name not in aside)
     granted = max(0, min(change.wanted, limit.maximum - used - add - change.held - others))
-    more = add + granted * (kind is Kind.RATE)
-    if kind is Kind.BUDGET:
+    more = add + granted * (kind is LimitKind.RATE)
+    if kind is LimitKind.BUDGET:
         log = [(now, used + more)] if used + more else []
-    elif more and kind is not Kind.CONCURRENCY:
+    elif more and kind is not LimitKind.CONCURRENCY:
         grain = max(1, window_of(limit) // MAX_ENTRIES)
         if len(log) >= MAX_ENTRIES and now // grain == log[-1][0] // grain:
             more += log.pop()[1]
         log.append((now, more))
-    held = change.held + granted * (kind is not Kind.RATE)
+    held = change.held + granted * (kind is not LimitKind.RATE)
     busy = used + add + change.held + granted + others >= change.least // 2
     own = {change.server: {"number": change.number, "held": held, "granted": granted, "at": now, "busy": busy}}
     return {
@@ -239,8 +239,8 @@ class Server:
 
 
 def rate(maximum, window_ms, key="token:a"):
-    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=window_ms * MS)
+    return Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=window_ms * MS)
 
 
 def slots(maximum):
-    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum)
+    return Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, "server", maximum)

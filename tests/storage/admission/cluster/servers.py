@@ -8,7 +8,7 @@ from uuid import uuid4
 from weakref import WeakKeyDictionary
 
 from intercept.refusals import Rule
-from limits.limit import Kind, Limit, Of, Period
+from limits.limit import BudgetPeriod, Limit, LimitKind, Of
 from storage.admission.cluster import ClusterAuthority
 from storage.admission.ledger import MS
 from storage.members.members import Waits
@@ -28,19 +28,19 @@ ALONE = r"^WARNING storage\.admission\.cluster: limits are server-local until th
 
 
 def rate(maximum, window_s=60, key="token:a"):
-    return Limit(Kind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=round(window_s * 1000) * MS)
+    return Limit(LimitKind.RATE, Rule.RATE, Of.TOKEN, key, maximum, window_ns=round(window_s * 1000) * MS)
 
 
 def slots(maximum, key="server"):
-    return Limit(Kind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, key, maximum)
+    return Limit(LimitKind.CONCURRENCY, Rule.CONCURRENCY, Of.SERVER, key, maximum)
 
 
 def tokens(maximum, *, reserve=False):
-    return Limit(Kind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:u", maximum, window_ns=60_000 * MS, reserve=reserve)
+    return Limit(LimitKind.TOKENS, Rule.USER_TOKENS, Of.USER, "user:u", maximum, window_ns=60_000 * MS, reserve=reserve)
 
 
 def budget(maximum, key="user:u"):
-    return Limit(Kind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=Period.MONTH)
+    return Limit(LimitKind.BUDGET, Rule.USER_BUDGET, Of.USER, key, maximum, period=BudgetPeriod.MONTH)
 
 
 async def join(database, *, round_seconds=LONG_ROUND_SECONDS, now_ns=uptime_ns, folder=None, waits=None):

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from limits.calendar import bounds_of
-from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, Kind, Period
+from limits.limit import SLOT_RETRY_NS, UNLIMITED, Amounts, BudgetPeriod, LimitKind
 from limits.protection.overload import OverloadProtection
 from storage.admission.ledger import MS
 from storage.admission.rounds import RESTORED_NS
@@ -40,7 +40,7 @@ async def test_what_others_charged_is_known_after_a_heartbeat(database):
         for one in (ada, bob, ada):
             await beat(one)
         refused = await ada.start(limits)
-        assert (refused.refused_by.limit.kind, refused.refused_by.used) == (Kind.TOKENS, 1_100)
+        assert (refused.refused_by.limit.kind, refused.refused_by.used) == (LimitKind.TOKENS, 1_100)
         assert [state.used for state in refused.states] == [1_100, 3_500]
         assert 0 < refused.retry_after_ns <= 60_000 * MS
         assert sorted(state.used for state in await bob.usage(5)) == [1_100, 3_500]
@@ -69,15 +69,15 @@ async def test_the_budgets_of_many_users_hide_no_other_limit(database, monkeypat
         await beat(ada)
         used = sorted((state.limit.kind, state.used) for state in await ada.usage(9))
         assert used == [
-            *((Kind.BUDGET, 1_000), (Kind.BUDGET, 1_000)),
-            *((Kind.CONCURRENCY, 3), (Kind.RATE, 3), (Kind.TOKENS, 300)),
+            *((LimitKind.BUDGET, 1_000), (LimitKind.BUDGET, 1_000)),
+            *((LimitKind.CONCURRENCY, 3), (LimitKind.RATE, 3), (LimitKind.TOKENS, 300)),
         ]
 
 
 def this_month(months=0):
-    begin = bounds_of(Period.MONTH, "UTC", time.time_ns()).begin_ns
+    begin = bounds_of(BudgetPeriod.MONTH, "UTC", time.time_ns()).begin_ns
     for _ in range(months):
-        begin = bounds_of(Period.MONTH, "UTC", begin - 1).begin_ns
+        begin = bounds_of(BudgetPeriod.MONTH, "UTC", begin - 1).begin_ns
     return begin
 
 
@@ -171,7 +171,7 @@ async def test_what_is_charged_alone_leaves_its_window_and_its_period(database):
             await beat(ada)
             later[0] += 100 * MS
         await beat(ada)
-        assert next(state.used for state in await ada.usage(9) if state.limit.kind is Kind.TOKENS) == 200
+        assert next(state.used for state in await ada.usage(9) if state.limit.kind is LimitKind.TOKENS) == 200
 
 
 @pytest.mark.gen_test

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from msgspec import structs
 
-from limits.limit import SLOT_RETRY_NS, Amounts, Kind
+from limits.limit import SLOT_RETRY_NS, Amounts, LimitKind
 from storage.admission.ledger import MS
 from tests.storage.admission.cluster.servers import (
     admitted,
@@ -40,7 +40,7 @@ async def test_a_request_that_one_limit_refuses_counts_for_none(database):
         assert admitted(await burst([ada], 9, both)) == 5
         await until(lambda: not ada.busy)
         refused = (await burst([bob], 1, both))[0]
-        assert (refused.refused_by.limit.kind, refused.refused_by.remaining) == (Kind.RATE, 0)
+        assert (refused.refused_by.limit.kind, refused.refused_by.remaining) == (LimitKind.RATE, 0)
         assert refused.states[1].used >= 5
         await until(lambda: not bob.busy)
         assert admitted(await burst([bob], 60, [slots(50)])) == 45
@@ -155,5 +155,5 @@ async def test_a_shadow_limit_refuses_nothing_and_is_told(database):
 async def test_a_maximum_of_nothing_refuses_and_is_not_written(database):
     async with servers(1, database) as (ada,):
         refused = await ada.start([rate(0), slots(5)])
-        assert (refused.ticket, refused.refused_by.limit.kind) == (None, Kind.RATE)
+        assert (refused.ticket, refused.refused_by.limit.kind) == (None, LimitKind.RATE)
         assert await database.limit_ledgers.count_documents({"members": {"$exists": True}}) == 0

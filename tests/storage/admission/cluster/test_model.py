@@ -13,7 +13,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from limits.limit import Amounts, Kind
+from limits.limit import Amounts, LimitKind
 from storage.admission.ledger import GRANT_MS, name_of
 from tests.examples import examples
 from tests.storage.admission.cluster.model import MISSING_MS, Register, Server, rate, slots
@@ -55,7 +55,7 @@ class Cluster(RuleBasedStateMachine):
         if server.alone:
             self.alone[server.name] = (now, server.rounds.alone)
         for limit in limits:
-            if limit.kind is Kind.RATE:
+            if limit.kind is LimitKind.RATE:
                 admitted = self.admitted[limit.key]
                 admitted.append((sent_at, now))
                 used = sum(requested > now - self.window_ms for requested, _ in admitted)
@@ -161,7 +161,7 @@ class Cluster(RuleBasedStateMachine):
             return
         self.was_cut = self.was_cut or any(server.alone for server in self.servers)
         under_way = sum(
-            limit.kind is Kind.CONCURRENCY
+            limit.kind is LimitKind.CONCURRENCY
             for server in self.servers
             for _, limits in server.tickets
             for limit in limits

@@ -15,7 +15,7 @@ from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
 from handlers.problems import Problem
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS
-from limits.policies.policy import Budget, Limits, Models, Rate, SharedLimits, SharedPolicy
+from limits.policies.policy import Budget, Models, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from tests.handlers.dataplane.services.sockets.socket_provider import event
 from tests.handlers.dataplane.test_policies import hold
 from tests.intercept.dialects.openai.test_realtime import USAGE
@@ -168,17 +168,17 @@ async def test_policies_hold_for_each_model_that_the_address_names(running, prov
 @pytest.mark.gen_test
 async def test_a_handshake_counts_in_rates_and_needs_what_a_response_needs(running, provider, opened):
     for limits, status in (
-        (Limits(rate=Rate(requests=0, window="1h")), 429),
-        (Limits(concurrency=0), 429),
-        (Limits(budget=Budget(0, "month")), 403),
-        (Limits(budget=Budget(0, "month", reserve=True)), 403),
+        (PolicyLimits(rate=Rate(requests=0, window="1h")), 429),
+        (PolicyLimits(concurrency=0), 429),
+        (PolicyLimits(budget=Budget(0, "month")), 403),
+        (PolicyLimits(budget=Budget(0, "month", reserve=True)), 403),
     ):
         hold(running, SharedPolicy(limits=SharedLimits(each_member=limits)))
         with pytest.raises(InvalidStatus) as refused:
             await dial(running)
         assert (refused.value.response.status_code, provider.requests) == (status, []), limits
         assert running.bridge.overload.holding == 0
-    hold(running, SharedPolicy(limits=SharedLimits(each_member=Limits(rate=Rate(requests=1, window="2h")))))
+    hold(running, SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(rate=Rate(requests=1, window="2h")))))
     await opened()
     with pytest.raises(InvalidStatus) as refused:
         await dial(running)
