@@ -169,14 +169,16 @@ class Questions:
         source = sources[0]
         async with database.query(ROWS_SECONDS, "sum up calls"):
             if if_recorded and source.is_scan:
-                await self._check_recorded(question)
+                gone = await gone_until(database, None, question.start, question.end)
+                if gone is not None:
+                    raise NotRecordedError(Bucket.DAY.ceiling(gone))
             pipeline = [*source.grouped(names, _bucket_of(question, source)), {"$sort": {"_id": 1}}]
             options: dict[str, Any] = {"allowDiskUse": True, "hint": dict(source.index), "batchSize": ROWS_AT_ONCE}
             cursor = getattr(database, source.collection).aggregate(pipeline, **options)
             rows = await cursor.to_list(ROWS_AT_ONCE)
         try:
             while rows:
-                yield [_row_of(question, source, row) for row in rows]
+                yield [Row(_time_of(question, row), source.key_of(row["_id"]), source.totals_of(row)) for row in rows]
                 async with database.query(ROWS_SECONDS, "sum up calls"):
                     rows = await cursor.to_list(ROWS_AT_ONCE)
         finally:
@@ -196,11 +198,6 @@ class Questions:
         async with self._database.query():
             days = await calls_in(self._database, None, question.start, question.end, Bucket.DAY)
         return sum(calls for _, calls in days)
-
-    async def _check_recorded(self, question: Question) -> None:
-        gone = await gone_until(self._database, None, question.start, question.end)
-        if gone is not None:
-            raise NotRecordedError(Bucket.DAY.ceiling(gone))
 
     @asynccontextmanager
     async def _reading(
@@ -389,7 +386,3 @@ def _time_of(question: Question, row: Mapping[str, Any]) -> datetime:
     if question.period is Period.ALL:
         return question.start
     return calendar.time_of(question.period, row["_id"]["at"], question.zone)
-
-
-def _row_of(question: Question, source: Source, row: Mapping[str, Any]) -> Row:
-    return Row(_time_of(question, row), source.key_of(row["_id"]), source.totals_of(row))
