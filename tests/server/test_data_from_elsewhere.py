@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import partial
@@ -14,7 +15,7 @@ import pytest
 from bson import json_util
 from pymongo import MongoClient
 
-from tests.docs.pages import ROOT, blocks
+from tests.docs.pages import ROOT, blocks, page
 from tests.handlers.contract import Contract
 from tests.polling import PAUSE_SECONDS
 from tests.server_process import ServerProcess
@@ -96,7 +97,9 @@ async def test_a_database_that_was_copied_as_described_answers_the_same_elsewher
     uris = {
         end: mongodb_uri.replace("/?", f"/{name}?") for end, name in (("SOURCE", database_name), ("TARGET", elsewhere))
     }
-    copy = partial(subprocess.run, [sys.executable, "-c", copying], check=True, capture_output=True)
+    script = tmp_path / re.search(r"(?m)^\.venv/bin/python (\w+\.py)$", page("docs/operations.md"))[1]
+    script.write_text(copying)
+    copy = partial(subprocess.run, [sys.executable, script], check=True, capture_output=True)
     await asyncio.to_thread(copy, env=os.environ | uris)
 
     server = start(elsewhere)
