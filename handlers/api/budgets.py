@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from math import inf
 from typing import Annotated, Final, Literal, Self
 from uuid import UUID
 
 from msgspec import Meta, Struct
 
-from handlers.api.policies import effective_of, limits_of_user
+from handlers.api.policies import book_of, effective_of, limits_of_user
 from handlers.bridge import Bridge
 from handlers.operations.operation import READERS, Ask, operation
 from handlers.operations.query import Paged
@@ -23,6 +25,7 @@ from storage.accounts.users import User
 from storage.policies.budgets import budgets_of, spend_by_key
 from storage.queries.money import spend_by_token
 
+_DAY_SECONDS: Final = 86_400
 Dollars = Annotated[float, Meta(ge=0)]
 
 
@@ -37,7 +40,7 @@ class BudgetUse(Struct):
     pace_usd: Annotated[Dollars, doc("What was spent a day in the last seven days.")]
     used_up_at: Annotated[
         Time | None,
-        doc("When it will be used up at that pace, or `at` if it is; null if not before its period ends."),
+        doc("When it will be used up at that pace, now if it is; null if not before its period ends."),
     ]
     resets_at: Annotated[Time | None, doc("When its period ends.")]
     reserved_usd: Annotated[Dollars, doc("Held back for calls in progress.")]
@@ -69,15 +72,14 @@ def _used_up(state: LimitState, pace_usd: float, now: datetime) -> str | None:
     left = (state.limit.maximum - state.used) / MICRO_DOLLARS
     if left <= 0:
         return format_time(now)
-    if not pace_usd or left / pace_usd * timedelta(days=1) >= timedelta(microseconds=state.reset_ns / 1000):
-        return None
-    return format_time(now + left / pace_usd * timedelta(days=1))
+    seconds = left / pace_usd * _DAY_SECONDS if pace_usd else inf
+    return None if seconds * 1e9 >= state.reset_ns else format_time(now + timedelta(seconds=seconds))
 
 
 LONGEST_PERIOD: Final = timedelta(days=31)
 PACE_DAYS: Final = 7
 AT_ONCE: Final = 100
-"""Budgets whose states are read together."""
+"""Users whose budgets are found, and budgets whose states are read, before others may run."""
 
 
 @operation("GET", "budgets", READERS, tag="limits")
@@ -90,11 +92,12 @@ async def list_budgets(ask: Ask, query: Paged) -> ListPage[BudgetUse]:
     bridge, overload, now = ask.bridge, ask.bridge.overload, ask.bridge.now()
     spent = await spend_by_token(bridge.questions, now - LONGEST_PERIOD, now)
     users = await bridge.identities.users_by_id({user for user, _ in spent})
-    budgets = _budgets(bridge, users, of_tokens=ask.user.role.sees_everything)
+    budgets = await _budgets(bridge, users, of_tokens=ask.user.role.sees_everything)
     states: list[LimitState] = []
     limits = list(budgets)
     for start in range(0, len(limits), AT_ONCE):
         states += await overload.states(limits[start : start + AT_ONCE])
+        await asyncio.sleep(0)
     states.sort(key=_part_used, reverse=True)
     paces = await _paces(bridge, users)
     page = states[query.offset : query.offset + query.limit]
@@ -108,14 +111,18 @@ async def list_budgets(ask: Ask, query: Paged) -> ListPage[BudgetUse]:
     )
 
 
-def _budgets(bridge: Bridge, users: Mapping[UUID, User], *, of_tokens: bool) -> dict[Limit, tuple[str, Applied | None]]:
+async def _budgets(
+    bridge: Bridge, users: Mapping[UUID, User], *, of_tokens: bool
+) -> dict[Limit, tuple[str, Applied | None]]:
     """The budgets that hold, with the name of whose each is, and the policy that it is from."""
     found: dict[Limit, tuple[str, Applied | None]] = {}
-    for user in users.values():
+    for number, user in enumerate(users.values()):
+        if number % AT_ONCE == 0:
+            await asyncio.sleep(0)
         for limit, applied in limits_of_user(bridge, user, effective_of(bridge, user)):
             if limit.of is Of.USER and (applied is None or applied.replaced_by is None):
                 found.setdefault(limit, (user.username, applied))
-    for one in bridge.policies.book.shared_limits():
+    for one in book_of(bridge).shared_limits():
         if of_tokens or one.limit.of is not Of.TOKEN:
             found.setdefault(one.limit, (one.source.name, one))
     return {limit: whose for limit, whose in found.items() if limit.kind is LimitKind.BUDGET}
@@ -126,7 +133,7 @@ def _part_used(state: LimitState) -> float:
 
 
 def _whose(limit: Limit) -> tuple[Of, str]:
-    """Of what a limit is, and the id: a budget of the settings and one of a policy are counted under other keys."""
+    """What a limit is of, and the id of that: budgets of the settings and of policies are counted under different keys."""
     return limit.of, limit.key.partition(":")[2]
 
 
@@ -135,6 +142,6 @@ async def _paces(bridge: Bridge, users: Mapping[UUID, User]) -> dict[tuple[Of, s
     now = bridge.now()
     spent = await spend_by_token(bridge.questions, now - timedelta(days=PACE_DAYS), now)
     binding = await bridge.identities.binding_of({token for _, token in spent})
-    wanted = [(source, part) for source, part, _ in budgets_of(bridge.policies.book)]
+    wanted = [(source, part) for source, part, _ in budgets_of(book_of(bridge))]
     by_key = spend_by_key(spent, users, [*wanted, (PolicyHolder(Level.USER), "")], binding)
     return {(of, key.partition(":")[2]): round(float(usd) / PACE_DAYS, 6) for (of, key), usd in by_key.items()}

@@ -31,7 +31,7 @@ from intercept.refusals import Rule
 from intercept.times import format_time
 from limits.limit import Limit, LimitState, Of
 from limits.policies.compiled import Applied, Level, unknown_providers
-from limits.policies.effective import Effective
+from limits.policies.effective import Effective, PolicyBook
 from limits.policies.policy import AnyPolicy, Budget, Models, Policy, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, fields_of, merge, notes_on, read_object, read_policy
 from limits.request_limits import Client
@@ -202,18 +202,28 @@ async def find_user(bridge: Bridge, name: str, caller: User) -> User:
     return user
 
 
+def book_of(bridge: Bridge) -> PolicyBook:
+    """All policies.
+
+    Raises:
+        Problem: 503, they cannot be read.
+    """
+    try:
+        return bridge.policies.book
+    except PoliciesUnknownError as error:
+        raise Problem(503, UNKNOWN, {"Retry-After": "1"}) from error
+
+
 def effective_of(bridge: Bridge, user: User, token: Token | None = None) -> Effective | None:
     """The policies that hold for calls of a user with a token.
 
     Raises:
         Problem: 503, the policies cannot be read.
     """
-    try:
-        if token is None:
-            return bridge.policies.find(Identity(user=user))
-        return bridge.policies.find(Identity(user=user, token_id=token.id, bound_by=token.bound_by))
-    except PoliciesUnknownError as error:
-        raise Problem(503, UNKNOWN, {"Retry-After": "1"}) from error
+    book_of(bridge)
+    if token is None:
+        return bridge.policies.find(Identity(user=user))
+    return bridge.policies.find(Identity(user=user, token_id=token.id, bound_by=token.bound_by))
 
 
 def limits_of_user(bridge: Bridge, user: User, effective: Effective | None) -> list[AppliedLimit]:

@@ -69,6 +69,7 @@ async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
         (40, 5, None),  # it starts again before
         (40, 0, None),
         (100, 5, "2026-12-19T12:00:00.000Z"),
+        (0, 1e-9, None),  # later than any date
     ],
 )
 def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_period_ends(used, pace, used_up_at):

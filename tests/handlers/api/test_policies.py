@@ -225,7 +225,7 @@ ME = "/api/v2/aibridge/users/me"
 @pytest.mark.gen_test
 async def test_while_the_policies_are_not_known_no_limit_is(running, monkeypatch):
     monkeypatch.setattr(running.bridge.policies.followed, "value", None)
-    for path in (f"{ME}/usage", f"{ME}/policy"):
+    for path in (f"{ME}/usage", f"{ME}/policy", "/api/v2/aibridge/budgets"):
         response = await running.request("GET", path, running.headers)
         told = (response.status, response.header("Retry-After"), json.loads(response.body))
         assert told == (503, "1", {"message": UNKNOWN}), path
