@@ -58,7 +58,7 @@ class There(NamedTuple):
     providers: Mapping[str, dict[str, Any]]
 
     def of(self, level: Level) -> Mapping[str, dict[str, Any]]:
-        """Those that have policies of a level."""
+        """The users, or the groups, whichever have policies of a level."""
         return self.groups if level is Level.GROUP else self.users
 
 
@@ -188,7 +188,10 @@ def _changes_of(body: Body, old: Mapping[str, Any]) -> tuple[list[str], Body]:
 
 
 def _changes_of_provider(body: Body, old: Mapping[str, Any]) -> tuple[list[str], Body]:
-    """The same. What the API does not show enough of to tell that it is the same is given again."""
+    """What is different of a provider, for people and for the operation that changes it.
+
+    What the API does not show enough of to tell that it is the same is given again.
+    """
     preset, keys = PRESETS[ProviderType(body["type"])], body.get("keys", [])
     usual = {"base_url": preset.url_in(body["region"]), "credential": preset.credential.value}
     shown = {field: body[field] or usual.get(field, body[field]) for field in (body.keys() & old.keys()) - SECRETS}

@@ -95,7 +95,7 @@ export default function Overview({ route, user }) {
 /** What of today and yesterday is unlike the days before, with where to look; nothing where nothing is. */
 function Unusual({ tz }) {
   const errors = useKept("errors", { q: `range:${ERRORS} tz:${tz}`, limit: 50 });
-  const [models, users] = ["model", "user"].map((by) => useKept("stats", { range: "30d", bucket: "day", tz, group_by: by, order_by: by === "user" ? "cost" : "failed", limit: 50 }));
+  const [models, users] = ["model", "user"].map((by) => useKept("stats", { range: "30d", bucket: "day", tz, group_by: by, order_by: by === "user" ? "cost" : "failed", limit: 20 }));
   const found = errors && models && users ? unusual(errors, models, users) : [];
   return found.map(({ text, link }) => html`<p class="loop unusual" key=${text}><a href=${link}>${text}</a></p>`);
 }
