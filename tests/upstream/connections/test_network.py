@@ -111,14 +111,6 @@ async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_prov
 
 
 @pytest.mark.gen_test
-async def test_the_time_of_the_handshake_is_told(client, tls_provider, trusted):  # noqa: F811
-    tls_provider.play(HI)
-    response = await client.open("POST", tls_provider.url, [], b"{}")
-    response.close()
-    assert 0 < response.connecting.tls < 2
-
-
-@pytest.mark.gen_test
 async def test_connections_through_a_proxy_and_without_are_kept_apart(client, proxy, tls_provider, trusted):  # noqa: F811
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port))
