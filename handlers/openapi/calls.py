@@ -6,7 +6,6 @@ The bodies are the provider's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID
@@ -15,22 +14,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from handlers.base import (
-    IDENTITIES_UNAVAILABLE,
-    PROVIDER_KEY,
-    SIGNED,
-    TOO_MANY_FAILURES,
     TOO_MANY_REQUESTS,
-    UNIDENTIFIED,
-    UNRECOGNISED,
 )
-from handlers.dataplane.addresses import IN_ADDRESS, UNAVAILABLE
-from handlers.dataplane.admission import BYOK_DISABLED
-from handlers.dataplane.call import NOT_RECORDABLE
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
-from handlers.dataplane.services.ownership import NOT_YOURS
-from handlers.dataplane.services.passthrough import OWN_KEY_ONLY
 from handlers.identity.credentials import KEY_HEADERS
-from handlers.lifecycle import SHUTTING_DOWN
 from handlers.openapi.parts import JSON, Described, body, header, in_path, response, shared
 from handlers.problems import problem_body
 from handlers.timer import SERVER_TIMING_HEADER
@@ -39,15 +26,9 @@ from intercept.catalog import ANTHROPIC, BY_PATH, DIALECTS, INTERACTIONS, OPENAI
 from intercept.dialects.request_bodies import MAX_MODEL
 from intercept.formats.form_data import FORM_DATA
 from limits.protection.overload import (
-    AT_CAPACITY,
-    BUDGET_EXCEEDED,
-    OUT_OF_TOKENS,
     RATE_LIMITED,
-    USER_AT_CAPACITY,
-    USER_RATE_LIMITED,
 )
 from upstream.providers.presets import ALL_ROUTES
-from upstream.providers.provider import Availability
 from upstream.routes import Audience, Route
 
 _REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
@@ -130,106 +111,31 @@ HEADERS = {
     },
 }
 
-_FINAL = ("x-should-retry",)
-# By status: why, what the message may be, and which headers come with it.
-_REFUSALS: dict[int, tuple[str, tuple[str, ...], Iterable[str]]] = {
-    400: (
-        "The provider has no key, or the body of a recorded call is not JSON or has no usable `model`.",
-        (
-            "model is required: a non-empty string",
-            f"model is too long: at most {MAX_MODEL} characters",
-            "The provider openai has no API key: set openai-key on the server.",
-            IN_ADDRESS,
-            "The path cannot be served: it has an empty segment.",
-        ),
-        _FINAL,
-    ),
-    401: (
-        "There is no valid token.",
-        (UNIDENTIFIED, UNRECOGNISED, PROVIDER_KEY, SIGNED),
-        ("WWW-Authenticate", *_FINAL),
-    ),
-    403: (
-        "The user's budget is used up; or the provider's key is the user's own and that is not allowed, or it has to be.",
-        (BYOK_DISABLED, OWN_KEY_ONLY, BUDGET_EXCEEDED.format("50.00")),
-        _FINAL,
-    ),
-    404: (
-        "There is no such provider, it has no such route, or the response is not the user's.",
-        (
-            "provider not found; configured providers: anthropic, openai",
-            "route not supported: POST /v1/audio",
-            NOT_YOURS,
-        ),
-        _FINAL,
-    ),
-    413: ("The body is too large.", ("The request body is larger than the allowed 67108864 bytes.",), _FINAL),
-    415: (
-        "The body is compressed, or its text encoded, in a way that is not read.",
-        ("Content-Encoding 'br' is not supported in requests: allowed are gzip, x-gzip, zstd.",),
-        _FINAL,
-    ),
-    426: ("The request asks for a WebSocket.", ("WebSocket is not supported here: use HTTP streaming.",), ()),
-    429: (
-        "Too many requests of this token or user, too many tokens used, or too many tokens from this address that are not valid.",
-        (
-            f"{RATE_LIMITED} This token has started 60 of 60 requests in 1m0s; the next request may start in 13s.",
-            TOO_MANY_FAILURES,
-            f"{USER_RATE_LIMITED} You have started 300 of 300 requests in 1m0s; the next request may start in 13s.",
-            f"{USER_AT_CAPACITY} You have 8 of 8 requests in progress.",
-            f"{OUT_OF_TOKENS} You have used 100,250 of 100,000 tokens in 1m0s; the next request may start in 13s.",
-        ),
-        _WAIT,
-    ),
-    500: ("An internal error; the log has the details.", ("Internal Server Error",), ()),
-    502: (
-        "The provider cannot be reached, or closed the connection before its response.",
-        ("openai: no connection to the provider: it refused the connection.",),
-        (),
-    ),
-    503: (
-        "Not now: stopping, full, the database unavailable, an open circuit, or a disabled provider.",
-        (
-            UNAVAILABLE[Availability.DISABLED].format("openai"),
-            SHUTTING_DOWN,
-            AT_CAPACITY,
-            IDENTITIES_UNAVAILABLE,
-            NOT_RECORDABLE,
-            "circuit breaker is open",
-        ),
-        _WAIT,
-    ),
-    504: (
-        "The provider sent nothing for too long.",
-        ("openai: the provider sent nothing for longer than the idle timeout.",),
-        (),
-    ),
-}
+WHY = (
+    "A refusal of the bridge, or the provider's own answer with any body. The rules of refusals with their statuses are in "
+    "`GET /api/v2/aibridge/vocabulary`. Without a rule: 500 is an internal error, 502 that the provider cannot be reached or "
+    "closed the connection, 503 also an open circuit, 504 that the provider sent nothing for too long."
+)
 
 
-def _refusal(kind: str, status: int) -> Described:
+def _refusal(kind: str) -> Described:
     """An error of the bridge; the provider's own response may have the same status, and any body."""
     dialects = _KINDS[kind]
-    why, messages, headers = _REFUSALS[status]
     ours = [{"$ref": f"#/components/schemas/{dialect.error.__name__}"} for dialect in dialects]
     examples = {
-        f"{dialect.name}{number}": msgspec.json.decode(problem_body(dialect, status, message, _REQUEST_ID))
+        dialect.name: msgspec.json.decode(problem_body(dialect, TOO_MANY_REQUESTS, RATE_LIMITED, _REQUEST_ID))
         for dialect in dialects
-        for number, message in enumerate(messages, start=1)
     }
     content = {JSON: body({"anyOf": [*ours, {"description": "The provider's own."}]}, **examples)}
-    family = [name for dialect in dialects for name in _limit_headers(dialect)] if status == TOO_MANY_REQUESTS else []
-    kinds = list(filter(None, [dialect.error_type_header for dialect in dialects]))
-    described_as = (
-        dialects[0].request_id_header,
-        INTERCEPTION_HEADER,
-        SERVER_TIMING_HEADER,
-        *headers,
-        *kinds,
-        *RATE,
-        *family,
+    of_dialects = [
+        name
+        for one in dialects
+        for name in (one.request_id_header, one.error_type_header, *_limit_headers(one))
+        if name
+    ]
+    return response(
+        WHY, content, named("WWW-Authenticate", INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *_WAIT, *RATE, *of_dialects)
     )
-    return response(why, content, named(*described_as))
 
 
 def named(*names: str) -> dict[str, Described]:
@@ -237,7 +143,12 @@ def named(*names: str) -> dict[str, Described]:
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
 
 
-ERRORS = {f"{kind}{status}": _refusal(kind, status) for kind in _KINDS for status in _REFUSALS}
+ERRORS = {kind: _refusal(kind) for kind in _KINDS}
+
+
+def _refused(kind: str) -> Described:
+    """The responses of a route that the bridge itself may give."""
+    return {"4XX": shared(kind), "5XX": shared(kind)}
 
 
 PREFIXES = ("/api/v2/aibridge/{provider}", "/api/experimental/aibridge/{provider}")
@@ -258,10 +169,6 @@ class Call(Struct):
     model: Annotated[str, Meta(min_length=1, max_length=MAX_MODEL, pattern=r"\S")]
     stream: bool | UnsetType | None = UNSET
 
-
-_OF_ALL = (400, 401, 403, 404, 413, 429, 500, 502, 503, 504)
-_OF_A_SOCKET = (401, 403, 404, 413, 426, 429, 500, 503)
-_OF_RECORDED = (400, 401, 403, 404, 413, 415, 429, 500, 502, 503, 504)
 
 _TEXT = Annotated[str, Meta(min_length=1)]
 PARAMETERS = {
@@ -302,33 +209,34 @@ def _recorded(route: Route, kind: str) -> Described:
     elif route.api not in BY_PATH.values():
         example = {"model": "demo", "input": "Hello"}
     recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
-    responses = {str(status): shared(f"{kind}{status}") for status in _OF_RECORDED}
-    responses["408"] = shared("LateBody")
     kinds: Described = {
         JSON: {"schema": dict[str, Any]},
         route.dialect.stream_type: {"schema": str if route.dialect.stream_type == EVENTS else bytes},
     }
-    responses["200"] = response("The provider's response, each piece as soon as it arrives.", kinds, recorded)
+    responses = {
+        "200": response("The provider's response, each piece as soon as it arrives.", kinds, recorded),
+        **_refused(kind),
+        "default": _OWN | {"headers": recorded},
+    }
     files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
         "summary": "A recorded call",
         "description": "Nothing goes to the provider before the record is acknowledged.",
         "security": SECURITY,
         "requestBody": {"required": True, "content": {JSON: _call_body(route, example)} | files},
-        "responses": responses | {"default": _OWN | {"headers": recorded}},
+        "responses": responses,
     }
     return {"post": operation}
 
 
 def _passed_on(kind: str, route: Route) -> Described:
-    responses = {str(status): shared(f"{kind}{status}") for status in _OF_ALL} | {"default": _OWN}
     operation: Described = {
         "summary": "Passed on, not recorded",
         "description": _FOR_WHOM[route.audience],
         "security": SECURITY,
-        "responses": responses,
+        "responses": _refused(kind) | {"default": _OWN},
     }
-    with_body = operation | {"requestBody": {"content": _ANY}, "responses": responses | {"408": shared("LateBody")}}
+    with_body = operation | {"requestBody": {"content": _ANY}}
     return {method.lower(): with_body if method == "POST" else operation for method in route.methods}
 
 
@@ -336,8 +244,7 @@ _SOCKET: Described = {
     "summary": "A WebSocket for responses, each of which is recorded",
     "description": "Of the types `openai` and `azure`, unless a setting is off. Others refuse it.",
     "security": SECURITY,
-    "responses": {"101": {"description": "It is open. `X-AI-Bridge-WebSocket-Id` is its id."}}
-    | {str(status): shared(f"OpenAI{status}") for status in _OF_A_SOCKET},
+    "responses": {"101": {"description": "It is open. `X-AI-Bridge-WebSocket-Id` is its id."}} | _refused("OpenAI"),
 }
 
 
@@ -367,7 +274,7 @@ _ROOT = {
                 "description": "The provider is configured.",
                 "headers": named(SERVER_TIMING_HEADER, *RATE),
             },
-            **{str(status): shared(f"OpenAI{status}") for status in (404, 429, 500, 503)},
+            **_refused("OpenAI"),
         },
     },
 }

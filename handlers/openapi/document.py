@@ -63,14 +63,12 @@ TAGS: Final = {
     "demo company": "An invented company, to look around in.",
     "data plane": "Calls to providers, for AI clients.",
     "operation": "Health and metrics, for operators; without a token.",
-    "dashboard": "A web page.",
 }
 # What is described beside operations, by tag.
 _OTHERS: Final = {
     "users": others.SIGN_IN,
     "data plane": calls.PATHS,
     "operation": others.PROBES,
-    "dashboard": others.PAGES,
 }
 _METHODS: Final = frozenset({"get", "head", "post", "put", "patch", "delete"})
 

@@ -1,4 +1,4 @@
-"""What is no operation of the control plane: signing in, programs that ask for a token, probes, and pages. For everybody."""
+"""What programs ask that is no operation of the control plane: signing in, asking for a token, and probes. For everybody."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, SIGN_OUT_HEADER, TOKEN_OFF
-from handlers.api.sign_in.single_sign_on import BEGIN, CALLBACK, NO_PROVIDER
 from handlers.base import UNRECOGNISED
 from handlers.monitoring.health import Health, Readiness
 from handlers.openapi.parts import (
@@ -16,10 +15,8 @@ from handlers.openapi.parts import (
     body,
     header,
     header_parameter,
-    in_path,
     json_response,
     problem,
-    query,
     response,
     retriable,
     shared,
@@ -32,10 +29,6 @@ _SIGN_OUT = header(
     "Where the browser goes to be signed out of the OpenID provider too, with `oidc-sign-out`.",
     "https://id.example/logout?client_id=ai-bridge",
 )
-_REDIRECT = {
-    "303": {"description": "A redirect.", "headers": {"Location": header(str, "Where to.", "/#/overview"), **_COOKIE}},
-    "404": problem("There is no provider.", NO_PROVIDER),
-}
 _WITH_BODY = {
     "408": shared("LateBody"),
     "413": problem(f"The body has more than {MAX_BODY_BYTES} bytes."),
@@ -44,14 +37,6 @@ _WITH_BODY = {
     "503": shared("Unavailable"),
 }
 _TAG = {"Etag": header(str, "Changes with what is sent.", '"5e0d1f2b3c4a5968"')}
-_IF_NONE_MATCH = header_parameter("If-None-Match", str, "The `Etag` of an earlier response.")
-_UNCHANGED = {"304": {"description": "Not changed since the response with this `Etag`."}}
-_HTML = {"text/html": {"schema": str}}
-_PAGE = {
-    "200": response("The page.", _HTML, _TAG),
-    "503": response("What it needs of other packages is not installed.", _HTML, _TAG),
-    **_UNCHANGED,
-}
 _METRIC = 'coder_aibridged_interceptions_inflight{model="gpt-5",provider="openai",route="/v1/responses"} 1.0\n'
 
 
@@ -128,29 +113,6 @@ SIGN_IN: dict[str, Described] = {
     "/api/v2/aibridge/sign-in": _read(
         "getSignIn", "The ways to sign in", "For the page.", {"200": json_response("The ways.", SignInWays)}
     ),
-    BEGIN: {
-        "get": _public(
-            "beginSignIn",
-            "Sign in at the OpenID provider",
-            "For browsers. Redirects to the provider, or back to the page if the provider is unavailable.",
-            _REDIRECT,
-            query(
-                "view", str, "What the dashboard shows afterwards, as it stands behind `#/`.", example="interceptions"
-            ),
-        )
-    },
-    CALLBACK: {
-        "get": _public(
-            "endSignInElsewhere",
-            "Finish a sign-in at the OpenID provider",
-            "For browsers. Redirects to the dashboard, with a session or with a word for the reason why there is none.",
-            _REDIRECT,
-            query("code", str, "The provider's code."),
-            query("state", str, "What the sign-in was begun with."),
-            query("iss", str, "The provider (RFC 9207)."),
-            query("error", str, "Why nobody signed in (RFC 6749)."),
-        )
-    },
     "/api/v2/aibridge/device/code": _form(
         "beginDevice",
         "Request a token, which a user has to allow",
@@ -192,29 +154,10 @@ PROBES: dict[str, Described] = {
         "getDescription",
         "This description",
         "The description of all routes.",
-        {"200": response("OpenAPI 3.1.", {JSON: {"schema": dict[str, Any]}}, _TAG), **_UNCHANGED},
-        _IF_NONE_MATCH,
-    ),
-}
-PAGES: dict[str, Described] = {
-    "/": _read("getDashboard", "The dashboard", "It shows what the operations above tell.", _PAGE, _IF_NONE_MATCH),
-    "/docs": _read(
-        "getDocs",
-        "This description as a page",
-        "Each operation with its fields and examples, to try in a browser that has signed in.",
-        _PAGE,
-        _IF_NONE_MATCH,
-    ),
-    "/dashboard/{file}": _read(
-        "getDashboardFile",
-        "A file of the dashboard",
-        "Scripts, styles, pictures. Pages name them with an edition before the path, which changes with any file.",
         {
-            "200": response("The file.", {"*/*": {}}, _TAG),
-            "404": problem("There is no such file."),
-            **_UNCHANGED,
+            "200": response("OpenAPI 3.1.", {JSON: {"schema": dict[str, Any]}}, _TAG),
+            "304": {"description": "Not changed since the response with this `Etag`."},
         },
-        in_path("file", str, "Its path; it may have slashes, and an edition before it."),
-        _IF_NONE_MATCH,
+        header_parameter("If-None-Match", str, "The `Etag` of an earlier response."),
     ),
 }

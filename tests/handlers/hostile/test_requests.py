@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from handlers.api.sign_in.sign_in import FOREIGN
 from handlers.identity.credentials import SESSION_COOKIE
 from tests.examples import examples
-from tests.handlers.contract import DATA, Contract
+from tests.handlers.contract import CONTROL, DATA, Contract
 
 UNREADABLE_VALUES = (
     *("http://[", "http://[::1", "http://]", "http://[::1]x", "http://a:99999", "http://a:b", "https://\u2100.example"),
@@ -82,7 +82,12 @@ values = st.sampled_from(UNREADABLE_VALUES) | st.text(
     st.characters(max_codepoint=0xFF, exclude_characters="\r\n\0"), max_size=40
 )
 octets = st.binary(max_size=20) | values.map(lambda value: value.encode())
-OPERATIONS = [
+OF_BROWSERS = [
+    *(("GET", path, ()) for path in ("/", "/docs", "/dashboard/{file}")),
+    ("GET", f"{CONTROL}/sign-in/oidc", ("view",)),
+    ("GET", f"{CONTROL}/sign-in/oidc/callback", ("code", "state", "iss", "error")),
+]
+OPERATIONS = OF_BROWSERS + [
     (method, path, tuple(one["name"] for one in parameters if one["in"] == "query"))
     for method, path, _, parameters in Contract().operations()
     if not path.startswith((DATA, "/api/experimental"))
