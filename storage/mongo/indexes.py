@@ -269,6 +269,11 @@ _RETAINED = {
 }
 _MAX_SECONDS = 2**31 - 1
 
+# A page reads them as of one moment with others. MongoDB refuses that for some milliseconds after a collection was made, so
+# the first write does not make it.
+_WITHOUT_INDEXES = ("derived",)
+
+_NAMESPACE_EXISTS = 48
 _INDEX_MISSING = {26, 27}  # NamespaceNotFound, IndexNotFound
 _INDEX_DIFFERS = 85  # IndexOptionsConflict
 _KEYS_DIFFER = 86  # IndexKeySpecsConflict
@@ -277,11 +282,21 @@ _log = logging.getLogger(__name__)
 
 
 async def make_indexes(database: AsyncIOMotorDatabase[dict[str, Any]], retention: timedelta | None) -> None:
-    """Create missing indexes, and set how long documents are kept; None keeps them forever."""
+    """Create missing collections and indexes, and set how long documents are kept; None keeps them forever."""
     with pymongo.timeout(INDEX_SECONDS), _log_if_slow():
         for name in INDEXES:
             await make_indexes_of(database, name)
+        for name in _WITHOUT_INDEXES:
+            await _make(database, name)
         await set_retention(database, retention)
+
+
+async def _make(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:
+    try:
+        await database.create_collection(name, check_exists=False)
+    except OperationFailure as error:
+        if error.code != _NAMESPACE_EXISTS:
+            raise
 
 
 async def make_indexes_of(database: AsyncIOMotorDatabase[dict[str, Any]], name: str) -> None:

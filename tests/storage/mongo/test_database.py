@@ -23,6 +23,8 @@ async def test_many_may_prepare_a_new_database_at_once_which_is_waited_for_and_s
     await database.interceptions.drop()
     await asyncio.gather(*(database.prepare(retention=None) for _ in range(3)))
     assert await indexes(database) == made
+    # The first write would make it, and the pages that read it be refused for a moment.
+    assert "derived" in await database._database.list_collection_names()
     monkeypatch.setattr("storage.mongo.indexes._LONG_SECONDS", 0)
     with caplog.at_level("INFO"):
         await database.prepare(retention=None)
