@@ -39,7 +39,7 @@ from tests.server_process import PatientServerProcess
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
 AT_ONCE = 8
 # Views that ask again every few seconds do so sooner, but not before a busy server has answered.
-SOON = "const every = setInterval; window.setInterval = (ask, pause) => every(ask, Math.min(pause, Math.max(pause / 10, 500)))"
+SOON = "const every = setInterval; window.setInterval = (ask, pause) => every(ask, Math.min(pause, Math.max(pause / 5, 1000)))"
 START_SECONDS = 150  # beside browsers of other tests
 API = "/api/v2/aibridge"
 

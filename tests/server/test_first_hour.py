@@ -86,7 +86,7 @@ class Reader:
                 command, cwd=self._folder, env=self._environ, capture_output=True, text=True, timeout=60, check=False
             )
             code, printed, said = ran.returncode, ran.stdout, ran.stderr
-        assert code == 0, f"{line}\n{printed}{said}"
+        assert code == 0, f"{line}\n{printed}{said}{''.join(self.log.so_far())}"
         return printed
 
     def _start(self, line):
@@ -100,8 +100,8 @@ class Reader:
             text=True,
             start_new_session=True,
         )
-        self.said, log = Lines(self._server.stdout), Lines(self._server.stderr)
-        log.find("AI Bridge is listening on")
+        self.said, self.log = Lines(self._server.stdout), Lines(self._server.stderr)
+        self.log.find("AI Bridge is listening on")
 
     def stop(self):
         if self._server is not None:
@@ -130,7 +130,7 @@ def test_every_command_of_the_readme_works_as_written(reader):
     printed = [line for line in reader.said.so_far() if line.startswith("curl ")]
     assert len(printed) == 4
     with ThreadPoolExecutor() as pool:  # each call takes two seconds, at the pace of a model
-        list(pool.map(lambda line: reader.run(line.replace("curl ", "curl -sSf ")), printed))
+        list(pool.map(lambda line: reader.run(line.replace("curl ", "curl -sS --fail-with-body ")), printed))
     reader.follow(others)
 
 

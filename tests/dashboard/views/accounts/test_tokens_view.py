@@ -43,6 +43,8 @@ def test_everybody_creates_copies_and_is_refused_tokens_until_they_are_removed(p
     ends = [text.endswith(", never expires") for text in page.texts(".token .quiet")]
     assert ends == [True, False, True]
     page.refused.append("401")
+    page.find(".form input").send_keys("too late")
     site.send(site.user(role=Role.OWNER)[1], "DELETE", f"users/{name}")
-    page.find(".form input").send_keys("too late", Keys.ENTER)
+    # Wherever the focus is: what the page asks by itself may have been refused before.
+    page.type(Keys.ENTER)
     page.find("#token")
