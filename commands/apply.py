@@ -32,7 +32,7 @@ Body = dict[str, Any]
 Compare = Callable[[Body, Mapping[str, Any]], tuple[list[str], Body]]
 
 
-class Kind(NamedTuple):
+class Section(NamedTuple):
     """A kind of things: its noun, the path of its list, the part of the path of one, and the field with its name."""
 
     noun: str
@@ -44,9 +44,9 @@ class Kind(NamedTuple):
 SECRETS = frozenset({*FIELDS_OF_FILES.values(), "keys"})
 """The fields of a provider that are not shown, neither by the API nor here."""
 
-USER = Kind("user", "users", "name", "username")
-GROUP = Kind("group", "groups", "group", "name")
-PROVIDER = Kind("provider", "providers", "name", "name")
+USER = Section("user", "users", "name", "username")
+GROUP = Section("group", "groups", "group", "name")
+PROVIDER = Section("provider", "providers", "name", "name")
 
 
 class There(NamedTuple):
@@ -215,7 +215,7 @@ def _changes_of_provider(body: Body, old: Mapping[str, Any]) -> tuple[list[str],
 class _Section(NamedTuple):
     """A section of the file: the fields of what it names, None if it is missing, and what there is of it."""
 
-    kind: Kind
+    kind: Section
     bodies: Mapping[str, Body] | None
     there: Mapping[str, dict[str, Any]]
     said: Mapping[str, str] = {}

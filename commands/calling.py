@@ -21,9 +21,9 @@ from uuid import UUID
 import click
 import msgspec
 
-from commands.command import identities_of, managed_providers, now, run
-from commands.login import UnreachableError, checked_url, kept_token, send, shorten
-from handlers.bridge import Bridge
+from commands.command import identities_of, now, run
+from commands.login import NoAnswerError, checked_url, kept_token, send, shorten
+from handlers.bridge import Bridge, managed_providers
 from handlers.operations.operation import NOTE_HEADER, Ask, Download, Noted, Operation, Pieces, Tagged
 from handlers.operations.problems import problem_of
 from handlers.operations.query import read_query
@@ -183,7 +183,7 @@ class _Untold(_Missing):
         """Leave it."""
 
 
-class _Named(NamedTuple):
+class _NamedProviders(NamedTuple):
     """Providers of which only the names are known."""
 
     table: ProviderTable
@@ -191,14 +191,14 @@ class _Named(NamedTuple):
 
 async def _bridge(settings: Settings, database: Database, further: Mapping[str, Any]) -> Bridge:
     """A bridge of the parts that need the database alone, and of further ones."""
-    identities, managed = identities_of(database), managed_providers(database, settings)
+    identities, managed = identities_of(database), managed_providers(database, settings, now)
     groups, uses = Groups(database, identities, now=now), TokenUses(database, now=now, monotonic=monotonic)
     stored = [one.spec.name for one in await managed.list_all()]
     names = [*(one.name for one in settings.providers), *stored, ProviderType.DEMO]
     parts: dict[str, Any] = {
         "settings": settings,
         "database": database,
-        "routing": _Named(ProviderTable(dict.fromkeys(names), {})),  # type: ignore[arg-type]
+        "routing": _NamedProviders(ProviderTable(dict.fromkeys(names), {})),  # type: ignore[arg-type]
         "managed": managed,
         "identities": identities,
         "groups": groups,
@@ -309,7 +309,7 @@ def _call_there(
     try:
         response = send(request, ANSWER_SECONDS)
     except (OSError, HTTPException) as error:
-        raise UnreachableError(address, error) from error
+        raise NoAnswerError(address, error) from error
     with response:
         if isinstance(response, HTTPError):
             raise _refusal(address, response.code, _read(response, address, MAX_ERROR_BYTES))
@@ -323,7 +323,7 @@ def _read(response: HTTPResponse | HTTPError, address: str, most: int | None = N
     try:
         return response.read() if most is None else response.read(most)
     except (OSError, HTTPException) as error:
-        raise UnreachableError(address, error) from error
+        raise NoAnswerError(address, error) from error
 
 
 def _refusal(address: str, status: int, body: bytes) -> RefusedError:

@@ -13,17 +13,13 @@ import click
 
 from commands.servers import warning
 from resources.prices import read_day_or_time
-from resources.providers import check_provider
 from settings import Settings, SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.accounts.identities import Identities
 from storage.accounts.users import IdentityError, milliseconds
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.embedded import EmbeddedMongoDB, EmbeddedUnavailableError, running_uri
-from storage.providers.managed import ManagedProviders
-from storage.providers.sealing import Sealer
 from storage.queries.paging import UnknownCursorError
-from upstream.credentials.access import credential_hint
 
 T = TypeVar("T")
 Command = Callable[..., None]
@@ -84,12 +80,6 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 def identities_of(database: Database) -> Identities:
     """The users and tokens of a database."""
     return Identities(database, now=now, monotonic=monotonic)
-
-
-def managed_providers(database: Database, settings: Settings) -> ManagedProviders:
-    """The providers of a database, and what seals their keys."""
-    sealer = Sealer(settings.encryption_keys)
-    return ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now)
 
 
 def now() -> datetime:

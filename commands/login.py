@@ -33,7 +33,7 @@ _SLOWER_SECONDS = 5
 _OK, _UNAVAILABLE = 200, 503
 
 
-class UnreachableError(click.ClickException):
+class NoAnswerError(click.ClickException):
     """The bridge does not answer."""
 
     def __init__(self, address: str, error: Exception) -> None:
@@ -96,7 +96,7 @@ def _poll(address: str, codes: Mapping[str, Any]) -> dict[str, Any]:
         time.sleep(interval)
         try:
             response = _post(address, "token", form)
-        except UnreachableError as error:  # it may be starting again (RFC 8628, section 3.5)
+        except NoAnswerError as error:  # it may be starting again (RFC 8628, section 3.5)
             if not unreachable:
                 click.echo(f"{error}. It is asked again until the code expires.", err=True)
             unreachable = str(error)
@@ -143,7 +143,7 @@ def _post(address: str, what: str, form: Mapping[str, str]) -> dict[str, Any]:
         with send(request, ANSWER_SECONDS) as response:
             status, body = response.status, response.read(MAX_RESPONSE_BYTES)
     except (OSError, HTTPException) as error:
-        raise UnreachableError(address, error) from error
+        raise NoAnswerError(address, error) from error
     try:
         decoded = json.loads(body)
     except (ValueError, RecursionError):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 
-from commands.command import managed_providers, now, run
+from commands.command import now, run
+from handlers.bridge import managed_providers
 from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.alerts.webhooks import Webhooks
@@ -26,7 +27,7 @@ def reseal() -> None:
     settings = settings_of(click.get_current_context())
 
     async def again(database: Database) -> int:
-        managed = managed_providers(database, settings)
+        managed = managed_providers(database, settings, now)
         return await managed.reseal() + await Webhooks(database, managed.sealer, now=now).reseal()
 
     try:

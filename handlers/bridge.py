@@ -25,6 +25,7 @@ from limits.protection.concurrency import UserShares
 from limits.protection.failures import Failures
 from limits.protection.mixin import client_key
 from limits.protection.overload import OverloadProtection
+from resources.providers import check_provider
 from runtime.jobs import Jobs
 from settings import Settings
 from storage.accounts.authentication import ActiveTokens
@@ -48,6 +49,7 @@ from storage.policies.followed import FollowedPolicies
 from storage.prices.own_prices import KeptPrices
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
+from storage.providers.sealing import Sealer
 from storage.queries.accounts import People, Tokens
 from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
@@ -55,6 +57,7 @@ from storage.queries.sessions import Sessions
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from upstream.client import UpstreamClient
+from upstream.credentials.access import credential_hint
 from upstream.credentials.keys import KeyPool
 from upstream.providers.provider import Provider
 from upstream.providers.table import Routing
@@ -166,3 +169,9 @@ class Bridge:
         self.note_refusal(
             Refusal(rule=error.rule, status=error.status, client_ip=client_key(remote_ip), message=error.message)
         )
+
+
+def managed_providers(database: Database, settings: Settings, now: Callable[[], datetime]) -> ManagedProviders:
+    """The providers of a database, as they are changed, and what seals their keys."""
+    sealer = Sealer(settings.encryption_keys)
+    return ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now)

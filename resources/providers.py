@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 from limits.protection.circuit_breaker import CircuitState
 from resources.bodies import Body, OtherReaders, Readers, one_of, read_switch
 from resources.fields import Count, Time, doc
-from settings.kinds import AWS_ACCESS_KEY, BASE_URL, NO_PROXY, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, Kind
+from settings.kinds import AWS_ACCESS_KEY, BASE_URL, NO_PROXY, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, SettingKind
 from storage.providers.documents import MAX_KEYS, SECRETS, GivenKey, KeptKey, NewKey, ProviderSpec
 from upstream.connections.network import make_tls_of_texts
 from upstream.credentials.access import Credential
@@ -36,7 +36,7 @@ NOT_FREE = ("configured", "performance")
 """Names that are reserved by other paths."""
 
 
-def _of_kind(kind: Kind[Any], most: int = 200) -> Callable[[str], str]:
+def _of_kind(kind: SettingKind[Any], most: int = 200) -> Callable[[str], str]:
     def read(text: str) -> str:
         allowed = f"must be {kind.allowed}, of at most {most} characters"
         if len(text) > most:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from handlers.api.limits import report
-from handlers.bridge import Bridge
+from handlers.bridge import Bridge, managed_providers
 from handlers.dataplane.shared import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
 from handlers.monitoring.metrics import LoopLag
@@ -24,7 +24,7 @@ from runtime.authority import WorkerAuthority
 from runtime.demo import DemoDatabase
 from runtime.factories import known_secrets, make_breakers, make_cluster, make_openid, make_overload
 from runtime.process import Process, now
-from runtime.provider_table import follow_providers, make_managed_providers
+from runtime.provider_table import follow_providers
 from runtime.restored_budgets import RestoredBudgets, open_policies
 from runtime.storage import (
     make_identities,
@@ -108,7 +108,7 @@ async def assemble(process: Process, providers: list[Provider]) -> Bridge:
     process.start("left_calls", partial(left_calls.watch, database, membership))
     recorder = await open_recorder(process, providers)
     secrets = known_secrets(settings)
-    managed = make_managed_providers(settings, database, now)
+    managed = managed_providers(database, settings, now)
     followed = await follow_providers(settings, managed, routing, secrets, recorder.set_providers)
     prices = await follow_prices(database, recorder)
     upstream = open_upstream(process)

@@ -7,13 +7,12 @@ from dataclasses import replace
 from time import monotonic, monotonic_ns
 from typing import Final
 
-from handlers.bridge import Bridge
+from handlers.bridge import Bridge, managed_providers
 from handlers.identity.access_recorder import AccessRecorder
 from handlers.key_health import KeyHealth
 from handlers.lifecycle import Lifecycle
 from limits.protection.overload import OverloadProtection
 from runtime.process import now
-from runtime.provider_table import make_managed_providers
 from runtime.restored_budgets import RestoredBudgets
 from storage.accounts.audit import AccessTrail
 from storage.accounts.groups import Groups, follow_group_names
@@ -105,7 +104,7 @@ class DemoDatabase:
             real,
             real=real,
             routing=routing,
-            managed=make_managed_providers(real.settings, database, now),
+            managed=managed_providers(database, real.settings, now),
             key_health=KeyHealth(routing, lambda: ()),
             database=database,
             identities=identities,

@@ -5,23 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from urllib.parse import quote
 
 from intercept.secrets import KnownSecrets
-from resources.providers import check_provider
 from runtime.factories import make_network, make_provider
 from runtime.logs import hide_in_logs
 from runtime.process import now as wall_clock
 from settings import ProviderSettings, Settings
 from settings.kinds import AWS_ACCESS_KEY
-from storage.mongo.database import Database
 from storage.mongo.followed import Followed
 from storage.providers.documents import StoredProvider
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import Sealer, SealError
 from upstream.connections.network import Network, make_tls_of_texts
-from upstream.credentials.access import Credential, credential_hint
+from upstream.credentials.access import Credential
 from upstream.providers.presets import PRESETS, ProviderType
 from upstream.providers.provider import Availability, Provider, ProviderSource, find_fault
 from upstream.providers.table import Routing
@@ -101,12 +98,6 @@ class ManagedRouting:
             except SealError as error:
                 _log.warning("key %d of the provider %s cannot be opened: %s", number, stored.spec.name, error)
         return tuple(keys)
-
-
-def make_managed_providers(settings: Settings, database: Database, now: Callable[[], datetime]) -> ManagedProviders:
-    """The providers of a database, as they are changed."""
-    sealer = Sealer(settings.encryption_keys)
-    return ManagedProviders(database, sealer, check=check_provider, hint=credential_hint, now=now)
 
 
 async def follow_providers(

@@ -31,7 +31,7 @@ class ChangedError(Exception):
     """A file is not what was installed. The text says which one."""
 
 
-class File(NamedTuple):
+class InstalledFile(NamedTuple):
     """A file below the folder of packages, and what changes when it does."""
 
     path: str
@@ -137,7 +137,7 @@ def _stems(entries: Iterable[str]) -> frozenset[str]:
     return frozenset(entry.partition(".")[0] for entry in entries if not entry.endswith(".dist-info"))
 
 
-def _files(folder: Path, entries: Iterable[str]) -> list[File]:
+def _files(folder: Path, entries: Iterable[str]) -> list[InstalledFile]:
     """The files of these entries, and of others that would be imported under the same names."""
     wanted, stems, files = frozenset(entries), _stems(entries), []
     folders = [(str(folder), "")]
@@ -153,7 +153,7 @@ def _files(folder: Path, entries: Iterable[str]) -> list[File]:
                     continue
                 status = entry.stat()
                 times = (status.st_mtime_ns, status.st_ctime_ns)
-                files.append(File(prefix + entry.name, status.st_size, *times, status.st_ino))
+                files.append(InstalledFile(prefix + entry.name, status.st_size, *times, status.st_ino))
     return sorted(files)
 
 
@@ -171,7 +171,7 @@ def _check(folder: Path, path: str, hashes: Mapping[str, str]) -> None:
         raise ChangedError(f"{folder / path} was changed: the RECORD of its package has another hash")
 
 
-def _state(files: Iterable[File], infos: Iterable[str]) -> str:
+def _state(files: Iterable[InstalledFile], infos: Iterable[str]) -> str:
     """What is another one as soon as anything that was verified is."""
     return hashlib.sha256(json.dumps([sys.version, list(infos), list(files)]).encode()).hexdigest()
 

@@ -51,7 +51,7 @@ def scrubbed(uri: str) -> str:
 
 
 @dataclass(frozen=True)
-class Kind(click.ParamType[T]):
+class SettingKind(click.ParamType[T]):
     """A kind of value, as click takes it.
 
     `parse` raises ValueError, OverflowError or RecursionError for a text that is not allowed; `allowed` completes the
@@ -123,15 +123,15 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def choice(options: type[E], *left_out: E) -> Kind[E]:
+def choice(options: type[E], *left_out: E) -> SettingKind[E]:
     """One of the values of an enumeration, but for those that are `left_out`."""
     names = [option.value for option in options if option not in left_out]
-    return Kind("|".join(names), " or ".join(names), lambda text: options(require(text, names.__contains__)))
+    return SettingKind("|".join(names), " or ".join(names), lambda text: options(require(text, names.__contains__)))
 
 
-def optional(kind: Kind[T]) -> Kind[T | None]:
+def optional(kind: SettingKind[T]) -> SettingKind[T | None]:
     """Make a kind that also takes an empty text, which is None."""
-    return Kind(kind.name, kind.allowed, lambda text: kind.parse(text) if text else None, kind.echo)
+    return SettingKind(kind.name, kind.allowed, lambda text: kind.parse(text) if text else None, kind.echo)
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -248,55 +248,65 @@ def _aws_access_key(text: str) -> AwsKeys:
     return AwsKeys(key_id, secret, token)
 
 
-SWITCH = Kind("true|false", "true or false", _switch)
-MONEY = Kind("USD", "an amount in dollars such as 50 or 0.25, 0 (off) or more", _money)
-TIME_ZONE = Kind("ZONE", "the name of a time zone such as UTC or Europe/Berlin", _time_zone)
-LIMIT = Kind("N", "a whole number, 0 (off) or more", _whole)
-POSITIVE = Kind("N", "a whole number, 1 or more", _positive(_whole))
-WORKERS = Kind("N", "a whole number from 1 to 256", lambda text: require(_whole(text), lambda it: 1 <= it <= 256))  # noqa: PLR2004 - more are a mistake
-SIZE = Kind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", _positive(_size))
+SWITCH = SettingKind("true|false", "true or false", _switch)
+MONEY = SettingKind("USD", "an amount in dollars such as 50 or 0.25, 0 (off) or more", _money)
+TIME_ZONE = SettingKind("ZONE", "the name of a time zone such as UTC or Europe/Berlin", _time_zone)
+LIMIT = SettingKind("N", "a whole number, 0 (off) or more", _whole)
+POSITIVE = SettingKind("N", "a whole number, 1 or more", _positive(_whole))
+WORKERS = SettingKind(
+    "N",
+    "a whole number from 1 to 256",
+    lambda text: require(_whole(text), lambda it: 1 <= it <= 256),  # noqa: PLR2004 - more are a mistake
+)
+SIZE = SettingKind("SIZE", "a size of 1 byte or more, such as 67108864 or 64MiB", _positive(_size))
 _DURATIONS = "such as 500ms, 30s, 10m, 1h30m or 60d, up to 3650d"
-DURATION = Kind("DURATION", f"0 or a duration {_DURATIONS}", _duration)
-POSITIVE_DURATION = Kind("DURATION", f"a duration longer than 0, {_DURATIONS}", _positive(_duration))
-ADDRESS = Kind("HOST:PORT", "HOST:PORT with a port from 0 to 65535 and an IPv6 host in brackets", _address)
-FOLDER = Kind("FOLDER", "a folder's path", lambda text: Path(matched("[^\0]+", text)[0]))
-NETWORKS = Kind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _several(ip_network))
-MONGODB_URI = Kind(
+DURATION = SettingKind("DURATION", f"0 or a duration {_DURATIONS}", _duration)
+POSITIVE_DURATION = SettingKind("DURATION", f"a duration longer than 0, {_DURATIONS}", _positive(_duration))
+ADDRESS = SettingKind("HOST:PORT", "HOST:PORT with a port from 0 to 65535 and an IPv6 host in brackets", _address)
+FOLDER = SettingKind("FOLDER", "a folder's path", lambda text: Path(matched("[^\0]+", text)[0]))
+NETWORKS = SettingKind("CIDRS", "networks such as 10.0.0.0/8,fd00::/8", _several(ip_network))
+MONGODB_URI = SettingKind(
     "URI", "a URI that starts with mongodb:// or mongodb+srv://", text_like(r"(mongodb(\+srv)?://[!-~]+)?"), scrubbed
 )
-DATABASE_NAME = Kind(
+DATABASE_NAME = SettingKind(
     "NAME",
     "1 to 63 letters, digits, _ and -, but not admin, config or local, which are MongoDB's own",
     text_like("(?!(admin|config|local)$)[A-Za-z0-9_-]{1,63}"),
 )
-BASE_URL = Kind("URL", "an http or https URL without user, query and fragment", _base_url, scrubbed)
-PROVIDER_NAME = Kind(
+BASE_URL = SettingKind("URL", "an http or https URL without user, query and fragment", _base_url, scrubbed)
+PROVIDER_NAME = SettingKind(
     "NAME",
     f"lower-case letters and digits with single hyphens between, but not {', '.join(RESERVED_NAMES)}",
     text_like(f"(?!({'|'.join(RESERVED_NAMES)})$)(?=.{{1,64}}$)[a-z0-9]+(-[a-z0-9]+)*"),
 )
-FALLBACK = Kind("NAMES", f"names of at most {MAX_FALLBACKS} providers, each once, separated by commas", _names)
-WEIGHT = Kind(
+FALLBACK = SettingKind("NAMES", f"names of at most {MAX_FALLBACKS} providers, each once, separated by commas", _names)
+WEIGHT = SettingKind(
     "N", f"a whole number from 0 to {MAX_WEIGHT}", lambda text: require(_whole(text), lambda it: it <= MAX_WEIGHT)
 )
-FILE = Kind("FILE", "the path of a file", lambda text: matched("[^\0]*", text)[0])
-HOSTS = Kind("HOSTS", "host names and domains, separated by commas, or *", text_like(r"[A-Za-z0-9.:_*, /\[\]-]*"))
-PROXY_URL = Kind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is needed, or none", _proxy_url, hidden)
-REGION = Kind("REGION", "the name of a region, such as us-east-1", text_like("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
-PROJECT = Kind("PROJECT", "the id or the number of a project", text_like("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
-GOOGLE_ACCOUNT = Kind("JSON", "the key of a service account, as Google gives it out in JSON", _google_account, hidden)
-ROUTES = Kind("ROUTES", ALLOWED, parse_routes)
-KEYS = Kind("KEYS", "printable ASCII keys without spaces, separated by commas", _several(text_like("[!-~]+")), hidden)
-ENCRYPTION_KEYS = Kind(
+FILE = SettingKind("FILE", "the path of a file", lambda text: matched("[^\0]*", text)[0])
+HOSTS = SettingKind(
+    "HOSTS", "host names and domains, separated by commas, or *", text_like(r"[A-Za-z0-9.:_*, /\[\]-]*")
+)
+PROXY_URL = SettingKind("URL", "http://HOST:PORT, with USER:PASSWORD@ where it is needed, or none", _proxy_url, hidden)
+REGION = SettingKind("REGION", "the name of a region, such as us-east-1", text_like("(?:[a-z0-9]+(?:-[a-z0-9]+)*)?"))
+PROJECT = SettingKind("PROJECT", "the id or the number of a project", text_like("(?:[a-z0-9][a-z0-9.:-]{0,99})?"))
+GOOGLE_ACCOUNT = SettingKind(
+    "JSON", "the key of a service account, as Google gives it out in JSON", _google_account, hidden
+)
+ROUTES = SettingKind("ROUTES", ALLOWED, parse_routes)
+KEYS = SettingKind(
+    "KEYS", "printable ASCII keys without spaces, separated by commas", _several(text_like("[!-~]+")), hidden
+)
+ENCRYPTION_KEYS = SettingKind(
     "KEYS",
     "32 bytes in base64, as `openssl rand -base64 32` prints them; several with commas",
     _several(_encryption_key),
     hidden,
 )
-AWS_ACCESS_KEY = Kind(
+AWS_ACCESS_KEY = SettingKind(
     "KEY", "ID:SECRET of an access key of AWS, or ID:SECRET:SESSION-TOKEN of a temporary one", _aws_access_key, hidden
 )
-PROFILE = Kind("PROFILE", "the name of a profile", text_like("[^\\0\n]*"))
+PROFILE = SettingKind("PROFILE", "the name of a profile", text_like("[^\\0\n]*"))
 
 
 ROLES = ("owner", "auditor", "reader", "member")
@@ -341,18 +351,20 @@ def _domain(text: str) -> str:
     return matched(f"{_LABEL}([.]{_LABEL})*", text.lower())[0]
 
 
-ISSUER = Kind("URL", "an https URL without user, query and fragment, or an http one of this machine", _issuer, scrubbed)
-HEADER = Kind("HEADER", "the name of a header, such as X-Forwarded-User", _header)
-CLIENT_ID = Kind("ID", "printable ASCII without spaces", text_like("[!-~]*"))
-SECRET = Kind("SECRET", "printable ASCII without spaces", text_like("[!-~]*"), hidden)
-SCOPES = Kind("SCOPES", "scopes with spaces between, openid among them", _scopes)
-CLAIM = Kind("CLAIM", "the name of a claim, such as email", text_like("[!-~]{1,128}"))
-OPTIONAL_CLAIM = Kind("CLAIM", "the name of a claim, such as groups, or nothing", text_like("[!-~]{0,128}"))
-ROLE_MAPPING = Kind(
+ISSUER = SettingKind(
+    "URL", "an https URL without user, query and fragment, or an http one of this machine", _issuer, scrubbed
+)
+HEADER = SettingKind("HEADER", "the name of a header, such as X-Forwarded-User", _header)
+CLIENT_ID = SettingKind("ID", "printable ASCII without spaces", text_like("[!-~]*"))
+SECRET = SettingKind("SECRET", "printable ASCII without spaces", text_like("[!-~]*"), hidden)
+SCOPES = SettingKind("SCOPES", "scopes with spaces between, openid among them", _scopes)
+CLAIM = SettingKind("CLAIM", "the name of a claim, such as email", text_like("[!-~]{1,128}"))
+OPTIONAL_CLAIM = SettingKind("CLAIM", "the name of a claim, such as groups, or nothing", text_like("[!-~]{0,128}"))
+ROLE_MAPPING = SettingKind(
     "MAPPING", f"VALUE=ROLE, several with commas, each ROLE one of {', '.join(ROLES)}", _several(_mapped_role)
 )
-DOMAINS = Kind("DOMAINS", "domains such as example.com, separated by commas", _several(_domain))
-DISPLAYED = Kind(
+DOMAINS = SettingKind("DOMAINS", "domains such as example.com, separated by commas", _several(_domain))
+DISPLAYED = SettingKind(
     "TEXT",
     f"up to {_MAX_NAME} printable characters",
     lambda text: require(text, lambda it: len(it) <= _MAX_NAME and it.isprintable()),

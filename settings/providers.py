@@ -20,7 +20,7 @@ from settings.kinds import (
     REGION,
     ROUTES,
     WEIGHT,
-    Kind,
+    SettingKind,
     choice,
     optional,
 )
@@ -35,7 +35,7 @@ PROVIDERS = "Providers"
 T = TypeVar("T")
 
 
-def _declare(kind: Kind[T], default: str | None, text: str, *, secret: bool = False) -> T:
+def _declare(kind: SettingKind[T], default: str | None, text: str, *, secret: bool = False) -> T:
     """Make a field a setting of a provider, which is given by the environment alone."""
     return declare(PROVIDERS, kind, default, text, environment_only=True, secret=secret)
 

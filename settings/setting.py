@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from settings.kinds import Kind
+from settings.kinds import SettingKind
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Setting(click.Option):
         self,
         name: str,
         topic: str,
-        kind: Kind[Any],
+        kind: SettingKind[Any],
         default: str | None,
         help: str,  # noqa: A002 - click's word
         *,
@@ -133,7 +133,7 @@ def _content(variable: str, path: str) -> str:
         raise SettingError(f"{variable}: {path!r} cannot be read ({reason}); give a readable file") from None
 
 
-def declare(topic: str, kind: Kind[T], default: str | None, text: str, **more: Any) -> T:
+def declare(topic: str, kind: SettingKind[T], default: str | None, text: str, **more: Any) -> T:
     """Make a dataclass field a setting; the field's name is the setting's."""
     declaration = {"topic": topic, "kind": kind, "default": default, "help": text, **more}
     in_repr = not more.get("secret", False)

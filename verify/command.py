@@ -16,7 +16,7 @@ import click
 from terminal import StatusLine
 from verify.checks import CHECKS, Check
 from verify.target import FailedError, SkippedError, Target, find_target
-from verify.wire import Address, BrokenOffError, UnreachableError
+from verify.wire import BridgeAddress, BrokenOffError, UnreachableError
 
 TOKEN_VARIABLE = "AIBRIDGE_TOKEN"  # noqa: S105 - its name
 NO_TOKEN = f"set {TOKEN_VARIABLE} to a token of the bridge, or give --token-file"
@@ -43,7 +43,7 @@ def verify(url: str, token_file: Path | None, provider: str | None, model: str |
     bridge could not be asked.
     """
     try:
-        address, token = Address.parse(url), _token(token_file)
+        address, token = BridgeAddress.parse(url), _token(token_file)
         results = asyncio.run(_verify(address, token, provider, model, as_json))
     except (UnreachableError, BrokenOffError, FailedError, ValueError, OSError) as error:
         raise CannotAskError(str(error)) from error
@@ -52,7 +52,9 @@ def verify(url: str, token_file: Path | None, provider: str | None, model: str |
         raise SystemExit(1)
 
 
-async def _verify(address: Address, token: str, provider: str | None, model: str | None, as_json: bool) -> list[Result]:
+async def _verify(
+    address: BridgeAddress, token: str, provider: str | None, model: str | None, as_json: bool
+) -> list[Result]:
     return await run_checks(CHECKS, await find_target(address, token, provider, model), as_json=as_json)
 
 

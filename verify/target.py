@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
-from verify.wire import Address, Response, request
+from verify.wire import BridgeAddress, Reply, request
 
 PREFIX = "/api/v2/aibridge"
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
@@ -54,7 +54,7 @@ OPENAI = VendorCall("/v1/chat/completions", {}, "invalid_request_error")
 class Target:
     """A running bridge; `provider` is one of its providers, whose `model` may be called if there is one, in `dialect`."""
 
-    address: Address
+    address: BridgeAddress
     token: str = field(repr=False)
     provider: str
     model: str | None
@@ -67,7 +67,7 @@ class Target:
 
     def request(
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: bytes | None = None
-    ) -> AbstractAsyncContextManager[Response]:
+    ) -> AbstractAsyncContextManager[Reply]:
         """Ask on a connection of its own, with the token unless headers are given."""
         return request(self.address, method, path, self.credentials if headers is None else headers, body)
 
@@ -78,7 +78,7 @@ class Target:
     @asynccontextmanager
     async def call(
         self, prompt: str, *, stream: bool = False, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Response]:
+    ) -> AsyncIterator[Reply]:
         """Call the model.
 
         Raises:
@@ -115,7 +115,7 @@ class Target:
             raise FailedError("a record with an end", f"none within {RECORD_SECONDS:.0f} s") from None
 
 
-async def find_target(address: Address, token: str, provider: str | None, model: str | None) -> Target:
+async def find_target(address: BridgeAddress, token: str, provider: str | None, model: str | None) -> Target:
     """Find out which provider to ask for: the one that is named, else the demo provider, else the first that can be called.
 
     Raises:

@@ -29,7 +29,7 @@ class BrokenOffError(Exception):
 
 
 @dataclass(frozen=True)
-class Address:
+class BridgeAddress:
     """Where a bridge answers."""
 
     host: str
@@ -51,7 +51,7 @@ class Address:
         return cls(parts.hostname, parts.port or (443 if tls else 80), tls, parts.path.rstrip("/"))
 
 
-class Response:
+class Reply:
     """The head of a response; its body is still to come."""
 
     def __init__(self, status: int, headers: list[tuple[str, str]], reader: asyncio.StreamReader) -> None:
@@ -107,8 +107,8 @@ class Response:
 
 @asynccontextmanager
 async def request(
-    address: Address, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
-) -> AsyncIterator[Response]:
+    address: BridgeAddress, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None
+) -> AsyncIterator[Reply]:
     """Send a request on a connection of its own, which is closed at once at the end.
 
     Raises:
@@ -125,12 +125,12 @@ async def request(
         head = await _exchange(reader, writer, "\r\n".join([*lines, "", ""]).encode("latin-1") + (body or b""))
         first, *rest = head.decode("latin-1").split("\r\n")[:-2]
         fields = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in rest)]
-        yield Response(int(first.split()[1]), fields, reader)
+        yield Reply(int(first.split()[1]), fields, reader)
     finally:
         writer.transport.abort()
 
 
-async def _connect(address: Address) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _connect(address: BridgeAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     context = ssl.create_default_context() if address.tls else None
     opening = asyncio.open_connection(address.host, address.port, ssl=context, limit=_MAX_HEAD)
     try:

@@ -11,9 +11,10 @@ from commands.apply import apply_command
 from commands.command import now
 from commands.operations import resource
 from commands.providers import reseal
+from handlers.bridge import managed_providers
 from handlers.key_health import KeyHealth
 from runtime.factories import known_secrets, make_providers
-from runtime.provider_table import follow_providers, make_managed_providers
+from runtime.provider_table import follow_providers
 from settings import Settings
 from settings.loading import make_client
 from storage.mongo.database import Database
@@ -24,7 +25,7 @@ __all__ = ["apply", "providers"]
 
 async def _open_parts(settings: Settings, database: Database, stack: AsyncExitStack) -> Mapping[str, Any]:
     routing = Routing(make_providers(settings, ""), monotonic, now)
-    secrets, managed = known_secrets(settings), make_managed_providers(settings, database, now)
+    secrets, managed = known_secrets(settings), managed_providers(database, settings, now)
     upstream = make_client(settings)
     stack.push_async_callback(upstream.close)
     return {

@@ -25,6 +25,7 @@ from tornado.netutil import bind_sockets
 from commands.output import discard_output
 from commands.servers import LocalServer, announced, chosen_database
 from handlers.api.limits import merge_reports
+from handlers.bridge import managed_providers
 from handlers.dashboard import DashboardFiles
 from handlers.monitoring.metrics import FOLDER_VARIABLE
 from limits.authority import LocalAuthority
@@ -46,7 +47,6 @@ from runtime.processes.server import (
     stop_signals,
 )
 from runtime.processes.supervisor import Handover, Supervisor, Worker
-from runtime.provider_table import make_managed_providers
 from runtime.storage import make_membership, open_database, open_mongodb
 from settings import Address, Settings, SettingsCommand, declared, flags_of, settings_of
 from storage.accounts.identities import Identities
@@ -120,7 +120,7 @@ async def serve_until_stopped(settings: Settings, flags: Mapping[str, str], *, d
         make_private(settings.data_dir)
         database = open_database(uri, settings, stack)
         await database.prepare(retention=settings.retention or None)
-        managed = bool(await make_managed_providers(settings, database, now).list_all())
+        managed = bool(await managed_providers(database, settings, now).list_all())
         has_keys = managed or any(provider.has_credential for provider in settings.providers)
         demo_url = await open_demo(stack) if demo and not has_keys else ""
         url = url_of(sockets, "https" if settings.tls_cert_file else "http")

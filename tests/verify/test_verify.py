@@ -16,7 +16,7 @@ from verify import wire
 from verify.checks import CHECKS
 from verify.command import Outcome, Result, _line, run_check, verify
 from verify.target import INTERCEPTION_HEADER, PREFIX, find_target
-from verify.wire import Address
+from verify.wire import BridgeAddress
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def demo(tmp_path_factory, mongodb_uri):
 
 
 async def call_twice(url, token):
-    target = await find_target(Address.parse(url), token, None, None)
+    target = await find_target(BridgeAddress.parse(url), token, None, None)
     for _ in range(2):
         async with target.call("Say hello.") as response:
             await response.body()
@@ -62,7 +62,7 @@ def test_a_policy_that_keeps_no_prompt_breaks_no_promise(demo):
     sentence = "a call is answered, and recorded with its prompt and tokens"
 
     async def outcome(policy):
-        target = await find_target(Address.parse(demo[0]), demo[1], None, None)
+        target = await find_target(BridgeAddress.parse(demo[0]), demo[1], None, None)
         headers = {**target.credentials, "Content-Type": "application/json"}
         async with target.request("PUT", f"{PREFIX}/policies/everyone", headers, policy) as response:
             assert response.status == 200
@@ -151,7 +151,7 @@ def test_what_speaks_something_else_fails_the_check_and_a_proxy_that_hides_it_no
             writer.close()
 
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        address = Address("127.0.0.1", server.sockets[0].getsockname()[1], tls=False, prefix="")
+        address = BridgeAddress("127.0.0.1", server.sockets[0].getsockname()[1], tls=False, prefix="")
         target = replace(found, address=address)
         result = await run_check("health", next(iter(CHECKS.values())), target)
         server.close()
@@ -159,5 +159,5 @@ def test_what_speaks_something_else_fails_the_check_and_a_proxy_that_hides_it_no
 
     from verify.target import Target
 
-    found = Target(Address("127.0.0.1", 1, tls=False, prefix=""), "token", "demo", "demo")
+    found = Target(BridgeAddress("127.0.0.1", 1, tls=False, prefix=""), "token", "demo", "demo")
     assert asyncio.run(send_request()).outcome is outcome

@@ -44,12 +44,12 @@ class ReportPage(Struct, Generic[T]):
     next_page: str | None = None
 
 
-class _Error(Struct):
+class _ReportError(Struct):
     message: str = ""
 
 
 class _ErrorBody(Struct):
-    error: _Error = msgspec.field(default_factory=_Error)
+    error: _ReportError = msgspec.field(default_factory=_ReportError)
 
 
 class ReportPages:
