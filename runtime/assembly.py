@@ -56,7 +56,7 @@ from storage.queries.interceptions import Interceptions
 from storage.queries.questions.questions import Questions
 from storage.queries.sessions import Sessions
 from storage.recording import left_calls, text_retention
-from storage.recording.outbox.spool_folders import adopt
+from storage.recording.outbox.writer import adopt
 from storage.recording.recorder import Recorder
 from storage.search.find import SearchIndex
 from storage.search.writing import add_entries, remove_entries

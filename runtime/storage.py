@@ -23,8 +23,7 @@ from storage.members.membership import Membership
 from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.prices.pricing import Prices
-from storage.recording.outbox.spool import Spool, SpoolOpenError
-from storage.recording.outbox.spool_folders import claim_numbered
+from storage.recording.outbox.spool import Spool, SpoolOpenError, claim_numbered
 from storage.recording.recorder import Recorder, RecordPolicy
 from upstream.providers.provider import Provider
 from version import VERSION

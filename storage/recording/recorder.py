@@ -20,8 +20,7 @@ from storage.prices.own_prices import OwnPrice
 from storage.prices.pricing import Cost, Prices
 from storage.recording.documents import ended_document, ending_fields, prompts_of, start_document, websocket_ids
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.outbox import Outbox
-from storage.recording.outbox.pending_write import RecordingUnavailableError, RecordPolicy
+from storage.recording.outbox.outbox import Outbox, RecordingUnavailableError, RecordPolicy
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.writer import Writer
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from intercept.records import EndReason
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
 
 

@@ -15,7 +15,7 @@ from storage.prices.pricing import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import figures_of
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
 NAMES = tuple(dict.fromkeys(name for names in DIMENSIONS.values() for name in names))

@@ -12,7 +12,7 @@ from storage.derived.rollup import TOKENS
 from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
 

@@ -1,6 +1,7 @@
 """The operations of one server on their way to the database: a log on disk, and the tail of it in memory.
 
-Every operation is appended to the log, the spool. The tail, which is written next, is in memory too.
+Every operation is appended to the log, the spool. The tail, which is written next, is in memory too. There a start waits a
+moment for its end, so that a short call is one write.
 
 When the database becomes unavailable or memory is full, memory is emptied: its operations are now in the spool alone. Its
 files are read in their order. Until all are, only operations that make a document are taken from memory: those need nothing
@@ -14,14 +15,189 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import OrderedDict, deque
 from collections.abc import Collection
 from contextlib import suppress
-from enum import Enum, auto
+from enum import Enum, StrEnum, auto
+from uuid import UUID
+
+from msgspec import Struct
 
 from storage.recording.operations import Operation
-from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
 from storage.recording.outbox.spool import Spool, SpoolError, SpoolFile
-from storage.recording.outbox.tail import Tail
+
+
+class RecordPolicy(StrEnum):
+    """What becomes of a start while the database is unavailable: it is refused, or the spool has it."""
+
+    STRICT = "strict"
+    SPOOL = "spool"
+
+
+class RecordingUnavailableError(Exception):
+    """A start is not durable, so its call must not be made. The text may be shown to the client.
+
+    `maybe_written` says that it was sent to the database or the disk, which did not confirm it: it may be there all the same.
+    """
+
+    def __init__(self, reason: str, *, maybe_written: bool = False) -> None:
+        super().__init__(f"Recording is unavailable: {reason}.")
+        self.maybe_written = maybe_written
+
+
+class PendingWrite(Struct, eq=False):
+    """An operation in memory, until the database has it, or only the spool.
+
+    Attributes:
+        result: Set to None when it is durable, or to the reason why it is not; None if nothing waits.
+        optional: It may be dropped.
+        tried: It was sent to the database before.
+        file: Where the spool has it; None if it has not.
+        due_at: When a start stops to wait for its end, in seconds of the event loop.
+    """
+
+    operation: Operation
+    result: asyncio.Future[RecordingUnavailableError | None] | None = None
+    optional: bool = False
+    tried: bool = False
+    file: SpoolFile | None = None
+    due_at: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return len(self.operation.record)
+
+    @property
+    def waited_for(self) -> bool:
+        """Whether a caller still waits."""
+        return self.result is not None and not self.result.done()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether it must be kept, as no caller would learn of its loss."""
+        return not self.optional and not self.waited_for
+
+    def accept(self) -> None:
+        """Set the result: it is durable."""
+        if self.result is not None and not self.result.done():
+            self.result.set_result(None)
+
+    def refuse(self, reason: str) -> None:
+        """Set the result: it is not durable."""
+        if self.result is not None and not self.result.done():
+            maybe_written = self.tried or self.file is not None
+            self.result.set_result(RecordingUnavailableError(reason, maybe_written=maybe_written))
+
+
+TAIL_BYTES = 16 * 1024**2
+"""More than this in memory is left to the spool; where that fails, starts are refused and optional operations left out."""
+
+MEMORY_BYTES = 2 * TAIL_BYTES
+"""More than this in memory is lost, each time with an error in the log."""
+
+BATCH_RECORDS = 500
+BATCH_BYTES = 8 * 1024**2
+"""The bounds of a batch, not counting its last operation."""
+
+START_SECONDS = 0.25
+"""How long a start waits for its end. A call is visible as in flight after this time."""
+
+GATHER_SECONDS = 0.25
+ENOUGH_RECORDS = 100
+"""How long operations without a waiter are gathered into a batch, and the number that ends the wait."""
+
+
+class Tail:
+    """The operations in memory, in the order in which they may be written. A batch stays here while it is written.
+
+    Attributes:
+        size: The bytes of all of them, but for the batch that is being written.
+        batch: The writes that are being written.
+    """
+
+    def __init__(self) -> None:
+        self.size = 0
+        self.batch: list[PendingWrite] = []
+        self._starts: OrderedDict[UUID, PendingWrite] = OrderedDict()
+        self._due: deque[PendingWrite] = deque()
+        self._pressing = asyncio.Event()
+
+    def __len__(self) -> int:
+        """How many there are, those being written included."""
+        return len(self.batch) + len(self._due) + len(self._starts)
+
+    def has_room(self, size: int, *, urgent: bool = False) -> bool:
+        """Whether there is room for this many more bytes."""
+        return self.size + size <= (MEMORY_BYTES if urgent else TAIL_BYTES)
+
+    def add_start(self, write: PendingWrite) -> None:
+        """Add a start, which waits `START_SECONDS` for its end."""
+        write.due_at = asyncio.get_running_loop().time() + START_SECONDS
+        self._starts[write.operation.id] = write
+        self.size += write.size
+
+    def add(self, write: PendingWrite) -> None:
+        """Add an operation that is due, and its start before it, if that still waits."""
+        start = self._starts.pop(write.operation.id, None)
+        if start is not None:
+            self.size -= start.size
+            self._make_due(start)
+        self._make_due(write)
+
+    async def gather(self) -> None:
+        """Wait a moment for more, unless a caller waits for an operation that is due."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GATHER_SECONDS):
+                await self._pressing.wait()
+
+    def next_batch(self, *, only_makers: bool) -> list[PendingWrite]:
+        """Move the next operations to `batch`: all kinds, or only those that make a document."""
+        now = asyncio.get_running_loop().time()
+        while self._starts and next(iter(self._starts.values())).due_at <= now:
+            self._due.append(self._starts.popitem(last=False)[1])
+        passed: list[PendingWrite] = []
+        size = 0
+        while self._due and len(self.batch) < BATCH_RECORDS and size < BATCH_BYTES:
+            write = self._due.popleft()
+            if only_makers and not write.operation.action.makes:
+                passed.append(write)
+                continue
+            write.tried = True
+            size += write.size
+            self.batch.append(write)
+        self.size -= size
+        if not self._due:
+            self._pressing.clear()
+        self._due.extendleft(reversed(passed))
+        return self.batch
+
+    def restore_batch(self) -> None:
+        """Put the batch back, to be written again before all else."""
+        self._due.extendleft(reversed(self.batch))
+        self.size += sum(write.size for write in self.batch)
+        self.batch = []
+
+    def clear(self) -> list[PendingWrite]:
+        """Remove everything but the batch, and return it in its order."""
+        writes = [*self._due, *self._starts.values()]
+        self._due.clear()
+        self._starts.clear()
+        self.size = 0
+        return writes
+
+    def hurry(self) -> None:
+        """End all waits, for more operations and of starts for their ends."""
+        self._pressing.set()
+        self._due.extend(self._starts.values())
+        self._starts.clear()
+
+    def _make_due(self, write: PendingWrite) -> None:
+        self._due.append(write)
+        self.size += write.size
+        if write.waited_for or len(self._due) >= ENOUGH_RECORDS:
+            self._pressing.set()
+
 
 _log = logging.getLogger(__name__)
 
@@ -43,13 +219,15 @@ class Outbox:
 
     Attributes:
         state: Where operations go.
+        spool: What is on disk. Of a file that was read, `finish` notes that the database has it.
+        tail: What is in memory.
     """
 
     def __init__(self, spool: Spool, *, policy: RecordPolicy) -> None:
         self.state = State.WRITING
         self._trouble = ""
-        self._spool = spool
-        self._tail = Tail()
+        self.spool = spool
+        self.tail = Tail()
         self._unsynced: list[PendingWrite] = []
         self._syncing: asyncio.Task[None] | None = None
         self._strict = policy is RecordPolicy.STRICT
@@ -59,18 +237,18 @@ class Outbox:
     @property
     def queued(self) -> int:
         """How many operations are in memory, those that are being written included."""
-        return len(self._tail)
+        return len(self.tail)
 
     @property
     def spooled(self) -> int:
         """How many operations are in the spool alone, or about to be."""
-        return self._spool.records + len(self._unsynced)
+        return self.spool.records + len(self._unsynced)
 
     @property
     def healthy(self) -> bool:
         """Whether a start would be accepted now, as far as is known."""
         if self.state is State.SPOOLING:
-            return not self._strict and not self._trouble and self._spool.has_room()
+            return not self._strict and not self._trouble and self.spool.has_room()
         return self.state is State.WRITING
 
     @property
@@ -86,16 +264,22 @@ class Outbox:
             RecordingUnavailableError: It is not.
         """
         result = asyncio.get_running_loop().create_future()
-        self.add(PendingWrite(operation, result))
+        self.enqueue(operation, result=result)
         if error := await result:
             raise error
 
-    def enqueue(self, operation: Operation, *, optional: bool = False) -> None:
-        """Add an operation. An optional one is dropped if there is too much else to write."""
-        self.add(PendingWrite(operation, optional=optional))
+    def enqueue(
+        self,
+        operation: Operation,
+        *,
+        optional: bool = False,
+        result: asyncio.Future[RecordingUnavailableError | None] | None = None,
+    ) -> None:
+        """Add an operation, and set the result when it is durable. An optional one is dropped if there is too much to write.
 
-    def add(self, write: PendingWrite) -> None:
-        """Add an operation. If there is no room left, refuse it or log that it is lost."""
+        If there is no room left, it is refused to who waits for the result; otherwise it is logged that it is lost.
+        """
+        write = PendingWrite(operation, result, optional)
         if self.state is State.WRITING:
             self._append(write)
             self._keep(write)
@@ -112,37 +296,34 @@ class Outbox:
             self._filled.clear()
             await self._filled.wait()
         if self.state is State.WRITING and not self.spooled:
-            await self._tail.gather()
+            await self.tail.gather()
 
     def next_batch(self) -> list[Operation]:
         """Return the next batch from memory: the same operations again, unless they are acknowledged in between."""
-        self._tail.restore_batch()
-        return [write.operation for write in self._tail.next_batch(only_makers=self.spooled > 0)]
+        self.tail.restore_batch()
+        return [write.operation for write in self.tail.next_batch(only_makers=self.spooled > 0)]
 
     def acknowledge(self, refused: Collection[Operation] = ()) -> None:
         """Note that the batch from memory is in the database, except for operations that it refused."""
-        for write in self._tail.finish_batch():
+        batch, self.tail.batch = self.tail.batch, []
+        for write in batch:
             if refused and write.operation in refused:
                 write.refuse("the database refuses the record")
             write.accept()
             if write.file is not None:
-                self._spool.release(write.file)
+                self.spool.release(write.file)
 
     async def read(self) -> tuple[SpoolFile, list[bytes]] | None:
-        """Read the oldest file with operations that are in the spool alone, for `acknowledge_file`; None without one.
+        """Read the oldest file with operations that are in the spool alone; None without one.
 
         Raises:
             OSError: It cannot be read.
         """
-        found = await self._spool.read()
+        found = await self.spool.read()
         if found is None and self._syncing is not None:
             await asyncio.wait([self._syncing])
-            found = await self._spool.read()
+            found = await self.spool.read()
         return found
-
-    def acknowledge_file(self, file: SpoolFile) -> None:
-        """Note that all that was read of a file is in the database."""
-        self._spool.finish(file)
 
     def mark_unavailable(self) -> None:
         """From now on, append everything to the spool, synced. The last batches may be in the database or not."""
@@ -157,15 +338,11 @@ class Outbox:
 
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds; return whether it is."""
-        self.hurry()
+        self.tail.hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
         return self._empty.is_set()
-
-    def hurry(self) -> None:
-        """End all waits, for more operations and of starts for their ends."""
-        self._tail.hurry()
 
     async def close(self) -> None:
         """Leave everything to the spool and close it. Further operations are dropped."""
@@ -173,7 +350,7 @@ class Outbox:
         self._move_to_spool()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
-        self._spool.close()
+        self.spool.close()
 
     # An operation is in memory and spool, in the spool alone, in memory alone, or dropped.
 
@@ -182,30 +359,30 @@ class Outbox:
         if self._strict and write.waited_for:
             return
         try:
-            write.file = self._spool.append(write.operation.record, urgent=write.urgent)
+            write.file = self.spool.append(write.operation.record, urgent=write.urgent)
         except SpoolError as error:
             self._set_trouble(str(error))
         else:
-            if self._trouble and self.state is State.WRITING:
-                self._clear_trouble()
+            if self._trouble and self.state is State.WRITING and self.spool.has_room():
+                self._trouble = ""
 
     def _keep(self, write: PendingWrite) -> None:
         """Keep an operation in memory. Without room for it there it is left to the spool."""
-        if not self._trouble and not self._tail.has_room(write.size):
+        if not self._trouble and not self.tail.has_room(write.size):
             self._empty_memory()
-        if not self._tail.has_room(write.size, urgent=write.urgent):
+        if not self.tail.has_room(write.size, urgent=write.urgent):
             self._leave(write)
         elif write.file is not None and write.waited_for:
             write.accept()
-            self._tail.add_start(write)
+            self.tail.add_start(write)
         else:
-            self._tail.add(write)
+            self.tail.add(write)
         self._wake()
 
     def _empty_memory(self) -> None:
-        for write in self._tail.clear():
+        for write in self.tail.clear():
             if write.file is None:
-                self._tail.add(write)
+                self.tail.add(write)
             else:
                 self._leave(write)
 
@@ -215,12 +392,12 @@ class Outbox:
             self._drop(write)
         else:
             write.accept()
-            self._spool.leave(write.file)
+            self.spool.leave(write.file)
 
     def _move_to_spool(self) -> None:
         """Leave everything in memory to the spool and sync it. What it does not take stays in memory, where it may."""
-        self._tail.restore_batch()
-        for write in self._tail.clear():
+        self.tail.restore_batch()
+        for write in self.tail.clear():
             if write.file is None:
                 self._append(write)
             self._leave_synced(write)
@@ -244,12 +421,13 @@ class Outbox:
         writes = list(self._unsynced)
         done = self._leave
         try:
-            await self._spool.sync()
+            await self.spool.sync()
         except SpoolError as error:
             self._set_trouble(str(error))
             done = self._take_back
         else:
-            self._clear_trouble()
+            if self.spool.has_room():
+                self._trouble = ""
         del self._unsynced[: len(writes)]
         for write in writes:
             done(write)
@@ -267,7 +445,7 @@ class Outbox:
         write.file = None
         if not is_refused:
             self._keep(write)
-        self._spool.release(file)
+        self.spool.release(file)
 
     def _drop(self, write: PendingWrite) -> None:
         if write.waited_for:
@@ -288,10 +466,6 @@ class Outbox:
         if not self._trouble:
             _log.error("%s", reason)
         self._trouble = reason
-
-    def _clear_trouble(self) -> None:
-        if self._spool.has_room():
-            self._trouble = ""
 
     def _wake(self) -> None:
         if not self._filled.is_set():

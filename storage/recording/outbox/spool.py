@@ -17,6 +17,7 @@ database has all of it, or it is read again from its beginning.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -334,6 +335,20 @@ class Spool:
                 self._fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def claim_numbered(folder: Path) -> Spool:
+    """Open the first spool below a folder that no other process has.
+
+    Raises:
+        OSError: The folder is unusable.
+    """
+    for number in itertools.count(1):
+        try:
+            return Spool(folder / str(number))
+        except SpoolLockedError:
+            continue
+    raise AssertionError  # numbers do not end
 
 
 def _locked(folder: Path) -> LockedFolder:

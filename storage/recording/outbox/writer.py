@@ -1,4 +1,4 @@
-"""Writes the outbox to the database, which may be quick, slow or unavailable.
+"""Writes outboxes to the database, which may be quick, slow or unavailable: that of this process, and what others left.
 
 One task alone writes. Operations that arrive while it writes a batch are the next batch: each waits for about one
 round trip, however many there are. A database that does not answer in time counts as unavailable: from then on
@@ -6,21 +6,115 @@ everything goes to the spool, and the task keeps trying. When the database is ba
 and one from the spool alternately.
 
 Any operation may be written twice, which does no harm (see `storage.recording.operations`).
+
+A server of one process keeps its spool in the folder itself. Of several processes each takes the numbered folder below
+it with the lowest number that is free. What a process that is gone left behind is brought to the database by the next
+one that takes the same folder, or by any that looks around. Folders stay when they are empty: to remove one that another
+process is just about to lock would give it a spool that is nowhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from bson.errors import BSONError
+from pymongo import InsertOne, ReplaceOne, UpdateOne
+from pymongo.errors import BulkWriteError, OperationFailure
 
-from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.recording.operations import Operation
-from storage.recording.outbox.batch import RejectedWrite, write_batch
-from storage.recording.outbox.outbox import Outbox, State
-from storage.recording.outbox.tail import BATCH_RECORDS
+from storage.mongo.clocks import Pause
+from storage.mongo.database import Collection, Database, DatabaseUnavailableError
+from storage.mongo.errors import DUPLICATE_KEY, LOSS_CODES
+from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.outbox.outbox import BATCH_RECORDS, Outbox, RecordPolicy, State
+from storage.recording.outbox.spool import SUFFIX, Spool, SpoolLockedError
+
+# The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
+# Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
+_DOCUMENT_CODES = {2, 9, 14, 15, 22, 10334}
+
+# The server's state stopped a write: beside a loss MaxTimeMSExpired, WriteConflict, ExceededTimeLimit, Interrupted.
+_STATE_CODES = LOSS_CODES | {50, 112, 262, 11601}
+
+_Write = InsertOne[Any] | ReplaceOne[Any] | UpdateOne
+
+RejectedWrite = tuple[Operation, int]
+"""An operation that the database will never take, and its error code."""
+
+
+async def write_batch(database: Database, operations: Sequence[Operation], *, seconds: float) -> list[RejectedWrite]:
+    """Write operations and wait until they are acknowledged, but not longer than `seconds` and half a second.
+
+    One that is refused does not keep the others from being written.
+
+    Raises:
+        DatabaseUnavailableError: Not acknowledged. Any of them may have been written, or may yet be.
+    """
+    async with database.within(seconds, "take records"):
+        return await _write(database.interceptions, operations)
+
+
+async def _write(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
+    """Make and replace documents, then apply the last checkpoint of each call whose end is not among them."""
+    ended = {operation.id for operation in operations if operation.action.ends}
+    begun = {operation.id for operation in operations if operation.action is Action.START}
+    starts = [operation for operation in operations if operation.action is Action.START and operation.id not in ended]
+    ends = [operation for operation in operations if operation.action.ends]
+    quick = [operation for operation in ends if operation.id in begun]
+    slow = [operation for operation in ends if operation.id not in begun]
+    checkpoints = {one.id: one for one in operations if one.action is Action.CHECKPOINT and one.id not in ended}
+
+    rejected, existing = await _send(collection, [(one, one.insertion) for one in (*starts, *quick)])
+    again = [operation for operation in existing if operation.action.ends]
+    refused, existing = await _send(collection, [(one, one.replacement) for one in (*again, *slow)])
+    rejected += refused
+    changes = [(operation, operation.change) for operation in checkpoints.values()]
+    for operation in existing:
+        if operation.action is Action.END:
+            before = await collection.find_one({"_id": operation.id, **PRESUMED})
+            if before is not None:
+                changes.append((operation, operation.correction(before)))
+    refused, _ = await _send(collection, changes)
+    return rejected + refused
+
+
+async def _send(
+    collection: Collection, writes: Sequence[tuple[Operation, _Write]]
+) -> tuple[list[RejectedWrite], list[Operation]]:
+    """Send writes in any order; return those that are rejected, and the operations whose document exists already."""
+    if not writes:
+        return [], []
+    try:
+        await collection.bulk_write([write for _, write in writes], ordered=False)
+    except BulkWriteError as error:
+        failures = [(writes[index][0], code) for index, code in _failures(error.details)]
+        rejected = [failure for failure in failures if failure[1] != DUPLICATE_KEY]
+        return rejected, [operation for operation, code in failures if code == DUPLICATE_KEY]
+    except OperationFailure as error:
+        if error.code not in _DOCUMENT_CODES:
+            raise
+        if len(writes) == 1:
+            return [(writes[0][0], error.code)], []
+        half = len(writes) // 2
+        first, second = await _send(collection, writes[:half]), await _send(collection, writes[half:])
+        return first[0] + second[0], first[1] + second[1]
+    return [], []
+
+
+def _failures(details: Mapping[str, Any]) -> Iterator[tuple[int, int]]:
+    """Find the writes that failed and their error codes.
+
+    Raises:
+        DatabaseUnavailableError: It was the server's state that stopped one.
+    """
+    for failure in [*details["writeConcernErrors"], *details["writeErrors"]]:
+        if details["writeConcernErrors"] or failure["code"] in _STATE_CODES:
+            raise DatabaseUnavailableError(f"MongoDB does not take records: error {failure['code']}")
+        yield failure["index"], failure["code"]
+
 
 COMMIT_SECONDS = 2.0
 """How long the database may take for operations that callers wait for; half a second later it counts as unavailable."""
@@ -89,7 +183,7 @@ class Writer:
             seconds = COMMIT_SECONDS if self._outbox.state is State.WRITING else REPLAY_SECONDS
             await self._write(list(_decoded(records[first : first + BATCH_RECORDS])), seconds)
             await self._write_tail()
-        self._outbox.acknowledge_file(file)
+        self._outbox.spool.finish(file)
 
     async def _write(self, operations: list[Operation], seconds: float) -> list[RejectedWrite]:
         if not operations:
@@ -117,3 +211,41 @@ def _decoded(records: Iterable[bytes]) -> Iterator[Operation]:
             yield Operation.decode(record)
         except (BSONError, ValueError):
             _log.error("a record of the spool is not one of this version; it is left out")
+
+
+SCAN_SECONDS = 30.0
+"""From one scan for records that other processes left to the next."""
+
+
+async def adopt(folder: Path, database: Database, *, pause: Pause = asyncio.sleep) -> None:
+    """Write the records that exited processes left in or below a folder to the database, every `SCAN_SECONDS`, until cancelled.
+
+    Any number of processes may do this at the same time.
+    """
+    while True:
+        for spool_folder in _with_records(folder):
+            await _write_to_database(spool_folder, database)
+        await pause(SCAN_SECONDS)
+
+
+def _with_records(folder: Path) -> list[Path]:
+    return [one for one in (folder, *folder.glob("[0-9]*/")) if any(one.glob("*" + SUFFIX))]
+
+
+async def _write_to_database(folder: Path, database: Database) -> None:
+    """Write a spool to the database and wait for that, unless a process has it."""
+    try:
+        spool = await asyncio.to_thread(Spool, folder)  # it reads every file
+    except SpoolLockedError:
+        return
+    except OSError as error:
+        _log.warning("records in %s cannot be read: %s", folder, error.strerror)
+        return
+    _log.info("records that a process left behind: %d, in %s", spool.records, folder)
+    outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
+    writer = Writer(database, outbox)
+    try:
+        while not await outbox.flush(SCAN_SECONDS):
+            pass
+    finally:
+        await writer.close(0)

@@ -18,7 +18,7 @@ from tests.handlers.conversations import MESSAGES
 from tests.polling import PAUSE_SECONDS
 from tests.runtime.processes.two_workers import FIRST
 from tests.server_process import await_end
-from tests.storage.recording.outbox.test_spool_folders import leave_behind
+from tests.storage.recording.outbox.test_left_records import leave_behind
 
 pytest_plugins = ["tests.runtime.processes.two_workers_plugin"]
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from intercept.records import Conversation, Reading, ToolResult, ToolUsage
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from tests.derived import derive
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 

@@ -29,7 +29,7 @@ from storage.queries.questions.questions import Questions
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import TOKENS
 from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from storage.recording.text_retention import remove_due
 from tests.intercept.packed import read_blocks
 from tests.storage import rollup_checks, search_checks

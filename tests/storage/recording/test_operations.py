@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from storage.recording.truncation import START_BYTES
 from tests.storage.recording.writes import checkpoint, end, presumed_end, start
 from tests.storage.records import NOON

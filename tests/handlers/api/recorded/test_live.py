@@ -14,7 +14,7 @@ from storage.live import listeners
 from storage.live import live as live_module
 from storage.live.filter_eval import matches
 from storage.live.listeners import QUEUED_BYTES
-from storage.recording.outbox import tail
+from storage.recording.outbox import outbox
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 
@@ -351,7 +351,7 @@ async def test_a_fault_of_the_bridge_cuts_it_off(running, listen):
 @pytest.mark.bridge(max_concurrency=1, user_max_concurrency=1)
 @pytest.mark.gen_test
 async def test_it_takes_no_place_of_a_call(running, listen, call, monkeypatch):
-    monkeypatch.setattr(tail, "START_SECONDS", 60)  # so that a start waits for its end, however slow the machine
+    monkeypatch.setattr(outbox, "START_SECONDS", 60)  # so that a start waits for its end, however slow the machine
     sources = [await listen() for _ in range(3)]
     id_ = await call(MESSAGES)
     for source in sources:

@@ -11,7 +11,7 @@ import handlers.dataplane.call
 from limits.limit import LimitKind
 from settings import RecordPolicy
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox import tail
+from storage.recording.outbox import outbox
 from storage.recording.outbox.spool import read_frames
 from tests.bridge import until
 from tests.handlers.conversations import MESSAGES, RESPONSES
@@ -41,7 +41,7 @@ async def test_a_start_is_on_disk_before_the_upstream_is_asked_and_ends_if_its_c
     running, data_dir, monkeypatch
 ):
     # the start is on disk before the upstream is asked
-    monkeypatch.setattr(tail, "START_SECONDS", 60)  # so long it stays there
+    monkeypatch.setattr(outbox, "START_SECONDS", 60)  # so long it stays there
     gate = asyncio.Event()
     client = await begin(running, gate)
     (log,) = (data_dir / "spool").glob("*.journal")

@@ -8,7 +8,7 @@ import pytest
 from pymongo import WriteConcern
 
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.outbox.batch import write_batch
+from storage.recording.outbox.writer import write_batch
 from tests.storage.recording.writes import checkpoint, end, nested, start
 
 TOO_DEEP = 15

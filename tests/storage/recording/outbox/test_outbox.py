@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox import tail as tail_module
-from storage.recording.outbox.outbox import Outbox
-from storage.recording.outbox.pending_write import PendingWrite, RecordPolicy
+from storage.recording.outbox import outbox as outbox_module
+from storage.recording.outbox.outbox import Outbox, RecordPolicy
 from storage.recording.outbox.spool import FRAME_BYTES, Spool, read_frames
 from tests.examples import examples
 
@@ -42,27 +41,23 @@ def end(number):
     return operation(Action.END, number)
 
 
-def waiting(number):
-    return PendingWrite(start(number), asyncio.get_running_loop().create_future())
-
-
 def add(outbox, *operations):
     for one in operations:
-        outbox.add(PendingWrite(one))
+        outbox.enqueue(one)
 
 
 def add_start(outbox, number):
-    """Put a start that is waited for."""
-    write = waiting(number)
-    outbox.add(write)
-    return write
+    """Put a start that is waited for, and return its result."""
+    result = asyncio.get_running_loop().create_future()
+    outbox.enqueue(start(number), result=result)
+    return result
 
 
 def tail(outbox):
     """What would go to the database from memory, now that it would."""
-    outbox.hurry()
+    outbox.tail.hurry()
     batch = outbox.next_batch()
-    outbox._tail.restore_batch()
+    outbox.tail.restore_batch()
     return batch
 
 
@@ -91,25 +86,25 @@ async def read(outbox):
     while found := await outbox.read():
         file, records = found
         operations += [Operation.decode(record) for record in records]
-        outbox.acknowledge_file(file)
+        outbox.spool.finish(file)
     return operations
 
 
 @pytest.mark.gen_test
 async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_database_has_it(tmp_path):
     async with opened(tmp_path) as outbox:
-        write = add_start(outbox, 1)
+        result = add_start(outbox, 1)
         add(outbox, checkpoint(1), end(1))
-        assert write.result.result() is None
+        assert result.result() is None
         assert on_disk(tmp_path) == [start(1), checkpoint(1), end(1)]
         outbox.next_batch()
         outbox.acknowledge()
-        assert (outbox.queued, on_disk(tmp_path), outbox._tail.size) == (0, [], 0)
+        assert (outbox.queued, on_disk(tmp_path), outbox.tail.size) == (0, [], 0)
 
 
 @pytest.mark.gen_test
 async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "START_SECONDS", 60)
+    monkeypatch.setattr(outbox_module, "START_SECONDS", 60)
     loop = asyncio.get_running_loop()
     time = loop.time
     async with opened(tmp_path) as outbox:
@@ -125,7 +120,7 @@ async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
 async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
-        await add_start(outbox, 1).result
+        await add_start(outbox, 1)
         outbox.mark_available()
         add(outbox, checkpoint(1), end(1))
         add_start(outbox, 2)
@@ -158,7 +153,7 @@ async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(t
 
 @pytest.mark.gen_test
 async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "GATHER_SECONDS", 0.05)
+    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 0.05)
     loop = asyncio.get_running_loop()
     async with opened(tmp_path) as outbox:
         add(outbox, end(1))
@@ -171,14 +166,14 @@ async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
     "press",
     [
         lambda outbox: add_start(outbox, 2),
-        lambda outbox: outbox.hurry(),
-        lambda outbox: add(outbox, *[end(number) for number in range(1, tail_module.ENOUGH_RECORDS)]),
+        lambda outbox: outbox.tail.hurry(),
+        lambda outbox: add(outbox, *[end(number) for number in range(1, outbox_module.ENOUGH_RECORDS)]),
     ],
     ids=["someone waits", "it is to hurry", "enough is there"],
 )
 @pytest.mark.gen_test
 async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
-    monkeypatch.setattr(tail_module, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 60)
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
         add(outbox, end(1))
         gathering = asyncio.create_task(outbox.wait_for_writes())
@@ -197,8 +192,8 @@ async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
 
 @pytest.mark.gen_test
 async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(tail_module, "GATHER_SECONDS", 60)
-    monkeypatch.setattr(tail_module, "BATCH_RECORDS", 1)
+    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 60)
+    monkeypatch.setattr(outbox_module, "BATCH_RECORDS", 1)
     async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
         for number in 1, 2:
             add_start(outbox, number)
@@ -216,12 +211,12 @@ async def test_where_the_spool_cannot_be_written_starts_wait_for_the_database(tm
     async with opened(tmp_path / "spool") as outbox:
         (tmp_path / "spool").rename(tmp_path / "elsewhere")
         first, second = add_start(outbox, 1), add_start(outbox, 2)
-        assert [write.waited_for for write in (first, second)] == [True, True]
+        assert [one.done() for one in (first, second)] == [False, False]
         assert outbox.next_batch() == [start(1), start(2)]
         outbox.acknowledge()
         (tmp_path / "elsewhere").rename(tmp_path / "spool")
         third = add_start(outbox, 3)
-        assert (third.waited_for, on_disk(tmp_path / "spool"), outbox.trouble) == (False, [start(3)], "")
+        assert (third.done(), on_disk(tmp_path / "spool"), outbox.trouble) == (True, [start(3)], "")
 
 
 @pytest.mark.expects_log(FULL)
@@ -280,15 +275,15 @@ async def test_without_the_database_a_start_is_accepted_when_it_is_synced_with_a
         await gate.reached()
         others = [add_start(outbox, number) for number in range(1, 100)]
         add(outbox, end(1))
-        assert (first.waited_for, on_disk(tmp_path)[0], outbox.queued, outbox.spooled) == (True, start(0), 0, 101)
+        assert (first.done(), on_disk(tmp_path)[0], outbox.queued, outbox.spooled) == (False, start(0), 0, 101)
         reading = asyncio.create_task(outbox.read())
         gate.let_through.release(2)  # the file and the folder
-        await first.result
+        await first
         await gate.reached()
         await gate.reached()
-        assert [write.waited_for for write in others] == [True] * 99
+        assert [other.done() for other in others] == [False] * 99
         gate.let_through.release()
-        assert [await write.result for write in others] == [None] * 99
+        assert [await other for other in others] == [None] * 99
         assert (gate.asked, len((await reading)[1])) == (3, 101)
 
 
@@ -300,11 +295,11 @@ async def test_what_cannot_be_synced_is_refused_or_stays_in_memory_and_not_on_di
     async with opened(tmp_path, fsync=disk.sync) as outbox:
         outbox.mark_unavailable()
         add(outbox, end(1))
-        refused = await add_start(outbox, 2).result
+        refused = await add_start(outbox, 2)
         assert str(refused) == "Recording is unavailable: the spool cannot be written: Input/output error."
         assert refused.maybe_written
         assert (on_disk(tmp_path), outbox.queued, outbox.spooled, outbox.healthy) == ([], 1, 0, False)
-        assert await add_start(outbox, 3).result is None
+        assert await add_start(outbox, 3) is None
         assert (outbox.healthy, tail(outbox)) == (True, [end(1)])
         outbox.mark_unavailable()  # as at each further try to reach the database
         await settled(outbox)
@@ -317,7 +312,7 @@ async def test_tries_to_reach_the_database_make_no_further_files(tmp_path):
     async with opened(tmp_path) as outbox:
         for number in range(3):
             outbox.mark_unavailable()
-            assert await add_start(outbox, number).result is None
+            assert await add_start(outbox, number) is None
             await outbox.read()
         assert [path.name for path in sorted(tmp_path.glob("*.journal"))] == [
             "0000000000000001.journal",
@@ -339,15 +334,15 @@ class Calls:
         self.starts.append(add_start(self.outbox, len(self.starts)))
 
     async def end(self):
-        running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
+        running = [number for number, start in enumerate(self.starts) if number not in self.ended and accepted(start)]
         if running:
             self.ended.add(running[-1])
             add(self.outbox, end(running[-1]))
 
     async def amend(self):
-        running = [number for number, write in enumerate(self.starts) if number not in self.ended and accepted(write)]
+        running = [number for number, start in enumerate(self.starts) if number not in self.ended and accepted(start)]
         if running:
-            self.outbox.add(PendingWrite(checkpoint(running[0]), optional=True))
+            self.outbox.enqueue(checkpoint(running[0]), optional=True)
 
     async def commit(self):
         self._write(self.outbox.next_batch())
@@ -401,7 +396,7 @@ class Calls:
             file, records = found
             self._write([Operation.decode(record) for record in records])
             self.outbox.mark_available()
-            self.outbox.acknowledge_file(file)
+            self.outbox.spool.finish(file)
 
     async def outage(self):
         self.outbox.mark_unavailable()
@@ -416,11 +411,11 @@ class Calls:
         await settled(self.outbox)
 
     async def moments_pass(self):
-        self.outbox.hurry()
+        self.outbox.tail.hurry()
 
     async def finish_batch(self):
         while self.outbox.queued or self.outbox.spooled:
-            self.outbox.hurry()
+            self.outbox.tail.hurry()
             await self.commit()
             await self.replay()
             await asyncio.sleep(0)
@@ -433,11 +428,11 @@ class Calls:
                 self.database[operation.id.int] = "ended"
 
     def check(self):
-        for number, write in enumerate(self.starts):
-            if write.result.result() is None:
+        for number, start in enumerate(self.starts):
+            if start.result() is None:
                 assert self.database[number] == ("ended" if number in self.ended else "in flight")
             else:
-                assert write.result.result().maybe_written or number not in self.database
+                assert start.result().maybe_written or number not in self.database
 
 
 # The more often a step stands here, the more often it is taken: calls come and go more often than databases.
@@ -471,11 +466,11 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
             await calls.finish_batch()
             calls.check()
             await settled(outbox)
-            assert (on_disk(folder), outbox._tail.size, outbox._spool.size) == ([], 0, 0)
+            assert (on_disk(folder), outbox.tail.size, outbox.spool.size) == ([], 0, 0)
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail_module, "TAIL_BYTES", tail_records * SIZE)
-        patch.setattr(tail_module, "BATCH_RECORDS", batch)
+        patch.setattr(outbox_module, "TAIL_BYTES", tail_records * SIZE)
+        patch.setattr(outbox_module, "BATCH_RECORDS", batch)
         run_apart(live(Path(name)))
 
 
@@ -495,7 +490,7 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
         calls = Calls(outbox, Disk())
         for step in steps:
             await step(calls)
-        acknowledged = {number for number, write in enumerate(calls.starts) if accepted(write)}
+        acknowledged = {number for number, start in enumerate(calls.starts) if accepted(start)}
         await settled(outbox)  # what the disk is about to have when the process dies, and who waited hears of it
         spool.close()
         async with opened(folder) as survivor:
@@ -507,12 +502,12 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
         }
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tail_module, "TAIL_BYTES", tail_records * SIZE)
+        patch.setattr(outbox_module, "TAIL_BYTES", tail_records * SIZE)
         run_apart(live(Path(name)))
 
 
-def accepted(write):
-    return write.result.done() and write.result.result() is None
+def accepted(start):
+    return start.done() and start.result() is None
 
 
 async def settled(outbox):

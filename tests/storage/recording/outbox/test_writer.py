@@ -8,10 +8,9 @@ from uuid import UUID
 import bson
 import pytest
 
-from storage.recording.outbox import tail
+from storage.recording.outbox import outbox as outbox_module
 from storage.recording.outbox import writer as writer_module
-from storage.recording.outbox.outbox import Outbox
-from storage.recording.outbox.pending_write import RecordPolicy
+from storage.recording.outbox.outbox import Outbox, RecordPolicy
 from storage.recording.outbox.spool import FRAME_BYTES, Spool
 from storage.recording.outbox.writer import Writer
 from tests.storage.conditions import until
@@ -65,7 +64,7 @@ async def opened(database, folder, policy=SPOOL, **options):
 
 async def committing(outbox, commands):
     """Wait until a batch is on its way."""
-    await until(lambda: commands.batches and outbox._tail.batch)
+    await until(lambda: commands.batches and outbox.tail.batch)
 
 
 @pytest.mark.usefixtures("patient")
@@ -290,7 +289,7 @@ async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_
 async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(tail, "TAIL_BYTES", 5_000)
+    monkeypatch.setattr(outbox_module, "TAIL_BYTES", 5_000)
     async with opened(private_database, tmp_path / "spool") as outbox:
         private_mongodb.freeze()
         outbox.enqueue(start(0))
@@ -298,7 +297,7 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
         for number in range(300):
             outbox.enqueue(start(number))
             outbox.enqueue(end(number, tokens=number))
-            assert outbox._tail.size <= 5_000
+            assert outbox.tail.size <= 5_000
         assert (outbox.queued + outbox.spooled, outbox.healthy, outbox.trouble) == (601, True, "")
         private_mongodb.thaw()
         assert await outbox.flush(20)
@@ -321,8 +320,8 @@ async def test_without_a_spool_memory_is_bounded_too(
         commands.sent.clear()
         await committing(outbox, commands)
         note, ending = checkpoint(1, note="fits"), end(1)
-        monkeypatch.setattr(tail, "TAIL_BYTES", len(note.record) + len(ending.record))
-        monkeypatch.setattr(tail, "MEMORY_BYTES", len(note.record) + 2 * len(ending.record))
+        monkeypatch.setattr(outbox_module, "TAIL_BYTES", len(note.record) + len(ending.record))
+        monkeypatch.setattr(outbox_module, "MEMORY_BYTES", len(note.record) + 2 * len(ending.record))
         outbox.enqueue(note, optional=True)
         outbox.enqueue(ending)
         outbox.enqueue(checkpoint(1, note="left out"), optional=True)

@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from storage.recording.operations import Action, Operation
-from storage.recording.outbox.spool import Spool
-from storage.recording.outbox.spool_folders import SCAN_SECONDS, adopt, claim_numbered
+from storage.recording.outbox.spool import Spool, claim_numbered
+from storage.recording.outbox.writer import SCAN_SECONDS, adopt
 
 
 async def leave_behind(folder, number):
@@ -121,7 +121,7 @@ async def test_a_folder_of_which_nothing_is_left_may_be_taken_again(folder, look
 
 
 @pytest.mark.expects_log(
-    r"^WARNING storage\.recording\.outbox\.spool_folders: records in .*/spool/[12] cannot be read: (Too many levels|No such file)"
+    r"^WARNING storage\.recording\.outbox\.writer: records in .*/spool/[12] cannot be read: (Too many levels|No such file)"
 )
 @pytest.mark.gen_test
 async def test_a_folder_that_cannot_be_used_is_logged_and_read_once_it_can_be(folder, looks, database):
