@@ -25,6 +25,7 @@ from handlers.dataplane.services.recorded import Recorded
 from handlers.dataplane.services.sockets.service import ApiSocket
 from handlers.dataplane.services.stored_response import StoredResponse
 from handlers.dataplane.upstream_request import Destination
+from handlers.help import Documents, HelpHandler
 from handlers.monitoring.health import HealthHandler, MetricsHandler, ReadinessHandler
 from handlers.openapi.document import OpenAPIHandler
 from handlers.operations.catalogue import BY_PATH
@@ -78,6 +79,7 @@ class BridgeApplication(Application):
                 ("/", DashboardHandler, dashboard),
                 ("/docs", DashboardHandler, dashboard | {"page": DOCS}),
                 ("/dashboard/(.+)", DashboardHandler, dashboard),
+                (r"/help(?:/([a-z-]*))?", HelpHandler, dashboard | {"documents": Documents()}),
             ],
             default_handler_class=UnknownResourceHandler,
             default_handler_args=context,

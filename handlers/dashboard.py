@@ -141,8 +141,13 @@ def _file(path: Path, changed_ns: int, edition: str, preload: bytes) -> File:
     if path.suffix == ".html":
         content = content.replace(_VERSION, VERSION.encode()).replace(_PRELOAD, preload)
         content = _ADDRESS.sub(rb'"\1dashboard/' + edition.encode() + b"/", content)
-    scripts = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _IMPORT_MAP.findall(content)]
     kind = _TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    return file_of(content, kind, changed_ns, edition)
+
+
+def file_of(content: bytes, kind: str, changed_ns: int, edition: str) -> File:
+    """A file of a content and a media type; see `File`."""
+    scripts = [base64.b64encode(hashlib.sha256(script).digest()).decode() for script in _IMPORT_MAP.findall(content)]
     return File(
         changed_ns=changed_ns,
         edition=edition,
@@ -173,6 +178,10 @@ class DashboardHandler(BridgeHandler):
         status, file = (200, self._files.find(own_name)) if name else self._files.page(self._page)
         if file is None:
             raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
+        self.send(status, file, lasts=lasts)
+
+    def send(self, status: int, file: File, *, lasts: bool) -> None:
+        """Send a file, or 304 if the client has it; `lasts` says that the address has another content never."""
         self.set_header("Content-Security-Policy", file.policy)
         self.set_header("X-Content-Type-Options", "nosniff")
         self.set_header("Referrer-Policy", "no-referrer")

@@ -34,10 +34,12 @@ FOLDERS = (
 SUFFIXES = frozenset({".py", ".toml", ".html", ".css", ".js", ".svg"})
 """What the product reads. Of deploy every file is taken."""
 LOCKS = ("requirements.txt", "requirements-azure.txt", "requirements-embedded.txt")
-FILES = ("deadline.py", "installation.py", "server.py", "terminal.py", "version.py", *LOCKS)
+FILES = (
+    *("README.md", "SECURITY.md", "CHANGELOG.md"),
+    *("deadline.py", "installation.py", "server.py", "terminal.py", "version.py", *LOCKS),
+)
 OF_THE_SOURCE = (
     "LICENSE",
-    "README.md",
     "pyproject.toml",
     "release/aibridge",
     "release/backend.py",
@@ -140,6 +142,7 @@ def _libraries(root: Path) -> Iterator[str]:
 def installed(root: Path) -> dict[str, bytes]:
     """Each file that is installed, by its path in the tree."""
     names = set(FILES) | set(_libraries(root))
+    names |= {path.relative_to(root).as_posix() for path in (root / "docs").glob("*.md")}
     for folder in FOLDERS:
         for path in (root / folder).rglob("*"):
             below = path.relative_to(root)

@@ -21,6 +21,7 @@ from packaging.metadata import Metadata
 from packaging.utils import canonicalize_name
 
 from handlers.dashboard import LIBRARIES, DashboardFiles
+from handlers.help import PAGES
 from tests.server_process import ROOT
 
 pytestmark = pytest.mark.skipif(not DashboardFiles().installed, reason="the dashboard's libraries are not installed")
@@ -60,6 +61,7 @@ def test_the_wheel_has_all_that_a_running_bridge_reads_and_its_record_names_it(w
         assert {one.external_attr >> 16 for one in archive.infolist()} == {0o100644, 0o100755}
     needed = {name for name in tracked() if not name.startswith(NOT_READ) and name not in OF_DEVELOPERS}
     needed |= {f"dashboard/{name}" for name in LIBRARIES} | LICENCES
+    needed |= {path.relative_to(ROOT).as_posix() for path in PAGES.values()}
     assert {name.removeprefix("aibridge/_app/") for name in files if name.startswith("aibridge/")} == needed | {
         "COMMIT"
     }

@@ -43,6 +43,7 @@ GETS = (
     "{control}/openai/v1/{secret}",
     "/{secret}",
     "/dashboard/{secret}.js",
+    "/help/{secret}",
 )
 CHANGES = (
     ("DELETE", "users/me/tokens/{secret}", None),
