@@ -26,10 +26,19 @@ from bson.timestamp import Timestamp
 
 from intercept.ids import format_id
 from storage.derived.changes import ENDS, Ended, ended_by, of_different_calls
-from storage.derived.recount import Recount, after_batch, begin_recount, clear, read_recorded, recount_since
-from storage.derived.rollup_writing import add_to_rollups
+from storage.derived.recount import (
+    JOB,
+    Recount,
+    after_batch,
+    begin_recount,
+    clear,
+    followed_collection,
+    read_recorded,
+    read_state,
+    recount_since,
+)
 from storage.derived.sessions.grouping import add_to_sessions, parents_of
-from storage.derived.state import JOB, followed_collection, read_state
+from storage.derived.totals import add_to_rollups
 from storage.members.membership import has_lease
 from storage.mongo.change_stream import Change, ChangeStream, ForgottenPositionError, InvalidPositionError
 from storage.mongo.clocks import Monotonic, Now, Pause

@@ -1,8 +1,11 @@
-"""Counts days again from the records: rollups, and where nothing bounds it, sessions and the search index too.
+"""How far the derived figures are, and counting days again from the records.
 
-What was derived of these days is removed, and their calls are added as if they had ended now, oldest first, batch by batch. A
-batch is read as it was at one moment of the database's time, and the changes up to that moment are followed before the next
-one: so it is known of each change whether the batch has it. What is done is kept with the figures, so it may stop anywhere.
+How far they are is one document, which the job changes together with the figures.
+
+Counted again are rollups, and where nothing bounds it, sessions and the search index too. What was derived of these days is
+removed, and their calls are added as if they had ended now, oldest first, batch by batch. A batch is read as it was at one
+moment of the database's time, and the changes up to that moment are followed before the next one: so it is known of each
+change whether the batch has it. What is done is kept with the figures, so it may stop anywhere.
 """
 
 from __future__ import annotations
@@ -16,10 +19,44 @@ from bson.timestamp import Timestamp
 
 from intercept.records import Status
 from storage.derived.rollup import Breakdown, Bucket
-from storage.derived.state import JOB
 from storage.mongo.change_stream import Change
 from storage.mongo.database import Database, Session, with_plain_ids
 from storage.mongo.indexes import BY_TIME
+
+JOB: Final = {"_id": "job"}
+"""Finds the document, in the collection `derived`.
+
+It has `position`, behind the last change that was added (see `storage.mongo.change_stream`), and `collection`, the one that it
+is a position of; `time`, until when that is all; `recount`, while days are counted again; and `lease`, which process does it.
+"""
+
+
+async def read_state(database: Database, session: Session | None = None) -> dict[str, Any]:
+    """Read the document; empty while there is none. Whatever the driver raises passes."""
+    return await with_plain_ids(database.derived).find_one(JOB, session=session) or {}
+
+
+async def followed_collection(database: Database) -> Binary:
+    """Return what MongoDB knows the collection of interceptions by: in a copy of the database that is another.
+
+    There a position may be one all the same, with all that was copied behind it, as if it had ended since then. Whatever the
+    driver raises passes.
+    """
+    interceptions = with_plain_ids(database.interceptions)
+    listed = {"listCollections": 1, "filter": {"name": interceptions.name}}
+    reply = await interceptions.database.command(listed, codec_options=interceptions.codec_options)
+    identifier: Binary = reply["cursor"]["firstBatch"][0]["info"]["uuid"]
+    return identifier
+
+
+async def counted_until(database: Database, session: Session | None = None) -> datetime | None:
+    """Return until when every call that ended is in the figures; None where none is, or they are counted again just now.
+
+    Whatever the driver raises passes.
+    """
+    state = await read_state(database, session)
+    return None if "recount" in state else state.get("time")
+
 
 EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Before all calls."""

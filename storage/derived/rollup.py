@@ -142,7 +142,7 @@ OF_OUTCOMES = frozenset({Breakdown.MODEL_OUTCOME, Breakdown.USER_OUTCOME})
 OF_TOOLS = frozenset({Breakdown.MODEL_TOOL})
 OF_TAGS = frozenset({Breakdown.MODEL_TAG, Breakdown.USER_TAG})
 DETAILS = OF_OUTCOMES | OF_TOOLS | OF_TAGS
-"""The breakdowns by how calls ended, what they called and how they are tagged: see `storage.derived.details`."""
+"""The breakdowns by how calls ended, what they called and how they are tagged: see `storage.derived.totals`."""
 
 BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
     dict.fromkeys(Breakdown, tuple(Bucket))

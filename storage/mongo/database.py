@@ -109,7 +109,7 @@ class Database:
     webhooks: Collection  # one document per webhook, see `storage.alerts.documents`
     webhook_deliveries: Collection  # one document for each alert and webhook, see `storage.alerts.outbox`
     alerts: Collection  # one document per alert that was raised
-    derived: Collection  # how far rollups, sessions and the search index are, see `storage.derived.state`
+    derived: Collection  # how far rollups, sessions and the search index are, see `storage.derived.recount`
     rollups: Collection  # one document per rollup, see `storage.derived.rollup`
     sessions: Collection  # one document per session, see `storage.queries.sessions`
     cache_lines: Collection  # the latest calls of sessions, see `storage.derived.sessions.prompt_cache`

@@ -13,8 +13,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any, Final
 
+from storage.derived.recount import counted_until
 from storage.derived.rollup import BUCKETS, Bucket
-from storage.derived.state import counted_until
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BY_COMBINATION, BY_TIME, ROLLUPS, ROLLUPS_BY_INITIATOR, Keys
 from storage.queries.filters.selection import Selection

@@ -12,8 +12,8 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from pymongo.errors import OperationFailure
 
+from storage.derived.recount import counted_until
 from storage.derived.rollup import Bucket, Totals
-from storage.derived.state import counted_until
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.queries.oldest import calls_in, gone_until, oldest_start
 from storage.queries.paging import side_by_side

@@ -13,8 +13,8 @@ import pytest
 from pymongo.errors import ExecutionTimeout, OperationFailure
 
 from storage.derived import job as job_module
-from storage.derived import rollup_writing
-from storage.derived.state import counted_until
+from storage.derived import totals as totals_module
+from storage.derived.recount import counted_until
 from storage.mongo.database import DatabaseUnavailableError
 from tests.derived import derive, derived_job
 from tests.examples import examples
@@ -231,7 +231,7 @@ async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog,
 )
 @pytest.mark.gen_test(timeout=60)
 async def test_a_batch_that_is_too_much_for_the_database_is_made_smaller(database, monkeypatch, error):
-    sizes, add = [], rollup_writing.add_to_rollups
+    sizes, add = [], totals_module.add_to_rollups
     await derive(database)
     await write(database, *(Call(number).end() for number in range(1, 9)))
 

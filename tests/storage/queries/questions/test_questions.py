@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
 
 from intercept.records import EndReason, Status
+from storage.derived.recount import counted_until
 from storage.derived.rollup import TOKENS, add, summed
-from storage.derived.state import counted_until
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.filters.search_language import parse_search
 from storage.queries.questions import questions as questions_module
