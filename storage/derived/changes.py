@@ -1,4 +1,6 @@
-"""What the derived figures follow: calls that ended, and those that changed after that, see `storage.recording.changes`. Pure.
+"""What the derived figures follow: calls that ended, and those that changed after that. Pure.
+
+`storage.recording.operations` says how both are written.
 
 So what was added of a call before is known, in the order of the database's changes, and can be taken away.
 """
@@ -10,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from intercept.records import Status
 from storage.mongo.change_stream import Change, ChangeFilter
-from storage.recording.changes import COSTS
+from storage.recording.operations import COSTS
 
 _ENDS: Final = {"operationType": {"$in": ["insert", "replace"]}, "fullDocument.status": {"$ne": Status.IN_FLIGHT.value}}
 _CHANGES: Final = {"operationType": "update", "updateDescription.updatedFields.changed": {"$exists": True}}

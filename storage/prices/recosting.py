@@ -2,7 +2,7 @@
 
 One process at a time has the job, by a lease; if it dies, another one continues after the last batch. A batch is one
 transaction: the costs of its calls, and how far the job is. What is derived of a call whose cost changes follows (see
-`storage.recording.changes`). Calls that end after the request have the new prices anyway: `FOLLOWED` after it every server
+`storage.recording.operations`). Calls that end after the request have the new prices anyway: `FOLLOWED` after it every server
 follows them, and the job begins.
 """
 
@@ -29,8 +29,8 @@ from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import BY_TIME
 from storage.prices.pricing import Cost
 from storage.prices.recosts import ACTIVE, Recost, RecostState
-from storage.recording.changes import CHANGING, changed
 from storage.recording.figures import COST_PARTS, TOKENS, cost_figures_of
+from storage.recording.operations import CHANGING, changed
 
 BATCH: Final = 100
 """Most calls of one batch."""

@@ -14,11 +14,14 @@ of a text was left out, and how a policy had it kept. These fields differ from t
   user and model.
 - `texts_until`, `response_until` and `removal_at` say when texts are removed before the call is
   (`storage.recording.text_retention`).
-- `attempt`, `attempts`, `retry_of` and `retried` are as `storage.derived.sessions.retries` finds them.
-- `links` are digests by which calls that belong together are found (`storage.recording.links`).
+- `attempt`, `attempts`, `retry_of` and `retried` are as `storage.derived.sessions.grouping` finds them.
+- `links` are digests by which calls that belong together are found, all of them by one index. A call has one for the name of
+  its session, for its conversation, for each tool call that it issued and, if it failed, for what it asked. Conversations and
+  tool calls of two users have different links. Whoever finds calls by a link compares what it stands for, as far as that
+  matters: a digest is short.
 - `storage.derived.sessions.parents` works with `tool_results`, `continues` and `previous_response_id`.
 - What has ended has `storage.recording.figures`.
-- `changed` and `was` are as `storage.recording.changes` sets them.
+- `changed` and `was` are as `storage.recording.operations` sets them.
 """
 
 from __future__ import annotations
@@ -26,10 +29,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid5
 from zlib import crc32
 
@@ -54,7 +58,6 @@ from intercept.records import (
 from storage.mongo.codec import binary
 from storage.prices.pricing import Cost
 from storage.recording.figures import figures_of
-from storage.recording.links import Link
 
 SCHEMA_VERSION = 1
 """The version of what is written here."""
@@ -363,3 +366,22 @@ def _is_shallow(usage: dict[str, Any]) -> bool:
         if not level:
             return True
     return False
+
+
+LINK_BYTES: Final = 8
+"""Size of a link."""
+
+
+class Link(Enum):
+    """What a link stands for."""
+
+    SESSION = b"session"
+    CONVERSATION = b"conversation"
+    TOOL_CALL = b"tool call"
+    FAILURE = b"failure"
+
+    def of(self, value: str | bytes, initiator_id: UUID | bytes = b"") -> bytes:
+        """Return the link of a name, an id or a digest, which is another one for each initiator that is given."""
+        data = value.encode(errors="replace") if isinstance(value, str) else value
+        key = initiator_id.bytes if isinstance(initiator_id, UUID) else initiator_id
+        return blake2b(data, digest_size=LINK_BYTES, key=key, person=self.value).digest()

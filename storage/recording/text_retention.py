@@ -23,8 +23,8 @@ from intercept.records import Status
 from storage.mongo.clocks import Now, Pause
 from storage.mongo.database import Database
 from storage.mongo.indexes import REMOVAL
-from storage.recording.changes import changed
-from storage.recording.links import Link
+from storage.recording.documents import Link
+from storage.recording.operations import changed
 
 PASS_SECONDS: Final = 60.0
 """From the end of one pass to the beginning of the next."""

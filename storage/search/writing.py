@@ -17,8 +17,20 @@ from msgspec.structs import replace
 from pymongo import ReturnDocument
 
 from storage.mongo.database import Database, Session
-from storage.search.entries import DIGEST_CHARACTERS, Entry, entry_of, id_bytes
-from storage.search.segments import COLUMNS, IDS, TIMES, Segment, build, entries_of, is_large, position_of
+from storage.search.segments import (
+    COLUMNS,
+    DIGEST_CHARACTERS,
+    IDS,
+    TIMES,
+    Entry,
+    Segment,
+    build,
+    entries_of,
+    entry_of,
+    id_bytes,
+    is_large,
+    position_of,
+)
 
 MOST_SMALL: Final = 64
 """So many small segments become one."""

@@ -17,7 +17,7 @@ from intercept.records import (
     UserPrompt,
 )
 from storage.accounts.users import Role, User
-from storage.recording.truncation import END_BYTES, encoded
+from storage.recording.operations import END_BYTES, encoded
 
 NOON = datetime(2026, 3, 1, 12, 0, 0, 250_000, tzinfo=UTC)
 ADA = User(

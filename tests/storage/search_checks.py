@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from storage.search.entries import entry_of
-from storage.search.segments import entries_of
+from storage.search.segments import entries_of, entry_of
 from storage.search.writing import read_segments
 from tests.derived import derive
 

@@ -19,7 +19,7 @@ from storage.accounts.events import Way
 from storage.accounts.users import User, is_same_name, read_id
 from storage.queries.filters.search_language import SEARCH_KEYS, Search, parse_search
 from storage.queries.sessions import call_search, session_filter
-from storage.search.conditions import CallQuery, is_indexed
+from storage.search.find import CallQuery, is_indexed
 
 WORDS_OF_ENDED = (
     "words search the texts of calls that have ended; they cannot stand beside request_id and status:in_flight"

@@ -26,8 +26,7 @@ from intercept.ids import in_any_case
 from storage.derived.sessions.session_documents import named_session
 from storage.mongo.database import Collection
 from storage.mongo.indexes import BY_LINK, BY_REQUEST, Keys
-from storage.recording.documents import MAX_ID
-from storage.recording.links import Link
+from storage.recording.documents import MAX_ID, Link
 
 CONVERSATION_PAUSE: Final = timedelta(days=7)
 """How long after a call its conversation may continue, if only its messages show that."""

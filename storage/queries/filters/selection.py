@@ -12,7 +12,7 @@ from intercept.records import Status
 from storage.derived.rollup import COMBINATION, DIMENSIONS, Breakdown, smallest_with
 from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME, Keys
 from storage.queries.filters.time_ranges import EARLIEST, LATEST
-from storage.recording.links import Link
+from storage.recording.documents import Link
 
 ENDED = (Status.COMPLETED.value, Status.FAILED.value)
 

@@ -15,7 +15,7 @@ from pymongo.errors import OperationFailure
 from storage.derived.recount import counted_until
 from storage.derived.rollup import Bucket, Totals
 from storage.mongo.database import Database, DatabaseUnavailableError
-from storage.queries.oldest import calls_in, gone_until, oldest_start
+from storage.queries.counts import calls_in, gone_until, oldest_start
 from storage.queries.paging import side_by_side
 from storage.queries.questions import calendar
 from storage.queries.questions.calendar import Period

@@ -13,7 +13,7 @@ from intercept.records import UserPrompt
 from resources.recorded.export_formats import COLUMNS, FORMATS, FORMULA_STARTS
 from resources.recorded.interceptions import Interception
 from storage.recording.documents import ending_fields, start_document
-from storage.recording.truncation import END_BYTES, START_BYTES, encoded
+from storage.recording.operations import END_BYTES, START_BYTES, encoded
 from tests.cases import for_each
 from tests.processor import is_linear
 from tests.storage import any_records

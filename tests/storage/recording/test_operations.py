@@ -10,9 +10,8 @@ from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import START_BYTES, Action, Operation
 from storage.recording.outbox.writer import write_batch
-from storage.recording.truncation import START_BYTES
 from tests.storage.recording.writes import checkpoint, end, presumed_end, start
 from tests.storage.records import NOON
 

@@ -22,7 +22,7 @@ from intercept.records import (
 )
 from storage.recording import text_retention
 from storage.recording.text_retention import remove_due
-from storage.search.entries import word_digest
+from storage.search.segments import word_digest
 from tests.derived import derive
 from tests.intercept.packed import read_blocks
 from tests.storage.calls import Calls

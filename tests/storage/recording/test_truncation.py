@@ -4,7 +4,7 @@ import bson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.recording.truncation import encoded
+from storage.recording.operations import encoded
 
 TEXTS = st.text(max_size=30)  # half surrogate pairs included
 VALUES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats(allow_nan=False) | TEXTS

@@ -28,8 +28,7 @@ from storage.queries.filters.texts import TextQuery
 from storage.recording.documents import ended_document, start_document
 from storage.recording.text_retention import remove_due
 from storage.search import find as find_module
-from storage.search.conditions import CallQuery
-from storage.search.find import MAX_CHECKED, Found, SearchIndex
+from storage.search.find import MAX_CHECKED, CallQuery, Found, SearchIndex
 from tests.cases import for_each
 from tests.examples import examples
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception

@@ -3,8 +3,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from storage.mongo.codec import read_ms
-from storage.search.entries import FIGURES, Entry
-from storage.search.segments import build, entries_of
+from storage.search.segments import FIGURES, Entry, build, entries_of
 
 entries = st.lists(
     st.builds(

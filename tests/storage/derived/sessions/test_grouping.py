@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from intercept.records import EndReason
 from storage.derived.sessions.session_documents import MAX_PROMPT
+from storage.recording.documents import Link
 from storage.recording.figures import figures_of
-from storage.recording.links import Link
 from storage.recording.operations import Action, Operation
 from tests.derived import derive, derived_job
 from tests.examples import examples

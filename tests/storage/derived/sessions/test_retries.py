@@ -3,7 +3,7 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.derived.sessions.retries import MAX_PAUSE, find_retries
+from storage.derived.sessions.grouping import MAX_PAUSE, find_retries
 from tests.cases import for_each
 from tests.storage.records import NOON
 
