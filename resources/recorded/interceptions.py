@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, convert
 from msgspec.json import decode, encode
 
 from intercept.recording import Keep
@@ -96,10 +96,10 @@ class Interception(Struct):
             id=id_,
             initiator=Initiator.of(document["initiator_id"], users),
             requested_provider_name=get("requested_provider_name") or document["provider_name"],
-            agent=agent and Agent(**agent),
-            error=error and RecordedError(**error),
+            agent=agent and convert(agent, Agent),
+            error=error and convert(error, RecordedError),
             websocket=(origin := get("websocket")) and WebSocketOrigin.of(origin),
-            connecting=(made := get("connecting")) and Connecting(**made),
+            connecting=(made := get("connecting")) and convert(made, Connecting),
             attempt=int(get("attempt", get("retry_count", 0))),
             tries=[Try.of(one) for one in get("tries", ())],
             cost=cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
@@ -320,7 +320,7 @@ class UserPrompt(Struct):
     def of(cls, prompt: Document, interception_id: UUID, response_id: str) -> Self:
         """Show an entry of `user_prompts`."""
         made = {"interception_id": interception_id, "provider_response_id": response_id}
-        return of_fields(cls, prompt, metadata=PromptMetadata(**prompt["metadata"]), **made)
+        return of_fields(cls, prompt, metadata=convert(prompt["metadata"], PromptMetadata), **made)
 
 
 class ToolResult(Struct):
@@ -357,7 +357,7 @@ class ToolUsage(Struct):
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `tool_usages`."""
         result = usage.get("result")
-        made = {"metadata": TextMetadata(**usage["metadata"]), "result": result and ToolResult.of(result)}
+        made = {"metadata": convert(usage["metadata"], TextMetadata), "result": result and ToolResult.of(result)}
         return of_fields(cls, usage, interception_id=interception_id, **made)
 
 
@@ -373,7 +373,9 @@ class ModelThought(Struct):
     @classmethod
     def of(cls, thought: Document, interception_id: UUID) -> Self:
         """Show an entry of `model_thoughts`."""
-        return of_fields(cls, thought, interception_id=interception_id, metadata=ThoughtMetadata(**thought["metadata"]))
+        return of_fields(
+            cls, thought, interception_id=interception_id, metadata=convert(thought["metadata"], ThoughtMetadata)
+        )
 
 
 class ModelResponse(Struct):
@@ -385,7 +387,7 @@ class ModelResponse(Struct):
     @classmethod
     def of(cls, response: Document) -> Self:
         """Show the `response` of a document."""
-        return cls(response["text"], TextMetadata(**response["metadata"]))
+        return cls(response["text"], convert(response["metadata"], TextMetadata))
 
 
 class Agent(Struct):
@@ -414,7 +416,7 @@ class Try(Struct):
     @classmethod
     def of(cls, one: Document) -> Self:
         """Show an entry of `tries`."""
-        error = one["error"] and RecordedError(**one["error"])
+        error = one["error"] and convert(one["error"], RecordedError)
         return cls(
             one["provider_name"],
             one["credential_hint"],

@@ -21,6 +21,8 @@ from tests.polling import PAUSE_SECONDS
 from tests.server_process import ServerProcess
 
 CONTROL = "/api/v2/aibridge"
+# What is a document in a document, and no map with names of others.
+PARTS = {"agent", "connecting", "cost", "error", "rates", "actor", "subject", "detail"}
 
 
 @pytest.fixture
@@ -41,11 +43,10 @@ def start(tmp_path, mongodb_uri):
 
 @pytest.fixture
 def elsewhere(mongodb_uri, database_name):
-    """The name of a database that no server has used."""
-    name = f"{database_name}-copy"
-    yield name
+    """A database that no server has used."""
     with MongoClient(mongodb_uri) as client:
-        client.drop_database(name)
+        yield client[f"{database_name}-copy"]
+        client.drop_database(f"{database_name}-copy")
 
 
 async def call(server, token):
@@ -75,6 +76,21 @@ def released(version):
     }
 
 
+def extended(version):
+    """The same as a later version may write it: with a field that this one does not know in each document and its parts."""
+    return {name: [_extended(one) for one in documents] for name, documents in released(version).items()}
+
+
+def _extended(document):
+    return {name: _extended_part(name, value) for name, value in document.items()} | {"of_later": 1}
+
+
+def _extended_part(name, value):
+    if isinstance(value, list):
+        return [_extended(one) if isinstance(one, dict) else one for one in value]
+    return _extended(value) if name in PARTS and isinstance(value, dict) else value
+
+
 async def stop(server):
     await server.leave()
     server.send(15)
@@ -95,14 +111,15 @@ async def test_a_database_that_was_copied_as_described_answers_the_same_elsewher
 
     (copying,) = blocks("docs/operations.md", "python")
     uris = {
-        end: mongodb_uri.replace("/?", f"/{name}?") for end, name in (("SOURCE", database_name), ("TARGET", elsewhere))
+        end: mongodb_uri.replace("/?", f"/{name}?")
+        for end, name in (("SOURCE", database_name), ("TARGET", elsewhere.name))
     }
     script = tmp_path / re.search(r"(?m)^\.venv/bin/python (\w+\.py)$", page("docs/operations.md"))[1]
     script.write_text(copying)
     copy = partial(subprocess.run, [sys.executable, script], check=True, capture_output=True)
     await asyncio.to_thread(copy, env=os.environ | uris)
 
-    server = start(elsewhere)
+    server = start(elsewhere.name)
     after = await totals(server, token, 3), await server.get(f"{CONTROL}/interceptions", token)
     assert after == before
     await call(server, token)
@@ -111,16 +128,16 @@ async def test_a_database_that_was_copied_as_described_answers_the_same_elsewher
 
 
 @pytest.mark.parametrize("version", sorted(path.name for path in (ROOT / "tests" / "released").glob("*.*.*")))
+@pytest.mark.parametrize("written", [released, extended])
 @pytest.mark.gen_test(timeout=120)
 async def test_what_a_released_version_wrote_is_listed_counted_found_and_added_up(
-    start, tmp_path, mongodb_uri, elsewhere, version
+    start, tmp_path, elsewhere, version, written
 ):
-    kept = released(version)
-    with MongoClient(mongodb_uri) as client:
-        for name, documents in kept.items():
-            client[elsewhere][name].insert_many(documents)
+    kept = written(version)
+    for name, documents in kept.items():
+        elsewhere[name].insert_many(documents)
     calls = [one for one in kept["interceptions"] if one["status"] != "in_flight"]
-    server = start(elsewhere)
+    server = start(elsewhere.name)
     assert server.port
     token = (tmp_path / "data" / "demo-token").read_text().strip()
 
@@ -140,6 +157,8 @@ async def test_what_a_released_version_wrote_is_listed_counted_found_and_added_u
     asked = sum("gateway" in str(one["user_prompts"]) for one in calls)
     assert (await get("/interceptions?q=gateway"))["count"] == asked > 0
     assert len((await get("/users?limit=100"))["results"]) == len(kept["users"])
+    for name in ("audit", "policies", "groups", "prices", "budgets"):
+        assert await get(f"/{name}")
     assert (await get("/sessions"))["count"] == sum(one["interceptions"] > 1 for one in kept["sessions"])
     cost = sum(one["cost"]["usd"].to_decimal() for one in calls if one.get("cost"))
     assert {name: found["total"][name] for name in ("interceptions", "failed", "tokens", "cost_usd")} == {
