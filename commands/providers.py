@@ -14,7 +14,7 @@ from settings import SettingsCommand, declared, settings_of
 from settings.declarations import DATABASE
 from storage.alerts.webhooks import Webhooks
 from storage.mongo.database import Database
-from storage.providers.documents import ProviderError
+from storage.providers.documents import InvalidProviderError
 from storage.providers.sealing import SealError
 
 STANDARD_INPUT = Path("-")
@@ -32,7 +32,7 @@ def reseal() -> None:
 
     try:
         click.echo(f"Keys sealed again: {run(again)}.")
-    except (ProviderError, SealError) as error:
+    except (InvalidProviderError, SealError) as error:
         raise click.ClickException(str(error.args[0])) from error
 
 

@@ -26,7 +26,7 @@ from resources.recorded.export_formats import write_csv
 from storage.derived.rollup import TOKENS, Bucket
 from storage.queries.found import SPEND
 from storage.queries.questions.calendar import Period
-from storage.queries.questions.groups import Row
+from storage.queries.questions.groups import AnswerRow
 from storage.queries.questions.question import By, Dimension, Question
 
 GONE: Final = "calls of before {:%Y-%m-%d} are not recorded any more; begin then, or group by user, provider, model and client alone"
@@ -65,18 +65,18 @@ class SpendFormat:
 
     change: Callable[[Question], Question]
     head: Callable[[Question], Cells]
-    cells: Callable[[Question, Row, Names], Cells]
+    cells: Callable[[Question, AnswerRow, Names], Cells]
 
     def begin(self, question: Question) -> bytes:
         """Write the names of the columns."""
         return write_csv([self.head(question)])
 
-    def write(self, question: Question, rows: Iterable[Row], names: Names) -> bytes:
+    def write(self, question: Question, rows: Iterable[AnswerRow], names: Names) -> bytes:
         """Write rows."""
         return write_csv(self.cells(question, row, names) for row in rows)
 
 
-def values_of(question: Question, rows: Iterable[Row]) -> Mapping[Dimension, set[Any]]:
+def values_of(question: Question, rows: Iterable[AnswerRow]) -> Mapping[Dimension, set[Any]]:
     """Return the values in rows by dimension, of which names are looked up."""
     found: defaultdict[Dimension, set[Any]] = defaultdict(set)
     for row in rows:
@@ -113,7 +113,7 @@ def _plain_head(question: Question) -> Cells:
     return ["period_start", "period_end", *named, *(_RENAMED.get(name, name) for name in _FIGURES)]
 
 
-def _plain_cells(question: Question, row: Row, names: Names) -> Cells:
+def _plain_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
     start, end = _period(question, row.at)
     named = [cell for one, value in zip(question.by, row.key, strict=True) for cell in _named(one, value, names)]
     figures = [row.totals.get(name, 0) for name in _COUNTS]
@@ -170,7 +170,7 @@ def _focus_question(question: Question) -> Question:
     return replace(question, by=_FOCUS_NEEDS + more, period=Period.DAY)
 
 
-def _focus_cells(question: Question, row: Row, names: Names) -> Cells:
+def _focus_cells(question: Question, row: AnswerRow, names: Names) -> Cells:
     start, end = _period(question, row.at)
     month = row.at.replace(day=1)
     user_id, provider, model, *_ = row.key
@@ -222,7 +222,7 @@ def _focus_cells(question: Question, row: Row, names: Names) -> Cells:
     return [values.get(name, "") for name in _FOCUS_COLUMNS]
 
 
-def _tags(question: Question, row: Row, names: Names) -> str:
+def _tags(question: Question, row: AnswerRow, names: Names) -> str:
     values = {one.dimension: value for one, value in zip(question.by, row.key, strict=True)}
     tags: dict[str, str] = {}
     for name in ("group", "token", "client"):

@@ -12,7 +12,7 @@ from intercept.restricted_texts import Texts
 from resources.recorded.interceptions import interception_as_json
 from runtime.jobs import Jobs
 from runtime.process import Process, now
-from settings import Settings
+from settings import RecordPolicy, Settings
 from storage.accounts.audit import AccessTrail
 from storage.accounts.identities import Identities
 from storage.accounts.sign_in.sessions import SessionTimes
@@ -24,7 +24,7 @@ from storage.mongo.database import Database
 from storage.mongo.embedded import EmbeddedMongoDB
 from storage.prices.pricing import Prices
 from storage.recording.outbox.spool import Spool, SpoolOpenError, claim_numbered
-from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.recorder import Recorder
 from upstream.providers.provider import Provider
 from version import VERSION
 
@@ -72,7 +72,7 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
     recorder = Recorder(
         process.database,
         instance_id=process.id,
-        policy=RecordPolicy(process.settings.record_policy.value),
+        strict=process.settings.record_policy is RecordPolicy.STRICT,
         spool=open_spool(process.spool_folder, process.settings),
         now=now,
         new_id=process.new_id,

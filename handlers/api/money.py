@@ -34,7 +34,7 @@ from storage.prices.store import PriceStore
 from storage.queries.found import SPEND
 from storage.queries.money import read_recorded
 from storage.queries.questions.calendar import Period
-from storage.queries.questions.groups import NotRecordedError, Row
+from storage.queries.questions.groups import AnswerRow, NotRecordedError
 from storage.queries.questions.question import By, Dimension, Question
 from upstream.reports.apis import MissingKeyError, read_report
 from upstream.reports.reported import SOURCES, ReportError
@@ -213,7 +213,7 @@ async def _written(bridge: Bridge, question: Question, written: SpendFormat) -> 
         yield begin
 
 
-async def _names_of(bridge: Bridge, question: Question, rows: Sequence[Row]) -> Names:
+async def _names_of(bridge: Bridge, question: Question, rows: Sequence[AnswerRow]) -> Names:
     values = values_of(question, rows)
     groups = {id_ for ids in values[Dimension.GROUPS] for id_ in ids}
     return await read_names(bridge, values[Dimension.USER], groups, values[Dimension.TOKEN])

@@ -12,7 +12,7 @@ from handlers.operations.operation import OWNERS, Ask, Tagged, Versions, operati
 from resources.bodies import Body, OtherReaders, Readers, read_switch
 from resources.fields import Count, WholeList, doc
 from storage.alerts.documents import AlertType, KeptDelivery, Webhook
-from storage.alerts.outbox import Outbox
+from storage.alerts.outbox import AlertOutbox
 from storage.alerts.webhooks import UNKNOWN, Webhooks
 from upstream.connections.network import is_usable_url
 
@@ -97,8 +97,8 @@ def _webhooks(ask: Ask) -> Webhooks:
     return Webhooks(ask.bridge.database, ask.bridge.managed.sealer, now=ask.bridge.now)
 
 
-def _outbox(ask: Ask) -> Outbox:
-    return Outbox(ask.bridge.database, now=ask.bridge.now)
+def _outbox(ask: Ask) -> AlertOutbox:
+    return AlertOutbox(ask.bridge.database, now=ask.bridge.now)
 
 
 async def _shown(ask: Ask, webhook: Webhook) -> Tagged[ListedWebhook]:

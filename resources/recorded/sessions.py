@@ -19,8 +19,7 @@ from resources.recorded.failures import Refusal
 from resources.recorded.interceptions import Interception, ToolResult
 from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
-from storage.derived.sessions.loops import Loop as FoundLoop
-from storage.derived.sessions.loops import find_loops
+from storage.derived.sessions.loops import ToolLoop, find_loops
 
 
 class Retries(Struct):
@@ -221,7 +220,7 @@ class Loop(Struct):
     interception_ids: Annotated[list[UUID], doc("The calls in it, oldest first.")]
 
     @classmethod
-    def of(cls, loop: FoundLoop) -> Self:
+    def of(cls, loop: ToolLoop) -> Self:
         """Show a loop."""
         return cls(loop.tool, loop.agent_id, len(loop.interception_ids), list(loop.interception_ids))
 

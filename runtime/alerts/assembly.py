@@ -18,7 +18,7 @@ from runtime.alerts.watch import (
 )
 from runtime.process import Process, now
 from settings.loading import network_to
-from storage.alerts.outbox import Outbox
+from storage.alerts.outbox import AlertOutbox
 from storage.alerts.webhooks import Webhooks
 from storage.queries.questions.questions import Questions
 
@@ -26,7 +26,7 @@ from storage.queries.questions.questions import Questions
 def start_alerts(process: Process, bridge: Bridge) -> None:
     """Start the jobs that raise and send alerts."""
     database = process.database
-    outbox, sealer = Outbox(database, now=now), bridge.managed.sealer
+    outbox, sealer = AlertOutbox(database, now=now), bridge.managed.sealer
     budgets = BudgetWatch(bridge.overload.states, bridge.identities.users_by_id, now=now)
     bridge.overload.on_states = budgets.note
     sources = (

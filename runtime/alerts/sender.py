@@ -10,7 +10,7 @@ from typing import Final
 
 from storage.accounts.users import UnknownIdentityError
 from storage.alerts.documents import Delivery, Webhook
-from storage.alerts.outbox import Outbox
+from storage.alerts.outbox import AlertOutbox
 from storage.alerts.webhooks import Webhooks, signed_headers
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.providers.sealing import Sealer, SealError
@@ -46,7 +46,7 @@ class Sender:
         self,
         database: Database,
         webhooks: Webhooks,
-        outbox: Outbox,
+        outbox: AlertOutbox,
         *,
         sealer: Sealer,
         client: UpstreamClient,

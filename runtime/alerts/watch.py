@@ -22,13 +22,13 @@ from resources.fields import micro_dollars
 from storage.accounts.events import Action
 from storage.accounts.users import EVERYONE, SERVICE_PREFIX, Role, User, read_id
 from storage.alerts.documents import AlertType
-from storage.alerts.outbox import Outbox
+from storage.alerts.outbox import AlertOutbox
 from storage.derived.rollup import TOKENS, Bucket, Totals, add
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import AUDIT_BY_TIME
 from storage.queries.found import SPEND
-from storage.queries.questions.groups import Row
+from storage.queries.questions.groups import AnswerRow
 from storage.queries.questions.question import By, Dimension, Question
 from storage.queries.questions.questions import Questions
 
@@ -69,7 +69,7 @@ class Watch:
     def __init__(
         self,
         database: Database,
-        outbox: Outbox,
+        outbox: AlertOutbox,
         sources: Sequence[Source],
         *,
         seconds: float = POLL_SECONDS,
@@ -335,7 +335,7 @@ def weekly_digest(questions: Questions, users: Callable[[set[UUID]], Any], now: 
     return find
 
 
-def _summed(rows: Iterable[Row], position: int) -> list[tuple[Any, Totals]]:
+def _summed(rows: Iterable[AnswerRow], position: int) -> list[tuple[Any, Totals]]:
     """Add rows up by one value of their keys, those that cost most first."""
     totals: defaultdict[Any, Totals] = defaultdict(dict)
     for row in rows:

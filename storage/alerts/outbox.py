@@ -47,7 +47,7 @@ MAX_ERROR: Final = 300
 """Longest reason of a failure that is kept, in characters."""
 
 
-class Outbox:
+class AlertOutbox:
     """The alerts of a database. Every method raises `DatabaseUnavailableError`."""
 
     def __init__(self, database: Database, *, now: Now) -> None:

@@ -42,7 +42,7 @@ _RECORDED: Final = 0.3
 """The share of the work that recording the calls is; the rest is adding them up."""
 
 
-class _LostError(Exception):
+class _DemoLostError(Exception):
     """It was removed, or is being filled by somebody else."""
 
 
@@ -106,7 +106,7 @@ class DemoStore(Changes):
                     ours, {"$set": change}, return_document=ReturnDocument.AFTER
                 )
             if after is None:
-                raise _LostError
+                raise _DemoLostError
             on_progress(change["progress"])
 
         try:
@@ -125,7 +125,7 @@ class DemoStore(Changes):
 
             await job.catch_up(add_up)
             await advance(1.0, state=DemoState.FILLED)
-        except _LostError:
+        except _DemoLostError:
             if (await self._find()).fill == demo.fill:
                 await self.clear()
             return False

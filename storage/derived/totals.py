@@ -46,7 +46,7 @@ from storage.mongo.codec import EXACT, read_decimal
 from storage.mongo.database import Database, Session
 
 
-class Detail(NamedTuple):
+class CallDetail(NamedTuple):
     """What calls of a minute have in common.
 
     Attributes:
@@ -64,7 +64,7 @@ class Detail(NamedTuple):
     tags: tuple[tuple[str, str], ...] = ()
 
 
-def rollups_of_details(parts: Iterable[tuple[Detail, Totals]]) -> RollupTotals:
+def rollups_of_details(parts: Iterable[tuple[CallDetail, Totals]]) -> RollupTotals:
     """Return every rollup of `DETAILS` to which calls contribute; a key may occur more than once."""
     alike = summed((detail._replace(at=Bucket.HOUR.floor(detail.at)), totals) for detail, totals in parts)
     hours = summed((key, totals) for detail, totals in alike.items() for key in _keys(detail))
@@ -81,7 +81,7 @@ _TOOLS = {one: _positions(one, ("tool",)) for one in sorted(OF_TOOLS)}
 _TAGS = {one: _positions(one, TAG) for one in sorted(OF_TAGS)}
 
 
-def _keys(detail: Detail) -> Iterator[RollupKey]:
+def _keys(detail: CallDetail) -> Iterator[RollupKey]:
     tools = ((tool,) for tool in detail.tools or (None,))
     for positions, owns in ((_OUTCOMES, (detail.outcome,)), (_TOOLS, tools), (_TAGS, detail.tags)):
         for own in owns:
@@ -99,7 +99,7 @@ _DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION][1:]
 class _Alike(NamedTuple):
     """What calls have in common that add to the same rollups."""
 
-    detail: Detail
+    detail: CallDetail
     token_id: str | None
     groups: tuple[UUID, ...]
 
@@ -156,7 +156,7 @@ def _minute(one: _Alike, breakdown: Breakdown, values: tuple[Any, ...]) -> Rollu
 def _alike(document: Mapping[str, Any]) -> _Alike:
     get = document.get
     values = (_uuid(document["initiator_id"]), *[get(name) for name in _DIMENSIONS])
-    detail = Detail(
+    detail = CallDetail(
         Bucket.MINUTE.floor(document["started_at"]),
         values,
         (document["end_reason"], get("upstream_status"), (get("error") or {}).get("type"), get("streaming")),

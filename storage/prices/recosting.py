@@ -69,7 +69,7 @@ _log = logging.getLogger(__name__)
 CostOf = Callable[[str, str, Sequence[TokenUsage], datetime], Cost | None]
 
 
-class _LostError(Exception):
+class _RecostingLostError(Exception):
     """The job was cancelled, or another process has it."""
 
 
@@ -127,7 +127,7 @@ class Recosting:
                 done = {"state": RecostState.DONE.value, "ended_at": self._now()}
                 await self._set(job, done, {"lease_until": ""})
                 _log.info("re-costing is done: id=%s", job.id)
-        except _LostError:
+        except _RecostingLostError:
             return IDLE_SECONDS
         return BATCH_PAUSE_SECONDS
 
@@ -157,12 +157,12 @@ class Recosting:
         """Price the next calls; return whether there are no more.
 
         Raises:
-            _LostError: Another process has the job now.
+            _RecostingLostError: Another process has the job now.
         """
         ours = {"_id": job.id, "state": RecostState.RUNNING.value, "holder": self._holder}
         document = await self._database.recosts.find_one(ours, session=session)
         if document is None:
-            raise _LostError
+            raise _RecostingLostError
         job = Recost.of(document)  # as of this transaction: a batch that is tried again goes on where it was
         cursor = self._interceptions.find(_range(job, job.position), _PRICED, session=session)
         calls = await cursor.sort(_OLDEST_FIRST).hint(list(BY_TIME)).limit(BATCH).to_list(BATCH)
@@ -178,7 +178,7 @@ class Recosting:
         progress["position"] = [calls[-1]["started_at"], calls[-1]["_id"]]
         moved = await self._database.recosts.update_one(ours, {"$set": progress}, session=session)
         if not moved.matched_count:
-            raise _LostError
+            raise _RecostingLostError
         return False
 
     def _cost(self, call: Mapping[str, Any]) -> Cost | None:
@@ -198,7 +198,7 @@ class Recosting:
         async with self._database.within(BATCH_SECONDS):
             changed = await self._database.recosts.update_one(ours, change)
         if not changed.matched_count:
-            raise _LostError
+            raise _RecostingLostError
 
 
 def _usage(document: Mapping[str, Any]) -> TokenUsage:

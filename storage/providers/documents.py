@@ -22,7 +22,7 @@ GIVEN_AGAIN = "must be given again, as the provider has another address, credent
 PROXY_GIVEN_AGAIN = "must be given again, as the proxy is another one now"
 
 
-class ProviderError(ValueError):
+class InvalidProviderError(ValueError):
     """A provider is invalid. `problems` has the errors, by field."""
 
     def __init__(self, problems: Sequence[tuple[str, str]]) -> None:
@@ -153,18 +153,18 @@ def merge_keys(
         seal: Makes a stored key of a text.
 
     Raises:
-        ProviderError: there are too many, one that is to be kept is not there, or one is given twice.
+        InvalidProviderError: there are too many, one that is to be kept is not there, or one is given twice.
     """
     kept = {key.id: key for key in old.keys} if old is not None else {}
     wanted: Sequence[GivenKey] = [KeptKey(key) for key in kept] if given is None else given
     if len(wanted) > MAX_KEYS:
-        raise ProviderError([("keys", f"at most {MAX_KEYS} are allowed")])
+        raise InvalidProviderError([("keys", f"at most {MAX_KEYS} are allowed")])
     if len(set(wanted)) < len(wanted):
-        raise ProviderError([("keys", "a key is given twice")])
+        raise InvalidProviderError([("keys", "a key is given twice")])
     if unknown := [one.id for one in wanted if isinstance(one, KeptKey) and one.id not in kept]:
-        raise ProviderError([("keys", f"there is no key with the id {unknown[0]}")])
+        raise InvalidProviderError([("keys", f"there is no key with the id {unknown[0]}")])
     if old is not None and _leads_elsewhere(old.spec, spec) and any(isinstance(one, KeptKey) for one in wanted):
-        raise ProviderError([("keys", GIVEN_AGAIN)])
+        raise InvalidProviderError([("keys", GIVEN_AGAIN)])
     return tuple(kept[one.id] if isinstance(one, KeptKey) else seal(one.text) for one in wanted)
 
 
@@ -183,12 +183,12 @@ def merge_secrets(
         seal: Makes a stored secret of a name and a text.
 
     Raises:
-        ProviderError: one has to be given again.
+        InvalidProviderError: one has to be given again.
     """
     merged = dict(old.secrets) if old is not None else {}
     if old is not None and old.spec.proxy_url != spec.proxy_url and "proxy_credentials" in merged:
         if spec.proxy_url and "proxy_credentials" not in given:
-            raise ProviderError([("proxy_credentials", PROXY_GIVEN_AGAIN)])
+            raise InvalidProviderError([("proxy_credentials", PROXY_GIVEN_AGAIN)])
         del merged["proxy_credentials"]
     for name, text in given.items():
         merged.pop(name, None)

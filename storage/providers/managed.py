@@ -19,9 +19,9 @@ from storage.providers.documents import (
     MAX_PROVIDERS,
     Check,
     GivenKey,
+    InvalidProviderError,
     NewKey,
     ProviderConflictError,
-    ProviderError,
     ProviderSpec,
     StoredKey,
     StoredProvider,
@@ -80,7 +80,7 @@ class ManagedProviders(Changes):
         """Add a provider. `secrets` are by `SECRETS`.
 
         Raises:
-            ProviderError: it cannot be as it is.
+            InvalidProviderError: it cannot be as it is.
             ProviderConflictError: its name is taken, or there are `MAX_PROVIDERS`.
         """
         at, id_ = self._now(), uuid4()
@@ -115,7 +115,7 @@ class ManagedProviders(Changes):
         `keys` are all its new keys, in order. `secrets` that are not given stay; an empty text removes one.
 
         Raises:
-            ProviderError: it cannot be as it would be.
+            InvalidProviderError: it cannot be as it would be.
             ProviderConflictError: somebody else changed it at the same time.
         """
 
@@ -191,7 +191,7 @@ class ManagedProviders(Changes):
             try:
                 sealed = self.sealer.seal_named(name, text, owner)
             except NoEncryptionKeyError as error:
-                raise ProviderError([(name, str(error))]) from error
+                raise InvalidProviderError([(name, str(error))]) from error
             return StoredSecret(hint, sealed, self._now())
 
         return merge_secrets(old, spec, given, seal)
@@ -212,9 +212,9 @@ class ManagedProviders(Changes):
         try:
             merged = merge_keys(old, spec, keys, seal)
         except NoEncryptionKeyError as error:
-            raise ProviderError([("keys", str(error))]) from error
+            raise InvalidProviderError([("keys", str(error))]) from error
         if problems := self._check(spec, len(merged), names):
-            raise ProviderError(problems)
+            raise InvalidProviderError(problems)
         return merged
 
     async def _existing(self, name: str, session: Session | None) -> StoredProvider:

@@ -24,7 +24,7 @@ from storage.mongo.indexes import BY_ID, OF_SESSION, REFUSALS_BY_INITIATOR, SESS
 from storage.queries.filters.keys import Conditions
 from storage.queries.filters.search_language import Search
 from storage.queries.filters.selection import is_one_of
-from storage.queries.filters.words import InvalidSearchError, Validation
+from storage.queries.filters.words import InvalidSearchError, SearchProblem
 from storage.queries.paging import HIDDEN_FIELDS, Paging, Position, side_by_side, visible
 
 
@@ -106,7 +106,7 @@ _SESSION_FIELDS = {
 }
 
 
-class Thread(NamedTuple):
+class SessionThread(NamedTuple):
     """The documents of a thread, oldest first, in part if there are `more`; and when it was last active."""
 
     interceptions: Rows
@@ -126,7 +126,7 @@ def session_filter(search: Search) -> dict[str, Any]:
     made = Conditions(search.during("started_at"))
     for term in search.terms:
         if term.key == "request_id":
-            problems.append(Validation("request_id", 'Query param "request_id" cannot be used for sessions'))
+            problems.append(SearchProblem("request_id", 'Query param "request_id" cannot be used for sessions'))
         elif term.key != "status":
             if term.key in _SESSION_FIELDS:
                 made.add_to(_SESSION_FIELDS[term.key], term)
@@ -134,7 +134,7 @@ def session_filter(search: Search) -> dict[str, Any]:
             made.fields |= OF_STATUS[status]
         else:
             detail = 'Query param "status" is completed or failed for sessions, which contain only ended calls'
-            problems.append(Validation("status", detail))
+            problems.append(SearchProblem("status", detail))
     if problems:
         raise InvalidSearchError(problems)
     return made.filter
@@ -198,7 +198,7 @@ class Sessions:
         async with self._database.query():
             return await self._sessions.find_one({"_id": id_, **visible(visible_to)})
 
-    async def threads(self, id_: UUID, *, limit: int, after_id: UUID | None = None) -> tuple[list[Thread], bool]:
+    async def threads(self, id_: UUID, *, limit: int, after_id: UUID | None = None) -> tuple[list[SessionThread], bool]:
         """Read threads of a session, oldest first, and say whether there are more behind them.
 
         There are fewer than `limit` when they have `PAGE_INTERCEPTIONS` or `PAGE_BYTES`. `after_id` is the first call
@@ -215,7 +215,7 @@ class Sessions:
                 conditions.append(_THREADS.behind(last))
             firsts = Rows(self._interceptions)
             await firsts.read(self._find({"$and": conditions}, OF_SESSION, limit + 1), limit)
-            threads: list[Thread] = []
+            threads: list[SessionThread] = []
             listed = size = 0
             for raw, first in zip(firsts.raw, firsts, strict=True):
                 thread = await self._thread(first, raw, PAGE_BYTES - size)
@@ -226,7 +226,7 @@ class Sessions:
                     break
         return threads, firsts.is_cut or len(threads) < len(firsts)
 
-    async def _thread(self, first: Mapping[str, Any], raw: bytes, max_bytes: int) -> Thread:
+    async def _thread(self, first: Mapping[str, Any], raw: bytes, max_bytes: int) -> SessionThread:
         others = {"session_id": first["session_id"], "root_id": first["_id"]}
         rows = Rows(self._interceptions, max_bytes)
         rows.add(raw)
@@ -235,7 +235,7 @@ class Sessions:
         if rows.is_cut:
             await latest.read(self._find(others, OF_SESSION, 1, direction=DESCENDING), 1)
         ends = [document.get("ended_at") or document["started_at"] for document in chain(rows, latest)]
-        return Thread(rows, rows.is_cut, max(ends))
+        return SessionThread(rows, rows.is_cut, max(ends))
 
     def _find(
         self, conditions: Mapping[str, Any], index: Keys, limit: int, *, direction: int = ASCENDING

@@ -52,7 +52,7 @@ _NOT_STORABLE = (UnicodeEncodeError, OverflowError)
 _INT64 = range(-(2**63), 2**63)
 
 
-class Action(StrEnum):
+class RecordAction(StrEnum):
     """The kind of an operation, see the top of the module.
 
     Attributes:
@@ -80,13 +80,13 @@ class Action(StrEnum):
     @property
     def ends(self) -> bool:
         """Whether it ends the call."""
-        return self in {Action.END, Action.PRESUMED_END}
+        return self in {RecordAction.END, RecordAction.PRESUMED_END}
 
 
-_ACTIONS = {action.code: action for action in Action}
+_ACTIONS = {action.code: action for action in RecordAction}
 
 
-class Operation:
+class RecordOperation:
     """One change of one document.
 
     Attributes:
@@ -98,11 +98,11 @@ class Operation:
 
     __slots__ = ("action", "id", "record")
 
-    def __init__(self, action: Action, id_: UUID, record: bytes) -> None:
+    def __init__(self, action: RecordAction, id_: UUID, record: bytes) -> None:
         self.action, self.id, self.record = action, id_, record
 
     @classmethod
-    def of(cls, action: Action, id_: UUID, fields: Mapping[str, Any]) -> Self:
+    def of(cls, action: RecordAction, id_: UUID, fields: Mapping[str, Any]) -> Self:
         """Make an operation that writes these fields, `_id` among them unless it is a checkpoint."""
         return cls(action, id_, action.code + id_.bytes + encoded(fields, action.max_bytes))
 
@@ -124,7 +124,7 @@ class Operation:
         return cls(action, UUID(bytes=record[1:_HEAD_BYTES]), record)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Operation) and self.record == other.record
+        return isinstance(other, RecordOperation) and self.record == other.record
 
     def __hash__(self) -> int:
         """Hash the beginning of the record, which is quick."""

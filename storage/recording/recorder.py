@@ -19,12 +19,12 @@ from storage.mongo.database import Database
 from storage.prices.own_prices import OwnPrice
 from storage.prices.pricing import Cost, Prices
 from storage.recording.documents import ended_document, ending_fields, prompts_of, start_document, websocket_ids
-from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.outbox import Outbox, RecordingUnavailableError, RecordPolicy
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
+from storage.recording.outbox.outbox import Outbox, RecordingUnavailableError
 from storage.recording.outbox.spool import Spool
 from storage.recording.outbox.writer import Writer
 
-__all__ = ["RecordPolicy", "Recorder", "RecordingUnavailableError"]
+__all__ = ["Recorder", "RecordingUnavailableError"]
 
 ENDS_TOGETHER = 32
 END_SECONDS = 0.005
@@ -50,7 +50,7 @@ class Recorder:
     """The records of one server, on one event loop, from now on until `close`.
 
     Args:
-        policy: Where a start is durable.
+        strict: Whether the database alone makes a start durable, and not the spool.
         spool: Where every record is on disk until the database has it; closed with the recorder.
         new_id: Makes ids for what is embedded in a document.
         prices: What calls cost; without it no cost is recorded.
@@ -65,15 +65,15 @@ class Recorder:
         database: Database,
         *,
         instance_id: UUID,
-        policy: RecordPolicy,
+        strict: bool = False,
         spool: Spool,
         now: Now,
         new_id: Callable[[], UUID],
         prices: Prices | None = None,
         texts: Texts | None = None,
     ) -> None:
-        self.needs_database = policy is RecordPolicy.STRICT
-        self._outbox = Outbox(spool, policy=policy)
+        self.needs_database = strict
+        self._outbox = Outbox(spool, strict=strict)
         self._writer = Writer(database, self._outbox)
         self._instance_id = instance_id
         self._now = now
@@ -97,7 +97,7 @@ class Recorder:
         """
         document = self._start_document(self._texts.start(interception))
         try:
-            await self._outbox.write(Operation.of(Action.START, interception.id, document))
+            await self._outbox.write(RecordOperation.of(RecordAction.START, interception.id, document))
         except asyncio.CancelledError:
             self._presume_end(document, EndReason.CLIENT_DISCONNECTED)
             raise
@@ -161,7 +161,7 @@ class Recorder:
         checkpoint["request_ids"] += websocket_ids(interception)
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
-        self._outbox.enqueue(Operation.of(Action.CHECKPOINT, interception.id, checkpoint), optional=True)
+        self._outbox.enqueue(RecordOperation.of(RecordAction.CHECKPOINT, interception.id, checkpoint), optional=True)
         return cost
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:
@@ -248,7 +248,7 @@ class Recorder:
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
             started["user_prompts"] = prompts_of(interception, self._new_id)
         document = ended_document(started, ending, new_id=self._new_id, cost=cost)
-        self._outbox.enqueue(Operation.of(Action.END, interception.id, document))
+        self._outbox.enqueue(RecordOperation.of(RecordAction.END, interception.id, document))
 
     def _presume_end(
         self, started: Mapping[str, Any], end_reason: EndReason, error: ProviderError | None = None
@@ -256,7 +256,7 @@ class Recorder:
         # A start that arrives late finds the document there.
         ending = self._ending(started["_id"], end_reason, error=error)
         document = {**ended_document(started, ending, new_id=self._new_id), **PRESUMED}
-        self._outbox.enqueue(Operation.of(Action.PRESUMED_END, ending.interception_id, document))
+        self._outbox.enqueue(RecordOperation.of(RecordAction.PRESUMED_END, ending.interception_id, document))
 
     def _ending(
         self, interception_id: UUID, end_reason: EndReason = EndReason.SERVER_CRASHED, **details: Any

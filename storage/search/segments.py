@@ -46,7 +46,7 @@ _DIGEST_BYTES: Final = 6
 _UUID_BYTES: Final = 16
 
 
-class Entry(Struct, frozen=True):
+class SearchEntry(Struct, frozen=True):
     """A call in the index: when it started, in milliseconds, its id, its digests, and its figures in the order of `FIGURES`."""
 
     at: int
@@ -68,7 +68,7 @@ def value_digest(field: str, value: Any) -> str:
     return _digest(field, str(UUID(bytes=value) if is_id else value))
 
 
-def entry_of(document: Mapping[str, Any]) -> Entry:
+def entry_of(document: Mapping[str, Any]) -> SearchEntry:
     """Make the entry of a call that has ended."""
     words: dict[str, None] = {}
     for text in texts_of(document):
@@ -85,7 +85,7 @@ def entry_of(document: Mapping[str, Any]) -> Entry:
                     found.add(value_digest(field, f"{value // 100}xx"))
     found.update([value_digest(f"tags.{name}", value) for name, value in document.get("tags", {}).items()])
     figures = tuple([_number(values_of(document, path)[0]) for path in FIGURES.values()])
-    return Entry(write_ms(document["started_at"]), id_bytes(document["_id"]), frozenset(found), figures)
+    return SearchEntry(write_ms(document["started_at"]), id_bytes(document["_id"]), frozenset(found), figures)
 
 
 def id_bytes(id_: UUID | bytes) -> bytes:
@@ -152,7 +152,7 @@ def is_large(calls: int, digests: int) -> bool:
     return calls >= LARGE_CALLS or digests >= LARGE_DIGESTS
 
 
-def build(number: int, entries: Iterable[Entry]) -> tuple[Segment, Fields]:
+def build(number: int, entries: Iterable[SearchEntry]) -> tuple[Segment, Fields]:
     """Make a segment of at least one entry and at most 65,536."""
     ordered = sorted(entries, key=lambda entry: (entry.at, entry.id))
     positions: dict[str, array[int]] = {}
@@ -179,7 +179,7 @@ def build(number: int, entries: Iterable[Entry]) -> tuple[Segment, Fields]:
     ), fields
 
 
-def entries_of(segment: Segment, fields: Fields) -> list[Entry]:
+def entries_of(segment: Segment, fields: Fields) -> list[SearchEntry]:
     """Return the entries of a segment with all its fields, without those that are gone."""
     digests: list[list[str]] = [[] for _ in range(segment.calls)]
     for name in fields.keys() - set(COLUMNS):
@@ -188,7 +188,7 @@ def entries_of(segment: Segment, fields: Fields) -> list[Entry]:
     columns = [array("d", fields[name]) for name in FIGURES]
     gone = set(segment.gone)
     return [
-        Entry(
+        SearchEntry(
             at=key.at,
             id=key.id,
             digests=frozenset(digests[position]),

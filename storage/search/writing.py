@@ -22,7 +22,7 @@ from storage.search.segments import (
     DIGEST_CHARACTERS,
     IDS,
     TIMES,
-    Entry,
+    SearchEntry,
     Segment,
     build,
     entries_of,
@@ -104,7 +104,7 @@ async def _replace_by_one(database: Database, segments: Sequence[Segment], sessi
         await _insert(database, entries, session)
 
 
-async def _insert(database: Database, entries: Sequence[Entry], session: Session) -> None:
+async def _insert(database: Database, entries: Sequence[SearchEntry], session: Session) -> None:
     numbers = await database.search_segments.find_one_and_update(
         _NUMBERS, {"$inc": {"last_number": 1}}, upsert=True, return_document=ReturnDocument.AFTER, session=session
     )
@@ -117,9 +117,9 @@ async def _insert(database: Database, entries: Sequence[Entry], session: Session
     await database.search_segments.insert_one(segment.document, session=session)
 
 
-def _runs(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+def _runs(entries: Iterable[SearchEntry]) -> Iterator[list[SearchEntry]]:
     """Cut entries where a segment is large."""
-    run: list[Entry] = []
+    run: list[SearchEntry] = []
     digests = 0
     for entry in entries:
         run.append(entry)

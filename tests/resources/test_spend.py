@@ -14,7 +14,7 @@ from resources.spend import SPEND_BY, SPEND_FORMATS
 from storage.accounts.users import Group, Role, Token, User
 from storage.queries.found import SPEND
 from storage.queries.questions.calendar import Period
-from storage.queries.questions.groups import Row
+from storage.queries.questions.groups import AnswerRow
 from storage.queries.questions.question import By, Question
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
@@ -27,7 +27,7 @@ NAMES = Names(
 )
 USER, GROUP, TOKEN, PROVIDER, MODEL, CLIENT = map(By, SPEND_BY.values())
 TOTALS = dict(zip(SPEND, (2, 10, 20, 30, 40, 1, Decimal("1.2345675")), strict=True))
-ROW = Row(MAY, (ADA, "openai", "+gpt", (OPS, LAB), "t1", None), TOTALS)
+ROW = AnswerRow(MAY, (ADA, "openai", "+gpt", (OPS, LAB), "t1", None), TOTALS)
 
 
 def table(name, query, *rows):
@@ -95,6 +95,6 @@ def test_focus_has_a_charge_of_a_day_with_the_columns_that_it_demands():
 
 @given(st.text(), st.sampled_from(list(SPEND_FORMATS)))
 def test_whatever_a_model_is_called_a_row_is_one_row_and_no_cell_a_formula(model, name):
-    row = Row(MAY, (ADA, "openai", model, (OPS, LAB), "t1", None), TOTALS)
+    row = AnswerRow(MAY, (ADA, "openai", model, (OPS, LAB), "t1", None), TOTALS)
     (cells,) = table(name, Question(MAY, MAY + DAY, by=(USER, PROVIDER, MODEL, GROUP, TOKEN, CLIENT)), row)
     assert not any(cell.startswith(("=", "+", "-", "@")) for cell in cells.values())

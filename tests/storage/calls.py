@@ -5,7 +5,7 @@ from uuid import UUID
 
 from intercept.records import EndReason
 from storage.recording.documents import ended_document, start_document
-from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
 
@@ -24,7 +24,7 @@ class Calls:
     async def start_all(self, numbers, **changes):
         """Write them at once."""
         started = [self._begin(number, **changes) for number in numbers]
-        await self._write(*(Operation.of(Action.START, one["_id"], one) for one in started))
+        await self._write(*(RecordOperation.of(RecordAction.START, one["_id"], one) for one in started))
 
     async def end(self, number, reason=EndReason.COMPLETED, **changes):
         await self._write(_end(self._begun(number), reason, **changes))
@@ -38,10 +38,10 @@ class Calls:
         """End it as that of a server that died."""
         crashed = ending(interception_id=UUID(int=number), end_reason=EndReason.SERVER_CRASHED)
         document = ended_document(self._begun(number), crashed, new_id=counting_ids())
-        await self._write(Operation.of(Action.PRESUMED_END, UUID(int=number), {**document, **PRESUMED}))
+        await self._write(RecordOperation.of(RecordAction.PRESUMED_END, UUID(int=number), {**document, **PRESUMED}))
 
     async def checkpoint(self, number, fields):
-        await self._write(Operation.of(Action.CHECKPOINT, UUID(int=number), fields))
+        await self._write(RecordOperation.of(RecordAction.CHECKPOINT, UUID(int=number), fields))
 
     def _begin(self, number, **changes):
         self._started[number] = document = _started(number, **changes)
@@ -65,4 +65,4 @@ def _started(number, **changes):
 
 def _end(started, reason=EndReason.COMPLETED, **changes):
     end = ending(interception_id=started["_id"], end_reason=reason, **changes)
-    return Operation.of(Action.END, started["_id"], ended_document(started, end, new_id=counting_ids()))
+    return RecordOperation.of(RecordAction.END, started["_id"], ended_document(started, end, new_id=counting_ids()))

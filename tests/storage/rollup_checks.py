@@ -14,7 +14,7 @@ from storage.derived.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakd
 from storage.prices.pricing import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import figures_of
-from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
 
@@ -74,22 +74,22 @@ class Call:
 
     @property
     def start(self):
-        return Operation.of(Action.START, self.id, self.document)
+        return RecordOperation.of(RecordAction.START, self.id, self.document)
 
     def checkpoint(self, tokens):
         fields = self._ending(tokens)
         kept = {name: fields[name] for name in ("token_usages", "cost")}
-        return Operation.of(Action.CHECKPOINT, self.id, kept)
+        return RecordOperation.of(RecordAction.CHECKPOINT, self.id, kept)
 
     def presumed_end(self, took=2):
         fields = self._ending(None, took=took, end_reason=EndReason.SERVER_CRASHED)
         times = ("upstream_asked_at", "first_byte_at", "ended_at")
         kept = {name: fields[name] for name in ("schema_version", "status", "end_reason", *times)}
         document = {**self.document, **kept, **PRESUMED}
-        return Operation.of(Action.PRESUMED_END, self.id, document | figures_of(document))
+        return RecordOperation.of(RecordAction.PRESUMED_END, self.id, document | figures_of(document))
 
     def end(self, tokens=7, **changes):
-        return Operation.of(Action.END, self.id, self._ending(tokens, **changes))
+        return RecordOperation.of(RecordAction.END, self.id, self._ending(tokens, **changes))
 
     def _ending(
         self, tokens, *, took=2, first_byte=1, end_reason=EndReason.COMPLETED, priced=True, cached=0, served_by=""

@@ -11,7 +11,7 @@ from intercept.records import EndReason, Reading, TokenUsage, ToolUsage, UserPro
 from storage.derived.rollup import TOKENS
 from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
-from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
 
@@ -54,14 +54,14 @@ class Call:
 
     @property
     def start(self):
-        return Operation.of(Action.START, self.id, self.document)
+        return RecordOperation.of(RecordAction.START, self.id, self.document)
 
     def presumed_end(self):
         fields = {**self._ending(3, took=1, end_reason=EndReason.SERVER_CRASHED), **PRESUMED}
-        return Operation.of(Action.PRESUMED_END, self.id, fields)
+        return RecordOperation.of(RecordAction.PRESUMED_END, self.id, fields)
 
     def end(self, tokens=7, **changes):
-        return Operation.of(Action.END, self.id, self._ending(tokens, **changes))
+        return RecordOperation.of(RecordAction.END, self.id, self._ending(tokens, **changes))
 
     def _ending(self, tokens, *, took=2, end_reason=EndReason.COMPLETED, priced=True):
         usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)

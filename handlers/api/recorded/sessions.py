@@ -21,7 +21,7 @@ from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.interceptions import session_without_texts
 from resources.recorded.sessions import CSV_HEAD, SessionDetail, SessionList, ThreadPage, Timeline, csv_rows
 from storage.accounts.events import Way
-from storage.queries.sessions import SessionOrder, Thread, neighbours_of, refusals_beside, session_calls
+from storage.queries.sessions import SessionOrder, SessionThread, neighbours_of, refusals_beside, session_calls
 
 MAX_THREADS: Final = 50
 EXPORT_PAGE: Final = 500
@@ -131,7 +131,7 @@ async def get_session(ask: Ask, id_: Id, query: ThreadQuery) -> Pieces[SessionDe
 
 
 async def _with_threads(
-    ask: Ask, session: Mapping[str, Any], threads: Sequence[Thread], more: bool
+    ask: Ask, session: Mapping[str, Any], threads: Sequence[SessionThread], more: bool
 ) -> AsyncGenerator[bytes, None]:
     sight = Sight(ask, Way.SESSION, (("session_id", format_id(session["_id"])),))
     initiators = await ask.bridge.identities.users_by_id([session["initiator_id"]])

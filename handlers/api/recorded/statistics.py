@@ -37,7 +37,7 @@ from storage.queries.questions.calendar import Period
 from storage.queries.questions.groups import Answer
 from storage.queries.questions.question import OF_SUBJECT, By, Counted, Dimension, Order, Question, names_of, parse_by
 from storage.queries.questions.questions import STREAM_SECONDS, CallFinder
-from storage.queries.questions.reading import OnProgress, Progress
+from storage.queries.questions.reading import CallsRead, OnProgress
 from storage.queries.refusals import read_refusals
 from storage.search.find import MAX_CALLS, MAX_CHECKED
 
@@ -49,7 +49,7 @@ def progress_to(report: Report, ask: Ask, read_per_second: int) -> tuple[OnProgr
     """
     began = ask.bridge.monotonic()
 
-    async def on_progress(progress: Progress) -> None:
+    async def on_progress(progress: CallsRead) -> None:
         seconds = ask.bridge.monotonic() - began
         await report(ReadingProgress.of_records(*progress, seconds, read_per_second))
 

@@ -44,7 +44,7 @@ _CODE_LENGTH = 8
 NO_CODE = "there is no such code; it may have expired, or was answered"
 
 
-class State(StrEnum):
+class DeviceState(StrEnum):
     """What became of a program's request."""
 
     PENDING = "pending"
@@ -113,7 +113,7 @@ class Devices:
             "user_code": digest(codes.user_code),
             "name": readable(name, MAX_NAME),
             "client_ip": client_ip,
-            "state": State.PENDING.value,
+            "state": DeviceState.PENDING.value,
             "created_at": now,
             "expires_at": now + timedelta(seconds=DEVICE_SECONDS),
             "polled_at": None,
@@ -143,10 +143,10 @@ class Devices:
         Raises:
             UnknownIdentityError: No program that still waits shows this code.
         """
-        changes: dict[str, Any] = {"state": State.DENIED.value}
+        changes: dict[str, Any] = {"state": DeviceState.DENIED.value}
         if allow and author.user is not None:
             changes = {
-                "state": State.ALLOWED.value,
+                "state": DeviceState.ALLOWED.value,
                 "user_id": author.user.id,
                 "token_id": author.token_id,
                 "answered_from": author.client_ip,
@@ -169,7 +169,7 @@ class Devices:
             found = await self._devices.find_one_and_update(key, polled, return_document=ReturnDocument.BEFORE)
             if found is None or has_ended(found["expires_at"], now):
                 raise NoTokenError(PollError.EXPIRED_TOKEN)
-            if found["state"] == State.PENDING:
+            if found["state"] == DeviceState.PENDING:
                 await self._keep_waiting(found, now)
         try:
             return await self._make_token(found, now)
@@ -187,7 +187,7 @@ class Devices:
         raise NoTokenError(PollError.AUTHORIZATION_PENDING)
 
     async def _make_token(self, found: Mapping[str, Any], now: datetime) -> tuple[Token, str]:
-        if found["state"] != State.ALLOWED:
+        if found["state"] != DeviceState.ALLOWED:
             raise IdentityError
         user_id: UUID = found["user_id"]
         expires_at, latest = now + timedelta(days=TOKEN_DAYS), found["outlived_by"]
@@ -210,4 +210,4 @@ class Devices:
 
     def _waiting(self, user_code: str) -> dict[str, Any]:
         letters = "".join(character for character in user_code.upper() if character in _ALPHABET)
-        return {"user_code": digest(letters), "state": State.PENDING.value, "expires_at": {"$gt": self._now()}}
+        return {"user_code": digest(letters), "state": DeviceState.PENDING.value, "expires_at": {"$gt": self._now()}}

@@ -12,7 +12,7 @@ MAX_APART: Final = 8
 """How many tool calls after one its repetition may be, to be of one loop with it."""
 
 
-class Loop(NamedTuple):
+class ToolLoop(NamedTuple):
     """Equal calls of a tool by one agent (its id, None for the main one): the ids of the interceptions, oldest first."""
 
     tool: str
@@ -20,7 +20,7 @@ class Loop(NamedTuple):
     interception_ids: tuple[Any, ...]
 
 
-def find_loops(calls: Iterable[Mapping[str, Any]]) -> list[Loop]:
+def find_loops(calls: Iterable[Mapping[str, Any]]) -> list[ToolLoop]:
     """Find the loops of a session, in the order in which they begin.
 
     Args:
@@ -42,7 +42,7 @@ def find_loops(calls: Iterable[Mapping[str, Any]]) -> list[Loop]:
         if len(ids) == MIN_TIMES:
             found.append(ids)
             keys.append(key)
-    return [Loop(tool, agent, tuple(ids)) for (agent, tool, _), ids in zip(keys, found, strict=True)]
+    return [ToolLoop(tool, agent, tuple(ids)) for (agent, tool, _), ids in zip(keys, found, strict=True)]
 
 
 def _tool_calls(calls: Iterable[Mapping[str, Any]]) -> Iterator[tuple[str | None, int, Any, Mapping[str, Any]]]:

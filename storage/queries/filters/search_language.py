@@ -31,7 +31,7 @@ from storage.queries.filters.keys import (
 )
 from storage.queries.filters.named_ranges import named_range, read_zone
 from storage.queries.filters.texts import TextQuery
-from storage.queries.filters.words import InvalidSearchError, Validation, Word, read_words
+from storage.queries.filters.words import InvalidSearchError, SearchProblem, Word, read_words
 
 _ENDED = [Status.COMPLETED.value, Status.FAILED.value]
 
@@ -109,7 +109,7 @@ def parse_search(q: str, *, now: datetime | None = None) -> Search:
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
-    problems: list[Validation] = []
+    problems: list[SearchProblem] = []
     by_key = _by_key(read_words(q, problems))
     texts = TextQuery.of(by_key.pop("", ()), problems)
     return _search(by_key, KEYS, problems, now, texts)
@@ -121,7 +121,7 @@ def parse_refusal_search(q: str, *, now: datetime | None = None) -> Search:
     Raises:
         InvalidSearchError: It is not one; everything that is wrong is named.
     """
-    problems: list[Validation] = []
+    problems: list[SearchProblem] = []
     by_key = _by_key(read_words(q, problems))
     if bare := by_key.pop("", None):
         name = " ".join("-" * word.negated + word.text for word in bare)
@@ -155,7 +155,7 @@ def _by_key(words: Sequence[Word]) -> dict[str, list[Word]]:
 def _search(
     by_key: Mapping[str, Sequence[Word]],
     keys: Mapping[str, Key],
-    problems: list[Validation],
+    problems: list[SearchProblem],
     now: datetime | None,
     texts: TextQuery | None = None,
 ) -> Search:
@@ -166,9 +166,9 @@ def _search(
             terms += _terms(key, keys[key], words, problems)
         elif key not in _TIMES:
             allowed = ", ".join((*keys, *_TIMES))
-            problems.append(Validation(key, f'"{key}" is not a valid query param: allowed are {allowed}'))
+            problems.append(SearchProblem(key, f'"{key}" is not a valid query param: allowed are {allowed}'))
         elif any(word.negated or len(word.values) > 1 for word in words):
-            problems.append(Validation(key, f'Query param "{key}" has one value, and cannot be negated'))
+            problems.append(SearchProblem(key, f'Query param "{key}" has one value, and cannot be negated'))
         elif len(words) > 1:
             problems.append(_repeated(key, len(words)))
         else:
@@ -180,7 +180,7 @@ def _search(
     return Search(**times, terms=tuple(terms), texts=texts)
 
 
-def _terms(name: str, key: Key, words: Sequence[Word], problems: list[Validation]) -> list[Term]:
+def _terms(name: str, key: Key, words: Sequence[Word], problems: list[SearchProblem]) -> list[Term]:
     """Read the words of a key that may have several values."""
     several = [word for word in words if not word.negated]
     if len(several) > 1 and not (key.figure or key.is_tag):
@@ -188,28 +188,28 @@ def _terms(name: str, key: Key, words: Sequence[Word], problems: list[Validation
         return []
     if key.figure and any(len(word.values) > 1 for word in words):
         detail = f'Query param "{name}" has one value; give it again to ask for a range, as in {name}:>1 {name}:<5'
-        problems.append(Validation(name, detail))
+        problems.append(SearchProblem(name, detail))
         return []
     return [Term(name, tuple(_read(name, key.kind, word.values, problems)), word.negated) for word in words]
 
 
-def _read(key: str, kind: Kind, texts: Sequence[str], problems: list[Validation]) -> list[Any]:
+def _read(key: str, kind: Kind, texts: Sequence[str], problems: list[SearchProblem]) -> list[Any]:
     """Give texts their type; those that have none become problems."""
     values: list[Any] = []
     for text in texts:
         try:
             values.append(kind(text))
         except ValueError as error:
-            problems.append(Validation(key, f'Query param "{key}" {error}'))
+            problems.append(SearchProblem(key, f'Query param "{key}" {error}'))
     return values
 
 
-def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validation]) -> None:
+def _make_absolute(values: dict[str, Any], now: datetime, problems: list[SearchProblem]) -> None:
     """Turn `since`, `until` and `range` into times."""
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)
     zone, name = values.pop("tz", UTC), values.pop("range", None)
     if others := [key for key in _OTHER_TIMES if key in values] if name else []:
-        problems.append(Validation("range", f'Query params "range" and "{others[0]}" cannot be used together'))
+        problems.append(SearchProblem("range", f'Query params "range" and "{others[0]}" cannot be used together'))
     elif name:
         _add_range(values, name, zone, now, problems)
     for relative, absolute in (("since", "started_after"), ("until", "started_before")):
@@ -217,30 +217,32 @@ def _make_absolute(values: dict[str, Any], now: datetime, problems: list[Validat
             continue
         ago: timedelta = values.pop(relative)
         if absolute in values:
-            problems.append(Validation(relative, f'Query params "{relative}" and "{absolute}" cannot be used together'))
+            problems.append(
+                SearchProblem(relative, f'Query params "{relative}" and "{absolute}" cannot be used together')
+            )
         else:
             values[absolute] = now - min(ago, now - EPOCH)
 
 
-def _add_range(values: dict[str, Any], name: str, zone: tzinfo, now: datetime, problems: list[Validation]) -> None:
+def _add_range(values: dict[str, Any], name: str, zone: tzinfo, now: datetime, problems: list[SearchProblem]) -> None:
     try:
         start, end, _ = named_range(name, zone, now)
     except ValueError as error:
-        problems.append(Validation("range", f'Query param "range" {error}'))
+        problems.append(SearchProblem("range", f'Query param "range" {error}'))
         return
     values["started_after"] = start
     if end is not None:
         values["started_before"] = end - timedelta(milliseconds=1)
 
 
-def _check_order(values: Mapping[str, Any], problems: list[Validation]) -> None:
+def _check_order(values: Mapping[str, Any], problems: list[SearchProblem]) -> None:
     after, before = values.get("started_after"), values.get("started_before")
     if after and before and not after < before:
-        problems.append(Validation("started_before", 'Query param "started_before" must be after "started_after"'))
+        problems.append(SearchProblem("started_before", 'Query param "started_before" must be after "started_after"'))
 
 
-def _repeated(key: str, times: int) -> Validation:
-    return Validation(key, f'Query param "{key}" provided more than once, found {times} times')
+def _repeated(key: str, times: int) -> SearchProblem:
+    return SearchProblem(key, f'Query param "{key}" provided more than once, found {times} times')
 
 
 _OTHER_TIMES: Final = ("since", "until", "started_after", "started_before")

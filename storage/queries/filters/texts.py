@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 
 from intercept.recording import Keep
 from intercept.restricted_texts import HASH
-from storage.queries.filters.words import Validation, Word
+from storage.queries.filters.words import SearchProblem, Word
 
 MAX_MATCHES: Final = 5
 """The maximum number of matches of a call."""
@@ -94,7 +94,7 @@ class TextQuery(Struct, frozen=True):
     without: tuple[tuple[str, ...], ...] = ()
 
     @classmethod
-    def of(cls, words: Iterable[Word], problems: list[Validation]) -> TextQuery | None:
+    def of(cls, words: Iterable[Word], problems: list[SearchProblem]) -> TextQuery | None:
         """Read the bare words of a search; None if there are none."""
         phrases: list[tuple[str, ...]] = []
         without: list[tuple[str, ...]] = []
@@ -102,7 +102,9 @@ class TextQuery(Struct, frozen=True):
             if phrase := tuple(words_of(word.text)):
                 (without if word.negated else phrases).append(phrase)
             else:
-                problems.append(Validation("q", f"Query element {word.text} has no letter and no digit to search for"))
+                problems.append(
+                    SearchProblem("q", f"Query element {word.text} has no letter and no digit to search for")
+                )
         return cls(tuple(dict.fromkeys(phrases)), tuple(dict.fromkeys(without))) if phrases or without else None
 
     @property

@@ -22,7 +22,7 @@ _WORD = re.compile(r'(?:"[^"]*"|[^" ])+')
 _PIECE = re.compile(r'"([^"]*)"|([^":,]+)|(:)|(,)')
 
 
-class Validation(NamedTuple):
+class SearchProblem(NamedTuple):
     """An error in a search, and its key; `q` means the whole search."""
 
     field: str
@@ -32,7 +32,7 @@ class Validation(NamedTuple):
 class InvalidSearchError(ValueError):
     """The search has no meaning. `validations` has everything that is wrong with it."""
 
-    def __init__(self, validations: list[Validation]) -> None:
+    def __init__(self, validations: list[SearchProblem]) -> None:
         super().__init__("; ".join(validation.detail for validation in validations))
         self.validations = validations
 
@@ -56,19 +56,19 @@ class Word(Struct, frozen=True):
         return ",".join(self.values)
 
 
-def read_words(q: str, problems: list[Validation]) -> list[Word]:
+def read_words(q: str, problems: list[SearchProblem]) -> list[Word]:
     """Read the words of a search; errors are added to the problems."""
     if q.count('"') % 2:
-        problems.append(Validation("q", "A double quote is not closed"))
+        problems.append(SearchProblem("q", "A double quote is not closed"))
         return []
     texts = _WORD.findall(q)
     if len(texts) > MAX_WORDS:
-        problems.append(Validation("q", f"A search has at most {MAX_WORDS} words, found {len(texts)}"))
+        problems.append(SearchProblem("q", f"A search has at most {MAX_WORDS} words, found {len(texts)}"))
         return []
     return [word for text in texts if (word := _word(text, problems)) is not None]
 
 
-def _word(text: str, problems: list[Validation]) -> Word | None:
+def _word(text: str, problems: list[SearchProblem]) -> Word | None:
     negated = text.startswith("-") and len(text) > 1
     match _split(text[negated:]):
         case [parts]:
@@ -76,15 +76,15 @@ def _word(text: str, problems: list[Validation]) -> Word | None:
         case [key_parts, values] if any(key_parts) and any(values):
             key = ",".join(key_parts).lower()
             if not all(values):
-                problems.append(Validation(key, f"Query element {text} has an empty value beside a ','"))
+                problems.append(SearchProblem(key, f"Query element {text} has an empty value beside a ','"))
             elif len(values) > MAX_VALUES:
-                problems.append(Validation(key, f'Query param "{key}" has more than {MAX_VALUES} values'))
+                problems.append(SearchProblem(key, f'Query param "{key}" has more than {MAX_VALUES} values'))
             else:
                 return Word(key, tuple(dict.fromkeys(values)), negated)
         case parts if not any(parts[0]) or not any(parts[-1]):
-            problems.append(Validation("q", f"Query element {text} cannot start or end with ':'"))
+            problems.append(SearchProblem("q", f"Query element {text} cannot start or end with ':'"))
         case _:
-            problems.append(Validation("q", f"Query element {text} can only contain 1 ':'; quote its value"))
+            problems.append(SearchProblem("q", f"Query element {text} can only contain 1 ':'; quote its value"))
     return None
 
 

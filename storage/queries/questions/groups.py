@@ -87,7 +87,7 @@ class AnswerGroup(Struct):
             add(self.points.setdefault(at, {}), point, sign)
 
 
-class Row(NamedTuple):
+class AnswerRow(NamedTuple):
     """What a group adds up to in a bucket of time, which begins `at`."""
 
     at: datetime

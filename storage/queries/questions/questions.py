@@ -24,9 +24,9 @@ from storage.queries.questions.groups import (
     MAX_POINTS,
     Answer,
     AnswerGroup,
+    AnswerRow,
     Key,
     NotRecordedError,
-    Row,
     TooManyPointsError,
     TooMuchError,
     check_order,
@@ -149,7 +149,7 @@ class Questions:
 
     async def pages(
         self, question: Question, names: Sequence[str], *, if_recorded: bool = False
-    ) -> AsyncGenerator[list[Row], None]:
+    ) -> AsyncGenerator[list[AnswerRow], None]:
         """Yield some figures of all groups in order of time and values, some rows at a time.
 
         Args:
@@ -178,13 +178,15 @@ class Questions:
             rows = await cursor.to_list(ROWS_AT_ONCE)
         try:
             while rows:
-                yield [Row(_time_of(question, row), source.key_of(row["_id"]), source.totals_of(row)) for row in rows]
+                yield [
+                    AnswerRow(_time_of(question, row), source.key_of(row["_id"]), source.totals_of(row)) for row in rows
+                ]
                 async with database.query(ROWS_SECONDS, "sum up calls"):
                     rows = await cursor.to_list(ROWS_AT_ONCE)
         finally:
             await cursor.close()
 
-    async def every(self, question: Question, names: Sequence[str], *, if_recorded: bool = False) -> list[Row]:
+    async def every(self, question: Question, names: Sequence[str], *, if_recorded: bool = False) -> list[AnswerRow]:
         """Return some figures of all groups, where these are few; see `pages`."""
         async with aclosing(self.pages(question, names, if_recorded=if_recorded)) as pages:
             return [row async for page in pages for row in page]

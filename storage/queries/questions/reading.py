@@ -34,17 +34,17 @@ _DECODED: Final = 1_000
 """Rows that the driver decodes at a time, while which nothing else runs."""
 
 
-class Progress(NamedTuple):
+class CallsRead(NamedTuple):
     """How far the records are read: calls, each as often as it is read for the answer."""
 
     read: int
     of: int
 
 
-OnProgress: TypeAlias = Callable[[Progress], Awaitable[None]]
+OnProgress: TypeAlias = Callable[[CallsRead], Awaitable[None]]
 
 
-async def ignore_progress(_progress: Progress) -> None:
+async def ignore_progress(_progress: CallsRead) -> None:
     """Do nothing."""
 
 
@@ -83,7 +83,7 @@ class RowReader:
         self._until = until
         self._on_progress = on_progress
         self._slice_calls = slice_calls
-        self._progress = Progress(0, 0)
+        self._progress = CallsRead(0, 0)
         self._slices: dict[tuple[datetime, datetime], list[Slice]] = {}
         self._options: Mapping[str, Any] = {"session": session}
 
@@ -98,7 +98,7 @@ class RowReader:
 
     async def report_progress(self, *, read: int = 0, of: int = 0) -> None:
         """Report that more was read, or is to be."""
-        self._progress = Progress(self._progress.read + read, self._progress.of + of)
+        self._progress = CallsRead(self._progress.read + read, self._progress.of + of)
         await self._on_progress(self._progress)
 
     async def calls_of(self, sources: Iterable[Source]) -> int:

@@ -18,20 +18,13 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Collection
 from contextlib import suppress
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 from uuid import UUID
 
 from msgspec import Struct
 
-from storage.recording.operations import Operation
+from storage.recording.operations import RecordOperation
 from storage.recording.outbox.spool import Spool, SpoolError, SpoolFile
-
-
-class RecordPolicy(StrEnum):
-    """What becomes of a start while the database is unavailable: it is refused, or the spool has it."""
-
-    STRICT = "strict"
-    SPOOL = "spool"
 
 
 class RecordingUnavailableError(Exception):
@@ -56,7 +49,7 @@ class PendingWrite(Struct, eq=False):
         due_at: When a start stops to wait for its end, in seconds of the event loop.
     """
 
-    operation: Operation
+    operation: RecordOperation
     result: asyncio.Future[RecordingUnavailableError | None] | None = None
     optional: bool = False
     tried: bool = False
@@ -202,7 +195,7 @@ class Tail:
 _log = logging.getLogger(__name__)
 
 
-class State(Enum):
+class OutboxState(Enum):
     """Where operations go: through memory to the database, into the spool alone, or nowhere."""
 
     WRITING = auto()
@@ -215,7 +208,7 @@ class Outbox:
 
     Args:
         spool: Closed with the outbox. What an earlier process left there comes first.
-        policy: Whether the spool makes a start durable, or only the database.
+        strict: Whether the database alone makes a start durable, and not the spool.
 
     Attributes:
         state: Where operations go.
@@ -223,14 +216,14 @@ class Outbox:
         tail: What is in memory.
     """
 
-    def __init__(self, spool: Spool, *, policy: RecordPolicy) -> None:
-        self.state = State.WRITING
+    def __init__(self, spool: Spool, *, strict: bool = False) -> None:
+        self.state = OutboxState.WRITING
         self._trouble = ""
         self.spool = spool
         self.tail = Tail()
         self._unsynced: list[PendingWrite] = []
         self._syncing: asyncio.Task[None] | None = None
-        self._strict = policy is RecordPolicy.STRICT
+        self._strict = strict
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
 
@@ -247,17 +240,17 @@ class Outbox:
     @property
     def healthy(self) -> bool:
         """Whether a start would be accepted now, as far as is known."""
-        if self.state is State.SPOOLING:
+        if self.state is OutboxState.SPOOLING:
             return not self._strict and not self._trouble and self.spool.has_room()
-        return self.state is State.WRITING
+        return self.state is OutboxState.WRITING
 
     @property
     def trouble(self) -> str:
         """The problem, in a phrase for the operator; empty without one."""
-        unavailable = "the database is unavailable" if self.state is State.SPOOLING else ""
+        unavailable = "the database is unavailable" if self.state is OutboxState.SPOOLING else ""
         return "; ".join(filter(None, [unavailable, self._trouble]))
 
-    async def write(self, operation: Operation) -> None:
+    async def write(self, operation: RecordOperation) -> None:
         """Add an operation and return when it is durable.
 
         Raises:
@@ -270,7 +263,7 @@ class Outbox:
 
     def enqueue(
         self,
-        operation: Operation,
+        operation: RecordOperation,
         *,
         optional: bool = False,
         result: asyncio.Future[RecordingUnavailableError | None] | None = None,
@@ -280,10 +273,10 @@ class Outbox:
         If there is no room left, it is refused to who waits for the result; otherwise it is logged that it is lost.
         """
         write = PendingWrite(operation, result, optional)
-        if self.state is State.WRITING:
+        if self.state is OutboxState.WRITING:
             self._append(write)
             self._keep(write)
-        elif self.state is State.SPOOLING:
+        elif self.state is OutboxState.SPOOLING:
             self._append(write)
             self._leave_synced(write)
         else:
@@ -295,15 +288,15 @@ class Outbox:
             self._empty.set()
             self._filled.clear()
             await self._filled.wait()
-        if self.state is State.WRITING and not self.spooled:
+        if self.state is OutboxState.WRITING and not self.spooled:
             await self.tail.gather()
 
-    def next_batch(self) -> list[Operation]:
+    def next_batch(self) -> list[RecordOperation]:
         """Return the next batch from memory: the same operations again, unless they are acknowledged in between."""
         self.tail.restore_batch()
         return [write.operation for write in self.tail.next_batch(only_makers=self.spooled > 0)]
 
-    def acknowledge(self, refused: Collection[Operation] = ()) -> None:
+    def acknowledge(self, refused: Collection[RecordOperation] = ()) -> None:
         """Note that the batch from memory is in the database, except for operations that it refused."""
         batch, self.tail.batch = self.tail.batch, []
         for write in batch:
@@ -327,13 +320,13 @@ class Outbox:
 
     def mark_unavailable(self) -> None:
         """From now on, append everything to the spool, synced. The last batches may be in the database or not."""
-        self.state = State.SPOOLING
+        self.state = OutboxState.SPOOLING
         self._move_to_spool()
 
     def mark_available(self) -> None:
         """From now on, keep operations in memory too."""
-        if self.state is State.SPOOLING:
-            self.state = State.WRITING
+        if self.state is OutboxState.SPOOLING:
+            self.state = OutboxState.WRITING
             self._trouble = ""
 
     async def flush(self, seconds: float) -> bool:
@@ -346,7 +339,7 @@ class Outbox:
 
     async def close(self) -> None:
         """Leave everything to the spool and close it. Further operations are dropped."""
-        self.state = State.CLOSED
+        self.state = OutboxState.CLOSED
         self._move_to_spool()
         while self._syncing is not None:
             await asyncio.wait([self._syncing])
@@ -363,7 +356,7 @@ class Outbox:
         except SpoolError as error:
             self._set_trouble(str(error))
         else:
-            if self._trouble and self.state is State.WRITING and self.spool.has_room():
+            if self._trouble and self.state is OutboxState.WRITING and self.spool.has_room():
                 self._trouble = ""
 
     def _keep(self, write: PendingWrite) -> None:
@@ -408,7 +401,7 @@ class Outbox:
             self._unsynced.append(write)
             self._sync()
             self._wake()
-        elif write.waited_for or self.state is State.CLOSED:
+        elif write.waited_for or self.state is OutboxState.CLOSED:
             self._drop(write)
         else:
             self._keep(write)
@@ -439,7 +432,7 @@ class Outbox:
         """The disk may not have an operation: refuse it to its caller, or keep it in memory alone."""
         is_refused, file = write.waited_for, write.file
         write.refuse(self._trouble)
-        if file is None or self.state is State.CLOSED:
+        if file is None or self.state is OutboxState.CLOSED:
             self._leave(write)
             return
         write.file = None
@@ -456,9 +449,9 @@ class Outbox:
     @property
     def _why_not(self) -> str:
         """Why a start is refused, in a phrase."""
-        if self.state is State.CLOSED:
+        if self.state is OutboxState.CLOSED:
             return "the server is stopping"
-        if self.state is State.WRITING:
+        if self.state is OutboxState.WRITING:
             return "too much waits to be recorded"
         return "the database is unavailable" if self._strict else self._trouble
 

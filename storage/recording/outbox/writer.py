@@ -28,8 +28,8 @@ from pymongo.errors import BulkWriteError, OperationFailure
 from storage.mongo.clocks import Pause
 from storage.mongo.database import Collection, Database, DatabaseUnavailableError
 from storage.mongo.errors import DUPLICATE_KEY, LOSS_CODES
-from storage.recording.operations import PRESUMED, Action, Operation
-from storage.recording.outbox.outbox import BATCH_RECORDS, Outbox, RecordPolicy, State
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
+from storage.recording.outbox.outbox import BATCH_RECORDS, Outbox, OutboxState
 from storage.recording.outbox.spool import SUFFIX, Spool, SpoolLockedError
 
 # The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
@@ -41,11 +41,13 @@ _STATE_CODES = LOSS_CODES | {50, 112, 262, 11601}
 
 _Write = InsertOne[Any] | ReplaceOne[Any] | UpdateOne
 
-RejectedWrite = tuple[Operation, int]
+RejectedWrite = tuple[RecordOperation, int]
 """An operation that the database will never take, and its error code."""
 
 
-async def write_batch(database: Database, operations: Sequence[Operation], *, seconds: float) -> list[RejectedWrite]:
+async def write_batch(
+    database: Database, operations: Sequence[RecordOperation], *, seconds: float
+) -> list[RejectedWrite]:
     """Write operations and wait until they are acknowledged, but not longer than `seconds` and half a second.
 
     One that is refused does not keep the others from being written.
@@ -57,15 +59,17 @@ async def write_batch(database: Database, operations: Sequence[Operation], *, se
         return await _write(database.interceptions, operations)
 
 
-async def _write(collection: Collection, operations: Sequence[Operation]) -> list[RejectedWrite]:
+async def _write(collection: Collection, operations: Sequence[RecordOperation]) -> list[RejectedWrite]:
     """Make and replace documents, then apply the last checkpoint of each call whose end is not among them."""
     ended = {operation.id for operation in operations if operation.action.ends}
-    begun = {operation.id for operation in operations if operation.action is Action.START}
-    starts = [operation for operation in operations if operation.action is Action.START and operation.id not in ended]
+    begun = {operation.id for operation in operations if operation.action is RecordAction.START}
+    starts = [
+        operation for operation in operations if operation.action is RecordAction.START and operation.id not in ended
+    ]
     ends = [operation for operation in operations if operation.action.ends]
     quick = [operation for operation in ends if operation.id in begun]
     slow = [operation for operation in ends if operation.id not in begun]
-    checkpoints = {one.id: one for one in operations if one.action is Action.CHECKPOINT and one.id not in ended}
+    checkpoints = {one.id: one for one in operations if one.action is RecordAction.CHECKPOINT and one.id not in ended}
 
     rejected, existing = await _send(collection, [(one, one.insertion) for one in (*starts, *quick)])
     again = [operation for operation in existing if operation.action.ends]
@@ -73,7 +77,7 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> lis
     rejected += refused
     changes = [(operation, operation.change) for operation in checkpoints.values()]
     for operation in existing:
-        if operation.action is Action.END:
+        if operation.action is RecordAction.END:
             before = await collection.find_one({"_id": operation.id, **PRESUMED})
             if before is not None:
                 changes.append((operation, operation.correction(before)))
@@ -82,8 +86,8 @@ async def _write(collection: Collection, operations: Sequence[Operation]) -> lis
 
 
 async def _send(
-    collection: Collection, writes: Sequence[tuple[Operation, _Write]]
-) -> tuple[list[RejectedWrite], list[Operation]]:
+    collection: Collection, writes: Sequence[tuple[RecordOperation, _Write]]
+) -> tuple[list[RejectedWrite], list[RecordOperation]]:
     """Send writes in any order; return those that are rejected, and the operations whose document exists already."""
     if not writes:
         return [], []
@@ -138,7 +142,7 @@ class Writer:
 
     async def close(self, seconds: float) -> None:
         """Stop when everything is in the database or after some seconds; the spool has the rest, and is closed."""
-        if self._outbox.state is State.WRITING:
+        if self._outbox.state is OutboxState.WRITING:
             await self._outbox.flush(seconds)
         self._task.cancel()
         await asyncio.wait([self._task])
@@ -154,18 +158,18 @@ class Writer:
             except Exception as error:  # noqa: BLE001 - this task must outlive whatever it meets
                 _log.exception("records cannot be written")
                 self._mark_unavailable(type(error).__name__)
-            if self._outbox.state is State.WRITING:
+            if self._outbox.state is OutboxState.WRITING:
                 pause = FIRST_RETRY_SECONDS
                 continue
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_RETRY_SECONDS)
 
     async def _step(self) -> None:
-        if self._outbox.state is State.WRITING:
+        if self._outbox.state is OutboxState.WRITING:
             await self._outbox.wait_for_writes()
         await self._write_tail()
         await self._write_file()
-        if self._outbox.state is State.SPOOLING:
+        if self._outbox.state is OutboxState.SPOOLING:
             if not await self._database.health.check():
                 raise DatabaseUnavailableError("MongoDB does not answer")
             self._mark_available()
@@ -180,12 +184,12 @@ class Writer:
             return
         file, records = found
         for first in range(0, len(records), BATCH_RECORDS):
-            seconds = COMMIT_SECONDS if self._outbox.state is State.WRITING else REPLAY_SECONDS
+            seconds = COMMIT_SECONDS if self._outbox.state is OutboxState.WRITING else REPLAY_SECONDS
             await self._write(list(_decoded(records[first : first + BATCH_RECORDS])), seconds)
             await self._write_tail()
         self._outbox.spool.finish(file)
 
-    async def _write(self, operations: list[Operation], seconds: float) -> list[RejectedWrite]:
+    async def _write(self, operations: list[RecordOperation], seconds: float) -> list[RejectedWrite]:
         if not operations:
             return []
         rejected = await write_batch(self._database, operations, seconds=seconds)
@@ -195,20 +199,20 @@ class Writer:
         return rejected
 
     def _mark_unavailable(self, reason: str) -> None:
-        if self._outbox.state is State.WRITING:
+        if self._outbox.state is OutboxState.WRITING:
             _log.warning("records wait: %s", reason)
         self._outbox.mark_unavailable()
 
     def _mark_available(self) -> None:
-        if self._outbox.state is State.SPOOLING:
+        if self._outbox.state is OutboxState.SPOOLING:
             _log.info("the database is back; records in the spool: %d", self._outbox.spooled)
             self._outbox.mark_available()
 
 
-def _decoded(records: Iterable[bytes]) -> Iterator[Operation]:
+def _decoded(records: Iterable[bytes]) -> Iterator[RecordOperation]:
     for record in records:
         try:
-            yield Operation.decode(record)
+            yield RecordOperation.decode(record)
         except (BSONError, ValueError):
             _log.error("a record of the spool is not one of this version; it is left out")
 
@@ -242,7 +246,7 @@ async def _write_to_database(folder: Path, database: Database) -> None:
         _log.warning("records in %s cannot be read: %s", folder, error.strerror)
         return
     _log.info("records that a process left behind: %d, in %s", spool.records, folder)
-    outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
+    outbox = Outbox(spool)
     writer = Writer(database, outbox)
     try:
         while not await outbox.flush(SCAN_SECONDS):

@@ -13,7 +13,7 @@ import pytest
 from runtime.alerts import sender as module
 from runtime.alerts.sender import REMOVED, Sender
 from storage.alerts.documents import AlertType, event_id_of
-from storage.alerts.outbox import Outbox
+from storage.alerts.outbox import AlertOutbox
 from storage.alerts.webhooks import Webhooks
 from storage.providers.sealing import Sealer
 from upstream.client import UpstreamClient
@@ -72,7 +72,7 @@ def receiver(io_loop):
 @pytest.fixture
 def parts(database, clock):
     sealer = Sealer([bytes(32)])
-    return Webhooks(database, sealer, now=clock), Outbox(database, now=clock), sealer
+    return Webhooks(database, sealer, now=clock), AlertOutbox(database, now=clock), sealer
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from storage.accounts.identities import Identities
 from storage.accounts.subjects import service_of
 from storage.accounts.users import Group, Role
 from storage.alerts.documents import AlertType
-from storage.alerts.outbox import Outbox
+from storage.alerts.outbox import AlertOutbox
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.questions.questions import Questions
@@ -216,7 +216,7 @@ async def test_what_is_noticed_is_raised_once_whatever_else_fails(database, cloc
     async def broken():
         raise DatabaseUnavailableError
 
-    watch = Watch(database, Outbox(database, now=clock), [broken, source])
+    watch = Watch(database, AlertOutbox(database, now=clock), [broken, source])
     for expected in (1, 1, 2):
         if expected == 2:
             found.append(Alert(AlertType.CIRCUIT_OPEN, "job:2", {}))
@@ -233,5 +233,5 @@ async def test_a_source_that_the_database_refuses_does_not_hold_up_the_others(da
     async def source():
         return [Alert(AlertType.CIRCUIT_OPEN, "job:1", {})]
 
-    await Watch(database, Outbox(database, now=clock), [refused, source]).check()
+    await Watch(database, AlertOutbox(database, now=clock), [refused, source]).check()
     assert await database.alerts.count_documents({}) == 1

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from storage.alerts.documents import MAX_ATTEMPTS, AlertType, DeliveryState, event_id_of
-from storage.alerts.outbox import LEASE_SECONDS, MAX_ERROR, Outbox
+from storage.alerts.outbox import LEASE_SECONDS, MAX_ERROR, AlertOutbox
 from storage.alerts.webhooks import Webhooks
 from storage.providers.sealing import Sealer
 
@@ -42,7 +42,7 @@ def webhooks(database, clock, sealer):
 
 @pytest.fixture
 def outbox(database, clock):
-    return Outbox(database, now=clock)
+    return AlertOutbox(database, now=clock)
 
 
 @pytest.mark.gen_test

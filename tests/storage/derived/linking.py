@@ -9,7 +9,7 @@ from uuid import UUID
 
 from intercept.records import Conversation, Reading, ToolResult, ToolUsage
 from storage.recording.documents import ended_document, start_document
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.derived import derive
 from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
@@ -56,11 +56,11 @@ class Call:
         return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
 
     @property
-    def start(self) -> Operation:
-        return Operation.of(Action.START, UUID(int=self.number), self.document)
+    def start(self) -> RecordOperation:
+        return RecordOperation.of(RecordAction.START, UUID(int=self.number), self.document)
 
     @property
-    def end(self) -> Operation:
+    def end(self) -> RecordOperation:
         tools = tuple(
             ToolUsage(provider_response_id="r", provider_tool_call_id=id_, tool="ls", input="{}") for id_ in self.issues
         )
@@ -69,7 +69,7 @@ class Call:
             reading=Reading(response_id=self.responds, tool_usages=tools, complete=True),
         )
         document = ended_document(self.document, record, new_id=counting_ids())
-        return Operation.of(Action.END, record.interception_id, document)
+        return RecordOperation.of(RecordAction.END, record.interception_id, document)
 
 
 async def write(database, *operations):

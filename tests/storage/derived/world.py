@@ -28,7 +28,7 @@ from storage.queries.questions.question import By, Dimension, Question
 from storage.queries.questions.questions import Questions
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import TOKENS
-from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from storage.recording.text_retention import remove_due
 from tests.intercept.packed import read_blocks
@@ -73,7 +73,7 @@ class World:
             if how < 0.6:
                 await self._write(self._end(document))
             else:
-                await self._write(Operation.of(Action.START, document["_id"], document))
+                await self._write(RecordOperation.of(RecordAction.START, document["_id"], document))
                 self._open.append(document)
             while len(self._open) > 3:
                 await self._end_any(self._open.pop(self._random.randrange(len(self._open))))
@@ -176,8 +176,8 @@ class World:
         )
         ended = ended_document(document, record, new_id=self._ids, cost=self._cost(usages))
         if is_presumed:
-            return Operation.of(Action.PRESUMED_END, document["_id"], {**ended, **PRESUMED})
-        return Operation.of(Action.END, document["_id"], ended)
+            return RecordOperation.of(RecordAction.PRESUMED_END, document["_id"], {**ended, **PRESUMED})
+        return RecordOperation.of(RecordAction.END, document["_id"], ended)
 
     async def _write(self, operation):
         assert await write_batch(self._database, [operation], seconds=10) == []

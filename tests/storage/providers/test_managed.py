@@ -9,9 +9,9 @@ from msgspec import structs
 from resources.providers import check_provider
 from storage.accounts import audit
 from storage.providers.documents import (
+    InvalidProviderError,
     NewKey,
     ProviderConflictError,
-    ProviderError,
     ProviderSpec,
 )
 from storage.providers.managed import ManagedProviders
@@ -71,7 +71,7 @@ def audited(action, at, actor=COMMAND_LINE, client_ip=None, **detail):
 
 async def refusal(requested):
     """What is wrong, by field."""
-    with pytest.raises(ProviderError) as refused:
+    with pytest.raises(InvalidProviderError) as refused:
         await requested
     return refused.value.problems
 

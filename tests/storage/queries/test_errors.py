@@ -10,7 +10,7 @@ from storage.queries.filters.search_language import refusals_of
 from storage.queries.found import ErrorGroup, ErrorKey
 from storage.queries.questions.question import Question
 from storage.queries.questions.questions import Questions
-from storage.queries.questions.reading import Progress
+from storage.queries.questions.reading import CallsRead
 from tests.derived import derive
 from tests.storage.calls import Calls
 from tests.storage.records import ADA, NOON
@@ -61,7 +61,7 @@ async def test_many_days_are_read_in_parts_and_it_is_told_how_far_that_is(databa
     ]
     three_days = search_of(started_after=NOON, started_before=NOON + timedelta(days=3), status=Status.FAILED)
     assert await groups(database, three_days, on_progress=tell, seconds=60) == (expected, False)
-    assert (result[0], result[-1]) == (Progress(0, 6), Progress(6, 6))
+    assert (result[0], result[-1]) == (CallsRead(0, 6), CallsRead(6, 6))
     assert len(result) > 2
     assert await groups(database, three_days) == (expected, False)
 

@@ -27,7 +27,7 @@ from resources.recorded.interceptions import ToolResult as ShownResult
 from storage.prices.pricing import Cost
 from storage.recording import documents
 from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document
-from storage.recording.operations import Action
+from storage.recording.operations import RecordAction
 from tests.cases import for_each
 from tests.storage import any_records
 from tests.storage.records import ADA, ID, INSTANCE, as_json, counting_ids, ending, interception, kept
@@ -40,7 +40,7 @@ def resource(start, end=None):
     document = start_document(start, instance_id=INSTANCE, new_id=new_id)
     if end:
         document = ended_document(document, end, new_id=new_id)
-    return as_json(Interception.of, kept(document, Action.END.max_bytes), {ADA.id: ADA})
+    return as_json(Interception.of, kept(document, RecordAction.END.max_bytes), {ADA.id: ADA})
 
 
 def number(id_):
@@ -231,7 +231,9 @@ def test_counts_beyond_64_bits_are_cut():
 
 
 def test_the_largest_texts_of_an_end_are_dropped_when_there_is_too_much():
-    tool = ToolUsage(provider_response_id="", provider_tool_call_id="", tool="t", input="i" * Action.END.max_bytes)
+    tool = ToolUsage(
+        provider_response_id="", provider_tool_call_id="", tool="t", input="i" * RecordAction.END.max_bytes
+    )
     thought = ModelThought(content="short", source="thinking")
     result = resource(interception(), ending(reading=Reading(tool_usages=(tool,), model_thoughts=(thought,))))
     assert [(t["tool"], t["input"], t["metadata"]) for t in result["tool_usages"]] == [("t", "", {"truncated": True})]

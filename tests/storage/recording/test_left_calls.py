@@ -17,7 +17,7 @@ from storage.members.membership import Membership
 from storage.recording.figures import figures_of
 from storage.recording.left_calls import end_what_is_left, watch
 from storage.recording.outbox.spool import Spool
-from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.recorder import Recorder
 from tests.limits.clock import SECOND, Clock
 from tests.storage.records import NOON, ending, interception
 
@@ -42,7 +42,7 @@ async def recording(database, process):
         recorder = Recorder(
             database,
             instance_id=process,
-            policy=RecordPolicy.STRICT,
+            strict=True,
             spool=Spool(Path(folder)),
             now=lambda: NOON + timedelta(seconds=3),
             new_id=uuid4,

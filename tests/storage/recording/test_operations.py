@@ -10,7 +10,7 @@ from bson.codec_options import CodecOptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.recording.operations import START_BYTES, Action, Operation
+from storage.recording.operations import START_BYTES, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.storage.recording.writes import checkpoint, end, presumed_end, start
 from tests.storage.records import NOON
@@ -26,10 +26,10 @@ SCALARS = (
 )
 
 
-@given(st.sampled_from(Action), st.uuids(), st.dictionaries(st.sampled_from(["a", "b"]), SCALARS))
+@given(st.sampled_from(RecordAction), st.uuids(), st.dictionaries(st.sampled_from(["a", "b"]), SCALARS))
 def test_an_operation_is_decoded_to_itself(action, id_, fields):
-    operation = Operation.of(action, id_, fields)
-    assert Operation.decode(operation.record) == operation
+    operation = RecordOperation.of(action, id_, fields)
+    assert RecordOperation.decode(operation.record) == operation
 
 
 def test_what_is_too_long_is_cut_and_says_so():
@@ -45,12 +45,12 @@ def test_what_is_too_long_is_cut_and_says_so():
 @given(st.binary(max_size=200))
 def test_what_is_no_operation_is_refused_in_a_known_way(data):
     with pytest.raises((bson.errors.BSONError, ValueError)):
-        Operation.decode(data)
+        RecordOperation.decode(data)
 
 
 def test_an_action_of_another_version_is_refused():
     with pytest.raises(ValueError, match=r"^b'r' stands for no action$"):
-        Operation.decode(b"r" + end(1).record[1:])
+        RecordOperation.decode(b"r" + end(1).record[1:])
 
 
 def operations(order, number):

@@ -10,7 +10,6 @@ from intercept.recording import KINDS, Keep, Recording
 from intercept.records import Conversation, ModelResponse, ModelThought, ProviderError, Reading, ToolUsage, UserPrompt
 from intercept.restricted_texts import Texts
 from storage.recording import recorder as recorder_module
-from storage.recording.recorder import RecordPolicy
 from tests.storage.conditions import until
 from tests.storage.recording.test_recorder import opened, settled
 from tests.storage.records import ending, interception
@@ -80,7 +79,7 @@ async def test_what_is_not_to_be_kept_is_never_on_disk(unreachable, tmp_path, lo
 async def test_a_flush_waits_for_texts_that_are_being_redacted(database, tmp_path):
     texts = HeldTexts()
     start, end = call(tool_inputs=Keep.HASHED)
-    async with opened(database, tmp_path, RecordPolicy.STRICT, texts=texts) as recorder:
+    async with opened(database, tmp_path, strict=True, texts=texts) as recorder:
         await recorder.start(start)
         recorder.end(start, end)
         assert recorder.queue_length >= 1

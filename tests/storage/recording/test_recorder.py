@@ -14,7 +14,7 @@ from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
 from storage.recording.documents import ended_document, start_document
 from storage.recording.outbox.spool import Spool
-from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError, RecordPolicy
+from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError
 from tests.storage.conditions import until
 from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
 
@@ -26,11 +26,11 @@ USAGE = TokenUsage(provider_response_id="resp_1", input_tokens=7, output_tokens=
 
 
 @asynccontextmanager
-async def opened(database, folder, policy=RecordPolicy.SPOOL, prices=None, texts=None):
+async def opened(database, folder, strict=False, prices=None, texts=None):
     recorder = Recorder(
         database,
         instance_id=INSTANCE,
-        policy=policy,
+        strict=strict,
         spool=Spool(folder),
         now=lambda: LATER,
         new_id=counting_ids(),
@@ -56,7 +56,7 @@ def started():
 
 @pytest.mark.gen_test
 async def test_under_strict_a_start_is_in_the_database_when_it_returns(database, tmp_path):
-    async with opened(database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
+    async with opened(database, tmp_path / "spool", strict=True) as recorder:
         await recorder.start(interception())
         assert await database.interceptions.find().to_list(None) == [started()]
 
@@ -143,7 +143,7 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path
 @pytest.mark.parametrize("when", ["before it is sent", "while it is sent"])
 @pytest.mark.gen_test
 async def test_a_start_whose_caller_left_is_ended(private_database, private_mongodb, commands, when, tmp_path):
-    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
+    async with opened(private_database, tmp_path / "spool", strict=True) as recorder:
         private_mongodb.freeze()
         start = asyncio.create_task(recorder.start(interception()))
         await until(lambda: recorder.queue_length)
@@ -160,7 +160,7 @@ async def test_a_start_whose_caller_left_is_ended(private_database, private_mong
 
 @pytest.mark.gen_test
 async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
+    async with opened(private_database, tmp_path / "spool", strict=True) as recorder:
         private_mongodb.freeze()
         start = asyncio.create_task(recorder.start(interception()))
         await until(lambda: recorder.queue_length)
@@ -178,7 +178,7 @@ async def test_the_end_that_a_caller_reports_after_it_left_wins(private_database
 async def test_a_refused_start_that_the_database_wrote_all_the_same_is_ended(
     private_database, private_mongodb, tmp_path
 ):
-    async with opened(private_database, tmp_path / "spool", RecordPolicy.STRICT) as recorder:
+    async with opened(private_database, tmp_path / "spool", strict=True) as recorder:
         private_mongodb.freeze()
         with pytest.raises(RecordingUnavailableError) as refused:
             await recorder.start(interception())
@@ -261,7 +261,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 from storage.recording.outbox import writer
 from storage.mongo.database import Database
-from storage.recording.recorder import Recorder, RecordPolicy
+from storage.recording.recorder import Recorder
 from storage.recording.outbox.spool import Spool
 from tests.storage.records import INSTANCE, NOON, ending, interception
 
@@ -269,7 +269,7 @@ writer.COMMIT_SECONDS = 0.3
 
 async def main(uri, name, spool):
     recorder = Recorder(
-        Database.connect(uri, name), instance_id=INSTANCE, policy=RecordPolicy.SPOOL, spool=Spool(Path(spool)),
+        Database.connect(uri, name), instance_id=INSTANCE, spool=Spool(Path(spool)),
         now=lambda: NOON, new_id=uuid4,
     )
     async def call(number):

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from storage.recording.operations import PRESUMED, Action, Operation
+from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 
 
 def start(number, **fields):
-    return _written(Action.START, number, {"status": "in_flight", **fields})
+    return _written(RecordAction.START, number, {"status": "in_flight", **fields})
 
 
 def checkpoint(number, **fields):
-    return Operation.of(Action.CHECKPOINT, UUID(int=number), fields)
+    return RecordOperation.of(RecordAction.CHECKPOINT, UUID(int=number), fields)
 
 
 def end(number, **fields):
-    return _written(Action.END, number, {"status": "completed", **fields})
+    return _written(RecordAction.END, number, {"status": "completed", **fields})
 
 
 def presumed_end(number, **fields):
-    return _written(Action.PRESUMED_END, number, {"status": "failed", **PRESUMED, **fields})
+    return _written(RecordAction.PRESUMED_END, number, {"status": "failed", **PRESUMED, **fields})
 
 
 def _written(action, number, fields):
-    return Operation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields})
+    return RecordOperation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields})
 
 
 def nested(levels):

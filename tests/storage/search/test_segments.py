@@ -3,11 +3,11 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from storage.mongo.codec import read_ms
-from storage.search.segments import FIGURES, Entry, build, entries_of
+from storage.search.segments import FIGURES, SearchEntry, build, entries_of
 
 entries = st.lists(
     st.builds(
-        Entry,
+        SearchEntry,
         at=st.integers(0, 5),
         id=st.binary(min_size=16, max_size=16),
         digests=st.frozensets(st.sampled_from(["AAAAAAAA", "AAAAAAAB", "12345678", "--------"]), max_size=4),

@@ -24,7 +24,7 @@ from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import interceptions as reader_module
 from storage.queries.questions.groups import TooMuchError, UnsupportedOrderError
 from storage.queries.questions.questions import STREAM_SECONDS
-from storage.queries.questions.reading import Progress
+from storage.queries.questions.reading import CallsRead
 from tests.bridge import until
 from tests.handlers.api.calls import record
 from tests.handlers.api.recorded.test_statistics import STATS, counted, stats
@@ -288,7 +288,7 @@ async def test_progress_is_told_in_lines_while_records_are_read(running):
 @pytest.mark.gen_test
 async def test_what_is_too_much_late_is_the_last_line(running, questions):
     async def fails(_question, on_progress):
-        await on_progress(Progress(0, 40_000))
+        await on_progress(CallsRead(0, 40_000))
         raise TooMuchError(3, STREAM_SECONDS)
 
     questions.instead = fails
@@ -315,7 +315,7 @@ async def test_what_is_too_much_late_is_the_last_line(running, questions):
 @pytest.mark.gen_test
 async def test_a_database_that_becomes_unavailable_is_the_last_line(running, questions):
     async def fails(_question, on_progress):
-        await on_progress(Progress(0, 40_000))
+        await on_progress(CallsRead(0, 40_000))
         raise DatabaseUnavailableError("gone")
 
     questions.instead = fails
@@ -335,7 +335,7 @@ async def test_a_client_that_leaves_ends_the_reading(running, questions, accept)
         began.set()
         for read in range(100_000):
             try:
-                await on_progress(Progress(read, 100_000))
+                await on_progress(CallsRead(read, 100_000))
             except StreamClosedError:
                 ended.set_result(read)
                 raise

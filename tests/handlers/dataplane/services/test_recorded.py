@@ -10,7 +10,7 @@ import pytest
 import handlers.dataplane.call
 from limits.limit import LimitKind
 from settings import RecordPolicy
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import RecordAction, RecordOperation
 from storage.recording.outbox import outbox
 from storage.recording.outbox.spool import read_frames
 from tests.bridge import until
@@ -46,9 +46,9 @@ async def test_a_start_is_on_disk_before_the_upstream_is_asked_and_ends_if_its_c
     client = await begin(running, gate)
     (log,) = (data_dir / "spool").glob("*.journal")
     (record,) = read_frames(log.read_bytes())
-    operation = Operation.decode(record)
+    operation = RecordOperation.decode(record)
     assert (operation.action, operation._fields["status"], operation._fields["model"]) == (
-        Action.START,
+        RecordAction.START,
         "in_flight",
         "m",
     )

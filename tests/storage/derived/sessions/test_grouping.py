@@ -16,7 +16,7 @@ from intercept.records import EndReason
 from storage.derived.sessions.session_documents import MAX_PROMPT
 from storage.recording.documents import Link
 from storage.recording.figures import figures_of
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import RecordAction, RecordOperation
 from tests.derived import derive, derived_job
 from tests.examples import examples
 from tests.intercept.packed import read_blocks
@@ -41,7 +41,7 @@ DIVERSE = [
 def altered(call, end=None, **fields):
     """The end of a call with other fields, and with figures that follow from them."""
     document = decode((end or call.end()).record[17:], CODEC) | fields
-    return Operation.of(Action.END, call.id, document | figures_of(document))
+    return RecordOperation.of(RecordAction.END, call.id, document | figures_of(document))
 
 
 def cached(call, packed, *, read, written, usage=None, models=("",)):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.derived.sessions.loops import MAX_APART, MIN_TIMES, Loop, find_loops
+from storage.derived.sessions.loops import MAX_APART, MIN_TIMES, ToolLoop, find_loops
 
 
 def call(number, *tools, agent=None):
@@ -15,7 +15,7 @@ LS = ("ls", 1)
 
 def test_the_same_tool_with_the_same_arguments_again_and_again_is_a_loop():
     calls = [call(1, LS), call(2, ("rm", 1)), call(3, LS, ("ls", 2)), call(4), call(5, LS), call(6, LS)]
-    assert find_loops(calls) == [Loop("ls", None, (1, 3, 5, 6))]
+    assert find_loops(calls) == [ToolLoop("ls", None, (1, 3, 5, 6))]
     assert find_loops(calls[:4]) == []
 
 
@@ -26,7 +26,7 @@ def test_what_is_far_apart_is_no_loop():
 
 def test_each_agent_goes_round_by_itself():
     calls = [call(1, LS), call(2, LS, agent="a"), call(3, LS), call(4, LS, agent="a"), call(5, LS, agent="a")]
-    assert find_loops(calls) == [Loop("ls", "a", (2, 4, 5))]
+    assert find_loops(calls) == [ToolLoop("ls", "a", (2, 4, 5))]
 
 
 def test_what_is_not_known_of_arguments_is_not_equal():

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import RecordAction, RecordOperation
 from storage.recording.outbox.spool import Spool, claim_numbered
 from storage.recording.outbox.writer import SCAN_SECONDS, adopt
 
@@ -14,10 +14,10 @@ async def leave_behind(folder, number):
     """Leave the start and the end of an interception of that number in a spool."""
     spool = Spool(folder)
     for action, fields in (
-        (Action.START, {"status": "in_flight"}),
-        (Action.END, {"status": "completed", "end_reason": "completed"}),
+        (RecordAction.START, {"status": "in_flight"}),
+        (RecordAction.END, {"status": "completed", "end_reason": "completed"}),
     ):
-        spool.append(Operation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields}).record)
+        spool.append(RecordOperation.of(action, UUID(int=number), {"_id": UUID(int=number), **fields}).record)
     spool.close()
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.recording.operations import Action, Operation
+from storage.recording.operations import RecordAction, RecordOperation
 from storage.recording.outbox import outbox as outbox_module
-from storage.recording.outbox.outbox import Outbox, RecordPolicy
+from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.spool import FRAME_BYTES, Spool, read_frames
 from tests.examples import examples
 
@@ -24,21 +24,21 @@ FULL = r"^ERROR storage\.recording\.outbox\.outbox: the spool is full: \d+ of \d
 
 
 def operation(action, number):
-    encoded = Operation.of(action, UUID(int=number), {"padding": ""})
+    encoded = RecordOperation.of(action, UUID(int=number), {"padding": ""})
     padding = "x" * (SIZE - len(encoded.record))
-    return Operation.of(action, UUID(int=number), {"padding": padding})
+    return RecordOperation.of(action, UUID(int=number), {"padding": padding})
 
 
 def start(number):
-    return operation(Action.START, number)
+    return operation(RecordAction.START, number)
 
 
 def checkpoint(number):
-    return operation(Action.CHECKPOINT, number)
+    return operation(RecordAction.CHECKPOINT, number)
 
 
 def end(number):
-    return operation(Action.END, number)
+    return operation(RecordAction.END, number)
 
 
 def add(outbox, *operations):
@@ -64,7 +64,7 @@ def tail(outbox):
 def on_disk(folder):
     """What the files have."""
     files = [path.read_bytes() for path in sorted(folder.glob("*.journal"))]
-    return [Operation.decode(record) for data in files for record in read_frames(data)]
+    return [RecordOperation.decode(record) for data in files for record in read_frames(data)]
 
 
 def spool_with(folder, room, reserve, **options):
@@ -73,9 +73,9 @@ def spool_with(folder, room, reserve, **options):
 
 
 @asynccontextmanager
-async def opened(folder, policy=RecordPolicy.SPOOL, room=PLENTY, reserve=0, **options):
+async def opened(folder, strict=False, room=PLENTY, reserve=0, **options):
     """An outbox whose spool has room for that many operations, and for more of the urgent ones."""
-    outbox = Outbox(spool_with(folder, room, reserve, **options), policy=policy)
+    outbox = Outbox(spool_with(folder, room, reserve, **options), strict=strict)
     yield outbox
     await outbox.close()
 
@@ -85,7 +85,7 @@ async def read(outbox):
     operations = []
     while found := await outbox.read():
         file, records = found
-        operations += [Operation.decode(record) for record in records]
+        operations += [RecordOperation.decode(record) for record in records]
         outbox.spool.finish(file)
     return operations
 
@@ -174,7 +174,7 @@ async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
 @pytest.mark.gen_test
 async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
     monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 60)
-    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+    async with opened(tmp_path, strict=True) as outbox:
         add(outbox, end(1))
         gathering = asyncio.create_task(outbox.wait_for_writes())
         await asyncio.sleep(0)
@@ -194,7 +194,7 @@ async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
 async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, monkeypatch):
     monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 60)
     monkeypatch.setattr(outbox_module, "BATCH_RECORDS", 1)
-    async with opened(tmp_path, RecordPolicy.STRICT) as outbox:
+    async with opened(tmp_path, strict=True) as outbox:
         for number in 1, 2:
             add_start(outbox, number)
         for number in 1, 2:
@@ -388,13 +388,13 @@ class Calls:
 
     async def unacknowledged_replay(self):
         if found := await self.outbox.read():
-            self._write([Operation.decode(record) for record in found[1]])
+            self._write([RecordOperation.decode(record) for record in found[1]])
         await self.outage()
 
     def _replayed(self, found):
         if found is not None:
             file, records = found
-            self._write([Operation.decode(record) for record in records])
+            self._write([RecordOperation.decode(record) for record in records])
             self.outbox.mark_available()
             self.outbox.spool.finish(file)
 
@@ -422,9 +422,9 @@ class Calls:
 
     def _write(self, operations):
         for operation in operations:
-            if operation.action is Action.START:
+            if operation.action is RecordAction.START:
                 self.database.setdefault(operation.id.int, "in flight")
-            elif operation.action is Action.END:
+            elif operation.action is RecordAction.END:
                 self.database[operation.id.int] = "ended"
 
     def check(self):
@@ -448,18 +448,18 @@ STEPS = [
 @pytest.mark.expects_log(UNSYNCED)
 @given(
     steps=st.lists(st.sampled_from(STEPS), min_size=20, max_size=60),
-    policy=st.sampled_from(RecordPolicy),
+    strict=st.booleans(),
     room=st.sampled_from([0, 2, 4, 8, PLENTY]),
     tail_records=st.integers(1, 5),
     batch=st.integers(1, 2),
 )
 @settings(max_examples=examples(40, 600))
 def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
-    run_apart, *, steps, policy, room, tail_records, batch
+    run_apart, *, steps, strict, room, tail_records, batch
 ):
     async def live(folder):
         disk = Disk()
-        async with opened(folder, policy, room, fsync=disk.sync) as outbox:
+        async with opened(folder, strict, room, fsync=disk.sync) as outbox:
             calls = Calls(outbox, disk)
             for step in steps:
                 await step(calls)
@@ -486,7 +486,7 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
 ):
     async def live(folder):
         spool = spool_with(folder, room, PLENTY, file_bytes=3 * SIZE)
-        outbox = Outbox(spool, policy=RecordPolicy.SPOOL)
+        outbox = Outbox(spool)
         calls = Calls(outbox, Disk())
         for step in steps:
             await step(calls)

@@ -10,14 +10,13 @@ import pytest
 
 from storage.recording.outbox import outbox as outbox_module
 from storage.recording.outbox import writer as writer_module
-from storage.recording.outbox.outbox import Outbox, RecordPolicy
+from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.spool import FRAME_BYTES, Spool
 from storage.recording.outbox.writer import Writer
 from tests.storage.conditions import until
 from tests.storage.recording.disks import largest_file
 from tests.storage.recording.writes import checkpoint, end, nested, start
 
-STRICT, SPOOL = RecordPolicy.STRICT, RecordPolicy.SPOOL
 UNAVAILABLE = (
     r"^WARNING storage\.recording\.outbox\.writer: records wait: MongoDB (is unavailable|does not take records): "
 )
@@ -53,8 +52,8 @@ def patient(brief_outages, monkeypatch):
 
 
 @asynccontextmanager
-async def opened(database, folder, policy=SPOOL, **options):
-    outbox = Outbox(Spool(folder, **options), policy=policy)
+async def opened(database, folder, strict=False, **options):
+    outbox = Outbox(Spool(folder, **options), strict=strict)
     writer = Writer(database, outbox)
     try:
         yield outbox
@@ -72,7 +71,7 @@ async def committing(outbox, commands):
 async def test_starts_that_wait_for_one_another_share_one_command(
     private_database, private_mongodb, commands, tmp_path
 ):
-    async with opened(private_database, tmp_path / "spool", STRICT) as outbox:
+    async with opened(private_database, tmp_path / "spool", strict=True) as outbox:
         private_mongodb.freeze()
         first = asyncio.create_task(outbox.write(start(0)))
         await committing(outbox, commands)
@@ -88,7 +87,7 @@ async def test_starts_that_wait_for_one_another_share_one_command(
 @pytest.mark.parametrize("when", ["queued", "in the batch"])
 @pytest.mark.gen_test
 async def test_who_is_cancelled_disturbs_no_other(private_database, private_mongodb, commands, tmp_path, when):
-    async with opened(private_database, tmp_path / "spool", STRICT) as outbox:
+    async with opened(private_database, tmp_path / "spool", strict=True) as outbox:
         private_mongodb.freeze()
         first = [asyncio.create_task(outbox.write(start(number))) for number in range(3)]
         await committing(outbox, commands)
@@ -108,7 +107,7 @@ async def test_who_is_cancelled_disturbs_no_other(private_database, private_mong
 )
 @pytest.mark.gen_test
 async def test_a_refused_document_fails_alone(database, tmp_path):
-    async with opened(database, tmp_path, STRICT) as outbox:
+    async with opened(database, tmp_path, strict=True) as outbox:
         operations = [start(0), start(1, secret=nested(300)), start(2)]
         results = await asyncio.gather(*map(outbox.write, operations), return_exceptions=True)
         assert [results[0], str(results[1]), results[2]] == [
@@ -210,7 +209,7 @@ async def test_no_record_is_lost_or_doubled_by_an_outage_under_load(
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test
 async def test_a_strict_writer_refuses_while_the_database_is_unavailable(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool", STRICT) as outbox:
+    async with opened(private_database, tmp_path / "spool", strict=True) as outbox:
         await outbox.write(start(1))
         private_mongodb.freeze()
         results = await asyncio.gather(*[outbox.write(start(number)) for number in (2, 3)], return_exceptions=True)
@@ -313,7 +312,7 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
 async def test_without_a_spool_memory_is_bounded_too(
     private_database, private_mongodb, commands, tmp_path, monkeypatch
 ):
-    async with opened(private_database, tmp_path / "spool", STRICT, max_bytes=0, reserve_bytes=0) as outbox:
+    async with opened(private_database, tmp_path / "spool", strict=True, max_bytes=0, reserve_bytes=0) as outbox:
         await asyncio.gather(*[outbox.write(start(number)) for number in range(1, 4)])
         private_mongodb.freeze()
         outbox.enqueue(start(0))
@@ -357,7 +356,7 @@ async def test_what_cannot_be_understood_does_not_hold_up_the_rest(database, tmp
 async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
     left_behind(tmp_path / "spool", start(1).record)
     file = tmp_path / "spool" / "0000000000000001.journal"
-    outbox = Outbox(Spool(tmp_path / "spool"), policy=SPOOL)
+    outbox = Outbox(Spool(tmp_path / "spool"))
     file.rename(tmp_path / "elsewhere")
     writer = Writer(database, outbox)
     try:
@@ -372,7 +371,7 @@ async def test_a_spool_that_cannot_be_read_is_tried_again(database, tmp_path):
 @pytest.mark.expects_log(UNAVAILABLE)
 @pytest.mark.gen_test
 async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private_database, private_mongodb, tmp_path):
-    outbox = Outbox(Spool(tmp_path / "spool"), policy=SPOOL)
+    outbox = Outbox(Spool(tmp_path / "spool"))
     writer = Writer(private_database, outbox)
     await outbox.write(start(1))
     private_mongodb.freeze()
@@ -392,7 +391,7 @@ async def test_closing_leaves_the_rest_to_the_spool_and_the_next_process(private
 async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
     private_database, private_mongodb, commands, tmp_path
 ):
-    outbox = Outbox(Spool(tmp_path / "spool"), policy=SPOOL)
+    outbox = Outbox(Spool(tmp_path / "spool"))
     writer = Writer(private_database, outbox)
     private_mongodb.freeze()
     waiting = asyncio.create_task(outbox.write(start(1)))
@@ -412,7 +411,7 @@ async def test_closing_in_the_middle_of_a_batch_loses_nothing_of_it(
 @pytest.mark.usefixtures("patient")
 @pytest.mark.gen_test
 async def test_closing_says_what_the_spool_does_not_take(private_database, private_mongodb, commands, tmp_path):
-    outbox = Outbox(Spool(tmp_path / "spool", max_bytes=0, reserve_bytes=0), policy=STRICT)
+    outbox = Outbox(Spool(tmp_path / "spool", max_bytes=0, reserve_bytes=0), strict=True)
     writer = Writer(private_database, outbox)
     await outbox.write(start(1))
     commands.sent.clear()
@@ -429,7 +428,7 @@ async def test_closing_says_what_the_spool_does_not_take(private_database, priva
 @pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
 @pytest.mark.gen_test
 async def test_a_closed_writer_takes_nothing(database, tmp_path):
-    outbox = Outbox(Spool(tmp_path), policy=SPOOL)
+    outbox = Outbox(Spool(tmp_path))
     writer = Writer(database, outbox)
     await writer.close(5)
     assert not outbox.healthy
