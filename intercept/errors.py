@@ -4,22 +4,57 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from intercept.records import EndReason
 
-ENDS: Final[Mapping[EndReason, str]] = {
-    EndReason.CLIENT_DISCONNECTED: "The client closed the connection before the response was complete: the user pressed stop, or the client stopped waiting. The part until then is recorded and costs money.",
-    EndReason.UPSTREAM_ERROR: "The provider responded with an error.",
-    EndReason.UPSTREAM_STREAM_ERROR: "The provider began its response and then sent an error.",
-    EndReason.UPSTREAM_TRUNCATED: "The provider's response broke off before its end.",
-    EndReason.UPSTREAM_UNREACHABLE: "No connection to the provider could be made.",
-    EndReason.UPSTREAM_TIMEOUT: "The provider was silent for longer than upstream-idle-timeout.",
-    EndReason.CIRCUIT_OPEN: "The circuit breaker was open after earlier failures, so the provider was not called.",
-    EndReason.SERVER_SHUTDOWN: "The bridge was stopped, and the call did not end within drain-timeout.",
-    EndReason.SERVER_CRASHED: "The bridge was killed during the call. It is unknown how it ended for the client.",
+
+class EndWords(NamedTuple):
+    """What an end of a call is called, and what it means."""
+
+    title: str
+    meaning: str
+
+
+ENDS: Final[Mapping[EndReason, EndWords]] = {
+    EndReason.CLIENT_DISCONNECTED: EndWords(
+        "stopped by the client",
+        "The client closed the connection before the response was complete: the user pressed stop, or the client stopped waiting. The part until then is recorded and costs money.",
+    ),
+    EndReason.UPSTREAM_ERROR: EndWords(
+        "provider's error",
+        "The provider responded with an error.",
+    ),
+    EndReason.UPSTREAM_STREAM_ERROR: EndWords(
+        "error in the answer",
+        "The provider began its response and then sent an error.",
+    ),
+    EndReason.UPSTREAM_TRUNCATED: EndWords(
+        "answer broke off",
+        "The provider's response broke off before its end.",
+    ),
+    EndReason.UPSTREAM_UNREACHABLE: EndWords(
+        "provider not reached",
+        "No connection to the provider could be made.",
+    ),
+    EndReason.UPSTREAM_TIMEOUT: EndWords(
+        "provider silent",
+        "The provider was silent for longer than upstream-idle-timeout.",
+    ),
+    EndReason.CIRCUIT_OPEN: EndWords(
+        "provider paused",
+        "The circuit breaker was open after earlier failures, so the provider was not called.",
+    ),
+    EndReason.SERVER_SHUTDOWN: EndWords(
+        "bridge stopped",
+        "The bridge was stopped, and the call did not end within drain-timeout.",
+    ),
+    EndReason.SERVER_CRASHED: EndWords(
+        "bridge crashed",
+        "The bridge was killed during the call. It is unknown how it ended for the client.",
+    ),
 }
-"""What an end reason means."""
+"""What an end reason is called and means."""
 
 _STATUSES: Final[Mapping[int, str]] = {
     400: "The provider refused the request as invalid. Its message says what is wrong with it.",
@@ -46,7 +81,7 @@ def explain(end_reason: str, status: int | None) -> str:
     if end_reason == EndReason.UPSTREAM_ERROR and status is not None and status >= _CLIENT_ERRORS:
         kind = "The provider failed." if status >= _SERVER_ERRORS else "The provider refused the request."
         return _STATUSES.get(status, f"{kind} Its message says why.")
-    return ENDS.get(EndReason(end_reason), "") if end_reason in set(EndReason) else ""
+    return ENDS[EndReason(end_reason)].meaning if end_reason in ENDS else ""
 
 
 MAX_READ: Final = 500

@@ -162,6 +162,7 @@ class EndMeaning(Struct):
     """How a call may fail."""
 
     end_reason: EndReason
+    title: Annotated[str, doc("What it is called.")]
     meaning: str
 
 
@@ -235,7 +236,7 @@ class Vocabulary(Struct):
         """What this version knows."""
         return cls(
             rules=[RuleMeaning(rule, title, list(statuses), said) for rule, (title, statuses, said) in RULES.items()],
-            ends=[EndMeaning(*one) for one in ENDS.items()],
+            ends=[EndMeaning(reason, *said) for reason, said in ENDS.items()],
             roles=[RoleMeaning(*one) for one in ROLES.items()],
             provider_types=[ProviderTypeName(*one) for one in PROVIDER_TYPES.items()],
             alerts=[AlertMeaning(*one) for one in ALERTS.items()],

@@ -39,7 +39,7 @@ VIEWS = {
     "webhooks/{webhook}": ".switches",
     "audit?user={name}": ".entry",
     "refusals?q=user:me": ".refusal",
-    "errors?q=user:me": ".refusal",
+    "errors?q=user:me": ".error",
     "tokens": ".token",
     "connect?client=codex": ".snippet",
     "nowhere": ".empty",

@@ -10,7 +10,7 @@ from tests.cases import for_each
 
 def test_every_end_of_a_failed_call_is_explained():
     assert set(ENDS) == set(EndReason) - {EndReason.COMPLETED}
-    assert all(text.endswith(".") for text in ENDS.values())
+    assert all(said.title and said.meaning.endswith(".") for said in ENDS.values())
 
 
 @for_each(

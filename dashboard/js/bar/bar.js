@@ -6,7 +6,7 @@ import { seesEveryone, viewOf } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
 import { get } from "../server/api.js";
 import { idOf, valueOf, withTerm } from "./query.js";
-import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, PRESETS, rangeText, searchWithin, withoutTimes, withRangeApart } from "./range.js";
+import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, PRESETS, rangeText, searchWithin, unknownOf, withoutTimes, withRangeApart } from "./range.js";
 import { SavedViews } from "./saved_views.js";
 import { Search, useNames } from "./search.js";
 
@@ -22,6 +22,7 @@ export function chooser({ view, params }, id = "") {
  */
 export function Bar({ route, user, chosen, isEver, search, id, children }) {
   const { q = "" } = route.params;
+  const unknown = unknownOf(route.params);
   const openOr = useFoundCall(route);
   const choose = chooser(route, id);
   const timed = search && isTimed(q);
@@ -39,6 +40,7 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
         </div>
         ${viewOf(route.view)?.saved && html`<${SavedViews} route=${route} user=${user} />`}
       </div>
+      ${unknown && html`<p class="bad" role="alert">This address asks for ${unknown}, which is no range or time zone. Shown is the range chosen here.</p>`}
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
     </div>
   `;

@@ -42,6 +42,11 @@ export function chosenRange({ range, from, to, tz }, usual = "") {
   return { preset: custom ? "" : named, custom, tz: isZone(tz) ? tz : OWN_ZONE };
 }
 
+/** What an address says of its range and zone that is not known; empty where all is. */
+export function unknownOf({ range, tz }) {
+  return [range && !isName(range) && range, tz && !isZone(tz) && tz].filter(Boolean).join(" and ");
+}
+
 /** The same as the parameters of the API; none for all time. */
 export function asked({ preset, custom, tz }) {
   if (custom) return { from: new Date(custom.from).toISOString(), to: new Date(custom.to).toISOString() };

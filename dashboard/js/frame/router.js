@@ -3,12 +3,14 @@
 import { useEffect, useState } from "preact/hooks";
 
 const HOME = "overview";
+/** What people call views whose address has another name. */
+const ALSO = { calls: "interceptions", spend: "budgets", people: "users" };
 
 /** Read an address into `{view, id, params}`; `params` is an object of texts. */
 export function parse(hash) {
   const [path, query = ""] = hash.replace(/^#?\/?/, "").split(/\?(.*)/s);
   const [view = "", id = ""] = path.split("/").map(decoded);
-  return { view: view || HOME, id, params: Object.fromEntries(new URLSearchParams(query)) };
+  return { view: (Object.hasOwn(ALSO, view) ? ALSO[view] : view) || HOME, id, params: Object.fromEntries(new URLSearchParams(query)) };
 }
 
 /** Write an address; parameters without a value are left out. */

@@ -2,6 +2,7 @@
 
 import { html } from "htm/preact";
 import { reported, short, sumTokens, tokensIn, UNKNOWN, usd, whole, words } from "../text/format.js";
+import { endTitle } from "../text/vocabulary.js";
 
 const MARKS = { completed: "✓", failed: "✕", in_flight: "●" };
 const KINDS = [
@@ -56,10 +57,10 @@ export function Track({ label, value, max, level = "fine" }) {
   `;
 }
 
-/** A mark and a word; colour never speaks alone. */
-export function Status({ interception: { status, end_reason: reason } }) {
-  const text = status === "failed" ? reason : status;
-  return html`<span class="status ${status}"><span aria-hidden="true">${MARKS[status]}</span> ${words(text ?? status)}</span>`;
+/** A mark and a word; colour never speaks alone. With `brief` the mark does for what is usual. */
+export function Status({ interception: { status, end_reason: reason }, brief = false }) {
+  const text = status === "failed" && reason ? endTitle(reason) : words(status);
+  return html`<span class="status ${status}"><span aria-hidden="true">${MARKS[status]}</span> <span class=${brief && status === "completed" ? "said" : "word"}>${text}</span></span>`;
 }
 
 /** The four counts and the cost as figures; dashes where no token was reported. */

@@ -14,10 +14,15 @@ export function why(reason) {
   return said.ends.find((one) => one.end_reason === reason)?.meaning ?? "";
 }
 
-/** What went wrong with a call, in a line: the provider's status if it is an error, and its message. Empty if nothing did. */
-export function problemOf({ status, end_reason: reason, upstream_status: code, error }) {
+/** What an end reason is called; one that is not known is called as the API does. */
+export function endTitle(reason) {
+  return said.ends.find((one) => one.end_reason === reason)?.title ?? words(reason);
+}
+
+/** What is known of a failure beside its end, in a line: the provider's status if it is an error, and its message. Empty without a failure. */
+export function problemOf({ status, upstream_status: code, error }) {
   if (status !== "failed") return "";
-  return [code >= 400 ? code : "", error?.message || why(reason)].filter(Boolean).join(" ");
+  return [code >= 400 ? code : "", error?.message].filter(Boolean).join(" ");
 }
 
 /** Every rule with its title, in the order of the API's documents. */

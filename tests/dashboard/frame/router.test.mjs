@@ -22,6 +22,11 @@ test("parameters without a value are left out", () => {
   assert.equal(href("interceptions", "", { q: "", x: undefined }), "#/interceptions");
 });
 
+test("a view is found by the name that its tab has", () => {
+  assert.deepEqual(parse("#/calls/a?q=x"), { view: "interceptions", id: "a", params: { q: "x" } });
+  assert.equal(parse("#/spend").view, "budgets");
+});
+
 test("any address is somewhere", () => {
   for (const hash of ["", "#", "#/", "#//", "#/?q=1"]) assert.equal(parse(hash).view, "overview");
   assert.deepEqual(parse("#/x/%E0%A4%A?y"), { view: "x", id: "%E0%A4%A", params: { y: "" } });

@@ -8,10 +8,10 @@ import { Pane } from "../../parts/list.js";
 import { Pending } from "../../parts/states.js";
 import { CopyButton, Folded, Json } from "../../parts/texts.js";
 import { useResource } from "../../server/resource.js";
-import { between, duration, serviceTier, short, size, time, tokensIn, UNKNOWN, usd, whole, words } from "../../text/format.js";
+import { between, duration, serviceTier, short, time, tokensIn, UNKNOWN, usd, whole, words } from "../../text/format.js";
 import { breakOf, cacheLine, cureOf, lossOf } from "../../text/prompt_cache.js";
 import { why } from "../../text/vocabulary.js";
-import { tryOf } from "../sessions/story.js";
+import { argumentOf, outcomeOf, tryOf } from "../sessions/story.js";
 import { connectingText, phasesOf } from "./phases.js";
 
 /** `fresh` is what the list knows of it, perhaps more than was loaded. */
@@ -84,10 +84,27 @@ export function Said({ interception, open }) {
   `;
 }
 
+/** What a call is about, in a line: its prompt, and the tools that it called; with `brief` these only where it has no prompt. */
+export function What({ interception: { user_prompts: prompts, tool_usages: tools, model_thoughts: thoughts, response }, brief = false }) {
+  const prompt = prompts.at(-1);
+  const asked = prompt?.metadata.withheld ? "not for your role" : prompt?.prompt.slice(0, 200);
+  return html`
+    ${asked && html`<span class=${prompt.metadata.synthetic || prompt.metadata.withheld ? "quiet" : ""}>${asked}</span>`}
+    ${!(brief && asked) && tools.map((one) => html`<${Called} key=${one.id} usage=${one} />`)}
+    ${!asked && !tools.length && html`<em class="quiet">${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
+  `;
+}
+
+/** A tool call in a line: what it was called with, and how large its result is. */
+function Called({ usage }) {
+  const { tool, result } = usage;
+  return html`<span class="tool"><code>${tool}</code> ${argumentOf(usage)}${result && html` <small class=${result.is_error ? "bad" : "quiet"}>→ ${outcomeOf(result)}</small>`}</span> `;
+}
+
 /** How a tool call ended, as far as the next request said. */
 function Outcome({ result }) {
   if (!result) return null;
-  return html` <small class=${result.is_error ? "bad" : ""}>${result.is_error ? "failed, " : ""}${size(result.bytes)}</small>`;
+  return html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`;
 }
 
 function Text({ text, metadata, as = Plain, open }) {

@@ -9,8 +9,8 @@ import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";
 import { Empty } from "../../parts/states.js";
 import { usePages } from "../../server/resource.js";
-import { fromTo, plural, whole } from "../../text/format.js";
-import { reasonOf, titleOf } from "../../text/vocabulary.js";
+import { ago, fromTo, plural, whole } from "../../text/format.js";
+import { endTitle, reasonOf, titleOf } from "../../text/vocabulary.js";
 
 const PAGE = 50;
 const USUAL = "7d";
@@ -42,25 +42,20 @@ function saidOf({ count, rest }) {
 }
 
 function Row({ error, params, mayLook }) {
-  const { kind, example_id: example, rule, provider, model, status, type, template, message, explanation, calls, users, initiators, first_at: first, last_at: last } = error;
-  const where = [mayLook ? "" : provider, mayLook ? "" : model, status, type].filter(Boolean).join(" · ");
-  const it = mayLook && provider && html`<a href=${href("providers", provider, { model, ...rangeParams(params, USUAL) })}>${[provider, model].filter(Boolean).join(" · ")}</a>`;
+  const { kind, example_id: example, rule, end_reason: end, provider, model, status, type, template, message, explanation, calls, users, initiators, first_at: first, last_at: last } = error;
+  const where = [provider, model].filter(Boolean).join(" · ");
   const others = users - initiators.length;
   const who = [...initiators.map(({ username }) => username), ...(others > 0 ? [`${whole(others)} more`] : [])].join(", ");
+  const title = rule ? titleOf(rule) : template || type || endTitle(end);
   return html`
-    <li class="entry refusal">
+    <li class="entry error">
       <span>
         <a href=${callsOf(error, params)}>${plural(calls, "call")}</a>${error.new && isLong(params) && html` <b class="bad">new</b>`}
       </span>
-      <span class="what">
-        <b>${rule ? titleOf(rule) : template || type || "No message"}</b> <span class="quiet">${rule ? reasonOf(rule) : explanation}</span>
-        ${message && message !== template && html`<small class="quiet">${message}</small>`}
-        <small class="quiet">${it}${it && where && " · "}${where}${kind === "call" && html`${(it || where) && " · "}<a href=${href("interceptions", example, sought(error, params))}>the last one</a>`}</small>
-      </span>
-      <span class="quiet">
-        ${who || "unknown users"}<br />
-        ${fromTo(first, last)}
-      </span>
+      <span class="what" title=${message || explanation}><b>${title}</b> <span class="quiet">${rule ? reasonOf(rule) : explanation}</span></span>
+      <span class="where">${mayLook && provider ? html`<a href=${href("providers", provider, { model, ...rangeParams(params, USUAL) })}>${where}</a>` : where} <span class="quiet">${status}</span></span>
+      <span class="quiet" title=${who}>${users ? plural(users, "user") : "unknown user"}</span>
+      <span class="quiet number" title=${fromTo(first, last)}>${kind === "call" ? html`<a href=${href("interceptions", example, sought(error, params))}>${ago(last)}</a>` : ago(last)}</span>
     </li>
   `;
 }

@@ -16,7 +16,7 @@ import { useLive } from "../../server/live.js";
 import { usePages } from "../../server/resource.js";
 import { between, duration, plural, time, UNKNOWN, usd } from "../../text/format.js";
 import { problemOf } from "../../text/vocabulary.js";
-import { Detail } from "./detail.js";
+import { Detail, What } from "./detail.js";
 
 const PAGE = 50;
 const LINKS = ".rows a.row";
@@ -118,12 +118,12 @@ const Row = memo(function Row({ interception, search, chosen }) {
         <span class="at quiet">${time(started)}</span>
         <span class="user">${initiator.username}</span>
         <span class="model">${model}</span>
-        <span class="prompt">${promptOf(interception)}</span>
+        <span class="prompt"><${What} interception=${interception} brief /></span>
         <span class="client quiet">${client}</span>
         <${UsageShort} usage=${usageOf(interception)} />
         <span class="cost number">${usd(costOf(interception))}</span>
         <span class="took number">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
-        <span class="state"><${Status} interception=${interception} /></span>
+        <span class="state"><${Status} interception=${interception} brief /></span>
         ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
         ${problem && html`<span class="problem bad" title=${problem}>${problem}</span>`}
       </a>
@@ -139,14 +139,4 @@ function Place({ place: { field, before, text, after }, more }) {
       html` <span class="quiet">and ${more} more</span>`}
     </span>
   `;
-}
-
-/** What a line says of the prompt; a step of an agent has none, but calls tools. */
-function promptOf({ user_prompts: prompts, tool_usages: tools }) {
-  const last = prompts.at(-1);
-  if (last?.metadata.withheld) return html`<em class="quiet">not for your role</em>`;
-  if (last?.metadata.synthetic) return html`<em class="quiet">${last.prompt.slice(0, 200)}</em>`;
-  if (last) return last.prompt.slice(0, 200);
-  if (tools.length) return html`<em class="quiet">${tools.map(({ tool }) => tool).join(", ")}</em>`;
-  return html`<em class="quiet">no prompt</em>`;
 }

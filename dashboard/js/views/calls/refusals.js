@@ -3,6 +3,7 @@
 import { html } from "htm/preact";
 import { Choice, Filters, useSearch } from "../../bar/bar.js";
 import { valueOf } from "../../bar/query.js";
+import { seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
 import { End } from "../../parts/list.js";
 import { Empty } from "../../parts/states.js";
@@ -23,7 +24,7 @@ export default function Refusals({ route, user }) {
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "row")}${sought ? " found" : ""}</p>
     </div>
     <ol class="rows" aria-label="Refused calls, newest first">
-      ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} />`)}
+      ${pages.rows.map((refusal) => html`<${Row} key=${refusal.id} refusal=${refusal} user=${user} />`)}
     </ol>
     <${End} pages=${pages}><${Nothing} q=${sought} /><//>
   `;
@@ -35,9 +36,16 @@ function Nothing({ q }) {
     : html`<${Empty} title="Nothing refused"><p>Calls that the bridge refuses appear here, each with its reason.</p><//>`;
 }
 
-function Row({ refusal }) {
+/** The policy that refused a call, as in `group research`: who may not read it is led to what holds for them. */
+function Policy({ of, user }) {
+  const [level, name] = of.split(/ (.*)/s);
+  if (!seesEverything(user)) return html`policy of ${of}: <a href=${href("usage")}>what you may use</a>`;
+  return html`<a href=${href("policies", name ? `${level}s/${name}` : level)}>policy of ${of}</a>`;
+}
+
+function Row({ refusal, user }) {
   const { at, initiator, api_key_id: token, client_ip: address, provider, model, method, path, status, rule, message, policy, retry_after_ms: wait, request_ids: ids, more, shadow } = refusal;
-  const what = [provider, model, path && `${method} ${path}`, policy && `policy of ${policy}`, ids[0] && `request ${ids[0]}`].filter(Boolean).join(" · ");
+  const what = [provider, model, path && `${method} ${path}`, ids[0] && `request ${ids[0]}`].filter(Boolean).join(" · ");
   return html`
     <li class="entry refusal">
       <time class="quiet" datetime=${at} title=${at}>${time(at)}</time>
@@ -45,7 +53,7 @@ function Row({ refusal }) {
         <b>${titleOf(rule)}</b> <span class="quiet">${message ?? reasonOf(rule)}</span>${" "}
         ${shadow && html`<b>This limit only counts, and refused nothing.</b> `}
         ${more > 0 && html`<b class="bad">${whole(more)} more within the minute</b>`}
-        <small class="quiet">${what}</small>
+        <small class="quiet">${what}${policy && html` · <${Policy} of=${policy} user=${user} />`}</small>
       </span>
       <span class="quiet">
         ${shadow && "would be "}${status}${wait !== null && ` · retry after ${duration(wait)}`}<br />

@@ -76,7 +76,7 @@ export default function Explore({ route, user }) {
     ${isCurrent &&
     numberOf(table.data.total) > 0 &&
     html`
-      ${drawn.data?.of === of && html`<${Drawn} stats=${drawn.data} range=${range} bucket=${bucket} q=${q} callsOf=${callsOf} onZoom=${({ from, to }) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}
+      <div class="charts one">${drawn.data?.of === of && html`<${Drawn} stats=${drawn.data} range=${range} bucket=${bucket} q=${q} callsOf=${callsOf} onZoom=${({ from, to }) => choose({ range: "", from: new Date(from).toISOString(), to: new Date(to).toISOString() })} />`}</div>
       <${ExploreTable} stats=${table.data} by=${by} q=${q} as=${as} fares=${seesEverything(user) && rangeParams(params, USUAL)} callsOf=${callsOf} onOrder=${(order) => choose({ order })} />
       ${table.data.count > table.data.groups.length &&
       table.data.groups.length < MAX_GROUPS &&
@@ -99,10 +99,10 @@ function Drawn({ stats, range, bucket, q, callsOf, onZoom }) {
     const { from, to } = between(...ends);
     go(callsOf(q, from, to));
   };
-  return html`<div class="charts one">
+  return html`
     <${Chart} title=${`${title}, by ${stats.group_by.map(dimensionName).join(" and ").toLowerCase() || "all"}`} kind="bars" times=${drawn} step=${step} rows=${rows} format=${format} nothing=${nothing} onPick=${onPick} onZoom=${(...ends) => onZoom(between(...ends))} />
     ${isWider(bars, range) && html`<p class="quiet">${`The bars are whole ${bucket}s, ${rangeText(bars, stats.tz)}: they have more than the table.`}</p>`}
-  </div>`;
+  `;
 }
 
 /** Whether bars have more of the past than a range. */

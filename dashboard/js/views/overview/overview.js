@@ -11,9 +11,9 @@ import { go, href } from "../../frame/router.js";
 import { Segmented, Table } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { useKept, useResource } from "../../server/resource.js";
-import { duration, lateBy, percent, short, tokensIn, usd, whole, words } from "../../text/format.js";
+import { duration, lateBy, percent, short, tokensIn, usd, whole } from "../../text/format.js";
 import { ERRORS, unusual } from "../../text/unusual.js";
-import { reasonOf, titleOf, why } from "../../text/vocabulary.js";
+import { endTitle, reasonOf, titleOf, why } from "../../text/vocabulary.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
@@ -210,7 +210,7 @@ function Failures({ figures, refusals, drill, drillRefused }) {
               ${reasons.map(
                 ([reason, count]) => html`
                   <li key=${reason}>
-                    <span>${words(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, figures.failed)}</span>
+                    <span>${endTitle(reason)}</span><b>${whole(count)}</b><span class="quiet">${percent(count, figures.failed)}</span>
                     <small class="quiet">${why(reason)}</small>
                     <span class="share-bar" aria-hidden="true"><i style=${{ width: `${(100 * count) / figures.failed}%` }}></i></span>
                   </li>

@@ -10,8 +10,8 @@ import { get } from "../../server/api.js";
 import { useResource } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
 import { cacheLine, lossOf } from "../../text/prompt_cache.js";
-import { CacheBreak, Said } from "../calls/detail.js";
-import { agentName, axisOf, isFound, outcomeOf, retriesOf, tryOf } from "./story.js";
+import { CacheBreak, Said, What } from "../calls/detail.js";
+import { agentName, axisOf, isFound, retriesOf, tryOf } from "./story.js";
 
 const PAGE = 10;
 
@@ -122,7 +122,7 @@ function Step({ interception, open, loop }) {
     <li class=${`step stack ${interception.status}`} id=${`step-${id}`}>
       <details open=${open}>
         <summary class="line">
-          <${Status} interception=${interception} />
+          <${Status} interception=${interception} brief />
           <span class="what"><${What} interception=${interception} /></span>
           ${tryOf(interception) && html`<span class="badge">${tryOf(interception)}</span>`}
           ${loop && html`<span class="badge">again and again: ${loop.tool}</span>`}
@@ -135,16 +135,6 @@ function Step({ interception, open, loop }) {
       ${error && html`<p class="text bad">${error.message}</p>`}
       ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}
     </li>
-  `;
-}
-
-function What({ interception: { user_prompts: prompts, tool_usages: tools, model_thoughts: thoughts, response } }) {
-  const prompt = prompts.at(-1);
-  const asked = prompt?.metadata.withheld ? "not for your role" : prompt?.prompt.slice(0, 200);
-  return html`
-    ${asked && html`<q class=${prompt.metadata.synthetic ? "quiet" : ""}>${asked}</q>`}
-    ${tools.map(({ id, tool, result }) => html`<span class="tool" key=${id}><code>${tool}</code>${result && html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`}</span>`)}
-    ${!asked && !tools.length && html`<em class="quiet">${response?.text ? response.text.slice(0, 200) : thoughts.length ? "thought" : "answered"}</em>`}
   `;
 }
 

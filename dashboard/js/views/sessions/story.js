@@ -78,6 +78,23 @@ export function outcomeOf(result) {
   return result.is_error ? `failed, ${size(result.bytes)}` : size(result.bytes);
 }
 
+const SHORT = 120;
+// Which text of a tool's input tells what it does, the first that there is.
+const TELLING = ["command", "cmd", "file_path", "path", "pattern", "query", "url"];
+
+/** What a tool was called with, in a line: its command, its file, else its first text. */
+export function argumentOf({ input }) {
+  let given;
+  try {
+    given = JSON.parse(input);
+  } catch {
+    given = input;
+  }
+  const named = given !== null && typeof given === "object" ? given : { input: given };
+  const texts = [...TELLING.map((name) => named[name]), ...Object.values(named)].map((one) => (Array.isArray(one) ? one.join(" ") : one));
+  return (texts.find((one) => typeof one === "string" && one.trim()) ?? "").trim().replace(/\s+/g, " ").slice(0, SHORT);
+}
+
 /** The number of the try, in words; empty for a first one. */
 export function tryOf({ attempt, attempts }) {
   if (attempts) return `try ${attempt + 1} of ${attempts}`;

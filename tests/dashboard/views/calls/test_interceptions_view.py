@@ -29,7 +29,7 @@ def test_the_list_is_newest_first_says_why_one_failed_and_is_searched_in_words(p
     page.shows("a.row .prompt", ["Second question", "First question"])
     message = "529 Overloaded: the demo provider fails for this model, as you asked."
     assert page.texts("a.row .problem") == [message]
-    assert page.texts("a.row .state") == ["✕ upstream error", "✓ completed"]
+    assert page.texts("a.row .state") == ["✕ provider's error", "✓ completed"]
     assert page.texts("a.row .model") == ["demo-error", "demo"]
     assert page.texts(".toolbar [role=status].quiet") == ["2 calls"]
     page.find("#q").send_keys("status:failed", Keys.ENTER)
@@ -42,6 +42,15 @@ def test_the_list_is_newest_first_says_why_one_failed_and_is_searched_in_words(p
     page.find(".empty h2", "Nothing matches")
     page.find(".row.head", "Prompt")  # the header stays, and there is no empty frame
     assert not page.find("main").find_element("css selector", ".rows").is_displayed()
+    page.go("errors")
+    row = page.find(".entry.error", "Overloaded")
+    assert "1 user" in row.text
+    assert row.rect["height"] < 2 * page.find(".error a").rect["height"] + 20  # a line
+    page.click(".error .number a")
+    page.find(".detail .wrong", message.removeprefix("529 "))
+    page.go("interceptions?range=last-30-days")
+    page.find(".view-bar [role=alert]", "asks for last-30-days, which is no range")
+    page.find("a.row")
     page.refused.append("400")
     page.go("interceptions?q=colour%3Ared")
     alert = page.find("[role=alert]")

@@ -56,3 +56,16 @@ def test_calls_lead_to_the_refused_ones_with_their_reason_that_narrows_them(page
     row = page.find(".refusal", "Policy: rate limited").text
     assert "This limit only counts, and refused nothing." in row
     assert "would be 429" in row
+    site.send(owner, "PUT", f"policies/users/{name}", models={"allow": ["nothing-else"]})
+    site.call(token)
+    poll(lambda: site.get(token, "refusals", q="rule:model_not_allowed")["count"])
+    page.go("usage")
+    page.go("refusals")
+    row = page.find(".refusal", "Model not allowed").text
+    assert "nothing-else" in row
+    page.click(".refusal a", "what you may use")
+    page.find(".facts dd", "nothing-else")
+    page.open("refusals?q=rule:model_not_allowed", owner)
+    page.click(".refusal a", f"policy of user {name}")
+    page.find(".detail h2", name)
+    assert page.address == f"policies/users%2F{name}"

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agentName, axisOf, isFound, outcomeOf, retriesOf, tryOf } from "../../../../dashboard/js/views/sessions/story.js";
+import { agentName, argumentOf, axisOf, isFound, outcomeOf, retriesOf, tryOf } from "../../../../dashboard/js/views/sessions/story.js";
 
 const at = (seconds) => new Date(Date.UTC(2026, 2, 1, 12) + seconds * 1000).toISOString();
 const call = (start, end, more = {}) => ({
@@ -46,6 +46,19 @@ test("how tools ended and which try it is are said in words", () => {
   assert.deepEqual([tryOf({ attempt: 0 }), tryOf({ attempt: 1 }), tryOf({ attempt: 2, attempts: 3 })], ["", "try 2", "try 3 of 3"]);
   assert.equal(retriesOf({ calls: 0 }), "");
   assert.equal(retriesOf({ calls: 2, amplification: 1.5 }), "2 retries, 1.5 calls for each");
+});
+
+test("a tool call is said by its command or its file, else by its first text, on one line", () => {
+  for (const [input, expected] of [
+    ['{"description":"Run tests","command":"pytest\\n -q"}', "pytest -q"],
+    ['{"old_string":"a","file_path":"src/http.py"}', "src/http.py"],
+    ['{"command":["bash","-lc","make"]}', "bash -lc make"],
+    ['{"line":1,"name":"x"}', "x"],
+    ["*** Begin Patch", "*** Begin Patch"],
+    ["null", ""],
+    ["[1]", ""],
+    ["", ""],
+  ]) assert.equal(argumentOf({ input }), expected, input);
 });
 
 test("a search finds steps by all that was said in them", () => {
