@@ -37,8 +37,7 @@ from storage.accounts.sign_in.single_sign_on import SingleSignOn
 from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity
 from storage.admission.cluster import ClusterAuthority
-from storage.demo.state import Demo
-from storage.demo.store import DemoStore
+from storage.demo.store import Demo, DemoStore
 from storage.derived.job import DerivedJob
 from storage.derived.refusal_recorder import RefusalRecorder
 from storage.live.live import Live

@@ -23,8 +23,7 @@ from storage.accounts.token_uses import TokenUses
 from storage.accounts.users import Identity
 from storage.demo.company import DOMAIN, company
 from storage.demo.filling import PROVIDERS
-from storage.demo.state import Demo, DemoState
-from storage.demo.store import DemoStore
+from storage.demo.store import Demo, DemoState, DemoStore
 from storage.mongo.database import Database
 from storage.policies.followed import FollowedPolicies
 from storage.queries.accounts import People, Tokens

@@ -16,7 +16,7 @@ from handlers.api.control import IdentifiedHandler
 from handlers.operations.operation import OWNERS, Ask, operation
 from handlers.problems import Problem, sentence
 from resources.fields import Count, doc, of_fields
-from storage.demo.state import Demo, DemoState
+from storage.demo.store import Demo, DemoState
 from storage.mongo.errors import DatabaseRefusalError
 
 

@@ -25,7 +25,7 @@ from limits.counters import reported_of
 from limits.limit import NEVER_NS, NOTHING, SLOT_RETRY_NS, UNLIMITED, Amounts, Decision, Limit, LimitKind, LimitState
 from limits.limiter import Limiter
 from storage.admission.ledger import GRANT_MS, MS, Ledger, LedgerChange, Member, Span, Use, name_of, span_of, state_of
-from storage.members.members import Members, Share
+from storage.members.membership import Members, Share
 from storage.mongo.clocks import MonotonicNs
 
 ROUND_LEDGERS = 500

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from uuid import uuid4
 
 import msgspec
+from msgspec import Struct
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
@@ -15,11 +17,39 @@ from storage.accounts.audit import COMMAND_LINE, Author, Changes
 from storage.accounts.events import Action
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.demo.filling import Filling
-from storage.demo.state import Demo, DemoState
 from storage.derived.job import DerivedJob
 from storage.mongo.clocks import Now
+from storage.mongo.codec import EPOCH
 from storage.mongo.database import Database
 from storage.search.writing import add_entries, remove_entries
+
+
+class DemoState(StrEnum):
+    """Whether the demo company is there."""
+
+    NONE = "none"
+    FILLING = "filling"
+    FILLED = "filled"
+
+
+class Demo(Struct, frozen=True, kw_only=True):
+    """The demo company.
+
+    Attributes:
+        fill: Tells one filling from another.
+        at: When its last step was made.
+        progress: The share of the work that is done, up to 1.
+        calls: How many calls are recorded.
+        is_cancelled: Whether it was removed while it is being filled in: who fills it in clears it.
+    """
+
+    state: DemoState = DemoState.NONE
+    fill: str = ""
+    at: datetime = EPOCH
+    progress: float = 0.0
+    calls: int = 0
+    is_cancelled: bool = False
+
 
 SUFFIX: Final = "-demo"
 """What the name of the demo company's database has behind that of the bridge's."""

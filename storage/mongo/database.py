@@ -1,21 +1,30 @@
-"""The database: its connections, its collections, and bounds on the time it may take."""
+"""The database: the options of its connections, its collections, and bounds on the time it may take."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+import warnings
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias, TypeVar
 
 import pymongo
 from bson.binary import UuidRepresentation
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
-from pymongo.errors import AutoReconnect, InvalidName, NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import (
+    AutoReconnect,
+    ConfigurationError,
+    InvalidName,
+    InvalidURI,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+)
 
-from storage.mongo.connection import OPTIONS, open_client
 from storage.mongo.errors import (
     DatabaseRefusalError,
     DatabaseUnavailableError,
@@ -27,6 +36,45 @@ from storage.mongo.errors import (
 )
 from storage.mongo.health import DatabaseHealth
 from storage.mongo.indexes import make_indexes, make_indexes_of
+
+OPTIONS: Mapping[str, Any] = MappingProxyType(
+    {
+        "appname": "aibridge",
+        "tz_aware": True,
+        "uuidRepresentation": "standard",
+        "w": "majority",
+        "journal": True,
+        "readPreference": "primary",
+        "retryWrites": True,
+        "serverSelectionTimeoutMS": 2_000,
+        "connectTimeoutMS": 2_000,
+        "socketTimeoutMS": 10_000,
+    }
+)
+"""What every connection has, whatever its URI says: acknowledged means on disk, and an absent server is soon noticed."""
+
+
+def open_client(uri: str) -> AsyncIOMotorClient[dict[str, Any]]:
+    """Make a client; connections are opened when they are needed.
+
+    Raises:
+        DatabaseUnavailableError: The URI cannot be used. The text does not quote it: it may have a password.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # an option that is ignored
+            return AsyncIOMotorClient(uri, **OPTIONS)
+    except UserWarning as warning:
+        problem = f"has an option that cannot be used: {str(warning).removesuffix(' Refer to docstring.')}"
+    except (InvalidURI, ValueError):
+        problem = (
+            "is not valid: it looks like mongodb://user:password@host:27017/?option=value, with special characters in "
+            "user and password percent-encoded"
+        )
+    except (ConfigurationError, OSError) as error:
+        problem = f"cannot be used: {reason(error)}"
+    raise DatabaseUnavailableError(f"mongodb-uri {problem}")
+
 
 __all__ = [
     "OPTIONS",

@@ -19,7 +19,7 @@ of a text was left out, and how a policy had it kept. These fields differ from t
   its session, for its conversation, for each tool call that it issued and, if it failed, for what it asked. Conversations and
   tool calls of two users have different links. Whoever finds calls by a link compares what it stands for, as far as that
   matters: a digest is short.
-- `storage.derived.sessions.parents` works with `tool_results`, `continues` and `previous_response_id`.
+- `storage.derived.sessions.grouping` works with `tool_results`, `continues` and `previous_response_id`.
 - What has ended has `storage.recording.figures`.
 - `changed` and `was` are as `storage.recording.operations` sets them.
 """

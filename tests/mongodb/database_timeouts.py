@@ -14,7 +14,7 @@ import pytest
 from storage.accounts import audit, authentication, groups, token_uses, user_accounts
 from storage.accounts.sign_in import sign_ins
 from storage.derived import job as derived
-from storage.mongo import connection, database, event_counts
+from storage.mongo import database, event_counts
 from storage.policies import followed, store
 from storage.prices import store as prices
 from storage.queries import accounts
@@ -49,7 +49,7 @@ def lengthen_timeouts(change: Callable[[ModuleType, str, object], None]) -> None
     """Lengthen every timeout of MongoDB."""
     for module, name in BOUNDS:
         change(module, name, SECONDS)
-    change(connection, "OPTIONS", connection.OPTIONS | dict.fromkeys(OPTIONS, int(1000 * SECONDS)))
+    change(database, "OPTIONS", database.OPTIONS | dict.fromkeys(OPTIONS, int(1000 * SECONDS)))
 
 
 @pytest.fixture(autouse=True)

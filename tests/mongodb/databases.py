@@ -15,8 +15,7 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import MongoClient, WriteConcern
 from pymongo.errors import PyMongoError
 
-from storage.mongo import connection
-from storage.mongo.database import Database
+from storage.mongo.database import OPTIONS, Database
 
 BLOCKED_SECONDS = 2
 """How long a database may take to be emptied. Where a test was cut off, MongoDB ends its transaction after a minute."""
@@ -90,7 +89,7 @@ class Databases:
 
     def connect(self, name):
         """Return the database, with connections of earlier tests that had the same options."""
-        options = connection.OPTIONS | self._options
+        options = OPTIONS | self._options
         key = frozenset(options.items())
         if key not in self._clients:
             self._clients[key] = AsyncIOMotorClient(self._uri, **options)

@@ -3,7 +3,6 @@ from functools import partial
 
 import pytest
 
-from storage.mongo import connection
 from storage.mongo import database as database_module
 from storage.mongo.database import Database
 
@@ -14,7 +13,7 @@ def unreachable():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(connection, "OPTIONS", connection.OPTIONS | {"serverSelectionTimeoutMS": 250})
+            patch.setattr(database_module, "OPTIONS", database_module.OPTIONS | {"serverSelectionTimeoutMS": 250})
             # The driver says why, however late its thread gets a processor.
             patch.setattr(database_module, "SLACK_SECONDS", 20)
             database = Database.connect(f"mongodb://ada:s3cret@127.0.0.1:{bound.getsockname()[1]}/", "away")

@@ -1,7 +1,7 @@
 """What a session is: calls of one user that belong together, and what they add up to. Pure: no I/O, no clock.
 
 Calls that name the same session of their client are one session, of that user alone; without such a name a conversation is
-one (see `storage.derived.sessions.parents`), and a call that goes on with no other is one by itself.
+one (see `storage.derived.sessions.grouping`), and a call that goes on with no other is one by itself.
 
 A session has one document: the sums of `SUMS` and `MONEY` over its calls that have ended, what those calls were made
 with, and their first and last time. Calls are added in any order and any number at a time, with the same outcome. Ids are

@@ -11,8 +11,7 @@ from time import monotonic
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from storage.derived.rollup import Bucket
-from storage.mongo.connection import OPTIONS
-from storage.mongo.database import Collection, Database, Session, command
+from storage.mongo.database import OPTIONS, Collection, Database, Session, command
 from storage.queries.counts import calls_in
 from storage.queries.questions.groups import TooMuchError
 from storage.queries.questions.sources import ID_BYTES, Source, Stages

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 from limits.limit import NEVER_NS, SLOT_RETRY_NS
+from storage.admission.cluster import LedgerStore
 from storage.admission.ledger import (
     GRANT_MS,
     MAX_ENTRIES,
@@ -22,7 +23,6 @@ from storage.admission.ledger import (
     statement_of,
     window_of,
 )
-from storage.admission.store import LedgerStore
 from tests.storage.admission.cluster.model import changed
 from tests.storage.admission.cluster.servers import budget, rate, slots, tokens
 

@@ -13,8 +13,7 @@ from intercept.refusals import Rule
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.demo.company import company
 from storage.demo.sessions import InventedPerson, refusals_of
-from storage.demo.state import DemoState
-from storage.demo.store import STALE, DemoStore
+from storage.demo.store import STALE, DemoState, DemoStore
 from tests.derived import derived_job
 
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC)  # a Friday

@@ -1,4 +1,4 @@
-from storage.members.members import FORGET_NS, Heartbeat, Members, Share, Waits
+from storage.members.membership import FORGET_NS, Heartbeat, Members, Share, Waits
 from tests.limits.clock import SECOND, Clock
 
 LEASE, MISSING, SILENT, DEAD = 5, 4, 30, 60

@@ -11,8 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from storage.members.members import SILENT_SECONDS
-from storage.members.membership import Membership, Silence, process_space
+from storage.members.membership import SILENT_SECONDS, Membership, Silence, process_space
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from tests.limits.clock import SECOND, Clock

@@ -12,8 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from intercept.records import Reading, TokenUsage
-from storage.members.members import DEAD_SECONDS, SILENT_SECONDS
-from storage.members.membership import Membership
+from storage.members.membership import DEAD_SECONDS, SILENT_SECONDS, Membership
 from storage.recording.figures import figures_of
 from storage.recording.left_calls import end_what_is_left, watch
 from storage.recording.outbox.spool import Spool

@@ -16,8 +16,7 @@ from storage.admission.ledger import (
     window_of,
 )
 from storage.admission.rounds import Rounds
-from storage.members.members import Heartbeat, Members, Waits
-from storage.members.membership import WRITE_MS
+from storage.members.membership import WRITE_MS, Heartbeat, Members, Waits
 from storage.mongo.clocks import DatabaseTime
 
 LEASE_MS = 5_000

@@ -11,8 +11,7 @@ from intercept.refusals import Rule
 from limits.limit import BudgetPeriod, Limit, LimitKind, Of
 from storage.admission.cluster import ClusterAuthority
 from storage.admission.ledger import MS
-from storage.members.members import Waits
-from storage.members.membership import Membership
+from storage.members.membership import Membership, Waits
 from storage.mongo.clocks import uptime_ns
 from storage.mongo.errors import DatabaseUnavailableError
 from tests.storage.conditions import until

@@ -61,7 +61,7 @@ async def test_every_server_tells_what_all_of_them_have_used(database):
 
 @pytest.mark.gen_test
 async def test_the_budgets_of_many_users_hide_no_other_limit(database, monkeypatch):
-    monkeypatch.setattr("storage.admission.store.MAX_LEDGERS_READ", 2)
+    monkeypatch.setattr("storage.admission.cluster.MAX_LEDGERS_READ", 2)
     async with servers(1, database) as (ada,):
         for user in "abc":
             limits = [slots(50), rate(12), tokens(1_000), budget(5_000, f"user:{user}")]

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from storage.admission.ledger import MS
-from storage.members.members import Waits
+from storage.members.membership import Waits
 from storage.mongo.clocks import uptime_ns
 from tests.storage.admission.cluster.servers import (
     MEMBERSHIPS,

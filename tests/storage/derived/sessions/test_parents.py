@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from intercept.records import ToolResult
-from storage.derived.sessions.parents import CONVERSATION_PAUSE
+from storage.derived.sessions.grouping import CONVERSATION_PAUSE
 from storage.recording.documents import MAX_ID
 from tests.derived import derive
 from tests.examples import examples

@@ -8,7 +8,7 @@ from time import monotonic
 
 import pytest
 
-from storage.mongo import connection
+from storage.mongo import database as database_module
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.indexes import BY_ID
 from storage.queries.questions import reading
@@ -33,13 +33,13 @@ SLOW = [
 
 
 def test_mongodb_gives_up_before_the_driver_does():
-    assert 0 < reading.MAX_MS < connection.OPTIONS["socketTimeoutMS"]
+    assert 0 < reading.MAX_MS < database_module.OPTIONS["socketTimeoutMS"]
 
 
 @pytest.mark.gen_test
 async def test_an_aggregation_that_takes_too_long_does_not_lose_the_database(database, mongodb_uri, monkeypatch):
     await database.sessions.insert_many([{"_id": number} for number in range(1_000)])
-    monkeypatch.setattr(connection, "OPTIONS", {**connection.OPTIONS, "socketTimeoutMS": 1_500})
+    monkeypatch.setattr(database_module, "OPTIONS", {**database_module.OPTIONS, "socketTimeoutMS": 1_500})
     monkeypatch.setattr(reading, "MAX_MS", 100)
     short = Database.connect(mongodb_uri, database._database.name)
     try:
