@@ -117,7 +117,7 @@ def test_an_owner_compares_with_the_bill_and_sees_why_it_differs(page, keyed, st
     stand_in.entries = [Entry(date(2026, 9, 1), "claude-haiku-5", 4, 4, 0, 0, "0.01")]
     _, owner = keyed.user(role=Role.OWNER)
     page.open("prices", owner)
-    page.click(".list-tabs button", "Bill")
+    page.click("[aria-label='List'] button", "Bill")
     page.find("h2", "Compare with the bill")
     page.find("input[placeholder='2026-11-01']").send_keys("2026-09-01")
     page.find("input[placeholder='2026-12-01']").send_keys("2026-09-03")

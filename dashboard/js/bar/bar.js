@@ -2,11 +2,12 @@
 
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
-import { seesEveryone, viewOf } from "../frame/registry.js";
+import { seesEveryone, viewOf, VIEWS } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
+import { Segmented } from "../parts/figures.js";
 import { get } from "../server/api.js";
 import { idOf, valueOf, withTerm } from "./query.js";
-import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, PRESETS, rangeText, searchWithin, unknownOf, withoutTimes, withRangeApart } from "./range.js";
+import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, PRESETS, rangeParams, rangeText, searchWithin, unknownOf, withoutTimes, withRangeApart } from "./range.js";
 import { SavedViews } from "./saved_views.js";
 import { Search, useNames } from "./search.js";
 
@@ -35,6 +36,7 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
     <div class="view-bar stack">
       <div class="bar-line flow">
         <div class="choices flow">
+          <${Beside} route=${route} user=${user} />
           <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
           ${children}
         </div>
@@ -44,6 +46,17 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
     </div>
   `;
+}
+
+/** The views of one tab, side by side. */
+export function Beside({ route: { view, params }, user }) {
+  const top = viewOf(view).under ?? view;
+  const views = VIEWS.filter((one) => (one.under ?? one.view) === top && one.who.includes(user.role));
+  if (views.length < 2) return null;
+  const options = views.map(({ view: name, short, title }) => [name, short ?? title]);
+  // The time stays chosen where there is one to choose.
+  const open = (name) => name !== view && go(href(name, "", viewOf(name).saved ? rangeParams(params) : {}));
+  return html`<${Segmented} label="List" options=${options} value=${view} onChoose=${open} />`;
 }
 
 /** Makes what takes a search: it opens the call of an id, unless one goes elsewhere first, and does `show` with all else. */

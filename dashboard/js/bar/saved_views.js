@@ -1,4 +1,4 @@
-/** Addresses of the page under names, one's own and those that others share: a menu of them, and a button that saves one more. */
+/** Addresses of the page under names, one's own and those that others share: a menu of them, which saves one more, too. */
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -29,10 +29,10 @@ export function SavedViews({ route, user }) {
     <div class="saved flow">
       <${Menu} open=${open} onOpen=${setOpen}>
         <${Pending} data=${list.data} error=${list.error} retry=${list.reload} />
-        ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet. “Save view” keeps what is shown under a name.</p>`}
+        ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet.</p>`}
         ${list.data?.results.length > 0 && html`<ul>${inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} onDialog=${openDialog} onChosen=${() => setOpen(false)} />`)}</ul>`}
+        <button type="button" class="plain" onClick=${() => (setOpen(false), openDialog("save"))}>Save what is shown</button>
       <//>
-      <button type="button" onClick=${() => openDialog("save")}>Save view</button>
       <span class="done" role="status">${message}</span>
       ${dialog?.what === "save" && html`<${ViewDialog} title="Save view" shown=${shown} save=${(fields) => send("POST", "views", fields)} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
       ${dialog?.what === "change" && html`<${ChangeView} view=${dialog.view} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Changed “${name}”.`)} />`}

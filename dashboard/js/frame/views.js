@@ -2,12 +2,11 @@
 
 import { html } from "htm/preact";
 import { useLayoutEffect, useState } from "preact/hooks";
-import { rangeParams } from "../bar/range.js";
-import { Segmented } from "../parts/figures.js";
+import { Beside } from "../bar/bar.js";
 import { Empty, Failure, Loading } from "../parts/states.js";
 import { ApiError } from "../server/api.js";
 import { viewOf, VIEWS } from "./registry.js";
-import { go, href } from "./router.js";
+import { href } from "./router.js";
 
 const LOAD_OTHERS_AFTER_MS = 3000;
 const loaded = new Map();
@@ -48,7 +47,7 @@ export function useView({ view }) {
 /** The view of a route, for a signed-in user; `failure` is what `useView` returned. */
 export function View({ failure, route, user, onMyself }) {
   const { view, id } = route;
-  const { who, ofId } = viewOf(view) ?? {};
+  const { who, ofId, saved } = viewOf(view) ?? {};
   if (!who) return html`<${Empty} title="There is no such view"><p>Go to the <a href=${href("overview")}>overview</a>.</p><//>`;
   if (!who.includes(user.role)) return html`<${Empty} title="Not for your role"><p>${roles(who)} may see this view.</p><//>`;
   // A browser asks for a module again only after the page was loaded again.
@@ -56,7 +55,7 @@ export function View({ failure, route, user, onMyself }) {
   const Component = loaded.get(view);
   if (!Component) return html`<${Loading} />`;
   return html`
-    <${Beside} route=${route} user=${user} />
+    ${!saved && html`<p><${Beside} route=${route} user=${user} /></p>`}
     <${Component} key=${ofId ? `${view} ${id}` : view} route=${route} user=${user} onMyself=${onMyself} />
   `;
 }
@@ -64,15 +63,4 @@ export function View({ failure, route, user, onMyself }) {
 function roles(who) {
   const names = who.map((role) => `${role}s`).reverse();
   return `Only ${names.join(", ").replace(/, (\w+)$/, " and $1")}`;
-}
-
-/** The views of one tab, side by side. */
-function Beside({ route: { view, params }, user }) {
-  const top = viewOf(view).under ?? view;
-  const views = VIEWS.filter((one) => (one.under ?? one.view) === top && one.who.includes(user.role));
-  if (views.length < 2) return null;
-  const options = views.map(({ view: name, short, title }) => [name, short ?? title]);
-  // The time stays chosen where there is one to choose.
-  const open = (name) => name !== view && go(href(name, "", viewOf(name).saved ? rangeParams(params) : {}));
-  return html`<p class="list-tabs"><${Segmented} label="List" options=${options} value=${view} onChoose=${open} /></p>`;
 }

@@ -69,7 +69,7 @@ export function End({ pages, children }) {
   }, [pages.rows.length]);
   const finished = pages.done && !pages.loading;
   return html`
-    <div class="end" ref=${mark}>
+    <div class="end" key=${pages.rows.length > 0} ref=${mark}>
       ${pages.error && html`<${Failure} error=${pages.error} retry=${pages.retry} />`}
       ${pages.loading && (pages.progress ? html`<${Reading} progress=${pages.progress} />` : html`<${Loading} />`)}
       ${!pages.loading && !pages.error && !pages.done && html`<button type="button" onClick=${pages.more}>More</button>`}

@@ -12,7 +12,8 @@ from tests.dashboard.test_governance_views import is_for_everybody
 
 
 def save(page, name, *, shared=False):
-    page.click(".saved button", "Save view")
+    page.click(".menu button", "Saved views")
+    page.click(".menu-list button", "Save what is shown")
     field = page.find("dialog input[type=text]")
     assert page.focused() in {"Name", ""}
     field.send_keys(name)
