@@ -1,4 +1,7 @@
-"""Reading interceptions: one, all that match, or pages of a list with how many there are. Newest first."""
+"""Reading interceptions: one, all that match, or pages of a list with how many there are. Newest first.
+
+The files that batches of OpenAI's have put out are noted in the records of the calls that made the batches, and found there.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,9 @@ PAGE = 200
 """Most documents of a page. Large ones make fewer: a page is one response of MongoDB's, of at most 16 MiB."""
 
 USAGE_SECONDS = 2.0
-"""How long the database may take to say whether the usage of a response is written."""
+"""How long the database may take to say whether the usage of a response is written, or which batch a file is of."""
+
+_MAKES_BATCH = {"route": {"$in": ["/v1/batches", "/openai/batches"]}}
 
 
 class TooManyExportsError(Exception):
@@ -162,6 +167,20 @@ class Interceptions:
         is_awaited = first.get("status") == Status.IN_FLIGHT
         session, model, tags = first.get("client_session_id"), first.get("model"), first.get("tags", {})
         return ResponseUsage(session, model, tags, told is not None, is_awaited)
+
+    async def note_files(self, initiator_id: UUID, provider_name: str, batch_id: str, files: Sequence[str]) -> None:
+        """Note the files of a batch that a call of this user to this provider has made. Again is harmless."""
+        made = _of_request(initiator_id, provider_name, batch_id) | _MAKES_BATCH
+        noted = {"request_ids": {"$each": list(map(in_any_case, files))}}
+        async with self._database.within(USAGE_SECONDS):
+            await self._collection.update_many(made, {"$addToSet": noted})
+
+    async def batch_of_file(self, initiator_id: UUID, provider_name: str, file_id: str) -> str | None:
+        """The batch of this user whose output a file is; None where none is noted."""
+        made = _of_request(initiator_id, provider_name, file_id) | _MAKES_BATCH
+        async with self._database.within(USAGE_SECONDS):
+            document = await self._collection.find_one(made, {"response_id": True})
+        return None if document is None else document.get("response_id")
 
     async def ended_ones(self, ids: Sequence[UUID]) -> set[UUID]:
         """Which of some interceptions have ended, other than presumably, as far as it is written."""

@@ -35,7 +35,6 @@ from intercept.formats.content_encoding import IDENTITY
 from intercept.records import Interception, Reading
 from limits.limit import NOTHING, Amounts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.recording.batch_files import batch_of_file, note_files
 from upstream.client import UpstreamResponse
 
 logger = logging.getLogger(__name__)
@@ -200,7 +199,7 @@ class BatchState(Passthrough):
 
     async def _note(self, handler: ProxyHandler, batch_id: str, files: list[str]) -> None:
         try:
-            await note_files(handler.bridge.database, handler.identity.user.id, self.provider_name, batch_id, files)
+            await handler.bridge.interceptions.note_files(handler.identity.user.id, self.provider_name, batch_id, files)
         except DatabaseUnavailableError as error:
             logger.warning("the files of a batch are stored at its next request: %s", error)
 
@@ -215,7 +214,9 @@ class FileContent(BatchResults):
         """The batch whose output the file is, as far as that is known."""
         file_id = unquote(self._to.route.id_in(self._to.path))
         try:
-            return await batch_of_file(handler.bridge.database, handler.identity.user.id, self.provider_name, file_id)
+            return await handler.bridge.interceptions.batch_of_file(
+                handler.identity.user.id, self.provider_name, file_id
+            )
         except DatabaseUnavailableError as error:
             logger.warning("the results of a batch file are recorded when it is fetched again: %s", error)
             return None
