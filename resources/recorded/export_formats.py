@@ -9,14 +9,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
+from msgspec import UNSET, Struct, structs
 
 from resources.fields import TokenCounts
 from resources.recorded.interceptions import Interception
@@ -83,6 +85,26 @@ COLUMNS: Mapping[str, Callable[[Interception], Any]] = MappingProxyType(
     }
 )
 """The columns of CSV in their order, and what stands in each."""
+
+
+def flat(kind: type[Struct], value: Struct | None) -> Iterator[tuple[str, object]]:
+    """Yield the fields of a struct as columns: those of a struct in it by their path, and lists of words as one text.
+
+    What is absent, or by a name that is not known before, is left out. Without the struct all columns are empty.
+    """
+    for one in structs.fields(kind):
+        inner = getattr(value, one.name, None)
+        if (part := _struct_in(one.type)) is not None and inner is not UNSET:
+            yield from ((f"{one.encode_name}.{name}", cell) for name, cell in flat(part, inner))
+        elif inner is not UNSET and not isinstance(inner, dict):
+            yield one.encode_name, " ".join(map(str, inner)) if isinstance(inner, list) else inner
+
+
+@cache
+def _struct_in(kind: Any) -> type[Struct] | None:
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return kind
+    return next(filter(None, map(_struct_in, get_args(kind))), None)
 
 
 def write_csv(rows: Iterable[Iterable[object]]) -> bytes:

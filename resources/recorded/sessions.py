@@ -5,8 +5,7 @@ Made of documents, see `storage.derived.sessions.session_documents`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Self
 from uuid import UUID
 
@@ -14,7 +13,7 @@ from msgspec import Meta, Struct, structs
 
 from intercept.records import EndReason, Status
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
-from resources.recorded.export_formats import write_csv
+from resources.recorded.export_formats import flat, write_csv
 from resources.recorded.failures import Refusal
 from resources.recorded.interceptions import Interception, ToolResult
 from resources.recorded.prompt_cache import Cache
@@ -126,30 +125,18 @@ class SessionDetail(Session):
         return cls(**structs.asdict(session), thread_page=page)
 
 
-_COLUMNS: Final[Mapping[str, Callable[[Session], object]]] = MappingProxyType(
-    {
-        "id": lambda one: str(one.id),
-        "started_at": lambda one: one.started_at,
-        "last_active_at": lambda one: one.last_active_at,
-        "username": lambda one: one.initiator.username,
-        "client": lambda one: one.client,
-        "models": lambda one: " ".join(one.models),
-        "calls": lambda one: one.interceptions,
-        "failures": lambda one: one.failures,
-        "retries": lambda one: one.retries.calls,
-        "cache_rate": lambda one: one.cache.rate,
-        "lost_usd": lambda one: one.cache.lost_usd,
-        "cost_usd": lambda one: one.cost_usd,
-    }
-)
+def _row(session: Session | None) -> dict[str, object]:
+    return {name: cell for name, cell in flat(Session, session) if name not in _PROMPTS}
 
-CSV_HEAD: Final = write_csv([_COLUMNS])
+
+_PROMPTS: Final = ("first_prompt", "last_prompt")
+CSV_HEAD: Final = write_csv([_row(None)])
 """The names of the columns of sessions in CSV."""
 
 
 def csv_rows(sessions: Iterable[Session]) -> bytes:
     """Write sessions as rows of CSV, without prompts."""
-    return write_csv([value(one) for value in _COLUMNS.values()] for one in sessions)
+    return write_csv(_row(one).values() for one in sessions)
 
 
 class ToolCall(Struct):

@@ -26,7 +26,7 @@ from resources.fields import ListPage, Names, TokenCounts, doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
 from resources.recorded.failures import ErrorKind, ErrorList, Refusal, named
-from resources.recorded.statistics import ReadingProgress, Statistics, csv_of
+from resources.recorded.statistics import ReadingProgress, Statistics
 from storage.queries.errors import read_errors
 from storage.queries.facets import Facet, find_facet
 from storage.queries.filters.keys import Term
@@ -212,15 +212,14 @@ async def get_statistics(ask: Ask, query: QuestionQuery, report: Report) -> Stat
     conditions, finder = await _narrowed(ask, query.of, query.q)
     question = replace(query.question(ask.bridge.now()), visible_to=ask.visible_to, conditions=conditions)
     on_progress, seconds = progress_to(report, ask, READ_PER_SECOND)
-    if query.format == "csv":
-        answer = await ask.bridge.questions.answer(question, finder=finder)
-        text = csv_of(question, answer, await _names_of(ask, question, answer))
-        return Download.whole(CSV_TYPE, "stats.csv", text)
     answer = await ask.bridge.questions.answer(question, on_progress, seconds=seconds, finder=finder)
     names = await _names_of(ask, question, answer)
     rates = _token_rates(ask, query.priced_as) if query.priced_as else None
     # In a thread, as ten thousand buckets take some 100 ms.
-    return await asyncio.to_thread(Statistics.of_answer, question, query.tz, answer, names, rates)
+    shown = await asyncio.to_thread(Statistics.of_answer, question, query.tz, answer, names, rates)
+    if query.format == "csv":
+        return Download.whole(CSV_TYPE, "stats.csv", await asyncio.to_thread(shown.csv))
+    return shown
 
 
 def _token_rates(ask: Ask, priced_as: str) -> dict[str, Decimal]:

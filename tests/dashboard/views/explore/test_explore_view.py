@@ -91,9 +91,9 @@ def test_last_month_for_finance_is_three_clicks(page, site, company):
     address = page.find("a", "CSV").get_attribute("href")
     with urlopen(Request(address, headers={"Authorization": f"Bearer {owner}"})) as response:
         rows = list(csv.DictReader(io.StringIO(response.read().decode(), newline="")))
-    theirs = [row for row in rows if row["user_username"] == name]  # others may have called two months ago
-    assert sum(int(row["calls"]) for row in theirs) == 4
-    assert [row["previous_calls"] for row in theirs] == ["0"] * len(theirs)
+    theirs = [row for row in rows if row["user.username"] == name]  # others may have called two months ago
+    assert sum(int(row["interceptions"]) for row in theirs) == 4
+    assert [row["previous.interceptions"] for row in theirs] == ["0"] * len(theirs)
     assert not {"prompt", "user_prompts"} & set(rows[0])
     page.open("explore", token)
     page.find(".groups tbody tr")

@@ -140,18 +140,18 @@ async def test_csv_has_a_row_for_each_group_and_no_prompt(running):
     table = list(csv.DictReader(io.StringIO(response.body.decode(), newline="")))
     for group, cells in zip(groups, table, strict=True):
         total = group["total"]
-        assert int(cells["calls"]) == total["interceptions"] == 1
+        assert int(cells["interceptions"]) == total["interceptions"] == 1
         assert float(cells["cost_usd"] or "nan") == pytest.approx(total["cost_usd"] or float("nan"), nan_ok=True)
-        assert float(cells["duration_p95_ms"]) == total["duration_ms"]["p95"]
-        assert cells["token_username"] == "ada"
+        assert float(cells["duration_ms.p95"]) == total["duration_ms"]["p95"]
+        assert cells["token.username"] == "ada"
     assert {row["model"] for row in table} == {"'=cmd()", "gpt-5"}
     daily = await text(running, bucket="day", group_by="end_reason", format="csv")
     (row,) = csv.DictReader(io.StringIO(daily.body.decode(), newline=""))
-    assert (row["end_reason"], row["calls"], row["at"][10:]) == ("completed", "2", "T00:00:00.000Z")
-    assert row.keys() - {"at", "end_reason"} == table[0].keys() - {"model", "token_id", "token_name", "token_username"}
+    assert (row["end_reason"], row["interceptions"], row["at"][10:]) == ("completed", "2", "T00:00:00.000Z")
+    assert row.keys() - {"at", "end_reason"} == table[0].keys() - {"model", "token.id", "token.name", "token.username"}
     whole = await text(running, compare="previous", format="csv")
     (row,) = csv.DictReader(io.StringIO(whole.body.decode(), newline=""))
-    assert (row["calls"], row["previous_calls"]) == ("2", "0")
+    assert (row["interceptions"], row["previous.interceptions"]) == ("2", "0")
 
 
 @pytest.mark.gen_test
