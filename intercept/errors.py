@@ -18,7 +18,7 @@ class EndWords(NamedTuple):
 
 ENDS: Final[Mapping[EndReason, EndWords]] = {
     EndReason.CLIENT_DISCONNECTED: EndWords(
-        "stopped by the client",
+        "client stopped",
         "The client closed the connection before the response was complete: the user pressed stop, or the client stopped waiting. The part until then is recorded and costs money.",
     ),
     EndReason.UPSTREAM_ERROR: EndWords(

@@ -12,24 +12,24 @@ import { Failure, Loading, Reading } from "./states.js";
  *
  * @param {string} view the view of their addresses; `kept` are parameters that stay when another one is opened.
  * @param {string} columns of the grid that each row is.
- * @param {(one: Object) => {id: string, key: string, cells: Object[], below: Object}} rowOf what a row shows, and what is below it.
- * @param {string} chosen the id that is open; `isChosen` says so of a row that has other names, too.
+ * @param {(one: Object) => {id: string, key: string, cells: Object[]}} rowOf what a row shows.
+ * @param {string} chosen the id that is open; `heads` are what its columns are called; `isChosen` says so of a row that has other names, too.
  * @param {(close: () => void) => Object} pane draws the open one.
  */
-export function List({ view, label, columns, rows, rowOf, chosen, isChosen = ({ id }) => id === chosen, kept = {}, pane, children }) {
+export function List({ view, label, columns, heads, rows, rowOf, chosen, isChosen = ({ id }) => id === chosen, kept = {}, pane, children }) {
   const close = useOpenRow(".rows a.row", chosen, href(view, "", kept));
   const row = (one) => {
-    const { id, key = id, cells, below } = rowOf(one);
+    const { id, key = id, cells } = rowOf(one);
     return html`
       <li key=${key}>
         <a class="row line" href=${href(view, id, kept)} data-name=${id} aria-current=${isChosen({ id, key }) ? "true" : undefined}>${cells}</a>
-        ${below}
       </li>
     `;
   };
   return html`
     <div class="split" data-open=${chosen ? "" : undefined}>
       <section class="list" aria-label=${label} style=${{ "--columns": columns }}>
+        ${heads && rows.length > 0 && html`<div class="row line head" aria-hidden="true">${heads}</div>`}
         <ol class="rows">${rows.map(row)}</ol>
         ${children}
       </section>

@@ -14,7 +14,7 @@ test("a failed call says its status, if that is an error, and its message", () =
 
 test("words are those that the server says, and what it does not say is called as the API does", () => {
   assert.deepEqual([titleOf("late_hat"), reasonOf("late_hat"), why("late")], ["late hat", "", ""]);
-  assert.deepEqual([endTitle("client_disconnected"), endTitle("unheard_of")], ["stopped by the client", "unheard of"]);
+  assert.deepEqual([endTitle("client_disconnected"), endTitle("unheard_of")], ["client stopped", "unheard of"]);
   assert.deepEqual(ruleTitles().find(([rule]) => rule === "unknown_route"), ["unknown_route", titleOf("unknown_route")]);
   assert.ok(reasonOf("unknown_route") && why("server_crashed"));
 });

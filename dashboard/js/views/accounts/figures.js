@@ -8,9 +8,9 @@ import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/r
 import { exactUsd } from "../../charts/statistics.js";
 import { href } from "../../frame/router.js";
 import { Failure } from "../../parts/states.js";
-import { useResource } from "../../server/resource.js";
-import { ago, plural, short } from "../../text/format.js";
-import { orderOf, SORTS, totalsOf } from "./row_figures.js";
+import { useKept, useResource } from "../../server/resource.js";
+import { ago, plural, short, usd, whole } from "../../text/format.js";
+import { NOTHING, orderOf, SORTS, totalsOf } from "./row_figures.js";
 
 const USUAL = "this-month";
 // Of more than so many the ones that have the least are shown without figures.
@@ -58,9 +58,32 @@ export function useAllPages(pages, wanted) {
   });
 }
 
+/** The columns of figures in a table of users or groups, and what they are called. */
+export const FIGURE_COLUMNS = "90px 150px 80px 100px 80px";
+export const FIGURE_HEADS = ["Cost", "Budget", "Calls", "Tokens used", "Failed"].map((name) => html`<span class="number figure">${name}</span>`);
+
+/** Every budget of a kind, `user` or `group`, by whose it is: the one of which most is spent. */
+export function useBudgets(of) {
+  const budgets = useKept("budgets", { limit: MAX_GROUPS })?.results ?? [];
+  return Object.fromEntries(budgets.filter((one) => one.of === of).reverse().map((one) => [one.name, one]));
+}
+
+/** What the calls of one row add up to, as cells; dots until it is known. */
+export function FigureCells({ totals, id, budget }) {
+  const { interceptions, failed, tokens, cost_usd: cost } = totals?.[id] ?? NOTHING;
+  const figure = (text, more = "") => html`<span class=${`number figure ${more}`}>${totals ? text : "…"}</span>`;
+  const isUsedUp = budget && budget.used_usd >= budget.limit_usd;
+  return html`
+    ${figure(interceptions && cost === null ? "no price" : usd(cost ?? 0))}
+    <span class=${`number figure ${isUsedUp ? "bad" : ""}`}>${budget && `${usd(budget.used_usd)} of ${usd(budget.limit_usd)}`}</span>
+    ${figure(whole(interceptions))}
+    ${figure(short(tokens))}
+    ${figure(whole(failed), failed ? "bad" : "")}
+  `;
+}
+
 /**
- * The figures of one row. `terms` find its calls, `used` is when it was used last: null where that is not known, undefined where it
- * is of no use.
+ * The figures of one row as links. `terms` find its calls, `used` is when it was used last: null where that is not known.
  */
 export function Figures({ figures, id, terms, used, params }) {
   const { totals } = figures;

@@ -9,13 +9,14 @@ import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, usePages, useVersioned } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
-import { Figures, FiguresBar, keptParams, useAllPages, useFigures } from "./figures.js";
+import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, keptParams, useAllPages, useBudgets, useFigures } from "./figures.js";
 import { sortRows } from "./row_figures.js";
 
 const PAGE = 100;
 // A group is used by its members, and nobody notes when.
 const SORTED_BY = ["cost", "calls", "tokens", "failed"];
-const COLUMNS = "minmax(0, 1.6fr) minmax(0, 0.7fr) minmax(0, 1fr)";
+const COLUMNS = `minmax(0, 1fr) 110px ${FIGURE_COLUMNS}`;
+const HEADS = html`<span>Group</span><span>Members</span>${FIGURE_HEADS}`;
 const NAME = { name: "name", label: "Name", required: true, autocapitalize: "off" };
 const FIELDS = [NAME, { name: "display_name", label: "Display name", hint: "If empty, the name is shown." }];
 const MEMBER = [{ name: "username", label: "Username", required: true, autocapitalize: "off" }];
@@ -24,6 +25,7 @@ const FIELDS_OF_NEW = [{ ...NAME, hint: "Letters, digits and . _ + - @; case mak
 export default function Groups({ route: { id: chosen, params }, route, user: me }) {
   const pages = usePages("groups", {}, "offset", PAGE);
   const figures = useFigures(params, "group");
+  const budgets = useBudgets("group");
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort);
@@ -37,8 +39,8 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
     cells: html`
       <span><b>${shown}</b> ${shown !== name && html`<span class="quiet">${name}</span>`}</span>
       <span class="quiet">${plural(members, "member")}</span>
+      <${FigureCells} totals=${figures.totals} id=${key} budget=${budgets[name]} />
     `,
-    below: html`<${Figures} figures=${figures} id=${key} terms=${{ group: name }} params=${params} />`,
   });
   const pane = (close) => html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${show} onMembers=${pages.reload} />`;
   return html`
@@ -47,7 +49,7 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}</p>
       ${me.role === "owner" && html`<${Addition} what="a group" path="groups" fields=${FIELDS_OF_NEW} onAdded=${({ name }) => show(name)} />`}
     </div>
-    <${List} view="groups" label="Groups" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
+    <${List} view="groups" label="Groups" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
       <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
     <//>
   `;

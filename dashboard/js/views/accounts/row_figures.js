@@ -8,7 +8,8 @@ export const SORTS = {
   failed: ["Most failed", ({ failed }) => failed],
   used: ["Used last", (_, used) => (used ? Date.parse(used) : 0)],
 };
-const NOTHING = { interceptions: 0, failed: 0, tokens: 0, cost_usd: null };
+/** The totals of who made no call. */
+export const NOTHING = { interceptions: 0, failed: 0, tokens: 0, cost_usd: null };
 
 /** By what the API is to sort groups, for a sort of rows: where it has more than it gives, those are missing that come last. */
 export function orderOf(sort) {

@@ -10,21 +10,23 @@ import { End, List, Pane } from "../../parts/list.js";
 import { Empty, Pending } from "../../parts/states.js";
 import { send } from "../../server/api.js";
 import { usePages, useResource } from "../../server/resource.js";
-import { day, plural, time, usd } from "../../text/format.js";
+import { ago, plural, time, usd } from "../../text/format.js";
 import { roles } from "../../text/vocabulary.js";
 import { SignIns } from "../sign_in/sign_ins.js";
-import { Figures, FiguresBar, figuresRange, keptParams, useAllPages, useFigures } from "./figures.js";
+import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, figuresRange, keptParams, useAllPages, useBudgets, useFigures } from "./figures.js";
 import { sortRows } from "./row_figures.js";
 import { Tokens } from "./tokens.js";
 
 const PAGE = 100;
-const COLUMNS = "minmax(0, 1fr) 80px 90px 140px";
+const COLUMNS = `minmax(0, 1fr) 80px 80px ${FIGURE_COLUMNS} 110px`;
+const HEADS = html`<span>User</span><span>Role</span><span>Tokens</span>${FIGURE_HEADS}<span class="figure">Used</span>`;
 const NAME = { name: "name", label: "Name", hint: "If empty, the username is shown." };
 
 export default function Users({ route: { id, params }, route, user: me, onMyself }) {
   const chosen = id === "me" ? me.username : id;
   const pages = usePages("users", {}, "offset", PAGE);
   const figures = useFigures(params, "user");
+  const budgets = useBudgets("user");
   const kept = keptParams(params);
   useAllPages(pages, params.sort);
   const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort, ({ last_seen_at: seen }) => seen);
@@ -32,16 +34,16 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
     pages.reload();
     go(href("users", name, kept));
   };
-  const rowOf = ({ id: key, username, name, role, active_tokens: tokens, created_at: created, last_seen_at: seen }) => ({
+  const rowOf = ({ id: key, username, name, role, active_tokens: tokens, last_seen_at: seen }) => ({
     id: username,
     key,
     cells: html`
       <span><b>${name}</b> ${name !== username && html`<span class="quiet">${username}</span>`}</span>
       <span><span class="role">${role}</span></span>
       <span class="quiet">${tokens ? plural(tokens, "token") : "no token"}</span>
-      <span class="quiet">since ${day(new Date(created))}</span>
+      <${FigureCells} totals=${figures.totals} id=${key} budget=${budgets[username]} />
+      <span class="quiet figure">${seen ? ago(seen) : "never"}</span>
     `,
-    below: html`<${Figures} figures=${figures} id=${key} terms=${{ user: username }} used=${seen} params=${params} />`,
   });
   const pane = (close) =>
     html`<${UserPane} key=${chosen} of=${chosen} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${() => show()} onMyself=${onMyself} />`;
@@ -51,7 +53,7 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
       ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
     </div>
-    <${List} view="users" label="Users" columns=${COLUMNS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
+    <${List} view="users" label="Users" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
       <${End} pages=${pages} />
     <//>
   `;

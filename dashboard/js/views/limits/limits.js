@@ -60,7 +60,7 @@ function Now({ user, chosen, range }) {
   const tokens = useTokens(data?.limits, user);
   const refused = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
   const numbers = refused.data && Object.fromEntries(refused.data.groups.map(({ group, total }) => [group.rule, total.refusals]));
-  if (!data) return html`<${Pending} error=${error} retry=${reload} />`;
+  if (!data || !(refused.data || refused.error)) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet range-text">${refused.data ? `Refused calls: ${rangeText(timesOf(refused.data), chosen.tz)}, ${chosen.tz}` : ""}</p>

@@ -55,7 +55,7 @@ function SessionList({ route, user }) {
       <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "session")}${sought ? " found" : ""}</p>
       <${Choice} label="Newest first" value=${order} options=${ORDERS} onChoose=${(value) => show({ order: value })} />
       <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
-      <a href=${address("sessions/export", query).href} download>Export CSV</a>
+      <a href=${address("sessions/export", query).href} download>CSV</a>
     </div>
     <section class="list" aria-label="Sessions">
       <div class="session head" aria-hidden="true">

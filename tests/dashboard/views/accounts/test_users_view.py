@@ -75,8 +75,15 @@ def test_a_reader_sees_who_there_is_no_tokens_of_others_and_calls_without_texts(
     name, reader = site.user(role=Role.READER)
     other, member = site.user()
     site.call(member)
-    site.recorded(member, 1)
-    page.open(f"users/{other}", reader)
+    site.counted(member, 1)
+    _, owner = site.user(role=Role.OWNER)
+    site.send(owner, "PUT", f"policies/users/{other}", limits={"budget": {"usd": "10", "period": "day"}})
+    page.open("users", reader)
+    heads = ["User", "Role", "Tokens", "Cost", "Budget", "Calls", "Tokens used", "Failed", "Used"]
+    page.shows(".list .head span", heads)
+    page.until(lambda: row_of(page, other)[5:6] == ["1"], "their call was to be in the table")
+    page.until(lambda: row_of(page, other)[4].endswith(" of $10.00"), "their budget was to be in the table")
+    page.go(f"users/{other}")
     assert page.find(".detail p.quiet", "Only owners").text == "Only owners may change users."
     assert page.texts(".detail h3") == []
     assert page.texts(".toolbar a") == []
