@@ -134,7 +134,7 @@ def limit_usages(
     ]
 
 
-class ActiveRequest(Struct):
+class SlotHolder(Struct):
     """A request that holds slots. Null if unknown or not applicable."""
 
     request_id: UUID
@@ -167,9 +167,7 @@ class Limits(Struct):
     refused_since: Annotated[Time, doc("The time since which `refused` counts: the start of the oldest process.")]
     limits: list[LimitUsage]
     holding: Annotated[Count, doc("The number of requests that hold a slot.")]
-    holders: Annotated[
-        list[ActiveRequest], doc(f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")
-    ]
+    holders: Annotated[list[SlotHolder], doc(f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")]
 
 
 def period_end(now: datetime, reset_ns: int) -> str | None:

@@ -18,7 +18,7 @@ from limits.policies.policy import Pattern
 from resources.accounts import ListedToken
 from resources.fields import Count, Initiator, Time, doc, of_fields, word
 from resources.limits import MICRO_DOLLARS, LimitsScope, LimitsState, period_end
-from resources.recorded.failures import Refusal
+from resources.recorded.failures import RecordedRefusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import User
 from storage.policies.documents import KeptPolicy, path_of
@@ -278,7 +278,7 @@ class UserRefusals(Struct):
     count: Annotated[Count, doc("The number of refused calls in the time range.")]
     rules: Annotated[list[RuleCount], doc("By rule, the most frequent first.")]
     latest: Annotated[
-        list[Refusal],
+        list[RecordedRefusal],
         Meta(
             max_length=MAX_REFUSALS,
             description="The newest: of the time range if one is asked for, else whenever they were.",

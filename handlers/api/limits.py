@@ -78,7 +78,7 @@ async def get_limits(ask: Ask) -> resources.Limits:
             settings, usage, now, slots_by_user=slots_by_user, names=names, refused=merged["refused"]
         ),
         holding=merged["holding"],
-        holders=[resources.ActiveRequest.of(request) for request in merged["holders"]],
+        holders=[resources.SlotHolder.of(request) for request in merged["holders"]],
     )
 
 

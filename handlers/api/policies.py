@@ -47,7 +47,7 @@ from resources.policies import (
     UserUsage,
     count_rules,
 )
-from resources.recorded.failures import Refusal
+from resources.recorded.failures import RecordedRefusal
 from resources.recorded.statistics import GroupTotals
 from storage.accounts.users import Identity, Token, User
 from storage.policies.documents import kind_of
@@ -378,5 +378,5 @@ async def _refusals(bridge: Bridge, user: User, start: datetime, end: datetime, 
     if is_given:
         refused["at"] = {"$gte": start, "$lt": end}
     _, rows = await read_refusals(bridge.database, refused, visible_to=user.id, limit=MAX_REFUSALS)
-    latest = [Refusal.of(row, {user.id: user}) for row in rows]
+    latest = [RecordedRefusal.of(row, {user.id: user}) for row in rows]
     return UserRefusals(since=format_time(start), latest=latest, **count_rules(rules))

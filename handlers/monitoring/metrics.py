@@ -62,7 +62,7 @@ def series(metric: _Metric) -> Callable[..., _Metric]:
     return lru_cache(SERIES_REMEMBERED)(metric.labels)
 
 
-class Names:
+class ClientNames:
     """The label values of names that clients choose: the first ones are shown, and all others are `other`.
 
     Args:
@@ -197,7 +197,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         self._folder = folder
         self._watched: list[tuple[Gauge, Callable[[], float]]] = []
-        self._model, self._tool, self._spender = Names(NAMES_KEPT), Names(NAMES_KEPT), Names(SPENDERS_KEPT)
+        self._model, self._tool, self._spender = (
+            ClientNames(NAMES_KEPT),
+            ClientNames(NAMES_KEPT),
+            ClientNames(SPENDERS_KEPT),
+        )
         self._interceptions = self._counter(
             "interceptions", "Recorded calls that ended.", "provider model status route method initiator_id client"
         )

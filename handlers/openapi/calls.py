@@ -163,7 +163,7 @@ _FOR_WHOM = {
 }
 
 
-class Call(Struct):
+class RecordedBody(Struct):
     """What the bridge asks of the body of a recorded call. All else goes to the provider as it is."""
 
     model: Annotated[str, Meta(min_length=1, max_length=MAX_MODEL, pattern=r"\S")]
@@ -199,7 +199,7 @@ def _call_body(route: Route, example: dict[str, Any]) -> Described:
     if route.dialect.example:
         return body(dict[str, Any], call=route.dialect.example)
     names_model = "{" not in route.pattern and route.api in BY_PATH.values()
-    return body(Call if names_model else dict[str, Any], call=example)
+    return body(RecordedBody if names_model else dict[str, Any], call=example)
 
 
 def _recorded(route: Route, kind: str) -> Described:

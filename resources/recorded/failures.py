@@ -88,7 +88,7 @@ def named(group: ErrorGroup) -> list[UUID]:
     return sorted(group.users, key=str)[:MAX_USERS]
 
 
-class Refusal(Struct):
+class RecordedRefusal(Struct):
     """A refused call, and how many equal ones there were in the same minute."""
 
     id: UUID

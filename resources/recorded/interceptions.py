@@ -57,23 +57,23 @@ class Interception(Struct):
     first_byte_at: Annotated[Time | None, doc("When the first byte of the response body arrived.")]
     ended_at: Annotated[Time | None, doc("Null while in flight.")]
     websocket: Annotated[WebSocketOrigin | None, doc("Null for a request over HTTP.")]
-    connecting: Annotated[Connecting | None, doc("Null if the connection was kept, or there was no response.")]
+    connecting: Annotated[RecordedConnecting | None, doc("Null if the connection was kept, or there was no response.")]
     attempt: Annotated[
         Count, doc("The number of the client's try, from 0: as the client says, or as worked out from equal requests.")
     ]
     retry_of: Annotated[UUID | None, doc("The try before it; null if there is none, or it was not recorded.")]
     attempts: Annotated[Count | None, doc("For the last of several tries, the number of tries; else null.")]
-    tries: Annotated[list[Try], doc("Every try at a provider, if there was more than one; else empty.")]
-    cost: Annotated[Cost | None, doc("Null if it is unknown.")]
+    tries: Annotated[list[RecordedTry], doc("Every try at a provider, if there was more than one; else empty.")]
+    cost: Annotated[RecordedCost | None, doc("Null if it is unknown.")]
     provider_cost: Annotated[ProviderCost | None, doc("Null if the provider does not say.")]
     metadata: Metadata
     cache: Annotated[CallCache | None, doc("Its prompt cache; null if no tokens were reported.")]
-    token_usages: list[TokenUsage]
-    user_prompts: list[UserPrompt]
-    tool_usages: list[ToolUsage]
-    model_thoughts: list[ModelThought]
+    token_usages: list[RecordedTokenUsage]
+    user_prompts: list[RecordedPrompt]
+    tool_usages: list[RecordedToolUsage]
+    model_thoughts: list[RecordedThought]
     response: Annotated[
-        ModelResponse | None,
+        RecordedResponse | None,
         doc("The text of the response; null where there is none, or no policy says that it is recorded."),
     ]
     earlier_costs: Annotated[
@@ -99,18 +99,18 @@ class Interception(Struct):
             agent=agent and convert(agent, Agent),
             error=error and convert(error, RecordedError),
             websocket=(origin := get("websocket")) and WebSocketOrigin.of(origin),
-            connecting=(made := get("connecting")) and convert(made, Connecting),
+            connecting=(made := get("connecting")) and convert(made, RecordedConnecting),
             attempt=int(get("attempt", get("retry_count", 0))),
-            tries=[Try.of(one) for one in get("tries", ())],
-            cost=cost and Cost(format_decimal(cost["usd"]), cost["prices"]),
+            tries=[RecordedTry.of(one) for one in get("tries", ())],
+            cost=cost and RecordedCost(format_decimal(cost["usd"]), cost["prices"]),
             provider_cost=provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
             metadata=Metadata(truncated=True) if get("truncated") else Metadata(),
             cache=CallCache.of(document),
-            token_usages=[TokenUsage.of(usage, id_) for usage in get("token_usages", ())],
-            user_prompts=[UserPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
-            tool_usages=[ToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
-            model_thoughts=[ModelThought.of(thought, id_) for thought in get("model_thoughts", ())],
-            response=(response := get("response")) and ModelResponse.of(response),
+            token_usages=[RecordedTokenUsage.of(usage, id_) for usage in get("token_usages", ())],
+            user_prompts=[RecordedPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
+            tool_usages=[RecordedToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
+            model_thoughts=[RecordedThought.of(thought, id_) for thought in get("model_thoughts", ())],
+            response=(response := get("response")) and RecordedResponse.of(response),
             earlier_costs=[EarlierCost.of(one) for one in get("earlier_costs", ())] or UNSET,
             matches=UNSET,
         )
@@ -247,7 +247,7 @@ class ThoughtMetadata(Struct):
     removed: Removed = UNSET
 
 
-class Cost(Struct):
+class RecordedCost(Struct):
     """What the call cost by published prices, not by anybody's bill."""
 
     usd: Annotated[float, Meta(ge=0, description="US dollars.")]
@@ -275,7 +275,7 @@ class ProviderCost(Struct):
     source: Annotated[str, doc("The field of its usage that says so: `cost` or `cost_in_usd_ticks`.")]
 
 
-class TokenUsage(Struct):
+class RecordedTokenUsage(Struct):
     """Tokens of one response. The four counts are disjoint; null is what the provider did not report."""
 
     id: UUID
@@ -306,7 +306,7 @@ class PromptMetadata(TextMetadata):
     synthetic: Annotated[Literal[True] | UnsetType, doc("The client wrote it, not the user.")] = UNSET
 
 
-class UserPrompt(Struct):
+class RecordedPrompt(Struct):
     """The text of the last message of the user."""
 
     id: UUID
@@ -323,7 +323,7 @@ class UserPrompt(Struct):
         return of_fields(cls, prompt, metadata=convert(prompt["metadata"], PromptMetadata), **made)
 
 
-class ToolResult(Struct):
+class RecordedToolResult(Struct):
     """What a tool call gave, as the next request of its client says."""
 
     bytes: Annotated[Count, doc("Its size in the request; of a text without quotation marks.")]
@@ -335,7 +335,7 @@ class ToolResult(Struct):
         return cls(int(result["bytes"]), result["is_error"])
 
 
-class ToolUsage(Struct):
+class RecordedToolUsage(Struct):
     """A tool call that the model chose."""
 
     id: UUID
@@ -350,18 +350,21 @@ class ToolUsage(Struct):
     metadata: TextMetadata
     created_at: Time
     result: Annotated[
-        ToolResult | None, doc("Null until a later request has it; then it appears within a few seconds.")
+        RecordedToolResult | None, doc("Null until a later request has it; then it appears within a few seconds.")
     ]
 
     @classmethod
     def of(cls, usage: Document, interception_id: UUID) -> Self:
         """Show an entry of `tool_usages`."""
         result = usage.get("result")
-        made = {"metadata": convert(usage["metadata"], TextMetadata), "result": result and ToolResult.of(result)}
+        made = {
+            "metadata": convert(usage["metadata"], TextMetadata),
+            "result": result and RecordedToolResult.of(result),
+        }
         return of_fields(cls, usage, interception_id=interception_id, **made)
 
 
-class ModelThought(Struct):
+class RecordedThought(Struct):
     """A piece of reasoning that the model showed."""
 
     id: UUID
@@ -378,7 +381,7 @@ class ModelThought(Struct):
         )
 
 
-class ModelResponse(Struct):
+class RecordedResponse(Struct):
     """The text that the model responded with, where a policy says that it is recorded."""
 
     text: Annotated[str, doc("The text of all its parts, without tool calls and thoughts.")]
@@ -401,7 +404,7 @@ class Agent(Struct):
     ]
 
 
-class Try(Struct):
+class RecordedTry(Struct):
     """One try at a provider."""
 
     provider_name: str
@@ -439,7 +442,7 @@ class WebSocketOrigin(Struct):
         return cls(origin["id"], origin["lane"] or None, origin["warm_up"])
 
 
-class Connecting(Struct):
+class RecordedConnecting(Struct):
     """How long making the connection to the provider took, in milliseconds. The wait for the provider includes it."""
 
     dns_ms: Annotated[float, Meta(ge=0, description="To look up its address.")]

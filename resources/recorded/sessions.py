@@ -14,8 +14,8 @@ from msgspec import Meta, Struct, structs
 from intercept.records import EndReason, Status
 from resources.fields import Count, Initiator, Time, TokenCounts, doc, format_decimal, of_fields
 from resources.recorded.export_formats import flat, write_csv
-from resources.recorded.failures import Refusal
-from resources.recorded.interceptions import Interception, ToolResult
+from resources.recorded.failures import RecordedRefusal
+from resources.recorded.interceptions import Interception, RecordedToolResult
 from resources.recorded.prompt_cache import Cache
 from storage.accounts.users import User
 from storage.derived.sessions.loops import ToolLoop, find_loops
@@ -143,13 +143,13 @@ class ToolCall(Struct):
     """A tool call, and how it ended."""
 
     tool: str
-    result: Annotated[ToolResult | None, doc("Null while it is unknown.")]
+    result: Annotated[RecordedToolResult | None, doc("Null while it is unknown.")]
 
     @classmethod
     def of(cls, usage: Mapping[str, Any]) -> Self:
         """Show an entry of `tool_usages`."""
         result = usage.get("result")
-        return cls(usage["tool"], result and ToolResult.of(result))
+        return cls(usage["tool"], result and RecordedToolResult.of(result))
 
 
 class TimelineCall(Struct):
@@ -220,7 +220,7 @@ class Timeline(Struct):
     tools: Annotated[list[ToolFigures], doc("Most called first.")]
     loops: Annotated[list[Loop], doc("In order of their start.")]
     refusals: Annotated[
-        list[Refusal], doc("Refusals of the same tokens in this time, also from other sessions, oldest first.")
+        list[RecordedRefusal], doc("Refusals of the same tokens in this time, also from other sessions, oldest first.")
     ]
     earlier_session_id: Annotated[UUID | None, doc("The session of the same user before this one.")]
     later_session_id: Annotated[UUID | None, doc("The session of the same user after this one.")]
@@ -240,7 +240,7 @@ class Timeline(Struct):
             more,
             _tools(calls),
             [Loop.of(loop) for loop in find_loops(calls)],
-            [Refusal.of(row, users) for row in refusals],
+            [RecordedRefusal.of(row, users) for row in refusals],
             *neighbours,
         )
 

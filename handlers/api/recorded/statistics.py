@@ -25,7 +25,7 @@ from intercept.times import format_time
 from resources.fields import ListPage, Names, TokenCounts, doc
 from resources.ranges import OUT_OF_RANGE, Problems, zone_of
 from resources.recorded.export_formats import CSV_TYPE
-from resources.recorded.failures import ErrorKind, ErrorList, Refusal, named
+from resources.recorded.failures import ErrorKind, ErrorList, RecordedRefusal, named
 from resources.recorded.statistics import ReadingProgress, Statistics
 from storage.queries.errors import read_errors
 from storage.queries.facets import Facet, find_facet
@@ -415,7 +415,7 @@ class RefusalQuery(Paged, frozen=True):
 
 
 @operation("GET", "refusals")
-async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[Refusal]:
+async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[RecordedRefusal]:
     """List refused calls.
 
     Newest first. Equal refusals within a minute are one row; the statistics count each of them.
@@ -434,4 +434,4 @@ async def list_refusals(ask: Ask, query: RefusalQuery) -> ListPage[Refusal]:
     )
     known = {row["initiator_id"] for row in rows if row["initiator_id"] is not None}
     initiators = await ask.bridge.identities.users_by_id(known)
-    return ListPage(count, [Refusal.of(row, initiators) for row in rows])
+    return ListPage(count, [RecordedRefusal.of(row, initiators) for row in rows])

@@ -110,7 +110,8 @@ def test_every_example_is_what_its_schema_allows():
     found = list(examples())
     assert len(found) > 100
     for schema, value in found:
-        if schema != {"$ref": "#/components/schemas/Call"}:  # which says what the bridge asks of a body, and no more
+        # That of a recorded call says what the bridge asks of it, and no more.
+        if schema != {"$ref": "#/components/schemas/RecordedBody"}:
             CONTRACT.validate(value, schema)
 
 

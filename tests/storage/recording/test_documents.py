@@ -22,8 +22,7 @@ from intercept.records import (
     Try,
     UsageSource,
 )
-from resources.recorded.interceptions import Interception
-from resources.recorded.interceptions import ToolResult as ShownResult
+from resources.recorded.interceptions import Interception, RecordedToolResult
 from storage.prices.pricing import Cost
 from storage.recording import documents
 from storage.recording.documents import MAX_ID, ended_document, ending_fields, start_document
@@ -183,7 +182,7 @@ def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     call = ToolUsage(provider_response_id="r", provider_tool_call_id="call_1", tool="ls", input="{}")
     document = ended_document(document, ending(reading=Reading(tool_usages=(call,))), new_id=counting_ids())
     document["tool_usages"][0]["result"] = {"bytes": Int64(7), "is_error": True}
-    assert Interception.of(document, {}).tool_usages[0].result == ShownResult(bytes=7, is_error=True)
+    assert Interception.of(document, {}).tool_usages[0].result == RecordedToolResult(bytes=7, is_error=True)
 
 
 def test_a_cost_is_kept_exactly_and_shown_as_a_number():

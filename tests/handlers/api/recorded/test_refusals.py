@@ -110,7 +110,7 @@ async def test_each_refusal_is_a_row_a_count_and_a_metric_of_its_rule(running):
         assert row["client_ip"] == (None if known else "127.0.0.1"), rule
     rules, _ = await counted(running)
     assert rules == counts
-    contract.validate(page, {"$ref": "#/components/schemas/ListPage_Refusal_"})
+    contract.validate(page, {"$ref": "#/components/schemas/ListPage_RecordedRefusal_"})
     assert await running.bridge.database.interceptions.count_documents({}) == 0
 
 
