@@ -32,8 +32,8 @@ MAX_PEM = 24 * 1024
 """Characters of certificates."""
 
 TYPES = tuple(one for one in ProviderType if one is not ProviderType.DEMO)
-NOT_FREE = ("configured", "performance")
-"""Names that are reserved by other paths."""
+NOT_FREE = "configured"
+"""A name that another path has."""
 
 
 def _of_kind(kind: SettingKind[Any], most: int = 200) -> Callable[[str], str]:
@@ -52,7 +52,7 @@ def _of_kind(kind: SettingKind[Any], most: int = 200) -> Callable[[str], str]:
 
 def _name(text: str) -> str:
     name = _of_kind(PROVIDER_NAME, 64)(text)
-    if name in NOT_FREE:
+    if name == NOT_FREE:
         raise ValueError(f"must not be {name}")
     return name
 
