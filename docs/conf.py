@@ -17,7 +17,7 @@ myst_heading_anchors = 4
 
 CHAPTERS = {
     "For everybody": ["docs/first-hour", "docs/using", "docs/clients", "docs/dashboard", "docs/not-included", "docs/glossary"],
-    "For operators": ["docs/configuration", "docs/operations", "docs/releasing", "docs/limits", "docs/policies", "docs/recording", "docs/performance", "SECURITY"],
+    "For operators": ["docs/configuration", "docs/operations", "docs/desk", "docs/releasing", "docs/limits", "docs/policies", "docs/recording", "docs/performance", "SECURITY"],
     "For developers": ["docs/api", "docs/generated/reference", "docs/architecture", "CONTRIBUTING", "CHANGELOG"],
 }  # fmt: skip
 """The pages in the order of the navigation. Sphinx fails where one is missing here, or is not there."""

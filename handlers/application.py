@@ -11,6 +11,7 @@ from tornado.web import Application
 
 from handlers.api.control import IdentifiedHandler, UnknownResourceHandler
 from handlers.api.demo_company import DemoUnchangedHandler
+from handlers.api.sign_in import desk
 from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
@@ -93,8 +94,10 @@ class BridgeApplication(Application):
         for prefix in DATA_PLANES:
             if request.path.startswith(prefix):
                 name, _, rest = request.path[len(prefix) :].partition("/")
-                if prefix != CONTROL_PLANE or name not in CONTROL_RESOURCES:
+                if prefix != CONTROL_PLANE:
                     return self._data_plane(request, name, "/" + rest)
+                if name not in CONTROL_RESOURCES:
+                    return self._desk(request, name, "/" + rest) or self._data_plane(request, name, "/" + rest)
         if request.path.startswith(DEMO):
             return self._of_demo(request)
         if (misdirection := find_misdirection(self._bridge, request)) is not None:
@@ -127,6 +130,15 @@ class BridgeApplication(Application):
             return self.get_handler_delegate(request, DemoUnchangedHandler, of_demo)
         found.handler_kwargs = {**found.handler_kwargs, **of_demo}
         return found
+
+    def _desk(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate | None:
+        """Find what signs a client in below a provider; None if the path is another one."""
+        if (handler := desk.HANDLERS.get(path)) is None:
+            return None
+        provider = self._bridge.routing.table.providers.get(name)
+        if provider is None or not desk.has_desk(provider):
+            return None
+        return self.get_handler_delegate(request, handler, {"bridge": self._bridge})
 
     def _data_plane(self, request: HTTPServerRequest, name: str, path: str) -> HTTPMessageDelegate:
         table = self._bridge.routing.table

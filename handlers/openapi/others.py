@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from handlers.api.sign_in import desk
 from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, DeviceToken
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import UNRECOGNISED
 from handlers.monitoring.health import Health, Readiness
+from handlers.openapi.calls import PARAMETERS
 from handlers.openapi.parts import (
     CHALLENGE,
     JSON,
@@ -77,6 +79,52 @@ def _form(operation_id: str, summary: str, text: str, answer: Any, **fields: str
     return {"post": _public(operation_id, summary, text, responses, requestBody={"content": content})}
 
 
+_DESK: dict[str, Described] = {
+    desk.METADATA: _read(
+        "getDesk",
+        "Where Claude Code signs in",
+        "Below providers that serve Anthropic's Messages API: the metadata of RFC 8414.",
+        {"200": json_response("The endpoints.", desk.DeskMetadata)},
+    ),
+    desk.DEVICE_AUTHORIZATION: _form(
+        "beginDeskDevice",
+        "Begin to sign in",
+        "For Claude Code: the same as `/api/v2/aibridge/device/code`.",
+        DeviceCode,
+        surface="Not looked at.",
+    ),
+    desk.TOKEN: _form(
+        "fetchDeskToken",
+        "Fetch the token of a client that signs in",
+        "For Claude Code: the same as `/api/v2/aibridge/device/token`.",
+        DeviceToken,
+        grant_type=f"`{GRANT_TYPE}`.",
+        device_code="The code of the client.",
+    ),
+    desk.REVOCATION: {
+        "post": _public(
+            "revokeDeskToken",
+            "Sign out",
+            "For Claude Code: the token is revoked (RFC 7009). That of a group is not.",
+            {
+                "200": {"description": "The token is not valid, or no longer."},
+                "400": json_response("There is no token.", DeviceError),
+                **_WITH_BODY,
+            },
+            requestBody={
+                "content": {
+                    "application/x-www-form-urlencoded": {
+                        "schema": {
+                            "type": "object",
+                            "properties": {"token": {"type": "string", "description": "The token."}},
+                            "additionalProperties": {"type": "string"},
+                        }
+                    }
+                }
+            },
+        )
+    },
+}
 SIGN_IN: dict[str, Described] = {
     "/api/v2/aibridge/users/me/session": {
         "post": _public(
@@ -130,6 +178,10 @@ SIGN_IN: dict[str, Described] = {
         device_code="The code of the program.",
         client_id="Not looked at.",
     ),
+    **{
+        "/api/v2/aibridge/{provider}" + path: {"parameters": [PARAMETERS["Provider"]], **item}
+        for path, item in _DESK.items()
+    },
 }
 PROBES: dict[str, Described] = {
     "/healthz": _read(

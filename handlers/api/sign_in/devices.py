@@ -104,7 +104,7 @@ TOO_MANY_STARTS = "Too many programs of this address asked for a code. Please tr
 TOO_MANY_WAIT = "too many programs wait; try again in some minutes"
 
 
-class _ProgramHandler(SmallBodyHandler):
+class ProgramHandler(SmallBodyHandler):
     """What a program asks, as forms of OAuth."""
 
     @property
@@ -120,7 +120,7 @@ class _ProgramHandler(SmallBodyHandler):
         self.write(msgspec.json.encode(value))
 
 
-class DeviceCodeHandler(_ProgramHandler):
+class DeviceCodeHandler(ProgramHandler):
     """Adds a waiting program."""
 
     async def post(self) -> None:
@@ -148,7 +148,7 @@ class DeviceCodeHandler(_ProgramHandler):
         )
 
 
-class DeviceTokenHandler(_ProgramHandler):
+class DeviceTokenHandler(ProgramHandler):
     """Gives a program its token."""
 
     async def post(self) -> None:

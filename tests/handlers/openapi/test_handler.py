@@ -11,6 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator.schemas import schema_v31
 from tornado.web import RequestHandler
 
+from handlers.api.sign_in.desk import HANDLERS
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dashboard import DashboardHandler
@@ -84,7 +85,8 @@ def test_exactly_the_routes_of_a_provider_are_described_below_both_prefixes():
         routed |= {(method, route.pattern.replace("*", "{rest}")) for method in route.methods}
     for prefix in DATA_PLANES:
         own = prefix + "{provider}"
-        assert {(method, path[len(own) :]) for method, path, *_ in OPERATIONS if path.startswith(own)} == routed
+        below = {(method, path[len(own) :]) for method, path, *_ in OPERATIONS if path.startswith(own)}
+        assert {(method, path) for method, path in below if path not in HANDLERS} == routed
 
 
 def nodes(node):
@@ -124,7 +126,8 @@ def test_every_body_of_a_request_has_an_example():
 def test_everything_but_what_is_public_asks_for_a_token():
     public = {(method, path) for method, path, operation, _ in OPERATIONS if operation.get("security") == []}
     roots = {prefix + "{provider}" + root for prefix in DATA_PLANES for root in ROOTS}
-    assert {path for _, path in public if "{provider}" in path} == roots
+    signs_in = {f"{CONTROL}/{{provider}}{path}" for path in HANDLERS}
+    assert {path for _, path in public if "{provider}" in path} == roots | signs_in
     assert {path for _, path in public if "{provider}" not in path} == {
         *("/healthz", "/metrics", PATH, "/readyz"),
         *(f"{CONTROL}/{path}" for path in ("users/me/session", "sign-in", "device/code", "device/token")),

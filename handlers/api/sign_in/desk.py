@@ -1,0 +1,100 @@
+"""Below a provider that serves Anthropic's Messages API: Claude Code signs in at the bridge by its "Cloud gateway".
+
+The client reads where to sign in, gets a token by the device authorization grant (RFC 8628), and revokes it when it signs
+out (RFC 7009). The token is one like those of other programs that a user allows; it is not refreshed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
+from typing import Annotated
+
+import msgspec
+from msgspec import Struct
+
+from handlers.api.sign_in.devices import (
+    GRANT_TYPE,
+    DeviceCodeHandler,
+    DeviceError,
+    DeviceTokenHandler,
+    ProgramHandler,
+)
+from handlers.base import BridgeHandler
+from handlers.identity.credentials import Credentials
+from handlers.problems import Problem
+from intercept.catalog import MESSAGES
+from resources.fields import doc
+from storage.accounts.audit import Author
+from storage.accounts.events import Plane
+from upstream.providers.provider import Provider
+
+METADATA = "/.well-known/oauth-authorization-server"
+DEVICE_AUTHORIZATION = "/oauth/device_authorization"
+TOKEN = "/oauth/token"  # noqa: S105 - a path
+REVOCATION = "/oauth/revoke"
+
+
+class DeskMetadata(Struct):
+    """Where a client signs in (RFC 8414)."""
+
+    issuer: Annotated[str, doc("The base URL of the provider at the bridge.")]
+    device_authorization_endpoint: Annotated[str, doc("Where the client requests its codes.")]
+    token_endpoint: Annotated[str, doc("Where it requests its token.")]
+    revocation_endpoint: Annotated[str, doc("Where it ends its token.")]
+    grant_types_supported: tuple[str, ...] = (GRANT_TYPE,)
+    response_types_supported: tuple[str, ...] = ()
+    token_endpoint_auth_methods_supported: tuple[str, ...] = ("none",)
+    gateway_protocol_version: int = 1
+
+
+class MetadataHandler(BridgeHandler):
+    """Says where to sign in, as the client has reached the server."""
+
+    plane = Plane.SIGN_IN
+
+    async def get(self) -> None:
+        """Send it to anybody."""
+        path = self.request.path.removesuffix(METADATA)
+        base = f"{self.scheme}://{self.request.headers.get('Host', '')}{path}"
+        metadata = DeskMetadata(base, base + DEVICE_AUTHORIZATION, base + TOKEN, base + REVOCATION)
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(metadata))
+
+
+class RevocationHandler(ProgramHandler):
+    """Ends the token that a client signs out with."""
+
+    async def post(self) -> None:
+        """Respond with 200 also to a token that is not valid: it cannot be used, which is what was asked for."""
+        token = self.form.get("token")
+        if not token:
+            self.send_json(DeviceError("invalid_request", "token is required"))
+            return
+        try:
+            identity = await self.authenticate(Credentials(token), fresh=True)
+        except Problem as problem:
+            if problem.status != HTTPStatus.UNAUTHORIZED:
+                raise
+            return
+        if identity.token_id and not identity.user.is_service:  # such a token changes nothing
+            author = Author(identity.user, self.client_ip, identity.token_id, identity.expires_at)
+            await self.bridge.identities.revoke_token(identity.token_id, author=author)
+
+
+HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
+    {
+        METADATA: MetadataHandler,
+        DEVICE_AUTHORIZATION: DeviceCodeHandler,
+        TOKEN: DeviceTokenHandler,
+        REVOCATION: RevocationHandler,
+    }
+)
+"""What is served below the base URL of a provider that `has_desk`, by path."""
+
+
+def has_desk(provider: Provider) -> bool:
+    """Whether Claude Code may sign in below the provider: its calls are served there."""
+    return any(route.api is MESSAGES for route in provider.find_routes(MESSAGES.path))
