@@ -87,11 +87,13 @@ class Identities(UserAccounts):
         expires_at: datetime | None = None,
         author: Author = COMMAND_LINE,
         first: Callable[[Session], Awaitable[None]] | None = None,
+        by_device: bool = False,
     ) -> tuple[Token, str]:
         """Create a token for a user. Return its metadata and the token, which cannot be read again.
 
         A token created with an expiring one expires no later; without `expires_at`, at the same time. What is to be
-        done `first` is a part of the change: where either fails, neither is done.
+        done `first` is a part of the change: where either fails, neither is done. One that is made `by_device` takes the place
+        of another one that was, used longest ago, where the user would have too many.
 
         Raises:
             IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
@@ -103,10 +105,18 @@ class Identities(UserAccounts):
         async def create(session: Session) -> Token:
             if first is not None:
                 await first(session)
-            return await self._add_token(new, await self.existing_holder(username, session), author, session)
+            user = await self.existing_holder(username, session)
+            if by_device:
+                new.document["by_device"] = True
+            if by_device and _is_limited(author):
+                await self._make_room(user, author, session)
+            return await self._add_token(new, user, author, session)
 
         async with self._making.setdefault(username.lower(), asyncio.Lock()):
-            return await self._change(create), new.text
+            token = await self._change(create)
+        if by_device:
+            self.forget(token.user_id)
+        return token, new.text
 
     async def replace_token(
         self,
@@ -180,12 +190,25 @@ class Identities(UserAccounts):
         bound_by = await self._bound_by(user, author, replaced, session)
         kept = new.document | {"user_id": user.id, "bound_by": bound_by}
         await self._database.tokens.insert_one(kept, session=session)
-        if author.user is not None and author.user.role is not Role.OWNER:
+        if _is_limited(author):
             await self._keep_to_the_limit(user, session, int(replaced is not None))
         token = Token.of(kept)
         detail = {"token_id": token.id, "name": token.name, "expires_at": token.expires_at}
         await self._audit(session, author, Action.TOKEN_CREATED, user, **detail)
         return token
+
+    async def _make_room(self, user: User, author: Author, session: Session) -> None:
+        """Revoke the token that was used longest ago of those made by device, if the user has as many as they may."""
+        active = {"user_id": user.id} | self._active()
+        tokens, uses = self._database.tokens, self._database.token_uses
+        if not self._tokens_per_user or await tokens.count_documents(active, session=session) < self._tokens_per_user:
+            return
+        replaceable = active | {"by_device": True, "_id": {"$ne": author.token_id}}
+        found = [Token.of(one) async for one in tokens.find(replaceable, session=session)]
+        ids = [one.id for one in found]
+        used = {one["_id"]: one["at"] async for one in uses.find({"_id": {"$in": ids}}, session=session)}
+        if found:
+            await self._revoke(min(found, key=lambda one: used.get(one.id, one.created_at)), author, session)
 
     async def _existing_token(self, token_id: str, of: UUID | None, session: Session) -> Token:
         own = {} if of is None else {"user_id": of}
@@ -231,16 +254,24 @@ class Identities(UserAccounts):
         async def revoke(session: Session) -> Token:
             owner = None if of is None else (await self.existing_holder(of, session)).id
             token = await self._existing_token(token_id, owner, session)
-            active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._now()}}
-            if (await self._database.tokens.update_one(active, revoked, session=session)).modified_count:
-                made_with_it = {"user_id": token.user_id, "token_id": token.id}
-                await self._database.sign_in_sessions.delete_many(made_with_it, session=session)
-                users = await self.users_by_id([token.user_id])
-                detail = {"token_id": token.id, "name": token.name}
-                await self._audit(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)
+            await self._revoke(token, author, session)
             return token
 
         self.forget((await self._change(revoke)).user_id)
+
+    async def _revoke(self, token: Token, author: Author, session: Session) -> None:
+        active, revoked = {"_id": token.id, "revoked_at": None}, {"$set": {"revoked_at": self._now()}}
+        if (await self._database.tokens.update_one(active, revoked, session=session)).modified_count:
+            made_with_it = {"user_id": token.user_id, "token_id": token.id}
+            await self._database.sign_in_sessions.delete_many(made_with_it, session=session)
+            users = await self.users_by_id([token.user_id])
+            detail = {"token_id": token.id, "name": token.name}
+            await self._audit(session, author, Action.TOKEN_REVOKED, users[token.user_id], **detail)
+
+
+def _is_limited(author: Author) -> bool:
+    """Whether who creates tokens may create only so many."""
+    return author.user is not None and author.user.role is not Role.OWNER
 
 
 def _capped(expires_at: datetime | None, latest: datetime | None) -> datetime | None:

@@ -137,7 +137,11 @@ class Person(Struct, frozen=True, kw_only=True):
 
 
 class Token(Stored, frozen=True, kw_only=True):
-    """A token without its secret. `bound_by` are the tokens whose policies hold for it as well, and count it."""
+    """A token without its secret.
+
+    `bound_by` are the tokens whose policies hold for it as well, and count it. `by_device` is one of a program that its user
+    allowed in a browser.
+    """
 
     id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
     user_id: Hidden[UUID]
@@ -146,6 +150,7 @@ class Token(Stored, frozen=True, kw_only=True):
     expires_at: Annotated[StoredTime | None, Meta(description="Null is never.")]
     revoked_at: Annotated[StoredTime | None, Meta(description="Null if it is not revoked.")]
     bound_by: Hidden[tuple[str, ...]] = ()
+    by_device: Hidden[bool] = False
 
 
 class TokenUse(Struct, frozen=True, kw_only=True):

@@ -206,6 +206,7 @@ class Devices:
             expires_at=min(expires_at, latest or expires_at),
             author=Author(user, found["answered_from"], found["token_id"], latest),
             first=take,
+            by_device=True,
         )
 
     def _waiting(self, user_code: str) -> dict[str, Any]:

@@ -20,13 +20,13 @@ async def post(running, url, **fields):
     return response.status, json.loads(response.body or b"null")
 
 
-async def sign_in(running, where):
+async def sign_in(running, where, headers=None):
     status, codes = await post(running, where["device_authorization_endpoint"], surface="claude_code")
     assert status == 200, codes
     polled = {"grant_type": GRANT_TYPE, "device_code": codes["device_code"]}
     assert await post(running, where["token_endpoint"], **polled) == (400, {"error": "authorization_pending"})
     answer = json.dumps({"user_code": codes["user_code"], "answer": "allow"}).encode()
-    answered = await running.request("POST", f"{CONTROL}/device/answer", dict(running.headers), answer)
+    answered = await running.request("POST", f"{CONTROL}/device/answer", dict(headers or running.headers), answer)
     assert answered.status == 204
     status, got = await post(running, where["token_endpoint"], **polled)
     assert status == 200, got
@@ -71,3 +71,21 @@ async def test_guesses_of_tokens_to_revoke_are_bounded(running):
         assert (await post(running, f"{BASE}/oauth/revoke", token=wrong))[0] == 200
     assert (await post(running, f"{BASE}/oauth/revoke", token=wrong))[0] == 429
     assert (await post(running, f"{BASE}/oauth/revoke", token=running.token))[0] == 200
+
+
+@pytest.mark.bridge(tokens_per_user=3)
+@pytest.mark.gen_test
+async def test_one_more_sign_in_ends_the_one_used_longest_ago_and_no_token_made_by_hand(running):
+    member = await running.user("grace") | {"Content-Type": "application/json"}
+    _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
+    first, second = [await sign_in(running, where, member) for _ in range(2)]
+    # the first one is used after the second one was made
+    assert (await running.get(f"{CONTROL}/users/me", {"Authorization": f"Bearer {first}"}))[0] == 200
+    await running.bridge.token_uses.flush()
+    third = await sign_in(running, where, member)
+    expected = {first: 200, second: 401, third: 200}
+    for token, status in expected.items():
+        assert (await running.get(f"{CONTROL}/users/me", {"Authorization": f"Bearer {token}"}))[0] == status
+    assert (await running.get(f"{CONTROL}/users/me", member))[0] == 200
+    ended = await running.bridge.database.audit.find({"action": "token.revoked"}).to_list(None)
+    assert [(one["actor"]["username"], one["detail"]["token_id"]) for one in ended] == [("grace", second[:10])]
