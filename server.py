@@ -56,13 +56,18 @@ TOPICS = {
         "providers": ("runtime.command_line.providers", "List, add, change and check the providers in the database."),
         "budgets": ("commands.operations", "List budgets with what is spent of them, of a running server."),
         "prices": ("commands.operations", "Show and set own prices, which come before list prices."),
-        "spend": ("commands.operations", "Write what calls cost."),
+        "spend": ("commands.terminal", "Show what calls of the last 30 days cost; or write it to a file."),
         "reconcile": ("commands.reconcile", "Compare the records with what a provider reports, by day and model."),
         "webhooks": ("commands.operations", "Manage webhooks that receive alerts."),
     },
+    "For yourself, at the bridge that you signed in to": {
+        "usage": ("commands.terminal", "Show what you used, your limits and what is left of them."),
+        "calls": ("commands.terminal", "List your calls, newest first, and follow them."),
+        "why": ("commands.terminal", "Say what became of a request, and why it was refused."),
+    },
     "What was called": {
         "interceptions": ("commands.operations", "List and export recorded calls."),
-        "sessions": ("commands.operations", "List sessions, which are calls that belong together."),
+        "sessions": ("commands.terminal", "List sessions, which are calls that belong together."),
         "errors": ("commands.operations", "List errors of calls, grouped."),
         "refusals": ("commands.operations", "List refused requests."),
         "stats": ("commands.operations", "Show statistics of calls."),
@@ -97,6 +102,7 @@ def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> N
     commands=[LazyCommand(name, *one) for name, one in COMMANDS.items()],
     topics={topic: list(commands) for topic, commands in TOPICS.items()},
     invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
     epilog=EPILOG,
 )
 @click.option(

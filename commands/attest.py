@@ -44,14 +44,20 @@ class Attestation(msgspec.Struct):
 
 
 @click.command("attest")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the bill of materials (CycloneDX).")
-def attest(as_json: bool) -> None:
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    help="json has the bill of materials (CycloneDX), too.",
+)
+def attest(output: str) -> None:
     """Say what is installed: version, commit, each package and whether it is the pinned one.
 
     It ends with 1 if a package is not the one that was pinned.
     """
     attestation = _attestation()
-    if as_json:
+    if output == "json":
         show_json(attestation)
     else:
         click.echo(f"AI Bridge {attestation.version}, commit {attestation.commit or 'unknown'}")

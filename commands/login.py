@@ -20,7 +20,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import click
 
-from installation import user_folder
+from installation import COMMAND, user_folder
 
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:device_code"
 ANSWER_SECONDS = 30.0
@@ -69,7 +69,8 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
         raise click.ClickException(f"{address} sent an answer that is not valid") from error
     except OSError as error:
         raise click.ClickException(f"the token cannot be kept in {_file()}: {error.strerror}") from error
-    click.echo(f"Signed in. The token is kept in {path}.", err=True)
+    click.echo(f"Signed in. The token is kept in {path}. See what you called: {COMMAND} calls", err=True)
+    click.echo(f"Complete commands by Tab: see {COMMAND} completion --help", err=True)
 
 
 def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
@@ -202,6 +203,18 @@ def _keep(address: str, token: Mapping[str, Any]) -> Path:
         json.dump(logins, file)
     new.replace(path)
     return path
+
+
+def kept_address() -> str:
+    """The address of the only bridge that somebody signed in to.
+
+    Raises:
+        click.UsageError: There is none, or more than one.
+    """
+    found = sorted(_read())
+    if len(found) != 1:
+        raise click.UsageError(f"give --url, {'one of ' + ', '.join(found) if found else 'or run `login URL` first'}")
+    return found[0]
 
 
 def kept_token(address: str | None) -> str:

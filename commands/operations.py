@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from types import NoneType, UnionType
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct, UnsetType, structs
 
 from commands.calling import Answered, Done, Given, OpenParts, do, server_options
-from commands.output import STANDARD_OUTPUT, opened, show_json, show_table
+from commands.output import STANDARD_OUTPUT, cell, opened, output_option, show_json, show_rows, show_table
 from commands.providers import read_keys, read_text
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Download, Operation
@@ -113,7 +113,7 @@ def resource(name: str, open_parts: OpenParts | None = None) -> click.Group:
     for operation in OPERATIONS:
         of, _, command = name_of(operation).partition(" ")
         if of == name and command:
-            kind = _PolicyCommand if operation.path.startswith(POLICIES) else _Command
+            kind = _PolicyCommand if operation.path.startswith(POLICIES) else OperationCommand
             group.add_command(kind(operation, command, open_parts))
     return group
 
@@ -133,7 +133,7 @@ def name_of(operation: Operation) -> str:
     return f"{group} {'-'.join([verb, *what])}"
 
 
-class _Command(SettingsCommand):
+class OperationCommand(SettingsCommand):
     """A command that has an operation done, and prints its answer."""
 
     def __init__(self, operation: Operation, name: str, open_parts: OpenParts | None) -> None:
@@ -192,7 +192,7 @@ class _Command(SettingsCommand):
         if self._is_file:
             options.append(click.Option(["--force"], is_flag=True, help="Replace FILE if it exists."))
         elif self._operation.answer[0] is not NoneType:
-            options.append(click.Option(["--json", "as_json"], is_flag=True, help="JSON, as the API answers."))
+            options.append(output_option())
         return options
 
     def _chosen(self, values: dict[str, Any]) -> tuple[Operation, dict[str, Any]]:
@@ -205,7 +205,7 @@ class _Command(SettingsCommand):
         url: str | None,
         token_file: Path | None,
         *,
-        as_json: bool = False,
+        output: str = "table",
         force: bool = False,
         target: Path | None = None,
         **values: Any,
@@ -228,7 +228,7 @@ class _Command(SettingsCommand):
                 for one in given:
                     answered = await done(operation, one)
                     if out is None:
-                        _show(operation, answered, as_json=as_json, what=one.parts.get(last, ""))
+                        self._show(operation, answered, output, what=one.parts.get(last, ""))
 
             do(work, url, token_file, open_parts=self._open_parts, force=force, out=out)
 
@@ -238,6 +238,9 @@ class _Command(SettingsCommand):
         with opened(target, force=force) as out:
             call(out)
             out.flush()
+
+    def _show(self, operation: Operation, answered: Answered, output: str, *, what: str) -> None:
+        show(operation, answered, output, what=what)
 
     def _body(self, values: Mapping[str, Any]) -> bytes:
         file: BinaryIO | None = values.get("file")
@@ -249,7 +252,7 @@ class _Command(SettingsCommand):
         return msgspec.json.encode({name: value for name, value in given.items() if value not in (None, ())})
 
 
-class _PolicyCommand(_Command):
+class _PolicyCommand(OperationCommand):
     """A command on the policy of somebody, made of the operation on everyone's: OF says whose it is."""
 
     def __init__(self, operation: Operation, name: str, open_parts: OpenParts | None) -> None:
@@ -363,7 +366,8 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _show(operation: Operation, answered: Answered, *, as_json: bool, what: str) -> None:
+def show(operation: Operation, answered: Answered, output: str, *, what: str) -> None:
+    """Print an answer."""
     for note in answered.notes:
         click.echo(f"Note: {note}", err=True)
     if not answered.is_json:
@@ -373,45 +377,32 @@ def _show(operation: Operation, answered: Answered, *, as_json: bool, what: str)
         click.echo(f"{what}: done." if what else "Done.")
         return
     value = json.loads(answered.content)
-    if as_json or operation.path.startswith(POLICIES):
-        show_json(value)
-    elif isinstance(value, dict) and (name := next((one for one in ROWS if isinstance(value.get(one), list)), "")):
-        _show_rows(operation, value[name])
-        if (count := value.get("count") or 0) > len(value[name]):
-            click.echo(f"{len(value[name])} of {count}: see --limit and --offset.", err=True)
-    elif isinstance(value, list):
-        _show_rows(operation, [one if isinstance(one, dict) else {"name": one} for one in value])
-    elif secret := next((name for name in SECRETS if isinstance(value.get(name), str)), None):
-        click.echo(f"{_cell(value['id'])}: the {secret} will not be shown again.", err=True)
-        click.echo(value[secret])
-    else:
-        show_table([(name, _cell(one)) for name, one in value.items()])
+    _print(operation, value, "json" if operation.path.startswith(POLICIES) else output)
     if isinstance(value, dict) and value.get("ok") is False:
         raise click.exceptions.Exit(1)
 
 
-def _show_rows(operation: Operation, found: list[dict[str, Any]]) -> None:
-    columns: Iterable[str] = COLUMNS.get(operation.function.__name__, ())
-    columns = columns or list(found[0] if found else ())[:MAX_COLUMNS]
-    heading = [name.replace("_", " ").upper() for name in columns]
-    show_table([heading, *([_cell(one.get(name)) for name in columns] for one in found)])
+def _print(operation: Operation, value: Any, output: str) -> None:
+    if output == "json":
+        show_json(value)
+    elif isinstance(value, dict) and (name := next((one for one in ROWS if isinstance(value.get(one), list)), "")):
+        show_rows(value[name], _columns(operation, value[name]), output)
+        if (count := value.get("count") or 0) > len(value[name]):
+            click.echo(f"{len(value[name])} of {count}: see --limit and --offset.", err=True)
+    elif isinstance(value, list):
+        rows = [one if isinstance(one, dict) else {"name": one} for one in value]
+        show_rows(rows, _columns(operation, rows), output)
+    elif secret := next((name for name in SECRETS if isinstance(value.get(name), str)), None):
+        click.echo(f"{cell(value['id'])}: the {secret} will not be shown again.", err=True)
+        click.echo(value[secret])
+    elif output == "csv":
+        show_rows([value], list(value), output)
+    else:
+        show_table([(name, cell(one)) for name, one in value.items()])
 
 
-def _cell(value: Any) -> str:
-    """A value of an answer as text that a terminal may show: nothing in it is a command to the terminal."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return ", ".join(map(_cell, value))
-    if isinstance(value, dict):
-        named = next(
-            (value[name] for name in ("username", "name", "hint", "at", "usd") if value.get(name) not in {None, ""}),
-            None,
-        )
-        return json.dumps(value) if named is None else _cell(named)
-    return "".join(one if one.isprintable() else "?" for one in str(value))
+def _columns(operation: Operation, found: list[dict[str, Any]]) -> Sequence[str]:
+    return COLUMNS.get(operation.function.__name__) or list(found[0] if found else ())[:MAX_COLUMNS]
 
 
 def __getattr__(name: str) -> click.Group:

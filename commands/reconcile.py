@@ -44,7 +44,9 @@ HEADINGS = ("DAY", "MODEL", "TOKENS", "REPORTED", "USD", "REPORTED", "VERDICT", 
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="An export of costs, as CSV; for azure and bedrock; repeatable.",
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="table, or json for programs."
+)
 def reconcile(
     *,
     provider: str,
@@ -52,7 +54,7 @@ def reconcile(
     end: datetime | None,
     names: tuple[str, ...],
     files: tuple[Path, ...],
-    as_json: bool,
+    output: str,
 ) -> None:
     """Compare the records with what a provider reports, by day and model.
 
@@ -83,7 +85,7 @@ def reconcile(
     except ReportError as error:
         raise click.ClickException(str(error)) from error
     differing = sum(row.verdict is Verdict.DIFFERS for row in rows)
-    if as_json:
+    if output == "json":
         show_json(rows)
     else:
         show_table([HEADINGS, *map(_cells, rows)])

@@ -35,13 +35,16 @@ class CannotAskError(click.ClickException):
 @click.option(
     "--model", help="Model to call there. Calls cost money, so without a model only the demo provider is called."
 )
-@click.option("--json", "as_json", is_flag=True, help="JSON, for programs.")
-def verify(url: str, token_file: Path | None, provider: str | None, model: str | None, as_json: bool) -> None:
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="table, or json for programs."
+)
+def verify(url: str, token_file: Path | None, provider: str | None, model: str | None, output: str) -> None:
     """Check that the bridge at URL keeps what it promises.
 
     The token is read from the variable AIBRIDGE_TOKEN or from a file. Exit code 0: nothing failed, 1: something did, 2: the
     bridge could not be asked.
     """
+    as_json = output == "json"
     try:
         address, token = BridgeAddress.parse(url), _token(token_file)
         results = asyncio.run(_verify(address, token, provider, model, as_json))

@@ -32,7 +32,7 @@ def output(run):
 @pytest.fixture
 def ada(output):
     output("users", "add", "ada", "--name", "Ada")
-    (user,) = json.loads(output("users", "list", "--json"))["results"]
+    (user,) = json.loads(output("users", "list", "-o", "json"))["results"]
     return UUID(user["id"])
 
 

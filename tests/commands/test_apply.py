@@ -48,9 +48,9 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
         "+ policy users/bob",
     ]
     assert output("apply", str(file), "--dry-run").splitlines() == difference
-    assert json.loads(output("users", "list", "--json"))["results"] == []
+    assert json.loads(output("users", "list", "-o", "json"))["results"] == []
     assert output("apply", str(file)).splitlines() == difference
-    bob = json.loads(output("users", "list", "--json"))["results"][1]
+    bob = json.loads(output("users", "list", "-o", "json"))["results"][1]
     groups = [group["name"] for group in bob["groups"]]
     assert (bob["name"], bob["role"], groups) == ("Bob", "member", ["ops", "research"])
     budget = {"usd": "50.00", "period": "month"}
@@ -69,10 +69,10 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
         "- group ops",
         "- group research",
     ]
-    assert [user["username"] for user in json.loads(output("users", "list", "--json"))["results"]] == ["ada"]
+    assert [user["username"] for user in json.loads(output("users", "list", "-o", "json"))["results"]] == ["ada"]
     assert (
-        json.loads(output("groups", "list", "--json"))["results"]
-        == json.loads(output("policies", "list", "--json"))["results"]
+        json.loads(output("groups", "list", "-o", "json"))["results"]
+        == json.loads(output("policies", "list", "-o", "json"))["results"]
         == []
     )
 
@@ -85,8 +85,8 @@ def test_a_file_with_a_mistake_at_its_end_changes_nothing(output, run, tmp_path)
     file.write_text(FILE + "  everyone: {max_tokens: x}\n")
     assert refused(run("apply", str(file)))[0] == 1
     assert (
-        json.loads(output("users", "list", "--json"))["results"]
-        == json.loads(output("groups", "list", "--json"))["results"]
+        json.loads(output("users", "list", "-o", "json"))["results"]
+        == json.loads(output("groups", "list", "-o", "json"))["results"]
         == []
     )
 
@@ -156,7 +156,7 @@ def test_people_are_changed_and_what_refuses_everything_is_said(output, run, tmp
         ],
         "Note: users/bob: limits.concurrency: 0 refuses every call\n",
     )
-    bob = json.loads(output("users", "list", "--json"))["results"][1]
+    bob = json.loads(output("users", "list", "-o", "json"))["results"][1]
     assert bob["role"] == "reader"
 
 
@@ -189,12 +189,12 @@ def test_what_cannot_be_is_said_before_anything_is_changed(run, output, tmp_path
     path = tmp_path / "there.yaml"
     path.write_text(THERE)
     output("apply", str(path))
-    before = [output(one, "list", "--json") for one in ("users", "groups", "policies")]
+    before = [output(one, "list", "-o", "json") for one in ("users", "groups", "policies")]
     for file, removes, wrong in REFUSED:
         path.write_text(file)
         code, said = refused(run("apply", str(path), *["--remove"] * removes))
         assert (code, said[: len(wrong) + 28]) == (1, f"Error: nothing was changed: {wrong}")
-    assert [output(one, "list", "--json") for one in ("users", "groups", "policies")] == before
+    assert [output(one, "list", "-o", "json") for one in ("users", "groups", "policies")] == before
 
 
 @for_each(

@@ -25,7 +25,7 @@ def test_a_mongod_runs_for_as_long_as_the_command_or_the_server_that_has_one(tmp
     with server(run_apart, data_dir):
         assert "grace" in invoke("users", "add", "grace", *flags).stdout
         assert running_uri(data_dir) is not None
-        listed = invoke("users", "list", "--json", *flags)
+        listed = invoke("users", "list", "-o", "json", *flags)
     assert [user["username"] for user in json.loads(listed.stdout)["results"]] == ["ada", "grace"]
 
 

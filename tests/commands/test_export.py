@@ -67,7 +67,7 @@ def test_an_export_is_what_the_list_shows_a_line_each(output, record, file):
     record(), record()
     assert output("interceptions", "export", str(file)) == ""
     lines = file.read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in lines] == json.loads(output("interceptions", "list", "--json"))["results"]
+    assert [json.loads(line) for line in lines] == json.loads(output("interceptions", "list", "-o", "json"))["results"]
     assert output("interceptions", "export") == output("interceptions", "export", "-") == file.read_text()
 
 

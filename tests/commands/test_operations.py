@@ -81,11 +81,11 @@ def test_users_and_groups_are_added_filled_listed_and_removed(run, output):
     ]
     assert re.fullmatch(rf"ada       member   ada       lab     - +0\.0 +{MOMENT}  [0-9a-f-]{{36}}", ada)
     assert re.fullmatch(rf"grace     auditor  Grace H\.  lab     - +0\.0 +{MOMENT}  [0-9a-f-]{{36}}", grace)
-    assert [one["username"] for one in results(output("groups", "members", "lab", "--json"))] == ["ada", "grace"]
+    assert [one["username"] for one in results(output("groups", "members", "lab", "-o", "json"))] == ["ada", "grace"]
     assert output("groups", "remove-member", "lab", "ada") == "ada: done.\n"
     assert output("users", "remove", "ada") == "ada: done.\n"
     assert output("users", "change", "grace", "--role", "reader").splitlines()[3] == "role        reader"
-    assert [(one["username"], one["role"]) for one in results(output("users", "list", "--json"))] == [
+    assert [(one["username"], one["role"]) for one in results(output("users", "list", "-o", "json"))] == [
         ("grace", "reader")
     ]
 
@@ -107,7 +107,7 @@ def test_the_only_owner_stays_one_unless_it_is_confirmed_or_forced(run, output):
             assert said.startswith(
                 '"ada" is the only owner; assign another owner first. Go on without an owner (--force'
             )
-    assert [user["role"] for user in results(output("users", "list", "--json"))] == ["owner"]
+    assert [user["role"] for user in results(output("users", "list", "-o", "json"))] == ["owner"]
     assert "role        member" in run(*changes[1], typed="y\n").stdout
     output("users", "change", "ada", "--role", "owner")
     assert output(*changes[0], "--force") == "ada: done.\n"
@@ -123,7 +123,7 @@ def test_a_token_stands_alone_on_stdout_and_is_found_by_what_it_is(run, output):
     service = run("tokens", "create", "groups/ci", "--name", "build").stdout[:10]
 
     def found(text):
-        listed = results(output("tokens", "find", "--q", text, "--json"))
+        listed = results(output("tokens", "find", "--q", text, "-o", "json"))
         return [(one["id"], one["user"]["username"]) for one in listed]
 
     assert found("lapTOP") == [(token[:10], "ada")]
@@ -140,7 +140,7 @@ def test_a_token_is_replaced_and_works_on_for_a_while(run, output):
     output("users", "add", "ada")
     old = run("tokens", "create", "ada", "--name", "laptop", "--expires", "90d").stdout
     new = run("tokens", "replace", old[:10], "--overlap", "1h").stdout
-    second, first = results(output("tokens", "list", "ada", "--json"))
+    second, first = results(output("tokens", "list", "ada", "-o", "json"))
     assert (first["id"], second["id"], second["name"]) == (old[:10], new[:10], "laptop")
     created, ends = (datetime.fromisoformat(text) for text in (second["created_at"], first["expires_at"]))
     assert ends - created == timedelta(hours=1)
@@ -166,14 +166,14 @@ def test_what_cannot_be_done_is_said_in_one_line(run, arguments, message):
 
 def test_what_clients_wrote_reaches_no_terminal_as_control_characters(output, record):
     record(model="\x1b[2J\x9b2J\N{RIGHT-TO-LEFT OVERRIDE}")
-    for text in (output("interceptions", "list"), output("interceptions", "list", "--json")):
+    for text in (output("interceptions", "list"), output("interceptions", "list", "-o", "json")):
         assert text.isascii()
         assert text.replace("\n", "").isprintable()
 
 
 def test_the_trail_names_the_account_of_this_machine(output):
     output("users", "add", "ada")
-    (entry,) = results(output("audit", "list", "--json"))
+    (entry,) = results(output("audit", "list", "-o", "json"))
     assert entry["action"] == "user.added"
     assert re.fullmatch(r"command line \(.+\)", entry["actor"]["username"])
 
@@ -206,7 +206,7 @@ async def test_a_file_is_applied_by_a_server(ask, tmp_path):
     assert json.loads(succeeded(await ask("policies", "show", "groups/lab"))) == {
         "models": {"allow": [{"provider": "local", "model": "*"}]}
     }
-    changed = succeeded(await ask("providers", "change", "local", "--disabled", "--json"))
+    changed = succeeded(await ask("providers", "change", "local", "--disabled", "-o", "json"))
     assert json.loads(changed)["state"] == "disabled"
     assert succeeded(await ask("apply", str(file))) == "~ provider local (disabled: True -> False)\n"
 
@@ -214,7 +214,7 @@ async def test_a_file_is_applied_by_a_server(ask, tmp_path):
 @pytest.mark.gen_test
 async def test_a_server_is_asked_by_its_address_and_a_token(ask, running, tmp_path):
     assert (await ask("users", "add", "bob", "--name", "Bob")).exit_code == 0
-    assert [one["username"] for one in results((await ask("users", "list", "--json")).stdout)] == ["ada", "bob"]
+    assert [one["username"] for one in results((await ask("users", "list", "-o", "json")).stdout)] == ["ada", "bob"]
     await ask("groups", "add", "lab")
     assert (await ask("groups", "add-member", "lab", "bob")).stdout == "bob: done.\n"
     assert re.fullmatch(TOKEN + "\n", (await ask("tokens", "create", "groups/lab")).stdout)
@@ -261,23 +261,23 @@ def test_prices_are_set_by_a_file_and_listed(output, run, tmp_path):
     heading, first, _ = (re.split("  +", line) for line in shown.splitlines())
     assert heading[:6] == ["PROVIDER", "MODEL", "VALID FROM", "INPUT", "OUTPUT", "CACHE READ"]
     assert first == ["anthropic", "claude-*", "2026-01-01T00:00:00.000Z", "4.5", "22.5", "0.125", "-", "-"]
-    kept = json.loads(output("prices", "list", "--json"))["prices"]
+    kept = json.loads(output("prices", "list", "-o", "json"))["prices"]
     file.write_text(json.dumps({"prices": [kept[0], {"input": 1}]}))
     code, said = refused(run("prices", "set", str(file)))
     assert (code, said.startswith("Error: prices[1].provider: is required; ")) == (1, True)
     file.write_text(json.dumps({"prices": kept[:1]}))
     output("prices", "set", str(file))
-    assert json.loads(output("prices", "list", "--json"))["prices"] == kept[:1]
+    assert json.loads(output("prices", "list", "-o", "json"))["prices"] == kept[:1]
 
 
 def test_a_job_that_prices_calls_again_is_requested_shown_and_cancelled(output, run):
     days = ("--from", "2026-11-01", "--to", "2026-11-02")
-    job = json.loads(output("prices", "recost", *days, "--json"))
+    job = json.loads(output("prices", "recost", *days, "-o", "json"))
     assert (job["state"], job["from"], job["to"]) == ("waiting", "2026-11-01T00:00:00.000Z", "2026-11-02T00:00:00.000Z")
     again = "Error: Another re-costing is in progress; wait for its end, or cancel it.\n"
     assert refused(run("prices", "recost", *days)) == (1, again)
-    assert json.loads(output("prices", "show-recost", job["id"], "--json")) == job
-    assert json.loads(output("prices", "cancel-recost", job["id"], "--json"))["state"] == "cancelled"
+    assert json.loads(output("prices", "show-recost", job["id"], "-o", "json")) == job
+    assert json.loads(output("prices", "cancel-recost", job["id"], "-o", "json"))["state"] == "cancelled"
     _, line = output("prices", "recosts").splitlines()
     assert line.split() == [job["id"], "cancelled", job["from"], job["to"], *("0", "-", "0"), *line.split()[-2:]]
     code, said = refused(run("prices", "recost", "--to", "2026-11-02"))

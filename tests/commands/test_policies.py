@@ -16,7 +16,7 @@ def test_policies_are_set_changed_shown_listed_and_removed(output, run, tmp_path
     changed = {"models": POLICY["models"], "max_tokens": 9}
     assert json.loads(output("policies", "change", "groups/Research", str(file))) == changed
     assert json.loads(output("policies", "show", "groups/research")) == changed
-    (listed,) = json.loads(output("policies", "list", "--json"))["results"]
+    (listed,) = json.loads(output("policies", "list", "-o", "json"))["results"]
     assert (listed["level"], listed["name"]) == ("group", "research")
     assert refused(run("groups", "remove", "research")) == (
         1,
@@ -24,7 +24,7 @@ def test_policies_are_set_changed_shown_listed_and_removed(output, run, tmp_path
     )
     assert output("policies", "remove", "groups/research") == "research: done.\n"
     assert output("policies", "remove", "everyone") == "Done.\n"
-    assert json.loads(output("policies", "list", "--json"))["results"] == []
+    assert json.loads(output("policies", "list", "-o", "json"))["results"] == []
 
 
 def test_what_is_no_policy_changes_nothing_and_is_said_in_one_line(run, tmp_path):

@@ -28,18 +28,18 @@ def key_file(tmp_path):
 
 
 def show(output, name):
-    return json.loads(output("providers", "show", name, "--json"))
+    return json.loads(output("providers", "show", name, "-o", "json"))
 
 
 def listed(output):
     """The providers of the database, with their settings."""
-    found = json.loads(output("providers", "list", "--json"))
+    found = json.loads(output("providers", "list", "-o", "json"))
     return [show(output, one["name"]) for one in found if one["source"] == "database"]
 
 
 @pytest.mark.expects_log("the provider east names fallbacks that cannot be used: there is no provider named elsewhere")
 def test_a_provider_is_added_with_keys_from_a_file_listed_and_changed(output, key_file):
-    added = json.loads(output("providers", "add", "east", "--type", "openai", "--key-file", key_file, "--json"))
+    added = json.loads(output("providers", "add", "east", "--type", "openai", "--key-file", key_file, "-o", "json"))
     assert listed(output) == [added]
     assert [(key["hint"], key["state"]) for key in added["keys"]] == [
         ("sk-e...1111", "ready"),
@@ -51,7 +51,7 @@ def test_a_provider_is_added_with_keys_from_a_file_listed_and_changed(output, ke
     assert [row.split()[0] for row in rows] == ["openai", "anthropic", "east"]
     assert rows[-1].split() == ["east", "openai", "key", "sk-e...1111,", "sk-e...2222", "database", "ready"]
     changes = ("--disabled", "--weight", "3", "--fallback", "openai", "--fallback", "elsewhere")
-    changed = json.loads(output("providers", "change", "east", *changes, "--json"))
+    changed = json.loads(output("providers", "change", "east", *changes, "-o", "json"))
     assert (changed["state"], changed["weight"], changed["fallback"]) == ("disabled", 3, ["openai", "elsewhere"])
     assert changed["keys"] == added["keys"]
     output("providers", "change", "east", "--fallback", "", "--no-disabled")
@@ -90,7 +90,7 @@ def test_keys_are_sealed_again_for_a_new_encryption_key(run, output, key_file):
     rotated = f"{OTHER},{KEY}"
     assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 2.\n"
     assert run("providers", "reseal", key=rotated).stdout == "Keys sealed again: 0.\n"
-    shown = json.loads(run("providers", "show", "east", "--json", key=OTHER).stdout)
+    shown = json.loads(run("providers", "show", "east", "-o", "json", key=OTHER).stdout)
     assert [key["state"] for key in shown["keys"]] == ["ready", "ready"]
     assert [key["state"] for key in show(output, "east")["keys"]] == ["sealed", "sealed"]
     assert refused(run("providers", "reseal"))[0] == 1

@@ -120,7 +120,7 @@ def test_exports_of_azure_and_bedrock_are_files(call, reconcile, tmp_path):
     call(DAY, "gpt-5.5", (10, 5, 0, 0), "0.5", provider="azure")
     file = tmp_path / "azure.csv"
     file.write_text(AZURE)
-    result = reconcile("--provider", "azure", *RANGE, "--file", str(file), "--json")
+    result = reconcile("--provider", "azure", *RANGE, "--file", str(file), "-o", "json")
     (row,) = json.loads(result.stdout)
     assert (result.exit_code, row["model"], row["verdict"]) == (0, "gpt-5.5", "agrees")
     assert row["reported"] == figures((10, 5, 0, 0), 0.5)

@@ -20,7 +20,7 @@ def sealed(run):
 def test_webhooks_are_added_listed_tested_and_removed(sealed, output):
     added = sealed("webhooks", "add", URL, "--types", "provider.circuit_open", "--description", "On call")
     assert (added.exit_code, added.stdout.startswith("whsec_")) == (0, True)
-    (webhook,) = json.loads(output("webhooks", "list", "--json"))["results"]
+    (webhook,) = json.loads(output("webhooks", "list", "-o", "json"))["results"]
     assert {"sealed", "secret"} & webhook.keys() == set()
     assert (webhook["url"], webhook["types"], webhook["description"]) == (URL, ["provider.circuit_open"], "On call")
     assert added.stderr == f"{webhook['id']}: the secret will not be shown again.\n"

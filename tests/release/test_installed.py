@@ -79,7 +79,7 @@ def test_what_is_missing_is_named_with_the_command_that_installs_it(installed, h
 
 
 def test_it_attests_what_is_installed_and_whether_that_is_what_was_pinned(attacked):
-    said = attacked.run("attest", "--json")
+    said = attacked.run("attest", "-o", "json")
     assert said.returncode == 0
     found = json.loads(said.stdout)
     assert (found["version"], found["verified"], found["matches_lock"]) == (VERSION, True, True)

@@ -51,7 +51,7 @@ def run(*arguments, **environ):
 
 def test_a_demo_server_passes_every_check(demo):
     url, token = demo
-    code, out, err = run(url, "--json", AIBRIDGE_TOKEN=token)
+    code, out, err = run(url, "-o", "json", AIBRIDGE_TOKEN=token)
     assert [(one["check"], one["outcome"], one["detail"]) for one in json.loads(out)] == [
         (sentence, "passed", "") for sentence in CHECKS
     ]

@@ -1,0 +1,192 @@
+"""What people ask the bridge that they signed in to: `usage`, `calls`, `why`, and `sessions` and `spend` alone."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from commands.calling import Answered, Done, Given, RefusedError, do, server_options
+from commands.login import kept_address
+from commands.operations import OperationCommand, resource, show
+from commands.output import cell, field_at, output_option, show_json, show_rows, show_table
+from handlers.operations.catalogue import OPERATIONS
+from handlers.operations.operation import Operation
+from settings.setting import Setting
+
+FOLLOW_SECONDS = 2.0
+FOLLOWED = 100
+"""How many of the newest calls are compared with those before."""
+SHOWN_FIRST = 20
+"""How many of them are printed at first."""
+
+LIMITS = ("source.level", "source.name", "kind", "of", "maximum", "used", "remaining", "next_free_at", "resets_at")
+ASKED_AT = "Ask the server at URL; default: the only one that you signed in to with `login`."
+NOTHING = "no call and no refusal with this request id is recorded that you may see"
+SHOWN = (
+    *("at", "started_at", "status", "end_reason", "error", "rule", "message", "policy", "retry_after_ms"),
+    *("initiator", "provider", "model", "client", "upstream_status", "cost", "id"),
+)
+"""What `why` shows, of a call and of a refusal, where it has it."""
+
+BY_NAME = {one.function.__name__: one for one in OPERATIONS}
+
+
+class Question(NamedTuple):
+    """What a command asks: an operation, what is given to it, and what is shown of its answer."""
+
+    operation: str
+    rows: str
+    columns: Sequence[str]
+    parts: Mapping[str, str] = {}
+    query: Mapping[str, str] = {}
+    before: Sequence[str] = ()
+
+
+QUESTIONS = {
+    "calls": Question(
+        "list_interceptions", "results", ("started_at", "initiator", "model", "client", "end_reason", "cost.usd", "id")
+    ),
+    "sessions": Question(
+        "list_sessions", "results", ("last_active_at", "initiator", "client", "interceptions", "cost_usd", "id")
+    ),
+    "spend": Question(
+        "get_statistics",
+        "groups",
+        ("group", "total.interceptions", "total.failed", "total.tokens", "total.cost_usd"),
+        query={"group_by": "model", "range": "30d", "order_by": "cost"},
+    ),
+    "usage": Question(
+        "get_usage",
+        "limits",
+        LIMITS,
+        parts={"name": "me"},
+        before=("total.interceptions", "total.failed", "total.tokens", "total.cost_usd", "spend_usd"),
+    ),
+}
+
+
+class PersonalCommand(OperationCommand):
+    """A command that asks a question of the server at `--url`, or of the only one that somebody signed in to."""
+
+    def __init__(self, name: str, question: Question) -> None:
+        super().__init__(BY_NAME[question.operation], name, None)
+        self._question = question
+        self.params = [
+            one
+            for one in self.params
+            if not isinstance(one, Setting) and (one.name or "").removeprefix("path_") not in question.parts
+        ]
+        for one in self.params:
+            if one.name == "url" and isinstance(one, click.Option):
+                one.help = ASKED_AT
+            one.default = question.query.get((one.name or "").removeprefix("query_"), one.default)
+        if question.operation == "list_interceptions":
+            self.params.append(click.Option(["-f", "--follow"], is_flag=True, help="Go on with those that end."))
+
+    def _chosen(self, values: dict[str, Any]) -> tuple[Operation, dict[str, Any]]:  # noqa: ARG002 - nothing is given for the path
+        return self._operation, dict(self._question.parts)
+
+    def _call(self, url: str | None, token_file: Path | None, *, follow: bool = False, **values: Any) -> None:
+        url = url or kept_address()
+        if not follow:
+            super()._call(url, token_file, **values)
+            return
+        if ignored := [
+            name.removeprefix("query_") for name in ("query_limit", "query_offset", "query_after_id") if values[name]
+        ]:
+            raise click.UsageError(f"--follow does not go with --{ignored[0].replace('_', '-')}")
+        query = {"limit": str(FOLLOWED), **({"q": values["query_q"]} if values["query_q"] else {})}
+        seen: set[str] | None = None
+        while True:
+            rows = _asked(url, token_file, self._operation, {}, query)["results"]
+            for one in reversed(rows[:SHOWN_FIRST] if seen is None else [one for one in rows if one["id"] not in seen]):
+                click.echo("  ".join(cell(field_at(one, column)) for column in self._question.columns))
+            seen = {one["id"] for one in rows}
+            time.sleep(FOLLOW_SECONDS)
+
+    def _show(self, operation: Operation, answered: Answered, output: str, *, what: str) -> None:
+        if output == "json":
+            show(operation, answered, output, what=what)
+            return
+        value = json.loads(answered.content)
+        if self._question.before and output == "table":
+            show_rows([value], self._question.before, output)
+            click.echo()
+        show_rows(value[self._question.rows], self._question.columns, output)
+
+
+def _asked(
+    url: str, token_file: Path | None, operation: Operation, parts: Mapping[str, str], query: Mapping[str, str]
+) -> Any:
+    found: list[Any] = []
+
+    async def work(done: Done) -> None:
+        found.append(json.loads((await done(operation, Given(parts, query, b""))).content))
+
+    do(work, url, token_file)
+    return found[0]
+
+
+@click.command("why", params=[*server_options(), output_option()])
+@click.argument("request_id", metavar="ID")
+def why(request_id: str, url: str | None, token_file: Path | None, output: str) -> None:
+    """Say what became of the request with this ID, and why it was refused.
+
+    ID is the request id of an error of the bridge, or X-AI-Bridge-Interception-Id of a response.
+    """
+    url = url or kept_address()
+    query = {"q": f"request_id:{json.dumps(request_id)}", "limit": "1"}
+    for name in ("list_refusals", "list_interceptions"):
+        if found := _asked(url, token_file, BY_NAME[name], {}, query)["results"]:
+            break
+    else:
+        raise click.ClickException(NOTHING)
+    (one,) = found
+    rules: dict[str, Any] = {}
+    if "rule" in one and one["initiator"]:
+        given = {key: one[key] for key in ("model", "provider") if one[key]}
+        try:
+            rules = _asked(url, token_file, BY_NAME["explain_policy"], {"name": one["initiator"]["username"]}, given)
+        except RefusedError:  # the rules of somebody else are not for everybody
+            rules = {}
+    if output == "json":
+        show_json({"found": one, "rules": rules})
+    elif output == "csv":
+        show_rows([one], list(one), output)
+    else:
+        _explain(one, rules)
+
+
+def _explain(one: dict[str, Any], rules: dict[str, Any]) -> None:
+    show_table([(name, cell(one[name])) for name in SHOWN if one.get(name) is not None])
+    for section, columns in (("models", ("source.level", "source.name", "allow", "deny")), ("limits", LIMITS)):
+        if rules.get(section):
+            click.echo()
+            show_rows(rules[section], columns, "table")
+    if "rule" in one:
+        click.echo("\nPolicies and limits are changed by the owners of this bridge: send them this.")
+
+
+class _Resource(click.Group):
+    """The commands of a resource, and what it does without one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, commands=resource(name).commands)
+        alone = PersonalCommand("summary", QUESTIONS[name])
+        self.add_command(alone)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments: without a command it is `summary`."""
+        is_alone = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        return super().parse_args(ctx, ["summary", *args] if is_alone else args)
+
+
+calls = PersonalCommand("calls", QUESTIONS["calls"])
+usage = PersonalCommand("usage", QUESTIONS["usage"])
+sessions = _Resource("sessions")
+spend = _Resource("spend")
