@@ -64,6 +64,12 @@ class MetadataHandler(BridgeHandler):
         self.write(msgspec.json.encode(metadata))
 
 
+class AuthorizationHandler(DeviceCodeHandler):
+    """Adds a client that waits. Some versions of it do not say what they are."""
+
+    NAME = "Claude Code"
+
+
 class RevocationHandler(ProgramHandler):
     """Ends the token that a client signs out with."""
 
@@ -87,7 +93,7 @@ class RevocationHandler(ProgramHandler):
 HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
     {
         METADATA: MetadataHandler,
-        DEVICE_AUTHORIZATION: DeviceCodeHandler,
+        DEVICE_AUTHORIZATION: AuthorizationHandler,
         TOKEN: DeviceTokenHandler,
         REVOCATION: RevocationHandler,
     }

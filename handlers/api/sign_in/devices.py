@@ -121,7 +121,9 @@ class ProgramHandler(SmallBodyHandler):
 
 
 class DeviceCodeHandler(ProgramHandler):
-    """Adds a waiting program."""
+    """Adds a waiting program. `NAME` is what those are called that give no name, if it is known."""
+
+    NAME: ClassVar[str] = ""
 
     async def post(self) -> None:
         """Respond with two codes."""
@@ -129,7 +131,7 @@ class DeviceCodeHandler(ProgramHandler):
         if wait_ns := starts.wait_ns(lambda: client_key(self.client_ip)):
             raise Problem(429, TOO_MANY_STARTS, retry_headers(wait_ns))
         starts.count(client_key(self.client_ip))
-        name = self.form.get("client_name", "").strip() or client_name(self.request.headers)
+        name = self.form.get("client_name", "").strip() or self.NAME or client_name(self.request.headers)
         try:
             codes = await self.bridge.devices.begin(name, self.client_ip)
         except TooManyDevicesError:

@@ -11,7 +11,7 @@ from handlers.api.sign_in.devices import GRANT_TYPE
 
 CONTROL = "/api/v2/aibridge"
 BASE = f"{CONTROL}/anthropic"
-CLIENT = {"User-Agent": "claude-code/2.1.332", "Content-Type": "application/x-www-form-urlencoded"}
+CLIENT = {"Content-Type": "application/x-www-form-urlencoded"}  # 2.1.197 does not say what it is
 
 
 async def post(running, url, **fields):
