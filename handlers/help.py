@@ -12,10 +12,12 @@ from typing import Final
 from handlers.bridge import Bridge
 from handlers.dashboard import DashboardFiles, DashboardHandler, File, file_of
 from handlers.problems import Problem
+from installation import COMMAND, IS_INSTALLED
 from intercept.secrets import scrub_quoted
 
 ROOT = Path(__file__).parents[1]
 FIRST = "readme"
+_IN_A_CLONE = ".venv/bin/python server.py"
 PAGES: Final[Mapping[str, Path]] = {
     path.stem.lower(): path
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "CHANGELOG.md")
@@ -48,7 +50,7 @@ class Documents:
         return self._made[key]
 
     def _page(self, name: str, pages: str, dashboard: str, files: str) -> str:
-        self._titles = self._titles or {one: _title(path.read_text()) for one, path in PAGES.items()}
+        self._titles = self._titles or {one: _title(_read(path)) for one, path in PAGES.items()}
         here = ' aria-current="page"'
         links = [
             f'<li><a href="{pages}{one}"{here if one == name else ""}>{html.escape(title)}</a></li>'
@@ -59,8 +61,13 @@ class Documents:
             files=files,
             dashboard=dashboard,
             links="\n".join(links),
-            text=rendered(PAGES[name].read_text(), pages),
+            text=rendered(_read(PAGES[name]), pages),
         )
+
+
+def _read(path: Path) -> str:
+    text = path.read_text()
+    return text.replace(_IN_A_CLONE, COMMAND) if IS_INSTALLED else text
 
 
 def _title(text: str) -> str:

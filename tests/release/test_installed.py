@@ -33,7 +33,7 @@ def uses(bridge):
     page = bridge.get("/").decode()
     assert "<title>AI Bridge</title>" in page
     edition = re.search(r"dashboard/([0-9a-f]{16})/", page)[1]
-    assert '<h1 id="operations">' in bridge.get("/help/operations").decode()
+    assert "aibridge users add" in bridge.get("/help/first-hour").decode()
     for name in ("js/main.js", "css/base.css", *LIBRARIES):
         assert bridge.get(f"/dashboard/{edition}/{name}") == (ROOT / "dashboard" / name).read_bytes()
 
