@@ -63,7 +63,7 @@ TOPICS = {
     "For yourself, at the bridge that you signed in to": {
         "usage": ("commands.terminal", "Show what you used, your limits and what is left of them."),
         "calls": ("commands.terminal", "List your calls, newest first, and follow them."),
-        "why": ("commands.terminal", "Say what became of a request, and why it was refused."),
+        "why": ("commands.terminal", "Say what became of the request with this ID, and why it was refused."),
     },
     "What was called": {
         "interceptions": ("commands.operations", "List and export recorded calls."),

@@ -188,5 +188,6 @@ class _Resource(click.Group):
 
 calls = PersonalCommand("calls", QUESTIONS["calls"])
 usage = PersonalCommand("usage", QUESTIONS["usage"])
+calls.help = usage.help = None  # what the list of all commands says of them
 sessions = _Resource("sessions")
 spend = _Resource("spend")

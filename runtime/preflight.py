@@ -13,8 +13,8 @@ from pathlib import Path
 
 OLDEST = (3, 11)
 PACKAGES = (
-    *("aiohappyeyeballs", "click", "cryptography", "genai_prices", "httptools", "joserfc", "motor", "msgspec"),
-    *("prometheus_client", "pymongo", "tornado", "websockets", "yaml", "zstandard"),
+    *("aiohappyeyeballs", "click", "cryptography", "genai_prices", "httptools", "joserfc", "markdown_it"),
+    *("motor", "msgspec", "prometheus_client", "pymongo", "tornado", "websockets", "yaml", "zstandard"),
 )
 ROOT = Path(__file__).parent.parent
 

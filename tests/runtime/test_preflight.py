@@ -45,5 +45,5 @@ def test_a_python_that_is_too_old_is_told_which_one_is_needed(tmp_path):
 def test_the_packages_that_are_looked_for_are_those_of_the_requirements():
     wanted = tomllib.loads(Path(ROOT / "pyproject.toml").read_text())["dependency-groups"]["server"]
     names = {one.partition(">=")[0] for one in wanted} - NEEDED_LATER
-    imported = {name: name.replace("-", "_") for name in names} | {"PyYAML": "yaml"}
+    imported = {name: name.replace("-", "_") for name in names} | {"PyYAML": "yaml", "markdown-it-py": "markdown_it"}
     assert sorted(PACKAGES) == sorted(imported.values())
