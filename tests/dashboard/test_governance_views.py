@@ -63,6 +63,7 @@ def test_a_member_sees_by_one_click_how_near_they_are_to_each_limit(page, site, 
     page.find(".refused-rules li", "Policy: rate limited")
     assert "never expires" in page.find(".card", member[:10]).text
     page.find(".card", "What else holds")
+    page.find(".card", "Who can read my prompts")
     assert page.axe(axe) == []
     page.go("limits")
     page.find(".gauges li", "Calls in 1h")

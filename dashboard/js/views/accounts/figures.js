@@ -74,7 +74,7 @@ export function FigureCells({ totals, id, budget }) {
   const figure = (text, more = "") => html`<span class=${`number figure ${more}`}>${totals ? text : "…"}</span>`;
   const isUsedUp = budget && budget.used_usd >= budget.limit_usd;
   return html`
-    ${figure(interceptions && cost === null ? "no price" : usd(cost ?? 0))}
+    <span class="number">${totals ? (interceptions && cost === null ? "no price" : usd(cost ?? 0)) : "…"}</span>
     <span class=${`number figure ${isUsedUp ? "bad" : ""}`}>${budget && `${usd(budget.used_usd)} of ${usd(budget.limit_usd)}`}</span>
     ${figure(whole(interceptions))}
     ${figure(short(tokens))}

@@ -129,14 +129,13 @@ const FACTS = [
   ["client_session_id", "Client's session", true],
   ["upstream_status", "Provider's status"],
   ["end_reason", "End"],
-  ["credential_kind", "Credential"],
   ["credential_hint", "Key"],
   ["user_agent", "User agent"],
 ];
 
 /** What of an interception is shown last, in pairs of name and value. */
 function factsOf(interception) {
-  const { agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, started_at: started, ended_at: ended } = interception;
+  const { agent, websocket, session_id: session, parent_id: parent, streaming, cost, provider_cost: charged, credential_kind: kind, started_at: started, ended_at: ended } = interception;
   const { provider_name: provider, requested_provider_name: requested, tags } = interception;
   const code = (text) => text && html`<code>${text}</code>`;
   const copied = (text, name) => html`<code>${text}</code> <${CopyButton} text=${String(text)} what=${name} />`;
@@ -151,6 +150,7 @@ function factsOf(interception) {
     ["WebSocket", websocket && socketOf(websocket)],
     ["Answers a tool call of", parent && html`<a href=${href("interceptions", parent)}>${parent}</a>`],
     ["Provider asked for", requested !== provider && requested],
+    ["Paid with", { centralized: "a key of the bridge", byok: "a key of the user's own" }[kind]],
     ["Service tier", serviceTier(interception.token_usages)],
     ["Prices", cost?.prices],
     ["Cost by the provider", charged && html`${usd(charged.usd)} <code>${charged.source}</code>`],

@@ -20,7 +20,7 @@ export default function Errors({ route, user }) {
   const search = useSearch(params, USUAL);
   const pages = usePages("errors", { q: search, from: EPOCH }, "offset", PAGE, { withProgress: true });
   return html`
-    <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 -end:client_disconnected" />
+    <${Filters} route=${route} user=${user} usual=${USUAL} statuses=${[]} example="words, user:me http:429 model:gpt-5.5" />
     <div class="toolbar flow">
       <p role="status" class="quiet">${saidOf(pages)}</p>
     </div>

@@ -56,7 +56,7 @@ export default function Explore({ route, user }) {
   const wanted = { ...common, bucket: "all", limit, priced_as: as, compare: query.compare ? "previous" : "" };
   const bucket = bucketOf(lengthOf(chosen));
   const table = useResource("stats", wanted, { withProgress: true });
-  const drawn = useResource("stats", { ...common, bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { withProgress: true });
+  const drawn = useResource("stats", { ...common, group_by: by[0] ?? "", bucket, limit: IN_CHART, compare: order === "change" ? "previous" : "" }, { withProgress: true });
   const choose = chooser(route);
   const error = table.error ?? drawn.error;
   const retry = () => {
@@ -167,15 +167,15 @@ function ExploreTable({ stats, by, q, as, fares, callsOf, onOrder }) {
               ${total.priced_as_usd !== undefined && html`<th class="number">On ${as.replace(/.*\//, "")}</th>`}
             </tr>
           </thead>
-          <tbody>
-            ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} ...${common} />`)}
-          </tbody>
           <tfoot>
             <tr>
               ${by.map((one, index) => (index === 0 ? html`<th key=${one} scope="row">All</th>` : html`<td key=${one}></td>`))}
               <${Figures} total=${total} previous=${previous?.total} q=${q} ...${common} />
             </tr>
           </tfoot>
+          <tbody>
+            ${groups.map((one) => html`<${Group} key=${JSON.stringify(one.group)} one=${one} by=${by} q=${q} ...${common} />`)}
+          </tbody>
         </table>
       </div>
       <${Missing} total=${total} late=${lateBy(stats.counted_until)} />

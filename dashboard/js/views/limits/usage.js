@@ -60,6 +60,13 @@ function Shown({ of, isMine, me, chosen, params }) {
     </div>
     ${tokens && html`<${TokenLimits} tokens=${tokens} isMine=${isMine} username=${user.username} />`}
     ${(isMine || seesEverything(me)) && html`<section class="card"><h2>What else holds</h2><${Explained} of=${of} /></section>`}
+    ${
+      isMine &&
+      html`<section class="card apart">
+        <h2>Who can read my prompts</h2>
+        <p>You, and the auditors and owners of this bridge: each time one of them reads calls of yours is in the audit trail. Readers see figures, and no texts.</p>
+      </section>`
+    }
   `;
 }
 
