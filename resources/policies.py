@@ -182,6 +182,10 @@ class Explanation(Struct):
         RecordingRule | None,
         doc("What is kept of texts in records; null if that is everything but the text of responses."),
     ]
+    managed_settings: Annotated[
+        dict[str, Any] | None,
+        doc("What Claude Code gets where it signs in at the bridge; null if no policy says anything."),
+    ]
     limits: list[LimitRule]
 
     @classmethod
@@ -221,6 +225,7 @@ class Explanation(Struct):
             max_tokens=MaxTokensRule(PolicySource.of(maximum.source), maximum.maximum) if maximum else None,
             own_key_denied_by=PolicySource.of(denied_by) if denied_by else None,
             recording=RecordingRule.of(effective),
+            managed_settings=effective.managed_settings if effective else None,
             limits=[LimitRule.of_limit(limit, state, now, applied) for limit, state, applied in limits],
         )
 

@@ -9,7 +9,7 @@ from handlers.api.sign_in.devices import GRANT_TYPE, DeviceCode, DeviceError, De
 from handlers.api.sign_in.sign_in import CODE_OVER, FOREIGN, MAX_BODY_BYTES, SIGN_OUT_HEADER, TOKEN_OFF
 from handlers.base import UNRECOGNISED
 from handlers.monitoring.health import Health, Readiness
-from handlers.openapi.calls import PARAMETERS
+from handlers.openapi.calls import PARAMETERS, SECURITY
 from handlers.openapi.parts import (
     CHALLENGE,
     JSON,
@@ -86,6 +86,27 @@ _DESK: dict[str, Described] = {
         "Below providers that serve Anthropic's Messages API: the metadata of RFC 8414.",
         {"200": json_response("The endpoints.", desk.DeskMetadata)},
     ),
+    desk.SETTINGS: {
+        "get": _public(
+            "getDeskSettings",
+            "What Claude Code is managed by",
+            "What the policies of the user say, laid over one another.",
+            {
+                "200": json_response("The settings.", desk.DeskSettings, _TAG),
+                "304": {
+                    "description": "The client has them: `If-None-Match` is their checksum in quotes.",
+                    "headers": _TAG,
+                },
+                "401": shared("Unauthorized"),
+                "404": problem("No policy of the user says anything."),
+                "429": retriable("Too many failures of authentication from this address."),
+                "500": shared("InternalError"),
+                "503": shared("Unavailable"),
+            },
+            header_parameter("If-None-Match", str, "The ETag of what the client has."),
+        )
+        | {"security": SECURITY},
+    },
     desk.DEVICE_AUTHORIZATION: _form(
         "beginDeskDevice",
         "Begin to sign in",

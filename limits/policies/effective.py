@@ -10,6 +10,7 @@ from msgspec import UNSET, structs
 from intercept.recording import strictest
 from limits.limit import BudgetPeriod, Limit, LimitKind, Of
 from limits.policies.compiled import Applied, CompiledPolicy, Level, Patterns, PolicyHolder
+from limits.policies.managed_settings import settings_of
 from limits.policies.policy import ANY_TEXT, AnyPolicy, Pattern
 
 _DAYS: Final = {BudgetPeriod.DAY: 1, BudgetPeriod.WEEK: 7, BudgetPeriod.MONTH: 30}
@@ -43,6 +44,7 @@ class Effective:
         max_tokens: The most output tokens that a request may allow, and who says so; None is any number.
         denies_own_key: Who forbids a key of the user's own; None if nobody does.
         denies_unpriced: Who forbids models without a known price; None if nobody does.
+        managed_settings: What Claude Code gets as its managed settings; None if no policy says anything.
         recording: What is kept of texts in records; None if that is everything.
     """
 
@@ -52,6 +54,7 @@ class Effective:
         "_user",
         "denies_own_key",
         "denies_unpriced",
+        "managed_settings",
         "max_tokens",
         "policies",
         "recording",
@@ -66,6 +69,7 @@ class Effective:
         self.denies_unpriced = next(
             (one.source for one in policies if one.policy.models and one.policy.models.unpriced == "deny"), None
         )
+        self.managed_settings = settings_of(policies)
         recordings = [one.policy.recording for one in policies]
         self.recording = strictest(one.recording for one in recordings if one is not UNSET)
         holding = dict.fromkeys(one.limit for one in self.applied() if one.replaced_by is None)  # equal ones count once

@@ -5,6 +5,7 @@ The structs are the JSON of the API. They validate themselves, so an invalid one
 
 from __future__ import annotations
 
+import json
 import re
 from decimal import Decimal
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -327,6 +328,38 @@ Byok = Annotated[
 ]
 
 
+ManagedSettings = Annotated[
+    dict[str, Any],
+    Meta(
+        description="What Claude Code gets as its managed settings where it signs in at the bridge, as in its "
+        "`managed-settings.json`."
+    ),
+]
+MAX_SETTINGS_DEPTH: Final = 20
+"""How deeply objects and lists may be nested in managed settings."""
+
+TOO_DEEP: Final = f"must be nested at most {MAX_SETTINGS_DEPTH} deep"
+NOT_UNICODE: Final = "must be valid Unicode text"
+
+
+def _check_settings(settings: dict[str, Any] | UnsetType) -> None:
+    """Check that settings can be sent whatever they are merged with."""
+    level: list[Any] = [] if settings is UNSET else [settings]
+    for _ in range(MAX_SETTINGS_DEPTH + 1):
+        level = [
+            inner
+            for one in level
+            if isinstance(one, (dict, list))
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]
+    if level:
+        raise InvalidFieldError("managed_settings", TOO_DEEP)
+    try:
+        json.dumps(settings or None, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise InvalidFieldError("managed_settings", NOT_UNICODE) from error
+
+
 class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The policy of a user or a token. Absent fields restrict nothing."""
 
@@ -335,6 +368,11 @@ class Policy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True
     max_tokens: MaxTokens | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
     recording: RecordingRules | UnsetType = UNSET
+    managed_settings: ManagedSettings | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Check the managed settings."""
+        _check_settings(self.managed_settings)
 
 
 class SharedPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -345,6 +383,11 @@ class SharedPolicy(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     max_tokens: MaxTokens | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
     recording: RecordingRules | UnsetType = UNSET
+    managed_settings: ManagedSettings | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        """Check the managed settings."""
+        _check_settings(self.managed_settings)
 
 
 AnyPolicy: TypeAlias = Policy | SharedPolicy

@@ -22,7 +22,8 @@ NO_OBJECT: Final = "must be a JSON object"
 ONLY_ONCE: Final = "may be given only once"
 _WHERE: Final = re.compile(r"(.*) - at `\$([^`]*)`", re.DOTALL)
 _INNER: Final = re.compile(
-    r"((?:allow|deny)(?:\[[0-9]+\])?|patterns(?:\[[0-9]+\])?|provider|model|window|usd): (.*)", re.DOTALL
+    r"((?:allow|deny)(?:\[[0-9]+\])?|patterns(?:\[[0-9]+\])?|provider|model|window|usd|managed_settings): (.*)",
+    re.DOTALL,
 )
 _UNKNOWN: Final = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 _EXPECTED: Final = re.compile(r"Expected `([^`]*)`(?: (>=|<=) (-?[0-9]+)|, got `[^`]*`)")

@@ -11,6 +11,7 @@ comes twice.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
@@ -25,6 +26,7 @@ _PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: 
 UNREADABLE: Final = (InvalidPolicyError, KeyError, ValueError, TypeError)
 """What reading a document raises that this version cannot read."""
 
+_SETTINGS: Final = "managed_settings"
 _MICRO_DOLLARS: Final = 1_000_000
 _CENTS: Final = 2
 """Digits after the point that an amount of dollars has at least."""
@@ -77,7 +79,7 @@ def document_of(kept: KeptPolicy) -> dict[str, Any]:
         "name": source.name,
         "version": kept.version,
         "changed_at": kept.changed_at,
-        "policy": _with_micro_dollars(fields_of(kept.policy)),
+        "policy": _stored(kept.policy),
     }
 
 
@@ -90,7 +92,8 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
     source = PolicyHolder(Level(document["level"]), document["key"], document["name"])
     fields = document["policy"]
     if isinstance(fields, Mapping):
-        fields = _replaced(fields, "micro_dollars", "usd", format_usd)
+        settings = {_SETTINGS: json.loads(fields[_SETTINGS])} if _SETTINGS in fields else {}
+        fields = _replaced(fields, "micro_dollars", "usd", format_usd) | settings
     policy = read_policy(fields, kind_of(source.level))
     return KeptPolicy(source, policy, document["version"], document["changed_at"])
 
@@ -120,12 +123,14 @@ def _level_of_id(path: object) -> tuple[Level, str]:
 
 def is_same(one: AnyPolicy, other: AnyPolicy) -> bool:
     """Whether two policies say the same: money may be text or a number."""
-    return _with_micro_dollars(fields_of(one)) == _with_micro_dollars(fields_of(other))
+    return _stored(one) == _stored(other)
 
 
-def _with_micro_dollars(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace dollars by micro-dollars, which MongoDB keeps exactly."""
-    return _replaced(fields, "usd", "micro_dollars", lambda usd: Budget(usd, "day").micro_dollars)
+def _stored(policy: AnyPolicy) -> dict[str, Any]:
+    """Its fields with micro-dollars for dollars, which MongoDB keeps exactly, and settings, with any names, as text."""
+    fields = fields_of(policy)
+    settings = {_SETTINGS: json.dumps(fields.pop(_SETTINGS), sort_keys=True)} if _SETTINGS in fields else {}
+    return _replaced(fields, "usd", "micro_dollars", lambda usd: Budget(usd, "day").micro_dollars) | settings
 
 
 def _replaced(fields: Mapping[str, Any], old: str, new: str, convert: Callable[[Any], Any]) -> dict[str, Any]:

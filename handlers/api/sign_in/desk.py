@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Struct
 
+from handlers.api.policies import book_of
 from handlers.api.sign_in.devices import (
     GRANT_TYPE,
     DeviceCodeHandler,
@@ -25,6 +26,7 @@ from handlers.base import BridgeHandler
 from handlers.identity.credentials import Credentials
 from handlers.problems import Problem
 from intercept.catalog import MESSAGES
+from limits.policies.managed_settings import checksum_of
 from resources.fields import doc
 from storage.accounts.audit import Author
 from storage.accounts.events import Plane
@@ -34,6 +36,17 @@ METADATA = "/.well-known/oauth-authorization-server"
 DEVICE_AUTHORIZATION = "/oauth/device_authorization"
 TOKEN = "/oauth/token"  # noqa: S105 - a path
 REVOCATION = "/oauth/revoke"
+SETTINGS = "/managed/settings"
+
+NO_SETTINGS = "No policy has managed settings for this user."
+
+
+class DeskSettings(Struct):
+    """The managed settings of a client."""
+
+    uuid: Annotated[str, doc("The same as `checksum`.")]
+    checksum: Annotated[str, doc("As the client computes it; in quotes it is the ETag.")]
+    settings: Annotated[dict[str, Any], doc("As in `managed-settings.json`.")]
 
 
 class DeskMetadata(Struct):
@@ -90,12 +103,43 @@ class RevocationHandler(ProgramHandler):
             await self.bridge.identities.revoke_token(identity.token_id, author=author)
 
 
+class SettingsHandler(BridgeHandler):
+    """Sends a client its managed settings. All of it is in memory: without an answer the client does not start."""
+
+    plane = Plane.SIGN_IN
+    _checksum = ""
+
+    async def get(self) -> None:
+        """Respond with what the policies of the user say; 304 if the client has it, 404 if no policy says anything."""
+        identity = await self.authenticate(self.read_credentials())
+        self.set_header("Cache-Control", "private, no-cache")
+        book_of(self.bridge)
+        effective = self.bridge.policies.find(identity)
+        settings = effective.managed_settings if effective else None
+        if settings is None:
+            raise Problem(404, NO_SETTINGS)
+        self._checksum = checksum_of(settings)
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(DeskSettings(self._checksum, self._checksum, settings)))
+
+    def compute_etag(self) -> str | None:
+        """What the client sends back as `If-None-Match`."""
+        return f'"{self._checksum}"' if self._checksum else None
+
+    def write_problem(self, problem: Problem) -> None:
+        """Put an error into the response. A client that is not signed in is not to try again."""
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            self.set_header("x-should-retry", "false")
+        super().write_problem(problem)
+
+
 HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
     {
         METADATA: MetadataHandler,
         DEVICE_AUTHORIZATION: AuthorizationHandler,
         TOKEN: DeviceTokenHandler,
         REVOCATION: RevocationHandler,
+        SETTINGS: SettingsHandler,
     }
 )
 """What is served below the base URL of a provider that `has_desk`, by path."""

@@ -127,7 +127,7 @@ async def test_what_is_wrong_with_a_policy_or_its_subject_is_named(send, running
     path = f"{POLICIES}/everyone"
     await send("PUT", path, SHARED)
     for method, body, field, detail in (
-        ("PUT", {"model": {}}, "model", "unknown field; allowed are models, limits, max_tokens, byok, recording"),
+        ("PUT", {"model": {}}, "model", "unknown field; allowed are models, limits, max_tokens, byok, recording, managed_settings"),
         ("PUT", OWN, "limits.concurrency", "unknown field; allowed are each_member, together"),
         ("PATCH", {"limits": {"together": {"rate": {"requests": -1}}}}, "limits.together.rate.requests", "must be a whole number, 0 or more"),
         ("PATCH", {"models": {"allow": []}}, "models.allow", 'must name a pattern: an empty list would allow nothing; to refuse every model, deny "*"'),

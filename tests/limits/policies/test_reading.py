@@ -74,7 +74,11 @@ def test_a_policy_of_many_is_read_as_it_is_written():
 @for_each(
     ("fields", "field", "rule"),
     [
-        ({"model": {}}, "model", "unknown field; allowed are models, limits, max_tokens, byok, recording"),
+        (
+            {"model": {}},
+            "model",
+            "unknown field; allowed are models, limits, max_tokens, byok, recording, managed_settings",
+        ),
         (
             {"limits": {"rate": {"requests": 1, "window": "1s", "per": 1}}},
             "limits.rate.per",

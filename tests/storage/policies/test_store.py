@@ -116,7 +116,7 @@ async def test_a_policy_that_cannot_be_read_is_listed_replaced_and_removed(store
         3,
         [
             "",
-            "quota: unknown field; allowed are models, limits, max_tokens, byok, recording",
+            "quota: unknown field; allowed are models, limits, max_tokens, byok, recording, managed_settings",
             "'planet' is not a valid Level",
         ],
     )
@@ -130,7 +130,7 @@ async def test_a_policy_that_cannot_be_read_is_listed_replaced_and_removed(store
     assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy(max_tokens=9)
     assert (await trail(database))[-1][3][
         "policy_before"
-    ] == "unreadable: quota: unknown field; allowed are models, limits, max_tokens, byok, recording"
+    ] == "unreadable: quota: unknown field; allowed are models, limits, max_tokens, byok, recording, managed_settings"
     await database.policies.update_one({"_id": path}, {"$set": {"policy": {"quota": 5}}})
     await store.change(Level.GROUP, "research", lambda policy: type(policy)())
     assert (await store.get(Level.GROUP, "research")).policy == SharedPolicy()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from urllib.parse import urlencode
 
 import pytest
 
 from handlers.api.sign_in.devices import GRANT_TYPE
+from tests.bridge import until
 
 CONTROL = "/api/v2/aibridge"
 BASE = f"{CONTROL}/anthropic"
@@ -56,6 +58,70 @@ async def test_a_client_finds_the_desk_signs_in_and_out_and_is_refused_from_then
     refused = await running.request("GET", f"{BASE}/managed/settings", headers)
     assert (refused.status, refused.header("x-should-retry")) == (401, "false")
     assert (await running.get(f"{CONTROL}/users/me/tokens"))[1]["results"][0]["revoked_at"]
+
+
+async def set_policy(running, path, policy):
+    answer = await running.request(
+        "PUT", f"{CONTROL}/policies/{path}", dict(running.headers), json.dumps(policy).encode()
+    )
+    return answer.status, json.loads(answer.body)
+
+
+@pytest.mark.expects_log("WARNING storage.mongo.health: the database is unavailable: ")
+class TestManagedSettings:
+    @pytest.fixture
+    def database(self, private_database):
+        return private_database
+
+    @pytest.mark.gen_test
+    async def test_a_client_gets_those_of_its_policies_also_without_the_database(
+        self, running, private_mongodb, log_watch
+    ):
+        _, where = await running.get(f"{BASE}/.well-known/oauth-authorization-server", {})
+        headers = {"Authorization": f"Bearer {await sign_in(running, where)}"}
+        shared = {"$schema": "https://json.schemastore.org/é", "usd": 1, "permissions": {"deny": ["Read(.env)"]}}
+        own = {"permissions": {"deny": ["WebFetch"]}}
+        assert (await set_policy(running, "everyone", {"managed_settings": shared}))[0] == 200
+        assert (await set_policy(running, "users/ada", {"managed_settings": own}))[0] == 200
+        await running.bridge.policies.followed.refresh()
+        settings = shared | {"permissions": {"deny": ["Read(.env)", "WebFetch"]}}
+        _, explained = await running.get(f"{CONTROL}/users/me/policy")
+        assert explained["managed_settings"] == settings
+        canonical = (
+            '{"$schema":"https://json.schemastore.org/é","permissions":{"deny":["Read(.env)","WebFetch"]},"usd":1}'
+        )
+        checksum = f"sha256:{sha256(canonical.encode()).hexdigest()}"
+
+        async def asks():
+            got = await running.request("GET", f"{BASE}/managed/settings", headers)
+            assert (got.status, got.header("Etag")) == (200, f'"{checksum}"')
+            assert json.loads(got.body) == {"uuid": checksum, "checksum": checksum, "settings": settings}
+            conditional = headers | {"If-None-Match": f'"{checksum}"'}
+            same = await running.request("GET", f"{BASE}/managed/settings", conditional)
+            assert (same.status, same.body) == (304, b"")
+            other = headers | {"If-None-Match": '"sha256:0"'}
+            assert (await running.request("GET", f"{BASE}/managed/settings", other)).status == 200
+
+        await asks()
+        private_mongodb.freeze()
+        running.bridge.database.health.lose("frozen")
+        await until(lambda: log_watch.has("health: the database is unavailable"))
+        await asks()
+        private_mongodb.thaw()
+
+
+@pytest.mark.parametrize(
+    ("settings", "rule"),
+    [
+        ("all", "must be a JSON object"),
+        (json.loads("[" * 25 + "]" * 25), "must be a JSON object"),
+        ({"a": json.loads("[" * 25 + "]" * 25)}, "must be nested at most 20 deep"),
+    ],
+)
+@pytest.mark.gen_test
+async def test_what_are_no_managed_settings_is_refused(running, settings, rule):
+    status, answer = await set_policy(running, "everyone", {"managed_settings": settings})
+    assert (status, answer["validations"]) == (400, [{"field": "managed_settings", "detail": rule}])
 
 
 @pytest.mark.gen_test
