@@ -76,7 +76,7 @@ async def terminal(client, *command):
 
 
 @pytest.mark.gen_test(timeout=150)
-async def test_it_signs_in_and_calls(running, client, url, machine):
+async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, url, machine):
     claude = program("@anthropic-ai", "claude-code-*/claude")
     folder = {"projects": {str(client.work): {"hasTrustDialogAccepted": True}}}
     client.configure(".claude.json", json.dumps({"hasCompletedOnboarding": True, "theme": "dark"} | folder))
@@ -94,11 +94,16 @@ async def test_it_signs_in_and_calls(running, client, url, machine):
             await asyncio.sleep(0.2)
             if "enterpriseGateway" in (client.home / kept).read_text():
                 break
+    managed = {"permissions": {"deny": ["WebFetch"]}, "companyAnnouncements": ["Tag your calls."]}
+    policy = json.dumps({"managed_settings": managed}).encode()
+    kept_policy = await running.request("PUT", "/api/v2/aibridge/policies/everyone", headers, policy)
+    assert kept_policy.status == 200
     running.upstream.scripts[:] = answers.messages("Bash", {"command": COMMAND, "description": "Make it"}, MODEL)
     output = await client.run(
         *(*machine, claude, "-p", PROMPT, "--model", MODEL, "--allowedTools", "Bash"),
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
     )
     assert output == f"{ANSWER}\n"
+    assert json.loads((client.home / ".claude/remote-settings.json").read_text()) == managed
     made = (await running.get("/api/v2/aibridge/users/me/tokens"))[1]["results"][0]
     assert (made["name"], made["revoked_at"], made["id"] == running.identity.token_id) == ("Claude Code", None, False)
