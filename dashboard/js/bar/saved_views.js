@@ -28,10 +28,10 @@ export function SavedViews({ route, user }) {
   return html`
     <div class="saved flow">
       <${Menu} open=${open} onOpen=${setOpen}>
+        <button type="button" class="plain" onClick=${() => (setOpen(false), openDialog("save"))}>Save what is shown</button>
         <${Pending} data=${list.data} error=${list.error} retry=${list.reload} />
         ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet.</p>`}
         ${list.data?.results.length > 0 && html`<ul>${inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} onDialog=${openDialog} onChosen=${() => setOpen(false)} />`)}</ul>`}
-        <button type="button" class="plain" onClick=${() => (setOpen(false), openDialog("save"))}>Save what is shown</button>
       <//>
       <span class="done" role="status">${message}</span>
       ${dialog?.what === "save" && html`<${ViewDialog} title="Save view" shown=${shown} save=${(fields) => send("POST", "views", fields)} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
