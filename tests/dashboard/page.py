@@ -48,8 +48,20 @@ FIND = """
 # is kept in mind.
 FIND_STILL = f"""{FIND}
     if (!found) return done(null)
+    window.unguard?.()
     window.wasHit = false
     found.addEventListener("click", () => {{ window.wasHit = true }}, {{capture: true, once: true}})
+    // What has moved into its place at the last moment is not pressed.
+    const kinds = ["pointerdown", "mousedown", "pointerup", "mouseup", "click"]
+    let missed = false
+    const guard = (event) => {{
+        if (event.type === "pointerdown") missed = !found.contains(event.target)
+        if (!missed) return
+        event.preventDefault()
+        event.stopImmediatePropagation()
+    }}
+    for (const kind of kinds) addEventListener(kind, guard, {{capture: true}})
+    window.unguard = () => {{ for (const kind of kinds) removeEventListener(kind, guard, {{capture: true}}) }}
     found.scrollIntoView({{block: "nearest"}})
     const middle = () => {{
         const {{x, y, width, height}} = found.getClientRects()[0] ?? {{}}
@@ -57,9 +69,13 @@ FIND_STILL = f"""{FIND}
     }}
     const before = String(middle())
     const stands = () => String(middle()) === before && found.contains(document.elementFromPoint(...middle()))
-    requestAnimationFrame(() => requestAnimationFrame(() => done(stands() ? middle() : null)))"""
+    const answer = () => {{
+        if (!stands()) window.unguard()
+        done(stands() ? middle() : null)
+    }}
+    requestAnimationFrame(() => requestAnimationFrame(answer))"""
 # Whether the click hit it: it may have moved at the last moment. Where it led to another document, nothing is known of it.
-WAS_HIT = "return window.wasHit !== false"
+WAS_HIT = "window.unguard?.(); return window.wasHit !== false"
 # What a browser says of every answer that is no success, beside what the page says.
 FAILED_REQUEST = "Failed to load resource: the server responded with a status of "
 
