@@ -77,7 +77,7 @@ def released(version):
 
 
 def extended(version):
-    """The same as a later version may write it: with a field that this one does not know in each document and its parts."""
+    """What a version wrote, as a later one may: each document and its parts have a field that nobody knows."""
     return {name: [_extended(one) for one in documents] for name, documents in released(version).items()}
 
 

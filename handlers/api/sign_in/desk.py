@@ -113,7 +113,7 @@ class SettingsHandler(BridgeHandler):
         """Respond with what the policies of the user say; 304 if the client has it, 404 if no policy says anything."""
         identity = await self.authenticate(self.read_credentials())
         self.set_header("Cache-Control", "private, no-cache")
-        book_of(self.bridge)
+        book_of(self.bridge)  # 503 while they were not read: a 404 would mean that there are none
         effective = self.bridge.policies.find(identity)
         settings = effective.managed_settings if effective else None
         if settings is None:
