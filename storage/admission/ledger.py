@@ -17,8 +17,9 @@ whether half of the limit was used then.
 A change takes effect once, however often it is sent, and only within `GRANT_MS` of the time for which it was made. So one
 that was given up and arrives late does nothing, and an answer that was lost is found in the document.
 
-Entries may count longer than a window, never shorter: those of a long log are merged at the latest of their times, and when
-another member of the replica set became primary, all times move by the largest difference of clocks, up to the present.
+Entries may count longer than a window, never shorter: those of one millisecond, and those of one part of a window in a long
+log, are merged at the latest of their times, and when another member of the replica set became primary, all times move by
+the largest difference of clocks, up to the present.
 """
 
 from __future__ import annotations
@@ -363,7 +364,10 @@ def _living(*, has_dead: bool) -> Any:
 
 
 def _logged(kind: LimitKind, window: int, more: Any) -> Any:
-    """The log with one more entry, if that is of something."""
+    """The log with one more entry, if that is of something.
+
+    No two entries have one time, as what was granted at a time is given back by that time.
+    """
     if kind is LimitKind.BUDGET:
         total = {"$add": ["$$used", more]}
         return {"$cond": [{"$gt": [total, 0]}, [{"at": "$$now", "n": total}], []]}
@@ -376,11 +380,12 @@ def _logged(kind: LimitKind, window: int, more: Any) -> Any:
     }
     size = {"$size": "$$kept"}
     is_full = {"$gte": [size, MAX_ENTRIES]}
+    is_merged = {"$or": [{"$eq": [{"$last": "$$kept.at"}, "$$now"]}, {"$and": [is_full, same]}]}
     last = {"at": "$$now", "n": {"$add": [{"$last": "$$kept.n"}, more]}}
-    but_last = {"$slice": ["$$kept", 0, {"$max": [1, {"$subtract": [size, 1]}]}]}
+    but_last = {"$cond": [{"$gt": [size, 1]}, {"$slice": ["$$kept", 0, {"$max": [1, {"$subtract": [size, 1]}]}]}, []]}
     merged = {"$concatArrays": [but_last, [last]]}
     appended = {"$concatArrays": ["$$kept", [{"at": "$$now", "n": more}]]}
-    longer = {"$cond": [{"$and": [is_full, same]}, merged, appended]}
+    longer = {"$cond": [is_merged, merged, appended]}
     return {"$cond": [{"$gt": [more, 0]}, longer, "$$kept"]}
 
 

@@ -88,6 +88,18 @@ async def now_of(database):
 
 
 @pytest.mark.gen_test
+async def test_what_one_server_gives_back_is_not_taken_from_another_in_the_same_millisecond(database):
+    limit, now = rate(100), await now_of(database)
+    two = [LedgerChange(server, 1, limit, limit.maximum, wanted=3) for server in ("ada", "bob")]
+    statements = [statement_of(change, now, "a:1") for change in two]  # one command has one time
+    await database._database.command("update", "limit_ledgers", updates=statements)
+    at = (await database.limit_ledgers.find_one({}))["members"]["bob"]["at"]
+    back = LedgerChange("bob", 2, limit, limit.maximum, returned=((at, 3),))
+    await database._database.command("update", "limit_ledgers", updates=[statement_of(back, now, "a:1")])
+    assert (await database.limit_ledgers.find_one({}))["log"] == [{"at": at, "n": 3}]
+
+
+@pytest.mark.gen_test
 async def test_a_long_log_takes_little_room_and_counts_no_shorter(database):
     limit, total = tokens(10**9), 0
     for number in range(1, 3 * MAX_ENTRIES):

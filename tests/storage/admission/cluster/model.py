@@ -50,7 +50,7 @@ def changed(document, change, now, about, clock):
         log = [(now, used + more)] if used + more else []
     elif more and kind is not LimitKind.CONCURRENCY:
         grain = max(1, window_of(limit) // MAX_ENTRIES)
-        if len(log) >= MAX_ENTRIES and now // grain == log[-1][0] // grain:
+        if log and (log[-1][0] == now or (len(log) >= MAX_ENTRIES and now // grain == log[-1][0] // grain)):
             more += log.pop()[1]
         log.append((now, more))
     held = change.held + granted * (kind is not LimitKind.RATE)
