@@ -103,6 +103,11 @@ class Member(NamedTuple):
     at: int = 0
     busy: bool = False
 
+    @classmethod
+    def of(cls, document: Document) -> Member:
+        """What a document says. A later version may say more."""
+        return cls(**{name: document[name] for name in cls._fields if name in document})
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
@@ -115,7 +120,7 @@ class Ledger:
     def of(cls, document: Document) -> Ledger:
         """The ledger of a document."""
         log = sorted((one["at"], one["n"]) for one in document.get("log", ()))
-        return cls(log, {name: Member(**one) for name, one in document.get("members", {}).items()})
+        return cls(log, {name: Member.of(one) for name, one in document.get("members", {}).items()})
 
     def counted(self, span: Span) -> Ledger:
         """The ledger with the entries alone that count."""

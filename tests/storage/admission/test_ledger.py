@@ -16,6 +16,7 @@ from storage.admission.ledger import (
     MS,
     Ledger,
     LedgerChange,
+    Member,
     Use,
     name_of,
     span_of,
@@ -97,6 +98,11 @@ async def test_what_one_server_gives_back_is_not_taken_from_another_in_the_same_
     back = LedgerChange("bob", 2, limit, limit.maximum, returned=((at, 3),))
     await database._database.command("update", "limit_ledgers", updates=[statement_of(back, now, "a:1")])
     assert (await database.limit_ledgers.find_one({}))["log"] == [{"at": at, "n": 3}]
+
+
+def test_a_ledger_may_say_more_than_this_version_knows():
+    document = {"members": {"ada": {"number": 1, "held": 2, "unknown": 3}}}
+    assert Ledger.of(document).members == {"ada": Member(1, 2)}
 
 
 @pytest.mark.gen_test
