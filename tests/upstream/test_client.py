@@ -25,7 +25,6 @@ from upstream.client import (
     UpstreamTruncatedError,
     UpstreamUnreachableError,
 )
-from upstream.response import MAX_HEADER_LINE_BYTES, MAX_HEADERS
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 
@@ -59,18 +58,6 @@ async def failure(asked: Awaitable[object]) -> Exception | None:
 
 
 @pytest.mark.gen_test
-async def test_a_request_arrives_as_it_was_given_and_nothing_is_added(upstream, client):
-    upstream.play(HEAD + b"Content-Length: 2\r\nX-Multi: a\r\nX-Multi: b\r\n\r\nhi")
-    headers = [("X-One", "1"), ("X-One", "2"), ("X-Text", "caf\xc3\xa9")]
-    response = await client.open("POST", upstream.url + "v1/a%2Fb?q=%20x&&y=1", headers, b'{ "b":1 }')
-    assert (response.status, response.reason, await read_all(response)) == (200, "OK", b"hi")
-    assert [value for name, value in response.headers if name == "X-Multi"] == ["a", "b"]
-    request = upstream.requests[0]
-    assert (request.method, request.target, request.body) == ("POST", "/v1/a%2Fb?q=%20x&&y=1", b'{ "b":1 }')
-    assert [pair for pair in request.headers if pair[0] != "Host"] == [*headers, ("Content-Length", "9")]
-
-
-@pytest.mark.gen_test
 async def test_only_a_new_connection_says_how_long_it_took_to_make(upstream, client):
     upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
     made = []
@@ -85,28 +72,11 @@ async def test_only_a_new_connection_says_how_long_it_took_to_make(upstream, cli
 
 
 @pytest.mark.gen_test
-async def test_bytes_are_handed_over_as_they_come_and_are_not_decompressed(upstream, client):
-    gate = asyncio.Event()
-    upstream.play(HEAD + b"Content-Encoding: gzip\r\nContent-Length: 6\r\n\r\nabc", gate, b"def")
-    response = await client.open("GET", upstream.url, [], b"")
-    assert await read_piece(response) == b"abc"
-    gate.set()
-    assert await read_piece(response) == b"def"
-    assert await read_piece(response) == b""
-
-
-@pytest.mark.gen_test
 async def test_a_redirect_is_an_answer_like_any_other(upstream, client):
     upstream.play(b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n")
     response = await client.open("GET", upstream.url, [], b"")
     assert (response.status, response.header("location")) == (302, "http://elsewhere/")
     response.close()
-
-
-@pytest.mark.gen_test
-async def test_a_closed_port_is_unreachable(client):
-    with pytest.raises(UpstreamNotReachedError, match=r"^no connection to the provider: it refused the connection$"):
-        await client.open("GET", "http://127.0.0.1:1/", [], b"")
 
 
 @pytest.mark.gen_test
@@ -173,55 +143,6 @@ async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(upst
     assert outcomes[200]
 
 
-HEADS = {
-    "not HTTP": b"SSH-2.0-OpenSSH_9.2\r\n\r\n",
-    "many headers": b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(2 * MAX_HEADERS)),
-    "long value": b"HTTP/1.1 200 OK\r\nX: " + b"y" * (MAX_HEADER_LINE_BYTES + 1),
-    "long name": b"HTTP/1.1 200 OK\r\n" + b"y" * (MAX_HEADER_LINE_BYTES + 1),
-    "long reason": b"HTTP/1.1 200 " + b"y" * (MAX_HEADER_LINE_BYTES + 1),
-    "long folded value": b"HTTP/1.1 200 OK\r\nX: y\r\n" + b" y\r\n" * MAX_HEADER_LINE_BYTES,
-}
-UNREADABLE = "the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
-
-
-@pytest.mark.gen_test
-async def test_a_head_that_cannot_be_read_or_does_not_end_is_unreachable_at_once(upstream):
-    client = UpstreamClient(connect_timeout=2, idle_timeout=600)
-    upstream.scripts = [[head, asyncio.Event()] for head in HEADS.values()]
-    told = {name: str(await failure(client.open("GET", upstream.url, [], b""))) for name in HEADS}
-    assert told == dict.fromkeys(HEADS, UNREADABLE)
-    for request in upstream.requests:
-        await request.closed.wait()
-    await client.close()
-
-
-ENDLESS = {
-    "many trailers": b"0\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(2 * MAX_HEADERS)),
-    "a long trailer": b"0\r\nX: " + b"y" * 2 * MAX_HEADER_LINE_BYTES,
-    "a long chunk extension": b"3;" + b"x" * 2**20,
-    "a long chunk size": b"0" * 2**20,
-}
-
-
-@pytest.mark.gen_test
-async def test_what_goes_on_behind_a_body_or_within_its_framing_is_cut(upstream, impatient):
-    gate = asyncio.Event()
-    upstream.scripts = [
-        [HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", gate, endless, asyncio.Event()]
-        for endless in ENDLESS.values()
-    ]
-    responses = [await impatient.open("GET", upstream.url, [], b"") for _ in ENDLESS]
-    assert [await read_piece(response) for response in responses] == [b"abc"] * len(ENDLESS)
-    gate.set()
-    told = dict(zip(ENDLESS, await asyncio.gather(*(failure(read_piece(one)) for one in responses)), strict=True))
-    assert {name: isinstance(error, UpstreamTruncatedError | UpstreamTimeoutError) for name, error in told.items()} == (
-        dict.fromkeys(ENDLESS, True)
-    )
-    for response, request in zip(responses, upstream.requests, strict=True):
-        response.close()
-        await request.closed.wait()
-
-
 @for_each("body", [b"", b"{}"])
 @pytest.mark.gen_test
 async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(upstream, body):
@@ -251,30 +172,6 @@ async def test_a_body_that_is_cut_is_truncated_after_its_bytes(upstream, client)
             gate.set()
             assert type(await failure(read_all(response))) is UpstreamTruncatedError, (framed, end)
             response.close()
-
-
-@pytest.mark.gen_test
-async def test_silence_before_the_head_and_in_the_body_is_a_timeout(upstream, impatient):
-    upstream.play(asyncio.Event())
-    with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
-        await impatient.open("GET", upstream.url, [], b"")
-    upstream.scripts.clear()
-    upstream.play(HEAD + b"Content-Length: 10\r\n\r\nabc", asyncio.Event())
-    response = await impatient.open("GET", upstream.url, [], b"")
-    assert await read_piece(response) == b"abc"
-    with pytest.raises(UpstreamTimeoutError):
-        await read_piece(response)
-    response.close()
-
-
-@on_both_loops
-@pytest.mark.gen_test
-async def test_a_cancelled_request_closes_its_connection(upstream, client):
-    upstream.play(asyncio.Event())
-    task = asyncio.create_task(client.open("GET", upstream.url, [], b""))
-    request = await upstream.request()
-    task.cancel()
-    await request.closed.wait()
 
 
 class Deaf(asyncio.Protocol):
@@ -345,123 +242,6 @@ async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(u
         upstream.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
         assert isinstance(await failure(client.open("GET", upstream.url, [], b"")), UpstreamUnreachableError), coding
         await upstream.requests[0].closed.wait()
-
-
-@pytest.mark.gen_test
-async def test_an_answer_in_chunks_is_read_however_that_is_written(upstream, client):
-    for coding in "chunked", "Chunked", " chunked ":
-        upstream.forget()
-        upstream.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
-        response = await client.open("GET", upstream.url, [], b"")
-        assert await read_piece(response) == b"hi", coding
-        response.close()
-
-
-SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n"
-HEADERS = [("Connection", "Upgrade"), ("Upgrade", "echo")]
-
-
-class EchoServer:
-    """Changes to a protocol in which everything comes back in capitals; reads when its gate is open."""
-
-    def __init__(self, first=b""):
-        self.first = first
-        self.gate = asyncio.Event()
-        self.writers = []
-        self.served = asyncio.Semaphore(0)
-
-    async def start(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1024)
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/x"
-
-    async def _serve(self, reader, writer):
-        self.writers.append(writer)
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(SWITCHED + self.first)
-        await self.gate.wait()
-        with suppress(ConnectionError):
-            while data := await reader.read(65536):
-                writer.write(data.upper())
-                await writer.drain()
-        writer.close()
-        self.served.release()
-
-    async def stop(self):
-        self._server.close()
-        self.gate.set()
-        for writer in self.writers:
-            writer.transport.abort()
-        for _ in self.writers:
-            await self.served.acquire()
-        await self._server.wait_closed()
-
-
-@pytest.fixture
-def echo(io_loop):
-    async def make():
-        return EchoServer(b"hello ")
-
-    server = io_loop.run_sync(make)
-    server.url = io_loop.run_sync(server.start)
-    yield server
-    io_loop.run_sync(server.stop)
-
-
-async def read(response, size):
-    """That many bytes of what comes."""
-    pieces = []
-
-    def take(piece):
-        pieces.append(piece)
-        return sum(map(len, pieces)) < size
-
-    while sum(map(len, pieces)) < size and not await response.stream_to(take):
-        pass
-    return b"".join(pieces)
-
-
-@pytest.mark.gen_test
-async def test_after_the_change_bytes_go_both_ways_as_they_are(client, echo):
-    echo.gate.set()
-    response = await client.open("GET", echo.url, HEADERS, b"", upgrades=True)
-    assert (response.status, response.header("Upgrade"), await read(response, 6)) == (101, "echo", b"hello ")
-    await response.send(b"one\r\n\r\n")
-    assert await read(response, 7) == b"ONE\r\n\r\n"
-    echo.writers[0].write_eof()
-    assert await response.stream_to(lambda _: True)
-    response.close()
-    await response.send(b"nobody reads this")
-
-
-@pytest.mark.gen_test
-async def test_what_the_other_side_does_not_read_is_waited_for(client, echo):
-    response = await client.open("GET", echo.url, HEADERS, b"", upgrades=True)
-    assert await read(response, 6) == b"hello "
-    data = b"x" * 16 * 1024 * 1024
-    sending = asyncio.create_task(response.send(data))
-    await asyncio.sleep(0)
-    assert not sending.done()
-    echo.gate.set()
-    assert await read(response, len(data)) == data.upper()
-    await sending
-    response.close()
-
-
-@pytest.mark.gen_test
-async def test_a_connection_that_breaks_while_something_is_sent_is_told(client, echo):
-    response = await client.open("GET", echo.url, HEADERS, b"", upgrades=True)
-    sending = asyncio.create_task(response.send(b"x" * 16 * 1024 * 1024))
-    await asyncio.sleep(0)
-    echo.writers[0].transport.abort()
-    with pytest.raises(UpstreamTruncatedError):
-        await sending
-    response.close()
-
-
-@pytest.mark.gen_test
-async def test_a_change_that_nobody_asked_for_is_no_answer(client, echo):
-    with pytest.raises(UpstreamUnreachableError, match="did not answer in HTTP"):
-        await client.open("GET", echo.url, [], b"")
 
 
 @pytest.mark.gen_test

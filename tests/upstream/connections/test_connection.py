@@ -14,8 +14,6 @@ from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
 from upstream.client import (
     UpstreamClient,
-    UpstreamNotReachedError,
-    UpstreamTimeoutError,
     UpstreamTruncatedError,
     UpstreamUnreachableError,
 )
@@ -90,113 +88,6 @@ async def test_an_unread_answer_takes_bounded_memory_and_comes_whole(provider, c
     assert response._connection is None
     assert await read_all(await client.open("GET", provider.url, [], b"")) == block * 200
     assert len(provider.connections) == 1
-
-
-@pytest.mark.gen_test
-async def test_what_was_held_when_a_connection_was_closed_is_read_and_then_the_end_is_told(provider, client):
-    provider.play(OK + b"Content-Length: %d\r\n\r\n" % 10**7, b"x" * (10**7 - 1), asyncio.Event())
-    response = await client.open("GET", provider.url, [], b"")
-    await provider.stalled()
-    held = response._response.size
-    await client.close()
-    assert len(await read_piece(response)) == held > READ_BUFFER_BYTES
-    with pytest.raises(UpstreamTruncatedError):
-        await read_piece(response)
-    response.close()
-
-
-async def pouring(provider, client, on_chunk):
-    """A response whose body is waited for, and its connection."""
-    provider.play(CHUNKED, asyncio.Event())
-    response = await client.open("GET", provider.url, [], b"")
-    stream_to = asyncio.create_task(response.stream_to(on_chunk))
-    await until(lambda: response._connection._on_chunk is not None)
-    return response, stream_to, response._connection
-
-
-@pytest.mark.gen_test
-async def test_a_piece_is_handed_over_in_the_turn_in_which_it_comes_and_wakes_nobody(provider, client):
-    taken = []
-    _, stream_to, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
-    waiter = connection._waiter
-    connection.data_received(b"3\r\nabc\r\n")
-    connection.data_received(b"3\r\nd")
-    assert (taken, waiter.done()) == ([b"abc", b"d"], False)
-    connection.data_received(b"ef\r\n0\r\n\r\n")
-    assert taken == [b"abc", b"d", b"ef"]
-    assert await stream_to
-
-
-@pytest.mark.gen_test
-async def test_a_sink_that_takes_no_more_gets_nothing_until_it_asks_again(provider, client):
-    taken = []
-    response, stream_to, connection = await pouring(provider, client, taken.append)
-    for piece in b"abc", b"def", b"ghi":
-        connection.data_received(b"3\r\n%b\r\n" % piece)
-    assert taken == [b"abc"]
-    assert not await stream_to
-    connection.data_received(b"0\r\n\r\n")
-    assert (await read_piece(response), await read_piece(response)) == (b"defghi", b"")
-
-
-@pytest.mark.gen_test
-async def test_each_piece_begins_a_new_wait_whichever_way_it_is_handed_over(provider, client):
-    taken = []
-    _, stream_to, connection = await pouring(provider, client, lambda piece: taken.append(piece) is None)
-    for parts in [b"3\r\nabc\r\n"], [b"3\r\n", b"def\r\n"]:  # the second wakes who pours before there is a piece
-        connection._idle._when = 0.0
-        for part in parts:
-            connection.data_received(part)
-        number = len(taken)
-        await until(lambda: connection._on_chunk is not None)
-        assert connection._idle._when > 0
-    assert (taken, number) == ([b"abc", b"def"], 1)
-    connection.data_received(b"0\r\n\r\n")
-    assert await stream_to
-
-
-@pytest.mark.parametrize("last", [b"", b"0\r\n\r\n"])
-@pytest.mark.gen_test
-async def test_what_a_sink_raises_is_told_to_who_pours_and_nothing_more_is_read(provider, client, last):
-    def fail(_piece):
-        raise KeyError("sink")
-
-    response, stream_to, connection = await pouring(provider, client, fail)
-    connection.data_received(b"3\r\nabc\r\n" + last)
-    with pytest.raises(KeyError, match="sink"):
-        await stream_to
-    assert not connection.usable
-    response.close()
-
-
-@pytest.mark.parametrize("last", [b"", b"0\r\n\r\n"])
-@pytest.mark.gen_test
-async def test_a_piece_for_a_sink_that_is_given_up_in_that_turn_does_no_harm(provider, client, last):
-    taken = []
-    response, stream_to, connection = await pouring(provider, client, taken.append)
-    stream_to.cancel()
-    connection.data_received(b"3\r\nabc\r\n" + last)
-    with pytest.raises(asyncio.CancelledError):
-        await stream_to
-    response.close()
-    assert taken == [b"abc"]
-
-
-@pytest.mark.parametrize("end", [CLOSE, RESET])
-@pytest.mark.gen_test
-async def test_what_came_before_the_end_is_read_before_it_is_told(provider, client, end):
-    gate = asyncio.Event()
-    provider.play(CHUNKED + b"3\r\nabc\r\n", gate, end)
-    response = await client.open("GET", provider.url, [], b"")
-    gate.set()
-    await until(lambda: not client._connections._open)
-    assert await read_piece(response) == b"abc"
-    for _ in range(2):
-        with pytest.raises(
-            UpstreamTruncatedError, match=r"^the provider closed the connection before its response was complete$"
-        ):
-            await read_piece(response)
-    response.close()
 
 
 @pytest.mark.gen_test
@@ -351,46 +242,6 @@ async def test_a_body_that_is_taken_slowly_may_take_longer_than_the_idle_timeout
     await client.close()
 
 
-class Announcing(Scripted):
-    """Announces a response a few times within the idle timeout, as long as there is somebody to hear it."""
-
-    announced = 0
-
-    def data_received(self, data):
-        if not self.transport.is_closing():
-            self.announced += 1
-            self.transport.write(self.response)
-            asyncio.get_running_loop().call_later(0.05, self.data_received, data)
-
-
-@pytest.mark.gen_test
-async def test_an_announced_answer_is_waited_for_twice_the_idle_timeout(scripted):
-    client = UpstreamClient(connect_timeout=5, idle_timeout=0.2)
-    one, url = await scripted(b"HTTP/1.1 103 Early Hints\r\n\r\n", reads=True, kind=Announcing)
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    with pytest.raises(UpstreamTimeoutError, match=r"^the provider sent nothing for longer than the idle timeout$"):
-        await client.open("GET", url, [], b"")
-    assert loop.time() - began > 1.5 * 0.2
-    assert one.announced <= 5 * 0.2 / 0.05  # on a machine that is busy with other things it is fewer times
-    await client.close()
-
-
-@pytest.mark.gen_test
-async def test_a_connection_that_is_closed_when_it_was_just_made_is_not_asked(client, provider, monkeypatch):
-    connect = client._connections.connect
-
-    async def closed(origin):
-        connection, connecting = await connect(origin)
-        connection.abort()
-        return connection, connecting
-
-    monkeypatch.setattr(client._connections, "connect", closed)
-    with pytest.raises(UpstreamNotReachedError, match=r"^the provider closed the connection before the request$"):
-        await client.open("POST", provider.url, [], b"{}")
-    assert provider.requests == []
-
-
 @pytest.mark.gen_test
 async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbage(provider, client):
     gc.collect()
@@ -407,12 +258,3 @@ async def test_what_was_answered_or_closed_is_let_go_without_a_search_for_garbag
         await until(lambda: not held())
     finally:
         gc.enable()
-
-
-@pytest.mark.gen_test
-async def test_whatever_hangs_up_leaves_nothing_behind(provider, client):
-    for script in ([RESET], [CLOSE], [OK, CLOSE], [OK + b"X: y", RESET]):
-        provider.scripts = [script]
-        with pytest.raises(UpstreamUnreachableError):
-            await client.open("POST", provider.url, [], b"{}")
-        await until(lambda: not client._connections._open)

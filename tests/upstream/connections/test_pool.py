@@ -14,7 +14,7 @@ from tests.fake_upstream import CLOSE, FakeUpstream
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
-from upstream.client import UpstreamClient, UpstreamNotReachedError, UpstreamTimeoutError, UpstreamTruncatedError
+from upstream.client import UpstreamClient, UpstreamNotReachedError, UpstreamTruncatedError
 from upstream.connections.network import locate
 from upstream.connections.pool import Connections
 
@@ -73,17 +73,6 @@ async def test_a_connection_that_was_kept_for_too_long_is_not_used(provider, cli
     assert len(provider.connections) == 2
 
 
-@pytest.mark.gen_test
-async def test_connections_are_kept_apart_by_where_they_lead(provider, client):
-    provider.play(HI)
-    for name in ("127.0.0.1", "localhost", "127.0.0.1", "localhost"):
-        await send(client, provider.url.replace("127.0.0.1", name))
-    assert [request.header("Host")[0].partition(":")[0] for request in provider.requests] == [
-        *("127.0.0.1", "localhost", "127.0.0.1", "localhost")
-    ]
-    assert len(provider.connections) == 2
-
-
 @pytest.fixture
 def accepting(io_loop):
     """A socket that accepts, and what reads a request of it and answers without the event loop between."""
@@ -122,20 +111,6 @@ async def test_a_kept_connection_on_which_something_happened_is_closed(accepting
     await until(lambda: not client._connections._open)
     assert not any(client._connections._idle.values())
     first.close()
-
-
-@pytest.mark.gen_test
-async def test_closing_ends_what_is_kept_and_what_is_under_way(provider):
-    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
-    provider.scripts = [[HI], [OK + b"Content-Length: 10\r\n\r\nabc", asyncio.Event()]]
-    under_way = [await client.open("POST", provider.url, [], b"{}") for _ in range(2)][1]
-    assert await read_piece(under_way) == b"abc"
-    await client.close()
-    with pytest.raises(UpstreamTruncatedError):
-        await read_piece(under_way)
-    for request in provider.requests:
-        await request.closed.wait()
-    await client.close()
 
 
 @pytest.mark.gen_test
@@ -237,17 +212,6 @@ async def test_tls_that_does_not_come_about_in_time_is_not_asked(accepting):
     client = UpstreamClient(connect_timeout=0.1, idle_timeout=5)
     with pytest.raises(UpstreamNotReachedError, match=r"^the provider did not accept a connection in time$"):
         await client.open("POST", f"https://127.0.0.1:{accepting.getsockname()[1]}/", [], b"{}")
-    await client.close()
-
-
-@pytest.mark.gen_test
-async def test_silence_behind_tls_is_a_timeout(tls_provider, trusted):  # noqa: F811 - the fixture
-    client = UpstreamClient(connect_timeout=5, idle_timeout=0.1)
-    tls_provider.play(asyncio.Event())
-    with pytest.raises(UpstreamTimeoutError):
-        await client.open("POST", tls_provider.url, [], b"{}")
-    request = await tls_provider.request()
-    await request.closed.wait()
     await client.close()
 
 

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.bridge import until
 from tests.cases import for_each
 from tests.upstream.openid.stand_in import StandIn
 from tests.upstream.openid.tokens import NOW, private_key, published, signed
@@ -95,21 +94,6 @@ def test_no_text_of_a_client_has_its_secret():
 
 
 @pytest.mark.gen_test
-async def test_documents_are_fetched_once_an_hour(make, stand_in, clock):
-    def fetched():
-        return [path for path in stand_in.paths if path in {"/keys", "/.well-known/openid-configuration"}]
-
-    openid = make()
-    for _ in range(3):
-        await sign_in(openid, stand_in)
-    assert stand_in.paths.count("/keys") == stand_in.paths.count("/.well-known/openid-configuration") == 1
-    clock.now += provider.FRESH_SECONDS
-    await sign_in(openid, stand_in)
-    await until(lambda: len(fetched()) == 4)
-    assert stand_in.paths.count("/keys") == stand_in.paths.count("/.well-known/openid-configuration") == 2
-
-
-@pytest.mark.gen_test
 async def test_a_new_key_is_fetched_when_a_token_is_signed_with_it(make, stand_in):
     openid = make()
     await sign_in(openid, stand_in)
@@ -189,13 +173,6 @@ async def test_a_provider_that_is_slow_is_given_up(make, stand_in, monkeypatch):
     released.set()
 
 
-@pytest.mark.gen_test
-async def test_a_provider_that_cannot_be_reached_is_told(make, stand_in):
-    await stand_in.stop()
-    with pytest.raises(ProviderUnavailableError, match="no connection to the provider"):
-        await make().begin("", REDIRECT)
-
-
 def userinfo(stand_in, status=200, **claims):
     def prepare():
         stand_in.responses["/me"] = (status, json.dumps(claims).encode())
@@ -220,12 +197,6 @@ async def test_claims_that_are_empty_in_the_token_hide_none_of_those_asked_for(m
     assert (found.subject, found.groups, found.role) == ("s", ("research",), "owner")
     with pytest.raises(NotAllowedError, match="oidc-assume-verified"):
         await sign_in(make(**rules), stand_in, lambda: prepare(**told))
-
-
-@pytest.mark.gen_test
-async def test_they_are_not_asked_for_where_the_token_has_them(make, stand_in):
-    await sign_in(make(), stand_in)
-    assert "/me" not in stand_in.paths
 
 
 @for_each(

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 
 from intercept.catalog import ANTHROPIC, BEDROCK, GEMINI, OPENAI
 from tests.cases import for_each
-from upstream.credentials.access import Credential, credential_hint
+from upstream.credentials.access import credential_hint
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import MAX_WEIGHT, Provider, find_fault, find_order, without_credentials
 from upstream.routes import Route
@@ -65,14 +64,6 @@ def test_the_upstream_url_keeps_path_and_query_as_sent(type_, base_url, path, qu
     assert Provider("p", ProviderType(type_), base_url).url(path, query) == url
 
 
-def test_the_demo_provider_and_vllm_serve_both_dialects():
-    for kind in (ProviderType.DEMO, ProviderType.VLLM):
-        provider = Provider("p", kind, "http://127.0.0.1:1/")
-        assert [route.dialect for route in provider.find_routes("/v1/chat/completions")] == [OPENAI]
-        for path in ("/v1/messages", "/v1/messages/count_tokens"):
-            assert [route.dialect for route in provider.find_routes(path)] == [ANTHROPIC]
-
-
 def test_a_provider_refuses_in_its_own_dialect_and_the_demo_in_that_of_the_path():
     for path in ("/v1/messages/batches", "/messages", "/v1/v1/messages", "/api/x", "/v1/files", "/"):
         guessed = ANTHROPIC if "messages" in path or "api" in path else OPENAI
@@ -114,14 +105,6 @@ def test_a_path_leads_to_the_own_project_and_names_it_where_no_key_does():
     ]
     assert [fault(express, path) for path in (inside, outside, model)] == ["", "", ""]
     assert express.dialect_of(f"/v1{model}x") is GEMINI
-
-
-def test_a_provider_expects_what_its_type_does_unless_it_is_set_otherwise():
-    azure = Provider("a", ProviderType.AZURE, "https://a.openai.azure.com/")
-    assert (azure.expects, replace(azure, credential=Credential.BEARER).expects) == (
-        Credential.API_KEY,
-        Credential.BEARER,
-    )
 
 
 @for_each(
@@ -190,13 +173,6 @@ def test_a_provider_never_shows_its_keys():
 NAMES = st.lists(st.text("abc-", min_size=1, max_size=8), min_size=1, max_size=6, unique=True)
 WEIGHTS = NAMES.flatmap(lambda names: st.fixed_dictionaries({name: st.integers(0, MAX_WEIGHT) for name in names}))
 SESSIONS = [f"session-{number}" for number in range(4000)]
-
-
-@given(weights=WEIGHTS, session=st.text(max_size=40))
-def test_each_provider_is_asked_once_and_a_session_keeps_its_order(weights, session):
-    order = find_order(weights, session)
-    assert sorted(order) == sorted(weights)
-    assert find_order(dict(weights), session) == order
 
 
 @given(weights=WEIGHTS, session=st.text(max_size=40))

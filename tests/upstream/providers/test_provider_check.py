@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.cases import for_each
-from tests.fake_upstream import CLOSE, FakeUpstream
+from tests.fake_upstream import CLOSE
 from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import CredentialError
 from upstream.providers.presets import ProviderType
@@ -102,13 +102,6 @@ async def test_a_credential_of_an_authorizer_that_is_refused_is_said_to_be(provi
     assert results == [CheckResult("", False, 401, "the provider refuses the key (401)")]
 
 
-@pytest.mark.gen_test
-async def test_an_authorizer_without_credential_says_why(provider, client):
-    results = await check(client, provider, ProviderType.BEDROCK, authorizer=FixedAuthorizer("the role is gone"))
-    assert results == [CheckResult("", False, None, "the role is gone")]
-    assert provider.requests == []
-
-
 @for_each(
     ("reason", "message"),
     [
@@ -175,25 +168,3 @@ async def test_a_list_that_is_cut_is_no_wrong_address(provider, client, status, 
     provider.play(b'HTTP/1.1 %d X\r\nContent-Length: 99\r\n\r\n{"data": [' % status, CLOSE)
     results = await check(client, provider, keys=KEYS[:1])
     assert results == [CheckResult(HINTS[0], False, status, message)]
-
-
-@pytest.fixture
-def over_tls(io_loop, server_tls):  # noqa: F811 - a fixture
-    provider = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
-@pytest.mark.gen_test
-async def test_a_provider_is_reached_by_tls(trusted, over_tls, client):  # noqa: F811 - a fixture
-    over_tls.play(models(2))
-    assert await check(client, over_tls) == [CheckResult("", True, 200, "reached; it lists 2 models", 2)]
-
-
-@pytest.mark.gen_test
-async def test_a_certificate_that_is_not_trusted_is_named(over_tls, client):
-    (result,) = await check(client, over_tls)
-    begins = "no connection to the provider: its certificate is not trusted ("
-    assert result == CheckResult("", False, None, result.message)
-    assert result.message.startswith(begins)
-    assert over_tls.requests == []
