@@ -58,23 +58,21 @@ class RecordAction(StrEnum):
     Attributes:
         code: Its code in a record.
         max_bytes: The maximum bytes of text in such an operation.
-        makes: Whether it makes the document where there is none.
     """
 
     code: bytes
     max_bytes: int
-    makes: bool
 
-    START = "start", b"s", START_BYTES, True
-    CHECKPOINT = "checkpoint", b"c", END_BYTES, False
-    END = "end", b"e", START_BYTES + END_BYTES, True
-    PRESUMED_END = "presumed end", b"p", START_BYTES + END_BYTES, True
+    START = "start", b"s", START_BYTES
+    CHECKPOINT = "checkpoint", b"c", END_BYTES
+    END = "end", b"e", START_BYTES + END_BYTES
+    PRESUMED_END = "presumed end", b"p", START_BYTES + END_BYTES
 
-    def __new__(cls, name: str, code: bytes, max_bytes: int, makes: bool) -> Self:
+    def __new__(cls, name: str, code: bytes, max_bytes: int) -> Self:
         """Make one of the above."""
         action = str.__new__(cls, name)
         action._value_ = name
-        action.code, action.max_bytes, action.makes = code, max_bytes, makes
+        action.code, action.max_bytes = code, max_bytes
         return action
 
     @property

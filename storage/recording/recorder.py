@@ -161,7 +161,7 @@ class Recorder:
         checkpoint["request_ids"] += websocket_ids(interception)
         if interception.requested_provider_name is not None:
             checkpoint |= {"provider": interception.provider, "provider_name": interception.provider_name}
-        self._outbox.enqueue(RecordOperation.of(RecordAction.CHECKPOINT, interception.id, checkpoint), optional=True)
+        self._outbox.enqueue(RecordOperation.of(RecordAction.CHECKPOINT, interception.id, checkpoint))
         return cost
 
     def set_providers(self, providers: Mapping[str, tuple[str, str]]) -> None:

@@ -1,11 +1,8 @@
-"""The operations of one server on their way to the database: a log on disk, and the tail of it in memory.
+"""The operations of one server on their way to the database: a log on disk, and what is written next in memory too.
 
-Every operation is appended to the log, the spool. The tail, which is written next, is in memory too. There a start waits a
-moment for its end, so that a short call is one write.
-
-When the database becomes unavailable or memory is full, memory is emptied: its operations are now in the spool alone. Its
-files are read in their order. Until all are, only operations that make a document are taken from memory: those need nothing
-before them (see `storage.recording.operations`).
+Every operation is appended to the log, the spool. In memory a start waits a moment for its end, so that a short call is one
+write. While the database is unavailable or memory is full, operations are in the spool alone. Its files are read in their
+order, between batches from memory: late operations do no harm (see `storage.recording.operations`).
 
 Operations that the spool does not take are in memory alone, within bounds. So are starts that wait for the database
 (`strict`).
@@ -23,7 +20,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from storage.recording.operations import RecordOperation
+from storage.recording.operations import RecordAction, RecordOperation
 from storage.recording.outbox.spool import Spool, SpoolError, SpoolFile
 
 
@@ -43,7 +40,6 @@ class PendingWrite(Struct, eq=False):
 
     Attributes:
         result: Set to None when it is durable, or to the reason why it is not; None if nothing waits.
-        optional: It may be dropped.
         tried: It was sent to the database before.
         file: Where the spool has it; None if it has not.
         due_at: When a start stops to wait for its end, in seconds of the event loop.
@@ -51,7 +47,6 @@ class PendingWrite(Struct, eq=False):
 
     operation: RecordOperation
     result: asyncio.Future[RecordingUnavailableError | None] | None = None
-    optional: bool = False
     tried: bool = False
     file: SpoolFile | None = None
     due_at: float = 0.0
@@ -68,8 +63,8 @@ class PendingWrite(Struct, eq=False):
 
     @property
     def urgent(self) -> bool:
-        """Whether it must be kept, as no caller would learn of its loss."""
-        return not self.optional and not self.waited_for
+        """Whether it must be kept: no caller would learn of its loss, and no later operation makes up for it."""
+        return self.operation.action is not RecordAction.CHECKPOINT and not self.waited_for
 
     def accept(self) -> None:
         """Set the result: it is durable."""
@@ -84,7 +79,7 @@ class PendingWrite(Struct, eq=False):
 
 
 TAIL_BYTES = 16 * 1024**2
-"""More than this in memory is left to the spool; where that fails, starts are refused and optional operations left out."""
+"""More than this in memory is left to the spool; where that fails, starts are refused and checkpoints left out."""
 
 MEMORY_BYTES = 2 * TAIL_BYTES
 """More than this in memory is lost, each time with an error in the log."""
@@ -99,97 +94,6 @@ START_SECONDS = 0.25
 GATHER_SECONDS = 0.25
 ENOUGH_RECORDS = 100
 """How long operations without a waiter are gathered into a batch, and the number that ends the wait."""
-
-
-class Tail:
-    """The operations in memory, in the order in which they may be written. A batch stays here while it is written.
-
-    Attributes:
-        size: The bytes of all of them, but for the batch that is being written.
-        batch: The writes that are being written.
-    """
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.batch: list[PendingWrite] = []
-        self._starts: OrderedDict[UUID, PendingWrite] = OrderedDict()
-        self._due: deque[PendingWrite] = deque()
-        self._pressing = asyncio.Event()
-
-    def __len__(self) -> int:
-        """How many there are, those being written included."""
-        return len(self.batch) + len(self._due) + len(self._starts)
-
-    def has_room(self, size: int, *, urgent: bool = False) -> bool:
-        """Whether there is room for this many more bytes."""
-        return self.size + size <= (MEMORY_BYTES if urgent else TAIL_BYTES)
-
-    def add_start(self, write: PendingWrite) -> None:
-        """Add a start, which waits `START_SECONDS` for its end."""
-        write.due_at = asyncio.get_running_loop().time() + START_SECONDS
-        self._starts[write.operation.id] = write
-        self.size += write.size
-
-    def add(self, write: PendingWrite) -> None:
-        """Add an operation that is due, and its start before it, if that still waits."""
-        start = self._starts.pop(write.operation.id, None)
-        if start is not None:
-            self.size -= start.size
-            self._make_due(start)
-        self._make_due(write)
-
-    async def gather(self) -> None:
-        """Wait a moment for more, unless a caller waits for an operation that is due."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GATHER_SECONDS):
-                await self._pressing.wait()
-
-    def next_batch(self, *, only_makers: bool) -> list[PendingWrite]:
-        """Move the next operations to `batch`: all kinds, or only those that make a document."""
-        now = asyncio.get_running_loop().time()
-        while self._starts and next(iter(self._starts.values())).due_at <= now:
-            self._due.append(self._starts.popitem(last=False)[1])
-        passed: list[PendingWrite] = []
-        size = 0
-        while self._due and len(self.batch) < BATCH_RECORDS and size < BATCH_BYTES:
-            write = self._due.popleft()
-            if only_makers and not write.operation.action.makes:
-                passed.append(write)
-                continue
-            write.tried = True
-            size += write.size
-            self.batch.append(write)
-        self.size -= size
-        if not self._due:
-            self._pressing.clear()
-        self._due.extendleft(reversed(passed))
-        return self.batch
-
-    def restore_batch(self) -> None:
-        """Put the batch back, to be written again before all else."""
-        self._due.extendleft(reversed(self.batch))
-        self.size += sum(write.size for write in self.batch)
-        self.batch = []
-
-    def clear(self) -> list[PendingWrite]:
-        """Remove everything but the batch, and return it in its order."""
-        writes = [*self._due, *self._starts.values()]
-        self._due.clear()
-        self._starts.clear()
-        self.size = 0
-        return writes
-
-    def hurry(self) -> None:
-        """End all waits, for more operations and of starts for their ends."""
-        self._pressing.set()
-        self._due.extend(self._starts.values())
-        self._starts.clear()
-
-    def _make_due(self, write: PendingWrite) -> None:
-        self._due.append(write)
-        self.size += write.size
-        if write.waited_for or len(self._due) >= ENOUGH_RECORDS:
-            self._pressing.set()
 
 
 _log = logging.getLogger(__name__)
@@ -213,14 +117,19 @@ class Outbox:
     Attributes:
         state: Where operations go.
         spool: What is on disk. Of a file that was read, `finish` notes that the database has it.
-        tail: What is in memory.
+        batch: What is being written from memory.
+        size: The bytes of all operations in memory, but for those of the batch.
     """
 
     def __init__(self, spool: Spool, *, strict: bool = False) -> None:
         self.state = OutboxState.WRITING
         self._trouble = ""
         self.spool = spool
-        self.tail = Tail()
+        self.size = 0
+        self.batch: list[PendingWrite] = []
+        self._due: deque[PendingWrite] = deque()
+        self._starts: OrderedDict[UUID, PendingWrite] = OrderedDict()
+        self._pressing = asyncio.Event()
         self._unsynced: list[PendingWrite] = []
         self._syncing: asyncio.Task[None] | None = None
         self._strict = strict
@@ -230,7 +139,7 @@ class Outbox:
     @property
     def queued(self) -> int:
         """How many operations are in memory, those that are being written included."""
-        return len(self.tail)
+        return len(self.batch) + len(self._due) + len(self._starts)
 
     @property
     def spooled(self) -> int:
@@ -257,22 +166,21 @@ class Outbox:
             RecordingUnavailableError: It is not.
         """
         result = asyncio.get_running_loop().create_future()
-        self.enqueue(operation, result=result)
+        self.enqueue(operation, result)
         if error := await result:
             raise error
 
     def enqueue(
         self,
         operation: RecordOperation,
-        *,
-        optional: bool = False,
         result: asyncio.Future[RecordingUnavailableError | None] | None = None,
     ) -> None:
-        """Add an operation, and set the result when it is durable. An optional one is dropped if there is too much to write.
+        """Add an operation, and set the result when it is durable.
 
-        If there is no room left, it is refused to who waits for the result; otherwise it is logged that it is lost.
+        If there is no room left, it is refused to who waits for the result; otherwise it is logged that it is lost. Of a
+        checkpoint nothing is said.
         """
-        write = PendingWrite(operation, result, optional)
+        write = PendingWrite(operation, result)
         if self.state is OutboxState.WRITING:
             self._append(write)
             self._keep(write)
@@ -289,16 +197,30 @@ class Outbox:
             self._filled.clear()
             await self._filled.wait()
         if self.state is OutboxState.WRITING and not self.spooled:
-            await self.tail.gather()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(GATHER_SECONDS):
+                    await self._pressing.wait()
 
     def next_batch(self) -> list[RecordOperation]:
         """Return the next batch from memory: the same operations again, unless they are acknowledged in between."""
-        self.tail.restore_batch()
-        return [write.operation for write in self.tail.next_batch(only_makers=self.spooled > 0)]
+        self._restore_batch()
+        now = asyncio.get_running_loop().time()
+        while self._starts and next(iter(self._starts.values())).due_at <= now:
+            self._due.append(self._starts.popitem(last=False)[1])
+        size = 0
+        while self._due and len(self.batch) < BATCH_RECORDS and size < BATCH_BYTES:
+            write = self._due.popleft()
+            write.tried = True
+            size += write.size
+            self.batch.append(write)
+        self.size -= size
+        if not self._due:
+            self._pressing.clear()
+        return [write.operation for write in self.batch]
 
     def acknowledge(self, refused: Collection[RecordOperation] = ()) -> None:
         """Note that the batch from memory is in the database, except for operations that it refused."""
-        batch, self.tail.batch = self.tail.batch, []
+        batch, self.batch = self.batch, []
         for write in batch:
             if refused and write.operation in refused:
                 write.refuse("the database refuses the record")
@@ -329,9 +251,15 @@ class Outbox:
             self.state = OutboxState.WRITING
             self._trouble = ""
 
+    def hurry(self) -> None:
+        """End all waits, for more operations and of starts for their ends."""
+        self._pressing.set()
+        self._due.extend(self._starts.values())
+        self._starts.clear()
+
     async def flush(self, seconds: float) -> bool:
         """Wait until everything is in the database, at most some seconds; return whether it is."""
-        self.tail.hurry()
+        self.hurry()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._empty.wait()
@@ -361,23 +289,31 @@ class Outbox:
 
     def _keep(self, write: PendingWrite) -> None:
         """Keep an operation in memory. Without room for it there it is left to the spool."""
-        if not self._trouble and not self.tail.has_room(write.size):
-            self._empty_memory()
-        if not self.tail.has_room(write.size, urgent=write.urgent):
+        if self.size + write.size > (MEMORY_BYTES if write.urgent and write.file is None else TAIL_BYTES):
             self._leave(write)
-        elif write.file is not None and write.waited_for:
-            write.accept()
-            self.tail.add_start(write)
         else:
-            self.tail.add(write)
+            self.size += write.size
+            if write.file is not None and write.waited_for:
+                write.accept()
+                write.due_at = asyncio.get_running_loop().time() + START_SECONDS
+                self._starts[write.operation.id] = write
+            else:
+                self._make_due(write)
         self._wake()
 
-    def _empty_memory(self) -> None:
-        for write in self.tail.clear():
-            if write.file is None:
-                self.tail.add(write)
-            else:
-                self._leave(write)
+    def _make_due(self, write: PendingWrite) -> None:
+        """Have an operation written, and its start before it, if that still waits."""
+        if start := self._starts.pop(write.operation.id, None):
+            self._due.append(start)
+        self._due.append(write)
+        if write.waited_for or len(self._due) >= ENOUGH_RECORDS:
+            self._pressing.set()
+
+    def _restore_batch(self) -> None:
+        """Put the batch back, to be written again before all else."""
+        self._due.extendleft(reversed(self.batch))
+        self.size += sum(write.size for write in self.batch)
+        self.batch = []
 
     def _leave(self, write: PendingWrite) -> None:
         """Leave an operation to the spool, if it is there."""
@@ -389,8 +325,12 @@ class Outbox:
 
     def _move_to_spool(self) -> None:
         """Leave everything in memory to the spool and sync it. What it does not take stays in memory, where it may."""
-        self.tail.restore_batch()
-        for write in self.tail.clear():
+        self._restore_batch()
+        writes = [*self._due, *self._starts.values()]
+        self._due.clear()
+        self._starts.clear()
+        self.size = 0
+        for write in writes:
             if write.file is None:
                 self._append(write)
             self._leave_synced(write)

@@ -49,16 +49,14 @@ def add(outbox, *operations):
 def add_start(outbox, number):
     """Put a start that is waited for, and return its result."""
     result = asyncio.get_running_loop().create_future()
-    outbox.enqueue(start(number), result=result)
+    outbox.enqueue(start(number), result)
     return result
 
 
 def tail(outbox):
     """What would go to the database from memory, now that it would."""
-    outbox.tail.hurry()
-    batch = outbox.next_batch()
-    outbox.tail.restore_batch()
-    return batch
+    outbox.hurry()
+    return outbox.next_batch()
 
 
 def on_disk(folder):
@@ -99,7 +97,7 @@ async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_databas
         assert on_disk(tmp_path) == [start(1), checkpoint(1), end(1)]
         outbox.next_batch()
         outbox.acknowledge()
-        assert (outbox.queued, on_disk(tmp_path), outbox.tail.size) == (0, [], 0)
+        assert (outbox.queued, on_disk(tmp_path), outbox.size) == (0, [], 0)
 
 
 @pytest.mark.gen_test
@@ -117,7 +115,7 @@ async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
 
 
 @pytest.mark.gen_test
-async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tmp_path):
+async def test_what_is_in_memory_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
         await add_start(outbox, 1)
@@ -126,10 +124,9 @@ async def test_only_what_makes_documents_overtakes_records_in_the_spool_alone(tm
         add_start(outbox, 2)
         add_start(outbox, 3)
         add(outbox, end(3))
-        assert tail(outbox) == [end(1), start(3), end(3), start(2)]
+        assert tail(outbox) == [checkpoint(1), end(1), start(3), end(3), start(2)]
         assert await read(outbox) == [start(1), checkpoint(1), end(1), start(2), start(3), end(3)]
-        assert tail(outbox) == [end(1), start(3), end(3), start(2), checkpoint(1)]
-        outbox.next_batch()
+        assert tail(outbox) == [checkpoint(1), end(1), start(3), end(3), start(2)]
         outbox.acknowledge()
         assert (outbox.queued, on_disk(tmp_path)) == (0, [])
 
@@ -166,7 +163,7 @@ async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
     "press",
     [
         lambda outbox: add_start(outbox, 2),
-        lambda outbox: outbox.tail.hurry(),
+        lambda outbox: outbox.hurry(),
         lambda outbox: add(outbox, *[end(number) for number in range(1, outbox_module.ENOUGH_RECORDS)]),
     ],
     ids=["someone waits", "it is to hurry", "enough is there"],
@@ -342,7 +339,7 @@ class Calls:
     async def amend(self):
         running = [number for number, start in enumerate(self.starts) if number not in self.ended and accepted(start)]
         if running:
-            self.outbox.enqueue(checkpoint(running[0]), optional=True)
+            self.outbox.enqueue(checkpoint(running[0]))
 
     async def commit(self):
         self._write(self.outbox.next_batch())
@@ -411,11 +408,11 @@ class Calls:
         await settled(self.outbox)
 
     async def moments_pass(self):
-        self.outbox.tail.hurry()
+        self.outbox.hurry()
 
     async def finish_batch(self):
         while self.outbox.queued or self.outbox.spooled:
-            self.outbox.tail.hurry()
+            self.outbox.hurry()
             await self.commit()
             await self.replay()
             await asyncio.sleep(0)
@@ -466,7 +463,7 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
             await calls.finish_batch()
             calls.check()
             await settled(outbox)
-            assert (on_disk(folder), outbox.tail.size, outbox.spool.size) == ([], 0, 0)
+            assert (on_disk(folder), outbox.size, outbox.spool.size) == ([], 0, 0)
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
         patch.setattr(outbox_module, "TAIL_BYTES", tail_records * SIZE)

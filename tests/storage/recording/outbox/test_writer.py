@@ -63,7 +63,7 @@ async def opened(database, folder, strict=False, **options):
 
 async def committing(outbox, commands):
     """Wait until a batch is on its way."""
-    await until(lambda: commands.batches and outbox.tail.batch)
+    await until(lambda: commands.batches and outbox.batch)
 
 
 @pytest.mark.usefixtures("patient")
@@ -296,7 +296,7 @@ async def test_a_database_that_is_only_slow_does_not_fill_the_memory(
         for number in range(300):
             outbox.enqueue(start(number))
             outbox.enqueue(end(number, tokens=number))
-            assert outbox.tail.size <= 5_000
+            assert outbox.size <= 5_000
         assert (outbox.queued + outbox.spooled, outbox.healthy, outbox.trouble) == (601, True, "")
         private_mongodb.thaw()
         assert await outbox.flush(20)
@@ -321,9 +321,9 @@ async def test_without_a_spool_memory_is_bounded_too(
         note, ending = checkpoint(1, note="fits"), end(1)
         monkeypatch.setattr(outbox_module, "TAIL_BYTES", len(note.record) + len(ending.record))
         monkeypatch.setattr(outbox_module, "MEMORY_BYTES", len(note.record) + 2 * len(ending.record))
-        outbox.enqueue(note, optional=True)
+        outbox.enqueue(note)
         outbox.enqueue(ending)
-        outbox.enqueue(checkpoint(1, note="left out"), optional=True)
+        outbox.enqueue(checkpoint(1, note="left out"))
         (refusal,) = await asyncio.gather(outbox.write(start(9)), return_exceptions=True)
         assert str(refusal) == "Recording is unavailable: too much waits to be recorded."
         assert not refusal.maybe_written
