@@ -89,10 +89,20 @@ async def list_budgets(ask: Ask, query: Paged) -> ListPage[BudgetUse]:
     Of everyone, groups, users and tokens; those first of which the largest part is spent. A budget that each member has
     is listed for those who spent something in the last 31 days. Readers see none of tokens.
     """
-    bridge, overload, now = ask.bridge, ask.bridge.overload, ask.bridge.now()
+    found = await every_budget(ask.bridge, of_tokens=ask.user.role.sees_everything)
+    return ListPage(len(found), found[query.offset : query.offset + query.limit])
+
+
+async def every_budget(bridge: Bridge, *, of_tokens: bool) -> list[BudgetUse]:
+    """Every budget that holds, those first of which the largest part is spent.
+
+    Raises:
+        DatabaseUnavailableError: What was spent cannot be known now.
+    """
+    overload, now = bridge.overload, bridge.now()
     spent = await spend_by_token(bridge.questions, now - LONGEST_PERIOD, now)
     users = await bridge.identities.users_by_id({user for user, _ in spent})
-    budgets = await _budgets(bridge, users, of_tokens=ask.user.role.sees_everything)
+    budgets = await _budgets(bridge, users, of_tokens=of_tokens)
     states: list[LimitState] = []
     limits = list(budgets)
     for start in range(0, len(limits), AT_ONCE):
@@ -100,15 +110,11 @@ async def list_budgets(ask: Ask, query: Paged) -> ListPage[BudgetUse]:
         await asyncio.sleep(0)
     states.sort(key=_part_used, reverse=True)
     paces = await _paces(bridge, users)
-    page = states[query.offset : query.offset + query.limit]
-    return ListPage(
-        len(states),
-        [
-            BudgetUse.of_state(one, name, paces.get(_whose(one.limit), 0.0), now, applied)
-            for one in page
-            for name, applied in [budgets[one.limit]]
-        ],
-    )
+    return [
+        BudgetUse.of_state(one, name, paces.get(_whose(one.limit), 0.0), now, applied)
+        for one in states
+        for name, applied in [budgets[one.limit]]
+    ]
 
 
 async def _budgets(

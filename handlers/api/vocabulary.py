@@ -50,6 +50,7 @@ PROVIDER_TYPES: Final[Mapping[ProviderType, str]] = MappingProxyType(
 ALERTS: Final[Mapping[AlertType, str]] = MappingProxyType(
     {
         AlertType.BUDGET_THRESHOLD: "50, 80 or 100 % of a budget are used",
+        AlertType.BUDGET_FORECAST: "a budget of a week or a month will be used up before its end",
         AlertType.KEY_REFUSED: "a provider refuses a key",
         AlertType.CIRCUIT_OPEN: "a circuit is open",
         AlertType.OWNER_ADDED: "somebody became an owner",

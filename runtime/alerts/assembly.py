@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
+from handlers.api.budgets import every_budget
 from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import (
     CALENDAR_SECONDS,
+    FORECAST_SECONDS,
     BudgetWatch,
     Watch,
+    budgets_running_out,
     new_owners,
     open_circuits,
     refused_keys,
@@ -37,6 +40,8 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
     )
     digest = weekly_digest(Questions(database), bridge.identities.users_by_id, now)
     process.start("digest", Watch(database, outbox, (digest,), seconds=CALENDAR_SECONDS).run)
+    forecasts = budgets_running_out(partial(every_budget, bridge, of_tokens=True))
+    process.start("forecasts", Watch(database, outbox, (forecasts,), seconds=FORECAST_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,

@@ -1,6 +1,7 @@
 """Checks the sources of alerts regularly, and raises each alert once.
 
-Sources are budgets that are used to a share, refused keys, open circuits, new owners, and the cost of last week's calls.
+Sources are budgets that are used to a share or will be used up too early, refused keys, open circuits, new owners, and the
+cost of last week's calls.
 """
 
 from __future__ import annotations
@@ -14,6 +15,9 @@ from decimal import Decimal
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from msgspec import to_builtins
+
+from handlers.api.budgets import BudgetUse
 from intercept.times import format_time
 from limits.calendar import bounds_of, from_ns, to_ns
 from limits.limit import Limit, LimitKind, LimitState, Of
@@ -220,6 +224,30 @@ def _holder_id(limit: Limit) -> UUID | None:
     """The id of the user or the group whose budget it is; None for everyone and a token."""
     of, _, id_ = limit.key.partition(":")
     return read_id(id_) if of in {"user", "member", "group"} else None
+
+
+FORECAST_SECONDS: Final = 3600.0
+"""Time between two forecasts of budgets."""
+
+
+def budgets_running_out(budgets: Callable[[], Awaitable[Iterable[BudgetUse]]]) -> Source:
+    """Budgets of a week or a month that will be used up before their end, each once in its period.
+
+    One of a day would be told of each day. One that is used up already has another alert.
+    """
+
+    async def find() -> list[Alert]:
+        return [
+            Alert(
+                AlertType.BUDGET_FORECAST,
+                f"forecast:{one.id}:{one.resets_at}:{one.limit_usd}",
+                to_builtins(one),
+            )
+            for one in await budgets()
+            if one.used_up_at and one.used_usd < one.limit_usd and one.period != "day" and not one.shadow
+        ]
+
+    return find
 
 
 LOOKED_BACK: Final = timedelta(hours=1)

@@ -34,6 +34,7 @@ class AlertType(StrEnum):
     """What happened."""
 
     BUDGET_THRESHOLD = "budget.threshold"
+    BUDGET_FORECAST = "budget.forecast"
     KEY_REFUSED = "provider.key_refused"
     CIRCUIT_OPEN = "provider.circuit_open"
     OWNER_ADDED = "user.owner_added"

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from msgspec import structs
 
 from handlers.api.budgets import BudgetUse
 from intercept.refusals import Rule
 from limits.limit import BudgetPeriod, Limit, LimitKind, LimitState, Of
+from runtime.alerts.watch import budgets_running_out
 from storage.accounts.users import Role
 from tests.cases import for_each
 from tests.handlers.api.test_spend import record
 
 PATH = "/api/v2/aibridge/"
 NOON = datetime(2026, 12, 19, 12, tzinfo=UTC)
+
+
+DAY_NS = 86_400 * 10**9
 
 
 def budget(usd, period):
@@ -74,8 +79,25 @@ async def test_budgets_are_listed_those_first_of_which_most_is_spent(running):
 )
 def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_period_ends(used, pace, used_up_at):
     limit = Limit(LimitKind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000)
-    state = LimitState(
-        limit, used * 1_000_000, (100 - used) * 1_000_000, 0, int(timedelta(days=10) / timedelta(microseconds=1)) * 1000
-    )
+    state = LimitState(limit, used * 1_000_000, (100 - used) * 1_000_000, 0, 10 * DAY_NS)
     shown = BudgetUse.of_state(state, "ada", pace, NOON, None)
     assert (shown.used_up_at, shown.resets_at) == (used_up_at, "2026-12-29T12:00:00.000Z")
+
+
+@pytest.mark.gen_test
+async def test_an_alert_tells_of_a_budget_that_will_be_used_up_before_its_end():
+    def shown(used, pace, period, *, shadow=False):
+        limit = Limit(LimitKind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000, period=period)
+        limit = structs.replace(limit, shadow=shadow)
+        return BudgetUse.of_state(LimitState(limit, used * 1_000_000, 0, 0, 10 * DAY_NS), "ada", pace, NOON, None)
+
+    week = BudgetPeriod.WEEK
+    soon, later, spent = shown(40, 20, week), shown(40, 5, week), shown(100, 20, week)
+    daily, shadow = shown(40, 80, BudgetPeriod.DAY), shown(40, 20, week, shadow=True)
+
+    async def budgets():
+        return [later, soon, spent, daily, shadow]
+
+    (alert,) = await budgets_running_out(budgets)()
+    assert (alert.type, alert.data["name"], alert.data["used_up_at"]) == ("budget.forecast", "ada", soon.used_up_at)
+    assert alert.key == "forecast:policy_budget:member:1:week:2026-12-29T12:00:00.000Z:100.0"
