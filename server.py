@@ -57,7 +57,6 @@ TOPICS = {
         "budgets": ("commands.operations", "List budgets with what is spent of them, of a running server."),
         "prices": ("commands.operations", "Show and set own prices, which come before list prices."),
         "spend": ("commands.terminal", "Show what calls of the last 30 days cost; or write it to a file."),
-        "reconcile": ("commands.reconcile", "Compare the records with what a provider reports, by day and model."),
         "webhooks": ("commands.operations", "Manage webhooks that receive alerts."),
     },
     "For yourself, at the bridge that you signed in to": {

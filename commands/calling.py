@@ -31,6 +31,7 @@ from handlers.problems import Problem, ValidationProblem
 from intercept.secrets import KnownSecrets
 from resources.fields import shown
 from settings import Settings, settings_of
+from settings.loading import make_client
 from storage.accounts.audit import Author
 from storage.accounts.authentication import ActiveTokens
 from storage.accounts.groups import Groups
@@ -54,8 +55,8 @@ PIECE_BYTES = 64 * 1024
 PERSONAL = ("views", "users/me")
 """The beginnings of paths of operations on what the caller has."""
 
-OpenParts: TypeAlias = Callable[[Settings, Database, AsyncExitStack], Awaitable[Mapping[str, Any]]]
-"""Opens parts of a bridge by name, as a server has them, until the stack is closed."""
+OpenParts: TypeAlias = Callable[[Settings, Database], Awaitable[Mapping[str, Any]]]
+"""Opens parts of a bridge by name, as a server has them."""
 
 
 class Given(NamedTuple):
@@ -239,7 +240,9 @@ async def _do_here(
 ) -> None:
     user = User(id=UUID(int=0), username="", name="", role=Role.OWNER, created_at=now())
     async with AsyncExitStack() as stack:
-        parts = await open_parts(settings, database, stack) if open_parts else {}
+        upstream = make_client(settings)
+        stack.push_async_callback(upstream.close)
+        parts = {"upstream": upstream, **(await open_parts(settings, database) if open_parts else {})}
         bridge = await _bridge(settings, database, parts)
 
         async def attempt(operation: Operation, given: Given, *, force: bool) -> Answered:

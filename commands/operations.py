@@ -58,6 +58,10 @@ COLUMNS = {
     "set_prices": PRICE,
     "list_recosts": ("id", "state", "from", "to", "done", "total", "changed", "cost_before_usd", "cost_after_usd"),
     "list_webhooks": ("id", "url", "disabled", "waiting", "last_delivery"),
+    "reconcile_spend": (
+        *("day", "model", "recorded.tokens", "reported.tokens", "recorded.cost_usd", "reported.cost_usd"),
+        *("verdict", "reason"),
+    ),
     "list_interceptions": ("id", "started_at", "initiator", "provider_name", "model", "end_reason", "cost"),
 }
 """What tables show, where it is not the first fields."""
@@ -378,7 +382,7 @@ def show(operation: Operation, answered: Answered, output: str, *, what: str) ->
         return
     value = json.loads(answered.content)
     _print(operation, value, "json" if operation.path.startswith(POLICIES) else output)
-    if isinstance(value, dict) and value.get("ok") is False:
+    if isinstance(value, dict) and (value.get("ok") is False or value.get("differ")):
         raise click.exceptions.Exit(1)
 
 

@@ -40,11 +40,12 @@ def show_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output:
     """Print fields of objects, those within others by a path such as `total.tokens`, as a table or as CSV."""
     found = [[field_at(one, column) for column in columns] for one in rows]
     names = [column.rpartition(".")[2] for column in columns]
+    names = [column if names.count(name) > 1 else name for name, column in zip(names, columns, strict=True)]
     if output == "csv":
         plain = [[one if isinstance(one, int | float | None) else cell(one) for one in row] for row in found]
         click.echo(write_csv([names, *plain]), nl=False)
     else:
-        heading = [name.replace("_", " ").upper() for name in names]
+        heading = [name.replace("_", " ").replace(".", " ").upper() for name in names]
         show_table([heading, *(list(map(cell, row)) for row in found)])
 
 

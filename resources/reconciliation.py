@@ -10,7 +10,6 @@ from typing import Annotated, ClassVar, Final, Literal, NamedTuple
 
 from msgspec import Meta, Struct, field
 
-from installation import COMMAND
 from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
 from resources.fields import doc
 from resources.prices import read_day_or_time
@@ -18,7 +17,7 @@ from resources.ranges import Problems, range_of
 from resources.recorded.export_formats import write_csv
 from storage.derived.rollup import Bucket
 from storage.queries.found import RecordedDay
-from upstream.reports.reported import READABLE, SOURCES, STANDARD, Reported, ReportedTokens, model_key
+from upstream.reports.reported import READABLE, STANDARD, Reported, ReportedTokens, model_key
 
 TOLERANCE: Final = Decimal("0.01")
 """US dollars by which costs may differ: providers round each line."""
@@ -109,7 +108,6 @@ class _Side(Struct):
     unpriced: int = 0
     reported: ReportedTokens | None = None
     reported_usd: Decimal = Decimal(0)
-    list_usd: Decimal | None = None
     is_reported: bool = False
     tiers: dict[str, ReportedTokens] = {}
 
@@ -159,8 +157,6 @@ def _add_reported(sides: dict[tuple[date, str], _Side], line: Reported) -> None:
             side.tiers[line.tier] = side.tiers.get(line.tier, _NOTHING) + line.tokens
     if line.usd is not None:
         side.reported_usd += line.usd
-        listed = line.usd if line.list_usd is None else line.list_usd
-        side.list_usd = listed + (side.list_usd or Decimal(0))
 
 
 def _side(sides: dict[tuple[date, str], _Side], day: date, model: str) -> _Side:
@@ -237,8 +233,6 @@ def _reason_of_cost(side: _Side) -> str:
     if side.tiers:
         tiers = ", ".join(sorted(side.tiers))
         return f"{tiers} prices: {sum(one.total for one in side.tiers.values())} tokens are billed at them"
-    if side.list_usd is not None and abs(side.list_usd - side.recorded_usd) <= TOLERANCE:
-        return "a discount: at list prices it agrees"
     return "other prices: the tokens agree, the price for them does not; see own prices"
 
 
@@ -261,14 +255,11 @@ MAX_DAYS: Final = 93
 """The days that one request may be about: a quarter."""
 
 MAX_NAMES: Final = 100
-READ_FROM_FILES = f"has reports that are files: {COMMAND} reconcile --provider {{}} --file .. compares with them"
 
 
 def _provider(value: object) -> str:
     if isinstance(value, str) and value in READABLE:
         return value
-    if isinstance(value, str) and value in SOURCES:
-        raise ValueError(READ_FROM_FILES.format(value))
     raise ValueError(f"must be one of {', '.join(READABLE)}")
 
 

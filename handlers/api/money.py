@@ -37,7 +37,7 @@ from storage.queries.questions.calendar import Period
 from storage.queries.questions.groups import AnswerRow, NotRecordedError
 from storage.queries.questions.question import By, Dimension, Question
 from upstream.reports.apis import MissingKeyError, read_report
-from upstream.reports.reported import SOURCES, ReportError
+from upstream.reports.reported import ReportError
 
 MAX_PRICES_BYTES: Final = 256 * 1024
 NO_PROVIDER = "prices[{}].provider: no provider has a name like this now"
@@ -222,7 +222,7 @@ async def _names_of(bridge: Bridge, question: Question, rows: Sequence[AnswerRow
 RECONCILE_SECONDS: Final = 50.0
 """How long the reports may take, all pages together."""
 
-REPORTS_TOO_SLOW = "The reports of {} took longer than {:.0f} s. Ask for fewer days, or use the command line."
+REPORTS_TOO_SLOW = "The reports of {} took longer than {:.0f} s. Ask for fewer days."
 NO_KEY = "reconcile-{}-key is not set. Give the server an admin key of {}, in its environment or a file."
 
 
@@ -257,7 +257,7 @@ async def reconcile_spend(
     bridge = ask.bridge
     provider, start, end, names = ReconciliationBody.request_of(body, bridge.now())
     try:
-        recorded = await read_recorded(bridge.questions, SOURCES[provider].types, names, start, end)
+        recorded = await read_recorded(bridge.questions, (provider,), names, start, end)
         async with asyncio.timeout(RECONCILE_SECONDS):
             reported = await read_report(bridge.upstream, report_access(bridge.settings), provider, start, end)
     except NotRecordedError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
 from time import monotonic
 from typing import Any
 
@@ -16,18 +15,15 @@ from handlers.key_health import KeyHealth
 from runtime.factories import known_secrets, make_providers
 from runtime.provider_table import follow_providers
 from settings import Settings
-from settings.loading import make_client
 from storage.mongo.database import Database
 from upstream.providers.table import Routing
 
 __all__ = ["apply", "providers"]
 
 
-async def _open_parts(settings: Settings, database: Database, stack: AsyncExitStack) -> Mapping[str, Any]:
+async def _open_parts(settings: Settings, database: Database) -> Mapping[str, Any]:
     routing = Routing(make_providers(settings, ""), monotonic, now)
     secrets, managed = known_secrets(settings), managed_providers(database, settings, now)
-    upstream = make_client(settings)
-    stack.push_async_callback(upstream.close)
     return {
         "routing": routing,
         "managed": managed,
@@ -35,7 +31,6 @@ async def _open_parts(settings: Settings, database: Database, stack: AsyncExitSt
         "secrets": secrets,
         "key_health": KeyHealth(routing, lambda: ()),
         "breakers": None,
-        "upstream": upstream,
     }
 
 

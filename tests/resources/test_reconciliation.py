@@ -60,13 +60,6 @@ PRICES = "other prices: the tokens agree, the price for them does not; see own p
             TODAY,
             "batch prices: as many tokens are reported at this tier, and their results were not fetched here",
         ),
-        (
-            [recorded()],
-            [reported(usd="0.8", list_usd=Decimal(1))],
-            TODAY,
-            "a discount: at list prices it agrees",
-        ),
-        ([recorded()], [reported(usd="0.8", list_usd=Decimal("0.9"))], TODAY, PRICES),
         ([recorded()], [reported(usd="0.8")], TODAY, PRICES),
         ([recorded()], [reported(tokens=None, usd="3")], TODAY, PRICES),
         (

@@ -1,1 +1,1 @@
-"""What providers report of usage and costs: their APIs, and the files that clouds export."""
+"""What providers report of usage and costs by their APIs."""

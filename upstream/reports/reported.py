@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import Struct
 
@@ -56,7 +54,6 @@ class Reported(Struct, frozen=True):
         model: As the report names it, or what else was charged for.
         tokens: None if the line has none.
         usd: What is billed; None if the line has no cost.
-        list_usd: The same before discounts; None if unknown.
         tier: Another one than the usual, such as `batch`.
     """
 
@@ -64,46 +61,20 @@ class Reported(Struct, frozen=True):
     model: str
     tokens: ReportedTokens | None = None
     usd: Decimal | None = None
-    list_usd: Decimal | None = None
     tier: str = STANDARD
 
 
-_BEFORE: Final = re.compile(
-    r"^(?:(?:us|eu|apac|jp|au|global|us-gov)\.)?(?:anthropic|openai|amazon|meta|mistral|cohere|ai21|deepseek|qwen|google)\."
-)
-_BEHIND: Final = re.compile(r"(?:[-@]latest|-v\d+(?::\d+)?|:\d+)$")
-_DATE: Final = re.compile(r"[-@ ]20\d\d-?[01]\d-?[0-3]\d(?!\d)")
-_WORDS: Final = re.compile(r"[a-z]+|\d+")
+_DATE: Final = re.compile(r"[-@]latest$|[-@]20\d\d-?[01]\d-?[0-3]\d(?!\d)")
 
 
 def model_key(name: str) -> str:
-    """What names of one model have in common: without date, region and version of the API; words sorted, numbers in order.
+    """What names of one model have in common: without date.
 
-    >>> model_key("us.anthropic.claude-sonnet-4-20250514-v1:0") == model_key("Claude4Sonnet")
+    >>> model_key("claude-sonnet-4-20250514") == model_key("Claude-Sonnet-4")
     True
     """
-    text = _BEFORE.sub("", name.lower().rpartition("/")[2])
-    text = _DATE.sub("", _BEHIND.sub("", text))
-    words = _WORDS.findall(text)
-    letters = "".join(sorted(word for word in words if not word.isdecimal()))
-    return " ".join(filter(None, (letters, *(word for word in words if word.isdecimal())))) or name
+    return _DATE.sub("", name.lower().rpartition("/")[2]) or name
 
 
-class ReportSource(NamedTuple):
-    """Types of the providers whose calls are in a provider's reports, and whether those are files."""
-
-    types: tuple[str, ...]
-    is_file: bool
-
-
-SOURCES: Final[Mapping[str, ReportSource]] = MappingProxyType(
-    {
-        "openai": ReportSource(("openai",), False),
-        "anthropic": ReportSource(("anthropic",), False),
-        "azure": ReportSource(("azure", "foundry"), True),
-        "bedrock": ReportSource(("bedrock", "bedrock-mantle"), True),
-    }
-)
-
-READABLE: Final = tuple(name for name, source in SOURCES.items() if not source.is_file)
-"""The providers whose reports are read from their API."""
+READABLE: Final = ("openai", "anthropic")
+"""The providers whose reports are read. Providers of these types send calls that are in them."""

@@ -16,7 +16,6 @@ from handlers.api import money
 from handlers.api.money import NO_KEY, REPORTS_TOO_SLOW
 from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
 from resources.prices import NOT_A_TIME
-from resources.reconciliation import READ_FROM_FILES
 from storage.accounts.users import Role
 from storage.derived.rollup import TOKENS
 from storage.prices.pricing import Cost
@@ -165,7 +164,7 @@ async def test_each_field_that_is_wrong_is_named_and_nothing_is_read(running, co
     openai, names = {"provider": "openai"}, "must be a list of at most 100 names"
     for body, problems in (
         ({}, [("provider", "is required")]),
-        ({"provider": "azure"}, [("provider", READ_FROM_FILES.format("azure"))]),
+        ({"provider": "azure"}, [("provider", "must be one of openai, anthropic")]),
         (
             {"provider": 1, "from": "1", "to": 2, "names": "a", "x": 1},
             [

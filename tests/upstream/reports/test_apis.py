@@ -66,7 +66,7 @@ def usage(lines):
 
 
 def costs(lines):
-    return [(one.day, one.model, one.usd, one.list_usd) for one in lines if one.usd is not None]
+    return [(one.day, one.model, one.usd) for one in lines if one.usd is not None]
 
 
 USAGE = [
@@ -85,7 +85,7 @@ async def test_openais_reports_are_read_to_the_last_page(stand_in, openai, endin
     lines = await openai(stand_in.url + ending)
     assert usage(lines) == [*USAGE, (DAYS[1], "embedder", ReportedTokens(4), "")]
     entries = sorted(stand_in.entries, key=lambda one: one.day)
-    assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in entries]
+    assert costs(lines) == [(one.day, one.model, Decimal(one.usd)) for one in entries]
     of_costs = [query for path, query in stand_in.requests if path == "/v1/organization/costs"]
     assert [query.get("page") for query in of_costs] == [None, *([f"page_{at}"] for at in range(2, 40, 2))]
     assert {query["bucket_width"][0] for _, query in stand_in.requests} == {"1d"}
@@ -96,7 +96,7 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
     stand_in.entries = ENTRIES
     lines = await anthropic()
     assert usage(lines) == USAGE
-    assert costs(lines) == [(one.day, one.model, Decimal(one.usd), None) for one in ENTRIES]
+    assert costs(lines) == [(one.day, one.model, Decimal(one.usd)) for one in ENTRIES]
     spans = {(query["starting_at"][0], query["ending_at"][0]) for _, query in stand_in.requests}
     assert spans == {
         ("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"),

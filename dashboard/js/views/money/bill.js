@@ -45,7 +45,6 @@ function Comparison({ params }) {
       <h2>Compare with the bill</h2>
       <p class="quiet">What is recorded beside what the provider reports and bills, by day and model, in UTC. Its reports are read now, which may take a while.</p>
       <${Form} params=${params} busy=${busy} onAgain=${compare} />
-      <p class="quiet">Exports of Azure and AWS are files: <code>python server.py reconcile</code> compares with them.</p>
     </section>
     ${busy && html`<${Loading} what="Reading the reports" />`}
     ${error && !busy && html`<${Failure} error=${error} retry=${compare} />`}
