@@ -6,32 +6,20 @@ The bodies are the provider's own.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any
 from urllib.parse import quote
-from uuid import UUID
 
-import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta
 
-from handlers.base import (
-    TOO_MANY_REQUESTS,
-)
 from handlers.dataplane.proxy import INTERCEPTION_HEADER
 from handlers.identity.credentials import KEY_HEADERS
-from handlers.openapi.parts import JSON, Described, body, header, in_path, response, shared
-from handlers.problems import problem_body
-from handlers.timer import SERVER_TIMING_HEADER
+from handlers.openapi.parts import JSON, Described, body, in_path, response, shared
 from intercept.apis import EVENTS, Dialect
-from intercept.catalog import ANTHROPIC, BY_PATH, DIALECTS, INTERACTIONS, OPENAI, REALTIME, RESPONSES
-from intercept.dialects.request_bodies import MAX_MODEL
+from intercept.catalog import ANTHROPIC, CHAT_COMPLETIONS, DIALECTS, INTERACTIONS, MESSAGES, OPENAI, REALTIME, RESPONSES
 from intercept.formats.form_data import FORM_DATA
-from limits.protection.overload import (
-    RATE_LIMITED,
-)
 from upstream.providers.presets import ALL_ROUTES
 from upstream.routes import Audience, Route
-
-_REQUEST_ID = "0e6aced7-61fe-4661-8fb3-286088af84db"
 
 
 def kind_of(dialect: Dialect) -> str:
@@ -45,102 +33,18 @@ _KINDS: dict[str, tuple[Dialect, ...]] = {
     **{kind_of(dialect): (dialect,) for dialect in DIALECTS},
     "Either": (OPENAI, ANTHROPIC),
 }
-_REQUESTS: dict[str, str] = {
-    "X-RateLimit-Limit": "Requests per window, while there is a rate limit.",
-    "X-RateLimit-Remaining": "Requests that may still start now.",
-    "X-RateLimit-Reset": "Seconds, rounded up, until the window is empty.",
-}
-_BUDGET = {
-    "X-AI-Bridge-Budget-Limit": ("US dollars in a period, of the budget with the least money left.", "50.00"),
-    "X-AI-Bridge-Budget-Remaining": ("US dollars that are neither used nor held back.", "49.9731"),
-    "X-AI-Bridge-Budget-Reset": ("Seconds, rounded up, until the period ends.", "86400"),
-}
-# Every response after the limits were counted has them.
-RATE: tuple[str, ...] = (*_REQUESTS, "RateLimit", "RateLimit-Policy", *_BUDGET)
-
-
-def _limit_headers(dialect: Dialect) -> dict[str, str]:
-    """The headers of a dialect about limits, each with an example."""
-    reset = "2026-11-25T00:31:41Z" if dialect.limit_reset_is_instant else "12.5s"
-    return {
-        dialect.limit_header.format(what=what, unit=unit): example
-        for unit in (("requests", "tokens") if dialect.limit_header else ())
-        for what, example in (("limit", "60"), ("remaining", "0"), ("reset", reset))
-    }
-
-
-_WAIT = {
-    "Retry-After": "Seconds, rounded up, after which to try again.",
-    "retry-after-ms": "Milliseconds, rounded up, of a refusal by a limit.",
-    "x-should-retry": "`false` when the wait exceeds 60 s, and on what no repetition mends.",
-}
-HEADERS = {
-    **{name: header(Annotated[int, Meta(ge=0)], text, 1) for name, text in (_REQUESTS | _WAIT).items()},
-    "x-should-retry": header(Literal["false"], _WAIT["x-should-retry"], "false"),
-    **{name: header(str, text, example) for name, (text, example) in _BUDGET.items()},
-    "RateLimit": header(
-        str,
-        "The rule of the tightest limit, how much is left of it, and after how many seconds all of it is.",
-        '"rate";r=59;t=60',
-    ),
-    "RateLimit-Policy": header(
-        str, "How much it is altogether, in how many seconds; tokens where it says so.", '"rate";q=60;w=60'
-    ),
-    **{
-        name: header(str, f"Of a refusal by a limit: as {kind_of(dialect)} says it.", example)
-        for dialect in DIALECTS
-        for name, example in _limit_headers(dialect).items()
-    },
-    "WWW-Authenticate": header(str, "How to authenticate.", "Bearer"),
-    INTERCEPTION_HEADER: header(
-        UUID, "The id of the record, of a recorded call.", "3dc9afb2-d8d4-49f1-9cf7-ad523218a70b"
-    ),
-    SERVER_TIMING_HEADER: header(
-        str,
-        "Milliseconds that verifying the token, limits, the record and the provider's head took; beside the provider's own.",
-        "auth;dur=0.041, admission;dur=0.112, record;dur=1.873, upstream;dur=412.650",
-    ),
-    **{
-        dialect.request_id_header: header(UUID, "The id of the request, of an error of the bridge.", _REQUEST_ID)
-        for dialect in DIALECTS
-    },
-    **{
-        dialect.error_type_header: header(str, "The type of an error.", "ValidationException")
-        for dialect in DIALECTS
-        if dialect.error_type_header
-    },
-}
-
 WHY = (
     "A refusal of the bridge, or the provider's own answer with any body. The rules of refusals with their statuses are in "
     "`GET /api/v2/aibridge/vocabulary`. Without a rule: 500 is an internal error, 502 that the provider cannot be reached or "
-    "closed the connection, 503 also an open circuit, 504 that the provider sent nothing for too long."
+    "closed the connection, 503 also an open circuit, 504 that the provider sent nothing for too long. Headers say how much "
+    "of the limits is left and when to try again."
 )
 
 
 def _refusal(kind: str) -> Described:
     """An error of the bridge; the provider's own response may have the same status, and any body."""
-    dialects = _KINDS[kind]
-    ours = [{"$ref": f"#/components/schemas/{dialect.error.__name__}"} for dialect in dialects]
-    examples = {
-        dialect.name: msgspec.json.decode(problem_body(dialect, TOO_MANY_REQUESTS, RATE_LIMITED, _REQUEST_ID))
-        for dialect in dialects
-    }
-    content = {JSON: body({"anyOf": [*ours, {"description": "The provider's own."}]}, **examples)}
-    of_dialects = [
-        name
-        for one in dialects
-        for name in (one.request_id_header, one.error_type_header, *_limit_headers(one))
-        if name
-    ]
-    return response(
-        WHY, content, named("WWW-Authenticate", INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *_WAIT, *RATE, *of_dialects)
-    )
-
-
-def named(*names: str) -> dict[str, Described]:
-    """Headers that are described once."""
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    ours = [{"$ref": f"#/components/schemas/{dialect.error.__name__}"} for dialect in _KINDS[kind]]
+    return response(WHY, {JSON: {"schema": {"anyOf": [*ours, {"description": "The provider's own."}]}}})
 
 
 ERRORS = {kind: _refusal(kind) for kind in _KINDS}
@@ -161,13 +65,6 @@ _FOR_WHOM = {
     Audience.OWN_RESPONSE: "For clients with a key of their own, and for a response, batch or file from a recorded call of the user.",
     Audience.OWN_KEY: "For clients with a key of their own.",
 }
-
-
-class RecordedBody(Struct):
-    """What the bridge asks of the body of a recorded call. All else goes to the provider as it is."""
-
-    model: Annotated[str, Meta(min_length=1, max_length=MAX_MODEL, pattern=r"\S")]
-    stream: bool | UnsetType | None = UNSET
 
 
 _TEXT = Annotated[str, Meta(min_length=1)]
@@ -192,39 +89,32 @@ _ANY: dict[str, Described] = {"*/*": {}}
 _OWN = {"description": "The provider's own response: status, headers and body unchanged.", "content": _ANY}
 
 
-def _call_body(route: Route, example: dict[str, Any]) -> Described:
-    """The body of a recorded call. Where the path names the model, the body need not."""
-    if route.api is INTERACTIONS:
-        return body(dict[str, Any], call={"model": "gemini-3-flash-preview", "input": "Hello"})
-    if route.dialect.example:
-        return body(dict[str, Any], call=route.dialect.example)
-    names_model = "{" not in route.pattern and route.api in BY_PATH.values()
-    return body(RecordedBody if names_model else dict[str, Any], call=example)
+def _example(route: Route) -> Mapping[str, Any]:
+    """The body of a recorded call."""
+    if route.dialect.example and route.api is not INTERACTIONS:
+        return route.dialect.example
+    if route.api in (CHAT_COMPLETIONS, MESSAGES):
+        return {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
+    return {"model": "demo", "input": "Hello"}
 
 
 def _recorded(route: Route, kind: str) -> Described:
-    example = {"model": "demo", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 100}
-    if route.api is RESPONSES:
-        example = {"model": "demo", "input": "Hello", "stream": True}
-    elif route.api not in BY_PATH.values():
-        example = {"model": "demo", "input": "Hello"}
-    recorded = named(INTERCEPTION_HEADER, SERVER_TIMING_HEADER, *RATE)
     kinds: Described = {
         JSON: {"schema": dict[str, Any]},
         route.dialect.stream_type: {"schema": str if route.dialect.stream_type == EVENTS else bytes},
     }
-    responses = {
-        "200": response("The provider's response, each piece as soon as it arrives.", kinds, recorded),
-        **_refused(kind),
-        "default": _OWN | {"headers": recorded},
-    }
     files: Described = {FORM_DATA: {}} if route.api and route.api.parse_form else {}
     operation: Described = {
         "summary": "A recorded call",
-        "description": "Nothing goes to the provider before the record is acknowledged.",
+        "description": "Nothing goes to the provider before the record is acknowledged, whose id is in the header "
+        f"`{INTERCEPTION_HEADER}`.",
         "security": SECURITY,
-        "requestBody": {"required": True, "content": {JSON: _call_body(route, example)} | files},
-        "responses": responses,
+        "requestBody": {"required": True, "content": {JSON: body(dict[str, Any], call=_example(route))} | files},
+        "responses": {
+            "200": response("The provider's response, each piece as soon as it arrives.", kinds),
+            **_refused(kind),
+            "default": _OWN,
+        },
     }
     return {"post": operation}
 
@@ -269,13 +159,7 @@ _ROOT = {
         "summary": "Whether the bridge answers",
         "description": "Without a token; counted by the client's address.",
         "security": [],
-        "responses": {
-            "200": {
-                "description": "The provider is configured.",
-                "headers": named(SERVER_TIMING_HEADER, *RATE),
-            },
-            **_refused("OpenAI"),
-        },
+        "responses": {"200": {"description": "The provider is configured."}, **_refused("OpenAI")},
     },
 }
 

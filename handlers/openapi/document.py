@@ -100,7 +100,6 @@ def openapi_document(version: str) -> Described:
         "components": {
             "responses": parts.RESPONSES | calls.ERRORS,
             "parameters": calls.PARAMETERS,
-            "headers": calls.HEADERS,
             "securitySchemes": SECURITY_SCHEMES,
         },
     }

@@ -67,11 +67,11 @@ def _read(operation_id: str, *described: Any) -> Described:
 
 
 def _form(operation_id: str, summary: str, text: str, answer: Any, **fields: str) -> Described:
-    """A form of OAuth that a program sends."""
+    """A form of OAuth that a program sends; `answer` is the type of the answer, None without one."""
     properties = {name: {"type": "string", "description": about} for name, about in fields.items()}
     schema = {"type": "object", "properties": properties, "additionalProperties": {"type": "string"}}
     responses = {
-        "200": json_response("The answer.", answer),
+        "200": {"description": "It is done."} if answer is None else json_response("The answer.", answer),
         "400": json_response("An error of OAuth.", DeviceError),
         **_WITH_BODY,
     }
@@ -122,29 +122,13 @@ _DESK: dict[str, Described] = {
         grant_type=f"`{GRANT_TYPE}`.",
         device_code="The code of the client.",
     ),
-    desk.REVOCATION: {
-        "post": _public(
-            "revokeDeskToken",
-            "Sign out",
-            "For Claude Code: the token is revoked (RFC 7009). That of a group is not.",
-            {
-                "200": {"description": "The token is not valid, or no longer."},
-                "400": json_response("There is no token.", DeviceError),
-                **_WITH_BODY,
-            },
-            requestBody={
-                "content": {
-                    "application/x-www-form-urlencoded": {
-                        "schema": {
-                            "type": "object",
-                            "properties": {"token": {"type": "string", "description": "The token."}},
-                            "additionalProperties": {"type": "string"},
-                        }
-                    }
-                }
-            },
-        )
-    },
+    desk.REVOCATION: _form(
+        "revokeDeskToken",
+        "Sign out",
+        "For Claude Code: the token is revoked (RFC 7009). That of a group is not.",
+        None,
+        token="The token.",  # noqa: S106 - what is said of it
+    ),
 }
 SIGN_IN: dict[str, Described] = {
     "/api/v2/aibridge/users/me/session": {
