@@ -78,12 +78,12 @@ RULES: Final[Mapping[Rule, RuleWords]] = {
     Rule.USER_TOKENS: RuleWords(
         "User out of tokens", (429,), "The user used user-token-limit tokens within the window."
     ),
-    Rule.USER_BUDGET: RuleWords("Budget used up", (403,), "The user's calls cost user-budget-usd in this period."),
+    Rule.USER_BUDGET: RuleWords("Budget used up", (403, 429), "The user's calls cost user-budget-usd in this period."),
     Rule.POLICY_CONCURRENCY: RuleWords("Policy: at capacity", (429,), "A policy allows no more calls in progress."),
     Rule.POLICY_RATE: RuleWords("Policy: rate limited", (429,), "A policy allows no more calls within its window."),
     Rule.POLICY_TOKENS: RuleWords("Policy: out of tokens", (429,), "A policy allows no more tokens within its window."),
     Rule.POLICY_BUDGET: RuleWords(
-        "Policy: budget used up", (403,), "The budget of a policy is used up in this period."
+        "Policy: budget used up", (403, 429), "The budget of a policy is used up in this period."
     ),
     Rule.MODEL_NOT_ALLOWED: RuleWords("Model not allowed", (403,), "A policy does not allow the model."),
     Rule.TOO_MANY_TOKENS: RuleWords(

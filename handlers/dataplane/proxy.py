@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from handlers.base import BridgeHandler
+from handlers.base import TOO_MANY_REQUESTS, BridgeHandler
 from handlers.bridge import Bridge
 from handlers.dataplane.incoming_form import PIECE_SECONDS, WHOLE_SECONDS, IncomingForm, Stage
 from handlers.dataplane.pings import EventGaps
@@ -23,9 +23,10 @@ from handlers.tornado_private import headers_of, serve_before_the_body
 from intercept.apis import Dialect
 from intercept.ids import format_id
 from intercept.records import EndReason
-from intercept.refusals import Refusal
+from intercept.refusals import Refusal, Rule
 from intercept.secrets import scrub_quoted
 from limits.authority import Held
+from limits.desk import BILLING, budget_headers, worded
 from limits.headers import dialect_headers
 from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
@@ -48,6 +49,8 @@ BODY_SECONDS = 300.0
 BAD_GATEWAY = 502
 # The official SDKs and Claude Code obey it; without it some repeat a 401.
 RETRY_HEADER = "x-should-retry"
+# The rules of budgets; only who signed in below a provider is refused by them with 429.
+BUDGETS = frozenset({Rule.USER_BUDGET, Rule.POLICY_BUDGET})
 # What no repetition mends.
 FINAL_STATUSES = frozenset({400, 401, 403, 404, 405, 413, 415})
 # Characters of a refused request's path, and of the message, that are recorded. More of the path is read, so that no half
@@ -170,6 +173,16 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
                 self.bridge.metrics.overhead(phase).observe(seconds)
         except Problem as problem:
             self._refuse(problem)
+
+    @property
+    def told_at_desk(self) -> str:
+        """How the headers begin by which the client, who signed in below a provider, is told of budgets; "" for another one."""
+        identity = getattr(self, "identity", None)
+        return self.dialect.desk_headers if identity is not None and identity.at_desk else ""
+
+    def budget_headers(self) -> dict[str, str]:
+        """What a client that signed in below a provider is told of its budgets with a response."""
+        return budget_headers(self.dialect, self._states, self.bridge.now())
 
     def add_known(self, **facts: Any) -> None:
         """Add details to the active request, under the names of `ActiveRequest`."""
@@ -320,6 +333,8 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def write_problem(self, problem: Problem) -> None:
         """Note a refusal, and add the headers that the dialect's clients read. Say where the time went."""
+        if self.told_at_desk and isinstance(problem, OverloadedError):
+            problem = worded(problem, self.dialect, self.bridge.now())
         if self.stand_in is not None:
             self.set_header(PROVIDER_HEADER, self.stand_in)
         if self.interception_id is not None:
@@ -377,7 +392,9 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
 
     def error_body(self, problem: Problem) -> bytes:
         """Errors speak the dialect of the route."""
-        return problem_body(self.dialect, problem.status, problem.message, self.request_id, problem.retry_after_ms)
+        is_spent = problem.status == TOO_MANY_REQUESTS and problem.rule in BUDGETS
+        status = BILLING if is_spent else problem.status
+        return problem_body(self.dialect, status, problem.message, self.request_id, problem.retry_after_ms)
 
     def set_server_timing(self) -> None:
         """Add the header `Server-Timing` for the time so far, beside the provider's own."""

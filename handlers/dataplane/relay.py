@@ -19,6 +19,7 @@ from handlers.tornado_private import headers_of
 from http1.requests import add_checked
 from intercept.apis import EVENT_STREAM
 from intercept.dialects.openai.stream_usage import UsageChunkFilter
+from intercept.endings import FIRST_REDIRECT, FIRST_SUCCESS
 from intercept.records import EndReason
 from upstream.client import UpstreamError, UpstreamResponse
 from upstream.credentials.keys import UNAUTHORIZED
@@ -158,8 +159,13 @@ class Relay:
         if any(map(response.header, RATE_LIMIT_HEADERS)):
             for name in RATE_LIMIT_HEADERS:
                 handler.clear_header(name)
+        told = handler.told_at_desk
         for name, value in to_client(response.headers, tuple(headers)):
-            add_checked(headers, name, value)
+            if not (told and name.lower().startswith(told)):
+                add_checked(headers, name, value)
+        if told and FIRST_SUCCESS <= response.status < FIRST_REDIRECT:
+            for name, value in handler.budget_headers().items():
+                handler.set_header(name, value)
         has_own_key = handler.credentials.own_key is not None
         if response.status == UNAUTHORIZED and not has_own_key and not response.header(RETRY_HEADER):
             handler.set_header(RETRY_HEADER, "false")

@@ -35,6 +35,7 @@ _INVALID: Final = "invalid_request_error"
 _ERRORS: Final = {
     **dict.fromkeys((400, 405, 415, 426), _INVALID),
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
@@ -73,6 +74,7 @@ DIALECT: Final = Dialect(
     error=AnthropicError,
     request_id_header="Request-Id",
     limit_header="anthropic-ratelimit-{unit}-{what}",
+    desk_headers="anthropic-ratelimit-",
     limit_reset_is_instant=True,
     ping=b'event: ping\ndata: {"type": "ping"}\n\n',
     paths=re.compile(r"(/anthropic)?(/v1)*/messages|/api/|.*/publishers/anthropic/"),

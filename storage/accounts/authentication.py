@@ -234,7 +234,9 @@ class Authentication:
             user = service_of(Group.of(group))
         else:
             raise InvalidTokenError(Reason.USER_REMOVED, token.id)
-        return Identity(user=user, token_id=token.id, bound_by=token.bound_by, expires_at=token.expires_at)
+        return Identity(
+            user=user, token_id=token.id, bound_by=token.bound_by, at_desk=token.at_desk, expires_at=token.expires_at
+        )
 
 
 MAX_TOKENS = 100_000

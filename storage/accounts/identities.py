@@ -88,12 +88,13 @@ class Identities(UserAccounts):
         author: Author = COMMAND_LINE,
         first: Callable[[Session], Awaitable[None]] | None = None,
         by_device: bool = False,
+        at_desk: bool = False,
     ) -> tuple[Token, str]:
         """Create a token for a user. Return its metadata and the token, which cannot be read again.
 
         A token created with an expiring one expires no later; without `expires_at`, at the same time. What is to be
         done `first` is a part of the change: where either fails, neither is done. One that is made `by_device` takes the place
-        of another one that was, used longest ago, where the user would have too many.
+        of another one that was, used longest ago, where the user would have too many; `at_desk` says more of it.
 
         Raises:
             IdentityConflictError: The user has `tokens_per_user` active tokens already, and the author is not an owner.
@@ -107,7 +108,7 @@ class Identities(UserAccounts):
                 await first(session)
             user = await self.existing_holder(username, session)
             if by_device:
-                new.document["by_device"] = True
+                new.document.update(by_device=True, at_desk=at_desk)
             if by_device and _is_limited(author):
                 await self._make_room(user, author, session)
             return await self._add_token(new, user, author, session)

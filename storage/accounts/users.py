@@ -140,7 +140,7 @@ class Token(Stored, frozen=True, kw_only=True):
     """A token without its secret.
 
     `bound_by` are the tokens whose policies hold for it as well, and count it. `by_device` is one of a program that its user
-    allowed in a browser.
+    allowed in a browser, `at_desk` one of Claude Code that signed in below a provider.
     """
 
     id: Annotated[str, Meta(description="The part of the token before the hyphen.")]
@@ -151,6 +151,7 @@ class Token(Stored, frozen=True, kw_only=True):
     revoked_at: Annotated[StoredTime | None, Meta(description="Null if it is not revoked.")]
     bound_by: Hidden[tuple[str, ...]] = ()
     by_device: Hidden[bool] = False
+    at_desk: Hidden[bool] = False
 
 
 class TokenUse(Struct, frozen=True, kw_only=True):
@@ -168,6 +169,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     Attributes:
         token_id: The public part of the token; empty of a session that was made without one.
         bound_by: The other tokens whose policies hold for that one.
+        at_desk: Whether it is of Claude Code that signed in below a provider.
         session_id: The session that was made with the token, if that was sent instead.
         session_expires_at: When the session ends, unless it is used.
     """
@@ -175,6 +177,7 @@ class Identity(Struct, frozen=True, kw_only=True):
     user: User
     token_id: str = ""
     bound_by: tuple[str, ...] = ()
+    at_desk: bool = False
     expires_at: datetime | None = None
     session_id: str | None = None
     session_expires_at: datetime | None = None

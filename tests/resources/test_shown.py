@@ -25,7 +25,7 @@ def test_of_what_is_stored_all_is_shown_but_these_fields():
     seen: set[Any] = set()
     stored = {one for operation in OPERATIONS for one in _structs(operation.answer[0], seen) if issubclass(one, Stored)}
     hidden = {one.__name__: set(one.__struct_fields__) - shown_fields(one).keys() for one in stored}
-    user, token = {"group_ids"}, {"user_id", "bound_by", "by_device"}
+    user, token = {"group_ids"}, {"user_id", "bound_by", "by_device", "at_desk"}
     assert hidden == {
         "User": user,
         "ListedUser": user,

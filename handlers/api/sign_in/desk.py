@@ -81,6 +81,7 @@ class AuthorizationHandler(DeviceCodeHandler):
     """Adds a client that waits. Some versions of it do not say what they are."""
 
     NAME = "Claude Code"
+    AT_DESK = True
 
 
 class RevocationHandler(ProgramHandler):

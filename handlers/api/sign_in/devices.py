@@ -124,6 +124,7 @@ class DeviceCodeHandler(ProgramHandler):
     """Adds a waiting program. `NAME` is what those are called that give no name, if it is known."""
 
     NAME: ClassVar[str] = ""
+    AT_DESK: ClassVar[bool] = False
 
     async def post(self) -> None:
         """Respond with two codes."""
@@ -133,7 +134,7 @@ class DeviceCodeHandler(ProgramHandler):
         starts.count(client_key(self.client_ip))
         name = self.form.get("client_name", "").strip() or self.NAME or client_name(self.request.headers)
         try:
-            codes = await self.bridge.devices.begin(name, self.client_ip)
+            codes = await self.bridge.devices.begin(name, self.client_ip, at_desk=self.AT_DESK)
         except TooManyDevicesError:
             self.send_json(DeviceError("temporarily_unavailable", TOO_MANY_WAIT))
             return

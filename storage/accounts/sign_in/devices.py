@@ -99,8 +99,8 @@ class Devices:
         self._identities = identities
         self._now = now
 
-    async def begin(self, name: str, client_ip: str) -> DeviceCodes:
-        """Add a waiting program.
+    async def begin(self, name: str, client_ip: str, *, at_desk: bool = False) -> DeviceCodes:
+        """Add a waiting program; `at_desk` is Claude Code, below a provider.
 
         Raises:
             TooManyDevicesError: Too many wait.
@@ -113,6 +113,7 @@ class Devices:
             "user_code": digest(codes.user_code),
             "name": readable(name, MAX_NAME),
             "client_ip": client_ip,
+            "at_desk": at_desk,
             "state": DeviceState.PENDING.value,
             "created_at": now,
             "expires_at": now + timedelta(seconds=DEVICE_SECONDS),
@@ -207,6 +208,7 @@ class Devices:
             author=Author(user, found["answered_from"], found["token_id"], latest),
             first=take,
             by_device=True,
+            at_desk=found["at_desk"],
         )
 
     def _waiting(self, user_code: str) -> dict[str, Any]:
