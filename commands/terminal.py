@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,13 +17,15 @@ from commands.operations import OperationCommand, resource, show
 from commands.output import cell, field_at, output_option, show_json, show_rows, show_table
 from handlers.operations.catalogue import OPERATIONS
 from handlers.operations.operation import Operation
+from resources.recorded.export_formats import write_csv
 from settings.setting import Setting
 
 FOLLOW_SECONDS = 2.0
-FOLLOWED = 100
-"""How many of the newest calls are compared with those before."""
-SHOWN_FIRST = 20
-"""How many of them are printed at first."""
+SHOWN_FIRST, FOLLOWED = 20, 100
+"""How many of the newest calls are asked for at first, and from then on of those since."""
+
+_TIMES = re.compile(r"\b(?:since|until|range|started_after|started_before):")
+"""What in a search is about times, so that it is asked again as it is."""
 
 LIMITS = ("source.level", "source.name", "kind", "of", "maximum", "used", "remaining", "next_free_at", "resets_at")
 ASKED_AT = "Ask the server at URL; default: the only one that you signed in to with `login`."
@@ -36,8 +39,11 @@ SHOWN = (
 BY_NAME = {one.function.__name__: one for one in OPERATIONS}
 
 
-class Question(NamedTuple):
-    """What a command asks: an operation, what is given to it, and what is shown of its answer."""
+class PersonalQuestion(NamedTuple):
+    """What a command asks: an operation, what is given to it, and what is shown of its answer.
+
+    `empty` is what is said instead of a table without rows.
+    """
 
     operation: str
     rows: str
@@ -45,27 +51,29 @@ class Question(NamedTuple):
     parts: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
     before: Sequence[str] = ()
+    empty: str = ""
 
 
 QUESTIONS = {
-    "calls": Question(
+    "calls": PersonalQuestion(
         "list_interceptions", "results", ("started_at", "initiator", "model", "client", "end_reason", "cost.usd", "id")
     ),
-    "sessions": Question(
+    "sessions": PersonalQuestion(
         "list_sessions", "results", ("last_active_at", "initiator", "client", "interceptions", "cost_usd", "id")
     ),
-    "spend": Question(
+    "spend": PersonalQuestion(
         "get_statistics",
         "groups",
         ("group", "total.interceptions", "total.failed", "total.tokens", "total.cost_usd"),
         query={"group_by": "model", "range": "30d", "order_by": "cost"},
     ),
-    "usage": Question(
+    "usage": PersonalQuestion(
         "get_usage",
         "limits",
         LIMITS,
         parts={"name": "me"},
         before=("total.interceptions", "total.failed", "total.tokens", "total.cost_usd", "spend_usd"),
+        empty="No limit holds for you.",
     ),
 }
 
@@ -73,7 +81,7 @@ QUESTIONS = {
 class PersonalCommand(OperationCommand):
     """A command that asks a question of the server at `--url`, or of the only one that somebody signed in to."""
 
-    def __init__(self, name: str, question: Question) -> None:
+    def __init__(self, name: str, question: PersonalQuestion) -> None:
         super().__init__(BY_NAME[question.operation], name, None)
         self._question = question
         self.params = [
@@ -86,7 +94,7 @@ class PersonalCommand(OperationCommand):
                 one.help = ASKED_AT
             one.default = question.query.get((one.name or "").removeprefix("query_"), one.default)
         if question.operation == "list_interceptions":
-            self.params.append(click.Option(["-f", "--follow"], is_flag=True, help="Go on with those that end."))
+            self.params.append(click.Option(["-f", "--follow"], is_flag=True, help="Go on with those that begin."))
 
     def _chosen(self, values: dict[str, Any]) -> tuple[Operation, dict[str, Any]]:  # noqa: ARG002 - nothing is given for the path
         return self._operation, dict(self._question.parts)
@@ -100,13 +108,22 @@ class PersonalCommand(OperationCommand):
             name.removeprefix("query_") for name in ("query_limit", "query_offset", "query_after_id") if values[name]
         ]:
             raise click.UsageError(f"--follow does not go with --{ignored[0].replace('_', '-')}")
-        query = {"limit": str(FOLLOWED), **({"q": values["query_q"]} if values["query_q"] else {})}
-        seen: set[str] | None = None
+        self._follow(url, token_file, values["query_q"] or "", values["output"])
+
+    def _follow(self, url: str, token_file: Path | None, q: str, output: str) -> None:
+        """Print the newest calls, and then those that begin, each once, in the order of their starts."""
+        asked, limit, seen = q, SHOWN_FIRST, set[str]()
         while True:
+            query = {"limit": str(limit)} | ({"q": asked} if asked else {})
             rows = _asked(url, token_file, self._operation, {}, query)["results"]
-            for one in reversed(rows[:SHOWN_FIRST] if seen is None else [one for one in rows if one["id"] not in seen]):
-                click.echo("  ".join(cell(field_at(one, column)) for column in self._question.columns))
-            seen = {one["id"] for one in rows}
+            for one in reversed(rows):
+                if one["id"] not in seen:
+                    click.echo(_line(one, self._question.columns, output))
+            if rows:
+                seen = {one["id"] for one in rows}
+                if not _TIMES.search(q):
+                    asked = f'{q} started_after:"{rows[0]["started_at"]}"'.strip()
+            limit = FOLLOWED
             time.sleep(FOLLOW_SECONDS)
 
     def _show(self, operation: Operation, answered: Answered, output: str, *, what: str) -> None:
@@ -117,7 +134,19 @@ class PersonalCommand(OperationCommand):
         if self._question.before and output == "table":
             show_rows([value], self._question.before, output)
             click.echo()
-        show_rows(value[self._question.rows], self._question.columns, output)
+        rows = value[self._question.rows]
+        if not rows and self._question.empty and output == "table":
+            click.echo(self._question.empty)
+        else:
+            show_rows(rows, self._question.columns, output)
+
+
+def _line(one: Mapping[str, Any], columns: Sequence[str], output: str) -> str:
+    """A call in a line: as its columns, as CSV, or as JSON."""
+    if output == "json":
+        return json.dumps(one)
+    cells = [cell(field_at(one, column)) for column in columns]
+    return write_csv([cells]).decode().rstrip() if output == "csv" else "  ".join(cells)
 
 
 def _asked(

@@ -3,7 +3,10 @@
 import asyncio
 import csv
 import json
+import os
+import sys
 import time
+from asyncio.subprocess import PIPE
 
 import pytest
 
@@ -14,15 +17,21 @@ UNKNOWN = "01a23a4d-05a8-7053-a930-7f5e137cf29e"
 
 
 @pytest.fixture
-def ask(running, tmp_path):
-    """Has a command asked by who signed in to the running bridge, and to no other."""
+def signed_in(running, tmp_path):
+    """The environment of who signed in to the running bridge, and to no other."""
     folder = tmp_path / "aibridge"
     folder.mkdir()
     login = {"token": running.token, "expires_at": int(time.time()) + 600}
     (folder / "logins.json").write_text(json.dumps({f"http://127.0.0.1:{running.port}": login}))
+    return {"AIBRIDGE_TOKEN": "", "XDG_CONFIG_HOME": str(tmp_path)}
+
+
+@pytest.fixture
+def ask(signed_in):
+    """Has a command asked by who signed in."""
 
     async def ask(*arguments):
-        return await asyncio.to_thread(lambda: invoke(*arguments, AIBRIDGE_TOKEN="", XDG_CONFIG_HOME=str(tmp_path)))
+        return await asyncio.to_thread(lambda: invoke(*arguments, **signed_in))
 
     return ask
 
@@ -37,9 +46,24 @@ async def test_who_signed_in_sees_calls_usage_sessions_and_spend(ask, running):
     (listed,) = json.loads(succeeded(await ask("calls", "-o", "json")))["results"]
     assert listed["id"] == id_
     assert f"id               {id_}" in succeeded(await ask("why", id_))
-    assert "REMAINING" in succeeded(await ask("usage"))
+    assert succeeded(await ask("usage")).splitlines()[-1] == "No limit holds for you."
     assert succeeded(await ask("sessions")).startswith("LAST ACTIVE AT")
     assert succeeded(await ask("spend", "--range", "7d")).startswith("GROUP")
+
+
+@pytest.mark.gen_test
+async def test_calls_are_followed_each_once_as_json(signed_in, running):
+    first = await record(running)
+    command = (sys.executable, "server.py", "calls", "-f", "-o", "json", "--q", "status:completed")
+    followed = await asyncio.create_subprocess_exec(*command, stdout=PIPE, env=os.environ | signed_in)
+    try:
+        lines = [await followed.stdout.readline()]
+        second = await record(running)
+        lines.append(await followed.stdout.readline())
+    finally:
+        followed.kill()
+        await followed.wait()
+    assert [json.loads(line)["id"] for line in lines] == [first, second]
 
 
 @pytest.mark.gen_test
