@@ -3,7 +3,7 @@ from hypothesis import strategies as st
 
 from limits import counters
 from limits.counters import RateWindow, TokenWindow
-from limits.limit import Limit, LimitState
+from limits.limit import LimitState
 from tests.limits.clock import SECOND
 from tests.limits.test_limiter import rate, tokens
 
@@ -19,19 +19,6 @@ def test_a_large_rate_takes_sixteen_bytes_a_start_at_most_and_leaves_at_once():
     assert len(starts.times) == 100_000
     assert window.state(limit, 0, 2 * SECOND) == LimitState(limit, 0, 200_000, 0, 0)
     assert len(window) == 0
-
-
-def test_idle_keys_of_long_windows_are_forgotten_some_time_later():
-    window = RateWindow(1_600)
-    for now in range(10_000):
-        window.start(limit_of(now), 0, now)
-        assert len(window) <= 1_600 + 100
-    window.forget(12_000)
-    assert len(window) == 0
-
-
-def limit_of(number: int) -> Limit:
-    return rate(9, f"token:{number}", 10)
 
 
 WINDOW = 1000
@@ -64,12 +51,3 @@ def test_grouped_charges_count_no_shorter_and_a_group_longer_at_most(charges):
             assert window.state(limit, 0, now + state.retry_after_ns).retry_after_ns == 0
     finally:
         counters.MAX_CHARGES, counters.GROUPS = before
-
-
-def test_charges_that_left_are_dropped_while_their_key_goes_on():
-    window, limit = TokenWindow(10), tokens(100, window_ns=10)
-    for now in range(10_000):
-        window.charge(limit, 3, now)
-    charges = window._keys[limit.key]
-    assert window.state(limit, 0, 9_999).used == 30
-    assert len(charges.times) == len(charges.sums) < 200

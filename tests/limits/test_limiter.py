@@ -69,22 +69,12 @@ def test_concurrency_is_named_before_a_longer_wait_which_is_told_all_the_same(li
     assert (decision.refused_by.limit, decision.retry_after_ns) == (slots(1), 10 * SECOND)
 
 
-def test_limits_of_one_key_and_window_count_together_and_each_request_once(limiter):
-    decision = limiter.start([rate(2), rate(5)])
-    assert [state.remaining for state in decision.states] == [1, 4]
-
-
 def test_a_restored_budget_never_becomes_less(limiter, calendar):
     begin = TODAY
     for used in (30, 20):
         limiter.restore(budget(50), used, begin)
     limiter.restore(rate(50), 20, begin)
     assert [state.used for state in limiter.states([budget(50), rate(50)])] == [30, 0]
-
-
-def test_what_was_spent_in_another_period_is_not_restored(limiter):
-    limiter.restore(budget(50), 30, TODAY - DAY)
-    assert limiter.states([budget(50)])[0].used == 0
 
 
 def test_a_budget_that_was_only_restored_is_not_told_of_before_it_is_used(limiter):
@@ -200,36 +190,3 @@ def test_every_decision_is_what_all_that_ever_happened_says(happenings):
         calendar.advance(10 * DAY)
         limiter.states(())
     assert (len(limiter), [*map(len, limiter._counters)]) == (0, [0])
-
-
-@given(starts=st.lists(st.tuples(st.integers(0, 12), st.booleans()), max_size=60))
-def test_no_window_ever_holds_more_than_the_maximum_that_held_at_the_time(starts):
-    clock = Clock()
-    limiter = Limiter(clock, clock)
-    admitted = []
-    for step, high in starts:
-        clock.advance(step)
-        maximum = 4 if high else 2
-        if limiter.start([rate(maximum, window_ns=10)]).ticket is not None:
-            admitted.append(clock.now_ns)
-            assert sum(at > clock.now_ns - 10 for at in admitted) <= maximum
-
-
-@given(charges=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 9)), min_size=1, max_size=40))
-def test_waiting_as_long_as_told_is_enough_and_any_less_is_not(charges):
-    clock, calendar = Clock(), Clock()
-    limiter = Limiter(clock, calendar)
-    limits = [rate(3, window_ns=10), tokens(20, window_ns=25), budget(30)]
-    for step, amount in charges:
-        for one in (clock, calendar):
-            one.advance(step)
-        decision = limiter.start(limits)
-        if decision.ticket is None:
-            for one in (clock, calendar):
-                one.advance(decision.retry_after_ns - 1)
-            assert limiter.start(limits).ticket is None
-            for one in (clock, calendar):
-                one.advance(1)
-            decision = limiter.start(limits)
-        limiter.charge(decision.ticket, Amounts(amount, amount))
-        limiter.end(decision.ticket)

@@ -17,14 +17,6 @@ def said(caplog):
     return lambda: caplog.messages
 
 
-def test_every_refusal_is_counted_and_passed_on(clock):
-    passed_on = []
-    refusals = RefusalLog(clock, passed_on.append)
-    for limit in ("rate", "concurrency", "rate"):
-        refusals.note(limit)
-    assert (refusals.total, passed_on) == ({"rate": 2, "concurrency": 1}, ["rate", "concurrency", "rate"])
-
-
 def test_the_first_is_logged_at_once_and_the_others_with_the_next_line_that_is_due(clock, said):
     refusals = RefusalLog(clock, lambda _: None)
     for step in (0, SECOND, LINE_NS - SECOND - 1, 1, 0):

@@ -51,14 +51,6 @@ def test_a_call_that_breaks_a_rule_counts_in_no_limit_and_is_not_repeated():
     ]
 
 
-def test_only_the_first_are_named_and_others_have_their_turn_between(monkeypatch):
-    monkeypatch.setattr("limits.replay.STEP", 10)
-    named = [(call(number), RequestedModel("openai", f"m{number}")) for number in range(120)]
-    outcome, steps = replayed(SharedPolicy(models=Models(allow=["none"])), named)
-    assert (len(outcome.first), outcome.refused, outcome.calls.total()) == (100, 120, 120)
-    assert steps == 12
-
-
 names = st.sampled_from(["gpt-5", "gpt-4", "claude-a", "claude-b", ""])
 patterns = st.lists(st.sampled_from(["gpt-*", "claude-a", "*-b", ModelPattern("eu")]), min_size=1, max_size=2)
 called = st.lists(

@@ -8,7 +8,6 @@ import pytest
 
 from runtime.jobs import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, STEADY_SECONDS, Jobs
 from tests.bridge import until
-from version import VERSION
 
 FAILED = r"^ERROR runtime.jobs: the background job counting failed and is restarted$"
 
@@ -109,36 +108,3 @@ async def test_a_job_that_is_stopped_has_ended_when_that_returns(jobs):
     await began.wait()
     await job.stop()
     assert (ended, jobs.failed) == ([True], [])
-
-
-@pytest.mark.expects_log(FAILED)
-@pytest.mark.gen_test
-async def test_readiness_and_metrics_name_a_job_that_failed(running):
-    metrics = running.bridge.metrics
-    work = Failing(1)
-    jobs = Jobs(clock=running.bridge.monotonic, pause=lambda _: asyncio.sleep(0), on_failure=metrics.job_failed)
-    metrics.watch_jobs(jobs)
-    running.bridge.jobs._jobs = jobs._jobs
-    well = jobs.start("sessions", Failing(0).run)
-    job = jobs.start("counting", work.run)
-    await work.waits.wait()
-    assert await running.get("/readyz", {}) == (
-        200,
-        {
-            "status": "ready",
-            "database": "ok",
-            "recording": "ok",
-            "providers": "ok",
-            "jobs": "failed and restarted: counting",
-            "version": VERSION,
-        },
-    )
-    exposed = metrics.exposition()[1].decode()
-    for line in (
-        'background_job_failures_total{job="counting"} 1.0',
-        'background_job_up{job="counting"} 0.0',
-        'background_job_up{job="sessions"} 1.0',
-    ):
-        assert f"coder_aibridged_{line}\n" in exposed
-    await well.stop()
-    await job.stop()

@@ -61,16 +61,6 @@ def test_a_provider_of_a_later_version_is_left_out_and_the_others_stay(routing, 
     assert list(routing.table.providers) == ["openai", "east", "moon"]
 
 
-def test_a_provider_that_is_as_it_was_stays_the_same_object(routing, load):
-    first, other = stored("east", SECRET), stored("west", number=2)
-    load([first, other])
-    before = dict(routing.table.providers)
-    load([first, structs.replace(other, revision=2)])
-    after = routing.table.providers
-    assert after["east"] is before["east"]
-    assert after["west"] is not before["west"]
-
-
 @pytest.mark.expects_log(r"the provider said ")
 def test_its_keys_are_hidden_from_now_on_in_records_and_in_the_log(load, secrets):
     written = io.StringIO()
@@ -86,12 +76,6 @@ def test_its_keys_are_hidden_from_now_on_in_records_and_in_the_log(load, secrets
     assert secrets.hide(SECRET) == "[scrubbed]"
     load([])
     assert secrets.hide(SECRET) == "[scrubbed]"
-
-
-@pytest.mark.expects_log(r"the provider openai of the environment replaces the one in the database")
-def test_one_of_the_environment_stands_in_the_place_of_one_of_its_name(routing, load):
-    load([stored("openai", SECRET)])
-    assert routing.table.providers == {"openai": FIXED}
 
 
 @pytest.mark.expects_log(r"key 1 of the provider east cannot be opened: the sealed key was changed, or moved")

@@ -21,20 +21,6 @@ def test_what_may_hold_a_secret_may_be_read_from_a_file():
     assert {setting.name for setting in declared() if setting.secret} == secrets
 
 
-def test_every_setting_says_what_it_is_for_in_a_sentence():
-    assert [setting.name for setting in declared() if not setting.help.endswith(".")] == []
-
-
-def test_the_built_in_providers_come_first():
-    further = ProviderSettings("azure", ProviderType.OPENAI, "https://azure.example/v1/", ("sk-3",))
-    settings = Settings(openai_key=("sk-1",), anthropic_key=("sk-2",), further_providers=(further,))
-    assert settings.providers == (
-        ProviderSettings("openai", ProviderType.OPENAI, "https://api.openai.com/v1/", ("sk-1",), "openai-key"),
-        ProviderSettings("anthropic", ProviderType.ANTHROPIC, "https://api.anthropic.com/", ("sk-2",), "anthropic-key"),
-        further,
-    )
-
-
 def test_no_secret_is_in_the_representation():
     further = ProviderSettings("azure", ProviderType.OPENAI, "https://azure.example/v1/", ("s3cret",))
     settings = Settings(

@@ -35,11 +35,6 @@ def refusal(flags, environ):
     return caught.value.message
 
 
-def test_keys_fall_back_to_the_vendors_variables():
-    settings = load({}, {"OPENAI_API_KEY": "sk-o", "ANTHROPIC_API_KEY": "sk-a"})
-    assert (settings.openai_key, settings.anthropic_key) == (("sk-o",), ("sk-a",))
-
-
 def test_limits_are_those_of_a_process_or_of_all():
     assert load({"limits-scope": "cluster"}, {}).limits_scope is LimitsScope.CLUSTER
     assert refusal({"limits-scope": "world"}, {}) == (
@@ -267,10 +262,6 @@ def test_a_further_provider_that_cannot_be_used_is_refused(environ, message):
     assert refusal({}, environ) == message
 
 
-def test_a_provider_with_nothing_but_empty_variables_is_not_there():
-    assert load({}, provider(0, type="", name="", keys="")).further_providers == ()
-
-
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -327,12 +318,6 @@ def test_the_address_of_vertex_is_that_of_its_region(region, address):
     environ = provider(0, type="vertex", name="v", project="my-project", region=region)
     (settings,) = load({}, environ).further_providers
     assert (settings.base_url, settings.project, settings.has_credential) == (address, "my-project", True)
-
-
-def test_a_key_of_vertex_stands_for_the_project():
-    environ = provider(0, type="vertex", name="v", region="global", keys="express-key")
-    (settings,) = load({}, environ).further_providers
-    assert (settings.base_url, settings.project) == ("https://aiplatform.googleapis.com/", "")
 
 
 @pytest.mark.parametrize(

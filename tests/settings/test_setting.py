@@ -1,16 +1,13 @@
-from dataclasses import dataclass, fields
-
 import pytest
 
 from settings.kinds import KEYS, LIMIT, MONGODB_URI
-from settings.setting import Setting, SettingError, declare
+from settings.setting import Setting, SettingError
 
 PLAIN = Setting("rate-limit", "Topic", LIMIT, "7", "Help.")
 SECRET = Setting(
     "openai-key", "Topic", KEYS, "", "Help.", secret=True, environment_only=True, fallback="OPENAI_API_KEY"
 )
 URI = Setting("mongodb-uri", "Topic", MONGODB_URI, "", "Help.", secret=True)
-REQUIRED = Setting("provider-0-keys", "Topic", KEYS, None, "Help.", secret=True, environment_only=True)
 
 
 def refusal(setting, flags=None, environ=None):
@@ -21,22 +18,9 @@ def refusal(setting, flags=None, environ=None):
     return caught.value.message
 
 
-def test_flag_and_variables_follow_from_the_name():
-    assert (PLAIN.flag, PLAIN.env, PLAIN.env_file) == (
-        "--rate-limit",
-        "AIBRIDGE_RATE_LIMIT",
-        "AIBRIDGE_RATE_LIMIT_FILE",
-    )
-    assert SECRET.flag is None
-
-
 def test_an_empty_variable_counts_as_unset_and_an_empty_flag_does_not():
     assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": ""}) == 7
     assert URI.read({"mongodb-uri": ""}, {"AIBRIDGE_MONGODB_URI": "mongodb://host"}) == ""
-
-
-def test_white_space_around_a_value_is_ignored():
-    assert PLAIN.read({}, {"AIBRIDGE_RATE_LIMIT": " 8\n"}) == 8
 
 
 def test_a_bad_value_is_refused_in_one_line_naming_setting_value_and_what_is_allowed():
@@ -111,21 +95,3 @@ def test_a_file_that_cannot_be_read_is_named_with_the_reason(tmp_path, name, rea
 def test_a_secret_falls_back_to_the_vendors_own_variable():
     assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor"}) == ("sk-vendor",)
     assert SECRET.read({}, {"OPENAI_API_KEY": "sk-vendor", "AIBRIDGE_OPENAI_KEY": "sk-own"}) == ("sk-own",)
-
-
-def test_a_value_that_must_be_given_is_missed():
-    assert refusal(REQUIRED) == (
-        "AIBRIDGE_PROVIDER_0_KEYS is not set; give printable ASCII keys without spaces, separated by commas"
-    )
-
-
-def test_a_declared_field_has_the_parsed_default_and_hides_a_secret():
-    @dataclass(frozen=True)
-    class Declared:
-        needed: int = declare("Topic", LIMIT, None, "Help.")
-        plain: int = declare("Topic", LIMIT, "7", "Help.")
-        secret: tuple[str, ...] = declare("Topic", KEYS, "sk", "Help.", secret=True)
-
-    assert repr(Declared(1)) == f"{Declared.__qualname__}(needed=1, plain=7)"
-    assert Declared(1).secret == ("sk",)
-    assert dict(fields(Declared)[1].metadata) == {"topic": "Topic", "kind": LIMIT, "default": "7", "help": "Help."}

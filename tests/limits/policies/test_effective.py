@@ -153,23 +153,6 @@ def test_where_models_are_not_read_every_one_must_be_allowed(models, rule):
     assert effective.refuse_unread("OpenAI") == (None if rule is None else ModelRefusal(lab, rule))
 
 
-def test_the_least_that_a_request_may_ask_for_counts():
-    effective = find((EVERYONE, SharedPolicy(max_tokens=8)), (ADA, Policy(max_tokens=5)), (TOKEN, Policy(max_tokens=5)))
-    assert effective.max_tokens == (5, ADA)
-    assert find((EVERYONE, SharedPolicy(byok="deny")), (ADA, Policy(byok="allow"))).denies_own_key == EVERYONE
-    assert find((ADA, Policy(byok="allow"))).denies_own_key is None
-
-
-def test_a_changed_policy_holds_at_once():
-    policies = book((EVERYONE, SharedPolicy(byok="deny")))
-    assert policies.find(CALLER).denies_own_key == EVERYONE
-    policies.put(EVERYONE, SharedPolicy(max_tokens=1))
-    assert policies.find(CALLER).denies_own_key is None
-    policies.remove(Level.EVERYONE, "")
-    policies.remove(Level.EVERYONE, "")
-    assert (policies.find(CALLER), len(policies), list(policies)) == (None, 0, [])
-
-
 PATTERNS = st.lists(st.sampled_from(["a*", "b*", "ab", "*", "c"]), min_size=1, max_size=3)
 MODELS = (
     st.builds(Models, allow=PATTERNS, deny=st.just(UNSET))

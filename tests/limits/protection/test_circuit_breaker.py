@@ -61,11 +61,6 @@ def trip(breakers, key=KEY):
     settle(breakers, *[CallOutcome.FAILURE] * 3, key=key)
 
 
-def half_open(breakers, clock):
-    trip(breakers)
-    clock.advance(30 * SECOND)
-
-
 def test_failures_in_a_row_open_it_and_it_says_how_long_to_wait(breakers, clock, changes):
     trip(breakers)
     assert state_of(breakers) is CircuitState.OPEN
@@ -81,22 +76,6 @@ def test_a_failure_that_took_longer_than_the_interval_counts(breakers, clock):
     for permit in slow:
         permit.settle(CallOutcome.FAILURE)
     assert state_of(breakers) is CircuitState.OPEN
-
-
-def test_after_the_timeout_it_lets_only_so_many_probes_through(breakers, clock, changes):
-    half_open(breakers, clock)
-    breakers.admit(KEY)
-    breakers.admit(KEY)
-    assert state_of(breakers) is CircuitState.HALF_OPEN
-    assert refusal(breakers) == ("circuit breaker is open", 1)
-    assert changes == [(KEY, CircuitState.OPEN), (KEY, CircuitState.HALF_OPEN)]
-
-
-def test_provider_endpoint_and_model_each_have_circuits_of_their_own(breakers):
-    trip(breakers)
-    for other in [KEY._replace(provider="x"), KEY._replace(endpoint="x"), KEY._replace(model="x")]:
-        breakers.admit(other).settle(CallOutcome.SUCCESS)
-    assert refusal(breakers) == ("circuit breaker is open", 30)
 
 
 def test_only_so_many_circuits_are_kept_and_those_asked_for_longest_ago_go_first(clock):

@@ -5,8 +5,6 @@ from hypothesis import strategies as st
 
 from limits.protection.concurrency import (
     DEFAULT_REQUESTS,
-    MAX_EXPORTS,
-    MAX_LIVE_TAILS,
     MIN_REQUESTS,
     ConcurrencyLimit,
     UserShares,
@@ -50,16 +48,6 @@ def taken(limit, user="ada"):
     while slot := limit.acquire(user):
         slots.append(slot)
     return len(slots)
-
-
-def test_each_kind_of_work_has_a_share_that_the_others_leave_alone():
-    shares = UserShares()
-    assert [taken(one) for one in (shares.live_tails, shares.exports, shares.requests)] == [
-        MAX_LIVE_TAILS,
-        MAX_EXPORTS,
-        DEFAULT_REQUESTS,
-    ]
-    assert taken(shares.exports, "grace") == MAX_EXPORTS
 
 
 @for_each(

@@ -145,19 +145,6 @@ async def test_a_receiver_that_is_gone_silent_or_not_there_is_said(sender, parts
     assert "no connection" in (await webhooks.find(absent.id)).last_delivery.error
 
 
-@pytest.mark.expects_log(TOLD)
-@pytest.mark.gen_test
-async def test_a_secret_that_cannot_be_opened_is_said(database, parts, receiver, clock):
-    webhooks, outbox, _ = parts
-    webhook, _ = await webhooks.add(receiver.url, [])
-    await outbox.send_test(webhook.id)
-    client = UpstreamClient(connect_timeout=5, idle_timeout=5)
-    await Sender(database, webhooks, outbox, sealer=Sealer(), client=client, now=clock).send_due()
-    await client.close()
-    assert "encryption key" in (await webhooks.find(webhook.id)).last_delivery.error
-    assert receiver.messages == []
-
-
 @pytest.mark.gen_test
 async def test_a_webhook_that_was_disabled_or_removed_is_told_nothing(sender, parts, receiver, database):
     webhooks, outbox, _ = parts

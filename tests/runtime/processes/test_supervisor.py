@@ -12,7 +12,7 @@ import pytest
 from limits.authority import LocalAuthority
 from runtime.authority import ServerAuthority
 from runtime.processes import supervisor
-from runtime.processes.supervisor import Handover, Supervisor, Worker, WorkerError, pause_after
+from runtime.processes.supervisor import Handover, Supervisor, Worker, WorkerError
 from tests.server_process import command_line
 from tests.storage.conditions import until
 
@@ -154,16 +154,6 @@ async def test_without_any_worker_that_serves_the_reason_is_told(crew, plan, rea
     assert str(error.value) == reason
 
 
-@pytest.mark.gen_test
-async def test_a_worker_that_does_not_say_in_time_that_it_serves_is_killed(crew, monkeypatch):
-    monkeypatch.setattr(supervisor, "START_SECONDS", 0.4)
-    one = crew("mute")
-    with pytest.raises(WorkerError) as error:
-        await one.supervisor.start()
-    assert str(error.value) == "a worker was not ready after 0.4 s"
-    await until(lambda: one.buried)
-
-
 @pytest.mark.expects_log("^ERROR aibridge: no room for the spool$")
 @pytest.mark.gen_test
 async def test_a_worker_that_does_not_serve_is_tried_again_while_another_one_does(crew):
@@ -221,17 +211,3 @@ async def test_a_seat_that_was_filled_meanwhile_is_not_taken_twice(crew, tmp_pat
     (tmp_path / "go").touch()
     await one.happened("SIGHUP 1")
     await until(lambda: one.living() == [2])
-
-
-@pytest.mark.expects_log("^ERROR aibridge: worker [0-9]+ does not end: killing it$")
-@pytest.mark.gen_test
-async def test_a_worker_that_does_not_end_in_time_is_killed(crew, monkeypatch):
-    monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.1)
-    one = crew("deaf")
-    await one.supervisor.start()
-    await one.supervisor.stop()
-    assert one.living() == []
-
-
-def test_pauses_double():
-    assert [pause_after(failures) for failures in range(9)] == [0, 0.5, 1, 2, 4, 8, 16, 30, 30]
