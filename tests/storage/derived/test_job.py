@@ -270,17 +270,6 @@ async def test_a_rollup_that_has_expired_in_between_does_not_hold_up_counting(da
 
 
 @pytest.mark.gen_test
-async def test_while_there_is_more_the_next_step_is_at_once_or_a_little_later_where_calls_run(database, monkeypatch):
-    monkeypatch.setattr(job_module, "BATCH", 100)
-    busy = iter([False, True, False])
-    await derive(database)
-    job = derived_job(database, busy=lambda: next(busy))
-    await write(database, *(Call(number).end() for number in range(1, 251)))
-    assert [await job.step() for _ in range(3)] == [0, job_module.BUSY_SECONDS, job_module.PAUSE_SECONDS]
-    await job.close()
-
-
-@pytest.mark.gen_test
 async def test_who_has_no_lease_knows_how_far_the_figures_are(database):
     one, other = derived_job(database), derived_job(database)
     await one.step()

@@ -2,21 +2,17 @@ import asyncio
 import json
 import random
 from contextlib import AsyncExitStack
-from threading import current_thread, main_thread
 from uuid import UUID
 
 import pytest
 
-from intercept.records import UserPrompt
 from resources.recorded.interceptions import interception_as_json
 from runtime.process import now
 from storage.accounts.identities import Identities
-from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End
-from storage.live.live import HEARTBEAT_SECONDS, RETRY_SECONDS, STARTS_AND_ENDS, Live
+from storage.live.live import RETRY_SECONDS, STARTS_AND_ENDS, Live
 from storage.mongo.change_stream import ChangeStream
 from storage.mongo.database import OPTIONS, DatabaseUnavailableError
-from storage.queries.filters.texts import TextQuery
 from tests.bridge import until
 from tests.storage.calls import Calls
 
@@ -115,22 +111,6 @@ def listen(stack):
 
 
 @pytest.mark.gen_test
-async def test_texts_are_read_in_a_thread_once_for_all_who_listen_for_words(live, calls, listen, monkeypatch):
-    threads, read = [], TextQuery.said_in
-    monkeypatch.setattr(
-        TextQuery, "said_in", staticmethod(lambda document: threads.append(current_thread()) or read(document))
-    )
-    words = {TEXTS: TextQuery((("moon",),))}
-    ears = [await listen(live, {"model": "m"}, words), await listen(live, {"model": "m"}, words), await listen(live)]
-    await calls.start(1, model="m", user_prompt=UserPrompt(prompt="to the moon"))
-    await calls.start(2, model="m")
-    await calls.start(3)
-    assert [await ear.heard(1) for ear in ears] == [[(1, "started")]] * 3
-    assert await ears[2].heard(2) == [(2, "started"), (3, "started")]
-    assert (len(threads), main_thread() in threads) == (2, False)  # what else does not match is not read
-
-
-@pytest.mark.gen_test
 async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(private_database, make_live, commands):
     live, calls = make_live(private_database), Calls(private_database)
     for round_ in (1, 2):
@@ -150,15 +130,6 @@ async def test_all_share_one_stream_which_ends_after_the_last_and_begins_again(p
 
 
 @pytest.mark.gen_test
-async def test_a_heartbeat_comes_with_where_to_go_on(live, listen, pauses):
-    ear = await listen(live)
-    first = await ear.event()
-    await pauses.over(HEARTBEAT_SECONDS)
-    second = await ear.event()
-    assert [(event.interception, bool(event.position)) for event in (first, second)] == [(None, True)] * 2
-
-
-@pytest.mark.gen_test
 async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(live, calls, listen, database):
     stream = await ChangeStream.open(database, STARTS_AND_ENDS)
     await stream.close()
@@ -170,29 +141,6 @@ async def test_who_resumes_alone_in_a_quiet_database_hears_the_next_thing_once(l
     await calls.start(3)
     assert await ear.heard(1) == [(3, "started")]
     assert ear.listener.behind is None
-
-
-@pytest.mark.gen_test
-async def test_who_resumes_where_the_shared_stream_has_not_been_yet_hears_nothing_twice(
-    live, make_live, calls, listen, database
-):
-    fast, slow = await listen(make_live(database)), await listen(live)
-    held = asyncio.Event()
-    users_of = live._users_of
-
-    async def held_back(changes):
-        await held.wait()
-        return await users_of(changes)
-
-    live._users_of = held_back
-    await calls.start(1)
-    assert await fast.heard(1) == [(1, "started")]
-    resuming = asyncio.create_task(listen(live, after=fast.position))
-    held.set()
-    ear = await resuming
-    await calls.start(2)
-    assert await ear.heard(1) == [(2, "started")]
-    assert await slow.heard(2) == [(1, "started"), (2, "started")]
 
 
 @pytest.mark.gen_test(timeout=60)

@@ -1,10 +1,7 @@
-import os
-import signal
 import sys
 
 import pytest
 
-from storage.mongo import mongod as mongod_module
 from storage.mongo.mongod import Mongod, find_program
 from tests.cases import for_each
 
@@ -33,24 +30,6 @@ def program(tmp_path):
         return path
 
     return make
-
-
-@pytest.fixture
-def waiting(program, tmp_path):
-    """Run such a program until it waits for a signal."""
-
-    def start(script):
-        ready = tmp_path / "ready"
-        os.mkfifo(ready)
-        process = Mongod(
-            program(f"{script}\n: > '{ready}'\nexec sleep 60"),
-            [],
-            tmp_path / "mongod.log",
-        )
-        ready.read_text()
-        return process
-
-    return start
 
 
 @pytest.fixture
@@ -100,26 +79,9 @@ def test_an_illegal_instruction_means_an_older_processor_and_a_kill_little_memor
     assert process.last_words() == "it was killed, as the system does when memory runs out"
 
 
-def test_the_log_file_is_bounded(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(mongod_module, "LOG_FILE_BYTES", 1000)
-    process = run("for n in $(seq 0 999); do printf 'line %04d\\n' $n; done")
-    assert process.last_words() == "line 0999"
-    sizes = {path.name: path.stat().st_size for path in tmp_path.glob("mongod.log*")}
-    assert sorted(sizes) == ["mongod.log", "mongod.log.1"]
-    assert max(sizes.values()) <= 1000
-
-
 def test_no_secret_of_ours_is_in_its_environment(run, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "s3cret")
     monkeypatch.setenv("LC_ALL", "nowhere")
     monkeypatch.setenv("TZ", "UTC")
     process = run("env | grep -v -e ^PWD= -e ^_= | sort | tr '\\n' ' '")  # those are the shell's
     assert process.last_words() == "LC_ALL=C RES_OPTIONS=timeout:1 attempts:1 TZ=UTC"
-
-
-@pytest.mark.gen_test
-async def test_who_does_not_listen_is_killed(waiting, monkeypatch):
-    monkeypatch.setattr(mongod_module, "STOP_SECONDS", 0.05)
-    process = waiting("trap '' TERM")
-    await process.stop()
-    assert process._process.returncode == -signal.SIGKILL

@@ -13,12 +13,10 @@ from bson.decimal128 import Decimal128
 from intercept.tokens import web_searches
 from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.derived.rollup import TOKENS
-from storage.mongo.errors import DatabaseRefusalError
 from storage.prices import recosting as module
 from storage.prices.pricing import PRECISION, Cost
 from storage.prices.recosting import (
     BATCH_PAUSE_SECONDS,
-    COUNT_SECONDS,
     FOLLOWED,
     IDLE_SECONDS,
     LEASE_SECONDS,
@@ -222,35 +220,6 @@ async def test_another_process_goes_on_where_a_dead_one_stopped(database, recost
 
 
 @pytest.mark.gen_test
-async def test_a_process_that_lost_its_job_while_it_counted_or_within_a_batch_changes_nothing(
-    database, recosting, jobs, clock, monkeypatch
-):
-    async def loses():
-        await database.recosts.update_one({}, {"$set": {"holder": uuid4()}})
-        return "v2"
-
-    async def claim():
-        return job
-
-    await recorded(database, CALLS[:1])
-    await jobs.request(MIDNIGHT, MIDNIGHT + DAY)
-    assert await recosting.step() == IDLE_SECONDS
-    clock.time += FOLLOWED
-    with monkeypatch.context() as patched:
-        patched.setattr(recosting, "_refresh", loses)
-        assert await recosting.step() == IDLE_SECONDS
-    assert (await jobs.list_newest())[0].state is RecostState.WAITING
-    clock.time += (COUNT_SECONDS + LEASE_SECONDS + 1) * SECOND
-    assert await recosting.step() == BATCH_PAUSE_SECONDS
-    (job,) = await jobs.list_newest()
-    assert job.state is RecostState.RUNNING
-    await loses()
-    monkeypatch.setattr(recosting, "_claim", claim)
-    assert await recosting.step() == IDLE_SECONDS
-    assert await database.interceptions.count_documents({"earlier_costs": {"$exists": True}}) == 0
-
-
-@pytest.mark.gen_test
 async def test_a_cancelled_job_ends_where_it_is_and_another_one_may_follow(
     database, recosting, jobs, clock, monkeypatch
 ):
@@ -300,41 +269,3 @@ async def test_the_job_goes_on_by_itself_also_where_its_calls_are_too_many_to_co
     await asyncio.wait([running])
     (job,) = await jobs.list_newest()
     assert (job.state, job.total, job.done, job.changed) == (RecostState.DONE, None, 1, 1)
-
-
-@pytest.mark.expects_log(r"^WARNING storage\.prices\.recosting: re-costing waits: too slow")
-@pytest.mark.gen_test
-async def test_a_database_that_refuses_is_told_and_asked_again(database, recosting, monkeypatch):
-    looks = []
-
-    async def pause(seconds):
-        looks.append(seconds)
-        raise asyncio.CancelledError
-
-    async def refuse():
-        raise DatabaseRefusalError("too slow")
-
-    monkeypatch.setattr(recosting, "_pause", pause)
-    monkeypatch.setattr(recosting, "step", refuse)
-    with pytest.raises(asyncio.CancelledError):
-        await recosting.run()
-    assert looks == [IDLE_SECONDS]
-
-
-@pytest.mark.gen_test
-async def test_an_unavailable_database_is_waited_for(unreachable, clock, prices):
-    looks = []
-
-    async def pause(seconds):
-        looks.append(seconds)
-        raise asyncio.CancelledError
-
-    recosting = Recosting(unreachable, prices.cost, prices.newest, holder=uuid4(), now=clock, pause=pause)
-
-    async def back():
-        return None
-
-    unreachable.health.wait_until_back = back
-    with pytest.raises(asyncio.CancelledError):
-        await recosting.run()
-    assert looks == [IDLE_SECONDS]

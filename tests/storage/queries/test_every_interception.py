@@ -1,15 +1,10 @@
 from contextlib import aclosing
-from datetime import timedelta
-from itertools import product
-from uuid import UUID
 
 import pytest
 
-from intercept.records import Status
 from storage.queries import interceptions as interceptions_module
 from storage.queries.interceptions import PAGE, Interceptions
 from tests.storage.calls import Calls
-from tests.storage.records import ADA, NOON
 from tests.storage.searches import search_of
 
 EVERYTHING = search_of().filter()
@@ -61,38 +56,6 @@ async def test_nothing_is_left_open_in_the_database_between_pages(private_databa
     left = [{"$currentOp": {"idleCursors": True}}, {"$match": {"ns": private_database.interceptions.full_name}}]
     admin = private_database.interceptions.database.client.admin
     assert await admin.aggregate(left).to_list(None) == []
-
-
-SEARCHES = [
-    {},
-    {"user": ADA.id},
-    {"model": "m"},
-    {"client": "Codex", "provider": "openai", "provider_name": "openai-eu"},
-    {"session_id": "session-1"},
-    {"status": Status.COMPLETED, "started_after": NOON, "started_before": NOON + timedelta(hours=1)},
-    {"request_id": str(UUID(int=1))},
-]
-
-
-@pytest.mark.gen_test
-async def test_every_page_stands_in_an_index_in_its_order(database, small_pages):
-    recorded, calls = Interceptions(database), Calls(database)
-    await ended(calls, *range(1, 9), model="m")
-    await calls.start(9)
-    profiled = database.interceptions.database
-    requested, seen = {"op": "query", "ns": database.interceptions.full_name}, 0
-    await profiled.command({"profile": 2})
-    for search, visible_to in product(SEARCHES, (None, ADA.id)):
-        search_filter, case = search_of(**search).filter(), search
-        pages = await numbers(recorded.pages(search_filter, visible_to=visible_to))
-        plans = await profiled["system.profile"].find(requested).skip(seen).to_list(None)
-        seen += len(plans)
-        assert len(plans) == len(pages) + 1, case
-        assert all(plan["planSummary"].startswith("IXSCAN") and not plan.get("hasSortStage") for plan in plans), case
-        # The last one of the page before is looked at again.
-        assert 0 < sum(plan["docsExamined"] for plan in plans) <= sum(map(len, pages)) + len(pages), case
-    await profiled.command({"profile": 0})
-    await profiled["system.profile"].drop()
 
 
 @pytest.mark.gen_test

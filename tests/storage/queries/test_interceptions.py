@@ -1,12 +1,10 @@
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from itertools import product
 from uuid import UUID
 
 import pytest
 
 from intercept.records import EndReason, Reading, Status, TokenUsage
-from storage.mongo.indexes import BY_COMBINATION, BY_INITIATOR, BY_LINK, BY_REQUEST, BY_TIME
 from storage.queries import counts
 from storage.queries.interceptions import Interceptions
 from storage.recording.documents import ended_document, start_document
@@ -41,27 +39,6 @@ async def keep(database, *documents):
 def numbers(page):
     count, documents = page
     return count, [document["_id"].int for document in documents]
-
-
-SHAPES = [
-    (search_of(), None, BY_TIME),
-    (search_of(status=Status.IN_FLIGHT), None, BY_COMBINATION),
-    (search_of(status=Status.IN_FLIGHT, model="gpt-5"), ADA.id, BY_COMBINATION),
-    (search_of(status=Status.FAILED, provider="openai", client="Codex"), None, BY_TIME),
-    (search_of(started_after=NOON, started_before=NOON + timedelta(hours=30)), None, BY_TIME),
-    (search_of(user=ADA.id), None, BY_INITIATOR),
-    (search_of(model="gpt-5", started_after=NOON), None, BY_TIME),
-    (search_of(session_id="session-1"), None, BY_LINK),
-    (search_of(request_id="resp_7"), None, BY_REQUEST),
-    (search_of(request_id="resp_7", session_id="session-1", model="gpt-5"), None, BY_REQUEST),
-    (search_of(), ADA.id, BY_INITIATOR),
-    (search_of(model="gpt-5", client="Codex", status=Status.FAILED), ADA.id, BY_INITIATOR),
-    (search_of(session_id="session-1"), ADA.id, BY_LINK),
-]
-
-
-def plan(index):
-    return "{ " + ", ".join(f"{name}: {direction}" for name, direction in index) + " }"
 
 
 async def fill(database):
@@ -103,32 +80,6 @@ async def profiled(database):
     finally:
         await database._database.command("profile", 0)
         await notes.drop()
-
-
-@pytest.mark.gen_test
-async def test_every_query_runs_on_an_index_without_sorting(filled, monkeypatch):
-    pages = [*product([counts.OTHERS_READ], ({}, {"after_id": UUID(int=90)})), (-1, {})]
-    for search, visible_to, index in SHAPES:
-        search_filter = search.filter()
-        async with profiled(filled) as page:
-            for others, cursor in pages:
-                monkeypatch.setattr(counts, "OTHERS_READ", others)
-                case = search, others, cursor
-                work, (_, documents) = await page(search_filter, visible_to=visible_to, limit=5, **cursor)
-                for query in work:
-                    assert query["planSummary"].startswith(("IXSCAN", "COUNT_SCAN", "IDHACK")), case
-                    # Few are sorted: those in flight, or those of a combination that is rare.
-                    assert not query.get("hasSortStage") or plan(BY_COMBINATION) in query["planSummary"], case
-                lists = [query for query in work if query["command"].get("limit") == 5]
-                assert len(lists) == bool(documents) or index in {BY_LINK, BY_REQUEST, BY_COMBINATION}, case
-                for query in lists:
-                    used = index if others > 0 or index is not BY_TIME else BY_COMBINATION
-                    assert query["planSummary"] == f"IXSCAN {plan(used)}", case
-                    assert query["docsExamined"] <= len(documents) + 1 or index in {
-                        BY_LINK,
-                        BY_REQUEST,
-                        BY_COMBINATION,
-                    }, case
 
 
 @pytest.mark.gen_test

@@ -179,24 +179,6 @@ async def test_every_list_query_runs_on_its_index_without_sorting_and_counts_no_
     assert (query["docsExamined"], query["keysExamined"]) == (11, 11)
 
 
-@pytest.mark.gen_test
-async def test_whatever_a_search_is_sorted_by_only_sessions_of_the_page_are_looked_at(database, grouped):
-    sessions = await grouped(*(Call(number, model=f"m{number % 2}") for number in range(1, 31)))
-    await database.sessions.update_many({"_id": {"$gt": UUID(int=9)}}, {"$set": {"failures": 1}})
-    for terms, index in (
-        ({"model": "m1"}, SESSIONS_BY_MODEL),
-        ({"provider": "openai"}, SESSIONS_BY_PROVIDER),
-        ({"user": ADA.id, "client": "Codex"}, SESSIONS_BY_INITIATOR),
-        ({"status": Status.FAILED}, SESSIONS_WITH_FAILURES),
-    ):
-        for order in SessionOrder:
-            asking = sessions.page(found_by(**terms), visible_to=None, limit=3, order=order)
-            work = await profiled(database, database.sessions, asking)
-            (query,) = [one for one in work if one["op"] == "query"]
-            assert query["planSummary"] == f"IXSCAN {plan(index)}", (terms, order)
-            assert query["docsExamined"] == 3, (terms, order)
-
-
 def numbers_of(threads):
     return [([document["_id"].int for document in thread.interceptions], thread.more) for thread in threads]
 

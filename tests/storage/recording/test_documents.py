@@ -1,6 +1,5 @@
 from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
 
 import msgspec
 from bson.decimal128 import Decimal128
@@ -9,18 +8,12 @@ from hypothesis import given
 
 from intercept.recording import Keep, Recording
 from intercept.records import (
-    Connecting,
-    EndReason,
-    ModelResponse,
     ModelThought,
-    ProviderError,
     ProviderPrice,
     Reading,
     TokenUsage,
     ToolResult,
     ToolUsage,
-    Try,
-    UsageSource,
 )
 from resources.recorded.interceptions import Interception, RecordedToolResult
 from storage.prices.pricing import Cost
@@ -31,8 +24,6 @@ from tests.cases import for_each
 from tests.storage import any_records
 from tests.storage.records import ADA, ID, INSTANCE, as_json, counting_ids, ending, interception, kept
 
-ENDED_AT = "2026-03-01T12:00:02.250Z"
-
 
 def resource(start, end=None):
     new_id = counting_ids()
@@ -40,139 +31,6 @@ def resource(start, end=None):
     if end:
         document = ended_document(document, end, new_id=new_id)
     return as_json(Interception.of, kept(document, RecordAction.END.max_bytes), {ADA.id: ADA})
-
-
-def number(id_):
-    return str(UUID(int=id_))
-
-
-def test_a_call_of_two_providers_shows_who_answered_and_each_try():
-    start = interception(requested_provider_name="openai-eu")
-    refused = Try(provider_name="openai-eu", credential_hint="sk-a...wxyz", status=429, seconds=0.0126)
-    left_out = Try(provider_name="spare", error=ProviderError(type="circuit_open", message="circuit breaker is open"))
-    succeeded = Try(provider_name="azure", credential_hint="ab...yz", status=200, seconds=1.5)
-    end = ending(provider="azure", provider_name="azure", tries=(refused, left_out, succeeded))
-    result = resource(start, end)
-    assert (result["provider"], result["provider_name"], result["requested_provider_name"]) == (
-        *("azure", "azure"),
-        "openai-eu",
-    )
-    assert result["tries"] == [
-        {"provider_name": "openai-eu", "credential_hint": "sk-a...wxyz", "status": 429, "error": None, "ms": 13},
-        {
-            "provider_name": "spare",
-            "credential_hint": "",
-            "status": None,
-            "error": {"type": "circuit_open", "message": "circuit breaker is open"},
-            "ms": 0,
-        },
-        {"provider_name": "azure", "credential_hint": "ab...yz", "status": 200, "error": None, "ms": 1500},
-    ]
-
-
-def test_a_new_connection_is_shown_in_milliseconds_to_the_microsecond():
-    made = Connecting(dns=0.0004123, connect=0.008, tls=0.0179)
-    with_tls = resource(interception(), ending(connecting=made))["connecting"]
-    assert with_tls == {"dns_ms": 0.412, "connect_ms": 8.0, "tls_ms": 17.9}
-    without_tls = resource(interception(), ending(connecting=Connecting(dns=0, connect=0)))["connecting"]
-    assert without_tls == {"dns_ms": 0.0, "connect_ms": 0.0, "tls_ms": None}
-
-
-def test_an_ended_interception_shows_what_was_read():
-    reading = Reading(
-        response_id="resp_1",
-        complete=True,
-        token_usages=(
-            TokenUsage(
-                provider_response_id="resp_1",
-                input_tokens=10,
-                output_tokens=0,
-                cache_read_input_tokens=5,
-                source=UsageSource.PARTIAL,
-                usage={"$input": 15, "a.b": {"\0": None}},
-            ),
-        ),
-        tool_usages=(
-            ToolUsage(
-                provider_response_id="resp_1", provider_tool_call_id="call_1", tool="ls", input='{"pa', truncated=True
-            ),
-            ToolUsage(
-                provider_response_id="resp_1",
-                provider_tool_call_id="call_2",
-                tool="rm",
-                input="{}",
-                server_url="https://mcp.example",
-                injected=True,
-                invocation_error="denied",
-            ),
-        ),
-        model_thoughts=(ModelThought(content="Hm", source="reasoning_summary"),),
-        response=ModelResponse(text="Hi", truncated=True),
-    )
-    end = ending(
-        end_reason=EndReason.UPSTREAM_STREAM_ERROR,
-        error=ProviderError(type="overloaded_error", message="Overloaded"),
-        reading=reading,
-    )
-    result = resource(interception(), end)
-    common = {"interception_id": str(ID), "created_at": ENDED_AT}
-    expected = {
-        "status": "failed",
-        "end_reason": "upstream_stream_error",
-        "error": {"type": "overloaded_error", "message": "Overloaded"},
-        "upstream_status": 200,
-        "upstream_request_id": "req_1",
-        "upstream_asked_at": "2026-03-01T12:00:00.300Z",
-        "first_byte_at": "2026-03-01T12:00:01.250Z",
-        "ended_at": ENDED_AT,
-        "token_usages": [
-            {
-                "id": number(2),
-                "provider_response_id": "resp_1",
-                "input_tokens": 10,
-                "output_tokens": 0,
-                "cache_read_input_tokens": 5,
-                "cache_write_input_tokens": None,
-                "source": "partial",
-                "metadata": {"usage": {"$input": 15, "a.b": {"\0": None}}},
-                **common,
-            }
-        ],
-        "tool_usages": [
-            {
-                "id": number(3),
-                "provider_response_id": "resp_1",
-                "provider_tool_call_id": "call_1",
-                "server_url": None,
-                "tool": "ls",
-                "input": '{"pa',
-                "injected": False,
-                "invocation_error": None,
-                "metadata": {"truncated": True},
-                "result": None,
-                **common,
-            },
-            {
-                "id": number(4),
-                "provider_response_id": "resp_1",
-                "provider_tool_call_id": "call_2",
-                "server_url": "https://mcp.example",
-                "tool": "rm",
-                "input": "{}",
-                "injected": True,
-                "invocation_error": "denied",
-                "metadata": {},
-                "result": None,
-                **common,
-            },
-        ],
-        "model_thoughts": [
-            {"id": number(5), "content": "Hm", "metadata": {"source": "reasoning_summary"}, **common},
-        ],
-        "response": {"text": "Hi", "metadata": {"truncated": True}},
-    }
-    assert {key: result[key] for key in expected} == expected
-    assert result["user_prompts"][0]["provider_response_id"] == "resp_1"
 
 
 def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():

@@ -12,7 +12,7 @@ import pytest
 
 from intercept.records import EndReason, Reading, TokenUsage, ToolUsage
 from storage.mongo.database import Database
-from storage.recording.documents import ended_document, start_document
+from storage.recording.documents import start_document
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError
 from tests.storage.conditions import until
@@ -54,29 +54,6 @@ def started():
     return kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
 
 
-@pytest.mark.gen_test
-async def test_under_strict_a_start_is_in_the_database_when_it_returns(database, tmp_path):
-    async with opened(database, tmp_path / "spool", strict=True) as recorder:
-        await recorder.start(interception())
-        assert await database.interceptions.find().to_list(None) == [started()]
-
-
-@pytest.mark.gen_test
-async def test_an_end_completes_its_document(database, tmp_path):
-    async with opened(database, tmp_path / "spool") as recorder:
-        await recorder.start(interception())
-        ended = ending(reading=Reading(response_id="resp_1", token_usages=(USAGE,)))
-        recorder.end(interception(), ended)
-        ids = counting_ids()
-        ids()  # the first went to the prompt
-        assert await settled(database, recorder) == kept(ended_document(started(), ended, new_id=ids))
-
-
-def end_some(recorder, numbers):
-    for number in numbers:
-        recorder.end(interception(id=UUID(int=number)), ending(interception_id=UUID(int=number)))
-
-
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
 @pytest.mark.gen_test
 async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
@@ -87,21 +64,6 @@ async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monke
         recorder.end(start, ending(reading=Reading(token_usages=(USAGE,))))
         recorder.end(start, ending(reading=Reading(response_id="resp_1")))
         assert (await settled(database, recorder))["response_id"] == "resp_1"
-
-
-@pytest.mark.expects_log(
-    "ERROR storage.recording.outbox.outbox: the end of interception 00000000-0000-0000-0000-000000000001 is lost"
-)
-@pytest.mark.gen_test
-async def test_an_end_that_comes_when_the_recorder_has_closed_is_not_lost_in_silence(database, monkeypatch, tmp_path):
-    async with opened(database, tmp_path / "spool") as recorder:
-        close = recorder._writer.close
-
-        async def end_one_more(seconds):
-            await close(seconds)
-            end_some(recorder, [1])
-
-        monkeypatch.setattr(recorder._writer, "close", end_one_more)
 
 
 @pytest.mark.gen_test

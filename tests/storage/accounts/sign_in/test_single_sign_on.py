@@ -5,10 +5,8 @@ import asyncio
 import pytest
 
 from runtime.process import now
-from storage.accounts import groups as groups_module
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
-from storage.accounts.sign_in import single_sign_on
 from storage.accounts.sign_in.single_sign_on import Claimed, SingleSignOn
 from storage.accounts.users import Role
 
@@ -58,15 +56,6 @@ async def test_two_owners_who_lose_the_role_at_once_are_not_both_without_it(make
         await make().admit(person)
     await asyncio.gather(*(make().admit(claimed(one.subject, one.username, role=Role.MEMBER)) for one in people))
     assert await database.users.count_documents({"role": "owner"}) == 1
-
-
-@pytest.mark.gen_test
-async def test_a_user_joins_no_more_groups_than_are_allowed(make, monkeypatch):
-    for module in (groups_module, single_sign_on):
-        monkeypatch.setattr(module, "MAX_GROUPS_OF_USER", 5)
-    names = tuple(f"group-{number}" for number in range(10))
-    user = await make(makes_groups=True).admit(claimed(groups=names))
-    assert len(user.group_ids) == 5
 
 
 @pytest.mark.gen_test

@@ -6,7 +6,6 @@ import time
 
 import pytest
 
-from limits.limit import SLOT_RETRY_NS
 from storage.admission.ledger import MS
 from tests.storage.admission.cluster.servers import (
     ALONE,
@@ -75,18 +74,6 @@ async def test_what_one_server_may_admit_that_is_cut_off_is_left_to_it(database)
         await beat(bob, ada)
         assert admitted(await burst([ada, bob], 100, limits)) == 0
         assert admitted(await burst([ada, bob], 100, [rate(150)])) == 50
-
-
-@pytest.mark.expects_log(ALONE)
-@pytest.mark.gen_test
-async def test_a_limit_that_cannot_be_shared_out_evenly_is_not_exceeded(database):
-    async with two_with_a_clock(database) as (ada, bob, _):
-        cut_off(ada)
-        cut_off(bob)
-        one = await burst([ada, bob], 1, [rate(1, key="token:one")])
-        assert admitted(one) == 1
-        (refused,) = [decision for decision in one if decision.ticket is None]
-        assert (refused.refused_by.remaining, refused.retry_after_ns) == (0, SLOT_RETRY_NS)
 
 
 @pytest.mark.expects_log(ALONE)

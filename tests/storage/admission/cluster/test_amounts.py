@@ -59,21 +59,6 @@ async def test_every_server_tells_what_all_of_them_have_used(database):
         assert told == [1, 100, 1_000, 1, 1, 200, 2_000, 1]
 
 
-@pytest.mark.gen_test
-async def test_the_budgets_of_many_users_hide_no_other_limit(database, monkeypatch):
-    monkeypatch.setattr("storage.admission.cluster.MAX_LEDGERS_READ", 2)
-    async with servers(1, database) as (ada,):
-        for user in "abc":
-            limits = [slots(50), rate(12), tokens(1_000), budget(5_000, f"user:{user}")]
-            ada.charge((await ada.start(limits)).ticket, Amounts(100, 1_000))
-        await beat(ada)
-        used = sorted((state.limit.kind, state.used) for state in await ada.usage(9))
-        assert used == [
-            *((LimitKind.BUDGET, 1_000), (LimitKind.BUDGET, 1_000)),
-            *((LimitKind.CONCURRENCY, 3), (LimitKind.RATE, 3), (LimitKind.TOKENS, 300)),
-        ]
-
-
 def this_month(months=0):
     begin = bounds_of(BudgetPeriod.MONTH, "UTC", time.time_ns()).begin_ns
     for _ in range(months):

@@ -13,11 +13,10 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from limits.limit import Amounts, LimitKind
+from limits.limit import LimitKind
 from storage.admission.ledger import GRANT_MS, name_of
 from tests.examples import examples
-from tests.storage.admission.cluster.model import MISSING_MS, Register, Server, rate, slots
-from tests.storage.admission.cluster.servers import tokens
+from tests.storage.admission.cluster.model import Register, Server, rate, slots
 
 WHICH = [[0], [0], [0, 1], [0, 1, 2], [2], [1]]
 FATES = ["ok"] * 8 + ["lost answer", "lost", "late write", "late answer", "late answer", "slow", "slow", "hangs"]
@@ -233,68 +232,3 @@ def test_a_change_that_came_too_late_is_noticed_though_another_server_has_change
     one.run()
     assert len(admitted) == 13
     assert sum(n for _, n in register.read([name_of(rate(100, 20_000))]).popitem()[1].log) == 13
-
-
-def test_the_others_leave_a_server_its_share_that_is_cut_off_and_it_reports_what_it_admitted():
-    register, admitted = Register([0, 0, 0]), defaultdict(int)
-    servers = three_of(register)
-    servers[0].cut = True
-    for _ in range(MISSING_MS // 1000 + 1):
-        register.now += 1_000
-        for server in servers:
-            server.beat()
-    assert [server.alone for server in servers] == [True, False, False]
-
-    def ask():
-        for server in servers:
-            for _ in range(100):
-                server.start(
-                    [rate(100, 60_000)], lambda _, name=server.name: admitted.update({name: admitted[name] + 1})
-                )
-            if not server.alone:
-                server.run()
-
-    ask()
-    assert (admitted["server 0"], sum(admitted.values())) == (34, 100)
-    servers[0].cut = False
-    for _ in range(3):
-        register.now += 1_000
-        for server in servers:
-            server.beat()
-    servers[0].run()
-    ask()
-    assert (servers[0].alone, sum(admitted.values())) == (False, 100)
-
-
-def test_a_round_without_an_answer_is_made_once():
-    register, admitted = Register([0, 0, 0]), []
-    one, other = three_of(register)[:2]
-    for _ in range(10):
-        one.start([rate(10, 60_000), slots(10)], admitted.append)
-    one.begin()
-    one.write()
-    one.finish(None)
-    one.run()
-    assert len(admitted) == 10
-    other.start([rate(11, 60_000), slots(11)], admitted.append)
-    other.run()
-    assert len(admitted) == 11
-
-
-def test_what_was_charged_when_the_database_was_lost_is_reported_later():
-    register = Register([0, 0, 0])
-    one = three_of(register)[0]
-    limit = tokens(1_000)
-    one.start([limit], lambda _: None)
-    one.run()
-    one.rounds.charge(one.tickets[0][0], Amounts(700))
-    one.rounds.tick()
-    one.begin()
-    for _ in range(2):
-        one.finish(None)
-    assert one.alone
-    for _ in range(4):
-        register.now += 1_000
-        one.beat()
-    one.run()
-    assert [entry["n"] for entry in register.ledgers[name_of(limit)]["log"]] == [700]

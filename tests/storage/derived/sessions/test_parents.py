@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +13,11 @@ from storage.recording.documents import MAX_ID
 from tests.derived import derive
 from tests.examples import examples
 from tests.storage.derived.linking import Call, documents, keep, write
-from tests.storage.profiling import profiling
 
 NO_THREAD = None
 BOB = UUID(int=7)
 FIRST = Call(1, issues=("a", "b"))
 SECOND = Call(2, answers="b", issues=("c",))
-THIRD = Call(3, answers="c")
 OPENING = Call(1, session=None, says=b"1")
 REPLY = Call(2, session=None, says=b"2", repeats=b"1")
 LAST = Call(3, session=None, says=b"3", repeats=b"2")
@@ -39,27 +37,9 @@ async def places(database):
     return {number: place(document) for number, document in (await documents(database)).items()}
 
 
-@pytest.mark.gen_test
-async def test_an_answer_to_a_tool_call_goes_on_with_the_call(database):
-    await keep(database, FIRST, SECOND, THIRD)
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 3: (2, 1)}
-
-
 def apart(user, *calls):
     """Calls like these, made by another user, with numbers of their own."""
     return [replace(call, number=10 * user + call.number, initiator=UUID(int=user)) for call in calls]
-
-
-@pytest.mark.parametrize("at_once", [True, False], ids=["at once", "one by one"])
-@pytest.mark.gen_test
-async def test_calls_are_linked_when_they_have_ended_in_whatever_order_they_began(database, at_once):
-    await write(database, SECOND.start, FIRST.start, THIRD.start)
-    for call in (FIRST, SECOND, THIRD):
-        await write(database, call.end)
-        if not at_once:
-            await derive(database)
-    await derive(database)
-    assert await places(database) == {1: NO_THREAD, 2: (1, 1), 3: (2, 1)}
 
 
 @pytest.mark.gen_test
@@ -133,19 +113,6 @@ def test_every_answer_goes_on_with_the_latest_call_before_it(io_loop, database, 
         assert await places(database) == {call.number: thread_of(call, world) for call in world}
 
     io_loop.run_sync(link)
-
-
-@pytest.mark.gen_test
-async def test_a_parent_is_found_by_an_index_without_sorting(database):
-    same = [Call(number, issues=("call_0",)) for number in range(10, 40)]
-    others = [replace(call, number=call.number + 100, initiator=uuid4()) for call in same]
-    await keep(database, *same, *others)
-    async with profiling(database) as profiled:
-        await keep(database, Call(50, answers="call_0"))
-    by_call = "IXSCAN { links: 1, started_at: -1, _id: -1 }"
-    (query,) = [entry for entry in profiled if entry["op"] == "query" and entry.get("planSummary") == by_call]
-    assert query["docsExamined"] == 1
-    assert "hasSortStage" not in query
 
 
 def given_to(document):

@@ -9,13 +9,11 @@ from hypothesis import strategies as st
 
 from intercept.blocks import Blocks
 from storage.derived.sessions.prompt_cache import (
-    KEPT,
     LIFETIME,
     LONG_LIFETIME,
     MAX_LINES,
     compare,
     lines_id,
-    saved_usd,
 )
 from storage.mongo.codec import binary
 from tests.cases import for_each
@@ -111,13 +109,6 @@ def test_what_was_lost_costs_what_was_paid_instead(read, written, fresh, tokens,
     assert (lost["lost_tokens"], lost["lost"].to_decimal()) == (tokens, Decimal(usd))
 
 
-def test_calls_are_compared_across_runs():
-    fields, _ = compare(None, [FIRST])
-    assert fields["expires_at"] == NOON + KEPT
-    lost = losses(call(2, 60, blocks("abc", tools="tu"), written=1200), known=fields)
-    assert lost[id_of(2)]["since"] == id_of(1)
-
-
 def test_each_conversation_is_compared_with_itself():
     other = call(2, 10, blocks("pq", tools="tu"), written=700)
     third = call(3, 20, blocks("abc", tools="tu"), read=1000)
@@ -162,10 +153,6 @@ def test_models_providers_agents_and_sessions_are_apart():
     ids = {lines_id(id_of(9), one) for one in calls} | {lines_id(id_of(8), FIRST)}
     assert len(ids) == 5
     assert lines_id(id_of(9), FIRST | {"agent": {}}) == lines_id(id_of(9), FIRST)
-
-
-def test_what_was_read_saved_the_difference():
-    assert saved_usd(1000, RATES) == Decimal("0.002")
 
 
 steps = st.lists(

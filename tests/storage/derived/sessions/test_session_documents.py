@@ -5,10 +5,9 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from bson.decimal128 import Decimal128
-from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.derived.sessions.session_documents import MAX_NAMES, share, with_calls
+from storage.derived.sessions.session_documents import MAX_NAMES, with_calls
 from storage.mongo.codec import binary
 from tests.storage.records import ADA, NOON
 
@@ -77,26 +76,3 @@ calls = st.builds(
     input_tokens=st.integers(0, 2**63 - 1),
     prompt=st.sampled_from(["", "a", "b"]),
 )
-
-
-@given(st.lists(calls, min_size=1, max_size=8), st.data())
-def test_in_whatever_order_and_parts_calls_are_added_the_session_is_the_same(added, data):
-    at_once = with_calls(None, added)
-    shuffled, session = data.draw(st.permutations(added)), None
-    while shuffled:
-        part = data.draw(st.integers(1, len(shuffled)))
-        session, shuffled = with_calls(session, shuffled[:part]), shuffled[part:]
-    assert session == at_once
-
-
-@given(st.lists(calls, min_size=1, max_size=8), st.data())
-def test_what_was_added_before_is_replaced_exactly(added, data):
-    presumed = data.draw(st.lists(st.sampled_from(added), unique_by=lambda call: call["_id"]))
-    before = [one | {"status": "failed", "input_tokens": 5, "cost": None} for one in presumed]
-    session = with_calls(None, before) if before else None
-    earlier = {one["_id"]: share(one) for one in before}
-    again = [one | ({"replaced": earlier.pop(one["_id"])} if one["_id"] in earlier else {}) for one in added]
-    found, expected = with_calls(session, again), with_calls(None, added)
-    for one in (found, expected):  # of calls of one moment any prompt is shown
-        del one["first_prompt"], one["last_prompt"]
-    assert found == expected

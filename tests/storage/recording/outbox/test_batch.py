@@ -1,15 +1,13 @@
 from __future__ import annotations
 
-import asyncio
 from itertools import product
-from uuid import UUID
 
 import pytest
 from pymongo import WriteConcern
 
 from storage.mongo.database import DatabaseUnavailableError
 from storage.recording.outbox.writer import write_batch
-from tests.storage.recording.writes import checkpoint, end, nested, start
+from tests.storage.recording.writes import checkpoint, nested, start
 
 TOO_DEEP = 15
 EMPTY_NAME = 56
@@ -29,31 +27,6 @@ async def validated(database):
     rule = {"status": {"$ne": "unheard of"}}
     collection = database.interceptions
     await collection.database.command({"collMod": collection.name, "validator": rule})
-
-
-@pytest.mark.gen_test
-async def test_what_makes_documents_goes_in_one_command_and_what_changes_them_in_another(private_database, commands):
-    operations = [start(1), end(1), start(2), checkpoint(1, tokens=5), checkpoint(2, tokens=4), checkpoint(2, tokens=5)]
-    assert await write_batch(private_database, operations, seconds=5) == []
-    assert commands.sent == [("insert", 2), ("update", 1)]
-    assert await private_database.interceptions.find().sort("_id").to_list(None) == [
-        {"_id": UUID(int=1), "status": "completed"},
-        {"_id": UUID(int=2), "status": "in_flight", "tokens": 5},
-    ]
-
-
-@pytest.mark.gen_test
-async def test_what_was_made_before_is_no_refusal(private_database, commands):
-    again = [start(1), start(2), end(2), start(3)]
-    await write_batch(private_database, [start(1), start(2)], seconds=5)
-    commands.sent.clear()
-    assert await write_batch(private_database, again, seconds=5) == []
-    assert commands.sent == [("insert", 3), ("update", 1)]
-    assert await private_database.interceptions.find().sort("_id").to_list(None) == [
-        {"_id": UUID(int=1), "status": "in_flight"},
-        {"_id": UUID(int=2), "status": "completed"},
-        {"_id": UUID(int=3), "status": "in_flight"},
-    ]
 
 
 @pytest.mark.gen_test
@@ -86,19 +59,6 @@ async def test_an_operation_that_is_refused_keeps_no_other_from_being_written(da
         assert await ids(database, {} if make is start else {"tokens": 5}) == written | (
             {operation.id.int for operation in made} if make is start else set()
         ), (case, position)
-
-
-@pytest.mark.gen_test
-async def test_a_frozen_database_is_unavailable_after_the_time_that_was_given(private_database, private_mongodb):
-    private_mongodb.freeze()
-    loop = asyncio.get_running_loop()
-    began = loop.time()
-    # The driver says the latter where the time was over before it could ask.
-    with pytest.raises(
-        DatabaseUnavailableError, match=r"^MongoDB is unavailable: (.*: timed out$|operation would exceed)"
-    ):
-        await write_batch(private_database, [start(1)], seconds=0.2)
-    assert 0.2 <= loop.time() - began < 10  # the driver would wait for longer
 
 
 @pytest.mark.gen_test

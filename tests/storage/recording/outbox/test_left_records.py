@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from storage.recording.operations import RecordAction, RecordOperation
-from storage.recording.outbox.spool import Spool, claim_numbered
-from storage.recording.outbox.writer import SCAN_SECONDS, adopt
+from storage.recording.outbox.spool import Spool
+from storage.recording.outbox.writer import adopt
 
 
 async def leave_behind(folder, number):
@@ -71,32 +71,6 @@ def looks(io_loop, folder, database):
 
 
 @pytest.mark.gen_test
-async def test_each_of_several_processes_has_the_lowest_number_that_is_free(folder):
-    first, second, third = (claim_numbered(folder) for _ in range(3))
-    second.close()
-    again = claim_numbered(folder)
-    again.append(b"record")
-    assert sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) == [
-        *("1", "1/lock", "2", "2/0000000000000001.journal", "2/lock", "3", "3/lock"),
-    ]
-    for spool in (first, again, third):
-        spool.close()
-
-
-@pytest.mark.gen_test
-async def test_what_processes_that_are_gone_left_is_brought_to_the_database(folder, looks, database):
-    await looks.first()
-    assert await found(database) == {}
-    await leave_behind(folder, 1)
-    await leave_behind(folder / "2", 2)
-    await leave_behind(folder / "10", 3)
-    await looks.next()
-    assert await found(database) == {1: "completed", 2: "completed", 3: "completed"}
-    assert list(folder.rglob("*.journal")) == []
-    assert looks.seconds == [SCAN_SECONDS, SCAN_SECONDS]
-
-
-@pytest.mark.gen_test
 async def test_what_belongs_to_a_process_is_left_to_it_until_it_is_gone(folder, looks, database):
     await looks.first()
     await leave_behind(folder / "1", 1)
@@ -106,18 +80,6 @@ async def test_what_belongs_to_a_process_is_left_to_it_until_it_is_gone(folder, 
     owner.close()
     await looks.next()
     assert await found(database) == {1: "completed"}
-
-
-@pytest.mark.gen_test
-async def test_a_folder_of_which_nothing_is_left_may_be_taken_again(folder, looks, database):
-    await looks.first()
-    await leave_behind(folder / "1", 1)
-    await looks.next()
-    spool = claim_numbered(folder)
-    assert spool.records == 0
-    spool.append(b"record")
-    assert [path.parent.name for path in folder.rglob("*.journal")] == ["1"]
-    spool.close()
 
 
 @pytest.mark.expects_log(

@@ -101,20 +101,6 @@ async def test_every_operation_is_on_disk_at_once_and_leaves_it_when_the_databas
 
 
 @pytest.mark.gen_test
-async def test_a_start_waits_a_while_for_its_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(outbox_module, "START_SECONDS", 60)
-    loop = asyncio.get_running_loop()
-    time = loop.time
-    async with opened(tmp_path) as outbox:
-        add_start(outbox, 1)
-        assert (outbox.next_batch(), outbox.queued) == ([], 1)
-        with monkeypatch.context() as later:
-            later.setattr(loop, "time", lambda: time() + 60)
-            add_start(outbox, 2)
-            assert (outbox.next_batch(), outbox.queued) == ([start(1)], 2)
-
-
-@pytest.mark.gen_test
 async def test_what_is_in_memory_overtakes_records_in_the_spool_alone(tmp_path):
     async with opened(tmp_path) as outbox:
         outbox.mark_unavailable()
@@ -146,58 +132,6 @@ async def test_nothing_waits_when_everything_is_in_the_database_and_not_before(t
         add(outbox, end(2))
         await ready
         assert not await outbox.flush(0)
-
-
-@pytest.mark.gen_test
-async def test_what_nobody_waits_for_waits_for_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 0.05)
-    loop = asyncio.get_running_loop()
-    async with opened(tmp_path) as outbox:
-        add(outbox, end(1))
-        began = loop.time()
-        await outbox.wait_for_writes()
-        assert loop.time() - began >= 0.05
-
-
-@pytest.mark.parametrize(
-    "press",
-    [
-        lambda outbox: add_start(outbox, 2),
-        lambda outbox: outbox.hurry(),
-        lambda outbox: add(outbox, *[end(number) for number in range(1, outbox_module.ENOUGH_RECORDS)]),
-    ],
-    ids=["someone waits", "it is to hurry", "enough is there"],
-)
-@pytest.mark.gen_test
-async def test_waiting_for_more_ends_when(tmp_path, monkeypatch, press):
-    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 60)
-    async with opened(tmp_path, strict=True) as outbox:
-        add(outbox, end(1))
-        gathering = asyncio.create_task(outbox.wait_for_writes())
-        await asyncio.sleep(0)
-        assert not gathering.done()
-        press(outbox)
-        await gathering
-        outbox.next_batch()
-        outbox.acknowledge()
-        add(outbox, end(3))
-        gathering = asyncio.create_task(outbox.wait_for_writes())
-        await asyncio.sleep(0)
-        assert not gathering.done()
-        gathering.cancel()
-
-
-@pytest.mark.gen_test
-async def test_who_waits_behind_a_full_batch_waits_for_nothing_more(tmp_path, monkeypatch):
-    monkeypatch.setattr(outbox_module, "GATHER_SECONDS", 60)
-    monkeypatch.setattr(outbox_module, "BATCH_RECORDS", 1)
-    async with opened(tmp_path, strict=True) as outbox:
-        for number in 1, 2:
-            add_start(outbox, number)
-        for number in 1, 2:
-            await outbox.wait_for_writes()
-            assert outbox.next_batch() == [start(number)]
-            outbox.acknowledge()
 
 
 @pytest.mark.expects_log(
@@ -302,19 +236,6 @@ async def test_what_cannot_be_synced_is_refused_or_stays_in_memory_and_not_on_di
         await settled(outbox)
         assert await read(outbox) == [start(3), end(1)]
         assert (outbox.queued, outbox.spooled, on_disk(tmp_path)) == (0, 0, [])
-
-
-@pytest.mark.gen_test
-async def test_tries_to_reach_the_database_make_no_further_files(tmp_path):
-    async with opened(tmp_path) as outbox:
-        for number in range(3):
-            outbox.mark_unavailable()
-            assert await add_start(outbox, number) is None
-            await outbox.read()
-        assert [path.name for path in sorted(tmp_path.glob("*.journal"))] == [
-            "0000000000000001.journal",
-            "0000000000000002.journal",
-        ]
 
 
 class Calls:

@@ -150,39 +150,6 @@ async def test_damage_found_while_reading_loses_what_is_behind_it_in_its_file_on
 
 
 @pytest.mark.gen_test
-async def test_a_file_is_kept_until_the_database_has_each_of_its_records(tmp_path):
-    spool = Spool(tmp_path, file_bytes=2 * (FRAME_BYTES + 1))
-    a, b, c = (spool.append(record) for record in (b"a", b"b", b"c"))
-    spool.release(a)
-    spool.leave(c)
-    assert open_files(tmp_path) == ["0000000000000002.journal"]
-    assert (on_disk(tmp_path), spool.records) == ([[b"a", b"b"], [b"c"]], 1)
-    found, records = await spool.read()
-    assert records == [b"c"]
-    d = spool.append(b"d")
-    assert [path.name for path in files(tmp_path)] == [f"000000000000000{number}.journal" for number in (1, 2, 3)]
-    spool.finish(found)
-    assert (on_disk(tmp_path), spool.records) == ([[b"a", b"b"], [b"d"]], 0)
-    spool.release(d)
-    spool.release(b)
-    assert (on_disk(tmp_path), spool.size) == ([[]], 0)
-    spool.close()
-    assert files(tmp_path) == []
-
-
-@pytest.mark.gen_test
-async def test_what_is_not_finished_is_read_again_from_the_beginning_of_its_file(tmp_path):
-    spool = Spool(tmp_path)
-    leave(spool, b"a")
-    _, records = await spool.read()
-    leave(spool, b"b")
-    _, again = await spool.read()
-    assert (records, again) == ([b"a"], [b"a"])
-    assert await drain(spool) == [b"a", b"b"]
-    spool.close()
-
-
-@pytest.mark.gen_test
 async def test_a_disk_that_takes_no_more_fails_the_record_and_leaves_nothing_of_it(tmp_path):
     spool = Spool(tmp_path)
     leave(spool, b"before")
@@ -260,12 +227,3 @@ async def test_nobody_else_may_read_the_files(tmp_path):
     assert modes == {"lock": 0o600, "0000000000000001.journal": 0o600}
     assert stat.S_IMODE((tmp_path / "data" / "spool").stat().st_mode) == 0o700
     spool.close()
-
-
-@pytest.mark.gen_test
-async def test_files_that_are_none_of_its_own_are_left_alone(tmp_path):
-    (tmp_path / "notes.journal").write_bytes(b"mine")
-    spool = Spool(tmp_path)
-    assert await spool.read() is None
-    spool.close()
-    assert (tmp_path / "notes.journal").read_bytes() == b"mine"

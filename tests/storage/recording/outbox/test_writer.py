@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -39,12 +38,6 @@ def left_behind(folder, *records):
     spool.close()
 
 
-async def counts(database):
-    """How many documents there are with each status."""
-    statuses = [document["status"] for document in (await found(database)).values()]
-    return {status: statuses.count(status) for status in set(statuses)}
-
-
 @pytest.fixture
 def patient(brief_outages, monkeypatch):
     """A database may be slow."""
@@ -64,23 +57,6 @@ async def opened(database, folder, strict=False, **options):
 async def committing(outbox, commands):
     """Wait until a batch is on its way."""
     await until(lambda: commands.batches and outbox.batch)
-
-
-@pytest.mark.usefixtures("patient")
-@pytest.mark.gen_test
-async def test_starts_that_wait_for_one_another_share_one_command(
-    private_database, private_mongodb, commands, tmp_path
-):
-    async with opened(private_database, tmp_path / "spool", strict=True) as outbox:
-        private_mongodb.freeze()
-        first = asyncio.create_task(outbox.write(start(0)))
-        await committing(outbox, commands)
-        others = [asyncio.create_task(outbox.write(start(number))) for number in range(1, 257)]
-        await until(lambda: outbox.queued == 257)
-        private_mongodb.thaw()
-        await asyncio.gather(first, *others)
-        assert commands.batches == [1, 256]
-        assert set(await found(private_database)) == set(range(257))
 
 
 @pytest.mark.usefixtures("patient")
@@ -117,34 +93,6 @@ async def test_a_refused_document_fails_alone(database, tmp_path):
         ]
         assert set(await found(database)) == {0, 2}
         assert (outbox.healthy, outbox.trouble) == (True, "")
-
-
-@pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.gen_test
-async def test_the_spool_takes_over_when_the_database_freezes(private_database, private_mongodb, tmp_path, caplog):
-    caplog.set_level(logging.INFO, "storage.recording.outbox.writer")
-    loop = asyncio.get_running_loop()
-    async with opened(private_database, tmp_path / "spool") as outbox:
-        private_mongodb.freeze()
-        began = loop.time()
-        await outbox.write(start(1))
-        await until(lambda: outbox.spooled)
-        assert loop.time() - began < 10  # nothing waits for as long as the driver would
-        assert (outbox.spooled, outbox.healthy, outbox.trouble) == (1, True, "the database is unavailable")
-
-        began = loop.time()
-        for number in range(2, 52):
-            await outbox.write(start(number))
-            outbox.enqueue(end(number))
-        assert loop.time() - began < 10
-        assert not await outbox.flush(0)
-
-        private_mongodb.thaw()
-        assert await outbox.flush(10)
-        assert await counts(private_database) == {"in_flight": 1, "completed": 50}
-        assert (outbox.spooled, outbox.healthy, outbox.trouble) == (0, True, "")
-        assert caplog.messages[-1] == "the database is back; records in the spool: 101"
-        assert [file.name for file in (tmp_path / "spool").iterdir()] == ["lock"]
 
 
 @pytest.mark.expects_log(UNAVAILABLE)
@@ -422,16 +370,4 @@ async def test_closing_says_what_the_spool_does_not_take(private_database, priva
     await until(lambda: outbox.queued == 2)
     await writer.close(0)
     (refusal,) = await asyncio.gather(waiting, return_exceptions=True)
-    assert str(refusal) == "Recording is unavailable: the server is stopping."
-
-
-@pytest.mark.expects_log(rf"^ERROR storage\.recording\.outbox\.outbox: the end of interception {UUID(int=1)} is lost$")
-@pytest.mark.gen_test
-async def test_a_closed_writer_takes_nothing(database, tmp_path):
-    outbox = Outbox(Spool(tmp_path))
-    writer = Writer(database, outbox)
-    await writer.close(5)
-    assert not outbox.healthy
-    outbox.enqueue(end(1))
-    (refusal,) = await asyncio.gather(outbox.write(start(2)), return_exceptions=True)
     assert str(refusal) == "Recording is unavailable: the server is stopping."
