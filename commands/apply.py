@@ -140,9 +140,7 @@ async def _read_there(wanted: Wanted, call: Call, configured: Iterable[Mapping[s
     for path in wanted.policies or ():
         if path.startswith("tokens/") and path not in policies:
             await _policy(call, path)
-    for path, one in [*policies.items()]:
-        if "unreadable" in one or wanted.policies is None:
-            continue
+    for path, one in [*policies.items()] if wanted.policies is not None else ():
         try:
             one["policy"] = await _policy(call, path)
         except InvalidFileError:

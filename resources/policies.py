@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal, Self
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
+from msgspec import UNSET, Meta, Struct, field, structs
 
 from intercept.recording import Keep
 from intercept.refusals import Rule
@@ -33,17 +33,13 @@ class ListedPolicy(Struct):
     level: Level
     name: Name
     changed_at: Time | None
-    unreadable: Annotated[
-        str | UnsetType,
-        doc("Why this version of the bridge cannot read it, so that it has no effect. Absent if it can."),
-    ] = UNSET
 
     @classmethod
     def of(cls, kept: KeptPolicy) -> Self:
         """Show a policy."""
         source = kept.source
         changed_at = format_time(kept.changed_at) if kept.changed_at else None
-        return cls(path_of(source.level, source.key), source.level, source.name, changed_at, kept.unreadable or UNSET)
+        return cls(path_of(source.level, source.key), source.level, source.name, changed_at)
 
 
 class PolicySource(Struct):

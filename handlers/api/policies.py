@@ -60,7 +60,6 @@ from storage.queries.refusals import read_refusals
 MAX_POLICY_BYTES: Final = 64 * 1024
 UNKNOWN_PROVIDER = "there is no provider of this name, so it would match nothing; there are {}"
 
-_UNREADABLE = {409: "This version of the bridge cannot read the policy: replace it as a whole, or remove it."}
 _SHARED = SharedPolicy(
     models=Models(allow=["claude-*"]),
     limits=SharedLimits(
@@ -98,7 +97,7 @@ def _operations_on(level: Level, path: str, name: str, whose: str, **part: Any) 
         return await _change(ask, level, of, versions, lambda _: body)
 
     async def merge_into(ask: Ask, body: Any, versions: Versions, **of: str) -> Any:
-        return await _change(ask, level, of, versions, lambda fields: merge(fields, body), uses_present=True)
+        return await _change(ask, level, of, versions, lambda fields: merge(fields, body))
 
     async def remove(ask: Ask, versions: Versions, **of: str) -> None:
         reference = next(iter(of.values()), "")
@@ -115,13 +114,11 @@ def _operations_on(level: Level, path: str, name: str, whose: str, **part: Any) 
     whole, patch = Annotated[Any, ReadBy(read_object, kind)], Annotated[Any, ReadBy(read_object, dict[str, Any])]
     changes: dict[str, Any] = {"tag": "policies", "max_body": MAX_POLICY_BYTES}
     return [
-        operation("GET", path, AUDITORS, tag="policies", raises=_UNREADABLE)(
-            declare(read, "get", _READ, **{"return": Tagged[kind]})
-        ),
+        operation("GET", path, AUDITORS, tag="policies")(declare(read, "get", _READ, **{"return": Tagged[kind]})),
         operation("PUT", path, OWNERS, example=_SHARED if kind is SharedPolicy else _OWN, **changes)(
             declare(replace, "set", _REPLACE, body=whole, versions=Versions)
         ),
-        operation("PATCH", path, OWNERS, example=_PATCH, raises=_UNREADABLE, **changes)(
+        operation("PATCH", path, OWNERS, example=_PATCH, **changes)(
             declare(merge_into, "change", _CHANGE, body=patch, versions=Versions)
         ),
         operation("DELETE", path, OWNERS, tag="policies")(
@@ -153,8 +150,6 @@ async def _change(
     of: Mapping[str, str],
     versions: Versions,
     make: Callable[[dict[str, Any]], dict[str, Any]],
-    *,
-    uses_present: bool = False,
 ) -> Noted[AnyPolicy]:
     def change(before: AnyPolicy) -> AnyPolicy:
         policy = read_policy(make(fields_of(before)), kind_of(level))
@@ -168,7 +163,6 @@ async def _change(
         change,
         versions=versions,
         author=ask.author,
-        uses_present=uses_present,
     )
     known = None if ask.knows_all_providers else ask.bridge.providers
     return Noted(kept.policy, kept.version, notes_on(kept.policy, known))

@@ -20,11 +20,9 @@ from msgspec import Struct
 
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import AnyPolicy, Budget, Policy, SharedPolicy
-from limits.policies.reading import InvalidPolicyError, fields_of, read_policy
+from limits.policies.reading import fields_of, read_policy
 
 _PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: "users", Level.TOKEN: "tokens"}
-UNREADABLE: Final = (InvalidPolicyError, KeyError, ValueError, TypeError)
-"""What reading a document raises that this version cannot read."""
 
 _SETTINGS: Final = "managed_settings"
 _MICRO_DOLLARS: Final = 1_000_000
@@ -33,16 +31,12 @@ _CENTS: Final = 2
 
 
 class KeptPolicy(Struct, frozen=True):
-    """A stored policy. `version` differs after each change; `changed_at` is None if there never was one.
-
-    `unreadable` says why this version of the bridge cannot read it; then `policy` is empty. Else it is empty itself.
-    """
+    """A stored policy. `version` differs after each change; `changed_at` is None if there never was one."""
 
     source: PolicyHolder
     policy: AnyPolicy
     version: str
     changed_at: datetime | None = None
-    unreadable: str = ""
 
 
 def kind_of(level: Level) -> type[AnyPolicy]:
@@ -87,7 +81,7 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
     """Read the document of a policy.
 
     Raises:
-        InvalidPolicyError: It has what this version does not know.
+        KeyError, TypeError, ValueError: Something else has written it.
     """
     source = PolicyHolder(Level(document["level"]), document["key"], document["name"])
     fields = document["policy"]
@@ -96,29 +90,6 @@ def read_document(document: Mapping[str, Any]) -> KeptPolicy:
         fields = _replaced(fields, "micro_dollars", "usd", format_usd) | settings
     policy = read_policy(fields, kind_of(source.level))
     return KeptPolicy(source, policy, document["version"], document["changed_at"])
-
-
-def read_any(document: Mapping[str, Any]) -> KeptPolicy:
-    """Read the document of a policy, also one that this version cannot read: another version may have written it."""
-    try:
-        return read_document(document)
-    except UNREADABLE as error:
-        level, key = _level_of_id(document["_id"])
-        name, changed_at = document.get("name"), document.get("changed_at")
-        return KeptPolicy(
-            PolicyHolder(level, key, name if isinstance(name, str) else key),
-            kind_of(level)(),
-            str(document.get("version")),
-            changed_at if isinstance(changed_at, datetime) else None,
-            unreadable=str(error) or type(error).__name__,
-        )
-
-
-def _level_of_id(path: object) -> tuple[Level, str]:
-    try:
-        return level_of(str(path))
-    except ValueError:
-        return Level.TOKEN, str(path)  # of a level that this version does not know
 
 
 def is_same(one: AnyPolicy, other: AnyPolicy) -> bool:

@@ -1,15 +1,16 @@
 """All policies in memory, as in the database: a change by any server arrives within 2 s.
 
 Reading a policy never waits. While the database cannot be followed, the last known policies hold, and `/readyz` says
-so. Before they were read for the first time, nothing is admitted.
+so. Before they were read for the first time, nothing is admitted. The bridge alone writes them: one that it cannot read keeps
+all others from being read anew.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from intercept.ids import format_id
 from intercept.times import format_time
@@ -17,8 +18,9 @@ from limits.policies.effective import Caller, Effective, PolicyBook
 from storage.accounts.users import Identity
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
+from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.followed import Followed, read_version
-from storage.policies.documents import KeptPolicy, path_of, read_any
+from storage.policies.documents import KeptPolicy, read_document
 
 READ_SECONDS: Final = 8.0
 """How long the database may take for all policies."""
@@ -31,31 +33,6 @@ _log = logging.getLogger(__name__)
 
 class PoliciesUnknownError(Exception):
     """The policies have not been read yet."""
-
-
-class HeldPolicies:
-    """The policies that hold in this process, and the paths of those that this version of the bridge cannot read."""
-
-    def __init__(self, book: PolicyBook) -> None:
-        self.book = book
-        self.unreadable: set[str] = set()
-
-    def read(self, document: Mapping[str, Any]) -> str:
-        """Have the policy of a document hold. Return why it cannot be read, and has no effect; else an empty text."""
-        kept = read_any(document)
-        self.put(kept)
-        if kept.unreadable:
-            self.unreadable.add(document["_id"])
-        return kept.unreadable
-
-    def put(self, kept: KeptPolicy) -> None:
-        """Have a policy hold."""
-        source, policy = kept.source, kept.policy
-        self.unreadable.discard(path_of(source.level, source.key))
-        if policy == type(policy)():
-            self.book.remove(source.level, source.key)
-        else:
-            self.book.put(source, policy)
 
 
 class FollowedPolicies:
@@ -79,6 +56,7 @@ class FollowedPolicies:
         self._zone = zone
         self.on_change = on_change
         self.followed = Followed(self._read, lambda _: self.on_change(), version=self._version, now=now)
+        self._unreadable = ""
 
     @property
     def book(self) -> PolicyBook:
@@ -89,17 +67,15 @@ class FollowedPolicies:
         """
         if self.followed.value is None:
             raise PoliciesUnknownError
-        return self.followed.value.book
+        return self.followed.value
 
     @property
     def problem(self) -> str:
         """Why the policies of the database may not be those that hold here; empty if they are."""
         if self.followed.value is None:
-            return "not read yet: nothing is admitted"
+            return f"not read yet: nothing is admitted{self._unreadable and f'; {self._unreadable}'}"
         if self.followed.behind_since is not None:
             return f"not followed since {format_time(self.followed.behind_since)}: the last known ones hold"
-        if unreadable := self.followed.value.unreadable:
-            return f"without effect, as this version cannot read them: {', '.join(sorted(unreadable))}"
         return ""
 
     def find(self, identity: Identity) -> Effective | None:
@@ -113,26 +89,41 @@ class FollowedPolicies:
 
     def put(self, kept: KeptPolicy) -> None:
         """Have a policy hold from now on, as this process has changed it itself."""
-        if (held := self.followed.value) is not None:
-            held.put(kept)
-            self.followed.put(held)
+        if (book := self.followed.value) is not None:
+            _put(book, kept)
+            self.followed.put(book)
 
     async def _version(self) -> int:
         async with self._database.query(READ_SECONDS):
             return await read_version(self._database, "policies")
 
-    async def _read(self) -> HeldPolicies:
-        held, before = HeldPolicies(PolicyBook(self._zone)), self.followed.value
-        number = 0
+    async def _read(self) -> PolicyBook:
+        book, number = PolicyBook(self._zone), 0
         async with self._database.query(READ_SECONDS):
             async for document in self._database.policies.find():
-                path, unreadable = document["_id"], held.read(document)
-                if unreadable and (before is None or path not in before.unreadable):
-                    _log.error("the policy %s cannot be read by this version, and has no effect: %s", path, unreadable)
+                try:
+                    _put(book, read_document(document))
+                except (KeyError, TypeError, ValueError) as error:
+                    self._refuse(f"the policy {document['_id']} cannot be read: {error}")
                 number += 1
                 if number % PAUSE_EVERY == 0:
                     await asyncio.sleep(0)
-        return held
+        self._unreadable = ""
+        return book
+
+    def _refuse(self, why: str) -> None:
+        if why != self._unreadable:
+            _log.error("%s", why)
+        self._unreadable = why
+        raise DatabaseRefusalError(why)
+
+
+def _put(book: PolicyBook, kept: KeptPolicy) -> None:
+    """Have a policy hold."""
+    if kept.policy == type(kept.policy)():
+        book.remove(kept.source.level, kept.source.key)
+    else:
+        book.put(kept.source, kept.policy)
 
 
 def caller_of(identity: Identity) -> Caller:

@@ -16,19 +16,16 @@ from storage.accounts.events import Action
 from storage.accounts.groups import Groups
 from storage.accounts.subjects import witness
 from storage.accounts.user_accounts import UserAccounts
-from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Token, UnknownIdentityError, User
+from storage.accounts.users import ChangedMeanwhileError, Token, UnknownIdentityError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
 from storage.mongo.followed import count_change
-from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_any
+from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_document
 
 NO_VERSION: Final = "0"
 """The version of a policy that was never set."""
 
 _CHANGED: Final = "the policy of {} was changed meanwhile; read it again"
-UNREADABLE_POLICY: Final = (
-    "the policy of {} cannot be read by this version, and has no effect here: {}; replace it as a whole, or remove it"
-)
 _NO_TOKEN: Final = 'no token with the id "{}" (the part before the hyphen)'  # noqa: S105 - it is no password
 
 
@@ -59,14 +56,10 @@ class PolicyStore(Changes):
 
         Raises:
             UnknownIdentityError: There is no such group, user or token.
-            IdentityConflictError: This version cannot read it.
         """
         source, _ = await self._find_subject(level, reference)
         async with self._database.within(ANSWER_SECONDS):
-            kept = await self._find(source, None)
-        if kept.unreadable:
-            raise IdentityConflictError(UNREADABLE_POLICY.format(source, kept.unreadable))
-        return kept
+            return await self._find(source, None)
 
     async def page(self, *, limit: int, offset: int) -> tuple[int, list[KeptPolicy]]:
         """Return the number of policies that are not empty, and some of them, in order of their subjects."""
@@ -74,7 +67,7 @@ class PolicyStore(Changes):
         async with self._database.within(ANSWER_SECONDS):
             count = await self._database.policies.count_documents(saying)
             cursor = self._database.policies.find(saying).sort("_id").skip(offset).limit(limit)
-            return count, [read_any(document) async for document in cursor]
+            return count, [read_document(document) async for document in cursor]
 
     async def change(
         self,
@@ -84,15 +77,11 @@ class PolicyStore(Changes):
         *,
         versions: Collection[str] | None = None,
         author: Author = COMMAND_LINE,
-        uses_present: bool = False,
     ) -> KeptPolicy:
         """Replace the policy of a subject by what `make` returns of the current one. If it raises, nothing is changed.
 
-        With `uses_present` that depends on the current policy, which then must be readable.
-
         Raises:
             UnknownIdentityError: There is no such group, user or token.
-            IdentityConflictError: The present policy is needed, and this version cannot read it.
             ChangedMeanwhileError: It has another version.
         """
         source, subject = await self._find_subject(level, reference)
@@ -101,10 +90,8 @@ class PolicyStore(Changes):
             before = await self._find(source, session)
             if versions is not None and before.version not in versions:
                 raise ChangedMeanwhileError(_CHANGED.format(source))
-            if before.unreadable and uses_present:
-                raise IdentityConflictError(UNREADABLE_POLICY.format(source, before.unreadable))
             policy = make(before.policy)
-            if is_same(policy, before.policy) and not before.unreadable:
+            if is_same(policy, before.policy):
                 return before
             kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
             # Whose it is cannot be removed at the same moment and leave a policy.
@@ -115,8 +102,7 @@ class PolicyStore(Changes):
             same = {"_id": document["_id"]}
             await self._database.policies.replace_one(same, document, upsert=True, session=session)
             await count_change(self._database, "policies", session)
-            text_before = f"unreadable: {before.unreadable}" if before.unreadable else _text(before.policy)
-            detail = {"policy": str(source), "policy_before": text_before, "policy_after": _text(policy)}
+            detail = {"policy": str(source), "policy_before": _text(before.policy), "policy_after": _text(policy)}
             action = Action.POLICY_REMOVED if policy == type(policy)() else Action.POLICY_CHANGED
             await self._audit(session, author, action, subject, **detail)
             return kept
@@ -130,7 +116,7 @@ class PolicyStore(Changes):
         document = await self._database.policies.find_one({"_id": path}, session=session)
         if document is None:
             return KeptPolicy(source, kind_of(source.level)(), NO_VERSION)
-        return msgspec.structs.replace(read_any(document), source=source)
+        return msgspec.structs.replace(read_document(document), source=source)
 
     async def _find_subject(self, level: Level, reference: str) -> tuple[PolicyHolder, User | None]:
         """The subject of a policy, and the user if it has only one."""

@@ -44,31 +44,25 @@ async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(dat
     assert (held(policies), policies.problem) == ([("everyone", 5)], lost)
 
 
-@pytest.mark.expects_log(r"the policy users/1 cannot be read by this version, and has no effect: 'level'")
+@pytest.mark.expects_log(r"the policy users/1 cannot be read: moon: unknown field")
 @pytest.mark.gen_test
-async def test_a_document_of_something_else_ends_nothing(database):
-    await database.policies.insert_one({"_id": "users/1"})
+async def test_while_a_policy_cannot_be_read_the_last_known_ones_hold_and_none_before_them(database):
     await store(database).change(Level.EVERYONE, "", saying(5))
-    policies = FollowedPolicies(database, now=now)
-    await policies.followed.refresh()
-    assert held(policies) == [("everyone", 5)]
-    assert policies.problem == "without effect, as this version cannot read them: users/1"
-
-
-@pytest.mark.expects_log(r"the policy users/1 cannot be read by this version")
-@pytest.mark.gen_test
-async def test_a_policy_of_a_later_version_has_no_effect_and_that_is_said(database):
+    known, new = FollowedPolicies(database, now=now), FollowedPolicies(database, now=now)
+    await known.followed.refresh()
     document = document_of(KeptPolicy(PolicyHolder(Level.USER, "1", "ada"), Policy(max_tokens=1), "v"))
     await database.policies.insert_one(document | {"policy": {"moon": True}})
-    await database.policies.insert_one(
-        document_of(KeptPolicy(PolicyHolder(Level.EVERYONE), SharedPolicy(max_tokens=2), "v"))
-    )
-    policies = FollowedPolicies(database, now=now)
-    await policies.followed.refresh()
-    assert (held(policies), policies.problem) == (
-        [("everyone", 2)],
-        "without effect, as this version cannot read them: users/1",
-    )
+    await store(database).change(Level.EVERYONE, "", saying(7))
+    for policies in (known, new):
+        await policies.followed.try_refresh()
+    lost = "not followed since 2026-11-24T12:00:00.000Z: the last known ones hold"
+    assert (held(known), known.problem) == ([("everyone", 5)], lost)
+    assert held(new) is None
+    assert new.problem.startswith("not read yet: nothing is admitted; the policy users/1 cannot be read: moon: unknown")
+    await database.policies.delete_one({"_id": "users/1"})
+    for policies in (known, new):
+        await policies.followed.try_refresh()
+        assert (held(policies), policies.problem) == ([("everyone", 7)], "")
 
 
 def saying(maximum):

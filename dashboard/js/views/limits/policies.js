@@ -37,7 +37,7 @@ export default function Policies({ route: { id: chosen }, user: me }) {
     cells: html`
       <span><b>${row.name || "Everyone"}</b></span>
       <span><span class="role">${row.level}</span></span>
-      <span class="quiet">${row.unreadable ? "cannot be read, has no effect" : row.changed_at ? `changed ${time(row.changed_at)}` : "no policy"}</span>
+      <span class="quiet">${row.changed_at ? `changed ${time(row.changed_at)}` : "no policy"}</span>
     `,
   });
   const pane = (close) => html`<${PolicyPane} key=${chosen} at=${chosen} me=${me} onClose=${close} onChanged=${pages.reload} />`;
