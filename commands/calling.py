@@ -275,7 +275,7 @@ def _arguments(operation: Operation, given: Given, ask: Ask) -> dict[str, Any]:
     query = {name: [text.encode()] for name, text in given.query.items()}
     further["query"] = read_query(operation.query, query, now())
     if operation.body is not None:
-        further["body"] = operation.body[1](given.body)
+        further["body"] = operation.body[1](given.body, now())
     return arguments | {name: value for name, value in further.items() if name in operation.hints}
 
 

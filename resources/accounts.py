@@ -9,7 +9,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from resources.bodies import Body, Readers, one_of
+from resources.bodies import Body, Readers, change_of, one_of
 from resources.fields import Count, Initiator, Time, doc
 from settings.kinds import DURATION, POSITIVE_DURATION
 from storage.accounts.sign_in.sessions import SignInSession
@@ -110,13 +110,7 @@ class NewUser(Body):
     }
 
 
-class UserChange(Body):
-    """Changes of a user."""
-
-    role: Role | UnsetType = UNSET
-    name: Name | UnsetType = UNSET
-
-    readers: ClassVar[Readers] = NewUser.readers
+UserChange = Annotated[Body, change_of(NewUser, without=("username",))]
 
 
 class ListedGroup(Group, frozen=True, kw_only=True):
@@ -149,14 +143,7 @@ class NewGroup(Body):
     }
 
 
-class GroupChange(Body):
-    """Changes of a group."""
-
-    name: GroupName | UnsetType = UNSET
-    display_name: DisplayName | UnsetType = UNSET
-
-    readers: ClassVar[Readers] = NewGroup.readers
-
+GroupChange = Annotated[Body, change_of(NewGroup)]
 
 MAX_OVERLAP = timedelta(days=30)
 """How long a token that is replaced may work on."""

@@ -8,10 +8,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Final
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, UnsetType, field
 
 from limits.policies.policy import NOT_A_PATTERN, InvalidFieldError, ModelPattern, Wildcard
-from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
+from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers
 from resources.fields import doc
 from resources.ranges import Problems, range_of
 from storage.prices.own_prices import MAX_PRICES, MONEY, OwnPrice
@@ -97,72 +97,68 @@ class PriceBody(Body, kw_only=True, omit_defaults=True):
         return OwnPrice(**self.changes)
 
 
-class PriceListBody(Struct, forbid_unknown_fields=True):
+def _prices(value: object) -> list[PriceBody]:
+    if not isinstance(value, list):
+        raise ValueError(NOT_A_LIST)  # noqa: TRY004 - what is wrong with a value, whatever it is
+    if len(value) > MAX_PRICES:
+        raise ValueError(TOO_MANY)
+    problems: Problems = []
+    prices: dict[int, PriceBody] = {}
+    for number, entry in enumerate(value):
+        try:
+            prices[number] = _read_entry(entry)
+        except InvalidBodyError as error:
+            problems += [(_join(number, field), rule) for field, rule in error.problems]
+    problems += _repeated(prices)
+    if problems:
+        raise InvalidBodyError(problems)
+    return list(prices.values())
+
+
+class PriceListBody(Body):
     """All own prices."""
 
     prices: Annotated[list[PriceBody], Meta(max_length=MAX_PRICES)]
 
-    @classmethod
-    def read(cls, data: bytes) -> list[OwnPrice]:
-        """Read a body.
-
-        Raises:
-            InvalidBodyError: With everything that is wrong.
-        """
-        given = read_fields(data)
-        problems = [(name, "unknown field; allowed are prices") for name in given if name != "prices"]
-        entries = given.get("prices")
-        if not isinstance(entries, list):
-            raise InvalidBodyError([*problems, ("prices", NOT_A_LIST if "prices" in given else "is required")])
-        if len(entries) > MAX_PRICES:
-            raise InvalidBodyError([*problems, ("prices", TOO_MANY)])
-        prices: dict[int, OwnPrice] = {}
-        for number, entry in enumerate(entries):
-            try:
-                prices[number] = _read_entry(entry)
-            except InvalidBodyError as error:
-                problems += [(_join(number, field), rule) for field, rule in error.problems]
-        problems += _repeated(prices)
-        if problems:
-            raise InvalidBodyError(problems)
-        return list(prices.values())
+    other_readers: ClassVar[OtherReaders] = {"prices": _prices}
 
 
-def _read_entry(entry: object) -> OwnPrice:
+def _read_entry(entry: object) -> PriceBody:
     if not isinstance(entry, dict):
         raise InvalidBodyError([("", NOT_AN_OBJECT)])
-    return PriceBody.of(entry).price
+    return PriceBody.of(entry)
 
 
 def _join(number: int, field: str) -> str:
     return f"prices[{number}].{field}" if field else f"prices[{number}]"
 
 
-def _repeated(prices: Mapping[int, OwnPrice]) -> Iterator[tuple[str, str]]:
+def _repeated(prices: Mapping[int, PriceBody]) -> Iterator[tuple[str, str]]:
     first: dict[object, int] = {}
     for number, price in prices.items():
-        if first.setdefault(price.key, number) != number:
-            yield f"prices[{number}]", TWICE.format(first[price.key])
+        if (same := first.setdefault(price.price.key, number)) != number:
+            yield f"prices[{number}]", TWICE.format(same)
 
 
-class RecostBody(Body, omit_defaults=True):
-    """Which calls are priced again: those that started in this range."""
+class RangeBody(Body, omit_defaults=True):
+    """The calls that started in a range."""
 
     from_: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(name="from")
     to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
 
     readers: ClassVar[Readers] = {"from": read_day_or_time, "to": read_day_or_time}
 
+    def check(self, now: datetime) -> Problems:
+        """Find what is wrong with the range."""
+        problems: Problems = []
+        self._range(now, problems)
+        return problems
 
-def read_range(given: Mapping[str, Any], now: datetime) -> tuple[datetime, datetime]:
-    """Read the two ends of a range.
+    def range(self, now: datetime) -> tuple[datetime, datetime]:
+        """Return the range, at the time `now`."""
+        return self._range(now, [])
 
-    Raises:
-        InvalidBodyError: With everything that is wrong.
-    """
-    body: Any = RecostBody.of(given)  # the readers have made times of its texts
-    problems: Problems = []
-    within = range_of(body.from_, body.to or None, problems, now=now, usual=lambda end: end)
-    if problems:
-        raise InvalidBodyError(problems)
-    return within
+    def _range(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        first: Any = self.from_  # the readers have made times of its texts
+        last: Any = self.to or None
+        return range_of(first, last, problems, now=now, usual=lambda end: end)

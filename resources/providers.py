@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from limits.protection.circuit_breaker import CircuitState
-from resources.bodies import Body, OtherReaders, Readers, one_of, read_switch
+from resources.bodies import Body, OtherReaders, Readers, change_of, one_of, read_switch
 from resources.fields import Count, Time, doc
 from settings.kinds import AWS_ACCESS_KEY, BASE_URL, NO_PROXY, PROJECT, PROVIDER_NAME, PROXY_URL, REGION, SettingKind
 from storage.providers.documents import MAX_KEYS, SECRETS, GivenKey, KeptKey, NewKey, ProviderSpec
@@ -239,7 +239,9 @@ _OWN_TOKENS: Final = {
 UNKNOWN_TYPE = "is not known by this version, as a later one gave it"
 
 
-class _ProviderBody(Body):
+class ProviderBody(Body):
+    """What is sent of a provider."""
+
     readers: ClassVar[Readers] = READERS
     other_readers: ClassVar[OtherReaders] = OTHER_READERS
 
@@ -247,25 +249,6 @@ class _ProviderBody(Body):
     def secrets(self) -> dict[str, str]:
         """The secrets that are given, by name."""
         return {name: text for name in SECRETS if (text := getattr(self, name)) is not UNSET}
-
-
-class ProviderChange(_ProviderBody):
-    """Changes of a provider. Fields that are not given stay unchanged."""
-
-    type: ProviderType | UnsetType = UNSET
-    base_url: BaseURL | UnsetType = UNSET
-    credential: HowSent | UnsetType = UNSET
-    region: Region | UnsetType = UNSET
-    project: Project | UnsetType = UNSET
-    disabled: bool | UnsetType = UNSET
-    fallback: Fallback | UnsetType = UNSET
-    weight: Weight | UnsetType = UNSET
-    proxy_url: ProxyURL | UnsetType = UNSET
-    ca_certificates: Certificates | UnsetType = UNSET
-    proxy_credentials: ProxyCredentials | UnsetType = UNSET
-    client_certificate: ClientCertificate | UnsetType = UNSET
-    aws_access_key: AccessKey | UnsetType = UNSET
-    keys: Keys | UnsetType = UNSET
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -275,11 +258,11 @@ class ProviderChange(_ProviderBody):
     @property
     def given_keys(self) -> list[GivenKey] | None:
         """Its keys; None where nothing is said of them."""
-        keys: Any = self.keys
+        keys: list[GivenKey] | UnsetType = getattr(self, "keys")  # noqa: B009 - of those that have some
         return None if keys is UNSET else keys
 
 
-class NewProvider(_ProviderBody):
+class NewProvider(ProviderBody):
     """A provider to be."""
 
     name: Name
@@ -311,6 +294,9 @@ class NewProvider(_ProviderBody):
         """Its keys."""
         keys: Any = self.keys
         return [] if keys is UNSET else list(keys)
+
+
+ProviderChange = Annotated[ProviderBody, change_of(NewProvider, without=("name",))]
 
 
 def check_provider(spec: ProviderSpec, keys: int, secrets: Collection[str] = ()) -> list[tuple[str, str]]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, ClassVar, Final, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from msgspec import Meta, Struct, field
 
-from resources.bodies import Body, InvalidBodyError, OtherReaders, Readers, read_fields
+from resources.bodies import Body, OtherReaders, Readers, one_of
 from resources.fields import doc
 from resources.prices import read_day_or_time
 from resources.ranges import Problems, range_of
@@ -257,12 +257,6 @@ MAX_DAYS: Final = 93
 MAX_NAMES: Final = 100
 
 
-def _provider(value: object) -> str:
-    if isinstance(value, str) and value in READABLE:
-        return value
-    raise ValueError(f"must be one of {', '.join(READABLE)}")
-
-
 def _day(text: str) -> datetime | None:
     return read_day_or_time(text) if text else None
 
@@ -271,15 +265,6 @@ def _provider_names(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or len(value) > MAX_NAMES or not all(isinstance(one, str) for one in value):
         raise ValueError(f"must be a list of at most {MAX_NAMES} names")
     return tuple(dict.fromkeys(value))
-
-
-class ReconciliationRequest(NamedTuple):
-    """What to compare: the days in [start, end) of a provider, and the names of providers to include."""
-
-    provider: str
-    start: datetime
-    end: datetime
-    names: tuple[str, ...]
 
 
 class ReconciliationBody(Body, omit_defaults=True):
@@ -299,37 +284,30 @@ class ReconciliationBody(Body, omit_defaults=True):
         ),
     ] = field(default_factory=list)
 
-    readers: ClassVar[Readers] = {"from": _day, "to": _day}
-    other_readers: ClassVar[OtherReaders] = {"provider": _provider, "names": _provider_names}
+    readers: ClassVar[Readers] = {"provider": one_of(READABLE), "from": _day, "to": _day}
+    other_readers: ClassVar[OtherReaders] = {"names": _provider_names}
 
-    @classmethod
-    def request_of(cls, data: bytes, now: datetime) -> ReconciliationRequest:
-        """Read a body.
+    def check(self, now: datetime) -> Problems:
+        """Find what is wrong with the days."""
+        problems: Problems = []
+        start, end = self._days(now, problems)
+        if end - start > timedelta(days=MAX_DAYS):
+            problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
+        return problems
 
-        Raises:
-            InvalidBodyError: With everything that is wrong.
-        """
-        values, problems = cls.read_each(read_fields(data))
-        start = end = now
-        if not {name for name, _ in problems} & {"from", "to"}:
-            start, end = reported_days(values.get("from_"), values.get("to"), problems, now)
-            if end - start > timedelta(days=MAX_DAYS):
-                problems.append(("to", f"must be at most {MAX_DAYS} days after from"))
-        if problems:
-            raise InvalidBodyError(problems)
-        return ReconciliationRequest(values["provider"], start, end, values.get("names", ()))
+    def days(self, now: datetime) -> tuple[datetime, datetime]:
+        """Return whole days, at the time `now`."""
+        return self._days(now, [])
 
-
-def reported_days(
-    first: datetime | None, last: datetime | None, problems: Problems, now: datetime
-) -> tuple[datetime, datetime]:
-    """Return whole days; without `first` from the first of the month of the last one, without `last` to yesterday."""
-    day = Bucket.DAY
-    start, end = range_of(
-        first,
-        last,
-        problems,
-        now=day.floor(now),
-        usual=lambda to: (day.ceiling(to) - day.length).replace(day=1),
-    )
-    return day.floor(start), day.ceiling(end)
+    def _days(self, now: datetime, problems: Problems) -> tuple[datetime, datetime]:
+        first: Any = self.from_ or None  # the readers have made times of its texts
+        last: Any = self.to or None
+        day = Bucket.DAY
+        start, end = range_of(
+            first,
+            last,
+            problems,
+            now=day.floor(now),
+            usual=lambda to: (day.ceiling(to) - day.length).replace(day=1),
+        )
+        return day.floor(start), day.ceiling(end)

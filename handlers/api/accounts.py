@@ -267,9 +267,7 @@ async def get_user(ask: Ask, name: UserName) -> Tagged[ListedUser]:
     return Tagged(ListedUser.listed(person), person.user.version)
 
 
-@operation(
-    "PATCH", "users/{name}", OWNERS, raises={409: "The last owner would be gone."}, example=UserChange(Role.AUDITOR)
-)
+@operation("PATCH", "users/{name}", OWNERS, raises={409: "The last owner would be gone."}, example={"role": "auditor"})
 async def change_user(ask: Ask, name: UserName, body: UserChange, versions: Versions) -> Tagged[User]:
     """Change a user.
 
@@ -320,7 +318,7 @@ async def get_group(ask: Ask, group: GroupName) -> Tagged[ListedGroup]:
     "groups/{group}",
     OWNERS,
     raises={409: "The name is taken."},
-    example=GroupChange(display_name="Research"),
+    example={"display_name": "Research"},
 )
 async def change_group(ask: Ask, group: GroupName, body: GroupChange, versions: Versions) -> Tagged[ListedGroup]:
     """Change a group.

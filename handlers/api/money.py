@@ -6,22 +6,22 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from uuid import UUID
 
 from msgspec import Meta
 
 from handlers.api.names import read_names
 from handlers.bridge import Bridge
-from handlers.operations.operation import AUDITORS, OWNERS, Ask, Download, Noted, ReadBy, Tagged, Versions, operation
+from handlers.operations.operation import AUDITORS, OWNERS, Ask, Download, Noted, Tagged, Versions, operation
 from handlers.operations.problems import INVALID_BODY
 from handlers.operations.query import INVALID, Query
 from handlers.problems import Problem, ValidationProblem
 from limits.policies.compiled import Patterns
 from limits.policies.policy import ModelPattern
-from resources.bodies import Readers, read_fields
+from resources.bodies import Readers
 from resources.fields import Names, WholeList, doc
-from resources.prices import PriceBody, PriceListBody, RecostBody, read_day_or_time, read_range
+from resources.prices import PriceBody, PriceListBody, RangeBody, read_day_or_time
 from resources.ranges import Problems
 from resources.reconciliation import Reconciliation, ReconciliationBody, reconcile
 from resources.recorded.export_formats import CSV_TYPE
@@ -63,16 +63,15 @@ async def list_prices(ask: Ask) -> Tagged[KeptPrices]:
 
 
 @operation("PUT", "prices", OWNERS, max_body=MAX_PRICES_BYTES, example=_EXAMPLE)
-async def set_prices(
-    ask: Ask, body: Annotated[list[OwnPrice], ReadBy(PriceListBody.read, PriceListBody)], versions: Versions
-) -> Noted[KeptPrices]:
+async def set_prices(ask: Ask, body: PriceListBody, versions: Versions) -> Noted[KeptPrices]:
     """Replace all own prices.
 
     Calls that end from now on cost what they say, on every server within 2 s. What is recorded keeps its cost.
     """
-    kept = await _store(ask).change(lambda _: body, versions=versions, author=ask.author)
+    prices = [one.price for one in body.prices]
+    kept = await _store(ask).change(lambda _: prices, versions=versions, author=ask.author)
     ask.bridge.prices.put(kept)
-    notes = [NO_PROVIDER.format(number) for number in _without_provider(ask, body)[:MAX_NOTES]]
+    notes = [NO_PROVIDER.format(number) for number in _without_provider(ask, prices)[:MAX_NOTES]]
     return Noted(kept, kept.version, notes)
 
 
@@ -110,15 +109,15 @@ async def list_recosts(ask: Ask) -> WholeList[Recost]:
     status=202,
     located="id",
     raises={409: "Another job has not ended."},
-    example=RecostBody("2026-11-01", "2026-12-01"),
+    example=RangeBody("2026-11-01", "2026-12-01"),
 )
-async def request_recost(ask: Ask, body: Annotated[dict[str, Any], ReadBy(read_fields, RecostBody)]) -> Recost:
+async def request_recost(ask: Ask, body: RangeBody) -> Recost:
     """Price past calls again.
 
     At the prices that hold now. The servers on the database do it, one job at a time. Totals and sessions follow exactly;
     each call keeps its earlier costs.
     """
-    start, end = read_range(body, ask.bridge.now())
+    start, end = body.range(ask.bridge.now())
     return await _recosts(ask).request(start, end, author=ask.author)
 
 
@@ -246,18 +245,16 @@ class FormatQuery(Query, frozen=True):
     },
     example=ReconciliationBody("anthropic", "2026-11-01", "2026-12-01"),
 )
-async def reconcile_spend(
-    ask: Ask, query: FormatQuery, body: Annotated[bytes, ReadBy(bytes, ReconciliationBody)]
-) -> Reconciliation | Download:
+async def reconcile_spend(ask: Ask, query: FormatQuery, body: ReconciliationBody) -> Reconciliation | Download:
     """Compare records with what a provider reports and bills.
 
     A row for each day and model. The provider's reports are read while the request waits, with the admin key of the
     settings. Nothing is changed.
     """
     bridge = ask.bridge
-    provider, start, end, names = ReconciliationBody.request_of(body, bridge.now())
+    provider, (start, end) = body.provider, body.days(bridge.now())
     try:
-        recorded = await read_recorded(bridge.questions, (provider,), names, start, end)
+        recorded = await read_recorded(bridge.questions, (provider,), body.names, start, end)
         async with asyncio.timeout(RECONCILE_SECONDS):
             reported = await read_report(bridge.upstream, report_access(bridge.settings), provider, start, end)
     except NotRecordedError as error:

@@ -263,7 +263,7 @@ async def get_provider(ask: Ask, name: Name) -> DetailedProvider:
     OWNERS,
     raises=_READ_ONLY,
     max_body=MAX_PROVIDER_BYTES,
-    example=ProviderChange(disabled=True),
+    example={"disabled": True},
 )
 async def change_provider(ask: Ask, name: Name, body: ProviderChange) -> DetailedProvider:
     """Change a provider of the database.

@@ -13,7 +13,7 @@ from handlers.operations.operation import Ask, Tagged, Versions, operation
 from handlers.operations.problems import NOT_YOUR_VIEW
 from handlers.operations.query import Paged
 from intercept.secrets import scrub_quoted
-from resources.bodies import Body, OtherReaders, Readers, read_switch
+from resources.bodies import Body, OtherReaders, Readers, change_of, read_switch
 from resources.fields import ListPage, doc
 from storage.accounts.users import User
 from storage.accounts.views import (
@@ -82,13 +82,7 @@ class NewView(_ViewBody):
     shared: IsShared | UnsetType = UNSET
 
 
-class ViewChange(_ViewBody):
-    """Changes of a view: only the given fields."""
-
-    name: ViewName | UnsetType = UNSET
-    page: ViewPage | UnsetType = UNSET
-    query: ViewParameters | UnsetType = UNSET
-    shared: IsShared | UnsetType = UNSET
+ViewChange = Annotated[Body, change_of(NewView)]
 
 
 class ViewOwner(Struct):
@@ -170,7 +164,7 @@ async def get_view(ask: Ask, id_: Id) -> Tagged[SavedView]:
     "views/{id}",
     unknown=UNKNOWN,
     raises={403: NOT_YOUR_VIEW, 409: "The user has another view of this name."},
-    example=ViewChange(shared=False),
+    example={"shared": False},
 )
 async def change_view(ask: Ask, id_: Id, body: ViewChange, versions: Versions) -> Tagged[SavedView]:
     """Change a saved view.

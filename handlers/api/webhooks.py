@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import UNSET, Struct, UnsetType
 
 from handlers.operations.operation import OWNERS, Ask, Tagged, Versions, operation
-from resources.bodies import Body, OtherReaders, Readers, read_switch
+from resources.bodies import Body, OtherReaders, Readers, change_of, read_switch
 from resources.fields import Count, WholeList, doc
 from storage.alerts.documents import AlertType, KeptDelivery, Webhook
 from storage.alerts.outbox import AlertOutbox
@@ -68,13 +68,8 @@ class NewWebhook(_WebhookBody):
     types: _Types | UnsetType = UNSET
 
 
-class WebhookChange(_WebhookBody):
-    """Changes of a webhook: only the given fields."""
-
-    url: _Url | UnsetType = UNSET
-    description: str | UnsetType = UNSET
-    types: _Types | UnsetType = UNSET
-    disabled: Annotated[bool | UnsetType, doc("Nothing is sent while it is true.")] = UNSET
+_Disabled = Annotated[bool, doc("Nothing is sent while it is true.")]
+WebhookChange = Annotated[Body, change_of(NewWebhook, disabled=_Disabled)]
 
 
 class ListedWebhook(Webhook, frozen=True, kw_only=True):
@@ -141,7 +136,7 @@ async def get_webhook(ask: Ask, id_: Id) -> Tagged[ListedWebhook]:
     return await _shown(ask, await _webhooks(ask).find(id_))
 
 
-@operation("PATCH", "webhooks/{id}", OWNERS, unknown=UNKNOWN, example=WebhookChange(disabled=True))
+@operation("PATCH", "webhooks/{id}", OWNERS, unknown=UNKNOWN, example={"disabled": True})
 async def change_webhook(ask: Ask, id_: Id, body: WebhookChange, versions: Versions) -> Tagged[ListedWebhook]:
     """Change a webhook.
 

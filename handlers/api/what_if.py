@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from uuid import UUID
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from handlers.api.recorded.visibility import NOT_FOR_READERS, Sight
-from handlers.operations.operation import Ask, ReadBy, Report, operation
+from handlers.operations.operation import Ask, Report, operation
 from intercept.times import format_time
 from limits.limit import LimitKind
 from limits.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
 from limits.policies.policy import Byok, Models, PolicyLimits, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.replay import Replay
-from resources.bodies import InvalidBodyError, read_fields
+from resources.bodies import InvalidBodyError, OtherReaders, Readers, read_switch
 from resources.fields import Count, Initiator, Time, doc, word
 from resources.limits import MICRO_DOLLARS
-from resources.prices import read_range
+from resources.prices import RangeBody
+from resources.ranges import Problems
 from storage.accounts.users import User
 from storage.mongo.codec import EPOCH, read_ms, write_ms
 from storage.queries.past_calls import past_calls
@@ -42,62 +42,45 @@ _PROPOSED: Final = ("limits", "models", "byok")
 _SECOND_NS: Final = 1_000_000_000
 
 
-class Proposal(NamedTuple):
-    """What is proposed: calls that started in [start, end) and match a search, and a policy of everyone for them."""
+def _proposed(name: str) -> Callable[[object], Any]:
+    def read(value: object) -> Any:
+        try:
+            return getattr(read_policy({name: value}, SharedPolicy), name)
+        except InvalidPolicyError as error:
+            raise InvalidBodyError([(error.field, error.rule)]) from error
 
-    start: datetime
-    end: datetime
-    q: str
-    policy: SharedPolicy
-    retry: bool
+    return read
+
+
+class WhatIfBody(RangeBody, omit_defaults=True):
+    """A time range, and what a policy of everyone has: at least one of `limits`, `models` and `byok`."""
+
+    limits: SharedLimits | UnsetType = UNSET
+    models: Models | UnsetType = UNSET
+    byok: Byok | UnsetType = UNSET
+    q: Annotated[str, doc("A search for the calls, as for interceptions, also by words.")] = ""
+    retry: Annotated[bool, doc("Whether a refused call is tried again after the wait it was told.")] = False
+
+    readers: ClassVar[Readers] = {**RangeBody.readers, "q": str}
+    other_readers: ClassVar[OtherReaders] = {name: _proposed(name) for name in _PROPOSED} | {"retry": read_switch}
+    missing: ClassVar[Mapping[str, str]] = NOT_REPLAYED
+
+    def check(self, now: datetime) -> Problems:
+        """Find what is wrong with the range, and whether nothing is proposed."""
+        problems = super().check(now)
+        if not self.names_models and not _has_limit(self.limits):
+            problems.append(("limits", REQUIRED if self.limits is UNSET else NOTHING_PROPOSED))
+        return problems
+
+    @property
+    def policy(self) -> SharedPolicy:
+        """What is proposed, as a policy of everyone."""
+        return SharedPolicy(limits=self.limits, models=self.models, byok=self.byok)
 
     @property
     def names_models(self) -> bool:
         """Whether it has rules about what calls requested, and not only limits."""
-        return self.policy.models is not UNSET or self.policy.byok is not UNSET
-
-
-class WhatIfBody(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """A time range, and what a policy of everyone has: at least one of `limits`, `models` and `byok`."""
-
-    from_: Annotated[str, doc("A day such as `2026-11-01`, in UTC, or a timestamp (RFC 3339).")] = field(name="from")
-    limits: SharedLimits | UnsetType = UNSET
-    models: Models | UnsetType = UNSET
-    byok: Byok | UnsetType = UNSET
-    to: Annotated[str, doc("The end of the range, exclusive. Without it now.")] = ""
-    q: Annotated[str, doc("A search for the calls, as for interceptions, also by words.")] = ""
-    retry: Annotated[bool, doc("Whether a refused call is tried again after the wait it was told.")] = False
-
-    @classmethod
-    def read(cls, data: bytes, now: datetime) -> Proposal:
-        """Read a body.
-
-        Raises:
-            InvalidBodyError: With everything that is wrong.
-        """
-        given = read_fields(data)
-        allowed = [one.encode_name for one in msgspec.structs.fields(cls)]
-        unknown = f"unknown field; allowed are {', '.join(allowed)}"
-        problems = [(name, NOT_REPLAYED.get(name, unknown)) for name in given if name not in allowed]
-        start = end = now
-        try:
-            start, end = read_range({name: given[name] for name in ("from", "to") if name in given}, now)
-        except InvalidBodyError as error:
-            problems += error.problems
-        if not isinstance(given.get("q", ""), str):
-            problems.append(("q", "must be text"))
-        if not isinstance(given.get("retry", False), bool):
-            problems.append(("retry", "must be true or false"))
-        policy = SharedPolicy()
-        try:
-            policy = read_policy({name: given[name] for name in _PROPOSED if name in given}, SharedPolicy)
-            if policy.models is UNSET and policy.byok is UNSET and not _has_limit(policy):
-                problems.append(("limits", REQUIRED if policy.limits is UNSET else NOTHING_PROPOSED))
-        except InvalidPolicyError as error:
-            problems.append((error.field, error.rule))
-        if problems:
-            raise InvalidBodyError(problems)
-        return Proposal(start, end, given.get("q", ""), policy, given.get("retry", False))
+        return self.models is not UNSET or self.byok is not UNSET
 
 
 class ProposedLimit(Struct):
@@ -172,12 +155,12 @@ class WhatIf(Struct, kw_only=True):
     first_refused: Annotated[list[RefusedOnce], doc(f"At most {MAX_NAMED}.")]
 
     @classmethod
-    def of(cls, proposal: Proposal, outcome: ReplayOutcome, users: Mapping[UUID, User]) -> Self:
-        """Show an outcome."""
+    def of(cls, start: datetime, end: datetime, outcome: ReplayOutcome, users: Mapping[UUID, User]) -> Self:
+        """Show the outcome of a replay of the calls in [start, end)."""
         ranked = sorted(outcome.totals.items(), key=lambda item: -item[1].refused)[:MAX_ROWS]
         return cls(
-            from_=format_time(proposal.start),
-            to=format_time(proposal.end),
+            from_=format_time(start),
+            to=format_time(end),
             calls=outcome.calls.total(),
             refused=outcome.refused,
             by=[
@@ -208,9 +191,9 @@ class Progress(Struct):
         return cls(calls, format_time(at), round(share, 4))
 
 
-def _has_limit(policy: SharedPolicy) -> bool:
-    limits = policy.limits or SharedLimits()
-    return any(isinstance(part, PolicyLimits) and _any_of(part) for part in (limits.each_member, limits.together))
+def _has_limit(limits: SharedLimits | UnsetType) -> bool:
+    parts = (limits.each_member, limits.together) if limits else ()
+    return any(isinstance(part, PolicyLimits) and _any_of(part) for part in parts)
 
 
 def _any_of(part: Struct) -> bool:
@@ -225,7 +208,7 @@ _EXAMPLE = {
 
 
 @operation("POST", "limits/what-if", shares=True, in_demo=True, raises={403: NOT_FOR_READERS}, example=_EXAMPLE)
-async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)], report: Report) -> WhatIf:
+async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
     """Replay calls through proposed limits.
 
     Replays the calls of a time range through proposed limits and rules. Windows are empty at its begin, and a refused call
@@ -233,15 +216,14 @@ async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)]
     their own.
     """
     bridge, settings = ask.bridge, ask.bridge.overload.settings
-    proposal = WhatIfBody.read(body, bridge.now())
-    query = await Sight(ask).query(proposal.q)
+    query = await Sight(ask).query(body.q)
     replay = Replay(
-        proposal.policy,
+        body.policy,
         settings.budget_zone,
-        retry=proposal.retry,
+        retry=body.retry,
         has_price=lambda model: bridge.recorder.has_price(model.provider, model.model, bridge.now()),
     )
-    start, end, ids = proposal.start, proposal.end, None
+    (start, end), ids = body.range(bridge.now()), None
     if query.search.texts is not None:
         ids = await bridge.questions.find(bridge.search.every(query), start, end)
     calls = past_calls(
@@ -251,7 +233,7 @@ async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)]
         end,
         visible_to=ask.visible_to,
         cache_reads=settings.count_cache_reads,
-        names_models=proposal.names_models,
+        names_models=body.names_models,
         ids=ids,
     )
     async with aclosing(calls) as pages:
@@ -262,7 +244,7 @@ async def try_limits(ask: Ask, body: Annotated[bytes, ReadBy(bytes, WhatIfBody)]
                 await report(Progress.at_time(at, replay.calls, (at - start) / (end - start)))
     await _step_through(replay.finish(write_ms(end)))
     users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
-    return WhatIf.of(proposal, replay.outcome, users)
+    return WhatIf.of(start, end, replay.outcome, users)
 
 
 async def _step_through(steps: Iterable[None]) -> None:

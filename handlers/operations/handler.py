@@ -150,25 +150,23 @@ class OperationHandler(IdentifiedHandler):
         if operation.is_reading or "query" in operation.hints:
             found["query"] = read_query(operation.query, self.request.query_arguments, self.bridge.now())
         if operation.body is not None:
-            found["body"] = self._read_body(operation)
+            found["body"] = operation.body[1](self._whole_body(operation), self.bridge.now())
         found["ask"] = Ask(self.bridge, self.identity, self.client_ip, is_head=self.request.method == "HEAD")
         found["report"] = found["stream"] = self._long
         found["versions"] = self._versions
         return {name: value for name, value in found.items() if name in operation.hints}
 
-    def _read_body(self, operation: Operation) -> Any:
-        """Read the body.
+    def _whole_body(self, operation: Operation) -> bytes:
+        """The body.
 
         Raises:
             Problem: 413, it is too large; 415, it is not declared as JSON.
-            ValidationProblem: It is invalid.
         """
-        _, read = operation.body or (None, bytes)
         if self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower() != "application/json":
             raise Problem(415, NOT_JSON)
         if len(self._body) > operation.max_body:
             raise Problem(413, TOO_LARGE.format(operation.max_body))
-        return read(bytes(self._body))
+        return bytes(self._body)
 
     @property
     def _versions(self) -> frozenset[str] | None:

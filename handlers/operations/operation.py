@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from http import HTTPStatus
 from types import ModuleType, NoneType
@@ -290,12 +291,14 @@ class Operation(Declaration):
         return found
 
     @cached_property
-    def body(self) -> tuple[Any, Callable[[bytes], Any]] | None:
-        """The type of its body for the description, and what reads it; None without one."""
+    def body(self) -> tuple[Any, Callable[[bytes, datetime], Any]] | None:
+        """The type of its body for the description, and what reads it at a time; None without one."""
         body = self.hints.get("body")
         if get_origin(body) is Annotated:
-            made = next(one for one in get_args(body) if isinstance(one, ReadBy))
-            return made.schema, made.read
+            made = get_args(body)[1]
+            if isinstance(made, ReadBy):
+                return made.schema, lambda data, _: made.read(data)
+            body = made
         return body and (body, body.read)
 
     @cached_property

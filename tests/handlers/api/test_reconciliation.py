@@ -169,7 +169,7 @@ async def test_each_field_that_is_wrong_is_named_and_nothing_is_read(running, co
             {"provider": 1, "from": "1", "to": 2, "names": "a", "x": 1},
             [
                 ("x", "unknown field; allowed are provider, from, to, names"),
-                ("provider", "must be one of openai, anthropic"),
+                ("provider", "must be text"),
                 ("from", NOT_A_TIME),
                 ("to", "must be text"),
                 ("names", names),

@@ -157,7 +157,7 @@ async def test_what_is_wrong_is_named(send, running):
         "to": "must be after from",
         "retry": "must be true or false",
         "q": "must be text",
-        "more": "unknown field; allowed are from, limits, models, byok, to, q, retry",
+        "more": "unknown field; allowed are from, to, limits, models, byok, q, retry",
     }
     assert set(await problems(q="nothing:x")) == {"nothing"}
     json_headers = running.headers | {"Content-Type": "application/json"}

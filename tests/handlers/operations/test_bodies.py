@@ -17,6 +17,7 @@ from handlers.operations.operation import MAX_BODY_BYTES
 from handlers.operations.problems import INVALID_BODY, NO_OBJECT
 from handlers.problems import DATABASE_UNAVAILABLE
 from resources.bodies import ONLY_ONCE, Body, InvalidBodyError, Readers
+from runtime.process import now
 from tests.bridge import until
 
 PATH = "/api/v2/aibridge/users"
@@ -41,16 +42,16 @@ def test_a_body_with_unknown_or_wrong_fields_is_told_each_of_them(given):
     body = json.dumps(given).encode()
     if wrong:
         with pytest.raises(InvalidBodyError) as caught:
-            Texts.read(body)
+            Texts.read(body, now())
         assert {field for field, _ in caught.value.problems} == wrong
     else:
-        assert Texts.read(body) == Texts(given["b"].upper(), given.get("a", UNSET))
+        assert Texts.read(body, now()) == Texts(given["b"].upper(), given.get("a", UNSET))
 
 
 @given(st.binary() | st.sampled_from([b"[" * 4096, b'{"a":' * 800, b'"a"', b"null", b"[]", b'{"\\ud800": "x"}']))
 def test_whatever_else_it_is_it_is_refused_as_such(body):
     with pytest.raises(InvalidBodyError):
-        Texts.read(body)
+        Texts.read(body, now())
 
 
 @pytest.mark.gen_test
