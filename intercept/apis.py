@@ -50,10 +50,8 @@ class Dialect:
         error_event: What stands before and behind the JSON of an error in a stream of server-sent events that has begun.
         request_id_header: Where clients read the id of a request.
         error_type_header: Where clients read the type of an error, which the body has as `type`; "" for nowhere.
-        limit_header: How the headers about a limit are called, with `{what}` and `{unit}` in it; "" where there are none.
         desk_headers: How the headers of a provider about its limits begin that a client does not get who signed in below it,
             but those of the bridge (`limits.desk`); "" where nobody signs in.
-        limit_reset_is_instant: Whether such a header says when a limit is free again, not how long that takes.
         ping: What may be sent between two events of a stream; b"" for nothing.
         paths: How paths begin that no other dialect has.
         base_path: What the base URL of its clients ends with.
@@ -71,9 +69,7 @@ class Dialect:
     error_event: tuple[bytes, bytes] = (b"event: error\ndata: ", b"\n\n")
     request_id_header: str = "X-Request-Id"
     error_type_header: str = ""
-    limit_header: str = ""
     desk_headers: str = ""
-    limit_reset_is_instant: bool = False
     ping: bytes = b""
     paths: re.Pattern[str] = re.compile("(?!)")
     base_path: str = ""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
 
-from intercept.apis import Dialect
-from limits.limit import NEVER_NS, Limit, LimitKind, LimitState, Of
+from limits.limit import NEVER_NS, LimitKind, LimitState, Of
 
 MAX_RETRY_NS = 60_000_000_000
 """A client should not sit out a longer wait than this; the official SDKs honour at most 60 to 120 seconds."""
@@ -21,55 +19,22 @@ _WHO = {
 }
 _SECOND_NS = 1_000_000_000
 # Names of their own: in Python 3.11 to read `Kind.RATE` takes 130 ns, and such a name 10.
-RATE, TOKENS, BUDGET = LimitKind.RATE, LimitKind.TOKENS, LimitKind.BUDGET
-_UNITS = {LimitKind.RATE: "requests", LimitKind.TOKENS: "tokens"}
-_MAX_INTEGER = 999_999_999_999_999  # RFC 9651, section 3.3.1
+RATE, BUDGET = LimitKind.RATE, LimitKind.BUDGET
 
 
 def limit_headers(states: Sequence[LimitState]) -> dict[str, str]:
-    """The headers for the tightest limit.
+    """The headers for the tightest limits.
 
     `X-RateLimit-*` is of the rate with the fewest requests left. `X-RateLimit-Reset` is the number of whole seconds,
-    rounded up, after which the whole limit is free again. `RateLimit` and `RateLimit-Policy`
-    (draft-ietf-httpapi-ratelimit-headers-10) are of that rate, or of a token limit with a smaller share left.
-    `X-AI-Bridge-Budget-*` is of the budget with the least money left: US dollars, and the whole seconds until its period
-    ends, rounded up, where that is known.
+    rounded up, after which the whole limit is free again. `X-AI-Bridge-Budget-*` is of the budget with the least money left:
+    US dollars, and the whole seconds until its period ends, rounded up, where that is known.
     """
-    rate, tokens, budget = _tightest(states, RATE), _tightest(states, TOKENS), _tightest(states, BUDGET)
+    rate, budget = _tightest(states, RATE), _tightest(states, BUDGET)
     headers = {} if budget is None else _budget_headers(budget)
-    tightest = rate
-    if tokens is not None and (rate is None or _share(tokens) < _share(rate)):
-        tightest = tokens
-    if tightest is None:
-        return headers
     if rate is not None:
         headers["X-RateLimit-Limit"] = str(rate.limit.maximum)
         headers["X-RateLimit-Remaining"] = str(rate.remaining)
         headers["X-RateLimit-Reset"] = str(_round_up(rate.reset_ns, _SECOND_NS))
-    headers["RateLimit-Policy"] = _policy(tightest.limit)
-    reset = _round_up(tightest.reset_ns, _SECOND_NS)
-    headers["RateLimit"] = f'"{tightest.limit.rule}";r={min(tightest.remaining, _MAX_INTEGER)};t={reset}'
-    return headers
-
-
-def dialect_headers(dialect: Dialect, states: Sequence[LimitState], now: datetime) -> dict[str, str]:
-    """Say in the headers of a provider what is left of limits, for a refusal of the bridge's own.
-
-    Some dialects have none. OpenAI has `x-ratelimit-limit-requests` and so on, with a duration for the reset, Anthropic
-    `anthropic-ratelimit-requests-limit` and so on, with an instant.
-    """
-    headers: dict[str, str] = {}
-    for kind, unit in _UNITS.items():
-        state = _tightest(states, kind)
-        if state is None or not dialect.limit_header:
-            continue
-        if dialect.limit_reset_is_instant:
-            instant = now + timedelta(seconds=_round_up(state.reset_ns, _SECOND_NS))
-            reset = f"{instant:%Y-%m-%dT%H:%M:%SZ}"
-        else:
-            reset = duration(state.reset_ns)
-        said = {"limit": str(state.limit.maximum), "remaining": str(state.remaining), "reset": reset}
-        headers |= {dialect.limit_header.format(what=what, unit=unit): text for what, text in said.items()}
     return headers
 
 
@@ -130,20 +95,10 @@ def duration(nanoseconds: int) -> str:
     return (f"{hours}h" if hours else "") + f"{minutes}m{seconds}"
 
 
-def _policy(limit: Limit) -> str:
-    unit = ';qu="tokens"' if limit.kind is TOKENS else ""
-    window = _round_up(limit.window_ns, _SECOND_NS)
-    return f'"{limit.rule}";q={min(limit.maximum, _MAX_INTEGER)}{unit};w={window}'
-
-
 def _tightest(states: Iterable[LimitState], kind: LimitKind) -> LimitState | None:
     """The limit of a kind with the least left, of several such the one that takes longest to have more."""
     of_kind = [state for state in states if state.limit.kind is kind and not state.limit.shadow]
     return min(of_kind, key=lambda state: (state.remaining, -state.retry_after_ns), default=None)
-
-
-def _share(state: LimitState) -> float:
-    return state.remaining / state.limit.maximum if state.limit.maximum else 0.0
 
 
 def _round_up(nanoseconds: int, unit: int) -> int:

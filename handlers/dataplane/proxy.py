@@ -27,7 +27,6 @@ from intercept.refusals import Refusal, Rule
 from intercept.secrets import scrub_quoted
 from limits.authority import Held
 from limits.desk import BILLING, budget_headers, worded
-from limits.headers import dialect_headers
 from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
 from limits.protection.mixin import OverloadProtectionMixin, client_key
@@ -349,9 +348,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.set_header(dialect.request_id_header, self.request_id)
         if dialect.error_type_header:
             self.set_header(dialect.error_type_header, getattr(dialect.error.of(problem.status, ""), "type", ""))
-        if isinstance(problem, OverloadedError):
-            for name, value in dialect_headers(self.dialect, problem.states, self.bridge.now()).items():
-                self.set_header(name, value)
         super().write_problem(problem)
 
     def note_refusal(self, problem: Problem, *, shadow: bool = False) -> None:

@@ -26,8 +26,6 @@ from upstream.credentials.keys import UNAUTHORIZED
 from upstream.headers import to_client
 
 NO_CONTENT = 204
-# These headers of a provider about its own limits replace those of the bridge.
-RATE_LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy")
 # How long the rest of a response is read whose client has left.
 REST_SECONDS = 1.0
 
@@ -156,9 +154,6 @@ class Relay:
     def _write_head(self, response: UpstreamResponse, *, is_filtered: bool) -> None:
         handler, headers = self._handler, headers_of(self._handler)
         handler.set_status(response.status, response.reason)
-        if any(map(response.header, RATE_LIMIT_HEADERS)):
-            for name in RATE_LIMIT_HEADERS:
-                handler.clear_header(name)
         told = handler.told_at_desk
         for name, value in to_client(response.headers, tuple(headers)):
             if not (told and name.lower().startswith(told)):

@@ -1,14 +1,10 @@
-from datetime import UTC, datetime
-
-from intercept.catalog import ANTHROPIC
-from limits.headers import dialect_headers, dollars, duration, explain, limit_headers, retry_headers
+from limits.headers import dollars, duration, explain, limit_headers, retry_headers
 from limits.limit import NEVER_NS, LimitState
 from tests.cases import for_each
 from tests.limits.clock import SECOND
 from tests.limits.test_limiter import budget, rate, slots, tokens
 
 MINUTE = 60 * SECOND
-NOW = datetime(2026, 11, 26, 18, 59, 30, 123_456, tzinfo=UTC)
 RATE = LimitState(rate(100, window_ns=MINUTE), 40, 60, 0, 30 * SECOND)
 TOKENS = LimitState(tokens(1000, window_ns=90 * SECOND), 300, 700, 0, 80 * SECOND + 1)
 BUDGET = LimitState(budget(50_000_000), 48_900, 49_951_100, 0, 90 * MINUTE + 1)
@@ -21,17 +17,7 @@ def test_the_rate_with_the_fewest_requests_left_is_told():
         "X-RateLimit-Limit": "100",
         "X-RateLimit-Remaining": "60",
         "X-RateLimit-Reset": "30",
-        "RateLimit-Policy": '"rate";q=100;w=60',
-        "RateLimit": '"rate";r=60;t=30',
     }
-
-
-def test_of_a_rate_and_tokens_the_smaller_share_is_told_in_the_headers_for_both():
-    assert limit_headers([TOKENS, RATE])["RateLimit"] == '"rate";r=60;t=30'
-    scarce = LimitState(TOKENS.limit, 500, 500, 0, 80 * SECOND + 1)
-    headers = limit_headers([scarce, RATE])
-    assert headers["RateLimit-Policy"] == '"user_tokens";q=1000;qu="tokens";w=90'
-    assert (headers["RateLimit"], headers["X-RateLimit-Remaining"]) == ('"user_tokens";r=500;t=81', "60")
 
 
 def test_the_budget_with_the_least_money_left_is_told_in_dollars():
@@ -40,8 +26,6 @@ def test_the_budget_with_the_least_money_left_is_told_in_dollars():
         "X-AI-Bridge-Budget-Limit": "50.00",
         "X-AI-Bridge-Budget-Remaining": "49.9511",
         "X-AI-Bridge-Budget-Reset": "5401",
-        "RateLimit-Policy": '"user_tokens";q=1000;qu="tokens";w=90',
-        "RateLimit": '"user_tokens";r=700;t=81',
     }
 
 
@@ -50,17 +34,6 @@ def test_a_budget_of_which_the_end_of_the_period_is_unknown_is_told_without_it()
     assert limit_headers([unknown]) == {
         "X-AI-Bridge-Budget-Limit": "1234.00",
         "X-AI-Bridge-Budget-Remaining": "1234.00",
-    }
-
-
-def test_a_refusal_speaks_as_anthropic_does():
-    assert dialect_headers(ANTHROPIC, [RATE, TOKENS, *OTHER], NOW) == {
-        "anthropic-ratelimit-requests-limit": "100",
-        "anthropic-ratelimit-requests-remaining": "60",
-        "anthropic-ratelimit-requests-reset": "2026-11-26T19:00:00Z",
-        "anthropic-ratelimit-tokens-limit": "1000",
-        "anthropic-ratelimit-tokens-remaining": "700",
-        "anthropic-ratelimit-tokens-reset": "2026-11-26T19:00:51Z",
     }
 
 

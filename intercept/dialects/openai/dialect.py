@@ -54,7 +54,6 @@ class OpenAIError(Struct):
 DIALECT: Final = Dialect(
     name="openai",
     error=OpenAIError,
-    limit_header="x-ratelimit-{what}-{unit}",
     ping=b": ping\n\n",
     base_path="/v1",
     models_path="/v1/models",

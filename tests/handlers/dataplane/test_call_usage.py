@@ -64,8 +64,6 @@ async def test_a_call_is_charged_its_tokens_and_the_next_one_is_refused(running,
         ),
     )
     assert wait.startswith(("1h0m0s", "59m"))
-    assert response.header("RateLimit-Policy") == '"user_tokens";q=1;qu="tokens";w=3600'
-    assert (response.header("RateLimit") or "").startswith('"user_tokens";r=0;t=3')
     assert len(running.upstream.requests) == 1
     await running.ended(1)
 
@@ -97,17 +95,13 @@ async def test_a_client_that_leaves_in_the_middle_of_an_answer_is_charged_all_th
 
 @pytest.mark.bridge(user_token_limit=1, token_window=timedelta(hours=1), rate_limit=9)
 @pytest.mark.gen_test
-async def test_a_refusal_is_told_in_the_headers_of_the_dialect_and_recorded(running):
+async def test_a_refusal_is_told_in_headers_and_recorded(running):
     running.upstream.play(whole(CHAT))
-    response = await call(running, CHAT)
-    assert response.header("x-ratelimit-limit-tokens") is None
-    refused = await call(running, CHAT)
-    names = [f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining")]
-    assert [refused.header(name) for name in names] == ["9", "8", "1", "0"]
-    assert (refused.header("x-ratelimit-reset-tokens") or "").startswith(("59m59.", "1h0m0s"))
-    refused = await call(running, MESSAGES)
-    names = [f"anthropic-ratelimit-{unit}-{what}" for unit in ("requests", "tokens") for what in ("limit", "remaining")]
-    assert [refused.header(name) for name in names] == ["9", "8", "1", "0"]
+    await call(running, CHAT)
+    for conversation in CHAT, MESSAGES:
+        refused = await call(running, conversation)
+        told = [refused.header(f"X-RateLimit-{what}") for what in ("Limit", "Remaining")]
+        assert (refused.status, told) == (429, ["9", "8"])
     await running.bridge.refusal_recorder.flush()
     _, listed = await running.get("/api/v2/aibridge/refusals?q=rule:user_tokens")
     refusals = [(row["rule"], row["status"], row["retry_after_ms"] > 3_590_000) for row in listed["results"]]
@@ -234,9 +228,7 @@ async def test_a_call_that_may_use_more_than_the_limit_is_told_that_no_wait_help
 @pytest.mark.bridge(user_token_limit=100, rate_limit=5)
 @pytest.mark.gen_test
 async def test_what_a_provider_says_of_its_own_limits_is_not_replaced(running):
-    theirs = b'RateLimit: "theirs";r=1;t=2\r\nx-ratelimit-remaining-tokens: 3\r\n'
-    running.upstream.play(whole(CHAT, theirs))
+    running.upstream.play(whole(CHAT, b"x-ratelimit-remaining-tokens: 3\r\n"))
     response = await call(running, CHAT)
-    result = [response.header(name) for name in ("RateLimit", "RateLimit-Policy", "x-ratelimit-remaining-tokens")]
-    assert result == ['"theirs";r=1;t=2', None, "3"]
+    assert response.header("x-ratelimit-remaining-tokens") == "3"
     assert response.header("X-RateLimit-Remaining") == "4"
