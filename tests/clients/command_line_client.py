@@ -59,8 +59,8 @@ class Client:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
 
-    async def run(self, *command, **environ):
-        """Run it to its end; what it printed on standard output."""
+    async def run(self, *command, status=0, **environ):
+        """Run it to its end, with this exit status; what it printed on standard output."""
         process = await asyncio.create_subprocess_exec(
             *map(str, command),
             cwd=self.work,
@@ -77,7 +77,7 @@ class Client:
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)  # with the programs that it has started
                 await process.wait()
-        assert process.returncode == 0, (output, errors)
+        assert process.returncode == status, (output, errors)
         return output.decode()
 
     @property

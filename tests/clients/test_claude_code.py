@@ -27,8 +27,9 @@ async def test_a_turn_with_a_tool_goes_through_and_is_recorded(running, client, 
     for request in (first, second):
         assert request.header("X-Api-Key") == ["sk-anthropic-provider-key"]
         assert running.token not in str(request)
-    result = json.loads(second.body)["messages"][-1]["content"][0]
-    assert (result["type"], result["tool_use_id"], result["content"]) == ("tool_result", "toolu_1", RESULT)
+    said = [block for one in json.loads(second.body)["messages"] for block in one["content"]]
+    (result,) = [block for block in said if isinstance(block, dict) and block["type"] == "tool_result"]
+    assert (result["tool_use_id"], result["content"]) == ("toolu_1", RESULT)
     ended, began = await running.ended(2)
     for recorded in (began, ended):
         assert (recorded["client"], recorded["model"], recorded["end_reason"]) == ("Claude Code", MODEL, "completed")

@@ -13,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from limits.policies.policy import Budget, Policy, PolicyLimits
+from tests.bridge import until
 from tests.clients import answers
 from tests.clients.command_line_client import ANSWER, COMMAND, PROMPT, program
+from tests.handlers.dataplane.test_policies import hold, own
 
 pytestmark = pytest.mark.night
 
@@ -75,35 +78,74 @@ async def terminal(client, *command):
         os.close(keyboard)
 
 
+@pytest.fixture
+def signed_in(running, client, machine):
+    """Signs the client in at the bridge by its page of the terminal; the start of its commands then."""
+
+    async def signed_in():
+        claude = program("@anthropic-ai", "claude-code-*/claude")
+        folder = {"projects": {str(client.work): {"hasTrustDialogAccepted": True}}}
+        client.configure(".claude.json", json.dumps({"hasCompletedOnboarding": True, "theme": "dark"} | folder))
+        kept = ".claude/.credentials.json"
+        client.configure(kept, json.dumps({"gatewayTrust": {"127.0.0.1": "http-loopback"}}))
+        async with terminal(client, *machine, claude, "/login") as (shown, keyboard):
+            while not (code := CODE.search(shown.decode(errors="replace"))):
+                os.write(keyboard, b"\r")  # it asks whether to connect, as soon as it can read the answer
+                await asyncio.sleep(1)
+            answer = json.dumps({"user_code": code[0], "answer": "allow"}).encode()
+            answered = await running.request("POST", "/api/v2/aibridge/device/answer", dict(running.headers), answer)
+            assert answered.status == 204
+            await until(lambda: "enterpriseGateway" in (client.home / kept).read_text())
+        return (*machine, claude)
+
+    return signed_in
+
+
 @pytest.mark.gen_test(timeout=150)
-async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, url, machine):
-    claude = program("@anthropic-ai", "claude-code-*/claude")
-    folder = {"projects": {str(client.work): {"hasTrustDialogAccepted": True}}}
-    client.configure(".claude.json", json.dumps({"hasCompletedOnboarding": True, "theme": "dark"} | folder))
-    kept = ".claude/.credentials.json"
-    client.configure(kept, json.dumps({"gatewayTrust": {"127.0.0.1": "http-loopback"}}))
-    async with terminal(client, *machine, claude, "/login") as (shown, keyboard):
-        while not (code := CODE.search(shown.decode(errors="replace"))):
-            os.write(keyboard, b"\r")  # it asks whether to connect, as soon as it can read the answer
-            await asyncio.sleep(1)
-        answer = json.dumps({"user_code": code[0], "answer": "allow"}).encode()
-        headers = dict(running.headers)
-        answered = await running.request("POST", "/api/v2/aibridge/device/answer", headers, answer)
-        assert answered.status == 204
-        while True:
-            await asyncio.sleep(0.2)
-            if "enterpriseGateway" in (client.home / kept).read_text():
-                break
+async def test_it_signs_in_gets_its_managed_settings_and_calls(running, client, signed_in):
+    claude = await signed_in()
     managed = {"permissions": {"deny": ["WebFetch"]}, "companyAnnouncements": ["Tag your calls."]}
     policy = json.dumps({"managed_settings": managed}).encode()
-    kept_policy = await running.request("PUT", "/api/v2/aibridge/policies/everyone", headers, policy)
+    kept_policy = await running.request("PUT", "/api/v2/aibridge/policies/everyone", dict(running.headers), policy)
     assert kept_policy.status == 200
     running.upstream.scripts[:] = answers.messages("Bash", {"command": COMMAND, "description": "Make it"}, MODEL)
     output = await client.run(
-        *(*machine, claude, "-p", PROMPT, "--model", MODEL, "--allowedTools", "Bash"),
+        *(*claude, "-p", PROMPT, "--model", MODEL, "--allowedTools", "Bash"),
         CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC="1",
     )
     assert output == f"{ANSWER}\n"
     assert json.loads((client.home / ".claude/remote-settings.json").read_text()) == managed
     made = (await running.get("/api/v2/aibridge/users/me/tokens"))[1]["results"][0]
     assert (made["name"], made["revoked_at"], made["id"] == running.identity.token_id) == ("Claude Code", None, False)
+
+
+@pytest.mark.gen_test(timeout=150)
+async def test_it_warns_of_a_budget_and_shows_why_it_is_refused(running, client, signed_in):
+    claude = await signed_in()
+    running.upstream.scripts[:] = answers.messages("Bash", {}, MODEL)[1:]
+
+    async def is_spent(part):
+        """Have a budget of which this part is spent."""
+        states = await running.bridge.overload.authority.usage(1)
+        micro_dollars = int((states[0].used if states else 100_000) / part)
+        budget = Budget(f"{micro_dollars / 1_000_000:.6f}", "month")
+        hold(running, Policy(limits=PolicyLimits(budget=budget)), own(running))
+        return budget.usd
+
+    await is_spent(0.1)
+    assert await client.run(*claude, "-p", PROMPT, "--model", MODEL) == f"{ANSWER}\n"
+    for part, share in ((0.8, "80%"), (0.96, "96%")):
+        await is_spent(part)  # each start makes a call of its own, to be told
+        async with terminal(client, *claude, "--model", MODEL) as (shown, _):
+            warning = f"You've used {share} of your usage credits · resets "
+            await until(lambda shown=shown, warning=warning: warning in plain(shown))
+    usd = await is_spent(1)
+    said = await client.run(*claude, "-p", PROMPT, "--model", MODEL, status=1)
+    message = f"AI budget of US${usd} exceeded. Please contact an administrator for more details. It starts again at "
+    assert said.startswith(message)
+    assert said.endswith("-01 00:00 UTC.\n")
+
+
+def plain(shown):
+    """What a terminal shows, without its commands."""
+    return re.sub(r"\x1b\[[0-9;?<>=]*[A-Za-z]", "", shown.decode(errors="replace"))
