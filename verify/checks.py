@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -19,7 +19,7 @@ from verify.target import (
     VendorCall,
 )
 
-Check = Callable[[Target], Awaitable[None]]
+Check = Callable[[Target], None]
 
 CHECKS: dict[str, Check] = {}
 """Those that need nothing but the bridge, by their sentence, in order."""
@@ -50,45 +50,45 @@ def expect(holds: bool, expected: str, seen: object) -> None:
 
 
 @check("the server says that it lives and is ready")
-async def _health(target: Target) -> None:
+def _health(target: Target) -> None:
     for path in ("/healthz", "/readyz"):
-        async with target.request("GET", path, {}) as response:
+        with target.request("GET", path, {}) as response:
             if response.status == HTTPStatus.NOT_FOUND:
                 raise SkippedError(f"a proxy keeps {path} inside")
             expect(
                 response.status == HTTPStatus.OK,
                 f"200 from {path}",
-                f"{response.status} {(await response.body())[:300]!r}",
+                f"{response.status} {response.body()[:300]!r}",
             )
 
 
 @check("a call without a token is refused in its vendor's words")
-async def _no_token(target: Target) -> None:
+def _no_token(target: Target) -> None:
     for dialect in (ANTHROPIC, OPENAI) if target.provider == DEMO else (target.dialect,):
-        await _expect_rejection(target, dialect, {}, "")
+        _expect_rejection(target, dialect, {}, "")
 
 
 @check("a call with an unknown token is refused")
-async def _unknown_token(target: Target) -> None:
-    await _expect_rejection(target, target.dialect, {"Authorization": f"Bearer {_UNKNOWN_TOKEN}"}, "")
+def _unknown_token(target: Target) -> None:
+    _expect_rejection(target, target.dialect, {"Authorization": f"Bearer {_UNKNOWN_TOKEN}"}, "")
 
 
 @check("a token in the address opens nothing")
-async def _token_in_query(target: Target) -> None:
-    await _expect_rejection(target, target.dialect, {}, f"?token={target.token}&api_key={target.token}")
+def _token_in_query(target: Target) -> None:
+    _expect_rejection(target, target.dialect, {}, f"?token={target.token}&api_key={target.token}")
 
 
 @check("an address that leads nowhere is named")
-async def _unknown_route(target: Target) -> None:
-    async with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
-        body = await response.json()
+def _unknown_route(target: Target) -> None:
+    with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
+        body = response.json()
         seen = body.get("message") if isinstance(body, dict) else body
         wanted = "route not supported: GET /v1/nothing-here"
         expect((response.status, seen) == (404, wanted), f"404 {wanted}", f"{response.status} {seen}")
 
 
 @check("a list refuses what it cannot read, and says what")
-async def _bad_query(target: Target) -> None:
+def _bad_query(target: Target) -> None:
     wanted: dict[str, Callable[[dict[str, Any]], bool]] = {
         "nonsense=1": lambda body: body["validations"][0]["field"] == "nonsense",
         "limit=0": lambda body: "(0, 1000]" in body["detail"],
@@ -98,29 +98,29 @@ async def _bad_query(target: Target) -> None:
         ),
     }
     for query, explains in wanted.items():
-        async with target.request("GET", f"{PREFIX}/interceptions?{query}") as response:
-            body = await response.json()
+        with target.request("GET", f"{PREFIX}/interceptions?{query}") as response:
+            body = response.json()
             explained = response.status == HTTPStatus.BAD_REQUEST and isinstance(body, dict) and _holds(explains, body)
             expect(explained, f"400 and why, for ?{query}", f"{response.status} {body}")
 
 
 @check("a list is paged without a gap")
-async def _pages(target: Target) -> None:
-    async with target.request("GET", f"{PREFIX}/interceptions?limit=3") as response:
-        first = (await response.json())["results"]
+def _pages(target: Target) -> None:
+    with target.request("GET", f"{PREFIX}/interceptions?limit=3") as response:
+        first = response.json()["results"]
     if len(first) < _LEAST_EVENTS:
         raise SkippedError("fewer than two calls are recorded")
-    async with target.request("GET", f"{PREFIX}/interceptions?limit=1&after_id={first[0]['id']}") as response:
-        ids = [one["id"] for one in (await response.json())["results"]]
+    with target.request("GET", f"{PREFIX}/interceptions?limit=1&after_id={first[0]['id']}") as response:
+        ids = [one["id"] for one in response.json()["results"]]
     expect(ids == [first[1]["id"]], f"the one behind {first[0]['id']}, which is {first[1]['id']}", ids)
 
 
 @check("a call is answered, and recorded with its prompt and tokens")
-async def _recorded(target: Target) -> None:
+def _recorded(target: Target) -> None:
     prompt = f"Say hello. ({uuid4()})"
-    async with target.call(prompt) as response:
-        await response.body()
-        record = await target.record(response.header(INTERCEPTION_HEADER))
+    with target.call(prompt) as response:
+        response.body()
+        record = target.record(response.header(INTERCEPTION_HEADER))
     expect(record["status"] == "completed", "status completed", record["status"])
     prompts = record["user_prompts"]
     is_there = len(prompts) == 1 and (prompts[0]["prompt"] == prompt or "recording" in prompts[0]["metadata"])
@@ -129,40 +129,40 @@ async def _recorded(target: Target) -> None:
 
 
 @check("a stream arrives event by event")
-async def _streamed(target: Target) -> None:
-    async with target.call("Count from one to ten, in words.", stream=True) as response:
+def _streamed(target: Target) -> None:
+    with target.call("Count from one to ten, in words.", stream=True) as response:
         kind, cache = response.header("Content-Type"), response.header("Cache-Control")
         expect(kind.startswith("text/event-stream"), "text/event-stream", kind)
         expect("no-transform" in cache, "Cache-Control with no-transform", cache)
-        pieces = [chunk async for chunk in response.chunks()]
+        pieces = list(response.pieces())
     expect(len(pieces) >= _LEAST_EVENTS, "more than one piece", f"{len(pieces)}, of {sum(map(len, pieces))} bytes")
 
 
 @check("a client that leaves is recorded as such")
-async def _left(target: Target) -> None:
-    async with target.call("Tell a long story.", stream=True) as response:
-        await anext(response.chunks())
+def _left(target: Target) -> None:
+    with target.call("Tell a long story.", stream=True) as response:
+        next(response.pieces())
         interception_id = response.header(INTERCEPTION_HEADER)
-    record = await target.record(interception_id)
+    record = target.record(interception_id)
     if record["end_reason"] == "completed":
         raise SkippedError("the answer was over before the client could leave")
     expect(record["end_reason"] == "client_disconnected", "end_reason client_disconnected", record["end_reason"])
 
 
 @check("limits are told with every answer")
-async def _limits(target: Target) -> None:
-    async with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
+def _limits(target: Target) -> None:
+    with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
         limits = {name: response.header(name) for name in _LIMITS}
     if not any(limits.values()):
         raise SkippedError("no rate limit is set")
     expect(all(value.isdecimal() for value in limits.values()), "three numbers", limits)
 
 
-async def _expect_rejection(target: Target, dialect: VendorCall, headers: dict[str, str], query: str) -> None:
+def _expect_rejection(target: Target, dialect: VendorCall, headers: dict[str, str], query: str) -> None:
     sent = {**headers, "Content-Type": "application/json"}
     body = dialect.request(target.model, prompt="Nobody hears this.", stream=False)
-    async with target.request("POST", target.path(dialect) + query, sent, body) as response:
-        seen = await response.json()
+    with target.request("POST", target.path(dialect) + query, sent, body) as response:
+        seen = response.json()
         refused = (
             response.status == HTTPStatus.UNAUTHORIZED
             and isinstance(seen, dict)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -15,8 +14,15 @@ import click
 
 from terminal import StatusLine
 from verify.checks import CHECKS, Check
-from verify.target import FailedError, SkippedError, Target, find_target
-from verify.wire import BridgeAddress, BrokenOffError, UnreachableError
+from verify.target import (
+    BridgeAddress,
+    BrokenOffError,
+    FailedError,
+    SkippedError,
+    Target,
+    UnreachableError,
+    find_target,
+)
 
 TOKEN_VARIABLE = "AIBRIDGE_TOKEN"  # noqa: S105 - its name
 NO_TOKEN = f"set {TOKEN_VARIABLE} to a token of the bridge, or give --token-file"
@@ -47,7 +53,7 @@ def verify(url: str, token_file: Path | None, provider: str | None, model: str |
     as_json = output == "json"
     try:
         address, token = BridgeAddress.parse(url), _token(token_file)
-        results = asyncio.run(_verify(address, token, provider, model, as_json))
+        results = run_checks(CHECKS, find_target(address, token, provider, model), as_json=as_json)
     except (UnreachableError, BrokenOffError, FailedError, ValueError, OSError) as error:
         raise CannotAskError(str(error)) from error
     click.echo(summary(results, as_json=as_json))
@@ -55,21 +61,11 @@ def verify(url: str, token_file: Path | None, provider: str | None, model: str |
         raise SystemExit(1)
 
 
-async def _verify(
-    address: BridgeAddress, token: str, provider: str | None, model: str | None, as_json: bool
-) -> list[Result]:
-    return await run_checks(CHECKS, await find_target(address, token, provider, model), as_json=as_json)
-
-
 def _token(file: Path | None) -> str:
     token = file.read_text().strip() if file else os.environ.get(TOKEN_VARIABLE, "")
     if not token or not token.isascii() or not token.isprintable():
         raise ValueError(NO_TOKEN)
     return token
-
-
-CHECK_SECONDS = 90.0
-"""How long one check may take."""
 
 
 class Outcome(StrEnum):
@@ -93,30 +89,28 @@ class Result:
     milliseconds: float
 
 
-async def run_check(sentence: str, check: Check, target: Target) -> Result:
+def run_check(sentence: str, check: Check, target: Target) -> Result:
     """Run one check. Whatever the other side does, there is a result."""
     began = perf_counter()
     outcome, detail = Outcome.PASSED, ""
     try:
-        await asyncio.wait_for(check(target), CHECK_SECONDS)
+        check(target)
     except SkippedError as reason:
         outcome, detail = Outcome.SKIPPED, str(reason)
     except (FailedError, BrokenOffError, UnreachableError) as error:
         outcome, detail = Outcome.FAILED, str(error)
-    except TimeoutError:
-        outcome, detail = Outcome.FAILED, "no answer in time"
     except Exception as error:  # noqa: BLE001 - the other side may send anything, and that is its failure
         outcome, detail = Outcome.FAILED, f"an answer that cannot be read: {type(error).__name__}: {error}"
     return Result(sentence, outcome, detail, round((perf_counter() - began) * 1000, 1))
 
 
-async def run_checks(checks: Mapping[str, Check], target: Target, *, as_json: bool) -> list[Result]:
+def run_checks(checks: Mapping[str, Check], target: Target, *, as_json: bool) -> list[Result]:
     """Run checks one after the other, and show each at once unless it is for a program."""
     results: list[Result] = []
     with StatusLine() as line:
         for sentence, check in checks.items():
             line.say(f"{len(results) + 1}/{len(checks)}  {sentence}")
-            results.append(await run_check(sentence, check, target))
+            results.append(run_check(sentence, check, target))
             line.say("")
             if not as_json:
                 click.echo(_line(results[-1]))

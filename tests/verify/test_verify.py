@@ -1,10 +1,9 @@
 """A bridge passes each check, and what cannot be checked is said."""
 
-import asyncio
 import json
 import re
 import socket
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -12,11 +11,10 @@ from click.testing import CliRunner
 
 from tests.server.on_terminal import on_terminal
 from tests.server_process import ServerProcess
-from verify import wire
+from verify import target
 from verify.checks import CHECKS
 from verify.command import Outcome, Result, _line, run_check, verify
-from verify.target import INTERCEPTION_HEADER, PREFIX, find_target
-from verify.wire import BridgeAddress
+from verify.target import INTERCEPTION_HEADER, PREFIX, BridgeAddress, Target, find_target
 
 
 @pytest.fixture(scope="module")
@@ -30,17 +28,17 @@ def demo(tmp_path_factory, mongodb_uri):
         AIBRIDGE_PROVIDER_0_NAME="a-gemini",
     )
     url, token = f"http://127.0.0.1:{server.port}", server.stdout.find(r"([A-Za-z0-9]{10}-[A-Za-z0-9]{22})")[1]
-    asyncio.run(call_twice(url, token))  # so that there is a list to page through
+    call_twice(url, token)  # so that there is a list to page through
     yield url, token
     server.kill()
 
 
-async def call_twice(url, token):
-    target = await find_target(BridgeAddress.parse(url), token, None, None)
+def call_twice(url, token):
+    target = find_target(BridgeAddress.parse(url), token, None, None)
     for _ in range(2):
-        async with target.call("Say hello.") as response:
-            await response.body()
-        await target.record(response.header(INTERCEPTION_HEADER))
+        with target.call("Say hello.") as response:
+            response.body()
+        target.record(response.header(INTERCEPTION_HEADER))
 
 
 def run(*arguments, **environ):
@@ -61,15 +59,15 @@ def test_a_demo_server_passes_every_check(demo):
 def test_a_policy_that_keeps_no_prompt_breaks_no_promise(demo):
     sentence = "a call is answered, and recorded with its prompt and tokens"
 
-    async def outcome(policy):
-        target = await find_target(BridgeAddress.parse(demo[0]), demo[1], None, None)
+    def outcome(policy):
+        target = find_target(BridgeAddress.parse(demo[0]), demo[1], None, None)
         headers = {**target.credentials, "Content-Type": "application/json"}
-        async with target.request("PUT", f"{PREFIX}/policies/everyone", headers, policy) as response:
+        with target.request("PUT", f"{PREFIX}/policies/everyone", headers, policy) as response:
             assert response.status == 200
-        return (await run_check(sentence, CHECKS[sentence], target)).outcome
+        return run_check(sentence, CHECKS[sentence], target).outcome
 
-    assert asyncio.run(outcome(b'{"recording": {"prompts": "none"}}')) is Outcome.PASSED
-    assert asyncio.run(outcome(b"{}")) is Outcome.PASSED
+    assert outcome(b'{"recording": {"prompts": "none"}}') is Outcome.PASSED
+    assert outcome(b"{}") is Outcome.PASSED
 
 
 def test_people_get_a_line_for_each_check_and_their_number(demo, tmp_path):
@@ -109,7 +107,7 @@ def test_what_cannot_be_asked_is_said_in_one_line(arguments, environ, reason):
 
 
 def test_a_server_that_does_not_answer_is_said_to_be_silent(monkeypatch):
-    monkeypatch.setattr(wire, "RESPONSE_SECONDS", 0.1)
+    monkeypatch.setattr(target, "RESPONSE_SECONDS", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         code, out, err = run(f"http://127.0.0.1:{silent.getsockname()[1]}", AIBRIDGE_TOKEN="x")
     assert (code, out, err) == (2, "", "Error: no answer came within 0 s\n")
@@ -145,19 +143,14 @@ def test_what_the_other_side_sent_does_not_reach_the_terminal_as_control_charact
     ],
 )
 def test_what_speaks_something_else_fails_the_check_and_a_proxy_that_hides_it_not(response, outcome):
-    async def send_request():
-        async def serve(_reader, writer):
-            writer.write(response)
-            writer.close()
+    def serve(server):
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(65536)
+            connection.sendall(response)
 
-        server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        address = BridgeAddress("127.0.0.1", server.sockets[0].getsockname()[1], tls=False, prefix="")
-        target = replace(found, address=address)
-        result = await run_check("health", next(iter(CHECKS.values())), target)
-        server.close()
-        return result
-
-    from verify.target import Target
-
-    found = Target(BridgeAddress("127.0.0.1", 1, tls=False, prefix=""), "token", "demo", "demo")
-    assert asyncio.run(send_request()).outcome is outcome
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(serve, server)
+        address = BridgeAddress("127.0.0.1", server.getsockname()[1], tls=False, prefix="")
+        result = run_check("health", next(iter(CHECKS.values())), Target(address, "token", "demo", "demo"))
+    assert result.outcome is outcome
