@@ -1,14 +1,14 @@
 import json
-from datetime import UTC, datetime
+from datetime import timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 
 from commands import servers as local_servers
-from intercept.records import CredentialKind, Ending, EndReason, Interception
 from storage.recording.documents import ending_fields, start_document
 from tests.command_line import invoke, succeeded
+from tests.storage.records import INSTANCE, NOON, ending, interception
 
 
 @pytest.fixture(autouse=True)
@@ -38,33 +38,15 @@ def ada(output):
 
 @pytest.fixture
 def record(database, io_loop, ada):
-    """Put an interception into the database; the later it is recorded, the later it began."""
-    times = (datetime(2026, 1, 1, hour, tzinfo=UTC) for hour in range(24))
+    """Put an interception that has ended into the database; the later it is recorded, the later it began."""
+    times = (NOON + timedelta(hours=hour) for hour in range(24))
 
-    def record(*, ended=True, **fields):
+    def record(**changes):
         at = next(times)
-        given = {
-            "id": uuid4(),
-            "api_key_id": "abcdefghij",
-            "initiator_id": ada,
-            "provider": "openai",
-            "provider_name": "openai",
-            "route": "/v1/chat/completions",
-            "model": "gpt-5",
-            "streaming": True,
-            "client": "Unknown",
-            "client_session_id": None,
-            "user_agent": "",
-            "credential_kind": CredentialKind.CENTRALIZED,
-            "credential_hint": "...",
-            "started_at": at,
-        }
-        interception = Interception(**(given | fields))
-        document = start_document(interception, instance_id=uuid4(), new_id=uuid4)
-        if ended:
-            ending = Ending(interception_id=interception.id, end_reason=EndReason.COMPLETED, ended_at=at)
-            document |= ending_fields(ending, new_id=uuid4)
+        call = interception(**{"id": uuid4(), "initiator_id": ada, "started_at": at} | changes)
+        document = start_document(call, instance_id=INSTANCE, new_id=uuid4)
+        document |= ending_fields(ending(interception_id=call.id, ended_at=at), new_id=uuid4)
         io_loop.run_sync(lambda: database.interceptions.insert_one(document))
-        return str(interception.id)
+        return str(call.id)
 
     return record

@@ -80,13 +80,6 @@ def test_the_format_is_that_of_the_name_unless_it_is_given(run, output, record, 
     assert json.loads(file.with_suffix(".txt").read_text(encoding="utf-8"))
 
 
-def test_it_may_be_narrowed_and_begin_behind_another(output, record):
-    first, second, third = record(), record(model="other"), record()
-    assert ids(output("interceptions", "export")) == [third, second, first]
-    assert ids(output("interceptions", "export", "--q", "user:ada model:gpt-5")) == [third, first]
-    assert ids(output("interceptions", "export", "--after-id", third)) == [second, first]
-
-
 # Where it is written.
 
 

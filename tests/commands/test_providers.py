@@ -1,7 +1,5 @@
 import base64
 import json
-import socket
-import threading
 from pathlib import Path
 
 import pytest
@@ -174,28 +172,3 @@ def test_a_file_that_cannot_be_used_is_refused_before_anything_is_changed(apply,
     code, said = refused(apply(providers))
     assert (code, message in said, said.count("\n")) == (1, True, 1)
     assert listed(output) == []
-
-
-def test_a_check_uses_the_secrets_of_the_provider(run, output, tmp_path):
-    (tmp_path / "credentials").write_text("ada:secret")
-    with socket.create_server(("127.0.0.1", 0)) as proxy:
-        url = f"http://127.0.0.1:{proxy.getsockname()[1]}"
-        where = ["--base-url", "https://models.example/v1", "--proxy-url", url]
-        output(
-            *("providers", "add", "far", "--type", "vllm", *where),
-            *("--proxy-credentials-file", str(tmp_path / "credentials")),
-        )
-        seen = []
-
-        def refuse():
-            connection, _ = proxy.accept()
-            with connection:
-                seen.append(connection.recv(65536))
-                connection.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-
-        thread = threading.Thread(target=refuse)
-        thread.start()
-        assert run("providers", "check", "far").exit_code == 1
-        thread.join()
-    expected = base64.b64encode(b"ada:secret")
-    assert f"Proxy-Authorization: Basic {expected.decode()}\r\n".encode() in seen[0]

@@ -8,11 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
+from intercept.records import Reading, TokenUsage
 from storage.prices.pricing import Cost
 from storage.recording.documents import ending_fields, start_document
 from storage.recording.figures import figures_of
 from tests.command_line import refused, succeeded
+from tests.storage.records import INSTANCE, ending, interception
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import OPENAI_KEY, Entry
 
@@ -25,36 +26,15 @@ RANGE = ("--from", "2026-09-01", "--to", "2026-09-04")
 def call(database, io_loop):
     """Record a call that has ended."""
 
-    def call(day, model, tokens, usd, provider="anthropic", **fields):
+    def call(day, model, tokens, usd, provider="anthropic", **changes):
         at = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
-        given = {
-            "id": uuid4(),
-            "api_key_id": "abcdefghij",
-            "initiator_id": uuid4(),
-            "provider": provider,
-            "provider_name": provider,
-            "route": "/v1/messages",
-            "model": model,
-            "streaming": True,
-            "client": "Unknown",
-            "client_session_id": None,
-            "user_agent": "",
-            "credential_kind": CredentialKind.CENTRALIZED,
-            "credential_hint": "...",
-            "started_at": at,
-        }
-        start = Interception(**(given | fields))
+        given = {"id": uuid4(), "provider": provider, "provider_name": provider, "model": model, "started_at": at}
+        start = interception(**given | changes)
         names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
         usage = TokenUsage(provider_response_id="r", **dict(zip(names, tokens, strict=True)))
-        ending = Ending(
-            interception_id=start.id,
-            end_reason=EndReason.COMPLETED,
-            ended_at=at,
-            reading=Reading(token_usages=(usage,)),
-        )
-        document = start_document(start, instance_id=uuid4(), new_id=uuid4)
-        cost = None if usd is None else Cost(Decimal(usd), "table 1")
-        document |= ending_fields(ending, new_id=uuid4, cost=cost)
+        end = ending(interception_id=start.id, ended_at=at, reading=Reading(token_usages=(usage,)))
+        document = start_document(start, instance_id=INSTANCE, new_id=uuid4)
+        document |= ending_fields(end, new_id=uuid4, cost=None if usd is None else Cost(Decimal(usd), "table 1"))
         document |= figures_of(document)
         io_loop.run_sync(lambda: database.interceptions.insert_one(document))
 
