@@ -187,21 +187,6 @@ async def test_a_refusal_of_the_bridge_is_one_that_boto3_reads(running, runtime,
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_signs_is_told_how_to_sign_in(running, bedrock):
-    client = await running.client()
-    headers = {
-        "Authorization": "AWS4-HMAC-SHA256 Credential=AKID/20260301/us-east-1/bedrock/aws4_request",
-        "X-Amz-Date": "x",
-    }
-    answered = await client.request("POST", "/api/v2/aibridge/bedrock/model/m/converse", headers, b"{}")
-    assert (answered.status, answered.header("x-amzn-ErrorType")) == (401, "UnrecognizedClientException")
-    assert json.loads(answered.body) == {
-        "__type": "UnrecognizedClientException",
-        "message": "A signature of AWS does not sign in here: send a token, as AWS_BEARER_TOKEN_BEDROCK does.",
-    }
-
-
-@pytest.mark.gen_test
 async def test_a_signature_of_the_client_never_goes_upstream(running, bedrock):
     running.upstream.play(*reply(CONVERSED))
     client = await running.client()

@@ -1,4 +1,4 @@
-"""Which answers about a stored response are recorded, once. What clients see: `tests/sdk/openai/test_background.py`."""
+"""Which answers about a stored response are recorded, once."""
 
 from __future__ import annotations
 
