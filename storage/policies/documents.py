@@ -21,6 +21,7 @@ from msgspec import Struct
 from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import AnyPolicy, Budget, Policy, SharedPolicy
 from limits.policies.reading import fields_of, read_policy
+from storage.accounts.users import IdentityConflictError
 
 _PATHS: Final = {Level.EVERYONE: "everyone", Level.GROUP: "groups", Level.USER: "users", Level.TOKEN: "tokens"}
 
@@ -77,19 +78,27 @@ def document_of(kept: KeptPolicy) -> dict[str, Any]:
     }
 
 
+class UnreadablePolicyError(IdentityConflictError):
+    """A document says what this version of the bridge does not know."""
+
+
 def read_document(document: Mapping[str, Any]) -> KeptPolicy:
     """Read the document of a policy.
 
     Raises:
-        KeyError, TypeError, ValueError: Something else has written it.
+        UnreadablePolicyError: A later version, or something else, has written it.
     """
-    source = PolicyHolder(Level(document["level"]), document["key"], document["name"])
-    fields = document["policy"]
-    if isinstance(fields, Mapping):
-        settings = {_SETTINGS: json.loads(fields[_SETTINGS])} if _SETTINGS in fields else {}
-        fields = _replaced(fields, "micro_dollars", "usd", format_usd) | settings
-    policy = read_policy(fields, kind_of(source.level))
-    return KeptPolicy(source, policy, document["version"], document["changed_at"])
+    try:
+        source = PolicyHolder(Level(document["level"]), document["key"], document["name"])
+        fields = document["policy"]
+        if isinstance(fields, Mapping):
+            settings = {_SETTINGS: json.loads(fields[_SETTINGS])} if _SETTINGS in fields else {}
+            fields = _replaced(fields, "micro_dollars", "usd", format_usd) | settings
+        policy = read_policy(fields, kind_of(source.level))
+        return KeptPolicy(source, policy, document["version"], document["changed_at"])
+    except (KeyError, TypeError, ValueError) as error:
+        message = f"the policy {document['_id']} cannot be read by this version: {error}"
+        raise UnreadablePolicyError(f"{message}; change it by the version that wrote it") from error
 
 
 def is_same(one: AnyPolicy, other: AnyPolicy) -> bool:

@@ -20,7 +20,7 @@ from storage.mongo.clocks import Now
 from storage.mongo.database import Database
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.followed import Followed, read_version
-from storage.policies.documents import KeptPolicy, read_document
+from storage.policies.documents import KeptPolicy, UnreadablePolicyError, read_document
 
 READ_SECONDS: Final = 8.0
 """How long the database may take for all policies."""
@@ -103,8 +103,8 @@ class FollowedPolicies:
             async for document in self._database.policies.find():
                 try:
                     _put(book, read_document(document))
-                except (KeyError, TypeError, ValueError) as error:
-                    self._refuse(f"the policy {document['_id']} cannot be read: {error}")
+                except UnreadablePolicyError as error:
+                    self._refuse(str(error))
                 number += 1
                 if number % PAUSE_EVERY == 0:
                     await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from limits.policies.compiled import Level, PolicyHolder
 from limits.policies.policy import Policy, SharedPolicy
 from storage.accounts.groups import Groups
 from storage.accounts.identities import Identities
-from storage.policies.documents import KeptPolicy, document_of
+from storage.policies.documents import KeptPolicy, UnreadablePolicyError, document_of
 from storage.policies.followed import FollowedPolicies, PoliciesUnknownError
 from storage.policies.store import PolicyStore
 
@@ -44,7 +44,7 @@ async def test_while_changes_cannot_be_followed_the_last_known_policies_hold(dat
     assert (held(policies), policies.problem) == ([("everyone", 5)], lost)
 
 
-@pytest.mark.expects_log(r"the policy users/1 cannot be read: moon: unknown field")
+@pytest.mark.expects_log(r"the policy users/1 cannot be read by this version: moon: unknown field")
 @pytest.mark.gen_test
 async def test_while_a_policy_cannot_be_read_the_last_known_ones_hold_and_none_before_them(database):
     await store(database).change(Level.EVERYONE, "", saying(5))
@@ -58,7 +58,10 @@ async def test_while_a_policy_cannot_be_read_the_last_known_ones_hold_and_none_b
     lost = "not followed since 2026-11-24T12:00:00.000Z: the last known ones hold"
     assert (held(known), known.problem) == ([("everyone", 5)], lost)
     assert held(new) is None
-    assert new.problem.startswith("not read yet: nothing is admitted; the policy users/1 cannot be read: moon: unknown")
+    unreadable = "the policy users/1 cannot be read by this version: moon: unknown"
+    assert new.problem.startswith(f"not read yet: nothing is admitted; {unreadable}")
+    with pytest.raises(UnreadablePolicyError, match=unreadable):
+        await store(database).page(limit=10, offset=0)
     await database.policies.delete_one({"_id": "users/1"})
     for policies in (known, new):
         await policies.followed.try_refresh()
