@@ -153,8 +153,8 @@ async def test_what_is_wrong_is_named(send, running):
     assert await problems(limits={"each_member": {"rate": {"requests": 1, "window": "1y"}}}) == {
         "limits.each_member.rate.window": "must be a duration of whole seconds from 1s to 31d, such as 20s, 5m or 1h30m"
     }
-    assert await problems(to=format_time(NOON), retry="yes", q=1, more=1) == {
-        "to": "must be after from",
+    assert await problems(to=format_time(NOON)) == {"to": "must be after from"}
+    assert await problems(retry="yes", q=1, more=1) == {
         "retry": "must be true or false",
         "q": "must be text",
         "more": "unknown field; allowed are from, to, limits, models, byok, q, retry",
@@ -162,8 +162,8 @@ async def test_what_is_wrong_is_named(send, running):
     assert set(await problems(q="nothing:x")) == {"nothing"}
     json_headers = running.headers | {"Content-Type": "application/json"}
     response = await running.request("POST", PATH, json_headers, b"{}")
-    fields = {one["field"]: one["detail"] for one in json.loads(response.body)["validations"]}
-    assert fields == {"from": "is required", "limits": "is required where neither models nor byok is proposed"}
+    assert json.loads(response.body)["validations"] == [{"field": "from", "detail": "is required"}]
+    assert await problems(limits=None) == {"limits": "is required where neither models nor byok is proposed"}
 
 
 @pytest.mark.gen_test
