@@ -143,11 +143,6 @@ class RequestCycle(HTTPConnection):
         return self.context.closed
 
     @property
-    def body_arrived(self) -> bool:
-        """Whether all of the body has been read, though perhaps not been given to the handler."""
-        return self.request.whole
-
-    @property
     def started(self) -> bool:
         """Whether a response can no longer be started: one has begun, or the exchange is over."""
         return self.begun or self.ended

@@ -13,9 +13,7 @@ from intercept.refusals import Rule
 from intercept.tags import read_tags
 from limits.policies.effective import Effective
 from limits.protection.mixin import client_key
-from limits.protection.overload import OverloadedError
 from limits.request_limits import Client
-from storage.accounts.users import Identity
 from storage.policies.followed import PoliciesUnknownError
 
 BYOK_DISABLED = "Bring Your Own Key (BYOK) mode is not enabled."
@@ -26,9 +24,6 @@ POLICIES_UNKNOWN = "The policies cannot be read at the moment. Please try again 
 async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
     """Admit a request, or refuse it: the cheapest question comes first. `cancels`: it only cancels what was begun.
 
-    Without a free slot a request may take that of another one, whose body is slow. Whether it may depends on the user, so it
-    is refused only after it was identified.
-
     Raises:
         Problem: The server stops, no valid token, tags that cannot be recorded, an own key is not allowed, or the body is too
             large.
@@ -36,15 +31,10 @@ async def admit(handler: ProxyHandler, *, cancels: bool = False) -> None:
     """
     if handler.bridge.lifecycle.draining:
         raise stopping()
-    no_slot = await _acquire_free_slot(handler)
-    identity = await _identify(handler)
-    user_key = format_id(identity.user.id)
-    if no_slot is not None and handler.overload.arriving.find_slow(user_key) is None:
-        raise no_slot
+    await handler.acquire_slot()
+    await _identify(handler)
     read_tags(handler.request.headers)  # raises where they cannot be recorded
     await handler.count_request(client_of(handler, cancels=cancels))
-    if no_slot is not None:
-        await _acquire_slow_slot(handler, user_key)
     check_own_key(handler, handler.policy)
     if declared_length(handler) > handler.max_body_bytes:
         raise body_too_large(handler.max_body_bytes)
@@ -90,7 +80,7 @@ def deny_own_key(handler: ProxyHandler, policy: Effective | None) -> Problem | N
     return None
 
 
-async def _identify(handler: ProxyHandler) -> Identity:
+async def _identify(handler: ProxyHandler) -> None:
     """Authenticate the request. Without a valid token it counts for its address.
 
     Raises:
@@ -109,7 +99,6 @@ async def _identify(handler: ProxyHandler) -> Identity:
     handler.timer.enter(ADMISSION)
     handler.add_known(user_id=identity.user.id, username=identity.user.username)
     _find_policies(handler)
-    return identity
 
 
 def _find_policies(handler: ProxyHandler) -> None:
@@ -117,34 +106,6 @@ def _find_policies(handler: ProxyHandler) -> None:
         handler.policy = handler.bridge.policies.find(handler.identity)
     except PoliciesUnknownError as error:
         raise Problem(503, POLICIES_UNKNOWN, {"Retry-After": "1"}, rule=Rule.DATABASE_UNAVAILABLE) from error
-
-
-async def _acquire_free_slot(handler: ProxyHandler) -> OverloadedError | None:
-    """Acquire a slot. If there is none but a slow body may lose its slot, return the refusal.
-
-    Raises:
-        OverloadedError: 503, all are taken.
-    """
-    try:
-        await handler.acquire_slot()
-    except OverloadedError as refusal:
-        if not handler.overload.arriving:
-            raise
-        return refusal
-    return None
-
-
-async def _acquire_slow_slot(handler: ProxyHandler, user_key: str) -> None:
-    """Acquire the slot of a request with a slow body.
-
-    Raises:
-        OverloadedError: 503, its body has arrived by now, and all slots are taken.
-    """
-    slow = handler.overload.arriving.find_slow(user_key)
-    if slow is None:
-        await handler.acquire_slot()
-    else:
-        handler.take_over_slot(slow.give_way())
 
 
 def declared_length(handler: ProxyHandler) -> int:

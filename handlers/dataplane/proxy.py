@@ -25,12 +25,11 @@ from intercept.ids import format_id
 from intercept.records import EndReason
 from intercept.refusals import Refusal, Rule
 from intercept.secrets import scrub_quoted
-from limits.authority import Held
 from limits.desk import BILLING, budget_headers, worded
 from limits.limit import Decision, LimitState
 from limits.policies.effective import Effective
 from limits.protection.mixin import OverloadProtectionMixin, client_key
-from limits.protection.overload import OverloadedError, at_capacity, refusal
+from limits.protection.overload import OverloadedError, refusal
 from storage.accounts.events import Plane
 
 INTERCEPTION_HEADER = "X-AI-Bridge-Interception-Id"
@@ -127,7 +126,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.stand_in: str | None = None
         self._service = service
         self._arriving = bytearray()
-        self._may_give_way = False
         self.active_request = ActiveRequest(
             request_id=self.request_id, since=bridge.now(), provider=service.provider_name, route=service.route_pattern
         )
@@ -164,9 +162,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.timer.enter(ADMISSION)
         try:
             await self._service.admit(self)
-            if cycle.wants_body and not cycle.body_arrived and self.holds_slots:
-                self.overload.arriving.enter(format_id(self.identity.user.id), self)
-                self._may_give_way = True
             self.timer.enter(None)
             for phase, seconds in self.timer.seconds.items():
                 self.bridge.metrics.overhead(phase).observe(seconds)
@@ -238,12 +233,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         except Problem as problem:
             self.form.stream.fail(problem)
 
-    def give_way(self) -> Held | None:
-        """Be refused, as somebody else needs the slot while the body is on its way."""
-        slot = self.hand_over_slot()
-        self._refuse(at_capacity())
-        return slot
-
     async def _run(self) -> None:
         if self.progress.state is OVER or self.cycle.closed:
             return  # refused or stopped while the body arrived; Tornado finishes what is not finished
@@ -252,7 +241,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.body = bytes(self._arriving)
         self._arriving = bytearray()
         self._work = work = cast("asyncio.Task[None]", asyncio.current_task())
-        self._keep_slot()
         self.progress.move(SERVING)
         try:
             await self._service.serve(self)
@@ -311,16 +299,9 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         """Give back what the request held."""
         super().on_finish()
         self.bridge.lifecycle.leave(self)
-        self._keep_slot()
         if self.progress.state is not OVER:
             self.timer.over(self.get_status(), self.active_request)
         self.progress.move(OVER)
-
-    def _keep_slot(self) -> None:
-        """From now on no other request gets the slot: the body has arrived, or the request is over."""
-        if self._may_give_way:
-            self._may_give_way = False
-            self.overload.arriving.leave(format_id(self.identity.user.id), self)
 
     def _refuse(self, problem: Problem) -> None:
         """Respond now, and give back what the request holds; of its body nothing more is wanted."""

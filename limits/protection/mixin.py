@@ -27,26 +27,13 @@ class OverloadProtectionMixin(RequestHandler):
 
     overload: OverloadProtection
     _held: tuple[Held, ...] = ()
-    _server_slot: Held | None = None
     _client: Client | None = None
     _over = False
     _states: tuple[LimitState, ...] = ()
 
     async def acquire_slot(self) -> None:
         """Take one of the server's slots; see `OverloadProtection.acquire_slot`."""
-        self.take_over_slot(await self.overload.acquire_slot())
-
-    def take_over_slot(self, slot: Held | None) -> None:
-        """Take a slot of the server that another request held."""
-        if slot is not None:
-            self._server_slot = slot
-            self._hold(slot)
-
-    def hand_over_slot(self) -> Held | None:
-        """Hand over the slot of the server without freeing it; the caller owns it."""
-        slot, self._server_slot = self._server_slot, None
-        self._held = tuple(held for held in self._held if held is not slot)
-        return slot
+        self._hold(await self.overload.acquire_slot())
 
     async def count_request(self, client: Client) -> None:
         """Count the request for its client. From here on, every response has the headers of the tightest limit.

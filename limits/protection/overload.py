@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final
 
 from intercept.refusals import Problem, Rule
 from limits.authority import Authority, AuthorityUnavailableError, Held, LocalAuthority
@@ -19,53 +19,6 @@ from limits.limiter import Limiter
 from limits.policies.effective import Effective
 from limits.refusals import RefusalLog
 from limits.request_limits import Client, LimitSettings, RequestLimits, Usage
-
-SLOW_SECONDS = 5.0
-"""How long a body may take to arrive before another request can get the slot."""
-
-
-class Arriving(Protocol):
-    """A request whose body is on its way."""
-
-    def give_way(self) -> Held | None:
-        """Give its slot of the server to the caller, if it has one, and be refused."""
-
-
-class ArrivingBodies:
-    """Knows which bodies are arriving, and of which users.
-
-    A body may take minutes, and costs its client nothing. A request that finds no slot can therefore replace a slow one: of
-    the user with the most arriving bodies, if those are more than its own user has.
-    """
-
-    def __init__(self, now_ns: Callable[[], int]) -> None:
-        self._now_ns = now_ns
-        self._users: dict[str, dict[Arriving, int]] = {}
-
-    def enter(self, user_key: str, request: Arriving) -> None:
-        """Note that a request waits for its body."""
-        self._users.setdefault(user_key, {})[request] = self._now_ns()
-
-    def leave(self, user_key: str, request: Arriving) -> None:
-        """Remove a request; harmless if it is not there."""
-        requests = self._users.get(user_key)
-        if requests is not None:
-            requests.pop(request, None)
-            if not requests:
-                del self._users[user_key]
-
-    def __len__(self) -> int:
-        """How many users wait for bodies."""
-        return len(self._users)
-
-    def find_slow(self, user_key: str) -> Arriving | None:
-        """The request that gives way to one of this user: the one that has waited longest; None when none has to."""
-        most = max(self._users.values(), key=len, default=None)
-        if most is None or len(most) <= len(self._users.get(user_key, ())):
-            return None
-        request, since = next(iter(most.items()))
-        return request if self._now_ns() - since >= SLOW_SECONDS * 1e9 else None
-
 
 AT_CAPACITY = "AI Bridge is currently at capacity. Please try again later."
 RATE_LIMITED = "You've been rate limited. Please try again later."
@@ -135,7 +88,6 @@ class OverloadProtection:
         self.limits = RequestLimits(self.settings)
         self.authority = authority or LocalAuthority(Limiter(now_ns))
         self.refusals = RefusalLog(now_ns, on_refusal)
-        self.arriving = ArrivingBodies(now_ns)
         self.holding = 0
         self.on_states: Callable[[Sequence[LimitState]], None] = lambda _: None
 

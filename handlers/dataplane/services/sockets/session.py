@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
@@ -33,10 +33,8 @@ from intercept.dialects.openai.responses_socket import (
     read_client_event,
     read_server_event,
 )
-from intercept.ids import format_id
 from intercept.records import EndReason, SocketOrigin
 from intercept.refusals import Rule
-from limits.authority import Held
 from upstream.client import UpstreamError, UpstreamTruncatedError
 
 logger = logging.getLogger(__name__)
@@ -52,23 +50,8 @@ MAX_CALLS = 32
 TOO_MANY_CALLS = f"A WebSocket may have at most {MAX_CALLS} responses in progress."
 NOT_AN_EVENT = "The message is not a JSON object with a `type`, and each member once."
 SHUTTING_DOWN = "the server is shutting down"
-LATE_MESSAGE = f"The message was not whole after {BODY_SECONDS:g} seconds, or others needed its slot."
+LATE_MESSAGE = f"The message was not whole after {BODY_SECONDS:g} seconds."
 MAX_REASON_BYTES = 120
-
-
-class ArrivingMessage:
-    """A message that is on its way, and holds the slots in `held`, of which the first is one of the server's."""
-
-    def __init__(self, held: list[Held], timeout: asyncio.Timeout, leave: Callable[[ArrivingMessage], None]) -> None:
-        self._held = held
-        self._timeout = timeout
-        self._leave = leave
-
-    def give_way(self) -> Held | None:
-        """Give that slot to the caller, and be refused. It is asked once: it has no other to give."""
-        self._leave(self)
-        self._timeout.reschedule(0.0)
-        return self._held.pop(0)
 
 
 class SocketSession:
@@ -166,24 +149,18 @@ class SocketSession:
 
     @asynccontextmanager
     async def _holding_slots(self) -> AsyncIterator[None]:
-        """Hold slots for a message that arrives, as for a body over HTTP: so long, and until another request needs its slot.
+        """Hold slots for a message that arrives, as for a body over HTTP.
 
         Raises:
             Problem: It took too long.
             OverloadedError: Concurrency.
         """
-        overload, user_key = self._bridge.overload, format_id(self._handler.identity.user.id)
+        overload = self._bridge.overload
         held = [await overload.acquire_slot()]
         try:
             held.append(await overload.count_request(client_of(self._handler), slots=True))
-            async with asyncio.timeout(BODY_SECONDS) as timeout:
-                leave = partial(overload.arriving.leave, user_key)
-                arriving = ArrivingMessage(held, timeout, leave)
-                overload.arriving.enter(user_key, arriving)
-                try:
-                    yield
-                finally:
-                    leave(arriving)
+            async with asyncio.timeout(BODY_SECONDS):
+                yield
         except TimeoutError:
             raise Problem(408, LATE_MESSAGE, rule=Rule.LATE_BODY) from None
         finally:

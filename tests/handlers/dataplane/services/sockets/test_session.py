@@ -7,7 +7,6 @@ from http import HTTPStatus
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-import limits.protection.overload
 from handlers.base import UNRECOGNISED
 from handlers.dataplane.admission import check_again
 from handlers.dataplane.services.sockets import call, session
@@ -22,10 +21,8 @@ from limits.policies.policy import Models, RecordingRules, SharedPolicy
 from limits.protection.concurrency import MAX_SOCKETS
 from storage.policies.documents import KeptPolicy
 from tests.bridge import until
-from tests.handlers.conversations import CHAT
 from tests.handlers.dataplane.services.sockets.socket_client import PATH, dial, lets_go, receive, send_all
 from tests.handlers.dataplane.services.sockets.socket_provider import create, event, events
-from tests.handlers.dataplane.test_call_usage import whole
 from tests.handlers.dataplane.test_policies import hold
 from tests.handlers.monitoring.test_metrics import samples
 
@@ -562,28 +559,6 @@ async def test_a_large_message_holds_a_slot_while_it_arrives(running, provider, 
     gate.set()
     await sending
     assert json.loads(await first.recv())["status"] == 400  # it is no event
-    assert lets_go(running)
-
-
-@pytest.mark.bridge(max_concurrency=1)
-@pytest.mark.gen_test
-async def test_a_large_message_that_is_slow_gives_its_one_slot_to_one_call_of_another_user(
-    running, provider, arriving, monkeypatch
-):
-    monkeypatch.setattr(limits.protection.overload, "SLOW_SECONDS", 0)
-    grace, gate = await running.user("grace"), asyncio.Event()
-    client, _, _ = await arriving()
-    await until(lambda: running.bridge.overload.holding == 1)
-    body = whole(CHAT)
-    running.upstream.scripts = [[gate, body]]
-    path = running.path(CHAT).replace("/openai/", "/own-server/")
-    others = [await running.client() for _ in range(4)]
-    calls = [asyncio.create_task(one.request("POST", path, grace, CHAT.request_body(stream=False))) for one in others]
-    await until(lambda: sum(one.done() for one in calls) == len(calls) - 1)
-    gate.set()
-    assert sorted([(await one).status for one in calls]) == [200, 503, 503, 503]
-    await is_given_up(client)
-    await running.ended(1)
     assert lets_go(running)
 
 
