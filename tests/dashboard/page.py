@@ -34,8 +34,6 @@ COLOURS = ("color-contrast", "link-in-text-block")
 RUN_AXE = """(async (options) => {
     const mild = axe._audit.rules.filter(({impact}) => ["minor", "moderate"].includes(impact))
     const rules = Object.fromEntries(mild.map(({id}) => [id, {enabled: false}]))
-    const zones = document.querySelector("[aria-label='Time zone']")
-    if (zones?.length > 5) zones.replaceChildren(...[...zones.options].slice(0, 5))
     const {violations} = await axe.run({resultTypes: ["violations"], rules, ...options})
     return JSON.stringify(violations) })(%s)"""
 # The first element that is shown, with a text in it.

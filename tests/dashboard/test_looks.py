@@ -148,7 +148,7 @@ def test_views_fit_a_phone_and_everybody_can_use_them_in_light_and_dark(page, sc
         page.resize(WIDE)  # no colour is of one size alone
         page.prefer("light")
         if (name := name_of(view)) in SAVED:
-            page.find(f"main.{name} .saved button", "Saved views")
+            page.find(f"main.{name} .view-bar")
         assert (view, page.axe(axe)) == (view, [])
         page.resize(PHONE)
         is_as_wide_as_the_phone(page, view)

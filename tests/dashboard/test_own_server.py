@@ -22,7 +22,7 @@ from tests.polling import poll
 from tests.ports import free_ports
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, Entry, StandIn
 
-HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0.00", "$0.01", "+$0.01", "differs"]
+HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0", "$0.01", "+$0.01", "differs"]
 GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Hopper", "groups": ["research"]}
 
 

@@ -1,14 +1,13 @@
-/** The bar above lists and charts: time range, filters as chips, saved views. All of it is in the address. */
+/** The bar above lists and charts: time range, filters as chips. All of it is in the address. */
 
 import { html } from "htm/preact";
-import { useEffect, useLayoutEffect, useMemo, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { seesEveryone, viewOf, VIEWS } from "../frame/registry.js";
 import { go, href } from "../frame/router.js";
 import { Segmented } from "../parts/figures.js";
 import { get } from "../server/api.js";
 import { idOf, valueOf, withTerm } from "./query.js";
-import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, PRESETS, rangeParams, rangeText, searchWithin, unknownOf, withoutTimes, withRangeApart } from "./range.js";
-import { SavedViews } from "./saved_views.js";
+import { aboutNow, betweenDays, chosenRange, daysOf, isTimed, OWN_ZONE, PRESETS, rangeParams, rangeText, searchWithin, unknownOf, withoutTimes, withRangeApart } from "./range.js";
 import { Search, useNames } from "./search.js";
 
 /** What changes the address of a view. An open call is closed; `id` is what stays open. */
@@ -34,13 +33,10 @@ export function Bar({ route, user, chosen, isEver, search, id, children }) {
   };
   return html`
     <div class="view-bar stack">
-      <div class="bar-line flow">
-        <div class="choices flow">
-          <${Beside} route=${route} user=${user} />
-          <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
-          ${children}
-        </div>
-        ${viewOf(route.view)?.saved && html`<${SavedViews} route=${route} user=${user} />`}
+      <div class="choices flow">
+        <${Beside} route=${route} user=${user} />
+        <${RangePicker} chosen=${chosen} isEver=${isEver} isTimed=${timed} choose=${pick} />
+        ${children}
       </div>
       ${unknown && html`<p class="bad" role="alert">This address asks for ${unknown}, which is no range or time zone. Shown is the range chosen here.</p>`}
       ${search && html`<${Search} ...${search} q=${q} user=${user} onSearch=${(text) => openOr(text, () => find(text))} />`}
@@ -141,7 +137,7 @@ export function Choice({ label, value, options, onChoose }) {
 const DAYS = "days";
 const DRAWN = "drawn";
 const IN_SEARCH = "search";
-const ZONES = Intl.supportedValuesOf?.("timeZone") ?? [];
+const ZONE = "zone:";
 
 /** `choose` puts changes into the address. With `isTimed` the filters have a time, which comes first. */
 function RangePicker({ chosen, isEver, isTimed, choose }) {
@@ -151,6 +147,7 @@ function RangePicker({ chosen, isEver, isTimed, choose }) {
   const put = (range) => choose({ range, from: "", to: "" });
   const pick = (name) => {
     if (name === DAYS) put(aboutNow(chosen, Date.now()));
+    else if (name.startsWith(ZONE)) choose({ tz: name.slice(ZONE.length) });
     else if (name !== IN_SEARCH && name !== DRAWN) put(name);
   };
   return html`
@@ -160,20 +157,12 @@ function RangePicker({ chosen, isEver, isTimed, choose }) {
       ${Object.entries(PRESETS).map(([name, text]) => html`<option key=${name} value=${name}>${text}</option>`)}
       <option value=${DAYS}>Between days</option>
       ${custom && html`<option value=${DRAWN}>${rangeText(custom, tz)}</option>`}
+      <optgroup label="Days of the time zone">
+        ${[...new Set([tz, OWN_ZONE, "UTC"])].map((name) => html`<option key=${name} value=${ZONE + name}>${name}${name === tz ? ", as now" : ""}</option>`)}
+      </optgroup>
     </select>
     ${!isTimed && days && html`<${Days} days=${days} put=${put} />`}
-    <${Zones} tz=${tz} pick=${(name) => choose({ tz: name })} />
   `;
-}
-
-/** Its options are hundreds, and made without components: that takes a tenth of what a view takes. */
-function Zones({ tz, pick }) {
-  const list = useRef(null);
-  useLayoutEffect(() => {
-    const names = new Set([tz, "UTC", ...ZONES]);
-    list.current.replaceChildren(...[...names].map((name) => new Option(name, name, name === tz, name === tz)));
-  }, [tz]);
-  return html`<select ref=${list} aria-label="Time zone" onChange=${({ target }) => pick(target.value)} />`;
 }
 
 function Days({ days: [first, last], put }) {

@@ -82,13 +82,6 @@ export function compared(figures, whole) {
   return whole.cost_usd == null ? numberOf(figures) : (figures.cost_usd ?? 0);
 }
 
-/** US dollars in full, to the cent; below a dollar to the millionth. */
-export function exactUsd(value) {
-  if (value == null) return "–";
-  const digits = Math.abs(value) < 1 ? 6 : 2;
-  return value.toLocaleString("en-US", { style: "currency", currency: "USD", minimumFractionDigits: 2, maximumFractionDigits: digits });
-}
-
 const MAX_SERIES = 7;
 const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
 const HOUR = 3_600_000;

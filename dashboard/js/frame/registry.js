@@ -29,7 +29,7 @@ export const VIEWS = [
   { view: "policies", title: "Policies", under: "users", who: AUDITORS, from: "limits/policies" },
   { view: "audit", title: "Audit trail", short: "Audit", under: "users", who: AUDITORS, key: "a", saved: true, from: "accounts/audit" },
   { view: "webhooks", title: "Webhooks", under: "users", who: OWNERS, from: "webhooks/webhooks" },
-  { view: "tokens", title: "Your tokens", who: ALL, key: "t", saved: true, notInDemo: true, from: "accounts/tokens" },
+  { view: "tokens", title: "Your tokens", who: ALL, key: "t", notInDemo: true, from: "accounts/tokens" },
   { view: "connect", title: "Connect", who: ALL, tab: ALL, key: "n", notInDemo: true, from: "start/connect" },
   { view: "device", title: "Sign in a program", who: ALL, ofId: true, notInDemo: true, from: "sign_in/device" },
   { view: "demo", title: "Demo company", who: OWNERS, notInDemo: true, from: "start/demo" },

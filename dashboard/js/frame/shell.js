@@ -2,6 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { SavedViews } from "../bar/saved_views.js";
 import { Dialog } from "../parts/forms.js";
 import { Failure } from "../parts/states.js";
 import { signOut } from "../server/api.js";
@@ -46,6 +47,7 @@ export function Shell({ route, user, children }) {
           .map(({ view, title: text, door = text }) => html`<a key=${view} href=${href(view)} aria-current=${view === (under ?? route.view) ? "page" : undefined}>${door}</a>`)}
       </nav>
       <div class="me">
+        <${SavedViews} key=${route.view} route=${route} user=${user} />
         <button type="button" class="plain keys" aria-label="Keys" onClick=${help.open}><span aria-hidden="true">?</span></button>
         <${ThemeButton} />
         <span class="who"><span class="said">Signed in as </span>${user.username} <span class="role">${user.role}</span></span>

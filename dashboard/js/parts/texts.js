@@ -1,14 +1,10 @@
-/** Texts for reading: with a button that copies them, folded, as JSON. */
+/** Texts for reading: with a button that copies them, and as JSON. */
 
 import { html } from "htm/preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
-import { whole } from "../text/format.js";
 import { layOut } from "../text/json_text.js";
 
 const SAID_MS = 1500;
-const SHORT = 600; // characters
-// Colours for more than this would make the page slow; the text is shown whole all the same.
-const COLOURED = 20_000;
 
 /** A button that copies `text`; `what` says to whom cannot see it what that is. */
 export function CopyButton({ text, what }) {
@@ -55,23 +51,8 @@ function copyBySelection(text) {
   return copied;
 }
 
-/** A text that may be long, folded to its beginning; `open` shows all of it, whatever the user chose. */
-export function Folded({ text, open = false }) {
-  const [all, setAll] = useState(false);
-  if (open || text.length <= SHORT) return html`<p class="text">${text}</p>`;
-  const begin = text.slice(0, SHORT).replace(/[\ud800-\udbff]$/, "");
-  return html`
-    <p class="text">${all ? text : `${begin}…`}</p>
-    <button type="button" class="fold" aria-expanded=${all} onClick=${() => setAll(!all)}>${all ? "Show the beginning alone" : `Show all ${whole(text.length)} characters`}</button>
-  `;
-}
-
-/** JSON indented and coloured; any other text unchanged. */
+/** JSON indented; any other text unchanged. */
 export function Json({ text }) {
-  const pieces = useMemo(() => layOut(text), [text]);
-  if (pieces === null) return html`<pre tabindex="0">${text}</pre>`;
-  if (text.length > COLOURED) return html`<pre tabindex="0">${pieces.map((piece) => piece.text).join("")}</pre>`;
-  return html`<pre class="json" tabindex="0">${pieces.map(({ kind, text: piece }) =>
-    kind === "mark" ? piece : html`<span class=${kind}>${piece}</span>`,
-  )}</pre>`;
+  const shown = useMemo(() => layOut(text), [text]);
+  return html`<pre class="json" tabindex="0">${shown}</pre>`;
 }

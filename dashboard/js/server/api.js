@@ -118,19 +118,6 @@ export async function signOut() {
   else dispatchEvent(new Event(SIGNED_OUT));
 }
 
-/** Why a stream of events is refused, in the server's words; null if it no longer is. */
-export async function whyRefused(url) {
-  const aborter = new AbortController();
-  try {
-    const response = await fetch(url, { signal: aborter.signal });
-    return response.ok ? null : (await response.json()).message;
-  } catch {
-    return UNREACHABLE;
-  } finally {
-    aborter.abort();
-  }
-}
-
 /** Call back when the session is over; returns what stops that. */
 export function onSignedOut(callback) {
   addEventListener(SIGNED_OUT, callback);

@@ -4,8 +4,6 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { get, getVersioned, getWithProgress, onSignedOut } from "./api.js";
 
 const KEPT_MS = 300_000;
-// Rows that a live tail keeps; what falls off is loaded again by who scrolls down.
-const MAX_LIVE = 1000;
 
 /**
  * A resource of the API, loaded again whenever its address changes. What was there stays until the new response is. What is
@@ -73,20 +71,21 @@ export function useKept(path, params = {}) {
  * @param {Object} params
  * @param {string} cursor the parameter that takes the last id; `offset` takes how many there are.
  * @param {number} limit the size of a page.
- * @param {{withProgress?: boolean}} options `withProgress`: a page may take long, and `progress` says meanwhile how far it is.
+ * @param {{withProgress?: boolean, every?: number}} options `withProgress`: a page may take long, and `progress` says meanwhile how
+ *   far it is. `every`: load the first page again after so many milliseconds, while it is the only one; 0 is never.
  */
-export function usePages(path, params, cursor, limit, { withProgress = false } = {}) {
+export function usePages(path, params, cursor, limit, { withProgress = false, every = 0 } = {}) {
   const empty = { rows: [], count: null, rest: {}, error: null, loading: true, done: false, progress: null };
   const [state, setState] = useState(empty);
   const [reloads, setReloads] = useState(0);
   const aborter = useRef(null);
   const tried = useRef([[]]);
   const key = path + JSON.stringify(params);
-  const load = (rows, next) => {
+  const load = (rows, next, { loading = true } = {}) => {
     aborter.current?.abort();
     aborter.current = new AbortController();
     tried.current = [rows, next];
-    setState((before) => ({ ...before, error: null, loading: true, progress: null }));
+    setState((before) => ({ ...before, error: null, loading, progress: null }));
     const behind = cursor === "offset" ? rows.length : (next ?? rows.at(-1)?.id);
     const { signal } = aborter.current;
     const onProgress = (progress) => signal.aborted || setState((before) => ({ ...before, progress }));
@@ -107,13 +106,17 @@ export function usePages(path, params, cursor, limit, { withProgress = false } =
     load([]);
     return () => aborter.current?.abort();
   }, [key, reloads]);
+  useEffect(() => {
+    if (!every || state.loading || state.rows.length > limit) return undefined;
+    const timer = setInterval(() => document.hidden || load([], undefined, { loading: false }), every);
+    return () => clearInterval(timer);
+  }, [every, state.loading, state.rows.length > limit, key]);
   const more = () => {
     const next = nextOf(state.rest);
     if (!state.loading && !state.done && !state.error && (state.rows.length || next)) load(state.rows, next);
   };
   const retry = () => load(...tried.current);
-  const merge = (row, mayBeNew) => setState((before) => ({ ...before, ...merged(before, row, mayBeNew) }));
-  return { ...state, more, retry, reload: () => setReloads((number) => number + 1), merge };
+  return { ...state, more, retry, reload: () => setReloads((number) => number + 1) };
 }
 
 /** The identity of a row. */
@@ -121,15 +124,6 @@ const idOf = (row) => row.id ?? row.example_id;
 
 /** Behind what to go on where a page ended early: `next_after_id`, or how it is called in that list, is an id then. */
 const nextOf = (page) => Object.entries(page).find(([name, id]) => name.startsWith("next_after_") && id)?.[1];
-
-/** The rows with a newer state of one of them, or with one more at the top; the last ones go where they are too many. */
-function merged({ rows, count, done }, row, mayBeNew) {
-  const index = rows.findIndex(({ id }) => id === row.id);
-  if (index < 0 && !mayBeNew) return {};
-  if (index >= 0) return rows[index].ended_at ? {} : { rows: rows.with(index, row) };
-  const full = rows.length >= MAX_LIVE;
-  return { rows: [row, ...(full ? rows.slice(0, -1) : rows)], count: count === null ? null : count + 1, done: done && !full };
-}
 
 /** A resource with its version (`getVersioned`), or null, loaded once; `setKept` is for what a change returns. */
 export function useVersioned(path) {

@@ -3,6 +3,7 @@
 export const UNKNOWN = "–";
 
 const WHOLE = new Intl.NumberFormat("en", { maximumFractionDigits: 0 });
+const CENTS = new Intl.NumberFormat("en", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const SHORT = new Intl.NumberFormat("en", { notation: "compact", maximumSignificantDigits: 3 });
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -25,13 +26,12 @@ export function size(value) {
   return short(value).replace(/([A-Z])$/, " $1B").replace(" BB", " GB");
 }
 
-/** US dollars; below a cent with two digits that say something. */
+/** US dollars, to the cent: $1,234.50; below one with two digits that say something, and whole ones from ten thousand on. */
 export function usd(value) {
   if (value == null) return UNKNOWN;
   if (value === 0) return "$0";
   if (value < 0.01) return "$" + Number(value.toPrecision(2)).toFixed(Math.min(8, 1 - Math.floor(Math.log10(value))));
-  if (value < 1000) return "$" + value.toFixed(2);
-  return "$" + short(value);
+  return "$" + (value < 10_000 ? CENTS : WHOLE).format(value);
 }
 
 /** A duration in milliseconds: 840 ms, 1.24 s, 3 min 5 s, 2 h 7 min. */

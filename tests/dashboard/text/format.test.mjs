@@ -11,7 +11,7 @@ test("what is not known is a dash", () => {
 
 test("small amounts of money keep two digits that say something", () => {
   each(usd, [[0, "$0"], [0.0000123, "$0.000012"], [0.0042, "$0.0042"], [0.0099, "$0.0099"], [0.01, "$0.01"]]);
-  each(usd, [[12.345, "$12.35"], [999.99, "$999.99"], [12345, "$12.3K"], [1e-12, "$0.00000000"]]);
+  each(usd, [[12.345, "$12.35"], [999.99, "$999.99"], [1234.5, "$1,234.50"], [12345, "$12,345"], [1e-12, "$0.00000000"]]);
 });
 
 test("a duration is never rounded up to the next unit", () => {

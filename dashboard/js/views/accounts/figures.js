@@ -5,7 +5,6 @@ import { useEffect } from "preact/hooks";
 import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
-import { exactUsd } from "../../charts/statistics.js";
 import { href } from "../../frame/router.js";
 import { Failure } from "../../parts/states.js";
 import { useKept, useResource } from "../../server/resource.js";
@@ -28,16 +27,16 @@ export function useFigures(params, by, q = "") {
   return { totals: data && totalsOf(data.groups, by), text, error, reload };
 }
 
-/** The range and the sort of a list. `id` is what is open; `sorts` leaves some out, `unsorted` says how the list comes. */
-export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS), unsorted = "Sort by name" }) {
+/** The range and the sort of a list, and how many there are. `id` is what is open; `sorts` leaves some out; children add one more. */
+export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS), count, children }) {
   const choose = chooser(route, id);
   const options = sorts.map((name) => [name, SORTS[name][0]]);
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosenRange(route.params, USUAL)} id=${id}>
-      <${Choice} label=${unsorted} value=${route.params.sort ?? ""} options=${options} onChoose=${(sort) => choose({ sort })} />
+      <${Choice} label="Sort by name" value=${route.params.sort ?? ""} options=${options} onChoose=${(sort) => choose({ sort })} />
     <//>
     ${figures.error && html`<${Failure} error=${figures.error} retry=${figures.reload} />`}
-    <p class="quiet range-text">${figures.text}</p>
+    <div class="toolbar flow"><p role="status" class="quiet">${[count, figures.text].filter(Boolean).join("; ")}</p>${children}</div>
   `;
 }
 
@@ -82,30 +81,16 @@ export function FigureCells({ totals, id, budget }) {
   `;
 }
 
-/**
- * The figures of one row as links. `terms` find its calls, `used` is when it was used last: null where that is not known.
- */
-export function Figures({ figures, id, terms, used, params }) {
-  const { totals } = figures;
-  const total = totals?.[id];
-  const range = figuresRange(params);
-  const calls = (more) => href("interceptions", "", { q: searchFor({ ...terms, ...more }), ...range });
-  const explore = href("explore", "", { q: searchFor(terms), by: "model", ...range });
+/** The figures of one row in a line. `terms` find its calls, `used` is when it was used last: null where it never was. */
+export function Figures({ figures: { totals }, id, terms, used, params }) {
+  const { interceptions, failed, tokens, cost_usd: cost } = totals?.[id] ?? NOTHING;
+  const calls = href("interceptions", "", { q: searchFor(terms), ...figuresRange(params) });
+  const more = [cost === null ? "no price" : usd(cost), `${short(tokens)} tokens`, failed > 0 && `${whole(failed)} failed`].filter(Boolean);
   return html`
-    <p class="row-figures flow">
-      ${!totals && html`<span aria-hidden="true">…</span>`}
-      ${totals && !total && html`<span>no calls</span>`}
-      ${
-        total &&
-        html`
-          <a href=${calls({})}>${plural(total.interceptions, "call")}</a>
-          <a href=${explore}>${total.cost_usd === null ? "no price" : exactUsd(total.cost_usd)}</a>
-          <a href=${explore}>${short(total.tokens)} tokens</a>
-          ${total.failed ? html`<a class="bad" href=${calls({ status: "failed" })}>${plural(total.failed, "call")} failed</a>` : html`<span>none failed</span>`}
-        `
-      }
-      ${used && html`<span title=${used}>used ${ago(used)}</span>`}
-      ${used === null && totals && !total && html`<span>never used</span>`}
+    <p class="row-figures">
+      ${!totals && "…"}
+      ${totals && (interceptions ? html`<a href=${calls}>${plural(interceptions, "call")}</a>, ${more.join(", ")}` : "no calls")}
+      ${used ? html`; used <span title=${used}>${ago(used)}</span>` : totals && !interceptions && ", never used"}
     </p>
   `;
 }

@@ -44,11 +44,9 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
   });
   const pane = (close) => html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${show} onMembers=${pages.reload} />`;
   return html`
-    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "group")}</p>
+    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} count=${pages.count !== null && plural(pages.count, "group")}>
       ${me.role === "owner" && html`<${Addition} what="a group" path="groups" fields=${FIELDS_OF_NEW} onAdded=${({ name }) => show(name)} />`}
-    </div>
+    <//>
     <${List} view="groups" label="Groups" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
       <${End} pages=${pages}><p class="quiet">There are no groups yet. Everybody is in the group everyone.</p><//>
     <//>

@@ -11,8 +11,7 @@ import { send } from "../../server/api.js";
 import { usePages } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
 import { SignIns } from "../sign_in/sign_ins.js";
-import { Figures, FiguresBar, useAllPages, useFigures } from "./figures.js";
-import { sortRows } from "./row_figures.js";
+import { Figures, useFigures } from "./figures.js";
 
 const PAGE = 50;
 const DAY_MS = 86_400_000;
@@ -24,7 +23,7 @@ const LIFETIMES = [
 ];
 
 /** One's own, for everybody. */
-export default function OwnTokens({ route, user }) {
+export default function OwnTokens({ user }) {
   return html`
     <div class="prose stack">
       <h2>Your tokens</h2>
@@ -32,7 +31,7 @@ export default function OwnTokens({ route, user }) {
         A token tells the bridge that it is you who calls. Give <a href=${href("connect")}>each client</a> one of its own: then you can
         revoke one without the others.
       </p>
-      <${Tokens} of="me" route=${route} user=${user} params=${route.params} mayChange=${true} rules=${user.tokens} />
+      <${Tokens} of="me" mayChange=${true} rules=${user.tokens} />
       <h2>Where you are signed in</h2>
       <p>A browser that you signed in with a token. It is signed out with that token, or here.</p>
       <${SignIns} of="me" mayEnd=${true} />
@@ -42,17 +41,14 @@ export default function OwnTokens({ route, user }) {
 
 /**
  * Those of one user; `of` is the username, or `me`. `rules` say which tokens who is signed in may create. `params` has the range of
- * their figures; with `route` and `user` it can be chosen here. `onChanged` is called when there is one more or one less.
+ * their figures. `onChanged` is called when there is one more or one less.
  */
-export function Tokens({ of, route, user, params, mayChange, rules, onChanged = () => {} }) {
+export function Tokens({ of, params = {}, mayChange, rules, onChanged = () => {} }) {
   const figures = useFigures(params, "token", searchFor({ user: of }));
-  const sort = route && params.sort;
   const path = `users/${encodeURIComponent(of)}/tokens`;
   const pages = usePages(path, {}, "offset", PAGE);
   const [created, setCreated] = useState(null);
   const [revoking, setRevoking] = useState(null);
-  useAllPages(pages, sort);
-  const rows = sortRows(pages.rows, figures.totals ?? {}, sort, ({ last_used_at: used }) => used);
   const changed = () => {
     pages.reload();
     onChanged();
@@ -71,9 +67,8 @@ export function Tokens({ of, route, user, params, mayChange, rules, onChanged = 
           This is ${created.name ? `“${created.name}”` : "the token"}. Treat it like a password: whoever has it calls in its user's name.
         <//>
       `}
-      ${route && html`<${FiguresBar} route=${route} user=${user} figures=${figures} unsorted="Sort by age" />`}
       <ul class="rows" aria-label="Tokens">
-        ${rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
+        ${pages.rows.map((token) => html`<${Row} key=${token.id} token=${token} figures=${figures} params=${params} onRevoke=${mayChange && (() => setRevoking(token))} />`)}
       </ul>
       <${End} pages=${pages}><p class="quiet">No tokens yet. Create one to sign in.</p><//>
     </div>

@@ -48,11 +48,9 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
   const pane = (close) =>
     html`<${UserPane} key=${chosen} of=${chosen} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${() => show()} onMyself=${onMyself} />`;
   return html`
-    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} />
-    <div class="toolbar flow">
-      <p role="status" class="quiet">${pages.count === null ? "" : plural(pages.count, "user")}</p>
+    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} count=${pages.count !== null && plural(pages.count, "user")}>
       ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
-    </div>
+    <//>
     <${List} view="users" label="Users" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
       <${End} pages=${pages} />
     <//>

@@ -6,7 +6,7 @@ import { href } from "../../frame/router.js";
 import { costOf, Facts, Status, UsageFigures, usageOf } from "../../parts/figures.js";
 import { Pane } from "../../parts/list.js";
 import { Pending } from "../../parts/states.js";
-import { CopyButton, Folded, Json } from "../../parts/texts.js";
+import { CopyButton, Json } from "../../parts/texts.js";
 import { useResource } from "../../server/resource.js";
 import { between, duration, serviceTier, short, time, tokensIn, UNKNOWN, usd, whole, words } from "../../text/format.js";
 import { breakOf, cacheLine, cureOf, lossOf } from "../../text/prompt_cache.js";
@@ -65,8 +65,8 @@ function Tries({ tries }) {
   `;
 }
 
-/** Prompt, thoughts, response and tool calls, in the order in which they are said. A long response is folded, unless `open`. */
-export function Said({ interception, open }) {
+/** Prompt, thoughts, response and tool calls, in the order in which they are said. */
+export function Said({ interception }) {
   const { user_prompts: prompts, model_thoughts: thoughts, response, tool_usages: tools } = interception;
   return html`
     ${prompts.map(
@@ -76,7 +76,7 @@ export function Said({ interception, open }) {
       ({ id, content, metadata }) =>
         html`<section class="said-by model" key=${id}><h3>${words(metadata.source ?? "thought")}<${Cut} metadata=${metadata} /></h3><${Text} text=${content} metadata=${metadata} /></section>`,
     )}
-    ${response && html`<section class="said-by response"><h3>Response<${Cut} metadata=${response.metadata} /></h3><${Text} text=${response.text} metadata=${response.metadata} as=${Folded} open=${open} /></section>`}
+    ${response && html`<section class="said-by response"><h3>Response<${Cut} metadata=${response.metadata} /></h3><${Text} text=${response.text} metadata=${response.metadata} as=${Long} /></section>`}
     ${tools.map(
       ({ id, tool, input, metadata, result }) =>
         html`<section class="said-by tool" key=${id}><h3>Tool call <code>${tool}</code><${Cut} metadata=${metadata} /><${Outcome} result=${result} /></h3><${Text} text=${input} metadata=${metadata} as=${Json} /></section>`,
@@ -107,15 +107,20 @@ function Outcome({ result }) {
   return html` <small class=${result.is_error ? "bad" : ""}>${outcomeOf(result)}</small>`;
 }
 
-function Text({ text, metadata, as = Plain, open }) {
+function Text({ text, metadata, as = Plain }) {
   if (metadata.withheld) return html`<p class="quiet">Not for your role.</p>`;
   if (metadata.removed) return html`<p class="quiet">Removed: its retention is over.</p>`;
   if (metadata.recording && !text) return html`<p class="quiet">Not recorded, as a policy says.</p>`;
-  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} open=${open} />`;
+  return html`<${metadata.recording === "hashed" ? Plain : as} text=${text} />`;
 }
 
 function Plain({ text }) {
   return html`<p class="text">${text}</p>`;
+}
+
+/** What may be long has a height of its own. */
+function Long({ text }) {
+  return html`<p class="text long" tabindex="0">${text}</p>`;
 }
 
 function Cut({ metadata }) {

@@ -1,54 +1,50 @@
 /** Every call that the user may see: a list on the left, the chosen one beside it. */
 
 import { html } from "htm/preact";
-import { Component, h } from "preact";
-import { useState } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { Filters, useSearch } from "../../bar/bar.js";
 import { valueOf, withTerm } from "../../bar/query.js";
-import { IN_DEMO } from "../../frame/demo.js";
 import { useOpenRow } from "../../frame/keys.js";
 import { go, href } from "../../frame/router.js";
 import { costOf, Status, usageOf, UsageShort } from "../../parts/figures.js";
 import { End } from "../../parts/list.js";
 import { Empty } from "../../parts/states.js";
 import { address } from "../../server/api.js";
-import { useLive } from "../../server/live.js";
-import { usePages } from "../../server/resource.js";
+import { usePages, useResource } from "../../server/resource.js";
 import { between, duration, plural, time, UNKNOWN, usd } from "../../text/format.js";
 import { problemOf } from "../../text/vocabulary.js";
 import { Detail, What } from "./detail.js";
 
 const PAGE = 50;
 const LINKS = ".rows a.row";
-const LIVE = { off: "", connecting: "Connecting …", live: "Live", lost: "Interrupted, trying again." };
+const LIVE_MS = 3000;
 
 export default function Interceptions({ route, user }) {
   const kept = href("interceptions", "", route.params).split("?")[1] ?? "";
   const sought = useSearch(route.params);
-  const [tail, setTail] = useState(false);
-  const pages = usePages("interceptions", { q: sought }, "after_id", PAGE);
-  // A search for what is in flight hears of no end: without the status it does, also of calls that are not listed.
-  const isOfRunning = valueOf(sought, "status") === "in_flight";
-  const merge = (row) => pages.merge(row, !(isOfRunning && row.ended_at));
-  const live = useLive(tail, isOfRunning ? withTerm(sought, "status", "") : sought, merge, pages.reload);
+  const [live, setLive] = useState(false);
+  const every = live ? LIVE_MS : 0;
+  const pages = usePages("interceptions", { q: sought }, "after_id", PAGE, { every });
+  // A search without a status finds what has ended.
+  const running = useResource(live && !valueOf(sought, "status") ? "interceptions" : null, { q: withTerm(sought, "status", "in_flight"), limit: PAGE }, { every });
+  const rows = live ? [...(running.data?.results ?? []).filter(({ id }) => !pages.rows.some((row) => row.id === id)), ...pages.rows] : pages.rows;
   const close = useOpenRow(LINKS, route.id, href("interceptions", "", route.params));
   return html`
     <${Filters} route=${route} user=${user} />
     <div class="toolbar flow">
       <p role="status" class="quiet">${countOf(pages, sought)}</p>
-      <p class="tail ${live.state}" role="status">${LIVE[live.state]} ${live.state === "lost" && live.reason}</p>
-      ${!IN_DEMO && html`<button type="button" aria-pressed=${tail} onClick=${() => setTail(!tail)}>Live tail</button>`}
+      <button type="button" aria-pressed=${live} onClick=${() => setLive(!live)}>Live</button>
       <${Export} q=${sought} />
     </div>
     <div class="split" data-open=${route.id ? "" : undefined}>
       <section class="list" aria-label="Calls">
         <${RowHead} />
         <ol class="rows">
-          ${pages.rows.map((row) => html`<${Row} key=${row.id} interception=${row} search=${kept} chosen=${row.id === route.id} />`)}
+          ${rows.map((row) => html`<${Row} key=${row.id} interception=${row} search=${kept} chosen=${row.id === route.id} />`)}
         </ol>
-        <${End} pages=${pages}><${Nothing} q=${sought} /><//>
+        <${End} pages=${pages}>${!rows.length && html`<${Nothing} q=${sought} />`}<//>
       </section>
-      ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${pages.rows.find(({ id }) => id === route.id)} onClose=${close} />`}
+      ${route.id && html`<${Detail} key=${route.id} id=${route.id} fresh=${rows.find(({ id }) => id === route.id)} onClose=${close} />`}
     </div>
   `;
 }
@@ -84,19 +80,6 @@ function Export({ q }) {
 
 const WHERE = { user_prompts: "prompt", tool_usages: "tool", model_thoughts: "thought", response: "response", error: "error" };
 
-/** A component that is not drawn again while its properties, compared one by one, stay the same. */
-function memo(inner) {
-  return class Memo extends Component {
-    shouldComponentUpdate(next) {
-      return Object.keys({ ...next, ...this.props }).some((key) => next[key] !== this.props[key]);
-    }
-
-    render(properties) {
-      return h(inner, properties);
-    }
-  };
-}
-
 /** What the columns are; a row says the same to whom cannot see it. */
 function RowHead() {
   return html`
@@ -108,7 +91,12 @@ function RowHead() {
   `;
 }
 
-const Row = memo(function Row({ interception, search, chosen }) {
+/** It is drawn again only where it changed: a list may be long. */
+function Row({ interception, search, chosen }) {
+  return useMemo(() => drawn(interception, search, chosen), [interception, search, chosen]);
+}
+
+function drawn(interception, search, chosen) {
   const { id, initiator, model, client, started_at: started, ended_at: ended } = interception;
   const problem = problemOf(interception);
   const places = interception.matches ?? [];
@@ -129,7 +117,7 @@ const Row = memo(function Row({ interception, search, chosen }) {
       </a>
     </li>
   `;
-});
+}
 
 /** Where a call says what was searched for. */
 function Place({ place: { field, before, text, after }, more }) {

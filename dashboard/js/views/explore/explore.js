@@ -6,13 +6,13 @@ import { Bar, chooser } from "../../bar/bar.js";
 import { withTerm } from "../../bar/query.js";
 import { asked, bucketOf, bucketsOf, chosenRange, lengthOf, rangeParams, rangeText, timesBetween, timesOf } from "../../bar/range.js";
 import { Chart } from "../../charts/chart.js";
-import { changeOf, chartRows, compared, dimensionName, exactUsd, numberOf, pageOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../charts/statistics.js";
+import { changeOf, chartRows, compared, dimensionName, numberOf, pageOf, searchOfGroup, SUBJECTS, tagDimension, termOf, valueName } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { go, href } from "../../frame/router.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { address } from "../../server/api.js";
 import { useKept, useResource } from "../../server/resource.js";
-import { duration, lateBy, percent, plural, short, UNKNOWN, whole } from "../../text/format.js";
+import { duration, lateBy, percent, plural, short, UNKNOWN, usd, whole } from "../../text/format.js";
 import { dimensionsOf } from "../../text/vocabulary.js";
 import { Speed } from "./speed.js";
 
@@ -21,7 +21,7 @@ const USUAL = "7d";
 const MAX_GROUPS = 1000;
 const IN_CHART = 7;
 const AMOUNTS = {
-  cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: exactUsd, nothing: "No call has a known price." },
+  cost: { title: "Cost", pick: ({ cost_usd: cost }) => cost, format: usd, nothing: "No call has a known price." },
   calls: { title: "Calls", pick: numberOf, format: short, nothing: "No calls." },
   tokens: { title: "Tokens", pick: ({ tokens }) => tokens, format: short, nothing: "No tokens were reported." },
   failed: { title: "Failed calls", pick: ({ failed }) => failed, format: short, nothing: "No call failed." },
@@ -216,11 +216,11 @@ function Figures({ of, total, previous, whole: all, q, callsOf }) {
     <td class="number">${link(whole(numberOf(total)), q)}</td>
     <td class="number">${failed ? link(`${whole(failed)} (${percent(failed, interceptions)})`, q === null ? null : withTerm(q, "status", "failed")) : "0"}</td>
     <td class="number">${whole(tokens)}</td>
-    <td class="number">${link(exactUsd(total.cost_usd), q)}</td>
+    <td class="number">${link(usd(total.cost_usd), q)}</td>
     ${change}
-    <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${exactUsd(cache.saved_usd)}, lost ${exactUsd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
+    <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${usd(cache.saved_usd)}, lost ${usd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
     ${of === "calls" && html`<td class="number">${duration(total.duration_ms?.p95)}</td>`}
-    ${total.priced_as_usd !== undefined && html`<td class="number">${exactUsd(total.priced_as_usd)}</td>`}
+    ${total.priced_as_usd !== undefined && html`<td class="number">${usd(total.priced_as_usd)}</td>`}
   `;
 }
 
@@ -229,7 +229,7 @@ function Missing({ total, late }) {
   const { cache, unpriced, no_usage: none, interceptions } = total;
   if (!cache) return null;
   const parts = [
-    cache.saved_usd !== null && `The prompt cache saved ${exactUsd(cache.saved_usd)} and lost ${exactUsd(cache.lost_usd)}.`,
+    cache.saved_usd !== null && `The prompt cache saved ${usd(cache.saved_usd)} and lost ${usd(cache.lost_usd)}.`,
     unpriced > 0 && `${percent(unpriced, interceptions)} of calls have no known price.`,
     none > 0 && `${percent(none, interceptions)} of calls report no tokens.`,
     late > 0 && `Calls of the last ${duration(late)} are still to be counted.`,

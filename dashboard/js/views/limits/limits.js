@@ -59,17 +59,16 @@ function Now({ user, chosen, range }) {
   const { data, error, reload } = useResource("limits", {}, { every: EVERY_MS });
   const tokens = useTokens(data?.limits, user);
   const refused = useResource("stats", { ...asked(chosen), of: "refusals", group_by: "rule", bucket: "all", limit: 1000 }, { every: REFUSED_EVERY_MS });
-  const numbers = refused.data && Object.fromEntries(refused.data.groups.map(({ group, total }) => [group.rule, total.refusals]));
   if (!data || !(refused.data || refused.error)) return html`<${Pending} error=${error} retry=${reload} />`;
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
-    <p class="quiet range-text">${refused.data ? `Refused calls: ${rangeText(timesOf(refused.data), chosen.tz)}, ${chosen.tz}` : ""}</p>
-    <p class="quiet">
+    <p class="quiet range-text">
       ${SCOPES[data.scope]}, at ${time(data.at)}. <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
-    <div class="cards">${data.limits.map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} since=${data.refused_since} inRange=${numbers && (numbers[limit.name] ?? 0)} range=${range} />`)}</div>
-    <${RefusedInRange} refused=${refused} range=${range} />
+    <div class="cards">${data.limits.filter(isShown).map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} />`)}</div>
+    <${NotSet} limits=${data.limits.filter((limit) => !limit.limit)} />
+    <${RefusedInRange} refused=${refused} tz=${chosen.tz} range=${range} />
     <${Holders} holding=${data.holding} holders=${data.holders} />
     ${refused.data && html`<${WhatIf} from=${refused.data.from} to=${refused.data.to} tz=${chosen.tz} />`}
   `;
@@ -88,8 +87,19 @@ function User({ username }) {
   return html`<a href=${name ? href(group, name) : href("usage", username)}>${username}</a>`;
 }
 
-function Limit({ limit, tokens, since, inRange, range }) {
-  const { name, setting, limit: most, keys, refused, window_seconds: window, period } = limit;
+/** Whether a limit is set, or somebody uses what it would count. */
+function isShown({ limit, keys, used }) {
+  return limit > 0 || used > 0 || keys?.length > 0;
+}
+
+/** The settings of limits that do not hold. */
+function NotSet({ limits }) {
+  if (!limits.length) return null;
+  return html`<p class="quiet">Of the settings of this server no limit is set by ${limits.map(({ setting }, number) => html`${number > 0 && ", "}<code>${setting}</code>`)}.</p>`;
+}
+
+function Limit({ limit, tokens }) {
+  const { name, limit: most, keys, window_seconds: window, period } = limit;
   const format = period ? usd : whole;
   const [title, about] = TITLES[name];
   const rows = keys ?? [{ key: "all", username: "All requests", ...limit }];
@@ -97,8 +107,7 @@ function Limit({ limit, tokens, since, inRange, range }) {
     <section class="card limit stack">
       <h2>${title}</h2>
       <p class="quiet">
-        ${most ? `At most ${format(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}.` : html`No limit is set: <code>${setting}</code> is 0.`}
-        ${" "}${about}
+        ${most > 0 && `At most ${format(most)}${window ? ` in ${whole(window)} s` : ""}${period ? ` a ${period}` : ""}. `}${about}
       </p>
       <ul class="gauges stack">
         ${rows.map(
@@ -112,8 +121,6 @@ function Limit({ limit, tokens, since, inRange, range }) {
         )}
       </ul>
       ${!rows.length && html`<p class="quiet">Not in use.</p>`}
-      ${inRange > 0 && html`<p><a class="bad" href=${refusedBy(name, range)}>${plural(inRange, "request")} refused in this time</a></p>`}
-      <p class=${refused ? "bad" : "quiet"}>${refused ? `${plural(refused, "request")} refused` : "Nothing refused"} <span class="quiet">since ${time(since)}</span></p>
     </section>
   `;
 }
@@ -145,23 +152,17 @@ function Holder({ holder: { since, username, provider, route, model, interceptio
   `;
 }
 
-/** The list of those that a rule refused. `range` is what says the range in an address. */
-function refusedBy(rule, range) {
-  return href("refusals", "", { q: searchFor({ rule }), ...range });
-}
-
-/** `refused` is the response of `/stats` about refusals by rule, as `useResource` has it. */
-function RefusedInRange({ refused, range }) {
+/** `refused` is the response of `/stats` about refusals by rule, as `useResource` has it. `range` is what says the range in an address. */
+function RefusedInRange({ refused, tz, range }) {
   const { data, error, reload } = refused;
   return html`
     <section class="card apart refused-in-range">
       <h2>Refused in this time</h2>
       ${error && html`<${Failure} error=${error} retry=${reload} />`}
-      ${!data && !error && html`<p class="quiet">…</p>`}
-      ${data && html`<p class=${data.total.refusals ? "bad" : "quiet"}>${data.total.refusals ? `${plural(data.total.refusals, "request")} refused` : "Nothing was refused."}</p>`}
+      ${data && html`<p class="quiet">${data.total.refusals ? plural(data.total.refusals, "request") : "Nothing was refused"}, ${rangeText(timesOf(data), tz)}, ${tz}.</p>`}
       ${data?.groups.length > 0 &&
       html`
-        <${RefusedRules} rules=${data.groups.map(({ group, total }) => ({ rule: group.rule, count: total.refusals }))} hrefOf=${(rule) => refusedBy(rule, range)} />
+        <${RefusedRules} rules=${data.groups.map(({ group, total }) => ({ rule: group.rule, count: total.refusals }))} hrefOf=${(rule) => href("refusals", "", { q: searchFor({ rule }), ...range })} />
         <p><a href=${href("explore", "", { of: "refusals", by: "user,rule", ...range })}>Whose calls these were</a></p>
       `}
     </section>

@@ -3,7 +3,7 @@
 import { itemsOf } from "../../text/format.js";
 
 /** The number in a text, else the text: the server reports the error. */
-function numberOr(text) {
+export function numberOr(text) {
   const number = Number(text);
   return text.trim() !== "" && Number.isFinite(number) ? number : text.trim();
 }

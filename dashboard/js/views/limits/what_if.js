@@ -1,103 +1,69 @@
 /** What other limits would have refused of the calls of a range. */
 
 import { html } from "htm/preact";
-import { useEffect, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { rangeText, timesOf } from "../../bar/range.js";
 import { href } from "../../frame/router.js";
 import { Table } from "../../parts/figures.js";
-import { Field } from "../../parts/forms.js";
+import { submitting, useFields } from "../../parts/forms.js";
 import { Failure } from "../../parts/states.js";
 import { address, requestWithProgress } from "../../server/api.js";
+import { useChange } from "../../server/resource.js";
 import { duration, plural, time, UNKNOWN, whole } from "../../text/format.js";
+import { numberOr } from "./policy_form.js";
 
-const SETTLED_MS = 400;
 const PARTS = { each_member: "of each user", together: "of all together" };
 const KINDS = { concurrency: "requests at a time", rate: "requests a minute", tokens: "tokens a minute", budget: "dollars a day" };
-/** Where a slider leads: each step about a third more. 0 is off. */
-const STEPS = [0, 1, 2, 3, 5, 7, 10, 15, 20, 30, 50, 70, 100, 150, 200, 300, 500, 700, 1000];
-const SLIDERS = [
-  { id: "concurrency", label: "Requests at a time, each user", unit: 1 },
-  { id: "rate", label: "Requests a minute, each user", unit: 1 },
-  { id: "tokens", label: "Tokens a minute, each user", unit: 1000 },
-  { id: "budget", label: "Dollars a day, each user", unit: 1 },
+const NUMBER = { inputmode: "decimal", placeholder: "no limit", read: numberOr };
+/** Patterns with spaces or commas between them. */
+const MODELS = { autocapitalize: "off", read: (text) => text.split(/[\s,]+/).filter(Boolean) };
+const FIELDS = [
+  { name: "concurrency", label: "Requests at a time, each user", ...NUMBER },
+  { name: "rate", label: "Requests a minute, each user", ...NUMBER },
+  { name: "tokens", label: "Tokens a minute, each user", ...NUMBER },
+  { name: "budget", label: "Dollars a day, each user", ...NUMBER },
+  { name: "allow", label: "Only these models", placeholder: "claude-*, gpt-5*", ...MODELS },
+  { name: "deny", label: "Not these models", ...MODELS },
+  { name: "q", label: "Of calls that match", placeholder: "tag:project=apollo", autocapitalize: "off" },
 ];
 
-/** Of calls between two times of the API, told in the zone `tz`. */
-export function WhatIf({ from, to, tz }) {
-  const [chosen, setChosen] = useState({});
-  const [{ allowed, denied, q }, setTyped] = useState({ allowed: "", denied: "", q: "" });
-  const [{ result, share, error }, setState] = useState({});
-  const limits = proposed(chosen);
-  const models = modelsOf(allowed, denied);
-  const body = { from, to, ...(q && { q }), ...(Object.keys(limits).length && { limits: { each_member: limits } }), ...(models && { models }) };
-  const key = body.limits || models ? JSON.stringify(body) : "";
-  const typed = (change) => setTyped((before) => ({ ...before, ...change }));
-  useEffect(() => {
-    setState({});
-    if (!key) return undefined;
-    const aborter = new AbortController();
-    const timer = setTimeout(() => {
-      const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: key, signal: aborter.signal };
-      requestWithProgress(address("limits/what-if"), options, ({ share: at }) => setState({ share: at })).then(
-        (found) => setState({ result: found }),
-        (failure) => failure.name !== "AbortError" && setState({ error: failure }),
-      );
-    }, SETTLED_MS);
-    return () => {
-      clearTimeout(timer);
-      aborter.abort();
-    };
-  }, [key]);
-  return html`
-    <section class="card apart what-if">
-      <h2>What if</h2>
-      <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits would have refused. Nothing is changed.</p>
-      <div class="sliders">
-        ${SLIDERS.map(({ id, label, unit }) => {
-          const step = chosen[id] ?? 0;
-          const value = STEPS[step] * unit;
-          return html`
-            <label class="stack" key=${id}>
-              <span>${label}: <b>${value ? whole(value) : "off"}</b></span>
-              <input type="range" min="0" max=${STEPS.length - 1} value=${step} aria-valuetext=${value ? whole(value) : "off"} onInput=${(event) => setChosen({ ...chosen, [id]: Number(event.target.value) })} />
-            </label>
-          `;
-        })}
-      </div>
-      <div class="sliders">
-        <${Typed} label="Only these models" hint="Such as claude-*, with commas between; others would be refused." onDone=${(text) => typed({ allowed: text })} />
-        <${Typed} label="Not these models" onDone=${(text) => typed({ denied: text })} />
-        <${Typed} label="Of calls that match" hint="A search, such as tag:project=apollo; words too." onDone=${(text) => typed({ q: text.trim() })} />
-      </div>
-      ${share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
-      ${error && html`<${Failure} error=${error} />`}
-      ${result && html`<${Result} result=${result} />`}
-    </section>
-  `;
-}
-
-function proposed(chosen) {
-  const value = ({ id, unit }) => STEPS[chosen[id] ?? 0] * unit;
-  const [concurrency, rate, tokens, budget] = SLIDERS.map(value);
-  return {
+/** What is asked with what was given; null where that proposes nothing. */
+function proposalOf({ concurrency, rate, tokens, budget, allow, deny, q }) {
+  const each = {
     ...(concurrency && { concurrency }),
     ...(rate && { rate: { requests: rate, window: "1m" } }),
     ...(tokens && { tokens: { count: tokens, window: "1m" } }),
     ...(budget && { budget: { usd: budget, period: "day" } }),
   };
+  const limits = Object.keys(each).length ? { limits: { each_member: each } } : {};
+  const models = allow || deny ? { models: { allow, deny } } : {};
+  return limits.limits || models.models ? { ...limits, ...models, q } : null;
 }
 
-/** The `models` of a proposal, patterns with spaces or commas between them; undefined where nothing is typed. */
-function modelsOf(allowed, denied) {
-  const [allow, deny] = [allowed, denied].map((text) => text.split(/[\s,]+/).filter(Boolean));
-  const models = { ...(allow.length && { allow }), ...(deny.length && { deny }) };
-  return Object.keys(models).length ? models : undefined;
-}
-
-/** A text that counts once it is done, with Enter or by going on: a half of it would be another search. */
-function Typed({ onDone, ...field }) {
-  const [text, setText] = useState("");
-  return html`<${Field} ...${field} value=${text} onText=${setText} onChange=${({ target }) => onDone(target.value)} autocapitalize="off" />`;
+/** Of calls between two times of the API, told in the zone `tz`. */
+export function WhatIf({ from, to, tz }) {
+  const { drawn, given } = useFields(FIELDS);
+  const { busy, error, run } = useChange();
+  const [{ result, share }, setState] = useState({});
+  const proposal = proposalOf(given);
+  const ask = async () => {
+    const options = { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ from, to, ...proposal }) };
+    setState({});
+    setState({ result: await requestWithProgress(address("limits/what-if"), options, (progress) => setState(progress)) });
+  };
+  return html`
+    <section class="card apart what-if">
+      <h2>What if</h2>
+      <p class="quiet">Which calls of ${rangeText(timesOf({ from, to }), tz)} other limits would have refused. Nothing is changed.</p>
+      <form class="form across stack" onSubmit=${submitting(() => run(ask))}>
+        ${drawn}
+        <button type="submit" disabled=${busy || !proposal}>Work it out</button>
+      </form>
+      ${busy && share !== undefined && html`<p><progress value=${share} aria-label="Calls looked at"></progress></p>`}
+      ${error && html`<${Failure} error=${error} />`}
+      ${result && html`<${Result} result=${result} />`}
+    </section>
+  `;
 }
 
 /** A limit or a rule, in words. */

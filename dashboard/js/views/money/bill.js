@@ -2,14 +2,13 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { exactUsd } from "../../charts/statistics.js";
 import { go, href } from "../../frame/router.js";
 import { Table } from "../../parts/figures.js";
 import { submitting, useFields } from "../../parts/forms.js";
 import { Failure, Loading } from "../../parts/states.js";
 import { send, sendForFile } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
-import { plural, whole } from "../../text/format.js";
+import { plural, usd, whole } from "../../text/format.js";
 
 const PATH = "spend/reconciliation";
 const PROVIDERS = [
@@ -94,7 +93,7 @@ function Row({ row: { day, model, recorded, reported, difference, verdict, reaso
     <tr>
       <td>${day}</td><td>${model}</td>
       <td class="number">${tokens(recorded)}</td><td class="number">${tokens(reported)}</td><td class="number">${signed(difference.tokens, whole)}</td>
-      <td class="number">${exactUsd(recorded.cost_usd)}</td><td class="number">${exactUsd(reported.cost_usd)}</td><td class="number">${signed(difference.cost_usd, exactUsd, EXACT)}</td>
+      <td class="number">${usd(recorded.cost_usd)}</td><td class="number">${usd(reported.cost_usd)}</td><td class="number">${signed(difference.cost_usd, usd, EXACT)}</td>
       <td><span class=${differs ? "bad" : "quiet"}>${verdict}</span></td><td class="reason">${reason}</td>
     </tr>
   `;

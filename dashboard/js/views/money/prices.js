@@ -2,13 +2,12 @@
 
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
-import { exactUsd } from "../../charts/statistics.js";
 import { Table, Track } from "../../parts/figures.js";
 import { Confirm, LineForm, NewOne } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, useResource, useVersioned } from "../../server/resource.js";
-import { percent, plural, time, whole } from "../../text/format.js";
+import { percent, plural, time, usd, whole } from "../../text/format.js";
 
 const PRICES = "prices";
 const MONEY = { inputmode: "decimal" };
@@ -151,7 +150,7 @@ function Job({ job, isOwner, onChanged }) {
     <li class="token">
       <b>${range} <span class="role">${state}</span></b>
       <span class="quiet">
-        requested ${time(at)}; ${total !== null ? `${whole(done)} of ${plural(total, "call")}` : state === "waiting" ? "not counted yet" : plural(done, "call")}${open && total > 0 && ` (${percent(done, total)})`}, ${whole(changed)} with another cost${skipped > 0 && `, ${whole(skipped)} left as they are`}; ${exactUsd(Number(before))} before, ${exactUsd(Number(after))} now${why && html`. <span class="bad">${why}</span>`}
+        requested ${time(at)}; ${total !== null ? `${whole(done)} of ${plural(total, "call")}` : state === "waiting" ? "not counted yet" : plural(done, "call")}${open && total > 0 && ` (${percent(done, total)})`}, ${whole(changed)} with another cost${skipped > 0 && `, ${whole(skipped)} left as they are`}; ${usd(Number(before))} before, ${usd(Number(after))} now${why && html`. <span class="bad">${why}</span>`}
       </span>
       ${open && isOwner && html`<button type="button" class="danger" disabled=${busy} aria-label=${`Cancel pricing ${range} again`} onClick=${cancel}>Cancel</button>`}
       ${open && (total !== null || state === "waiting") && html`<${Track} label=${`Progress of ${range}`} value=${done} max=${total || 1} />`}

@@ -11,9 +11,9 @@ import { go, href } from "../../frame/router.js";
 import { Segmented, Table } from "../../parts/figures.js";
 import { Empty, StatsState } from "../../parts/states.js";
 import { useKept, useResource } from "../../server/resource.js";
-import { duration, lateBy, percent, short, tokensIn, usd, whole } from "../../text/format.js";
+import { duration, lateBy, percent, plural, short, tokensIn, usd, whole } from "../../text/format.js";
 import { ERRORS, unusual } from "../../text/unusual.js";
-import { endTitle, reasonOf, titleOf, why } from "../../text/vocabulary.js";
+import { endTitle, why } from "../../text/vocabulary.js";
 import { Tiles } from "./tiles.js";
 
 const EVERY_MS = 15_000;
@@ -62,7 +62,7 @@ export default function Overview({ route, user }) {
   const query = { ...asked(chosen), tz, bucket, q };
   const all = useResource("stats", { ...query, compare: compares ? "previous" : "" }, { every, withProgress: Boolean(q) });
   const split = useResource("stats", { ...query, group_by: params.by || "model", limit: MAX_GROUPS }, { every, withProgress: Boolean(q) });
-  const refused = useResource(isOfUsers(q) ? "stats" : null, { ...query, of: "refusals", group_by: "rule", limit: 100 }, { every });
+  const refused = useResource(isOfUsers(q) ? "stats" : null, { ...query, of: "refusals", bucket: "all" }, { every });
   const loaded = all.data && split.data;
   const failure = all.error ?? split.error;
   const progress = all.progress ?? split.progress;
@@ -118,7 +118,7 @@ function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, 
         ${isFiltered ? html`<p>Choose another range, or take a filter away.</p>` : html`<p>Choose a longer range, or <a href=${href("connect")}>connect a client</a> and make the first call.</p>`}
         ${isOwner && !isFiltered && html`<p>To look around first, <a href=${href("demo")}>fill in a demo company</a>: two months of calls, beside your own.</p>`}
       <//>
-      ${refusals?.total.refusals > 0 && html`<section class="card"><${Refused} refusals=${refusals} drill=${drillRefused} /></section>`}
+      ${refusals?.total.refusals > 0 && html`<section class="card"><${Refused} total=${refusals.total.refusals} drill=${drillRefused} /></section>`}
     `;
   }
   const late = lateBy(all.counted_until);
@@ -196,7 +196,7 @@ function Group({ name, link, total, most }) {
   `;
 }
 
-/** `refusals` are the statistics of refused calls by rule, undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
+/** `refusals` are the statistics of refused calls, undefined where they are not known; `drill` and `drillRefused` make addresses of the calls, and of the refused calls, that terms find in this range. */
 function Failures({ figures, refusals, drill, drillRefused }) {
   const reasons = Object.entries(figures.failures)
     .filter(([, count]) => count > 0)
@@ -220,30 +220,12 @@ function Failures({ figures, refusals, drill, drillRefused }) {
             <p><a href=${drill({ status: "failed" })}>Show them</a></p>
           `
         : html`<p class="quiet">None did.</p>`}
-      ${refusals && html`<${Refused} refusals=${refusals} drill=${drillRefused} />`}
+      ${refusals && html`<${Refused} total=${refusals.total.refusals} drill=${drillRefused} />`}
     </section>
   `;
 }
 
 /** Calls that the bridge refused in the same range: they are no interceptions, so no figure above has them. */
-export function Refused({ refusals, drill }) {
-  const { refusals: total } = refusals.total;
-  return html`
-    <h2>Refused by the bridge</h2>
-    ${total
-      ? html`
-          <ul class="reasons">
-            ${refusals.groups.map(
-              ({ group: { rule }, total: { refusals: count } }) => html`
-                <li key=${rule}>
-                  <a href=${drill({ rule })}>${titleOf(rule)}</a><b>${whole(count)}</b><span class="quiet">${percent(count, total)}</span>
-                  <small class="quiet">${reasonOf(rule)}</small>
-                </li>
-              `,
-            )}
-          </ul>
-          <p><a href=${drill({})}>Show them</a></p>
-        `
-      : html`<p class="quiet">None were.</p>`}
-  `;
+function Refused({ total, drill }) {
+  return html`<p>${total > 0 ? html`<a href=${drill({})}>${plural(total, "call")}</a> besides` : "None besides"} ${total === 1 ? "was" : "were"} refused by the bridge.</p>`;
 }

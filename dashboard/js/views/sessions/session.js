@@ -11,14 +11,13 @@ import { useResource } from "../../server/resource.js";
 import { between, duration, plural, time, usd, whole } from "../../text/format.js";
 import { cacheLine, lossOf } from "../../text/prompt_cache.js";
 import { CacheBreak, Said, What } from "../calls/detail.js";
-import { agentName, axisOf, isFound, retriesOf, tryOf } from "./story.js";
+import { agentName, axisOf, retriesOf, tryOf } from "./story.js";
 
 const PAGE = 10;
 
 export function Session({ id }) {
   const path = `sessions/${encodeURIComponent(id)}`;
   const [state, setState] = useState({ session: null, threads: [], more: false, error: null, loading: true });
-  const [search, setSearch] = useState("");
   const [chosen, setChosen] = useState("");
   const { data: timeline } = useResource(state.session && `${path}/timeline`);
   const load = async (after, threads) => {
@@ -35,18 +34,15 @@ export function Session({ id }) {
     load(undefined, []);
   }, []);
   const { session, threads, error } = state;
-  const sought = search.trim() || chosen;
-  // The match may be in a thread that is not loaded yet.
-  const isMissing = chosen ? !threads.some(({ interceptions }) => interceptions.some((step) => step.id === chosen)) : Boolean(sought);
+  // It may be in a thread that is not loaded yet.
+  const isMissing = Boolean(chosen) && !threads.some(({ interceptions }) => interceptions.some((step) => step.id === chosen));
   useEffect(() => {
-    if (sought && isMissing && state.more && !state.loading && !error) again();
-  }, [sought, isMissing, state.more, state.loading]);
+    if (isMissing && state.more && !state.loading && !error) again();
+  }, [isMissing, state.more, state.loading]);
   useEffect(() => {
     if (chosen && !isMissing) document.getElementById(`step-${chosen}`)?.scrollIntoView({ block: "center" });
   }, [chosen, isMissing]);
-  const loops = new Map((timeline?.loops ?? []).flatMap((loop) => loop.interception_ids.map((step) => [step, loop])));
-  const steps = threads.flatMap(({ interceptions }) => interceptions);
-  const found = steps.filter((step) => isFound(step, search)).length;
+  const loops = new Map((timeline?.loops ?? []).map((loop) => [loop.interception_ids[0], loop]));
   return html`
     <nav class="back" aria-label="Sessions">
       <a href=${href("sessions")}>← Sessions</a>
@@ -54,12 +50,7 @@ export function Session({ id }) {
       ${timeline?.later_session_id && html`<a href=${href("sessions", timeline.later_session_id)}>Later</a>`}
     </nav>
     ${session && html`<${Head} session=${session} timeline=${timeline} onChoose=${setChosen} />`}
-    ${session &&
-    html`<div class="toolbar flow">
-      <input type="search" aria-label="Search in this session" placeholder="Search in this session" value=${search} onInput=${(event) => setSearch(event.target.value)} />
-      <p role="status" class="quiet">${search.trim() ? `${whole(found)} of ${plural(steps.length, "step")} found` : ""}</p>
-    </div>`}
-    ${threads.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} search=${search} chosen=${chosen} loops=${loops} />`)}
+    ${threads.map((thread) => html`<${Thread} key=${thread.id} thread=${thread} chosen=${chosen} loops=${loops} />`)}
     <div class="end">
       ${error && (error.status === 404 ? html`<${Missing} />` : html`<${Failure} error=${error} retry=${again} />`)}
       ${state.loading && html`<${Loading} />`}
@@ -102,14 +93,12 @@ function Tools({ tools }) {
   `;
 }
 
-function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, search, chosen, loops }) {
-  const shown = interceptions.filter((step) => isFound(step, search));
-  if (!shown.length) return null;
+function Thread({ thread: { started_at: started, last_active_at: last, interceptions, more_interceptions: more }, chosen, loops }) {
   return html`
     <section class="thread stack">
       <h3>${time(started)} <span class="quiet">${duration(between(started, last))}, ${plural(interceptions.length, "step")}${more ? " and more" : ""}</span></h3>
       <ol class="steps">
-        ${shown.map((step) => html`<${Step} key=${step.id} interception=${step} open=${Boolean(search.trim()) || step.id === chosen} loop=${loops.get(step.id)} />`)}
+        ${interceptions.map((step) => html`<${Step} key=${step.id} interception=${step} open=${step.id === chosen} loop=${loops.get(step.id)} />`)}
       </ol>
     </section>
   `;
@@ -125,12 +114,12 @@ function Step({ interception, open, loop }) {
           <${Status} interception=${interception} brief />
           <span class="what"><${What} interception=${interception} /></span>
           ${tryOf(interception) && html`<span class="badge">${tryOf(interception)}</span>`}
-          ${loop && html`<span class="badge">again and again: ${loop.tool}</span>`}
+          ${loop && html`<span class="badge">${loop.tool}: ${plural(loop.times, "time")} the same</span>`}
           ${cache?.broke && html`<span class="badge">${lossOf(cache) || "cache broke"}</span>`}
           <span class="quiet">${usd(costOf(interception))} · ${duration(between(started, ended))}</span>
         </summary>
         <p class="quiet"><a href=${href("interceptions", id)}>${time(started)}</a> · ${model} · <${UsageShort} usage=${usageOf(interception)} /></p>
-        <${Said} interception=${interception} open=${open} />
+        <${Said} interception=${interception} />
       </details>
       ${error && html`<p class="text bad">${error.message}</p>`}
       ${cache?.broke && html`<${CacheBreak} cache=${cache} />`}

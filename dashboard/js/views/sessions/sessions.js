@@ -1,7 +1,7 @@
 /** Work that belongs together: what one client did in one go. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useState } from "preact/hooks";
 import { Choice, chooser, Filters, useSearch } from "../../bar/bar.js";
 import { listKeys, useKeys } from "../../frame/keys.js";
 import { href } from "../../frame/router.js";
@@ -38,15 +38,8 @@ function SessionList({ route, user }) {
   const { order = "" } = route.params;
   const sought = useSearch(route.params);
   const query = { q: sought, order_by: order || undefined };
-  const pages = usePages("sessions", query, "after_session_id", PAGE);
   const [live, setLive] = useState(false);
-  const latest = useRef();
-  latest.current = pages;
-  useEffect(() => {
-    if (!live) return undefined;
-    const timer = setInterval(() => document.hidden || latest.current.loading || latest.current.reload(), LIVE_MS);
-    return () => clearInterval(timer);
-  }, [live]);
+  const pages = usePages("sessions", query, "after_session_id", PAGE, { every: live ? LIVE_MS : 0 });
   const show = chooser(route);
   useKeys(listKeys(LINKS));
   return html`

@@ -105,19 +105,3 @@ export function tryOf({ attempt, attempts }) {
 export function retriesOf({ calls, amplification }) {
   return calls ? `${plural(calls, "retry")}, ${amplification} calls for each` : "";
 }
-
-/** Whether every word of a search is in what was said in a call: prompts, thoughts, response, tools and their inputs, the error. */
-export function isFound(call, search) {
-  const words = search.toLowerCase().split(/\s+/).filter(Boolean);
-  if (!words.length) return true;
-  const said = [
-    ...call.user_prompts.map(({ prompt }) => prompt),
-    ...call.model_thoughts.map(({ content }) => content),
-    ...call.tool_usages.flatMap(({ tool, input }) => [tool, input]),
-    call.response?.text ?? "",
-    call.error?.message ?? "",
-    call.model,
-  ];
-  const text = said.join("\n").toLowerCase();
-  return words.every((word) => text.includes(word));
-}

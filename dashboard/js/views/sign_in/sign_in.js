@@ -41,7 +41,7 @@ export function SignIn({ refusal, onSignedIn }) {
       <h1>AI Bridge</h1>
       ${failure && html`<${Failure} error=${failure} />`}
       ${ways?.openid && html`<a class="primary" href=${begin(ways.openid)}>Sign in with ${ways.openid.name}</a>`}
-      ${ways?.openid && ways.token && html`<p class="or quiet"><span>or</span></p>`}
+      ${ways?.openid && ways.token && html`<p class="quiet">or</p>`}
       ${ways?.token && html`<${TokenForm} busy=${busy} focus=${!ways.openid} onToken=${(token) => run(() => signIn({ token }).then(onSignedIn))} />`}
     </main>
   `;

@@ -94,32 +94,19 @@ def test_scrolling_down_brings_page_after_page_to_the_end(page, busy):
     assert sorted(prompts(page)) == sorted(["Hello", *(f"Prompt {number}" for number in range(100))])
 
 
-def test_the_live_tail_shows_a_call_while_it_is_made_until_it_is_turned_off(page, site, held):
+def test_a_live_list_shows_a_call_while_it_is_made_and_how_it_ended(page, site, held):
     _, token = site.user()
-    page.open("nowhere", token)
-    page.find(".empty h2", "There is no such view")
-    shown = []
-    for search, prompt in (("?q=status:in_flight", "Who is there?"), ("?q=model:held", "Are you there?")):
-        page.go("nowhere")
-        page.go(f"interceptions{search}")
-        page.find("a.row" if shown else "main.interceptions .empty")
-        page.click("button", "Live tail")
-        page.find(".tail", "Live")
-        site.call(token, "One that is over at once")
-        held.hold()
-        with ThreadPoolExecutor(1) as pool:
-            call = pool.submit(site.ask, token, held.name, prompt)
-            page.shows("a.row .state", ["● in flight", *["✓ completed"] * len(shown)])
-            held.let_go()
-            page.shows("a.row .state", ["✓ completed", *["✓ completed"] * len(shown)])
-            call.result()
-        shown.insert(0, prompt)
-        assert prompts(page) == shown
-    page.click("button", "Live tail")
-    page.gone(".tail.live")
-    site.call(token, "And now?")
-    site.recorded(token, 5)
-    assert prompts(page) == shown
+    page.open("interceptions?q=model:held", token)
+    page.find("main.interceptions .empty")
+    page.click("button", "Live")
+    held.hold()
+    with ThreadPoolExecutor(1) as pool:
+        call = pool.submit(site.ask, token, held.name, "Who is there?")
+        page.shows("a.row .state", ["● in flight"])
+        held.let_go()
+        page.shows("a.row .state", ["✓ completed"])
+        call.result()
+    assert prompts(page) == ["Who is there?"]
 
 
 def test_the_detail_has_all_of_a_call_and_leads_to_the_others_of_its_websocket(page, site):

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { agentName, argumentOf, axisOf, isFound, outcomeOf, retriesOf, tryOf } from "../../../../dashboard/js/views/sessions/story.js";
+import { agentName, argumentOf, axisOf, outcomeOf, retriesOf, tryOf } from "../../../../dashboard/js/views/sessions/story.js";
 
 const at = (seconds) => new Date(Date.UTC(2026, 2, 1, 12) + seconds * 1000).toISOString();
 const call = (start, end, more = {}) => ({
@@ -59,14 +59,4 @@ test("a tool call is said by its command or its file, else by its first text, on
     ["[1]", ""],
     ["", ""],
   ]) assert.equal(argumentOf({ input }), expected, input);
-});
-
-test("a search finds steps by all that was said in them", () => {
-  const step = {
-    model: "m", user_prompts: [{ prompt: "Fix IT" }], model_thoughts: [{ content: "hm" }], tool_usages: [{ tool: "Bash", input: "pytest" }],
-    error: { message: "overloaded" }, response: { text: "Done, in main.py" },
-  };
-  for (const search of ["", "fix", "bash pytest", "HM", "overloaded", "done main.py", " it  m "]) assert.ok(isFound(step, search), search);
-  assert.ok(!isFound(step, "fix something"));
-  assert.ok(isFound({ ...step, error: null, response: null }, "fix"));
 });
