@@ -80,7 +80,7 @@ class DemoDatabase:
         parts = bridge.database, overload.limits, bridge.policies, bridge.identities, overload.authority
         await RestoredBudgets(*parts, zone=zone, now=now).restore()
         name = company().auditor.partition(" ")[0].lower()
-        auditor, _ = await bridge.identities.existing(f"{name}@{DOMAIN}")
+        auditor = await bridge.identities.existing(f"{name}@{DOMAIN}")
         return bridge, Identity(user=auditor)
 
     def make(self, real: Bridge) -> Bridge:

@@ -192,8 +192,7 @@ async def find_user(bridge: Bridge, name: str, caller: User) -> User:
     """
     if caller.is_service and name == caller.username:
         return caller
-    user, _ = await bridge.identities.existing(name)
-    return user
+    return await bridge.identities.existing(name)
 
 
 def book_of(bridge: Bridge) -> PolicyBook:

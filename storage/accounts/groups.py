@@ -28,7 +28,7 @@ from storage.accounts.users import (
     is_same_name,
 )
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Database, Session, page_of
 from storage.mongo.followed import Followed
 from storage.mongo.indexes import ANY_CASE
 
@@ -101,9 +101,10 @@ class Groups(Changes):
         """Return how many groups there are, and some of them, by name, each with the number of its members. 0 is no limit."""
         active = {"removed_at": None}
         async with self._database.within(ANSWER_SECONDS):
-            count = await self._database.groups.count_documents(active)
-            cursor = self._database.groups.find(active).sort("name").collation(ANY_CASE).skip(offset).limit(limit)
-            groups = [Group.of(document) async for document in cursor]
+            count, found = await page_of(
+                self._database.groups, active, [("name", 1)], limit, offset, collation=ANY_CASE
+            )
+            groups = list(map(Group.of, found))
             ids = [group.id for group in groups]
             pipeline: list[dict[str, Any]] = [
                 {"$match": {"group_ids": {"$in": ids}, "removed_at": None}},
@@ -118,9 +119,10 @@ class Groups(Changes):
         """Return how many members a group has, and some of them, by name. A limit of 0 is none."""
         async with self._database.within(ANSWER_SECONDS):
             members = _members_of(await self._existing(group, None))
-            count = await self._database.users.count_documents(members)
-            cursor = self._database.users.find(members).sort("username").collation(ANY_CASE)
-            return count, [User.of(document) async for document in cursor.skip(offset).limit(limit)]
+            count, users = await page_of(
+                self._database.users, members, [("username", 1)], limit, offset, collation=ANY_CASE
+            )
+            return count, list(map(User.of, users))
 
     async def change(
         self,

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from pymongo import DESCENDING
-
 from intercept.times import format_time
-from storage.accounts.audit import ANSWER_SECONDS, COMMAND_LINE, Author
+from storage.accounts.audit import COMMAND_LINE, Author
 from storage.accounts.events import Action
 from storage.accounts.sign_in.sessions import DEFAULT_TIMES, SessionTimes
 from storage.accounts.subjects import witness_holder
@@ -200,7 +198,7 @@ class Identities(UserAccounts):
 
     async def _make_room(self, user: User, author: Author, session: Session) -> None:
         """Revoke the token that was used longest ago of those made by device, if the user has as many as they may."""
-        active = {"user_id": user.id} | self._active()
+        active = {"user_id": user.id} | self.active()
         tokens, uses = self._database.tokens, self._database.token_uses
         if not self._tokens_per_user or await tokens.count_documents(active, session=session) < self._tokens_per_user:
             return
@@ -223,7 +221,7 @@ class Identities(UserAccounts):
         own = {"user_id": user.id}
         today = own | {"created_at": {"$gt": self._now() - timedelta(days=1)}}
         for meant, limit, refusal, more in (
-            (own | self._active(), self._tokens_per_user, TOO_MANY_TOKENS, spare),
+            (own | self.active(), self._tokens_per_user, TOO_MANY_TOKENS, spare),
             (today, MAX_TOKENS_A_DAY, TOO_MANY_TODAY, 0),
         ):
             if limit and await self._database.tokens.count_documents(meant, session=session) > limit + more:
@@ -235,19 +233,6 @@ class Identities(UserAccounts):
             user = await self.existing_holder(username, None)
             cursor = self._database.tokens.find({"user_id": user.id}).sort("created_at")
             return [Token.of(document) async for document in cursor]
-
-    async def tokens_page(self, username: str, *, limit: int, offset: int) -> tuple[int, list[Token]]:
-        """Return how many tokens a user has, expired and revoked ones too, and some of them, newest first."""
-        async with self._database.within(ANSWER_SECONDS):
-            own = {"user_id": (await self.existing_holder(username, None)).id}
-            count = await self._database.tokens.count_documents(own)
-            cursor = (
-                self._database.tokens.find(own)
-                .sort([("created_at", DESCENDING), ("_id", DESCENDING)])
-                .skip(offset)
-                .limit(limit)
-            )
-            return count, [Token.of(document) async for document in cursor]
 
     async def revoke_token(self, token_id: str, *, of: str | None = None, author: Author = COMMAND_LINE) -> None:
         """Revoke a token by its public part, of the user `of` if given; harmless if it is revoked already."""

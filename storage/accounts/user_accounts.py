@@ -81,26 +81,10 @@ class UserAccounts(Authentication, Changes):
             found = self._database.users.find({"removed_at": None}).sort("username").collation(ANY_CASE)
             return [User.of(document) async for document in found]
 
-    async def users_page(self, *, limit: int, offset: int) -> tuple[int, list[tuple[User, int]]]:
-        """Return how many users there are, and some of them, by name, each with the number of their active tokens."""
-        active = {"removed_at": None}
+    async def existing(self, username: str) -> User:
+        """Find a user by name or id."""
         async with self._database.within(ANSWER_SECONDS):
-            count = await self._database.users.count_documents(active)
-            cursor = self._database.users.find(active).sort("username").collation(ANY_CASE).skip(offset).limit(limit)
-            users = [User.of(document) async for document in cursor]
-            tokens = await self._active_tokens([user.id for user in users])
-        return count, [(user, tokens.get(user.id, 0)) for user in users]
-
-    async def existing(self, username: str) -> tuple[User, int]:
-        """Find a user by name or id, with the number of their active tokens."""
-        async with self._database.within(ANSWER_SECONDS):
-            user = await self.existing_user(username, None)
-            return user, (await self._active_tokens([user.id])).get(user.id, 0)
-
-    async def _active_tokens(self, user_ids: list[UUID]) -> dict[UUID, int]:
-        active = {"user_id": {"$in": user_ids}, **self._active()}
-        pipeline: list[dict[str, Any]] = [{"$match": active}, {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}]
-        return {found["_id"]: found["tokens"] async for found in self._database.tokens.aggregate(pipeline)}
+            return await self.existing_user(username, None)
 
     async def find_user(self, username: str) -> User | None:
         """Find a user that was not removed, by id or name in any case; `groups/NAME` is who calls with tokens of a group."""
@@ -202,7 +186,7 @@ class UserAccounts(Authentication, Changes):
         if not await witness(self._database.users, other_owners(user.id), session) and not author.force:
             raise LastOwnerError(f'"{user.username}" {LAST_OWNER}')
 
-    def _active(self) -> dict[str, Any]:
+    def active(self) -> dict[str, Any]:
         """What tokens are that are neither revoked nor expired."""
         return {"revoked_at": None, "$or": [{"expires_at": None}, {"expires_at": {"$gt": self._now()}}]}
 

@@ -20,7 +20,7 @@ from storage.accounts.subjects import witness_holder
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, IdentityConflictError, Role, UnknownIdentityError, User
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Database, Session, page_of
 from storage.mongo.documents.stored import Hidden, Stored, StoredTime
 from storage.mongo.indexes import ANY_CASE
 
@@ -98,10 +98,9 @@ class Views(Changes):
         """Return how many views a user may see, and some of them, by name; with `page` those of that page alone."""
         seen: dict[str, Any] = _seen_by(user) | ({} if page is None else {"page": page})
         async with self._database.within(ANSWER_SECONDS):
-            count = await self._database.views.count_documents(seen)
             order = [("name", ASCENDING), ("_id", ASCENDING)]
-            cursor = self._database.views.find(seen).sort(order).collation(ANY_CASE).skip(offset).limit(limit)
-            return count, [View.of(document) async for document in cursor]
+            count, found = await page_of(self._database.views, seen, order, limit, offset, collation=ANY_CASE)
+            return count, list(map(View.of, found))
 
     async def find(self, id_: UUID, user: User) -> View:
         """Find one that the user may see."""

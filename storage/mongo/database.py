@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import warnings
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from functools import partial
@@ -15,6 +15,7 @@ from typing import Any, Self, TypeAlias, TypeVar
 import pymongo
 from bson.binary import UuidRepresentation
 from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorClientSession, AsyncIOMotorCollection
+from pymongo.collation import Collation
 from pymongo.errors import (
     AutoReconnect,
     ConfigurationError,
@@ -84,6 +85,7 @@ __all__ = [
     "Session",
     "command",
     "database_errors",
+    "page_of",
     "with_plain_ids",
 ]
 
@@ -132,6 +134,21 @@ async def command(collection: Collection, name: str, **arguments: Any) -> dict[s
     except AutoReconnect:
         answer = await send()
     return answer
+
+
+async def page_of(
+    collection: Collection,
+    meant: Mapping[str, Any],
+    order: Sequence[tuple[str, int]],
+    limit: int,
+    offset: int,
+    *,
+    collation: Collation | None = None,
+) -> tuple[int, list[dict[str, Any]]]:
+    """Count what matches, and read some of it in order. A limit of 0 is none. Whatever the driver raises passes."""
+    count = await collection.count_documents(meant)
+    found = collection.find(meant, sort=list(order), skip=offset, limit=limit, collation=collation)
+    return count, await found.to_list(None)
 
 
 class Database:

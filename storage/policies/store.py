@@ -18,7 +18,7 @@ from storage.accounts.subjects import witness
 from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import ChangedMeanwhileError, Token, UnknownIdentityError, User
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Database, Session, page_of
 from storage.mongo.followed import count_change
 from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_document
 
@@ -65,9 +65,8 @@ class PolicyStore(Changes):
         """Return the number of policies that are not empty, and some of them, in order of their subjects."""
         saying: dict[str, Any] = {"policy": {"$ne": {}}}
         async with self._database.within(ANSWER_SECONDS):
-            count = await self._database.policies.count_documents(saying)
-            cursor = self._database.policies.find(saying).sort("_id").skip(offset).limit(limit)
-            return count, [read_document(document) async for document in cursor]
+            count, found = await page_of(self._database.policies, saying, [("_id", 1)], limit, offset)
+            return count, list(map(read_document, found))
 
     async def change(
         self,

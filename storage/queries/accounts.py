@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -22,7 +22,7 @@ from storage.accounts.user_accounts import UserAccounts
 from storage.accounts.users import Group, Person, Token, TokenUse, UnknownIdentityError, User, read_id
 from storage.derived.rollup import Bucket
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database
+from storage.mongo.database import Database, page_of
 from storage.mongo.indexes import ANY_CASE, AUDIT_BY_TIME
 from storage.queries.money import spend_by_user
 from storage.queries.paging import Paging
@@ -51,6 +51,7 @@ class People:
         *,
         now: Now,
     ) -> None:
+        self._database = database
         self._questions = Questions(database)
         self._accounts = accounts
         self._groups = groups
@@ -59,8 +60,12 @@ class People:
 
     async def page(self, *, limit: int, offset: int) -> tuple[int, list[Person]]:
         """Return how many users there are, and some of them, by name. A limit of 0 is none."""
-        count, users = await self._accounts.users_page(limit=limit, offset=offset)
-        return count, await self._persons(users)
+        async with self._database.query():
+            order = [("username", 1)]
+            count, found = await page_of(
+                self._database.users, {"removed_at": None}, order, limit, offset, collation=ANY_CASE
+            )
+        return count, await self._persons(list(map(User.of, found)))
 
     async def find(self, user: str) -> Person:
         """Find a user by name or id.
@@ -79,20 +84,25 @@ class People:
         today = Bucket.DAY.floor(self._now())
         return await spend_by_user(self._questions, ids, today.replace(day=1), today + Bucket.DAY.length)
 
-    async def _persons(self, users: Sequence[tuple[User, int]]) -> list[Person]:
-        ids = [user.id for user, _ in users]
-        groups = await self._groups.by_id(id_ for user, _ in users for id_ in user.group_ids)
+    async def _persons(self, users: Sequence[User]) -> list[Person]:
+        ids = [user.id for user in users]
+        active: dict[str, Any] = {"user_id": {"$in": ids}, **self._accounts.active()}
+        by_user = {"$group": {"_id": "$user_id", "tokens": {"$sum": 1}}}
+        async with self._database.query():
+            counted = await self._database.tokens.aggregate([{"$match": active}, by_user]).to_list(None)
+        tokens = {one["_id"]: one["tokens"] for one in counted}
+        groups = await self._groups.by_id(id_ for user in users for id_ in user.group_ids)
         seen = await self._uses.last_seen(ids)
         spend = await self._spend(ids)
         return [
             Person(
                 user=user,
                 groups=_by_name(groups[id_] for id_ in user.group_ids if id_ in groups),
-                active_tokens=tokens,
+                active_tokens=tokens.get(user.id, 0),
                 last_seen_at=seen.get(user.id),
                 spend_usd=spend.get(user.id, Decimal(0)),
             )
-            for user, tokens in users
+            for user in users
         ]
 
 
@@ -122,12 +132,7 @@ class Tokens:
         The text is the id of a token, or a part of its name or of the name of its user, in any case; "" is all.
         """
         async with self._database.query():
-            meant = await self._filter(text) if text else {}
-            count = await self._database.tokens.count_documents(meant)
-            newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
-            cursor = self._database.tokens.find(meant).sort(newest).skip(offset).limit(limit)
-            tokens = [Token.of(document) async for document in cursor]
-        return count, await self._details(tokens)
+            return await self._page(await self._filter(text) if text else {}, limit, offset)
 
     async def of_user(self, username: str, *, limit: int, offset: int) -> tuple[int, list[TokenDetails]]:
         """Return how many tokens a user has, and some of them, newest first. A limit of 0 is none.
@@ -135,8 +140,14 @@ class Tokens:
         Raises:
             UnknownIdentityError: There is no such user.
         """
-        count, tokens = await self._identities.tokens_page(username, limit=limit, offset=offset)
-        return count, await self._details(tokens)
+        async with self._database.query():
+            user = await self._identities.existing_holder(username, None)
+            return await self._page({"user_id": user.id}, limit, offset)
+
+    async def _page(self, meant: Mapping[str, Any], limit: int, offset: int) -> tuple[int, list[TokenDetails]]:
+        newest = [("created_at", DESCENDING), ("_id", DESCENDING)]
+        count, found = await page_of(self._database.tokens, meant, newest, limit, offset)
+        return count, await self._details(list(map(Token.of, found)))
 
     async def by_id(self, ids: Iterable[str]) -> dict[str, Token]:
         """Return tokens by the public part, expired and revoked ones too; what is unknown is left out."""

@@ -16,7 +16,7 @@ from storage.accounts.sign_in.sessions import MAX_SESSIONS, MAX_USER_AGENT, Meth
 from storage.accounts.token_texts import digest, has_ended, new_token
 from storage.accounts.users import Identity, UnknownIdentityError, readable
 from storage.mongo.clocks import Now
-from storage.mongo.database import Database, Session
+from storage.mongo.database import Database, Session, page_of
 
 MAX_ID_TOKEN = 6_000
 """Characters of an ID token that is kept: it has to fit into an address later."""
@@ -125,9 +125,9 @@ class SignIns(Changes):
         async with self._database.within(ANSWER_SECONDS):
             user = await self._identities.existing_user(username, None)
             own = {"user_id": user.id, "expires_at": {"$gt": self._now()}}
-            count = await self._sessions.count_documents(own)
-            cursor = self._sessions.find(own).sort([("last_used_at", DESCENDING), ("_id", DESCENDING)])
-            return count, [SignInSession.of(document) async for document in cursor.skip(offset).limit(limit)]
+            order = [("last_used_at", DESCENDING), ("_id", DESCENDING)]
+            count, found = await page_of(self._sessions, own, order, limit, offset)
+            return count, list(map(SignInSession.of, found))
 
     async def end(self, session_id: str, *, of: str, author: Author) -> None:
         """End a session of the user `of`, by the public part of it.
