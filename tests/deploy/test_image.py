@@ -16,7 +16,6 @@ from tests.deploy.test_deploy_files import DEPLOY
 from tests.release.bridge_of_wheel import InstalledBridge
 from tests.release.test_installed import uses
 from tests.server_process import ROOT
-from tests.storage.outages import ReplicaSet
 
 USER = 10001
 PACKAGES = "ca-certificates,nodejs,npm,python-is-python3,python3,python3-pip,python3-venv"
@@ -62,15 +61,6 @@ def base(buildah, tmp_path):
     buildah(*("config", "--env", f"PIP_CERT={authorities}", "--env", f"NODE_EXTRA_CA_CERTS={authorities}", container))
     buildah("commit", "--rm", container, "localhost/base")
     return "localhost/base"
-
-
-@pytest.fixture
-def replica_set(io_loop, tmp_path):
-    """A replica set outside, by TCP."""
-    replica_set = ReplicaSet(tmp_path)
-    io_loop.run_sync(replica_set.start)
-    yield replica_set
-    io_loop.run_sync(replica_set.stop)
 
 
 @pytest.mark.night

@@ -14,14 +14,11 @@ from email.utils import parsedate_to_datetime
 import pytest
 import uvloop
 from tornado.httputil import HTTPServerRequest
-from tornado.iostream import StreamClosedError
-from tornado.testing import bind_unused_port
 from tornado.web import Application, RequestHandler, stream_request_body
 
 from http1.connection import READ_AHEAD_BYTES, ClientConnection
-from http1.request_cycle import MAX_BODY_BYTES, RequestCycle
+from http1.request_cycle import RequestCycle
 from http1.requests import MAX_HEAD_BYTES, Request
-from http1.server import BridgeServer
 from tests.bridge import until
 from tests.live_objects import LiveObjects
 from tests.raw_client import RawClient
@@ -60,58 +57,27 @@ class Echo(RequestHandler):
 
 
 class Large(RequestHandler):
-    """Writes more than a socket takes at once."""
-
-    def initialize(self, stage):
-        self.stage = stage
+    """Writes more than a socket takes at once, with the length that it is told to declare."""
 
     async def get(self):
-        if length := self.get_argument("length", ""):
-            self.set_header("Content-Length", length)
-        try:
-            for _ in range(int(self.get_argument("times", "2"))):
-                self.write(LARGE)
-                await self.flush()
-                self.stage.notes.append("taken")
-        except StreamClosedError:
-            self.stage.notes.append("gone")
-
-    def on_connection_close(self):
-        self.stage.notes.append("left")
+        self.set_header("Content-Length", self.get_argument("length"))
+        self.write(LARGE)
+        await self.flush()
 
 
 @stream_request_body
-class Collect(RequestHandler):
-    """Takes a body piece by piece, each once its gate is open."""
-
-    def initialize(self, stage):
-        self.stage = stage
-        self.size = 0
-
-    def prepare(self):
-        self.request.connection.set_max_body_size(10 * MAX_BODY_BYTES)
-        if seconds := self.get_argument("within", ""):
-            self.request.connection.set_body_timeout(float(seconds))
-
-    async def data_received(self, piece):
-        self.size += len(piece)
-        self.stage.notes.append("piece")
-        await self.stage.gate.wait()
-
-    def post(self):
-        self.write(str(self.size))
-
-    def on_connection_close(self):
-        super().on_connection_close()
-        self.stage.notes.append("left")
-
-
-class Early(Collect):
+class Early(RequestHandler):
     """Begins its response before the body is there."""
 
     async def prepare(self):
-        super().prepare()
+        self.size = 0
         await self.flush()
+
+    def data_received(self, piece):
+        self.size += len(piece)
+
+    def post(self):
+        self.write(str(self.size))
 
 
 @pytest.fixture
@@ -121,13 +87,7 @@ def stage(io_loop):
 
 @pytest.fixture
 def app(stage):
-    context = {"stage": stage}
-    routes = [
-        ("/large", Large, context),
-        ("/collect", Collect, context),
-        ("/early", Early, context),
-        ("/.*", Echo, context),
-    ]
+    routes = [("/large", Large), ("/early", Early), ("/.*", Echo, {"stage": stage})]
     return Application(routes, log_function=lambda _: None)
 
 
@@ -187,22 +147,6 @@ async def test_of_what_follows_in_later_reads_a_bounded_part_is_read(connect, st
 
 
 @pytest.mark.gen_test
-async def test_a_body_waits_for_the_one_who_takes_it_and_the_client_for_that(connect, stage, http_server):
-    client = await connect()
-    body = b"x" * (8 * MAX_BODY_BYTES)
-    head = f"POST /collect HTTP/1.1\r\nHost: b\r\nContent-Length: {len(body)}\r\n\r\n"
-    sending = asyncio.create_task(client.send_raw(head.encode() + body))
-    await until(lambda: stage.notes)
-    (connection,) = http_server.connections
-    await until(lambda: connection._reading_paused)
-    assert stage.notes == ["piece"]
-    stage.gate.set()
-    response = await client.rest(await client.head())
-    assert (response.status, response.body) == (200, str(len(body)).encode())
-    await sending
-
-
-@pytest.mark.gen_test
 async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer_or_with_http_1_0(connect, stage, http_server):
     stage.gate.set()
     client = await connect()
@@ -217,66 +161,13 @@ async def test_nobody_is_told_to_go_on_in_the_middle_of_an_answer_or_with_http_1
     assert (response.status, (await client.rest(response)).body, response.whole) == (200, b"2", True)
 
 
-@pytest.mark.parametrize("declared", [True, False], ids=["declared", "in chunks"])
-@pytest.mark.gen_test
-async def test_a_body_that_is_too_large_for_its_handler_is_refused(connect, stage, declared):
-    stage.gate.set()
-    client = await connect()
-    if declared:
-        await client.send_raw(f"POST / HTTP/1.1\r\nHost: b\r\nContent-Length: {MAX_BODY_BYTES + 1}\r\n\r\n".encode())
-    else:
-        body = b"%x\r\n%b\r\n" % (MAX_BODY_BYTES + 1, b"x" * (MAX_BODY_BYTES + 1))
-        await client.send_raw(b"POST / HTTP/1.1\r\nHost: b\r\nTransfer-Encoding: chunked\r\n\r\n" + body)
-    response = await client.rest(await client.head())
-    message = f"The request cannot be read: its body is larger than {MAX_BODY_BYTES} bytes."
-    assert (response.status, json.loads(response.body)) == (413, {"message": message})
-    with suppress(ConnectionError):
-        assert await client.at_end() == b""
-    assert stage.notes == []
-
-
-@pytest.mark.gen_test
-async def test_a_body_that_does_not_come_in_time_ends_the_connection(connect, stage):
-    stage.gate.set()
-    client = await connect()
-    await client.send_raw(b"POST /collect?within=0.05 HTTP/1.1\r\nHost: b\r\nContent-Length: 9\r\n\r\n123")
-    response = await client.rest(await client.head())
-    message = "The request cannot be read: its body did not come whole within 0.05 seconds."
-    assert (response.status, json.loads(response.body)) == (408, {"message": message})
-    assert (response.header("Connection"), await client.at_end()) == ("close", b"")
-    assert stage.notes == ["piece", "left"]
-
-
-@pytest.mark.gen_test
-async def test_what_the_client_does_not_take_is_waited_for_and_comes_in_order(connect, stage):
-    client = await connect()
-    await client.send_raw(b"GET /large?times=3 HTTP/1.1\r\nHost: b\r\n\r\n")
-    response = await client.head()
-    await client.send_raw(GET % 7)
-    assert stage.notes == []
-    response = await client.rest(response)
-    assert (response.whole, response.body, stage.notes[:3]) == (True, LARGE * 3, ["taken", "taken", "taken"])
-    stage.gate.set()
-    assert summary(await client.rest(await client.head())) == (200, "GET", "/7", "")
-
-
-@pytest.mark.gen_test
-async def test_who_leaves_while_it_is_waited_for_is_an_error_for_who_writes(connect, stage):
-    client = await connect()
-    await client.send_raw(b"GET /large HTTP/1.1\r\nHost: b\r\n\r\n")
-    await client.head()
-    client.reset()
-    await until(lambda: len(stage.notes) == 2)
-    assert sorted(stage.notes) == ["gone", "left"]
-
-
 @pytest.mark.expects_log("^ERROR tornado.application: Uncaught exception GET /large")
 @pytest.mark.expects_log("^ERROR tornado.general: Cannot send error response after headers written")
 @pytest.mark.parametrize("length", [len(LARGE) - 1, len(LARGE) + 1])
 @pytest.mark.gen_test
 async def test_an_answer_that_has_not_the_length_it_declared_never_looks_complete(connect, length):
     client = await connect()
-    await client.send_raw(f"GET /large?times=1&length={length} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
+    await client.send_raw(f"GET /large?length={length} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
     if length < len(LARGE):
         assert await client.at_end() == b""
     else:
@@ -365,70 +256,3 @@ async def test_a_client_that_is_gone_before_it_was_accepted_leaves_nothing(http_
     await client.send_raw(GET % 1)
     assert summary(await client.rest(await client.head())) == (200, "GET", "/1", "")
     await until(lambda: len(http_server.connections) + http_server._arriving == 1)
-
-
-class EchoHandler(RequestHandler):
-    """Changes to a protocol in which everything comes back in capitals, until somebody says bye."""
-
-    left = False
-
-    async def get(self):
-        self.received = received = asyncio.Queue()
-        cycle = self.request.connection
-        cycle.receiver = received.put_nowait
-        self.set_status(101)
-        self.set_header("Connection", "Upgrade")
-        self.set_header("Upgrade", "echo")
-        await self.flush()
-        while b"bye" not in (piece := await received.get()):
-            cycle.pause_reading()
-            cycle.pause_reading()
-            await cycle.write(piece.upper())
-            cycle.resume_reading()
-
-    def on_connection_close(self):
-        type(self).left = True
-        self.received.put_nowait(b"bye")
-
-
-@pytest.fixture
-def port(io_loop):
-    async def start():
-        server = BridgeServer(Application([("/x", EchoHandler)]), max_connections=9)
-        listening, port = bind_unused_port()
-        server.add_sockets([listening])
-        return server, port
-
-    server, port = io_loop.run_sync(start)
-    yield port
-    server.stop()
-    io_loop.run_sync(server.close_all_connections)
-
-
-async def connect_upgrading(port):
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /x HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
-    return reader, writer, await reader.readuntil(b"\r\n\r\n")
-
-
-@pytest.mark.gen_test
-async def test_after_the_change_bytes_go_both_ways_until_the_handler_ends(port):
-    reader, writer, head = await connect_upgrading(port)
-    lines = head.decode().split("\r\n")
-    assert lines[0] == "HTTP/1.1 101 Switching Protocols"
-    assert {"Upgrade: echo", "Connection: Upgrade"} <= set(lines)
-    for sent in (b"GET / HTTP/1.1\r\n\r\n", b"\x00\xff", b"x" * 200_000):
-        writer.write(sent)
-        assert await reader.readexactly(len(sent)) == sent.upper()
-    writer.write(b"bye")
-    assert await reader.read() == b""
-    writer.close()
-
-
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_after_the_change_is_noticed(port):
-    EchoHandler.left = False
-    _, writer, _ = await connect_upgrading(port)
-    writer.close()
-    while not EchoHandler.left:  # noqa: ASYNC110 - what is waited for has no event
-        await asyncio.sleep(0)

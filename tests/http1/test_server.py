@@ -137,19 +137,6 @@ def test_the_number_of_clients_follows_from_the_open_files_allowed():
     assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
 
 
-def test_where_the_limit_of_files_is_infinite_it_is_raised_as_far_as_is_allowed(monkeypatch):
-    limits = [256, 2**63 - 1]  # those of macOS, which then refuses to raise the first to the second
-
-    def set_limits(_, wanted):
-        if wanted[0] > 10_240:
-            raise ValueError("current limit exceeds maximum limit")
-        limits[:] = wanted
-
-    monkeypatch.setattr(resource, "getrlimit", lambda _: tuple(limits))
-    monkeypatch.setattr(resource, "setrlimit", set_limits)
-    assert default_max_connections() == (10_240 - 256) // 2
-
-
 @pytest.mark.gen_test
 async def test_a_server_that_retires_answers_one_more_request_on_each_connection(running, serve_with):
     server = serve_with(max_connections=9)
@@ -201,10 +188,3 @@ async def test_a_server_retires_no_longer_than_it_may(running, serve_with):
     assert len(server.connections) == 1
     gate.set()
     assert (await busy.rest(response)).whole
-
-
-@pytest.mark.gen_test
-async def test_a_server_without_a_connection_retires_at_once(serve_with):
-    server = serve_with(max_connections=9)
-    await server.retire(60)
-    assert not server.connections

@@ -16,17 +16,11 @@ from storage.alerts.documents import AlertType, event_id_of
 from storage.alerts.outbox import AlertOutbox
 from storage.alerts.webhooks import Webhooks
 from storage.providers.sealing import Sealer
+from tests.clock import Clock
 from upstream.client import UpstreamClient
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 TOLD = r"^WARNING runtime\.alerts\.sender: a webhook delivery failed: "
-
-
-class Clock:
-    time = NOON
-
-    def __call__(self):
-        return self.time
 
 
 class Receiver:
@@ -57,7 +51,7 @@ class Receiver:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ from storage.alerts.outbox import AlertOutbox
 from storage.mongo.database import DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.queries.questions.questions import Questions
+from tests.clock import Clock
 from tests.derived import derive
 from tests.storage.records import ADA
 from tests.storage.rollup_checks import MIDNIGHT, Call, write
@@ -38,16 +39,9 @@ from tests.storage.rollup_checks import MIDNIGHT, Call, write
 NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 
 
-class Clock:
-    time = NOON
-
-    def __call__(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON)
 
 
 LAB = service_of(Group(id=UUID(int=7), name="lab", display_name="Lab", created_at=NOON))

@@ -17,23 +17,16 @@ from storage.accounts.users import Role, User
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
 from storage.queries.accounts import audit_page
+from tests.clock import Clock
 from tests.storage.records import NOON
 
 ADA = User(id=UUID(int=1), username="ada", name="Ada", role=Role.OWNER, created_at=NOON)
 FAILED = AccessEvent(Action.AUTHENTICATION_FAILED, "192.0.2.1", detail=(("reason", "unknown"), ("plane", "data")))
 
 
-class Clock:
-    def __init__(self):
-        self.time = NOON
-
-    def __call__(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from storage.accounts import authentication as active_tokens_module
-from storage.accounts.authentication import LIST_SECONDS, ActiveTokens
+from storage.accounts.authentication import ActiveTokens
 from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from tests.storage.records import NOON
@@ -58,18 +56,3 @@ async def test_what_is_created_while_they_are_read_is_no_guess(tokens, identitie
     monkeypatch.setattr(tokens, "_read", read_before_it_is_created)
     assert not await tokens.may_have(UNKNOWN)
     assert await tokens.may_have(*created)
-
-
-@pytest.mark.gen_test
-async def test_who_leaves_while_they_are_read_leaves_the_reading_to_the_next(tokens, identities, clock, monkeypatch):
-    await identities.add_user("ada", role=Role.OWNER)
-    assert not await tokens.may_have(UNKNOWN)
-    _, text = await identities.create_token("ada")
-    clock.seconds += LIST_SECONDS
-    with monkeypatch.context() as patch:
-        patch.setattr(tokens, "_read", asyncio.Event().wait)
-        leaving = asyncio.create_task(tokens.may_have(text))
-        await asyncio.sleep(0)
-        leaving.cancel()
-        await asyncio.wait([leaving])
-    assert await tokens.may_have(text)

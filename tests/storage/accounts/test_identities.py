@@ -204,17 +204,6 @@ async def test_once_the_database_is_lost_nobody_waits_for_it(identities, databas
 
 
 @pytest.mark.gen_test
-async def test_of_many_requests_with_one_token_one_asks_the_database(identities, database):
-    await identities.add_user("ada", role=Role.OWNER)
-    _, text = await identities.create_token("ada")
-    mongo = database.tokens.database
-    await mongo.command("profile", 2)
-    await asyncio.gather(*(identities.authenticate(text) for _ in range(20)))
-    await mongo.command("profile", 0)
-    assert await mongo["system.profile"].count_documents({"ns": database.tokens.full_name}) == 1
-
-
-@pytest.mark.gen_test
 async def test_of_names_that_differ_in_case_one_is_added_at_once(identities, elsewhere):
     outcomes = await asyncio.gather(
         *(

@@ -10,6 +10,7 @@ from storage.alerts.documents import MAX_ATTEMPTS, AlertType, DeliveryState, eve
 from storage.alerts.outbox import LEASE_SECONDS, MAX_ERROR, AlertOutbox
 from storage.alerts.webhooks import Webhooks
 from storage.providers.sealing import Sealer
+from tests.clock import Clock
 
 NOON = datetime(2099, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -18,16 +19,9 @@ KEY = "budget:user:ada:80"
 WAITING, DELIVERED = DeliveryState.WAITING, DeliveryState.DELIVERED
 
 
-class Clock:
-    time = NOON
-
-    def __call__(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

@@ -14,24 +14,21 @@ from storage.accounts.users import IdentityConflictError, UnknownIdentityError
 from storage.demo.company import company
 from storage.demo.sessions import InventedPerson, refusals_of
 from storage.demo.store import STALE, DemoState, DemoStore
+from tests.clock import Clock
 from tests.derived import derived_job
 
 NOW = datetime(2026, 11, 27, 18, tzinfo=UTC)  # a Friday
 LINKS = ("parent_id", "root_id", "session_id")
 
 
-class Clock:
-    time = NOW
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOW)
 
 
 @pytest.fixture
 def store(io_loop, database, clock):
-    store = DemoStore(database, now=lambda: clock.time, days=2)
+    store = DemoStore(database, now=clock, days=2)
     yield store
     io_loop.run_sync(store.clear)
 

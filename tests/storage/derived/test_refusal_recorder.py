@@ -16,6 +16,7 @@ from storage.derived.refusal_recorder import (
 from storage.derived.rollup import MINUTES_KEPT, Bucket
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
+from tests.clock import Clock
 from tests.storage.records import ADA, NOON
 
 RATE = Refusal(
@@ -29,17 +30,9 @@ RATE = Refusal(
 )
 
 
-class Clock:
-    def __init__(self):
-        self.time = NOON
-
-    def __call__(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

@@ -18,8 +18,6 @@ from tests.limits.clock import SECOND, Clock
 from tests.storage.conditions import until
 from tests.storage.records import NOON
 
-pytest_plugins = ["tests.storage.outages"]
-
 SELF, OTHER, THIRD = UUID(int=1), UUID(int=2), UUID(int=3)
 KEY = {"provider": "$openai", "key": "sk-p...wxyz", "status": 401, "since": NOON, "calls": 3}
 

@@ -24,6 +24,7 @@ from storage.prices.recosting import (
 )
 from storage.prices.recosts import ENDED, ONE_AT_A_TIME, UNKNOWN, Recosts, RecostState
 from storage.recording.figures import figures_of
+from tests.clock import Clock
 from tests.derived import derive
 from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
 
@@ -36,14 +37,6 @@ CALLS = [
     Call(4, second=3_600, initiator=UUID(int=5)),
     Call(5, second=7_200),
 ]
-
-
-class Clock:
-    def __init__(self):
-        self.time = MIDNIGHT + DAY
-
-    def __call__(self):
-        return self.time
 
 
 class Prices:
@@ -65,7 +58,7 @@ class Prices:
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(MIDNIGHT + DAY)
 
 
 @pytest.fixture

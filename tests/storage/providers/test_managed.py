@@ -16,6 +16,7 @@ from storage.providers.documents import (
 )
 from storage.providers.managed import ManagedProviders
 from storage.providers.sealing import NoEncryptionKeyError, Sealer, SealError
+from tests.clock import Clock
 from upstream.credentials.access import credential_hint
 
 OLD, NEW = bytes(range(32)), bytes(range(32, 64))
@@ -27,19 +28,9 @@ COMMAND_LINE = {"id": None, "username": audit.COMMAND_LINE.name}
 CHANGED_MEANWHILE = "the provider east was changed at the same moment; please try again"
 
 
-class Clock:
-    """Stands still at noon until a test moves it."""
-
-    def __init__(self):
-        self.time = NOON
-
-    def __call__(self):
-        return self.time
-
-
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON)
 
 
 @pytest.fixture

@@ -23,25 +23,12 @@ from intercept.records import (
 from storage.recording import text_retention
 from storage.recording.text_retention import remove_due
 from storage.search.segments import word_digest
+from tests.clock import Clock
 from tests.derived import derive
 from tests.intercept.packed import read_blocks
 from tests.storage.calls import Calls
 from tests.storage.records import NOON
 from tests.storage.search_checks import has_indexed_all, read_index
-
-
-class Clock:
-    """A time that passes when a test says so."""
-
-    def __init__(self):
-        self.time = NOON + timedelta(minutes=5)
-
-    def __call__(self):
-        return self.time
-
-    def pass_(self, seconds):
-        self.time += timedelta(seconds=seconds)
-
 
 SECRET = "attack at dawn"
 READING = Reading(
@@ -70,7 +57,7 @@ def calls(database):
 
 @pytest.fixture
 def clock():
-    return Clock()
+    return Clock(NOON + timedelta(minutes=5))
 
 
 @pytest.fixture
@@ -186,7 +173,7 @@ async def test_a_session_shows_no_prompt_that_was_removed(database, calls, remov
     if is_derived:
         await derive(database)
         assert await prompts() == [(f"{SECRET} 1", f"{SECRET} 1"), (f"{SECRET} 2", f"{SECRET} 2")]
-    clock.pass_(2 * DAY.total_seconds())
+    clock.time += 2 * DAY
     assert await remove() == 2
     assert SECRET not in str(await database.interceptions.find().to_list(None))
     await derive(database)
@@ -224,7 +211,7 @@ async def test_the_search_index_has_no_words_of_texts_that_are_removed(database,
     await calls.presume(2)
     await derive(database)
     assert await indexed() == [*"1235"]
-    clock.pass_(3 * DAY.total_seconds())
+    clock.time += 3 * DAY
     assert await remove() == 3
     await derive(database)
     assert await indexed() == ["5"]
@@ -234,7 +221,7 @@ async def test_the_search_index_has_no_words_of_texts_that_are_removed(database,
 @pytest.mark.gen_test
 async def test_a_call_in_flight_waits_for_its_end(database, calls, remove, clock):
     await keep(calls, 1, end=False)
-    clock.pass_(2 * DAY.total_seconds())
+    clock.time += 2 * DAY
     assert await remove() == 0
     await calls.end(1, reading=READING)
     assert await remove() == 1
@@ -246,7 +233,7 @@ async def test_what_a_late_true_end_brings_is_removed_too(database, calls, remov
     await keep(calls, 1, end=False)
     await calls.presume(1)
     await derive(database)
-    clock.pass_(2 * DAY.total_seconds())
+    clock.time += 2 * DAY
     assert await remove() == 1
     await calls.end(1, reading=READING)
     assert SECRET in str(await document(database, 1))
@@ -260,7 +247,7 @@ async def test_many_are_removed_in_batches_by_several_servers_at_a_time(database
     monkeypatch.setattr(text_retention, "BATCH", 3)
     await keep(calls, *range(1, 11))
     await derive(database)
-    clock.pass_(2 * DAY.total_seconds())
+    clock.time += 2 * DAY
     counted = []
     monkeypatch.setattr(text_retention, "BATCH_PAUSE_SECONDS", 0)
     await asyncio.gather(*[remove_due(database, now=clock, removed=counted.append) for _ in range(2)])

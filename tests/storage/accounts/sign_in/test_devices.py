@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 from unittest.mock import Mock
 
 import pytest
@@ -11,31 +10,17 @@ from storage.accounts.identities import Identities
 from storage.accounts.sign_in.devices import Devices
 from storage.accounts.users import Role
 from storage.mongo.database import DatabaseUnavailableError
-
-NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
-
-
-class Clock:
-    def __init__(self):
-        self.now = NOON
-
-    def __call__(self):
-        return self.now
+from tests.storage.records import NOON
 
 
 @pytest.fixture
-def clock():
-    return Clock()
+def identities(database):
+    return Identities(database, now=lambda: NOON, monotonic=lambda: 0.0, tokens_per_user=2)
 
 
 @pytest.fixture
-def identities(database, clock):
-    return Identities(database, now=clock, monotonic=lambda: 0.0, tokens_per_user=2)
-
-
-@pytest.fixture
-def programs(database, identities, clock):
-    return Devices(database, identities, now=clock)
+def programs(database, identities):
+    return Devices(database, identities, now=lambda: NOON)
 
 
 @pytest.fixture

@@ -65,18 +65,3 @@ async def test_groups_are_made_once_however_many_claim_them(make, groups):
     count, (found,) = await groups.page(limit=10, offset=0)
     assert (count, found[1]) == (1, 4)
     assert {user.group_ids for user in users} == {(found[0].id,)}
-
-
-@pytest.mark.gen_test
-async def test_a_group_that_is_removed_meanwhile_is_not_joined(make, groups, monkeypatch):
-    group = await groups.add("gone")
-    admission = make()
-    named = admission._named
-
-    async def remove_after(names):
-        found = await named(names)
-        await groups.remove("gone")
-        return found
-
-    monkeypatch.setattr(admission, "_named", remove_after)
-    assert group.id not in (await admission.admit(claimed(groups=("gone",)))).group_ids

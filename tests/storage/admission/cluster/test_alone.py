@@ -22,8 +22,6 @@ from tests.storage.admission.cluster.servers import (
     two_with_a_clock,
 )
 
-pytest_plugins = ["tests.storage.outages"]
-
 
 @pytest.mark.expects_log(ALONE)
 @pytest.mark.gen_test(timeout=60)

@@ -26,8 +26,6 @@ from tests.storage.admission.cluster.servers import (
     tokens,
 )
 
-pytest_plugins = ["tests.storage.outages"]
-
 
 @pytest.mark.gen_test
 async def test_what_others_charged_is_known_after_a_heartbeat(database):
