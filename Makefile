@@ -72,7 +72,7 @@ audit: .venv/dev ## ask for known vulnerabilities of what is pinned; the indexes
 	@$(BIN)/pip-audit --requirement requirements-dev.txt --require-hashes --disable-pip --progress-spinner off
 	@npm audit --prefix dashboard
 
-docs-tables: .venv/runtime ## write the values of constants and settings into the documents
+docs-tables: .venv/runtime ## write the tables of settings into the documents
 	@$(BIN)/python -m docs.tables
 
 bench: .venv/runtime ## compare with SMG and Ferro, and write docs/performance.md: about twenty minutes

@@ -16,7 +16,7 @@ from settings import Settings, declared
 from storage.alerts.documents import AlertType
 from storage.queries.filters.search_language import SEARCH_KEYS
 from tests.cases import for_each
-from tests.docs.pages import PAGES, ROOT, first_cells, page, rows, section
+from tests.docs.pages import PAGES, first_cells, page, rows, section
 from upstream.providers.presets import PRESETS, ProviderType
 from version import VERSION
 
@@ -31,10 +31,8 @@ each_page = for_each("name", PAGES)
 # Settings.
 
 
-@pytest.mark.usefixtures("impatient")
-@each_page
-def test_values_and_settings_are_told_as_they_are(name):
-    assert page(name) == tables.filled(ROOT / name, page(name)), "make docs-tables mends it"
+def test_settings_are_told_as_they_are():
+    assert page(CONFIGURATION) == tables.filled(page(CONFIGURATION)), "make docs-tables mends it"
 
 
 @each_page
