@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cache
+from types import MappingProxyType
 from typing import Annotated, Any, Generic, Self, TypeVar, get_args
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
+from msgspec import NODEFAULT, UNSET, Meta, Struct, UnsetType, field, structs
 
 from intercept.ids import format_id
 from intercept.times import format_time
@@ -30,22 +31,56 @@ Time = Annotated[
 """What `intercept.times.format_time` writes."""
 
 
-def of_fields(cls: type[S], record: Mapping[str, Any], /, **made: Any) -> S:
-    """Make a resource from a record. Fields that are not in `made` are copied by name, times as text."""
-    for name in cls.__struct_fields__:
-        if name not in made:
+def of_fields(
+    cls: type[S], record: Mapping[str, Any], /, above: Mapping[str, Any] = MappingProxyType({}), **made: Any
+) -> S:
+    """Make a resource from a record. Fields that are not in `made` are copied by name, times as text.
+
+    So are structs in it, and lists of them. What they lack may be in `above`, else they have their default.
+    """
+    for name, default, inner in _copied(cls):
+        if name in made:
+            continue
+        if name in record:
             value = record[name]
-            made[name] = value if type(value) in _PLAIN else _plain(value)
+        elif name in above or default is NODEFAULT:
+            value = above[name]
+        else:
+            continue
+        if type(value) in _PLAIN:
+            made[name] = value
+        elif inner is not None and isinstance(value, dict):
+            made[name] = of_fields(inner, value, above)
+        elif inner is not None and isinstance(value, list):
+            made[name] = [of_fields(inner, one, above) if isinstance(one, dict) else one for one in value]
+        else:
+            made[name] = _plain(value)
     return cls(**made)
 
 
-_PLAIN = {str, int, bool, type(None)}
+_PLAIN = {str, int, float, bool, UUID, type(None)}
+
+
+@cache
+def _copied(cls: type[Struct]) -> tuple[tuple[str, Any, type[Struct] | None], ...]:
+    """The fields of a struct: the name of each, its default, and the struct that it has."""
+    return tuple((one.name, one.default, struct_in(one.type)) for one in structs.fields(cls))
+
+
+@cache
+def struct_in(kind: Any) -> type[Struct] | None:
+    """The struct that a field of this type has, maybe in a list; None for other fields."""
+    if isinstance(kind, type) and issubclass(kind, Struct):
+        return kind
+    return next(filter(None, map(struct_in, get_args(kind))), None)
 
 
 def _plain(value: Any) -> Any:
-    """Make a time text, and a large integer, which BSON has as an `Int64`, a plain one. Anything else stays."""
+    """Make plain what BSON has types for: times are texts, large integers and decimals numbers. Anything else stays."""
     if isinstance(value, datetime):
         return format_time(value)
+    if hasattr(value, "to_decimal"):
+        return format_decimal(value)
     return int(value) if isinstance(value, int) else value
 
 

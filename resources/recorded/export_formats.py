@@ -12,15 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import cache
 from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, get_args
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct, structs
 
-from resources.fields import TokenCounts
+from resources.fields import TokenCounts, struct_in
 from resources.recorded.interceptions import Interception
 
 # What makes a spreadsheet compute a cell instead of showing it, in every width that Unicode has of it.
@@ -94,17 +93,10 @@ def flat(kind: type[Struct], value: Struct | None) -> Iterator[tuple[str, object
     """
     for one in structs.fields(kind):
         inner = getattr(value, one.name, None)
-        if (part := _struct_in(one.type)) is not None and inner is not UNSET:
+        if (part := struct_in(one.type)) is not None and inner is not UNSET:
             yield from ((f"{one.encode_name}.{name}", cell) for name, cell in flat(part, inner))
         elif inner is not UNSET and not isinstance(inner, dict):
             yield one.encode_name, " ".join(map(str, inner)) if isinstance(inner, list) else inner
-
-
-@cache
-def _struct_in(kind: Any) -> type[Struct] | None:
-    if isinstance(kind, type) and issubclass(kind, Struct):
-        return kind
-    return next(filter(None, map(_struct_in, get_args(kind))), None)
 
 
 def write_csv(rows: Iterable[Iterable[object]]) -> bytes:

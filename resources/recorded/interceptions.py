@@ -10,13 +10,12 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias
 from uuid import UUID
 
-from msgspec import UNSET, Meta, Struct, UnsetType, convert
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import decode, encode
 
 from intercept.recording import Keep
 from intercept.records import CredentialKind, EndReason, Status, UsageSource
-from intercept.times import format_time
-from resources.fields import Count, Initiator, Time, doc, format_decimal, of_fields
+from resources.fields import Count, Initiator, Time, doc, of_fields
 from resources.recorded.prompt_cache import CallCache
 from storage.accounts.users import User
 from storage.queries.filters.texts import Match
@@ -89,29 +88,18 @@ class Interception(Struct):
     def of(cls, document: Document, users: Mapping[UUID, User]) -> Self:
         """Show a document. `users` has those that are known."""
         get, id_ = document.get, document["_id"]
-        agent, error, cost, provider_cost = get("agent"), get("error"), get("cost"), get("provider_cost")
         return of_fields(
             cls,
             {**_ABSENT, **document},
+            above={"interception_id": id_, "provider_response_id": get("response_id", ""), "result": None},
             id=id_,
             initiator=Initiator.of(document["initiator_id"], users),
             requested_provider_name=get("requested_provider_name") or document["provider_name"],
-            agent=agent and convert(agent, Agent),
-            error=error and convert(error, RecordedError),
-            websocket=(origin := get("websocket")) and WebSocketOrigin.of(origin),
-            connecting=(made := get("connecting")) and convert(made, RecordedConnecting),
             attempt=int(get("attempt", get("retry_count", 0))),
-            tries=[RecordedTry.of(one) for one in get("tries", ())],
-            cost=cost and RecordedCost(format_decimal(cost["usd"]), cost["prices"]),
-            provider_cost=provider_cost and ProviderCost(format_decimal(provider_cost["usd"]), provider_cost["source"]),
             metadata=Metadata(truncated=True) if get("truncated") else Metadata(),
             cache=CallCache.of(document),
             token_usages=[RecordedTokenUsage.of(usage, id_) for usage in get("token_usages", ())],
-            user_prompts=[RecordedPrompt.of(prompt, id_, get("response_id", "")) for prompt in get("user_prompts", ())],
-            tool_usages=[RecordedToolUsage.of(usage, id_) for usage in get("tool_usages", ())],
-            model_thoughts=[RecordedThought.of(thought, id_) for thought in get("model_thoughts", ())],
-            response=(response := get("response")) and RecordedResponse.of(response),
-            earlier_costs=[EarlierCost.of(one) for one in get("earlier_costs", ())] or UNSET,
+            earlier_costs=[of_fields(EarlierCost, one) for one in get("earlier_costs", ())] or UNSET,
             matches=UNSET,
         )
 
@@ -119,7 +107,8 @@ class Interception(Struct):
 _ABSENT: Document = {
     **dict.fromkeys(("session_id", "parent_id", "root_id", "end_reason", "retry_of", "attempts")),
     **dict.fromkeys(("upstream_status", "upstream_request_id", "upstream_asked_at", "first_byte_at", "ended_at")),
-    "group_ids": [],
+    **dict.fromkeys(("agent", "error", "websocket", "connecting", "cost", "provider_cost", "response")),
+    **{name: [] for name in ("group_ids", "tries", "user_prompts", "tool_usages", "model_thoughts")},
     "tags": {},
 }
 """What is shown of fields that a document lacks."""
@@ -261,12 +250,6 @@ class EarlierCost(Struct):
     prices: str | None
     replaced_at: Time
 
-    @classmethod
-    def of(cls, cost: Document) -> Self:
-        """Show an entry of `earlier_costs`."""
-        usd = cost["usd"]
-        return cls(None if usd is None else format_decimal(usd), cost["prices"], format_time(cost["replaced_at"]))
-
 
 class ProviderCost(Struct):
     """What the provider itself says that the call costs."""
@@ -316,23 +299,12 @@ class RecordedPrompt(Struct):
     metadata: PromptMetadata
     created_at: Time
 
-    @classmethod
-    def of(cls, prompt: Document, interception_id: UUID, response_id: str) -> Self:
-        """Show an entry of `user_prompts`."""
-        made = {"interception_id": interception_id, "provider_response_id": response_id}
-        return of_fields(cls, prompt, metadata=convert(prompt["metadata"], PromptMetadata), **made)
-
 
 class RecordedToolResult(Struct):
     """What a tool call gave, as the next request of its client says."""
 
     bytes: Annotated[Count, doc("Its size in the request; of a text without quotation marks.")]
     is_error: Annotated[bool | None, doc("Whether the tool failed; null if the API does not say.")]
-
-    @classmethod
-    def of(cls, result: Document) -> Self:
-        """Show the `result` of an entry of `tool_usages`."""
-        return cls(int(result["bytes"]), result["is_error"])
 
 
 class RecordedToolUsage(Struct):
@@ -353,16 +325,6 @@ class RecordedToolUsage(Struct):
         RecordedToolResult | None, doc("Null until a later request has it; then it appears within a few seconds.")
     ]
 
-    @classmethod
-    def of(cls, usage: Document, interception_id: UUID) -> Self:
-        """Show an entry of `tool_usages`."""
-        result = usage.get("result")
-        made = {
-            "metadata": convert(usage["metadata"], TextMetadata),
-            "result": result and RecordedToolResult.of(result),
-        }
-        return of_fields(cls, usage, interception_id=interception_id, **made)
-
 
 class RecordedThought(Struct):
     """A piece of reasoning that the model showed."""
@@ -373,24 +335,12 @@ class RecordedThought(Struct):
     metadata: ThoughtMetadata
     created_at: Time
 
-    @classmethod
-    def of(cls, thought: Document, interception_id: UUID) -> Self:
-        """Show an entry of `model_thoughts`."""
-        return of_fields(
-            cls, thought, interception_id=interception_id, metadata=convert(thought["metadata"], ThoughtMetadata)
-        )
-
 
 class RecordedResponse(Struct):
     """The text that the model responded with, where a policy says that it is recorded."""
 
     text: Annotated[str, doc("The text of all its parts, without tool calls and thoughts.")]
     metadata: TextMetadata
-
-    @classmethod
-    def of(cls, response: Document) -> Self:
-        """Show the `response` of a document."""
-        return cls(response["text"], convert(response["metadata"], TextMetadata))
 
 
 class Agent(Struct):
@@ -416,18 +366,6 @@ class RecordedTry(Struct):
     ]
     ms: Annotated[Count, doc("Milliseconds until the head of its response, or until the failure.")]
 
-    @classmethod
-    def of(cls, one: Document) -> Self:
-        """Show an entry of `tries`."""
-        error = one["error"] and convert(one["error"], RecordedError)
-        return cls(
-            one["provider_name"],
-            one["credential_hint"],
-            None if one["status"] is None else int(one["status"]),
-            error,
-            int(one["ms"]),
-        )
-
 
 class WebSocketOrigin(Struct):
     """Where a call came from that is one of several over a WebSocket."""
@@ -435,11 +373,6 @@ class WebSocketOrigin(Struct):
     id: Annotated[UUID, doc("That of the WebSocket, as in `X-AI-Bridge-WebSocket-Id` of its handshake.")]
     lane: Annotated[str | None, doc("Its `stream_id`; null without one.")]
     warm_up: Annotated[bool, doc("Whether the request was a warm-up that only returns an id.")]
-
-    @classmethod
-    def of(cls, origin: Document) -> Self:
-        """Show `websocket`."""
-        return cls(origin["id"], origin["lane"] or None, origin["warm_up"])
 
 
 class RecordedConnecting(Struct):

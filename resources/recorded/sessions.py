@@ -145,12 +145,6 @@ class ToolCall(Struct):
     tool: str
     result: Annotated[RecordedToolResult | None, doc("Null while it is unknown.")]
 
-    @classmethod
-    def of(cls, usage: Mapping[str, Any]) -> Self:
-        """Show an entry of `tool_usages`."""
-        result = usage.get("result")
-        return cls(usage["tool"], result and RecordedToolResult.of(result))
-
 
 class TimelineCall(Struct):
     """A call in short."""
@@ -184,7 +178,7 @@ class TimelineCall(Struct):
             agent_type=(agent.get("hints") or {}).get("agent_type"),
             cost_usd=(cost := get("cost")) and format_decimal(cost["usd"]),
             attempt=int(get("attempt", get("retry_count", 0))),
-            tools=[ToolCall.of(usage) for usage in get("tool_usages", ())],
+            tools=[of_fields(ToolCall, usage, above={"result": None}) for usage in get("tool_usages", ())],
         )
 
 

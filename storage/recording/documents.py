@@ -134,7 +134,7 @@ def _fields_of_some(interception: Interception) -> dict[str, Any]:
     if interception.tags:
         fields["tags"] = dict(interception.tags)
     if (origin := interception.websocket) is not None:
-        fields["websocket"] = {"id": origin.websocket_id, "lane": origin.lane, "warm_up": origin.warm_up}
+        fields["websocket"] = {"id": origin.websocket_id, "lane": origin.lane or None, "warm_up": origin.warm_up}
     if interception.retry_count:
         fields["retry_count"] = interception.retry_count
     if interception.recording is not None:
