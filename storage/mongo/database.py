@@ -181,7 +181,6 @@ class Database:
     search_segments: Collection  # of the search index, see `storage.search.segments`
     search_parts: Collection  # what is in them
     refusals: Collection  # rows about requests that were refused, see `storage.derived.refusal_recorder`
-    refusal_totals: Collection  # how many requests were refused, by rule, user and time range
     demo: Collection  # of the demo company's own database: its state, see `storage.demo.store`
 
     def __init__(self, client: AsyncIOMotorClient[dict[str, Any]], name: str) -> None:

@@ -107,8 +107,6 @@ _REFUSAL_COVERED: Keys = ascending("rule", "status", "provider", "route", "api_k
 REFUSALS_BY_TIME: Keys = (*_REFUSAL, *ascending("initiator_id"), *_REFUSAL_COVERED)
 REFUSALS_BY_INITIATOR: Keys = (*ascending("initiator_id"), *_REFUSAL, *_REFUSAL_COVERED)
 REFUSALS_BY_REQUEST: Keys = ascending("request_ids")
-REFUSED_BY_TIME: Keys = ascending("bucket", "at", "initiator_id", "rule", "count")
-REFUSED_BY_INITIATOR: Keys = ascending("initiator_id", "bucket", "at", "rule", "count")
 
 
 _THERE = {"$exists": True}
@@ -238,11 +236,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(REFUSALS_BY_TIME, name="by_time"),
             IndexModel(REFUSALS_BY_INITIATOR, name="by_initiator"),
             IndexModel(REFUSALS_BY_REQUEST, name="by_request", sparse=True),
-        ),
-        "refusal_totals": (
-            IndexModel(REFUSED_BY_TIME, name="by_time"),
-            IndexModel(REFUSED_BY_INITIATOR, name="by_initiator"),
-            _EXPIRY_OF_SOME,
         ),
         "webhook_deliveries": (
             _of_some("next_at", "due", {"state": "waiting"}),

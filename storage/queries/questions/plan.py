@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -72,8 +71,7 @@ def plan(question: Question, found: bytes | None = None) -> Plan:
     alone = replace(question, by=())
     match question.of:
         case Counted.REFUSALS:
-            read = _refusals(question)
-            return Plan([read(question)], [read(alone)])
+            return Plan([sources.refusals(question)], [sources.refusals(alone)])
         case Counted.SESSIONS:
             return Plan([sources.sessions(question)], [sources.sessions(alone)])
     selection = selection_of(question)
@@ -95,15 +93,6 @@ def selection_of(question: Question) -> Selection | None:
     statuses = ENDED if found.statuses is None else tuple(one for one in ENDED if one in found.statuses)
     within = replace(found.within(question.start, question.end), statuses=statuses)
     return within if statuses and within.start < within.end else None
-
-
-def _refusals(question: Question) -> Callable[[Question], Source]:
-    """Refusals by user and rule in whole buckets are counted; all else their rows have."""
-    ranges = list(split(question.start, question.end, _buckets_of(question, Breakdown.ALL)))
-    has_totals = {by.dimension for by in question.by} <= {Dimension.USER, Dimension.RULE}
-    if has_totals and all(one.bucket for one in ranges) and question.conditions.keys() <= {"initiator_id", "rule"}:
-        return partial(sources.refusal_totals, ranges)
-    return sources.refusal_rows
 
 
 def _rollups(question: Question, selection: Selection) -> list[Source]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,21 +13,17 @@ from bson.decimal128 import Decimal128
 
 from intercept.records import EndReason
 from storage.derived.histograms import DIGIT_BITS, unpack
-from storage.derived.refusal_recorder import SHADOW
 from storage.derived.rollup import HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Totals
 from storage.mongo.codec import read_decimal
 from storage.mongo.indexes import (
     BY_ID,
     REFUSALS_BY_INITIATOR,
     REFUSALS_BY_TIME,
-    REFUSED_BY_INITIATOR,
-    REFUSED_BY_TIME,
     SESSIONS_BY_INITIATOR,
     SESSIONS_BY_TIME,
     Keys,
 )
 from storage.queries.filters.selection import Selection, is_one_of
-from storage.queries.filters.time_ranges import TimeRange
 from storage.queries.paging import visible
 from storage.queries.questions.groups import Key
 from storage.queries.questions.question import Question, expression, has_many
@@ -253,21 +248,8 @@ def sessions(question: Question) -> Source:
     )
 
 
-def refusal_totals(ranges: Sequence[TimeRange], question: Question) -> Source:
-    """How many requests were refused in whole buckets, by rule and user. It has every one."""
-    real = {"rule": {"$not": re.compile(f"^{SHADOW}")}}
-    return Source(
-        "refusal_totals",
-        [{"bucket": one.bucket, "at": {"$gte": one.start, "$lt": one.end}} for one in ranges],
-        {"$and": [real, dict(question.conditions), visible(question.visible_to)]},
-        REFUSED_BY_TIME if question.visible_to is None else REFUSED_BY_INITIATOR,
-        OF_REFUSALS,
-        _keys(question),
-    )
-
-
-def refusal_rows(question: Question) -> Source:
-    """The rows about refused requests, which have more about each, and leave some out in a storm."""
+def refusals(question: Question) -> Source:
+    """The rows about refused requests."""
     real = {} if "shadow" in question.conditions else {"shadow": {"$ne": True}}
     return Source(
         "refusals",

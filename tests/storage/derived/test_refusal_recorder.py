@@ -13,7 +13,6 @@ from storage.derived.refusal_recorder import (
     MAX_UNKNOWN_ROWS,
     RefusalRecorder,
 )
-from storage.derived.rollup import MINUTES_KEPT, Bucket
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
 from tests.clock import Clock
@@ -44,10 +43,10 @@ async def rows(database):
     return [one async for one in database.refusals.find({}, {"_id": False, "batches": False}).sort("at")]
 
 
-async def totals(database, bucket, name="rule"):
-    """How many there are by rule or initiator, of all time ranges of this length."""
+async def counted(database, name="rule"):
+    """How many there are by rule or initiator."""
     sums = Counter()
-    async for one in database.refusal_totals.find({"bucket": bucket}):
+    async for one in database.refusals.find():
         sums[one[name]] += one["count"]
     return sums
 
@@ -69,9 +68,8 @@ async def test_a_storm_makes_few_rows_and_is_counted_to_the_last(recorder, datab
     assert [row["count"] for row in found if row["rule"] == "rate"] == [400]
     (rest,) = [row for row in found if row["rule"] == "invalid_token" and row["client_ip"] is None]
     assert rest["count"] == 400 - MAX_UNKNOWN_ROWS
-    for bucket in Bucket:
-        assert await totals(database, bucket) == {"rate": 400, "invalid_token": 400}
-        assert await totals(database, bucket, "initiator_id") == {ADA.id: 400, None: 400}
+    assert await counted(database) == {"rate": 400, "invalid_token": 400}
+    assert await counted(database, "initiator_id") == {ADA.id: 400, None: 400}
 
 
 @pytest.mark.gen_test
@@ -87,40 +85,27 @@ async def test_a_storm_without_a_token_hides_no_users_refusal(recorder, database
 async def test_while_the_database_is_unavailable_memory_is_bounded_and_no_count_lost(
     recorder, clock, database, unreachable, monkeypatch
 ):
-    await database.refusal_totals.drop_index("expiry")  # the minutes of this test are long over
     monkeypatch.setattr(refusal_recorder, "MAX_PENDING_ROWS", 50)
-    monkeypatch.setattr(refusal_recorder, "MAX_PENDING_TOTALS", 200)
-    parts = (recorder._rows, recorder._totals)
-    there = [part.collection for part in parts]
-    for part in parts:
-        part.collection = unreachable.refusals
+    recorder._rows.collection = unreachable.refusals
     noted, users = 0, [UUID(int=number) for number in range(1, 41)]
     for minute in range(15):
         clock.time = NOON + timedelta(minutes=minute)
         for user in users:
             recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=user))
             noted += 1
-    assert noted > 50 + 200
-    assert recorder.waiting <= 50 + 200 + len(Bucket)
+    assert noted > 50 + 1 == recorder.waiting
     monkeypatch.setattr(event_counts, "BATCH_SECONDS", 0.02)
     with pytest.raises(DatabaseUnavailableError):
         await recorder.flush()
     monkeypatch.undo()
-    for part, collection in zip(parts, there, strict=True):
-        part.collection = collection
+    recorder._rows.collection = database.refusals
     await recorder.flush()
-    for bucket in Bucket:
-        assert await totals(database, bucket) == {"rate": noted}
+    assert await counted(database) == {"rate": noted}
     assert recorder.waiting == 0
 
 
 @pytest.mark.gen_test
-async def test_minutes_are_removed_after_a_while_and_rows_with_retention(recorder, clock, database):
-    recorder.note(RATE)
-    await recorder.flush()
-    kept = {one["bucket"]: one.get("expires_at") async for one in database.refusal_totals.find()}
-    assert kept == {"minute": Bucket.MINUTE.floor(NOON) + MINUTES_KEPT, "hour": None, "day": None}
-    assert (await database.refusal_totals.index_information())["expiry"]["expireAfterSeconds"] == 0
+async def test_rows_are_removed_with_retention(database):
     await database.prepare(retention=timedelta(days=1))
     index = (await database.refusals.index_information())["retention"]
     assert (index["key"], index["expireAfterSeconds"]) == ([("at", 1)], 86_400)
