@@ -57,7 +57,6 @@ lint: .venv/dev ## ruff, mypy, import-linter
 	@$(BIN)/lint-imports
 
 docs: .venv/dev ## render the documents as pages with search, into docs/_build; a link that leads nowhere is an error
-	@$(BIN)/python -m docs.reference
 	@$(BIN)/python -m sphinx --quiet --builder html --conf-dir docs --fail-on-warning --keep-going --nitpicky . docs/_build
 	@echo "The documents are in docs/_build/index.html"
 

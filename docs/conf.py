@@ -5,6 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from handlers.openapi.document import openapi_document
+from handlers.openapi.reference import reference
+from version import VERSION
+
 project = html_title = "AI Bridge"
 extensions = ["myst_parser"]
 html_theme = "furo"
@@ -24,7 +28,10 @@ CHAPTERS = {
 
 
 def setup(app: Any) -> None:
-    """Add to Sphinx what follows."""
+    """Write the reference, and add to Sphinx what follows."""
+    generated = Path(app.srcdir, "docs", "generated")
+    generated.mkdir(exist_ok=True)
+    (generated / "reference.md").write_text(reference(openapi_document(VERSION)), encoding="utf-8")
     app.connect("source-read", add_navigation)
     app.connect("build-finished", add_index)
 

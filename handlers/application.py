@@ -16,7 +16,7 @@ from handlers.api.sign_in.devices import DeviceCodeHandler, DeviceTokenHandler
 from handlers.api.sign_in.sign_in import SignInHandler
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler, SignInWaysHandler
 from handlers.bridge import Bridge
-from handlers.dashboard import DOCS, DashboardFiles, DashboardHandler
+from handlers.dashboard import DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
 from handlers.dataplane.proxy import ProxyHandler, Service
 from handlers.dataplane.services.batches import BatchResults, BatchState, FileContent
@@ -78,7 +78,6 @@ class BridgeApplication(Application):
                 ("/metrics", MetricsHandler, context),
                 ("/openapi.json", OpenAPIHandler, context),
                 ("/", DashboardHandler, dashboard),
-                ("/docs", DashboardHandler, dashboard | {"page": DOCS}),
                 ("/dashboard/(.+)", DashboardHandler, dashboard),
                 (r"/help(?:/([a-z-]*))?", HelpHandler, dashboard | {"documents": Documents()}),
             ],

@@ -1,4 +1,4 @@
-"""`/`, `/docs` and `/dashboard/..`: the web pages, their scripts and styles, and the few files they need of other packages."""
+"""`/` and `/dashboard/..`: the web pages, their scripts and styles, and the few files they need of other packages."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ from version import VERSION
 
 ROOT = Path(__file__).parents[1] / "dashboard"
 INDEX = "index.html"
-DOCS = "docs.html"
 NOT_INSTALLED = "not-installed.html"
-_PAGES = (INDEX, DOCS, NOT_INSTALLED)
+_PAGES = (INDEX, NOT_INSTALLED)
 # Of the npm packages, only these files are served; the import map of the index has their names.
 LIBRARIES = (
     "node_modules/preact/dist/preact.mjs",
@@ -85,10 +84,10 @@ class DashboardFiles:
         """Whether the libraries are there."""
         return all(self._paths[name].is_file() for name in LIBRARIES)
 
-    def page(self, name: str) -> tuple[int, File]:
-        """A page with its status: 503 and what to do while the libraries are not there."""
+    def page(self) -> tuple[int, File]:
+        """The page with its status: 503 and what to do while the libraries are not there."""
         if self.installed:
-            return 200, self._read(name, self.edition())
+            return 200, self._read(INDEX, self.edition())
         return 503, self._read(NOT_INSTALLED, self.edition())
 
     def edition(self) -> str:
@@ -162,11 +161,10 @@ def file_of(content: bytes, kind: str, changed_ns: int, edition: str) -> File:
 class DashboardHandler(BridgeHandler):
     """Serves the dashboard without authentication: its data comes from the API, which needs a token."""
 
-    def initialize(self, bridge: Bridge, files: DashboardFiles, page: str = INDEX) -> None:  # type: ignore[override]
-        """Receive the running bridge, the files, and the page that is sent where no file is named."""
+    def initialize(self, bridge: Bridge, files: DashboardFiles) -> None:  # type: ignore[override]
+        """Receive the running bridge, and the files."""
         super().initialize(bridge)
         self._files = files
-        self._page = page
 
     async def get(self, name: str = "") -> None:
         """Send a file, or 304 if the client has it.
@@ -175,7 +173,7 @@ class DashboardHandler(BridgeHandler):
             Problem: 404, there is no such file.
         """
         own_name, lasts = self._files.without_edition(name)
-        status, file = (200, self._files.find(own_name)) if name else self._files.page(self._page)
+        status, file = (200, self._files.find(own_name)) if name else self._files.page()
         if file is None:
             raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
         self.send(status, file, lasts=lasts)

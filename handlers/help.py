@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 from collections.abc import Mapping
@@ -11,18 +12,22 @@ from typing import Final
 
 from handlers.bridge import Bridge
 from handlers.dashboard import DashboardFiles, DashboardHandler, File, file_of
+from handlers.openapi.document import openapi_document
+from handlers.openapi.reference import TITLE, reference
 from handlers.problems import Problem
 from installation import COMMAND, IS_INSTALLED
 from intercept.secrets import scrub_quoted
+from version import VERSION
 
 ROOT = Path(__file__).parents[1]
 FIRST = "readme"
+REFERENCE = "reference"
 _IN_A_CLONE = ".venv/bin/python server.py"
 PAGES: Final[Mapping[str, Path]] = {
     path.stem.lower(): path
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "SECURITY.md", ROOT / "CHANGELOG.md")
 }
-"""The documents, by their names in addresses, in the order of the list beside each."""
+"""The documents that are written by hand, by their names in addresses, in the order of the list beside each."""
 
 
 class Documents:
@@ -36,11 +41,11 @@ class Documents:
         """A document as a page; None if there is none of that name.
 
         Args:
-            name: One of `PAGES`.
+            name: One of `PAGES`, or `REFERENCE`.
             edition: That of the files of the dashboard, whose stylesheets it has.
             is_below: Whether its address is below `/help`, which tells how links have to begin.
         """
-        if name not in PAGES:
+        if name not in PAGES and name != REFERENCE:
             return None
         key = name, edition, is_below
         if key not in self._made:
@@ -50,7 +55,7 @@ class Documents:
         return self._made[key]
 
     def _page(self, name: str, pages: str, dashboard: str, files: str) -> str:
-        self._titles = self._titles or {one: _title(_read(path)) for one, path in PAGES.items()}
+        self._titles = self._titles or {one: _title(_read(one)) for one in PAGES} | {REFERENCE: _title(TITLE)}
         here = ' aria-current="page"'
         links = [
             f'<li><a href="{pages}{one}"{here if one == name else ""}>{html.escape(title)}</a></li>'
@@ -61,12 +66,16 @@ class Documents:
             files=files,
             dashboard=dashboard,
             links="\n".join(links),
-            text=rendered(_read(PAGES[name]), pages),
+            text=rendered(_reference() if name == REFERENCE else _read(name), pages),
         )
 
 
-def _read(path: Path) -> str:
-    text = path.read_text()
+def _reference() -> str:
+    return reference(openapi_document(VERSION))
+
+
+def _read(name: str) -> str:
+    text = PAGES[name].read_text()
     return text.replace(_IN_A_CLONE, COMMAND) if IS_INSTALLED else text
 
 
@@ -128,7 +137,10 @@ class HelpHandler(DashboardHandler):
         Raises:
             Problem: 404, there is no such page.
         """
-        page = self._documents.page(name or FIRST, self._files.edition(), is_below=name is not None)
+        # The reference takes half a second, once.
+        page = await asyncio.to_thread(
+            self._documents.page, name or FIRST, self._files.edition(), is_below=name is not None
+        )
         if page is None:
             raise Problem(404, f"not found: {self.request.method} {scrub_quoted(self.request.path)}")
         self.send(200, page, lasts=False)
@@ -145,7 +157,7 @@ _TEMPLATE = """<!doctype html>
     <link rel="stylesheet" href="{files}css/base.css">
     <link rel="stylesheet" href="{files}css/parts.css">
     <link rel="stylesheet" href="{files}css/frame.css">
-    <link rel="stylesheet" href="{files}css/reference.css">
+    <link rel="stylesheet" href="{files}css/help.css">
   </head>
   <body>
     <header class="top"><a class="brand" href="{dashboard}">AI Bridge</a></header>

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from docs import tables
-from docs.reference import reference
 from handlers.monitoring.metrics import PREFIX
 from handlers.openapi.document import openapi_document
+from handlers.openapi.reference import reference
 from intercept.records import EndReason
 from runtime.assembly import open_bridge
 from settings import Settings, declared

@@ -8,8 +8,7 @@ import re
 
 import pytest
 
-from handlers.dashboard import DOCS, LIBRARIES, ROOT, DashboardFiles
-from handlers.dashboard import INDEX as PAGE
+from handlers.dashboard import LIBRARIES, ROOT, DashboardFiles
 
 SOURCE = (ROOT / "index.html").read_text()
 MAP = re.search(r'<script type="importmap">(.*?)</script>', SOURCE, re.DOTALL)[1]
@@ -36,7 +35,7 @@ def edition():
 
 @pytest.fixture(scope="module")
 def index():
-    return DashboardFiles().page(PAGE)[1].plain.decode()
+    return DashboardFiles().page()[1].plain.decode()
 
 
 async def fetch(running, path, **headers):
@@ -70,18 +69,6 @@ async def test_the_page_is_served_without_a_token_and_allows_only_its_own_script
     assert response.header("X-Content-Type-Options") == "nosniff"
     assert response.header("Referrer-Policy") == "no-referrer"
     assert response.header("Cross-Origin-Resource-Policy") == "same-origin"
-
-
-@installed
-@pytest.mark.gen_test
-async def test_the_api_is_a_page_by_the_same_policy(running, edition):
-    response, index = await fetch(running, "/docs"), await fetch(running, "/")
-    source = with_edition((ROOT / DOCS).read_text(), edition)
-    digest = base64.b64encode(
-        hashlib.sha256(re.search(r'<script type="importmap">(.*?)</script>', source, re.DOTALL)[1].encode()).digest()
-    ).decode()
-    assert (response.status, response.body.decode()) == (200, source)
-    assert policy(response) == policy(index) | {"script-src": ["'self'", f"'sha256-{digest}'"]}
 
 
 @pytest.mark.gen_test
@@ -155,8 +142,7 @@ def test_the_page_asks_for_all_modules_of_the_overview_at_once(index, edition):
 def test_every_module_of_the_page_belongs_to_a_view_or_to_all():
     views = re.findall(r'from: "(.+?)"', (ROOT / "js/frame/registry.js").read_text())
     used = imported("js/main.js").union(*[imported(f"js/views/{view}.js") for view in views])
-    of_docs = {name for name in OWN if name.startswith("js/reference/")}
-    assert used == {name for name in OWN if name.endswith(".js")} - of_docs
+    assert used == {name for name in OWN if name.endswith(".js")}
 
 
 ELSEWHERE = (
@@ -214,14 +200,14 @@ def folder(tmp_path):
 
 def test_without_its_libraries_the_page_says_how_to_install_them(folder):
     files = DashboardFiles(folder)
-    status, file = files.page(PAGE)
+    status, file = files.page()
     assert status == 503
     assert b"npm ci --omit=dev --ignore-scripts --prefix dashboard" in file.plain
     assert files.find(LIBRARIES[0]) is None
     for name in LIBRARIES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(b"")
-    status, file = files.page(PAGE)
+    status, file = files.page()
     assert (status, b"{" in file.plain.partition(b"</script>")[2]) == (200, False)
     assert f'"dashboard/{files.edition()}/js/main.js"'.encode() in file.plain
 
@@ -240,11 +226,11 @@ def test_a_file_that_changes_is_read_again(folder):
 def test_the_edition_changes_with_any_file_and_so_does_the_page(folder):
     (folder / "js/main.js").write_text("1")
     files = DashboardFiles(folder)
-    first, (_, page) = files.edition(), files.page(PAGE)
-    assert files.page(PAGE)[1] is page
+    first, (_, page) = files.edition(), files.page()
+    assert files.page()[1] is page
     assert files.without_edition(f"{first}/js/main.js") == ("js/main.js", True)
     (folder / "js/main.js").write_text("22")
-    second, (_, changed) = files.edition(), files.page(PAGE)
+    second, (_, changed) = files.edition(), files.page()
     assert first != second
     assert (first.encode() in page.plain, second.encode() in changed.plain) == (True, True)
     assert page.tag != changed.tag
@@ -269,7 +255,7 @@ def test_scripts_and_styles_make_no_markup_of_text():
 
 
 def test_nothing_is_loaded_from_elsewhere():
-    for name in (*OWN, "index.html", "docs.html", "not-installed.html"):
+    for name in (*OWN, "index.html", "not-installed.html"):
         addresses = re.findall(r"""https?://[^\s"'`)]+""", (ROOT / name).read_text())
         assert [one for one in addresses if one != "http://www.w3.org/2000/svg"] == [], name
 

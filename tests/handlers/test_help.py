@@ -4,7 +4,9 @@ import re
 
 import pytest
 
-from handlers.help import PAGES
+from handlers.help import PAGES, REFERENCE
+
+NAMES = (*PAGES, REFERENCE)
 
 
 async def fetch(running, path, **headers):
@@ -14,11 +16,11 @@ async def fetch(running, path, **headers):
 
 @pytest.mark.gen_test
 async def test_every_link_of_every_document_leads_to_what_is_served(running):
-    pages = {name: (await fetch(running, f"/help/{name}"))[1] for name in PAGES}
+    pages = {name: (await fetch(running, f"/help/{name}"))[1] for name in NAMES}
     assert {"readme", "operations", "security"} < set(pages)
     for name, text in pages.items():
         links = re.findall(r'<a href="([^"]*)"', text)
-        assert {f"../help/{other}" for other in PAGES} <= set(links)
+        assert {f"../help/{other}" for other in NAMES} <= set(links)
         for link in links:
             there, _, fragment = link.removeprefix("../help/").partition("#")
             if not re.match("https?:", link) and link != "../":

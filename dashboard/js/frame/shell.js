@@ -62,7 +62,7 @@ export function Shell({ route, user, children }) {
       ${IN_DEMO && html`<${InDemo} />`}
       ${children}
     </main>
-    <footer class="foot quiet">AI Bridge ${VERSION} · <a href=${`${ROOT}help`}>Documents</a> · <a href=${`${ROOT}docs`}>API</a>${user.role === "owner" && html` · <a href=${href("demo")}>Demo company</a>`}</footer>
+    <footer class="foot quiet">AI Bridge ${VERSION} · <a href=${`${ROOT}help`}>Documents</a> · <a href=${`${ROOT}help/reference`}>API</a>${user.role === "owner" && html` · <a href=${href("demo")}>Demo company</a>`}</footer>
     ${help.shown}
   `;
 }

@@ -83,7 +83,7 @@ values = st.sampled_from(UNREADABLE_VALUES) | st.text(
 )
 octets = st.binary(max_size=20) | values.map(lambda value: value.encode())
 OF_BROWSERS = [
-    *(("GET", path, ()) for path in ("/", "/docs", "/help/{page}", "/dashboard/{file}")),
+    *(("GET", path, ()) for path in ("/", "/help/{page}", "/dashboard/{file}")),
     ("GET", f"{CONTROL}/sign-in/oidc", ("view",)),
     ("GET", f"{CONTROL}/sign-in/oidc/callback", ("code", "state", "iss", "error")),
 ]

@@ -1,23 +1,19 @@
-"""Writes the reference of the API, from the description that the server gives of itself.
+"""The reference of the API, a page that is written from the description that the server gives of itself.
 
-`make docs` has it beside what is written by hand; it is not committed. A running server shows the same at `/docs`.
+A running server shows it at `/help/reference`; `make docs` has it beside what is written by hand.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
-from handlers.openapi.document import openapi_document
 from intercept.refusals import RULES
 from upstream.providers.presets import PRESETS
 from upstream.routes import Audience, Route
-from version import VERSION
 
-PAGE: Final = Path(__file__).parent / "generated" / "reference.md"
-
+TITLE: Final = "# Reference of the API"
 _DATA_PLANE: Final = "data plane"
 _PASSED_ON: Final = {
     Audience.EVERYBODY: "passed on",
@@ -31,7 +27,8 @@ Described = Mapping[str, Any]
 
 def reference(document: Described) -> str:
     """The page of a description in OpenAPI 3.1: operations by tag, routes of providers, and what answers are made of."""
-    lines = ["# Reference of the API", "", "Written by `make docs` from the server's own description.", ""]
+    subjects = [f"[{tag['name'].capitalize()}](#{tag['name'].replace(' ', '-')})" for tag in document["tags"]]
+    lines = [TITLE, "", document["info"]["description"], "", " · ".join(subjects), ""]
     for tag in document["tags"]:
         lines += [f"## {tag['name'].capitalize()}", "", tag["description"], ""]
         lines += _routes() if tag["name"] == _DATA_PLANE else _operations(document, tag["name"])
@@ -126,13 +123,3 @@ def _type(schema: Described) -> str:
 
 def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())
-
-
-def main() -> None:
-    """Write the page."""
-    PAGE.parent.mkdir(exist_ok=True)
-    PAGE.write_text(reference(openapi_document(VERSION)), encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
