@@ -80,7 +80,7 @@ bench: .venv/runtime ## compare with SMG and Ferro, and write docs/performance.m
 bench-api: .venv/runtime ## measure lists, searches and sums of the API on a million interceptions; the first time fills data/bench-api
 	@exec $(BIN)/python -m benchmarks.api $(ARGS)
 
-bench-micro: .venv/runtime ## measure the pure parts, and write docs/performance.md
+bench-micro: .venv/runtime ## measure the pure parts
 	@exec $(BIN)/python -m benchmarks.micro
 
 soak: .venv/runtime ## half load for twenty minutes: does anything grow or leak?

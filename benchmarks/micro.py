@@ -15,12 +15,11 @@ from functools import partial
 from time import monotonic_ns, perf_counter
 from typing import NamedTuple
 
-from benchmarks.report import machine, markdown, short, write_section
+from benchmarks.report import machine, markdown, short
 from benchmarks.stand.conversations import CONVERSATIONS, CallSpec
 from intercept.catalog import CHAT_COMPLETIONS, MESSAGES
 from storage.prices.pricing import Prices
 
-SECTION = "figures of make bench-micro"
 REPEATS, SECONDS = 5, 0.2
 EVENTS = 100
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -79,11 +78,10 @@ def table() -> str:
 
 
 def main() -> None:
-    """Measure the pure parts, and write the page."""
+    """Measure the pure parts."""
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     found = f"{datetime.now(UTC):%Y-%m-%d}, {machine()}, Python {platform.python_version()}.\n\n{table()}"
     print(found)
-    write_section(SECTION, found)
 
 
 if __name__ == "__main__":
