@@ -5,10 +5,10 @@ The headers are those by which Anthropic tells of an organization's own spending
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import ceil
-from typing import Final
+from typing import Final, Literal
 
 from intercept.apis import Dialect
 from limits.calendar import bounds_of, from_ns, time_zone, to_ns
@@ -21,7 +21,11 @@ WARNINGS: Final = (0.95, 0.75)
 BILLING: Final = 402
 """The status by which the body of the refusal is worded: the client gets it with 429."""
 
-PERIODS: Final = {BudgetPeriod.DAY: "daily", BudgetPeriod.WEEK: "weekly", BudgetPeriod.MONTH: "monthly"}
+PERIODS: Final[Mapping[BudgetPeriod, Literal["daily", "weekly", "monthly"]]] = {
+    BudgetPeriod.DAY: "daily",
+    BudgetPeriod.WEEK: "weekly",
+    BudgetPeriod.MONTH: "monthly",
+}
 _TOLD: Final = "{}unified-{}"
 _MOST: Final = 0.99
 """What is told as used of a budget that is spent, while calls are served."""
@@ -35,6 +39,12 @@ def fullest(states: Iterable[LimitState]) -> LimitState | None:
 def part_spent(state: LimitState) -> float:
     """Which part of a budget is spent."""
     return state.used / state.limit.maximum if state.limit.maximum else 1.0
+
+
+def severity_of(state: LimitState) -> Literal["normal", "warning", "critical"]:
+    """How the client is to show a budget."""
+    part, (critical, warning) = part_spent(state), WARNINGS
+    return "critical" if part >= critical else "warning" if part >= warning else "normal"
 
 
 def end_of(limit: Limit, now: datetime) -> datetime:

@@ -107,6 +107,21 @@ _DESK: dict[str, Described] = {
         )
         | {"security": SECURITY},
     },
+    desk.USAGE: {
+        "get": _public(
+            "getDeskUsage",
+            "What Claude Code shows of its user's budget",
+            "For its `/usage`, as the headers of calls tell of it.",
+            {
+                "200": json_response("What is spent.", desk.DeskUsage),
+                "401": shared("Unauthorized"),
+                "429": retriable("Too many failures of authentication from this address."),
+                "500": shared("InternalError"),
+                "503": shared("Unavailable"),
+            },
+        )
+        | {"security": SECURITY},
+    },
     desk.DEVICE_AUTHORIZATION: _form(
         "beginDeskDevice",
         "Begin to sign in",

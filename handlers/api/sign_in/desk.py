@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from handlers.api.policies import book_of
 from handlers.api.sign_in.devices import (
@@ -26,8 +26,12 @@ from handlers.base import BridgeHandler
 from handlers.identity.credentials import Credentials
 from handlers.problems import Problem
 from intercept.catalog import MESSAGES
+from intercept.ids import format_id
+from intercept.times import format_time
+from limits.desk import PERIODS, end_of, fullest, part_spent, severity_of
 from limits.policies.managed_settings import checksum_of
-from resources.fields import doc
+from limits.request_limits import Client
+from resources.fields import Time, doc
 from storage.accounts.audit import Author
 from storage.accounts.events import Plane
 from upstream.providers.provider import Provider
@@ -37,6 +41,10 @@ DEVICE_AUTHORIZATION = "/oauth/device_authorization"
 TOKEN = "/oauth/token"  # noqa: S105 - a path
 REVOCATION = "/oauth/revoke"
 SETTINGS = "/managed/settings"
+USAGE = "/api/oauth/usage"
+
+_CENT = 10_000
+"""In micro-dollars."""
 
 NO_SETTINGS = "No policy has managed settings for this user."
 
@@ -47,6 +55,34 @@ class DeskSettings(Struct):
     uuid: Annotated[str, doc("The same as `checksum`.")]
     checksum: Annotated[str, doc("As the client computes it; in quotes it is the ETag.")]
     settings: Annotated[dict[str, Any], doc("As in `managed-settings.json`.")]
+
+
+class DeskMoney(Struct):
+    """What a user spends, in cents of a US dollar. Of the fullest budget; of the month where there is none."""
+
+    monthly_limit: Annotated[float | None, doc("Whatever its period is.")]
+    used_credits: Annotated[float, Meta(ge=0)]
+    utilization: Annotated[float | None, doc("In per cent.")]
+    is_enabled: bool = True
+    currency: str = "USD"
+
+
+class DeskBudget(Struct):
+    """A budget."""
+
+    group: Annotated[Literal["daily", "weekly", "monthly"], doc("Its period.")]
+    percent: Annotated[float, Meta(ge=0, description="How much of it is spent.")]
+    resets_at: Annotated[Time, doc("When its period ends.")]
+    severity: Literal["normal", "warning", "critical"]
+    kind: str = "spend"
+    is_active: bool = True
+
+
+class DeskUsage(Struct):
+    """What a client shows of its user's budget."""
+
+    extra_usage: DeskMoney
+    limits: Annotated[list[DeskBudget], doc("The budget of which the largest part is spent; none where there is none.")]
 
 
 class DeskMetadata(Struct):
@@ -104,10 +140,49 @@ class RevocationHandler(ProgramHandler):
             await self.bridge.identities.revoke_token(identity.token_id, author=author)
 
 
-class SettingsHandler(BridgeHandler):
-    """Sends a client its managed settings. All of it is in memory: without an answer the client does not start."""
+class SignedInHandler(BridgeHandler):
+    """Answers a client that is signed in."""
 
     plane = Plane.SIGN_IN
+
+    def send_json(self, value: Struct) -> None:
+        """Respond."""
+        self.set_header("Content-Type", "application/json")
+        self.write(msgspec.json.encode(value))
+
+    def write_problem(self, problem: Problem) -> None:
+        """Put an error into the response. A client that is not signed in is not to try again."""
+        if problem.status == HTTPStatus.UNAUTHORIZED:
+            self.set_header("x-should-retry", "false")
+        super().write_problem(problem)
+
+
+class UsageHandler(SignedInHandler):
+    """Sends a client what its user has spent, for its `/usage`."""
+
+    async def get(self) -> None:
+        """Respond with the fullest budget, as the headers of calls tell of it."""
+        identity, bridge = await self.authenticate(self.read_credentials()), self.bridge
+        book_of(bridge)  # 503 while they were not read
+        client = Client(identity.token_id, format_id(identity.user.id), policy=bridge.policies.find(identity))
+        limits = bridge.overload.limits
+        states = await bridge.overload.states([*limits.of_client(client), *limits.of_call(client)])
+        self.set_header("Cache-Control", "no-store")
+        if (state := fullest(states)) is None:
+            spent = await bridge.people.spend_of(identity.user)
+            self.send_json(DeskUsage(DeskMoney(None, float(spent * 100), None), []))
+            return
+        limit, percent = state.limit, round(part_spent(state) * 100, 2)
+        budget = DeskBudget(
+            PERIODS[limit.period], percent, format_time(end_of(limit, bridge.now())), severity_of(state)
+        )
+        money = DeskMoney(limit.maximum / _CENT, state.used / _CENT, percent)
+        self.send_json(DeskUsage(money, [budget]))
+
+
+class SettingsHandler(SignedInHandler):
+    """Sends a client its managed settings. All of it is in memory: without an answer the client does not start."""
+
     _checksum = ""
 
     async def get(self) -> None:
@@ -120,18 +195,11 @@ class SettingsHandler(BridgeHandler):
         if settings is None:
             raise Problem(404, NO_SETTINGS)
         self._checksum = checksum_of(settings)
-        self.set_header("Content-Type", "application/json")
-        self.write(msgspec.json.encode(DeskSettings(self._checksum, self._checksum, settings)))
+        self.send_json(DeskSettings(self._checksum, self._checksum, settings))
 
     def compute_etag(self) -> str | None:
         """What the client sends back as `If-None-Match`."""
         return f'"{self._checksum}"' if self._checksum else None
-
-    def write_problem(self, problem: Problem) -> None:
-        """Put an error into the response. A client that is not signed in is not to try again."""
-        if problem.status == HTTPStatus.UNAUTHORIZED:
-            self.set_header("x-should-retry", "false")
-        super().write_problem(problem)
 
 
 HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
@@ -141,6 +209,7 @@ HANDLERS: Mapping[str, type[BridgeHandler]] = MappingProxyType(
         TOKEN: DeviceTokenHandler,
         REVOCATION: RevocationHandler,
         SETTINGS: SettingsHandler,
+        USAGE: UsageHandler,
     }
 )
 """What is served below the base URL of a provider that `has_desk`, by path."""

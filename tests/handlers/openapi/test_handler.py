@@ -11,7 +11,7 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator.schemas import schema_v31
 from tornado.web import RequestHandler
 
-from handlers.api.sign_in.desk import HANDLERS, SETTINGS
+from handlers.api.sign_in.desk import HANDLERS, SETTINGS, USAGE
 from handlers.api.sign_in.single_sign_on import BeginHandler, CallbackHandler
 from handlers.application import DATA_PLANES, BridgeApplication
 from handlers.dashboard import DashboardHandler
@@ -124,7 +124,7 @@ def test_every_body_of_a_request_has_an_example():
 def test_everything_but_what_is_public_asks_for_a_token():
     public = {(method, path) for method, path, operation, _ in OPERATIONS if operation.get("security") == []}
     roots = {prefix + "{provider}" + root for prefix in DATA_PLANES for root in ROOTS}
-    signs_in = {f"{CONTROL}/{{provider}}{path}" for path in HANDLERS if path != SETTINGS}
+    signs_in = {f"{CONTROL}/{{provider}}{path}" for path in HANDLERS if path not in {SETTINGS, USAGE}}
     assert {path for _, path in public if "{provider}" in path} == roots | signs_in
     assert {path for _, path in public if "{provider}" not in path} == {
         *("/healthz", "/metrics", PATH, "/readyz"),

@@ -47,7 +47,7 @@ async def test_a_client_finds_the_desk_signs_in_and_out_and_is_refused_from_then
     listed = (await running.get(f"{CONTROL}/users/me/tokens"))[1]["results"][0]
     assert (listed["name"], listed["revoked_at"]) == ("Claude Code", None)
     # nothing that is not served stops the client: it takes 404 for "none"
-    for path in ("/managed/settings", "/api/oauth/usage", "/user/bootstrap"):
+    for path in ("/managed/settings", "/user/bootstrap"):
         assert (await running.get(BASE + path, headers))[0] == 404
     assert await post(running, where["revocation_endpoint"]) == (
         400,

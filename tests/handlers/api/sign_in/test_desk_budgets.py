@@ -52,6 +52,14 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
         running.upstream.scripts[:] = [[whole(OPUS, OF_THE_PROVIDER)]]
         return await call(running, OPUS, headers)
 
+    async def usage():
+        status, usage = await running.get(f"{BASE}/api/oauth/usage", headers)
+        assert status == 200
+        money = usage["extra_usage"]
+        assert (money.pop("is_enabled"), money.pop("currency")) == (True, "USD")
+        return money, usage["limits"]
+
+    assert await usage() == ({"monthly_limit": None, "used_credits": 0, "utilization": None}, [])
     without = await make_call(headers)
     assert (without.status, told(without)) == (200, {})
     budget_of(running, 0.1)
@@ -68,6 +76,16 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
         status = "allowed_warning" if threshold else "allowed"
         expected = told_first | {"status": status, "overage-status": status, "overage-utilization": share}
         assert told(counted) == expected | ({"overage-surpassed-threshold": threshold} if threshold else {}), part
+        money, (limit,) = await usage()
+        assert money["used_credits"] == OPUS_MICRO_DOLLARS / 10_000
+        assert money["utilization"] == limit["percent"] == pytest.approx(part * 100, abs=1)
+        severity = {None: "normal", "0.75": "warning", "0.95": "critical"}[threshold]
+        resets = int(counted.header(f"{FAMILY}unified-overage-reset") or 0)
+        assert datetime.fromisoformat(limit["resets_at"]).timestamp() == resets
+        assert (limit["kind"], limit["group"], limit["severity"], limit["is_active"]) == (
+            *("spend", "monthly"),
+            *(severity, True),
+        )
     usd = budget_of(running, 1)
     refused = await call(running, OPUS, headers)
     assert (refused.status, refused.header("x-should-retry")) == (429, "false")
