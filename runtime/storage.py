@@ -130,7 +130,7 @@ def open_refusal_recorder(process: Process) -> RefusalRecorder:
     recorder = RefusalRecorder(process.database, now=now)
     process.stack.push_async_callback(recorder.close)
     waiting = "Rows and totals of refusals waiting in memory."
-    process.metrics.watch("refusals_waiting", waiting, lambda: recorder.waiting)
+    process.metrics.watch("refusals_waiting", waiting, lambda: len(recorder))
     return recorder
 
 

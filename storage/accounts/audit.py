@@ -23,7 +23,7 @@ from storage.accounts.events import Action
 from storage.accounts.users import IdentityConflictError, User
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session
-from storage.mongo.event_counts import Count, CountDocument, CountWriter, DistinctEvents, EventCounts, event_id
+from storage.mongo.event_counts import Count, CountDocument, DistinctEvents, EventCounts, event_id
 
 T = TypeVar("T")
 
@@ -176,12 +176,11 @@ class AccessEvent(Struct, frozen=True):
         return structs.replace(self, client_ip=None, user=None, token_id=None)
 
 
-class AccessTrail(CountWriter):
+class AccessTrail(EventCounts[tuple[int, AccessEvent]]):
     """Counts events, and writes the counts in the background."""
 
     def __init__(self, database: Database, *, now: Now) -> None:
-        self._events: EventCounts[tuple[int, AccessEvent]] = EventCounts(database, database.audit, _entry)
-        super().__init__(database, "entries of the audit trail", [self._events])
+        super().__init__(database, "entries of the audit trail", database.audit, _entry)
         self._now = now
         self._distinct = DistinctEvents()
 
@@ -191,8 +190,8 @@ class AccessTrail(CountWriter):
         hour = int(now.timestamp()) // _HOUR_SECONDS
         limit = _MAX.get(event.action, MAX_ENTRIES)
         key = hour, event if self._distinct.admit(hour, event.action, event, limit) else event.counted()
-        if key in self._events or len(self._events) < MAX_PENDING:
-            self._events.add(key, now)
+        if key in self or len(self) < MAX_PENDING:
+            self.add(key, now)
 
 
 def _entry(key: tuple[int, AccessEvent], count: Count) -> CountDocument:

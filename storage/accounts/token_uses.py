@@ -6,9 +6,7 @@ killed loses what it has not written.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,13 +17,11 @@ from pymongo import UpdateOne
 
 from storage.accounts.users import Identity, TokenUse
 from storage.mongo.clocks import Monotonic, Now
-from storage.mongo.database import Database, DatabaseUnavailableError
+from storage.mongo.database import Database
+from storage.mongo.event_counts import BackgroundWriter
 
 NOTE_SECONDS = 15.0
 """From one use of a token to the next that is noted."""
-
-WRITE_SECONDS = 5.0
-"""From one write to the next."""
 
 MAX_NOTED = 10_000
 """Tokens whose last uses a process remembers; of more, uses are noted more often or not at all."""
@@ -36,11 +32,11 @@ ANSWER_SECONDS = 2.0
 _BATCH = 500
 
 
-class TokenUses:
+class TokenUses(BackgroundWriter):
     """The last uses of the tokens of a database."""
 
     def __init__(self, database: Database, *, now: Now, monotonic: Monotonic) -> None:
-        self._database = database
+        super().__init__(database, "uses of tokens")
         self._now = now
         self._monotonic = monotonic
         self._due: dict[str, float] = {}
@@ -64,43 +60,21 @@ class TokenUses:
         self._pending[key] = use
 
     async def flush(self) -> None:
-        """Write what was noted.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable; what was not written waits.
-        """
+        """Write what was noted, as `BackgroundWriter.flush` says."""
         while self._pending:
             batch = dict(list(self._pending.items())[:_BATCH])
-            async with self._database.within(ANSWER_SECONDS, "take uses of tokens"):
+            async with self.database.within(ANSWER_SECONDS, "take uses of tokens"):
                 updates = [_update(token_id, use) for token_id, use in batch.items()]
-                await self._database.token_uses.bulk_write(updates, ordered=False)
+                await self.database.token_uses.bulk_write(updates, ordered=False)
             for token_id, use in batch.items():
                 if self._pending.get(token_id) is use:
                     del self._pending[token_id]
 
-    async def run(self) -> None:
-        """Write what was noted every `WRITE_SECONDS`, until cancelled.
-
-        Raises:
-            DatabaseRefusalError: The database refuses the write.
-        """
-        health = self._database.health
-        while True:
-            await asyncio.sleep(WRITE_SECONDS)
-            await health.wait_until_back()
-            with health.tolerate("uses of tokens wait to be written"):
-                await self.flush()
-
-    async def close(self) -> None:
-        """Write the rest, if the database is available."""
-        with suppress(DatabaseUnavailableError):
-            await self.flush()
-
     async def of_tokens(self, token_ids: Iterable[str]) -> dict[str, TokenUse]:
         """Return the last uses of tokens; one that was never used is left out."""
         wanted = {"_id": {"$in": list(token_ids)}}
-        async with self._database.within(ANSWER_SECONDS):
-            found = self._database.token_uses.find(wanted)
+        async with self.database.within(ANSWER_SECONDS):
+            found = self.database.token_uses.find(wanted)
             return {document["_id"]: msgspec.convert(document, TokenUse) async for document in found}
 
     async def last_seen(self, user_ids: Iterable[UUID]) -> dict[UUID, datetime]:
@@ -109,8 +83,8 @@ class TokenUses:
             {"$match": {"user_id": {"$in": list(user_ids)}}},
             {"$group": {"_id": "$user_id", "at": {"$max": "$at"}}},
         ]
-        async with self._database.within(ANSWER_SECONDS):
-            return {one["_id"]: one["at"] async for one in self._database.token_uses.aggregate(pipeline)}
+        async with self.database.within(ANSWER_SECONDS):
+            return {one["_id"]: one["at"] async for one in self.database.token_uses.aggregate(pipeline)}
 
 
 def _update(token_id: str, use: TokenUse) -> UpdateOne:

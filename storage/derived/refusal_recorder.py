@@ -13,7 +13,7 @@ from intercept.refusals import Refusal
 from storage.derived.rollup import Bucket
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database
-from storage.mongo.event_counts import Count, CountDocument, CountWriter, DistinctEvents, EventCounts, event_id
+from storage.mongo.event_counts import Count, CountDocument, DistinctEvents, EventCounts, event_id
 
 MAX_KNOWN_ROWS = 1_000
 """Rows about known users that a process makes in a minute."""
@@ -25,30 +25,24 @@ MAX_PENDING_ROWS = 5_000
 """The maximum number of rows that wait for the database. Further refusals of an hour are counted by rule."""
 
 
-class RefusalRecorder(CountWriter):
+class RefusalRecorder(EventCounts[tuple[datetime, Refusal]]):
     """Counts refusals, and writes rows in the background."""
 
     def __init__(self, database: Database, *, now: Now) -> None:
-        self._rows: EventCounts[tuple[datetime, Refusal]] = EventCounts(database, database.refusals, _row)
-        super().__init__(database, "refusals", [self._rows])
+        super().__init__(database, "refusals", database.refusals, _row)
         self._now = now
         self._distinct = DistinctEvents()
-
-    @property
-    def waiting(self) -> int:
-        """How many rows wait in memory."""
-        return len(self._rows)
 
     def note(self, refusal: Refusal) -> None:
         """Count a refusal. Returns at once."""
         now = self._now()
         said = {"message": refusal.message, "retry_after_ms": refusal.retry_after_ms}
         at, kind, known = Bucket.MINUTE.floor(now), refusal.kind, refusal.initiator_id is not None
-        if (at, kind) not in self._rows and len(self._rows) >= MAX_PENDING_ROWS:
+        if (at, kind) not in self and len(self) >= MAX_PENDING_ROWS:
             at, kind = Bucket.HOUR.floor(now), refusal.anonymous()
         elif not self._distinct.admit(int(at.timestamp()), known, kind, MAX_KNOWN_ROWS if known else MAX_UNKNOWN_ROWS):
             kind = refusal.anonymous()
-        self._rows.add((at, kind), now, said, refusal.request_id)
+        self.add((at, kind), now, said, refusal.request_id)
 
 
 def _row(key: tuple[datetime, Refusal], count: Count) -> CountDocument:

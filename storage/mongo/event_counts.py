@@ -1,19 +1,18 @@
-"""Counts of events that clients can cause at any rate, written in the background.
+"""What waits in memory for the database, and counts of events that clients can cause at any rate.
 
-Memory is bounded. Each count is added to its document exactly once: a write is repeated until the database has
-acknowledged it, and a document notes the last batch of each process that it has.
+Memory is bounded. A write is repeated until the database has acknowledged it: one that it took without saying so counts twice.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from itertools import islice
 from typing import Any, Generic, NamedTuple, TypeVar
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from msgspec import Struct
@@ -65,17 +64,65 @@ class CountDocument(NamedTuple):
     last_at: str | None = None
 
 
-class EventCounts(Generic[K]):
-    """Counts by key that wait for the database; `document` makes the document of a key and its count."""
+class BackgroundWriter:
+    """Writes what waits every `WRITE_SECONDS`; `what` it is, for the log. A subclass has `flush`."""
+
+    def __init__(self, database: Database, what: str, *, pause: Pause = asyncio.sleep) -> None:
+        self.database = database
+        self._what = what
+        self._pause = pause
+
+    async def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            DatabaseUnavailableError: The database is unavailable; what was not acknowledged waits.
+        """
+        raise NotImplementedError
+
+    async def run(self) -> None:
+        """Write what waits every `WRITE_SECONDS`, until cancelled.
+
+        Raises:
+            DatabaseRefusalError: The database refuses the write.
+        """
+        health = self.database.health
+        while True:
+            await self._pause(WRITE_SECONDS)
+            await health.wait_until_back()
+            with health.tolerate(f"{self._what} wait to be written"):
+                await self.flush()
+
+    async def close(self) -> None:
+        """Write the rest, if the database is available."""
+        try:
+            await self.flush()
+        except DatabaseUnavailableError as error:
+            _log.warning("%s could not be written and are lost: %s", self._what, error)
+
+
+class EventCounts(BackgroundWriter, Generic[K]):
+    """Counts by key that wait for the database.
+
+    Args:
+        database: The database.
+        what: What is counted, for the log.
+        collection: Where the documents are.
+        document: Makes the document of a key and its count.
+    """
 
     def __init__(
-        self, database: Database, collection: Collection, document: Callable[[K, Count], CountDocument]
+        self,
+        database: Database,
+        what: str,
+        collection: Collection,
+        document: Callable[[K, Count], CountDocument],
+        *,
+        pause: Pause = asyncio.sleep,
     ) -> None:
-        self.database = database
+        super().__init__(database, what, pause=pause)
         self.collection = collection
         self._document = document
-        self._process = uuid4().hex
-        self._batch = 0
         self._pending: dict[K, Count] = {}
         self._sending: dict[K, Count] = {}
         self._writing = asyncio.Lock()
@@ -98,77 +145,25 @@ class EventCounts(Generic[K]):
             count.requests.append(request_id)
 
     async def flush(self) -> None:
-        """Write what waits.
-
-        Raises:
-            DatabaseUnavailableError: The database is unavailable; what was not acknowledged waits.
-        """
+        """Write what waits, as `BackgroundWriter.flush` says."""
         async with self._writing:
             while self._sending or self._pending:
                 if not self._sending:
-                    self._batch += 1
                     self._sending = {key: self._pending.pop(key) for key in list(islice(self._pending, MAX_BATCH))}
-                updates = [self._update(self._document(key, count), count) for key, count in self._sending.items()]
+                updates = [_added(self._document(key, count), count) for key, count in self._sending.items()]
                 async with self.database.within(BATCH_SECONDS, "take counts"):
                     await self.collection.bulk_write(updates, ordered=False)
                 self._sending = {}
 
-    def _update(self, counted: CountDocument, count: Count) -> UpdateOne:
-        """Make the document, or add to it, unless it has this batch already."""
-        mark = f"batches.{self._process}"
-        known, path = {"$gte": [f"${mark}", self._batch]}, f"${counted.path}"
-        change: dict[str, Any] = {
-            name: {"$ifNull": [f"${name}", {"$literal": value}]} for name, value in counted.fields.items()
-        }
-        change[counted.path] = {"$cond": [known, path, {"$add": [{"$ifNull": [path, 0]}, count.number]}]}
-        if count.requests:
-            requests = {"$setUnion": [{"$ifNull": ["$request_ids", []]}, count.requests]}
-            change["request_ids"] = {"$slice": [requests, MAX_REQUESTS]}
-        change[mark] = {"$max": [f"${mark}", self._batch]}
-        if counted.last_at is not None:
-            change[counted.last_at] = {"$max": [f"${counted.last_at}", count.last_at]}
-        return UpdateOne({"_id": counted.id}, [{"$set": change}], upsert=True)
 
-
-class CountWriter:
-    """Writes counts every `WRITE_SECONDS`; `what` they are, for the log."""
-
-    def __init__(
-        self,
-        database: Database,
-        what: str,
-        counts: Sequence[EventCounts[Any]],
-        *,
-        pause: Pause = asyncio.sleep,
-    ) -> None:
-        self._health = database.health
-        self._what = what
-        self._counts = counts
-        self._pause = pause
-
-    async def flush(self) -> None:
-        """Write what waits, as `EventCounts.flush` does."""
-        for counts in self._counts:
-            await counts.flush()
-
-    async def run(self) -> None:
-        """Write what was counted every `WRITE_SECONDS`, until cancelled.
-
-        Raises:
-            DatabaseRefusalError: The database refuses the write.
-        """
-        while True:
-            await self._pause(WRITE_SECONDS)
-            await self._health.wait_until_back()
-            with self._health.tolerate(f"{self._what} wait to be written"):
-                await self.flush()
-
-    async def close(self) -> None:
-        """Write the rest, if the database is available."""
-        try:
-            await self.flush()
-        except DatabaseUnavailableError as error:
-            _log.warning("%s could not be written and are lost: %s", self._what, error)
+def _added(counted: CountDocument, count: Count) -> UpdateOne:
+    """Make the document, or add to it."""
+    change: dict[str, Any] = {"$setOnInsert": dict(counted.fields), "$inc": {counted.path: count.number}}
+    if count.requests:
+        change["$push"] = {"request_ids": {"$each": count.requests, "$slice": MAX_REQUESTS}}
+    if counted.last_at is not None:
+        change["$max"] = {counted.last_at: count.last_at}
+    return UpdateOne({"_id": counted.id}, change, upsert=True)
 
 
 class DistinctEvents:

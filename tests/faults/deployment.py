@@ -15,7 +15,7 @@ DATABASE_UNAVAILABLE = (
     r"WARNING storage\.recording\.outbox\.writer: (worker \d+: )?records wait: ",
     r"WARNING storage\.(derived|search)\.[\w.]+: (worker \d+: )?a batch of \d+ took longer than ",
     r"WARNING storage\.mongo\.health: ",
-    r"WARNING storage\.mongo\.event_counts: (worker \d+: )?\w+ could not be written and are lost: ",
+    r"WARNING storage\.mongo\.event_counts: (worker \d+: )?[\w ]+ could not be written and are lost: ",
 )
 LEFT_IN_FLIGHT = r"WARNING storage\.recording\.left_calls: (worker \d+: )?calls that instance \S+ left in flight: \d+$"
 

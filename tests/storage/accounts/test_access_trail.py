@@ -118,7 +118,7 @@ async def test_who_read_whose_calls_is_an_entry_for_each_user_way_and_call(trail
 @pytest.mark.gen_test
 async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, database, unreachable, monkeypatch):
     monkeypatch.setattr("storage.accounts.audit.MAX_PENDING", 250)
-    there, trail._events.collection = trail._events.collection, unreachable.audit
+    there, trail.collection = trail.collection, unreachable.audit
     for hour in range(3):
         clock.time = NOON + timedelta(hours=hour)
         for number in range(MAX_ENTRIES):
@@ -127,6 +127,6 @@ async def test_what_waits_for_the_database_is_kept_and_bounded(trail, clock, dat
         patch.setattr(event_counts, "BATCH_SECONDS", 0.02)
         with pytest.raises(DatabaseUnavailableError):
             await trail.flush()
-    trail._events.collection = there
+    trail.collection = there
     await trail.flush()
     assert await database.audit.count_documents({}) == 250

@@ -40,7 +40,7 @@ def recorder(database, clock):
 
 
 async def rows(database):
-    return [one async for one in database.refusals.find({}, {"_id": False, "batches": False}).sort("at")]
+    return [one async for one in database.refusals.find({}, {"_id": False}).sort("at")]
 
 
 async def counted(database, name="rule"):
@@ -86,22 +86,22 @@ async def test_while_the_database_is_unavailable_memory_is_bounded_and_no_count_
     recorder, clock, database, unreachable, monkeypatch
 ):
     monkeypatch.setattr(refusal_recorder, "MAX_PENDING_ROWS", 50)
-    recorder._rows.collection = unreachable.refusals
+    recorder.collection = unreachable.refusals
     noted, users = 0, [UUID(int=number) for number in range(1, 41)]
     for minute in range(15):
         clock.time = NOON + timedelta(minutes=minute)
         for user in users:
             recorder.note(Refusal(rule=Rule.RATE, status=429, initiator_id=user))
             noted += 1
-    assert noted > 50 + 1 == recorder.waiting
+    assert noted > 50 + 1 == len(recorder)
     monkeypatch.setattr(event_counts, "BATCH_SECONDS", 0.02)
     with pytest.raises(DatabaseUnavailableError):
         await recorder.flush()
     monkeypatch.undo()
-    recorder._rows.collection = database.refusals
+    recorder.collection = database.refusals
     await recorder.flush()
     assert await counted(database) == {"rate": noted}
-    assert recorder.waiting == 0
+    assert len(recorder) == 0
 
 
 @pytest.mark.gen_test

@@ -7,20 +7,14 @@ from pymongo.errors import AutoReconnect
 
 from storage.mongo import event_counts
 from storage.mongo.database import DatabaseUnavailableError
-from storage.mongo.event_counts import CountDocument, CountWriter, EventCounts, event_id
+from storage.mongo.event_counts import CountDocument, EventCounts, event_id
 from tests.storage.records import NOON
 
 
-class Unacknowledged:
-    """A collection whose answers are lost on their way, after the write or before it."""
+class Unreachable:
+    """A collection that takes nothing."""
 
-    def __init__(self, collection, *, done):
-        self._collection = collection
-        self._done = done
-
-    async def bulk_write(self, *args, **options):
-        if self._done:
-            await self._collection.bulk_write(*args, **options)
+    async def bulk_write(self, *_, **__):
         raise AutoReconnect("connection closed")
 
 
@@ -31,23 +25,22 @@ def document(key, count):
 
 @pytest.fixture
 def counts(database):
-    return EventCounts(database, database.refusals, document)
+    return EventCounts(database, "numbers", database.refusals, document)
 
 
 async def written(database):
-    found = {one["name"]: one async for one in database.refusals.find({}, {"_id": False, "batches": False})}
+    found = {one["name"]: one async for one in database.refusals.find({}, {"_id": False})}
     return {name: one["detail"]["count"] for name, one in found.items()}
 
 
-@pytest.mark.parametrize("done", [True, False])
 @pytest.mark.gen_test
-async def test_a_write_that_is_repeated_counts_once(counts, database, done):
+async def test_a_write_that_failed_is_repeated(counts, database):
     there = counts.collection
     counts.add("a", NOON)
     await counts.flush()
     for _ in range(3):
         counts.add("a", NOON)
-    counts.collection = Unacknowledged(there, done=done)
+    counts.collection = Unreachable()
     for _ in range(2):
         with pytest.raises(DatabaseUnavailableError):
             await counts.flush()
@@ -60,7 +53,7 @@ async def test_a_write_that_is_repeated_counts_once(counts, database, done):
 
 
 @pytest.mark.gen_test
-async def test_the_writer_outlives_an_outage(counts, database, monkeypatch):
+async def test_the_writer_outlives_an_outage(database):
     rounds = iter(range(4))
 
     async def pause(seconds):
@@ -71,10 +64,11 @@ async def test_the_writer_outlives_an_outage(counts, database, monkeypatch):
             case 3:
                 raise asyncio.CancelledError
 
-    there, counts.collection = counts.collection, Unacknowledged(counts.collection, done=True)
+    there = database.refusals
+    counts = EventCounts(database, "numbers", Unreachable(), document, pause=pause)
     counts.add("a", NOON)
     with pytest.raises(asyncio.CancelledError):
-        await CountWriter(database, "numbers", [counts], pause=pause).run()
+        await counts.run()
     assert await written(database) == {"a": 1}
 
 
@@ -82,8 +76,8 @@ async def test_the_writer_outlives_an_outage(counts, database, monkeypatch):
     "WARNING storage.mongo.event_counts: numbers could not be written and are lost: MongoDB is unavailable: "
 )
 @pytest.mark.gen_test
-async def test_a_stop_without_the_database_says_that_counts_are_lost(counts, unreachable, monkeypatch):
+async def test_a_stop_without_the_database_says_that_counts_are_lost(unreachable, monkeypatch):
     monkeypatch.setattr(event_counts, "BATCH_SECONDS", 0.1)
-    counts.collection = unreachable.refusals
+    counts = EventCounts(unreachable, "numbers", unreachable.refusals, document)
     counts.add("a", NOON)
-    await CountWriter(unreachable, "numbers", [counts]).close()
+    await counts.close()
