@@ -63,12 +63,6 @@ def test_a_response_has_its_tokens_without_the_cached_ones_and_its_calls():
     assert read(begun, delta, done(output=[{"type": "message"}, call])) == expected
 
 
-def test_a_response_that_was_cancelled_is_complete_with_what_it_used():
-    assert read(done("cancelled", status_details={"type": "cancelled"})) == Reading(
-        response_id="resp_1", complete=True, token_usages=(TOKENS,)
-    )
-
-
 def test_a_failed_response_has_its_error():
     details = {"type": "failed", "error": {"type": "server_error", "code": "x", "message": "broken"}}
     assert read(done("failed", status_details=details)).error == ProviderError(type="server_error", message="broken")

@@ -65,30 +65,6 @@ def receive(lanes, event):
     return call, is_end
 
 
-def test_events_belong_to_the_response_of_their_lane():
-    lanes = Lanes()
-    begin(lanes, "a", "first")
-    begin(lanes, "b", "other")
-    assert receive(lanes, event("response.created", "r1", "a")) == ("first", False)
-    assert receive(lanes, event("response.created", "r2", "b")) == ("other", False)
-    assert receive(lanes, event("response.output_text.delta", lane="b")) == ("other", False)
-    assert receive(lanes, event("response.output_text.delta", lane="a")) == ("first", False)
-    assert receive(lanes, event("response.completed", "r2", "b")) == ("other", True)
-    assert receive(lanes, event("response.failed", "r1", "a")) == ("first", True)
-    assert (len(lanes), lanes.calls) == (0, [])
-
-
-def test_a_steered_response_ends_and_its_successor_begins_in_its_lane():
-    lanes = Lanes()
-    begin(lanes, "", "first")
-    receive(lanes, event("response.created", "r1"))
-    assert lanes.current("") == "first"
-    begin(lanes, "", "successor")
-    assert receive(lanes, event("response.incomplete", "r1")) == ("first", True)
-    assert receive(lanes, event("response.created", "r2")) == ("successor", False)
-    assert receive(lanes, event("response.completed", "r2")) == ("successor", True)
-
-
 def test_a_steering_request_is_in_the_lane_of_its_response():
     lanes = Lanes()
     begin(lanes, "a", "first")
