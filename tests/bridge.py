@@ -33,6 +33,7 @@ from storage.queries.filters.search_language import parse_search
 from storage.queries.interceptions import PAGE
 from tests.fake_upstream import FakeUpstream
 from tests.handlers.contract import Contract
+from tests.handlers.conversations import Conversation
 from tests.owner import Owner
 from tests.raw_client import RawClient, Response
 from upstream.providers.presets import ProviderType
@@ -85,7 +86,7 @@ class Running:
         """The headers of a client that brings a key of its own."""
         return {"X-Coder-AI-Governance-Token": self.token, "Authorization": "Bearer sk-own"}
 
-    def path(self, conversation: Any) -> str:
+    def path(self, conversation: Conversation) -> str:
         """Where a conversation goes: to the provider of its dialect."""
         provider = "anthropic" if conversation.path.startswith("/v1/messages") else "openai"
         return f"/api/v2/aibridge/{provider}{conversation.path}"
@@ -116,6 +117,21 @@ class Running:
         else:
             self._kept.append(client)
         return response
+
+    async def call(
+        self, conversation: Conversation, headers: dict[str, str] | None = None, *, stream: bool = False
+    ) -> Response:
+        """Make a call."""
+        body = conversation.request_body(stream=stream)
+        return await self.request("POST", self.path(conversation), headers or self.headers, body)
+
+    async def begin(
+        self, conversation: Conversation, headers: dict[str, str] | None = None, *, stream: bool
+    ) -> tuple[RawClient, Response]:
+        """Make a call over a connection of its own: the client, and the head of what it gets."""
+        client, body = await self.client(), conversation.request_body(stream=stream)
+        await client.send("POST", self.path(conversation), headers or self.headers, body)
+        return client, await client.head()
 
     async def user(self, name: str, role: Role = Role.MEMBER) -> dict[str, str]:
         """Another user; the headers that let it in."""

@@ -27,13 +27,22 @@ def call(running):
 
 
 @pytest.fixture
-def change(running):
+def send(running):
+    """Send JSON to the control plane, with what else is in the head; returns the whole response."""
+
+    async def send(method, path, body=None, headers=None, **more):
+        sent = (running.headers if headers is None else headers) | {"Content-Type": "application/json"} | more
+        return await running.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
+
+    return send
+
+
+@pytest.fixture
+def change(send):
     """Ask for a change with a JSON body; returns the status and what was answered, None for nothing."""
 
     async def change(method, path, body=None, headers=None):
-        data = b"" if body is None else json.dumps(body).encode()
-        sent = (running.headers if headers is None else headers) | {"Content-Type": "application/json"}
-        response = await running.request(method, f"/api/v2/aibridge{path}", sent, data)
+        response = await send(method, f"/api/v2/aibridge{path}", body, headers)
         return response.status, json.loads(response.body) if response.body else None
 
     return change

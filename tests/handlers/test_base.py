@@ -92,8 +92,7 @@ async def test_after_the_first_byte_the_connection_is_broken_off(running, monkey
     monkeypatch.setattr(UpstreamResponse, "stream_to", first_then_fail)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(STREAM, b"%x\r\n%s\r\n" % (len(first), first), asyncio.Event())
-    client = await running.client()
-    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await running.call(MESSAGES, stream=True)
     assert (response.status, bytes(response.body), response.whole) == (200, first, False)
     await running.upstream.requests[0].closed.wait()
     assert SECRET not in logged(caplog)

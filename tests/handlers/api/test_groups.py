@@ -28,18 +28,6 @@ def group_resource(group, members=0):
     }
 
 
-@pytest.fixture
-def send(running):
-    """Ask for a change, with what else is in the head; returns the whole response."""
-
-    async def send(method, path, body=None, **headers):
-        data = b"" if body is None else json.dumps(body).encode()
-        sent = running.headers | {"Content-Type": "application/json"} | headers
-        return await running.request(method, path, sent, data)
-
-    return send
-
-
 @pytest.mark.gen_test
 async def test_groups_have_members_and_are_shown_with_them_changed_and_removed(running, change):
     # an owner adds groups and puts users into them

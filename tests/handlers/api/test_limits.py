@@ -19,7 +19,7 @@ from handlers.dataplane import relay
 from handlers.lifecycle import ActiveRequest, Lifecycle
 from http1.server import BridgeServer
 from intercept.times import format_time
-from limits.protection.overload import AT_CAPACITY, RATE_LIMITED, USER_AT_CAPACITY, USER_RATE_LIMITED
+from limits.protection.overload import AT_CAPACITY, RATE_LIMITED
 from resources.limits import MAX_ACTIVE_REQUESTS
 from storage.admission.cluster import ROUND_SECONDS, ClusterAuthority
 from storage.members.membership import Membership
@@ -92,7 +92,7 @@ def refused_with(response, opening):
 async def call(bridge, conversation=CHAT, headers=None):
     """One call."""
     headers = bridge.headers if headers is None else headers
-    return await bridge.request("POST", bridge.path(conversation), headers, conversation.request_body(stream=False))
+    return await bridge.call(conversation, headers)
 
 
 def message(response):
@@ -131,31 +131,6 @@ async def test_two_bridges_share_the_rate_of_a_token(two, running):
     assert len(running.upstream.requests) == 4
 
 
-@pytest.mark.bridge(user_rate_limit=3, rate_limit=2, user_max_concurrency=9, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
-async def test_two_bridges_share_the_rate_of_a_user_over_all_tokens_beside_other_limits(two, running):
-    one, other = two
-    running.upstream.play(OK)
-    tokens = [await another_token(running) for _ in range(4)]
-    statuses = [
-        (await call(bridge, headers=token)).status for bridge, token in zip((one, other, one), tokens, strict=False)
-    ]
-    assert statuses == [200, 200, 200]
-    for bridge in (one, other):
-        response = await call(bridge, headers=tokens[3])
-        assert refused_with(response, USER_RATE_LIMITED)
-        assert response.header("X-RateLimit-Limit") == "3"
-        assert 90 < int(response.header("retry-after-ms")) / 1000 <= 100
-        await free(one, other)
-    assert (await call(other, headers=await running.user("grace"))).status == 200
-    assert len(running.upstream.requests) == 4
-
-
-async def another_token(running):
-    _, token = await running.bridge.identities.create_token("ada")
-    return running.headers | {"Authorization": f"Bearer {token}"}
-
-
 @pytest.mark.bridge(max_concurrency=1)
 @pytest.mark.gen_test
 async def test_two_bridges_share_the_slots_of_the_server(two, running):
@@ -168,32 +143,6 @@ async def test_two_bridges_share_the_slots_of_the_server(two, running):
     assert (await client.rest(await client.head())).body == b"{}"
     await free(one)
     assert (await call(other)).status == 200
-
-
-@pytest.mark.bridge(user_max_concurrency=1, rate_limit=5, rate_window=timedelta(seconds=100))
-@pytest.mark.gen_test
-async def test_two_bridges_share_the_slots_of_a_user_and_a_refusal_consumes_nothing(two, running):
-    one, other = two
-    gate = asyncio.Event()
-    client = await hold(one, gate)
-    response = await call(other)
-    assert refused_with(response, USER_AT_CAPACITY)
-    assert response.header("X-RateLimit-Remaining") == "4"
-    gate.set()
-    await client.rest(await client.head())
-    await free(one)
-    assert (await call(other)).header("X-RateLimit-Remaining") == "3"
-
-
-@pytest.mark.bridge(max_concurrency=2)
-@pytest.mark.gen_test
-async def test_a_client_that_leaves_frees_its_slot_for_both(two, running, monkeypatch):
-    monkeypatch.setattr(relay, "REST_SECONDS", 0.01)
-    one, other = two
-    client = await hold(one, asyncio.Event())
-    client.reset()
-    await free(one)
-    assert [(await call(bridge)).status for bridge in (one, other)] == [200, 200]
 
 
 class TestWithoutTheDatabase:
@@ -247,8 +196,19 @@ class TestWithoutTheDatabase:
             private_mongodb.thaw()
 
 
+def shown(name, setting, most, keys, refused=0, **more):
+    """A limit of users or tokens, as operators see it."""
+    return {"name": name, "setting": setting, "limit": most, "refused": refused, "keys": keys, **more}
+
+
 @pytest.mark.bridge(
-    max_concurrency=2, rate_limit=3, user_rate_limit=4, rate_window=timedelta(seconds=100), user_max_concurrency=1
+    max_concurrency=2,
+    rate_limit=3,
+    user_rate_limit=4,
+    rate_window=timedelta(seconds=100),
+    user_max_concurrency=1,
+    user_token_limit=8,
+    user_budget_usd=Decimal("0.5"),
 )
 @pytest.mark.gen_test
 async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(running):
@@ -256,9 +216,12 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
     client = await hold(running, gate)
     assert (await call(running)).status == 429
     status, response = await running.get(PATH)
-    now = datetime.fromisoformat(response["at"])
+    now, user = datetime.fromisoformat(response["at"]), str(running.identity.user.id)
     (holder,) = response["holders"]
-    next_free_at = {"next_free_at": response["at"]}
+    free, ada = {"next_free_at": response["at"]}, {"key": user, "username": "ada", "used": 1}
+    server = {"name": "concurrency", "setting": "max-concurrency", "limit": 2, "refused": 0, "used": 1, "remaining": 1}
+    of_user = [ada | {"remaining": 0, "next_free_at": None}]
+    of_token = [{"key": running.identity.token_id, "used": 1, "remaining": 2, **free}]
     assert (status, response) == (
         200,
         {
@@ -267,78 +230,19 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
             "at": response["at"],
             "refused_since": format_time(running.bridge.lifecycle.began),
             "limits": [
-                {
-                    "name": "concurrency",
-                    "setting": "max-concurrency",
-                    "limit": 2,
-                    "refused": 0,
-                    "used": 1,
-                    "remaining": 1,
-                    **next_free_at,
-                },
-                {
-                    "name": "user_concurrency",
-                    "setting": "user-max-concurrency",
-                    "limit": 1,
-                    "refused": 1,
-                    "keys": [
-                        {
-                            "key": str(running.identity.user.id),
-                            "username": "ada",
-                            "used": 1,
-                            "remaining": 0,
-                            "next_free_at": None,
-                        }
-                    ],
-                },
-                {
-                    "name": "rate",
-                    "setting": "rate-limit",
-                    "limit": 3,
-                    "window_seconds": 100,
-                    "refused": 0,
-                    "keys": [{"key": running.identity.token_id, "used": 1, "remaining": 2, **next_free_at}],
-                },
-                {
-                    "name": "user_rate",
-                    "setting": "user-rate-limit",
-                    "limit": 4,
-                    "window_seconds": 100,
-                    "refused": 0,
-                    "keys": [
-                        {
-                            "key": str(running.identity.user.id),
-                            "username": "ada",
-                            "used": 1,
-                            "remaining": 3,
-                            **next_free_at,
-                        }
-                    ],
-                },
-                {
-                    "name": "user_tokens",
-                    "setting": "user-token-limit",
-                    "limit": 0,
-                    "window_seconds": 60,
-                    "refused": 0,
-                    "keys": [],
-                },
-                {
-                    "name": "user_budget",
-                    "setting": "user-budget-usd",
-                    "limit": 0,
-                    "period": "month",
-                    "timezone": "UTC",
-                    "refused": 0,
-                    "keys": [],
-                },
+                server | free,
+                shown("user_concurrency", "user-max-concurrency", 1, of_user, refused=1),
+                shown("rate", "rate-limit", 3, of_token, window_seconds=100),
+                shown("user_rate", "user-rate-limit", 4, [ada | {"remaining": 3, **free}], window_seconds=100),
+                shown("user_tokens", "user-token-limit", 8, [], window_seconds=60),
+                shown("user_budget", "user-budget-usd", 0.5, [], period="month", timezone="UTC"),
             ],
             "holding": 1,
             "holders": [
                 {
                     "request_id": holder["request_id"],
                     "since": holder["since"],
-                    "user_id": str(running.identity.user.id),
+                    "user_id": user,
                     "username": "ada",
                     "provider": "openai",
                     "route": "/v1/chat/completions",
@@ -354,20 +258,6 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
     (recorded,) = await running.ended(1)
     assert holder["interception_id"] == recorded["id"]
     assert (await running.get(PATH))[1]["holders"] == []
-
-
-@pytest.mark.bridge(
-    max_concurrency=4,
-    rate_limit=5,
-    user_rate_limit=7,
-    user_max_concurrency=6,
-    user_token_limit=8,
-    user_budget_usd=Decimal("0.5"),
-)
-@pytest.mark.gen_test
-async def test_limits_that_nobody_uses_are_shown_all_the_same(running):
-    _, response = await running.get(PATH)
-    assert [limit["limit"] for limit in response["limits"]] == [4, 6, 5, 7, 8, 0.5]
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))

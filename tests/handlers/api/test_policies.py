@@ -15,7 +15,7 @@ from handlers.api.policies import (
 from handlers.operations.handler import TOO_LARGE
 from limits.policies.policy import Budget, Policy, PolicyLimits, SharedLimits, SharedPolicy
 from storage.queries.accounts import audit_page
-from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, whole
 from tests.handlers.dataplane.test_policies import hold, own
 
 POLICIES = "/api/v2/aibridge/policies"
@@ -27,18 +27,6 @@ SHARED = {
     "byok": "deny",
 }
 OWN = {"limits": {"concurrency": 4, "budget": BUDGET | {"reserve": True}}, "max_tokens": 4096}
-
-
-@pytest.fixture
-def send(running):
-    """Ask for something, with what else is in the head; returns the whole response."""
-
-    async def send(method, path, body=None, **headers):
-        data = b"" if body is None else json.dumps(body).encode()
-        sent = running.headers | {"Content-Type": "application/json"} | headers
-        return await running.request(method, path, sent, data)
-
-    return send
 
 
 @pytest.fixture
@@ -236,7 +224,7 @@ async def test_of_a_budget_that_another_one_replaces_nothing_is_used(running):
     hold(running, SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(budget=Budget(5, "day")))))
     hold(running, Policy(limits=PolicyLimits(budget=Budget(3, "day"))), own(running))
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 200
     await running.ended(1)
     for path in (f"{ME}/usage", f"{ME}/policy"):
         _, found = await running.get(path)

@@ -14,7 +14,7 @@ from resources.prices import NOT_A_LIST, NOT_A_TIME, NOT_AN_OBJECT, NOT_MONEY, T
 from resources.ranges import NOT_AFTER
 from storage.accounts.users import Role
 from storage.prices.own_prices import MAX_PRICES
-from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, whole
 
 PRICES = "/api/v2/aibridge/prices"
 PRICE = {"provider": "anthropic", "model": "claude-*", "input": "4.5", "output": 22.5, "valid_from": "2026-01-01"}
@@ -67,7 +67,7 @@ async def test_prices_are_set_by_owners_shown_with_a_version_and_what_calls_cost
     # a call costs what the own price says
     await put({"prices": [PRICE | {"model": "*", "input": 1, "output": 2, "cache_read": 0, "cache_write": 0}]})
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 200
     (recorded,) = await running.ended(1)
     tokens = running.tokens(recorded)
     assert recorded["cost"] == {

@@ -10,7 +10,7 @@ import pytest
 
 from resources.spend import GONE, SPEND_BY
 from tests.derived import derive
-from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, whole
 
 EXPORT = "/api/v2/aibridge/spend/export"
 
@@ -25,7 +25,7 @@ def export(running):
 
 async def record(running):
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 200
     (recorded,) = await running.ended(1)
     await derive(running.bridge.database, now=running.bridge.now)
     return recorded

@@ -14,7 +14,7 @@ from limits.policies.reading import read_policy
 from storage.accounts.users import Role
 from storage.policies.documents import kind_of
 from tests.derived import derive
-from tests.handlers.dataplane.test_call_usage import OPUS, TOKENS_OF, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, TOKENS_OF, whole
 
 API = "/api/v2/aibridge"
 
@@ -41,8 +41,8 @@ async def test_who_asks_sees_what_is_used_of_each_limit_and_what_was_refused(run
     revoked, _ = await bridge.identities.create_token("ada")
     await bridge.identities.revoke_token(revoked.id)
     for _ in range(2):
-        assert (await call(running, OPUS)).status == 200
-    assert (await call(running, OPUS)).status == 429
+        assert (await running.call(OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 429
     await bridge.refusal_recorder.flush()
     status, usage = await running.get(f"{API}/users/me/usage")
     assert (status, usage["user"]["username"], usage["scope"], usage["state"]) == (200, "ada", "process", "ok")
@@ -69,7 +69,7 @@ async def test_who_asks_sees_what_is_used_of_each_limit_and_what_was_refused(run
 async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     bridge = running.bridge
     running.upstream.play(whole(OPUS))
-    assert [(await call(running, OPUS)).status for _ in range(2)] == [200, 429]
+    assert [(await running.call(OPUS)).status for _ in range(2)] == [200, 429]
     await bridge.refusal_recorder.flush()
     assert await bridge.recorder.flush(5)
     await derive(bridge.database, now=bridge.now)
@@ -94,13 +94,6 @@ async def test_a_time_range_has_what_was_called_and_refused_in_it(running):
     status, before = await running.get(f"{path}?to={hour - timedelta(hours=1):%Y-%m-%dT%H}:00:00Z")
     assert (before["total"]["interceptions"], before["refusals"]["count"], before["refusals"]["latest"]) == (0, 0, [])
     assert before["spend_usd"] == usual["spend_usd"] > 0
-    for parameters, field, detail in (
-        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "to", "must be after from"),
-        ("range=today&to=2026-01-01T00:00:00Z", "range", "cannot be used beside from and to"),
-        ("tz=Mars", "tz", 'must be the name of a time zone of IANA, like "Europe/Berlin"'),
-    ):
-        status, refused = await running.get(f"{path}?{parameters}")
-        assert (status, refused["validations"]) == (400, [{"field": field, "detail": detail}]), parameters
 
 
 @pytest.mark.gen_test

@@ -19,15 +19,6 @@ KEY = "sk-ant-" + "0123456789abcdefghij"
 TOKEN = "abcdefghij-0123456789abcdefghijkl"
 
 
-@pytest.fixture
-def send(running):
-    async def send(method, path, body=None, headers=None, **more):
-        sent = (headers or running.headers) | {"Content-Type": "application/json"} | more
-        return await running.request(method, path, sent, b"" if body is None else json.dumps(body).encode())
-
-    return send
-
-
 def summary(response):
     return response.status, json.loads(response.body) if response.body else None
 

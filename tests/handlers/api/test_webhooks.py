@@ -16,7 +16,7 @@ from runtime.alerts.assembly import start_alerts
 from runtime.alerts.watch import Watch
 from settings import Settings
 from storage.alerts.documents import AlertType
-from tests.handlers.dataplane.test_call_usage import OPUS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, whole
 
 WEBHOOKS = "/api/v2/aibridge/webhooks"
 URL = "https://hooks.example.com/aibridge"
@@ -179,7 +179,7 @@ async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send, mon
         _, added = await send("POST", WEBHOOKS, {"url": url, "types": ["budget.threshold"]})
         _, sent = await send("POST", f"{WEBHOOKS}/{added['id']}/test")
         running.upstream.play(whole(OPUS))
-        assert (await call(running, OPUS)).status == 200
+        assert (await running.call(OPUS)).status == 200
         await all_there.wait()
     finally:
         for job in jobs:

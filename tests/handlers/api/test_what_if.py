@@ -10,13 +10,11 @@ import pytest
 
 from handlers.lifecycle import SHUTTING_DOWN
 from handlers.operations.long_response import TOO_MANY_EXPORTS_OF_USER
-from handlers.problems import DATABASE_UNAVAILABLE
 from intercept.records import CredentialKind
 from intercept.times import format_time
 from limits.policies.policy import EMPTY_ALLOW
 from runtime.process import now
 from storage.accounts.users import Role
-from storage.mongo.database import DatabaseUnavailableError
 from storage.queries import past_calls
 from tests.handlers.api.test_search import index
 from tests.handlers.api.test_search import record as say
@@ -114,26 +112,6 @@ async def test_a_member_asks_what_if_of_their_own_calls_one_at_a_time_by_lines(r
     assert (await send()).status == 200  # the share was given back
     running.bridge.lifecycle.draining = True
     assert json.loads((await send()).body) == {"message": SHUTTING_DOWN}
-
-
-@pytest.mark.gen_test
-async def test_a_database_that_becomes_unavailable_is_the_last_line(running, send, monkeypatch):
-    await record(running)
-    monkeypatch.setattr(past_calls, "PAGE", 4)
-    pages = past_calls.past_calls
-
-    async def fails(*of, **asked):
-        async for page in pages(*of, **asked):
-            yield page
-            raise DatabaseUnavailableError("gone")
-
-    monkeypatch.setattr("handlers.api.what_if.past_calls", fails)
-    response = await send({"Accept": "application/x-ndjson"})
-    progress, error = map(json.loads, response.body.splitlines())
-    assert (response.status, progress["progress"]["calls"]) == (200, 4)
-    assert error == {"error": {"message": DATABASE_UNAVAILABLE}}
-    response = await send()
-    assert (response.status, json.loads(response.body)) == (503, {"message": DATABASE_UNAVAILABLE})
 
 
 @pytest.mark.gen_test

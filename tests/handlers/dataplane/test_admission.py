@@ -60,7 +60,7 @@ async def test_who_gets_in_has_a_token_in_one_of_its_places(running):
     names += ("X-Api-Key", "Api-Key", "X-Goog-Api-Key")
     for name in names:
         headers = {name: value.get(name, running.token)}
-        response = await running.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+        response = await running.call(CHAT, headers)
         assert response.status == 200, name
         assert not any(running.token in value for _, value in running.upstream.requests[-1].headers), name
     await running.ended(len(names))
@@ -71,7 +71,7 @@ async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running
     # a clients own key goes upstream and is recorded as a hint
     running.upstream.play(OK)
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
-    await running.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await running.call(MESSAGES, headers)
     request = running.upstream.requests[0]
     assert (request.header("Authorization"), request.header("X-Api-Key")) == (["Bearer sk-own-key-0123456789"], [])
     (recorded,) = await running.ended(1)
@@ -79,7 +79,7 @@ async def test_a_call_goes_with_its_clients_key_or_the_providers_or_none(running
     await running.afresh()
     # the providers key is recorded as a hint
     running.upstream.play(OK)
-    await running.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
+    await running.call(MESSAGES)
     (recorded,) = await running.ended(1)
     assert (recorded["credential_kind"], recorded["credential_hint"]) == ("centralized", "sk-a...-key")
     assert recorded["api_key_id"] == running.identity.token_id
@@ -259,9 +259,7 @@ async def test_a_stream_that_outlasts_the_drain_is_told_so_and_recorded(running)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
     running.upstream.play(head + b"%x\r\n%s\r\n" % (len(first), first), asyncio.Event())
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(MESSAGES, stream=True)
     assert await client.piece(response) == first
     assert await running.bridge.lifecycle.drain(0) == 1
     await client.rest(response)

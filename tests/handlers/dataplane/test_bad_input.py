@@ -73,7 +73,7 @@ async def check_free(running):
     status, limits = await running.get(f"{BRIDGE}/limits")
     assert (status, limits["holding"], limits["holders"]) == (200, 0, [])
     running.upstream.scripts[:] = [whole(json.loads(MESSAGES.body))]
-    served = await running.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=False))
+    served = await running.call(MESSAGES)
     assert (served.status, json.loads(served.body)) == (200, json.loads(MESSAGES.body))
 
 

@@ -133,7 +133,7 @@ async def test_an_answer_of_a_provider_is_no_page_and_a_refusal_says_what_mends_
 async def test_what_the_bridge_says_of_a_call_a_provider_does_not_say(running):
     theirs = b"X-AI-Bridge-Interception-Id: theirs\r\nX-RateLimit-Limit: 7\r\nX-RateLimit-Requests: 8\r\n"
     running.upstream.play(HEAD + theirs + b"\r\n{}")
-    response = await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await running.call(CHAT)
     (recorded,) = await running.ended(1)
     names = ("X-AI-Bridge-Interception-Id", "X-RateLimit-Limit", "X-RateLimit-Requests")
     assert headers_named(response, *names) == [
@@ -163,7 +163,7 @@ async def test_why_a_provider_is_not_reached_is_in_answer_record_and_log(running
     caplog.set_level("INFO")
     provider = replace(running.bridge.providers["openai"], base_url="http://nobody.invalid/v1/")
     monkeypatch.setitem(running.bridge.providers, "openai", provider)
-    response = await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await running.call(CHAT)
     why = "no connection to the provider: its name "
     assert response.status == 502
     assert json.loads(response.body)["message"].startswith(f"openai: {why}")

@@ -30,7 +30,7 @@ from storage.policies.documents import KeptPolicy
 from storage.recording.recorder import MAX_REDACTING_OF_USER
 from tests.bridge import until
 from tests.handlers.conversations import ALL, CHAT, MESSAGES, RESPONSES
-from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, whole
 from upstream.providers.presets import ProviderType
 
 API = "/api/v2/aibridge"
@@ -57,7 +57,7 @@ def own(running):
 async def refused(running, conversation, headers=None):
     """A refusal: nothing reached the provider, and nothing is held."""
     before = len(running.upstream.requests)
-    response = await call(running, conversation, headers)
+    response = await running.call(conversation, headers)
     assert len(running.upstream.requests) == before
     assert running.bridge.overload.holding == 0
     return response
@@ -84,7 +84,7 @@ async def test_a_model_that_is_not_allowed_is_refused_in_the_dialect_with_the_ru
         "message": message,
     }
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 200
     hold(running, Policy(models=Models(deny=["*OPUS*"])), own(running))
     response = await refused(running, OPUS)
     error = json.loads(response.body)["error"]
@@ -160,7 +160,7 @@ async def test_further_models_of_a_request_get_round_no_policy(running):
         request = replace(asking, request=asking.request | more)
         if message is None:
             running.upstream.play(whole(request))
-            response = await call(running, request)
+            response = await running.call(request)
             assert response.status == 200, more
         else:
             response = await refused(running, request)
@@ -180,7 +180,7 @@ async def test_further_models_of_a_request_get_round_no_policy(running):
     assert json.loads(response.body)["message"] == unread + "everyone denies models without a known price."
     hold(running, SharedPolicy())
     running.upstream.play(whole(asking))
-    assert (await call(running, replace(asking, request=asking.request | {"models": 5}))).status == 200
+    assert (await running.call(replace(asking, request=asking.request | {"models": 5}))).status == 200
 
 
 @pytest.mark.gen_test
@@ -205,7 +205,7 @@ async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_pri
     assert (response.status, message) == (403, said.format("anthropic", unpriced))
     hold(running, SharedPolicy(models=Models(allow=["*"], deny=[ModelPattern("openai", "gpt-*")])))
     running.upstream.play(whole(batch))
-    assert (await call(running, batch)).status == 200
+    assert (await running.call(batch)).status == 200
     await running.ended(1)
     await running.afresh("refusals")
     # a model without a price is refused where the bridge would pay
@@ -214,9 +214,9 @@ async def test_no_batch_gets_round_a_policy_of_models_and_no_model_without_a_pri
     message = 'The model "m" of openai may not be used here: everyone denies models without a known price.'
     assert (response.status, json.loads(response.body)["message"]) == (403, message)
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 200
     running.upstream.play(whole(CHAT))
-    assert (await call(running, CHAT, running.own_key)).status == 200
+    assert (await running.call(CHAT, running.own_key)).status == 200
     _, explained = await running.get("/api/v2/aibridge/users/me/policy?model=m&provider=openai")
     rule = "everyone denies models without a known price"
     assert explained["decisions"] == [{"provider": "openai", "allowed": False, "rule": rule}]
@@ -235,7 +235,7 @@ async def test_a_request_may_ask_for_so_many_tokens_and_no_more(running):
     assert await rows(running) == [("too_many_tokens", 400, "everyone", None)]
     allowed = replace(MESSAGES, request=MESSAGES.request | {"max_tokens": 1000})
     running.upstream.play(whole(allowed))
-    assert (await call(running, allowed)).status == 200
+    assert (await running.call(allowed)).status == 200
     assert json.loads(running.upstream.requests[-1].body)["max_tokens"] == 1000
     await running.ended(1)
 
@@ -342,7 +342,7 @@ async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_i
     upload = replace(CHAT, path="/v1/uploads", request={"filename": "a.pdf"}, body=b'{"id": "upload_1"}')
     hold(running, SharedPolicy(models=Models(allow=["gpt-5*"], deny=["*-preview"])))
     running.upstream.play(whole(upload))
-    assert (await call(running, upload)).status == 200
+    assert (await running.call(upload)).status == 200
     await running.ended(1)
     await running.afresh("refusals")
     # before the policies were read nothing is admitted
@@ -360,7 +360,7 @@ async def test_a_policy_holds_for_own_keys_in_every_dialect_and_nothing_before_i
 async def test_a_rate_of_a_policy_is_told_with_whose_it_is_and_the_wait(running):
     hold(running, SharedPolicy(limits=SharedLimits(together=PolicyLimits(rate=Rate(1, "1h")))))
     running.upstream.play(whole(CHAT))
-    response = await call(running, CHAT)
+    response = await running.call(CHAT)
     assert (response.status, response.header("X-RateLimit-Remaining")) == (200, "0")
     response = await refused(running, CHAT)
     assert (response.status, response.header("X-RateLimit-Limit")) == (429, "1")
@@ -381,7 +381,7 @@ async def test_calls_are_charged_to_the_budgets_and_tokens_of_every_level(runnin
     )
     hold(running, Policy(limits=PolicyLimits(budget=budget)), own(running))
     running.upstream.play(whole(OPUS))
-    assert (await call(running, OPUS)).status == 200
+    assert (await running.call(OPUS)).status == 200
     cost = OPUS_MICRO_DOLLARS
     effective = running.bridge.policies.find(running.identity)
     limits = effective.before_body(pays=False)
@@ -401,7 +401,7 @@ async def test_a_shadow_limit_refuses_nothing_and_counts_what_it_would_have_refu
     hold(running, SharedPolicy(limits=limits))
     for _ in range(3):
         running.upstream.play(whole(CHAT))
-        assert (await call(running, CHAT)).status == 200
+        assert (await running.call(CHAT)).status == 200
     await running.bridge.refusal_recorder.flush()
     _, listed = await running.get("/api/v2/aibridge/refusals?q=shadow:true")
     (row,) = listed["results"]
@@ -431,7 +431,7 @@ async def test_what_a_policy_reserves_is_held_back_until_the_call_ends(running):
     assert (response.status, response.header("x-should-retry")) == (403, "false")
     modest = replace(OPUS, request=OPUS.request | {"max_tokens": 100})
     running.upstream.play(whole(modest))
-    assert (await call(running, modest)).status == 200
+    assert (await running.call(modest)).status == 200
     await until(lambda: running.bridge.lifecycle.in_flight == 0)
     (state,) = await running.bridge.overload.states(
         running.bridge.policies.find(running.identity).after_body(pays=False)
@@ -497,7 +497,7 @@ async def test_whatever_a_token_makes_is_bound_by_its_policy_and_by_no_other_way
     _, given = await change("POST", "/users/grace/tokens", {})
     for token in (given["token"], free):
         running.upstream.play(whole(CHAT))
-        assert (await call(running, CHAT, {"Authorization": f"Bearer {token}"})).status == 200
+        assert (await running.call(CHAT, {"Authorization": f"Bearer {token}"})).status == 200
 
 
 @pytest.mark.gen_test
@@ -506,7 +506,7 @@ async def test_what_a_token_has_used_of_its_limits_is_used_for_what_replaces_it(
     id_, held = await of_token(running, change, {"limits": limits}, "grace")
     for _ in range(2):
         running.upstream.play(whole(CHAT))
-        assert (await call(running, CHAT, held)).status == 200
+        assert (await running.call(CHAT, held)).status == 200
         _, new = await change("POST", f"/tokens/{id_}/replace", {}, held)
         id_, held = new["id"], {"Authorization": f"Bearer {new['token']}"}
     assert (await refused(running, CHAT, held)).status == 429
@@ -520,7 +520,7 @@ async def test_the_calls_of_one_user_leave_the_texts_of_others_room_to_be_redact
     grace = await running.user("grace")
     running.upstream.play(whole(CHAT))
     assert (
-        await call(running, CHAT, grace)
+        await running.call(CHAT, grace)
     ).status == 200  # over a connection that is kept: looking up a name is a thread's
     one_thread, gate = ThreadPoolExecutor(1), Event()
     io_loop.asyncio_loop.set_default_executor(one_thread)
@@ -528,7 +528,7 @@ async def test_the_calls_of_one_user_leave_the_texts_of_others_room_to_be_redact
     try:
         for headers in [running.headers] * (MAX_REDACTING_OF_USER + 1) + [grace]:
             running.upstream.play(whole(CHAT))
-            assert (await call(running, CHAT, headers)).status == 200
+            assert (await running.call(CHAT, headers)).status == 200
         await until(lambda: running.bridge.lifecycle.in_flight == 0)
     finally:
         gate.set()

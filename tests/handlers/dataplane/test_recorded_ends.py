@@ -49,8 +49,7 @@ async def test_the_providers_key_goes_upstream_and_its_errors_come_back(running,
     for number, status in enumerate((400, 429, 500, 529, 401), start=1):
         head = b"HTTP/1.1 %d No\r\nContent-Type: application/json\r\nRetry-After: 7\r\nContent-Length: %d\r\n\r\n"
         running.upstream.scripts = [[head % (status, len(body)) + body]]
-        request = MESSAGES.request_body(stream=True)
-        response = await running.request("POST", running.path(MESSAGES), running.headers, request)
+        response = await running.call(MESSAGES, stream=True)
         assert (response.status, response.body, response.header("Retry-After")) == (status, body, "7"), status
         recorded, *_ = await running.ended(number)
         end = (recorded["status"], recorded["end_reason"], recorded["upstream_status"])
@@ -65,9 +64,7 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     # a stream without its last event ends cleanly and is truncated
     part = MESSAGES.stream[: MESSAGES.stream.index(b"event: message_delta")]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(part), LAST)
-    response = await running.request(
-        "POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True)
-    )
+    response = await running.call(MESSAGES, stream=True)
     assert (response.body, response.whole) == (part, True)
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_truncated"
@@ -75,9 +72,7 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     await running.afresh()
     # an upstream that hangs up gives 502 in the dialect
     running.upstream.play(RESET)
-    response = await running.request(
-        "POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True)
-    )
+    response = await running.call(MESSAGES, stream=True)
     message = "anthropic: the provider closed the connection before its response was complete."
     assert response.status == 502
     error = json.loads(response.body)
@@ -89,7 +84,7 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     # a chat stream that ends cleanly without done is completed
     stream = CHAT.stream.removesuffix(b"data: [DONE]\n\n")
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(stream), LAST)
-    response = await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await running.call(CHAT, stream=True)
     assert (response.body, response.whole) == (stream, True)
     (recorded,) = await running.ended(1)
     assert (recorded["end_reason"], recorded["token_usages"][0]["source"]) == ("completed", "provider")
@@ -99,7 +94,7 @@ async def test_a_stream_that_ends_cleanly_or_by_a_hang_up_is_recorded_as_it_ende
     head = b"HTTP/1.1 401 X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
     running.upstream.play(head + body)
     headers = {"X-Coder-AI-Governance-Token": running.token, "Authorization": "Bearer sk-own-key-0123456789"}
-    response = await running.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    response = await running.call(CHAT, headers)
     assert response.body == body
     (recorded,) = await running.ended(1)
     assert recorded["error"]["message"] == "Incorrect API key provided: [scrubbed]."
@@ -126,9 +121,7 @@ async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_see
         case = (dialect.path, stream)
         left.clear()
         running.upstream.scripts = [[head + CHUNKED + chunk(first), left, chunk(rest), LAST]]
-        client = await running.client()
-        await client.send("POST", running.path(dialect), running.headers, dialect.request_body(stream=stream))
-        response = await client.head()
+        client, response = await running.begin(dialect, stream=stream)
         while response.body != first:
             await client.piece(response)
         leave(client)
@@ -139,9 +132,7 @@ async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_see
     # a client that leaves has an end by what it had seen
     # a client that leaves after the last event has a completed call
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(MESSAGES.stream), asyncio.Event())
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(MESSAGES, stream=True)
     assert await client.piece(response) == MESSAGES.stream
     client.close()
     (recorded,) = await running.ended(1)
@@ -152,9 +143,7 @@ async def test_a_client_that_leaves_is_charged_and_has_an_end_by_what_it_had_see
     for number, (case, events) in enumerate({"before the usage": 3, "after the usage": 4}.items(), start=1):
         parts = [part + b"\n\n" for part in CHAT.stream.split(b"\n\n")[:events]]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
-        client = await running.client()
-        await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-        response = await client.head()
+        client, response = await running.begin(CHAT, stream=True)
         while response.body != b"".join(parts):
             await client.piece(response)
         client.close()
@@ -168,7 +157,7 @@ async def test_the_providers_id_of_a_request_is_recorded_by_whichever_header_has
     cases = {b"request-id: \r\n": None, b"x-request-id: x\r\n": "x", b"x-request-id: x\r\nrequest-id: r\r\n": "r"}
     for number, (headers, recorded_id) in enumerate(cases.items(), start=1):
         running.upstream.scripts = [[JSON + headers + b"Content-Length: 2\r\n\r\n{}"]]
-        await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+        await running.call(CHAT)
         recorded, *_ = await running.ended(number)
         assert recorded["upstream_request_id"] == recorded_id, headers
 

@@ -90,9 +90,7 @@ async def test_pieces_arrive_at_once_after_a_head_with_a_date_and_the_body_is_le
     # the head is there before the first event
     gate = asyncio.Event()
     running.upstream.play(EVENT_STREAM + CHUNKED, gate, chunk(b"data: [DONE]\n\n"), LAST)
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(CHAT, stream=True)
     assert response.status == 200
     gate.set()
     assert (await client.rest(response)).body == b"data: [DONE]\n\n"
@@ -109,9 +107,7 @@ async def test_pieces_arrive_at_once_after_a_head_with_a_date_and_the_body_is_le
     # the request body is let go when the answer begins
     gate = asyncio.Event()
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(b"data: 1\n\n"), gate, LAST)
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(CHAT, stream=True)
     (handler,) = running.bridge.lifecycle._under_way
     assert handler.body == b""
     gate.set()
@@ -176,9 +172,7 @@ async def test_the_upstreams_head_reaches_the_client_and_a_cut_body_never_looks_
         gate = asyncio.Event()
         piece = chunk(part) if framing is CHUNKED else part
         running.upstream.scripts = [[EVENT_STREAM + framing, piece, gate, end]]
-        client = await running.client()
-        await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-        response = await client.head()
+        client, response = await running.begin(MESSAGES, stream=True)
         await client.piece(response)
         gate.set()
         await client.rest(response)
@@ -217,8 +211,7 @@ async def test_an_http_1_0_client_sees_how_a_body_ends_by_the_connection(running
 async def test_a_provider_that_stays_silent_is_given_up_and_told_where_that_can_be(running):
     # an upstream that stays silent gives 504
     running.upstream.play(asyncio.Event())
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+    response = await running.call(CHAT, stream=True)
     message = "openai: the provider sent nothing for longer than the idle timeout."
     assert (response.status, json.loads(response.body)["message"]) == (504, message)
     (recorded,) = await running.ended(1)
@@ -227,8 +220,7 @@ async def test_a_provider_that_stays_silent_is_given_up_and_told_where_that_can_
     # a stream that stalls between two events is told why and broken off
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), asyncio.Event())
-    client = await running.client()
-    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await running.call(MESSAGES, stream=True)
     assert response.body.startswith(first + b'event: error\ndata: {"type":"error","error":{"type":"timeout_error"')
     assert not response.whole
     (recorded,) = await running.ended(1)
@@ -260,9 +252,7 @@ async def test_a_client_that_leaves_before_a_head_or_in_a_body_closes_its_upstre
     for number, events in enumerate((0, 1, 3)):
         parts = [part + b"\n\n" for part in MESSAGES.stream.split(b"\n\n")[:events]]
         running.upstream.scripts = [[EVENT_STREAM + CHUNKED, *map(chunk, parts), asyncio.Event()]]
-        client = await running.client()
-        await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-        response = await client.head()
+        client, response = await running.begin(MESSAGES, stream=True)
         while response.body != b"".join(parts):
             await client.piece(response)
         client.close()

@@ -88,7 +88,7 @@ async def test_a_compressed_request_goes_on_as_it_came_as_does_an_endless_user_a
     running.upstream.play(OK)
     agent = "claude-cli/2.1 " + "x" * 10_000
     headers = running.headers | {"User-Agent": agent}
-    await running.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
+    await running.call(MESSAGES, headers)
     assert running.upstream.requests[0].header("User-Agent") == [agent]
     (recorded,) = await running.ended(1)
     assert (recorded["user_agent"], recorded["client"]) == (agent[:512], "Claude Code")

@@ -20,10 +20,6 @@ from version import VERSION
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 
 
-async def call(running):
-    return await running.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
-
-
 @pytest.mark.gen_test
 async def test_a_bridge_says_without_a_token_whether_it_is_alive_ready_and_how_it_fares(running):
     # a bridge that takes calls is ready and says so without a token
@@ -92,7 +88,7 @@ class TestWithoutTheDatabase:
     @pytest.mark.gen_test
     async def test_where_calls_need_it_they_are_refused_and_the_bridge_is_not_ready(self, running, freeze, log_watch):
         running.upstream.play(OK)
-        assert (await call(running)).status == 200
+        assert (await running.call(CHAT)).status == 200
         freeze()
         not_ready = {
             "status": "not ready",
@@ -103,7 +99,7 @@ class TestWithoutTheDatabase:
             "version": VERSION,
         }
         assert await running.get("/readyz", {}) == (503, not_ready)
-        refusal = await call(running)
+        refusal = await running.call(CHAT)
         assert (refusal.status, json.loads(refusal.body)["message"]) == (503, NOT_RECORDABLE)
         assert refusal.header("Retry-After") == "1"
         assert len(running.upstream.requests) == 1
@@ -115,11 +111,11 @@ class TestWithoutTheDatabase:
     @pytest.mark.gen_test
     async def test_calls_go_on_and_the_bridge_stays_ready(self, running, freeze, log_watch):
         running.upstream.play(OK)
-        assert (await call(running)).status == 200
+        assert (await running.call(CHAT)).status == 200
         freeze()
-        assert (await call(running)).status == 200
+        assert (await running.call(CHAT)).status == 200
         await until(lambda: running.bridge.recorder.reason == "the database is unavailable")
-        assert (await call(running)).status == 200
+        assert (await running.call(CHAT)).status == 200
         ready = {
             "status": "ready",
             "database": "unreachable",

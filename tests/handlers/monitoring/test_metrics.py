@@ -124,8 +124,8 @@ async def test_real_calls_are_counted_where_they_belong(running):
     running.upstream.play(OK % (len(tool), tool))
     running.upstream.play(OK % (2, b"{}"))
     headers = running.headers | {"User-Agent": "codex_cli_rs/0.169"}
-    await running.request("POST", running.path(MESSAGES), headers, MESSAGES.request_body(stream=False))
-    await running.request("POST", running.path(CHAT), headers, CHAT.request_body(stream=False))
+    await running.call(MESSAGES, headers)
+    await running.call(CHAT, headers)
     await running.request("GET", "/api/v2/aibridge/openai/v1/models/gpt", headers)
     for _ in range(2):
         assert (await running.request("GET", "/api/v2/aibridge/openai/v1/models", headers)).status == 429

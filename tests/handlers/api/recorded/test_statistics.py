@@ -286,19 +286,6 @@ async def test_refusals_are_counted_in_the_minutes_of_the_calls_by_who_asks(runn
 
 
 @pytest.mark.gen_test
-async def test_how_far_a_search_is_read_is_told_in_lines(running):
-    await record(running, model="a")
-    await counted(running)
-    lines = {"Accept": "application/x-ndjson", **running.headers}
-    response = await running.request("GET", f"{STATS}?bucket=hour&q=took:%3E%3D0s", lines)
-    *progress, last = map(json.loads, response.body.splitlines())
-    assert (response.status, [one["progress"]["read"] for one in progress]) == (200, [0, 1])
-    assert last["result"] == await stats(running, bucket="hour", q="took:>=0s")
-    (only,) = (await running.request("GET", f"{STATS}?bucket=hour", lines)).body.splitlines()
-    assert json.loads(only)["result"]["total"]["interceptions"] == 1
-
-
-@pytest.mark.gen_test
 async def test_what_is_asked_wrongly_is_answered_by_name(running):
     for query, field, detail in (
         (

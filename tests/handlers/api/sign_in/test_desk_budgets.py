@@ -10,7 +10,7 @@ import pytest
 
 from limits.policies.policy import Budget, Policy, PolicyLimits
 from tests.handlers.api.sign_in.test_desk import BASE, sign_in
-from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, call, whole
+from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, whole
 from tests.handlers.dataplane.test_policies import hold, own, rows
 
 COUNTED = replace(OPUS, body=b'{"input_tokens": 5}')
@@ -50,7 +50,7 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
 
     async def make_call(headers):
         running.upstream.scripts[:] = [[whole(OPUS, OF_THE_PROVIDER)]]
-        return await call(running, OPUS, headers)
+        return await running.call(OPUS, headers)
 
     async def usage():
         status, usage = await running.get(f"{BASE}/api/oauth/usage", headers)
@@ -69,7 +69,7 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
     for part, share, threshold in ((0.7, "0.70", None), (0.8, "0.80", "0.75"), (0.96, "0.96", "0.95")):
         budget_of(running, part)
         running.upstream.scripts[:] = [[FAILED], [whole(COUNTED, OF_THE_PROVIDER)]]
-        assert told(await call(running, OPUS, headers)) == {}
+        assert told(await running.call(OPUS, headers)) == {}
         counted = await running.request(
             "POST", f"{BASE}/v1/messages/count_tokens", headers, OPUS.request_body(stream=False)
         )
@@ -87,7 +87,7 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
             *(severity, True),
         )
     usd = budget_of(running, 1)
-    refused = await call(running, OPUS, headers)
+    refused = await running.call(OPUS, headers)
     assert (refused.status, refused.header("x-should-retry")) == (429, "false")
     assert 0 < int(refused.header("Retry-After") or 0) <= 31 * 86_400
     assert told(refused) == {
@@ -104,7 +104,7 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
     assert error["message"].endswith("-01 00:00 UTC.")
     assert (await rows(running))[0] == ("policy_budget", 429, "user ada", None)
     # another token of the same user is told what it always is, and gets the headers of the provider
-    other = await call(running, OPUS)
+    other = await running.call(OPUS)
     assert (other.status, told(other)) == (403, {})
     budget_of(running, 0.1)
     assert told(await make_call(running.headers)) == {"status": "allowed", "tokens-remaining": "5"}

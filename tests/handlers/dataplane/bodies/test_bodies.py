@@ -25,8 +25,7 @@ def head(running, *lines, path=None, token=None):
 async def still_serves(running, calls=1):
     """Expect a call on a new connection to be answered, and such calls to be the only ones that are recorded."""
     running.upstream.scripts = [[OK]]
-    client = await running.client()
-    response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=False))
+    response = await running.call(CHAT)
     assert response.status == 200
     await running.ended(calls)
     assert len(running.upstream.requests) == calls

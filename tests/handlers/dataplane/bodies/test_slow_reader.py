@@ -126,8 +126,7 @@ async def test_a_silent_stream_is_not_taken_for_a_client_that_takes_nothing(runn
     monkeypatch.setattr(handlers.dataplane.relay, "STALL_SECONDS", 0.05)
     first = MESSAGES.stream[: MESSAGES.stream.index(b"\n\n") + 2]
     running.upstream.play(EVENT_STREAM + CHUNKED, chunk(first), asyncio.Event())
-    client = await running.client()
-    response = await client.request("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
+    response = await running.call(MESSAGES, stream=True)
     assert bytes(response.body).startswith(first + b"event: error\n")
     (recorded,) = await running.ended(1)
     assert recorded["end_reason"] == "upstream_timeout"
@@ -166,9 +165,7 @@ async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end
     large = b"data: " + PIECE * (MAX_EVENT_BYTES // len(PIECE) + 1) + b"\n\n"
     pieces = [large[start : start + len(PIECE)] for start in range(0, len(large), len(PIECE))]
     running.upstream.play(EVENT_STREAM + CHUNKED, *map(chunk, pieces), chunk(MESSAGES.stream), LAST)
-    client = await running.client()
-    await client.send("POST", running.path(MESSAGES), running.headers, MESSAGES.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(MESSAGES, stream=True)
     assert await skim(client, response) == len(large) + len(MESSAGES.stream)
     assert response.whole
     (recorded,) = await running.ended(1)
@@ -180,9 +177,7 @@ async def test_an_event_too_large_to_be_read_is_relayed_and_endless_trailers_end
     running.upstream.play(
         EVENT_STREAM + CHUNKED, chunk(CHAT.stream[:50]), gate, b"0\r\n" + HEADS["headers"], asyncio.Event()
     )
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(CHAT, stream=True)
     await client.piece(response)
     gate.set()
     await client.rest(response)
@@ -201,9 +196,7 @@ async def test_a_body_and_an_event_without_end_are_relayed_and_little_of_them_is
     """Neither has a bound but its client; what is held for the record has one."""
     await running.afresh()
     running.upstream.scripts = [_then(head)]
-    client = await running.client()
-    await client.send("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=stream))
-    response = await client.head()
+    client, response = await running.begin(CHAT, stream=stream)
     tracemalloc.start()
     try:
         length = 0
@@ -230,8 +223,7 @@ async def test_a_head_without_end_is_a_502_that_names_the_bound(running):
     text = "the provider's response is not HTTP, or its head has more than 128 lines or one of more than 32768 bytes"
     for number, (name, head) in enumerate(HEADS.items()):
         running.upstream.scripts[:] = [(b"HTTP/1.1 200 OK\r\n" + head, asyncio.Event())]
-        client = await running.client()
-        response = await client.request("POST", running.path(CHAT), running.headers, CHAT.request_body(stream=True))
+        response = await running.call(CHAT, stream=True)
         assert (response.status, json.loads(response.body)["message"]) == (502, f"openai: {text}."), name
         await (await running.upstream.request(number)).closed.wait()
         recorded = (await running.ended(number + 1))[0]

@@ -109,9 +109,7 @@ async def test_what_a_long_stream_has_used_is_written_down_and_charged_while_it_
     first = conversation.stream[: conversation.stream.index(b"\n\n") + 2]
     gate = asyncio.Event()
     running.upstream.play(STREAM, chunk(first), gate, chunk(conversation.stream[len(first) :]) + LAST)
-    client = await running.client()
-    await client.send("POST", running.path(conversation), running.headers, conversation.request_body(stream=True))
-    response = await client.head()
+    client, response = await running.begin(conversation, stream=True)
     assert await client.piece(response) == first
     assert await running.bridge.recorder.flush(5)
     (document,) = await documents(running)
