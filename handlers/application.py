@@ -20,6 +20,7 @@ from handlers.dashboard import DashboardFiles, DashboardHandler
 from handlers.dataplane.addresses import CONTROL_PLANE, ROOTS, dialect_of_unknown, find_misdirection, find_route
 from handlers.dataplane.proxy import ProxyHandler, Service
 from handlers.dataplane.services.batches import BatchResults, BatchState, FileContent
+from handlers.dataplane.services.model_list import MODEL_LIST, ModelList
 from handlers.dataplane.services.not_served import NotServed
 from handlers.dataplane.services.passthrough import Passthrough
 from handlers.dataplane.services.recorded import Recorded
@@ -60,6 +61,7 @@ _PASSING: dict[str, type[Passthrough]] = {
     **dict.fromkeys(BATCH_STATES, BatchState),
     **dict.fromkeys(FILE_CONTENTS, FileContent),
     **dict.fromkeys(STORED_RESPONSES, StoredResponse),
+    MODEL_LIST: ModelList,
 }
 
 

@@ -1,4 +1,4 @@
-"""What Claude Code that signed in below a provider is told of its user's budgets."""
+"""What Claude Code that signed in below a provider is told of its user's budgets and models."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from limits.policies.policy import Budget, Policy, PolicyLimits
+from limits.policies.policy import Budget, Models, Policy, PolicyLimits
 from tests.handlers.api.sign_in.test_desk import BASE, sign_in
 from tests.handlers.dataplane.test_call_usage import OPUS, OPUS_MICRO_DOLLARS, whole
 from tests.handlers.dataplane.test_policies import hold, own, rows
@@ -108,3 +108,25 @@ async def test_a_client_is_warned_of_its_budget_and_told_when_it_is_spent(runnin
     assert (other.status, told(other)) == (403, {})
     budget_of(running, 0.1)
     assert told(await make_call(running.headers)) == {"status": "allowed", "tokens-remaining": "5"}
+
+
+@pytest.mark.gen_test
+async def test_a_client_is_told_of_the_models_that_it_may_use(running):
+    headers = await headers_at_desk(running)
+    names = ("claude-opus-4-8", "claude-haiku-4-5")
+    listed = {"data": [{"id": name, "type": "model"} for name in names], "has_more": False}
+    body = json.dumps(listed, indent=1).encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: "
+
+    async def models(headers, body=body):
+        running.upstream.scripts[:] = [[head + b"%d\r\n\r\n" % len(body) + body]]
+        response = await running.request("GET", f"{BASE}/v1/models?limit=1000", headers)
+        assert (response.status, response.header("Content-Type")) == (200, "application/json")
+        return response.body
+
+    assert await models(headers) == body
+    hold(running, Policy(models=Models(deny=["*opus*"])), own(running))
+    assert json.loads(await models(headers)) == listed | {"data": listed["data"][1:]}
+    # what cannot be read, and what another token gets, is what the provider says
+    assert await models(headers, b'{"data": [1]}') == b'{"data": [1]}'
+    assert await models(running.headers) == body
