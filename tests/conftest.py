@@ -53,7 +53,7 @@ hypothesis.settings.load_profile("aibridge")
 
 
 STARTING_SERVERS = (
-    *("tests/runtime/", "tests/server/", "tests/handlers/openapi/", "tests/benchmarks/", "tests/verify/"),
+    *("tests/runtime/", "tests/server/", "tests/handlers/openapi/", "tests/verify/"),
     *("tests/faults/", "tests/commands/", "tests/dashboard/", "tests/clients/"),
 )
 

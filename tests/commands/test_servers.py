@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -16,7 +18,7 @@ from commands import servers as local_servers
 from commands.servers import LocalServer, announced, chosen_database, warning
 from settings import load
 from tests.command_line import invoke, refused
-from tests.server_process import ServerProcess, remove_sockets
+from tests.server_process import ROOT
 
 
 def settings(**environ):
@@ -29,42 +31,21 @@ def folder(monkeypatch, tmp_path):
     return tmp_path / "servers"
 
 
-@pytest.fixture
-def server(tmp_path):
-    """A server with an embedded MongoDB, which no other test sees."""
-    data_dir = tmp_path / "data"
-    flags = ("--http-address", "127.0.0.1:0", "--data-dir", data_dir)
-    process = ServerProcess("serve", *flags, TMPDIR=str(tmp_path))
-    yield process
-    process.kill()
-    remove_sockets(data_dir)
-
-
-@pytest.fixture
-def servers(monkeypatch, tmp_path):
-    """The folder where that server says that it runs."""
-    monkeypatch.setattr(local_servers, "FOLDER", tmp_path / f"aibridge-servers-{os.geteuid()}")
-    return local_servers.FOLDER
-
-
-def test_a_command_on_another_database_than_the_servers_names_both(
-    server, servers, tmp_path, mongodb_uri, database_name
-):
-    assert server.stdout.find("Add yourself as an owner")
-    assert invoke("users", "list", "--data-dir", str(tmp_path / "data")).stderr == ""
-    theirs = f"Warning: the server at http://127.0.0.1:{server.port} uses another database: the embedded one of the data-dir "
-    remedy = f"To use the server's, set --data-dir {tmp_path}/data."
-    assert warning(settings(data_dir=str(tmp_path / "other"))) == (
-        f"{theirs}{tmp_path}/data. This command uses the embedded one of the data-dir {tmp_path}/other. {remedy}"
-    )
+def test_a_command_on_another_database_than_the_servers_names_both(tmp_path, folder, mongodb_uri, database_name):
+    data, other = tmp_path / "data", tmp_path / "other"
     elsewhere = ("--mongodb-uri", mongodb_uri, "--mongodb-database", database_name)
-    named = chosen_database(settings(mongodb_uri=mongodb_uri, mongodb_database=database_name))
-    assert invoke("users", "list", *elsewhere).stderr == (
-        f"{theirs}{tmp_path}/data. This command uses {named.text}. {remedy}\n"
-    )
-    server.kill()
+    theirs = "Warning: the server at http://127.0.0.1:4001 uses another database: the embedded one of the data-dir "
+    remedy = f"To use the server's, set --data-dir {data}."
+    with announced(LocalServer("http://127.0.0.1:4001", chosen_database(settings(data_dir=str(data))))):
+        assert warning(settings(data_dir=str(data))) == ""
+        assert warning(settings(data_dir=str(other))) == (
+            f"{theirs}{data}. This command uses the embedded one of the data-dir {other}. {remedy}"
+        )
+        named = chosen_database(settings(mongodb_uri=mongodb_uri, mongodb_database=database_name))
+        said = f"{theirs}{data}. This command uses {named.text}. {remedy}\n"
+        assert invoke("users", "list", *elsewhere).stderr == said
     assert invoke("users", "list", *elsewhere).stderr == ""
-    assert list(servers.iterdir()) == []
+    assert list(folder.iterdir()) == []
 
 
 def announce(port):
@@ -86,6 +67,24 @@ def answer(listening, response):
 
 def test_without_a_server_it_is_not_well():
     assert refused(invoke("health")) == (1, "Error: no server of this account runs on this machine\n")
+
+
+KILLED = """
+import os
+from commands.servers import LocalServer, announced, chosen_database
+from settings import load
+with announced(LocalServer("http://127.0.0.1:4001", chosen_database(load({}, {})))):
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_server_that_was_killed_is_forgotten(monkeypatch, tmp_path):
+    folder = tmp_path / f"aibridge-servers-{os.geteuid()}"
+    monkeypatch.setattr(local_servers, "FOLDER", folder)
+    subprocess.run([sys.executable, "-c", KILLED], check=False, cwd=ROOT, env=os.environ | {"TMPDIR": str(tmp_path)})
+    assert len(list(folder.iterdir())) == 1
+    assert refused(invoke("health"))[0] == 1
+    assert list(folder.iterdir()) == []
 
 
 def test_a_server_that_answers_is_well_and_one_that_does_not_is_not(listening, monkeypatch):

@@ -14,13 +14,14 @@ import pytest
 
 from handlers.api import money
 from handlers.api.money import NO_KEY, REPORTS_TOO_SLOW
-from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, TokenUsage
+from intercept.records import CredentialKind, Reading, TokenUsage
 from resources.prices import NOT_A_TIME
 from storage.accounts.users import Role
 from storage.derived.rollup import TOKENS
 from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
 from tests.bridge import until
+from tests.storage.records import INSTANCE, ending, interception
 from tests.upstream.reports.conftest import stand_in  # noqa: F401 - a fixture
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 
@@ -54,27 +55,13 @@ def compare(running):
 
 
 async def record(running, model, usage, usd, kind=CredentialKind.CENTRALIZED):
-    start = Interception(
-        id=uuid4(),
-        initiator_id=running.identity.user.id,
-        api_key_id="token",
-        provider="anthropic",
-        provider_name="anthropic",
-        route="/v1/messages",
-        model=model,
-        streaming=False,
-        client=None,
-        client_session_id=None,
-        user_agent="",
-        credential_kind=kind,
-        credential_hint="",
-        started_at=DAY,
-    )
+    given = {"provider": "anthropic", "provider_name": "anthropic", "model": model, "credential_kind": kind}
+    start = interception(id=uuid4(), initiator_id=running.identity.user.id, started_at=DAY, **given)
     counts = dict(zip(TOKENS, usage, strict=True))
     reading = Reading(token_usages=(TokenUsage(provider_response_id="r", **counts),))
-    ending = Ending(interception_id=start.id, end_reason=EndReason.COMPLETED, ended_at=DAY, reading=reading)
-    document = start_document(start, instance_id=uuid4(), new_id=uuid4)
-    document = ended_document(document, ending, new_id=uuid4, cost=Cost(Decimal(usd), "table 1"))
+    document = start_document(start, instance_id=INSTANCE, new_id=uuid4)
+    end = ending(interception_id=start.id, ended_at=DAY, reading=reading)
+    document = ended_document(document, end, new_id=uuid4, cost=Cost(Decimal(usd), "table 1"))
     await running.bridge.database.interceptions.insert_one(document)
 
 

@@ -10,11 +10,12 @@ from uuid import UUID
 import pytest
 
 from handlers.monitoring.metrics import NAMES_KEPT, OTHER, SAMPLE_SECONDS, SPENDERS_KEPT, LoopLag, Metrics, Spent
-from intercept.records import CredentialKind, Ending, EndReason, Interception, Reading, ToolUsage
+from intercept.records import Reading, ToolUsage
 from limits.protection.circuit_breaker import BreakerPolicy, CallOutcome, CircuitBreakers, CircuitKey, CircuitState
 from tests.bridge import until
 from tests.handlers.conversations import CHAT, MESSAGES
 from tests.limits.clock import SECOND, Clock
+from tests.storage.records import ending, interception
 
 PREFIX = "coder_aibridged_"
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
@@ -34,42 +35,21 @@ def samples(metrics, name):
 SPENT = Spent("ada", "research", Decimal("0.25"))
 
 
-def interception(model="m", number=1):
-    return Interception(
-        id=UUID(int=number),
-        api_key_id="k",
-        initiator_id=UUID(int=2),
-        provider="openai",
-        provider_name="azure",
-        route="/v1/responses",
-        model=model,
-        streaming=True,
-        client="Codex",
-        client_session_id=None,
-        user_agent="",
-        credential_kind=CredentialKind.CENTRALIZED,
-        credential_hint="",
-        started_at=MIDNIGHT,
-    )
+def called(model="m"):
+    return interception(model=model, initiator_id=UUID(int=2), provider_name="azure")
 
 
-def ending(reason=EndReason.COMPLETED, after=timedelta(0), first_byte_after=None, tools=()):
-    calls = tuple(ToolUsage(provider_response_id="r", provider_tool_call_id="c", tool=name, input="") for name in tools)
-    return Ending(
-        interception_id=UUID(int=1),
-        end_reason=reason,
-        ended_at=MIDNIGHT + after,
-        first_byte_at=None if first_byte_after is None else MIDNIGHT + first_byte_after,
-        reading=Reading(tool_usages=calls),
-    )
+def ended(*tools):
+    used = tuple(ToolUsage(provider_response_id="r", provider_tool_call_id="c", tool=name, input="") for name in tools)
+    return ending(reading=Reading(tool_usages=used))
 
 
 def test_models_and_tools_beyond_the_number_kept_count_as_other():
     metrics = Metrics()
     for number in range(NAMES_KEPT + 3):
-        call = interception(f"model-{number:03}")
+        call = called(f"model-{number:03}")
         metrics.started(call)
-        metrics.ended(call, ending(tools=(f"tool-{number:03}",)), SPENT)
+        metrics.ended(call, ended(f"tool-{number:03}"), SPENT)
     counts = samples(metrics, "non_injected_tool_selections_total")
     assert len(counts) == NAMES_KEPT + 1
     assert counts["model-199", "tool-199", "azure"] == 1
@@ -81,16 +61,16 @@ def test_models_and_tools_beyond_the_number_kept_count_as_other():
 def test_dollars_are_counted_by_the_names_of_people_and_groups():
     metrics = Metrics()
     for spent in (SPENT, SPENT, Spent("bob", "", None)):
-        metrics.started(interception())
-        metrics.ended(interception(), ending(), spent)
+        metrics.started(called())
+        metrics.ended(called(), ended(), spent)
     assert samples(metrics, "cost_usd_total") == {("research", "m", "azure", "ada"): 0.5}
 
 
 def test_people_beyond_the_number_kept_count_as_other():
     metrics = Metrics()
     for number in range(SPENDERS_KEPT + 2):
-        metrics.started(interception())
-        metrics.ended(interception(), ending(), Spent(f"user-{number}", "", Decimal(1)))
+        metrics.started(called())
+        metrics.ended(called(), ended(), Spent(f"user-{number}", "", Decimal(1)))
     found = samples(metrics, "cost_usd_total")
     assert len(found) == SPENDERS_KEPT + 1
     assert found[OTHER, "m", "azure", OTHER] == 2
