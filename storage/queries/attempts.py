@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ _BROKEN: Final = (
     *(EndReason.UPSTREAM_UNREACHABLE, EndReason.UPSTREAM_TIMEOUT, EndReason.UPSTREAM_TRUNCATED),
     *(EndReason.UPSTREAM_STREAM_ERROR,),
 )
+_OF_CALL: Final = ("provider_name", "model", "started_at", "upstream_status", "end_reason")
+_READ: Final = dict.fromkeys((*_OF_CALL, "tries.provider_name", "tries.status", "tries.error.type"), True)
 
 
 async def read_attempts(database: Database, start: datetime, end: datetime) -> LatestAttempts:
@@ -29,47 +32,23 @@ async def read_attempts(database: Database, start: datetime, end: datetime) -> L
         DatabaseUnavailableError: The database is unavailable, or takes too long.
     """
     ended = {"started_at": {"$gte": start, "$lt": end}, "status": {"$in": list(ENDED)}}
-    latest: list[dict[str, Any]] = [{"$match": ended}, {"$sort": dict(BY_TIME[:2])}, {"$limit": MAX_CALLS}]
-    count = {"$group": {"_id": None, "calls": {"$sum": 1}, "first_at": {"$min": "$started_at"}}}
-    pipeline = [*latest, {"$facet": {"attempts": _ATTEMPTS, "looked_at": [count]}}]
+    by_model: dict[tuple[str, str], Attempts] = {}
     async with database.query():
-        (found,) = await database.interceptions.aggregate(pipeline, hint=dict(BY_TIME)).to_list(1)
-    by_model = {(row.pop("_id")["provider"], row.pop("model")): Attempts(**row) for row in found["attempts"]}
-    looked_at = found["looked_at"]
-    is_cut = bool(looked_at) and looked_at[0]["calls"] == MAX_CALLS
-    return LatestAttempts(by_model, looked_at[0]["first_at"] if is_cut else start)
+        latest = database.interceptions.find(ended, _READ, sort=list(BY_TIME[:2]), hint=list(BY_TIME), limit=MAX_CALLS)
+        calls = await latest.to_list(None)
+    for call in calls:
+        for provider, status, reason in _requests_of(call):
+            has_failed = reason in _BROKEN or (status or 0) >= _SERVER_ERROR
+            at, is_answer = call["started_at"], not has_failed and status is not None
+            one = Attempts(
+                1, status == _RATE_LIMITED, has_failed, at if is_answer else None, at if has_failed else None
+            )
+            by_model.setdefault((provider, call["model"]), Attempts()).add(one)
+    return LatestAttempts(by_model, calls[-1]["started_at"] if len(calls) == MAX_CALLS else start)
 
 
-_TRIES: Final = {"$ifNull": ["$tries", []]}
-_EARLIER: Final = {"$slice": [_TRIES, {"$max": [{"$subtract": [{"$size": _TRIES}, 1]}, 1]}]}
-_ATTEMPT: Final = {"provider": "$$one.provider_name", "status": "$$one.status", "reason": "$$one.error.type"}
-_EACH: Final = {
-    "$concatArrays": [
-        {
-            "$cond": [
-                {"$gt": [{"$size": _TRIES}, 1]},
-                {"$map": {"input": _EARLIER, "as": "one", "in": _ATTEMPT}},
-                [],
-            ]
-        },
-        [{"provider": "$provider_name", "status": "$upstream_status", "reason": "$end_reason"}],
-    ]
-}
-_FAILS: Final = {"$or": [{"$in": ["$each.reason", list(_BROKEN)]}, {"$gte": ["$each.status", _SERVER_ERROR]}]}
-_ANSWERS: Final = {"$and": [{"$not": _FAILS}, {"$gt": ["$each.status", None]}]}
-_ATTEMPTS: Final[list[dict[str, Any]]] = [
-    {"$project": {"model": True, "started_at": True, "each": _EACH}},
-    {"$unwind": "$each"},
-    {
-        "$group": {
-            "_id": {"provider": "$each.provider", "model": "$model"},
-            "model": {"$first": "$model"},
-            "requests": {"$sum": 1},
-            "rate_limited": {"$sum": {"$cond": [{"$eq": ["$each.status", _RATE_LIMITED]}, 1, 0]}},
-            "failed": {"$sum": {"$cond": [_FAILS, 1, 0]}},
-            "answered_at": {"$max": {"$cond": [_ANSWERS, "$started_at", None]}},
-            "failed_at": {"$max": {"$cond": [_FAILS, "$started_at", None]}},
-        }
-    },
-]
-"""Has MongoDB take calls apart into their requests: each try, of which the last one ended as the call did."""
+def _requests_of(call: Mapping[str, Any]) -> Iterator[tuple[str, int | None, str | None]]:
+    """Return where each request of a call went, and with what status and reason it ended; the last one as the call did."""
+    for one in call.get("tries", ())[:-1]:
+        yield one["provider_name"], one["status"], (one.get("error") or {}).get("type")
+    yield call["provider_name"], call.get("upstream_status"), call.get("end_reason")

@@ -29,7 +29,7 @@ MAX_EXPORTS_AT_A_TIME = 4
 """How many read everything at a time: each holds a page in memory."""
 
 PAGE = 200
-"""Most documents of a page. Large ones make fewer: a page is one response of MongoDB's, of at most 16 MiB."""
+"""Most documents of a page. Large ones make fewer."""
 
 USAGE_SECONDS = 2.0
 """How long the database may take to say whether the usage of a response is written, or which batch a file is of."""
@@ -124,9 +124,11 @@ class Interceptions:
             if after_id is not None:
                 async with self._database.query():
                     last = await INTERCEPTIONS.locate(self._collection, after_id, visible(visible_to))
-            while (
-                selection and limit != 0 and (page := await self._next_page(selection, last, min(limit or PAGE, PAGE)))
-            ):
+            while selection and limit != 0:
+                async with self._database.query():
+                    rows = await self._documents(selection, selection.index, min(limit or PAGE, PAGE), last, 0)
+                if not (page := list(rows)):
+                    break
                 yield page
                 last = Position(page[-1]["started_at"], page[-1]["_id"])
                 limit = limit and limit - len(page)
@@ -216,20 +218,6 @@ class Interceptions:
         wanted, order = _behind(selection, cursor), INTERCEPTIONS.order
         found = self._raw.find(wanted, HIDDEN_FIELDS, sort=order, hint=index, skip=skip, limit=limit, session=session)
         return await Rows(self._collection).read(found, limit)
-
-    async def _next_page(self, selection: Selection, last: Position | None, limit: int) -> list[dict[str, Any]]:
-        """Read what comes after a document, in one reply: a negative limit requests no cursor."""
-        after = [] if last is None else [INTERCEPTIONS.behind(last)]
-        async with self._database.query():
-            cursor = self._collection.find(
-                {"$and": [selection.filter, *after]},
-                HIDDEN_FIELDS,
-                sort=INTERCEPTIONS.order,
-                hint=selection.index,
-                limit=-limit,
-                batch_size=limit,
-            )
-            return await cursor.to_list(limit)
 
 
 def _of_request(initiator_id: UUID, provider_name: str, request_id: str) -> dict[str, Any]:
