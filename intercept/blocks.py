@@ -81,13 +81,11 @@ _SYSTEM: Final = ("system", "instructions", "systemInstruction", "system_instruc
 """What a provider caches before the messages, by the names of all APIs."""
 _MARKED: Final = b'"cache'
 """What both marks of what is to be cached begin with."""
-_MARK: Final = re.compile(
-    rb'\s*,\s*"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)'
-    rb'|"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)\s*,?\s*'
-    rb'|\s*,\s*\{\s*"cachePoint"\s*:\s*\{[^{}]{0,256}\}\s*\}'
-    rb'|\{\s*"cachePoint"\s*:\s*\{[^{}]{0,256}\}\s*\}\s*,?\s*'
-)
-_POINT: Final = b'"cachePoint"'
+_MARKS: Final = {
+    b'"cache_control"': re.compile(rb'"cache_control"\s*:\s*(?:\{[^{}]{0,256}\}|null)'),
+    b'{"cachePoint"': re.compile(rb'\{"cachePoint"\s*:\s*\{[^{}]{0,256}\}\s*\}'),
+}
+_COMMA: Final = re.compile(rb"\s*,?\s*")
 _ONE_TEXT: Final = re.compile(
     rb'(\{(?:\s*"role"\s*:\s*"\w{0,64}"\s*,)?\s*"content"\s*:\s*)\[\s*\{\s*"type"\s*:\s*"text"\s*,\s*"text"\s*:\s*(?=")'
 )
@@ -203,25 +201,19 @@ def _elements(members: Mapping[str, Raw], names: Iterable[str]) -> list[Raw]:
 
 
 def _without_marks(block: bytes) -> bytes:
-    """Return a block without its marks: what `_MARK.sub` does, which would try to find one at each of its bytes."""
-    kept: list[bytes] = []
-    begin, last, at = 0, 0, block.find(_MARKED)
-    while at >= 0:
-        mark = _MARK.match(block, _begin_of(block, at, max(begin, last)))
-        if mark is not None:
-            kept.append(block[begin : mark.start()])
-            begin = mark.end()
-        last, at = at, block.find(_MARKED, max(begin, at + 1))
-    return b"".join((*kept, block[begin:]))
-
-
-def _begin_of(block: bytes, at: int, least: int) -> int:
-    """Return where a mark begins that has its name at `at`: with brace, comma and spaces before it, from `least` on."""
-    before = block[least:at].rstrip()
-    if before.endswith(b"{") and block.startswith(_POINT, at):
-        at = least + len(before) - 1
-        before = before[:-1].rstrip()
-    return least + len(before[:-1].rstrip()) if before.endswith(b",") else at
+    """Return a block without its marks, each with the comma before it, else with the one behind it."""
+    for name, mark in _MARKS.items():
+        kept: list[bytes] = []
+        begin, at = 0, block.find(name)
+        while at >= 0:
+            if (found := mark.match(block, at)) is not None:
+                before = block[begin:at].rstrip()
+                kept.append(before.removesuffix(b","))
+                behind = None if before.endswith(b",") else _COMMA.match(block, found.end())
+                begin = (behind or found).end()
+            at = block.find(name, max(begin, at + 1))
+        block = b"".join((*kept, block[begin:]))
+    return block
 
 
 def _as_one_text(block: bytes) -> bytes:

@@ -28,8 +28,6 @@ MAX_INFLATED_BYTES: Final = 16 * 1024 * 1024
 MAX_RATIO: Final = 100
 """How many times its size a body may have when it is inflated. Streams of small events reach 40."""
 
-_HEAD_BYTES: Final = 2
-
 
 class OpaqueReader:
     """Reads nothing, of a body in an encoding it does not know."""
@@ -43,60 +41,32 @@ class OpaqueReader:
 
 
 class InflatingReader:
-    """Inflates a body within bounds and hands it to a reader.
+    """Inflates a body of gzip or zlib within bounds and hands it to a reader."""
 
-    Args:
-        gzip: The encoding is gzip, else deflate (with a zlib header or, as some servers have it, without).
-    """
-
-    def __init__(self, reader: Reader, *, gzip: bool) -> None:
+    def __init__(self, reader: Reader) -> None:
         self._reader = reader
-        self._gzip = gzip
+        self._inflater = zlib.decompressobj(32 + zlib.MAX_WBITS)  # it tells by the header which of them it is
         self._room = MAX_INFLATED_BYTES
         self._allowed = MAX_STEP_BYTES
-        self._head = b""
-        self._is_full = False  # the inflater has more than was taken of it
-        self._inflater: zlib._Decompress | None = None
-        self._ended = False
         self._lost = False
 
     def feed(self, chunk: bytes) -> None:
         """Take the next compressed bytes. After corrupt ones, and beyond the most that is inflated, nothing is read."""
         self._allowed += MAX_RATIO * len(chunk)
-        data = self._head + chunk
-        self._head = b""
+        is_full = False  # the inflater has more than was taken of it
         try:
-            while (data or self._is_full) and not self._ended:
-                if self._inflater is None:
-                    if len(data) < _HEAD_BYTES:
-                        self._head = data
-                        return
-                    self._inflater = zlib.decompressobj(self._window(data))
-                data = self._inflate(self._inflater, data)
+            while (chunk or is_full) and not (self._lost or self._inflater.eof):
+                piece = self._inflater.decompress(chunk, MAX_STEP_BYTES)
+                most = max(min(self._room, self._allowed), 0)
+                self._reader.feed(piece[:most])
+                self._room -= len(piece)
+                self._allowed -= len(piece)
+                self._lost = len(piece) > most
+                is_full = len(piece) == MAX_STEP_BYTES
+                chunk = self._inflater.unconsumed_tail or self._inflater.unused_data
         except zlib.error:
-            self._ended = self._lost = True
-
-    def _window(self, head: bytes) -> int:
-        if self._gzip:
-            return 16 + zlib.MAX_WBITS
-        has_zlib_header = head[0] & 0x0F == zlib.DEFLATED and int.from_bytes(head[:2], "big") % 31 == 0
-        return zlib.MAX_WBITS if has_zlib_header else -zlib.MAX_WBITS
-
-    def _inflate(self, inflater: zlib._Decompress, data: bytes) -> bytes:
-        """Inflate some of it and hand that on; return what follows: a gzip body may have several members."""
-        piece = inflater.decompress(data, MAX_STEP_BYTES)
-        most = max(min(self._room, self._allowed), 0)
-        self._reader.feed(piece[:most])
-        self._room -= len(piece)
-        self._allowed -= len(piece)
-        if len(piece) > most:
-            self._ended = self._lost = True
-        self._is_full = len(piece) == MAX_STEP_BYTES and not inflater.eof
-        if inflater.eof:
-            self._inflater = None
-            self._ended = self._ended or not self._gzip
-            return inflater.unused_data
-        return inflater.unconsumed_tail
+            self._lost = True
+        self._lost = self._lost or bool(chunk)  # what is behind the end is not read
 
     def result(self) -> Reading:
         """Return the reading of the inflated bytes; opaque if some could not be inflated and the rest is incomplete."""
@@ -113,10 +83,8 @@ def decoded(reader: Reader, content_encoding: str) -> Reader:
     match content_encoding.strip().lower():
         case "" | "identity":
             return reader
-        case "gzip" | "x-gzip":
-            return InflatingReader(reader, gzip=True)
-        case "deflate":
-            return InflatingReader(reader, gzip=False)
+        case "gzip" | "x-gzip" | "deflate":
+            return InflatingReader(reader)
         case _:
             return OpaqueReader()
 
