@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
+from handlers.api.accounts import UserOrMe
+from handlers.api.policies import find_user
 from handlers.operations.operation import AUDITORS, Ask, operation
 from handlers.operations.query import INVALID, Limit, Ranged
 from handlers.problems import ValidationProblem
+from intercept.times import format_time
 from resources.bodies import Readers
-from resources.fields import Count, WholeList, doc
+from resources.fields import Count, Time, WholeList, doc
 from storage.accounts.events import Action, Plane, Reason, Way
 from storage.accounts.users import Role
 from storage.mongo.documents.stored import Stored, StoredTime
@@ -105,6 +108,9 @@ class Entry(Stored, frozen=True):
 KINDS: Final = tuple(dict.fromkeys(action.partition(".")[0] for action in Action))
 """What actions are of: each stands for all of it."""
 
+READS: Final = 10
+"""Reads of the calls of a user that are listed."""
+
 UNKNOWN_CURSOR = "no entry with this id"
 
 
@@ -156,3 +162,35 @@ async def list_audit(ask: Ask, query: EntryQuery) -> WholeList[Entry]:
     except UnknownCursorError as error:
         raise ValidationProblem(INVALID, validations=[("after_id", UNKNOWN_CURSOR)]) from error
     return WholeList([Entry.of(entry) for entry in entries])
+
+
+class Read(Struct):
+    """Calls of a user that somebody else was shown, within an hour."""
+
+    at: Time
+    by: Annotated[str, doc("The username of who read them, as it was then.")]
+    count: Annotated[Count, doc("How many calls or sessions were shown.")]
+
+
+class Reads(Struct):
+    """How long the calls of a user are kept, and who read them last."""
+
+    kept_seconds: Annotated[float | None, doc("How long a call is kept after its start; null is for good.")]
+    reads: Annotated[list[Read], doc("The last ones, newest first; none are older than a year.")]
+
+
+@operation("GET", "users/{name}/reads", AUDITORS, own=True, tag="audit")
+async def list_reads(ask: Ask, name: UserOrMe) -> Reads:
+    """Read who was shown what a user wrote.
+
+    The last ten of these entries of the audit trail. A policy may have texts removed before their call is.
+    """
+    user = await find_user(ask.bridge, name, ask.user)
+    wanted = AuditQuery(actions=(Action.CALLS_READ,), subject=user.username)
+    entries = await audit_page(ask.bridge.database, wanted, limit=READS)
+    return Reads(
+        kept_seconds=ask.bridge.settings.retention.total_seconds() or None,
+        reads=[
+            Read(format_time(one["at"]), one["actor"]["username"], one["detail"].get("count", 1)) for one in entries
+        ],
+    )

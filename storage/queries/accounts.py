@@ -210,12 +210,14 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
         end: Until before then.
         actions: One of these things was done.
         user: Who did it or whom it concerned: a username in any case, or an id.
+        subject: Whom it concerned, by username.
     """
 
     start: datetime | None = None
     end: datetime | None = None
     actions: Sequence[Action] = ()
     user: str = ""
+    subject: str = ""
 
     def filter(self, usernames: Sequence[str]) -> dict[str, Any]:
         """What MongoDB finds them by. `usernames` are `user` as users are called."""
@@ -223,6 +225,8 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
         found: dict[str, Any] = {"at": times} if times else {}
         if self.actions:
             found["action"] = {"$in": [action.value for action in self.actions]}
+        if self.subject:
+            found["subject.username"] = self.subject
         if self.user:
             id_ = read_id(self.user)
             wanted: dict[str, Any] = {} if id_ is None else {"id": id_}

@@ -1,7 +1,7 @@
 /** Addresses of the page under names, one's own and those that others share: a menu of them, which saves one more, too. */
 
 import { html } from "htm/preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { viewOf } from "../frame/registry.js";
 import { Confirm, DialogForm, Field } from "../parts/forms.js";
 import { Pending } from "../parts/states.js";
@@ -13,26 +13,32 @@ const MAX_VIEWS = 1000;
 const MAX_NAME = 80;
 const SAVE = "save";
 
+/** The menu; it closes by Esc, or when one clicks elsewhere. */
 export function SavedViews({ route, user }) {
   const shown = savedOf(route);
+  const menu = useRef(null);
   const [open, setOpen] = useState(false);
   const [dialog, setDialog] = useState(null); // the view to be removed, or `SAVE`
   const [message, setMessage] = useState("");
   const list = useResource(open ? "views" : null, { limit: MAX_VIEWS });
+  const show = (next) => {
+    menu.current.hidePopover();
+    setDialog(next);
+  };
   const done = (text) => {
     setDialog(null);
     setMessage(text);
-    list.reload();
   };
   const close = () => setDialog(null);
+  const lines = () => inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} show=${show} />`);
   return html`
     <div class="saved">
-      <${Menu} open=${open} onOpen=${setOpen}>
-        ${viewOf(route.view)?.saved && html`<button type="button" class="plain" onClick=${() => (setOpen(false), setDialog(SAVE))}>Save what is shown</button>`}
-        <${Pending} data=${list.data} error=${list.error} retry=${list.reload} />
-        ${list.data?.results.length === 0 && html`<p class="quiet">No view is saved yet.</p>`}
-        ${list.data?.results.length > 0 && html`<ul>${inMenu(list.data.results, shown.page).map((view) => html`<${Line} key=${view.id} view=${view} user=${user} shown=${shown} onRemove=${() => setDialog(view)} onChosen=${() => setOpen(false)} />`)}</ul>`}
-      <//>
+      <button type="button" class="plain" popovertarget="saved-views" aria-label="Saved views" title="Saved views"><span aria-hidden="true">☆</span></button>
+      <section id="saved-views" class="menu" popover="auto" aria-label="Saved views" ref=${menu} onToggle=${({ newState }) => setOpen(newState === "open")}>
+        ${viewOf(route.view)?.saved && html`<button type="button" class="plain" onClick=${() => show(SAVE)}>Save what is shown</button>`}
+        ${open && html`<${Pending} data=${list.data} error=${list.error} retry=${list.reload} />`}
+        ${list.data && (list.data.results.length ? html`<ul>${lines()}</ul>` : html`<p class="quiet">No view is saved yet.</p>`)}
+      </section>
       <span class="done" role="status">${message}</span>
       ${dialog === SAVE && html`<${SaveView} shown=${shown} onClose=${close} onDone=${({ name }) => done(`Saved as “${name}”.`)} />`}
       ${dialog && dialog !== SAVE && html`<${Removal} view=${dialog} onClose=${close} onDone=${() => done(`Removed “${dialog.name}”.`)} />`}
@@ -40,44 +46,15 @@ export function SavedViews({ route, user }) {
   `;
 }
 
-/** What opens below its button, and closes by Esc, or when one goes elsewhere. */
-function Menu({ open, onOpen, children }) {
-  const box = useRef(null);
-  useEffect(() => {
-    if (!open) return undefined;
-    const leave = ({ target }) => box.current?.contains(target) || target.closest?.("dialog") || onOpen(false);
-    addEventListener("pointerdown", leave);
-    addEventListener("focusin", leave);
-    return () => {
-      removeEventListener("pointerdown", leave);
-      removeEventListener("focusin", leave);
-    };
-  }, [open]);
-  const press = (event) => {
-    if (event.key !== "Escape" || !open) return;
-    event.preventDefault();
-    onOpen(false);
-    box.current.querySelector("button").focus();
-  };
-  return html`
-    <div class="menu" ref=${box} onKeyDown=${press}>
-      <button type="button" class="plain" aria-label="Saved views" title="Saved views" aria-expanded=${open} aria-controls="saved-views" onClick=${() => onOpen(!open)}>
-        <span aria-hidden="true">☆</span>
-      </button>
-      <section id="saved-views" class="menu-list" aria-label="Saved views" hidden=${!open}>${open && children}</section>
-    </div>
-  `;
-}
-
-function Line({ view, user, shown, onRemove, onChosen }) {
+function Line({ view, user, shown, show }) {
   const { name, page, shared, owner } = view;
   const isMine = owner.id === user.id;
   const about = [viewOf(page)?.title, shared && (isMine ? "shared" : `shared by ${owner.username}`)].filter(Boolean).join(", ");
   const mayRemove = isMine || user.role === "owner";
   return html`
     <li>
-      <a href=${addressOf(view)} aria-current=${isSame(view, shown) ? "page" : undefined} onClick=${onChosen}>${name}<small class="quiet">${about}</small></a>
-      ${mayRemove && html`<button type="button" class="plain" aria-label=${`Remove ${name}`} onClick=${onRemove}>Remove</button>`}
+      <a href=${addressOf(view)} aria-current=${isSame(view, shown) ? "page" : undefined} onClick=${() => show(null)}>${name}<small class="quiet">${about}</small></a>
+      ${mayRemove && html`<button type="button" class="plain" aria-label=${`Remove ${name}`} onClick=${() => show(view)}>Remove</button>`}
     </li>
   `;
 }

@@ -34,13 +34,14 @@ export function usd(value) {
   return "$" + (value < 10_000 ? CENTS : WHOLE).format(value);
 }
 
-/** A duration in milliseconds: 840 ms, 1.24 s, 3 min 5 s, 2 h 7 min. */
+/** A duration in milliseconds: 840 ms, 1.24 s, 3 min 5 s, 2 h 7 min, 60 days. */
 export function duration(ms) {
   if (ms == null) return UNKNOWN;
   if (ms < 1000) return `${Math.min(999, Math.round(ms))} ms`;
   if (ms < 10_000) return `${(Math.floor(ms / 10) / 100).toFixed(2)} s`;
   if (ms < MINUTE) return `${(Math.floor(ms / 100) / 10).toFixed(1)} s`;
   if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ${Math.floor((ms % MINUTE) / 1000)} s`;
+  if (ms >= 3 * DAY) return plural(Math.floor(ms / DAY), "day");
   return `${Math.floor(ms / HOUR)} h ${Math.floor((ms % HOUR) / MINUTE)} min`;
 }
 

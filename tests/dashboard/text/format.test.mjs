@@ -16,7 +16,7 @@ test("small amounts of money keep two digits that say something", () => {
 
 test("a duration is never rounded up to the next unit", () => {
   each(duration, [[0, "0 ms"], [999, "999 ms"], [999.7, "999 ms"], [1239, "1.23 s"], [9999, "9.99 s"], [59_999, "59.9 s"]]);
-  each(duration, [[60_000, "1 min 0 s"], [3_599_999, "59 min 59 s"], [7_620_000, "2 h 7 min"]]);
+  each(duration, [[60_000, "1 min 0 s"], [3_599_999, "59 min 59 s"], [7_620_000, "2 h 7 min"], [60 * 86_400_000, "60 days"]]);
 });
 
 test("a small part is not nothing", () => {

@@ -8,7 +8,7 @@ import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
 import { Empty, Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
-import { ago, time, usd } from "../../text/format.js";
+import { ago, duration, time, usd, whole } from "../../text/format.js";
 import { refusedText } from "../../text/limits_text.js";
 import { reasonOf } from "../../text/vocabulary.js";
 import { NoUser } from "../accounts/users.js";
@@ -56,17 +56,26 @@ function Shown({ of, isMine, me, chosen, params }) {
         <h2>Limits</h2>
         <${LimitRules} rules=${limits} none="There is no limit but those of the whole server." />
       </section>
+      <${TokenLimits} tokens=${tokens ?? []} />
       <${Refused} refusals=${refusals} isOver=${range.to < Date.now()} all=${href("refusals", "", { q: searchFor(whose), ...rangeParams(params) })} />
     </div>
-    ${tokens && html`<${TokenLimits} tokens=${tokens} isMine=${isMine} username=${user.username} />`}
     ${(isMine || seesEverything(me)) && html`<section class="card"><h2>What else holds</h2><${Explained} of=${of} /></section>`}
-    ${
-      isMine &&
-      html`<section class="card apart">
-        <h2>Who can read my prompts</h2>
-        <p>You, and the auditors and owners of this bridge: each time one of them reads calls of yours is in the audit trail. Readers see figures, and no texts.</p>
-      </section>`
-    }
+    ${isMine && html`<${Readers} />`}
+  `;
+}
+
+/** Who can read what one wrote, and who did. */
+function Readers() {
+  const { data, error, reload } = useResource("users/me/reads");
+  const kept = data?.kept_seconds && duration(1000 * data.kept_seconds);
+  return html`
+    <section class="card apart readers">
+      <h2>Who can read my prompts</h2>
+      <p>You, and the auditors and owners of this bridge. Readers see figures, and no texts.${data && ` Calls are kept ${kept ? `for ${kept}` : "for good"}.`}</p>
+      <${Pending} data=${data} error=${error} retry=${reload} />
+      ${data && !data.reads.length && html`<p class="quiet">Nobody else has read them within a year.</p>`}
+      <ul>${data?.reads.map(({ at, by, count }) => html`<li key=${at + by}><b>${by}</b> <span class="quiet">read ${whole(count)} of them, <span title=${at}>${ago(at)}</span></span></li>`)}</ul>
+    </section>
   `;
 }
 
@@ -83,23 +92,16 @@ function Refused({ refusals, isOver, all }) {
   `;
 }
 
-function TokenLimits({ tokens, isMine, username }) {
-  return html`
-    <h2 class="apart">Tokens</h2>
-    <p class="quiet"><a href=${isMine ? href("tokens") : href("users", username)}>${isMine ? "Create or revoke tokens" : "All tokens"}</a></p>
-    <div class="cards">
-      ${tokens.map(
-        ({ id, name, last_used_at: used, last_client: client, last_client_ip: address, expires_at: expires, limits }) => html`
-          <section class="card limit stack" key=${id}>
-            <h3>${name || "A token without a name"}</h3>
-            <p class="quiet">
-              <code>${id}</code> ${used ? html`last used <span title=${used}>${ago(used)}</span>, by ${client} from ${address}` : "never used, as far as is known"}; ${expires ? `expires ${time(expires)}` : "never expires"}
-            </p>
-            <${LimitRules} rules=${limits} none="No limit of its own." />
-          </section>
-        `,
-      )}
-    </div>
-    ${!tokens.length && html`<p class="quiet">No active token.</p>`}
-  `;
+/** The limits of tokens that have some of their own. */
+function TokenLimits({ tokens }) {
+  return tokens
+    .filter(({ limits }) => limits.length)
+    .map(
+      ({ id, name, limits }) => html`
+        <section class="card limit stack" key=${id}>
+          <h2>Token ${name || html`<code>${id}</code>`}</h2>
+          <${LimitRules} rules=${limits} />
+        </section>
+      `,
+    );
 }

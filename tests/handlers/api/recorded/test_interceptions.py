@@ -346,6 +346,12 @@ async def test_each_way_to_read_what_others_wrote_is_an_entry_and_ones_own_calls
         ],
         key=str_of,
     )
+    # and whose they are is told who it was
+    _, told = await running.get(f"{API}/users/me/reads", grace)
+    assert told["kept_seconds"] == 60 * 86_400
+    assert sorted((one["by"], one["count"]) for one in told["reads"]) == [("audrey", 1), *[("audrey", 2)] * 3]
+    assert (await running.get(f"{API}/users/audrey/reads", grace))[0] == 403
+    assert (await running.get(f"{API}/users/audrey/reads"))[1]["reads"] == []
     await running.afresh("audit")
     # ones own calls and figures alone and heads are no entries
     grace, reader = await running.user("grace"), await running.user("rhea", Role.READER)
