@@ -33,6 +33,8 @@ pytest_plugins = [
     "tests.openid_provider.process",
     "tests.mongodb.database_timeouts",
     "tests.storage.outages",
+    "tests.upstream.credentials.entra_endpoint",
+    "tests.upstream.throwaway_ca",
 ]
 
 

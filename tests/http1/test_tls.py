@@ -12,7 +12,6 @@ from tornado.web import Application, RequestHandler
 
 from http1.server import BridgeServer
 from tests.bridge import until
-from tests.upstream.throwaway_ca import authority, server_tls  # noqa: F401 - fixtures
 
 PIECES = [b"piece %d;" % number for number in range(20)]
 LARGE, LARGE_PIECES = 64 * 1024, 200
@@ -44,7 +43,7 @@ def taken():
 
 
 @pytest.fixture
-def port(io_loop, server_tls, taken):  # noqa: F811 - the fixture
+def port(io_loop, server_tls, taken):
     routes = [
         ("/small", Stream, {"noted": taken, "pieces": PIECES}),
         ("/large", Stream, {"noted": taken, "pieces": [bytes(LARGE)] * LARGE_PIECES}),
@@ -62,7 +61,7 @@ def port(io_loop, server_tls, taken):  # noqa: F811 - the fixture
     io_loop.run_sync(server.close_all_connections)
 
 
-async def connect(port, authority, path, **options):  # noqa: F811 - the fixture
+async def connect(port, authority, path, **options):
     tls = ssl.create_default_context(cafile=authority / "ca.pem")
     reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls, **options)
     writer.write(f"GET {path} HTTP/1.1\r\nHost: bridge\r\n\r\n".encode())
@@ -70,7 +69,7 @@ async def connect(port, authority, path, **options):  # noqa: F811 - the fixture
 
 
 @pytest.mark.gen_test
-async def test_every_piece_of_a_stream_arrives_and_the_next_request_too(port, authority, taken):  # noqa: F811
+async def test_every_piece_of_a_stream_arrives_and_the_next_request_too(port, authority, taken):
     reader, writer = await connect(port, authority, "/small")
     for _ in range(2):
         body = await reader.readuntil(b"0\r\n\r\n")
@@ -82,7 +81,7 @@ async def test_every_piece_of_a_stream_arrives_and_the_next_request_too(port, au
 
 
 @pytest.mark.gen_test
-async def test_a_client_that_does_not_read_holds_the_writer_back_until_it_does(port, authority, taken):  # noqa: F811
+async def test_a_client_that_does_not_read_holds_the_writer_back_until_it_does(port, authority, taken):
     reader, writer = await connect(port, authority, "/large", limit=1024)
     before = -1
 

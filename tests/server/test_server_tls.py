@@ -14,11 +14,11 @@ import pytest
 from commands import servers as local_servers
 from tests.command_line import invoke
 from tests.server_process import ServerProcess
-from tests.upstream.throwaway_ca import authority, openssl  # noqa: F401 - the first is a fixture
+from tests.upstream.throwaway_ca import openssl
 
 
 @pytest.fixture
-def certificate(authority, tmp_path):  # noqa: F811 - the fixture
+def certificate(authority, tmp_path):
     """A file with the server's certificate and key, which a test may change."""
     return shutil.copy(authority / "server.pem", tmp_path / "server.pem")
 
@@ -44,7 +44,7 @@ def port_of(server):
 
 
 @pytest.fixture
-def trusting(authority):  # noqa: F811 - the fixture
+def trusting(authority):
     context = ssl.create_default_context(cafile=str(authority / "ca.pem"))
     context.set_alpn_protocols(["h2", "http/1.1"])
     return context
@@ -94,7 +94,7 @@ async def test_the_workers_of_a_server_with_a_certificate_speak_tls_and_nothing_
 
 
 @pytest.mark.gen_test(timeout=60)
-async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, authority, trusting, tmp_path):  # noqa: F811
+async def test_a_certificate_that_changes_is_read_at_sighup(start, certificate, authority, trusting, tmp_path):
     server = start("--tls-cert-file", certificate)
     port = port_of(server)
     before = (await get(port, trusting, "/healthz"))[2][2]

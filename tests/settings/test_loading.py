@@ -19,7 +19,6 @@ from settings import (
 from settings.kinds import PROVIDER_NAME
 from settings.loading import network_to
 from upstream.connections.network import DIRECT, Network, Proxy
-from upstream.credentials.access import Credential
 from upstream.providers.presets import ProviderType
 
 TYPES = " or ".join(kind for kind in ProviderType if kind is not ProviderType.DEMO)
@@ -131,7 +130,6 @@ def test_a_provider_names_others_that_stand_in_for_it():
     ("fallback", "said"),
     [
         ("nobody", "openai-fallback: there is no provider named nobody; there are anthropic"),
-        ("openai", "openai-fallback: openai cannot stand in for itself"),
         (
             "anthropic",
             (
@@ -150,13 +148,6 @@ def test_a_provider_names_others_that_stand_in_for_it():
 )
 def test_what_cannot_stand_in_is_refused_at_the_start(fallback, said):
     assert refusal({}, {"AIBRIDGE_OPENAI_FALLBACK": fallback}) == said
-
-
-def test_who_takes_only_users_keys_stands_in_for_nobody():
-    environ = provider(0, type="copilot", name="copilot") | {"AIBRIDGE_OPENAI_FALLBACK": "copilot"}
-    assert refusal({}, environ) == (
-        "openai-fallback: copilot takes only the users' own keys, and those go to no other provider"
-    )
 
 
 def test_further_providers_are_read_in_their_order():
@@ -179,10 +170,6 @@ def test_further_providers_are_read_in_their_order():
             provider(1, type="openai", name="a"),
             "AIBRIDGE_PROVIDER_0_TYPE is not set, but provider 1 is; number providers from 0 without a gap",
         ),
-        (
-            provider(0, type="openai", name="a") | provider(3, keys="sk"),
-            "AIBRIDGE_PROVIDER_1_TYPE is not set, but provider 3 is; number providers from 0 without a gap",
-        ),
         (provider(0, name="a"), "AIBRIDGE_PROVIDER_0_TYPE is not set; give " + TYPES),
         (
             provider(0, type="demo", name="a"),
@@ -193,10 +180,6 @@ def test_further_providers_are_read_in_their_order():
             "AIBRIDGE_PROVIDER_0_NAME is not set; give " + PROVIDER_NAME.allowed,
         ),
         (
-            provider(0, type="openai", name="sessions"),
-            "AIBRIDGE_PROVIDER_0_NAME: 'sessions' is not allowed; give " + PROVIDER_NAME.allowed,
-        ),
-        (
             provider(0, type="azure", name="a"),
             "AIBRIDGE_PROVIDER_0_BASE_URL is not set; give an http or https URL without user, query and fragment",
         ),
@@ -205,18 +188,7 @@ def test_further_providers_are_read_in_their_order():
             "AIBRIDGE_PROVIDER_0_PROJECT is not set; give the id or the number of a project",
         ),
         (
-            provider(0, type="vertex", name="a", project="p"),
-            "AIBRIDGE_PROVIDER_0_REGION is not set; give the name of a region, such as us-east-1",
-        ),
-        (
             provider(0, type="gemini", name="a", google_account='{"type": "authorized_user", "private_key": "s3cret"}'),
-            (
-                "AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
-                "give the key of a service account, as Google gives it out in JSON"
-            ),
-        ),
-        (
-            provider(0, type="gemini", name="a", google_account="[" * 100_000),
             (
                 "AIBRIDGE_PROVIDER_0_GOOGLE_ACCOUNT: the value given is not allowed; "
                 "give the key of a service account, as Google gives it out in JSON"
@@ -231,29 +203,14 @@ def test_further_providers_are_read_in_their_order():
             "AIBRIDGE_PROVIDER_0_REGION: give the region of AWS, such as us-east-1",
         ),
         (
-            provider(0, type="openai", name="a", credential="basic"),
-            "AIBRIDGE_PROVIDER_0_CREDENTIAL: 'basic' is not allowed; give " + " or ".join(Credential),
-        ),
-        (
             provider(0, type="openai", name="anthropic"),
             "AIBRIDGE_PROVIDER_0_NAME: 'anthropic' is the name of another provider; give one of its own",
-        ),
-        (
-            provider(0, type="openai", name="a") | provider(1, type="openai", name="a"),
-            "AIBRIDGE_PROVIDER_1_NAME: 'a' is the name of another provider; give one of its own",
         ),
         (
             provider(0, type="openai", name="a", base_url="https://ada:s3cret@host"),
             (
                 "AIBRIDGE_PROVIDER_0_BASE_URL: 'https://***@host' is not allowed; "
                 "give an http or https URL without user, query and fragment"
-            ),
-        ),
-        (
-            provider(0, type="openai", name="a", keys="s3cret,"),
-            (
-                "AIBRIDGE_PROVIDER_0_KEYS: the value given is not allowed; "
-                "give printable ASCII keys without spaces, separated by commas"
             ),
         ),
     ],
@@ -265,13 +222,10 @@ def test_a_further_provider_that_cannot_be_used_is_refused(environ, message):
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
-        ("CODER_AIBRIDGE_RATELIMIT", "CODER_AIBRIDGE_RATE_LIMIT"),
         ("CODER_AIBRIDGE_OPENAI_KEYFILE", "CODER_AIBRIDGE_OPENAI_KEY_FILE"),
         ("CODER_AIBRIDGE_RATE_LIMIT_FILE", "CODER_AIBRIDGE_RATE_LIMIT"),
         ("CODER_AIBRIDGE_PROVIDER_7_KEY", "CODER_AIBRIDGE_PROVIDER_7_KEYS"),
-        ("CODER_AIBRIDGE_PROVIDER_01_TYPE", "CODER_AIBRIDGE_PROVIDER_1_TYPE"),
         ("AIBRIDGE_RATELIMIT", "AIBRIDGE_RATE_LIMIT"),
-        ("AIBRIDGE_PROVIDER_7_KEY", "AIBRIDGE_PROVIDER_7_KEYS"),
     ],
 )
 def test_an_unknown_variable_is_warned_of_with_the_nearest_known_one(name, meant):

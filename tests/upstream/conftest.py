@@ -24,3 +24,10 @@ def client(io_loop):
     yield client
     io_loop.run_sync(client.close)
     assert not client._connections._open
+
+
+@pytest.fixture
+def tls_provider(io_loop, server_tls):
+    provider = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
+    yield provider
+    io_loop.run_sync(provider.stop)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.bridge import until
 from tests.cases import for_each
 from tests.examples import examples
-from tests.fake_upstream import CLOSE, RESET, FakeUpstream
+from tests.fake_upstream import CLOSE, RESET
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
 from tests.upstream.test_response import damaged, responses
@@ -27,13 +27,6 @@ from upstream.client import (
 )
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
-
-
-@pytest.fixture
-def upstream(io_loop):
-    upstream = io_loop.run_sync(FakeUpstream().start)
-    yield upstream
-    io_loop.run_sync(upstream.stop)
 
 
 @pytest.fixture
@@ -58,11 +51,11 @@ async def failure(asked: Awaitable[object]) -> Exception | None:
 
 
 @pytest.mark.gen_test
-async def test_only_a_new_connection_says_how_long_it_took_to_make(upstream, client):
-    upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
+async def test_only_a_new_connection_says_how_long_it_took_to_make(provider, client):
+    provider.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
     made = []
     for _ in range(2):
-        response = await client.open("GET", upstream.url, [], b"")
+        response = await client.open("GET", provider.url, [], b"")
         made.append(response.connecting)
         await read_all(response)
     new, kept = made
@@ -72,9 +65,9 @@ async def test_only_a_new_connection_says_how_long_it_took_to_make(upstream, cli
 
 
 @pytest.mark.gen_test
-async def test_a_redirect_is_an_answer_like_any_other(upstream, client):
-    upstream.play(b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n")
-    response = await client.open("GET", upstream.url, [], b"")
+async def test_a_redirect_is_an_answer_like_any_other(provider, client):
+    provider.play(b"HTTP/1.1 302 Found\r\nLocation: http://elsewhere/\r\nContent-Length: 0\r\n\r\n")
+    response = await client.open("GET", provider.url, [], b"")
     assert (response.status, response.header("location")) == (302, "http://elsewhere/")
     response.close()
 
@@ -102,41 +95,41 @@ async def test_a_connection_that_is_not_accepted_in_time_is_not_asked(io_loop):
 
 @on_both_loops
 @pytest.mark.gen_test
-async def test_what_reached_an_upstream_that_hangs_up_is_not_sent_again(upstream, client):
+async def test_what_reached_an_upstream_that_hangs_up_is_not_sent_again(provider, client):
     for method, body in {"GET": b"", "DELETE": b"", "PUT": b"", "POST": b"{}"}.items():
         for end in (RESET, CLOSE):
-            upstream.forget()
-            upstream.scripts = [[HEAD + b"Content-Length: 2\r\n\r\nhi"], [end]]
-            connections = len(upstream.connections)
-            response = await client.open(method, upstream.url, [], b"")
+            provider.forget()
+            provider.scripts = [[HEAD + b"Content-Length: 2\r\n\r\nhi"], [end]]
+            connections = len(provider.connections)
+            response = await client.open(method, provider.url, [], b"")
             assert await read_all(response) == b"hi"
-            error = await failure(client.open(method, upstream.url, [], body))
+            error = await failure(client.open(method, provider.url, [], body))
             assert (type(error), str(error)) == (
                 UpstreamUnreachableError,
                 "the provider closed the connection before its response was complete",
             ), (method, end)
-            assert (len(upstream.requests), len(upstream.connections) - connections) == (2, 1), (method, end)
+            assert (len(provider.requests), len(provider.connections) - connections) == (2, 1), (method, end)
 
 
 @on_both_loops
 @pytest.mark.parametrize("body", [b"{}", b"x" * 200_000, b""], ids=["small", "large", "none"])
 @pytest.mark.gen_test
-async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(upstream, body):
-    upstream.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
+async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(provider, body):
+    provider.play(HEAD + b"Content-Length: 2\r\n\r\nhi")
     outcomes = Counter()
     for turns in range(8):
         client = UpstreamClient(connect_timeout=30, idle_timeout=30)
-        await read_all(await client.open("POST", upstream.url, [], body))
-        before = len(upstream.requests)
-        upstream.connections[-1].transport.close()
+        await read_all(await client.open("POST", provider.url, [], body))
+        before = len(provider.requests)
+        provider.connections[-1].transport.close()
         for _ in range(turns):
             await asyncio.sleep(0)
         try:
-            outcome = (await client.open("POST", upstream.url, [], body)).status
+            outcome = (await client.open("POST", provider.url, [], body)).status
         except UpstreamUnreachableError as error:
             outcome = type(error)
         outcomes[outcome] += 1
-        assert len(upstream.requests) == before + (outcome == 200)
+        assert len(provider.requests) == before + (outcome == 200)
         await client.close()
     # Whether the connection is there is looked at in the turn in which the request is written.
     assert outcomes.keys() <= {200, UpstreamUnreachableError}
@@ -145,29 +138,29 @@ async def test_a_request_on_a_closing_connection_is_sent_once_or_not_at_all(upst
 
 @for_each("body", [b"", b"{}"])
 @pytest.mark.gen_test
-async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(upstream, body):
+async def test_an_upstream_that_announces_an_answer_without_end_is_a_timeout(provider, body):
     stopped = False
 
     def announcements():
         while not stopped:
             yield b"HTTP/1.1 103 Early Hints\r\n\r\n"
 
-    upstream.scripts = [announcements()]
+    provider.scripts = [announcements()]
     client = UpstreamClient(connect_timeout=5, idle_timeout=0.02)
     with pytest.raises(UpstreamTimeoutError):
-        await client.open("GET", upstream.url, [], body)
+        await client.open("GET", provider.url, [], body)
     stopped = True
     await client.close()
 
 
 @on_both_loops
 @pytest.mark.gen_test
-async def test_a_body_that_is_cut_is_truncated_after_its_bytes(upstream, client):
+async def test_a_body_that_is_cut_is_truncated_after_its_bytes(provider, client):
     for framed in (b"Content-Length: 10\r\n\r\nabc", b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n"):
         for end in (CLOSE, RESET):
             gate = asyncio.Event()
-            upstream.scripts = [[HEAD + framed, gate, end]]
-            response = await client.open("GET", upstream.url, [], b"")
+            provider.scripts = [[HEAD + framed, gate, end]]
+            response = await client.open("GET", provider.url, [], b"")
             assert await read_piece(response) == b"abc"
             gate.set()
             assert type(await failure(read_all(response))) is UpstreamTruncatedError, (framed, end)
@@ -203,10 +196,10 @@ async def test_an_upstream_that_stops_taking_the_body_is_a_timeout(impatient):
 
 
 @pytest.mark.gen_test
-async def test_a_switch_of_protocols_is_no_answer(upstream, client):
-    upstream.play(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
+async def test_a_switch_of_protocols_is_no_answer(provider, client):
+    provider.play(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n")
     with pytest.raises(UpstreamUnreachableError, match=r"^the provider did not answer in HTTP$"):
-        await client.open("GET", upstream.url, [], b"")
+        await client.open("GET", provider.url, [], b"")
 
 
 @on_both_loops
@@ -218,12 +211,12 @@ async def test_a_switch_of_protocols_is_no_answer(upstream, client):
     method=st.sampled_from(["GET", "HEAD", "POST"]),
 )
 def test_whatever_an_upstream_says_is_an_answer_or_an_error_and_leaves_nothing_open(
-    *, io_loop, upstream, client, raw, cut, end, method
+    *, io_loop, provider, client, raw, cut, end, method
 ):
     async def send() -> None:
-        upstream.scripts = [[raw[:cut], raw[cut:], end]]
+        provider.scripts = [[raw[:cut], raw[cut:], end]]
         try:
-            response = await client.open(method, upstream.url, [], b"")
+            response = await client.open(method, provider.url, [], b"")
         except UpstreamUnreachableError:
             pass
         else:
@@ -236,12 +229,12 @@ def test_whatever_an_upstream_says_is_an_answer_or_an_error_and_leaves_nothing_o
 
 
 @pytest.mark.gen_test
-async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(upstream, client):
+async def test_an_answer_with_a_transfer_coding_that_was_not_asked_for_is_none(provider, client):
     for coding in "gzip, chunked", "chunked, gzip", "gzip", "x", "chunked, chunked", "identity, gzip", "chunked,":
-        upstream.forget()
-        upstream.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
-        assert isinstance(await failure(client.open("GET", upstream.url, [], b"")), UpstreamUnreachableError), coding
-        await upstream.requests[0].closed.wait()
+        provider.forget()
+        provider.play(f"HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\n\r\n2\r\nhi\r\n0\r\n\r\n".encode(), CLOSE)
+        assert isinstance(await failure(client.open("GET", provider.url, [], b"")), UpstreamUnreachableError), coding
+        await provider.requests[0].closed.wait()
 
 
 @pytest.mark.gen_test

@@ -137,19 +137,6 @@ def test_a_body_without_framing_ends_with_the_connection(end):
     assert (response.read_buffered(), response.whole, response.keeps_connection) == (b"hi", True, False)
 
 
-@for_each(
-    "raw",
-    [
-        *(b"", b"HTTP/1.1 20", OK, OK + b"\r", OK + b"Content-Length: 3\r\n\r\nhi", OK + CHUNKED + b"\r\n2\r\nhi\r\n"),
-        *(OK + CHUNKED + b"\r\n2\r\nhi\r\n0\r\n", OK + b"Transfer-Encoding: chunked, gzip\r\n\r\nhi"),
-        *(OK + b"Content-Length : 3\r\n\r\nhi", OK + b"Transfer-Encoding : chunked\r\n\r\n2\r\nhi\r\n"),
-        b"HTTP/1.1 100 Continue\r\n\r\n",
-    ],
-)
-def test_what_is_not_whole_does_not_become_so_by_the_end_of_the_connection(raw):
-    assert not read(raw, closed=True).whole
-
-
 def test_an_answer_to_head_has_no_body_whatever_its_length():
     raw = OK + b"Content-Length: 1234\r\n\r\n"
     for cuts in ((), every_byte(raw)):
@@ -235,20 +222,6 @@ def test_what_has_no_end_is_refused_when_it_is_as_long_as_a_line_may_be(name, si
         except HttpParserError:
             return
     pytest.fail("it was not refused")
-
-
-def test_chunks_of_any_number_are_no_line_without_end():
-    response = read(OK + CHUNKED + b"\r\n")
-    for _ in range(MAX_HEADER_LINE_BYTES):
-        for piece in (b"1", b"\r\n", b"x", b"\r\n"):
-            response.feed(piece)
-    assert response.size == MAX_HEADER_LINE_BYTES
-
-
-def test_texts_are_those_of_the_bytes():
-    response = read(b"HTTP/1.1 200 caf\xc3\xa9\r\nX: caf\xe9 \t\r\nEmpty:\r\nContent-Length: 0\r\n\r\n")
-    assert (response.reason, response.headers[:2]) == ("café", [("X", "café"), ("Empty", "")])
-    assert read(b"HTTP/1.1 200\r\n\r\n").reason == ""
 
 
 @for_each("name", ["Content-Length", "Transfer-Encoding", "Connection", "Upgrade", "Proxy-Connection"])

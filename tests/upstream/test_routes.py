@@ -39,20 +39,16 @@ def serving(routes, method, path):
     ("routes", "method", "path", "pattern", "api"),
     [
         (OPENAI_ROUTES, "POST", "/v1/chat/completions", "/v1/chat/completions", "chat_completions"),
-        (OPENAI_ROUTES, "POST", "/v1/responses/compact", "/v1/responses/compact", "responses"),
         (ANTHROPIC_ROUTES, "POST", "/v1/messages", "/v1/messages", "messages"),
         (OPENAI_ROUTES, "GET", "/v1/models", "/v1/models", None),
         (OPENAI_ROUTES, "GET", "/v1/models/org/model", "/v1/models/*", None),
         (OPENAI_ROUTES, "POST", "/v1/responses/resp_1/cancel", "/v1/responses/{id}/cancel", None),
         (ANTHROPIC_ROUTES, "POST", "/v1/messages/count_tokens", "/v1/messages/count_tokens", "messages_count_tokens"),
-        (AZURE_ROUTES, "POST", "/v1/chat/completions", "/v1/chat/completions", "chat_completions"),
         (AZURE_ROUTES, "POST", "/openai/v1/responses", "/v1/responses", "responses"),
         (AZURE_ROUTES, "GET", "/openai/responses/resp_1", "/openai/responses/{id}", None),
         (AZURE_ROUTES, "POST", f"{DEPLOYMENT}/embeddings", "/openai/deployments/{deployment}/embeddings", "embeddings"),
         (ANTHROPIC_ROUTES, "GET", "/v1/messages/batches/b/results", "/v1/messages/batches/{id}/results", None),
         (OPENAI_ROUTES, "POST", "/v1/uploads/u/complete", "/v1/uploads/{id}/complete", "upload_completions"),
-        (AZURE_ROUTES, "GET", "/openai/v1/batches/b", "/v1/batches/{id}", None),
-        (AZURE_ROUTES, "POST", f"{DEPLOYMENT}/audio/speech", "/openai/deployments/{deployment}/audio/speech", "speech"),
         (COPILOT_ROUTES, "POST", "/chat/completions", "/chat/completions", "chat_completions"),
         (COPILOT_ROUTES, "POST", "/v1/chat/completions", "/chat/completions", "chat_completions"),
         (CHATGPT_ROUTES, "POST", "/v1/responses", "/v1/responses", "responses"),
@@ -61,7 +57,6 @@ def serving(routes, method, path):
         (BEDROCK_ROUTES, "POST", f"/model/{ARN}/count-tokens", "/model/{model}/count-tokens", "messages_count_tokens"),
         (GEMINI_ROUTES, "GET", "/v1beta/models/gemini-3", "/{version}/models/{id}", None),
         (MANTLE_ROUTES, "POST", "/anthropic/v1/messages", "/v1/messages", "messages"),
-        (MANTLE_ROUTES, "POST", "/openai/v1/responses", "/v1/responses", "responses"),
     ],
 )
 def test_a_listed_path_is_served(routes, method, path, pattern, api):
@@ -73,31 +68,22 @@ def test_a_listed_path_is_served(routes, method, path, pattern, api):
     ("routes", "method", "path"),
     [
         (OPENAI_ROUTES, "GET", "/v1/chat/completions"),
-        (OPENAI_ROUTES, "GET", "/v1/responses"),
         (OPENAI_ROUTES, "POST", "/v1/messages"),
         (OPENAI_ROUTES, "POST", "/v1/chat/completions/"),
         (OPENAI_ROUTES, "GET", "/v1/models/"),
-        (OPENAI_ROUTES, "GET", "/v1/modelsx"),
         (OPENAI_ROUTES, "GET", "/v1Xmodels"),
         (OPENAI_ROUTES, "GET", "/v1/organization/admin_api_keys"),
         (OPENAI_ROUTES, "DELETE", "/v1/models/ft:gpt-4o:org"),
         (OPENAI_ROUTES, "POST", "/v1/responses/resp_1"),
-        (OPENAI_ROUTES, "PUT", "/v1/responses/resp_1"),
         (OPENAI_ROUTES, "GET", "/v1/responses/resp_1/other"),
-        (OPENAI_ROUTES, "OPTIONS", "/v1/models"),
         (ANTHROPIC_ROUTES, "POST", "/v1/embeddings"),
-        (ANTHROPIC_ROUTES, "GET", "/v1/messages/count_tokens"),
-        (ANTHROPIC_ROUTES, "GET", "/"),
         (AZURE_ROUTES, "POST", "/openai/deployments/a/b/chat/completions"),
-        (AZURE_ROUTES, "POST", "/openai/deployments"),
         (AZURE_ROUTES, "POST", "/openai/openai/v1/responses"),
         (COPILOT_ROUTES, "POST", "/v1/v1/chat/completions"),
         (CHATGPT_ROUTES, "GET", "/v1/responses/resp_1"),
         (BEDROCK_ROUTES, "POST", "/model/arn:aws:bedrock:us-east-1:1:inference-profile/us.x/invoke"),
         (BEDROCK_ROUTES, "POST", "/model//invoke"),
-        (BEDROCK_ROUTES, "GET", "/model/m/invoke"),
         (BEDROCK_ROUTES, "POST", "/guardrail/g/version/1/apply"),
-        (GEMINI_ROUTES, "GET", "/v1beta/models/gemini-3/operations"),
         (MANTLE_ROUTES, "POST", "/openai/v1/messages"),
     ],
 )
@@ -128,16 +114,6 @@ def test_the_model_of_bedrock_and_whether_it_streams_stand_in_the_path():
         assert (route.names_in(f"/model/{ARN}/{end}"), route.streams) == ({"model": ARN.replace("%2F", "/")}, streams)
 
 
-def test_a_prefix_may_stand_before_a_path_or_not():
-    route = Route("/chat", OPENAI, ("POST",), prefix="/v1")
-    assert [route.matches(path) for path in ("/chat", "/v1/chat", "/v1/v1/chat", "/v1chat")] == [
-        True,
-        True,
-        False,
-        False,
-    ]
-
-
 @for_each(
     "path",
     [
@@ -162,7 +138,6 @@ def test_a_whole_path_has_no_fault(path):
         ("/v1//models", "an empty segment"),
         ("/v1/models/", "an empty segment"),
         ("/v1/models/../x", "a segment `.` or `..`"),
-        ("/v1/models/.", "a segment `.` or `..`"),
         ("/v1/models/..;/x", "characters that are not allowed there"),
         ("/v1/models/a;b", "characters that are not allowed there"),
         ("/v1/models/a#b", "characters that are not allowed there"),
@@ -174,11 +149,8 @@ def test_a_whole_path_has_no_fault(path):
         ("/v1/models/%2e%2e%3b", "percent-encoded characters that are not allowed there"),
         ("/v1/models/%0d%0aX", "percent-encoded characters that are not allowed there"),
         ("/v1/models/%252e%252e", "percent-encoded characters that are not allowed there"),
-        ("/v1/models/..%5cx", "percent-encoded characters that are not allowed there"),
-        ("/v1/models/a%23b", "percent-encoded characters that are not allowed there"),
         ("/v1/models/%2e%2e/x", "an encoded segment that is empty, `.` or `..`"),
         ("/v1/models/..%2Fx", "an encoded segment that is empty, `.` or `..`"),
-        ("/v1/models/a%2F%2Fb", "an encoded segment that is empty, `.` or `..`"),
         ("/v1/models/a%2F", "an encoded segment that is empty, `.` or `..`"),
         ("/v1/models/%FF", "percent-encoded bytes that are not UTF-8"),
     ],

@@ -1,12 +1,9 @@
-import os
-import signal
 from contextlib import suppress
 from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pymongo import MongoClient
 
 from storage.live.live import STARTS_AND_ENDS
 from storage.mongo.change_stream import (
@@ -15,10 +12,8 @@ from storage.mongo.change_stream import (
     InvalidPositionError,
 )
 from storage.mongo.database import Database
-from storage.mongo.embedded import EmbeddedMongoDB
 from tests.examples import examples
 from tests.storage.calls import Calls
-from tests.storage.outages import start_single
 
 
 @pytest.fixture
@@ -101,25 +96,3 @@ def test_a_position_that_was_tampered_with_is_refused_or_taken_but_breaks_nothin
                 await stream.close()
 
     io_loop.run_sync(resume)
-
-
-@pytest.mark.gen_test(timeout=60)
-async def test_what_the_database_has_forgotten_is_said_to_be_so(tmp_path):
-    mongodb = await EmbeddedMongoDB.start(tmp_path)
-    database = Database.connect(mongodb.uri, "test")
-    stream = await ChangeStream.open(database, STARTS_AND_ENDS)
-    for number in (1, 2):
-        await database.interceptions.insert_one({"_id": number})
-    database.close()
-    await mongodb.stop()
-    mongod, uri = start_single(tmp_path / "mongodb")  # in a replica set nobody may write to the oplog
-    with MongoClient(uri) as client:
-        client.local["oplog.rs"].delete_many({"o._id": {"$ne": 2}})
-    await mongod.stop()
-    mongodb = await EmbeddedMongoDB.start(tmp_path)
-    database = Database.connect(mongodb.uri, "test")
-    with pytest.raises(ForgottenPositionError, match=r"^events after this position are no longer available$"):
-        await (await ChangeStream.open(database, STARTS_AND_ENDS, stream.position)).read()
-    database.close()
-    os.kill(mongodb.pid, signal.SIGKILL)
-    await mongodb.stop()

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.cases import for_each
-from tests.fake_upstream import FakeUpstream
-from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamNotReachedError
 from upstream.connections.network import (
     DIRECT,
@@ -79,13 +77,6 @@ def proxy(io_loop):
     io_loop.run_sync(proxy.stop)
 
 
-@pytest.fixture
-def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
-    provider = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
 async def send(client, url, network=DIRECT):
     response = await client.open("POST", f"{url}v1/x", [], b"{}", network=network)
     try:
@@ -98,20 +89,20 @@ async def send(client, url, network=DIRECT):
 
 
 @pytest.mark.gen_test
-async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_provider, trusted):  # noqa: F811
+async def test_a_tls_provider_is_reached_through_a_proxy(client, proxy, tls_provider, trusted):
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port, "Basic dTpw"))
     for _ in range(2):
         assert await send(client, tls_provider.url, network) == (200, b"hi")
     (head,) = proxy.heads
-    authority = tls_provider.url.removeprefix("https://").rstrip("/")  # noqa: F811 - a name like the fixture's
+    authority = tls_provider.url.removeprefix("https://").rstrip("/")
     lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}", "Proxy-Authorization: Basic dTpw"]
     assert head.decode() == "\r\n".join([*lines, "", ""])
     assert tls_provider.requests[0].header("Proxy-Authorization") == []
 
 
 @pytest.mark.gen_test
-async def test_connections_through_a_proxy_and_without_are_kept_apart(client, proxy, tls_provider, trusted):  # noqa: F811
+async def test_connections_through_a_proxy_and_without_are_kept_apart(client, proxy, tls_provider, trusted):
     tls_provider.play(HI)
     network = Network(Proxy("127.0.0.1", proxy.port))
     for one in (network, DIRECT, network, DIRECT):
@@ -146,7 +137,7 @@ async def test_a_proxy_that_does_not_connect_is_told_as_such(client, proxy, resp
 
 
 @pytest.mark.gen_test
-async def test_a_file_says_which_authority_is_trusted(client, tls_provider, authority, tmp_path):  # noqa: F811
+async def test_a_file_says_which_authority_is_trusted(client, tls_provider, authority, tmp_path):
     tls_provider.play(HI)
     with pytest.raises(UpstreamNotReachedError):
         await send(client, tls_provider.url)
@@ -199,7 +190,7 @@ def test_hosts_are_named_themselves_or_by_their_domain(host, hosts, named):
     assert is_named(host, hosts) is named
 
 
-def test_texts_of_certificates_are_as_good_as_files(authority):  # noqa: F811
+def test_texts_of_certificates_are_as_good_as_files(authority):
     ca, server = ((authority / name).read_text() for name in ("ca.pem", "server.pem"))
     assert len(make_tls_of_texts(ca, server).get_ca_certs()) == len(make_tls(str(authority / "ca.pem")).get_ca_certs())
     assert len(make_tls_of_texts("").get_ca_certs()) == len(make_tls().get_ca_certs())

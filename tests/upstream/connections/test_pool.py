@@ -10,10 +10,9 @@ from aiohappyeyeballs import start_connection
 
 import upstream.connections.pool
 from tests.bridge import until
-from tests.fake_upstream import CLOSE, FakeUpstream
+from tests.fake_upstream import CLOSE
 from tests.upstream.loops import on_both_loops
 from tests.upstream.reading import read_all, read_piece
-from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import UpstreamClient, UpstreamNotReachedError, UpstreamTruncatedError
 from upstream.connections.network import locate
 from upstream.connections.pool import Connections
@@ -22,13 +21,6 @@ pytestmark = on_both_loops
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HI = OK + b"Content-Length: 2\r\n\r\nhi"
-
-
-@pytest.fixture
-def tls_provider(io_loop, server_tls):  # noqa: F811 - the fixture
-    provider = io_loop.run_sync(lambda: FakeUpstream().start(server_tls))
-    yield provider
-    io_loop.run_sync(provider.stop)
 
 
 async def send(client, url, body=b"{}"):
@@ -131,7 +123,7 @@ async def test_where_the_first_address_does_not_answer_the_next_one_is_tried_soo
 
 
 @pytest.mark.gen_test
-async def test_tls_is_http_as_any_other(tls_provider, trusted):  # noqa: F811 - the fixture
+async def test_tls_is_http_as_any_other(tls_provider, trusted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     tls_provider.play(HI)
     body = bytes(range(256)) * 4_000
@@ -146,7 +138,7 @@ async def test_tls_is_http_as_any_other(tls_provider, trusted):  # noqa: F811 - 
 
 
 @pytest.mark.gen_test
-async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls):  # noqa: F811 - the fixtures
+async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls):
     server_tls.set_alpn_protocols(["h2", "http/1.1"])
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     tls_provider.play(HI)
@@ -157,7 +149,7 @@ async def test_http_1_1_is_asked_for_in_tls(tls_provider, trusted, server_tls): 
 
 
 @pytest.mark.gen_test
-async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls_provider, trusted):  # noqa: F811 - the fixture
+async def test_a_large_answer_over_tls_waits_for_who_reads_it_and_may_be_cut(tls_provider, trusted):
     client = UpstreamClient(connect_timeout=5, idle_timeout=5)
     block, number = b"x" * 65536, 256
     tls_provider.play(OK + b"Content-Length: %d\r\n\r\n" % (len(block) * (number + 1)), *[block] * number, CLOSE)
@@ -184,7 +176,7 @@ async def test_who_is_not_trusted_is_not_asked(tls_provider, client):
 
 
 @pytest.mark.gen_test
-async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):  # noqa: F811 - the fixture
+async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):
     with pytest.raises(
         UpstreamNotReachedError, match=r"^no connection to the provider: its certificate is for another name$"
     ) as caught:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import external_account
 
 from tests.cases import for_each
-from tests.upstream.credentials.entra_endpoint import GRANTED, SECRET, entra  # noqa: F401 - a fixture
+from tests.upstream.credentials.entra_endpoint import GRANTED, SECRET
 from upstream.client import CredentialError
 from upstream.credentials.bearer_tokens import (
     AUTHORITY,
@@ -124,7 +124,7 @@ def test_where_nothing_is_found_the_reason_is_said(monkeypatch, tmp_path):
 SCOPE = "https://cognitiveservices.azure.com/.default"
 
 
-def test_an_application_gets_a_token_by_its_secret(entra):  # noqa: F811 - the fixture
+def test_an_application_gets_a_token_by_its_secret(entra):
     text, expires_at = EntraApplication.of(entra.environ()).fetch()
     assert text == "eyJ0.token.1"
     assert expires_at - time() == pytest.approx(3599, abs=60)
@@ -136,7 +136,7 @@ def test_an_application_gets_a_token_by_its_secret(entra):  # noqa: F811 - the f
     ]
 
 
-def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, tmp_path):  # noqa: F811 - the fixture
+def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, tmp_path):
     file = tmp_path / "token"
     file.write_text("an.old.one\n")
     application = EntraApplication.of(entra.environ(AZURE_FEDERATED_TOKEN_FILE=str(file)))
@@ -176,7 +176,7 @@ def test_a_workload_gets_a_token_by_that_of_its_platform_read_each_time(entra, t
         ((200, b"no JSON"), "the token endpoint of Microsoft Entra sent no token"),
     ],
 )
-def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response, said):  # noqa: F811 - the fixture
+def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response, said):
     entra.response = response
     with pytest.raises(EntraError) as refused:
         EntraApplication.of(entra.environ()).fetch()
@@ -185,7 +185,7 @@ def test_why_there_is_no_token_is_said_in_words_without_a_secret(entra, response
     assert "Trace ID" not in str(refused.value)
 
 
-def test_a_time_that_is_text_is_read(entra):  # noqa: F811 - the fixture
+def test_a_time_that_is_text_is_read(entra):
     entra.response = (200, json.dumps(GRANTED | {"expires_in": "3599"}).encode())
     assert EntraApplication.of(entra.environ()).fetch()[1] > time()
 
@@ -210,7 +210,7 @@ def test_an_application_is_found_where_all_of_it_is_set():
 
 
 @pytest.mark.gen_test
-async def test_a_token_is_renewed_ahead_of_its_end(entra):  # noqa: F811 - the fixture
+async def test_a_token_is_renewed_ahead_of_its_end(entra):
     now = [time()]
     authorizer = BearerAuthorizer(azure_fetcher(entra.environ()), lambda: now[0])
     first = await authorizer.authorize("POST", "https://h/", [], b"")
@@ -229,7 +229,7 @@ async def test_a_token_is_renewed_ahead_of_its_end(entra):  # noqa: F811 - the f
     "no credential: EntraError: Microsoft Entra refused with status 401: AADSTS7000215: Invalid client"
 )
 @pytest.mark.gen_test
-async def test_a_refused_application_is_logged_in_the_words_of_entra(entra):  # noqa: F811 - the fixture
+async def test_a_refused_application_is_logged_in_the_words_of_entra(entra):
     authorizer = BearerAuthorizer(azure_fetcher(entra.environ(AZURE_CLIENT_SECRET="wrong")), time)
     with pytest.raises(CredentialError, match=NO_TOKEN):
         await authorizer.authorize("POST", "https://h/", [], b"")

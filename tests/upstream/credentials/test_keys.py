@@ -40,16 +40,6 @@ def pool(clock):
     return KeyPool(("a", "b", "c"), clock, clock.wall)
 
 
-def test_the_first_key_is_used_until_it_cools_down_and_again_afterwards(pool, clock):
-    assert pool.pick("m") == "a"
-    assert pool.cool_down("a", "m", 429, 7.0) == 7.0
-    assert pool.pick("m") == "b"
-    clock.now += 6.999
-    assert pool.pick("m") == "b"
-    clock.now += 0.001
-    assert pool.pick("m") == "a"
-
-
 @pytest.mark.parametrize(
     ("status", "retry_after", "seconds"),
     [(429, None, 60), (429, 0.0, 0), (429, 5.0, 5), (429, 1e9, 3600), (429, -3.0, 0), (401, None, 60), (401, 5.0, 60)],
@@ -73,12 +63,6 @@ def test_with_every_key_cooling_down_the_one_that_comes_back_first_is_used(pool)
     for key, wait in (("a", 9.0), ("b", 3.0), ("c", 5.0)):
         pool.cool_down(key, "m", 429, wait)
     assert (pool.pick("m"), pool.find_other("m", [], 429)) == ("b", None)
-
-
-def test_a_call_tries_no_key_twice_and_none_that_cools_down(pool):
-    pool.cool_down("b", "m", 429, 5.0)
-    assert pool.find_other("m", ["a"], 429) == "c"
-    assert pool.find_other("m", ["a", "c"], 429) is None
 
 
 def test_after_a_401_a_key_that_waits_for_its_limit_is_tried_and_none_that_is_wrong(pool):
@@ -177,7 +161,3 @@ def test_refusals_of_one_key_are_merged_alike_in_any_order_and_any_grouping(said
     cut = random.randint(0, len(said))
     parts = [part for part in (merge_refusals(said[:cut]), merge_refusals(said[cut:])) if part is not None]
     assert merge_refusals(parts) == merge_refusals(said) == merged
-
-
-def test_a_key_that_nobody_says_is_refused_is_not():
-    assert merge_refusals([]) is None

@@ -1,11 +1,8 @@
-from io import BytesIO
-
 import aiohttp
 import pytest
 
 from tests.cases import for_each
 from tests.sdk.libraries import anthropic_sdk, openai_sdk
-from upstream.demo.provider import MAX_BODY_BYTES
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 MESSAGE = CHAT | {"max_tokens": 9}
@@ -21,14 +18,6 @@ async def error_of(response):
     """The type and the message of an error, of either vendor."""
     error = (await response.json())["error"]
     return error["type"], error["message"]
-
-
-@pytest.mark.gen_test
-async def test_an_unknown_route_is_an_openai_error(http):
-    for method, path in ("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("GET", "/"), ("POST", "/v1/audio"):
-        async with http.request(method, path) as response:
-            assert await error_of(response) == ("invalid_request_error", f"Unknown request URL: {method} {path}.")
-            assert (response.status, response.headers["x-request-id"][:7]) == (404, "req_key"), (method, path)
 
 
 @pytest.mark.gen_test
@@ -58,14 +47,6 @@ async def test_an_unreadable_body_is_refused_in_the_words_of_its_dialect(http):
         async with http.post(path, data=b"{") as response:
             said = (response.status, *await error_of(response))
             assert said == (400, "invalid_request_error", UNREADABLE[b""]), path
-
-
-@pytest.mark.gen_test
-async def test_a_body_beyond_the_limit_is_too_large(http):
-    async with http.post("/v1/chat/completions", data=BytesIO(b" " * (MAX_BODY_BYTES + 1))) as response:
-        assert response.status == 413
-        text = "The request body is larger than the 1048576 bytes that the demo provider reads."
-        assert await error_of(response) == ("invalid_request_error", text)
 
 
 @pytest.mark.gen_test

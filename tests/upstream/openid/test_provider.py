@@ -238,13 +238,6 @@ async def test_an_access_token_that_would_be_two_headers_is_not_sent(make, stand
 
 
 @pytest.mark.gen_test
-async def test_the_query_of_the_authorization_endpoint_is_kept(make, stand_in):
-    stand_in.discovery["authorization_endpoint"] += "?p=policy"
-    _, url = await make().begin("", REDIRECT)
-    assert parse_qs(urlsplit(url).query)["p"] == ["policy"]
-
-
-@pytest.mark.gen_test
 async def test_any_server_finishes_what_another_one_began(make, stand_in):
     flow, url = await make().begin("overview", REDIRECT)
     stand_in.nonce = parse_qs(urlsplit(url).query)["nonce"][0]

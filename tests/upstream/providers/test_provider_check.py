@@ -7,7 +7,6 @@ import pytest
 
 from tests.cases import for_each
 from tests.fake_upstream import CLOSE
-from tests.upstream.throwaway_ca import authority, server_tls, trusted  # noqa: F401 - fixtures
 from upstream.client import CredentialError
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Provider

@@ -9,7 +9,6 @@ from decimal import Decimal
 import pytest
 
 from tests.cases import for_each
-from tests.sdk.libraries import openai_sdk
 from tests.upstream.reports.stand_in import ANTHROPIC_KEY, OPENAI_KEY, Entry
 from upstream.client import UpstreamClient
 from upstream.reports import apis as pages_module
@@ -102,18 +101,6 @@ async def test_anthropics_reports_are_read_a_month_at_a_time(stand_in, anthropic
         ("2026-09-01T00:00:00Z", "2026-10-02T00:00:00Z"),
         ("2026-10-02T00:00:00Z", "2026-10-11T00:00:00Z"),
     }
-
-
-@pytest.mark.gen_test
-async def test_the_vendors_sdk_reads_the_stand_in_alike(stand_in):
-    stand_in.entries = ENTRIES
-    start = int(START.timestamp())
-    async with openai_sdk.AsyncOpenAI(api_key="x", admin_api_key=OPENAI_KEY, base_url=f"{stand_in.url}v1") as client:
-        page = await client.admin.organization.usage.completions(
-            start_time=start, end_time=start + 86400, bucket_width="1d", group_by=["model", "batch"], limit=31
-        )
-    results = [(one.model, one.input_tokens, one.batch) for bucket in page.data for one in bucket.results]
-    assert results == [("m-1", 15, False), ("m-1", 7, True), ("m-2", 1, False)]
 
 
 JSON = {"Content-Type": "application/json"}

