@@ -10,10 +10,9 @@ from random import Random
 from uuid import UUID
 
 import pytest
-from pymongo.errors import ExecutionTimeout, OperationFailure
+from pymongo.errors import ExecutionTimeout
 
 from storage.derived import job as job_module
-from storage.derived import totals as totals_module
 from storage.derived.recount import counted_until
 from storage.mongo.database import DatabaseUnavailableError
 from tests.derived import derive, derived_job
@@ -220,32 +219,6 @@ async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog,
     await database.interceptions.delete_one({"_id": calls[3].id})
     await has_counted_all(database)
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        ExecutionTimeout("operation exceeded time limit", 50),
-        OperationFailure("rolled back", 112, {"errorLabels": ["TransientTransactionError"]}),
-    ],
-)
-@pytest.mark.gen_test(timeout=60)
-async def test_a_batch_that_is_too_much_for_the_database_is_made_smaller(database, monkeypatch, error):
-    sizes, add = [], totals_module.add_to_rollups
-    await derive(database)
-    await write(database, *(Call(number).end() for number in range(1, 9)))
-
-    async def add_slowly(database, calls, now, session):
-        sizes.append(len(calls))
-        if len(calls) > 3:
-            raise error
-        await add(database, calls, now, session)
-
-    monkeypatch.setattr(job_module, "add_to_rollups", add_slowly)
-    monkeypatch.setattr("storage.mongo.database.CHANGE_TRIES", 1)
-    await derive(database, now=lambda: NOON)
-    assert sizes == [8, 4, 2, 6, 3, 3]
-    await has_counted_all(database)
 
 
 @pytest.mark.gen_test

@@ -198,27 +198,6 @@ async def test_while_the_database_is_unavailable_listeners_wait_and_then_miss_no
     assert await hearing == [(2, "started"), (2, "completed")]
 
 
-@pytest.mark.gen_test
-async def test_a_cursor_that_the_database_lost_is_replaced_without_a_word(live, calls, listen, database):
-    ear = await listen(live)
-    lost = []
-    original = ChangeStream.read
-
-    async def read(stream, *wait):
-        if not lost:
-            lost.append(stream)
-            kill = {"killCursors": database.interceptions.name, "cursors": [stream._cursor_id]}
-            await database.interceptions.database.command(kill)
-        return await original(stream, *wait)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ChangeStream, "read", read)
-        await until(lambda: lost)
-        await calls.start(1)
-        await calls.end(1)
-        assert await ear.heard(2) == [(1, "started"), (1, "completed")]
-
-
 @pytest.mark.expects_log(r"ERROR storage\.live\.live: live interceptions stopped")
 @pytest.mark.gen_test
 async def test_what_nobody_foresaw_ends_everyone_rather_than_leave_them_waiting(live, listen, database):

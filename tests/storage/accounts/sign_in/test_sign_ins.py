@@ -1,4 +1,3 @@
-import asyncio
 from datetime import timedelta
 
 import pytest
@@ -105,29 +104,6 @@ async def test_who_signed_out_is_out_at_once_here_and_soon_elsewhere(server, els
     clock.passed += timedelta(seconds=FRESH_SECONDS)
     assert not await is_let_in(elsewhere, session)
     assert await is_let_in(server, other)
-
-
-@pytest.mark.gen_test
-async def test_a_verification_under_way_does_not_bring_back_what_was_ended_meanwhile(server, monkeypatch):
-    identities, sign_ins = server
-    session = await sign_in(server)
-    found, go_on = asyncio.Event(), asyncio.Event()
-    verify = identities._verify
-
-    async def verify_slowly(credential):
-        verified = await verify(credential)
-        found.set()
-        await go_on.wait()
-        return verified
-
-    with monkeypatch.context() as patch:
-        patch.setattr(identities, "_verify", verify_slowly)
-        under_way = asyncio.create_task(is_let_in(server, session))
-        await found.wait()
-    await sign_ins.sign_out(session)
-    go_on.set()
-    assert await under_way
-    assert not await is_let_in(server, session)
 
 
 @pytest.mark.gen_test
