@@ -87,13 +87,11 @@ class RefusalTotals:
 
     Attributes:
         refused: How many calls it refused, each once, by the first refusal.
-        longest_ns: The longest wait: that is told, or with retries until the call was admitted. 0 where none helped.
-        never: How many of the refused were never admitted: all without retries.
+        longest_ns: The longest wait that is told. 0 where none helped.
     """
 
     refused: int = 0
     longest_ns: int = 0
-    never: int = 0
 
 
 @dataclass

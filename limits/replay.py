@@ -13,10 +13,9 @@ from heapq import heappop, heappush
 from typing import Final
 from uuid import UUID
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from limits.limit import NEVER_NS, Amounts, Decision, Limit, Of
+from limits.limit import NEVER_NS, Amounts, Limit, Of
 from limits.limiter import Limiter
 from limits.past_calls import (
     MAX_NAMED,
@@ -31,36 +30,15 @@ from limits.policies.compiled import CompiledPolicy, Level, PolicyHolder
 from limits.policies.effective import Effective
 from limits.policies.policy import SharedPolicy
 
-MAX_WAITING: Final = 100_000
-"""How many calls may wait to be tried again. One more is given up."""
-
-MAX_TRIES: Final = 10
-"""How often a call is tried in all; then it is given up, as clients do."""
-
 MAX_KNOWN: Final = 4096
 """The models and payers of which it is remembered whether a rule refuses them. Clients choose the names of models."""
 
 STEP: Final = 100
-"""After so many calls, ends and tries others have their turn: within a millisecond or two."""
+"""After so many calls and ends others have their turn: within a millisecond or two."""
 
 _MILLISECOND_NS: Final = 1_000_000
 _MODELS: Final = LimitName("", "models")
 _BYOK: Final = LimitName("", "byok")
-
-
-class _Refused(Struct):
-    """A call that was refused and is tried again."""
-
-    call: PastCall
-    totals: RefusalTotals
-    tries: int = 1
-
-
-class _Running(Struct):
-    """A call that was admitted."""
-
-    ticket: int
-    used: Amounts
 
 
 class Replay:
@@ -69,7 +47,6 @@ class Replay:
     Args:
         policy: What is proposed, as the policy of everyone. What its limits say of `shadow` is left out: they refuse.
         zone: The time zone in which budget periods begin.
-        retry: Whether a refused call is tried again after the wait that it was told.
         has_price: Whether a model has a known price; only asked where the policy denies others.
 
     Attributes:
@@ -80,22 +57,17 @@ class Replay:
         self,
         policy: SharedPolicy,
         zone: str = "UTC",
-        *,
-        retry: bool = False,
         has_price: Callable[[RequestedModel], bool] = lambda _: True,
     ) -> None:
         self._policy = CompiledPolicy(PolicyHolder(Level.EVERYONE), policy, zone)
         self._rules = Effective([self._policy], "")
         self._has_price = has_price
         self._find_broken = lru_cache(MAX_KNOWN)(self._broken_rule)
-        self._retry = retry
         self._at = 0
         self._limiter = Limiter(lambda: self._at, lambda: self._at)
         self._limits: dict[tuple[bytes, bool], list[Limit]] = {}
         self._users: dict[bytes, UUID] = {}
-        # What happens later, by its time: at the same time ends before tries, in their order.
-        self._later: list[tuple[int, bool, int, _Running | _Refused]] = []
-        self._order = 0
+        self._ends: list[tuple[int, int, Amounts]] = []  # by their times, then by their tickets
         self.outcome = ReplayOutcome()
 
     @property
@@ -110,8 +82,8 @@ class Replay:
         """
         for done, (call, model) in enumerate(calls, 1):
             started = call[0] * _MILLISECOND_NS
-            if self._later and self._later[0][0] <= started:
-                yield from self._pass_until(started)
+            if self._ends and self._ends[0][0] <= started:
+                yield from self._end_until(started)
             self._at = max(started, self._at)
             self.outcome.calls[self._user(call)] += 1
             if model is None or not self._breaks_a_rule(call, model):
@@ -119,20 +91,13 @@ class Replay:
             if not done % STEP:
                 yield
 
-    def finish(self, at_ms: int) -> Iterator[None]:
-        """Try what waits until then, in such steps; no more calls follow."""
-        return self._pass_until(at_ms * _MILLISECOND_NS)
-
-    def _pass_until(self, at: int) -> Iterator[None]:
-        """Have happen what is due until then."""
+    def _end_until(self, at: int) -> Iterator[None]:
+        """End the calls that ended until then."""
         done = 0
-        while self._later and self._later[0][0] <= at:
-            self._at, *_, due = heappop(self._later)
-            if isinstance(due, _Running):
-                self._limiter.charge(due.ticket, due.used)
-                self._limiter.end(due.ticket)
-            else:
-                self._try_again(due)
+        while self._ends and self._ends[0][0] <= at:
+            self._at, ticket, used = heappop(self._ends)
+            self._limiter.charge(ticket, used)
+            self._limiter.end(ticket)
             done += 1
             if not done % STEP:
                 yield
@@ -162,7 +127,11 @@ class Replay:
         return None if refused is None else (_MODELS, refused.rule)
 
     def _start(self, call: PastCall) -> None:
-        decision = self._decide(call)
+        started, _, user_id, ended, tokens, micro_dollars, pays = call
+        decision = self._limiter.start(self._limits.get((user_id, pays)) or self._limits_of(call))
+        if decision.ticket is not None:
+            end, used = self._at + max(0, ended - started) * _MILLISECOND_NS, Amounts(tokens, micro_dollars)
+            heappush(self._ends, (end, decision.ticket, used))
         if decision.refused_by is None:
             return
         limit, user, wait_ns = decision.refused_by.limit, self._user(call), decision.retry_after_ns
@@ -170,39 +139,13 @@ class Replay:
         totals, helps = self._totals_of(name, user), wait_ns != NEVER_NS
         use = limit.maximum, decision.refused_by.used, wait_ns if helps else None
         self._name(RefusedCall(UUID(bytes=call[1]), call[0], user, name, *use))
-        if helps and not self._retry:
+        if helps:
             totals.longest_ns = max(totals.longest_ns, wait_ns)
-        elif helps and len(self._later) < MAX_WAITING:
-            self._add_later(wait_ns, _Refused(PastCall(*call), totals))
-
-    def _try_again(self, waiting: _Refused) -> None:
-        waiting.tries += 1
-        decision = self._decide(waiting.call)
-        if decision.refused_by is None:
-            waiting.totals.never -= 1
-            waited = self._at - waiting.call.started_ms * _MILLISECOND_NS
-            waiting.totals.longest_ns = max(waiting.totals.longest_ns, waited)
-        elif decision.retry_after_ns != NEVER_NS and waiting.tries < MAX_TRIES:
-            self._add_later(decision.retry_after_ns, waiting)
-
-    def _decide(self, call: PastCall) -> Decision:
-        """Decide on a call now. One that is admitted ends after the time that it took."""
-        started, _, user, ended, tokens, micro_dollars, pays = call
-        decision = self._limiter.start(self._limits.get((user, pays)) or self._limits_of(call))
-        if decision.ticket is not None:
-            took = max(0, ended - started) * _MILLISECOND_NS
-            self._add_later(took, _Running(decision.ticket, Amounts(tokens, micro_dollars)))
-        return decision
-
-    def _add_later(self, after_ns: int, what: _Running | _Refused) -> None:
-        self._order += 1
-        heappush(self._later, (self._at + after_ns, isinstance(what, _Refused), self._order, what))
 
     def _totals_of(self, name: LimitName, user: UUID) -> RefusalTotals:
         """Count a call that is refused."""
         totals = self.outcome.totals.setdefault((name, user), RefusalTotals())
         totals.refused += 1
-        totals.never += 1
         return totals
 
     def _name(self, refused: RefusedCall) -> None:

@@ -19,13 +19,13 @@ from limits.past_calls import MAX_NAMED, LimitName, RefusedCall, ReplayOutcome
 from limits.policies.policy import Byok, Models, PolicyLimits, SharedLimits, SharedPolicy
 from limits.policies.reading import InvalidPolicyError, read_policy
 from limits.replay import Replay
-from resources.bodies import InvalidBodyError, OtherReaders, Readers, read_switch
+from resources.bodies import InvalidBodyError, OtherReaders, Readers
 from resources.fields import Count, Initiator, Time, doc, word
 from resources.limits import MICRO_DOLLARS
 from resources.prices import RangeBody
 from resources.ranges import Problems
 from storage.accounts.users import User
-from storage.mongo.codec import EPOCH, read_ms, write_ms
+from storage.mongo.codec import EPOCH, read_ms
 from storage.queries.past_calls import past_calls
 
 MAX_ROWS: Final = 1000
@@ -59,10 +59,9 @@ class WhatIfBody(RangeBody, omit_defaults=True):
     models: Models | UnsetType = UNSET
     byok: Byok | UnsetType = UNSET
     q: Annotated[str, doc("A search for the calls, as for interceptions, also by words.")] = ""
-    retry: Annotated[bool, doc("Whether a refused call is tried again after the wait it was told.")] = False
 
     readers: ClassVar[Readers] = {**RangeBody.readers, "q": str}
-    other_readers: ClassVar[OtherReaders] = {name: _proposed(name) for name in _PROPOSED} | {"retry": read_switch}
+    other_readers: ClassVar[OtherReaders] = {name: _proposed(name) for name in _PROPOSED}
     missing: ClassVar[Mapping[str, str]] = NOT_REPLAYED
 
     def check(self, now: datetime) -> Problems:
@@ -105,11 +104,7 @@ class RefusedOfUser(Struct):
     user: Initiator
     calls: Annotated[Count, doc("All calls of the user.")]
     refused: Annotated[Count, doc("Those of them that this limit refused first; each once.")]
-    never_admitted: Annotated[Count, doc("Those of these that were not admitted later either.")]
-    longest_wait_seconds: Annotated[
-        float | None,
-        doc("The longest wait: that was told, or with `retry` until a call was admitted. Null where none was."),
-    ]
+    longest_wait_seconds: Annotated[float | None, doc("The longest wait that was told. Null where none was.")]
 
 
 class RefusedOnce(Struct):
@@ -169,7 +164,6 @@ class WhatIf(Struct, kw_only=True):
                     Initiator.of(user, users),
                     outcome.calls[user],
                     totals.refused,
-                    totals.never,
                     totals.longest_ns / _SECOND_NS if totals.longest_ns else None,
                 )
                 for (name, user), totals in ranked
@@ -220,7 +214,6 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
     replay = Replay(
         body.policy,
         settings.budget_zone,
-        retry=body.retry,
         has_price=lambda model: bridge.recorder.has_price(model.provider, model.model, bridge.now()),
     )
     (start, end), ids = body.range(bridge.now()), None
@@ -242,7 +235,6 @@ async def try_limits(ask: Ask, body: WhatIfBody, report: Report) -> WhatIf:
             if page:
                 at = read_ms(page[-1][0].started_ms)
                 await report(Progress.at_time(at, replay.calls, (at - start) / (end - start)))
-    await _step_through(replay.finish(write_ms(end)))
     users = await bridge.identities.users_by_id({user for _, user in replay.outcome.totals})
     return WhatIf.of(start, end, replay.outcome, users)
 

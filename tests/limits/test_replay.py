@@ -18,16 +18,11 @@ def call(number, started, ended, user=ADA, *, tokens=0, micro_dollars=0, pays=Fa
     return PastCall(started, UUID(int=100 + number).bytes, user.bytes, ended, tokens, micro_dollars, pays)
 
 
-def decide(replay, calls, until):
+def replayed(limits, calls):
+    replay = Replay(SharedPolicy(limits=limits))
     for _ in replay.decide((call, None) for call in calls):
         pass
-    for _ in replay.finish(until):
-        pass
     return replay.outcome
-
-
-def replayed(limits, calls, *, retry=False, until=10 * DAY):
-    return decide(Replay(SharedPolicy(limits=limits), retry=retry), calls, until)
 
 
 def test_the_wait_is_the_one_that_the_client_would_have_been_told():
@@ -39,7 +34,7 @@ def test_the_wait_is_the_one_that_the_client_would_have_been_told():
         RefusedCall(UUID(int=102), calls[2].started_ms, ADA, rate, 2, 2, 40 * SECOND_NS),
         RefusedCall(UUID(int=103), calls[3].started_ms, ADA, rate, 2, 2, 30 * SECOND_NS),
     ]
-    assert replay.totals == {(rate, ADA): RefusalTotals(refused=2, longest_ns=40 * SECOND_NS, never=2)}
+    assert replay.totals == {(rate, ADA): RefusalTotals(refused=2, longest_ns=40 * SECOND_NS)}
     assert replay.calls == {ADA: 4}
 
 
@@ -60,7 +55,7 @@ def test_only_the_first_refused_are_named():
     replay = replayed(SharedLimits(each_member=PolicyLimits(rate=Rate(1, "1s"))), calls)
     assert len(replay.first) == 100
     (totals,) = replay.totals.values()
-    assert (totals.refused, totals.never) == (109, 109)
+    assert totals.refused == 109
 
 
 def test_slots_tokens_and_budgets_are_free_again_when_a_call_ends_or_a_window_is_over():
@@ -82,15 +77,11 @@ def test_slots_tokens_and_budgets_are_free_again_when_a_call_ends_or_a_window_is
     assert refused[1].wait_ns == 59 * SECOND_NS
 
 
-def test_a_call_is_given_up_after_some_tries_and_others_have_their_turn_between():
-    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(rate=Rate(1, "60s")))), retry=True)
+def test_others_have_their_turn_between():
+    replay = Replay(SharedPolicy(limits=SharedLimits(each_member=PolicyLimits(rate=Rate(1, "60s")))))
     calls = [(call(number, DAY, DAY), None) for number in range(2 * STEP)]
     assert sum(1 for _ in replay.decide(calls)) == 2
     assert replay.calls == 2 * STEP
-    assert sum(1 for _ in replay.finish(2 * DAY)) > 10
-    (totals,) = replay.outcome.totals.values()
-    # Of those that wait, one is admitted each minute, until the others have been tried ten times.
-    assert (totals.refused, totals.never, totals.longest_ns) == (2 * STEP - 1, 2 * STEP - 10, 9 * 60 * SECOND_NS)
 
 
 def test_a_call_that_comes_late_is_decided_on_when_it_comes():

@@ -66,7 +66,6 @@ async def test_it_is_told_which_calls_would_have_been_refused_and_how_long_they_
                 "user": user,
                 "calls": 5,
                 "refused": 3,
-                "never_admitted": 3,
                 "longest_wait_seconds": 3598.0,
             }
         ],
@@ -88,12 +87,11 @@ async def test_a_member_asks_what_if_of_their_own_calls_one_at_a_time_by_lines(r
     # progress is told in lines page by page
     await record(running)
     monkeypatch.setattr(past_calls, "PAGE", 4)
-    response = await send({"Accept": "application/x-ndjson"}, q="initiator:me", retry=True)
+    response = await send({"Accept": "application/x-ndjson"}, q="initiator:me")
     assert (response.status, response.header("Content-Type")) == (200, "application/x-ndjson")
     *progress, last = map(json.loads, response.body.splitlines())
     assert [(one["progress"]["calls"], one["progress"]["share"]) for one in progress] == [(4, 0.0001), (5, 0.0001)]
     assert (last["result"]["calls"], last["result"]["refused"]) == (5, 3)
-    assert last["result"]["by"][0]["never_admitted"] == 0
     await running.afresh()
     # a member asks for their own calls
     await record(running)
@@ -132,10 +130,9 @@ async def test_what_is_wrong_is_named(send, running):
         "limits.each_member.rate.window": "must be a duration of whole seconds from 1s to 31d, such as 20s, 5m or 1h30m"
     }
     assert await problems(to=format_time(NOON)) == {"to": "must be after from"}
-    assert await problems(retry="yes", q=1, more=1) == {
-        "retry": "must be true or false",
+    assert await problems(q=1, more=1) == {
         "q": "must be text",
-        "more": "unknown field; allowed are from, to, limits, models, byok, q, retry",
+        "more": "unknown field; allowed are from, to, limits, models, byok, q",
     }
     assert set(await problems(q="nothing:x")) == {"nothing"}
     json_headers = running.headers | {"Content-Type": "application/json"}
