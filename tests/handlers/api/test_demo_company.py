@@ -26,14 +26,6 @@ def store(io_loop, running):
     io_loop.run_sync(store.clear)
 
 
-@pytest.fixture
-def fill(store):
-    async def fill():
-        assert await store.fill(await store.begin())
-
-    return fill
-
-
 def operations():
     """Method and path of each resource of the control plane, with something in the place of its parameters."""
     paths = json.loads(json.dumps(openapi_document("0"), default=str))["paths"]
@@ -49,27 +41,22 @@ def operations():
 
 
 @pytest.mark.gen_test
-async def test_only_owners_see_it_and_only_while_it_is_there(running, fill, store):
+async def test_owners_alone_read_there_what_is_of_the_company_alone_and_change_nothing(running, store):
     path = f"{DEMO}/users"
     assert (await running.get(path))[0] == 404
-    await fill()
+    owner = await running.user(REAL, Role.OWNER)
+    await running.request(
+        "POST", f"{CONTROL}/groups", owner | {"Content-Type": "application/json"}, b'{"name": "zenobias"}'
+    )
+    assert await store.fill(await store.begin())
+    # only owners see it
     assert (await running.get(path, {}))[0] == 401
     for role in (Role.MEMBER, Role.READER, Role.AUDITOR):
         status, answer = await running.get(path, await running.user(role.value, role))
         assert (status, answer["message"]) == (403, "Only owners may look at the demo company.")
     status, users = await running.get(path)
     assert (status, users["count"]) == (200, 25)
-    await store.remove()
-    assert (await running.get(path)) == (404, {"message": "There is no demo company. An owner can fill it in."})
-
-
-@pytest.mark.gen_test
-async def test_what_is_read_there_is_of_the_company_alone(running, fill, store):
-    owner = await running.user(REAL, Role.OWNER)
-    await running.request(
-        "POST", f"{CONTROL}/groups", owner | {"Content-Type": "application/json"}, b'{"name": "zenobias"}'
-    )
-    await fill()
+    # what is read there is of the company alone
     _, me = await running.get(f"{DEMO}/users/me", owner)
     assert (me["username"], me["role"]) == ("grace@example.com", "auditor")
     statuses = {}
@@ -100,19 +87,7 @@ async def test_what_is_read_there_is_of_the_company_alone(running, fill, store):
     assert budget["used"] < budget["maximum"]
     _, real = await running.get(f"{CONTROL}/interceptions", owner)
     assert real["count"] == 0
-
-
-async def spent_by(store, group):
-    """What a group spent this month, in dollars."""
-    records, month = store.records, datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    id_ = (await records.groups.find_one({"name": group}))["_id"]
-    calls = records.interceptions.find({"group_ids": id_, "started_at": {"$gte": month}, "cost": {"$ne": None}})
-    return float(sum([call["cost"]["usd"].to_decimal() async for call in calls]))
-
-
-@pytest.mark.gen_test
-async def test_nothing_is_changed_there(running, fill, store):
-    await fill()
+    # nothing is changed there
     before = await contents(running.bridge.database), await contents(store.records)
     for method, path in operations():
         if method != "GET" and path != "limits/what-if":
@@ -123,6 +98,20 @@ async def test_nothing_is_changed_there(running, fill, store):
                 assert (answer.status, json.loads(answer.body)) == (403, {"message": ONLY_READ}), (method, path)
     assert (await running.request("POST", f"{DEMO}/limits/what-if", running.headers, b"{}")).status == 400
     assert (await contents(running.bridge.database), await contents(store.records)) == before
+    # it is there until it is removed
+    await store.remove()
+    assert (await running.get(f"{DEMO}/users")) == (
+        404,
+        {"message": "There is no demo company. An owner can fill it in."},
+    )
+
+
+async def spent_by(store, group):
+    """What a group spent this month, in dollars."""
+    records, month = store.records, datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    id_ = (await records.groups.find_one({"name": group}))["_id"]
+    calls = records.interceptions.find({"group_ids": id_, "started_at": {"$gte": month}, "cost": {"$ne": None}})
+    return float(sum([call["cost"]["usd"].to_decimal() async for call in calls]))
 
 
 async def contents(database):

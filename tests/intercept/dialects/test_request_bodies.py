@@ -150,7 +150,6 @@ MOST = MAX_READ_VALUES - 20
 HOSTILE = {
     "plain text": lambda: filled(TEXT, b"a", b'"}]}'),
     "escapes": lambda: filled(TEXT, rb"\n", b'"}]}'),
-    "pairs": lambda: filled(TEXT, rb"\ud83d\ude80", b'"}]}'),
     "characters of every width": lambda: filled(TEXT, "é東🚀".encode(), b'"}]}'),
     "halves of pairs": lambda: TEXT + rb"\ud83d" * MAX_MENDED_HALVES + b"a" * (MAX_MENDED_BYTES - MIB) + b'"}]}',
     "half a pair behind escapes": lambda: (
@@ -158,7 +157,6 @@ HOSTILE = {
     ),
     "numbers": lambda: filled(TURNS, b"0,", b"0]}"),
     "as many numbers as are read": lambda: TURNS + b"0," * MOST + b"0]}",
-    "as many escapes as are read": lambda: TEXT + rb"\n" * MAX_READ_ESCAPES + b"a" * 56 * MIB + b'"}]}',
     "as many escapes in parts": lambda: (
         PARTS
         + (b'{"type":"text","text":"' + rb"\n" * 2000 + b"a" * 56_000 + b'"},') * (MAX_READ_ESCAPES // 2001)
@@ -167,15 +165,10 @@ HOSTILE = {
     "as many numbers as are passed": lambda: filled(
         b'{"model":"m","x":[' + b"0," * (MAX_VALUES - 9) + b'0],"y":"', rb"\n", b'"}'
     ),
-    "objects": lambda: filled(TURNS, b"{},", b"{}]}"),
     "as many objects as are read": lambda: TURNS + b"{}," * (MOST // 2) + b"{}]}",
-    "as many tools as are read": lambda: b'{"model":"m","tools":[' + b"{}," * (MOST // 2) + b"{}]}",
     "parts": lambda: PARTS + b'{"type":"text","text":"a"},' * (MOST // 4) + b"0]}]}",
-    "large parts": lambda: filled(PARTS, b'{"type":"text","text":"' + rb"\n" * 32768 + b'"},', b"0]}]}"),
     "great depth": lambda: filled(TURNS, b"[" * 900 + b"]" * 900 + b",", b"0]}"),
-    "as much depth as is passed": lambda: TURNS + (b"[" * 900 + b"]" * 900 + b",") * (MAX_VALUES // 902) + b"0]}",
     "names": lambda: filled(b'{"model":"m",', b'"":0,', b'"k":0}'),
-    "names within": lambda: filled(b'{"model":"m","metadata":{', b'"":0,', b'"k":0}}'),
     "as many names within as are read": lambda: b'{"model":"m","metadata":{' + b'"":0,' * MOST + b'"k":0}}',
     "a long name": lambda: filled(b'{"model":"m","', b"k", b'":0}'),
     "white space": lambda: filled(b'{"model":"m",', b" ", b'"k":0}'),

@@ -1,7 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from handlers.base import UNRECOGNISED
+from handlers.dataplane.admission import check_again
+from handlers.dataplane.services.sockets import call, session
+from handlers.problems import Problem
 from tests.bridge import until
 from tests.handlers.dataplane.services.sockets.socket_client import dial
 from tests.handlers.dataplane.services.sockets.socket_provider import SocketProvider
@@ -53,3 +59,36 @@ def again(running, provider, clients):
         provider.forget()
 
     return again
+
+
+class Checking:
+    """A token that is found wrong by the next ping, while a response begins."""
+
+    def __init__(self, monkeypatch):
+        self._begun, self._is_over, self._checking, self._admitting = (asyncio.Event() for _ in range(4))
+        monkeypatch.setattr(session, "PING_SECONDS", 0.01)
+        monkeypatch.setattr(session, "check_again", self._for_ping)
+        monkeypatch.setattr(call, "check_again", self._for_response)
+
+    async def _for_ping(self, *_):
+        self._checking.set()
+        await self._begun.wait()
+        self._is_over.set()
+        raise Problem(401, UNRECOGNISED)
+
+    async def _for_response(self, *who):
+        self._begun.set()
+        await self._admitting.wait()
+        await check_again(*who)
+
+    async def while_it_is_checked(self, begin):
+        """Let a response begin while the token is checked, and be admitted after it was found wrong."""
+        await self._checking.wait()
+        await begin
+        await self._is_over.wait()
+        self._admitting.set()
+
+
+@pytest.fixture
+def checking(monkeypatch, io_loop):
+    return Checking(monkeypatch)

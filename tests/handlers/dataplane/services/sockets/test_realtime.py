@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import timedelta
 
@@ -11,9 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from handlers.base import UNRECOGNISED
-from handlers.dataplane.admission import check_again
-from handlers.dataplane.services.sockets import call, session
-from handlers.problems import Problem
+from handlers.dataplane.services.sockets import session
 from intercept.dialects.request_bodies import MAX_OTHER_MODELS
 from limits.policies.policy import Budget, Models, PolicyLimits, Rate, SharedLimits, SharedPolicy
 from tests.handlers.dataplane.services.sockets.socket_provider import event
@@ -122,30 +119,9 @@ async def test_a_response_that_the_provider_begins_by_itself_is_recorded(running
 
 
 @pytest.mark.gen_test
-async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_checked(
-    running, provider, opened, monkeypatch
-):
-    checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
-
-    async def identify_for_ping(*_):
-        checking.set()
-        await begun.wait()
-        is_over.set()
-        raise Problem(401, UNRECOGNISED)
-
-    async def identify_for_response(*who):
-        begun.set()
-        await admitting.wait()
-        await check_again(*who)
-
-    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
-    monkeypatch.setattr(session, "check_again", identify_for_ping)
-    monkeypatch.setattr(call, "check_again", identify_for_response)
+async def test_a_response_that_began_by_itself_is_recorded_while_the_token_is_checked(running, checking, opened):
     client, upstream = await opened()
-    await checking.wait()
-    await upstream.send(event("response.created", "resp_1"))
-    await is_over.wait()
-    admitting.set()
+    await checking.while_it_is_checked(upstream.send(event("response.created", "resp_1")))
     assert await client.recv() == event("response.created", "resp_1")
     await exchange(client, upstream, done("resp_1"))
     (recorded,) = await running.ended(1)

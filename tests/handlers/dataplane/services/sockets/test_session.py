@@ -8,12 +8,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from handlers.base import UNRECOGNISED
-from handlers.dataplane.admission import check_again
-from handlers.dataplane.services.sockets import call, session
+from handlers.dataplane.services.sockets import session
 from handlers.dataplane.services.sockets.hops import ClientHop
 from handlers.dataplane.services.sockets.service import WRONG_ACCEPT
 from handlers.dataplane.services.sockets.session import LATE_MESSAGE, MAX_CALLS, NOT_AN_EVENT
-from handlers.problems import Problem
 from intercept.recording import Keep
 from intercept.records import EndReason
 from limits.policies.compiled import Level, PolicyHolder
@@ -261,28 +259,9 @@ async def test_a_websocket_whose_token_is_not_valid_any_more_is_closed(running, 
 
 
 @pytest.mark.gen_test
-async def test_a_response_that_begins_while_the_token_is_checked_may_end(running, provider, opened, monkeypatch):
-    checking, begun, is_over, admitting = (asyncio.Event() for _ in range(4))
-
-    async def identify_for_ping(*_):
-        checking.set()
-        await begun.wait()
-        is_over.set()
-        raise Problem(401, UNRECOGNISED)
-
-    async def identify_for_response(*who):
-        begun.set()
-        await admitting.wait()
-        await check_again(*who)
-
-    monkeypatch.setattr(session, "PING_SECONDS", 0.01)
-    monkeypatch.setattr(session, "check_again", identify_for_ping)
-    monkeypatch.setattr(call, "check_again", identify_for_response)
+async def test_a_response_that_begins_while_the_token_is_checked_may_end(running, provider, checking, opened):
     client, upstream = await opened()
-    await checking.wait()
-    await client.send(create("one"))
-    await is_over.wait()
-    admitting.set()
+    await checking.while_it_is_checked(client.send(create("one")))
     await provider.received.get()
     await send_all(upstream, events("resp_1"))
     assert await receive(client, 3) == events("resp_1")
