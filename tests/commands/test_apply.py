@@ -2,16 +2,15 @@
 
 import json
 import re
-from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing, suppress
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from commands.apply_file import InvalidFileError, Wanted, read
+from tests.answering import Answer, AnsweringServer
 from tests.cases import for_each
 from tests.command_line import refused
 
@@ -92,41 +91,25 @@ def test_a_file_with_a_mistake_at_its_end_changes_nothing(output, run, tmp_path)
 
 
 def test_a_server_that_fails_while_policies_are_read_is_told_of_no_change(run, tmp_path):
-    asked = []
+    methods = []
 
-    class Failing(BaseHTTPRequestHandler):
-        """Has a policy of ada, and cannot read it."""
-
-        def do_GET(self):
-            asked.append(self.command)
-            policy = {"path": "users/ada", "level": "user", "name": "ada"}
-            listed = [policy] if self.path.partition("?")[0].endswith("/policies") else []
-            body = json.dumps([] if self.path.endswith("/configured") else {"results": listed, "count": len(listed)})
-            if self.path.endswith("/policies/users/ada"):
-                self.send_response(503)
-                body = json.dumps({"message": "The database is unavailable."})
-            else:
-                self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body.encode())
-
-        do_PUT = do_POST = do_PATCH = do_DELETE = do_GET  # noqa: N815 - the class that it is derived from names them
-
-        def log_message(self, *_):
-            pass
+    def fail(asked):
+        """Have a policy of ada, and be unable to read it."""
+        methods.append(asked.method)
+        path = asked.path.partition("?")[0]
+        if path.endswith("/policies/users/ada"):
+            return Answer(503, {"message": "The database is unavailable."})
+        listed = [{"path": "users/ada", "level": "user", "name": "ada"}] if path.endswith("/policies") else []
+        return Answer(200, [] if path.endswith("/configured") else {"results": listed, "count": len(listed)})
 
     file = tmp_path / "file.yaml"
     file.write_text("policies: {everyone: {max_tokens: 5}}")
-    with HTTPServer(("127.0.0.1", 0), Failing) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        assert refused(run("apply", str(file), "--url", url, AIBRIDGE_TOKEN="t" * 43)) == (
+    with closing(AnsweringServer(fail)) as server:
+        assert refused(run("apply", str(file), "--url", server.url, AIBRIDGE_TOKEN="t" * 43)) == (
             1,
             "Error: The database is unavailable.\n",
         )
-        server.shutdown()
-    assert set(asked) == {"GET"}
+    assert set(methods) == {"GET"}
 
 
 def test_the_only_owner_may_be_replaced_in_one_go(output, tmp_path):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import stat
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from time import time
 from types import SimpleNamespace
 from urllib.parse import parse_qs
@@ -14,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from commands.login import GRANT_TYPE, login
+from tests.answering import Answer, AnsweringServer
 from tests.cases import for_each
 
 CODES = {"device_code": "hush", "user_code": "WDJB-MJHT", "expires_in": 600, "interval": 5}
@@ -26,36 +24,16 @@ class Bridge:
     def __init__(self):
         self.responses = {"code": [(200, CODES)], "token": [(200, TOKEN)]}
         self.forms = []
-        bridge = self
+        self._server = AnsweringServer(self._answer)
+        self.url, self.close = self._server.url, self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
-                bridge.forms.append({name: value for name, (value,) in form.items()})
-                responses = bridge.responses[self.path.rpartition("/")[2]]
-                status, body = responses.pop(0) if len(responses) > 1 else responses[0]
-                if body is None:  # it ends
-                    return
-                body = body if isinstance(body, bytes) else json.dumps(body).encode()
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", "http://127.0.0.1:9/")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def close(self):
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+    def _answer(self, asked):
+        self.forms.append({name: value for name, (value,) in parse_qs(asked.body.decode()).items()})
+        responses = self.responses[asked.path.rpartition("/")[2]]
+        status, body = responses.pop(0) if len(responses) > 1 else responses[0]
+        if body is None:  # it ends
+            return None
+        return Answer(status, body, {"Location": "http://127.0.0.1:9/"} if status == 302 else {})
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -228,7 +228,7 @@ def site(
 def held(site: Site) -> Iterator[HeldProvider]:
     """A provider of the server that answers when it is let."""
     _, owner = site.user(role=Role.OWNER)
-    with HeldProvider.serving() as provider:
+    with closing(HeldProvider()) as provider:
         site.send(owner, "POST", "providers", name=provider.name, type="vllm", base_url=provider.base_url)
         yield provider
         site.send(owner, "DELETE", f"providers/{provider.name}")

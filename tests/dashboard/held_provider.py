@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Thread
+from threading import Event
 from uuid import uuid4
+
+from tests.answering import Answer, AnsweringServer, Asked
 
 ANSWER = {
     "id": "chatcmpl-1",
@@ -22,10 +20,11 @@ ANSWER = {
 class HeldProvider:
     """The provider of an OpenAI-compatible API at `base_url`; `let_go` has it answer, now and until `hold`."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self) -> None:
         self.name = f"held-{uuid4().hex[:8]}"
-        self.base_url = f"http://127.0.0.1:{port}/v1"
         self._go = Event()
+        self._server = AnsweringServer(self._answer)
+        self.base_url = f"{self._server.url}/v1"
 
     def let_go(self) -> None:
         self._go.set()
@@ -33,33 +32,10 @@ class HeldProvider:
     def hold(self) -> None:
         self._go.clear()
 
-    @classmethod
-    @contextmanager
-    def serving(cls) -> Iterator[HeldProvider]:
-        """One that listens."""
+    def close(self) -> None:
+        self.let_go()
+        self._server.close()
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                provider._go.wait()
-                body = json.dumps(ANSWER).encode()
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                """Say nothing."""
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        provider = cls(server.server_port)
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield provider
-        finally:
-            provider.let_go()
-            server.shutdown()
-            thread.join()
-            server.server_close()
+    def _answer(self, _: Asked) -> Answer:
+        self._go.wait()
+        return Answer(200, ANSWER)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any, ClassVar
+from contextlib import closing
 from urllib.request import Request, urlopen
 from uuid import uuid4
 
@@ -13,6 +11,7 @@ import pytest
 from selenium.webdriver.common.keys import Keys
 
 from storage.accounts.users import Role
+from tests.answering import Answer, AnsweringServer
 from tests.dashboard.conftest import API
 from tests.dashboard.page import PHONE
 from tests.polling import poll
@@ -160,36 +159,25 @@ def test_an_owner_gives_a_model_a_price_of_its_own_and_prices_past_calls_again(p
     page.gone("tbody tr")
 
 
-class Receiver(BaseHTTPRequestHandler):
-    bodies: ClassVar[list[dict[str, Any]]] = []
-
-    def do_POST(self):
-        self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        """Say nothing."""
-
-
 @pytest.fixture
-def receiver():
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    Receiver.bodies.clear()
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+def received():
+    """What a webhook was told, in a list, and its address."""
+    bodies = []
+
+    def take(asked):
+        bodies.append(json.loads(asked.body))
+        return Answer(204)
+
+    with closing(AnsweringServer(take)) as server:
+        yield bodies, f"{server.url}/"
 
 
-def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, owner, receiver, axe):
+def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, owner, received, axe):
     page.resize(DESK)
     page.open("webhooks", owner)
     page.click("button", "Add a webhook")
     page.find("dialog input")
-    page.type(f"http://127.0.0.1:{receiver.server_port}/", Keys.TAB, "On call", Keys.ENTER)
+    page.type(received[1], Keys.TAB, "On call", Keys.ENTER)
     assert page.find(".created code").text.startswith("whsec_")
     page.click(".created button", "Done")
     id_ = page.address.partition("/")[2]
@@ -199,7 +187,7 @@ def test_an_owner_adds_a_webhook_switches_its_types_and_tests_it(page, site, own
     )
     page.click("button", "Send a test")
     page.find(".detail .rows b", "webhook.test delivered")
-    assert "webhook.test" in [body["type"] for body in Receiver.bodies]
+    assert "webhook.test" in [body["type"] for body in received[0]]
     page.find(".row", "delivered just now")
     is_for_everybody(page, axe)
     page.refused.append("404")  # its deliveries may be asked for as it goes

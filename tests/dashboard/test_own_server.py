@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import threading
 from base64 import b64encode
+from contextlib import closing
 from datetime import date
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
@@ -14,6 +13,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from storage.accounts.users import Role
+from tests.answering import Answer, AnsweringServer
 from tests.dashboard.conftest import API, serving
 from tests.dashboard.page import PHONE, Page
 from tests.dashboard.test_governance_views import is_for_everybody
@@ -26,31 +26,19 @@ HEAD = ["2026-09-01", "claude-haiku-5", "0", "8", "+8", "$0", "$0.01", "+$0.01",
 GRACE = {"email": "grace@example.com", "email_verified": True, "name": "Grace Hopper", "groups": ["research"]}
 
 
-class Provider(BaseHTTPRequestHandler):
+class Provider:
     """Answers every call with the status that the test wants."""
 
-    status = 401
-
-    def do_GET(self):
-        self.send_response(self.status)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-
-    def log_message(self, *_):
-        pass
+    def __init__(self):
+        self.status = 401
+        self._server = AnsweringServer(lambda _: Answer(self.status, {}))
+        self.url, self.close = self._server.url, self._server.close
 
 
 @pytest.fixture(scope="module")
 def provider():
-    class Scripted(Provider):
-        pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Scripted)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with closing(Provider()) as provider:
+        yield provider
 
 
 def list_models(site, token):
@@ -81,7 +69,7 @@ def settings(provider, stand_in):
         f"127.0.0.1:{port}",
         {
             "ANTHROPIC_KEY": "sk-ant-x",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.server_port}/v1/",
+            "OPENAI_BASE_URL": f"{provider.url}/v1/",
             "OPENAI_KEY": "sk-proj-0123456789-wxyz",
             "RECONCILE_ANTHROPIC_URL": stand_in.url,
             "RECONCILE_ANTHROPIC_KEY": ANTHROPIC_KEY,
@@ -161,7 +149,7 @@ def test_a_refused_key_is_told_on_every_view_until_it_is_accepted(page, keyed, p
         said = page.find(".refused-key").text
         assert said.startswith("openai: key sk-p…wxyz refused (401) since ")
         assert said.endswith("; 2 calls. Setting: openai-key")
-    provider.RequestHandlerClass.status = 200
+    provider.status = 200
     assert list_models(keyed, token) == {}
     poll(lambda: not any(key["refused"] for one in keyed.get(token, "providers/configured") for key in one["keys"]))
     page.open("overview", token)

@@ -1,8 +1,7 @@
 import json
-import threading
+from contextlib import closing
 from datetime import UTC, datetime
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from urllib.parse import quote
 
@@ -13,6 +12,7 @@ from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.answering import Answer, AnsweringServer
 from tests.cases import for_each
 from upstream.client import CredentialError
 from upstream.credentials.aws import AwsAuthorizer, botocore_finder
@@ -122,47 +122,19 @@ async def test_without_access_keys_the_client_is_told_that_the_log_says_why(io_l
     assert caplog.messages[-1] == f"no AWS credentials: {why}"
 
 
-class MetadataService(BaseHTTPRequestHandler):
-    """The part of an instance's metadata service that gives the keys of its role."""
-
-    expiration = "2126-01-01T00:00:00Z"
-
-    def do_PUT(self):
-        self._answer("a-session", 200)
-
-    def do_GET(self):
-        role = {
-            "Code": "Success",
-            "AccessKeyId": "ASIAROLE",
-            "SecretAccessKey": "secret",
-            "Token": "token",
-            "Expiration": self.expiration,
-        }
-        self._answer("the-role" if self.path.endswith("/") else json.dumps(role), 200)
-
-    def _answer(self, text, status):
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(text)))
-        self.send_header("X-aws-ec2-metadata-token-ttl-seconds", "60")
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, *_):
-        pass
+def of_an_instance(asked):
+    """Answer as the part of an instance's metadata service that gives the keys of its role."""
+    keys = {"AccessKeyId": "ASIAROLE", "SecretAccessKey": "secret", "Token": "token"}
+    role = {"Code": "Success", **keys, "Expiration": "2126-01-01T00:00:00Z"}
+    said = b"a-session" if asked.method == "PUT" else b"the-role" if asked.path.endswith("/") else role
+    return Answer(200, said, {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
 
 
 def test_botocore_finds_those_of_an_instance(no_aws, monkeypatch):
-    server = HTTPServer(("127.0.0.1", 0), MetadataService)
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    serving.start()
-    try:
+    with closing(AnsweringServer(of_an_instance)) as server:
         monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "false")
-        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"http://127.0.0.1:{server.server_port}/")
+        monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", f"{server.url}/")
         assert botocore_finder("")() == AwsKeys("ASIAROLE", "secret", "token")
-    finally:
-        server.shutdown()
-        serving.join()
-        server.server_close()
 
 
 CASES = json.loads(Path(__file__).with_name("sigv4_vectors.json").read_text("utf-8"))["cases"]

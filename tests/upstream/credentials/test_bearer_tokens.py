@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from contextlib import closing
 from time import time
 
 import pytest
@@ -11,6 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from google.auth import external_account
 
+from tests.answering import Answer, AnsweringServer
 from tests.cases import for_each
 from tests.upstream.credentials.entra_endpoint import GRANTED, SECRET
 from upstream.client import CredentialError
@@ -27,43 +27,21 @@ from upstream.credentials.bearer_tokens import (
 START = 1_000_000.0
 
 
-class TokenServer(BaseHTTPRequestHandler):
-    """Google's token endpoint."""
-
-    def do_POST(self):
-        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer" in sent
-        if "subject_token=platform.token" in sent:
-            granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" in sent
-        status, result = (
-            (200, {"access_token": "ya29.token", "expires_in": 3600}) if granted else (400, {"error": "no"})
-        )
-        self.respond(status, result)
-
-    def do_GET(self):
-        self.respond(403, {"error": "no project is told"})
-
-    def respond(self, status, result):
-        body = json.dumps(result).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+def grant(asked):
+    """Answer as Google's token endpoint."""
+    if asked.method == "GET":
+        return Answer(403, {"error": "no project is told"})
+    sent = asked.body.decode()
+    granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer" in sent
+    if "subject_token=platform.token" in sent:
+        granted = "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange" in sent
+    return Answer(200, {"access_token": "ya29.token", "expires_in": 3600}) if granted else Answer(400, {"error": "no"})
 
 
 @pytest.fixture
 def token_server():
-    server = HTTPServer(("127.0.0.1", 0), TokenServer)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/token"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with closing(AnsweringServer(grant)) as server:
+        yield f"{server.url}/token"
 
 
 @pytest.fixture

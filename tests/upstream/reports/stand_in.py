@@ -6,10 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.answering import Answer, AnsweringServer, Asked
 
 OPENAI_KEY = "sk-admin-0123456789abcdef"
 ANTHROPIC_KEY = "sk-ant-admin01-0123456789abcdef"
@@ -48,29 +48,12 @@ class StandIn:
     url: str = ""
 
     def start(self) -> None:
-        stand_in = self
+        self._server = AnsweringServer(self._answer)
+        self.url, self.stop = f"{self._server.url}/", self._server.close
 
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                status, headers, body = stand_in.respond(self.path, self.headers)
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+    def _answer(self, asked: Asked) -> Answer:
+        status, headers, body = self.respond(asked.path, asked.headers)
+        return Answer(status, body, headers)
 
     def respond(self, target: str, headers: Any) -> tuple[int, Mapping[str, str], bytes]:
         parts = urlsplit(target)
