@@ -27,7 +27,7 @@ from storage.recording.outbox.spool import Spool, SpoolError, SpoolFile
 class RecordingUnavailableError(Exception):
     """A start is not durable, so its call must not be made. The text may be shown to the client.
 
-    `maybe_written` says that it was sent to the database or the disk, which did not confirm it: it may be there all the same.
+    `maybe_written` says that it was sent to the database, which did not confirm it: it may be there all the same.
     """
 
     def __init__(self, reason: str, *, maybe_written: bool = False) -> None:
@@ -74,8 +74,7 @@ class PendingWrite(Struct, eq=False):
     def refuse(self, reason: str) -> None:
         """Set the result: it is not durable."""
         if self.result is not None and not self.result.done():
-            maybe_written = self.tried or self.file is not None
-            self.result.set_result(RecordingUnavailableError(reason, maybe_written=maybe_written))
+            self.result.set_result(RecordingUnavailableError(reason, maybe_written=self.tried))
 
 
 TAIL_BYTES = 16 * 1024**2
@@ -108,7 +107,7 @@ class OutboxState(Enum):
 
 
 class Outbox:
-    """`write` and `enqueue` take operations; `next_batch` and `read` return them in the order in which they may be written.
+    """`write` and `enqueue` take operations; `next_batch` and the spool return them in the order in which they may be written.
 
     Args:
         spool: Closed with the outbox. What an earlier process left there comes first.
@@ -130,8 +129,6 @@ class Outbox:
         self._due: deque[PendingWrite] = deque()
         self._starts: OrderedDict[UUID, PendingWrite] = OrderedDict()
         self._pressing = asyncio.Event()
-        self._unsynced: list[PendingWrite] = []
-        self._syncing: asyncio.Task[None] | None = None
         self._strict = strict
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
@@ -143,8 +140,8 @@ class Outbox:
 
     @property
     def spooled(self) -> int:
-        """How many operations are in the spool alone, or about to be."""
-        return self.spool.records + len(self._unsynced)
+        """How many operations are in the spool alone."""
+        return self.spool.records
 
     @property
     def healthy(self) -> bool:
@@ -181,14 +178,14 @@ class Outbox:
         checkpoint nothing is said.
         """
         write = PendingWrite(operation, result)
-        if self.state is OutboxState.WRITING:
-            self._append(write)
-            self._keep(write)
-        elif self.state is OutboxState.SPOOLING:
-            self._append(write)
-            self._leave_synced(write)
-        else:
+        if self.state is OutboxState.CLOSED:
             self._drop(write)
+            return
+        self._append(write)
+        if self.state is OutboxState.WRITING:
+            self._keep(write)
+        else:
+            self._put_away(write)
 
     async def wait_for_writes(self) -> None:
         """Wait until there are operations to write, and then for more, unless a caller waits for one of them."""
@@ -228,20 +225,8 @@ class Outbox:
             if write.file is not None:
                 self.spool.release(write.file)
 
-    async def read(self) -> tuple[SpoolFile, list[bytes]] | None:
-        """Read the oldest file with operations that are in the spool alone; None without one.
-
-        Raises:
-            OSError: It cannot be read.
-        """
-        found = await self.spool.read()
-        if found is None and self._syncing is not None:
-            await asyncio.wait([self._syncing])
-            found = await self.spool.read()
-        return found
-
     def mark_unavailable(self) -> None:
-        """From now on, append everything to the spool, synced. The last batches may be in the database or not."""
+        """From now on, leave everything to the spool. The last batches may be in the database or not."""
         self.state = OutboxState.SPOOLING
         self._move_to_spool()
 
@@ -269,9 +254,15 @@ class Outbox:
         """Leave everything to the spool and close it. Further operations are dropped."""
         self.state = OutboxState.CLOSED
         self._move_to_spool()
-        while self._syncing is not None:
-            await asyncio.wait([self._syncing])
+        await self.sync()
         self.spool.close()
+
+    async def sync(self) -> None:
+        """Have the disk keep what the spool has, also through a loss of power."""
+        try:
+            await self.spool.sync()
+        except SpoolError as error:
+            self._set_trouble(str(error))
 
     # An operation is in memory and spool, in the spool alone, in memory alone, or dropped.
 
@@ -284,7 +275,7 @@ class Outbox:
         except SpoolError as error:
             self._set_trouble(str(error))
         else:
-            if self._trouble and self.state is OutboxState.WRITING and self.spool.has_room():
+            if self._trouble and self.spool.has_room():
                 self._trouble = ""
 
     def _keep(self, write: PendingWrite) -> None:
@@ -324,7 +315,7 @@ class Outbox:
             self.spool.leave(write.file)
 
     def _move_to_spool(self) -> None:
-        """Leave everything in memory to the spool and sync it. What it does not take stays in memory, where it may."""
+        """Leave everything in memory to the spool. What it does not take stays in memory, where it may."""
         self._restore_batch()
         writes = [*self._due, *self._starts.values()]
         self._due.clear()
@@ -333,52 +324,15 @@ class Outbox:
         for write in writes:
             if write.file is None:
                 self._append(write)
-            self._leave_synced(write)
+            self._put_away(write)
 
-    def _leave_synced(self, write: PendingWrite) -> None:
-        """Sync an operation, then leave it to the spool. A caller that waits for it waits until then."""
-        if write.file is not None:
-            self._unsynced.append(write)
-            self._sync()
-            self._wake()
-        elif write.waited_for or self.state is OutboxState.CLOSED:
-            self._drop(write)
-        else:
+    def _put_away(self, write: PendingWrite) -> None:
+        """Leave an operation to the spool. One that is not there stays in memory, unless a caller waits for it."""
+        if write.file is None and not write.waited_for and self.state is not OutboxState.CLOSED:
             self._keep(write)
-
-    def _sync(self) -> None:
-        if self._syncing is None:
-            self._syncing = asyncio.create_task(self._sync_now())  # noqa: TID251 - whoever adds waits for what it syncs
-
-    async def _sync_now(self) -> None:
-        writes = list(self._unsynced)
-        done = self._leave
-        try:
-            await self.spool.sync()
-        except SpoolError as error:
-            self._set_trouble(str(error))
-            done = self._take_back
         else:
-            if self.spool.has_room():
-                self._trouble = ""
-        del self._unsynced[: len(writes)]
-        for write in writes:
-            done(write)
-        self._syncing = None
-        if self._unsynced:
-            self._sync()
-
-    def _take_back(self, write: PendingWrite) -> None:
-        """The disk may not have an operation: refuse it to its caller, or keep it in memory alone."""
-        is_refused, file = write.waited_for, write.file
-        write.refuse(self._trouble)
-        if file is None or self.state is OutboxState.CLOSED:
             self._leave(write)
-            return
-        write.file = None
-        if not is_refused:
-            self._keep(write)
-        self.spool.release(file)
+            self._wake()
 
     def _drop(self, write: PendingWrite) -> None:
         if write.waited_for:

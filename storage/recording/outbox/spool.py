@@ -17,7 +17,6 @@ database has all of it, or it is read again from its beginning.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -52,11 +51,7 @@ class SpoolError(Exception):
 
 
 class SpoolOpenError(Exception):
-    """The spool cannot be opened."""
-
-
-class SpoolLockedError(SpoolOpenError):
-    """Another process has it open."""
+    """The spool cannot be opened: another process has it open, or its folder is unusable."""
 
 
 def frame(record: bytes) -> bytes:
@@ -159,7 +154,7 @@ class Spool:
         records: How many of them are in the log alone.
 
     Raises:
-        SpoolLockedError: Another process has the folder.
+        SpoolOpenError: Another process has the folder.
         OSError: The folder cannot be made, read or locked.
     """
 
@@ -185,7 +180,11 @@ class Spool:
         self._folder_synced = True
         self._closed = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._lock = _locked(folder)
+        try:
+            self._lock = LockedFolder(folder)
+        except FolderInUseError:
+            text = f"another process uses the spool in {folder}: give each its own data-dir"
+            raise SpoolOpenError(text) from None
         try:
             self._find_files()
         except OSError:
@@ -343,19 +342,12 @@ def claim_numbered(folder: Path) -> Spool:
     Raises:
         OSError: The folder is unusable.
     """
-    for number in itertools.count(1):
+    number = 1
+    while True:
         try:
             return Spool(folder / str(number))
-        except SpoolLockedError:
-            continue
-    raise AssertionError  # numbers do not end
-
-
-def _locked(folder: Path) -> LockedFolder:
-    try:
-        return LockedFolder(folder)
-    except FolderInUseError:
-        raise SpoolLockedError(f"another process uses the spool in {folder}: give each its own data-dir") from None
+        except SpoolOpenError:
+            number += 1
 
 
 def _write_error(error: OSError) -> SpoolError:

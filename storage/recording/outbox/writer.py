@@ -2,8 +2,8 @@
 
 One task alone writes. Operations that arrive while it writes a batch are the next batch: each waits for about one
 round trip, however many there are. A database that does not answer in time counts as unavailable: from then on
-everything goes to the spool, and the task keeps trying. When the database is back, the task writes a batch from memory
-and one from the spool alternately.
+everything goes to the spool, and the task keeps trying, with a sync of the spool between two tries. When the database is
+back, the task writes a batch from memory and one from the spool alternately.
 
 Any operation may be written twice, which does no harm (see `storage.recording.operations`).
 
@@ -30,7 +30,7 @@ from storage.mongo.database import Collection, Database, DatabaseUnavailableErro
 from storage.mongo.errors import DUPLICATE_KEY, LOSS_CODES
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.outbox import BATCH_RECORDS, Outbox, OutboxState
-from storage.recording.outbox.spool import SUFFIX, Spool, SpoolLockedError
+from storage.recording.outbox.spool import SUFFIX, Spool, SpoolOpenError
 
 # The command failed because of one of its documents, and does not say which: BadValue, FailedToParse, TypeMismatch,
 # Overflow (nested too deep), InvalidBSON, BSONObjectTooLarge.
@@ -161,6 +161,7 @@ class Writer:
             if self._outbox.state is OutboxState.WRITING:
                 pause = FIRST_RETRY_SECONDS
                 continue
+            await self._outbox.sync()
             await asyncio.sleep(pause)
             pause = min(2 * pause, LAST_RETRY_SECONDS)
 
@@ -180,7 +181,7 @@ class Writer:
 
     async def _write_file(self) -> None:
         """Write the oldest file that is in the spool alone; between its batches, what is in memory."""
-        if (found := await self._outbox.read()) is None:
+        if (found := await self._outbox.spool.read()) is None:
             return
         file, records = found
         for first in range(0, len(records), BATCH_RECORDS):
@@ -240,7 +241,7 @@ async def _write_to_database(folder: Path, database: Database) -> None:
     """Write a spool to the database and wait for that, unless a process has it."""
     try:
         spool = await asyncio.to_thread(Spool, folder)  # it reads every file
-    except SpoolLockedError:
+    except SpoolOpenError:
         return
     except OSError as error:
         _log.warning("records in %s cannot be read: %s", folder, error.strerror)

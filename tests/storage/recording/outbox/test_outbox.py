@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -81,7 +80,7 @@ async def opened(folder, strict=False, room=PLENTY, reserve=0, **options):
 async def read(outbox):
     """What is in the spool alone, now that it is on disk, which the database has from now on."""
     operations = []
-    while found := await outbox.read():
+    while found := await outbox.spool.read():
         file, records = found
         operations += [RecordOperation.decode(record) for record in records]
         outbox.spool.finish(file)
@@ -180,62 +179,23 @@ class Disk:
             raise OSError(5, "Input/output error")
 
 
-class Gate:
-    """A sync to disk that waits until it is let through, and counts how often it was asked."""
-
-    def __init__(self):
-        self.asked = 0
-        self.entered = threading.Semaphore(0)
-        self.let_through = threading.Semaphore(0)
-
-    def __call__(self, descriptor):
-        self.asked += 1
-        self.entered.release()
-        assert self.let_through.acquire(timeout=10)
-
-    async def reached(self):
-        assert await asyncio.to_thread(self.entered.acquire, timeout=10)
-
-
-@pytest.mark.gen_test
-async def test_without_the_database_a_start_is_accepted_when_it_is_synced_with_all_that_came_meanwhile(tmp_path):
-    gate = Gate()
-    async with opened(tmp_path, fsync=gate) as outbox:
-        outbox.mark_unavailable()
-        first = add_start(outbox, 0)
-        await gate.reached()
-        others = [add_start(outbox, number) for number in range(1, 100)]
-        add(outbox, end(1))
-        assert (first.done(), on_disk(tmp_path)[0], outbox.queued, outbox.spooled) == (False, start(0), 0, 101)
-        reading = asyncio.create_task(outbox.read())
-        gate.let_through.release(2)  # the file and the folder
-        await first
-        await gate.reached()
-        await gate.reached()
-        assert [other.done() for other in others] == [False] * 99
-        gate.let_through.release()
-        assert [await other for other in others] == [None] * 99
-        assert (gate.asked, len((await reading)[1])) == (3, 101)
-
-
 @pytest.mark.expects_log(UNSYNCED)
 @pytest.mark.gen_test
-async def test_what_cannot_be_synced_is_refused_or_stays_in_memory_and_not_on_disk(tmp_path):
+async def test_a_disk_that_does_not_sync_is_trouble_until_it_takes_a_record(tmp_path):
     disk = Disk()
-    disk.fails = True
     async with opened(tmp_path, fsync=disk.sync) as outbox:
         outbox.mark_unavailable()
-        add(outbox, end(1))
-        refused = await add_start(outbox, 2)
-        assert str(refused) == "Recording is unavailable: the spool cannot be written: Input/output error."
-        assert refused.maybe_written
-        assert (on_disk(tmp_path), outbox.queued, outbox.spooled, outbox.healthy) == ([], 1, 0, False)
-        assert await add_start(outbox, 3) is None
-        assert (outbox.healthy, tail(outbox)) == (True, [end(1)])
-        outbox.mark_unavailable()  # as at each further try to reach the database
-        await settled(outbox)
-        assert await read(outbox) == [start(3), end(1)]
-        assert (outbox.queued, outbox.spooled, on_disk(tmp_path)) == (0, 0, [])
+        assert await add_start(outbox, 1) is None
+        disk.fails = True
+        await outbox.sync()
+        unavailable = "the database is unavailable"
+        assert (outbox.healthy, outbox.trouble) == (
+            False,
+            f"{unavailable}; the spool cannot be written: Input/output error",
+        )
+        assert await add_start(outbox, 2) is None
+        assert (outbox.healthy, outbox.trouble) == (True, unavailable)
+        assert await read(outbox) == [start(1), start(2)]
 
 
 class Calls:
@@ -291,10 +251,10 @@ class Calls:
         await self.outage()
 
     async def replay(self):
-        self._replayed(await self.outbox.read())
+        self._replayed(await self.outbox.spool.read())
 
     async def slow_replay(self):
-        reading = asyncio.create_task(self.outbox.read())
+        reading = asyncio.create_task(self.outbox.spool.read())
         await asyncio.sleep(0)
         await self.end()
         await self.start()
@@ -305,7 +265,7 @@ class Calls:
         self._replayed(found)
 
     async def unacknowledged_replay(self):
-        if found := await self.outbox.read():
+        if found := await self.outbox.spool.read():
             self._write([RecordOperation.decode(record) for record in found[1]])
         await self.outage()
 
@@ -326,7 +286,7 @@ class Calls:
         self.outbox.mark_available()
 
     async def time_passes(self):
-        await settled(self.outbox)
+        await self.outbox.sync()
 
     async def moments_pass(self):
         self.outbox.hurry()
@@ -383,7 +343,6 @@ def test_whatever_happens_in_whatever_order_no_acknowledged_record_is_lost(
                 await step(calls)
             await calls.finish_batch()
             calls.check()
-            await settled(outbox)
             assert (on_disk(folder), outbox.size, outbox.spool.size) == ([], 0, 0)
 
     with TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
@@ -409,7 +368,6 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
         for step in steps:
             await step(calls)
         acknowledged = {number for number, start in enumerate(calls.starts) if accepted(start)}
-        await settled(outbox)  # what the disk is about to have when the process dies, and who waited hears of it
         spool.close()
         async with opened(folder) as survivor:
             calls.outbox = survivor
@@ -426,10 +384,3 @@ def test_whenever_the_process_dies_the_next_one_brings_what_it_had_acknowledged(
 
 def accepted(start):
     return start.done() and start.result() is None
-
-
-async def settled(outbox):
-    """Wait until what was left to the spool is on the disk."""
-    while outbox._syncing is not None:
-        await asyncio.wait([outbox._syncing])
-    await asyncio.sleep(0)

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storage.recording.outbox.spool import FRAME_BYTES, Spool, SpoolError, SpoolLockedError, frame, read_frames
+from storage.recording.outbox.spool import FRAME_BYTES, Spool, SpoolError, SpoolOpenError, frame, read_frames
 from tests.examples import examples
 from tests.storage.recording.disks import largest_file
 
@@ -201,15 +201,15 @@ async def test_after_a_failed_sync_the_file_is_not_written_again(tmp_path, faili
 async def test_two_processes_cannot_share_a_spool(tmp_path):
     spool = Spool(tmp_path)
     program = (
-        "import sys; from pathlib import Path; from storage.recording.outbox.spool import Spool, SpoolLockedError\n"
+        "import sys; from pathlib import Path; from storage.recording.outbox.spool import Spool, SpoolOpenError\n"
         "try: Spool(Path(sys.argv[1]))\n"
-        "except SpoolLockedError as error: print(error)"
+        "except SpoolOpenError as error: print(error)"
     )
     other = await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", program, tmp_path], capture_output=True, text=True, check=True
     )
     assert other.stdout == f"another process uses the spool in {tmp_path}: give each its own data-dir\n"
-    with pytest.raises(SpoolLockedError):
+    with pytest.raises(SpoolOpenError):
         Spool(tmp_path)
     spool.close()
     Spool(tmp_path).close()
