@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Protocol
@@ -19,12 +18,9 @@ STOP_SECONDS = 5.0
 
 
 class ActiveRequest(Struct, frozen=True, kw_only=True):
-    """A request that holds slots, with what is known of it so far, for `/limits`."""
+    """What is known of a request so far."""
 
-    request_id: str
-    since: datetime
     user_id: UUID | None = None
-    username: str | None = None
     provider: str | None = None
     route: str | None = None
     model: str | None = None
@@ -32,13 +28,10 @@ class ActiveRequest(Struct, frozen=True, kw_only=True):
 
 
 class Stoppable(Protocol):
-    """A running request that can be stopped and described."""
+    """A running request that can be stopped."""
 
     def stop(self, reason: EndReason) -> None:
         """End soon, for that reason. May be called more than once; the first reason counts."""
-
-    def holding(self) -> ActiveRequest | None:
-        """The request, if it holds a slot; else None."""
 
 
 class Lifecycle:
@@ -61,10 +54,6 @@ class Lifecycle:
     def in_flight(self) -> int:
         """How many requests are running."""
         return len(self._under_way)
-
-    def holders(self) -> Iterator[ActiveRequest]:
-        """Requests that hold slots, oldest first."""
-        return (holder for request in self._under_way if (holder := request.holding()))
 
     def enter(self, request: Stoppable, *, long_lived: bool = False) -> None:
         """Add a request. A stop of the server does not wait for a long-lived one."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal, Self
-from uuid import UUID
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -13,9 +12,6 @@ from intercept.times import format_time
 from limits.limit import LimitState
 from limits.request_limits import LimitSettings, Usage
 from resources.fields import Count, Time, doc, word
-
-MAX_ACTIVE_REQUESTS = 100
-"""Requests of each process that are named, those that began first."""
 
 MAX_KEYS = 20
 """Users and rate keys that are named, those that use most."""
@@ -94,11 +90,10 @@ def limit_usages(
     usage: Usage,
     now: datetime,
     *,
-    slots_by_user: Mapping[str, int],
     names: Mapping[str, str],
     refused: Mapping[str, int],
 ) -> list[LimitUsage]:
-    """Show how much of each limit is used. Slots and names are by the ids of users, refusals by the name of the limit."""
+    """Show how much of each limit is used. Names are by the ids of users, refusals by the name of the limit."""
 
     def show(name: str, limit: float, **more: Any) -> LimitUsage:
         return LimitUsage(name=name, setting=SETTINGS[name], limit=limit, refused=refused.get(name, 0), **more)
@@ -108,8 +103,8 @@ def limit_usages(
 
     slots, user_slots, window = settings.max_concurrency, settings.user_max_concurrency, settings.rate_window
     concurrency = [
-        KeyUsage(key=key, username=names.get(key), **_slots(user_slots, used, now))
-        for key, used in slots_by_user.items()
+        KeyUsage(key=key, username=names.get(key), **_slots(user_slots, state.used, now))
+        for key, state in usage.users.items()
     ]
     budgets = [
         KeyUsage(
@@ -134,25 +129,6 @@ def limit_usages(
     ]
 
 
-class SlotHolder(Struct):
-    """A request that holds slots. Null if unknown or not applicable."""
-
-    request_id: UUID
-    since: Time
-    user_id: UUID | None
-    username: str | None
-    provider: str | None
-    route: str | None
-    model: str | None
-    interception_id: UUID | None
-
-    @classmethod
-    def of(cls, holder: Mapping[str, Any]) -> Self:
-        """Show a holder as a process reports it, maybe one of another version."""
-        known: dict[str, Any] = {name: holder.get(name) for name in cls.__struct_fields__}
-        return cls(**known)
-
-
 class Limits(Struct):
     """How much of the limits is used."""
 
@@ -167,7 +143,6 @@ class Limits(Struct):
     refused_since: Annotated[Time, doc("The time since which `refused` counts: the start of the oldest process.")]
     limits: list[LimitUsage]
     holding: Annotated[Count, doc("The number of requests that hold a slot.")]
-    holders: Annotated[list[SlotHolder], doc(f"Those that began first, at most {MAX_ACTIVE_REQUESTS} of each process.")]
 
 
 def period_end(now: datetime, reset_ns: int) -> str | None:

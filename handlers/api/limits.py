@@ -4,42 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from handlers.bridge import Bridge
-from handlers.lifecycle import ActiveRequest, Lifecycle
+from handlers.lifecycle import Lifecycle
 from handlers.limits_state import scope_of_limits, state_of_limits
 from handlers.operations.operation import READERS, Ask, operation
 from intercept.ids import format_id
 from intercept.times import format_time
 from limits.protection.overload import OverloadProtection
 from resources import limits as resources
-from resources.limits import MAX_ACTIVE_REQUESTS, MAX_KEYS
+from resources.limits import MAX_KEYS
 from storage.mongo.database import DatabaseUnavailableError
 
 
 def report(lifecycle: Lifecycle, overload: OverloadProtection) -> dict[str, Any]:
-    """The report of one process: its requests that hold slots, and how many it refused since when."""
+    """The report of one process: how many requests hold slots there, and how many it refused since when."""
     return {
         "holding": overload.holding,
-        "holders": [_to_report(request) for request in islice(lifecycle.holders(), MAX_ACTIVE_REQUESTS)],
         "refused": dict(overload.refusals.total),
         "since": format_time(lifecycle.began),
     }
 
 
-def merge_reports(
-    reports: Sequence[Mapping[str, Any]], max_requests: int | None = MAX_ACTIVE_REQUESTS
-) -> dict[str, Any]:
-    """Merge the reports of the processes of a server. The merged report names the requests that began first."""
-    holders = sorted((request for one in reports for request in one["holders"]), key=lambda request: request["since"])
+def merge_reports(reports: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Merge the reports of the processes of a server."""
     merged = {
         "holding": sum(one["holding"] for one in reports),
-        "holders": holders[:max_requests],
         "refused": dict(sum((Counter(one["refused"]) for one in reports), Counter[str]())),
     }
     since = [one["since"] for one in reports if "since" in one]
@@ -60,25 +54,16 @@ async def get_limits(ask: Ask) -> resources.Limits:
         reports += cluster.reports()
     elif workers is not None:
         reports += [msgspec.json.decode(one) for one in workers.reports]
-    merged = merge_reports(reports, max_requests=None)
+    merged = merge_reports(reports)
     settings = overload.settings
-    slots_by_user = (
-        {user: state.used for user, state in usage.users.items()}
-        if settings.user_max_concurrency
-        else _slots_by_user(bridge.lifecycle)
-    )
-    names = await _usernames(bridge, {*slots_by_user, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
-    names |= {request["user_id"]: request["username"] for request in merged["holders"]}
+    names = await _usernames(bridge, {*usage.users, *usage.user_rates, *usage.user_tokens, *usage.user_budgets})
     return resources.Limits(
         scope=scope_of_limits(cluster, workers),
         state=state_of_limits(cluster, workers),
         at=format_time(now),
         refused_since=merged["since"],
-        limits=resources.limit_usages(
-            settings, usage, now, slots_by_user=slots_by_user, names=names, refused=merged["refused"]
-        ),
+        limits=resources.limit_usages(settings, usage, now, names=names, refused=merged["refused"]),
         holding=merged["holding"],
-        holders=[resources.SlotHolder.of(request) for request in merged["holders"]],
     )
 
 
@@ -89,14 +74,3 @@ async def _usernames(bridge: Bridge, ids: Iterable[str]) -> dict[str, str]:
     except DatabaseUnavailableError:
         return {}
     return {format_id(id_): user.username for id_, user in users.items()}
-
-
-def _slots_by_user(lifecycle: Lifecycle) -> Mapping[str, int]:
-    """The number of running requests by user in this process, if no limit counts them; the largest first."""
-    users = Counter(format_id(request.user_id) for request in lifecycle.holders() if request.user_id is not None)
-    return dict(users.most_common(MAX_KEYS))
-
-
-def _to_report(request: ActiveRequest) -> dict[str, Any]:
-    fields: dict[str, Any] = msgspec.to_builtins(request)
-    return fields | {"since": format_time(request.since)}

@@ -97,7 +97,7 @@ async def _identify(handler: ProxyHandler) -> None:
             await handler.count_request(Client(client_key(handler.client_ip)))
         raise
     handler.timer.enter(ADMISSION)
-    handler.add_known(user_id=identity.user.id, username=identity.user.username)
+    handler.add_known(user_id=identity.user.id)
     _find_policies(handler)
 
 

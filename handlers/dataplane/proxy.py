@@ -126,9 +126,7 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
         self.stand_in: str | None = None
         self._service = service
         self._arriving = bytearray()
-        self.active_request = ActiveRequest(
-            request_id=self.request_id, since=bridge.now(), provider=service.provider_name, route=service.route_pattern
-        )
+        self.active_request = ActiveRequest(provider=service.provider_name, route=service.route_pattern)
 
     def read_credentials(self) -> Credentials:
         """The credentials that the request carries. No cookie is one: no page of a browser calls providers."""
@@ -181,10 +179,6 @@ class ProxyHandler(OverloadProtectionMixin, BridgeHandler):
     def add_known(self, **facts: Any) -> None:
         """Add details to the active request, under the names of `ActiveRequest`."""
         self.active_request = replace(self.active_request, **facts)
-
-    def holding(self) -> ActiveRequest | None:
-        """The active request, while it holds slots."""
-        return self.active_request if self.holds_slots else None
 
     @property
     def max_body_bytes(self) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from tornado.iostream import StreamClosedError
 
-from handlers.lifecycle import SHUTTING_DOWN, ActiveRequest
+from handlers.lifecycle import SHUTTING_DOWN
 from handlers.operations.operation import Download, Operation
 from handlers.problems import Problem, stopping
 from intercept.records import EndReason
@@ -150,7 +150,3 @@ class LongResponse:
     def stop(self, reason: EndReason) -> None:  # noqa: ARG002 - to the client it is the same whatever it was
         """End, as the server stops."""
         self._end()
-
-    def holding(self) -> ActiveRequest | None:
-        """Nothing: it takes no slot."""
-        return None

@@ -58,7 +58,7 @@ async def test_slots_and_rates_outlive_the_workers_of_a_server(server, upstream)
     admitted = await burst(server, 12)
     assert len(admitted) == 6
     found = await held(server, 6, refused=6)
-    assert (found["scope"], found["state"], len(found["holders"])) == ("cluster", "ok", 6)
+    assert (found["scope"], found["state"]) == ("cluster", "ok")
     used = by_name(found)["concurrency"]
     assert (used["used"], used["remaining"]) == (6, 0)
     assert (await server.get("/readyz"))[1]["limits"] == "ok"
@@ -94,7 +94,6 @@ async def test_two_servers_share_one_limit_and_one_that_is_killed_leaves_no_proc
     assert len(admitted) == 6
     for one in (server, another):
         found = await until_limits(one, holding=6, refused=6)
-        assert len(found["holders"]) == 6
         used = by_name(found)["concurrency"]
         assert (used["used"], used["remaining"]) == (6, 0)
     await finish(upstream, admitted)

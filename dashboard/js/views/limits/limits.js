@@ -7,10 +7,9 @@ import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/r
 import { isTokenId } from "../../charts/statistics.js";
 import { seesEveryone, seesEverything } from "../../frame/registry.js";
 import { href } from "../../frame/router.js";
-import { Table } from "../../parts/figures.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
-import { ago, plural, time, UNKNOWN, usd, whole } from "../../text/format.js";
+import { plural, time, usd, whole } from "../../text/format.js";
 import { Gauge, RefusedRules } from "./holding.js";
 import Usage from "./usage.js";
 import { WhatIf } from "./what_if.js";
@@ -63,13 +62,14 @@ function Now({ user, chosen, range }) {
   return html`
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet range-text">
-      ${SCOPES[data.scope]}, at ${time(data.at)}. <a href=${href("usage")}>My usage</a>
+      ${SCOPES[data.scope]}, at ${time(data.at)}.${" "}
+      ${data.holding ? html`<a href=${href("interceptions", "", { q: searchFor({ status: "in_flight" }) })}>${plural(data.holding, "request")} under way</a>` : "Nothing is under way"}.${" "}
+      <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>
     <div class="cards">${data.limits.filter(isShown).map((limit) => html`<${Limit} key=${limit.name} limit=${limit} tokens=${tokens} />`)}</div>
     <${NotSet} limits=${data.limits.filter((limit) => !limit.limit)} />
     <${RefusedInRange} refused=${refused} tz=${chosen.tz} range=${range} />
-    <${Holders} holding=${data.holding} holders=${data.holders} />
     ${refused.data && html`<${WhatIf} from=${refused.data.from} to=${refused.data.to} tz=${chosen.tz} />`}
   `;
 }
@@ -122,33 +122,6 @@ function Limit({ limit, tokens }) {
       </ul>
       ${!rows.length && html`<p class="quiet">Not in use.</p>`}
     </section>
-  `;
-}
-
-function Holders({ holding, holders }) {
-  return html`
-    <section class="card apart">
-      <h2>Under way</h2>
-      <p class="quiet">${holding ? `${plural(holding, "request")} under way${holders.length < holding ? `; the ${holders.length} oldest` : ""}.` : "Nothing is under way."}</p>
-      ${holders.length > 0 &&
-      html`
-        <${Table} label="Requests under way" heads=${html`<th>Since</th><th>User</th><th>Provider</th><th>Route</th><th>Model</th>`}>
-          ${holders.map((holder) => html`<${Holder} key=${holder.request_id} holder=${holder} />`)}
-        <//>
-      `}
-    </section>
-  `;
-}
-
-function Holder({ holder: { since, username, provider, route, model, interception_id: id } }) {
-  return html`
-    <tr>
-      <td title=${since}>${id ? html`<a href=${href("interceptions", id)}>${ago(since)}</a>` : ago(since)}</td>
-      <td>${username ?? UNKNOWN}</td>
-      <td>${provider ?? UNKNOWN}</td>
-      <td>${route ?? UNKNOWN}</td>
-      <td>${model ?? UNKNOWN}</td>
-    </tr>
   `;
 }
 

@@ -12,7 +12,6 @@ from handlers.dataplane.call import Call
 from handlers.dataplane.proxy import ProxyHandler
 from handlers.dataplane.summary import start_of
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
-from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem
 from intercept.apis import Api, RequestSummary
 from intercept.records import EndReason, SocketOrigin
@@ -178,17 +177,6 @@ class SocketCall:
 
     def stop(self, reason: EndReason) -> None:
         """Nothing: the WebSocket is stopped, and that ends its calls."""
-
-    def holding(self) -> ActiveRequest | None:
-        """What is to be said of the call while it holds slots."""
-        start = self._call.start
-        return replace(
-            self._handler.active_request,
-            since=start.started_at,
-            username=self._handler.identity.user.username,
-            model=start.model,
-            interception_id=start.id,
-        )
 
     def _check_breaker(self) -> None:
         if self._bridge.breakers is None:

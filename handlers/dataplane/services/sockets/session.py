@@ -20,7 +20,6 @@ from handlers.dataplane.services.sockets.call import SocketCall
 from handlers.dataplane.services.sockets.hops import CUT, GOING_AWAY, NO_STATUS, ClientHop, ProviderHop
 from handlers.dataplane.summary import parse_body
 from handlers.dataplane.upstream_request import Destination, UpstreamRequest
-from handlers.lifecycle import ActiveRequest
 from handlers.problems import Problem, stopping
 from intercept.apis import Api, RequestSummary
 from intercept.catalog import RESPONSES
@@ -121,10 +120,6 @@ class SocketSession:
         """Accept no more requests, and close when none is running: the server stops, or this process retires."""
         self._is_draining = True
         self._check_drained()
-
-    def holding(self) -> ActiveRequest | None:
-        """None: its calls hold slots, not the WebSocket."""
-        return None
 
     async def _relay_requests(self) -> None:
         while (message := await self._receive()) is not None:
