@@ -40,9 +40,6 @@ class StartError(Exception):
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 # How long a thread of the driver's may keep an event waiting once it computes; 5 ms are usual.
 SWITCH_SECONDS = 0.0005
-# So many new objects at a time are looked through for garbage; 700 are usual. Nearly all are freed without that, and to look
-# took a twentieth of a call.
-YOUNG_OBJECTS = 10_000
 START_ERRORS = (StartError, WorkerError, DatabaseUnavailableError, EmbeddedUnavailableError, SpoolOpenError)
 
 
@@ -98,7 +95,6 @@ class Server:
         await asyncio.to_thread(list_prices)
         # What was made so far stays: looking through it for garbage would stop every stream for 40 ms now and then.
         gc.freeze()
-        gc.set_threshold(YOUNG_OBJECTS)
 
     def renew(self) -> None:
         """Read the certificate again, for new connections. Nothing else changes: one process has none to take its place."""
