@@ -75,7 +75,6 @@ async def open_recorder(process: Process, providers: list[Provider]) -> Recorder
         strict=process.settings.record_policy is RecordPolicy.STRICT,
         spool=open_spool(process.spool_folder, process.settings),
         now=now,
-        new_id=process.new_id,
         texts=Texts(next(iter(process.settings.encryption_keys), b"")),
         prices=Prices({provider.name: (provider.preset.prices, provider.base_url) for provider in providers}),
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from itertools import accumulate, cycle, islice
 from random import Random
 from time import monotonic
@@ -23,7 +22,7 @@ from storage.accounts.identities import Identities
 from storage.accounts.users import Role
 from storage.demo.company import company
 from storage.demo.filling import PROVIDERS
-from storage.demo.sessions import InventedCall, InventedPerson, calls_of, new_id
+from storage.demo.sessions import InventedCall, InventedPerson, calls_of
 from storage.derived.job import DerivedJob
 from storage.mongo.database import Database
 from storage.prices.pricing import Prices
@@ -79,21 +78,20 @@ def documents(users: Sequence[UUID], until: datetime) -> Iterator[dict[str, Any]
         InventedPerson(id=user, team=team, group_id=UUID(int=group), token_id=user.hex[-10:])
         for user, (group, team) in zip(users, teams, strict=False)
     ]
-    make_id = partial(new_id, random)
     for day in range(DAYS):
         date = (until - timedelta(days=DAYS - 1 - day)).date()
         for call in calls_of(company(), people, random, date, until):
-            yield _document(call, random, prices, make_id)
+            yield _document(call, random, prices)
 
 
-def _document(call: InventedCall, random: Random, prices: Prices, make_id: partial[UUID]) -> dict[str, Any]:
+def _document(call: InventedCall, random: Random, prices: Prices) -> dict[str, Any]:
     start, ending, usages = call.start, call.ending, call.ending.reading.token_usages
     if start.user_prompt is not None:
         words = " ".join(f"word{one}" for one in random.choices(range(RARE_WORDS), cum_weights=_WEIGHTS, k=8))
         start = replace(start, user_prompt=UserPrompt(prompt=f"{start.user_prompt.prompt} {words}"))
     cost = prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
-    started = start_document(start, instance_id=_INSTANCE, new_id=make_id)
-    document = ended_document(started, ending, new_id=make_id, cost=cost)
+    started = start_document(start, instance_id=_INSTANCE)
+    document = ended_document(started, ending, cost=cost)
     if call.parent_id is not None:
         document |= {"parent_id": call.parent_id, "root_id": call.root or call.parent_id}
     return document

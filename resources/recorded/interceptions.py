@@ -90,7 +90,7 @@ class Interception(Struct):
         get, id_ = document.get, document["_id"]
         return of_fields(
             cls,
-            {**_ABSENT, **document},
+            {**_ABSENT, **document, **{name: _entries(document, name) for name in _LISTS}},
             above={"interception_id": id_, "provider_response_id": get("response_id", ""), "result": None},
             id=id_,
             initiator=Initiator.of(document["initiator_id"], users),
@@ -98,7 +98,7 @@ class Interception(Struct):
             attempt=int(get("attempt", get("retry_count", 0))),
             metadata=Metadata(truncated=True) if get("truncated") else Metadata(),
             cache=CallCache.of(document),
-            token_usages=[RecordedTokenUsage.of(usage, id_) for usage in get("token_usages", ())],
+            token_usages=[RecordedTokenUsage.of(usage, id_) for usage in _entries(document, "token_usages")],
             earlier_costs=[of_fields(EarlierCost, one) for one in get("earlier_costs", ())] or UNSET,
             matches=UNSET,
         )
@@ -108,10 +108,26 @@ _ABSENT: Document = {
     **dict.fromkeys(("session_id", "parent_id", "root_id", "end_reason", "retry_of", "attempts")),
     **dict.fromkeys(("upstream_status", "upstream_request_id", "upstream_asked_at", "first_byte_at", "ended_at")),
     **dict.fromkeys(("agent", "error", "websocket", "connecting", "cost", "provider_cost", "response")),
-    **{name: [] for name in ("group_ids", "tries", "user_prompts", "tool_usages", "model_thoughts")},
+    "group_ids": [],
+    "tries": [],
     "tags": {},
 }
 """What is shown of fields that a document lacks."""
+
+_LISTS = ("user_prompts", "tool_usages", "model_thoughts")
+_NUMBER_OF = {name: number << 12 for number, name in enumerate((*_LISTS, "token_usages"), start=1)}
+"""Of a list with up to 4,096 entries. By number and index their ids differ from that of the call, in its random bits."""
+
+
+def _entries(document: Document, name: str) -> list[Document]:
+    """Return the entries of a list with an id, always the same, and when it was made: with the call, or when that ended."""
+    id_, list_number = document["_id"].int, _NUMBER_OF[name]
+    known_at = document.get("ended_at") or document.get("checkpointed_at")
+    at = document["started_at"] if name == "user_prompts" else known_at
+    return [
+        {**entry, "id": UUID(int=id_ ^ (list_number | index)), "created_at": at}
+        for index, entry in enumerate(document.get(name, ()))
+    ]
 
 
 class InterceptionList(Struct):

@@ -138,16 +138,15 @@ class Filling:
         Which call the result of a tool belongs to is known here, so nobody has to look for it.
         """
         month = self._until.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        make_id = partial(new_id, self._random)
-        instance = make_id()
+        instance = new_id(self._random)
         documents: dict[UUID, dict[str, Any]] = {}
         waiting: defaultdict[UUID, list[dict[str, Any]]] = defaultdict(list)
         teams = {person.id: person.team for person in self._people}
         for start, ending, root, parent_id in calls:
             usages = ending.reading.token_usages
             cost = self._prices.cost(start.provider_name, start.model, usages, start.started_at) if usages else None
-            document = start_document(start, instance_id=instance, new_id=make_id)
-            document = ended_document(document, ending, new_id=make_id, cost=cost)
+            document = start_document(start, instance_id=instance)
+            document = ended_document(document, ending, cost=cost)
             if parent_id is not None:
                 document |= {"parent_id": parent_id, "root_id": root or parent_id}
                 waiting[parent_id] += document.get("tool_results", [])

@@ -5,6 +5,7 @@ of a text was left out, and how a policy had it kept. These fields differ from t
 
 - `initiator_id` is the initiator, and `request_ids` has every id that `request_id` finds the interception by.
 - `usage`, the provider's own object, is JSON text, since no key or number of a provider's may disturb the database.
+- Prompts, usages, tool calls and thoughts lack their ids and times: those follow from the call.
 - `truncated` says that the top level lost something.
 - `billed` is false where the API costs nothing, else absent.
 - Only some documents have `requested_provider_name` (several providers may serve the call), `tries` (there was more than one),
@@ -26,7 +27,7 @@ of a text was left out, and how a policy had it kept. These fields differ from t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -88,7 +89,7 @@ def session_id_of(initiator_id: UUID, client_session_id: str | None) -> UUID | N
     return uuid5(initiator_id, client_session_id.encode(errors="replace").decode())
 
 
-def start_document(interception: Interception, *, instance_id: UUID, new_id: Callable[[], UUID]) -> dict[str, Any]:
+def start_document(interception: Interception, *, instance_id: UUID) -> dict[str, Any]:
     """Make the document of an interception that starts now, in flight at the server `instance_id`."""
     document = {
         "_id": interception.id,
@@ -99,7 +100,7 @@ def start_document(interception: Interception, *, instance_id: UUID, new_id: Cal
         "initiator_id": binary(interception.initiator_id),
         "status": str(Status.IN_FLIGHT),
         "credential_kind": str(interception.credential_kind),
-        "user_prompts": prompts_of(interception, new_id),
+        "user_prompts": prompts_of(interception),
     }
     document |= _fields_of_some(interception)
     conversation = _conversation_fields(interception)
@@ -160,17 +161,15 @@ def fingerprint_of(interception: Interception, blocks: bytes) -> bytes:
     return blake2b(interception.initiator_id.bytes + model + b"\0" + blocks, digest_size=FINGERPRINT_BYTES).digest()
 
 
-def prompts_of(interception: Interception, new_id: Callable[[], UUID]) -> list[dict[str, Any]]:
+def prompts_of(interception: Interception) -> list[dict[str, Any]]:
     """Make the prompts of the document of an interception."""
     prompt = interception.user_prompt
-    return [] if prompt is None else [_user_prompt(prompt, new_id, interception.started_at)]
+    return [] if prompt is None else [_user_prompt(prompt)]
 
 
-def ended_document(
-    started: Mapping[str, Any], ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None
-) -> dict[str, Any]:
+def ended_document(started: Mapping[str, Any], ending: Ending, *, cost: Cost | None = None) -> dict[str, Any]:
     """Make the document of an interception that has ended from that of its start. `cost` is None where it is unknown."""
-    fields = ending_fields(ending, new_id=new_id, cost=cost)
+    fields = ending_fields(ending, cost=cost)
     fields["request_ids"] = list(dict.fromkeys(fields["request_ids"] + started["request_ids"]))
     initiator_id, tool_usages = started["initiator_id"], ending.reading.tool_usages[:MAX_LIST]
     issued = _distinct_ids(*[call.provider_tool_call_id for call in tool_usages])
@@ -183,9 +182,9 @@ def ended_document(
     return document | figures_of(document)
 
 
-def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | None = None) -> dict[str, Any]:
+def ending_fields(ending: Ending, *, cost: Cost | None = None) -> dict[str, Any]:
     """Make the fields that an end brings, aside from figures. `cost` is None where it is unknown."""
-    reading, at = ending.reading, ending.ended_at
+    reading = ending.reading
     usages, calls, thoughts = reading.token_usages, reading.tool_usages, reading.model_thoughts
     fields = {
         "schema_version": SCHEMA_VERSION,
@@ -196,12 +195,12 @@ def ending_fields(ending: Ending, *, new_id: Callable[[], UUID], cost: Cost | No
         "upstream_request_id": ending.upstream_request_id,
         "upstream_asked_at": ending.upstream_asked_at,
         "first_byte_at": ending.first_byte_at,
-        "ended_at": at,
+        "ended_at": ending.ended_at,
         "response_id": reading.response_id,
         "request_ids": _request_ids(ending),
-        "token_usages": [_token_usage(usage, new_id, at) for usage in usages[:MAX_LIST]],
-        "tool_usages": [_tool_usage(call, new_id, at) for call in calls[:MAX_LIST]],
-        "model_thoughts": [_model_thought(thought, new_id, at) for thought in thoughts[:MAX_LIST]],
+        "token_usages": [_token_usage(usage) for usage in usages[:MAX_LIST]],
+        "tool_usages": [_tool_usage(call) for call in calls[:MAX_LIST]],
+        "model_thoughts": [_model_thought(thought) for thought in thoughts[:MAX_LIST]],
         "cost": None if cost is None else cost.stored,
     }
     if (response := reading.response) is not None:
@@ -287,19 +286,16 @@ def _provider_cost(usages: Sequence[TokenUsage]) -> dict[str, Any] | None:
     return {"usd": Decimal128(sum((price.usd for price in prices), Decimal())), "source": prices[0].source}
 
 
-def _user_prompt(prompt: UserPrompt, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+def _user_prompt(prompt: UserPrompt) -> dict[str, Any]:
     return {
-        "id": binary(new_id()),
         "prompt": prompt.prompt,
         "metadata": {name: True for name in ("truncated", "synthetic") if getattr(prompt, name)} | _kept(prompt),
-        "created_at": at,
     }
 
 
-def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+def _token_usage(usage: TokenUsage) -> dict[str, Any]:
     text = _usage_text(usage.usage)
     return {
-        "id": binary(new_id()),
         "provider_response_id": usage.provider_response_id,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
@@ -307,14 +303,12 @@ def _token_usage(usage: TokenUsage, new_id: Callable[[], UUID], at: datetime) ->
         "cache_write_input_tokens": usage.cache_write_input_tokens,
         "source": str(usage.source),
         "metadata": {"truncated": True} if text is None else {"usage": text},
-        "created_at": at,
         **({"model": usage.model} if usage.model else {}),
     }
 
 
-def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+def _tool_usage(usage: ToolUsage) -> dict[str, Any]:
     return {
-        "id": binary(new_id()),
         "provider_response_id": usage.provider_response_id,
         "provider_tool_call_id": usage.provider_tool_call_id,
         "server_url": usage.server_url,
@@ -323,7 +317,6 @@ def _tool_usage(usage: ToolUsage, new_id: Callable[[], UUID], at: datetime) -> d
         "injected": usage.injected,
         "invocation_error": usage.invocation_error,
         "metadata": ({"truncated": True} if usage.truncated else {}) | _kept(usage),
-        "created_at": at,
         **({"checksum": crc32(usage.input.encode(errors="replace"))} if usage.input else {}),
     }
 
@@ -332,12 +325,10 @@ def _tool_result(result: ToolResult) -> dict[str, Any]:
     return {"id": result.id, "bytes": result.bytes, "is_error": result.is_error}
 
 
-def _model_thought(thought: ModelThought, new_id: Callable[[], UUID], at: datetime) -> dict[str, Any]:
+def _model_thought(thought: ModelThought) -> dict[str, Any]:
     return {
-        "id": binary(new_id()),
         "content": thought.content,
         "metadata": {"source": thought.source, **({"truncated": True} if thought.truncated else {}), **_kept(thought)},
-        "created_at": at,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -52,7 +52,6 @@ class Recorder:
     Args:
         strict: Whether the database alone makes a start durable, and not the spool.
         spool: Where every record is on disk until the database has it; closed with the recorder.
-        new_id: Makes ids for what is embedded in a document.
         prices: What calls cost; without it no cost is recorded.
         texts: What is kept of texts that policies restrict.
 
@@ -68,7 +67,6 @@ class Recorder:
         strict: bool = False,
         spool: Spool,
         now: Now,
-        new_id: Callable[[], UUID],
         prices: Prices | None = None,
         texts: Texts | None = None,
     ) -> None:
@@ -77,7 +75,6 @@ class Recorder:
         self._writer = Writer(database, self._outbox)
         self._instance_id = instance_id
         self._now = now
-        self._new_id = new_id
         self._prices = prices
         self._texts = texts or Texts()
         self._redactor = asyncio.Semaphore(1)  # the other threads are for what does not wait for the interpreter
@@ -108,7 +105,7 @@ class Recorder:
         self._started[interception.id] = document
 
     def _start_document(self, interception: Interception) -> dict[str, Any]:
-        return start_document(interception, instance_id=self._instance_id, new_id=self._new_id)
+        return start_document(interception, instance_id=self._instance_id)
 
     def end(self, interception: Interception, ending: Ending) -> Cost | None:
         """Record an end, and return what the call cost. Never waits; it is on its way within `END_SECONDS`.
@@ -155,7 +152,7 @@ class Recorder:
         usages = tuple(replace(usage, source=UsageSource.PARTIAL) for usage in reading.token_usages)
         seen = Reading(response_id=reading.response_id, token_usages=usages)
         cost = self.cost(interception, seen)
-        fields = ending_fields(self._ending(interception.id, reading=seen), new_id=self._new_id, cost=cost)
+        fields = ending_fields(self._ending(interception.id, reading=seen), cost=cost)
         checkpoint = {name: fields[name] for name in ("response_id", "request_ids", "token_usages", "cost")}
         checkpoint["checkpointed_at"] = fields["ended_at"]
         checkpoint["request_ids"] += websocket_ids(interception)
@@ -246,8 +243,8 @@ class Recorder:
     def _write_end(self, interception: Interception, ending: Ending, cost: Cost | None) -> None:
         started = self._started.pop(interception.id, None) or self._start_document(interception)
         if interception.recording is not None and interception.recording.prompts is not Keep.FULL:
-            started["user_prompts"] = prompts_of(interception, self._new_id)
-        document = ended_document(started, ending, new_id=self._new_id, cost=cost)
+            started["user_prompts"] = prompts_of(interception)
+        document = ended_document(started, ending, cost=cost)
         self._outbox.enqueue(RecordOperation.of(RecordAction.END, interception.id, document))
 
     def _presume_end(
@@ -255,7 +252,7 @@ class Recorder:
     ) -> None:
         # A start that arrives late finds the document there.
         ending = self._ending(started["_id"], end_reason, error=error)
-        document = {**ended_document(started, ending, new_id=self._new_id), **PRESUMED}
+        document = {**ended_document(started, ending), **PRESUMED}
         self._outbox.enqueue(RecordOperation.of(RecordAction.PRESUMED_END, ending.interception_id, document))
 
     def _ending(

@@ -44,8 +44,8 @@ def record(database, io_loop, ada):
     def record(**changes):
         at = next(times)
         call = interception(**{"id": uuid4(), "initiator_id": ada, "started_at": at} | changes)
-        document = start_document(call, instance_id=INSTANCE, new_id=uuid4)
-        document |= ending_fields(ending(interception_id=call.id, ended_at=at), new_id=uuid4)
+        document = start_document(call, instance_id=INSTANCE)
+        document |= ending_fields(ending(interception_id=call.id, ended_at=at))
         io_loop.run_sync(lambda: database.interceptions.insert_one(document))
         return str(call.id)
 

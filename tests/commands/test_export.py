@@ -7,7 +7,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import click
 import pytest
@@ -47,7 +47,7 @@ def three_pages(database, io_loop):
             id=UUID(int=number), started_at=NOON + timedelta(seconds=number), user_prompt=UserPrompt(prompt="x" * 1000)
         )
         end = ending(interception_id=call.id)
-        return start_document(call, instance_id=INSTANCE, new_id=uuid4) | ending_fields(end, new_id=uuid4)
+        return start_document(call, instance_id=INSTANCE) | ending_fields(end)
 
     io_loop.run_sync(lambda: database.interceptions.insert_many([document(number) for number in range(1, 451)]))
 

@@ -33,8 +33,8 @@ def call(database, io_loop):
         names = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
         usage = TokenUsage(provider_response_id="r", **dict(zip(names, tokens, strict=True)))
         end = ending(interception_id=start.id, ended_at=at, reading=Reading(token_usages=(usage,)))
-        document = start_document(start, instance_id=INSTANCE, new_id=uuid4)
-        document |= ending_fields(end, new_id=uuid4, cost=None if usd is None else Cost(Decimal(usd), "table 1"))
+        document = start_document(start, instance_id=INSTANCE)
+        document |= ending_fields(end, cost=None if usd is None else Cost(Decimal(usd), "table 1"))
         document |= figures_of(document)
         io_loop.run_sync(lambda: database.interceptions.insert_one(document))
 

@@ -7,7 +7,7 @@ from intercept.records import EndReason
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
-from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import INSTANCE, NOON, ending, interception
 
 
 class Calls:
@@ -37,7 +37,7 @@ class Calls:
     async def presume(self, number):
         """End it as that of a server that died."""
         crashed = ending(interception_id=UUID(int=number), end_reason=EndReason.SERVER_CRASHED)
-        document = ended_document(self._begun(number), crashed, new_id=counting_ids())
+        document = ended_document(self._begun(number), crashed)
         await self._write(RecordOperation.of(RecordAction.PRESUMED_END, UUID(int=number), {**document, **PRESUMED}))
 
     async def checkpoint(self, number, fields):
@@ -60,9 +60,9 @@ class Calls:
 
 def _started(number, **changes):
     fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
-    return start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
+    return start_document(interception(**fields), instance_id=INSTANCE)
 
 
 def _end(started, reason=EndReason.COMPLETED, **changes):
     end = ending(interception_id=started["_id"], end_reason=reason, **changes)
-    return RecordOperation.of(RecordAction.END, started["_id"], ended_document(started, end, new_id=counting_ids()))
+    return RecordOperation.of(RecordAction.END, started["_id"], ended_document(started, end))

@@ -38,12 +38,6 @@ def kept(document, most=END_BYTES):
     return bson.decode(encoded(document, most), _READ)
 
 
-def counting_ids():
-    """Return a source of ids 1, 2, 3 and so on."""
-    numbers = iter(range(1, 1_000_000))
-    return lambda: UUID(int=next(numbers))
-
-
 def interception(**changes):
     fields = {
         "id": ID,

@@ -16,7 +16,7 @@ from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import figures_of
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
-from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, ending, interception
 
 NAMES = tuple(dict.fromkeys(name for names in DIMENSIONS.values() for name in names))
 
@@ -70,7 +70,7 @@ class Call:
             group_ids=self.groups,
             tags=dict(self.tags),
         )
-        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+        return start_document(record, instance_id=INSTANCE)
 
     @property
     def start(self):
@@ -119,7 +119,7 @@ class Call:
             if priced and tokens is not None
             else None
         )
-        return ended_document(self.document, record, new_id=counting_ids(), cost=cost)
+        return ended_document(self.document, record, cost=cost)
 
 
 async def write(database, *operations):

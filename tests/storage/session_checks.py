@@ -13,7 +13,7 @@ from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import PRESUMED, RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
-from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, NOON, ending, interception
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Call:
             user_prompt=None if self.prompt is None else UserPrompt(prompt=self.prompt, synthetic=self.synthetic),
             answered_tool_call_id=None if self.root is None else f"call_{self.root}",
         )
-        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+        return start_document(record, instance_id=INSTANCE)
 
     @property
     def start(self):
@@ -73,7 +73,7 @@ class Call:
             reading=Reading(token_usages=() if tokens is None else (usage,), tool_usages=(tool,)),
         )
         cost = Cost(Decimal(tokens).scaleb(-6), "table 1") if priced and tokens is not None else None
-        return ended_document(self.document, record, new_id=counting_ids(), cost=cost)
+        return ended_document(self.document, record, cost=cost)
 
 
 async def write(database, *operations):

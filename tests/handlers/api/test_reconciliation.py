@@ -59,9 +59,9 @@ async def record(running, model, usage, usd, kind=CredentialKind.CENTRALIZED):
     start = interception(id=uuid4(), initiator_id=running.identity.user.id, started_at=DAY, **given)
     counts = dict(zip(TOKENS, usage, strict=True))
     reading = Reading(token_usages=(TokenUsage(provider_response_id="r", **counts),))
-    document = start_document(start, instance_id=INSTANCE, new_id=uuid4)
+    document = start_document(start, instance_id=INSTANCE)
     end = ending(interception_id=start.id, ended_at=DAY, reading=reading)
-    document = ended_document(document, end, new_id=uuid4, cost=Cost(Decimal(usd), "table 1"))
+    document = ended_document(document, end, cost=Cost(Decimal(usd), "table 1"))
     await running.bridge.database.interceptions.insert_one(document)
 
 

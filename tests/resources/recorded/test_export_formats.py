@@ -17,7 +17,7 @@ from storage.recording.operations import END_BYTES, START_BYTES, encoded
 from tests.cases import for_each
 from tests.processor import is_linear
 from tests.storage import any_records
-from tests.storage.records import ADA, INSTANCE, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, ending, interception
 
 RECORDED = CodecOptions(tz_aware=True, uuid_representation=UuidRepresentation.STANDARD)
 
@@ -26,9 +26,8 @@ NUMBER = re.compile(r"-\d+")
 
 def resource(start=None, end=None):
     """An interception as the API shows it."""
-    new_id = counting_ids()
-    started = start_document(start or interception(), instance_id=INSTANCE, new_id=new_id)
-    ended = ending_fields(end or ending(), new_id=new_id)
+    started = start_document(start or interception(), instance_id=INSTANCE)
+    ended = ending_fields(end or ending())
     # As the database gives it back: half a surrogate pair, for example, is replaced.
     document = bson.decode(encoded(started | ended, START_BYTES + END_BYTES), RECORDED)
     return Interception.of(document, {ADA.id: ADA})

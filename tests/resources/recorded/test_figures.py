@@ -6,14 +6,13 @@ from intercept.records import ModelResponse, ModelThought, ProviderError, Readin
 from resources.recorded.interceptions import Interception, without_texts
 from storage.recording.documents import ending_fields, start_document
 from tests.storage.any_records import endings, interceptions
-from tests.storage.records import ADA, INSTANCE, as_json, counting_ids, ending, interception, kept
+from tests.storage.records import ADA, INSTANCE, as_json, ending, interception, kept
 
 WORD = "xylophone"
 
 
 def document(start, end):
-    new_id = counting_ids()
-    return kept(start_document(start, instance_id=INSTANCE, new_id=new_id) | ending_fields(end, new_id=new_id))
+    return kept(start_document(start, instance_id=INSTANCE) | ending_fields(end))
 
 
 def test_texts_are_empty_and_said_to_be_withheld_and_all_else_stays():

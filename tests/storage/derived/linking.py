@@ -12,7 +12,7 @@ from storage.recording.documents import ended_document, start_document
 from storage.recording.operations import RecordAction, RecordOperation
 from storage.recording.outbox.writer import write_batch
 from tests.derived import derive
-from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, NOON, ending, interception
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Call:
             previous_response_id=self.previous,
             tool_results=self.results,
         )
-        return start_document(record, instance_id=INSTANCE, new_id=counting_ids())
+        return start_document(record, instance_id=INSTANCE)
 
     @property
     def start(self) -> RecordOperation:
@@ -68,7 +68,7 @@ class Call:
             interception_id=UUID(int=self.number),
             reading=Reading(response_id=self.responds, tool_usages=tools, complete=True),
         )
-        document = ended_document(self.document, record, new_id=counting_ids())
+        document = ended_document(self.document, record)
         return RecordOperation.of(RecordAction.END, record.interception_id, document)
 
 

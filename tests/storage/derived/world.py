@@ -33,7 +33,7 @@ from storage.recording.outbox.writer import write_batch
 from storage.recording.text_retention import remove_due
 from tests.intercept.packed import read_blocks
 from tests.storage import rollup_checks, search_checks
-from tests.storage.records import INSTANCE, counting_ids, ending, interception
+from tests.storage.records import INSTANCE, ending, interception
 from tests.storage.rollup_checks import MIDNIGHT
 
 ENDS = (*EndReason,)
@@ -55,7 +55,6 @@ class World:
 
     def __init__(self, database, random):
         self._database, self._random = database, random
-        self._ids = counting_ids()
         self._open = []
         self._presumed = []
         self._made = 0
@@ -136,7 +135,7 @@ class World:
             blocks=read_blocks(b'{"messages":[1]}') if random.random() < 0.3 else None,
             recording=retention,
         )
-        return start_document(record, instance_id=INSTANCE, new_id=self._ids)
+        return start_document(record, instance_id=INSTANCE)
 
     async def _end_any(self, document):
         if self._random.random() < 0.3:
@@ -174,7 +173,7 @@ class World:
             error=None if completed else ProviderError(type=random.choice(("a", "b")), message="Busy"),
             reading=Reading(token_usages=usages, tool_usages=() if is_presumed else tuple(tools)),
         )
-        ended = ended_document(document, record, new_id=self._ids, cost=self._cost(usages))
+        ended = ended_document(document, record, cost=self._cost(usages))
         if is_presumed:
             return RecordOperation.of(RecordAction.PRESUMED_END, document["_id"], {**ended, **PRESUMED})
         return RecordOperation.of(RecordAction.END, document["_id"], ended)

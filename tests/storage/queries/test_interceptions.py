@@ -11,7 +11,7 @@ from storage.recording.documents import ended_document, start_document
 from tests.derived import derive
 from tests.storage.calls import Calls
 from tests.storage.queries.decoded import Decoded
-from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception, kept
+from tests.storage.records import ADA, INSTANCE, NOON, ending, interception, kept
 from tests.storage.searches import search_of
 
 BOB_ID = UUID("00000b0b-0000-4000-8000-000000000000")
@@ -21,14 +21,14 @@ EVERYTHING = search_of().filter()
 def made(number, *, end_reason=EndReason.COMPLETED, **changes):
     """Make the document of the interception with this number, started that many seconds after noon."""
     fields = {"id": UUID(int=number), "started_at": NOON + timedelta(seconds=number), **changes}
-    document = start_document(interception(**fields), instance_id=INSTANCE, new_id=counting_ids())
+    document = start_document(interception(**fields), instance_id=INSTANCE)
     if end_reason is None:
         return kept(document)
     reading = Reading(response_id=f"resp_{number}", token_usages=(TokenUsage(provider_response_id=f"other_{number}"),))
     end = ending(
         interception_id=fields["id"], end_reason=end_reason, upstream_request_id=f"req_{number}", reading=reading
     )
-    return kept(ended_document(document, end, new_id=counting_ids()))
+    return kept(ended_document(document, end))
 
 
 async def keep(database, *documents):

@@ -22,32 +22,31 @@ from storage.recording.documents import MAX_ID, ended_document, ending_fields, s
 from storage.recording.operations import RecordAction
 from tests.cases import for_each
 from tests.storage import any_records
-from tests.storage.records import ADA, ID, INSTANCE, as_json, counting_ids, ending, interception, kept
+from tests.storage.records import ADA, ID, INSTANCE, as_json, ending, interception, kept
 
 
 def resource(start, end=None):
-    new_id = counting_ids()
-    document = start_document(start, instance_id=INSTANCE, new_id=new_id)
+    document = start_document(start, instance_id=INSTANCE)
     if end:
-        document = ended_document(document, end, new_id=new_id)
+        document = ended_document(document, end)
     return as_json(Interception.of, kept(document, RecordAction.END.max_bytes), {ADA.id: ADA})
 
 
 def test_a_start_has_the_tool_results_of_its_request_and_searches_their_calls():
     results = (ToolResult(id="call_1", bytes=7, is_error=True), ToolResult(id="x" * (MAX_ID + 1), bytes=1))
-    document = start_document(interception(tool_results=results), instance_id=INSTANCE, new_id=counting_ids())
+    document = start_document(interception(tool_results=results), instance_id=INSTANCE)
     assert document["tool_results"] == [{"id": "call_1", "bytes": 7, "is_error": True}]
     call = ToolUsage(provider_response_id="r", provider_tool_call_id="call_1", tool="ls", input="{}")
-    document = ended_document(document, ending(reading=Reading(tool_usages=(call,))), new_id=counting_ids())
+    document = ended_document(document, ending(reading=Reading(tool_usages=(call,))))
     document["tool_usages"][0]["result"] = {"bytes": Int64(7), "is_error": True}
     assert Interception.of(document, {}).tool_usages[0].result == RecordedToolResult(bytes=7, is_error=True)
 
 
 def test_a_cost_is_kept_exactly_and_shown_as_a_number():
     cost = Cost(Decimal("0.000000825000"), "genai-prices 0.2.3")
-    fields = ending_fields(ending(), new_id=counting_ids(), cost=cost)
+    fields = ending_fields(ending(), cost=cost)
     assert fields["cost"] == {"usd": Decimal128("0.000000825000"), "prices": "genai-prices 0.2.3"}
-    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
+    document = start_document(interception(), instance_id=INSTANCE) | fields
     assert as_json(Interception.of, kept(document), {})["cost"] == {"usd": 8.25e-07, "prices": "genai-prices 0.2.3"}
 
 
@@ -57,13 +56,13 @@ def test_an_interception_is_found_by_each_of_its_ids_once():
         token_usages=(TokenUsage(provider_response_id="resp_1"), TokenUsage(provider_response_id="resp_2")),
         tool_usages=(ToolUsage(provider_response_id="resp_3", provider_tool_call_id="", tool="", input=""),),
     )
-    fields = ending_fields(ending(reading=reading), new_id=counting_ids())
+    fields = ending_fields(ending(reading=reading))
     assert fields["request_ids"] == [str(ID), "req_1", "resp_1", "resp_2", "resp_3"]
 
 
 def test_ids_that_are_empty_or_absurdly_long_find_nothing():
     end = ending(upstream_request_id="x" * (documents.MAX_ID + 1), reading=Reading(response_id=""))
-    assert ending_fields(end, new_id=counting_ids())["request_ids"] == [str(ID)]
+    assert ending_fields(end)["request_ids"] == [str(ID)]
 
 
 def deep(levels):
@@ -111,8 +110,7 @@ def test_a_reading_that_is_not_all_says_so():
 
 @given(any_records.interceptions, any_records.endings)
 def test_any_record_is_the_same_after_the_database_had_it_and_can_be_written_as_json(start, end):
-    new_id = counting_ids()
-    document = kept(ended_document(start_document(start, instance_id=INSTANCE, new_id=new_id), end, new_id=new_id))
+    document = kept(ended_document(start_document(start, instance_id=INSTANCE), end))
     read = kept(document)
     assert read == document
     assert as_json(Interception.of, read, {}) == as_json(Interception.of, document, {})
@@ -135,11 +133,11 @@ def test_what_the_provider_takes_stands_beside_the_list_price():
         for usd in ("0.25", "0.5")
     )
     ended = ending(reading=Reading(token_usages=(*usages, TokenUsage(provider_response_id=""))))
-    fields = ending_fields(ended, new_id=counting_ids())
+    fields = ending_fields(ended)
     assert fields["provider_cost"] == {"usd": Decimal128("0.75"), "source": "cost"}
-    document = start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()) | fields
+    document = start_document(interception(), instance_id=INSTANCE) | fields
     assert as_json(Interception.of, kept(document), {})["provider_cost"] == {"usd": 0.75, "source": "cost"}
-    assert "provider_cost" not in ending_fields(ending(reading=Reading()), new_id=counting_ids())
+    assert "provider_cost" not in ending_fields(ending(reading=Reading()))
 
 
 @for_each(
@@ -153,8 +151,8 @@ def test_what_the_provider_takes_stands_beside_the_list_price():
 )
 def test_a_call_says_when_its_response_goes_where_that_is_before_its_other_texts(rules, days):
     started = interception(recording=Recording(responses=Keep.FULL, **rules))
-    document = start_document(started, instance_id=INSTANCE, new_id=counting_ids())
+    document = start_document(started, instance_id=INSTANCE)
     times = [None if one is None else started.started_at + timedelta(days=one) for one in days]
     assert [document.get(name) for name in ("texts_until", "response_until")] == times
-    without = start_document(interception(recording=Recording(**rules)), instance_id=INSTANCE, new_id=counting_ids())
+    without = start_document(interception(recording=Recording(**rules)), instance_id=INSTANCE)
     assert "response_until" not in without

@@ -11,7 +11,7 @@ from storage.prices.pricing import MAX_TOKENS, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import bucket_of, cost_figures_of
 from tests.cases import for_each
-from tests.storage.records import INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import INSTANCE, NOON, ending, interception
 
 USAGES = (
     TokenUsage(provider_response_id="1", input_tokens=100, output_tokens=40, cache_read_input_tokens=300),
@@ -25,9 +25,9 @@ OF_TIMES = {"took": 2000, "first_byte": 1000, "bridge": 50}
 def figures(usages=USAGES, cost=COST, billed=True, streaming=True, **changes):
     """What an end adds to a document, aside from what it is made of."""
     started = interception(billed=billed, streaming=streaming)
-    start = start_document(started, instance_id=INSTANCE, new_id=counting_ids())
+    start = start_document(started, instance_id=INSTANCE)
     end = ending(**({"reading": Reading(token_usages=usages)} | changes))
-    document = ended_document(start, end, new_id=counting_ids(), cost=cost)
+    document = ended_document(start, end, cost=cost)
     names = (
         *("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens", "tokens"),
         *("cache_share", "input_cost", "output_cost", "read_cost", "written_cost", "saved"),

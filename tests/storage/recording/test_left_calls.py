@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 
@@ -44,7 +44,6 @@ async def recording(database, process):
             strict=True,
             spool=Spool(Path(folder)),
             now=lambda: NOON + timedelta(seconds=3),
-            new_id=uuid4,
         )
         yield recorder
         await recorder.close(5)

@@ -16,7 +16,7 @@ from storage.recording.documents import start_document
 from storage.recording.outbox.spool import Spool
 from storage.recording.recorder import ENDS_TOGETHER, Recorder, RecordingUnavailableError
 from tests.storage.conditions import until
-from tests.storage.records import ID, INSTANCE, NOON, counting_ids, ending, interception, kept
+from tests.storage.records import ID, INSTANCE, NOON, ending, interception, kept
 
 LATER = NOON + timedelta(seconds=5)
 UNAVAILABLE = (
@@ -33,7 +33,6 @@ async def opened(database, folder, strict=False, prices=None, texts=None):
         strict=strict,
         spool=Spool(folder),
         now=lambda: LATER,
-        new_id=counting_ids(),
         prices=prices,
         texts=texts,
     )
@@ -51,17 +50,16 @@ async def settled(database, recorder):
 
 
 def started():
-    return kept(start_document(interception(), instance_id=INSTANCE, new_id=counting_ids()))
+    return kept(start_document(interception(), instance_id=INSTANCE))
 
 
 @pytest.mark.expects_log("ERROR storage.recording.recorder: the end of interception 22222222-.* cannot be recorded")
 @pytest.mark.gen_test
-async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, monkeypatch, tmp_path):
+async def test_an_end_that_cannot_be_recorded_takes_none_with_it(database, tmp_path):
     async with opened(database, tmp_path / "spool") as recorder:
         start = interception(user_prompt=None)
         await recorder.start(start)
-        monkeypatch.setattr(recorder, "_new_id", iter(()).__next__)  # ids are made for usages alone
-        recorder.end(start, ending(reading=Reading(token_usages=(USAGE,))))
+        recorder.end(start, ending(reading=Reading(response_id=object())))
         recorder.end(start, ending(reading=Reading(response_id="resp_1")))
         assert (await settled(database, recorder))["response_id"] == "resp_1"
 
@@ -88,7 +86,6 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path
             "cost": None,
             "token_usages": [
                 {
-                    "id": UUID(int=2),
                     "provider_response_id": "resp_1",
                     "input_tokens": 7,
                     "output_tokens": 0,
@@ -96,7 +93,6 @@ async def test_a_checkpoint_keeps_the_usage_so_far_as_partial(database, tmp_path
                     "cache_write_input_tokens": None,
                     "source": "partial",
                     "metadata": {"usage": '{"total":7}'},
-                    "created_at": LATER,
                 }
             ],
         }
@@ -232,7 +228,7 @@ writer.COMMIT_SECONDS = 0.3
 async def main(uri, name, spool):
     recorder = Recorder(
         Database.connect(uri, name), instance_id=INSTANCE, spool=Spool(Path(spool)),
-        now=lambda: NOON, new_id=uuid4,
+        now=lambda: NOON,
     )
     async def call(number):
         await recorder.start(interception(id=UUID(int=number)))

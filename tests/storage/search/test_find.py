@@ -31,7 +31,7 @@ from storage.search import find as find_module
 from storage.search.find import MAX_CHECKED, CallQuery, Found, SearchIndex
 from tests.cases import for_each
 from tests.examples import examples
-from tests.storage.records import ADA, INSTANCE, NOON, counting_ids, ending, interception
+from tests.storage.records import ADA, INSTANCE, NOON, ending, interception
 from tests.storage.search_checks import has_indexed_all, index
 from tests.storage.searches import search_of
 
@@ -63,8 +63,7 @@ def made(number, *, prompt="", tool="", thought="", error="", second=None, **cha
         reading=reading,
     )
     cost = Cost(Decimal(number) / 2, "made up") if number % 2 else None
-    ids = counting_ids()
-    return ended_document(start_document(start, instance_id=INSTANCE, new_id=ids), end, new_id=ids, cost=cost)
+    return ended_document(start_document(start, instance_id=INSTANCE), end, cost=cost)
 
 
 def query_of(*, visible_to=None, initiator_id=None, **fields):

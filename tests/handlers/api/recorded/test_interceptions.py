@@ -110,8 +110,9 @@ async def test_the_list_is_whole_and_its_pages_give_each_call_once_newest_first(
     assert times == sorted(times)
     for time in times:
         assert time.endswith("Z")
-    for embedded in (usage, prompt):
-        assert UUID(embedded["id"])
+    assert (prompt["created_at"], usage["created_at"]) == (times[0], times[-1])
+    assert len({UUID(one["id"]) for one in (result, usage, prompt)}) == 3
+    assert (await running.get(f"{LIST}/{id_}"))[1] == result
     await running.afresh()
     # pages by cursor and by offset give each call once newest first
     ids = [await call(conversation) for conversation in (CHAT, RESPONSES, MESSAGES, CHAT, MESSAGES)]
