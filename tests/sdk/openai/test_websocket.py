@@ -6,23 +6,13 @@ from dataclasses import replace
 import pytest
 
 from settings import ProviderSettings
-from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, SocketProvider, event, events
+from tests.handlers.dataplane.services.sockets.conftest import bridge_settings, provider
+from tests.handlers.dataplane.services.sockets.socket_provider import USAGE, event, events
 from tests.intercept.dialects.openai.test_realtime import USAGE as REALTIME_USAGE
 from tests.sdk.libraries import openai_sdk
 from upstream.providers.presets import ProviderType
 
-
-@pytest.fixture
-def provider(io_loop):
-    provider = SocketProvider()
-    io_loop.run_sync(provider.start)
-    yield provider
-    io_loop.run_sync(provider.stop)
-
-
-@pytest.fixture
-def bridge_settings(bridge_settings, provider):
-    return {"openai_base_url": provider.url} | bridge_settings
+__all__ = ["bridge_settings", "provider"]
 
 
 @pytest.mark.gen_test

@@ -19,6 +19,7 @@ from tests.handlers.dataplane.fallback.test_tries import (
     OK,
     PATH,
     REQUEST,
+    again,
     bridge_settings,
     others,
     play,
@@ -32,12 +33,12 @@ from tests.handlers.dataplane.test_policies import hold
 from upstream.providers.presets import ProviderType
 from upstream.providers.provider import Availability
 
-__all__ = ["bridge_settings", "others", "upstreams"]
+__all__ = ["again", "bridge_settings", "others", "upstreams"]
 
 
 @pytest.mark.gen_test
 async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_provider_alone(
-    running, upstreams, monkeypatch
+    running, upstreams, again, monkeypatch
 ):
     # a users own key goes to no other provider
     play(upstreams, reply(503), OK)
@@ -45,9 +46,7 @@ async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_prov
     assert response.status == 503
     assert not upstreams[1].requests
     await running.ended(1)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # what one provider keeps or nobody can read goes to that one alone
     kept = json.dumps(MESSAGES.request | {"container": "container_1"}).encode()
     for calls, (body, headers) in enumerate(
@@ -57,9 +56,7 @@ async def test_an_own_key_stored_things_and_forms_under_way_go_to_the_named_prov
         assert (await send(running, body, headers)).status == 503, headers
         assert not upstreams[1].requests, headers
         await running.ended(calls)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # a form goes to no other provider as it is sent while it arrives
     providers = running.bridge.routing.table.providers
     monkeypatch.setitem(providers, "openai", replace(providers["openai"], fallback=("spare",)))
@@ -103,16 +100,14 @@ async def test_a_provider_that_cannot_take_the_call_is_passed_over(running, upst
 
 
 @pytest.mark.gen_test
-async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstreams):
+async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstreams, again):
     # a provider that a policy denies is not asked
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="*")])))
     play(upstreams, LIMITED, OK, OK)
     assert (await send(running)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     await running.ended(1)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # a provider that denies models is not asked where they cannot be read
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="spare", model="dear-*")])))
     play(upstreams, LIMITED, OK, OK)
@@ -120,17 +115,13 @@ async def test_a_provider_whose_use_a_policy_denies_is_not_asked(running, upstre
     assert (await send(running, body)).header("X-AI-Bridge-Provider") == "last"
     assert not upstreams[1].requests
     await running.ended(1)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # who may not use the named provider gets no other
     hold(running, Policy(models=Models(deny=[ModelPattern(provider="anthropic", model="*")])))
     play(upstreams, OK, OK, OK)
     response = await send(running)
     assert (response.status, [len(upstream.requests) for upstream in upstreams]) == (403, [0, 0, 0])
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # a provider without a price is not asked where a policy denies that
     hold(running, Policy(models=Models(unpriced="deny")))
     one = Decimal(1)

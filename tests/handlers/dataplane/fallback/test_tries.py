@@ -59,6 +59,18 @@ def upstreams(running, others):
     return [running.upstream, *others]
 
 
+@pytest.fixture
+def again(running, upstreams):
+    """Begin another case with this bridge and its upstreams."""
+
+    async def again():
+        await running.afresh()
+        for one in upstreams:
+            one.forget()
+
+    return again
+
+
 def play(upstreams, *responses):
     for upstream, steps in zip(upstreams, responses, strict=False):
         upstream.scripts = [steps if isinstance(steps, tuple) else (steps,)]
@@ -78,7 +90,7 @@ def tries(one):
 
 
 @pytest.mark.gen_test
-async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_bytes(running, upstreams):
+async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_bytes(running, upstreams, again):
     # after a 429 or 5xx the next provider answers
     for calls, status in enumerate((429, 500, 502, 503, 504, 529), start=1):
         play(upstreams, reply(status), OK)
@@ -90,9 +102,7 @@ async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_byte
         assert (one["end_reason"], one["credential_hint"]) == ("completed", "sk-o...6789"), status
         assert tries(one) == [("anthropic", status, None), ("spare", 200, None)]
         assert one["tries"][0]["credential_hint"] == "sk...89", status
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # each provider gets the same bytes with its own key
     play(upstreams, LIMITED, reply(503), OK)
     body = b' {"model":"claude-sonnet-4-5",\n"max_tokens":5,"messages":[{"role":"user","content":"\xc3\xa9"}]}\n'
@@ -105,9 +115,7 @@ async def test_after_a_429_5xx_or_no_answer_the_next_provider_gets_the_same_byte
         ["sk-of-last-0123456789"],
     ]
     await running.ended(1)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # who cannot be reached is followed by the next
     cases = {"reset": RESET, "closed": CLOSE, "not HTTP": b"nonsense\r\n\r\n"}
     for calls, (case, failure) in enumerate(cases.items(), start=1):
@@ -142,7 +150,7 @@ async def test_other_refusals_of_the_first_provider_are_the_answer(running, upst
 
 @pytest.mark.expects_log("provider key refused")
 @pytest.mark.gen_test
-async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_failure(running, upstreams):
+async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_failure(running, upstreams, again):
     # without a success the first answer stands
     for calls, later in enumerate((reply(404), reply(503), LIMITED, RESET, reply(400)), start=1):
         play(upstreams, LIMITED, later, reply(500))
@@ -154,18 +162,14 @@ async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_fa
         refused = (one["provider_name"], one["upstream_status"], one["credential_hint"])
         assert refused == ("anthropic", 429, "sk...89"), later
         assert len(one["tries"]) == 3, later
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # where the first gave no answer that of the next is told
     play(upstreams, RESET, reply(503, '{"spare":1}'), RESET)
     response = await send(running)
     assert (response.status, response.body) == (503, b'{"spare":1}')
     one = await recorded(running)
     assert (one["provider_name"], one["end_reason"]) == ("spare", "upstream_error")
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # where nobody answers the failure of the first is told
     play(upstreams, RESET, RESET, RESET)
     response = await send(running)
@@ -175,9 +179,7 @@ async def test_what_is_told_where_no_provider_succeeds_is_the_first_answer_or_fa
     )
     one = await recorded(running)
     assert (one["provider_name"], one["end_reason"], len(one["tries"])) == ("anthropic", "upstream_unreachable", 3)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # a refusal of another provider is not told where the first gave no answer
     for calls, (later, told) in enumerate(((RESET, 502), (reply(404), 502), (LIMITED, 429)), start=1):
         play(upstreams, RESET, reply((404, 401, 400)[calls - 1]), later)
@@ -260,7 +262,7 @@ async def test_an_error_of_the_bridge_names_the_provider_that_it_is_about(runnin
 
 
 @pytest.mark.gen_test
-async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_all(running, upstreams):
+async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_all(running, upstreams, again):
     # moves and calls in flight are counted by provider
     play(upstreams, LIMITED, OK)
     await send(running)
@@ -272,9 +274,7 @@ async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_
     assert {line.rpartition(" ")[2] for line in in_flight} == {"0.0"}
     assert any('provider="spare"' in line for line in in_flight)
     assert any(line.startswith("coder_aibridged_interceptions_total") and 'provider="spare"' in line for line in lines)
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # a stream that breaks is not begun again
     begin = b'event: message_start\ndata: {"type":"message_start","message":{"id":"msg_1"}}\n\n'
     head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -286,9 +286,7 @@ async def test_each_move_is_counted_and_a_stream_or_client_that_breaks_off_ends_
     assert begin in response.body
     assert not upstreams[1].requests
     assert (await recorded(running))["end_reason"] == "upstream_truncated"
-    await running.afresh()
-    for one in upstreams:
-        one.forget()
+    await again()
     # a client that leaves during the second try ends it
     never = asyncio.Event()
     play(upstreams, LIMITED, (never, OK))
