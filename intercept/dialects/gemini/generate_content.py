@@ -1,25 +1,21 @@
 """Google's Gemini API and Vertex AI: to generate content, to count tokens, to embed. Requests, and responses both ways.
 
-A stream is one of server-sent events (`alt=sse`), or one JSON array that is written element by element. The arguments of a
-function call may come piece by piece, each with its path, and are assembled into one JSON object.
+A stream is one of server-sent events (`alt=sse`), or one JSON array that is written element by element.
 
-Sources: the references of the Gemini API ("Generating content", "Embeddings", "Counting tokens") and of Vertex AI ("Function
-calling", streamed arguments: `partialArgs` with a JSON path of RFC 9535 and a value).
+Sources: the references of the Gemini API ("Generating content", "Embeddings", "Counting tokens") and of Vertex AI.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any, Final
 
-import msgspec
 from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
 from intercept.apis import RequestSummary
 from intercept.conversations import Item, Items
-from intercept.dialects.drafts import MAX_ERROR_BYTES, MAX_TOOL_INPUT, Draft, ThoughtDraft, ToolCallDraft, read_error
+from intercept.dialects.drafts import MAX_ERROR_BYTES, Draft, ThoughtDraft, read_error
 from intercept.dialects.readers import BodyReader, StreamReader
 from intercept.dialects.request_bodies import Wording, decode_request
 from intercept.dialects.tool_results import result
@@ -27,94 +23,6 @@ from intercept.formats.json_text import last_objects, read_array, read_struct, t
 from intercept.formats.streams import ArrayDecoder, Event
 from intercept.records import Reading, TokenUsage, ToolResult
 from intercept.tokens import count, google_tokens
-
-MAX_VALUES: Final = 1024
-"""Values of one call that are kept."""
-MAX_DEPTH: Final = 16
-"""How deeply a value may be nested."""
-
-_STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
-_MAX_PATH: Final = 1024
-
-Path = tuple[str | int, ...]
-
-
-class PartialArgument(Struct, rename="camel"):
-    """A piece of the arguments; without a value it is null. A text continues with each piece of the same path."""
-
-    json_path: str | None = None
-    string_value: str | None = None
-    number_value: Raw = Raw()
-    bool_value: bool | None = None
-
-
-class StreamedArguments:
-    """Arguments being assembled, bounded in paths and characters."""
-
-    def __init__(self) -> None:
-        self.truncated = False
-        self._values: dict[Path, Any] = {}
-        self._room = MAX_TOOL_INPUT
-
-    def add(self, piece: PartialArgument) -> None:
-        """Add a piece. One without a valid path is left out."""
-        path = _parse_path(piece.json_path or "")
-        if path is None or (path not in self._values and len(self._values) >= MAX_VALUES):
-            self.truncated = True
-        elif piece.string_value is not None:
-            self._add_text(path, piece.string_value)
-        elif piece.number_value:
-            number = bytes(piece.number_value).decode("utf-8", "replace")
-            self._values[path] = Raw(number) if self._cut_to_room(number) == number else None
-        else:
-            self._values[path] = piece.bool_value
-
-    def _add_text(self, path: Path, text: str) -> None:
-        texts = self._values.get(path)
-        if not isinstance(texts, list):
-            texts = self._values[path] = []
-        if part := self._cut_to_room(text):
-            texts.append(part)
-
-    def text(self) -> str:
-        """Return the arguments so far, as a JSON object."""
-        root: dict[str | int, Any] = {}
-        for path, value in self._values.items():
-            node = root
-            for step in path[:-1]:
-                inner = node.setdefault(step, {})
-                node = inner if isinstance(inner, dict) else {}
-            node[path[-1]] = "".join(value) if isinstance(value, list) else value
-        return msgspec.json.encode(_plain(root)).decode()
-
-    def _cut_to_room(self, text: str) -> str:
-        part = text[: self._room]
-        self.truncated = self.truncated or len(part) < len(text)
-        self._room -= len(part)
-        return part
-
-
-def _parse_path(path: str) -> Path | None:
-    """Parse a path from the root; None for anything else."""
-    if not path.startswith("$") or len(path) > _MAX_PATH:
-        return None
-    steps: list[str | int] = []
-    at = 1
-    while at < len(path) and (found := _STEP.match(path, at)):
-        name, index, *quoted = found.groups()
-        steps.append(int(index) if index else name or next((text for text in quoted if text is not None), ""))
-        at = found.end()
-    return tuple(steps) if at == len(path) and 0 < len(steps) <= MAX_DEPTH else None
-
-
-def _plain(node: Any) -> Any:
-    """An object as it is, and one whose names are all numbers as the array that they make."""
-    if not isinstance(node, dict):
-        return node
-    if node and all(isinstance(name, int) for name in node):
-        return [_plain(node[index]) for index in sorted(node)]
-    return {str(name): _plain(value) for name, value in node.items()}
-
 
 _SPACE: Final = b" \t\r\n"
 
@@ -125,7 +33,7 @@ class _Call(Struct, rename="camel"):
     id: str | None = None
     name: str | None = None
     args: Raw = Raw()
-    partial_args: list[PartialArgument] | None = None
+    partial_args: Raw = Raw()
     will_continue: bool | None = None
 
 
@@ -172,10 +80,7 @@ class _Assembly:
         self.finished = False
         self._draft = draft
         self._parts_begun = 0
-        self._number = 0  # of the call
         self._thought: ThoughtDraft | None = None
-        self._call: ToolCallDraft | None = None
-        self._arguments: StreamedArguments | None = None
 
     def add_response(self, data: bytes) -> bool:
         """Add a response to the draft; return whether it was a JSON object."""
@@ -193,17 +98,6 @@ class _Assembly:
         if not candidates and response.prompt_feedback is not None and response.prompt_feedback.block_reason:
             self.finished = True
         return True
-
-    def flush_arguments(self) -> None:
-        """Add unfinished arguments to the draft, as far as they came."""
-        if self._arguments is None or self._call is None:
-            return
-        id_, name = str(self._call.id), str(self._call.name)
-        self._call = self._draft.begin_tool_call(self._number)
-        if self._call is not None:
-            self._call.identify(id_, name)
-            self._call.initial.add(self._arguments.text())
-        self._draft.truncated = self._draft.truncated or self._arguments.truncated
 
     def _add_candidate(self, candidate: _Candidate) -> None:
         for part in (candidate.content and candidate.content.parts) or ():
@@ -225,20 +119,11 @@ class _Assembly:
 
     def _add_call(self, call: _Call) -> None:
         self._thought = None
-        if call.name:
-            self.flush_arguments()
-            self._arguments = StreamedArguments() if call.will_continue or call.partial_args is not None else None
-            self._number = self._next()
-            self._call = self._draft.begin_tool_call(self._number)
-            if self._call is not None:
-                self._call.identify(call.id, call.name)
-                self._call.initial.add(bytes(call.args).decode("utf-8", "replace"))
-        if self._arguments is not None:
-            for piece in call.partial_args or ():
-                self._arguments.add(piece)
-            if not call.will_continue:
-                self.flush_arguments()
-                self._arguments = None
+        if call.name and (drafted := self._draft.begin_tool_call(self._next())) is not None:
+            drafted.identify(call.id, call.name)
+            drafted.initial.add(bytes(call.args).decode("utf-8", "replace"))
+            if call.will_continue or call.partial_args:
+                drafted.initial.truncated = True  # arguments that come piece by piece, each with its path, are not read
 
     def _next(self) -> int:
         self._parts_begun += 1
@@ -261,7 +146,6 @@ class _Stream(StreamReader):
 
     def result(self) -> Reading:
         super().result()
-        self._assembly.flush_arguments()
         self._draft.fail(self._bare.error())
         if self._array is not None:
             self._draft.complete = self._array.closed and self._assembly.finished

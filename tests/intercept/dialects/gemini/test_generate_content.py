@@ -3,14 +3,9 @@
 import json
 
 import pytest
-from msgspec import Raw
 
 from intercept.apis import InvalidRequestError, RequestSummary
-from intercept.dialects.drafts import MAX_TOOL_INPUT
 from intercept.dialects.gemini.generate_content import (
-    MAX_VALUES,
-    PartialArgument,
-    StreamedArguments,
     body_reader,
     parse_plain_request,
     parse_request,
@@ -177,30 +172,15 @@ def test_a_prompt_that_was_blocked_is_an_answer():
 STREAMED_CALL = (
     chunk({"functionCall": {"name": "weather", "willContinue": True, "id": "c1"}}),
     chunk({"functionCall": {"partialArgs": [{"jsonPath": "$.city", "stringValue": "Bos"}], "willContinue": True}}),
-    chunk({"functionCall": {"partialArgs": [{"jsonPath": "$.city", "stringValue": "ton"}], "willContinue": True}}),
-    chunk({"functionCall": {"partialArgs": [{"jsonPath": "$.days", "numberValue": 3}], "willContinue": True}}),
     chunk({"functionCall": {}}),
     chunk({"functionCall": {"name": "now", "args": {}}}, finish_reason="STOP"),
 )
 
 
-@pytest.mark.parametrize(
-    ("chunks", "inputs"),
-    [
-        (STREAMED_CALL, ['{"city":"Boston","days":3}', "{}"]),
-        (STREAMED_CALL[:2], ['{"city":"Bos"}']),
-        (STREAMED_CALL[:4] + STREAMED_CALL[5:], ['{"city":"Boston","days":3}', "{}"]),
-    ],
-    ids=["whole", "cut", "without an end"],
-)
-def test_arguments_that_are_streamed_are_put_together(chunks, inputs):
-    made = stream_reader()
-    for each in chunks:
-        made.feed(events(each))
-        made.result()
-    tools = made.result().tool_usages
-    assert [tool.input for tool in tools] == inputs
-    assert (tools[0].tool, tools[0].provider_tool_call_id) == ("weather", "c1")
+def test_of_a_call_whose_arguments_are_streamed_the_name_is_known():
+    tools = read(stream_reader, events(*STREAMED_CALL)).tool_usages
+    found = [(one.tool, one.provider_tool_call_id, one.input, one.truncated) for one in tools]
+    assert found == [("weather", "c1", "", True), ("now", "", "{}", False)]
 
 
 ERROR = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
@@ -279,45 +259,3 @@ def test_the_path_names_the_model_of_a_body_that_does_not():
     )
     with pytest.raises(InvalidRequestError):
         parse_request(b"[]", "gemini-3")
-
-
-def put_together(*pieces):
-    arguments = StreamedArguments()
-    for path, value in pieces:
-        kind = {bool: "bool_value", str: "string_value", Raw: "number_value"}.get(type(value), "")
-        arguments.add(PartialArgument(path, **({kind: value} if kind else {})))
-    return arguments
-
-
-@for_each(
-    ("pieces", "result"),
-    [
-        ((), {}),
-        ([("$.location", "Bos"), ("$.location", "ton"), ("$.unit", "")], {"location": "Boston", "unit": ""}),
-        ([("$.n", Raw(b"1.50")), ("$.ok", False), ("$.nothing", None)], {"n": 1.5, "ok": False, "nothing": None}),
-        ([("$.a[0].b", "x"), ("$.a[1].b", "y"), ("$.a[0].b", "z")], {"a": [{"b": "xz"}, {"b": "y"}]}),
-        ([("$['odd name']", "x"), ('$["other"].deep', "y")], {"odd name": "x", "other": {"deep": "y"}}),
-        ([("$.a", "text"), ("$.a.b", "within a text")], {"a": "text"}),
-        ([("$.n", Raw(b'"\xff"'))], {"n": "\ufffd"}),
-    ],
-)
-def test_pieces_make_one_object(pieces, result):
-    arguments = put_together(*pieces)
-    assert (json.loads(arguments.text()), arguments.truncated) == (result, False)
-
-
-@for_each("path", ["", "location", "$", "$x", "$.a[", "$.a[*]", "$" + ".a" * 17, "$." + "x" * 2000])
-def test_a_piece_without_a_place_is_left_out_and_that_is_said(path):
-    arguments = put_together(("$.a", "kept"), (path, "lost"))
-    assert (json.loads(arguments.text()), arguments.truncated) == ({"a": "kept"}, True)
-
-
-def test_a_number_stays_as_it_was_written():
-    assert put_together(("$.n", Raw(b"1.50e2"))).text() == '{"n":1.50e2}'
-
-
-def test_no_more_is_kept_than_of_other_calls():
-    arguments = put_together(("$.a", "x" * MAX_TOOL_INPUT), ("$.b", "y"))
-    assert (arguments.truncated, len(arguments.text())) == (True, MAX_TOOL_INPUT + len('{"a":"","b":""}'))
-    many = put_together(*((f"$.a{number}", "") for number in range(MAX_VALUES + 1)))
-    assert (many.truncated, len(json.loads(many.text()))) == (True, MAX_VALUES)
