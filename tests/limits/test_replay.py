@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from limits.past_calls import LimitName, PastCall, RefusalTotals, RefusedCall
+from limits.past_calls import PastCall
 from limits.policies.policy import Budget, PolicyLimits, Rate, SharedLimits, SharedPolicy, TokenLimit
 from limits.replay import STEP, Replay
 
@@ -23,19 +23,6 @@ def replayed(limits, calls):
     for _ in replay.decide((call, None) for call in calls):
         pass
     return replay.outcome
-
-
-def test_the_wait_is_the_one_that_the_client_would_have_been_told():
-    proposed = SharedLimits(each_member=PolicyLimits(rate=Rate(2, "60s")))
-    calls = [call(number, DAY + 10 * number * SECOND, DAY + 10 * number * SECOND) for number in range(4)]
-    replay = replayed(proposed, calls)
-    rate = LimitName("each_member", "rate")
-    assert replay.first == [
-        RefusedCall(UUID(int=102), calls[2].started_ms, ADA, rate, 2, 2, 40 * SECOND_NS),
-        RefusedCall(UUID(int=103), calls[3].started_ms, ADA, rate, 2, 2, 30 * SECOND_NS),
-    ]
-    assert replay.totals == {(rate, ADA): RefusalTotals(refused=2, longest_ns=40 * SECOND_NS)}
-    assert replay.calls == {ADA: 4}
 
 
 def test_what_a_user_pays_is_in_no_budget_and_a_trial_refuses_here():

@@ -1,7 +1,9 @@
+from dataclasses import dataclass
+
 import pytest
 
 from settings.kinds import KEYS, LIMIT, MONGODB_URI
-from settings.setting import Setting, SettingError
+from settings.setting import Setting, SettingError, declare
 
 PLAIN = Setting("rate-limit", "Topic", LIMIT, "7", "Help.")
 SECRET = Setting(
@@ -30,6 +32,17 @@ def test_a_bad_value_is_refused_in_one_line_naming_setting_value_and_what_is_all
     assert refusal(PLAIN, {"rate-limit": "-1"}) == (
         "--rate-limit: '-1' is not allowed; give a whole number, 0 (off) or more"
     )
+
+
+def test_a_declared_field_has_the_parsed_default_and_hides_a_secret():
+    @dataclass(frozen=True)
+    class Declared:
+        needed: int = declare("Topic", LIMIT, None, "Help.")
+        plain: int = declare("Topic", LIMIT, "7", "Help.")
+        secret: tuple[str, ...] = declare("Topic", KEYS, "sk", "Help.", secret=True)
+
+    assert repr(Declared(1)) == f"{Declared.__qualname__}(needed=1, plain=7)"
+    assert Declared(1).secret == ("sk",)
 
 
 def test_a_bad_secret_is_not_repeated():

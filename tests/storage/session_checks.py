@@ -7,7 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID, uuid5
 
-from intercept.records import EndReason, Reading, TokenUsage, ToolUsage, UserPrompt
+from intercept.records import Conversation, EndReason, Reading, TokenUsage, ToolResult, ToolUsage, UserPrompt
 from storage.derived.rollup import TOKENS
 from storage.prices.pricing import Cost
 from storage.recording.documents import ended_document, start_document
@@ -18,7 +18,11 @@ from tests.storage.records import ADA, INSTANCE, NOON, ending, interception
 
 @dataclass(frozen=True)
 class Call:
-    """A call by its number, that started that many seconds after noon, and calls a tool; one with a root answers that one's."""
+    """A call by its number, that started that many seconds after noon, and calls a tool; one with a root answers that one's.
+
+    It may answer and issue other tool calls; `results` are those of calls before. `says` and `repeats` are its
+    conversation's key and that of the call it goes on with; `responds` and `previous` are ids of responses.
+    """
 
     number: int
     session: str | None = None
@@ -29,6 +33,13 @@ class Call:
     prompt: str | None = "Hello"
     synthetic: bool = False
     second: float | None = None
+    answers: str | None = None
+    issues: tuple[str, ...] = ()
+    results: tuple[ToolResult, ...] = ()
+    says: bytes | None = None
+    repeats: bytes | None = None
+    responds: str = ""
+    previous: str | None = None
 
     @property
     def id(self):
@@ -48,7 +59,10 @@ class Call:
             client_session_id=self.session,
             started_at=self.started_at,
             user_prompt=None if self.prompt is None else UserPrompt(prompt=self.prompt, synthetic=self.synthetic),
-            answered_tool_call_id=None if self.root is None else f"call_{self.root}",
+            answered_tool_call_id=self.answers if self.root is None else f"call_{self.root}",
+            conversation=Conversation(key=self.says, continues=self.repeats),
+            previous_response_id=self.previous,
+            tool_results=self.results,
         )
         return start_document(record, instance_id=INSTANCE)
 
@@ -65,12 +79,20 @@ class Call:
 
     def _ending(self, tokens, *, took=2, end_reason=EndReason.COMPLETED, priced=True):
         usage = TokenUsage(provider_response_id="r", input_tokens=tokens, output_tokens=1, cache_read_input_tokens=0)
-        tool = ToolUsage(provider_response_id="r", provider_tool_call_id=f"call_{self.number}", tool="ls", input="{}")
+        tools = tuple(
+            ToolUsage(provider_response_id="r", provider_tool_call_id=id_, tool="ls", input="{}")
+            for id_ in self.issues or (f"call_{self.number}",)
+        )
         record = ending(
             interception_id=self.id,
             end_reason=end_reason,
             ended_at=self.started_at + timedelta(seconds=took),
-            reading=Reading(token_usages=() if tokens is None else (usage,), tool_usages=(tool,)),
+            reading=Reading(
+                response_id=self.responds,
+                token_usages=() if tokens is None else (usage,),
+                tool_usages=tools,
+                complete=True,
+            ),
         )
         cost = Cost(Decimal(tokens).scaleb(-6), "table 1") if priced and tokens is not None else None
         return ended_document(self.document, record, cost=cost)

@@ -124,18 +124,6 @@ def test_of_members_budgets_the_largest_of_a_group_counts():
     assert replaced == {"everyone": "group ops", "group research": "group ops", "group ops": None}
 
 
-def test_a_refused_model_is_told_the_rule():
-    effective = find(
-        (EVERYONE, SharedPolicy(models=Models(deny=["*-preview"]))),
-        (RESEARCH, SharedPolicy(models=Models(allow=["claude-*", "gpt-5*"]))),
-        (TOKEN, Policy(models=Models(allow=["claude-haiku*"]))),
-    )
-    assert effective.refuse_model("anthropic", "Claude-Haiku-4-5") is None
-    assert effective.refuse_model("openai", "o3") == (RESEARCH, "group research allows claude-*, gpt-5*")
-    assert effective.refuse_model("openai", "gpt-5") == (TOKEN, "token t allows claude-haiku*")
-    assert effective.refuse_model("anthropic", "claude-haiku-preview") == (EVERYONE, "everyone denies *-preview")
-
-
 @for_each(
     ("models", "rule"),
     [

@@ -16,7 +16,6 @@ from limits.protection.circuit_breaker import (
     CircuitOpenError,
     CircuitState,
     outcome_of,
-    outcome_of_status,
 )
 from tests.cases import for_each
 from tests.limits.clock import SECOND, Clock
@@ -205,15 +204,3 @@ def test_an_end_says_of_the_upstream_only_what_is_the_upstreams_doing(reason, st
         error=error and ProviderError(type=error, message="m"),
     )
     assert outcome_of(ending) is outcome
-
-
-@for_each(
-    ("status", "outcome"),
-    [
-        *((status, CallOutcome.FAILURE) for status in (503, 504, 529)),
-        *((status, CallOutcome.UNKNOWN) for status in (429, 500, 502)),
-        *((status, CallOutcome.SUCCESS) for status in (400, 401, 404)),
-    ],
-)
-def test_the_status_alone_judges_an_answer_that_is_not_taken(status, outcome):
-    assert outcome_of_status(status) is outcome

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from random import Random
 from uuid import uuid4
@@ -102,25 +101,6 @@ async def test_one_fills_it_in_at_a_time_until_that_was_broken_off(store, clock)
     assert (await store.begin()).fill != first.fill
     assert not await store.fill(first)  # whoever had begun before leaves it to the other one
     assert (await store.read()).state is DemoState.FILLING
-
-
-@pytest.mark.gen_test
-async def test_a_removal_stops_who_fills_it_in(store):
-    filling, stepped = asyncio.Event(), []
-
-    def step(progress):
-        stepped.append(progress)
-        filling.set()
-
-    task = asyncio.create_task(store.fill(await store.begin(), step))
-    await filling.wait()
-    await store.remove()
-    assert (await store.read()).state is DemoState.NONE
-    with pytest.raises(IdentityConflictError):
-        await store.begin()
-    assert await task is False
-    assert stepped[-1] < 1
-    assert await counts_of(store.records) == {}
 
 
 def test_refusals_are_answered_as_a_bridge_answers_them():

@@ -186,20 +186,6 @@ async def test_who_has_another_name_is_not_asked(tls_provider, client, trusted):
 
 
 @pytest.mark.gen_test
-async def test_who_speaks_no_tls_is_not_asked(client):
-    async def refuse(reader, writer):
-        await reader.read(1)
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        writer.close()
-
-    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    with pytest.raises(UpstreamNotReachedError, match=r"^no connection to the provider: it does not speak TLS$"):
-        await client.open("POST", f"https://127.0.0.1:{port}/", [], b"{}")
-    server.close()
-
-
-@pytest.mark.gen_test
 async def test_tls_that_does_not_come_about_in_time_is_not_asked(accepting):
     client = UpstreamClient(connect_timeout=0.1, idle_timeout=5)
     with pytest.raises(UpstreamNotReachedError, match=r"^the provider did not accept a connection in time$"):

@@ -12,20 +12,30 @@ from storage.derived.sessions.grouping import CONVERSATION_PAUSE
 from storage.recording.documents import MAX_ID
 from tests.derived import derive
 from tests.examples import examples
-from tests.storage.derived.linking import Call, documents, keep, write
+from tests.storage.session_checks import Call, write
 
 NO_THREAD = None
 BOB = UUID(int=7)
-FIRST = Call(1, issues=("a", "b"))
-SECOND = Call(2, answers="b", issues=("c",))
-OPENING = Call(1, session=None, says=b"1")
-REPLY = Call(2, session=None, says=b"2", repeats=b"1")
-LAST = Call(3, session=None, says=b"3", repeats=b"2")
+FIRST = Call(1, "session-1", issues=("a", "b"))
+SECOND = Call(2, "session-1", answers="b", issues=("c",))
+OPENING = Call(1, says=b"1")
+REPLY = Call(2, says=b"2", repeats=b"1")
+LAST = Call(3, says=b"3", repeats=b"2")
 CHAIN = (
-    Call(1, session=None, responds="resp_1"),
-    Call(2, session=None, responds="resp_2", previous="resp_1"),
-    Call(3, session=None, previous="resp_2"),
+    Call(1, responds="resp_1"),
+    Call(2, responds="resp_2", previous="resp_1"),
+    Call(3, previous="resp_2"),
 )
+
+
+async def keep(database, *calls):
+    """Write calls that have ended, one behind the other, and link them."""
+    await write(database, *[call.end() for call in calls])
+    await derive(database)
+
+
+async def documents(database):
+    return {document["_id"].int: document async for document in database.interceptions.find()}
 
 
 def place(document):
@@ -78,6 +88,7 @@ async def test_any_text_may_be_an_id(database):
 calls = st.builds(
     Call,
     number=st.just(0),
+    session=st.just("session-1"),
     answers=st.none() | st.sampled_from("abc"),
     issues=st.lists(st.sampled_from("abc"), max_size=2).map(tuple),
     initiator=st.sampled_from([UUID(int=1), UUID(int=2)]),
@@ -108,7 +119,7 @@ def test_every_answer_goes_on_with_the_latest_call_before_it(io_loop, database, 
             await collection.delete_many({})
         await derive(database)
         if world:
-            await write(database, *[call.end for call in data.draw(st.permutations(world))])
+            await write(database, *[call.end() for call in data.draw(st.permutations(world))])
         await derive(database)
         assert await places(database) == {call.number: thread_of(call, world) for call in world}
 
@@ -131,10 +142,8 @@ A, B = ToolResult(id="a", bytes=7, is_error=True), ToolResult(id="b", bytes=9)
 async def test_results_of_tool_calls_go_into_the_call_of_the_same_user_that_issued_them(database):
     others = [ToolResult(id=id_, bytes=1) for id_ in ("nobody's", "", "a")]  # "a" again: a secret may have been hidden
     answered = apart(1, FIRST, replace(SECOND, results=(*others, A, B)))
-    before_words = apart(2, FIRST, Call(2, results=(A,)))
-    continued = apart(
-        3, replace(FIRST, session=None, responds="resp_1"), Call(2, session=None, previous="resp_1", results=(B,))
-    )
+    before_words = apart(2, FIRST, Call(2, "session-1", results=(A,)))
+    continued = apart(3, replace(FIRST, session=None, responds="resp_1"), Call(2, previous="resp_1", results=(B,)))
     stranger = replace(SECOND, number=42, initiator=UUID(int=7), results=(B,))
     await keep(database, *answered, *before_words, *continued, *apart(4, FIRST), stranger)
     found = await documents(database)
@@ -198,9 +207,9 @@ async def test_what_is_not_the_same_conversation_is_not_gone_on_with(database):
 @pytest.mark.gen_test
 async def test_the_steps_of_an_agent_are_in_the_session_of_the_conversation(database):
     asks = replace(REPLY, issues=("a",))
-    step = Call(3, session=None, answers="a", says=b"3", repeats=b"2", issues=("b",))
-    last = Call(4, session=None, answers="b", says=b"4", repeats=b"3")
-    after = Call(5, session=None, says=b"5", repeats=b"4")
+    step = Call(3, answers="a", says=b"3", repeats=b"2", issues=("b",))
+    last = Call(4, answers="b", says=b"4", repeats=b"3")
+    after = Call(5, says=b"5", repeats=b"4")
     await keep(database, OPENING, asks, step, last, after)
     assert await sessions(database) == {1: [1, 2, 3, 4, 5]}
     roots = {number: call.get("root_id") for number, call in (await documents(database)).items()}

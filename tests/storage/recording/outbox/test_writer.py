@@ -13,7 +13,6 @@ from storage.recording.outbox.outbox import Outbox
 from storage.recording.outbox.spool import FRAME_BYTES, Spool
 from storage.recording.outbox.writer import Writer
 from tests.storage.conditions import until
-from tests.storage.recording.disks import largest_file
 from tests.storage.recording.writes import checkpoint, end, nested, start
 
 UNAVAILABLE = (
@@ -57,25 +56,6 @@ async def opened(database, folder, strict=False, **options):
 async def committing(outbox, commands):
     """Wait until a batch is on its way."""
     await until(lambda: commands.batches and outbox.batch)
-
-
-@pytest.mark.usefixtures("patient")
-@pytest.mark.parametrize("when", ["queued", "in the batch"])
-@pytest.mark.gen_test
-async def test_who_is_cancelled_disturbs_no_other(private_database, private_mongodb, commands, tmp_path, when):
-    async with opened(private_database, tmp_path / "spool", strict=True) as outbox:
-        private_mongodb.freeze()
-        first = [asyncio.create_task(outbox.write(start(number))) for number in range(3)]
-        await committing(outbox, commands)
-        second = [asyncio.create_task(outbox.write(start(number))) for number in range(3, 6)]
-        await until(lambda: outbox.queued == 6)
-        cancelled = second[1] if when == "queued" else first[1]
-        cancelled.cancel()
-        private_mongodb.thaw()
-        results = await asyncio.gather(*first, *second, return_exceptions=True)
-        assert isinstance(results.pop(4 if when == "queued" else 1), asyncio.CancelledError)
-        assert results == [None] * 5
-        assert set(await found(private_database)) == set(range(6))
 
 
 @pytest.mark.expects_log(
@@ -207,28 +187,6 @@ async def test_a_full_spool_refuses_starts_and_keeps_ends(private_database, priv
         assert (outbox.healthy, outbox.trouble) == (True, "")
         assert await found(private_database) == {number: {"status": "completed"} for number in taken}
         assert len(taken) == 20
-
-
-@pytest.mark.expects_log(UNAVAILABLE)
-@pytest.mark.expects_log(r"^ERROR storage\.recording\.outbox\.outbox: the spool cannot be written: File too large$")
-@pytest.mark.gen_test
-async def test_a_disk_that_fails_refuses_starts_and_ends_wait_in_memory(private_database, private_mongodb, tmp_path):
-    async with opened(private_database, tmp_path / "spool") as outbox:
-        await outbox.write(start(1))
-        assert await outbox.flush(10)
-        private_mongodb.freeze()
-        with largest_file(0):
-            (refusal,) = await asyncio.gather(outbox.write(start(2)), return_exceptions=True)
-            assert str(refusal) == "Recording is unavailable: the spool cannot be written: File too large."
-            outbox.enqueue(end(1))
-            await until(lambda: outbox.queued == 1)
-            assert (outbox.spooled, outbox.healthy) == (0, False)
-        await outbox.write(start(3))
-        assert outbox.healthy
-        private_mongodb.thaw()
-        assert await outbox.flush(10)
-        documents = await found(private_database)
-        assert (documents[1], documents[3]) == ({"status": "completed"}, {"status": "in_flight"})
 
 
 @pytest.mark.usefixtures("patient")
