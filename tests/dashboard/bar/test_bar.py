@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from urllib.error import HTTPError
 from urllib.parse import unquote_plus
 
+import pytest
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+
+from storage.accounts.users import Role
+from tests.dashboard.test_governance_views import is_for_everybody
+from tests.polling import poll
 
 
 def chips(page):
@@ -79,3 +86,82 @@ def test_filters_are_chips_that_are_chosen_or_typed_and_a_click_or_a_key_takes_a
     assert page.find(".empty h2").text == "Nothing matches"
     page.click("button", "Show all")
     page.shows("a.row .model", ["demo-error", "a model: with spaces"])
+
+
+def save(page, name, *, shared=False):
+    page.click(".saved button")
+    page.click(".menu button", "Save what is shown")
+    field = page.find("dialog input[type=text]")
+    assert page.focused() in {"Name", ""}
+    field.send_keys(name)
+    if shared:
+        page.click("dialog input[type=checkbox]")
+    page.click("dialog button", "Save")
+    page.gone("dialog")
+    page.find(".saved [role=status]", f"Saved as “{name}”.")
+
+
+def test_a_view_is_saved_with_its_relative_range_and_opened_by_a_colleague(page, site, axe):
+    name, token = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    site.call(token, model="demo")
+    site.counted(token, 1)
+    page.open("explore", owner)
+    page.choose("Time range", "Last month")
+    page.choose("Group by", "Client")
+    page.find("input[type=search]").send_keys(f"user:{name}\n")
+    page.find(".chip", name)
+    save(page, f"Month of {name}", shared=True)
+    (view,) = [one for one in site.get(owner, "views")["results"] if name in one["name"]]
+    assert (view["page"], view["shared"]) == ("explore", True)
+    assert view["query"] == {"range": "last-month", "by": "client,model", "q": f"user:{name}"}
+    page.open("interceptions", token)
+    page.click(".saved button")
+    page.find(".menu a", f"Month of {name}")
+    assert page.all(".menu li button") == []
+    is_for_everybody(page, axe)
+    page.type(Keys.ESCAPE)
+    page.until(lambda: not page.find("body").find_element(By.CSS_SELECTOR, ".menu").is_displayed(), "it was to close")
+    assert page.focused() == "Saved views"
+    page.type(Keys.ENTER)
+    page.click(".menu a", f"Month of {name}")
+    assert unquote_plus(page.address) == f"explore?q=user:{name}&range=last-month&by=client,model"
+    page.find(".chip", name)
+    site.send(owner, "DELETE", f"views/{view['id']}")
+
+
+def test_a_pasted_password_is_found_by_a_word_and_a_leaked_token_is_revoked(page, site, axe):
+    name, token = site.user()
+    _, owner = site.user(role=Role.OWNER)
+    pasted = site.call(token, f"My password for {name} is hunter2, log in please")
+    site.call(token, f"Say hello to {name}")
+    site.recorded(token, 2)
+    poll(lambda: site.get(owner, "interceptions", q=f"password {name}")["count"])
+    page.open("interceptions", owner)
+    page.find("#q").send_keys(f"password {name}\n")
+    page.shows("a.row .place mark", ["password"])
+    assert page.find("a.row").get_attribute("data-id") == pasted
+    assert page.find(".toolbar [role=status]").text == "1 call found"
+    assert page.axe(axe) == []
+    page.overwrite("#q", f"{token}\n")
+    assert page.find(".found-token [role=status]").text.startswith(
+        f"This is a token without a name ({token[:10]}) of {name}."
+    )
+    assert page.axe(axe) == []
+    page.click(".found-token button", "Revoke")
+    page.click("dialog button", "Revoke")
+    page.find(".found-token b", "It was revoked")
+    with pytest.raises(HTTPError, match="401"):
+        site.get(token, "users/me")
+    assert page.find("#q").get_attribute("value") == ""
+    kept = page.browser.execute_script("return JSON.stringify([location.href, {...localStorage}, {...sessionStorage}])")
+    assert token[11:] not in kept
+    assert token[11:] not in page.find("body").get_attribute("innerHTML")
+    (first, one), (last, another) = site.user(), site.user()
+    page.hold("tokens/lookup")
+    page.find("#q").send_keys(f"{one}\n", f"{another}\n")
+    page.release(1)
+    page.find(".found-token [role=status]", last)
+    page.release(0)
+    assert page.find(".found-token [role=status]", last)
+    assert first not in page.text()

@@ -1,8 +1,14 @@
+import json
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from handlers.api.sign_in.sign_in import CODE_OVER
 from handlers.base import UNRECOGNISED
+from tests.dashboard.conftest import API
+from tests.dashboard.test_governance_views import is_for_everybody
 from version import VERSION
 
 UNKNOWN = "abcdefghij-0123456789abcdefghijkl"
@@ -65,3 +71,67 @@ def test_the_link_of_the_first_start_signs_in_once_and_does_not_stay_in_the_addr
     page.browser.get(f"{site.url}/#/sign-in/{UNKNOWN}")  # of no use to whoever is signed in already
     assert page.find(".who").text.endswith(f"{name} member")
     assert page.address == "overview"
+
+
+def begin(site, name="login on laptop"):
+    body = urlencode({"client_name": name}).encode()
+    with urlopen(Request(f"{site.url}{API}/device/code", body)) as response:
+        return json.load(response)
+
+
+@pytest.fixture
+def fetch(site, page):
+    def fetch(codes):
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:device_code", "device_code": codes["device_code"]}
+        with urlopen(Request(f"{site.url}{API}/device/token", urlencode(form).encode())) as response:
+            return json.load(response)["access_token"]
+
+    return fetch
+
+
+def test_a_program_gets_a_token_of_who_allows_it_and_none_of_who_refuses(page, site, fetch, axe):
+    name, token = site.user()
+    page.refused.append("404")
+    page.open("device", token)
+    page.find("#user-code").send_keys("BBBB-BBBB")
+    page.click("button", "Continue")
+    assert page.find("[role=alert]").text == "There is no such code; it may have expired, or was answered."
+    page.go(f"device/{begin(site)['user_code']}")
+    page.click("button", "Continue")
+    page.click("button", "Refuse")
+    page.find("h2", "Refused")
+    codes = begin(site, "<b>laptop</b>")
+    page.go(f"device/{codes['user_code']}")
+    page.find("#user-code")
+    assert page.axe(axe) == []
+    page.click("button", "Continue")
+    page.find("button", "Allow")
+    is_for_everybody(page, axe)
+    assert page.find(".code").text == codes["user_code"]
+    assert page.find(".device b").text == "<b>laptop</b>"
+    page.click("button", "Allow")
+    page.find("h2", "Allowed")
+    assert site.get(fetch(codes), "users/me")["username"] == name
+
+
+def rows(page):
+    return page.texts(".sign-in b")
+
+
+def test_everybody_sees_where_they_are_signed_in_and_ends_each_of_them(page, site):
+    _, token = site.user()
+    page.session(token)  # another browser
+    page.open("tokens", token)
+    page.until(lambda: rows(page) == ["test this browser", "test"], "both were to be in the list")
+    first, second = site.get(token, "users/me/sessions")["results"]
+    assert [first["user_agent"], second["user_agent"]] == ["test", "test"]
+    page.click(".sign-in:nth-child(2) [aria-label='Sign out test']")
+    page.find("dialog", "That browser is signed out within seconds.")
+    page.click("dialog button", "Sign out")
+    page.until(lambda: rows(page) == ["test this browser"], "one was to be gone")
+    assert [one["id"] for one in site.get(token, "users/me/sessions")["results"]] == [first["id"]]
+    page.click("[aria-label='Sign out test']")
+    page.find("dialog", "That is this browser.")
+    page.click("dialog button", "Sign out")
+    page.find(".gate form")
+    assert site.get(token, "users/me/sessions")["results"] == []

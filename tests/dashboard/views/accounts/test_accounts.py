@@ -2,6 +2,7 @@ from uuid import uuid4
 
 from selenium.webdriver.common.keys import Keys
 
+from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.users import Role
 from tests.dashboard.test_governance_views import is_for_everybody
 
@@ -96,3 +97,83 @@ def test_a_reader_sees_who_there_is_no_tokens_of_others_and_calls_without_texts(
     assert page.find("a.row .prompt").text == "not for your role"
     page.click("a.row")
     assert page.find(".said-by.user p").text == "Not for your role."
+
+
+def tokens(page):
+    return page.texts(".token b")
+
+
+def test_everybody_creates_copies_and_is_refused_tokens_until_they_are_removed(page, site):
+    name, token = site.user()
+    page.open("tokens", token)
+    page.find(".token")
+    page.find(".form input").send_keys("ci")
+    page.choose("Expires after", "30 days")
+    page.click("button", "Create token")
+    secret = page.find(".created code").text
+    assert page.focused() == "Copy it now: it will not be shown again"
+    assert site.get(secret, "users/me")["username"] == name
+    page.until(lambda: tokens(page) == ["ci", "a token without a name"], "it was to be in the list")
+    created, _ = site.get(token, "users/me/tokens")["results"]
+    assert secret.startswith(f"{created['id']}-")
+    grant = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": site.url}
+    page.browser.execute_cdp_cmd("Browser.grantPermissions", grant)
+    page.click(".created button", "Copy")
+    page.find(".created button", "Copied")
+    assert page.browser.execute_script("return navigator.clipboard.readText()") == secret
+    page.click(".created button", "Done")
+    page.gone(".created")
+    assert secret not in page.browser.page_source
+    page.refused.append("400")
+    page.find(".form input").send_keys("x" * 129, Keys.ENTER)
+    page.find("[role=alert]")
+    assert page.texts("[role=alert] li") == [
+        "name: the token's name is not allowed: it has up to 128 printable characters"
+    ]
+    page.overwrite(".form input", "for ever")
+    page.choose("Expires after", "Never")
+    page.click("button", "Create token")
+    page.find(".token b", "for ever")
+    expiry = created["expires_at"]
+    assert [one["expires_at"] for one in site.get(token, "users/me/tokens")["results"]] == [None, expiry, None]
+    ends = [text.endswith(", never expires") for text in page.texts(".token .quiet")]
+    assert ends == [True, False, True]
+    page.refused.append("401")
+    page.find(".form input").send_keys("too late")
+    site.send(site.user(role=Role.OWNER)[1], "DELETE", f"users/{name}")
+    # Wherever the focus is: what the page asks by itself may have been refused before.
+    page.type(Keys.ENTER)
+    page.find("#token")
+
+
+def test_what_was_changed_is_told_newest_first_and_narrowed_by_range_kind_and_user(page, site):
+    boss, owner = site.user(role=Role.OWNER)
+    name, _ = site.user()
+    site.send(owner, "PATCH", f"users/{name}", role="auditor")
+    token = site.send(owner, "POST", f"users/{name}/tokens", name="laptop")
+    site.send(owner, "DELETE", f"users/{name}/tokens/{token['id']}")
+    site.send(owner, "DELETE", f"users/{name}")
+    page.open("audit", owner)
+    page.find(".entry")
+    result = page.pairs(".entry", ".what", ":scope > :last-child")
+    # When the page's own sign-in is written, is not for this test to say.
+    changes = [what for what in result if name in what][:4]
+    assert changes == [
+        f"{boss} removed {name} and revoked 1 token",
+        f"{boss} revoked {name}'s token “laptop” ({token['id']})",
+        f"{boss} created {name}'s token “laptop” ({token['id']}), which never expires",
+        f"{boss} changed {name}: from member to auditor",
+    ]
+    assert result[changes[0]] == f"127.0.0.1 · token {owner[:10]}"
+    assert page.browser.title == "Audit trail · AI Bridge"
+    page.click(".entry .who", boss)
+    page.choose("Everything", "Tokens")
+    own = f"{COMMAND_LINE.name} created {boss}'s token ({owner[:10]}), which never expires"
+    page.until(
+        lambda: page.texts(".entry .what") == [*changes[1:3], own], "what was done of tokens by and of the owner"
+    )
+    assert page.address == f"audit?user={boss}&action=token"
+    page.choose("Time range", "Yesterday")
+    page.find(".empty h2", "Nothing matches")
+    page.click(".chip button")
+    page.until(lambda: boss not in page.address, "the user was to go")
