@@ -14,7 +14,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = Context(prec=34)
 """Arithmetic that is exact in as many digits as a `Decimal128` holds."""
 
-_HALF_BITS, _COEFFICIENT_BITS, _PLAIN_BITS, _SIGN_BIT, _EXPONENT_BIAS = 64, 113, 126, 127, 6_176
+# The lower half has the last bits of the coefficient. The upper one has the first ones, the exponent and the sign.
+_LOW_BITS, _HIGH_BITS, _PLAIN_BITS, _SIGN_BIT, _EXPONENT_BIAS = 64, 49, 62, 63, 6_176
+_LOW_MASK, _HIGH_MASK = (1 << _LOW_BITS) - 1, (1 << _HIGH_BITS) - 1
 _EXPONENTS = range(-_EXPONENT_BIAS, 6_112)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -40,17 +42,17 @@ def binary(id_: UUID) -> Binary:
 def read_decimal(number: Decimal128) -> Decimal:
     """Return what `to_decimal` does, from the layout that IEEE 754-2008 (3.5.2) calls binary.
 
-    It takes 0.9 us instead of 4.6, and a result of statistics reads up to 100,000: 0.4 s less of about a second.
+    It takes 0.4 us instead of 4.3, and a result of statistics reads up to 100,000: 0.4 s less of about a second.
     """
-    bits = int.from_bytes(number.bid, "little")
-    if bits >> _PLAIN_BITS:
+    high, low = number.__getstate__()
+    if high >> _PLAIN_BITS:
         return number.to_decimal()  # negative, or no number
-    exponent, coefficient = divmod(bits, 1 << _COEFFICIENT_BITS)
-    return Decimal(coefficient).scaleb(exponent - _EXPONENT_BIAS, EXACT)
+    coefficient = (high & _HIGH_MASK) << _LOW_BITS | low
+    return Decimal(coefficient).scaleb((high >> _HIGH_BITS) - _EXPONENT_BIAS, EXACT)
 
 
 def write_decimal(number: Decimal) -> Decimal128:
-    """Return `Decimal128(number)`, in the same layout: 2 us instead of 8. What is counted of a call has about 30 of them.
+    """Return `Decimal128(number)`, in the same layout: 1.3 us instead of 4.6. What is counted of a call has about 30 of them.
 
     Raises:
         decimal.Inexact: It has more digits than there is room for.
@@ -59,5 +61,5 @@ def write_decimal(number: Decimal) -> Decimal128:
     if not isinstance(exponent, int) or exponent not in _EXPONENTS or len(digits) > EXACT.prec:
         return Decimal128(number)  # no number, or perhaps too long
     coefficient = abs(int(number.scaleb(-exponent, EXACT)))
-    bits = sign << _SIGN_BIT | (exponent + _EXPONENT_BIAS) << _COEFFICIENT_BITS | coefficient
-    return Decimal128(divmod(bits, 1 << _HALF_BITS))  # type: ignore[arg-type]  # high and low, as `from_bid` makes it
+    high = sign << _SIGN_BIT | (exponent + _EXPONENT_BIAS) << _HIGH_BITS | coefficient >> _LOW_BITS
+    return Decimal128((high, coefficient & _LOW_MASK))  # type: ignore[arg-type]  # as `from_bid` makes it

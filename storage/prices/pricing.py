@@ -21,7 +21,6 @@ from functools import cache, lru_cache
 from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from bson.decimal128 import Decimal128
 from msgspec import UNSET
 
 from intercept.dialects.request_bodies import MAX_MODEL
@@ -68,8 +67,8 @@ class InputRates(NamedTuple):
 
 
 @lru_cache(RATES_REMEMBERED)
-def _stored(rates: InputRates) -> Mapping[str, Decimal128]:
-    return {name: Decimal128(usd) for name, usd in rates._asdict().items()}
+def _stored(rates: InputRates) -> Mapping[str, str]:
+    return {name: str(usd) for name, usd in rates._asdict().items()}
 
 
 class Cost(NamedTuple):
@@ -85,7 +84,7 @@ class Cost(NamedTuple):
 
     @property
     def stored(self) -> dict[str, Any]:
-        """All of it as the database keeps it."""
+        """All of it as the database keeps it: rates as text, as nothing there works with them."""
         rates = {} if self.rates is None else {"rates": _stored(self.rates)}
         return {"usd": write_decimal(self.usd), "prices": self.prices, **rates}
 

@@ -33,7 +33,6 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain
 from typing import Any, Final
 from uuid import UUID, uuid5
 from zlib import crc32
@@ -68,11 +67,6 @@ MAX_LIST = 2_000
 
 MAX_ID = 256
 """Longest id, in characters, that an interception is found by."""
-
-USAGE_BYTES = 64 << 10
-"""Largest usage object that is kept, in bytes of JSON; its depth is limited to `USAGE_DEPTH`."""
-
-USAGE_DEPTH = 16
 
 FINGERPRINT_BYTES = 16
 """Size of a fingerprint."""
@@ -294,7 +288,6 @@ def _user_prompt(prompt: UserPrompt) -> dict[str, Any]:
 
 
 def _token_usage(usage: TokenUsage) -> dict[str, Any]:
-    text = _usage_text(usage.usage)
     return {
         "provider_response_id": usage.provider_response_id,
         "input_tokens": usage.input_tokens,
@@ -302,7 +295,7 @@ def _token_usage(usage: TokenUsage) -> dict[str, Any]:
         "cache_read_input_tokens": usage.cache_read_input_tokens,
         "cache_write_input_tokens": usage.cache_write_input_tokens,
         "source": str(usage.source),
-        "metadata": {"truncated": True} if text is None else {"usage": text},
+        "metadata": _usage_metadata(usage.usage),
         **({"model": usage.model} if usage.model else {}),
     }
 
@@ -340,23 +333,12 @@ def _kept(text: UserPrompt | ToolUsage | ModelThought | ModelResponse) -> dict[s
     return {} if text.kept is Keep.FULL else {"recording": text.kept.value}
 
 
-def _usage_text(usage: dict[str, Any]) -> str | None:
-    """Return the object as JSON, None when it is too large, too deep or beyond what can be shown again."""
+def _usage_metadata(usage: dict[str, Any]) -> dict[str, Any]:
+    """Return the object as JSON, and what has half of a character as truncated. `intercept.tokens` has bounded it."""
     try:
-        text = msgspec.json.encode(usage) if _is_shallow(usage) else b""
-    except (ValueError, OverflowError):
-        return None
-    return text.decode() if 0 < len(text) <= USAGE_BYTES else None
-
-
-def _is_shallow(usage: dict[str, Any]) -> bool:
-    level: list[Any] = [usage]
-    for _ in range(USAGE_DEPTH):
-        items = chain.from_iterable(one.values() if isinstance(one, dict) else one for one in level)
-        level = [item for item in items if isinstance(item, (dict, list))]
-        if not level:
-            return True
-    return False
+        return {"usage": msgspec.json.encode(usage).decode()}
+    except ValueError:
+        return {"truncated": True}
 
 
 LINK_BYTES: Final = 8

@@ -5,8 +5,8 @@ They are fields at the top level of the document of a call that has ended, true 
 - `input_tokens`, `output_tokens`, `cache_read_input_tokens` and `cache_write_input_tokens`: the sums of its usages, at most
   `MAX_TOKENS` each; `tokens`: the sum of these, absent where it has no usage;
 - `cache_share`: which share of its input was read from the prompt cache, from 0 to 1; absent without input;
-- `input_cost`, `output_cost`, `read_cost`, `written_cost` and `saved`: US dollars, decimals; absent where its cost has no
-  rates;
+- `input_cost`, `output_cost`, `read_cost`, `written_cost` and `saved`: US dollars, decimals; absent where it is zero or
+  its cost has no rates;
 - `priced`: it has a cost; `unpriced`: it used tokens and has none; `no_usage`: it has no usage, and its API is one that costs;
 - `took`, `first_byte` and `bridge`: whole milliseconds from its start to its end, to the first byte of the response, and to the
   request to the provider; absent where one of the times is unknown;
@@ -75,9 +75,9 @@ def _sum_of(usages: Any, name: str) -> int:
 
 
 def _cost_parts(
-    usd: Decimal128, rates: Mapping[str, Decimal128], plain: int, read: int, written: int
+    usd: Decimal128, rates: Mapping[str, str], plain: int, read: int, written: int
 ) -> dict[str, Decimal128]:
-    of_input, of_read, of_written = (read_decimal(rates[name]) for name in ("input", "read", "written"))
+    of_input, of_read, of_written = (Decimal(rates[name]) for name in ("input", "read", "written"))
     multiply, subtract, add = EXACT.multiply, EXACT.subtract, EXACT.add
     parts: dict[str, Decimal] = {
         "input_cost": multiply(plain, of_input),
@@ -87,7 +87,7 @@ def _cost_parts(
     }
     of_prompt = add(add(parts["input_cost"], parts["read_cost"]), parts["written_cost"])
     parts["output_cost"] = subtract(read_decimal(usd), of_prompt)
-    return {name: write_decimal(number) for name, number in parts.items()}
+    return {name: write_decimal(number) for name, number in parts.items() if number}
 
 
 def _time_figures_of(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def totals_of_call(document):
         streamed = (document["ended_at"] - document["first_byte_at"]) // timedelta(milliseconds=1)
         if streamed > 0:
             histograms["speeds"] = histogram([bucket_index(tokens["output_tokens"] * 1000 // streamed)])
-    rates = {name: usd.to_decimal() for name, usd in (cost or {}).get("rates", {}).items()}
+    rates = {name: Decimal(usd) for name, usd in (cost or {}).get("rates", {}).items()}
     loss = document.get("cache_loss", {})
     return {
         "interceptions": 1,

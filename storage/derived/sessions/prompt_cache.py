@@ -22,7 +22,7 @@ from bson.decimal128 import Decimal128
 
 from intercept.blocks import Blocks, first_difference, shared_messages, unpack
 from storage.derived.rollup import TOKENS
-from storage.mongo.codec import EXACT, read_decimal
+from storage.mongo.codec import EXACT
 
 MAX_LINES: Final = 4
 """Conversations of a session with one model that are gone on with, those with the latest calls."""
@@ -92,10 +92,10 @@ def compare(
     return {"lines": lines, "expires_at": min(ends)}, losses
 
 
-def saved_usd(read: int, rates: Mapping[str, Any]) -> Decimal:
+def saved_usd(read: int, rates: Mapping[str, str]) -> Decimal:
     """What tokens that were read from the cache would have cost more outside it, in US dollars at the rates of a cost."""
     with localcontext(EXACT):
-        return read * (read_decimal(rates["input"]) - read_decimal(rates["read"]))
+        return read * (Decimal(rates["input"]) - Decimal(rates["read"]))
 
 
 def _line_of(lines: Sequence[dict[str, Any]], blocks: Blocks) -> dict[str, Any] | None:
@@ -146,5 +146,5 @@ def _lost_usd(call: Mapping[str, Any], tokens: int, written: int) -> Decimal128 
     if rates is None:
         return None
     with localcontext(EXACT):
-        paid = written * read_decimal(rates["written"]) + (tokens - written) * read_decimal(rates["input"])
-        return Decimal128(max(Decimal(), paid - tokens * read_decimal(rates["read"])))
+        paid = written * Decimal(rates["written"]) + (tokens - written) * Decimal(rates["input"])
+        return Decimal128(max(Decimal(), paid - tokens * Decimal(rates["read"])))

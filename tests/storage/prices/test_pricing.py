@@ -4,7 +4,6 @@ from importlib.metadata import version
 from itertools import product
 
 import pytest
-from bson.decimal128 import Decimal128
 from genai_prices import Usage
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Tier, TieredPrices
@@ -242,7 +241,7 @@ def test_where_a_provider_tells_of_its_cache_the_price_of_a_token_is_kept(prices
     cost = prices.cost("anthropic", "claude-sonnet-4-5", [usage(10, 1, 0, None)], AUTUMN)
     assert (cost.rates, cost.stored["rates"]) == (
         rates,
-        {name: Decimal128(usd) for name, usd in rates._asdict().items()},
+        {"input": "0.000003", "read": "3E-7", "written": "0.00000375"},
     )
     assert prices.cost("anthropic", "claude-sonnet-4-5", [usage(10, 1)], AUTUMN).rates is None
 

@@ -46,7 +46,7 @@ def altered(call, end=None, **fields):
 
 def cached(call, packed, *, read, written, usage=None, models=("",)):
     """The end of a call that sent these blocks, and read and wrote so many tokens of the prompt cache."""
-    rates = {name: Decimal128(usd) for name, usd in (("input", "3E-6"), ("read", "1E-6"), ("written", "4E-6"))}
+    rates = {"input": "3E-6", "read": "1E-6", "written": "4E-6"}
     tokens = {"cache_read_input_tokens": read, "cache_write_input_tokens": written, "input_tokens": 1}
     usages = [
         {"model": model, "metadata": {"usage": usage} if usage else {}, "output_tokens": 1, **tokens}

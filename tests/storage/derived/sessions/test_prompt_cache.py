@@ -19,7 +19,7 @@ from storage.mongo.codec import binary
 from tests.cases import for_each
 from tests.storage.records import NOON
 
-RATES = {"input": Decimal128("0.000003"), "read": Decimal128("0.000001"), "written": Decimal128("0.000004")}
+RATES = {"input": "0.000003", "read": "0.000001", "written": "0.000004"}
 COST = {"usd": Decimal128("1"), "prices": "table 1", "rates": RATES}
 
 
