@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,7 +21,7 @@ from storage.accounts.users import User
 from storage.live.filter_eval import TEXTS
 from storage.live.listeners import End, Listener, LiveEvent
 from storage.mongo.change_stream import Change, ChangeFilter, ChangeStream, ForgottenPositionError, InvalidPositionError
-from storage.mongo.clocks import Monotonic, Pause
+from storage.mongo.clocks import Pause
 from storage.mongo.database import Database, DatabaseUnavailableError
 
 MAX_LISTENERS = 100
@@ -39,12 +38,6 @@ MISSED_AT_ONCE = 2
 
 MISSED_WAIT_MILLISECONDS = 10
 """How long the database waits for more missed events."""
-
-USERS_KEPT = 10_000
-"""How many users' names are remembered."""
-
-USERS_SECONDS = 60.0
-"""How long names are cached; a changed name may appear that much later."""
 
 # A true end may have the status of the presumed end that it replaces; what it always does is to take that mark away.
 _STARTS_AND_ENDS = {
@@ -93,7 +86,6 @@ class Live:
         to_json: Callable[[Mapping[str, Any], Mapping[UUID, User], bool], bytes],
         *,
         pause: Pause = asyncio.sleep,
-        clock: Monotonic = time.monotonic,
     ) -> None:
         self._database = database
         self._identities = identities
@@ -103,9 +95,6 @@ class Live:
         self._reading: asyncio.Task[None] | None = None
         self._opening = asyncio.Lock()
         self._catch_up_slots = asyncio.Semaphore(MISSED_AT_ONCE)
-        self._clock = clock
-        self._users: dict[UUID, User] = {}
-        self._users_since = clock()
         self._position = ""  # everything up to it has been sent
 
     @contextlib.asynccontextmanager
@@ -194,7 +183,6 @@ class Live:
         finally:
             beating.cancel()
             self._reading = None
-            self._users = {}
             await stream.close()
 
     async def _publish(self, changes: Sequence[_Current], stream: ChangeStream) -> None:
@@ -241,12 +229,8 @@ class Live:
             await stream.close()
 
     async def _users_of(self, changes: Iterable[_Current]) -> Mapping[UUID, User]:
-        if self._clock() - self._users_since >= USERS_SECONDS or len(self._users) > USERS_KEPT:
-            self._users, self._users_since = {}, self._clock()
-        users = self._users  # also when others start over while these are read
-        if unknown := {change.document["initiator_id"] for change in changes} - users.keys():
-            users |= await self._identities.users_by_id(unknown)
-        return users
+        ids = {change.document["initiator_id"] for change in changes}
+        return await self._identities.users_by_id(ids) if ids else {}
 
     async def _beat(self) -> None:
         while True:

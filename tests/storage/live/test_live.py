@@ -18,10 +18,9 @@ from tests.storage.calls import Calls
 
 
 class Pauses:
-    """Waits that a test ends, but for those between tries, and the time."""
+    """Waits that a test ends, but for those between tries."""
 
     def __init__(self):
-        self.seconds = 0.0
         self._waiting = {}
 
     async def __call__(self, seconds):
@@ -73,7 +72,7 @@ def make_live(io_loop, database, pauses):
 
     def make(database):
         identities = Identities(database, now=now, monotonic=asyncio.get_event_loop().time)
-        made.append(Live(database, identities, interception_as_json, pause=pauses, clock=lambda: pauses.seconds))
+        made.append(Live(database, identities, interception_as_json, pause=pauses))
         return made[-1]
 
     yield make
