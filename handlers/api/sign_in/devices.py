@@ -64,7 +64,6 @@ class DeviceError(Struct):
 
     error: Literal[
         "authorization_pending",
-        "slow_down",
         "access_denied",
         "expired_token",
         "invalid_request",

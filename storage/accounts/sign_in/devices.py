@@ -15,7 +15,6 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from msgspec import Meta, Struct
-from pymongo import ReturnDocument
 
 from storage.accounts.audit import ANSWER_SECONDS, Author
 from storage.accounts.authentication import InvalidTokenError
@@ -30,7 +29,7 @@ DEVICE_SECONDS = 600.0
 """How long a user code may be answered, and its token fetched."""
 
 POLL_SECONDS = 5.0
-"""How long a program waits between requests; each earlier request makes its wait longer by this."""
+"""How long a program is to wait between requests."""
 
 TOKEN_DAYS = 90
 """How long the token of a program is valid."""
@@ -56,7 +55,6 @@ class PollError(StrEnum):
     """Why a program has no token (RFC 8628 section 3.5)."""
 
     AUTHORIZATION_PENDING = "authorization_pending"
-    SLOW_DOWN = "slow_down"
     ACCESS_DENIED = "access_denied"
     EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a word
 
@@ -117,8 +115,6 @@ class Devices:
             "state": DeviceState.PENDING.value,
             "created_at": now,
             "expires_at": now + timedelta(seconds=DEVICE_SECONDS),
-            "polled_at": None,
-            "interval": POLL_SECONDS,
         }
         async with self._database.within(ANSWER_SECONDS):
             if await self._devices.estimated_document_count() >= MAX_DEVICES:
@@ -166,26 +162,17 @@ class Devices:
         """
         key, now = {"_id": digest(device_code)}, self._now()
         async with self._database.within(ANSWER_SECONDS):
-            polled = {"$set": {"polled_at": now}}
-            found = await self._devices.find_one_and_update(key, polled, return_document=ReturnDocument.BEFORE)
-            if found is None or has_ended(found["expires_at"], now):
-                raise NoTokenError(PollError.EXPIRED_TOKEN)
-            if found["state"] == DeviceState.PENDING:
-                await self._keep_waiting(found, now)
+            found = await self._devices.find_one(key)
+        if found is None or has_ended(found["expires_at"], now):
+            raise NoTokenError(PollError.EXPIRED_TOKEN)
+        if found["state"] == DeviceState.PENDING:
+            raise NoTokenError(PollError.AUTHORIZATION_PENDING)
         try:
             return await self._make_token(found, now)
         except (InvalidTokenError, IdentityError) as error:
             async with self._database.within(ANSWER_SECONDS):
                 await self._devices.delete_one(key)
             raise NoTokenError(PollError.ACCESS_DENIED, str(error)) from error
-
-    async def _keep_waiting(self, found: Mapping[str, Any], now: datetime) -> None:
-        polled_at, interval = found["polled_at"], found["interval"]
-        if polled_at is not None and now - polled_at < timedelta(seconds=interval):
-            longer = {"$set": {"interval": interval + POLL_SECONDS}}
-            await self._devices.update_one({"_id": found["_id"]}, longer)
-            raise NoTokenError(PollError.SLOW_DOWN)
-        raise NoTokenError(PollError.AUTHORIZATION_PENDING)
 
     async def _make_token(self, found: Mapping[str, Any], now: datetime) -> tuple[Token, str]:
         if found["state"] != DeviceState.ALLOWED:
