@@ -19,7 +19,7 @@ from limits.policies.reading import fields_of, notes_on, read_policy
 from settings import SettingsCommand, declared
 from settings.declarations import DATABASE
 from storage.accounts.users import Role
-from storage.policies.documents import is_same, level_of, path_of
+from storage.policies.documents import level_of, path_of
 from storage.providers.documents import WAYS
 from upstream.credentials.access import LONG_SECRET, credential_hint
 from upstream.providers.presets import PRESETS, ProviderType
@@ -344,7 +344,7 @@ def _policies(
         old, kind = known.pop(at, None), type(policy)
         if old is not None and policy == kind():
             cleared[at] = Step(f"- policy {path}", "DELETE", *_operation_on(at))
-        elif policy != kind() and not (old and "policy" in old and is_same(read_policy(old["policy"], kind), policy)):
+        elif policy != kind() and not (old and "policy" in old and read_policy(old["policy"], kind) == policy):
             text = f"{'~' if old else '+'} policy {path}"
             steps.append(Step(text, "PUT", *_operation_on(at), fields_of(policy)))
     for at, old in known.items() if removes else ():

@@ -20,7 +20,7 @@ from storage.accounts.users import ChangedMeanwhileError, Token, UnknownIdentity
 from storage.mongo.clocks import Now
 from storage.mongo.database import Database, Session, page_of
 from storage.mongo.followed import count_change
-from storage.policies.documents import KeptPolicy, document_of, is_same, kind_of, path_of, read_document
+from storage.policies.documents import KeptPolicy, document_of, kind_of, path_of, read_document
 
 NO_VERSION: Final = "0"
 """The version of a policy that was never set."""
@@ -90,7 +90,7 @@ class PolicyStore(Changes):
             if versions is not None and before.version not in versions:
                 raise ChangedMeanwhileError(_CHANGED.format(source))
             policy = make(before.policy)
-            if is_same(policy, before.policy):
+            if policy == before.policy:
                 return before
             kept = KeptPolicy(source, policy, uuid4().hex[:16], self._now())
             # Whose it is cannot be removed at the same moment and leave a policy.

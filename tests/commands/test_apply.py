@@ -52,7 +52,7 @@ def test_a_file_becomes_what_there_is_and_again_it_changes_nothing(output, run, 
     bob = json.loads(output("users", "list", "-o", "json"))["results"][1]
     groups = [group["name"] for group in bob["groups"]]
     assert (bob["name"], bob["role"], groups) == ("Bob", "member", ["ops", "research"])
-    budget = {"usd": "50.00", "period": "month"}
+    budget = {"usd": 50.0, "period": "month"}
     assert json.loads(output("policies", "show", "groups/research")) == {"limits": {"together": {"budget": budget}}}
     assert output("apply", str(file)) == "Nothing is different.\n"
     file.write_text("policies: {users/bob: {}, users/ada: {}}")

@@ -81,12 +81,12 @@ async def test_a_policy_is_set_read_changed_and_removed_by_one_owner_at_a_time(r
     assert (await send("DELETE", path, **{"If-Match": first.header("ETag")})).status == 204
     assert (await send("PUT", path, SHARED, **{"If-Match": first.header("ETag")})).status == 412
     await running.afresh("policies")
-    # money is kept in micro dollars and told as text
+    # money is kept and told as it was written
     path = f"{POLICIES}/users/ada"
     await send("PUT", path, {"limits": {"budget": {"usd": 0.25, "period": "day"}}})
     document = await running.bridge.database.policies.find_one({})
-    assert document["policy"] == {"limits": {"budget": {"micro_dollars": 250_000, "period": "day"}}}
-    assert await running.get(path) == (200, {"limits": {"budget": {"usd": "0.25", "period": "day"}}})
+    assert document["policy"] == {"limits": {"budget": {"usd": 0.25, "period": "day"}}}
+    assert await running.get(path) == (200, {"limits": {"budget": {"usd": 0.25, "period": "day"}}})
 
 
 @pytest.mark.gen_test

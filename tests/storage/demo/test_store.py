@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from random import Random
 from uuid import uuid4
 
@@ -63,7 +64,7 @@ async def test_it_is_filled_in_beside_the_database_and_removed_without_a_trace(s
     (budget,) = [one["policy"]["limits"]["together"]["budget"] async for one in records.policies.find(policy)]
     priced = records.interceptions.find({"group_ids": group["_id"], "cost": {"$ne": None}})
     spent = sum([one["cost"]["usd"].to_decimal() async for one in priced])
-    assert (budget["period"], 0.9 < spent * 1_000_000 / budget["micro_dollars"] < 0.96) == ("month", True)
+    assert (budget["period"], 0.9 < spent / Decimal(budget["usd"]) < 0.96) == ("month", True)
     assert await counts_of(database) == {"audit": 1}
     async with records.demo.database.watch([{"$match": {"operationType": "drop"}}]) as drops:
         await store.remove()
