@@ -35,7 +35,6 @@ CALLS = [
     ("chat/completions", {"model": "demo", "messages": PROMPT, "metadata": {"project": "atlas"}}),
     ("chat/completions", {"model": "demo", "messages": PROMPT, "stream": True}),
     ("chat/completions", {"model": "demo-error", "messages": PROMPT}),
-    ("chat/completions", {"model": "demo-stream-error", "messages": PROMPT, "stream": True}),
     ("responses", {"model": "demo", "input": "What is a gateway?"}),
     ("messages", {"model": "demo", "messages": PROMPT, "max_tokens": 1024, "stream": True}),
     ("embeddings", {"model": "demo", "input": "What is a gateway?"}),

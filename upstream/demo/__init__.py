@@ -6,11 +6,7 @@ the prompt. What a request can do to see more:
 - name an offered tool in the prompt: the response calls it, with arguments made up from its schema; every tool named is
   called, in parallel. Sending the result leads to a closing text;
 - ask for thinking (messages) or for a reasoning summary (responses): a thought comes first;
-- use one of these models to see a failure:
-
-  - `demo-error`: refused, with 500 (OpenAI) or 529 (Anthropic);
-  - `demo-stream-error`: a stream that ends in the API's error event half way (blocking: as `demo-error`);
-  - `demo-cut`: the connection breaks half way.
+- use the model `demo-error` to see a failure: it is refused, with 500 (OpenAI) or 529 (Anthropic).
 
 Tokens are counted as a quarter of the characters; half of the input counts as read from a cache.
 """

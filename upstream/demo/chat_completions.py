@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import msgspec
-
-from intercept.catalog import OPENAI
 from intercept.formats.json_text import as_object
 from upstream.demo.generation import DemoCall, DemoToolCall, Generation, pieces
 from upstream.demo.scripted import data_event
@@ -38,11 +35,6 @@ def events(call: DemoCall) -> Iterator[bytes]:
     if _includes_usage(call):
         yield data_event(_envelope(call, "chat.completion.chunk", []) | {"usage": _usage(call.generation)})
     yield b"data: [DONE]\n\n"
-
-
-def error_event(_call: DemoCall, _number: int, message: str) -> bytes:
-    """Return an error in place of a chunk."""
-    return data_event(msgspec.to_builtins(OPENAI.error.of(500, message)))
 
 
 def _chunk(call: DemoCall, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:

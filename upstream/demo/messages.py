@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 
-from intercept.catalog import ANTHROPIC
 from upstream.demo.generation import DemoCall, pieces
 from upstream.demo.scripted import typed_event
 
@@ -29,11 +28,6 @@ def events(call: DemoCall) -> Iterator[bytes]:
     usage = _input_usage(call) | {"output_tokens": call.generation.output_tokens}
     yield typed_event({"type": "message_delta", "delta": delta, "usage": usage})
     yield typed_event({"type": "message_stop"})
-
-
-def error_event(call: DemoCall, _number: int, message: str) -> bytes:
-    """Return the `error` event of an overloaded provider."""
-    return typed_event(msgspec.to_builtins(ANTHROPIC.error.of(529, message, f"req_{call.key}")))
 
 
 def _content(call: DemoCall) -> list[dict[str, Any]]:

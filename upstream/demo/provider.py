@@ -15,7 +15,7 @@ from intercept.apis import Api, Dialect, InvalidRequestError
 from intercept.catalog import ANTHROPIC, CHAT_COMPLETIONS, MESSAGES, MESSAGES_COUNT_TOKENS, OPENAI, RESPONSES
 from upstream.demo import chat_completions, messages, responses
 from upstream.demo.generation import DemoCall, count_tokens
-from upstream.demo.scripted import CLOSE, LAST_CHUNK, Received, ScriptedProvider, Step, chunk, stream_head, whole
+from upstream.demo.scripted import LAST_CHUNK, Received, ScriptedProvider, Step, chunk, stream_head, whole
 
 PACE: Final = 0.03
 """Seconds between two events: slow enough to see the words come, fast enough not to wait for them."""
@@ -26,14 +26,7 @@ MAX_BODY_BYTES: Final = 2**20
 TOO_LARGE: Final = f"The request body is larger than the {MAX_BODY_BYTES} bytes that the demo provider reads."
 
 FAILING: Final = "demo-error"
-FAILING_STREAM: Final = "demo-stream-error"
-CUT: Final = "demo-cut"
-NAMES: Final = {
-    "demo": "Demo",
-    FAILING: "Demo that fails",
-    FAILING_STREAM: "Demo that fails half way",
-    CUT: "Demo that breaks half way",
-}
+NAMES: Final = {"demo": "Demo", FAILING: "Demo that fails"}
 """What to call each model, by id."""
 
 _MODELS: Final = "/v1/models"
@@ -41,16 +34,15 @@ _CREATED, _CREATED_AT = 1767225600, "2026-01-01T00:00:00Z"
 
 
 class _ResponseShape(NamedTuple):
-    """The shape that an API gives to a response: whole, in events, and the event that ends a failed stream at a number."""
+    """The shape that an API gives to a response: whole, and in events."""
 
     api: Api
     body: Callable[[DemoCall], Mapping[str, Any]]
     events: Callable[[DemoCall], Iterator[bytes]]
-    error_event: Callable[[DemoCall, int, str], bytes]
 
 
 _SHAPES: Final = {
-    api.path: _ResponseShape(api, module.body, module.events, module.error_event)
+    api.path: _ResponseShape(api, module.body, module.events)
     for api, module in ((CHAT_COMPLETIONS, chat_completions), (RESPONSES, responses), (MESSAGES, messages))
 }
 _FAILURES: Final = {
@@ -86,7 +78,7 @@ class DemoProvider(ScriptedProvider):
         """Return the answer, piece by piece."""
         steps = _Answer(request, self._new_key(), int(self._clock())).steps()
         for step in steps:
-            if step in (LAST_CHUNK, CLOSE):
+            if step == LAST_CHUNK:
                 yield step
                 continue
             yield self._pace
@@ -129,22 +121,12 @@ class _Answer:
 
     def _call(self, shape: _ResponseShape) -> list[Step]:
         call = DemoCall.of(shape.api, self._request.body, self._key, self._created)
-        if call.model == FAILING or (call.model == FAILING_STREAM and not call.streams):
+        if call.model == FAILING:
             return self._refuse(*_FAILURES[self._dialect])
         if call.streams:
-            first, pieces = stream_head(self._headers), list(shape.events(call))
-        else:
-            first, body = whole(200, self._headers, msgspec.json.encode(shape.body(call)))
-            pieces = [body[: len(body) // 2], body[len(body) // 2 :]]
-        half = len(pieces) // 2
-        if call.model == FAILING_STREAM:
-            pieces[half:] = [shape.error_event(call, half, _FAILURES[self._dialect][1])]
-        if call.model == CUT:
-            del pieces[half:]
-        if call.streams:
-            pieces = [chunk(piece) for piece in pieces]
-        end = [CLOSE] if call.model == CUT else [LAST_CHUNK] if call.streams else []
-        return [first + pieces[0], *pieces[1:], *end]
+            first, *pieces = map(chunk, shape.events(call))
+            return [stream_head(self._headers) + first, *pieces, LAST_CHUNK]
+        return list(whole(200, self._headers, msgspec.json.encode(shape.body(call))))
 
     def _models(self, model: str) -> list[Step]:
         of = _openai_model if self._dialect is OPENAI else _anthropic_model

@@ -47,12 +47,6 @@ def events(call: DemoCall) -> Iterator[bytes]:
         yield _numbered_event(number, event)
 
 
-def error_event(call: DemoCall, number: int, message: str) -> bytes:
-    """Return the `response.failed` event, where it is event `number`, counted from 0."""
-    failed = _response(call, "failed") | {"error": {"code": "server_error", "message": message}}
-    return _numbered_event(number, {"type": "response.failed", "response": failed})
-
-
 def _events(call: DemoCall) -> Iterator[dict[str, Any]]:
     yield {"type": "response.created", "response": _response(call, "in_progress")}
     yield {"type": "response.in_progress", "response": _response(call, "in_progress")}
