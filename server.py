@@ -60,6 +60,7 @@ TOPICS = {
         "webhooks": ("commands.operations", "Manage webhooks that receive alerts."),
     },
     "For yourself, at the bridge that you signed in to": {
+        "run": ("commands.launch", "Start an agent that calls the bridge, and say afterwards what that cost."),
         "usage": ("commands.terminal", "Show what you used, your limits and what is left of them."),
         "calls": ("commands.terminal", "List your calls, newest first, and follow them."),
         "why": ("commands.terminal", "Say what became of the request with this ID, and why it was refused."),

@@ -63,17 +63,26 @@ def login(url: str | None, print_token: bool, no_browser: bool) -> None:
         return
     if address is None:
         raise click.UsageError("give the URL of the bridge, such as https://bridge.example")
+    sign_in(address, browser=not no_browser)
+    click.echo(f"Complete commands by Tab: see {COMMAND} completion --help", err=True)
+
+
+def sign_in(address: str, *, browser: bool) -> None:
+    """Sign in to a bridge, and keep the token.
+
+    Raises:
+        click.ClickException: There is none.
+    """
     try:
-        path = _keep(address, _sign_in(address, browser=not no_browser))
+        path = _keep(address, _fetch(address, browser=browser))
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise click.ClickException(f"{address} sent an answer that is not valid") from error
     except OSError as error:
         raise click.ClickException(f"the token cannot be kept in {_file()}: {error.strerror}") from error
     click.echo(f"Signed in. The token is kept in {path}. See what you called: {COMMAND} calls", err=True)
-    click.echo(f"Complete commands by Tab: see {COMMAND} completion --help", err=True)
 
 
-def _sign_in(address: str, *, browser: bool) -> dict[str, Any]:
+def _fetch(address: str, *, browser: bool) -> dict[str, Any]:
     """Show a code, and wait for the token."""
     codes = _post(address, "code", {"client_name": f"login on {socket.gethostname()}"})
     if "error" in codes:

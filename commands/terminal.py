@@ -115,7 +115,7 @@ class PersonalCommand(OperationCommand):
         asked, limit, seen = q, SHOWN_FIRST, set[str]()
         while True:
             query = {"limit": str(limit)} | ({"q": asked} if asked else {})
-            rows = _asked(url, token_file, self._operation, {}, query)["results"]
+            rows = ask_server(url, token_file, self._operation, {}, query)["results"]
             for one in reversed(rows):
                 if one["id"] not in seen:
                     click.echo(_line(one, self._question.columns, output))
@@ -149,9 +149,10 @@ def _line(one: Mapping[str, Any], columns: Sequence[str], output: str) -> str:
     return write_csv([cells]).decode().rstrip() if output == "csv" else "  ".join(cells)
 
 
-def _asked(
+def ask_server(
     url: str, token_file: Path | None, operation: Operation, parts: Mapping[str, str], query: Mapping[str, str]
 ) -> Any:
+    """What a server answers to an operation."""
     found: list[Any] = []
 
     async def work(done: Done) -> None:
@@ -171,7 +172,7 @@ def why(request_id: str, url: str | None, token_file: Path | None, output: str) 
     url = url or kept_address()
     query = {"q": f"request_id:{json.dumps(request_id)}", "limit": "1"}
     for name in ("list_refusals", "list_interceptions"):
-        if found := _asked(url, token_file, BY_NAME[name], {}, query)["results"]:
+        if found := ask_server(url, token_file, BY_NAME[name], {}, query)["results"]:
             break
     else:
         raise click.ClickException(NOTHING)
@@ -180,7 +181,9 @@ def why(request_id: str, url: str | None, token_file: Path | None, output: str) 
     if "rule" in one and one["initiator"]:
         given = {key: one[key] for key in ("model", "provider") if one[key]}
         try:
-            rules = _asked(url, token_file, BY_NAME["explain_policy"], {"name": one["initiator"]["username"]}, given)
+            rules = ask_server(
+                url, token_file, BY_NAME["explain_policy"], {"name": one["initiator"]["username"]}, given
+            )
         except RefusedError:  # the rules of somebody else are not for everybody
             rules = {}
     if output == "json":

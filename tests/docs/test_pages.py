@@ -77,6 +77,8 @@ def unknown_words(words):
     command, unknown, rest = server.main, [], iter(words)
     known = {option: parameter for parameter in command.params for option in parameter.opts} | {"--help": None}
     for word in rest:
+        if word == "--":  # what follows is for another program
+            break
         if word.startswith("--"):
             options = known | {option: parameter for parameter in command.params for option in parameter.opts}
             if word not in options:
