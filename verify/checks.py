@@ -78,43 +78,6 @@ def _token_in_query(target: Target) -> None:
     _expect_rejection(target, target.dialect, {}, f"?token={target.token}&api_key={target.token}")
 
 
-@check("an address that leads nowhere is named")
-def _unknown_route(target: Target) -> None:
-    with target.request("GET", f"{PREFIX}/{target.provider}/v1/nothing-here") as response:
-        body = response.json()
-        seen = body.get("message") if isinstance(body, dict) else body
-        wanted = "route not supported: GET /v1/nothing-here"
-        expect((response.status, seen) == (404, wanted), f"404 {wanted}", f"{response.status} {seen}")
-
-
-@check("a list refuses what it cannot read, and says what")
-def _bad_query(target: Target) -> None:
-    wanted: dict[str, Callable[[dict[str, Any]], bool]] = {
-        "nonsense=1": lambda body: body["validations"][0]["field"] == "nonsense",
-        "limit=0": lambda body: "(0, 1000]" in body["detail"],
-        f"after_id={uuid4()}&offset=1": lambda body: "both after_id and offset" in body["detail"],
-        "q=nonsense:1": lambda body: body["validations"][0]["detail"].startswith(
-            '"nonsense" is not a valid query param: allowed are user, '
-        ),
-    }
-    for query, explains in wanted.items():
-        with target.request("GET", f"{PREFIX}/interceptions?{query}") as response:
-            body = response.json()
-            explained = response.status == HTTPStatus.BAD_REQUEST and isinstance(body, dict) and _holds(explains, body)
-            expect(explained, f"400 and why, for ?{query}", f"{response.status} {body}")
-
-
-@check("a list is paged without a gap")
-def _pages(target: Target) -> None:
-    with target.request("GET", f"{PREFIX}/interceptions?limit=3") as response:
-        first = response.json()["results"]
-    if len(first) < _LEAST_EVENTS:
-        raise SkippedError("fewer than two calls are recorded")
-    with target.request("GET", f"{PREFIX}/interceptions?limit=1&after_id={first[0]['id']}") as response:
-        ids = [one["id"] for one in response.json()["results"]]
-    expect(ids == [first[1]["id"]], f"the one behind {first[0]['id']}, which is {first[1]['id']}", ids)
-
-
 @check("a call is answered, and recorded with its prompt and tokens")
 def _recorded(target: Target) -> None:
     prompt = f"Say hello. ({uuid4()})"
