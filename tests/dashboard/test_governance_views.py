@@ -89,7 +89,6 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.find(".policy textarea")
     page.click(".field", "Models allowed")
     page.type("demo")
-    page.find("fieldset", "All members together")
     page.click("fieldset:last-of-type .field", "Budget in US dollars")
     page.type("0")
     page.choose("a period of", "a month", "fieldset:last-of-type")
@@ -97,12 +96,18 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.choose("Responses", "redacted", ".policy details")
     page.click(".policy .field", "Days for responses, if fewer")
     page.type("7")
+    page.click(".policy .field", "Managed settings of Claude Code")
+    page.type('{"permissions": {"deny": ["Read(.env)"]}')
+    page.find(".policy .field [role=alert]", "This is no JSON object.")
+    page.type("}")
+    page.gone(".policy .field [role=alert]")
     page.click(".policy button", "Save")
     page.find("[role=status]", "limits.together.budget.usd: 0 refuses every call that the bridge would pay for")
     assert site.get(owner, f"policies/groups/{group}") == {
         "models": {"allow": ["demo"]},
         "limits": {"together": {"budget": {"usd": "0.00", "period": "month"}}},
         "recording": {"responses": "redacted", "responses_retention": 7},
+        "managed_settings": {"permissions": {"deny": ["Read(.env)"]}},
     }
     is_for_everybody(page, axe)
     put(site, owner, f"policies/groups/{group}", {"byok": "deny"})

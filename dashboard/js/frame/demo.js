@@ -15,7 +15,7 @@ export const DEMO = "demo-company/";
 export function InDemo() {
   return html`
     <div class="demo-note flow">
-      <p><strong>A demo company is shown.</strong> Its people and calls are invented. You look at it as its auditor.</p>
+      <p><strong>A demo company is shown.</strong> All of it is invented.</p>
       <a href=${ROOT}>Back to your own calls</a>
     </div>
   `;

@@ -57,10 +57,10 @@ export function Track({ label, value, max, level = "fine" }) {
   `;
 }
 
-/** A mark and a word; colour never speaks alone. With `brief` the mark does for what is usual. */
-export function Status({ interception: { status, end_reason: reason }, brief = false }) {
+/** A mark and a word. The mark does for the states in `marked`. */
+export function Status({ interception: { status, end_reason: reason }, marked = [] }) {
   const text = status === "failed" && reason ? endTitle(reason) : words(status);
-  return html`<span class="status ${status}"><span aria-hidden="true">${MARKS[status]}</span> <span class=${brief && status === "completed" ? "said" : "word"}>${text}</span></span>`;
+  return html`<span class="status ${status}" title=${text}><span aria-hidden="true">${MARKS[status]}</span> <span class=${marked.includes(status) ? "said" : "word"}>${text}</span></span>`;
 }
 
 /** The four counts and the cost as figures; dashes where no token was reported. */

@@ -19,10 +19,10 @@ export function endTitle(reason) {
   return said.ends.find((one) => one.end_reason === reason)?.title ?? words(reason);
 }
 
-/** What is known of a failure beside its end, in a line: the provider's status if it is an error, and its message. Empty without a failure. */
-export function problemOf({ status, upstream_status: code, error }) {
+/** What is known of a failure, in a line: its end, the provider's status if it is an error, and its message. Empty without a failure. */
+export function problemOf({ status, end_reason: reason, upstream_status: code, error }) {
   if (status !== "failed") return "";
-  return [code >= 400 ? code : "", error?.message].filter(Boolean).join(" ");
+  return [reason ? endTitle(reason) : "failed", [code >= 400 ? code : "", error?.message].filter(Boolean).join(" ")].filter(Boolean).join(": ");
 }
 
 /** Every rule with its title, in the order of the API's documents. */

@@ -5,10 +5,10 @@ import "../learned.mjs";
 
 test("a failed call says its status, if that is an error, and its message", () => {
   const failed = { status: "failed", end_reason: "upstream_error", upstream_status: 529, error: { type: "x", message: "Overloaded" } };
-  assert.equal(problemOf(failed), "529 Overloaded");
-  assert.equal(problemOf({ ...failed, upstream_status: 200 }), "Overloaded");
-  assert.equal(problemOf({ ...failed, upstream_status: null, end_reason: "client_disconnected", error: null }), "");
-  assert.equal(problemOf({ ...failed, end_reason: "unheard_of", error: null }), "529");
+  assert.equal(problemOf(failed), "provider's error: 529 Overloaded");
+  assert.equal(problemOf({ ...failed, upstream_status: 200 }), "provider's error: Overloaded");
+  assert.equal(problemOf({ ...failed, upstream_status: null, end_reason: "client_disconnected", error: null }), "client stopped");
+  assert.equal(problemOf({ ...failed, end_reason: "unheard_of", error: null }), "unheard of: 529");
   assert.equal(problemOf({ ...failed, status: "completed" }), "");
 });
 

@@ -4,7 +4,7 @@ import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { searchFor } from "../../bar/query.js";
 import { href } from "../../frame/router.js";
-import { Confirm, LineForm } from "../../parts/forms.js";
+import { Addition, Confirm } from "../../parts/forms.js";
 import { End } from "../../parts/list.js";
 import { Created } from "../../parts/texts.js";
 import { send } from "../../server/api.js";
@@ -26,11 +26,7 @@ const LIFETIMES = [
 export default function OwnTokens({ user }) {
   return html`
     <div class="prose stack">
-      <h2>Your tokens</h2>
-      <p>
-        A token tells the bridge that it is you who calls. Give <a href=${href("connect")}>each client</a> one of its own: then you can
-        revoke one without the others.
-      </p>
+      <p>A token tells the bridge who calls. Give <a href=${href("connect")}>each client</a> one of its own, to revoke it alone.</p>
       <${Tokens} of="me" mayChange=${true} rules=${user.tokens} />
       <h2>Where you are signed in</h2>
       <p>A browser that you signed in with a token. It is signed out with that token, or here.</p>
@@ -106,12 +102,6 @@ function since({ created_at: created, expires_at: expires, revoked_at: revoked }
   return `created ${time(created)}, ${end}`;
 }
 
-/** `path` is the tokens' in the API; `rules` say which tokens who is signed in may create. */
-function NewToken({ path, rules, onCreated }) {
-  if (!rules.may_create) return html`<p class="quiet">Only owners may create tokens here. Ask one of them for yours.</p>`;
-  return html`<${NewTokenForm} path=${path} rules=${rules} onCreated=${onCreated} />`;
-}
-
 /** No token outlives the one that it is made with. */
 function lifetimes(expireBy) {
   const days = expireBy === null ? Infinity : (Date.parse(expireBy) - Date.now()) / DAY_MS;
@@ -119,16 +109,15 @@ function lifetimes(expireBy) {
   return [...shorter, ["", expireBy === null ? "Never" : `With yours, ${time(expireBy)}`]];
 }
 
-function NewTokenForm({ path, rules: { limit, expire_by: expireBy }, onCreated }) {
+/** `path` is the tokens' in the API; `rules` say which tokens who is signed in may create. */
+function NewToken({ path, rules: { may_create: may, limit, expire_by: expireBy }, onCreated }) {
+  if (!may) return html`<p class="quiet">Only owners may create tokens here. Ask one of them for yours.</p>`;
   const options = lifetimes(expireBy);
+  const hint = limit === null ? undefined : `You may have ${plural(limit, "active token")}.`;
   const fields = [
-    { name: "name", label: "What is it for?", placeholder: "laptop", required: true },
+    { name: "name", label: "What is it for?", placeholder: "laptop", required: true, hint },
     { name: "expires", label: "Expires after", options },
   ];
   const usual = options.some(([value]) => value === "90d") ? "90d" : "";
-  const create = (given) => send("POST", path, given).then(onCreated);
-  return html`
-    <${LineForm} fields=${fields} initial=${{ expires: usual }} verb="Create token" kind="primary" act=${create} />
-    ${limit !== null && html`<p class="quiet">You may have ${plural(limit, "active token")}.</p>`}
-  `;
+  return html`<p><${Addition} what="a token" path=${path} fields=${fields} initial=${{ expires: usual }} onAdded=${onCreated} /></p>`;
 }

@@ -111,7 +111,7 @@ function drawn(interception, search, chosen) {
         <${UsageShort} usage=${usageOf(interception)} />
         <span class="cost number">${usd(costOf(interception))}</span>
         <span class="took number">${ended ? duration(between(started, ended)) : UNKNOWN}</span>
-        <span class="state"><${Status} interception=${interception} brief /></span>
+        <span class="state"><${Status} interception=${interception} marked=${["completed", "failed"]} /></span>
         ${places.length > 0 && html`<${Place} place=${places[0]} more=${places.length - 1} />`}
         ${problem && html`<span class="problem bad" title=${problem}>${problem}</span>`}
       </a>

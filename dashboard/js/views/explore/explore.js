@@ -210,13 +210,16 @@ function Page({ page, range }) {
 function Figures({ of, total, previous, whole: all, q, callsOf }) {
   const link = (text, terms) => (terms === null ? text : html`<a href=${callsOf(terms)}>${text}</a>`);
   const { interceptions, failed, tokens, cache } = total;
+  const share = total !== all && html` <small class="quiet">${percent(compared(total, all), compared(all, all))}</small>`;
   const change = previous && html`<td class="number">${changeOf(compared(total, all), compared(previous, all))}</td>`;
-  if (!cache) return html`<td class="number">${link(whole(numberOf(total)), q)}</td>${change}`;
+  const isOfCost = all.cost_usd != null;
+  const number = html`<td class="number">${link(whole(numberOf(total)), q)}${!isOfCost && share}</td>`;
+  if (!cache) return html`${number}${change}`;
   return html`
-    <td class="number">${link(whole(numberOf(total)), q)}</td>
+    ${number}
     <td class="number">${failed ? link(`${whole(failed)} (${percent(failed, interceptions)})`, q === null ? null : withTerm(q, "status", "failed")) : "0"}</td>
     <td class="number">${whole(tokens)}</td>
-    <td class="number">${link(usd(total.cost_usd), q)}</td>
+    <td class="number">${link(usd(total.cost_usd), q)}${isOfCost && share}</td>
     ${change}
     <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${usd(cache.saved_usd)}, lost ${usd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
     ${of === "calls" && html`<td class="number">${duration(total.duration_ms?.p95)}</td>`}

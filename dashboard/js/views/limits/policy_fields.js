@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Field } from "../../parts/forms.js";
-import { fieldAt, limitOf, patternsOf, patternsText, slotsOf, slotsText, withField } from "./policy_form.js";
+import { fieldAt, limitOf, patternsOf, patternsText, policyOf, policyText, slotsOf, slotsText, withField } from "./policy_form.js";
 
 const PATTERNS = { rows: 2, read: patternsOf, write: patternsText };
 const NUMBER = { inputmode: "numeric", read: slotsOf, write: slotsText };
@@ -51,6 +51,16 @@ const RETENTIONS = [
   { path: ["recording", "retention"], label: "Days after which texts are removed", ...NUMBER },
   { path: ["recording", "responses_retention"], label: "Days for responses, if fewer", ...NUMBER },
 ];
+const SETTINGS = {
+  path: ["managed_settings"],
+  label: "Managed settings of Claude Code",
+  hint: "As JSON: what it gets where it signs in at the bridge.",
+  placeholder: '{"permissions": {"deny": ["Read(.env)"]}}',
+  rows: 5,
+  read: (text) => policyOf(text) ?? text,
+  write: (value) => (typeof value === "string" ? value : policyText(value)),
+  isWrong: (value) => typeof value === "string" && "This is no JSON object.",
+};
 
 /** `shared`: the policy is of many, and has limits in two parts. `onPolicy` gets the policy after each change. */
 export function PolicyFields({ policy, shared, onPolicy }) {
@@ -67,11 +77,12 @@ export function PolicyFields({ policy, shared, onPolicy }) {
       ${drawn(OF_RESPONSES)}
       <div class="pairs">${drawn(RETENTIONS)}</div>
     </details>
+    ${drawn([SETTINGS])}
   `;
 }
 
 /** What is at a path of the policy, as it was typed until the JSON says something else. */
-function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (value) => value ?? "", ...field }) {
+function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (value) => value ?? "", isWrong, hint, ...field }) {
   const value = fieldAt(policy, path);
   const [typed, setTyped] = useState("");
   const put = (text) => {
@@ -79,5 +90,6 @@ function PolicyField({ policy, onPolicy, path, read = (text) => text, write = (v
     onPolicy(withField(policy, path, read(text, value)));
   };
   const isTyped = JSON.stringify(withField({}, ["value"], read(typed, value))) === JSON.stringify(withField({}, ["value"], value));
-  return html`<${Field} ...${field} value=${isTyped ? typed : write(value)} onText=${put} />`;
+  const wrong = isWrong?.(value);
+  return html`<${Field} ...${field} hint=${wrong ? html`<span class="bad" role="alert">${wrong}</span>` : hint} value=${isTyped ? typed : (write(value) ?? "")} onText=${put} />`;
 }

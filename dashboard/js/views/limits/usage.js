@@ -44,12 +44,11 @@ function Shown({ of, isMine, me, chosen, params }) {
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <div class="toolbar flow">
       <p class="quiet" role="status">
-        ${isMine ? "What you have used" : html`What <b>${user.name}</b> has used`}, at ${time(at)}. ${usd(spend)} spent this month.
+        ${isMine ? "What you have used" : html`What <b>${user.name}</b> has used`}, at ${time(at)}. ${usd(spend)} spent this month. Calls of ${rangeText(range, tz)}, ${tz}.
         ${state !== "ok" && html` <b class="bad">${state}</b>`}
       </p>
       ${!isMine && html`<a href=${href("users", user.username)}>${user.username}</a>`}
     </div>
-    <p class="quiet range-text">${`${rangeText(range, tz)}, ${tz}`}</p>
     <${Tiles} figures=${total} drill=${drill} />
     <div class="cards">
       <section class="card limit stack">

@@ -74,6 +74,7 @@ export default function Overview({ route, user }) {
   };
   const sessions = href("sessions", "", { q, order: "lost", ...rangeParams(params, "24h") });
   const splits = SPLITS.filter(([by]) => by !== "user" || seesEveryone(user));
+  const late = lateBy(all.data?.counted_until);
   const ends = all.data && { ...timesOf(all.data), ...(isOver ? {} : { to: Date.now() }) };
   // Whole buckets: what a response counts.
   const drillInto = (view, within) => (terms, from = all.data.from, to = all.data.to) => {
@@ -85,7 +86,7 @@ export default function Overview({ route, user }) {
       <${Segmented} label="Split by" options=${splits} value=${params.by ?? ""} onChoose=${(by) => choose({ by })} />
       <button type="button" aria-pressed=${compares} onClick=${() => choose({ compare: compares ? "no" : "" })}>Compare</button>
     <//>
-    <p class="quiet range-text">${ends ? `${rangeText(ends, tz)}, ${tz}` : ""}</p>
+    <p class="quiet range-text">${ends ? `${rangeText(ends, tz)}, ${tz}${late > 0 ? `; calls of the last ${duration(late)} are still to be counted` : ""}` : ""}</p>
     ${!q && seesEveryone(user) && html`<${Unusual} tz=${tz} />`}
     <${StatsState} data=${all.data} isLoaded=${loaded} error=${failure} retry=${retry} progress=${progress} />
     ${loaded && html`<${Body} isOwner=${user.role === "owner"} isFiltered=${Boolean(q)} all=${all.data} split=${split.data} refusals=${isOfUsers(q) ? refused.data : undefined} sessions=${sessions} by=${params.by ?? ""} drill=${drillInto("interceptions", q)} drillRefused=${drillInto("refusals", ofUser(q))} onZoom=${(from, to) => choose({ range: "", from, to })} />`}
@@ -121,9 +122,7 @@ function Body({ isOwner, isFiltered, all, split, refusals, sessions, by, drill, 
       ${refusals?.total.refusals > 0 && html`<section class="card"><${Refused} total=${refusals.total.refusals} drill=${drillRefused} /></section>`}
     `;
   }
-  const late = lateBy(all.counted_until);
   return html`
-    ${late > 0 && html`<p class="quiet">${`Calls of the last ${duration(late)} are still to be counted.`}</p>`}
     <${Tiles} figures=${figures} previous=${all.previous?.total} drill=${drill} sessions=${sessions} />
     <${Charts} all=${all} split=${by && split} drill=${drill} onZoom=${onZoom} />
     <div class="pair">

@@ -111,7 +111,7 @@ function Step({ interception, open, loop }) {
     <li class=${`step stack ${interception.status}`} id=${`step-${id}`}>
       <details open=${open}>
         <summary class="line">
-          <${Status} interception=${interception} brief />
+          <${Status} interception=${interception} marked=${["completed"]} />
           <span class="what"><${What} interception=${interception} /></span>
           ${tryOf(interception) && html`<span class="badge">${tryOf(interception)}</span>`}
           ${loop && html`<span class="badge">${loop.tool}: ${plural(loop.times, "time")} the same</span>`}

@@ -28,7 +28,7 @@ def test_the_list_is_newest_first_says_why_one_failed_and_is_searched_in_words(p
     page.open("interceptions", token)
     page.shows("a.row .prompt", ["Second question", "First question"])
     message = "529 Overloaded: the demo provider fails for this model, as you asked."
-    assert page.texts("a.row .problem") == [message]
+    assert page.texts("a.row .problem") == [f"provider's error: {message}"]
     assert page.texts("a.row .state") == ["✕ provider's error", "✓ completed"]
     assert page.texts("a.row .model") == ["demo-error", "demo"]
     assert page.texts(".toolbar [role=status].quiet") == ["2 calls"]
