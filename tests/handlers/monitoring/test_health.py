@@ -46,8 +46,8 @@ async def test_a_bridge_says_without_a_token_whether_it_is_alive_ready_and_how_i
         assert head.header("Content-Length") == str(len(whole.body)), path
         assert (await running.request("GET", "/healthz", {})).body == b'{"status":"ok"}', path
     await running.afresh()
-    # a draining bridge is not ready
-    running.bridge.lifecycle.draining = True
+    # a draining bridge is not ready, and has nothing to wait for where nobody has called
+    assert await running.bridge.lifecycle.drain(60) == 0
     assert await running.get("/readyz", {}) == (
         503,
         {
