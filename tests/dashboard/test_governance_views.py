@@ -105,7 +105,7 @@ def test_an_owner_sets_a_policy_of_a_group_and_its_member_sees_it(page, site, ow
     page.find("[role=status]", "limits.together.budget.usd: 0 refuses every call that the bridge would pay for")
     assert site.get(owner, f"policies/groups/{group}") == {
         "models": {"allow": ["demo"]},
-        "limits": {"together": {"budget": {"usd": "0.00", "period": "month"}}},
+        "limits": {"together": {"budget": {"usd": "0", "period": "month"}}},
         "recording": {"responses": "redacted", "responses_retention": 7},
         "managed_settings": {"permissions": {"deny": ["Read(.env)"]}},
     }
