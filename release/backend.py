@@ -36,7 +36,7 @@ SUFFIXES = frozenset({".py", ".toml", ".html", ".css", ".js", ".svg"})
 LOCKS = ("requirements.txt", "requirements-azure.txt", "requirements-embedded.txt")
 FILES = (
     *("README.md", "SECURITY.md", "CHANGELOG.md"),
-    *("deadline.py", "installation.py", "server.py", "terminal.py", "version.py", *LOCKS),
+    *("deadline.py", "installation.py", "server.py", "version.py", *LOCKS),
 )
 OF_THE_SOURCE = (
     "LICENSE",

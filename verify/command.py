@@ -12,7 +12,6 @@ from time import perf_counter
 
 import click
 
-from terminal import StatusLine
 from verify.checks import CHECKS, Check
 from verify.target import (
     BridgeAddress,
@@ -107,13 +106,10 @@ def run_check(sentence: str, check: Check, target: Target) -> Result:
 def run_checks(checks: Mapping[str, Check], target: Target, *, as_json: bool) -> list[Result]:
     """Run checks one after the other, and show each at once unless it is for a program."""
     results: list[Result] = []
-    with StatusLine() as line:
-        for sentence, check in checks.items():
-            line.say(f"{len(results) + 1}/{len(checks)}  {sentence}")
-            results.append(run_check(sentence, check, target))
-            line.say("")
-            if not as_json:
-                click.echo(_line(results[-1]))
+    for sentence, check in checks.items():
+        results.append(run_check(sentence, check, target))
+        if not as_json:
+            click.echo(_line(results[-1]))
     return results
 
 
