@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from datetime import timedelta
 
 import pytest
@@ -80,22 +79,7 @@ CONTROL = "/api/v2/aibridge"
 
 
 @pytest.mark.gen_test
-async def test_what_is_not_served_is_named_and_who_asks_for_roots_needs_no_token(running):
-    # what is not served is named
-    for path, method, message in (
-        ("/api/v2/aibridge/openai/v1/threads", "GET", "route not supported: GET /v1/threads"),
-        ("/api/v2/aibridge/openai/v1/messages", "POST", "route not supported: POST /v1/messages"),
-        ("/api/v2/aibridge/openai/v1/audio/x", "GET", "route not supported: GET /v1/audio/x"),
-        ("/api/v2/aibridge/openai", "GET", "route not supported: GET /"),
-        (
-            "/api/v2/aibridge/nobody/v1/models",
-            "GET",
-            "provider not found; configured providers: anthropic, keyless, no-key, openai, own-server",
-        ),
-    ):
-        response = await refused(running, path, running.headers, method=method, body=b"")
-        assert (response.status, json.loads(response.body)["message"]) == (404, message), path
-    await running.afresh()
+async def test_who_asks_for_roots_needs_no_token(running):
     # who asks whether anybody is there needs no token
     for path in ("/anthropic", "/anthropic/", "/anthropic/api/hello", "/openai/api/hello"):
         response = await refused(running, CONTROL + path, {}, method="HEAD", body=b"")

@@ -40,11 +40,7 @@ def call(number, **fields):
         ([{"role": "user", "content": [{"type": "input_text", "text": None}]}], None),
         ([{"role": "user", "content": []}], None),
         ([{"type": "item_reference", "id": "x"}], None),
-        (["Hi"], None),
-        ({"role": "user", "content": "Hi"}, None),
-        ([], None),
         (7, None),
-        (None, None),
     ],
 )
 def test_the_prompt_is_the_input_s_text_or_that_of_its_last_item_if_a_user_s(text, prompt):
