@@ -434,7 +434,7 @@ class DerivedJob:
         ]
         signed = [*((one, 1) for one in after), *((one.before, -1) for one in counted if one.before is not None)]
         if signed:
-            await add_to_rollups(self._database, signed, self._now(), session)
+            await add_to_rollups(self._database, signed, session)
 
     async def _move(self, position: str, at: Timestamp, session: Session | None) -> None:
         """Go on to a position.

@@ -37,7 +37,7 @@ class RefusalRecorder(EventCounts[tuple[datetime, Refusal]]):
         """Count a refusal. Returns at once."""
         now = self._now()
         said = {"message": refusal.message, "retry_after_ms": refusal.retry_after_ms}
-        at, kind, known = Bucket.MINUTE.floor(now), refusal.kind, refusal.initiator_id is not None
+        at, kind, known = now.replace(second=0, microsecond=0), refusal.kind, refusal.initiator_id is not None
         if (at, kind) not in self and len(self) >= MAX_PENDING_ROWS:
             at, kind = Bucket.HOUR.floor(now), refusal.anonymous()
         elif not self._distinct.admit(int(at.timestamp()), known, kind, MAX_KNOWN_ROWS if known else MAX_UNKNOWN_ROWS):

@@ -1,4 +1,4 @@
-"""Rollups: the totals of the interceptions of a minute, an hour or a day, of all or of those with something in common.
+"""Rollups: the totals of the interceptions of an hour or a day, of all or of those with something in common.
 
 A rollup has a key and totals. The key is a breakdown, which says what its interceptions have in common (`DIMENSIONS`),
 the values of these dimensions, a bucket and the start of the bucket. An interception belongs to the bucket in which it started.
@@ -50,9 +50,6 @@ MONEY = ("cost", *KINDS, "saved", "lost")
 PLAIN = ("interceptions", "completed", "failed", "priced", "unpriced", "no_usage", "lost_tokens", *TOKENS)
 """The totals that are a number in the database too."""
 
-MINUTES_KEPT = timedelta(days=8)
-"""How long a minute rollup is kept, from its beginning. The others are kept for ever."""
-
 Totals: TypeAlias = dict[str, Any]
 
 
@@ -75,7 +72,6 @@ class Breakdown(StrEnum):
 class Bucket(StrEnum):
     """How much time a rollup is about."""
 
-    MINUTE = "minute"
     HOUR = "hour"
     DAY = "day"
 
@@ -86,10 +82,8 @@ class Bucket(StrEnum):
 
     def floor(self, at: datetime) -> datetime:
         """Return when the bucket began that this time, in UTC, is in."""
-        whole = at.replace(second=0, microsecond=0)
-        if self is Bucket.MINUTE:
-            return whole
-        return whole.replace(minute=0) if self is Bucket.HOUR else whole.replace(hour=0, minute=0)
+        whole = at.replace(minute=0, second=0, microsecond=0)
+        return whole if self is Bucket.HOUR else whole.replace(hour=0)
 
     def ceiling(self, at: datetime) -> datetime:
         """Return when the first bucket begins that begins then or later.
@@ -144,13 +138,6 @@ OF_TAGS = frozenset({Breakdown.MODEL_TAG, Breakdown.USER_TAG})
 DETAILS = OF_OUTCOMES | OF_TOOLS | OF_TAGS
 """The breakdowns by how calls ended, what they called and how they are tagged: see `storage.derived.totals`."""
 
-BUCKETS: Mapping[Breakdown, tuple[Bucket, ...]] = MappingProxyType(
-    dict.fromkeys(Breakdown, tuple(Bucket))
-    | {Breakdown.USER: (Bucket.HOUR, Bucket.DAY)}
-    | dict.fromkeys(DETAILS, (Bucket.HOUR, Bucket.DAY))
-)
-"""The buckets of each breakdown. Where there would be almost as many rollups as interceptions, some are left out."""
-
 
 class RollupKey(NamedTuple):
     """Identifies a rollup. `values` are those of `DIMENSIONS`, in that order."""
@@ -170,30 +157,25 @@ class RollupKey(NamedTuple):
     def fields(self) -> dict[str, Any]:
         """The fields of the rollup's document besides its totals."""
         dimensions = zip(DIMENSIONS[self.breakdown], self.values, strict=True)
-        fields = {"level": self.breakdown.value, "bucket": self.bucket.value, "at": self.at, **dict(dimensions)}
-        return fields | ({"expires_at": self.at + MINUTES_KEPT} if self.bucket is Bucket.MINUTE else {})
+        return {"level": self.breakdown.value, "bucket": self.bucket.value, "at": self.at, **dict(dimensions)}
 
 
 RollupTotals: TypeAlias = dict[RollupKey, Totals]
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def rollups_of(
-    minutes: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]], oldest: datetime
-) -> RollupTotals:
-    """Return every rollup to which the minutes contribute, aside from `DETAILS`.
+def rollups_of(hours: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
+    """Return every rollup to which the hours contribute, aside from `DETAILS`.
 
     Args:
-        minutes: Keys of the breakdown `USER_COMBINATION` and the bucket `MINUTE`; each may come more than once.
+        hours: Keys of the breakdown `USER_COMBINATION` and the bucket `HOUR`; each may come more than once.
         by_token: The same calls, by keys of the breakdown `TOKEN`.
-        oldest: Until this time rollups of minutes would be removed at once.
     """
-    tokens = _buckets(summed(by_token), oldest)
-    initiators = _buckets(summed(minutes), oldest)
+    tokens = _with_days(summed(by_token))
+    initiators = _with_days(summed(hours))
     combinations = _common(initiators, Breakdown.COMBINATION)
     rollups = initiators | combinations | _common(initiators, Breakdown.USER) | _common(combinations, Breakdown.ALL)
-    rollups |= tokens | summed(_by_group(tokens))
-    return {key: totals for key, totals in rollups.items() if key.bucket in BUCKETS[key.breakdown]}
+    return rollups | tokens | summed(_by_group(tokens))
 
 
 def smallest_with(names: Iterable[str]) -> Breakdown | None:
@@ -259,11 +241,9 @@ def summed(parts: Iterable[tuple[_Key, Totals]]) -> dict[_Key, Totals]:
     return rollups
 
 
-def _buckets(minutes: RollupTotals, oldest: datetime) -> RollupTotals:
-    """Return these rollups after a time, and those of the hours and days that all are in."""
-    hours = Bucket.HOUR
-    by_hour = summed((key._replace(bucket=hours, at=hours.floor(key.at)), part) for key, part in minutes.items())
-    return {key: part for key, part in minutes.items() if key.at > oldest} | by_hour | days_of(by_hour)
+def _with_days(hours: RollupTotals) -> RollupTotals:
+    """Return these rollups of hours, and those of the days that they are in."""
+    return hours | days_of(hours)
 
 
 def days_of(hours: RollupTotals) -> RollupTotals:

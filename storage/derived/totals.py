@@ -24,7 +24,6 @@ from storage.derived.rollup import (
     DIMENSIONS,
     HISTOGRAMS,
     KINDS,
-    MINUTES_KEPT,
     OF_OUTCOMES,
     OF_TAGS,
     OF_TOOLS,
@@ -47,10 +46,10 @@ from storage.mongo.database import Database, Session
 
 
 class CallDetail(NamedTuple):
-    """What calls of a minute have in common.
+    """What calls of an hour have in common.
 
     Attributes:
-        at: The minute in which they started.
+        at: The hour in which they started.
         values: Of the breakdown `USER_COMBINATION`.
         outcome: How they ended: end reason, status of the provider, type of the error, and whether they are streams.
         tools: The different tools that each called.
@@ -66,7 +65,7 @@ class CallDetail(NamedTuple):
 
 def rollups_of_details(parts: Iterable[tuple[CallDetail, Totals]]) -> RollupTotals:
     """Return every rollup of `DETAILS` to which calls contribute; a key may occur more than once."""
-    alike = summed((detail._replace(at=Bucket.HOUR.floor(detail.at)), totals) for detail, totals in parts)
+    alike = summed(parts)
     hours = summed((key, totals) for detail, totals in alike.items() for key in _keys(detail))
     return hours | days_of(hours)
 
@@ -104,22 +103,20 @@ class _Alike(NamedTuple):
     groups: tuple[UUID, ...]
 
 
-def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]], now: datetime) -> RollupTotals:
+def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]]) -> RollupTotals:
     """Return what each rollup changes by when calls are added to it, with the sign 1, or are taken away, with -1.
 
     Args:
         calls: Documents of calls that have ended, true or presumed, and their signs.
-        now: Rollups that would be removed at once are left out.
     """
     with localcontext(EXACT):
         alike = summed((_alike(document), _signed(totals_of_call(document), sign)) for document, sign in calls)
         rollups = rollups_of(
-            ((_minute(one, Breakdown.USER_COMBINATION, one.detail.values), totals) for one, totals in alike.items()),
+            ((_hour(one, Breakdown.USER_COMBINATION, one.detail.values), totals) for one, totals in alike.items()),
             (
-                (_minute(one, Breakdown.TOKEN, (one.detail.values[0], one.token_id, one.groups)), totals)
+                (_hour(one, Breakdown.TOKEN, (one.detail.values[0], one.token_id, one.groups)), totals)
                 for one, totals in alike.items()
             ),
-            now - MINUTES_KEPT,
         )
         rollups |= rollups_of_details((one.detail, totals) for one, totals in alike.items())
     return {key: totals for key, totals in rollups.items() if any(totals.values())}
@@ -149,15 +146,15 @@ def _signed(totals: Totals, sign: int) -> Totals:
     return totals if sign == 1 else {name: -value for name, value in totals.items()}
 
 
-def _minute(one: _Alike, breakdown: Breakdown, values: tuple[Any, ...]) -> RollupKey:
-    return RollupKey(breakdown, Bucket.MINUTE, one.detail.at, values)
+def _hour(one: _Alike, breakdown: Breakdown, values: tuple[Any, ...]) -> RollupKey:
+    return RollupKey(breakdown, Bucket.HOUR, one.detail.at, values)
 
 
 def _alike(document: Mapping[str, Any]) -> _Alike:
     get = document.get
     values = (_uuid(document["initiator_id"]), *[get(name) for name in _DIMENSIONS])
     detail = CallDetail(
-        Bucket.MINUTE.floor(document["started_at"]),
+        Bucket.HOUR.floor(document["started_at"]),
         values,
         (document["end_reason"], get("upstream_status"), (get("error") or {}).get("type"), get("streaming")),
         tuple(sorted({usage["tool"] for usage in get("tool_usages") or ()})),
@@ -177,12 +174,10 @@ AT_ONCE: Final = 250
 _Rollups = dict[bytes, tuple[RollupKey, Totals]]
 
 
-async def add_to_rollups(
-    database: Database, calls: Sequence[tuple[Mapping[str, Any], int]], now: datetime, session: Session
-) -> None:
+async def add_to_rollups(database: Database, calls: Sequence[tuple[Mapping[str, Any], int]], session: Session) -> None:
     """Add calls to their rollups, or take them away, see `rollups_of_calls`; no other transaction may do it meanwhile."""
     # In a thread, as it takes some 50 ms.
-    rollups = list((await asyncio.to_thread(rollups_of_calls, calls, now)).items())
+    rollups = list((await asyncio.to_thread(rollups_of_calls, calls)).items())
     for begin in range(0, len(rollups), AT_ONCE):
         some = {key.id: (key, totals) for key, totals in rollups[begin : begin + AT_ONCE]}
         found = database.rollups.find({"_id": {"$in": list(some)}}, dict.fromkeys(HISTOGRAMS, True), session=session)

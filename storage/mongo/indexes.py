@@ -163,7 +163,6 @@ INDEXES: Mapping[str, tuple[IndexModel, ...]] = MappingProxyType(
             IndexModel(ROLLUPS_BY_INITIATOR, name="by_initiator"),
             _of_some(BY_TOKEN, "by_token", {"level": "token"}),
             _of_those_with(TAGGED, "tagged", "tag"),
-            _EXPIRY_OF_SOME,
         ),
         # Those with a single call are in no list: they cost no entry.
         "sessions": (

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from intercept.records import Status
 from storage.derived.recount import counted_until
-from storage.derived.rollup import BUCKETS, Breakdown, Bucket
+from storage.derived.rollup import Breakdown, Bucket
 from storage.mongo.database import Database, Session
 from storage.mongo.indexes import BY_COMBINATION, BY_TIME, ROLLUPS, ROLLUPS_BY_INITIATOR, Keys
 from storage.queries.filters.selection import Selection
@@ -44,13 +44,9 @@ async def counted_ranges(database: Database, selection: Selection, session: Sess
     oldest = await oldest_start(database, session)
     if oldest is None:
         return TimeRanges(())
-    recent = Bucket.MINUTE.floor(until - MARGIN)
+    recent = Bucket.HOUR.floor(until - MARGIN)
     start, end = max(selection.start, oldest + _INSTANT), min(selection.end, recent)
-    hour = Bucket.HOUR.floor(end)
-    # Of all the time there would be too many minutes.
-    minutes = [Bucket.MINUTE] if Bucket.MINUTE in BUCKETS[selection.breakdown] else []
-    ranges = [*split(start, min(hour, end), (Bucket.DAY, Bucket.HOUR)), *split(max(start, hour), end, minutes)]
-    ranges += split(max(start, recent), selection.end, ())
+    ranges = [*split(start, end, (Bucket.DAY, Bucket.HOUR)), *split(max(start, recent), selection.end, ())]
     if selection.start <= oldest < selection.end:
         # Others of the same moment may be gone, which matters where a bucket begins with it.
         ranges.append(TimeRange(None, oldest, oldest + _INSTANT))

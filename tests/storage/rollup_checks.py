@@ -10,7 +10,7 @@ from uuid import UUID
 
 from intercept.records import EndReason, ProviderError, Reading, TokenUsage, ToolUsage
 from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
-from storage.derived.rollup import BUCKETS, DIMENSIONS, NO_GROUP, TOKENS, Breakdown, add, totals_of
+from storage.derived.rollup import DIMENSIONS, NO_GROUP, TOKENS, Breakdown, Bucket, add, totals_of
 from storage.prices.pricing import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import figures_of
@@ -20,7 +20,6 @@ from tests.storage.records import ADA, INSTANCE, ending, interception
 
 NAMES = tuple(dict.fromkeys(name for names in DIMENSIONS.values() for name in names))
 
-# Far enough away for no minute rollup to be removed because it is old.
 MIDNIGHT = datetime(2099, 3, 1, tzinfo=UTC)
 
 
@@ -170,7 +169,7 @@ async def expected(database, breakdowns=tuple(Breakdown)):
         totals = totals_of_call(document)
         for breakdown in breakdowns:
             for named in belongs_to(document, breakdown):
-                for bucket in BUCKETS[breakdown]:
+                for bucket in Bucket:
                     at = bucket.floor(document["started_at"])
                     add(sums.setdefault((breakdown.value, bucket.value, at, *named), {}), totals)
     return {about: {name: value for name, value in sum_.items() if value} for about, sum_ in sums.items()}

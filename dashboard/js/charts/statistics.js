@@ -86,16 +86,12 @@ const MAX_SERIES = 7;
 const TICK_BUCKETS = [1, 2, 3, 4, 5, 6, 7, 10, 14, 21, 28, 60, 90, 180, 365];
 const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
-const MINUTES_KEPT = 7 * DAY;
 const STEPS = { ArrowLeft: -1, ArrowRight: 1 };
 const GROWTH = 1.1;
 
-/**
- * The bucket that shows so many milliseconds best, that began `age` before now. Those of a minute are kept for a week only, which has to
- * do for the time before too.
- */
-export function bucketFor(length, age = length) {
-  if (length <= 6 * HOUR && age < MINUTES_KEPT - 7 * HOUR) return "minute";
+/** The bucket that shows so many milliseconds best. */
+export function bucketFor(length) {
+  if (length <= 6 * HOUR) return "minute";
   return length <= 14 * DAY ? "hour" : "day";
 }
 

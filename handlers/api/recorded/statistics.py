@@ -59,9 +59,6 @@ def progress_to(report: Report, ask: Ask, read_per_second: int) -> tuple[OnProgr
 MAX_BUCKETS: Final = 1_500
 MAX_DIMENSIONS: Final = 2
 USUAL_SPAN: Final = timedelta(hours=24)
-OLDEST_MINUTE: Final = timedelta(days=7)
-"""How old requested minutes may be. They are kept for a little longer."""
-
 NO_PRICE: Final = (
     "no price is known of it; give a provider of this server and a model, as in anthropic/claude-haiku-4-5"
 )
@@ -186,14 +183,10 @@ class QuestionQuery(Ranged, frozen=True):
             end = calendar.ceiling(period, to, zone)
             if len(list(islice(calendar.starts(period, start, end, zone), MAX_BUCKETS + 1))) > MAX_BUCKETS:
                 problems.append(("bucket", f"the range has more than {MAX_BUCKETS:,} buckets"))
-            earliest, _ = calendar.previous(start, end, zone)
+            calendar.previous(start, end, zone)
         except OverflowError:
             problems.append(("to", OUT_OF_RANGE))
             return now, now
-        compares = self.compare is not None
-        if period is Period.MINUTE and (earliest if compares else start) < now - OLDEST_MINUTE - timedelta(minutes=1):
-            which = "minutes, also of the time before," if compares else "minutes"
-            problems.append(("from", f"{which} are kept for {OLDEST_MINUTE.days} days; choose a longer bucket"))
         return start, end
 
 

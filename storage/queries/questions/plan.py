@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from intercept.records import EndReason
-from storage.derived.rollup import BUCKETS, DIMENSIONS, OF_OUTCOMES, OF_TAGS, OF_TOOLS, Breakdown, Bucket
+from storage.derived.rollup import DIMENSIONS, OF_OUTCOMES, OF_TAGS, OF_TOOLS, Breakdown, Bucket
 from storage.mongo.indexes import BY_TOKEN, ROLLUPS, ROLLUPS_BY_INITIATOR, TAGGED, Keys
 from storage.queries.filters.selection import ENDED, Selection, is_one_of
 from storage.queries.filters.time_ranges import TimeRange, split
@@ -56,7 +56,6 @@ _FIELDS: Final = MappingProxyType(
         Dimension.GROUPS: "group_ids",
     }
 )
-_BY_LENGTH: Final = (Bucket.DAY, Bucket.HOUR, Bucket.MINUTE)
 _TAGS: Final = "tags."
 _RECORDED_AS: Final = MappingProxyType({"error.type": "error_type", "tool_usages.tool": "tool"})
 
@@ -104,7 +103,7 @@ def _rollups(question: Question, selection: Selection) -> list[Source]:
         values = _values(breakdown, selection, question)
         if None in fields or values is None:
             continue
-        ranges = list(split(selection.start, selection.end, _buckets_of(question, breakdown)))
+        ranges = list(split(selection.start, selection.end, _buckets_of(question)))
         if not all(one.bucket for one in ranges):
             continue
         found = _source(question, breakdown, ranges, values, fields)
@@ -232,17 +231,15 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, Mapping) or value.keys() <= {"$in", "$nin", "$ne"}
 
 
-def _buckets_of(question: Question, breakdown: Breakdown) -> list[Bucket]:
+def _buckets_of(question: Question) -> list[Bucket]:
     """The buckets of rollups that are whole in those that are requested, longest first."""
-    there = [one for one in _BY_LENGTH if one in BUCKETS[breakdown]]
     match question.period:
         case Period.ALL:
-            return [one for one in there if one is not Bucket.MINUTE]
+            return [Bucket.DAY, Bucket.HOUR]
         case Period.MINUTE:
-            return [one for one in there if one is Bucket.MINUTE]
+            return []
     clock = calendar.offsets(question.start, question.end, question.zone)
     if not calendar.are_whole_hours(clock):
         return []
     is_utc = all(not one.ahead for one in clock)
-    fit = {Bucket.HOUR} if question.period is Period.HOUR or not is_utc else {Bucket.HOUR, Bucket.DAY}
-    return [one for one in there if one in fit]
+    return [Bucket.DAY, Bucket.HOUR] if is_utc and question.period is not Period.HOUR else [Bucket.HOUR]

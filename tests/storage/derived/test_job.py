@@ -19,7 +19,7 @@ from tests.derived import derive, derived_job
 from tests.examples import examples
 from tests.storage.derived.interruptions import Held, Interrupted
 from tests.storage.derived.world import World
-from tests.storage.rollup_checks import MIDNIGHT, Call, expected, has_counted_all, read_rollups, write
+from tests.storage.rollup_checks import MIDNIGHT, Call, has_counted_all, write
 
 NOON = MIDNIGHT + timedelta(hours=12)
 HOLDER = UUID(int=1)
@@ -219,27 +219,6 @@ async def test_one_that_cannot_be_added_keeps_no_other_waiting(database, caplog,
     await database.interceptions.delete_one({"_id": calls[3].id})
     await has_counted_all(database)
     assert len([record for record in caplog.records if record.levelname == "ERROR"]) == 1
-
-
-@pytest.mark.gen_test
-async def test_minutes_that_are_too_old_are_not_made(database):
-    await write(database, Call(1).end())
-    await derive(database, now=lambda: MIDNIGHT + timedelta(days=8))
-    found = await read_rollups(database)
-    assert {about[1] for about in found} == {"hour", "day"}
-    assert found == {about: totals for about, totals in (await expected(database)).items() if about[1] != "minute"}
-
-
-@pytest.mark.gen_test
-async def test_a_rollup_that_has_expired_in_between_does_not_hold_up_counting(database):
-    await write(database, Call(1).presumed_end(took=80))
-    await derive(database, now=lambda: NOON)
-    await database.rollups.delete_many({"bucket": "minute"})
-    await write(database, Call(1).end(took=2))
-    await derive(database, now=lambda: NOON)
-    found, wanted = await read_rollups(database), await expected(database)
-    for about, totals in wanted.items():
-        assert about[1] == "minute" or found[about] == totals
 
 
 @pytest.mark.gen_test

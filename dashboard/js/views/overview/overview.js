@@ -56,7 +56,7 @@ export default function Overview({ route, user }) {
   const { tz } = chosen;
   const isOver = !goesOn(chosen);
   const length = lengthOf(chosen);
-  const bucket = bucketFor(length, chosen.custom && Date.now() - chosen.custom.from);
+  const bucket = bucketFor(length);
   // A search may have to read calls one by one, so it is not repeated by itself.
   const every = (data) => (isOver || q ? 0 : data && !data.total.interceptions ? EMPTY_MS : EVERY_MS);
   const query = { ...asked(chosen), tz, bucket, q };
