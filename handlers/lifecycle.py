@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -35,14 +34,9 @@ class Stoppable(Protocol):
 
 
 class Lifecycle:
-    """Knows every data-plane request and every other long-lived one, from its first header to its end.
+    """Knows every data-plane request and every other long-lived one, from its first header to its end."""
 
-    Args:
-        began: When this process began to serve; now unless given.
-    """
-
-    def __init__(self, began: datetime | None = None) -> None:
-        self.began = began or datetime.now(UTC)
+    def __init__(self) -> None:
         self.draining = False
         self.streams_closed = False
         self._under_way: dict[Stoppable, None] = {}

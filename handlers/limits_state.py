@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Protocol
 
 from limits.authority import Authority
@@ -23,10 +22,6 @@ class Workers(Protocol):
     @property
     def database_unavailable(self) -> bool:
         """Whether the supervisor counts for this server alone, as it cannot reach the database of the cluster."""
-
-    @property
-    def reports(self) -> Sequence[bytes]:
-        """What the others said of themselves last, as JSON; at most some two seconds old."""
 
 
 def scope_of_limits(cluster: Authority | None, workers: Workers | None) -> LimitsScope:

@@ -82,21 +82,18 @@ class LimitUsage(Struct, kw_only=True):
     window_seconds: Annotated[float, Meta(gt=0)] | UnsetType = UNSET
     period: Literal["day", "week", "month"] | UnsetType = UNSET
     timezone: Annotated[str | UnsetType, doc("The time zone in which periods start.")] = UNSET
-    refused: Annotated[Count, doc("Requests refused since the process started.")]
 
 
 def limit_usages(
     settings: LimitSettings,
     usage: Usage,
     now: datetime,
-    *,
     names: Mapping[str, str],
-    refused: Mapping[str, int],
 ) -> list[LimitUsage]:
-    """Show how much of each limit is used. Names are by the ids of users, refusals by the name of the limit."""
+    """Show how much of each limit is used. Names are by the ids of users."""
 
     def show(name: str, limit: float, **more: Any) -> LimitUsage:
-        return LimitUsage(name=name, setting=SETTINGS[name], limit=limit, refused=refused.get(name, 0), **more)
+        return LimitUsage(name=name, setting=SETTINGS[name], limit=limit, **more)
 
     def by_user(states: Mapping[str, LimitState]) -> list[KeyUsage]:
         return [KeyUsage(key=key, username=names.get(key), **_rate(state, now)) for key, state in states.items()]
@@ -140,9 +137,7 @@ class Limits(Struct):
         ),
     ]
     at: Time
-    refused_since: Annotated[Time, doc("The time since which `refused` counts: the start of the oldest process.")]
     limits: list[LimitUsage]
-    holding: Annotated[Count, doc("The number of requests that hold a slot.")]
 
 
 def period_end(now: datetime, reset_ns: int) -> str | None:

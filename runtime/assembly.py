@@ -7,9 +7,6 @@ from functools import partial
 from time import monotonic, monotonic_ns
 from uuid import UUID
 
-import msgspec
-
-from handlers.api.limits import report
 from handlers.bridge import Bridge, managed_providers
 from handlers.dataplane.shared import ChatUsage
 from handlers.key_health import KeyHealth, report_refused_keys
@@ -225,9 +222,8 @@ def open_admission(process: Process, membership: Membership) -> tuple[OverloadPr
     overload = make_overload(process.settings, process.metrics, cluster or workers)
     if workers is not None:
         workers.scope = "cluster" if process.settings.limits_scope is LimitsScope.CLUSTER else "server"
-        workers.report = lambda: msgspec.json.encode(report(process.lifecycle, overload))
     if cluster is not None:
-        cluster.open(lambda: report(process.lifecycle, overload))
+        cluster.open()
         process.stack.push_async_callback(cluster.close)
     return overload, cluster
 

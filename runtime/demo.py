@@ -120,7 +120,7 @@ class DemoDatabase:
             overload=OverloadProtection(real.overload.settings),
             policies=FollowedPolicies(database, zone=real.settings.budget_timezone, now=now),
             breakers=None,
-            lifecycle=Lifecycle(now()),
+            lifecycle=Lifecycle(),
             cluster=None,
             workers=None,
         )

@@ -54,7 +54,7 @@ class Process:
         metrics = Metrics(Path(os.environ[FOLDER_VARIABLE]) if settings.workers > 1 else None)
         jobs = Jobs(clock=monotonic, on_failure=metrics.job_failed)
         metrics.watch_jobs(jobs)
-        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(now()), jobs, workers)
+        return cls(settings, database, stack, new_id(), new_id, metrics, Lifecycle(), jobs, workers)
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Start a background job."""

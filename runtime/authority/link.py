@@ -20,8 +20,8 @@ from runtime.authority.worker import TICK_SECONDS, WorkerAuthority
 MAX_LINE_BYTES = 64 * 1024
 """The line in which a worker says why it cannot serve."""
 
-REPORT_TICKS = 4
-"""Ticks between two reports of a worker: once a second."""
+PING_TICKS = 4
+"""Ticks between two pings of a worker: once a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -195,5 +195,5 @@ class WorkerLink(_Link):
 
     def _tick(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(TICK_SECONDS, self._tick)
-        self.authority.tick(report=self._ticks % REPORT_TICKS == 0)
         self._ticks += 1
+        self.authority.tick(ping=self._ticks % PING_TICKS == 0)

@@ -60,7 +60,7 @@ class UsageRequest(Struct, array_like=True, frozen=True):
 class FromWorker(Struct, array_like=True):
     """Everything that a worker sends at once; it is handled in the order of the fields.
 
-    `report` is the state of the worker, as JSON; empty where there is no new one.
+    `is_ping` asks the supervisor to answer.
     """
 
     charges: list[Charge] = []
@@ -68,7 +68,7 @@ class FromWorker(Struct, array_like=True):
     starts: list[Start] = []
     usage_requests: list[UsageRequest] = []
     restorations: list[Restoration] = []
-    report: bytes = b""
+    is_ping: bool = False
 
 
 class DecisionReply(Struct, array_like=True, frozen=True):
@@ -89,13 +89,13 @@ class ToWorker(Struct, array_like=True):
     """Everything that the supervisor sends at once.
 
     Attributes:
-        reports: The reports of the other workers and servers, as JSON, which replace those of before; None keeps them.
+        is_pong: Whether it answers a ping.
         database_unavailable: Whether the server decides alone, without the database; None is as before.
     """
 
     decisions: list[DecisionReply] = []
     usages: list[UsageReply] = []
-    reports: list[bytes] | None = None
+    is_pong: bool = False
     database_unavailable: bool | None = None
 
 

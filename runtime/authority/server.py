@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from limits.authority import HostedAuthority
 from limits.limit import Decision
@@ -24,15 +24,13 @@ class ServerAuthority:
 
     Args:
         authority: What decides.
-        elsewhere: What other servers say of themselves, as JSON.
 
     Attributes:
         desks: One for each worker.
     """
 
-    def __init__(self, authority: HostedAuthority, elsewhere: Callable[[], Sequence[bytes]] = tuple) -> None:
+    def __init__(self, authority: HostedAuthority) -> None:
         self.authority = authority
-        self.elsewhere = elsewhere
         self.desks: set[Desk] = set()
 
     def open_desk(self, wake: Callable[[], None]) -> Desk:
@@ -47,24 +45,18 @@ class ServerAuthority:
         for desk in self.desks:
             desk.wake()
 
-    def reports(self, aside_from: Desk | None = None) -> list[bytes]:
-        """The last reports of the workers, as JSON, without that of one desk."""
-        return [desk.said for desk in self.desks if desk.said and desk is not aside_from]
-
 
 class Desk:
     """The state of one worker at the authority. It does no I/O; a link carries its messages.
 
     Attributes:
         wake: Called when there is a message for the worker, and perhaps when there is none.
-        said: The last report of the worker, as JSON; empty until there is one.
     """
 
     def __init__(self, server: ServerAuthority, wake: Callable[[], None]) -> None:
         self._server = server
         self._authority = server.authority
         self.wake = wake
-        self.said = b""
         self._knows_unavailable = False
         # By the worker's numbers: its tickets, and decisions in progress.
         self._tickets: dict[int, int] = {}
@@ -89,9 +81,8 @@ class Desk:
             self._send_usage(request)
         for restoration in message.restorations:
             self._authority.restore(restoration.limit, restoration.used, restoration.begin_ns)
-        if message.report:
-            self.said = message.report
-            self._outgoing.reports = [*self._server.elsewhere(), *self._server.reports(aside_from=self)]
+        if message.is_ping:
+            self._outgoing.is_pong = True
             self.wake()
 
     def take_outgoing(self) -> ToWorker | None:
@@ -99,7 +90,7 @@ class Desk:
         outgoing, unavailable = self._outgoing, self._authority.unavailable
         if unavailable != self._knows_unavailable:
             self._knows_unavailable = outgoing.database_unavailable = unavailable
-        elif not (outgoing.decisions or outgoing.usages or outgoing.reports is not None):
+        elif not (outgoing.decisions or outgoing.usages or outgoing.is_pong):
             return None
         self._outgoing = later = ToWorker()
         outgoing.decisions, later.decisions = outgoing.decisions[:MAX_ITEMS], outgoing.decisions[MAX_ITEMS:]

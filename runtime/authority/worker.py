@@ -26,7 +26,7 @@ TICK_SECONDS = 0.25
 """Time between two checks for an answer. A pause of this process counts as one tick, however long it is."""
 
 ANSWER_TICKS = 4
-"""Ticks after a report in which nothing came of the supervisor, so that it counts as unavailable."""
+"""Ticks after a ping in which nothing came of the supervisor, so that it counts as unavailable."""
 
 MAX_WAITING = 10_000
 """Requests that wait for the supervisor; one more is refused."""
@@ -41,20 +41,16 @@ class WorkerAuthority:
         wake: Called when there is a message to send.
 
     Attributes:
-        report: Makes the report of this process, as JSON; empty where there is none.
         unavailable: Whether the supervisor does not answer, so that nothing is admitted.
         database_unavailable: Whether the supervisor decides alone, without the database of a cluster.
         scope: Whose requests the supervisor counts together: those of this `server`, or of a `cluster`.
-        reports: The last reports of the other workers and servers, as JSON.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self.report: Callable[[], bytes] = bytes
         self.unavailable = False
         self.database_unavailable = False
         self.scope: Literal["server", "cluster"] = "server"
-        self.reports: Sequence[bytes] = ()
         self._number = 0
         self._unheard: int | None = None
         self._undecided: dict[int, asyncio.Future[Decision]] = {}
@@ -66,13 +62,13 @@ class WorkerAuthority:
         self._ends: list[int] = []
         self._usage_requests: list[UsageRequest] = []
         self._restorations: list[Restoration] = []
-        self._report = b""
+        self._is_ping = False
 
     async def start(self, limits: Sequence[Limit], reserve: Amounts = NOTHING) -> Decision:
         """Decide on a request; see `limits.authority.Authority`.
 
         Raises:
-            AuthorityUnavailableError: The supervisor did not answer the last report within a second.
+            AuthorityUnavailableError: The supervisor did not answer the last ping within a second.
         """
         if self.unavailable or len(self._undecided) >= MAX_WAITING:
             raise AuthorityUnavailableError
@@ -124,14 +120,14 @@ class WorkerAuthority:
         finally:
             self._usages.pop(number, None)
 
-    def tick(self, *, report: bool = False) -> None:
-        """Notice a supervisor that does not answer a report; with `report`, say how this process is."""
+    def tick(self, *, ping: bool = False) -> None:
+        """Notice a supervisor that does not answer a ping; with `ping`, send another one."""
         if self._unheard is not None:
             self._unheard += 1
             if self._unheard == ANSWER_TICKS and not self.unavailable:
                 self._give_up()
-        if report and (said := self.report()):
-            self._report = said
+        if ping:
+            self._is_ping = True
             self._unheard = self._unheard or 0
             self._wake()
 
@@ -140,7 +136,7 @@ class WorkerAuthority:
 
         Nothing about a request is sent before the supervisor knows the request.
         """
-        waiting = self._starts, self._charges, self._ends, self._usage_requests, self._restorations, self._report
+        waiting = self._starts, self._charges, self._ends, self._usage_requests, self._restorations, self._is_ping
         if not any(waiting):
             return None
         message = FromWorker(
@@ -148,13 +144,13 @@ class WorkerAuthority:
             starts=list(islice(self._starts.values(), MAX_ITEMS)),
             usage_requests=self._usage_requests,
             restorations=self._restorations,
-            report=self._report,
+            is_ping=self._is_ping,
         )
         if not self._charges:  # a request's last charge goes before its end
             message.ends, self._ends = self._ends, []
         for start in message.starts:
             del self._starts[start.number]
-        self._usage_requests, self._restorations, self._report = [], [], b""
+        self._usage_requests, self._restorations, self._is_ping = [], [], False
         return message
 
     def received(self, message: ToWorker) -> None:
@@ -165,8 +161,6 @@ class WorkerAuthority:
             _log.info("the supervisor answers: requests are admitted again")
         if message.database_unavailable is not None:
             self.database_unavailable = message.database_unavailable
-        if message.reports is not None:
-            self.reports = message.reports
         for reply in message.decisions:
             waiting = self._undecided.pop(reply.number, None)
             if waiting is None:  # its end is on the way

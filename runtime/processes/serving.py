@@ -15,16 +15,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
 
 import click
-import msgspec
 from prometheus_client.multiprocess import mark_process_dead
 from tornado.netutil import bind_sockets
 
 from commands.output import discard_output
 from commands.servers import LocalServer, announced, chosen_database
-from handlers.api.limits import merge_reports
 from handlers.bridge import managed_providers
 from handlers.dashboard import DashboardFiles
 from handlers.monitoring.metrics import FOLDER_VARIABLE
@@ -262,19 +259,15 @@ def serve(context: click.Context, /, demo: bool) -> None:
 async def open_server_authority(settings: Settings, database: Database, stack: AsyncExitStack) -> ServerAuthority:
     """Open what decides for all workers; the stack closes it, after them.
 
-    With scope `cluster` it reports to the other servers until then.
+    With scope `cluster` it counts together with the other servers until then.
     """
     membership = make_membership(settings, database, next(time_ordered_ids()), is_server=True)
     cluster = make_cluster(settings, database, membership)
     if cluster is None:
         return ServerAuthority(LocalAuthority())
-    authority = ServerAuthority(cluster, lambda: [msgspec.json.encode(one) for one in cluster.reports()])
-
-    def report() -> dict[str, Any]:
-        return merge_reports([msgspec.json.decode(one) for one in authority.reports()])
-
+    authority = ServerAuthority(cluster)
     sys.setswitchinterval(SWITCH_SECONDS)  # the driver computes in threads, and workers wait for this one
-    cluster.open(report, authority.send_state)
+    cluster.open(authority.send_state)
     stack.push_async_callback(membership.close)
     stack.push_async_callback(cluster.close)
     await membership.open()

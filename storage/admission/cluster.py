@@ -99,19 +99,10 @@ class ClusterAuthority:
         """Whether a round is under way."""
         return self._task is not None
 
-    def open(self, report: Callable[[], Document] = dict, on_change: Callable[[], None] = lambda: None) -> None:
-        """Share limits with those that share them with this server.
-
-        Args:
-            report: Returns this server's report about itself, for BSON. Every heartbeat carries it.
-            on_change: Called when `unavailable` has changed.
-        """
+    def open(self, on_change: Callable[[], None] = lambda: None) -> None:
+        """Share limits with those that share them with this server. `on_change` is called when `unavailable` has changed."""
         self._on_change = on_change
-        self._membership.limits = lambda: {
-            **self._members.share._asdict(),
-            "alone": self.unavailable,
-            "report": report(),
-        }
+        self._membership.limits = lambda: {**self._members.share._asdict(), "alone": self.unavailable}
         self._membership.on_beat = self._beaten
 
     async def close(self) -> None:
@@ -157,16 +148,6 @@ class ClusterAuthority:
                     with database_errors(), pymongo.timeout(REPORT_SECONDS):
                         return busiest(await self._store.usage(self._members.is_dead), most)
         return busiest(self._rounds.states(), most)
-
-    def reports(self) -> list[Document]:
-        """The reports in the recent heartbeats of the other servers. Empty while this server decides alone."""
-        if self.unavailable:
-            return []
-        return [
-            one["limits"]["report"]
-            for id_, one in self._membership.others.items()
-            if self._members.is_heard(str(id_)) and one.get("limits", {}).get("report")
-        ]
 
     async def _decided(self, waiting: Waiting) -> Decision:
         result: asyncio.Future[Decision] = asyncio.get_running_loop().create_future()

@@ -7,7 +7,7 @@
   started_at: date, heartbeat_at: date,    by the database's clock
   beat: 7, clock: "<host>:<port>",         a number never used twice; the member of the replica set whose clock it was
   refused_keys: [..],                      keys of this bridge that providers refuse to it
-  limits: {servers, rank, alone, report},  of one that shares limits: its share, and what it says of its requests
+  limits: {servers, rank, alone},  of one that shares limits: its share
   gone: true                               said by another one that is sure: it has its data folder now
 }
 ```

@@ -97,11 +97,11 @@ async def at_rest(server, token, records):
     async def nothing():
         status, limits = await server.get("/api/v2/aibridge/limits", token)
         concurrency, users, *_ = limits["limits"]
-        used = (limits["holding"], concurrency["used"], users["keys"])
+        used = (concurrency["used"], users["keys"])
         assert status == 200
         in_flight = await asyncio.to_thread(records.interceptions.count_documents, {"status": "in_flight"})
         slots = await asyncio.to_thread(leased, records)
-        return (used, in_flight, slots) == ((0, 0, []), 0, 0)
+        return (used, in_flight, slots) == ((0, []), 0, 0)
 
     await until(nothing, SETTLE_SECONDS)
 

@@ -13,12 +13,10 @@ from uuid import uuid4
 import pytest
 from tornado.testing import bind_unused_port
 
-from handlers.api.limits import merge_reports, report
 from handlers.application import BridgeApplication
 from handlers.dataplane import relay
 from handlers.lifecycle import Lifecycle
 from http1.server import BridgeServer
-from intercept.times import format_time
 from limits.protection.overload import AT_CAPACITY, RATE_LIMITED
 from storage.admission.cluster import ROUND_SECONDS, ClusterAuthority
 from storage.members.membership import Membership
@@ -52,7 +50,7 @@ def two(io_loop, running, bridge_settings, timing):
         cluster = ClusterAuthority(running.bridge.database, membership, **timing)
         overload, lifecycle = protection(**limits, authority=cluster), Lifecycle()
         opened.append((cluster, membership))
-        cluster.open(lambda: report(lifecycle, overload))
+        cluster.open()
         await membership.open()
         bridge = replace(running.bridge, overload=overload, lifecycle=lifecycle, cluster=cluster)
         server = BridgeServer(BridgeApplication(bridge), max_connections=100)
@@ -195,9 +193,9 @@ class TestWithoutTheDatabase:
             private_mongodb.thaw()
 
 
-def shown(name, setting, most, keys, refused=0, **more):
+def shown(name, setting, most, keys, **more):
     """A limit of users or tokens, as operators see it."""
-    return {"name": name, "setting": setting, "limit": most, "refused": refused, "keys": keys, **more}
+    return {"name": name, "setting": setting, "limit": most, "keys": keys, **more}
 
 
 @pytest.mark.bridge(
@@ -210,14 +208,14 @@ def shown(name, setting, most, keys, refused=0, **more):
     user_budget_usd=Decimal("0.5"),
 )
 @pytest.mark.gen_test
-async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(running):
+async def test_operators_see_every_limit_and_who_has_used_it(running):
     gate = asyncio.Event()
     client = await hold(running, gate)
     assert (await call(running)).status == 429
     status, response = await running.get(PATH)
     now, user = datetime.fromisoformat(response["at"]), str(running.identity.user.id)
     free, ada = {"next_free_at": response["at"]}, {"key": user, "username": "ada", "used": 1}
-    server = {"name": "concurrency", "setting": "max-concurrency", "limit": 2, "refused": 0, "used": 1, "remaining": 1}
+    server = {"name": "concurrency", "setting": "max-concurrency", "limit": 2, "used": 1, "remaining": 1}
     of_user = [ada | {"remaining": 0, "next_free_at": None}]
     of_token = [{"key": running.identity.token_id, "used": 1, "remaining": 2, **free}]
     assert (status, response) == (
@@ -226,23 +224,20 @@ async def test_operators_see_every_limit_who_holds_what_and_what_was_refused(run
             "scope": "process",
             "state": "ok",
             "at": response["at"],
-            "refused_since": format_time(running.bridge.lifecycle.began),
             "limits": [
                 server | free,
-                shown("user_concurrency", "user-max-concurrency", 1, of_user, refused=1),
+                shown("user_concurrency", "user-max-concurrency", 1, of_user),
                 shown("rate", "rate-limit", 3, of_token, window_seconds=100),
                 shown("user_rate", "user-rate-limit", 4, [ada | {"remaining": 3, **free}], window_seconds=100),
                 shown("user_tokens", "user-token-limit", 8, [], window_seconds=60),
                 shown("user_budget", "user-budget-usd", 0.5, [], period="month", timezone="UTC"),
             ],
-            "holding": 1,
         },
     )
     assert now <= datetime.now(UTC)
     gate.set()
     await client.rest(await client.head())
     await running.ended(1)
-    assert (await running.get(PATH))[1]["holding"] == 0
 
 
 @pytest.mark.bridge(rate_limit=1, rate_window=timedelta(seconds=100))
@@ -284,11 +279,8 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
     one, other = two
     gate = asyncio.Event()
     clients = [await hold(bridge, gate) for bridge in (one, other)]
-    other.bridge.lifecycle.began = one.bridge.lifecycle.began - timedelta(days=1)
-    while (response := (await one.get(PATH))[1])["holding"] < 2:
-        pass  # the other one reports with its next heartbeat
-    assert response["refused_since"] == format_time(other.bridge.lifecycle.began)
-    assert (response["scope"], response["state"], response["holding"]) == ("cluster", "ok", 2)
+    _, response = await one.get(PATH)
+    assert (response["scope"], response["state"]) == ("cluster", "ok")
     server, user, rate, user_rate, *_ = response["limits"]
     assert (server["used"], server["remaining"]) == (2, 3)
     assert [(key["username"], key["used"]) for key in user["keys"]] == [("ada", 2)]
@@ -299,12 +291,3 @@ async def test_each_bridge_shows_the_usage_of_all_and_the_last_report_of_each(tw
     for client in clients:
         await client.rest(await client.head())
     await free(one, other)
-
-
-def test_reports_of_several_processes_are_one():
-    def said(since, number, refused):
-        return {"holding": number, "refused": refused, "since": since}
-
-    assert merge_reports([]) == {"holding": 0, "refused": {}}
-    merged = merge_reports([said("2", 3, {"rate": 1}), said("1", 100, {"rate": 2, "user_rate": 4})])
-    assert merged == {"holding": 103, "refused": {"rate": 3, "user_rate": 4}, "since": "1"}

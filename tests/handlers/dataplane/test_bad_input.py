@@ -71,7 +71,7 @@ async def call(running, path, body=b'{"messages":[]}', **headers):
 async def check_free(running):
     """Check that nothing is held, and that another call gets the one slot."""
     status, limits = await running.get(f"{BRIDGE}/limits")
-    assert (status, limits["holding"]) == (200, 0)
+    assert (status, limits["limits"][0]["used"]) == (200, 0)
     running.upstream.scripts[:] = [whole(json.loads(MESSAGES.body))]
     served = await running.call(MESSAGES)
     assert (served.status, json.loads(served.body)) == (200, json.loads(MESSAGES.body))

@@ -43,18 +43,9 @@ async def limits(server):
     return resource
 
 
-async def held(server, number, refused):
-    """What `GET /limits` says once it has heard of all workers, which report once a second."""
-    while True:
-        found = await limits(server)
-        if (found["holding"], by_name(found)["concurrency"]["refused"]) == (number, refused):
-            return found
-        await asyncio.sleep(PAUSE_SECONDS)
-
-
 async def until_free(server):
     """Wait until no call has a slot any more: it is given back just after its client has read the end."""
-    while (await limits(server))["holding"]:  # noqa: ASYNC110 - nobody tells
+    while by_name(await limits(server))["concurrency"]["used"]:  # noqa: ASYNC110 - nobody tells
         await asyncio.sleep(PAUSE_SECONDS)
 
 

@@ -63,7 +63,7 @@ function Now({ user, chosen, range }) {
     ${error && html`<${Failure} error=${error} retry=${reload} />`}
     <p class="quiet range-text">
       ${SCOPES[data.scope]}, at ${time(data.at)}.${" "}
-      ${data.holding ? html`<a href=${href("interceptions", "", { q: searchFor({ status: "in_flight" }) })}>${plural(data.holding, "request")} under way</a>` : "Nothing is under way"}.${" "}
+      <a href=${href("interceptions", "", { q: searchFor({ status: "in_flight" }) })}>Calls under way</a>.${" "}
       <a href=${href("usage")}>My usage</a>
       ${data.state !== "ok" && html` <b class="bad">${data.state}</b>`}
     </p>

@@ -54,7 +54,7 @@ async def join(database, *, round_seconds=LONG_ROUND_SECONDS, now_ns=uptime_ns, 
         now_ns=now_ns,
     )
     one = ClusterAuthority(database, membership, round_seconds=round_seconds, now_ns=now_ns)
-    one.open(lambda: {"holding": 0})
+    one.open()
     await membership.open()
     MEMBERSHIPS[one], DATABASES[one] = membership, database
     return one

@@ -42,7 +42,6 @@ async def test_without_the_database_each_server_has_its_share_and_reports_what_i
         later[0] += 61_000 * MS
         assert admitted(await burst([ada, bob], 100, [rate(100)])) == 100
         assert admitted(await burst([ada, bob], 100, [rate(101, key="token:new")])) == 101
-        assert ada.reports() == []
         private_mongodb.thaw()
         while ada.unavailable or bob.unavailable:
             await beat(ada, bob)
