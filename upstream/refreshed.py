@@ -37,7 +37,7 @@ class Refreshed(Generic[T]):
         self._lasts = lasts
         self._lacking = lacking
         self._value: T | None = None
-        self._fetched_at = self._refresh_at = self._ends_at = _NEVER
+        self._refresh_at = self._ends_at = _NEVER
         self._renewed_at = self._failed_at = _NEVER
         self._error: BaseException = LookupError("what was fetched has already ended")
         self._fetching: asyncio.Future[T] | None = None
@@ -69,11 +69,6 @@ class Refreshed(Generic[T]):
                 self._renewed_at = self._now()
         return await self.get()
 
-    def expire(self) -> None:
-        """Take the value for ended, unless it was fetched just now: the next who wants it waits for another one."""
-        if not 0 <= self._now() - self._fetched_at < RETRY_SECONDS:
-            self._refresh_at = self._ends_at = _NEVER
-
     def _has_just_failed(self) -> bool:
         return 0 <= self._now() - self._failed_at < RETRY_SECONDS
 
@@ -90,8 +85,8 @@ class Refreshed(Generic[T]):
             return
         error = fetching.exception()
         if error is None:
-            self._value, self._fetched_at, self._failed_at = fetching.result(), self._now(), _NEVER
-            self._refresh_at, self._ends_at = self._lasts(self._value, self._fetched_at)
+            self._value, self._failed_at = fetching.result(), _NEVER
+            self._refresh_at, self._ends_at = self._lasts(self._value, self._now())
             return
         self._error, self._failed_at = error, self._now()
         if self._lacking:

@@ -122,7 +122,6 @@ class Call(Watcher):
         self._request_id: str | None = None
         self._interruption: EndReason | None = None
         self._error: ProviderError | None = None
-        self._explained = ""
         self._connecting: Connecting | None = None
         self._max_output = 0
         self._reserved = NOTHING
@@ -169,14 +168,8 @@ class Call(Watcher):
         if self._bridge.settings.structured_logging:
             log_start(self.start)
 
-    def head(self, response: UpstreamResponse, explained: str = "") -> None:
-        """The provider's response began. Its content type chooses the reader.
-
-        Args:
-            response: The response.
-            explained: The cause of a refusal, if the provider's message does not have it. It is added to the message.
-        """
-        self._explained = explained
+    def head(self, response: UpstreamResponse) -> None:
+        """The provider's response began. Its content type chooses the reader."""
         self._connecting = response.connecting
         self.status = response.status
         request_id = next(filter(None, map(response.header, REQUEST_ID_HEADERS)), "")
@@ -333,8 +326,7 @@ class Call(Watcher):
         if error is None:
             return None
         is_cut = len(error.message) >= MAX_ERROR_MESSAGE  # perhaps within a credential
-        message = scrub(error.message[:-MAX_SPLIT] if is_cut else error.message)
-        return replace(error, message=f"{message} ({self._explained})" if self._explained else message)
+        return replace(error, message=scrub(error.message[:-MAX_SPLIT] if is_cut else error.message))
 
 
 def log_start(interception: Interception) -> None:

@@ -120,8 +120,3 @@ class ProviderLog:
         """A call to a provider failed. The reason is one of a bounded number of sentences."""
         if due := self._throttle.count((provider, reason)):
             _log.info("provider failed: provider=%s reason=%r new=%d total=%d", provider, reason, due.new, due.total)
-
-    def refused(self, provider: str, reason: str) -> None:
-        """A provider refuses calls for a reason that its response does not have. The operator has to act."""
-        if due := self._throttle.count((provider, reason)):
-            _log.error("provider refuses: provider=%s reason=%r new=%d total=%d", provider, reason, due.new, due.total)

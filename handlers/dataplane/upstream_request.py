@@ -123,7 +123,6 @@ class UpstreamRequest:
         provider: Where it is to go.
         sent_at: When it was last handed to the upstream; None while it was not.
         is_plain: Whether the body is sent without the encoding that the client gave it.
-        explained: What is behind a refusal of the provider and is not in its words; "" where nothing is known.
     """
 
     def __init__(
@@ -139,7 +138,6 @@ class UpstreamRequest:
         self.provider = to.provider
         self.sent_at: datetime | None = None
         self.is_plain = False
-        self.explained = ""
         self._handler = handler
         self._to = to
         self._model = model
@@ -255,10 +253,6 @@ class UpstreamRequest:
         bridge.metrics.upstream_head(provider.name).observe(waited)
         if response.connecting is not None:
             handler.timer.connected(response.connecting)
-        if self._authorizer is not None:
-            self.explained = self._authorizer.explain(response.status, response.header)
-            if self.explained:
-                bridge.provider_log.refused(provider.name, self.explained)
         return response
 
     def _choose_headers(self) -> Headers:

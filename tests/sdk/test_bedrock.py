@@ -3,7 +3,7 @@
 import asyncio
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from botocore.config import Config
@@ -143,24 +143,6 @@ async def test_boto3_invokes_claude_in_a_stream(running, runtime):
     check_request(running, "invoke-with-response-stream")
     (recorded,) = await running.ended(1)
     assert essence(recorded) == record_of(streaming=True, user_prompts=["Hi"], token_usages=[tokens(8, 5, read=None)])
-
-
-@pytest.mark.gen_test
-@pytest.mark.expects_log(
-    "provider refuses: provider=bedrock reason=\"the clock of the bridge's server is 60 minutes behind"
-)
-async def test_a_clock_that_is_wrong_is_said_in_the_log_and_the_record(running, runtime):
-    date = (datetime.now(UTC) + timedelta(hours=1)).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    refused = {"x-amzn-ErrorType": "InvalidSignatureException", "Date": date}
-    running.upstream.play(*reply({"message": "Signature expired."}, 403, **refused))
-    with pytest.raises(ClientError, match="Signature expired"):
-        await runtime("converse", lambda response: response, modelId=ARN, messages=MESSAGES)
-    (recorded,) = await running.ended(1)
-    assert recorded["error"] == {
-        "type": "InvalidSignatureException",
-        "message": "Signature expired. (the clock of the bridge's server is 60 minutes behind that of AWS,"
-        " which allows 5 minutes)",
-    }
 
 
 @pytest.mark.gen_test

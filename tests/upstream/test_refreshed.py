@@ -88,17 +88,6 @@ async def test_a_clock_that_is_set_back_delays_no_fetch_after_one_that_failed():
 
 
 @pytest.mark.gen_test
-async def test_a_value_that_is_taken_for_ended_is_fetched_anew_but_not_at_once():
-    source = Source("first", "second")
-    await source.get()
-    source.refreshed.expire()
-    assert await source.get() == "first"
-    source.now += 5
-    source.refreshed.expire()
-    assert await source.get() == "second"
-
-
-@pytest.mark.gen_test
 @pytest.mark.expects_log("no value: OSError: away")
 async def test_a_value_is_renewed_once_in_a_while_and_kept_where_that_fails():
     source = Source("first", OSError("away"), "second", "third")

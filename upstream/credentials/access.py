@@ -6,7 +6,6 @@ The way of each type of provider is in `upstream.providers.presets`. A way of it
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
 
@@ -49,14 +48,6 @@ class Authorizer(Protocol):
 
         Raises:
             CredentialError: there is none. Its text is for the client.
-        """
-
-    def explain(self, status: int, header: Callable[[str], str]) -> str:
-        """The cause of a refusal, if the provider's message does not have it; "" if unknown.
-
-        Args:
-            status: Of the response.
-            header: Returns a header of the response, "" if it is missing.
         """
 
 

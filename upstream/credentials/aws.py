@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
-from email.utils import parsedate_to_datetime
 from hashlib import sha256
 from time import monotonic as monotonic_clock
 from typing import Any
@@ -24,9 +23,6 @@ from upstream.headers import Headers
 from upstream.refreshed import Refreshed
 
 NO_KEYS = "the bridge has no AWS credentials; its log says why"
-FORBIDDEN = 403
-# AWS refuses signatures that are further away from its own time, in seconds.
-MAX_SKEW_SECONDS = 300
 # A larger body is hashed in a thread, in bytes: up to this size it takes a millisecond or two.
 MAX_HASHED_AT_ONCE = 1024 * 1024
 # Seconds after which keys are read again; requests do not wait for that. botocore renews keys that expire within
@@ -34,7 +30,6 @@ MAX_HASHED_AT_ONCE = 1024 * 1024
 REFRESH_SECONDS = 60.0
 # Older keys are not used: a request waits for new ones.
 MAX_AGE_SECONDS = 600.0
-_EXPIRED = "ExpiredToken"
 # Proxies change it, and Amazon's own clients do not sign it.
 _UNSIGNED = "x-amzn-trace-id"
 
@@ -81,14 +76,6 @@ class AwsAuthorizer:
         signed = [("Host", origin.authority), *[header for header in headers if _is_signed(header[0].lower())]]
         return sign(method, target, signed, payload_hash, keys=keys, scope=self._scope, at=self._now())
 
-    def explain(self, status: int, header: Callable[[str], str]) -> str:
-        """The cause of a refusal, see `Authorizer`. After one of expired keys, the next request waits for new ones."""
-        if status != FORBIDDEN:
-            return ""
-        if header("x-amzn-errortype").startswith(_EXPIRED):
-            self._keys.expire()
-        return describe_skew(header("date"), self._now())
-
 
 def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
     """A function that finds credentials with botocore. It blocks, and caches those that botocore renews.
@@ -112,18 +99,6 @@ def botocore_finder(profile: str) -> Callable[[], AwsKeys]:
         return AwsKeys(frozen.access_key, frozen.secret_key, frozen.token or "")
 
     return find
-
-
-def describe_skew(date: str, now: datetime) -> str:
-    """How far a clock is from that of AWS, by its header `Date`, if that is why AWS refuses signatures; "" if it is not."""
-    try:
-        skew = (now - parsedate_to_datetime(date)).total_seconds()
-    except (TypeError, ValueError, OverflowError):
-        return ""
-    if abs(skew) <= MAX_SKEW_SECONDS:
-        return ""
-    minutes = f"{abs(skew) / 60:.0f} minutes {'ahead of' if skew > 0 else 'behind'}"
-    return f"the clock of the bridge's server is {minutes} that of AWS, which allows 5 minutes"
 
 
 def _is_signed(name: str) -> bool:

@@ -67,10 +67,6 @@ class BearerAuthorizer:
             raise CredentialError(NO_TOKEN) from error
         return [("Authorization", f"Bearer {token.text}")]
 
-    def explain(self, status: int, header: Callable[[str], str]) -> str:  # noqa: ARG002 - nothing is known
-        """Nothing: the provider's own words about a token are enough."""
-        return ""
-
 
 def google_fetcher(account: Mapping[str, Any] | None) -> Callable[[], BearerToken]:
     """A function that fetches tokens with google-auth. It blocks, and caches the credentials.

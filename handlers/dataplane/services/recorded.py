@@ -112,7 +112,7 @@ class Recorded:
         response, usage_filter, sent = await tries.open()
         call.expect_checkpoints(awaits_id=awaits_id)
         try:
-            call.head(response, sent.explained)
+            call.head(response)
             self._note_answer(handler, call, sent.provider)
             await relay.run(response, call, usage_filter)
             await handler.in_step()

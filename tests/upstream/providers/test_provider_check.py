@@ -45,9 +45,6 @@ class FixedAuthorizer:
             raise CredentialError(self.failure)
         return [("Authorization", "Bearer fetched")]
 
-    def explain(self, status, header):
-        return ""
-
 
 async def check(client, provider, type_=TYPE, path="", **more):
     """The results for a provider of that type at the address of the scripted one."""
