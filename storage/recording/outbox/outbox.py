@@ -91,8 +91,7 @@ START_SECONDS = 0.25
 """How long a start waits for its end. A call is visible as in flight after this time."""
 
 GATHER_SECONDS = 0.25
-ENOUGH_RECORDS = 100
-"""How long operations without a waiter are gathered into a batch, and the number that ends the wait."""
+"""How long operations without a waiter are gathered, unless there is enough for a batch before."""
 
 
 _log = logging.getLogger(__name__)
@@ -297,7 +296,7 @@ class Outbox:
         if start := self._starts.pop(write.operation.id, None):
             self._due.append(start)
         self._due.append(write)
-        if write.waited_for or len(self._due) >= ENOUGH_RECORDS:
+        if write.waited_for or len(self._due) >= BATCH_RECORDS or self.size >= BATCH_BYTES:
             self._pressing.set()
 
     def _restore_batch(self) -> None:
