@@ -73,6 +73,7 @@ function useFoundCall(route) {
   };
 }
 
+const KNOWN = ["model", "provider_name", "client"];
 const STATUSES = [
   ["completed", "Completed"],
   ["failed", "Failed"],
@@ -107,27 +108,21 @@ export function Filters({ route, user, usual = "", keep = [], statuses = STATUSE
   `;
 }
 
+/** Choices of a status, and among what was ever recorded. */
 function OfCalls({ q, statuses, known, put }) {
-  return html`
-    ${statuses.length > 0 && html`<${Choice} label="Status" value=${valueOf(q, "status")} options=${statuses} onChoose=${(value) => put("status", value)} />`}
-    <${Known} label="Model" name="model" values=${known.model} q=${q} put=${put} />
-    <${Known} label="Provider" name="provider_name" values=${known.provider_name} q=${q} put=${put} />
-    <${Known} label="Client" name="client" values=${known.client} q=${q} put=${put} />
-  `;
-}
-
-/** A choice among what was ever recorded. */
-function Known({ label, name, values, q, put }) {
-  const options = values.map((value) => [value, value]);
-  return html`<${Choice} label=${label} value=${valueOf(q, name)} options=${options} onChoose=${(value) => put(name, value)} />`;
+  const namesOf = (key) => known[key].map((value) => [value, value]);
+  const choices = [["Status", "status", statuses], ...["Model", "Provider", "Client"].map((label, at) => [label, KNOWN[at], namesOf(KNOWN[at])])];
+  return choices
+    .filter(([, key, options]) => key !== "status" || options.length)
+    .map(([label, key, options]) => html`<${Choice} key=${key} label=${label} value=${valueOf(q, key)} options=${options} onChoose=${(value) => put(key, value)} />`);
 }
 
 /** The current value is among the options, even if it is unknown. */
-export function Choice({ label, value, options, onChoose }) {
+export function Choice({ label, none = label, value, options, onChoose }) {
   const missing = value && !options.some(([option]) => option === value);
   return html`
-    <select aria-label=${label} class=${value ? "chosen" : undefined} value=${value} onChange=${(event) => onChoose(event.target.value)}>
-      <option value="">${label}</option>
+    <select aria-label=${label} class=${value && none === label ? "chosen" : undefined} value=${value} onChange=${(event) => onChoose(event.target.value)}>
+      <option value="">${none}</option>
       ${missing && html`<option value=${value}>${value}</option>`}
       ${options.map(([option, text]) => html`<option key=${option} value=${option}>${text}</option>`)}
     </select>

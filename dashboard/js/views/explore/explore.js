@@ -2,7 +2,7 @@
 
 import { html } from "htm/preact";
 import { useEffect, useState } from "preact/hooks";
-import { Bar, chooser } from "../../bar/bar.js";
+import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { withTerm } from "../../bar/query.js";
 import { asked, bucketOf, bucketsOf, chosenRange, lengthOf, rangeParams, rangeText, timesBetween, timesOf } from "../../bar/range.js";
 import { Chart } from "../../charts/chart.js";
@@ -117,6 +117,7 @@ function ExploreBar({ route, query, user, csv }) {
   const tags = useKept("tags", { limit: MAX_NAMES }) ?? [];
   const models = useKept("stats", { range: "30d", group_by: "provider,model", limit: MAX_NAMES });
   const names = [...dimensionsOf(of).filter((name) => seesEveryone(user) || !FOR_ALL.includes(name)), ...(of === "calls" ? tags.map(tagDimension) : [])];
+  const dimensions = [...new Set([...names, ...by])].map((name) => [name, dimensionName(name)]);
   // Searches for refusals have keys of their own.
   const show = (next) => choose({ of: next === "calls" ? "" : next, by: "", order: "", ...([of, next].includes("refusals") && { q: "" }) });
   const put = (index, name) => {
@@ -129,22 +130,14 @@ function ExploreBar({ route, query, user, csv }) {
       <select aria-label="What" value=${of} onChange=${(event) => show(event.target.value)}>
         ${Object.entries(SUBJECTS).map(([name, subject]) => html`<option key=${name} value=${name}>${subject.name}</option>`)}
       </select>
-      <${Dimension} label="Group by" names=${names} value=${by[0] ?? ""} onPick=${(name) => put(0, name)} />
-      <${Dimension} label="and by" names=${names} value=${by[1] ?? ""} onPick=${(name) => put(1, name)} />
+      <${Choice} label="Group by" none="Nothing" value=${by[0] ?? ""} options=${dimensions} onChoose=${(name) => put(0, name)} />
+      <${Choice} label="and by" none="and nothing" value=${by[1] ?? ""} options=${dimensions} onChoose=${(name) => put(1, name)} />
       <button type="button" aria-pressed=${compare} onClick=${() => choose({ compare: compare ? "no" : "" })}>Compare</button>
       ${of !== "refusals" && html`<input type="text" class="as" autocomplete="off" spellcheck=${false} aria-label="The same tokens on" placeholder="The same tokens on …" list="models" value=${query.as} onChange=${({ target }) => choose({ as: target.value.trim() })} />`}
       <datalist id="models">${(models?.groups ?? []).map(({ group: { provider, model } }) => html`<option key=${provider + model} value=${`${provider}/${model}`} />`)}</datalist>
       <a class="button" href=${csv} download="explore.csv">CSV</a>
     <//>
   `;
-}
-
-function Dimension({ label, names, value, onPick }) {
-  const known = !value || names.includes(value) ? names : [value, ...names];
-  return html`<select aria-label=${label} value=${value} onChange=${(event) => onPick(event.target.value)}>
-    <option value="">${label === "and by" ? "and nothing" : "Nothing"}</option>
-    ${known.map((name) => html`<option key=${name} value=${name}>${dimensionName(name)}</option>`)}
-  </select>`;
 }
 
 /** `as` is the model by whose prices the tokens are priced too; `fares` is the range for the pages of providers, false for who may not see these. */
@@ -210,16 +203,16 @@ function Page({ page, range }) {
 function Figures({ of, total, previous, whole: all, q, callsOf }) {
   const link = (text, terms) => (terms === null ? text : html`<a href=${callsOf(terms)}>${text}</a>`);
   const { interceptions, failed, tokens, cache } = total;
-  const share = total !== all && html` <small class="quiet">${percent(compared(total, all), compared(all, all))}</small>`;
+  const share = total !== all && html`<small class="quiet">${percent(compared(total, all), compared(all, all))}</small> `;
   const change = previous && html`<td class="number">${changeOf(compared(total, all), compared(previous, all))}</td>`;
   const isOfCost = all.cost_usd != null;
-  const number = html`<td class="number">${link(whole(numberOf(total)), q)}${!isOfCost && share}</td>`;
+  const number = html`<td class="number">${!isOfCost && share}${link(whole(numberOf(total)), q)}</td>`;
   if (!cache) return html`${number}${change}`;
   return html`
     ${number}
     <td class="number">${failed ? link(`${whole(failed)} (${percent(failed, interceptions)})`, q === null ? null : withTerm(q, "status", "failed")) : "0"}</td>
     <td class="number">${whole(tokens)}</td>
-    <td class="number">${link(usd(total.cost_usd), q)}${isOfCost && share}</td>
+    <td class="number">${isOfCost && share}${link(usd(total.cost_usd), q)}</td>
     ${change}
     <td class="number" title=${cache.saved_usd === null ? undefined : `saved ${usd(cache.saved_usd)}, lost ${usd(cache.lost_usd)}`}>${cache.rate === null ? UNKNOWN : percent(cache.rate, 1)}</td>
     ${of === "calls" && html`<td class="number">${duration(total.duration_ms?.p95)}</td>`}

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { Track } from "../../parts/figures.js";
-import { Field, submitting } from "../../parts/forms.js";
+import { LineForm } from "../../parts/forms.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { useResource } from "../../server/resource.js";
 import { plural, whole } from "../../text/format.js";
@@ -66,9 +66,10 @@ const KEPT = [
   ["errors", "messages of errors", "full"],
 ];
 
+const MODEL = [{ name: "model", label: "May this model be used?", placeholder: "gpt-5", required: true, autocapitalize: "off" }];
+
 /** `of` is the username, or `me`; with `limits` the limits are shown too. */
 export function Explained({ of, limits = false }) {
-  const [typed, setTyped] = useState("");
   const [model, setModel] = useState("");
   const path = `users/${encodeURIComponent(of)}/policy`;
   const { data, error, reload } = useResource(path);
@@ -80,10 +81,7 @@ export function Explained({ of, limits = false }) {
     </p>
     <${Rules} policy=${data} />
     ${limits && html`<${LimitRules} rules=${data.limits} none="No limit holds but those of the whole server." />`}
-    <form class="form across stack" onSubmit=${submitting(() => setModel(typed.trim()))}>
-      <${Field} label="May this model be used?" value=${typed} placeholder="gpt-5" autocapitalize="off" onText=${setTyped} />
-      <button type="submit">Ask</button>
-    </form>
+    <${LineForm} fields=${MODEL} verb="Ask" act=${async (given) => setModel(given.model.trim())} />
     ${asked.error && html`<${Failure} error=${asked.error} />`}
     <div role="status">
       <ul class="decisions stack">

@@ -3,7 +3,7 @@
 import { html } from "htm/preact";
 import { useState } from "preact/hooks";
 import { go, href } from "../../frame/router.js";
-import { Confirm, DialogForm, Field, submitting } from "../../parts/forms.js";
+import { Confirm, NewOne, submitting } from "../../parts/forms.js";
 import { End, List, Pane } from "../../parts/list.js";
 import { Failure, Pending } from "../../parts/states.js";
 import { sendVersioned } from "../../server/api.js";
@@ -20,6 +20,10 @@ const LEVELS = [
   ["groups", "A group"],
   ["users", "A user"],
   ["tokens", "A token"],
+];
+const SUBJECT = [
+  { name: "level", label: "Of", options: LEVELS },
+  { name: "name", label: "Name", hint: "Of the group, or the username; of a token the part before its hyphen.", required: true, autocapitalize: "off" },
 ];
 
 /** The readable path of a policy: by the name of its subject. */
@@ -55,19 +59,11 @@ export default function Policies({ route: { id: chosen }, user: me }) {
 
 /** The subject of a new policy. */
 function Whose({ onClose }) {
-  const [level, setLevel] = useState("groups");
-  const [name, setName] = useState("");
-  const open = () => {
+  const open = async ({ level, name }) => {
     onClose();
     go(href("policies", `${level}/${name.trim()}`));
   };
-  const hint = { groups: "The name of the group.", users: "The username.", tokens: "The part of the token before the hyphen." }[level];
-  return html`
-    <${DialogForm} title="Add a policy" verb="Go on" save=${open} onClose=${onClose}>
-      <${Field} label="Of" value=${level} options=${LEVELS} onText=${setLevel} />
-      <${Field} label="Name" hint=${hint} value=${name} onText=${setName} required autocapitalize="off" />
-    <//>
-  `;
+  return html`<${NewOne} title="Add a policy" verb="Go on" fields=${SUBJECT} initial=${{ level: "groups" }} add=${open} onClose=${onClose} />`;
 }
 
 /** `at` is the path below `/policies/`: `everyone`, `groups/NAME`, `users/NAME`, `tokens/ID`. */

@@ -8,7 +8,7 @@ import { submitting, useFields } from "../../parts/forms.js";
 import { Failure, Loading } from "../../parts/states.js";
 import { send, sendForFile } from "../../server/api.js";
 import { useChange } from "../../server/resource.js";
-import { plural, usd, whole } from "../../text/format.js";
+import { percent, plural, usd, whole } from "../../text/format.js";
 
 const PATH = "spend/reconciliation";
 const PROVIDERS = [
@@ -69,10 +69,13 @@ function Form({ params, busy, onAgain }) {
 function Rows({ compared, differing, onDiffering, onSave }) {
   const { from, to, agree, differ, results } = compared;
   const shown = differing ? results.filter(({ verdict }) => verdict === "differs") : results;
+  const reportedUsd = results.reduce((sum, { reported }) => sum + (reported.cost_usd ?? 0), 0);
+  const unexplained = results.reduce((sum, { verdict, difference }) => sum + (verdict === "differs" ? Math.abs(difference.cost_usd ?? 0) : 0), 0);
+  const share = reportedUsd > 0 ? ` Of ${usd(reportedUsd)} that are reported, ${usd(unexplained)} (${percent(unexplained, reportedUsd)}) differ.` : "";
   const summary = results.length ? `${plural(agree, "row")} ${agree === 1 ? "agrees" : "agree"}, ${whole(differ)} ${differ === 1 ? "differs" : "differ"}` : "Nothing is recorded or reported";
   return html`
     <div class="toolbar flow">
-      <p role="status" class="quiet">${summary}, from ${from} until before ${to}.</p>
+      <p role="status" class="quiet">${summary}, from ${from} until before ${to}.${share}</p>
       <button type="button" aria-pressed=${differing} onClick=${() => onDiffering(!differing)}>Differences only</button>
       <button type="button" disabled=${!results.length} onClick=${onSave}>CSV</button>
     </div>

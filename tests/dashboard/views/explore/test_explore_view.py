@@ -51,11 +51,7 @@ def test_who_spent_most_this_week_and_on_what_is_one_click(page, site, company):
     cells = page.texts(".groups tbody td:nth-child(-n+2)")
     table = list(zip(cells[::2], cells[1::2], strict=True))
     assert [row for row in table if row[0] == name] == [row for row in rows if row[0] == name]
-    costs = [
-        cell.split()[0].removeprefix("$")
-        for cell in page.texts(".groups tbody td:nth-child(6)")
-        if cell.startswith("$")
-    ]
+    costs = [cell.rpartition("$")[2] for cell in page.texts(".groups tbody td:nth-child(6)") if "$" in cell]
     assert costs == sorted(costs, key=float, reverse=True)
     page.until(lambda: page.all(".charts.one canvas"), "the chart was to be drawn")
     page.click(".groups tbody td a", name)
