@@ -27,7 +27,13 @@ OF_FIGURES = {
 OF_AUDITORS = {
     *("GET audit", "GET providers/{name}", "GET providers/{name}/usage", "GET prices", "GET prices/recosts"),
     *("GET prices/recosts/{id}", "POST spend/reconciliation", "GET groups/{group}/tokens", "GET tokens"),
-    *("GET users/{name}/policy", "GET users/{name}/sessions", "GET users/{name}/tokens", "GET policies"),
+    *(
+        "GET users/{name}/policy",
+        "GET users/{name}/reads",
+        "GET users/{name}/sessions",
+        "GET users/{name}/tokens",
+        "GET policies",
+    ),
     *(f"GET policies/{one}" for one in ("everyone", "groups/{group}", "users/{user}", "tokens/{token}")),
 }
 
