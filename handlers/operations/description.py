@@ -91,7 +91,7 @@ def _responses(operation: Operation) -> dict[str, Described]:
     if operation.is_reading:
         found["400"] = shared("InvalidQuery")
     if operation.refusals:
-        found["403"] = problem("The caller may not.", *operation.refusals)
+        found["403"] = problem(" ".join(operation.refusals))
     if operation.path_parameters:
         found["404"] = shared("NotFound")
     if "versions" in operation.hints:
@@ -100,11 +100,9 @@ def _responses(operation: Operation) -> dict[str, Described]:
     kind, around = operation.answer
     headers = dict(ETAG) if around in {Tagged, Noted} else {}
     if around is Noted:
-        headers[NOTE_HEADER] = header(
-            str, "Warnings, one header for each.", "prices[0].provider: no provider has a name"
-        )
+        headers[NOTE_HEADER] = header(str, "Warnings, one header for each.")
     if operation.located:
-        headers["Location"] = header(str, "Where it is.", f"{operation.address}/2f0c7d4b-8a35-4f0e-9d1e-6a1b7c0e5d21")
+        headers["Location"] = header(str, "Where it is.")
     return found | {str(int(operation.success)): _answer(operation, kind, headers)}
 
 
@@ -116,7 +114,7 @@ def _answer(operation: Operation, kind: Any, headers: dict[str, Described]) -> D
         return {"description": "It is done."}
     content: dict[str, Described] = {media: {"schema": str} for media in operation.media}
     if operation.media:
-        headers["Content-Disposition"] = header(str, "A file name.", 'attachment; filename="spend.csv"')
+        headers["Content-Disposition"] = header(str, "A file name.")
     if get_origin(kind) in {Union, UnionType}:
         (kind,) = [one for one in get_args(kind) if one is not Download]
     if kind is not Download:
