@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import errno
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from types import MappingProxyType
 from typing import Any
 
 import click
 
-from commands.output import discard_output
 from settings import SettingsGroup
-
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
 class LazyCommand(click.Command):
@@ -62,27 +57,3 @@ class LazyGroup(SettingsGroup):
         """Find the command that is called."""
         name, command, rest = super().resolve_command(ctx, args)
         return name, command.load() if isinstance(command, LazyCommand) else command, rest
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        """Read the arguments: `--help` and `--version` print then."""
-        with _room_needed():
-            return super().make_context(info_name, args, parent, **extra)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the command."""
-        with _room_needed():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _room_needed() -> Iterator[None]:
-    """Say in one line if what is printed finds no room where it goes."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in NO_ROOM or error.filename is not None:
-            raise
-        discard_output()
-        raise click.ClickException(f"standard output cannot be written: {error.strerror}") from error

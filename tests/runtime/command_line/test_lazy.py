@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import click
 from click.testing import CliRunner
@@ -40,17 +39,14 @@ def test_the_list_of_commands_says_what_each_says_itself(name):
 def test_a_command_imports_no_other_one_and_the_help_none():
     printed = subprocess.run([sys.executable, "-c", IMPORTED], cwd=ROOT, capture_output=True, check=True).stdout
     assert json.loads(printed) == [
-        ["commands.output"],
+        [],
         ["commands.output", "commands.servers", "motor", "tornado"],
     ]
 
 
-def test_the_version_is_printed_or_it_is_said_that_there_is_no_room_for_it():
+def test_the_version_is_printed():
     printed = rf"AI Bridge {re.escape(VERSION)}( \([0-9a-f]{{40}}\))?\n"
     assert re.fullmatch(printed, ServerProcess("--version").succeeded())
-    with Path("/dev/full").open("wb") as full:
-        process = ServerProcess("--version", outputs=[full.fileno()])
-    assert process.refused() == (1, "Error: standard output cannot be written: No space left on device\n")
 
 
 def test_the_help_lists_each_command_once_under_a_topic_and_no_setting():
