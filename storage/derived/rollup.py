@@ -22,7 +22,7 @@ A field that is absent is zero, and one that is zero may be there. Pure: no I/O,
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -32,8 +32,8 @@ from uuid import UUID
 
 import msgspec
 
-from storage.derived.histograms import pack, unpack
-from storage.mongo.codec import read_decimal, write_decimal
+from storage.derived.histograms import pack
+from storage.mongo.codec import write_decimal
 
 TOKENS = ("input_tokens", "output_tokens", "cache_read_input_tokens", "cache_write_input_tokens")
 """The disjoint counts of tokens."""
@@ -135,8 +135,6 @@ tags as it has tags, in none without.
 OF_OUTCOMES = frozenset({Breakdown.MODEL_OUTCOME, Breakdown.USER_OUTCOME})
 OF_TOOLS = frozenset({Breakdown.MODEL_TOOL})
 OF_TAGS = frozenset({Breakdown.MODEL_TAG, Breakdown.USER_TAG})
-DETAILS = OF_OUTCOMES | OF_TOOLS | OF_TAGS
-"""The breakdowns by how calls ended, what they called and how they are tagged: see `storage.derived.totals`."""
 
 
 class RollupKey(NamedTuple):
@@ -164,20 +162,6 @@ RollupTotals: TypeAlias = dict[RollupKey, Totals]
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def rollups_of(hours: Iterable[tuple[RollupKey, Totals]], by_token: Iterable[tuple[RollupKey, Totals]]) -> RollupTotals:
-    """Return every rollup to which the hours contribute, aside from `DETAILS`.
-
-    Args:
-        hours: Keys of the breakdown `USER_COMBINATION` and the bucket `HOUR`; each may come more than once.
-        by_token: The same calls, by keys of the breakdown `TOKEN`.
-    """
-    tokens = _with_days(summed(by_token))
-    initiators = _with_days(summed(hours))
-    combinations = _common(initiators, Breakdown.COMBINATION)
-    rollups = initiators | combinations | _common(initiators, Breakdown.USER) | _common(combinations, Breakdown.ALL)
-    return rollups | tokens | summed(_by_group(tokens))
-
-
 def smallest_with(names: Iterable[str]) -> Breakdown | None:
     """Return the breakdown with the fewest rollups of those that have these dimensions; None if none has."""
     wanted = set(names)
@@ -195,22 +179,8 @@ def add(total: Totals, totals: Mapping[str, Any], sign: int = 1) -> None:
             total[name] = get(name, 0) - value
 
 
-def totals_of(document: Mapping[str, Any]) -> Totals:
-    """Read the totals from the document of a rollup."""
-    totals: Totals = {name: document[name] for name in PLAIN if name in document}
-    for reason, number in document.get("ends", {}).items():
-        totals[f"ends.{reason}"] = number
-    for name in HISTOGRAMS:
-        if name in document:
-            totals[name] = unpack(document[name])
-    for name in MONEY:
-        if name in document:
-            totals[name] = read_decimal(document[name])
-    return totals
-
-
 def totals_document(totals: Mapping[str, Any]) -> dict[str, Any]:
-    """Return totals as the document of a rollup has them: the inverse of `totals_of`."""
+    """Return totals as the document of a rollup has them: no zeros."""
     document: dict[str, Any] = {name: pack(totals[name]) for name in HISTOGRAMS if totals.get(name)}
     for name, value in increments(totals).items():
         outer, _, key = name.partition(".")
@@ -241,30 +211,7 @@ def summed(parts: Iterable[tuple[_Key, Totals]]) -> dict[_Key, Totals]:
     return rollups
 
 
-def _with_days(hours: RollupTotals) -> RollupTotals:
-    """Return these rollups of hours, and those of the days that they are in."""
-    return hours | days_of(hours)
-
-
 def days_of(hours: RollupTotals) -> RollupTotals:
     """Add rollups of hours up to those of the days that these are in."""
     days = Bucket.DAY
     return summed((key._replace(bucket=days, at=days.floor(key.at)), part) for key, part in hours.items())
-
-
-def _by_group(tokens: RollupTotals) -> Iterator[tuple[RollupKey, Totals]]:
-    for key, totals in tokens.items():
-        for group_id in key.values[2] or (NO_GROUP,):
-            yield RollupKey(Breakdown.GROUP, key.bucket, key.at, (group_id,)), totals
-
-
-def _common(rollups: RollupTotals, breakdown: Breakdown) -> RollupTotals:
-    """Sum rollups of one breakdown to those of a breakdown with fewer dimensions."""
-    positions: list[int] = []
-    parts: list[tuple[RollupKey, Totals]] = []
-    for key, totals in rollups.items():
-        if not positions:
-            positions = [DIMENSIONS[key.breakdown].index(name) for name in DIMENSIONS[breakdown]]
-        values = tuple(key.values[position] for position in positions)
-        parts.append((RollupKey(breakdown, key.bucket, key.at, values), totals))
-    return summed(parts)

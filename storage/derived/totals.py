@@ -1,7 +1,7 @@
 """What ended calls add to rollups, of their figures (see `storage.recording.figures`), and how that is written.
 
-There are more rollups by how calls ended, which tools they called and how they are tagged than of others. So these are of
-hours and days alone, and each has few dimensions beside its own.
+There are more rollups by how calls ended, which tools they called and how they are tagged than of others. So each of these
+has few dimensions beside its own.
 
 The database cannot add histograms: they are read, added here and written back.
 """
@@ -24,7 +24,7 @@ from storage.derived.rollup import (
     DIMENSIONS,
     HISTOGRAMS,
     KINDS,
-    OF_OUTCOMES,
+    NO_GROUP,
     OF_TAGS,
     OF_TOOLS,
     OUTCOME,
@@ -37,7 +37,6 @@ from storage.derived.rollup import (
     Totals,
     days_of,
     increments,
-    rollups_of,
     summed,
     totals_document,
 )
@@ -45,62 +44,52 @@ from storage.mongo.codec import EXACT, read_decimal
 from storage.mongo.database import Database, Session
 
 
-class CallDetail(NamedTuple):
-    """What calls of an hour have in common.
+class _Alike(NamedTuple):
+    """What calls have in common that add to the same rollups.
 
     Attributes:
         at: The hour in which they started.
-        values: Of the breakdown `USER_COMBINATION`.
-        outcome: How they ended: end reason, status of the provider, type of the error, and whether they are streams.
+        values: Of the dimensions in `_COMMON`.
         tools: The different tools that each called.
         tags: Names and values.
     """
 
     at: datetime
     values: tuple[Any, ...]
-    outcome: tuple[str, int | None, str | None, bool | None]
-    tools: tuple[str, ...] = ()
-    tags: tuple[tuple[str, str], ...] = ()
+    tools: tuple[str, ...]
+    tags: tuple[tuple[str, str], ...]
 
 
-def rollups_of_details(parts: Iterable[tuple[CallDetail, Totals]]) -> RollupTotals:
-    """Return every rollup of `DETAILS` to which calls contribute; a key may occur more than once."""
-    alike = summed(parts)
-    hours = summed((key, totals) for detail, totals in alike.items() for key in _keys(detail))
-    return hours | days_of(hours)
+_CALLED: Final = DIMENSIONS[Breakdown.USER_COMBINATION]
+_COMMON: Final = (*_CALLED, *OUTCOME, "api_key_id", "group_ids")
+_OWN: Final = {
+    Breakdown.GROUP: ("group_id",),
+    **dict.fromkeys(OF_TOOLS, ("tool",)),
+    **dict.fromkeys(OF_TAGS, TAG),
+}
+"""The dimensions of which a call may have several values."""
+
+_POSITIONS: Final = {
+    one: tuple([(*_COMMON, *_OWN.get(one, ())).index(name) for name in DIMENSIONS[one]]) for one in Breakdown
+}
 
 
-def _positions(breakdown: Breakdown, own: tuple[str, ...]) -> tuple[int, ...]:
-    names = (*DIMENSIONS[Breakdown.USER_COMBINATION], *own)
-    return tuple(names.index(name) for name in DIMENSIONS[breakdown])
-
-
-_OUTCOMES = {one: _positions(one, OUTCOME) for one in sorted(OF_OUTCOMES)}
-_TOOLS = {one: _positions(one, ("tool",)) for one in sorted(OF_TOOLS)}
-_TAGS = {one: _positions(one, TAG) for one in sorted(OF_TAGS)}
-
-
-def _keys(detail: CallDetail) -> Iterator[RollupKey]:
-    tools = ((tool,) for tool in detail.tools or (None,))
-    for positions, owns in ((_OUTCOMES, (detail.outcome,)), (_TOOLS, tools), (_TAGS, detail.tags)):
-        for own in owns:
-            known = (*detail.values, *own)
-            for breakdown, indexes in positions.items():
-                yield RollupKey(breakdown, Bucket.HOUR, detail.at, tuple([known[index] for index in indexes]))
+def _keys(alike: _Alike) -> Iterator[RollupKey]:
+    """Return the keys of all rollups of the hour that calls add to."""
+    groups, tools = alike.values[-1] or (NO_GROUP,), alike.tools or (None,)
+    owns: dict[Breakdown, Sequence[tuple[Any, ...]]] = {
+        Breakdown.GROUP: [(group,) for group in groups],
+        **dict.fromkeys(OF_TOOLS, tuple([(tool,) for tool in tools])),
+        **dict.fromkeys(OF_TAGS, alike.tags),
+    }
+    for breakdown, positions in _POSITIONS.items():
+        for own in owns.get(breakdown, ((),)):
+            known = (*alike.values, *own)
+            yield RollupKey(breakdown, Bucket.HOUR, alike.at, tuple([known[position] for position in positions]))
 
 
 REMEMBERED = 10_000
 """Ids of users and groups that are remembered as UUIDs."""
-
-_DIMENSIONS = DIMENSIONS[Breakdown.USER_COMBINATION][1:]
-
-
-class _Alike(NamedTuple):
-    """What calls have in common that add to the same rollups."""
-
-    detail: CallDetail
-    token_id: str | None
-    groups: tuple[UUID, ...]
 
 
 def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]]) -> RollupTotals:
@@ -111,14 +100,8 @@ def rollups_of_calls(calls: Iterable[tuple[Mapping[str, Any], int]]) -> RollupTo
     """
     with localcontext(EXACT):
         alike = summed((_alike(document), _signed(totals_of_call(document), sign)) for document, sign in calls)
-        rollups = rollups_of(
-            ((_hour(one, Breakdown.USER_COMBINATION, one.detail.values), totals) for one, totals in alike.items()),
-            (
-                (_hour(one, Breakdown.TOKEN, (one.detail.values[0], one.token_id, one.groups)), totals)
-                for one, totals in alike.items()
-            ),
-        )
-        rollups |= rollups_of_details((one.detail, totals) for one, totals in alike.items())
+        hours = summed((key, totals) for one, totals in alike.items() for key in _keys(one))
+        rollups = hours | days_of(hours)
     return {key: totals for key, totals in rollups.items() if any(totals.values())}
 
 
@@ -146,21 +129,18 @@ def _signed(totals: Totals, sign: int) -> Totals:
     return totals if sign == 1 else {name: -value for name, value in totals.items()}
 
 
-def _hour(one: _Alike, breakdown: Breakdown, values: tuple[Any, ...]) -> RollupKey:
-    return RollupKey(breakdown, Bucket.HOUR, one.detail.at, values)
-
-
 def _alike(document: Mapping[str, Any]) -> _Alike:
     get = document.get
-    values = (_uuid(document["initiator_id"]), *[get(name) for name in _DIMENSIONS])
-    detail = CallDetail(
+    return _Alike(
         Bucket.HOUR.floor(document["started_at"]),
-        values,
-        (document["end_reason"], get("upstream_status"), (get("error") or {}).get("type"), get("streaming")),
+        (
+            *(_uuid(document["initiator_id"]), *[get(name) for name in _CALLED[1:]]),
+            *(document["end_reason"], get("upstream_status"), (get("error") or {}).get("type"), get("streaming")),
+            *(get("api_key_id"), tuple(map(_uuid, get("group_ids") or ()))),
+        ),
         tuple(sorted({usage["tool"] for usage in get("tool_usages") or ()})),
         tuple((get("tags") or {}).items()),
     )
-    return _Alike(detail, get("api_key_id"), tuple(map(_uuid, get("group_ids") or ())))
 
 
 @lru_cache(REMEMBERED)

@@ -9,8 +9,8 @@ from decimal import Decimal
 from uuid import UUID
 
 from intercept.records import EndReason, ProviderError, Reading, TokenUsage, ToolUsage
-from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram
-from storage.derived.rollup import DIMENSIONS, NO_GROUP, TOKENS, Breakdown, Bucket, add, totals_of
+from storage.derived.histograms import GROWTH, LAST_BUCKET, histogram, unpack
+from storage.derived.rollup import DIMENSIONS, HISTOGRAMS, MONEY, NO_GROUP, PLAIN, TOKENS, Breakdown, Bucket, add
 from storage.prices.pricing import MAX_TOKENS, PRECISION, Cost, InputRates
 from storage.recording.documents import ended_document, start_document
 from storage.recording.figures import figures_of
@@ -128,6 +128,14 @@ async def write(database, *operations):
 
 def comparable(value):
     return tuple(value) if isinstance(value, list) else value
+
+
+def totals_of(document):
+    """The totals that a rollup has."""
+    totals = {name: document[name] for name in PLAIN if name in document}
+    totals |= {f"ends.{reason}": number for reason, number in document.get("ends", {}).items()}
+    totals |= {name: unpack(document[name]) for name in HISTOGRAMS if name in document}
+    return totals | {name: document[name].to_decimal() for name in MONEY if name in document}
 
 
 async def read_rollups(database):

@@ -8,7 +8,7 @@ from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 from pymongo.errors import OperationFailure
 
@@ -37,8 +37,6 @@ from storage.queries.questions.plan import NOTHING, Plan, plan
 from storage.queries.questions.question import Counted, Order, Question
 from storage.queries.questions.reading import MAX_MS, SLICE_CALLS, OnProgress, RowReader, ignore_progress
 from storage.queries.questions.sources import Source
-
-T = TypeVar("T")
 
 SECONDS: Final = 20.0
 """How long the database may take for one answer."""
