@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from intercept.times import format_time
-from limits.limit import LimitState
+from limits.limit import LimitKind, LimitState
 from limits.request_limits import LimitSettings, Usage
-from resources.fields import Count, Time, doc, word
+from resources.fields import Time, doc, word
 
 MAX_KEYS = 20
 """Users and rate keys that are named, those that use most."""
@@ -40,8 +40,9 @@ SETTINGS: Final = {
 }
 """The limits by name, with the setting of each."""
 
+Amount = Annotated[float, Meta(ge=0)]
 NextFree = Annotated[Time | UnsetType | None, doc("When the next one may start; null if that is unknown.")]
-Remaining = Annotated[Count | UnsetType | None, doc("How many more may start now; null if the limit is off.")]
+Remaining = Annotated[Amount | UnsetType | None, doc("How much more may start now; null if the limit is off.")]
 
 
 class KeyUsage(Struct, kw_only=True):
@@ -52,11 +53,9 @@ class KeyUsage(Struct, kw_only=True):
         str | UnsetType | None,
         doc("Null if it is unknown, for example while the database is unavailable. Absent of `rate`."),
     ] = UNSET
-    used: Count | UnsetType = UNSET
-    remaining: Remaining = UNSET
+    used: Amount
+    remaining: Remaining
     next_free_at: NextFree = UNSET
-    used_usd: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
-    remaining_usd: Annotated[float, Meta(ge=0)] | UnsetType = UNSET
     resets_at: Annotated[Time | UnsetType | None, doc("When the period ends.")] = UNSET
 
 
@@ -66,7 +65,7 @@ class LimitUsage(Struct, kw_only=True):
     name: Annotated[str, Meta(extra_json_schema={"enum": list(SETTINGS)})]
     setting: Annotated[str, Meta(extra_json_schema={"enum": list(SETTINGS.values())})]
     limit: Annotated[float, Meta(ge=0, description="As set, of the budget in US dollars; 0 is off.")]
-    used: Count | UnsetType = UNSET
+    used: Amount | UnsetType = UNSET
     remaining: Remaining = UNSET
     next_free_at: NextFree = UNSET
     keys: (
@@ -92,37 +91,30 @@ def limit_usages(
 ) -> list[LimitUsage]:
     """Show how much of each limit is used. Names are by the ids of users."""
 
-    def show(name: str, limit: float, **more: Any) -> LimitUsage:
+    def show(name: str, limit: float, states: Mapping[str, LimitState] | None = None, **more: Any) -> LimitUsage:
+        if states is not None:
+            more["keys"] = [
+                KeyUsage(key=key, username=UNSET if name == "rate" else names.get(key), **_use(state, now))
+                for key, state in states.items()
+            ]
         return LimitUsage(name=name, setting=SETTINGS[name], limit=limit, **more)
 
-    def by_user(states: Mapping[str, LimitState]) -> list[KeyUsage]:
-        return [KeyUsage(key=key, username=names.get(key), **_rate(state, now)) for key, state in states.items()]
-
-    slots, user_slots, window = settings.max_concurrency, settings.user_max_concurrency, settings.rate_window
-    concurrency = [
-        KeyUsage(key=key, username=names.get(key), **_slots(user_slots, state.used, now))
-        for key, state in usage.users.items()
-    ]
-    budgets = [
-        KeyUsage(
-            key=key,
-            username=names.get(key),
-            used_usd=state.used / MICRO_DOLLARS,
-            remaining_usd=state.remaining / MICRO_DOLLARS,
-            resets_at=period_end(now, state.reset_ns),
-        )
-        for key, state in usage.user_budgets.items()
-    ]
-    seconds, rates = window.total_seconds(), [KeyUsage(key=key, **_rate(one, now)) for key, one in usage.rates.items()]
-    token_seconds = settings.token_window.total_seconds()
+    window, token_window = settings.rate_window.total_seconds(), settings.token_window.total_seconds()
     budget, period = settings.user_budget / MICRO_DOLLARS, word(settings.budget_period)
+    slots = settings.max_concurrency
+    free = not slots or usage.slots < slots
+    of_server: dict[str, Any] = {
+        "used": usage.slots,
+        "remaining": max(0, slots - usage.slots) if slots else None,
+        "next_free_at": format_time(now) if free else None,
+    }
     return [
-        show("concurrency", slots, **_slots(slots, usage.slots, now)),
-        show("user_concurrency", user_slots, keys=concurrency),
-        show("rate", settings.rate_limit, keys=rates, window_seconds=seconds),
-        show("user_rate", settings.user_rate_limit, keys=by_user(usage.user_rates), window_seconds=seconds),
-        show("user_tokens", settings.user_token_limit, keys=by_user(usage.user_tokens), window_seconds=token_seconds),
-        show("user_budget", budget, keys=budgets, period=period, timezone=settings.budget_zone),
+        show("concurrency", slots, **of_server),
+        show("user_concurrency", settings.user_max_concurrency, usage.users),
+        show("rate", settings.rate_limit, usage.rates, window_seconds=window),
+        show("user_rate", settings.user_rate_limit, usage.user_rates, window_seconds=window),
+        show("user_tokens", settings.user_token_limit, usage.user_tokens, window_seconds=token_window),
+        show("user_budget", budget, usage.user_budgets, period=period, timezone=settings.budget_zone),
     ]
 
 
@@ -146,13 +138,11 @@ def period_end(now: datetime, reset_ns: int) -> str | None:
     return format_time(end.replace(microsecond=0)) if reset_ns else None
 
 
-def _slots(limit: int, used: int, now: datetime) -> dict[str, Any]:
-    """Nobody knows when a request ends, so the time of the next free slot is unknown."""
-    free = not limit or used < limit
-    remaining = max(0, limit - used) if limit else None
-    return {"used": used, "remaining": remaining, "next_free_at": format_time(now) if free else None}
-
-
-def _rate(state: LimitState, now: datetime) -> dict[str, Any]:
-    free_at = now + timedelta(milliseconds=-(-state.retry_after_ns // 1_000_000))
-    return {"used": state.used, "remaining": state.remaining, "next_free_at": format_time(free_at)}
+def _use(state: LimitState, now: datetime) -> dict[str, Any]:
+    """How much is used. Nobody knows when a request ends, so the time of the next free slot is unknown."""
+    if state.limit.kind is LimitKind.BUDGET:
+        used, remaining = state.used / MICRO_DOLLARS, state.remaining / MICRO_DOLLARS
+        return {"used": used, "remaining": remaining, "resets_at": period_end(now, state.reset_ns)}
+    free_at = format_time(now + timedelta(milliseconds=-(-state.retry_after_ns // 1_000_000)))
+    is_free = state.limit.kind is not LimitKind.CONCURRENCY or state.remaining
+    return {"used": state.used, "remaining": state.remaining, "next_free_at": free_at if is_free else None}

@@ -23,7 +23,7 @@ def test_a_budget_ends_with_a_whole_second_or_nobody_knows_when():
         state = LimitState(budget, 1_500_000, 1_500_000, 0, reset_ns)
         usage = Usage(0, {}, {}, {}, {}, {"id": state})
         *_, shown = limit_usages(settings, usage, NOW, {"id": "ada"})
-        key = KeyUsage(key="id", username="ada", used_usd=1.5, remaining_usd=1.5, resets_at=resets_at)
+        key = KeyUsage(key="id", username="ada", used=1.5, remaining=1.5, resets_at=resets_at)
         assert (shown.name, shown.keys) == ("user_budget", [key])
         assert LimitRule.of_limit(budget, state, NOW).resets_at == resets_at
 

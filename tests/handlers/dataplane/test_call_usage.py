@@ -107,7 +107,7 @@ async def test_a_user_whose_budget_is_used_up_is_told_so_in_the_dialect(running)
     assert (response.status, response.header("x-should-retry"), response.header("Retry-After")) == (403, "false", None)
     _, limits = await running.get("/api/v2/aibridge/limits")
     (key,) = limits["limits"][5]["keys"]
-    assert (key["username"], key["remaining_usd"]) == ("ada", 0)
+    assert (key["username"], key["remaining"]) == ("ada", 0)
     own = {"X-Coder-AI-Governance-Token": running.token, "X-Api-Key": "sk-own-key-0123456789"}
     running.upstream.play(whole(OPUS))
     assert (await running.call(OPUS, own)).status == 200

@@ -111,11 +111,10 @@ function Limit({ limit, tokens }) {
       </p>
       <ul class="gauges stack">
         ${rows.map(
-          ({ key, username, used, next_free_at: free, remaining, used_usd, remaining_usd, resets_at }) => html`
+          ({ key, username, used, remaining, next_free_at: free, resets_at: resets }) => html`
             <li key=${key}>
-              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used ?? used_usd} limit=${most} format=${format} />
-              ${remaining_usd === 0 && html`<p class="quiet">${resets_at ? `Free at ${time(resets_at)}` : "Free when the period ends"}</p>`}
-              ${remaining === 0 && html`<p class="quiet">${free ? `Free at ${time(free)}` : "Free when a request ends"}</p>`}
+              <${Gauge} name=${username ?? key} shownName=${html`<${Name} of=${{ key, username }} tokens=${tokens} />`} used=${used} limit=${most} format=${format} />
+              ${remaining === 0 && html`<p class="quiet">${(free ?? resets) ? `Free at ${time(free ?? resets)}` : `Free when ${period ? "the period" : "a request"} ends`}</p>`}
             </li>
           `,
         )}
