@@ -50,6 +50,7 @@ TOPICS = {
             "runtime.command_line.providers",
             "Make users, groups, policies and providers as a file says, so that they can live in version control.",
         ),
+        "desk": ("commands.operations", "Make the files that manage Codex, GitHub Copilot and Gemini CLI."),
         "audit": ("commands.operations", "Show the audit trail."),
     },
     "Providers and money": {

@@ -92,6 +92,9 @@ TOKEN = "token"  # noqa: S105 - a name
 RANGE_START = "from"
 """The field that is a flag also where it must be given, as it is beside `--to`."""
 
+CONTENTS = "get_desk_files"
+"""The operation whose answer is files, which are shown whole."""
+
 ROWS = ("results", "prices")
 """Fields of answers that are shown as a table."""
 
@@ -389,6 +392,10 @@ def show(operation: Operation, answered: Answered, output: str, *, what: str) ->
 def _print(operation: Operation, value: Any, output: str) -> None:
     if output == "json":
         show_json(value)
+    elif operation.function.__name__ == CONTENTS and output == "table":
+        click.echo(
+            "\n".join(f"# {one['path']}\n# {one['about']}\n\n{one['content']}" for one in value["results"]), nl=False
+        )
     elif isinstance(value, dict) and (name := next((one for one in ROWS if isinstance(value.get(one), list)), "")):
         show_rows(value[name], _columns(operation, value[name]), output)
         if (count := value.get("count") or 0) > len(value[name]):

@@ -7,6 +7,7 @@ from handlers.api import (
     audit,
     budgets,
     demo_company,
+    desk_files,
     limits,
     money,
     policies,
@@ -23,7 +24,19 @@ from handlers.operations.operation import by_path, operations_of
 OPERATIONS = [
     *operations_of(
         (
-            *(accounts, audit, budgets, demo_company, devices, interceptions, limits, money, policies, providers),
+            *(
+                accounts,
+                audit,
+                budgets,
+                demo_company,
+                desk_files,
+                devices,
+                interceptions,
+                limits,
+                money,
+                policies,
+                providers,
+            ),
             *(sessions, statistics, views, vocabulary, webhooks, what_if),
         )
     ),

@@ -151,7 +151,13 @@ class OperationHandler(IdentifiedHandler):
             found["query"] = read_query(operation.query, self.request.query_arguments, self.bridge.now())
         if operation.body is not None:
             found["body"] = operation.body[1](self._whole_body(operation), self.bridge.now())
-        found["ask"] = Ask(self.bridge, self.identity, self.client_ip, is_head=self.request.method == "HEAD")
+        found["ask"] = Ask(
+            self.bridge,
+            self.identity,
+            self.client_ip,
+            is_head=self.request.method == "HEAD",
+            origin=f"{self.scheme}://{self.request.headers.get('Host', '')}",
+        )
         found["report"] = found["stream"] = self._long
         found["versions"] = self._versions
         return {name: value for name, value in found.items() if name in operation.hints}

@@ -70,6 +70,8 @@ class Ask:
     client_ip: str
     is_head: bool = False
     """Whether only the head of the answer is sent."""
+    origin: str = ""
+    """The address of the bridge as the caller reached it; empty where no server is asked."""
 
     @property
     def user(self) -> User:

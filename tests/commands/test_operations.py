@@ -258,3 +258,11 @@ def test_prices_are_set_by_a_file_and_listed(output, run, tmp_path):
     file.write_text(json.dumps({"prices": kept[:1]}))
     output("prices", "set", str(file))
     assert json.loads(output("prices", "list", "-o", "json"))["prices"] == kept[:1]
+
+
+def test_files_that_manage_an_agent_are_printed_with_where_they_belong(output):
+    output("groups", "add", "research")
+    printed = output("desk", "files", "--client", "gemini", "--group", "research", "--address", "https://b.example")
+    assert printed.startswith("# /etc/gemini-cli/settings.json\n# ")
+    assert "\n\n# /etc/profile.d/aibridge.sh\n# Each user sets GEMINI_API_KEY to a token of their own.\n\n" in printed
+    assert printed.endswith("export GOOGLE_GEMINI_BASE_URL='https://b.example/api/v2/aibridge/gemini'\n")

@@ -33,6 +33,7 @@ OF_AUDITORS = {
         "GET users/{name}/sessions",
         "GET users/{name}/tokens",
         "GET policies",
+        "GET desk/files",
     ),
     *(f"GET policies/{one}" for one in ("everyone", "groups/{group}", "users/{user}", "tokens/{token}")),
 }
