@@ -73,7 +73,6 @@ class OverloadProtection:
 
     Attributes:
         holding: How many requests have passed the first step and have not ended.
-        on_states: Called with the states of the limits after every decision about a request. Must return at once.
     """
 
     def __init__(
@@ -89,7 +88,6 @@ class OverloadProtection:
         self.authority = authority or LocalAuthority(Limiter(now_ns))
         self.refusals = RefusalLog(now_ns, on_refusal)
         self.holding = 0
-        self.on_states: Callable[[Sequence[LimitState]], None] = lambda _: None
 
     async def acquire_slot(self) -> Held:
         """Take one of the server's slots.
@@ -154,7 +152,6 @@ class OverloadProtection:
         if not limits:
             return _UNLIMITED
         decision = await self._decide(limits, reserve)
-        self.on_states(decision.states)
         if decision.refused_by is not None:
             self.refusals.note(decision.refused_by.limit.rule)
             raise refusal(decision.refused_by, decision, policy)

@@ -9,11 +9,10 @@ from handlers.bridge import Bridge
 from handlers.key_health import report_refused_keys
 from runtime.alerts.sender import Sender
 from runtime.alerts.watch import (
+    BUDGET_SECONDS,
     CALENDAR_SECONDS,
-    FORECAST_SECONDS,
-    BudgetWatch,
     Watch,
-    budgets_running_out,
+    budget_alerts,
     new_owners,
     open_circuits,
     refused_keys,
@@ -30,18 +29,15 @@ def start_alerts(process: Process, bridge: Bridge) -> None:
     """Start the jobs that raise and send alerts."""
     database = process.database
     outbox, sealer = AlertOutbox(database, now=now), bridge.managed.sealer
-    budgets = BudgetWatch(bridge.overload.states, bridge.identities.users_by_id, now=now)
-    bridge.overload.on_states = budgets.note
     sources = (
-        budgets.find,
         refused_keys(partial(report_refused_keys, bridge.routing)),
         open_circuits(bridge.breakers, now),
         new_owners(database, now),
     )
     digest = weekly_digest(Questions(database), bridge.identities.users_by_id, now)
     process.start("digest", Watch(database, outbox, (digest,), seconds=CALENDAR_SECONDS).run)
-    forecasts = budgets_running_out(partial(every_budget, bridge, of_tokens=True))
-    process.start("forecasts", Watch(database, outbox, (forecasts,), seconds=FORECAST_SECONDS).run)
+    of_budgets = budget_alerts(partial(every_budget, bridge, of_tokens=True))
+    process.start("budget_alerts", Watch(database, outbox, (of_budgets,), seconds=BUDGET_SECONDS).run)
     sender = Sender(
         *(database, Webhooks(database, sealer, now=now), outbox),
         sealer=sealer,

@@ -19,12 +19,10 @@ from msgspec import to_builtins
 
 from handlers.api.budgets import BudgetUse
 from intercept.times import format_time
-from limits.calendar import bounds_of, from_ns, to_ns
-from limits.limit import Limit, LimitKind, LimitState, Of
 from limits.protection.circuit_breaker import CircuitBreakers, CircuitState
 from resources.fields import micro_dollars
 from storage.accounts.events import Action
-from storage.accounts.users import EVERYONE, SERVICE_PREFIX, Role, User, read_id
+from storage.accounts.users import Role, User
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import AlertOutbox
 from storage.derived.rollup import TOKENS, Bucket, Totals, add
@@ -127,125 +125,31 @@ class Watch:
 SHARES: Final = (50, 80, 100)
 """The percentages of a budget at which there is an alert."""
 
-WATCHED: Final = timedelta(minutes=15)
-"""How long a budget is checked after its last request."""
-
-MAX_WATCHED: Final = 5_000
-"""The number of budgets that are checked, the most recently used first."""
-
-AT_ONCE: Final = 100
-
-_MICRO: Final = 1_000_000
-_Key = tuple[str, str, str, str]
+BUDGET_SECONDS: Final = 60.0
+"""Time between two looks at all budgets."""
 
 
-class BudgetWatch:
-    """Checks the budgets of requests.
+def budget_alerts(budgets: Callable[[], Awaitable[Iterable[BudgetUse]]]) -> Source:
+    """Budgets of which a share is used, and those of a week or a month that will be used up before their end.
 
-    Args:
-        states: Reads the current states of limits.
-        users: Finds users by id, and who calls with tokens of groups.
-        now: The wall clock, in UTC.
-    """
-
-    def __init__(
-        self,
-        states: Callable[[Sequence[Limit]], Awaitable[Sequence[LimitState]]],
-        users: Callable[[set[UUID]], Awaitable[Mapping[UUID, User]]],
-        *,
-        now: Callable[[], datetime],
-    ) -> None:
-        self._states = states
-        self._users = users
-        self._now = now
-        self._watched: OrderedDict[_Key, tuple[Limit, datetime]] = OrderedDict()
-
-    def note(self, states: Sequence[LimitState]) -> None:
-        """Note the limits that a request was decided by. Returns at once."""
-        for state in states:
-            limit = state.limit
-            if limit.kind is LimitKind.BUDGET and limit.maximum and not limit.shadow:
-                key = (limit.rule, limit.key, limit.period, limit.zone)
-                self._watched[key] = limit, self._now()
-                self._watched.move_to_end(key)
-                if len(self._watched) > MAX_WATCHED:
-                    self._watched.popitem(last=False)
-
-    async def find(self) -> list[Alert]:
-        """Find the shares that are reached, each with an alert of its own.
-
-        Raises:
-            DatabaseUnavailableError: The names of users cannot be known now.
-        """
-        now = self._now()
-        for key, (_, at) in list(self._watched.items()):
-            if now - at > WATCHED:
-                del self._watched[key]
-        limits = [limit for limit, _ in self._watched.values()]
-        reached: list[LimitState] = []
-        for start in range(0, len(limits), AT_ONCE):
-            states = await self._states(limits[start : start + AT_ONCE])
-            reached += [state for state in states if state.used * 100 >= state.limit.maximum * SHARES[0]]
-        if not reached:
-            return []
-        users = await self._users({id_ for state in reached if (id_ := _holder_id(state.limit)) is not None})
-        return [alert for state in reached for alert in _alerts(state, users, now)]
-
-
-def _alerts(state: LimitState, users: Mapping[UUID, User], now: datetime) -> list[Alert]:
-    limit = state.limit
-    begin, end = (format_time(from_ns(ns)) for ns in bounds_of(limit.period, limit.zone, to_ns(now)))
-    of, _, id_ = limit.key.partition(":")
-    holder_id = _holder_id(limit)
-    holder = None if holder_id is None else users.get(holder_id)
-    name = holder.username if holder else id_ if id_ == EVERYONE else None
-    is_group = limit.of is Of.GROUP
-    data: dict[str, Any] = {
-        "of": limit.of.value,
-        "id": id_,
-        "username": None if is_group else name,
-        "group": name.removeprefix(SERVICE_PREFIX) if is_group and name else None,
-        "rule": limit.rule.value,
-        "period": limit.period.value,
-        "period_start": begin,
-        "resets_at": end,
-        "limit_usd": limit.maximum / _MICRO,
-        "used_usd": state.used / _MICRO,
-    }
-    base = f"budget:{limit.rule}:{of}:{id_}:{limit.period.value}:{begin}:{limit.maximum}"
-    return [
-        Alert(AlertType.BUDGET_THRESHOLD, f"{base}:{share}", {"share": share, **data})
-        for share in SHARES
-        if state.used * 100 >= limit.maximum * share
-    ]
-
-
-def _holder_id(limit: Limit) -> UUID | None:
-    """The id of the user or the group whose budget it is; None for everyone and a token."""
-    of, _, id_ = limit.key.partition(":")
-    return read_id(id_) if of in {"user", "member", "group"} else None
-
-
-FORECAST_SECONDS: Final = 3600.0
-"""Time between two forecasts of budgets."""
-
-
-def budgets_running_out(budgets: Callable[[], Awaitable[Iterable[BudgetUse]]]) -> Source:
-    """Budgets of a week or a month that will be used up before their end, each once in its period.
-
-    One of a day would be told of each day. One that is used up already has another alert.
+    Each share, and each forecast, is told once in a period. A budget of a day would be forecast each day, and one that is used
+    up has another alert.
     """
 
     async def find() -> list[Alert]:
-        return [
-            Alert(
-                AlertType.BUDGET_FORECAST,
-                f"forecast:{one.id}:{one.resets_at}:{one.limit_usd}",
-                to_builtins(one),
-            )
-            for one in await budgets()
-            if one.used_up_at and one.used_usd < one.limit_usd and one.period != "day" and not one.shadow
-        ]
+        found = []
+        for one in await budgets():
+            if one.shadow or not one.limit_usd:
+                continue
+            key, data = f"{one.id}:{one.resets_at}:{one.limit_usd}", to_builtins(one)
+            reached = [share for share in SHARES if one.used_usd * 100 >= one.limit_usd * share]
+            found += [
+                Alert(AlertType.BUDGET_THRESHOLD, f"budget:{key}:{share}", {"share": share, **data})
+                for share in reached
+            ]
+            if one.used_up_at and one.used_usd < one.limit_usd and one.period != "day":
+                found.append(Alert(AlertType.BUDGET_FORECAST, f"forecast:{key}", data))
+        return found
 
     return find
 

@@ -17,7 +17,7 @@ from intercept.times import format_time
 from limits.limit import BudgetPeriod, Limit, LimitKind, LimitState, Of
 from limits.policies.compiled import Level
 from limits.policies.reading import read_policy
-from runtime.alerts.watch import budgets_running_out
+from runtime.alerts.watch import budget_alerts
 from storage.accounts.users import Role
 from storage.policies.documents import kind_of
 from tests.cases import for_each
@@ -191,7 +191,7 @@ def test_a_budget_is_used_up_at_the_pace_of_the_last_days_or_not_before_its_peri
 
 
 @pytest.mark.gen_test
-async def test_an_alert_tells_of_a_budget_that_will_be_used_up_before_its_end():
+async def test_alerts_tell_of_shares_of_budgets_and_of_those_used_up_before_their_end():
     def shown(used, pace, period, *, shadow=False):
         limit = Limit(LimitKind.BUDGET, Rule.POLICY_BUDGET, Of.USER, "member:1", 100_000_000, period=period)
         limit = structs.replace(limit, shadow=shadow)
@@ -199,11 +199,20 @@ async def test_an_alert_tells_of_a_budget_that_will_be_used_up_before_its_end():
 
     week = BudgetPeriod.WEEK
     soon, later, spent = shown(40, 20, week), shown(40, 5, week), shown(100, 20, week)
-    daily, shadow = shown(40, 80, BudgetPeriod.DAY), shown(40, 20, week, shadow=True)
+    daily, shadow = shown(50, 80, BudgetPeriod.DAY), shown(90, 20, week, shadow=True)
 
     async def budgets():
         return [later, soon, spent, daily, shadow]
 
-    (alert,) = await budgets_running_out(budgets)()
-    assert (alert.type, alert.data["name"], alert.data["used_up_at"]) == ("budget.forecast", "ada", soon.used_up_at)
-    assert alert.key == "forecast:policy_budget:member:1:week:2026-12-29T12:00:00.000Z:100.0"
+    forecast, *shares = await budget_alerts(budgets)()
+    assert (forecast.type, forecast.data["name"], forecast.data["used_up_at"]) == (
+        "budget.forecast",
+        "ada",
+        soon.used_up_at,
+    )
+    assert forecast.key == "forecast:policy_budget:member:1:week:2026-12-29T12:00:00.000Z:100.0"
+    assert [(one.type, one.data["share"], one.data["period"]) for one in shares] == [
+        *(("budget.threshold", share, "week") for share in (50, 80, 100)),
+        ("budget.threshold", 50, "day"),
+    ]
+    assert shares[2].key == "budget:policy_budget:member:1:week:2026-12-29T12:00:00.000Z:100.0:100"

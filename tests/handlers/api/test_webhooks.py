@@ -16,6 +16,7 @@ from runtime.alerts.assembly import start_alerts
 from runtime.alerts.watch import Watch
 from settings import Settings
 from storage.alerts.documents import AlertType
+from tests.derived import derive
 from tests.handlers.dataplane.test_call_usage import OPUS, whole
 
 WEBHOOKS = "/api/v2/aibridge/webhooks"
@@ -172,14 +173,16 @@ async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send, mon
         jobs=bridge.jobs,
         start=lambda name, run: jobs.append(bridge.jobs.start(name, run)),
     )
-    start_alerts(process, bridge)
+    running.upstream.play(whole(OPUS))
+    assert (await running.call(OPUS)).status == 200
+    await running.ended(1)
+    await derive(bridge.database)
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         _, added = await send("POST", WEBHOOKS, {"url": url, "types": ["budget.threshold"]})
         _, sent = await send("POST", f"{WEBHOOKS}/{added['id']}/test")
-        running.upstream.play(whole(OPUS))
-        assert (await running.call(OPUS)).status == 200
+        start_alerts(process, bridge)
         await all_there.wait()
     finally:
         for job in jobs:
@@ -189,10 +192,9 @@ async def test_a_used_up_budget_and_a_test_reach_the_receiver(running, send, mon
     for _, message in messages:
         by_type.setdefault(message["type"], []).append(message["data"])
     assert by_type["webhook.test"] == [{"message": "This is a test. Nothing happened."}]
-    assert sorted((one["share"], one["username"]) for one in by_type["budget.threshold"]) == [
+    assert sorted((one["share"], one["name"]) for one in by_type["budget.threshold"]) == [
         (50, "ada"),
         (80, "ada"),
         (100, "ada"),
     ]
     assert any(f"webhook-id: {sent['id']}" in head for head, _ in messages)
-    await running.ended(1)

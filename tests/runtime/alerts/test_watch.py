@@ -8,14 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from intercept.refusals import Rule
-from limits.limit import Amounts, BudgetPeriod, Limit, LimitKind, Of
-from limits.limiter import Limiter
 from limits.protection.circuit_breaker import CircuitState
 from runtime.alerts.watch import (
     DELAY,
     Alert,
-    BudgetWatch,
     Watch,
     new_owners,
     open_circuits,
@@ -24,8 +20,7 @@ from runtime.alerts.watch import (
 )
 from storage.accounts.audit import COMMAND_LINE
 from storage.accounts.identities import Identities
-from storage.accounts.subjects import service_of
-from storage.accounts.users import Group, Role
+from storage.accounts.users import Role
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import AlertOutbox
 from storage.mongo.database import DatabaseUnavailableError
@@ -42,93 +37,6 @@ NOON = datetime(2026, 11, 2, 12, tzinfo=UTC)
 @pytest.fixture
 def clock():
     return Clock(NOON)
-
-
-LAB = service_of(Group(id=UUID(int=7), name="lab", display_name="Lab", created_at=NOON))
-
-
-def budget(key, maximum=100_000_000, rule=Rule.USER_BUDGET, of=Of.USER, **more):
-    return Limit(LimitKind.BUDGET, rule, of, key, maximum, period=BudgetPeriod.MONTH, **more)
-
-
-class Budgets:
-    """A limiter with budgets, at the time of a clock."""
-
-    def __init__(self, clock):
-        self.limiter = Limiter(wall_ns=lambda: int(clock().timestamp()) * 10**9)
-        self.watch = BudgetWatch(self.states, self.users, now=clock)
-
-    async def states(self, limits):
-        return self.limiter.states(limits)
-
-    async def users(self, ids):
-        return {one.id: one for one in (ADA, LAB) if one.id in ids}
-
-    def spend(self, limit, micro_dollars):
-        decision = self.limiter.start([limit])
-        self.watch.note(decision.states)
-        if decision.ticket is not None:
-            self.limiter.charge(decision.ticket, Amounts(micro_dollars=micro_dollars))
-            self.limiter.end(decision.ticket)
-
-    async def shares(self):
-        return [(alert.data["id"], alert.data["share"]) for alert in await self.watch.find()]
-
-
-@pytest.mark.gen_test
-async def test_a_budget_has_an_alert_at_each_share_that_is_reached(clock):
-    budgets, limit = Budgets(clock), budget(f"user:{ADA.id}")
-    budgets.spend(limit, 49_999_999)
-    assert await budgets.shares() == []
-    budgets.spend(limit, 1)
-    (alert,) = await budgets.watch.find()
-    assert alert == Alert(
-        AlertType.BUDGET_THRESHOLD,
-        f"budget:user_budget:user:{ADA.id}:month:2026-11-01T00:00:00.000Z:100000000:50",
-        {
-            "share": 50,
-            "of": "user",
-            "id": str(ADA.id),
-            "username": ADA.username,
-            "group": None,
-            "rule": "user_budget",
-            "period": "month",
-            "period_start": "2026-11-01T00:00:00.000Z",
-            "resets_at": "2026-12-01T00:00:00.000Z",
-            "limit_usd": 100.0,
-            "used_usd": 50.0,
-        },
-    )
-    budgets.spend(limit, 50_000_000)
-    assert [share for _, share in await budgets.shares()] == [50, 80, 100]
-    clock.time = datetime(2026, 12, 1, tzinfo=UTC)
-    budgets.spend(limit, 1)
-    assert await budgets.shares() == []
-
-
-@pytest.mark.gen_test
-async def test_budgets_of_groups_and_tokens_count_and_shadow_ones_and_empty_ones_do_not(clock):
-    budgets = Budgets(clock)
-    for limit in (budget("group:lab"), budget("key:abc"), budget("key:shadow", shadow=True), budget("key:none", 0)):
-        budgets.spend(limit, 80_000_000)
-    assert await budgets.shares() == [("lab", 50), ("lab", 80), ("abc", 50), ("abc", 80)]
-
-
-@pytest.mark.gen_test
-async def test_whose_budget_it_is_is_told_by_name(clock):
-    budgets = Budgets(clock)
-    keys = {f"member:{ADA.id}": Of.USER, f"group:{LAB.id}": Of.GROUP, "group:everyone": Of.GROUP, "key:abc": Of.TOKEN}
-    for key, of in (keys | {f"member:{LAB.id}": Of.USER}).items():
-        budgets.spend(budget(key, of=of), 50_000_000)
-    assert [
-        (alert.data["of"], alert.data["username"], alert.data["group"]) for alert in await budgets.watch.find()
-    ] == [
-        ("user", ADA.username, None),
-        ("group", None, "lab"),
-        ("group", None, "everyone"),
-        ("token", None, None),
-        ("user", "groups/lab", None),
-    ]
 
 
 @pytest.mark.gen_test
