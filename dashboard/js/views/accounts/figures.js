@@ -1,7 +1,7 @@
 /** What calls of a range add up to, beside each row of a list. The list is drawn without waiting for it. */
 
 import { html } from "htm/preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { Bar, Choice, chooser } from "../../bar/bar.js";
 import { searchFor } from "../../bar/query.js";
 import { asked, chosenRange, rangeParams, rangeText, timesOf } from "../../bar/range.js";
@@ -27,13 +27,26 @@ export function useFigures(params, by, q = "") {
   return { totals: data && totalsOf(data.groups, by), text, error, reload };
 }
 
-/** The range and the sort of a list, and how many there are. `id` is what is open; `sorts` leaves some out; children add one more. */
-export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS), count, children }) {
+/** What of a list has some words in its names: `{has, field, isOn}`, the field for the words and whether there are any. */
+export function useWords(what) {
+  const [words, setWords] = useState("");
+  const wanted = words.toLowerCase().split(/\s+/).filter(Boolean);
+  const has = (...names) => wanted.every((word) => names.some((name) => name.toLowerCase().includes(word)));
+  const field = html`<input type="search" aria-label=${what} placeholder=${what} value=${words} onInput=${({ target }) => setWords(target.value)} />`;
+  return { has, field, isOn: wanted.length > 0 };
+}
+
+/**
+ * The range and the sort of a list, how many there are, and the field that finds some. `id` is what is open; `sorts` leaves some out;
+ * children add one more.
+ */
+export function FiguresBar({ route, user, id, figures, sorts = Object.keys(SORTS), field, count, children }) {
   const choose = chooser(route, id);
   const options = sorts.map((name) => [name, SORTS[name][0]]);
   return html`
     <${Bar} route=${route} user=${user} chosen=${chosenRange(route.params, USUAL)} id=${id}>
       <${Choice} label="Sort by name" value=${route.params.sort ?? ""} options=${options} onChoose=${(sort) => choose({ sort })} />
+      ${field}
     <//>
     ${figures.error && html`<${Failure} error=${figures.error} retry=${figures.reload} />`}
     <div class="toolbar flow"><p role="status" class="quiet">${[count, figures.text].filter(Boolean).join("; ")}</p>${children}</div>

@@ -9,7 +9,7 @@ import { Failure, Pending } from "../../parts/states.js";
 import { send, sendVersioned } from "../../server/api.js";
 import { useChange, usePages, useVersioned } from "../../server/resource.js";
 import { plural, time } from "../../text/format.js";
-import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, keptParams, useAllPages, useBudgets, useFigures } from "./figures.js";
+import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, keptParams, useAllPages, useBudgets, useFigures, useWords } from "./figures.js";
 import { sortRows } from "./row_figures.js";
 
 const PAGE = 100;
@@ -27,8 +27,10 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
   const figures = useFigures(params, "group");
   const budgets = useBudgets("group");
   const kept = keptParams(params);
-  useAllPages(pages, params.sort);
-  const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort);
+  const { has, field, isOn } = useWords("Find a group");
+  useAllPages(pages, params.sort || isOn);
+  const found = pages.rows.filter(({ name, display_name: shown }) => has(name, shown));
+  const rows = sortRows(found, figures.totals ?? {}, params.sort);
   const show = (name = "") => {
     pages.reload();
     go(href("groups", name, kept));
@@ -44,7 +46,7 @@ export default function Groups({ route: { id: chosen, params }, route, user: me 
   });
   const pane = (close) => html`<${GroupPane} key=${chosen} name=${chosen} me=${me} onClose=${close} onChanged=${show} onMembers=${pages.reload} />`;
   return html`
-    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} count=${pages.count !== null && plural(pages.count, "group")}>
+    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} sorts=${SORTED_BY} field=${field} count=${pages.count !== null && plural(pages.count, "group")}>
       ${me.role === "owner" && html`<${Addition} what="a group" path="groups" fields=${FIELDS_OF_NEW} onAdded=${({ name }) => show(name)} />`}
     <//>
     <${List} view="groups" label="Groups" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id, key }) => [id.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>

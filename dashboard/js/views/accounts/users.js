@@ -13,7 +13,7 @@ import { usePages, useResource } from "../../server/resource.js";
 import { ago, plural, time, usd } from "../../text/format.js";
 import { roles } from "../../text/vocabulary.js";
 import { SignIns } from "../sign_in/sign_ins.js";
-import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, figuresRange, keptParams, useAllPages, useBudgets, useFigures } from "./figures.js";
+import { FIGURE_COLUMNS, FIGURE_HEADS, FigureCells, FiguresBar, figuresRange, keptParams, useAllPages, useBudgets, useFigures, useWords } from "./figures.js";
 import { sortRows } from "./row_figures.js";
 import { Tokens } from "./tokens.js";
 
@@ -28,8 +28,10 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
   const figures = useFigures(params, "user");
   const budgets = useBudgets("user");
   const kept = keptParams(params);
-  useAllPages(pages, params.sort);
-  const rows = sortRows(pages.rows, figures.totals ?? {}, params.sort, ({ last_seen_at: seen }) => seen);
+  const { has, field, isOn } = useWords("Find a user");
+  useAllPages(pages, params.sort || isOn);
+  const found = pages.rows.filter(({ username, name }) => has(username, name));
+  const rows = sortRows(found, figures.totals ?? {}, params.sort, ({ last_seen_at: seen }) => seen);
   const show = (name = "") => {
     pages.reload();
     go(href("users", name, kept));
@@ -48,11 +50,11 @@ export default function Users({ route: { id, params }, route, user: me, onMyself
   const pane = (close) =>
     html`<${UserPane} key=${chosen} of=${chosen} me=${me} params=${params} onClose=${close} onChanged=${pages.reload} onRemoved=${() => show()} onMyself=${onMyself} />`;
   return html`
-    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} count=${pages.count !== null && plural(pages.count, "user")}>
+    <${FiguresBar} route=${route} user=${me} id=${chosen} figures=${figures} field=${field} count=${pages.count !== null && plural(pages.count, "user")}>
       ${me.role === "owner" && html`<${Addition} what="a user" path="users" fields=${fieldsOfNew()} initial=${{ role: "member" }} onAdded=${({ username }) => show(username)} />`}
     <//>
     <${List} view="users" label="Users" columns=${COLUMNS} heads=${HEADS} rows=${rows} rowOf=${rowOf} chosen=${chosen} isChosen=${({ id: name, key }) => [name.toLowerCase(), key].includes(chosen.toLowerCase())} kept=${kept} pane=${pane}>
-      <${End} pages=${pages} />
+      ${isOn && pages.done ? !rows.length && html`<p class="quiet">No user has these words in their name.</p>` : html`<${End} pages=${pages} />`}
     <//>
   `;
 }

@@ -12,14 +12,17 @@ import { gainOf, shareOf } from "../../text/prompt_cache.js";
 export function Tiles({ figures, previous, drill, sessions }) {
   const { interceptions, failed, tokens, token_usage: usage, cost_usd: cost, first_byte_ms: first, cache } = figures;
   const before = previous?.interceptions ? previous : null;
-  const change = (pick, format) => before && { text: changeOf(pick(figures) ?? 0, pick(before) ?? 0), title: `before: ${format(pick(before))}` };
+  const change = (pick, format, isWorse = false) => {
+    const [now, then] = [pick(figures) ?? 0, before && (pick(before) ?? 0)];
+    return before && { text: changeOf(now, then), title: `before: ${format(pick(before))}`, isBad: isWorse && now > 1.1 * then };
+  };
   return html`
     <dl class="tiles">
       <${Tile} title="Calls" value=${short(interceptions)} exact=${whole(interceptions)} change=${change((one) => one.interceptions, whole)} link=${drill({})} />
-      <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${whole(failed)} bad=${failed > 0} change=${change((one) => one.failed, whole)} link=${drill({ status: "failed" })} />
+      <${Tile} title="Failed" value=${percent(failed, interceptions)} note=${whole(failed)} bad=${failed > 0} change=${change((one) => one.failed, whole, true)} link=${drill({ status: "failed" })} />
       <${Tile} title="Tokens" value=${short(tokens)} note=${`${short(tokensIn(usage))} in, ${short(usage.output_tokens)} out`} change=${change((one) => one.tokens, whole)} />
       <${Tile} title="Cost" value=${usd(cost)} note=${notInCost(figures)} change=${change((one) => one.cost_usd, usd)} />
-      <${Tile} title="First byte, median" value=${duration(first?.p50)} note=${first ? `p95 ${duration(first.p95)}` : ""} change=${change((one) => one.first_byte_ms?.p50, duration)} />
+      <${Tile} title="First byte, median" value=${duration(first?.p50)} note=${first ? `p95 ${duration(first.p95)}` : ""} change=${change((one) => one.first_byte_ms?.p50, duration, true)} />
       <${Tile} title="Cache" value=${shareOf(cache) || UNKNOWN} note=${gainOf(cache)} link=${sessions} />
     </dl>
   `;
@@ -38,7 +41,7 @@ function Tile({ title, value, note, exact, bad, change, link }) {
     <div class="tile">
       <dt>${link ? html`<a href=${link}>${title}</a>` : title}</dt>
       <dd title=${exact} class=${bad ? "bad" : undefined}>${value}</dd>
-      ${change?.text && html`<dd class="quiet change" title=${change.title}>${change.text} <span class="said">against the time before</span></dd>`}
+      ${change?.text && html`<dd class="change ${change.isBad ? "bad" : "quiet"}" title=${change.title}>${change.text} <span class="quiet">vs. before</span></dd>`}
       <dd class="quiet">${note}</dd>
     </div>
   `;

@@ -82,6 +82,8 @@ def test_a_reader_sees_who_there_is_no_tokens_of_others_and_calls_without_texts(
     page.open("users", reader)
     heads = ["User", "Role", "Tokens", "Cost", "Budget", "Calls", "Tokens used", "Failed", "Used"]
     page.shows(".list .head span", heads)
+    page.find("[aria-label='Find a user']").send_keys(other.upper())
+    page.shows(".row[data-name] b", [other])
     page.until(lambda: row_of(page, other)[5:6] == ["1"], "their call was to be in the table")
     page.until(lambda: row_of(page, other)[4].endswith(" of $10.00"), "their budget was to be in the table")
     page.go(f"users/{other}")
