@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
@@ -25,13 +26,11 @@ from storage.accounts.events import Action
 from storage.accounts.users import Role, User
 from storage.alerts.documents import AlertType
 from storage.alerts.outbox import AlertOutbox
-from storage.derived.rollup import TOKENS, Bucket, Totals, add
+from storage.derived.rollup import TOKENS, Bucket, Totals
 from storage.mongo.database import Database, DatabaseUnavailableError
 from storage.mongo.errors import DatabaseRefusalError
 from storage.mongo.indexes import AUDIT_BY_TIME
-from storage.queries.found import SPEND
-from storage.queries.questions.groups import AnswerRow
-from storage.queries.questions.question import By, Dimension, Question
+from storage.queries.questions.question import By, Dimension, Order, Question
 from storage.queries.questions.questions import Questions
 
 POLL_SECONDS: Final = 2.0
@@ -248,38 +247,23 @@ def weekly_digest(questions: Questions, users: Callable[[set[UUID]], Any], now: 
         if known == [end]:
             return []
         start = end - timedelta(days=7)
-        week = Question(start, end, by=(By(Dimension.USER), By(Dimension.MODEL)))
-        rows = await questions.every(week, SPEND)
-        by_user, by_model = _summed(rows, 0), _summed(rows, 1)
-        names = await users({user for user, _ in by_user[:MAX_ROWS]})
+        week = Question(start, end, order=Order.COST, limit=MAX_ROWS)
+        by_user = await questions.answer(replace(week, by=(By(Dimension.USER),)))
+        by_model = await questions.answer(replace(week, by=(By(Dimension.MODEL),)))
+        names = await users({one.key[0] for one in by_user.groups})
         known[:] = [end]
-        if not by_model:
+        if not by_model.groups:
             return []
         data = {
             "from": format_time(start),
             "to": format_time(end),
-            **_figures(_all(totals for _, totals in by_model)),
-            "users": [_of_user(user, totals, names) for user, totals in by_user[:MAX_ROWS]],
-            "models": [{"model": model, **_figures(totals)} for model, totals in by_model[:MAX_ROWS]],
+            **_figures(by_model.total.total),
+            "users": [_of_user(one.key[0], one.total, names) for one in by_user.groups],
+            "models": [{"model": one.key[0], **_figures(one.total)} for one in by_model.groups],
         }
         return [Alert(AlertType.WEEKLY_DIGEST, f"digest:{start:%Y-%m-%d}", data)]
 
     return find
-
-
-def _summed(rows: Iterable[AnswerRow], position: int) -> list[tuple[Any, Totals]]:
-    """Add rows up by one value of their keys, those that cost most first."""
-    totals: defaultdict[Any, Totals] = defaultdict(dict)
-    for row in rows:
-        add(totals[row.key[position]], row.totals)
-    return sorted(totals.items(), key=lambda one: (-one[1].get("cost", 0), str(one[0])))
-
-
-def _all(some: Iterable[Totals]) -> Totals:
-    total: Totals = {}
-    for totals in some:
-        add(total, totals)
-    return total
 
 
 def _of_user(user: UUID, totals: Totals, names: Mapping[UUID, User]) -> dict[str, Any]:
